@@ -1,0 +1,110 @@
+"""`python -m codegen generate` writes `generated/`; `check` says whether it is what the contracts say."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from codegen import contracts, convert, envoy, events, handlers, messages, models, problems, publish, rpc
+from codegen.contracts import ContractError, Contracts, Files
+
+ROOT = Path(__file__).parent.parent
+GENERATED = ROOT / "generated"
+MEND = "make generate"
+
+GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
+    messages.generate,
+    rpc.generate,
+    events.generate,
+    problems.generate,
+    models.generate,
+    handlers.generate,
+    convert.generate,
+    publish.generate,
+    envoy.generate,
+)
+
+
+def make_all() -> Files:
+    """Runs every generator over the contracts; a path that two of them claim is a mistake of ours."""
+    source = contracts.load(ROOT)
+    files: Files = {}
+    for generate in GENERATORS:
+        made = generate(source)
+        if both := files.keys() & made.keys():
+            raise ContractError(f"{generate.__module__} writes what another generator wrote: {', '.join(sorted(both))}")
+        files |= made
+    for folder in {parent for path in files if path.endswith(".py") for parent in Path(path).parents}:
+        files.setdefault(str(folder / "__init__.py"), "")
+    return files
+
+
+def write(files: Files, folder: Path) -> None:
+    """Writes the files below `folder` and formats the Python among them."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    ruff = [Path(sys.executable).with_name("ruff"), "--config", ROOT / "codegen/ruff.toml", "--quiet", "--no-cache"]
+    subprocess.run([*ruff[:1], "check", *ruff[1:], "--fix-only", folder], check=True)
+    subprocess.run([*ruff[:1], "format", *ruff[1:], folder], check=True)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder`, but for what Python leaves beside its sources."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def generate(_: argparse.Namespace) -> int:
+    """Writes what differs, and removes what no generator makes any more."""
+    with tempfile.TemporaryDirectory() as fresh:
+        write(make_all(), Path(fresh))
+        wanted, present = contents(Path(fresh)), contents(GENERATED)
+    for name in present.keys() - wanted.keys():
+        (GENERATED / name).unlink()
+    for name, content in wanted.items():
+        if present.get(name) != content:
+            path = GENERATED / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return 0
+
+
+def check(_: argparse.Namespace) -> int:
+    """Regenerates into a temporary folder and compares, stray files included."""
+    with tempfile.TemporaryDirectory() as fresh:
+        write(make_all(), Path(fresh))
+        wanted, present = contents(Path(fresh)), contents(GENERATED)
+    drift = [
+        *(f"missing  generated/{name}" for name in sorted(wanted.keys() - present.keys())),
+        *(f"stray    generated/{name}" for name in sorted(present.keys() - wanted.keys())),
+        *(f"differs  generated/{name}" for name in sorted(wanted.keys() & present.keys()) if wanted[name] != present[name]),
+    ]
+    if drift:
+        print("generated/ is not what api-specs/ says:", *drift, f"Mend it with: {MEND}", sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="codegen", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    commands.add_parser("generate", help="write generated/").set_defaults(run=generate)
+    commands.add_parser("check", help="compare generated/ with the contracts").set_defaults(run=check)
+    arguments = parser.parse_args()
+    try:
+        code: int = arguments.run(arguments)
+    except ContractError as error:
+        print(f"contract: {error}", file=sys.stderr)
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Takes messages out of queues: decode, hand over, acknowledge after the work is committed; retry later, or dead-letter."""
+
+import asyncio
+import logging
+from abc import ABC
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar
+
+from google.protobuf.message import DecodeError
+from opentelemetry.trace import SpanKind
+
+from services.runtime import tracing
+from services.runtime.broker import RETRY_DELAYS, Broker, Channel, Message, retry_exchange
+from services.runtime.events import Delivery, EventType, MalformedEvent, delivery
+
+log = logging.getLogger(__name__)
+
+ATTEMPT = "delivery-attempt"
+"""The header that counts; the broker's own x-death is no longer reliable for it."""
+
+
+class Consumer(ABC):
+    """What one queue's generated consumer class adds its abstract methods to."""
+
+    QUEUE: ClassVar[str]
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]]
+    """By type: the event, and the name of the method that takes it."""
+    PREFETCH: ClassVar[int] = 16
+    """How many messages are worked on at once."""
+
+    async def take(self, message: Message, attempt: int) -> None:
+        """Hands one message to its method. Raises MalformedEvent, or what the method raises."""
+        headers = message.properties.headers or {}
+        about = delivery(self.QUEUE, headers, attempt)
+        if about.type not in self.EVENTS:
+            raise MalformedEvent(f"{self.QUEUE} takes no {about.type}")
+        kind, method = self.EVENTS[about.type]
+        handle: Callable[[Any, Delivery], Awaitable[None]] = getattr(self, method)
+        parent = {name: str(headers[name]) for name in ("traceparent", "tracestate") if name in headers}
+        attributes = {
+            "messaging.system": "rabbitmq",
+            "messaging.destination.name": self.QUEUE,
+            "messaging.message.id": about.event_id,
+            "messaging.operation.type": "process",
+        }
+        with tracing.span(f"process {self.QUEUE}", SpanKind.CONSUMER, parent, attributes, link=True):
+            try:
+                event = kind.decode(message.body)
+            except DecodeError as error:
+                raise MalformedEvent(f"not a {kind.message.__name__}") from error
+            await handle(event, about)
+
+
+async def consume(broker: Broker, consumer: Consumer) -> None:
+    """Serves one queue until cancelled. On cancellation, what is being worked on is finished first."""
+
+    async def work(channel: Channel) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            async for message in channel.consume(consumer.QUEUE, consumer.PREFETCH):
+                tasks.create_task(_process(channel, consumer, message))
+
+    await broker.keep(_unwrapped(work))
+
+
+def _unwrapped(work: Callable[[Channel], Awaitable[None]]) -> Callable[[Channel], Awaitable[None]]:
+    """A lost connection fails every task of a group; one of them says enough."""
+
+    async def run(channel: Channel) -> None:
+        try:
+            await work(channel)
+        except* Exception as group:
+            errors = group.exceptions
+            while isinstance(errors[0], ExceptionGroup):
+                errors = errors[0].exceptions
+            raise errors[0] from None
+
+    return run
+
+
+async def _process(channel: Channel, consumer: Consumer, message: Message) -> None:
+    attempt = int((message.properties.headers or {}).get(ATTEMPT, 1))
+    try:
+        await consumer.take(message, attempt)
+    except MalformedEvent as error:
+        await _bury(channel, consumer.QUEUE, message, str(error))
+    except Exception as error:
+        # The boundary of the process: whatever went wrong is logged, and the message tried again later.
+        log.exception("attempt %d at a message of %s failed", attempt, consumer.QUEUE)
+        if attempt > len(RETRY_DELAYS):
+            await _bury(channel, consumer.QUEUE, message, f"{type(error).__name__} after {attempt} attempts")
+        else:
+            exchange = retry_exchange(RETRY_DELAYS[attempt - 1])
+            await channel.forward(exchange, consumer.QUEUE, message, {ATTEMPT: attempt + 1})
+    channel.acknowledge(message)
+
+
+async def _bury(channel: Channel, queue: str, message: Message, reason: str) -> None:
+    log.error("a message of %s is a dead letter: %s", queue, reason)
+    await channel.forward("", f"{queue}.dead", message, {"delivery-dead-reason": reason})

@@ -1,0 +1,92 @@
+"""The words of the broker: event types as the contract states them, and envelopes by CloudEvents in AMQP headers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple, cast
+
+import betterproto2
+
+from services.runtime.codec import CODEC
+
+EXCHANGE = "delivery.events"
+"""The topic exchange every event goes through; the routing key is the event's type."""
+
+
+@dataclass(frozen=True)
+class EventType[E: betterproto2.Message]:
+    """One event of the contract. `subject` reads the CloudEvents subject out of a payload."""
+
+    type: str
+    message: type[E]
+    producer: str
+    queues: tuple[str, ...]
+    subject: Callable[[E], str]
+
+    @cached_property
+    def encode(self) -> Callable[[E], bytes]:
+        """Payload to protobuf bytes."""
+        return CODEC.serializer(self.message)
+
+    @cached_property
+    def decode(self) -> Callable[[bytes], E]:
+        """Protobuf bytes to payload; raises DecodeError."""
+        return CODEC.deserializer(self.message)
+
+
+class Envelope(NamedTuple):
+    """An event on its way. `trace` is W3C trace context; `at` is when it happened."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    at: datetime
+    trace: Mapping[str, str]
+    payload: bytes
+
+    def headers(self) -> dict[str, str]:
+        """CloudEvents attributes by its AMQP binding, and the trace context."""
+        return {
+            "cloudEvents:specversion": "1.0",
+            "cloudEvents:id": self.id,
+            "cloudEvents:source": self.source,
+            "cloudEvents:type": self.type,
+            "cloudEvents:subject": self.subject,
+            "cloudEvents:time": self.at.isoformat(),
+            **self.trace,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a consumer may want to know beside the payload. `attempt` starts at 1."""
+
+    queue: str
+    event_id: str
+    type: str
+    subject: str
+    at: datetime
+    attempt: int
+    headers: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+
+class MalformedEvent(Exception):
+    """A message that no attempt will make readable; it goes to the dead letters at once."""
+
+
+def delivery(queue: str, headers: Mapping[str, Any], attempt: int) -> Delivery:
+    """Reads the attributes. Raises MalformedEvent when one is missing or no time."""
+    try:
+        return Delivery(
+            queue=queue,
+            event_id=cast(str, headers["cloudEvents:id"]),
+            type=cast(str, headers["cloudEvents:type"]),
+            subject=cast(str, headers.get("cloudEvents:subject", "")),
+            at=datetime.fromisoformat(headers["cloudEvents:time"]),
+            attempt=attempt,
+            headers=headers,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedEvent(f"not a CloudEvent: {error}") from error

@@ -1,0 +1,143 @@
+"""Events leave in the transaction that made them true: written to a table, published by a relay, then deleted.
+
+A crash between commit and publish leaves the row; one between publish and delete publishes again, with the same id.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import psycopg
+from psycopg.types.json import Jsonb
+from sqlalchemy import BigInteger, Column, DateTime, Identity, LargeBinary, MetaData, Table, Text, bindparam, delete, insert, select
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from services.runtime import tracing
+from services.runtime.broker import Broker, BrokerUnavailable, Channel
+from services.runtime.database import Database, Statement, Transaction
+from services.runtime.events import Envelope, EventType
+from services.runtime.refusal import Refusal
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+"""Rows published per wait for confirms; one at a time would be twenty times slower."""
+
+SWEEP = 5.0
+"""Seconds between looks at the table when no notification comes, for rows another relay gave up."""
+
+CHANNEL = "outbox"
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    """The same table in every service's database; its insert trigger notifies the channel `outbox`."""
+    return Table(
+        "outbox",
+        metadata,
+        Column("id", BigInteger, Identity(always=True), primary_key=True),
+        Column("event_id", Text, nullable=False),
+        Column("type", Text, nullable=False),
+        Column("subject", Text, nullable=False),
+        Column("payload", LargeBinary, nullable=False),
+        Column("trace", JSONB, nullable=False),
+        Column("at", DateTime(timezone=True), nullable=False),
+    )
+
+
+_table = outbox_table(MetaData())
+_ADD = Statement(
+    insert(_table).values({name: bindparam(name) for name in ("event_id", "type", "subject", "payload", "trace", "at")})
+)
+
+
+class _Waiting(NamedTuple):
+    id: int
+    event_id: str
+    type: str
+    subject: str
+    payload: bytes
+    trace: dict[str, str]
+    at: datetime
+
+
+_TAKE = Statement(
+    select(_table).order_by(_table.c.id).limit(bindparam("batch")).with_for_update(skip_locked=True), into=_Waiting
+)
+_DELETE = Statement(delete(_table).where(_table.c.id == bindparam("ids", type_=ARRAY(BigInteger)).any_()))
+
+
+class Outbox[Event]:
+    """Where a service's use cases put their events. `Event` is the union of those the contract lets the service publish."""
+
+    def __init__(self, types: dict[type[Any], EventType[Any]]) -> None:
+        self._types = types
+
+    async def add(self, transaction: Transaction, event: Event) -> None:
+        """Writes the event with the current trace context; it leaves after the transaction has committed."""
+        kind = self._types[type(event)]
+        await transaction.run(
+            _ADD,
+            event_id=str(uuid4()),
+            type=kind.type,
+            subject=kind.subject(event),
+            payload=kind.encode(event),
+            trace=Jsonb(tracing.carrier()),
+            at=datetime.now(UTC),
+        )
+
+
+class Relay:
+    """Publishes what waits in the table. Several may run: each row is locked by the one that publishes it."""
+
+    def __init__(self, service: str, database: Database, broker: Broker) -> None:
+        self._source = f"/{service}"
+        self._database = database
+        self._broker = broker
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Relays until cancelled, through outages of either side."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(), name="outbox-listen")
+            tasks.create_task(self._broker.keep(self._relay), name="outbox-relay")
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(self._database.url, autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {CHANNEL}")
+                    self._wake.set()
+                    async for _ in connection.notifies():
+                        self._wake.set()
+            except psycopg.OperationalError:
+                log.warning("outbox notifications are away; the relay goes on by the clock")
+                await asyncio.sleep(SWEEP)
+
+    async def _relay(self, channel: Channel) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                while await self._batch(channel) == BATCH:
+                    pass
+            except Refusal:
+                log.warning("the outbox cannot be read; trying again")
+            try:
+                async with asyncio.timeout(SWEEP):
+                    await channel.alive_until(self._wake)
+            except TimeoutError:
+                continue
+
+    async def _batch(self, channel: Channel) -> int:
+        async with self._database.transaction() as transaction:
+            rows = await transaction.many(_TAKE, batch=BATCH)
+            if rows:
+                await channel.publish_all(
+                    Envelope(row.event_id, self._source, row.type, row.subject, row.at, row.trace, row.payload) for row in rows
+                )
+                await transaction.run(_DELETE, ids=[row.id for row in rows])
+        return len(rows)
+
+
+__all__ = ["BrokerUnavailable", "Outbox", "Relay", "outbox_table"]
