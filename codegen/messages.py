@@ -22,7 +22,8 @@ UNUSED = ("google/protobuf/descriptor.proto",)
 def generate(contracts: Contracts) -> Files:
     """Runs betterproto2's compiler. It writes messages only: servicers and stubs are ours (`codegen/rpc.py`)."""
     files: Files = {f"{FOLDER}/{file.name}": file.content for file in _compile(contracts.protos.descriptors).file}
-    return files | {"descriptors.binpb": _without_comments(contracts.protos.descriptors).SerializeToString(deterministic=True)}
+    descriptors = _without_comments(contracts.protos.descriptors)
+    return files | {"descriptors.binpb": descriptors.SerializeToString(deterministic=True)}
 
 
 def _compile(descriptors: FileDescriptorSet) -> CodeGeneratorResponse:

@@ -98,7 +98,7 @@ def load_protos(root: Path) -> ProtoContracts:
     descriptors = FileDescriptorSet.FromString(_build(root))
     pool = DescriptorPool()
     for file in descriptors.file:
-        pool.Add(file)  # type: ignore[no-untyped-call]
+        pool.Add(file)
     options = _Options(pool)
     return ProtoContracts(
         descriptors=descriptors,
@@ -125,7 +125,7 @@ class _Options:
 
     def read(self, options: Message, extension_name: str) -> Any:
         """The option's message, or None where it is not stated."""
-        extension = self._pool.FindExtensionByName(f"{OPTIONS}.{extension_name}")
+        extension: Any = self._pool.FindExtensionByName(f"{OPTIONS}.{extension_name}")
         message_factory.GetMessageClass(extension.message_type)
         own = message_factory.GetMessageClass(extension.containing_type).FromString(options.SerializeToString())
         return own.Extensions[extension] if own.HasExtension(extension) else None
@@ -146,7 +146,8 @@ def _services(file: FileDescriptorProto, options: _Options) -> Iterator[Service]
             name=service.name,
             comment=comments.get((6, i), ""),
             methods=tuple(
-                _method(method, full_name, comments.get((6, i, 2, j), ""), options) for j, method in enumerate(service.method)
+                _method(method, full_name, comments.get((6, i, 2, j), ""), options)
+                for j, method in enumerate(service.method)
             ),
         )
 

@@ -55,7 +55,7 @@ def imports(methods: Iterable[Method]) -> list[str]:
     names: defaultdict[str, set[str]] = defaultdict(set)
     for full_name in (name for method in methods for name in (method.request, method.response)):
         names[full_name.rpartition(".")[0]].add(class_name(full_name))
-    return [f"from generated.proto.{package} import {', '.join(sorted(found))}" for package, found in sorted(names.items())]
+    return [f"from generated.proto.{name} import {', '.join(sorted(found))}" for name, found in sorted(names.items())]
 
 
 def constant(method: Method) -> str:
@@ -154,7 +154,7 @@ def constant_name(method: Method) -> str:
 
 def docstring(comment: str, indent: int) -> str:
     """The comment as a docstring at that depth."""
-    text = comment.replace("\\", "\\\\").replace('"""', "'''")
-    if text.endswith('"'):
-        text += " "
-    return '"""' + text.replace("\n", "\n" + " " * indent) + ('"""' if "\n" not in text else "\n" + " " * indent + '"""')
+    lines = comment.replace("\\", "\\\\").replace('"""', "'''").splitlines()
+    if len(lines) > 1 or comment.endswith('"'):
+        lines.append("")
+    return '"""' + ("\n" + " " * indent).join(lines) + '"""'

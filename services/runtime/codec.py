@@ -1,0 +1,281 @@
+"""betterproto2 objects on the API, protobuf's C implementation ("upb") on the wire.
+
+betterproto2's own codec is written in Python: hundreds of times slower on lists, and silent about truncated bytes. So a
+pair of functions is composed per message class, once: `decode` reads all fields of the C message in one call, and
+converts only those that need it; `encode` hands a nest of dicts to the C message's constructor.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib import resources
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import betterproto2
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from generated.proto.message_pool import default_message_pool
+
+__all__ = ("Codec", "DecodeError", "codec", "descriptor_pool")
+
+type Convert = Callable[[Any], Any]
+
+WRAPPERS = frozenset(
+    f"google.protobuf.{name}Value"
+    for name in ("Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64")
+)
+URL_PREFIX = "type.googleapis.com/"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Field(NamedTuple):
+    """How one field of a betterproto2 class travels. Without converters its value is the same on both sides."""
+
+    attribute: str
+    name: str
+    presence: bool
+    decode: Convert | None
+    encode: Convert | None
+
+
+class Converters(NamedTuple):
+    """What travels for one betterproto2 class, and how to get from one to the other."""
+
+    wire_class: type[Message]
+    decode: Convert
+    encode: Convert
+
+
+class Codec:
+    """Converters between the message classes of one betterproto2 pool and their descriptors.
+
+    Fields that this program does not know yet are kept, and written out again.
+    """
+
+    def __init__(self, pool: DescriptorPool, classes: betterproto2.MessagePool) -> None:
+        self._pool = pool
+        self._classes = classes
+        self._decoders: dict[str, Convert] = {}
+        self._encoders: dict[str, Convert] = {}
+        self._ready: dict[type[betterproto2.Message], Converters] = {}
+
+    def encode(self, message: betterproto2.Message) -> bytes:
+        """The wire form. Raises TypeError or ValueError when a value does not fit its field."""
+        cls = type(message)
+        ready = self._ready.get(cls) or self._prepare(cls)
+        made = ready.encode(message)
+        wire: Message = made if isinstance(made, Message) else ready.wire_class(**made)
+        return wire.SerializeToString()
+
+    def decode[M: betterproto2.Message](self, cls: type[M], data: bytes) -> M:
+        """The message that `data` is. Raises DecodeError when it is none, or holds a time that datetime cannot."""
+        ready = self._ready.get(cls) or self._prepare(cls)
+        wire = ready.wire_class.FromString(data)
+        try:
+            message: M = ready.decode(wire)
+        except (OverflowError, ValueError) as error:
+            raise DecodeError(f"{cls.__name__} holds a time out of range") from error
+        return message
+
+    def _prepare(self, cls: type[betterproto2.Message]) -> Converters:
+        name = self._classes.type_to_url[cls].removeprefix(URL_PREFIX)
+        ready = Converters(self._wire_class(name), self._decoder(name), self._encoder(name))
+        self._ready[cls] = ready
+        return ready
+
+    def _class(self, name: str) -> Any:
+        return self._classes.url_to_type[URL_PREFIX + name]
+
+    def _wire_class(self, name: str) -> type[Message]:
+        return GetMessageClass(self._pool.FindMessageTypeByName(name))
+
+    def _decoder(self, name: str) -> Convert:
+        if name not in self._decoders:
+
+            def later(wire: Message) -> betterproto2.Message:
+                """Stands in while the fields are looked at, for messages that contain themselves."""
+                message: betterproto2.Message = self._decoders[name](wire)
+                return message
+
+            self._decoders[name] = later
+            self._decoders[name] = _decoder(self._class(name), list(self._fields(name)))
+        return self._decoders[name]
+
+    def _encoder(self, name: str) -> Convert:
+        if name not in self._encoders:
+
+            def later(message: betterproto2.Message) -> Any:
+                """As above."""
+                return self._encoders[name](message)
+
+            self._encoders[name] = later
+            self._encoders[name] = _encoder(self._wire_class(name), list(self._fields(name)))
+        return self._encoders[name]
+
+    def _fields(self, name: str) -> Iterator[Field]:
+        descriptor = self._pool.FindMessageTypeByName(name)
+        metadata = self._class(name)._betterproto
+        for field in descriptor.fields:
+            attribute = metadata.field_name_by_number[field.number]
+            decode, encode = self._converters(field, metadata.cls_by_field, attribute)
+            yield Field(attribute, field.name, field.has_presence, decode, encode)
+
+    def _converters(
+        self, field: FieldDescriptor, classes: Mapping[str, type], attribute: str
+    ) -> tuple[Convert | None, Convert | None]:
+        """What to do with the whole value of a field, be it one, a list or a map."""
+        message = field.message_type
+        if message and message.GetOptions().map_entry:
+            decode, encode = self._single(message.fields_by_name["value"], classes[f"{attribute}.value"])
+            return _map_converter(decode) or dict, _map_converter(encode)
+        decode, encode = self._single(field, classes[attribute])
+        if field.is_repeated:
+            return _list_converter(decode) or list, _list_converter(encode)
+        return decode, encode
+
+    def _single(self, field: FieldDescriptor, cls: type) -> tuple[Convert | None, Convert | None]:
+        """What to do with one value. An IntEnum is an integer already, so enums need no way back."""
+        if field.enum_type:
+            return _Members(cls, field.enum_type).__getitem__, None
+        if not field.message_type:
+            return None, None
+        match field.message_type.full_name:
+            case "google.protobuf.Timestamp":
+                return _from_timestamp, _to_timestamp
+            case "google.protobuf.Duration":
+                return _from_duration, _to_duration
+            case name if name in WRAPPERS:
+                return attrgetter("value"), lambda value: {"value": value}
+            case name if URL_PREFIX + name in self._classes.url_to_type:
+                return self._decoder(name), self._encoder(name)
+            case name:
+                raise TypeError(f"{field.full_name}: no class is generated for {name}")
+
+
+def _decoder(cls: type[betterproto2.Message], fields: list[Field]) -> Convert:
+    """Composes `C message → betterproto2 object`.
+
+    The object is filled without its constructor: that would compute every default only to overwrite it.
+    """
+    attributes = [field.attribute for field in fields]
+    read = _reader([field.name for field in fields])
+    optional = [(field.attribute, field.name, field.decode) for field in fields if field.presence]
+    converted = [(field.attribute, field.decode) for field in fields if field.decode and not field.presence]
+
+    def decode(wire: Message) -> betterproto2.Message:
+        values = dict(zip(attributes, read(wire), strict=True))
+        for attribute, convert in converted:
+            values[attribute] = convert(values[attribute])
+        for attribute, name, maybe_convert in optional:
+            if not wire.HasField(name):
+                values[attribute] = None
+            elif maybe_convert:
+                values[attribute] = maybe_convert(values[attribute])
+        values["_unknown_fields"] = _unknown_fields(wire) if len(UnknownFieldSet(wire)) else b""
+        message = object.__new__(cls)
+        message.__dict__ = values
+        return message
+
+    return decode
+
+
+def _encoder(wire_class: type[Message], fields: list[Field]) -> Convert:
+    """Composes `betterproto2 object → arguments of the C message's constructor`, or the C message where it must be."""
+    renamed = [(field.attribute, field.name) for field in fields if field.attribute != field.name]
+    converted = [(field.name, field.encode) for field in fields if field.encode]
+
+    def encode(message: betterproto2.Message) -> dict[str, Any] | Message:
+        values = message.__dict__.copy()
+        unknown = values.pop("_unknown_fields")
+        for attribute, name in renamed:
+            values[name] = values.pop(attribute)
+        for name, convert in converted:
+            if values[name] is not None:
+                values[name] = convert(values[name])
+        if not unknown:
+            return values
+        wire = wire_class(**values)
+        wire.MergeFromString(unknown)
+        return wire
+
+    return encode
+
+
+def _reader(names: list[str]) -> Callable[[Message], tuple[Any, ...]]:
+    """Reads the attributes in one call; `attrgetter` alone gives a tuple only for two and more."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda wire: tuple(getattr(wire, name) for name in names)
+
+
+def _list_converter(convert: Convert | None) -> Convert | None:
+    return convert and (lambda values: [convert(value) for value in values])
+
+
+def _map_converter(convert: Convert | None) -> Convert | None:
+    return convert and (lambda values: {key: convert(value) for key, value in values.items()})
+
+
+class _Members(dict[int, Any]):
+    """The members of an enum by number, since to call the class is ten times slower. Unknown numbers become members."""
+
+    def __init__(self, cls: type, descriptor: EnumDescriptor) -> None:
+        super().__init__((value.number, cls(value.number)) for value in descriptor.values)
+        self._cls = cls
+
+    def __missing__(self, number: int) -> Any:
+        return self._cls(number)
+
+
+def _from_timestamp(wire: Any) -> datetime:
+    return EPOCH + timedelta(0, wire.seconds, wire.nanos // 1000)
+
+
+def _to_timestamp(value: datetime) -> dict[str, int]:
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone cannot be sent")
+    seconds, microseconds = divmod((value - EPOCH) // MICROSECOND, 1_000_000)
+    return {"seconds": seconds, "nanos": microseconds * 1000}
+
+
+def _from_duration(wire: Any) -> timedelta:
+    return timedelta(0, wire.seconds, int(wire.nanos / 1000))
+
+
+def _to_duration(value: timedelta) -> dict[str, int]:
+    """Both parts carry the sign, as the format wants it."""
+    sign = -1 if value < timedelta(0) else 1
+    seconds, microseconds = divmod(abs(value) // MICROSECOND, 1_000_000)
+    return {"seconds": sign * seconds, "nanos": sign * microseconds * 1000}
+
+
+def _unknown_fields(wire: Message) -> bytes:
+    """What is left of a message when everything known is taken out."""
+    rest = type(wire)()
+    rest.CopyFrom(wire)
+    for field, _ in wire.ListFields():
+        rest.ClearField(field.name)
+    return rest.SerializeToString()
+
+
+@cache
+def descriptor_pool() -> DescriptorPool:
+    """Every protobuf file of the contract, with the options of its methods."""
+    pool = DescriptorPool()
+    data = resources.files("generated").joinpath("descriptors.binpb").read_bytes()
+    for file in FileDescriptorSet.FromString(data).file:
+        pool.Add(file)
+    return pool
+
+
+@cache
+def codec() -> Codec:
+    """The codec of the contract's messages."""
+    return Codec(descriptor_pool(), default_message_pool)
