@@ -1,0 +1,84 @@
+"""Refusals as gRPC statuses, and back. The rich part is google.rpc.Status, as grpc-status-details-bin carries it."""
+
+import grpc
+import grpc.aio
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from generated.problems import PROBLEMS, Reason
+from services.runtime.refusal import FieldError, Refusal
+
+DOMAIN = "delivery"
+"""Tells our reasons from those of anybody else's ErrorInfo."""
+
+DETAILS_KEY = "grpc-status-details-bin"
+
+WITHOUT_REASON = {
+    grpc.StatusCode.UNAVAILABLE: Reason.UPSTREAM_UNAVAILABLE,
+    # A server that stops cancels what its grace period did not suffice for.
+    grpc.StatusCode.CANCELLED: Reason.UPSTREAM_UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: Reason.UPSTREAM_TIMEOUT,
+    # The callee's sidecar found the token invalid, mostly because it expired on the way.
+    grpc.StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
+}
+"""What a status means that did not come from a servicer of ours but from a sidecar or from gRPC itself."""
+
+RETRY_UNAVAILABLE_S = 1
+
+
+def code_of(refusal: Refusal) -> grpc.StatusCode:
+    """The canonical code of the refusal's reason."""
+    return grpc.StatusCode[PROBLEMS[refusal.reason].grpc]
+
+
+def trailers_of(refusal: Refusal) -> grpc.aio.Metadata:
+    """The trailing metadata that lets the caller's stub raise the same refusal."""
+    details: list[Message] = [ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=dict(refusal.headers))]
+    if refusal.errors:
+        violations = [
+            BadRequest.FieldViolation(field=error.field, description=error.message) for error in refusal.errors
+        ]
+        details.append(BadRequest(field_violations=violations))
+    if refusal.retry_after is not None:
+        details.append(RetryInfo(retry_delay=Duration(seconds=refusal.retry_after)))
+    status = Status(code=code_of(refusal).value[0], message=refusal.detail)
+    for detail in details:
+        status.details.add().Pack(detail)
+    return grpc.aio.Metadata((DETAILS_KEY, status.SerializeToString()))
+
+
+def refusal_from(error: grpc.aio.AioRpcError) -> Refusal:
+    """What a failed call means to the caller. Words that did not come from a servicer of ours are not passed on."""
+    trailers = error.trailing_metadata() or grpc.aio.Metadata()
+    details = trailers.get(DETAILS_KEY)
+    if isinstance(details, bytes) and (refusal := _parse(details)):
+        return refusal
+    reason = WITHOUT_REASON.get(error.code(), Reason.UPSTREAM_ERROR)
+    return Refusal(reason, retry_after=RETRY_UNAVAILABLE_S if reason is Reason.UPSTREAM_UNAVAILABLE else None)
+
+
+def _parse(details: bytes) -> Refusal | None:
+    """The refusal in a serialized google.rpc.Status; None where there is none, or a reason that we do not know yet."""
+    info, bad_request, retry = ErrorInfo(), BadRequest(), RetryInfo()
+    try:
+        status = Status.FromString(details)
+        found = [_unpack(detail, (info, bad_request, retry)) for detail in status.details]
+    except DecodeError:
+        return None
+    if info.domain != DOMAIN or info.reason not in Reason:
+        return None
+    return Refusal(
+        Reason(info.reason),
+        status.message,
+        errors=[FieldError(violation.field, violation.description) for violation in bad_request.field_violations],
+        retry_after=retry.retry_delay.seconds if retry in found else None,
+        headers=dict(info.metadata),
+    )
+
+
+def _unpack(detail: Any, targets: tuple[Message, ...]) -> Message | None:
+    """Fills the target that `detail` is for, and gives it back."""
+    return next((target for target in targets if detail.Unpack(target)), None)
