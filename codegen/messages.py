@@ -21,12 +21,15 @@ UNUSED = ("google/protobuf/descriptor.proto",)
 
 def generate(contracts: Contracts) -> Files:
     """Runs betterproto2's compiler. It writes messages only: servicers and stubs are ours (`codegen/rpc.py`)."""
-    files: Files = {f"{FOLDER}/{file.name}": file.content for file in _compile(contracts.protos.descriptors).file}
+    files: Files = {
+        f"{FOLDER}/{file.name}": file.content for file in compile_messages(contracts.protos.descriptors).file
+    }
     descriptors = _without_comments(contracts.protos.descriptors)
     return files | {"descriptors.binpb": descriptors.SerializeToString(deterministic=True)}
 
 
-def _compile(descriptors: FileDescriptorSet) -> CodeGeneratorResponse:
+def compile_messages(descriptors: FileDescriptorSet) -> CodeGeneratorResponse:
+    """The modules of all packages that travel, as betterproto2's compiler writes them."""
     travelling = [_stripped(file) for file in descriptors.file if file.package != OPTIONS and file.name not in UNUSED]
     request = CodeGeneratorRequest(
         file_to_generate=[file.name for file in travelling],

@@ -5,7 +5,7 @@ pair of functions is composed per message class, once: `decode` reads all fields
 converts only those that need it; `encode` hands a nest of dicts to the C message's constructor.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import betterproto2
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -22,7 +22,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from generated.proto.message_pool import default_message_pool
 
-__all__ = ("Codec", "DecodeError", "codec", "descriptor_pool")
+__all__ = ("Codec", "DecodeError", "codec", "contract_files", "descriptor_pool")
 
 type Convert = Callable[[Any], Any]
 
@@ -265,12 +265,16 @@ def _unknown_fields(wire: Message) -> bytes:
     return rest.SerializeToString()
 
 
+def contract_files() -> Sequence[FileDescriptorProto]:
+    """Every protobuf file of the contract after its imports, with the options of its methods."""
+    return FileDescriptorSet.FromString(resources.files("generated").joinpath("descriptors.binpb").read_bytes()).file
+
+
 @cache
 def descriptor_pool() -> DescriptorPool:
-    """Every protobuf file of the contract, with the options of its methods."""
+    """The contract's descriptors."""
     pool = DescriptorPool()
-    data = resources.files("generated").joinpath("descriptors.binpb").read_bytes()
-    for file in FileDescriptorSet.FromString(data).file:
+    for file in contract_files():
         pool.Add(file)
     return pool
 

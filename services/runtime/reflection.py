@@ -1,0 +1,63 @@
+"""gRPC server reflection, v1 and v1alpha, over the contract's own descriptors."""
+
+from collections.abc import Iterable
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_channelz.v1.channelz_pb2 import DESCRIPTOR as CHANNELZ
+from grpc_health.v1.health_pb2 import DESCRIPTOR as HEALTH
+from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection_pb2 import DESCRIPTOR as V1ALPHA
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+
+from services.runtime.codec import contract_files
+
+V1_NAME = "grpc.reflection.v1.ServerReflection"
+V1ALPHA_NAME = reflection.SERVICE_NAME
+STANDARD = ("grpc.channelz.v1.Channelz", "grpc.health.v1.Health", V1_NAME, V1ALPHA_NAME)
+
+
+def add_to(server: grpc.aio.Server, services: Iterable[str]) -> None:
+    """Answers under both names. The library knows v1alpha only, but the two are the same on the wire."""
+    servicer = reflection.aio.ReflectionServicer([*services, *STANDARD], full_pool(contract_files()))
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=ServerReflectionRequest.FromString,
+        response_serializer=ServerReflectionResponse.SerializeToString,
+    )
+    for name in (V1_NAME, V1ALPHA_NAME):
+        server.add_registered_method_handlers(name, {"ServerReflectionInfo": handler})
+
+
+def full_pool(contract: Iterable[FileDescriptorProto]) -> DescriptorPool:
+    """The contract's files together with those of the standard services."""
+    standard = (file for descriptor in (HEALTH, CHANNELZ, V1ALPHA) for file in with_imports(descriptor))
+    pool, known = DescriptorPool(), set[str]()
+    for file in (*contract, *standard, v1()):
+        if file.name not in known:
+            known.add(file.name)
+            pool.Add(file)
+    return pool
+
+
+def with_imports(descriptor: FileDescriptor) -> list[FileDescriptorProto]:
+    """The file after everything that it imports."""
+    file = FileDescriptorProto()
+    descriptor.CopyToProto(file)
+    return [*(found for imported in descriptor.dependencies for found in with_imports(imported)), file]
+
+
+def v1() -> FileDescriptorProto:
+    """reflection.proto of v1, which differs from v1alpha's in the package's name only."""
+    file = FileDescriptorProto.FromString(V1ALPHA.serialized_pb)
+    file.name, file.package = "grpc/reflection/v1/reflection.proto", "grpc.reflection.v1"
+    for message in file.message_type:
+        for field in message.field:
+            field.type_name = field.type_name.replace(".v1alpha.", ".v1.")
+    for method in file.service[0].method:
+        method.input_type = method.input_type.replace(".v1alpha.", ".v1.")
+        method.output_type = method.output_type.replace(".v1alpha.", ".v1.")
+    return file
