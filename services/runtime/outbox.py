@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Column, DateTime, Identity, LargeBinary, Meta
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.runtime import tracing
-from services.runtime.broker import Broker, BrokerUnavailable, Channel
+from services.runtime.broker import Broker, Channel
 from services.runtime.database import Database, Statement, Transaction
 from services.runtime.events import Envelope, EventType
 from services.runtime.refusal import Refusal
@@ -140,4 +140,3 @@ class Relay:
         return len(rows)
 
 
-__all__ = ["BrokerUnavailable", "Outbox", "Relay", "outbox_table"]

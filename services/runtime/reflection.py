@@ -1,10 +1,10 @@
 """gRPC server reflection, v1 and v1alpha, over the contract's own descriptors."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_channelz.v1.channelz_pb2 import DESCRIPTOR as CHANNELZ
@@ -43,7 +43,7 @@ def full_pool(contract: Iterable[FileDescriptorProto]) -> DescriptorPool:
     return pool
 
 
-def with_imports(descriptor: FileDescriptor) -> list[FileDescriptorProto]:
+def with_imports(descriptor: Any) -> list[FileDescriptorProto]:
     """The file after everything that it imports."""
     file = FileDescriptorProto()
     descriptor.CopyToProto(file)

@@ -27,7 +27,7 @@ NOTICE_S = 1.0
 """How long after NOT_SERVING calls are still taken, in seconds, so that the sidecar's health check can notice."""
 
 
-class SocketTaken(Exception):
+class SocketTakenError(Exception):
     """Another process listens on the socket, or something that is no socket lies there."""
 
 
@@ -42,7 +42,7 @@ class RpcServer:
         self._server = grpc.aio.server(options=OPTIONS)
 
     async def start(self) -> None:
-        """Listens, and says SERVING. Raises SocketTaken."""
+        """Listens, and says SERVING. Raises SocketTakenError."""
         names = [servicer.SERVICE for servicer in self._servicers]
         for servicer in self._servicers:
             self._server.add_registered_method_handlers(servicer.SERVICE, servicer.handlers(self._streams))
@@ -64,7 +64,7 @@ class RpcServer:
 
 
 def bind(server: grpc.aio.Server, path: Path) -> None:
-    """Binds to the socket, which only its owner may open. Raises SocketTaken."""
+    """Binds to the socket, which only its owner may open. Raises SocketTakenError."""
     remove_stale(path)
     before = os.umask(0o177)
     try:
@@ -74,20 +74,20 @@ def bind(server: grpc.aio.Server, path: Path) -> None:
 
 
 def remove_stale(path: Path) -> None:
-    """Removes the socket that a killed process left. Raises SocketTaken when it is alive, or is no socket."""
+    """Removes the socket that a killed process left. Raises SocketTakenError when it is alive, or is no socket."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise SocketTaken(f"{path} is no socket; move it away")
+        raise SocketTakenError(f"{path} is no socket; move it away")
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
             return
-    raise SocketTaken(f"another process listens on {path}")
+    raise SocketTakenError(f"another process listens on {path}")
 
 
 @asynccontextmanager

@@ -1,0 +1,94 @@
+"""The broker's doors of orders: history and payments become documents, a partner's word becomes a state."""
+
+from generated.events.consumers import OrdersHistoryConsumer, OrdersPaymentsConsumer, OrdersReadinessConsumer
+from generated.proto.delivery.events.v1 import (
+    OrderAssigned,
+    OrderCreated,
+    OrderDelivered,
+    OrderFacts,
+    OrderPaid,
+    OrderReady,
+    OrderReadyReported,
+    PaymentRecorded,
+)
+from services.orders import usecases
+from services.orders.domain import HistoryEntry, OrderStatus, Outcome, PaymentRecord
+from services.orders.usecases import Documents, Store
+from services.runtime.clock import Clock
+from services.runtime.events import Delivery, MalformedEvent
+
+
+class History(OrdersHistoryConsumer):
+    """Writes each step of an order's life, keyed by its version, so that order of arrival and repeats do not matter."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    async def order_created(self, event: OrderCreated, delivery: Delivery) -> None:
+        """Confirmed."""
+        await self._write(event.order, OrderStatus.PENDING)
+
+    async def order_paid(self, event: OrderPaid, delivery: Delivery) -> None:
+        """Paid."""
+        await self._write(event.order, OrderStatus.PAID, f"payment {event.payment_id}")
+
+    async def order_ready(self, event: OrderReady, delivery: Delivery) -> None:
+        """Ready."""
+        await self._write(event.order, OrderStatus.READY)
+
+    async def order_assigned(self, event: OrderAssigned, delivery: Delivery) -> None:
+        """On its way."""
+        await self._write(event.order, OrderStatus.DELIVERING)
+
+    async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None:
+        """At the door."""
+        await self._write(event.order, OrderStatus.DELIVERED)
+
+    async def _write(self, order: OrderFacts | None, status: OrderStatus, note: str | None = None) -> None:
+        if order is None or order.at is None:
+            raise MalformedEvent("an event of an order without its order")
+        entry = HistoryEntry(order.order_id, order.version, status, order.at, order.actor, note)
+        await usecases.record_history(self._documents, entry)
+
+
+class Payments(OrdersPaymentsConsumer):
+    """Writes the details of each payment."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    async def payment_recorded(self, event: PaymentRecorded, delivery: Delivery) -> None:
+        """Taken, whatever came of it."""
+        if event.at is None:
+            raise MalformedEvent("payments.recorded without its time")
+        record = PaymentRecord(
+            bank_id=event.bank_id,
+            payment_id=event.payment_id,
+            order_id=event.order_id,
+            amount=event.amount,
+            currency=event.currency,
+            outcome=Outcome[event.outcome.name or ""],
+            refund_amount=event.refund_amount,
+            at=event.at,
+        )
+        await usecases.record_payment(self._documents, record)
+
+
+class Readiness(OrdersReadinessConsumer):
+    """A partner's word becomes the order's state, once."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def order_ready_reported(self, event: OrderReadyReported, delivery: Delivery) -> None:
+        """Ready, says the partner."""
+        await usecases.report_ready(
+            self._store,
+            self._clock,
+            self.QUEUE,
+            delivery.event_id,
+            event.order_id,
+            event.partner_id,
+            event.pickup_address,
+        )

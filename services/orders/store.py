@@ -1,0 +1,231 @@
+"""Orders in PostgreSQL: statements, and the rows they make and read."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import Table, Text, bindparam, func, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql
+
+from generated.events import OrdersEvent
+from generated.problems import Reason
+from services.orders.domain import Bank, Item, Order, OrderStatus, Outcome, Partner, PaymentRecord, RefundStatus
+from services.orders.tables import TIME, banks, callbacks, orders, payments, refunds
+from services.runtime import inbox
+from services.runtime.database import Database, Statement, Transaction
+from services.runtime.outbox import Outbox
+from services.runtime.principal import Principal
+from services.runtime.refusal import Refusal
+
+_FIELDS = tuple(field.name for field in fields(Order))
+_COLUMNS = [orders.c[name] for name in _FIELDS]
+_CHANGING = ("status", "paid_amount", "refunded_amount", "refund_status", "payment_id", "pickup_address", "deliverer_id",
+             "cancel_reason", "version", "updated_at", "ready_at")
+
+
+def _order(row: dict[str, Any]) -> Order:
+    values = {name: row[name] for name in _FIELDS}
+    values["status"] = OrderStatus(values["status"])
+    values["refund_status"] = RefundStatus(values["refund_status"])
+    values["partner"] = Partner(**values["partner"])
+    values["items"] = tuple(Item(**item) for item in values["items"])
+    return Order(**values)
+
+
+def _values(order: Order) -> dict[str, Any]:
+    values = asdict(order)
+    values["partner"], values["items"] = Jsonb(values["partner"]), Jsonb(values["items"])
+    values["ready_at"] = order.updated_at if order.status is OrderStatus.READY else None
+    return values
+
+
+def _named(table: Table) -> dict[str, Any]:
+    return {column.name: bindparam(column.name) for column in table.c}
+
+
+_ORDER = Statement(select(*_COLUMNS).where(orders.c.id == bindparam("id")))
+_LOCKED_ORDER = Statement(select(*_COLUMNS).where(orders.c.id == bindparam("id")).with_for_update())
+_ORDER_OF_CHECK = Statement(select(*_COLUMNS).where(orders.c.check_id == bindparam("check_id")))
+_ADD_ORDER = Statement(postgresql.insert(orders).values(_named(orders)).on_conflict_do_nothing(index_elements=["check_id"]))
+_CHANGE_ORDER = Statement(
+    update(orders)
+    .where(
+        orders.c.id == bindparam("order_id"),
+        orders.c.version == bindparam("old_version"),
+        orders.c.status == bindparam("old_status"),
+    )
+    .values({name: bindparam(f"new_{name}") for name in _CHANGING})
+)
+_PAGE = (
+    select(*_COLUMNS)
+    .where(
+        tuple_(orders.c.created_at, orders.c.id)
+        < tuple_(bindparam("before_at", type_=TIME), bindparam("before_id", type_=Text))
+    )
+    .order_by(orders.c.created_at.desc(), orders.c.id.desc())
+    .limit(bindparam("size"))
+)
+_MINE = {"customer": orders.c.customer_id, "deliverer": orders.c.deliverer_id}
+_PAGES = {
+    "admin": _PAGE,
+    **{role: _PAGE.where(column == bindparam("user_id", type_=Text)) for role, column in _MINE.items()},
+}
+_ORDERS = {role: Statement(page) for role, page in _PAGES.items()}
+_ORDERS_IN = {role: Statement(page.where(orders.c.status == bindparam("status"))) for role, page in _PAGES.items()}
+_DELIVERIES = Statement(
+    select(*_COLUMNS, orders.c.ready_at)
+    .where(
+        orders.c.status == "ready",
+        tuple_(orders.c.ready_at, orders.c.id)
+        > tuple_(bindparam("after_at", type_=TIME), bindparam("after_id", type_=Text)),
+    )
+    .order_by(orders.c.ready_at, orders.c.id)
+    .limit(bindparam("size"))
+)
+_BANK = Statement(select(banks).where(banks.c.id == bindparam("id")), into=Bank)
+_BANKS = Statement(
+    select(banks).where(banks.c.active, banks.c.id > bindparam("after")).order_by(banks.c.id).limit(bindparam("size")),
+    into=Bank,
+)
+_ADD_CALLBACK = Statement(postgresql.insert(callbacks).values(_named(callbacks)).on_conflict_do_nothing())
+_CALLBACK = Statement(
+    select(callbacks.c.payment_id).where(
+        callbacks.c.bank_id == bindparam("bank_id"), callbacks.c.webhook_id == bindparam("webhook_id")
+    )
+)
+_LOCK_PAYMENT = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0))))
+_PAYMENT = Statement(
+    select(payments.c.outcome).where(
+        payments.c.bank_id == bindparam("bank_id"), payments.c.payment_id == bindparam("payment_id")
+    )
+)
+_ADD_PAYMENT = Statement(insert(payments).values(_named(payments)))
+_ADD_REFUND = Statement(insert(refunds).values(_named(refunds)))
+
+_BEGINNING = (datetime.min.replace(tzinfo=UTC), "")
+_END = (datetime.max.replace(tzinfo=UTC), "")
+
+
+class OrdersUnit:
+    """One transaction over orders and payments."""
+
+    def __init__(self, transaction: Transaction, outbox: Outbox[OrdersEvent]) -> None:
+        self._transaction = transaction
+        self._outbox = outbox
+
+    async def bank(self, bank_id: str) -> Bank | None:
+        """The bank, active or not."""
+        return await self._transaction.one(_BANK, id=bank_id)
+
+    async def order(self, order_id: str) -> Order | None:
+        """The order, locked until the transaction ends."""
+        row = await self._transaction.one(_LOCKED_ORDER, id=order_id)
+        return None if row is None else _order(row)
+
+    async def order_of_check(self, check_id: str) -> Order | None:
+        """The order that a check became."""
+        row = await self._transaction.one(_ORDER_OF_CHECK, check_id=check_id)
+        return None if row is None else _order(row)
+
+    async def add_order(self, order: Order, check_id: str) -> bool:
+        """Keeps a new order; False when the check has become one already."""
+        return await self._transaction.run(_ADD_ORDER, check_id=check_id, **_values(order)) == 1
+
+    async def change_order(self, before: Order, after: Order) -> None:
+        """Compare-and-set on status and version. Refuses ORDER_STATE_CONFLICT when another was faster."""
+        values = _values(after)
+        changed = await self._transaction.run(
+            _CHANGE_ORDER,
+            order_id=before.id,
+            old_version=before.version,
+            old_status=before.status,
+            **{f"new_{name}": values[name] for name in _CHANGING},
+        )
+        if not changed:
+            raise Refusal(Reason.ORDER_STATE_CONFLICT)
+
+    async def first_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> str:
+        """The payment that this callback was first taken for: `payment_id`, unless the id was used before."""
+        values = {"bank_id": bank_id, "webhook_id": webhook_id}
+        if await self._transaction.run(_ADD_CALLBACK, payment_id=payment_id, **values):
+            return payment_id
+        first = await self._transaction.one(_CALLBACK, **values)
+        return payment_id if first is None else str(first["payment_id"])
+
+    async def payment(self, bank_id: str, payment_id: str) -> Outcome | None:
+        """What came of a payment, if it was taken before; waits for one that is being taken."""
+        await self._transaction.one(_LOCK_PAYMENT, key=f"{bank_id}:{payment_id}")
+        row = await self._transaction.one(_PAYMENT, bank_id=bank_id, payment_id=payment_id)
+        return None if row is None else Outcome(row["outcome"])
+
+    async def add_payment(self, record: PaymentRecord) -> None:
+        """Keeps what came of a payment."""
+        await self._transaction.run(_ADD_PAYMENT, **asdict(record))
+
+    async def add_refund(self, refund_id: str, record: PaymentRecord) -> None:
+        """Keeps what the bank is to pay back."""
+        await self._transaction.run(
+            _ADD_REFUND,
+            id=refund_id,
+            bank_id=record.bank_id,
+            payment_id=record.payment_id,
+            order_id=record.order_id,
+            amount=record.refund_amount,
+            currency=record.currency,
+            status=RefundStatus.REQUESTED,
+            created_at=record.at,
+        )
+
+    async def first_event(self, queue: str, event_id: str) -> bool:
+        """Whether this event was never consumed before; from now on it was."""
+        return await inbox.first(self._transaction, queue, event_id)
+
+    async def publish(self, event: OrdersEvent) -> None:
+        """Lets the event leave when the transaction has committed."""
+        await self._outbox.add(self._transaction, event)
+
+
+class OrdersStore:
+    """Orders in PostgreSQL."""
+
+    def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[OrdersUnit]:
+        """Commits at the end of the block, rolls back when it raises."""
+        async with self._database.transaction() as transaction:
+            yield OrdersUnit(transaction, self._outbox)
+
+    async def order(self, order_id: str) -> Order | None:
+        """The order as it stands."""
+        row = await self._database.one(_ORDER, id=order_id)
+        return None if row is None else _order(row)
+
+    async def orders(
+        self, size: int, before: tuple[datetime, str] | None, who: Principal, status: OrderStatus | None
+    ) -> list[Order]:
+        """Newest first: a customer's own, a deliverer's assigned, all for an admin."""
+        at, order_id = before or _END
+        statements = _ORDERS if status is None else _ORDERS_IN
+        statement = statements.get(who.role or "")
+        if statement is None:
+            return []
+        rows = await self._database.many(
+            statement, size=size, before_at=at, before_id=order_id, user_id=who.user_id, status=status
+        )
+        return [_order(row) for row in rows]
+
+    async def deliveries(self, size: int, after: tuple[datetime, str] | None) -> list[tuple[datetime, Order]]:
+        """Ready orders, longest ready first, each with the time since."""
+        at, order_id = after or _BEGINNING
+        rows = await self._database.many(_DELIVERIES, size=size, after_at=at, after_id=order_id)
+        return [(row["ready_at"], _order(row)) for row in rows]
+
+    async def banks(self, size: int, after: str) -> list[Bank]:
+        """Active banks, by id."""
+        return await self._database.many(_BANKS, size=size, after=after)

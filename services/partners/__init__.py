@@ -1,0 +1,1 @@
+"""Partners, their products and prices, and the calls to their systems."""

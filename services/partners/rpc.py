@@ -1,0 +1,73 @@
+"""The gRPC door of partners: messages in, use case, messages out."""
+
+from dataclasses import asdict
+
+from generated.proto.delivery.partners.v1 import (
+    CatalogPartner,
+    CatalogProduct,
+    CheckProductsRequest,
+    CheckProductsResponse,
+    ListCatalogRequest,
+    ListCatalogResponse,
+    PartnerSummary,
+    PricedItem,
+    VerifyReadyCallbackRequest,
+    VerifyReadyCallbackResponse,
+)
+from generated.proto.delivery.partners.v1.rpc import PartnersServicer
+from services.partners import usecases
+from services.partners.domain import Line
+from services.partners.usecases import CatalogEntry, Store
+from services.runtime.vault import Vault
+from services.runtime.webhooks import SignedRequest
+
+
+class PartnersRpc(PartnersServicer):
+    """Implements the generated servicer."""
+
+    def __init__(self, store: Store, vault: Vault) -> None:
+        self._store = store
+        self._vault = vault
+
+    async def list_catalog(self, request: ListCatalogRequest) -> ListCatalogResponse:
+        """A page of the catalog."""
+        page = await usecases.list_catalog(
+            self._store, request.page_size, request.page_token, request.partner_id, request.q
+        )
+        return ListCatalogResponse(
+            items=[_catalog_partner(entry) for entry in page.items], next_page_token=page.next_page_token
+        )
+
+    async def check_products(self, request: CheckProductsRequest) -> CheckProductsResponse:
+        """A priced basket."""
+        lines = [Line(item.product_id, item.quantity) for item in request.items]
+        partner, priced = await usecases.check_products(
+            self._store, request.partner_id, lines, request.total_amount, request.currency
+        )
+        return CheckProductsResponse(
+            partner=PartnerSummary(id=partner.id, title=partner.title, brand=partner.brand),
+            items=[PricedItem(**asdict(line)) for line in priced],
+            total_amount=request.total_amount,
+            currency=request.currency,
+        )
+
+    async def verify_ready_callback(self, request: VerifyReadyCallbackRequest) -> VerifyReadyCallbackResponse:
+        """What a genuine callback says."""
+        callback = await usecases.verify_ready(
+            self._store,
+            self._vault,
+            request.partner_id,
+            SignedRequest(request.webhook_id, request.webhook_timestamp, request.webhook_signature, request.body),
+        )
+        return VerifyReadyCallbackResponse(order_id=callback.order_id, pickup_address=callback.pickup_address)
+
+
+def _catalog_partner(entry: CatalogEntry) -> CatalogPartner:
+    return CatalogPartner(
+        id=entry.id,
+        title=entry.title,
+        brand=entry.brand,
+        address=entry.address,
+        products=[CatalogProduct(**product) for product in entry.products],
+        products_truncated=entry.products_truncated,
+    )

@@ -1,0 +1,40 @@
+"""Structured logs: one JSON object a line, with the trace it belongs to."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+import msgspec
+from opentelemetry import trace
+
+
+class _Json(logging.Formatter):
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            entry["trace_id"] = trace.format_trace_id(context.trace_id)
+            entry["span_id"] = trace.format_span_id(context.span_id)
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(entry).decode()
+
+
+def setup(service: str, level: str) -> None:
+    """Sends every logger's records to standard output; libraries speak from WARNING on."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Json(service))
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for chatty in ("pika", "httpx", "httpcore", "alembic", "uvicorn", "connexion", "pymongo", "psycopg.pool", "google", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,53 @@
+"""Settings come from the environment, typed, and are checked before anything starts."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Environment(StrEnum):
+    """Where the process runs; production refuses what only a developer's machine may have."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class ServiceSettings(BaseSettings):
+    """What every service is told. The variables are the fields' names in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    environment: Environment = Field(default=Environment.PRODUCTION, description="development or production")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="the least level that is logged")
+    service_socket: Path = Field(description="the unix socket the app listens on; only its sidecar reaches it")
+    egress_socket: Path = Field(description="the sidecar's unix socket for calls to other services")
+    database_url: SecretStr = Field(description="postgresql://user:password@host:port/database, the service's own")
+    broker_url: SecretStr = Field(description="amqp://user:password@host:port/vhost, the service's own user")
+    encryption_key: SecretStr = Field(description="a Fernet key; secrets are stored encrypted with it")
+    public_url: str = Field(default="http://127.0.0.1:8080", description="where the edge is reached from outside, without a path")
+    drain_seconds: float = Field(default=5, ge=0, description="how long running requests may take after SIGTERM, in seconds")
+
+
+class DemoSettings(BaseSettings):
+    """What `demo-data` is told on top."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    environment: Environment = Environment.PRODUCTION
+    sandbox_url: str = Field(default="http://127.0.0.1:8090", description="where the sandbox's banks and partners are")
+    demo_webhook_secret: SecretStr = Field(description="whsec_…; what every demo bank and partner signs with")
+
+
+class SettingsError(SystemExit):
+    """The environment is wrong; the message names each variable."""
+
+
+def load[S: BaseSettings](kind: type[S]) -> S:
+    """Reads the environment. Raises SettingsError, which ends the process with one line per variable and no value in it."""
+    try:
+        return kind()
+    except ValidationError as error:
+        lines = (f"  {'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
+        raise SettingsError("the environment is wrong:\n" + "\n".join(lines)) from None
