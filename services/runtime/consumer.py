@@ -6,11 +6,11 @@ from abc import ABC
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
-from google.protobuf.message import DecodeError
 from opentelemetry.trace import SpanKind
 
 from services.runtime import tracing
 from services.runtime.broker import RETRY_DELAYS, Broker, Channel, Message, retry_exchange
+from services.runtime.codec import DecodeError
 from services.runtime.events import Delivery, EventType, MalformedEvent, delivery
 
 log = logging.getLogger(__name__)

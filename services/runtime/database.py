@@ -13,6 +13,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy import Table, bindparam
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql.elements import ClauseElement
 
@@ -40,6 +42,13 @@ class Statement[Row]:
     def read(self, row: DictRow) -> Row:
         """One row, as the type that was asked for."""
         return cast(Row, row) if self._into is dict else self._into(**row)
+
+
+def upsert(table: Table) -> Statement[dict[str, Any]]:
+    """Makes a row, or makes the row of the same key what it should be; takes every column by name."""
+    statement = insert(table).values({column.name: bindparam(column.name) for column in table.c})
+    others = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return Statement(statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=others))
 
 
 class Transaction:

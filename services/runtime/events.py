@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 import betterproto2
 
-from services.runtime.codec import CODEC
+from services.runtime.codec import codec
 
 EXCHANGE = "delivery.events"
 """The topic exchange every event goes through; the routing key is the event's type."""
@@ -24,15 +23,13 @@ class EventType[E: betterproto2.Message]:
     queues: tuple[str, ...]
     subject: Callable[[E], str]
 
-    @cached_property
-    def encode(self) -> Callable[[E], bytes]:
+    def encode(self, event: E) -> bytes:
         """Payload to protobuf bytes."""
-        return CODEC.serializer(self.message)
+        return codec().encode(event)
 
-    @cached_property
-    def decode(self) -> Callable[[bytes], E]:
-        """Protobuf bytes to payload; raises DecodeError."""
-        return CODEC.deserializer(self.message)
+    def decode(self, data: bytes) -> E:
+        """Protobuf bytes to payload; raises codec.DecodeError."""
+        return codec().decode(self.message, data)
 
 
 class Envelope(NamedTuple):

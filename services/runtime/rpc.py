@@ -32,6 +32,7 @@ current_deadline: ContextVar[float | None] = ContextVar("current_deadline", defa
 """When the call being served must be answered, on the clock of `time.monotonic()`. Stubs pass on what is left."""
 
 type Context = grpc.aio.ServicerContext[bytes, bytes]
+type Handler = grpc.RpcMethodHandler[bytes, bytes]
 
 
 class Idempotency(Enum):
@@ -100,14 +101,12 @@ class Servicer(ABC):
     SERVICE: ClassVar[str]
     METHODS: ClassVar[tuple[Method[Any, Any], ...]]
 
-    def handlers(self, streams: Streams) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+    def handlers(self, streams: Streams) -> dict[str, Handler]:
         """The guarded methods, by name."""
         return {method.name: _handler(method, getattr(self, method.attribute), streams) for method in self.METHODS}
 
 
-def _handler(
-    method: Method[Any, Any], behaviour: Callable[..., Any], streams: Streams
-) -> grpc.RpcMethodHandler[Any, Any]:
+def _handler(method: Method[Any, Any], behaviour: Callable[..., Any], streams: Streams) -> Handler:
     """Decodes inside: what gRPC's own deserializer raises would reach the caller as UNKNOWN with a parser's words."""
     encode = codec().encode
 

@@ -2,8 +2,9 @@
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -12,6 +13,13 @@ class Environment(StrEnum):
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
+
+
+Origins = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: tuple(filter(None, value.split(","))) if isinstance(value, str) else value),
+]
+"""Origins (scheme://host:port), apart by commas."""
 
 
 class ServiceSettings(BaseSettings):

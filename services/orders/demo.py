@@ -1,0 +1,28 @@
+"""Three banks to pay at."""
+
+from services.orders.tables import banks
+from services.runtime.database import Database, upsert
+from services.runtime.settings import DemoSettings, ServiceSettings
+from services.runtime.vault import Vault
+
+BANKS = {"visa": "Visa", "km": "KM Bank", "paypal": "PayPal"}
+
+
+async def load(settings: ServiceSettings, demo: DemoSettings) -> None:
+    """Makes the rows, or makes them what they should be."""
+    database = Database(settings.database_url.get_secret_value(), max_size=1)
+    vault = Vault(settings.encryption_key.get_secret_value())
+    secret = vault.lock(demo.demo_webhook_secret.get_secret_value())
+    await database.open()
+    async with database.transaction() as transaction:
+        for bank_id, title in BANKS.items():
+            await transaction.run(
+                upsert(banks),
+                id=bank_id,
+                title=title,
+                webcheckout_url=f"{demo.sandbox_url}/checkout/{bank_id}",
+                api_url=f"{demo.sandbox_url}/bank/{bank_id}",
+                active=True,
+                webhook_secret=secret,
+            )
+    await database.close()

@@ -1,0 +1,54 @@
+"""Puts partners together."""
+
+import asyncio
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import NoDecode
+
+from generated.events import EVENTS, PartnersEvent
+from services.partners.calls import HttpPartnerSystem, work
+from services.partners.events import Calls
+from services.partners.rpc import PartnersRpc
+from services.partners.store import PartnersStore
+from services.runtime import outgoing
+from services.runtime.app import run_beside
+from services.runtime.broker import Broker
+from services.runtime.clock import now
+from services.runtime.consumer import consume
+from services.runtime.database import Database
+from services.runtime.outbox import Outbox, Relay
+from services.runtime.server import serving, until_signalled
+from services.runtime.settings import Origins, ServiceSettings
+from services.runtime.vault import Vault
+
+
+class Settings(ServiceSettings):
+    """What partners is told."""
+
+    allowed_targets: Annotated[Origins, NoDecode] = Field(
+        default=(), description="origins that may be called although they are private, apart by commas"
+    )
+    partner_timeout: float = Field(default=15, gt=0, description="how long a partner's system may take, in seconds")
+
+
+async def serve(settings: Settings) -> None:
+    """Runs until SIGTERM."""
+    database = Database(settings.database_url.get_secret_value())
+    broker = Broker(settings.broker_url.get_secret_value(), "partners")
+    vault = Vault(settings.encryption_key.get_secret_value())
+    outbox = Outbox[PartnersEvent](EVENTS)
+    store = PartnersStore(database, outbox)
+    planned = asyncio.Event()
+    await database.open()
+    async with outgoing.client(settings.allowed_targets, timeout=settings.partner_timeout) as client:
+        await run_beside(
+            serving(settings.service_socket, [PartnersRpc(store, vault)], grace_s=settings.drain_seconds),
+            until_signalled(),
+            [
+                Relay("partners", database, broker).run(),
+                consume(broker, Calls(store, now, settings.public_url, planned)),
+                work(store, HttpPartnerSystem(client, vault, now), now, planned),
+            ],
+        )
+    await database.close()

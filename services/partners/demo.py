@@ -1,0 +1,52 @@
+"""Two partners and four products to try things with."""
+
+from services.partners.store import availability, partners, products
+from services.runtime.database import Database, upsert
+from services.runtime.settings import DemoSettings, ServiceSettings
+from services.runtime.vault import Vault
+
+PARTNERS = [
+    {"id": 1, "title": "Green Bowl", "brand": "Bowls & Co", "phone": "+12025550101", "email": "bowl@delivery.test",
+     "address": "1 Market Square"},
+    {"id": 2, "title": "Corner Oven", "brand": "Corner", "phone": "+12025550102", "email": "oven@delivery.test",
+     "address": "22 Mill Lane"},
+]
+PRODUCTS = [
+    {"id": 1, "title": "Lemonade", "description": "Half a litre, cold."},
+    {"id": 2, "title": "Tomato soup", "description": "With bread."},
+    {"id": 3, "title": "Margherita", "description": "Tomato, mozzarella, basil."},
+    {"id": 4, "title": "Apple pie", "description": "One slice."},
+]
+PRICES = {1: (100, 120), 2: (350, 350), 3: (1500, 1200), 4: (500, 500)}
+"""By product: what it costs at partner 1 and at partner 2, in cents."""
+
+
+async def load(settings: ServiceSettings, demo: DemoSettings) -> None:
+    """Makes the rows, or makes them what they should be."""
+    database = Database(settings.database_url.get_secret_value(), max_size=1)
+    vault = Vault(settings.encryption_key.get_secret_value())
+    secret = vault.lock(demo.demo_webhook_secret.get_secret_value())
+    await database.open()
+    async with database.transaction() as transaction:
+        for partner in PARTNERS:
+            await transaction.run(
+                upsert(partners),
+                **partner,
+                api_url=f"{demo.sandbox_url}/partner/{partner['id']}",
+                webhook_secret=secret,
+                verified=True,
+                enabled=True,
+            )
+        for product in PRODUCTS:
+            await transaction.run(upsert(products), **product, picture_url=None)
+        for product_id, prices in PRICES.items():
+            for partner, price in zip(PARTNERS, prices, strict=True):
+                await transaction.run(
+                    upsert(availability),
+                    partner_id=partner["id"],
+                    product_id=product_id,
+                    price=price,
+                    currency="USD",
+                    active=True,
+                )
+    await database.close()

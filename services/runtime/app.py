@@ -1,0 +1,25 @@
+"""How every service runs: its server, and beside it what it does in the background, until it is told to stop."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+
+
+async def run_beside(
+    server: AbstractAsyncContextManager[object], stop: Awaitable[None], background: Sequence[Awaitable[None]]
+) -> None:
+    """Serves until `stop`, while the background work goes on; that is cancelled after the server has drained.
+
+    A background task that ends by an error ends the process, which is started again by whoever started it.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(_forever(work)) for work in background]
+        async with server:
+            await stop
+        for task in running:
+            task.cancel()
+
+
+async def _forever(work: Awaitable[None]) -> None:
+    with suppress(asyncio.CancelledError):
+        await work
