@@ -1,0 +1,69 @@
+"""A small contract of our own, with every kind of field and method, compiled when a test asks for it."""
+
+import importlib
+import shutil
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from types import ModuleType
+
+import generated.proto
+from codegen import messages, rpc
+from codegen.contracts import Contracts
+from codegen.protobuf import ProtoContracts, load_protos
+from services.runtime.codec import descriptor_pool
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+OPTIONS = Path("api-specs/proto/delivery/options/v1")
+
+
+def compile_protos(root: Path, *names: str) -> ProtoContracts:
+    """Compiles protobuf files of this folder, together with our options, in a contract root of their own."""
+    shutil.copy(ROOT / "buf.yaml", root)
+    shutil.copytree(ROOT / OPTIONS, root / OPTIONS)
+    for name in names:
+        target = root / "api-specs/proto/sample" / name
+        target.parent.mkdir(parents=True)
+        shutil.copy(HERE / name, target)
+    return load_protos(root)
+
+
+def write_package(protos: ProtoContracts, folder: Path) -> None:
+    """Writes the messages as a package with its own pool of classes."""
+    for file in messages.compile_messages(protos.descriptors).file:
+        path = folder / file.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.content)
+
+
+@cache
+def contracts() -> Contracts:
+    """The sample contract."""
+    return Contracts(openapi={}, protos=compile_protos(Path(mkdtemp()), "v1/sample.proto"))
+
+
+@cache
+def installed() -> tuple[ModuleType, ModuleType]:
+    """The sample's messages and its `rpc` module, beside the real ones in `generated.proto`, known to the runtime."""
+    folder = Path(mkdtemp())
+    for name, content in (messages.generate(contracts()) | rpc.generate(contracts())).items():
+        if name.startswith("proto/sample/"):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(str(content))
+    generated.proto.__path__.append(str(folder / "proto"))
+    descriptor_pool().Add(next(file for file in contracts().protos.descriptors.file if file.package == "sample.v1"))
+    return importlib.import_module("generated.proto.sample.v1"), importlib.import_module(
+        "generated.proto.sample.v1.rpc"
+    )
+
+
+def imported(folder: Path, name: str) -> ModuleType:
+    """Imports a package that `write_package` wrote into `folder`."""
+    sys.path.insert(0, str(folder.parent))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder.parent))
