@@ -1,0 +1,1 @@
+"""Who carries what we say, one module each."""
