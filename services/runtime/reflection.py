@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf import text_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_channelz.v1.channelz_pb2 import DESCRIPTOR as CHANNELZ
@@ -52,12 +53,6 @@ def with_imports(descriptor: Any) -> list[FileDescriptorProto]:
 
 def v1() -> FileDescriptorProto:
     """reflection.proto of v1, which differs from v1alpha's in the package's name only."""
-    file = FileDescriptorProto.FromString(V1ALPHA.serialized_pb)
-    file.name, file.package = "grpc/reflection/v1/reflection.proto", "grpc.reflection.v1"
-    for message in file.message_type:
-        for field in message.field:
-            field.type_name = field.type_name.replace(".v1alpha.", ".v1.")
-    for method in file.service[0].method:
-        method.input_type = method.input_type.replace(".v1alpha.", ".v1.")
-        method.output_type = method.output_type.replace(".v1alpha.", ".v1.")
-    return file
+    (file,) = with_imports(V1ALPHA)
+    text = text_format.MessageToString(file).replace("v1alpha", "v1")
+    return text_format.Parse(text, FileDescriptorProto())

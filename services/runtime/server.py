@@ -91,14 +91,16 @@ def remove_stale(path: Path) -> None:
 
 
 @asynccontextmanager
-async def serving(path: Path, servicers: Sequence[Servicer] = (), *, grace_s: float) -> AsyncIterator[RpcServer]:
+async def serving(
+    path: Path, servicers: Sequence[Servicer] = (), *, grace_s: float, notice_s: float = NOTICE_S
+) -> AsyncIterator[RpcServer]:
     """Serves while the block runs, and stops cleanly after it."""
     server = RpcServer(path, servicers)
     await server.start()
     try:
         yield server
     finally:
-        await server.stop(grace_s)
+        await server.stop(grace_s, notice_s)
 
 
 async def until_signalled() -> None:

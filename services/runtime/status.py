@@ -34,7 +34,7 @@ def code_of(refusal: Refusal) -> grpc.StatusCode:
     return grpc.StatusCode[PROBLEMS[refusal.reason].grpc]
 
 
-def trailers_of(refusal: Refusal) -> grpc.aio.Metadata:
+def trailers_of(refusal: Refusal) -> tuple[tuple[str, bytes]]:
     """The trailing metadata that lets the caller's stub raise the same refusal."""
     details: list[Message] = [ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=dict(refusal.headers))]
     if refusal.errors:
@@ -47,7 +47,7 @@ def trailers_of(refusal: Refusal) -> grpc.aio.Metadata:
     status = Status(code=code_of(refusal).value[0], message=refusal.detail)
     for detail in details:
         status.details.add().Pack(detail)
-    return grpc.aio.Metadata((DETAILS_KEY, status.SerializeToString()))
+    return ((DETAILS_KEY, status.SerializeToString()),)
 
 
 def refusal_from(error: grpc.aio.AioRpcError) -> Refusal:
@@ -65,7 +65,7 @@ def _parse(details: bytes) -> Refusal | None:
     info, bad_request, retry = ErrorInfo(), BadRequest(), RetryInfo()
     try:
         status = Status.FromString(details)
-        found = [_unpack(detail, (info, bad_request, retry)) for detail in status.details]
+        unpacked = [_unpack(detail, (info, bad_request, retry)) for detail in status.details]
     except DecodeError:
         return None
     if info.domain != DOMAIN or info.reason not in Reason:
@@ -73,8 +73,8 @@ def _parse(details: bytes) -> Refusal | None:
     return Refusal(
         Reason(info.reason),
         status.message,
-        errors=[FieldError(violation.field, violation.description) for violation in bad_request.field_violations],
-        retry_after=retry.retry_delay.seconds if retry in found else None,
+        errors=tuple(FieldError(found.field, found.description) for found in bad_request.field_violations),
+        retry_after=retry.retry_delay.seconds if retry in unpacked else None,
         headers=dict(info.metadata),
     )
 

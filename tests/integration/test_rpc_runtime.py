@@ -1,0 +1,414 @@
+import asyncio
+import base64
+import json
+import logging
+import os
+import signal
+import socket
+import stat
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_channelz.v1.channelz_pb2 import GetServersRequest
+from grpc_channelz.v1.channelz_pb2_grpc import ChannelzStub
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from generated.problems import Reason
+from services.runtime import spans
+from services.runtime.channel import open_channel
+from services.runtime.principal import PAYLOAD_HEADER, Principal, current_token
+from services.runtime.refusal import FieldError, Refusal
+from services.runtime.rpc import current_deadline
+from services.runtime.server import RpcServer, SocketTakenError, remove_stale, serving, until_signalled
+from tests import sample
+
+MESSAGES, MODULE = sample.installed()
+from generated.proto.sample.v1 import (  # noqa: E402
+    CountRequest,
+    CountResponse,
+    EchoRequest,
+    EchoResponse,
+    WhoAmIRequest,
+    WhoAmIResponse,
+)
+from generated.proto.sample.v1.rpc import ECHO, EchoServicer, EchoStub  # noqa: E402
+
+PAYLOAD = base64.urlsafe_b64encode(json.dumps({"sub": "user-1", "exp": 2_000_000_000}).encode()).decode().rstrip("=")
+REFUSAL = Refusal(
+    Reason.TOTAL_MISMATCH,
+    "the total is 300",
+    errors=(FieldError("/total_amount", "300"), FieldError("/currency", "ü")),
+    retry_after=7,
+    headers={"x-hint": "ask again"},
+)
+
+
+class Echo(EchoServicer):
+    """Does what the text says."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+        self.entered = asyncio.Event()
+
+    async def echo(self, request: EchoRequest) -> EchoResponse:
+        self.entered.set()
+        match request.text:
+            case "refuse":
+                raise replace(REFUSAL)
+            case "break":
+                raise RuntimeError("a secret")
+            case "hang":
+                await asyncio.Event().wait()
+        deadline = current_deadline.get()
+        return EchoResponse(text=request.text, left=None if deadline is None else deadline - time.monotonic())
+
+    async def who_am_i(self, request: WhoAmIRequest, principal: Principal) -> WhoAmIResponse:
+        assert current_token.get() == principal.token
+        return WhoAmIResponse(user_id=f"{principal.user_id} {principal.token}")
+
+    async def count(self, request: CountRequest) -> AsyncIterator[CountResponse]:
+        number = 0
+        try:
+            while request.until is None or number < request.until:
+                number += 1
+                yield CountResponse(number=number)
+                if number == 3 and request.until is None:
+                    await asyncio.Event().wait()
+            if request.until == 2:
+                raise replace(REFUSAL)
+        finally:
+            self.closed.set()
+
+
+@asynccontextmanager
+async def running(path: Path, servicer: EchoServicer) -> AsyncIterator[grpc.aio.Channel]:
+    server = RpcServer(path, [servicer])
+    await server.start()
+    channel = open_channel(path, "sample")
+    try:
+        yield channel
+    finally:
+        await channel.close()
+        await server.stop(grace_s=0, notice_s=0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s.sock"
+
+
+@pytest.fixture
+def servicer() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def channel(path: Path, servicer: Echo) -> AsyncIterator[grpc.aio.Channel]:
+    async with running(path, servicer) as channel:
+        yield channel
+
+
+@pytest.fixture
+def stub(channel: grpc.aio.Channel) -> EchoStub:
+    return EchoStub(channel)
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(spans, "TRACER", provider.get_tracer("test"))
+    yield exporter
+    provider.shutdown()
+
+
+async def raw(channel: grpc.aio.Channel, method: str, data: bytes = b"", **metadata: str) -> bytes:
+    call: Any = channel.unary_unary(f"/sample.v1.EchoService/{method}")
+    pairs = [(name.replace("_", "-"), value) for name, value in metadata.items()]
+    answer: bytes = await call(data, metadata=grpc.aio.Metadata(*pairs), timeout=5)
+    return answer
+
+
+async def test_an_answer_comes_back(stub: EchoStub) -> None:
+    assert (await stub.echo(EchoRequest(text="héllo"))).text == "héllo"
+
+
+async def test_a_refusal_comes_back_whole(stub: EchoStub) -> None:
+    with pytest.raises(Refusal) as caught:
+        await stub.echo(EchoRequest(text="refuse"))
+
+    assert caught.value == REFUSAL
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+async def test_every_reason_comes_back(
+    stub: EchoStub, servicer: Echo, reason: Reason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "REFUSAL", Refusal(reason))
+
+    with pytest.raises(Refusal) as caught:
+        await stub.echo(EchoRequest(text="refuse"))
+
+    assert caught.value == Refusal(reason)
+
+
+async def test_our_mistakes_are_logged_and_not_told(stub: EchoStub, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR), pytest.raises(Refusal) as caught:
+        await stub.echo(EchoRequest(text="break"))
+
+    assert caught.value == Refusal(Reason.INTERNAL)
+    assert "a secret" in caplog.text
+
+
+async def test_bytes_that_are_no_message_are_an_invalid_argument(channel: grpc.aio.Channel) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await raw(channel, "Echo", b"\x0a\xff")
+
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details() == "not a EchoRequest"
+
+
+async def test_a_method_for_users_wants_the_payload(channel: grpc.aio.Channel, stub: EchoStub) -> None:
+    with pytest.raises(Refusal) as caught:
+        await stub.who_am_i(WhoAmIRequest())
+    assert caught.value.reason is Reason.UNAUTHENTICATED
+    with pytest.raises(grpc.aio.AioRpcError) as broken:
+        await raw(channel, "WhoAmI", **{PAYLOAD_HEADER: "%%%"})
+    assert broken.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+    answer = await raw(channel, "WhoAmI", authorization="Bearer a.b.c", **{PAYLOAD_HEADER: PAYLOAD})
+
+    assert answer.endswith(b"user-1 a.b.c")
+
+
+async def test_the_stub_forwards_the_token_only_where_a_user_is_asked_for(path: Path) -> None:
+    seen: list[dict[str, str | bytes]] = []
+
+    async def spy(data: bytes, context: Any) -> bytes:
+        seen.append(dict(context.invocation_metadata()))
+        return b""
+
+    server = grpc.aio.server()
+    handler = grpc.unary_unary_rpc_method_handler(spy)
+    server.add_registered_method_handlers("sample.v1.EchoService", {"Echo": handler, "WhoAmI": handler})
+    server.add_insecure_port(f"unix:{path}")
+    await server.start()
+    reset = current_token.set("a.b.c")
+    try:
+        async with open_channel(path, "sample") as channel:
+            await EchoStub(channel).echo(EchoRequest())
+            await EchoStub(channel).who_am_i(WhoAmIRequest())
+    finally:
+        current_token.reset(reset)
+        await server.stop(0)
+
+    assert ["authorization" in metadata for metadata in seen] == [False, True]
+    assert seen[1]["authorization"] == "Bearer a.b.c"
+
+
+async def test_the_contract_bounds_the_deadline(stub: EchoStub) -> None:
+    assert (await stub.echo(EchoRequest(), timeout=60)).left == pytest.approx(2.5, abs=0.5)
+    assert (await stub.echo(EchoRequest(), timeout=1)).left == pytest.approx(1, abs=0.5)
+
+
+async def test_what_is_left_of_the_call_being_served_bounds_the_next(stub: EchoStub) -> None:
+    reset = current_deadline.set(time.monotonic() + 1)
+    try:
+        assert (await stub.echo(EchoRequest())).left == pytest.approx(1, abs=0.5)
+    finally:
+        current_deadline.reset(reset)
+
+
+async def test_a_deadline_that_passes_is_a_timeout_upstream(stub: EchoStub) -> None:
+    with pytest.raises(Refusal) as caught:
+        await stub.echo(EchoRequest(text="hang"), timeout=0.05)
+
+    assert caught.value.reason is Reason.UPSTREAM_TIMEOUT
+
+
+async def test_nobody_there_is_unavailable_upstream(path: Path) -> None:
+    async with open_channel(path, "sample") as channel:
+        with pytest.raises(Refusal) as caught:
+            await EchoStub(channel).echo(EchoRequest())
+
+    assert (caught.value.reason, caught.value.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, Reason.UNAUTHENTICATED),
+        (grpc.StatusCode.PERMISSION_DENIED, Reason.UPSTREAM_ERROR),
+        (grpc.StatusCode.UNKNOWN, Reason.UPSTREAM_ERROR),
+        (grpc.StatusCode.CANCELLED, Reason.UPSTREAM_UNAVAILABLE),
+    ],
+)
+async def test_a_status_without_a_reason_is_not_passed_on(path: Path, code: grpc.StatusCode, reason: Reason) -> None:
+    async def fail(data: bytes, context: Any) -> bytes:
+        await context.abort(code, "words of a proxy")
+        raise AssertionError
+
+    server = grpc.aio.server()
+    server.add_registered_method_handlers(ECHO.service, {"Echo": grpc.unary_unary_rpc_method_handler(fail)})
+    server.add_insecure_port(f"unix:{path}")
+    await server.start()
+    async with open_channel(path, "sample") as channel:
+        with pytest.raises(Refusal) as caught:
+            await EchoStub(channel).echo(EchoRequest())
+    await server.stop(0)
+
+    assert caught.value.reason is reason
+    assert "proxy" not in caught.value.detail
+
+
+async def test_a_stream_comes_through_and_may_end_in_a_refusal(stub: EchoStub) -> None:
+    assert [item.number async for item in stub.count(CountRequest(until=4))] == [1, 2, 3, 4]
+
+    with pytest.raises(Refusal) as caught:
+        assert [item.number async for item in stub.count(CountRequest(until=2))] == []
+    assert caught.value == REFUSAL
+
+
+async def test_closing_a_stream_cancels_it(stub: EchoStub, servicer: Echo) -> None:
+    stream: Any = stub.count(CountRequest())
+    assert (await anext(stream)).number == 1
+
+    await stream.aclose()
+
+    await asyncio.wait_for(servicer.closed.wait(), 5)
+
+
+async def test_a_shutdown_ends_streams_and_lets_calls_finish(path: Path, servicer: Echo) -> None:
+    server = RpcServer(path, [servicer])
+    await server.start()
+    async with open_channel(path, "sample") as channel:
+        stream = EchoStub(channel).count(CountRequest())
+        assert [(await anext(stream)).number for _ in range(3)] == [1, 2, 3]
+        health = HealthStub(channel)  # type: ignore[no-untyped-call]
+        stopping = asyncio.create_task(server.stop(grace_s=5, notice_s=0.2))
+        await asyncio.sleep(0)
+        answer = await health.Check(HealthCheckRequest(service="sample.v1.EchoService"))
+        assert answer.status == HealthCheckResponse.NOT_SERVING
+        assert (await EchoStub(channel).echo(EchoRequest(text="late"))).text == "late"
+        started = time.monotonic()
+        with pytest.raises(Refusal) as caught:
+            await anext(stream)
+        await stopping
+
+    assert caught.value.reason is Reason.UPSTREAM_UNAVAILABLE
+    assert time.monotonic() - started < 2
+    assert not await asyncio.to_thread(path.exists)
+
+
+async def test_health_speaks_for_the_process_and_each_service(channel: grpc.aio.Channel) -> None:
+    health = HealthStub(channel)  # type: ignore[no-untyped-call]
+    for name in ("", "sample.v1.EchoService"):
+        assert (await health.Check(HealthCheckRequest(service=name))).status == HealthCheckResponse.SERVING
+    assert (await ChannelzStub(channel).GetServers(GetServersRequest())).server  # type: ignore[no-untyped-call]
+
+
+async def reflect(channel: grpc.aio.Channel, version: str, **question: Any) -> ServerReflectionResponse:
+    ask: Any = channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=ServerReflectionRequest.SerializeToString,
+        response_deserializer=ServerReflectionResponse.FromString,
+    )
+    answers = [answer async for answer in ask(iter([ServerReflectionRequest(**question)]))]
+    assert len(answers) == 1
+    found: ServerReflectionResponse = answers[0]
+    return found
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_reflection_lists_and_describes(channel: grpc.aio.Channel, version: str) -> None:
+    listed = await reflect(channel, version, list_services="*")
+    names = [service.name for service in listed.list_services_response.service]
+    assert {"sample.v1.EchoService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"} <= set(names)
+
+    for symbol in ("delivery.orders.v1.OrdersService", *(name for name in names if name.startswith("grpc."))):
+        described = await reflect(channel, version, file_containing_symbol=symbol)
+        files = described.file_descriptor_response.file_descriptor_proto
+        assert symbol.rpartition(".")[0] in [FileDescriptorProto.FromString(file).package for file in files]
+
+
+async def test_the_socket_is_its_owners_alone(channel: grpc.aio.Channel, path: Path) -> None:
+    await channel.channel_ready()
+
+    status = await asyncio.to_thread(path.stat)
+    assert stat.S_IMODE(status.st_mode) == 0o600
+
+
+async def test_a_socket_that_nobody_serves_is_replaced(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+
+    async with serving(path, [Echo()], grace_s=0, notice_s=0), open_channel(path, "sample") as channel:
+        assert (await EchoStub(channel).echo(EchoRequest(text="here"))).text == "here"
+
+
+@pytest.mark.usefixtures("channel")
+async def test_a_socket_that_is_served_is_left_alone(path: Path) -> None:
+    with pytest.raises(SocketTakenError, match="another process"):
+        await RpcServer(path).start()
+
+
+def test_a_file_that_is_no_socket_is_left_alone(path: Path) -> None:
+    path.write_text("precious")
+
+    with pytest.raises(SocketTakenError, match="no socket"):
+        remove_stale(path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_wait(number: signal.Signals) -> None:
+    waiting = asyncio.create_task(until_signalled())
+    await asyncio.sleep(0)
+
+    os.kill(os.getpid(), number)
+
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_one_trace_spans_both_sides(stub: EchoStub, exporter: InMemorySpanExporter) -> None:
+    await stub.echo(EchoRequest())
+
+    server, client = exporter.get_finished_spans()
+    assert (server.kind, client.kind) == (SpanKind.SERVER, SpanKind.CLIENT)
+    assert server.name == client.name == "sample.v1.EchoService/Echo"
+    assert server.parent is not None
+    assert client.context is not None
+    assert server.parent.span_id == client.context.span_id
+    assert server.attributes is not None
+    assert server.attributes["rpc.response.status_code"] == "OK"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "server_status"),
+    [("refuse", "FAILED_PRECONDITION", StatusCode.UNSET), ("break", "INTERNAL", StatusCode.ERROR)],
+)
+async def test_a_server_span_fails_only_by_the_servers_fault(
+    stub: EchoStub, exporter: InMemorySpanExporter, text: str, code: str, server_status: StatusCode
+) -> None:
+    with pytest.raises(Refusal):
+        await stub.echo(EchoRequest(text=text))
+
+    by_kind: dict[trace.SpanKind, ReadableSpan] = {span.kind: span for span in exporter.get_finished_spans()}
+    assert by_kind[SpanKind.SERVER].status.status_code is server_status
+    assert by_kind[SpanKind.CLIENT].status.status_code is StatusCode.ERROR
+    for span in by_kind.values():
+        assert (span.attributes or {})["rpc.response.status_code"] == code
