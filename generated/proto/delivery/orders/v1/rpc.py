@@ -1,0 +1,267 @@
+"""Written by `make generate` from api-specs/proto. Do not edit."""
+
+from abc import abstractmethod
+
+from generated.proto.delivery.orders.v1 import (
+    AssignOrderRequest,
+    AssignOrderResponse,
+    CompleteOrderRequest,
+    CompleteOrderResponse,
+    CreateOrderRequest,
+    CreateOrderResponse,
+    GetOrderHistoryRequest,
+    GetOrderHistoryResponse,
+    GetOrderRequest,
+    GetOrderResponse,
+    ListAvailableDeliveriesRequest,
+    ListAvailableDeliveriesResponse,
+    ListBanksRequest,
+    ListBanksResponse,
+    ListOrdersRequest,
+    ListOrdersResponse,
+    PayOrderRequest,
+    PayOrderResponse,
+)
+from services.runtime.principal import Principal
+from services.runtime.rpc import Idempotency, Method, Servicer, Stub
+
+LIST_BANKS: Method[ListBanksRequest, ListBanksResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="ListBanks",
+    attribute="list_banks",
+    request=ListBanksRequest,
+    response=ListBanksResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=False,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+CREATE_ORDER: Method[CreateOrderRequest, CreateOrderResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="CreateOrder",
+    attribute="create_order",
+    request=CreateOrderRequest,
+    response=CreateOrderResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENT,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+GET_ORDER: Method[GetOrderRequest, GetOrderResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="GetOrder",
+    attribute="get_order",
+    request=GetOrderRequest,
+    response=GetOrderResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+LIST_ORDERS: Method[ListOrdersRequest, ListOrdersResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="ListOrders",
+    attribute="list_orders",
+    request=ListOrdersRequest,
+    response=ListOrdersResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+LIST_AVAILABLE_DELIVERIES: Method[ListAvailableDeliveriesRequest, ListAvailableDeliveriesResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="ListAvailableDeliveries",
+    attribute="list_available_deliveries",
+    request=ListAvailableDeliveriesRequest,
+    response=ListAvailableDeliveriesResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+PAY_ORDER: Method[PayOrderRequest, PayOrderResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="PayOrder",
+    attribute="pay_order",
+    request=PayOrderRequest,
+    response=PayOrderResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENT,
+    callers=("gateway",),
+    actor_required=False,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+ASSIGN_ORDER: Method[AssignOrderRequest, AssignOrderResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="AssignOrder",
+    attribute="assign_order",
+    request=AssignOrderRequest,
+    response=AssignOrderResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENT,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+COMPLETE_ORDER: Method[CompleteOrderRequest, CompleteOrderResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="CompleteOrder",
+    attribute="complete_order",
+    request=CompleteOrderRequest,
+    response=CompleteOrderResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENT,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+GET_ORDER_HISTORY: Method[GetOrderHistoryRequest, GetOrderHistoryResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="GetOrderHistory",
+    attribute="get_order_history",
+    request=GetOrderHistoryRequest,
+    response=GetOrderHistoryResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+class OrdersServicer(Servicer):
+    """The life of an order, from the confirmed basket to the door."""
+
+    SERVICE = "delivery.orders.v1.OrdersService"
+    METHODS = (
+        LIST_BANKS,
+        CREATE_ORDER,
+        GET_ORDER,
+        LIST_ORDERS,
+        LIST_AVAILABLE_DELIVERIES,
+        PAY_ORDER,
+        ASSIGN_ORDER,
+        COMPLETE_ORDER,
+        GET_ORDER_HISTORY,
+    )
+
+    @abstractmethod
+    async def list_banks(self, request: ListBanksRequest) -> ListBanksResponse:
+        """Lists the banks that customers can pay at."""
+
+    @abstractmethod
+    async def create_order(self, request: CreateOrderRequest, principal: Principal) -> CreateOrderResponse:
+        """Turns a checked basket into an order. The same check always gives the same order. Refuses BANK_UNAVAILABLE, CHECK_EXPIRED."""
+
+    @abstractmethod
+    async def get_order(self, request: GetOrderRequest, principal: Principal) -> GetOrderResponse:
+        """Shows an order to its customer, its deliverer or an admin. Refuses ORDER_NOT_FOUND."""
+
+    @abstractmethod
+    async def list_orders(self, request: ListOrdersRequest, principal: Principal) -> ListOrdersResponse:
+        """Lists orders, newest first: a customer's own, a deliverer's assigned, all for an admin."""
+
+    @abstractmethod
+    async def list_available_deliveries(
+        self, request: ListAvailableDeliveriesRequest, principal: Principal
+    ) -> ListAvailableDeliveriesResponse:
+        """Lists the orders that wait for a deliverer, longest ready first."""
+
+    @abstractmethod
+    async def pay_order(self, request: PayOrderRequest) -> PayOrderResponse:
+        """Verifies and records a bank's signed callback. A repeated webhook id gets the first answer again.
+        Refuses SIGNATURE_INVALID, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
+        """
+
+    @abstractmethod
+    async def assign_order(self, request: AssignOrderRequest, principal: Principal) -> AssignOrderResponse:
+        """Gives a ready order to the deliverer who asks. Exactly one wins. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
+
+    @abstractmethod
+    async def complete_order(self, request: CompleteOrderRequest, principal: Principal) -> CompleteOrderResponse:
+        """Ends a delivery at the customer's door. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
+
+    @abstractmethod
+    async def get_order_history(self, request: GetOrderHistoryRequest, principal: Principal) -> GetOrderHistoryResponse:
+        """Tells what happened to an order, oldest first, to whom the order is shown. Refuses ORDER_NOT_FOUND."""
+
+
+class OrdersStub(Stub):
+    """The life of an order, from the confirmed basket to the door."""
+
+    METHODS = OrdersServicer.METHODS
+
+    async def list_banks(self, request: ListBanksRequest, *, timeout: float | None = None) -> ListBanksResponse:
+        """Lists the banks that customers can pay at."""
+        return await self.unary(LIST_BANKS, request, timeout)
+
+    async def create_order(self, request: CreateOrderRequest, *, timeout: float | None = None) -> CreateOrderResponse:
+        """Turns a checked basket into an order. The same check always gives the same order. Refuses BANK_UNAVAILABLE, CHECK_EXPIRED."""
+        return await self.unary(CREATE_ORDER, request, timeout)
+
+    async def get_order(self, request: GetOrderRequest, *, timeout: float | None = None) -> GetOrderResponse:
+        """Shows an order to its customer, its deliverer or an admin. Refuses ORDER_NOT_FOUND."""
+        return await self.unary(GET_ORDER, request, timeout)
+
+    async def list_orders(self, request: ListOrdersRequest, *, timeout: float | None = None) -> ListOrdersResponse:
+        """Lists orders, newest first: a customer's own, a deliverer's assigned, all for an admin."""
+        return await self.unary(LIST_ORDERS, request, timeout)
+
+    async def list_available_deliveries(
+        self, request: ListAvailableDeliveriesRequest, *, timeout: float | None = None
+    ) -> ListAvailableDeliveriesResponse:
+        """Lists the orders that wait for a deliverer, longest ready first."""
+        return await self.unary(LIST_AVAILABLE_DELIVERIES, request, timeout)
+
+    async def pay_order(self, request: PayOrderRequest, *, timeout: float | None = None) -> PayOrderResponse:
+        """Verifies and records a bank's signed callback. A repeated webhook id gets the first answer again.
+        Refuses SIGNATURE_INVALID, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
+        """
+        return await self.unary(PAY_ORDER, request, timeout)
+
+    async def assign_order(self, request: AssignOrderRequest, *, timeout: float | None = None) -> AssignOrderResponse:
+        """Gives a ready order to the deliverer who asks. Exactly one wins. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
+        return await self.unary(ASSIGN_ORDER, request, timeout)
+
+    async def complete_order(
+        self, request: CompleteOrderRequest, *, timeout: float | None = None
+    ) -> CompleteOrderResponse:
+        """Ends a delivery at the customer's door. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
+        return await self.unary(COMPLETE_ORDER, request, timeout)
+
+    async def get_order_history(
+        self, request: GetOrderHistoryRequest, *, timeout: float | None = None
+    ) -> GetOrderHistoryResponse:
+        """Tells what happened to an order, oldest first, to whom the order is shown. Refuses ORDER_NOT_FOUND."""
+        return await self.unary(GET_ORDER_HISTORY, request, timeout)
