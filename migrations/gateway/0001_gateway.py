@@ -16,6 +16,7 @@ def upgrade() -> None:
         "accounts",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("email", sa.Text, nullable=False),
+        sa.Column("email_verified", sa.Boolean, nullable=False),
         sa.Column("first_name", sa.Text, nullable=False),
         sa.Column("last_name", sa.Text, nullable=False),
         sa.Column("phone", sa.Text),

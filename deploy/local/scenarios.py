@@ -1,0 +1,226 @@
+"""The seven scenarios, driven from outside: through the edge as clients do, and by the sandbox's hands as the world does."""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+PASSWORD = "delivery-demo-1"  # noqa: S105 (the demo accounts', known to all)
+PATIENCE = 15.0
+"""Seconds until something that should happen in the background counts as not happening."""
+
+BASKET = {
+    "partner_id": 1,
+    "items": [{"product_id": 1, "quantity": 2}, {"product_id": 3, "quantity": 1}],
+    "total_amount": 1700,
+    "currency": "USD",
+    "bank_id": "visa",
+    "delivery_address": "1 Long Street, Springfield",
+}
+
+
+class ScenarioFailed(Exception):
+    """What was expected did not happen; the message says what came instead."""
+
+
+@dataclass
+class World:
+    """The two doors, and what the scenarios hand on to each other."""
+
+    edge: httpx.Client
+    sandbox: httpx.Client
+    console: Console
+    email: str = field(default_factory=lambda: f"ada-{secrets.token_hex(4)}@delivery.test")
+    device: str = field(default_factory=lambda: f"phone-{secrets.token_hex(4)}")
+    tokens: dict[str, str] = field(default_factory=dict)
+    check_id: str = ""
+    order_id: str = ""
+    checkout: dict[str, Any] = field(default_factory=dict)
+
+    def call(self, method: str, path: str, status: int, *, who: str | None = None, **body: Any) -> Any:
+        """One request through the edge, shown with its status, time and trace."""
+        headers = {"authorization": f"Bearer {self.tokens[who]}"} if who else {}
+        return self._request(self.edge, method, f"/api/v1{path}", status, headers=headers, **body)
+
+    def outside(self, method: str, path: str, status: int, **body: Any) -> Any:
+        """One request to the sandbox, as the world's."""
+        return self._request(self.sandbox, method, path, status, **body)
+
+    def _request(self, client: httpx.Client, method: str, path: str, status: int, **options: Any) -> Any:
+        started = time.perf_counter()
+        answer = client.request(method, path, **options)
+        milliseconds = (time.perf_counter() - started) * 1000
+        trace = answer.headers.get("traceresponse", "--").split("-")[1] if client is self.edge else ""
+        good = answer.status_code == status
+        self.console.print(
+            f"    [dim]{method:6}[/] {path.split('?')[0]:<58} "
+            f"[{'green' if good else 'red'}]{answer.status_code}[/] [dim]{milliseconds:6.0f} ms  {trace}[/]",
+            highlight=False,
+        )
+        if not good:
+            raise ScenarioFailed(f"{method} {path} answered {answer.status_code}, not {status}: {answer.text[:400]}")
+        return answer.json() if answer.content and "json" in answer.headers.get("content-type", "") else None
+
+    def until(self, what: str, probe: Callable[[], Any]) -> Any:
+        """Asks until the answer is true. Raises ScenarioFailed when patience ends."""
+        started = time.perf_counter()
+        while not (found := probe()):
+            if time.perf_counter() - started > PATIENCE:
+                raise ScenarioFailed(f"{what}: not after {PATIENCE:.0f} seconds")
+            time.sleep(0.05)
+        self.console.print(
+            f"    [dim]await [/] {what:<58} [green]ok[/]  [dim]{(time.perf_counter() - started) * 1000:6.0f} ms[/]",
+            highlight=False,
+        )
+        return found
+
+    def order(self, who: str = "customer") -> Any:
+        """The order as its customer sees it, quietly."""
+        headers = {"authorization": f"Bearer {self.tokens[who]}"}
+        return self.edge.get(f"/api/v1/orders/{self.order_id}", headers=headers).json()
+
+    def peek(self, path: str) -> Any:
+        """What the sandbox shows, quietly."""
+        return self.sandbox.get(path).json()
+
+
+def register(world: World) -> None:
+    """A customer registers."""
+    body = {
+        "email": world.email,
+        "password": PASSWORD,
+        "first_name": "Ada",
+        "last_name": "Byron",
+        "role": "customer",
+        "notif_token": world.device,
+        "locale": "en",
+    }
+    world.call("POST", "/users", 201, json=body)
+    mails = world.until("the verification mail arrives", lambda: world.peek(f"/mailbox/{world.email}"))
+    world.call("POST", "/users/confirm", 204, json={"code": mails[0]["code"]})
+    session = world.call("POST", "/sessions", 200, json={"email": world.email, "password": PASSWORD})
+    session = world.call("POST", "/sessions/refresh", 200, json={"refresh_token": session["refresh_token"]})
+    world.tokens["customer"] = session["access_token"]
+    world.call("GET", "/users/me", 200, who="customer")
+
+
+def list_products(world: World) -> None:
+    """The customer lists products."""
+    catalog = world.call("GET", "/catalog", 200, who="customer")
+    partner = next((item for item in catalog["items"] if item["id"] == BASKET["partner_id"]), None)
+    if partner is None or len(partner["products"]) < 4:
+        raise ScenarioFailed(f"the demo partner or its products are missing: {catalog}")
+
+
+def check(world: World) -> None:
+    """The customer checks an order."""
+    world.call("POST", "/order-checks", 422, who="customer", json={**BASKET, "total_amount": 1})
+    world.check_id = world.call("POST", "/order-checks", 201, who="customer", json=BASKET)["check_id"]
+
+
+def confirm(world: World) -> None:
+    """The customer confirms it."""
+    world.call("GET", "/banks", 200, who="customer")
+    confirmed = world.call("POST", "/orders", 201, who="customer", json={"check_id": world.check_id})
+    again = world.call("POST", "/orders", 201, who="customer", json={"check_id": world.check_id})
+    world.order_id = confirmed["order"]["id"]
+    if confirmed["order"]["status"] != "pending" or again["order"]["id"] != world.order_id:
+        raise ScenarioFailed(f"confirming did not give one pending order: {confirmed}, {again}")
+    world.checkout = confirmed["payment"]
+
+
+def pay(world: World) -> None:
+    """The customer pays, and the partner's system is told."""
+    bank, partner = BASKET["bank_id"], BASKET["partner_id"]
+    body = {
+        "order_id": world.order_id,
+        "amount": BASKET["total_amount"],
+        "currency": BASKET["currency"],
+        "callback_url": world.checkout["callback_url"],
+        "outcome": "pay",
+    }
+    paid = world.outside("POST", f"/checkout/{bank}", 200, json=body)
+    if [callback["status"] for callback in paid["callbacks"]] != [200]:
+        raise ScenarioFailed(f"the bank's callback was refused: {paid}")
+    if world.call("GET", f"/orders/{world.order_id}", 200, who="customer")["status"] != "paid":
+        raise ScenarioFailed("the order is not paid")
+    told = world.until(
+        "the partner's kitchen has the order",
+        lambda: [order for order in world.peek(f"/kitchen/{partner}/orders") if order["body"]["order_id"] == world.order_id],
+    )
+    if not told[0]["signature_valid"]:
+        raise ScenarioFailed(f"the partner was told without a valid signature: {told}")
+
+
+def ready(world: World) -> None:
+    """The order is ready."""
+    path = f"/kitchen/{BASKET['partner_id']}/orders/{world.order_id}/ready"
+    answer = world.outside("POST", path, 200, json={"pickup_address": "1 Market Square"})
+    if answer["status"] != 202:
+        raise ScenarioFailed(f"the partner's callback was refused: {answer}")
+    world.until("the order is ready", lambda: world.order()["status"] == "ready")
+
+
+def deliver(world: World) -> None:
+    """A deliverer takes it, and the customer is told."""
+    session = world.call("POST", "/sessions", 200, json={"email": "deliverer@delivery.test", "password": PASSWORD})
+    world.tokens["deliverer"] = session["access_token"]
+    path, found, token = "/deliveries?page_size=100", False, None
+    while not found:
+        page = world.call("GET", path + (f"&page_token={token}" if token else ""), 200, who="deliverer")
+        found = any(order["id"] == world.order_id for order in page["items"])
+        token = page.get("next_page_token")
+        if not found and token is None:
+            raise ScenarioFailed("the order is not among the deliveries")
+    world.call("POST", f"/orders/{world.order_id}/assignment", 200, who="deliverer")
+    world.call("POST", f"/orders/{world.order_id}/delivery", 200, who="deliverer")
+    events = {"orders.paid", "orders.ready", "orders.assigned", "orders.delivered"}
+    world.until(
+        "the customer's phone shows each step",
+        lambda: events <= {message["data"].get("event") for message in world.peek(f"/devices/{world.device}/messages")},
+    )
+    headers = {"authorization": f"Bearer {world.tokens['customer']}"}
+    world.until(
+        "the history holds each step",
+        lambda: [
+            entry["status"]
+            for entry in world.edge.get(f"/api/v1/orders/{world.order_id}/history", headers=headers).json()["items"]
+        ]
+        == ["pending", "paid", "ready", "delivering", "delivered"],
+    )
+    world.until(
+        "the notifications are saved as sent",
+        lambda: [
+            item["status"]
+            for item in world.edge.get("/api/v1/users/me/notifications", headers=headers).json()["items"]
+        ]
+        == ["sent"] * len(events),
+    )
+
+
+SCENARIOS = (register, list_products, check, confirm, pay, ready, deliver)
+
+
+def main(edge_url: str, sandbox_url: str) -> int:
+    """Drives all seven and prints each step; 0 when all passed, 1 with what failed otherwise."""
+    console = Console()
+    passed = 0
+    with (
+        httpx.Client(base_url=edge_url, timeout=20, trust_env=False) as edge,
+        httpx.Client(base_url=sandbox_url, timeout=20, trust_env=False) as sandbox,
+    ):
+        world = World(edge, sandbox, console)
+        for number, scenario in enumerate(SCENARIOS, 1):
+            console.print(f"[bold]{number}. {scenario.__doc__}[/]")
+            try:
+                scenario(world)
+            except (ScenarioFailed, httpx.HTTPError) as error:
+                console.print(f"[red bold]   failed:[/] {error}", highlight=False, markup=True)
+                break
+            passed += 1
+    console.print(f"{passed}/{len(SCENARIOS)} scenarios passed", highlight=False)
+    return 0 if passed == len(SCENARIOS) else 1

@@ -1,0 +1,143 @@
+"""Firebase Authentication: firebase-admin for administration, the Identity Toolkit's REST paths for sign-in and refresh.
+
+The SDK blocks, so it runs in threads. Where FIREBASE_AUTH_EMULATOR_HOST is set it speaks to that host instead; no token is
+ever verified here (the sidecar does), so the variable decides about nobody.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import firebase_admin
+import httpx
+import msgspec
+from firebase_admin import auth, credentials, exceptions
+
+from generated.problems import Reason
+from services.gateway.usecases import Tokens
+from services.runtime.refusal import Refusal
+
+TIMEOUT = 4.0
+"""Seconds the provider may take for one call."""
+
+_WRONG = frozenset({"EMAIL_NOT_FOUND", "INVALID_PASSWORD", "INVALID_LOGIN_CREDENTIALS", "USER_DISABLED", "INVALID_EMAIL"})
+_OVER = frozenset({"TOKEN_EXPIRED", "INVALID_REFRESH_TOKEN", "USER_NOT_FOUND", "USER_DISABLED", "INVALID_GRANT_TYPE"})
+
+
+class _SignedIn(msgspec.Struct, rename="camel"):
+    id_token: str
+    refresh_token: str
+    expires_in: str
+    local_id: str
+
+
+class _Refreshed(msgspec.Struct):
+    id_token: str
+    refresh_token: str
+    expires_in: str
+    user_id: str
+
+
+class _Error(msgspec.Struct):
+    message: str
+
+
+class _Failure(msgspec.Struct):
+    error: _Error
+
+
+class Firebase:
+    """`url` is the base below which the sandbox has Google's host names as paths; empty for Google itself."""
+
+    def __init__(self, project_id: str, api_key: str, url: str, service_account: str, client: httpx.AsyncClient) -> None:
+        self._app = firebase_admin.initialize_app(
+            credentials.Certificate(service_account), {"projectId": project_id, "httpTimeout": TIMEOUT}, name="identity"
+        )
+        base = url or "https:/"
+        self._toolkit = f"{base}/identitytoolkit.googleapis.com/v1"
+        self._secure_token = f"{base}/securetoken.googleapis.com/v1"
+        self._key = {"key": api_key}
+        self._client = client
+
+    async def create(self, email: str, password: str, role: str | None) -> str:
+        """A new account's id. Refuses EMAIL_TAKEN."""
+
+        def make() -> str:
+            user = auth.create_user(email=email, password=password, app=self._app)
+            if role is not None:
+                auth.set_custom_user_claims(user.uid, {"role": role}, app=self._app)
+            return str(user.uid)
+
+        try:
+            return await _admin(make)
+        except auth.EmailAlreadyExistsError as error:
+            raise Refusal(Reason.EMAIL_TAKEN) from error
+
+    async def delete(self, user_id: str) -> None:
+        """Removes an account; one that is not there is no error."""
+        try:
+            await _admin(lambda: auth.delete_user(user_id, app=self._app))
+        except auth.UserNotFoundError:
+            return
+
+    async def confirm(self, user_id: str) -> None:
+        """The e-mail address is the user's."""
+        await _admin(lambda: auth.update_user(user_id, email_verified=True, app=self._app))
+
+    async def set_role(self, user_id: str, role: str) -> None:
+        """Takes effect with the next refresh."""
+        await _admin(lambda: auth.set_custom_user_claims(user_id, {"role": role}, app=self._app))
+
+    async def revoke(self, user_id: str) -> None:
+        """Refresh tokens given so far are worth nothing any more."""
+        await _admin(lambda: auth.revoke_refresh_tokens(user_id, app=self._app))
+
+    async def sign_in(self, email: str, password: str) -> Tokens:
+        """Refuses CREDENTIALS_INVALID, the same for an unknown address and a wrong password."""
+        answer = await self._post(
+            f"{self._toolkit}/accounts:signInWithPassword",
+            json={"email": email, "password": password, "returnSecureToken": True},
+        )
+        session = _read(answer, _SignedIn, _WRONG, Reason.CREDENTIALS_INVALID)
+        return Tokens(session.id_token, session.refresh_token, int(session.expires_in), session.local_id)
+
+    async def refresh(self, refresh_token: str) -> Tokens:
+        """Refuses REFRESH_TOKEN_INVALID."""
+        answer = await self._post(
+            f"{self._secure_token}/token", data={"grant_type": "refresh_token", "refresh_token": refresh_token}
+        )
+        session = _read(answer, _Refreshed, _OVER, Reason.REFRESH_TOKEN_INVALID)
+        return Tokens(session.id_token, session.refresh_token, int(session.expires_in), session.user_id)
+
+    async def _post(self, url: str, **body: Any) -> httpx.Response:
+        try:
+            return await self._client.post(url, params=self._key, timeout=TIMEOUT, **body)
+        except httpx.HTTPError as error:
+            raise _away() from error
+
+
+async def _admin[T](call: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(call)
+    except (auth.EmailAlreadyExistsError, auth.UserNotFoundError):
+        raise
+    except exceptions.FirebaseError as error:
+        raise _away() from error
+
+
+def _read[T](answer: httpx.Response, kind: type[T], expected: frozenset[str], reason: Reason) -> T:
+    """The answer, or the refusal that its error code means. Anything else is the provider's fault."""
+    try:
+        if answer.is_success:
+            return msgspec.json.decode(answer.content, type=kind)
+        code = msgspec.json.decode(answer.content, type=_Failure).error.message.split(" ")[0]
+    except msgspec.MsgspecError as error:
+        raise _away() from error
+    if code in expected:
+        headers = {"WWW-Authenticate": "Bearer"}
+        raise Refusal(reason, headers=headers)
+    raise _away()
+
+
+def _away() -> Refusal:
+    return Refusal(Reason.UPSTREAM_UNAVAILABLE, "The identity provider is away.", retry_after=2)
