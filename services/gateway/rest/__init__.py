@@ -1,0 +1,1 @@
+"""The REST doors, one module per tag of the contract: translate, call, translate back."""

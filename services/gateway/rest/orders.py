@@ -1,0 +1,162 @@
+"""From the basket to the door."""
+
+from generated.problems import Reason
+from generated.proto.delivery.orders.v1 import (
+    AssignOrderRequest,
+    CheckedBasket,
+    CompleteOrderRequest,
+    CreateOrderRequest,
+    GetOrderHistoryRequest,
+    GetOrderRequest,
+    ListAvailableDeliveriesRequest,
+    ListOrdersRequest,
+    OrderItem,
+    OrderPartner,
+)
+from generated.proto.delivery.orders.v1 import OrderStatus as OrderStatusMessage
+from generated.proto.delivery.orders.v1.rpc import OrdersStub
+from generated.proto.delivery.partners.v1 import CheckProductsRequest, PartnerSummary
+from generated.proto.delivery.partners.v1.rpc import PartnersStub
+from generated.rest.delivery import convert
+from generated.rest.delivery.handlers import DeliveriesHandler, OrdersHandler
+from generated.rest.delivery.models import (
+    CheckOrderRequest,
+    ConfirmedOrder,
+    ConfirmOrderRequest,
+    DeliveryPage,
+    HistoryPage,
+    Order,
+    OrderCheck,
+    OrderPage,
+    OrderStatus,
+)
+from services.gateway.cache import LIFE, Checks
+from services.runtime.clock import Clock
+from services.runtime.ids import new_id
+from services.runtime.principal import Principal
+from services.runtime.refusal import FieldError, Refusal
+from services.runtime.rest.replies import Reply, required
+
+
+class Orders(OrdersHandler):
+    """The operations tagged `orders`."""
+
+    def __init__(self, orders: OrdersStub, partners: PartnersStub, checks: Checks, clock: Clock) -> None:
+        self._orders = orders
+        self._partners = partners
+        self._checks = checks
+        self._clock = clock
+
+    async def check_order(self, *, principal: Principal, body: CheckOrderRequest) -> Reply[OrderCheck]:
+        """Compares the basket with the partner's own prices, and keeps what it found."""
+        _refuse_repeats(body)
+        request = CheckProductsRequest(
+            partner_id=body.partner_id,
+            items=[convert.to_basket_item(item) for item in body.items],
+            total_amount=body.total_amount,
+            currency=body.currency,
+        )
+        found = await self._partners.check_products(request)
+        partner = found.partner or PartnerSummary()
+        basket = CheckedBasket(
+            partner=OrderPartner(id=partner.id, title=partner.title, brand=partner.brand),
+            items=[OrderItem(**vars(item)) for item in found.items],
+            total_amount=found.total_amount,
+            currency=found.currency,
+            bank_id=body.bank_id,
+            delivery_address=body.delivery_address,
+            customer_name=required(body.customer_name),
+            customer_phone=required(body.customer_phone),
+        )
+        check_id = new_id()
+        expires_at = self._clock() + LIFE
+        await self._checks.put(check_id, principal.user_id, basket)
+        check = OrderCheck(
+            check_id=check_id,
+            expires_at=expires_at,
+            total_amount=found.total_amount,
+            currency=found.currency,
+            partner=convert.partner_summary(partner),
+            items=[convert.priced_item(item) for item in found.items],
+        )
+        return Reply(check, {"Location": f"/api/v1/order-checks/{check_id}"})
+
+    async def confirm_order(self, *, principal: Principal, body: ConfirmOrderRequest) -> Reply[ConfirmedOrder]:
+        """Makes the order. Without the check, only one that was made of it before can be found."""
+        basket, away = await self._basket(body.check_id, principal.user_id)
+        try:
+            created = await self._orders.create_order(CreateOrderRequest(check_id=body.check_id, basket=basket))
+        except Refusal as refusal:
+            if away is not None and refusal.reason is Reason.CHECK_EXPIRED:
+                raise away from refusal
+            raise
+        confirmed = convert.confirmed_order(created)
+        return Reply(confirmed, {"Location": f"/api/v1/orders/{confirmed.order.id}"})
+
+    async def _basket(self, check_id: str, user_id: str) -> tuple[CheckedBasket | None, Refusal | None]:
+        """What the cache holds, or why it cannot be asked."""
+        try:
+            return await self._checks.get(check_id, user_id), None
+        except Refusal as away:
+            return None, away
+
+    async def list_orders(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        status: OrderStatus | None = None,
+    ) -> OrderPage:
+        """The orders that exist for the user."""
+        wanted = None if status is None else OrderStatusMessage[status.name.upper()]
+        request = ListOrdersRequest(page_size=page_size, page_token=page_token or "", status=wanted)
+        return convert.order_page(await self._orders.list_orders(request))
+
+    async def get_order(self, *, principal: Principal, order_id: str) -> Order:
+        """One order."""
+        answer = await self._orders.get_order(GetOrderRequest(order_id=order_id))
+        return convert.order(answer.order)
+
+    async def get_order_history(
+        self, *, principal: Principal, order_id: str, page_size: int = 20, page_token: str | None = None
+    ) -> HistoryPage:
+        """What happened to an order."""
+        request = GetOrderHistoryRequest(order_id=order_id, page_size=page_size, page_token=page_token or "")
+        return convert.history_page(await self._orders.get_order_history(request))
+
+
+class Deliveries(DeliveriesHandler):
+    """The operations tagged `deliveries`."""
+
+    def __init__(self, orders: OrdersStub) -> None:
+        self._orders = orders
+
+    async def list_available_deliveries(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
+    ) -> DeliveryPage:
+        """Orders that wait for a deliverer."""
+        request = ListAvailableDeliveriesRequest(page_size=page_size, page_token=page_token or "")
+        return convert.delivery_page(await self._orders.list_available_deliveries(request))
+
+    async def assign_order(self, *, principal: Principal, order_id: str) -> Order:
+        """Takes an order."""
+        answer = await self._orders.assign_order(AssignOrderRequest(order_id=order_id))
+        return convert.order(answer.order)
+
+    async def complete_delivery(self, *, principal: Principal, order_id: str) -> Order:
+        """Hands an order over."""
+        answer = await self._orders.complete_order(CompleteOrderRequest(order_id=order_id))
+        return convert.order(answer.order)
+
+
+def _refuse_repeats(body: CheckOrderRequest) -> None:
+    """A basket names no product twice, which JSON Schema cannot say."""
+    seen: set[int] = set()
+    repeats = []
+    for index, item in enumerate(body.items):
+        if item.product_id in seen:
+            repeats.append(FieldError(f"/items/{index}/product_id", "is in the basket already"))
+        seen.add(item.product_id)
+    if repeats:
+        raise Refusal(Reason.INVALID_REQUEST, errors=repeats)
