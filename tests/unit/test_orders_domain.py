@@ -1,0 +1,139 @@
+"""An order's life as invariants: whatever is asked of it, in whatever order, it never leaves its rules."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from generated.problems import Reason
+from services.orders import domain
+from services.orders.domain import NEXT, Basket, Item, Order, OrderStatus, Outcome, Partner, Payment
+from services.runtime.refusal import Refusal
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+BASKET = Basket(
+    partner=Partner(1, "Green Bowl", "Bowls"),
+    items=(Item(1, "Lemonade", 2, 100),),
+    total_amount=200,
+    currency="USD",
+    bank_id="visa",
+    delivery_address="1 Long Street",
+    customer_name=None,
+    customer_phone=None,
+)
+
+
+def order(status: OrderStatus = OrderStatus.PENDING) -> Order:
+    return replace(domain.place("o", "ada", BASKET, AT), status=status)
+
+
+def payment(amount: int = 200, *, succeeded: bool = True, currency: str = "USD", bank: str = "visa") -> Payment:
+    return Payment(bank, "p1", "o", amount, currency, succeeded)
+
+
+@pytest.mark.parametrize("before", OrderStatus)
+@pytest.mark.parametrize("after", OrderStatus)
+def test_a_step_is_taken_only_if_the_life_of_an_order_has_it(before: OrderStatus, after: OrderStatus) -> None:
+    if after in NEXT[before]:
+        moved = domain.move(order(before), after, AT)
+        assert (moved.status, moved.version) == (after, 2)
+    else:
+        with pytest.raises(Refusal) as refused:
+            domain.move(order(before), after, AT)
+        assert refused.value.reason is Reason.ORDER_STATE_CONFLICT
+
+
+@pytest.mark.parametrize(
+    ("paid", "status", "outcome", "refund"),
+    [
+        (payment(200), OrderStatus.PENDING, Outcome.PAID, 0),
+        (payment(250), OrderStatus.PENDING, Outcome.OVERPAID, 50),
+        (payment(199), OrderStatus.PENDING, Outcome.INSUFFICIENT, 199),
+        (payment(200, currency="EUR"), OrderStatus.PENDING, Outcome.INSUFFICIENT, 200),
+        (payment(200, succeeded=False), OrderStatus.PENDING, Outcome.FAILED, 0),
+        (payment(200), OrderStatus.PAID, Outcome.CONFLICT, 200),
+        (payment(200), OrderStatus.CANCELLED, Outcome.CONFLICT, 200),
+        (payment(200), OrderStatus.EXPIRED, Outcome.CONFLICT, 200),
+        (payment(200, bank="km"), OrderStatus.PENDING, Outcome.UNKNOWN_ORDER, 200),
+    ],
+)
+def test_what_comes_of_a_payment(paid: Payment, status: OrderStatus, outcome: Outcome, refund: int) -> None:
+    assert domain.judge(order(status), paid) == (outcome, refund)
+
+
+def test_a_payment_for_no_order_goes_back() -> None:
+    assert domain.judge(None, payment()) == (Outcome.UNKNOWN_ORDER, 200)
+
+
+@given(status=st.sampled_from(OrderStatus), amount=st.integers(0, 1000), succeeded=st.booleans())
+def test_captured_money_pays_the_order_or_goes_back(status: OrderStatus, amount: int, succeeded: bool) -> None:
+    before = order(status)
+    paid = payment(amount, succeeded=succeeded)
+    outcome, refund = domain.judge(before, paid)
+    after = domain.apply(before, paid, outcome, refund, AT)
+    kept = (paid.amount if succeeded else 0) - refund
+    assert kept == (before.total_amount if outcome in (Outcome.PAID, Outcome.OVERPAID) else 0)
+    assert (after.status is OrderStatus.PAID and before.status is OrderStatus.PENDING) == (kept > 0)
+    assert after.paid_amount - before.paid_amount == (amount if succeeded else 0)
+
+
+@given(who=st.sampled_from(["ada", "bob", "eve"]), role=st.sampled_from(["customer", "deliverer", "admin", None]))
+def test_an_order_exists_for_its_customer_its_deliverer_and_admins_only(who: str, role: str | None) -> None:
+    seen = domain.visible(replace(order(), deliverer_id="bob"), who, role)
+    assert seen == (who in ("ada", "bob") or role == "admin")
+
+
+class Life(RuleBasedStateMachine):
+    """Banks, partners and deliverers ask for anything at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order = order()
+        self.captured = self.refunded = 0
+
+    @rule(amount=st.integers(0, 400), succeeded=st.booleans())
+    def pay(self, amount: int, succeeded: bool) -> None:
+        paid = payment(amount, succeeded=succeeded)
+        outcome, refund = domain.judge(self.order, paid)
+        self.order = domain.apply(self.order, paid, outcome, refund, AT)
+        self.captured += amount if succeeded else 0
+        self.refunded += refund
+
+    @rule()
+    def ready(self) -> None:
+        self.attempt(lambda: domain.ready(self.order, "1 Market Square", AT))
+
+    @rule(who=st.sampled_from(["bob", "eve"]))
+    def assign(self, who: str) -> None:
+        self.attempt(lambda: domain.assign(self.order, who, AT))
+
+    @rule(who=st.sampled_from(["bob", "eve"]))
+    def complete(self, who: str) -> None:
+        self.attempt(lambda: domain.complete(self.order, who, AT))
+
+    def attempt(self, step) -> None:  # type: ignore[no-untyped-def]
+        before = self.order
+        try:
+            self.order = step()
+        except Refusal:
+            assert self.order == before
+        else:
+            assert self.order.status is before.status or self.order.status in NEXT[before.status]
+            assert before.deliverer_id in (None, self.order.deliverer_id)
+
+    @invariant()
+    def money_is_accounted_for(self) -> None:
+        paid = self.order.status not in (OrderStatus.PENDING, OrderStatus.CANCELLED, OrderStatus.EXPIRED)
+        assert self.captured - self.refunded == (self.order.total_amount if paid else 0)
+        assert self.order.paid_amount == self.captured
+
+    @invariant()
+    def a_delivery_has_a_deliverer(self) -> None:
+        if self.order.status in (OrderStatus.DELIVERING, OrderStatus.DELIVERED):
+            assert self.order.deliverer_id is not None
+
+
+TestLife = Life.TestCase

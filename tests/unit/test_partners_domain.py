@@ -1,0 +1,47 @@
+"""What a basket costs at a partner, and when a partner's system is called again."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generated.problems import Reason
+from services.partners import domain
+from services.partners.domain import SCHEDULE, Line, Offer
+from services.runtime.refusal import Refusal
+
+OFFERS = {1: Offer(1, "Lemonade", 100, "USD"), 3: Offer(3, "Margherita", 1500, "USD"), 9: Offer(9, "Tee", 200, "EUR")}
+
+
+@given(quantities=st.lists(st.integers(1, 99), min_size=2, max_size=2), off=st.integers(-3, 3))
+def test_only_the_right_total_is_taken_and_the_answer_names_it(quantities: list[int], off: int) -> None:
+    lines = [Line(1, quantities[0]), Line(3, quantities[1])]
+    right = 100 * quantities[0] + 1500 * quantities[1]
+    if off == 0:
+        assert [line.price for line in domain.price(lines, OFFERS, right, "USD")] == [100, 1500]
+        return
+    with pytest.raises(Refusal) as refused:
+        domain.price(lines, OFFERS, right + off, "USD")
+    assert refused.value.reason is Reason.TOTAL_MISMATCH
+    assert str(right) in refused.value.errors[0].message
+
+
+@pytest.mark.parametrize(
+    ("product_id", "reason"), [(2, Reason.PRODUCT_UNAVAILABLE), (9, Reason.CURRENCY_MISMATCH)]
+)
+def test_each_wrong_line_is_named(product_id: int, reason: Reason) -> None:
+    with pytest.raises(Refusal) as refused:
+        domain.price([Line(1, 1), Line(product_id, 1)], OFFERS, 100, "USD")
+    assert refused.value.reason is reason
+    assert [error.field for error in refused.value.errors] == ["/items/1/product_id"]
+
+
+@given(attempts=st.integers(1, 20), asked=st.none() | st.integers(0, 100_000))
+def test_a_partner_is_called_again_by_the_schedule_but_not_before_it_asked(attempts: int, asked: int | None) -> None:
+    retry_after = None if asked is None else timedelta(seconds=asked)
+    wait = domain.pause(attempts, retry_after)
+    if attempts >= len(SCHEDULE):
+        assert wait is None
+    else:
+        assert wait == max(SCHEDULE[attempts], retry_after or timedelta(0))
