@@ -84,7 +84,11 @@ def check(_: argparse.Namespace) -> int:
     drift = [
         *(f"missing  generated/{name}" for name in sorted(wanted.keys() - present.keys())),
         *(f"stray    generated/{name}" for name in sorted(present.keys() - wanted.keys())),
-        *(f"differs  generated/{name}" for name in sorted(wanted.keys() & present.keys()) if wanted[name] != present[name]),
+        *(
+            f"differs  generated/{name}"
+            for name in sorted(wanted.keys() & present.keys())
+            if wanted[name] != present[name]
+        ),
     ]
     if drift:
         print("generated/ is not what api-specs/ says:", *drift, f"Mend it with: {MEND}", sep="\n", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The seven scenarios, driven from outside: through the edge as clients do, and by the sandbox's hands as the world does."""
+"""The seven scenarios, driven from outside: through the edge as clients do, and by the sandbox as the world does."""
 
 import secrets
 import time
@@ -57,7 +57,7 @@ class World:
         trace = answer.headers.get("traceresponse", "--").split("-")[1] if client is self.edge else ""
         good = answer.status_code == status
         self.console.print(
-            f"    [dim]{method:6}[/] {path.split('?')[0]:<58} "
+            f"    [dim]{method:6}[/] {path.split('?', maxsplit=1)[0]:<58} "
             f"[{'green' if good else 'red'}]{answer.status_code}[/] [dim]{milliseconds:6.0f} ms  {trace}[/]",
             highlight=False,
         )
@@ -150,7 +150,9 @@ def pay(world: World) -> None:
         raise ScenarioFailed("the order is not paid")
     told = world.until(
         "the partner's kitchen has the order",
-        lambda: [order for order in world.peek(f"/kitchen/{partner}/orders") if order["body"]["order_id"] == world.order_id],
+        lambda: [
+            order for order in world.peek(f"/kitchen/{partner}/orders") if order["body"]["order_id"] == world.order_id
+        ],
     )
     if not told[0]["signature_valid"]:
         raise ScenarioFailed(f"the partner was told without a valid signature: {told}")
@@ -186,19 +188,23 @@ def deliver(world: World) -> None:
     headers = {"authorization": f"Bearer {world.tokens['customer']}"}
     world.until(
         "the history holds each step",
-        lambda: [
-            entry["status"]
-            for entry in world.edge.get(f"/api/v1/orders/{world.order_id}/history", headers=headers).json()["items"]
-        ]
-        == ["pending", "paid", "ready", "delivering", "delivered"],
+        lambda: (
+            [
+                entry["status"]
+                for entry in world.edge.get(f"/api/v1/orders/{world.order_id}/history", headers=headers).json()["items"]
+            ]
+            == ["pending", "paid", "ready", "delivering", "delivered"]
+        ),
     )
     world.until(
         "the notifications are saved as sent",
-        lambda: [
-            item["status"]
-            for item in world.edge.get("/api/v1/users/me/notifications", headers=headers).json()["items"]
-        ]
-        == ["sent"] * len(events),
+        lambda: (
+            [
+                item["status"]
+                for item in world.edge.get("/api/v1/users/me/notifications", headers=headers).json()["items"]
+            ]
+            == ["sent"] * len(events)
+        ),
     )
 
 

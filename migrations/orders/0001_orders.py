@@ -60,7 +60,9 @@ def upgrade() -> None:
             " OR (paid_amount >= total_amount AND payment_id IS NOT NULL)",
             name="orders_paid",
         ),
-        sa.CheckConstraint("status NOT IN ('delivering', 'delivered') OR deliverer_id IS NOT NULL", name="orders_deliverer"),
+        sa.CheckConstraint(
+            "status NOT IN ('delivering', 'delivered') OR deliverer_id IS NOT NULL", name="orders_deliverer"
+        ),
         sa.CheckConstraint(
             "status <> 'ready' OR (pickup_address IS NOT NULL AND ready_at IS NOT NULL)", name="orders_ready"
         ),

@@ -1,7 +1,7 @@
-"""Firebase Authentication: firebase-admin for administration, the Identity Toolkit's REST paths for sign-in and refresh.
+"""Firebase Authentication: firebase-admin for administration, the Identity Toolkit's REST for the rest.
 
-The SDK blocks, so it runs in threads. Where FIREBASE_AUTH_EMULATOR_HOST is set it speaks to that host instead; no token is
-ever verified here (the sidecar does), so the variable decides about nobody.
+The SDK blocks, so it runs in threads. Where FIREBASE_AUTH_EMULATOR_HOST is set it speaks to that host; no token is ever
+verified here (the sidecar does), so the variable decides about nobody.
 """
 
 import asyncio
@@ -20,7 +20,9 @@ from services.runtime.refusal import Refusal
 TIMEOUT = 4.0
 """Seconds the provider may take for one call."""
 
-_WRONG = frozenset({"EMAIL_NOT_FOUND", "INVALID_PASSWORD", "INVALID_LOGIN_CREDENTIALS", "USER_DISABLED", "INVALID_EMAIL"})
+_WRONG = frozenset(
+    {"EMAIL_NOT_FOUND", "INVALID_PASSWORD", "INVALID_LOGIN_CREDENTIALS", "USER_DISABLED", "INVALID_EMAIL"}
+)
 _OVER = frozenset({"TOKEN_EXPIRED", "INVALID_REFRESH_TOKEN", "USER_NOT_FOUND", "USER_DISABLED", "INVALID_GRANT_TYPE"})
 
 
@@ -49,7 +51,9 @@ class _Failure(msgspec.Struct):
 class Firebase:
     """`url` is the base below which the sandbox has Google's host names as paths; empty for Google itself."""
 
-    def __init__(self, project_id: str, api_key: str, url: str, service_account: str, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self, project_id: str, api_key: str, url: str, service_account: str, client: httpx.AsyncClient
+    ) -> None:
         self._app = firebase_admin.initialize_app(
             credentials.Certificate(service_account), {"projectId": project_id, "httpTimeout": TIMEOUT}, name="identity"
         )

@@ -20,7 +20,9 @@ class NotificationsDocuments:
     async def prepare(self) -> None:
         """Makes the index that is missing."""
         with available():
-            await self._notifications.create_index([("user_id", DESCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)])
+            await self._notifications.create_index(
+                [("user_id", DESCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)]
+            )
 
     async def start(self, notification: Notification) -> Notification:
         """Keeps a new notification, or returns the one kept before under the same id."""

@@ -153,7 +153,7 @@ async def _deliver(
     agent: Agent | None,
     user: User | None,
 ) -> Notification:
-    """Asks the agent's providers in order, until one accepts or all have refused. Raises NotYet on an unclear answer."""
+    """Asks the agent's providers in order, until one accepts or all refuse. Raises NotYet on an unclear answer."""
     if agent is not None and domain.expired(notification, agent, clock()):
         notification = replace(notification, status=Status.EXPIRED)
     elif agent is None or not agent.enabled or user is None or user.notif_token is None:
@@ -183,7 +183,12 @@ def _told(notification: Notification, at: datetime) -> NotificationsEvent:
 
 
 async def send_mail(
-    mailer: Mailer, templates: Mapping[str, MailTemplate], mail_id: str, to: str, locale: str | None, values: Mapping[str, str]
+    mailer: Mailer,
+    templates: Mapping[str, MailTemplate],
+    mail_id: str,
+    to: str,
+    locale: str | None,
+    values: Mapping[str, str],
 ) -> None:
     """Fills in the template and hands the mail over. Raises NotYet when the server is away."""
     template = domain.localized(templates, locale)

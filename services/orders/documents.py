@@ -1,4 +1,4 @@
-"""Order history and payment details in the document store, each document written any number of times to the same effect."""
+"""Order history and payments in the document store, each document written any number of times to one effect."""
 
 from dataclasses import asdict
 from typing import Any

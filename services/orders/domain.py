@@ -208,7 +208,7 @@ def move(order: Order, status: OrderStatus, at: datetime) -> Order:
 def judge(order: Order | None, payment: Payment) -> tuple[Outcome, int]:
     """What comes of a payment for the order it names, and how much of it goes back, in minor units.
 
-    `order` is None when there is none by that id. Captured money either pays the order or goes back; none is kept silently.
+    `order` is None when there is none by that id. Captured money pays the order or goes back; none is kept silently.
     """
     if not payment.succeeded:
         return Outcome.FAILED, 0

@@ -32,9 +32,7 @@ def paid(after: Order, payment: Payment) -> OrderPaid:
     return OrderPaid(
         order=order(after, f"bank:{payment.bank_id}"),
         payment_id=payment.payment_id,
-        items=[
-            OrderLine(product_id=item.product_id, title=item.title, quantity=item.quantity) for item in after.items
-        ],
+        items=[OrderLine(product_id=item.product_id, title=item.title, quantity=item.quantity) for item in after.items],
     )
 
 

@@ -51,7 +51,9 @@ class OrdersRpc(OrdersServicer):
         """A page of orders."""
         status = None if request.status is None else OrderStatus[request.status.name or ""]
         page = await usecases.list_orders(self._store, principal, request.page_size, request.page_token, status)
-        return v1.ListOrdersResponse(items=[_order(order) for order in page.items], next_page_token=page.next_page_token)
+        return v1.ListOrdersResponse(
+            items=[_order(order) for order in page.items], next_page_token=page.next_page_token
+        )
 
     async def list_available_deliveries(
         self, request: v1.ListAvailableDeliveriesRequest, principal: Principal

@@ -22,8 +22,19 @@ from services.runtime.refusal import Refusal
 
 _FIELDS = tuple(field.name for field in fields(Order))
 _COLUMNS = [orders.c[name] for name in _FIELDS]
-_CHANGING = ("status", "paid_amount", "refunded_amount", "refund_status", "payment_id", "pickup_address", "deliverer_id",
-             "cancel_reason", "version", "updated_at", "ready_at")
+_CHANGING = (
+    "status",
+    "paid_amount",
+    "refunded_amount",
+    "refund_status",
+    "payment_id",
+    "pickup_address",
+    "deliverer_id",
+    "cancel_reason",
+    "version",
+    "updated_at",
+    "ready_at",
+)
 
 
 def _order(row: dict[str, Any]) -> Order:
@@ -49,7 +60,9 @@ def _named(table: Table) -> dict[str, Any]:
 _ORDER = Statement(select(*_COLUMNS).where(orders.c.id == bindparam("id")))
 _LOCKED_ORDER = Statement(select(*_COLUMNS).where(orders.c.id == bindparam("id")).with_for_update())
 _ORDER_OF_CHECK = Statement(select(*_COLUMNS).where(orders.c.check_id == bindparam("check_id")))
-_ADD_ORDER = Statement(postgresql.insert(orders).values(_named(orders)).on_conflict_do_nothing(index_elements=["check_id"]))
+_ADD_ORDER = Statement(
+    postgresql.insert(orders).values(_named(orders)).on_conflict_do_nothing(index_elements=["check_id"])
+)
 _CHANGE_ORDER = Statement(
     update(orders)
     .where(

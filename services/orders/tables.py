@@ -1,4 +1,4 @@
-"""Orders' tables. The database itself refuses states that cannot be: a paid order without its money, a delivery without a deliverer."""
+"""Orders' tables. The database itself refuses what cannot be: a paid order without its money, say."""
 
 from sqlalchemy import (
     BigInteger,
@@ -63,9 +63,12 @@ orders = Table(
     Column("ready_at", TIME),
     CheckConstraint(f"status IN {tuple(map(str, OrderStatus))}", name="orders_status"),
     CheckConstraint(f"refund_status IN {tuple(map(str, RefundStatus))}", name="orders_refund_status"),
-    CheckConstraint("total_amount >= 0 AND 0 <= refunded_amount AND refunded_amount <= paid_amount", name="orders_money"),
     CheckConstraint(
-        "status NOT IN ('paid', 'ready', 'delivering', 'delivered') OR (paid_amount >= total_amount AND payment_id IS NOT NULL)",
+        "total_amount >= 0 AND 0 <= refunded_amount AND refunded_amount <= paid_amount", name="orders_money"
+    ),
+    CheckConstraint(
+        "status NOT IN ('paid', 'ready', 'delivering', 'delivered')"
+        " OR (paid_amount >= total_amount AND payment_id IS NOT NULL)",
         name="orders_paid",
     ),
     CheckConstraint("status NOT IN ('delivering', 'delivered') OR deliverer_id IS NOT NULL", name="orders_deliverer"),

@@ -139,9 +139,7 @@ async def get_order(store: Store, who: Principal, order_id: str) -> Order:
     return order
 
 
-async def list_orders(
-    store: Store, who: Principal, size: int, token: str, status: OrderStatus | None
-) -> Page[Order]:
+async def list_orders(store: Store, who: Principal, size: int, token: str, status: OrderStatus | None) -> Page[Order]:
     """A page of the orders that exist for the user, newest first."""
     before = paging.decode(token, tuple[datetime, str])
     rows = await store.orders(size + 1, before, who, status)
@@ -237,9 +235,7 @@ async def report_ready(
             return
         after = domain.ready(order, pickup_address, clock())
         await unit.change_order(order, after)
-        await unit.publish(
-            OrderReady(order=facts.order(after, f"partner:{partner_id}"), pickup_address=pickup_address)
-        )
+        await unit.publish(OrderReady(order=facts.order(after, f"partner:{partner_id}"), pickup_address=pickup_address))
 
 
 async def assign_order(store: Store, clock: Clock, who: Principal, order_id: str) -> Order:

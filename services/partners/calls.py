@@ -47,7 +47,9 @@ class HttpPartnerSystem:
             headers = webhooks.sign(call.id, self._clock(), body, secret) | tracing.carrier()
             headers["content-type"] = "application/json"
             try:
-                async with self._client.stream("POST", f"{partner.api_url}/orders", content=body, headers=headers) as answer:
+                async with self._client.stream(
+                    "POST", f"{partner.api_url}/orders", content=body, headers=headers
+                ) as answer:
                     size = 0
                     async for chunk in answer.aiter_raw():
                         size += len(chunk)

@@ -6,10 +6,22 @@ from services.runtime.settings import DemoSettings, ServiceSettings
 from services.runtime.vault import Vault
 
 PARTNERS = [
-    {"id": 1, "title": "Green Bowl", "brand": "Bowls & Co", "phone": "+12025550101", "email": "bowl@delivery.test",
-     "address": "1 Market Square"},
-    {"id": 2, "title": "Corner Oven", "brand": "Corner", "phone": "+12025550102", "email": "oven@delivery.test",
-     "address": "22 Mill Lane"},
+    {
+        "id": 1,
+        "title": "Green Bowl",
+        "brand": "Bowls & Co",
+        "phone": "+12025550101",
+        "email": "bowl@delivery.test",
+        "address": "1 Market Square",
+    },
+    {
+        "id": 2,
+        "title": "Corner Oven",
+        "brand": "Corner",
+        "phone": "+12025550102",
+        "email": "oven@delivery.test",
+        "address": "22 Mill Lane",
+    },
 ]
 PRODUCTS = [
     {"id": 1, "title": "Lemonade", "description": "Half a litre, cold."},

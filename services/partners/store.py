@@ -241,14 +241,18 @@ class PartnersStore:
                 )
 
     async def take_calls(self, size: int, at: datetime) -> list[Call]:
-        """Calls that are due, for this worker alone until the lease ends; a worker that dies leaves them to the others."""
+        """Calls that are due, for this worker alone until the lease ends; if it dies, another takes them."""
         return await self._database.many(_TAKE_CALLS, size=size, now=at, lease_ends=at + LEASE)
 
     async def delivered(self, call: Call, words: str, at: datetime) -> None:
         """The partner has it: the call ends, and `partners.notified` leaves."""
         async with self._database.transaction() as transaction:
-            if await transaction.run(_END_CALL, call_id=call.id, new_state="delivered", new_answer=words, new_next_at=at):
-                await self._outbox.add(transaction, PartnerNotified(order_id=call.order_id, partner_id=call.partner_id, at=at))
+            if await transaction.run(
+                _END_CALL, call_id=call.id, new_state="delivered", new_answer=words, new_next_at=at
+            ):
+                await self._outbox.add(
+                    transaction, PartnerNotified(order_id=call.order_id, partner_id=call.partner_id, at=at)
+                )
 
     async def not_delivered(self, call: Call, words: str, again_at: datetime | None) -> None:
         """The call is tried again, or ends without success."""

@@ -90,7 +90,9 @@ class PartnerSystem(Protocol):
         """Sends the order; every failure is an answer that did not accept."""
 
 
-async def list_catalog(store: Store, size: int, token: str, partner_id: int | None, q: str | None) -> Page[CatalogEntry]:
+async def list_catalog(
+    store: Store, size: int, token: str, partner_id: int | None, q: str | None
+) -> Page[CatalogEntry]:
     """A page of the partners that sell something now, by id. Refuses INVALID_REQUEST for a token that is none."""
     after = paging.decode(token, tuple[int]) or (0,)
     return paging.cut(await store.catalog(after[0], size + 1, partner_id, q), size, lambda entry: (entry.id,))

@@ -1,4 +1,4 @@
-"""RabbitMQ by pika's asyncio adapter: one connection at a time, publisher confirms, and a topology from the contract."""
+"""RabbitMQ by pika's asyncio adapter: one connection at a time, confirms, and a topology from the contract."""
 
 import asyncio
 import logging
@@ -154,7 +154,7 @@ class Channel:
         await self._answer(
             lambda done: self._channel.basic_consume(
                 queue,
-                lambda _channel, method, properties, body: arrived.put_nowait(Message(method.delivery_tag, properties, body)),
+                lambda _channel, how, properties, body: arrived.put_nowait(Message(how.delivery_tag, properties, body)),
                 callback=done,
             )
         )
@@ -177,13 +177,19 @@ class Channel:
     async def _answer(self, ask: Callable[[Callable[[Any], None]], Any]) -> None:
         answered: asyncio.Future[None] = self._loop.create_future()
         self._check()
-        ask(lambda _frame: answered.done() or answered.set_result(None))
+
+        def done(_frame: object) -> None:
+            if not answered.done():
+                answered.set_result(None)
+
+        ask(done)
         await self._unless_lost(answered, CONFIRM_TIMEOUT)
 
     async def _unless_lost[T](self, what: Awaitable[T], timeout: float | None = None) -> T:
         task = asyncio.ensure_future(what)
+        both: set[asyncio.Future[Any]] = {task, self._lost}
         try:
-            await asyncio.wait({task, self._lost}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(both, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
             self._check()

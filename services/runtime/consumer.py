@@ -1,4 +1,4 @@
-"""Takes messages out of queues: decode, hand over, acknowledge after the work is committed; retry later, or dead-letter."""
+"""Takes messages out of queues: decode, hand over, acknowledge once the work is committed; or retry, or dead-letter."""
 
 import asyncio
 import logging
@@ -83,8 +83,8 @@ async def _process(channel: Channel, consumer: Consumer, message: Message) -> No
         await consumer.take(message, attempt)
     except MalformedEvent as error:
         await _bury(channel, consumer.QUEUE, message, str(error))
-    except Exception as error:
-        # The boundary of the process: whatever went wrong is logged, and the message tried again later.
+    # The boundary of the process: whatever went wrong is logged, and the message tried again later.
+    except Exception as error:  # noqa: BLE001
         log.exception("attempt %d at a message of %s failed", attempt, consumer.QUEUE)
         if attempt > len(RETRY_DELAYS):
             await _bury(channel, consumer.QUEUE, message, f"{type(error).__name__} after {attempt} attempts")

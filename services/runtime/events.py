@@ -9,6 +9,8 @@ import betterproto2
 
 from services.runtime.codec import codec
 
+type MessageClass[E] = type[E]
+
 EXCHANGE = "delivery.events"
 """The topic exchange every event goes through; the routing key is the event's type."""
 
@@ -18,7 +20,7 @@ class EventType[E: betterproto2.Message]:
     """One event of the contract. `subject` reads the CloudEvents subject out of a payload."""
 
     type: str
-    message: type[E]
+    message: MessageClass[E]
     producer: str
     queues: tuple[str, ...]
     subject: Callable[[E], str]

@@ -28,5 +28,5 @@ _ADD = Statement(
 
 
 async def first(transaction: Transaction, queue: str, event_id: str) -> bool:
-    """Whether this event has not been consumed from this queue before; from now on it has, if the transaction commits."""
+    """Whether this event is new to this queue; from now on it is not, if the transaction commits."""
     return await transaction.run(_ADD, queue=queue, event_id=event_id, at=datetime.now(UTC)) == 1

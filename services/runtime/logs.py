@@ -36,5 +36,16 @@ def setup(service: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Json(service))
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for chatty in ("pika", "httpx", "httpcore", "alembic", "uvicorn", "connexion", "pymongo", "psycopg.pool", "google", "urllib3"):
+    for chatty in (
+        "alembic",
+        "connexion",
+        "google",
+        "httpcore",
+        "httpx",
+        "pika",
+        "psycopg.pool",
+        "pymongo",
+        "urllib3",
+        "uvicorn",
+    ):
         logging.getLogger(chatty).setLevel(logging.WARNING)

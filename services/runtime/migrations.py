@@ -18,7 +18,8 @@ def migrate(service: str, url: str) -> None:
     """
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool)
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": zlib.crc32(b"migrations:" + service.encode())})
+        key = zlib.crc32(b"migrations:" + service.encode())
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
         connection.execute(text("SET LOCAL lock_timeout = '5s'"))
         connection.execute(text("SET LOCAL statement_timeout = '60s'"))
         config = Config()

@@ -11,7 +11,20 @@ from uuid import uuid4
 
 import psycopg
 from psycopg.types.json import Jsonb
-from sqlalchemy import BigInteger, Column, DateTime, Identity, LargeBinary, MetaData, Table, Text, bindparam, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    insert,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.runtime import tracing
@@ -69,7 +82,7 @@ _DELETE = Statement(delete(_table).where(_table.c.id == bindparam("ids", type_=A
 
 
 class Outbox[Event]:
-    """Where a service's use cases put their events. `Event` is the union of those the contract lets the service publish."""
+    """Where a service's use cases put their events; `Event` is the union of those the contract lets it publish."""
 
     def __init__(self, types: dict[type[Any], EventType[Any]]) -> None:
         self._types = types
@@ -134,9 +147,8 @@ class Relay:
             rows = await transaction.many(_TAKE, batch=BATCH)
             if rows:
                 await channel.publish_all(
-                    Envelope(row.event_id, self._source, row.type, row.subject, row.at, row.trace, row.payload) for row in rows
+                    Envelope(row.event_id, self._source, row.type, row.subject, row.at, row.trace, row.payload)
+                    for row in rows
                 )
                 await transaction.run(_DELETE, ids=[row.id for row in rows])
         return len(rows)
-
-

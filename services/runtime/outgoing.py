@@ -1,4 +1,4 @@
-"""Requests that leave the mesh, to addresses other people chose: never to our own network, whatever a name resolves to."""
+"""Requests that leave the mesh, to addresses other people chose: never to our own network, whatever a name says."""
 
 import asyncio
 import ipaddress
@@ -10,8 +10,6 @@ import httpcore
 import httpx
 
 
-
-
 def origin(url: str) -> str:
     """scheme://host:port, the port always said."""
     parts = urlsplit(url)
@@ -19,7 +17,7 @@ def origin(url: str) -> str:
 
 
 class _GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves, looks at each address, and connects to the very address it looked at, so that a name cannot change its mind."""
+    """Connects to the very address that it looked at, so that a name cannot change its mind in between."""
 
     def __init__(self, allowed: frozenset[tuple[str, int]]) -> None:
         self._inner = httpcore.AnyIOBackend()

@@ -1,4 +1,4 @@
-"""Keyset paging: a page token is the last row's key, opaque to clients, and worth nothing more than a place to go on from."""
+"""Keyset paging: a page token is the last row's key, opaque, and worth no more than a place to go on from."""
 
 import base64
 import binascii

@@ -28,14 +28,14 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     environment: Environment = Field(default=Environment.PRODUCTION, description="development or production")
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="the least level that is logged")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="the least level logged")
     service_socket: Path = Field(description="the unix socket the app listens on; only its sidecar reaches it")
     egress_socket: Path = Field(description="the sidecar's unix socket for calls to other services")
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database, the service's own")
     broker_url: SecretStr = Field(description="amqp://user:password@host:port/vhost, the service's own user")
     encryption_key: SecretStr = Field(description="a Fernet key; secrets are stored encrypted with it")
-    public_url: str = Field(default="http://127.0.0.1:8080", description="where the edge is reached from outside, without a path")
-    drain_seconds: float = Field(default=5, ge=0, description="how long running requests may take after SIGTERM, in seconds")
+    public_url: str = Field(default="http://127.0.0.1:8080", description="where the edge is, without a path")
+    drain_seconds: float = Field(default=5, ge=0, description="how long requests may take after SIGTERM")
 
 
 class DemoSettings(BaseSettings):
@@ -53,9 +53,10 @@ class SettingsError(SystemExit):
 
 
 def load[S: BaseSettings](kind: type[S]) -> S:
-    """Reads the environment. Raises SettingsError, which ends the process with one line per variable and no value in it."""
+    """Reads the environment. Raises SettingsError, which ends the process with a line per variable and no values."""
     try:
         return kind()
     except ValidationError as error:
-        lines = (f"  {'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
+        wrong = error.errors(include_input=False)
+        lines = (f"  {'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in wrong)
         raise SettingsError("the environment is wrong:\n" + "\n".join(lines)) from None

@@ -19,7 +19,8 @@ tracer = trace.get_tracer("delivery")
 def setup(service: str) -> TracerProvider:
     """Starts tracing for this process. Spans leave only where OTEL_EXPORTER_OTLP_ENDPOINT says so."""
     provider = TracerProvider(
-        sampler=ParentBased(ALWAYS_ON), resource=Resource.create({"service.name": service, "service.namespace": "delivery"})
+        sampler=ParentBased(ALWAYS_ON),
+        resource=Resource.create({"service.name": service, "service.namespace": "delivery"}),
     )
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=1)))

@@ -63,13 +63,29 @@ class Phone:
 
 
 def ada(**changes: object) -> User:
-    return User(**({"user_id": "ada", "email": "a@b.c", "notif_token": "t", "locale": "de-AT", "time_zone": None, "version": 1} | changes))
+    return User(
+        **(
+            {"user_id": "ada", "email": "a@b.c", "notif_token": "t", "locale": "de-AT", "time_zone": None, "version": 1}
+            | changes
+        )
+    )
 
 
 async def tell(shelf: Shelf, phone: Phone, event_id: str = "e1", at: datetime = AT, *, patient: bool = False) -> None:
     rule = texts.rules()["orders.paid"]
     await usecases.notify(
-        shelf, shelf, {Provider.FCM: phone}, lambda: at, "q", event_id, "orders.paid", rule, "ada", "o1", FACTS, patient=patient
+        shelf,
+        shelf,
+        {Provider.FCM: phone},
+        lambda: at,
+        "q",
+        event_id,
+        "orders.paid",
+        rule,
+        "ada",
+        "o1",
+        FACTS,
+        patient=patient,
     )
 
 

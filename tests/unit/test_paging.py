@@ -18,11 +18,9 @@ def test_a_token_is_its_key_again(key: tuple[str, int]) -> None:
 def test_a_token_that_is_none_of_ours_is_refused_or_reads_as_a_key(token: str) -> None:
     try:
         key = paging.decode(token, tuple[int])
-    except Refusal as refusal:
-        assert refusal.reason is Reason.INVALID_REQUEST
-        assert refusal.errors[0].field == "page_token"
-    else:
-        assert isinstance(key, tuple)
+    except Refusal as refused:
+        key = refused.reason
+    assert key is Reason.INVALID_REQUEST or isinstance(key, tuple)
 
 
 def test_no_token_is_the_first_page() -> None:

@@ -27,9 +27,7 @@ def test_only_the_right_total_is_taken_and_the_answer_names_it(quantities: list[
     assert str(right) in refused.value.errors[0].message
 
 
-@pytest.mark.parametrize(
-    ("product_id", "reason"), [(2, Reason.PRODUCT_UNAVAILABLE), (9, Reason.CURRENCY_MISMATCH)]
-)
+@pytest.mark.parametrize(("product_id", "reason"), [(2, Reason.PRODUCT_UNAVAILABLE), (9, Reason.CURRENCY_MISMATCH)])
 def test_each_wrong_line_is_named(product_id: int, reason: Reason) -> None:
     with pytest.raises(Refusal) as refused:
         domain.price([Line(1, 1), Line(product_id, 1)], OFFERS, 100, "USD")

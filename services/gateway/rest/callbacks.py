@@ -2,6 +2,8 @@
 
 from uuid import NAMESPACE_URL, uuid5
 
+from generated.rest.delivery.handlers import CallbacksHandler
+
 from generated.events import ORDER_READY_REPORTED
 from generated.proto.delivery.events.v1 import OrderReadyReported
 from generated.proto.delivery.orders.v1 import PayOrderRequest
@@ -9,7 +11,6 @@ from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1 import VerifyReadyCallbackRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert
-from generated.rest.delivery.handlers import CallbacksHandler
 from generated.rest.delivery.models import PaymentCallback, PaymentReceipt, ReadyCallback
 from services.runtime import tracing
 from services.runtime.clock import Clock
@@ -39,7 +40,7 @@ class Callbacks(CallbacksHandler):
         return convert.payment_receipt(await self._orders.pay_order(request))
 
     async def partner_ready_callback(self, *, webhook: Webhook, partner_id: int, body: ReadyCallback) -> None:
-        """A partner tells that an order is ready. The event's id follows from the webhook's, so a repeat is known as one."""
+        """A partner tells that an order is ready. The event's id follows from the webhook's."""
         request = VerifyReadyCallbackRequest(
             partner_id=partner_id,
             webhook_id=webhook.id,
@@ -48,9 +49,7 @@ class Callbacks(CallbacksHandler):
             body=webhook.body,
         )
         said = await self._partners.verify_ready_callback(request)
-        event = OrderReadyReported(
-            order_id=said.order_id, partner_id=partner_id, pickup_address=said.pickup_address
-        )
+        event = OrderReadyReported(order_id=said.order_id, partner_id=partner_id, pickup_address=said.pickup_address)
         await self._publisher.publish(
             Envelope(
                 id=str(uuid5(NAMESPACE_URL, f"partner:{partner_id}:{webhook.id}")),

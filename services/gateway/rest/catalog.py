@@ -1,11 +1,12 @@
 """Who sells what, and where to pay."""
 
+from generated.rest.delivery.handlers import CatalogHandler
+
 from generated.proto.delivery.orders.v1 import ListBanksRequest
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1 import ListCatalogRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert
-from generated.rest.delivery.handlers import CatalogHandler
 from generated.rest.delivery.models import BankPage, CatalogPage
 from services.runtime.principal import Principal
 
@@ -30,9 +31,7 @@ class Catalog(CatalogHandler):
         request = ListCatalogRequest(page_size=page_size, page_token=page_token or "", partner_id=partner_id, q=q)
         return convert.catalog_page(await self._partners.list_catalog(request))
 
-    async def list_banks(
-        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
-    ) -> BankPage:
+    async def list_banks(self, *, principal: Principal, page_size: int = 20, page_token: str | None = None) -> BankPage:
         """Banks to pay at."""
         request = ListBanksRequest(page_size=page_size, page_token=page_token or "")
         return convert.bank_page(await self._orders.list_banks(request))

@@ -1,5 +1,7 @@
 """From the basket to the door."""
 
+from generated.rest.delivery.handlers import DeliveriesHandler, OrdersHandler
+
 from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import (
     AssignOrderRequest,
@@ -18,7 +20,6 @@ from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1 import CheckProductsRequest, PartnerSummary
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert
-from generated.rest.delivery.handlers import DeliveriesHandler, OrdersHandler
 from generated.rest.delivery.models import (
     CheckOrderRequest,
     ConfirmedOrder,

@@ -1,9 +1,10 @@
 """Accounts, profiles and sessions."""
 
+from generated.rest.delivery.handlers import SessionsHandler, UsersHandler
+
 from generated.proto.delivery.notifications.v1 import ListMyNotificationsRequest
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.rest.delivery import convert
-from generated.rest.delivery.handlers import SessionsHandler, UsersHandler
 from generated.rest.delivery.models import (
     ConfirmSignUpRequest,
     NotificationPage,

@@ -22,18 +22,22 @@ class Fcm:
         self._app = firebase_admin.initialize_app(
             credentials.Certificate(service_account), {"projectId": project_id, "httpTimeout": TIMEOUT}, name="fcm"
         )
-        service = messaging._get_messaging_service(self._app)  # noqa: SLF001 (the SDK has no setting for either)
-        service._fcm_url = f"{url}/v1/projects/{project_id}/messages:send"  # noqa: SLF001
+        service = messaging._get_messaging_service(self._app)
+        service._fcm_url = f"{url}/v1/projects/{project_id}/messages:send"
         # The SDK's own retries would wait half a minute unseen; ours stand in the history.
         for scheme in ("http://", "https://"):
-            service._client.session.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=32))  # noqa: SLF001
+            service._client.session.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=32))
 
     async def push(self, token: str, notification: Notification) -> tuple[Verdict, str]:
         """Sends to one device. The notification's id is the tag by which a phone shows repeats once."""
         message = messaging.Message(
             token=token,
             notification=messaging.Notification(title=notification.title, body=notification.body),
-            data={"notification_id": notification.id, "event": notification.event, "order_id": notification.order_id or ""},
+            data={
+                "notification_id": notification.id,
+                "event": notification.event,
+                "order_id": notification.order_id or "",
+            },
             android=messaging.AndroidConfig(
                 collapse_key=notification.id, notification=messaging.AndroidNotification(tag=notification.id)
             ),
