@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from opentelemetry.trace import SpanKind
 
 from services.runtime import tracing
-from services.runtime.broker import RETRY_DELAYS, Broker, Channel, Message, retry_exchange
+from services.runtime.broker import RETRY_DELAYS, Broker, BrokerUnavailable, Channel, Message, retry_exchange
 from services.runtime.codec import DecodeError
 from services.runtime.events import Delivery, EventType, MalformedEvent, delivery
 
@@ -52,46 +52,43 @@ class Consumer(ABC):
 
 
 async def consume(broker: Broker, consumer: Consumer) -> None:
-    """Serves one queue until cancelled. On cancellation, what is being worked on is finished first."""
+    """Serves one queue until cancelled; what is being worked on then is finished first."""
 
     async def work(channel: Channel) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            async for message in channel.consume(consumer.QUEUE, consumer.PREFETCH):
-                tasks.create_task(_process(channel, consumer, message))
-
-    await broker.keep(_unwrapped(work))
-
-
-def _unwrapped(work: Callable[[Channel], Awaitable[None]]) -> Callable[[Channel], Awaitable[None]]:
-    """A lost connection fails every task of a group; one of them says enough."""
-
-    async def run(channel: Channel) -> None:
+        under_way: set[asyncio.Task[None]] = set()
         try:
-            await work(channel)
-        except* Exception as group:
-            errors = group.exceptions
-            while isinstance(errors[0], ExceptionGroup):
-                errors = errors[0].exceptions
-            raise errors[0] from None
+            async for message in channel.consume(consumer.QUEUE, consumer.PREFETCH):
+                task = asyncio.create_task(_process(channel, consumer, message))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+        finally:
+            await asyncio.gather(*under_way)
 
-    return run
+    await broker.keep(work)
 
 
 async def _process(channel: Channel, consumer: Consumer, message: Message) -> None:
+    try:
+        await _take(channel, consumer, message)
+        channel.acknowledge(message)
+    except BrokerUnavailable:
+        log.warning("the connection went before a message of %s was acknowledged; it comes again", consumer.QUEUE)
+
+
+async def _take(channel: Channel, consumer: Consumer, message: Message) -> None:
     attempt = int((message.properties.headers or {}).get(ATTEMPT, 1))
     try:
         await consumer.take(message, attempt)
     except MalformedEvent as error:
         await _bury(channel, consumer.QUEUE, message, str(error))
     # The boundary of the process: whatever went wrong is logged, and the message tried again later.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         log.exception("attempt %d at a message of %s failed", attempt, consumer.QUEUE)
         if attempt > len(RETRY_DELAYS):
             await _bury(channel, consumer.QUEUE, message, f"{type(error).__name__} after {attempt} attempts")
         else:
             exchange = retry_exchange(RETRY_DELAYS[attempt - 1])
             await channel.forward(exchange, consumer.QUEUE, message, {ATTEMPT: attempt + 1})
-    channel.acknowledge(message)
 
 
 async def _bury(channel: Channel, queue: str, message: Message, reason: str) -> None:

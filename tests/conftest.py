@@ -1,0 +1,57 @@
+"""The mesh that tests share: started once a session, in its own folder and on its own ports, and left for `make down`."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OFFSET = int(os.environ.setdefault("PORT_OFFSET", "2000"))
+STATE = Path(os.environ.setdefault("DELIVERY_STATE", str(ROOT / ".local/test")))
+
+
+def port(default: int) -> int:
+    """Where the tests' mesh has what the contract puts on this port."""
+    return default + OFFSET
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The two doors of a running mesh."""
+
+    edge: str
+    sandbox: str
+    state: Path
+
+
+def local(*arguments: str) -> None:
+    """Runs the local runner; what it says is shown when it fails."""
+    command = [sys.executable, "-m", "deploy.local", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.fixture(scope="session")
+def mesh() -> Mesh:
+    """Everything, running."""
+    local("up")
+    return Mesh(f"http://127.0.0.1:{port(8080)}", f"http://127.0.0.1:{port(8090)}", STATE)
+
+
+@pytest.fixture(scope="session")
+def edge(mesh: Mesh) -> Iterator[httpx.Client]:
+    """A client of the public API, without a token."""
+    with httpx.Client(base_url=f"{mesh.edge}/api/v1", timeout=20, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def sandbox(mesh: Mesh) -> Iterator[httpx.Client]:
+    """A client of the outside world."""
+    with httpx.Client(base_url=mesh.sandbox, timeout=20, trust_env=False) as client:
+        yield client
