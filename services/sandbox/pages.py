@@ -1,0 +1,66 @@
+"""Pages for people: rendered here, escaped, without a script or anything from elsewhere."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+_FOLDER = Path(__file__).parent / "templates"
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+_HUNDREDTHS = 2
+_DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "OMR": 3, "TND": 3}
+
+DEMO_BANKS = ("visa", "km", "paypal")
+DEMO_PARTNERS = (1, 2)
+DEMO_USERS = ("customer", "deliverer", "admin")
+
+
+def money(amount: int, currency: str) -> str:
+    """Minor units as people read them: 1234 USD is 12.34 USD."""
+    decimals = _DECIMALS.get(currency, _HUNDREDTHS)
+    digits = str(amount).rjust(decimals + 1, "0")
+    return (
+        f"{digits[: len(digits) - decimals]}.{digits[len(digits) - decimals :]} {currency}"
+        if decimals
+        else f"{digits} {currency}"
+    )
+
+
+class Pages:
+    """Renders the templates beside this module."""
+
+    def __init__(self) -> None:
+        self._templates = Environment(
+            loader=FileSystemLoader(_FOLDER),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["money"] = money
+        self._style = (_FOLDER / "style.css").read_text()
+
+    def routes(self) -> list[Route]:
+        """The index and the style sheet."""
+        return [Route("/", self.index, methods=["GET"]), Route("/style.css", self.style, methods=["GET"])]
+
+    def render(self, template: str, **values: object) -> Response:
+        """The page."""
+        return Response(self._templates.get_template(template).render(values), headers=_HEADERS, media_type="text/html")
+
+    async def index(self, _: Request) -> Response:
+        """Where everything is."""
+        return self.render("index.html", banks=DEMO_BANKS, partners=DEMO_PARTNERS, users=DEMO_USERS)
+
+    async def style(self, _: Request) -> Response:
+        """The style sheet."""
+        return Response(self._style, headers={"cache-control": "max-age=300"}, media_type="text/css")

@@ -1,0 +1,212 @@
+"""Push: Firebase Cloud Messaging v1, and the phones its messages arrive at."""
+
+import secrets
+from typing import Annotated, Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.sandbox.faults import Count, Faults, PushMode
+from services.sandbox.pages import Pages
+from services.sandbox.store import Store, now_text
+from services.sandbox.tokens import Tokens
+from services.sandbox.web import json_body, json_response
+
+MAX_PAYLOAD = 4096
+"""Bytes of a message, as FCM counts them."""
+
+type Text = Annotated[str, msgspec.Meta(max_length=MAX_PAYLOAD)]
+type Strings = dict[str, Text]
+type Duration = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,8}(\.[0-9]{1,9})?s$")]
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """FCM takes no unknown names."""
+
+
+class Notification(Wire, frozen=True):
+    """What every phone shows."""
+
+    title: Text = ""
+    body: Text = ""
+    image: Text | None = None
+
+
+class AndroidNotification(Wire, frozen=True):
+    """What Android shows instead; `tag` replaces the notification that has the same one."""
+
+    title: Text | None = None
+    body: Text | None = None
+    tag: Text | None = None
+    channel_id: Text | None = None
+    icon: Text | None = None
+    color: Text | None = None
+    sound: Text | None = None
+    click_action: Text | None = None
+
+
+class Android(Wire, frozen=True):
+    """How it goes to Android."""
+
+    collapse_key: Text | None = None
+    priority: Literal["normal", "high", "NORMAL", "HIGH"] | None = None
+    ttl: Duration | None = None
+    data: Strings = {}
+    notification: AndroidNotification | None = None
+
+
+class Apns(Wire, frozen=True):
+    """How it goes to Apple; the header `apns-collapse-id` replaces as `tag` does."""
+
+    headers: Strings = {}
+    payload: dict[str, object] = {}
+
+
+class Message(Wire, frozen=True):
+    """One message for one phone."""
+
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PAYLOAD)]
+    name: Text | None = None
+    data: Strings = {}
+    notification: Notification | None = None
+    android: Android | None = None
+    apns: Apns | None = None
+
+
+class Send(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """projects.messages.send."""
+
+    message: Message
+    validate_only: bool = False
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a provider fails, and for how many messages; without a count, until `none` is set."""
+
+    provider: Literal["fcm", "apns"]
+    mode: PushMode
+    count: Count | None = None
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """A message on a phone."""
+
+    id: str
+    title: str
+    body: str
+    data: dict[str, str]
+    received_at: str
+
+
+_ERRORS = {
+    PushMode.UNAVAILABLE: (503, "UNAVAILABLE", "UNAVAILABLE", "The service is currently unavailable."),
+    PushMode.UNREGISTERED: (404, "NOT_FOUND", "UNREGISTERED", "Requested entity was not found."),
+    PushMode.QUOTA: (429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", "Quota exceeded for quota metric."),
+}
+
+
+def _error(code: int, status: str, error_code: str, message: str) -> Response:
+    details = [{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": error_code}]
+    error = {"code": code, "message": message, "status": status, "details": details}
+    headers = {"retry-after": "1"} if code in (429, 503) else None
+    return json_response({"error": error}, code, headers)
+
+
+class Push:
+    """The provider, and every phone there is."""
+
+    def __init__(self, store: Store, tokens: Tokens, faults: Faults, pages: Pages, project: str) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._faults = faults
+        self._pages = pages
+        self._project = project
+
+    def routes(self) -> list[Route]:
+        """Google's path, and the phones as JSON and as pages."""
+        return [
+            Route("/v1/projects/{project}/messages:send", self.send, methods=["POST"]),
+            Route("/push/fault", self.set_fault, methods=["PUT"]),
+            Route("/devices", self.page, methods=["GET"]),
+            Route("/devices/{token}/messages", self.messages, methods=["GET"]),
+        ]
+
+    async def send(self, request: Request) -> Response:
+        """Checks the message as FCM does, and shows it on the phone."""
+        if not self._tokens.is_admin(request.headers.get("authorization", "")):
+            return _error(
+                401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "Request had invalid authentication credentials."
+            )
+        if request.path_params["project"] != self._project:
+            return _error(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH", "SenderId mismatch")
+        content = await request.body()
+        try:
+            body = msgspec.json.decode(content, type=Send)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", str(error))
+        if len(msgspec.json.encode([body.message.notification, body.message.data])) > MAX_PAYLOAD:
+            return _error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Message is too big.")
+        mode = self._faults.take("push:fcm")
+        if mode in _ERRORS:
+            return _error(*_ERRORS[PushMode(mode)])
+        name = f"projects/{self._project}/messages/{secrets.token_hex(12)}"
+        if not body.validate_only:
+            self._show(name, body.message)
+        if mode == PushMode.SLOW:
+            await self._faults.linger()
+        return json_response({"name": name})
+
+    def _show(self, name: str, message: Message) -> None:
+        android = message.android.notification if message.android else None
+        shown = message.notification or Notification()
+        collapse = (android and android.tag) or (message.apns and message.apns.headers.get("apns-collapse-id")) or None
+        data = message.data | (message.android.data if message.android else {})
+        with self._store.transaction():
+            if collapse:
+                self._store.run("DELETE FROM messages WHERE token = ? AND collapse = ?", message.token, collapse)
+            self._store.insert(
+                "messages",
+                name=name,
+                token=message.token,
+                collapse=collapse,
+                title=(android and android.title) or shown.title,
+                body=(android and android.body) or shown.body,
+                data=msgspec.json.encode(data).decode(),
+                received_at=now_text(),
+            )
+
+    def _delivered(self, token: str) -> list[Delivered]:
+        rows = self._store.all(
+            "SELECT name, title, body, data, received_at FROM messages WHERE token = ? ORDER BY id", token
+        )
+        return [
+            Delivered(
+                row["name"].rpartition("/")[2],
+                row["title"],
+                row["body"],
+                msgspec.json.decode(row["data"]),
+                row["received_at"],
+            )
+            for row in rows
+        ]
+
+    async def messages(self, request: Request) -> Response:
+        """What the phone shows, oldest first."""
+        return json_response(self._delivered(request.path_params["token"]))
+
+    async def page(self, request: Request) -> Response:
+        """A phone, or which phones have messages."""
+        token = request.query_params.get("token", "")
+        phones = self._store.all(
+            "SELECT token, count(*) AS messages FROM messages GROUP BY token ORDER BY max(id) DESC LIMIT 100"
+        )
+        messages = self._delivered(token)[-100:][::-1]
+        return self._pages.render("phone.html", token=token, messages=messages, phones=phones)
+
+    async def set_fault(self, request: Request) -> Response:
+        """How a provider fails from now on."""
+        fault = await json_body(request, Fault)
+        self._faults.set(f"push:{fault.provider}", fault.mode, fault.count)
+        return Response(status_code=204)

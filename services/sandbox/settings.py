@@ -1,0 +1,60 @@
+"""What the sandbox is told by its environment; the variables are the fields' names in capitals."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
+
+
+def check_webhook_secret(secret: str) -> str:
+    """The secret itself, if Standard Webhooks can sign with it. Raises ValueError otherwise."""
+    if not secret.startswith("whsec_"):
+        raise ValueError("a webhook secret starts with whsec_")
+    try:
+        Webhook(secret)
+    except EmptyWebhookSecretError:
+        raise ValueError("a webhook secret holds base64 after whsec_") from None
+    return secret
+
+
+def _check_secret(secret: SecretStr) -> SecretStr:
+    check_webhook_secret(secret.get_secret_value())
+    return secret
+
+
+class SandboxSettings(BaseSettings):
+    """The sandbox's settings."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    bind: str = Field(default="127.0.0.1", description="the address both doors listen on")
+    sandbox_port: int = Field(default=8090, ge=1, le=65535, description="the HTTP port")
+    smtp_port: int = Field(default=1025, ge=1, le=65535, description="the SMTP port")
+    public_url: str = Field(
+        default="http://127.0.0.1:8080", pattern="^https?://", description="the edge that callbacks go to"
+    )
+    firebase_project_id: str = Field(
+        default="delivery-local", pattern="^[a-z][a-z0-9-]{4,29}$", description="issuer and audience"
+    )
+    sandbox_signing_key: Path = Field(description="a PEM file with the RSA private key that signs ID tokens")
+    sandbox_state: Path = Field(description="the folder of the SQLite file; made when it is not there")
+    sandbox_webhook_secret: Annotated[SecretStr, AfterValidator(_check_secret)] = Field(
+        description="whsec_…; what every bank and partner signs with until it is told another"
+    )
+    sandbox_token_seconds: int = Field(default=3600, ge=1, le=86400, description="how long an ID token is valid")
+    sandbox_slow_seconds: float = Field(
+        default=20, ge=0, le=600, description="how long an answer takes under the fault `slow`"
+    )
+
+
+def load() -> SandboxSettings:
+    """Reads the environment. Ends the process with one line per wrong variable, and no value in it."""
+    try:
+        return SandboxSettings()  # type: ignore[call-arg]  # the fields come from the environment
+    except ValidationError as error:
+        lines = (
+            f"  {'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False)
+        )
+        raise SystemExit("the environment is wrong:\n" + "\n".join(lines)) from None

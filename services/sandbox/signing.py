@@ -1,0 +1,79 @@
+"""Standard Webhooks, as banks and partners sign and verify them."""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import httpx
+import msgspec
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from services.sandbox.settings import check_webhook_secret
+from services.sandbox.store import Store
+from services.sandbox.web import RefusedError
+
+log = logging.getLogger(__name__)
+
+
+class NewSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an operator copies from us to the bank or partner."""
+
+    webhook_secret: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a callback was answered. Status 0: nothing came back, and the body says why."""
+
+    status: int
+    body: object
+
+
+class Webhooks:
+    """Signs and verifies for each bank and partner, by the secret it was told last."""
+
+    def __init__(self, store: Store, default_secret: str, client: httpx.AsyncClient) -> None:
+        self._store = store
+        self._default = default_secret
+        self._client = client
+
+    def set_secret(self, owner: str, new: NewSecret) -> None:
+        """From now on. Raises RefusedError 400 when it is no `whsec_…`."""
+        try:
+            secret = check_webhook_secret(new.webhook_secret)
+        except ValueError as error:
+            raise RefusedError(400, str(error)) from None
+        self._store.run("INSERT OR REPLACE INTO secrets VALUES (?, ?)", owner, secret)
+
+    def _webhook(self, owner: str) -> Webhook:
+        row = self._store.one("SELECT secret FROM secrets WHERE owner = ?", owner)
+        return Webhook(row["secret"] if row else self._default)
+
+    def valid(self, owner: str, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether the owner's secret made the signature less than five minutes ago."""
+        try:
+            self._webhook(owner).verify(body, dict(headers), json_parse=False)
+        except (WebhookVerificationError, ValueError):
+            return False
+        return True
+
+    async def send(self, owner: str, url: str, webhook_id: str, content: object) -> Answer:
+        """Signs the content and posts it; never raises for what the other side does."""
+        body = msgspec.json.encode(content)
+        now = datetime.now(UTC)
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": webhook_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._webhook(owner).sign(webhook_id, now, body.decode()),
+        }
+        try:
+            response = await self._client.post(url, content=body, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            log.warning("%s got no answer to %s: %s", owner, webhook_id, type(error).__name__)
+            return Answer(0, type(error).__name__)
+        if not response.content:
+            return Answer(response.status_code, None)
+        try:
+            return Answer(response.status_code, msgspec.json.decode(response.content))
+        except msgspec.DecodeError:
+            return Answer(response.status_code, response.text)
