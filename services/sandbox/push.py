@@ -18,6 +18,7 @@ MAX_PAYLOAD = 4096
 """Bytes of a message, as FCM counts them."""
 
 type Text = Annotated[str, msgspec.Meta(max_length=MAX_PAYLOAD)]
+type Target = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PAYLOAD)]
 type Strings = dict[str, Text]
 type Duration = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,8}(\.[0-9]{1,9})?s$")]
 
@@ -65,14 +66,24 @@ class Apns(Wire, frozen=True):
 
 
 class Message(Wire, frozen=True):
-    """One message for one phone."""
+    """One message for one phone, which is named by its token or by its Firebase installation."""
 
-    token: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PAYLOAD)]
+    token: Target | None = None
+    fid: Target | None = None
     name: Text | None = None
     data: Strings = {}
     notification: Notification | None = None
     android: Android | None = None
     apns: Apns | None = None
+
+    def __post_init__(self) -> None:
+        if (self.token is None) == (self.fid is None):
+            raise ValueError("Exactly one of token and fid names the target.")
+
+    @property
+    def target(self) -> str:
+        """The phone."""
+        return self.token or self.fid or ""
 
 
 class Send(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,11 +176,11 @@ class Push:
         data = message.data | (message.android.data if message.android else {})
         with self._store.transaction():
             if collapse:
-                self._store.run("DELETE FROM messages WHERE token = ? AND collapse = ?", message.token, collapse)
+                self._store.run("DELETE FROM messages WHERE token = ? AND collapse = ?", message.target, collapse)
             self._store.insert(
                 "messages",
                 name=name,
-                token=message.token,
+                token=message.target,
                 collapse=collapse,
                 title=(android and android.title) or shown.title,
                 body=(android and android.body) or shown.body,
