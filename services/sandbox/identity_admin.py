@@ -205,7 +205,9 @@ class IdentityAdmin:
 
 def _seconds(valid_since: int | str | None) -> int | None:
     """Google writes 64-bit numbers as strings, its Python library as numbers. Raises IdentityError."""
-    try:
-        return None if valid_since is None else int(valid_since)
-    except ValueError:
-        raise IdentityError("INVALID_VALID_SINCE") from None
+    if valid_since is None:
+        return None
+    text = str(valid_since)
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise IdentityError("INVALID_VALID_SINCE")
+    return int(text)
