@@ -47,9 +47,10 @@ def write(files: Files, folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-    ruff = [Path(sys.executable).with_name("ruff"), "--config", ROOT / "codegen/ruff.toml", "--quiet", "--no-cache"]
-    subprocess.run([*ruff[:1], "check", *ruff[1:], "--fix-only", folder], check=True)
-    subprocess.run([*ruff[:1], "format", *ruff[1:], folder], check=True)
+    ruff = str(Path(sys.executable).with_name("ruff"))
+    options = ["--config", str(ROOT / "codegen/ruff.toml"), "--quiet", "--no-cache", str(folder)]
+    subprocess.run([ruff, "check", "--fix-only", *options], check=True)
+    subprocess.run([ruff, "format", *options], check=True)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

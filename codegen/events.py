@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.protobuf import Event
@@ -25,7 +26,7 @@ def short(event: Event) -> str:
     return event.message.rsplit(".", 1)[1]
 
 
-def check(events: list[Event]) -> None:
+def check(events: Sequence[Event]) -> None:
     """A type is taken once; a queue belongs to a service, and its name says to which."""
     by_type: dict[str, str] = {}
     for event in events:
@@ -37,7 +38,7 @@ def check(events: list[Event]) -> None:
                 raise ContractError(f"{event.message}: the queue {queue!r} is not <service>.<purpose>")
 
 
-def types(events: list[Event]) -> str:
+def types(events: Sequence[Event]) -> str:
     """`generated/events/__init__.py`."""
     producers: defaultdict[str, list[str]] = defaultdict(list)
     lines = [
@@ -70,7 +71,7 @@ def subject(event: Event) -> str:
     return f"{value} if {guard} else ''" if guard else value
 
 
-def consumers(events: list[Event]) -> str:
+def consumers(events: Sequence[Event]) -> str:
     """`generated/events/consumers.py`."""
     queues: defaultdict[str, list[Event]] = defaultdict(list)
     for event in events:

@@ -17,6 +17,7 @@ from services.gateway.domain import Account, Code
 from services.runtime.clock import Clock
 from services.runtime.principal import Principal
 from services.runtime.refusal import Refusal
+from services.runtime.rest.types import none_if_unset
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,11 @@ async def sign_up(store: Store, identity: Identity, clock: Clock, body: SignUpRe
         email_verified=False,
         first_name=body.first_name,
         last_name=body.last_name,
-        phone=body.phone or None,
-        birth_date=body.birth_date or None,
-        locale=body.locale or None,
-        time_zone=body.time_zone or None,
-        notif_token=body.notif_token or None,
+        phone=none_if_unset(body.phone),
+        birth_date=none_if_unset(body.birth_date),
+        locale=none_if_unset(body.locale),
+        time_zone=none_if_unset(body.time_zone),
+        notif_token=none_if_unset(body.notif_token),
         version=1,
         created_at=clock(),
     )

@@ -2,8 +2,6 @@
 
 from uuid import NAMESPACE_URL, uuid5
 
-from generated.rest.delivery.handlers import CallbacksHandler
-
 from generated.events import ORDER_READY_REPORTED
 from generated.proto.delivery.events.v1 import OrderReadyReported
 from generated.proto.delivery.orders.v1 import PayOrderRequest
@@ -11,12 +9,13 @@ from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1 import VerifyReadyCallbackRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert
+from generated.rest.delivery.handlers import CallbacksHandler
 from generated.rest.delivery.models import PaymentCallback, PaymentReceipt, ReadyCallback
 from services.runtime import tracing
 from services.runtime.clock import Clock
 from services.runtime.events import Envelope
 from services.runtime.publisher import Publisher
-from services.runtime.rest.webhook import Webhook
+from services.runtime.webhooks import SignedRequest
 
 
 class Callbacks(CallbacksHandler):
@@ -28,7 +27,7 @@ class Callbacks(CallbacksHandler):
         self._publisher = publisher
         self._clock = clock
 
-    async def payment_callback(self, *, webhook: Webhook, bank_id: str, body: PaymentCallback) -> PaymentReceipt:
+    async def payment_callback(self, *, webhook: SignedRequest, bank_id: str, body: PaymentCallback) -> PaymentReceipt:
         """A bank tells what came of a payment."""
         request = PayOrderRequest(
             bank_id=bank_id,
@@ -39,7 +38,7 @@ class Callbacks(CallbacksHandler):
         )
         return convert.payment_receipt(await self._orders.pay_order(request))
 
-    async def partner_ready_callback(self, *, webhook: Webhook, partner_id: int, body: ReadyCallback) -> None:
+    async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int, body: ReadyCallback) -> None:
         """A partner tells that an order is ready. The event's id follows from the webhook's."""
         request = VerifyReadyCallbackRequest(
             partner_id=partner_id,

@@ -1,12 +1,11 @@
 """Who sells what, and where to pay."""
 
-from generated.rest.delivery.handlers import CatalogHandler
-
 from generated.proto.delivery.orders.v1 import ListBanksRequest
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1 import ListCatalogRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert
+from generated.rest.delivery.handlers import CatalogHandler
 from generated.rest.delivery.models import BankPage, CatalogPage
 from services.runtime.principal import Principal
 

@@ -1,7 +1,5 @@
 """From the basket to the door."""
 
-from generated.rest.delivery.handlers import DeliveriesHandler, OrdersHandler
-
 from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import (
     AssignOrderRequest,
@@ -17,9 +15,10 @@ from generated.proto.delivery.orders.v1 import (
 )
 from generated.proto.delivery.orders.v1 import OrderStatus as OrderStatusMessage
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
-from generated.proto.delivery.partners.v1 import CheckProductsRequest, PartnerSummary
+from generated.proto.delivery.partners.v1 import CheckProductsRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert
+from generated.rest.delivery.handlers import DeliveriesHandler, OrdersHandler
 from generated.rest.delivery.models import (
     CheckOrderRequest,
     ConfirmedOrder,
@@ -36,7 +35,7 @@ from services.runtime.clock import Clock
 from services.runtime.ids import new_id
 from services.runtime.principal import Principal
 from services.runtime.refusal import FieldError, Refusal
-from services.runtime.rest.replies import Reply, required
+from services.runtime.rest.types import Reply, none_if_unset, there
 
 
 class Orders(OrdersHandler):
@@ -58,7 +57,7 @@ class Orders(OrdersHandler):
             currency=body.currency,
         )
         found = await self._partners.check_products(request)
-        partner = found.partner or PartnerSummary()
+        partner = there(found.partner)
         basket = CheckedBasket(
             partner=OrderPartner(id=partner.id, title=partner.title, brand=partner.brand),
             items=[OrderItem(**vars(item)) for item in found.items],
@@ -66,8 +65,8 @@ class Orders(OrdersHandler):
             currency=found.currency,
             bank_id=body.bank_id,
             delivery_address=body.delivery_address,
-            customer_name=required(body.customer_name),
-            customer_phone=required(body.customer_phone),
+            customer_name=none_if_unset(body.customer_name),
+            customer_phone=none_if_unset(body.customer_phone),
         )
         check_id = new_id()
         expires_at = self._clock() + LIFE
@@ -117,7 +116,7 @@ class Orders(OrdersHandler):
     async def get_order(self, *, principal: Principal, order_id: str) -> Order:
         """One order."""
         answer = await self._orders.get_order(GetOrderRequest(order_id=order_id))
-        return convert.order(answer.order)
+        return convert.order(there(answer.order))
 
     async def get_order_history(
         self, *, principal: Principal, order_id: str, page_size: int = 20, page_token: str | None = None
@@ -143,12 +142,12 @@ class Deliveries(DeliveriesHandler):
     async def assign_order(self, *, principal: Principal, order_id: str) -> Order:
         """Takes an order."""
         answer = await self._orders.assign_order(AssignOrderRequest(order_id=order_id))
-        return convert.order(answer.order)
+        return convert.order(there(answer.order))
 
     async def complete_delivery(self, *, principal: Principal, order_id: str) -> Order:
         """Hands an order over."""
         answer = await self._orders.complete_order(CompleteOrderRequest(order_id=order_id))
-        return convert.order(answer.order)
+        return convert.order(there(answer.order))
 
 
 def _refuse_repeats(body: CheckOrderRequest) -> None:

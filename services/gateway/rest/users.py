@@ -1,10 +1,9 @@
 """Accounts, profiles and sessions."""
 
-from generated.rest.delivery.handlers import SessionsHandler, UsersHandler
-
 from generated.proto.delivery.notifications.v1 import ListMyNotificationsRequest
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.rest.delivery import convert
+from generated.rest.delivery.handlers import SessionsHandler, UsersHandler
 from generated.rest.delivery.models import (
     ConfirmSignUpRequest,
     NotificationPage,
@@ -21,7 +20,7 @@ from services.gateway.domain import Account
 from services.gateway.usecases import Identity, Store, Tokens
 from services.runtime.clock import Clock
 from services.runtime.principal import Principal
-from services.runtime.rest.replies import Reply, optional
+from services.runtime.rest.types import Reply, unset_if_none
 
 
 class Users(UsersHandler):
@@ -43,7 +42,7 @@ class Users(UsersHandler):
         """Takes a mailed code."""
         await usecases.confirm_sign_up(self._store, self._identity, self._clock, body.code)
 
-    async def get_profile(self, *, principal: Principal, if_none_match: str | None = None) -> Reply[User]:
+    async def get_profile(self, *, principal: Principal) -> Reply[User]:
         """One's own profile."""
         account = await usecases.get_profile(self._store, principal)
         role = None if principal.role is None else Role(principal.role)
@@ -92,10 +91,10 @@ def _user(account: Account, role: Role | None) -> User:
         email_verified=account.email_verified,
         first_name=account.first_name,
         last_name=account.last_name,
-        phone=optional(account.phone),
-        birth_date=optional(account.birth_date),
-        role=optional(role),
-        locale=optional(account.locale),
-        time_zone=optional(account.time_zone),
-        notif_token=optional(account.notif_token),
+        phone=unset_if_none(account.phone),
+        birth_date=unset_if_none(account.birth_date),
+        role=unset_if_none(role),
+        locale=unset_if_none(account.locale),
+        time_zone=unset_if_none(account.time_zone),
+        notif_token=unset_if_none(account.notif_token),
     )

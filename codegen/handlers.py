@@ -1,0 +1,135 @@
+"""The gateway's side of the public API: an abstract class per tag, and the table that binds operations to it."""
+
+import re
+from collections import defaultdict
+from typing import Any
+
+from codegen.contracts import ContractError, Contracts, Files
+from codegen.naming import docstring, snake
+from codegen.operations import Operation, operations
+
+API = "delivery"
+SCALARS = {"integer": "int", "number": "float", "boolean": "bool", "string": "str"}
+FORMATS = {"date": "date", "date-time": "datetime"}
+ARGUMENTS = {"bearer": "principal: Principal", "webhook": "webhook: SignedRequest"}
+"""What a handler is given for each security scheme."""
+
+BY_RUNTIME = frozenset({"If-None-Match"})
+"""Parameters that the runtime answers by itself, for every operation alike."""
+
+
+def reference(schema: dict[str, Any]) -> str | None:
+    """The name of a schema that is one."""
+    return schema["$ref"].rsplit("/", 1)[1] if "$ref" in schema else None
+
+
+def python_type(contracts: Contracts, schema: dict[str, Any]) -> str:
+    """A schema as a handler's signature says it: models by name, plain types as Python's."""
+    plain = contracts.deref(API, schema)
+    name = reference(schema)
+    if name and (plain.get("type") == "object" or "enum" in plain):
+        return name
+    if plain.get("type") == "array":
+        return f"list[{python_type(contracts, plain['items'])}]"
+    kind = plain.get("type")
+    if not isinstance(kind, str) or kind not in SCALARS:
+        raise ContractError(f"{API}.yaml: give this schema a name under components/schemas: {schema}")
+    return FORMATS.get(plain.get("format", ""), SCALARS[kind])
+
+
+def body_type(contracts: Contracts, operation: Operation) -> str:
+    """The type of the argument `body`."""
+    if operation.body is None:
+        return "None"
+    if len(operation.body) != 1:
+        raise ContractError(f"{API}.yaml: {operation.id} takes several media types; it takes one")
+    media, content = next(iter(operation.body.items()))
+    return "Upload" if media == "multipart/form-data" else python_type(contracts, content["schema"])
+
+
+def result_type(contracts: Contracts, operation: Operation) -> str:
+    """What the handler returns."""
+    if not operation.content:
+        result = "None"
+    else:
+        media, content = next(iter(operation.content.items()))
+        result = python_type(contracts, content["schema"]) if media == "application/json" else "Blob"
+    return f"Reply[{result}]" if operation.headers else result
+
+
+def arguments(contracts: Contracts, operation: Operation) -> list[str]:
+    """The keyword arguments, those that may be left out last."""
+    required = [ARGUMENTS[operation.scheme]] if operation.scheme else []
+    optional = []
+    for parameter in operation.parameters:
+        if parameter["name"] in BY_RUNTIME:
+            continue
+        kind = python_type(contracts, parameter["schema"])
+        default = contracts.deref(API, parameter["schema"]).get("default")
+        name = snake(parameter["name"])
+        if parameter.get("required"):
+            required.append(f"{name}: {kind}")
+        elif default is not None:
+            optional.append(f"{name}: {kind} = {default!r}")
+        else:
+            optional.append(f"{name}: {kind} | None = None")
+    if operation.body is not None:
+        required.append(f"body: {body_type(contracts, operation)}")
+    return required + optional
+
+
+def method(contracts: Contracts, operation: Operation) -> str:
+    """One abstract method."""
+    given = ", ".join(["self", *(["*"] if (taken := arguments(contracts, operation)) else []), *taken])
+    text = f"{operation.summary or operation.id}: {operation.method} {operation.path}."
+    if operation.description:
+        text += f"\n\n{operation.description.strip()}\n"
+    return (
+        "    @abstractmethod\n"
+        f"    async def {snake(operation.id)}({given}) -> {result_type(contracts, operation)}:\n"
+        f"{docstring(text, 8)}\n"
+    )
+
+
+def handler(tag: str) -> str:
+    """users → UsersHandler."""
+    return f"{tag.title()}Handler"
+
+
+def row(contracts: Contracts, operation: Operation) -> str:
+    """One line of the table."""
+    media = next(iter(operation.content), "")
+    kind = body_type(contracts, operation)
+    return (
+        f"    {operation.id!r}: Operation({handler(operation.tag)}, {snake(operation.id)!r}, "
+        f"{kind if operation.body else None}, {operation.status}, {media!r}),\n"
+    )
+
+
+def generate(contracts: Contracts) -> Files:
+    """`generated/rest/delivery/handlers.py`."""
+    found = list(operations(contracts, API))
+    tags: defaultdict[str, list[Operation]] = defaultdict(list)
+    for operation in found:
+        tags[operation.tag].append(operation)
+    described = {tag["name"]: tag["description"] for tag in contracts.openapi[API]["tags"]}
+    classes = "".join(
+        f"class {handler(tag)}(ABC):\n{docstring(described[tag], 4)}\n"
+        + "".join(method(contracts, operation) for operation in group)
+        + "\n"
+        for tag, group in tags.items()
+    )
+    table = "".join(row(contracts, operation) for operation in found)
+    text = f"{classes}\nOPERATIONS: dict[str, Operation] = {{\n{table}}}\n"
+    models = sorted(name for name in contracts.schemas(API) if re.search(rf"\b{name}\b", text))
+    glue = [name for name in ("Blob", "Operation", "Reply", "Upload") if re.search(rf"\b{name}\b", text)]
+    imports = [
+        "from abc import ABC, abstractmethod",
+        "from datetime import date, datetime",
+        f"from generated.rest.delivery.models import {', '.join(models)}",
+        "from services.runtime.principal import Principal",
+        f"from services.runtime.rest.types import {', '.join(glue)}",
+        "from services.runtime.webhooks import SignedRequest",
+    ]
+    head = '"""Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit."""\n\n'
+    return {"rest/delivery/handlers.py": head + "\n".join(imports) + "\n\n\n" + text}

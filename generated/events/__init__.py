@@ -1,0 +1,156 @@
+"""Written by `make generate` from api-specs/proto. Do not edit."""
+
+from typing import Any
+
+from generated.proto.delivery.events.v1 import (
+    EmailRequested,
+    NotificationFailed,
+    NotificationSent,
+    OrderAssigned,
+    OrderCreated,
+    OrderDelivered,
+    OrderPaid,
+    OrderReady,
+    OrderReadyReported,
+    PartnerNotified,
+    PaymentRecorded,
+    RefundRequested,
+    SystemAlert,
+    UserRegistered,
+    UserUpdated,
+)
+from services.runtime.events import EventType
+
+USER_REGISTERED: EventType[UserRegistered] = EventType(
+    "users.registered", UserRegistered, "gateway", ("notifications.users",), lambda event: event.user_id
+)
+"""A user has signed up."""
+
+USER_UPDATED: EventType[UserUpdated] = EventType(
+    "users.updated", UserUpdated, "gateway", ("notifications.users",), lambda event: event.user_id
+)
+"""A user has changed the profile."""
+
+EMAIL_REQUESTED: EventType[EmailRequested] = EventType(
+    "emails.requested", EmailRequested, "gateway", ("notifications.mail",), lambda event: event.user_id
+)
+"""A mail is to be sent."""
+
+ORDER_CREATED: EventType[OrderCreated] = EventType(
+    "orders.created",
+    OrderCreated,
+    "orders",
+    ("orders.history",),
+    lambda event: event.order.order_id if event.order else "",
+)
+"""An order was confirmed and waits for its payment."""
+
+ORDER_PAID: EventType[OrderPaid] = EventType(
+    "orders.paid",
+    OrderPaid,
+    "orders",
+    ("orders.history", "partners.calls", "notifications.orders"),
+    lambda event: event.order.order_id if event.order else "",
+)
+"""An order was paid."""
+
+ORDER_READY_REPORTED: EventType[OrderReadyReported] = EventType(
+    "orders.ready_reported", OrderReadyReported, "gateway", ("orders.readiness",), lambda event: event.order_id
+)
+"""A partner has said that an order is ready; whether it may become so is for the order to decide."""
+
+ORDER_READY: EventType[OrderReady] = EventType(
+    "orders.ready",
+    OrderReady,
+    "orders",
+    ("orders.history", "notifications.orders"),
+    lambda event: event.order.order_id if event.order else "",
+)
+"""An order waits for a deliverer."""
+
+ORDER_ASSIGNED: EventType[OrderAssigned] = EventType(
+    "orders.assigned",
+    OrderAssigned,
+    "orders",
+    ("orders.history", "notifications.orders"),
+    lambda event: event.order.order_id if event.order else "",
+)
+"""A deliverer has taken an order."""
+
+ORDER_DELIVERED: EventType[OrderDelivered] = EventType(
+    "orders.delivered",
+    OrderDelivered,
+    "orders",
+    ("orders.history", "notifications.orders"),
+    lambda event: event.order.order_id if event.order else "",
+)
+"""An order is at the customer's door."""
+
+PAYMENT_RECORDED: EventType[PaymentRecorded] = EventType(
+    "payments.recorded", PaymentRecorded, "orders", ("orders.payments",), lambda event: event.payment_id
+)
+"""A payment callback was taken, whatever came of it."""
+
+REFUND_REQUESTED: EventType[RefundRequested] = EventType(
+    "payments.refund_requested", RefundRequested, "orders", (), lambda event: event.refund_id
+)
+"""Money is to go back."""
+
+PARTNER_NOTIFIED: EventType[PartnerNotified] = EventType(
+    "partners.notified", PartnerNotified, "partners", (), lambda event: event.order_id
+)
+"""A partner's system has taken an order."""
+
+NOTIFICATION_SENT: EventType[NotificationSent] = EventType(
+    "notifications.sent", NotificationSent, "notifications", (), lambda event: event.notification_id
+)
+"""A notification reached its provider."""
+
+NOTIFICATION_FAILED: EventType[NotificationFailed] = EventType(
+    "notifications.failed", NotificationFailed, "notifications", (), lambda event: event.notification_id
+)
+"""A notification reached nobody."""
+
+SYSTEM_ALERT: EventType[SystemAlert] = EventType(
+    "system.alert", SystemAlert, "orders", ("notifications.alerts",), lambda event: event.subject
+)
+"""Something a person should look at."""
+
+EVENTS: dict[type[Any], EventType[Any]] = {
+    UserRegistered: USER_REGISTERED,
+    UserUpdated: USER_UPDATED,
+    EmailRequested: EMAIL_REQUESTED,
+    OrderCreated: ORDER_CREATED,
+    OrderPaid: ORDER_PAID,
+    OrderReadyReported: ORDER_READY_REPORTED,
+    OrderReady: ORDER_READY,
+    OrderAssigned: ORDER_ASSIGNED,
+    OrderDelivered: ORDER_DELIVERED,
+    PaymentRecorded: PAYMENT_RECORDED,
+    RefundRequested: REFUND_REQUESTED,
+    PartnerNotified: PARTNER_NOTIFIED,
+    NotificationSent: NOTIFICATION_SENT,
+    NotificationFailed: NOTIFICATION_FAILED,
+    SystemAlert: SYSTEM_ALERT,
+}
+
+type GatewayEvent = UserRegistered | UserUpdated | EmailRequested | OrderReadyReported
+"""What gateway may publish."""
+
+type NotificationsEvent = NotificationSent | NotificationFailed
+"""What notifications may publish."""
+
+type OrdersEvent = (
+    OrderCreated
+    | OrderPaid
+    | OrderReady
+    | OrderAssigned
+    | OrderDelivered
+    | PaymentRecorded
+    | RefundRequested
+    | SystemAlert
+)
+"""What orders may publish."""
+
+type PartnersEvent = PartnerNotified
+"""What partners may publish."""

@@ -1,0 +1,174 @@
+"""Written by `make generate` from api-specs/proto. Do not edit."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from generated.events import (
+    EMAIL_REQUESTED,
+    ORDER_ASSIGNED,
+    ORDER_CREATED,
+    ORDER_DELIVERED,
+    ORDER_PAID,
+    ORDER_READY,
+    ORDER_READY_REPORTED,
+    PAYMENT_RECORDED,
+    SYSTEM_ALERT,
+    USER_REGISTERED,
+    USER_UPDATED,
+)
+from generated.proto.delivery.events.v1 import (
+    EmailRequested,
+    OrderAssigned,
+    OrderCreated,
+    OrderDelivered,
+    OrderPaid,
+    OrderReady,
+    OrderReadyReported,
+    PaymentRecorded,
+    SystemAlert,
+    UserRegistered,
+    UserUpdated,
+)
+from services.runtime.consumer import Consumer
+from services.runtime.events import Delivery, EventType
+
+
+class NotificationsAlertsConsumer(Consumer):
+    """Takes what arrives in the queue `notifications.alerts`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "notifications.alerts"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"system.alert": (SYSTEM_ALERT, "system_alert")}
+
+    @abstractmethod
+    async def system_alert(self, event: SystemAlert, delivery: Delivery) -> None:
+        """Something a person should look at."""
+
+
+class NotificationsMailConsumer(Consumer):
+    """Takes what arrives in the queue `notifications.mail`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "notifications.mail"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
+        "emails.requested": (EMAIL_REQUESTED, "email_requested")
+    }
+
+    @abstractmethod
+    async def email_requested(self, event: EmailRequested, delivery: Delivery) -> None:
+        """A mail is to be sent."""
+
+
+class NotificationsOrdersConsumer(Consumer):
+    """Takes what arrives in the queue `notifications.orders`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "notifications.orders"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
+        "orders.paid": (ORDER_PAID, "order_paid"),
+        "orders.ready": (ORDER_READY, "order_ready"),
+        "orders.assigned": (ORDER_ASSIGNED, "order_assigned"),
+        "orders.delivered": (ORDER_DELIVERED, "order_delivered"),
+    }
+
+    @abstractmethod
+    async def order_paid(self, event: OrderPaid, delivery: Delivery) -> None:
+        """An order was paid."""
+
+    @abstractmethod
+    async def order_ready(self, event: OrderReady, delivery: Delivery) -> None:
+        """An order waits for a deliverer."""
+
+    @abstractmethod
+    async def order_assigned(self, event: OrderAssigned, delivery: Delivery) -> None:
+        """A deliverer has taken an order."""
+
+    @abstractmethod
+    async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None:
+        """An order is at the customer's door."""
+
+
+class NotificationsUsersConsumer(Consumer):
+    """Takes what arrives in the queue `notifications.users`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "notifications.users"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
+        "users.registered": (USER_REGISTERED, "user_registered"),
+        "users.updated": (USER_UPDATED, "user_updated"),
+    }
+
+    @abstractmethod
+    async def user_registered(self, event: UserRegistered, delivery: Delivery) -> None:
+        """A user has signed up."""
+
+    @abstractmethod
+    async def user_updated(self, event: UserUpdated, delivery: Delivery) -> None:
+        """A user has changed the profile."""
+
+
+class OrdersHistoryConsumer(Consumer):
+    """Takes what arrives in the queue `orders.history`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "orders.history"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
+        "orders.created": (ORDER_CREATED, "order_created"),
+        "orders.paid": (ORDER_PAID, "order_paid"),
+        "orders.ready": (ORDER_READY, "order_ready"),
+        "orders.assigned": (ORDER_ASSIGNED, "order_assigned"),
+        "orders.delivered": (ORDER_DELIVERED, "order_delivered"),
+    }
+
+    @abstractmethod
+    async def order_created(self, event: OrderCreated, delivery: Delivery) -> None:
+        """An order was confirmed and waits for its payment."""
+
+    @abstractmethod
+    async def order_paid(self, event: OrderPaid, delivery: Delivery) -> None:
+        """An order was paid."""
+
+    @abstractmethod
+    async def order_ready(self, event: OrderReady, delivery: Delivery) -> None:
+        """An order waits for a deliverer."""
+
+    @abstractmethod
+    async def order_assigned(self, event: OrderAssigned, delivery: Delivery) -> None:
+        """A deliverer has taken an order."""
+
+    @abstractmethod
+    async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None:
+        """An order is at the customer's door."""
+
+
+class OrdersPaymentsConsumer(Consumer):
+    """Takes what arrives in the queue `orders.payments`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "orders.payments"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
+        "payments.recorded": (PAYMENT_RECORDED, "payment_recorded")
+    }
+
+    @abstractmethod
+    async def payment_recorded(self, event: PaymentRecorded, delivery: Delivery) -> None:
+        """A payment callback was taken, whatever came of it."""
+
+
+class OrdersReadinessConsumer(Consumer):
+    """Takes what arrives in the queue `orders.readiness`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "orders.readiness"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
+        "orders.ready_reported": (ORDER_READY_REPORTED, "order_ready_reported")
+    }
+
+    @abstractmethod
+    async def order_ready_reported(self, event: OrderReadyReported, delivery: Delivery) -> None:
+        """A partner has said that an order is ready; whether it may become so is for the order to decide."""
+
+
+class PartnersCallsConsumer(Consumer):
+    """Takes what arrives in the queue `partners.calls`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "partners.calls"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"orders.paid": (ORDER_PAID, "order_paid")}
+
+    @abstractmethod
+    async def order_paid(self, event: OrderPaid, delivery: Delivery) -> None:
+        """An order was paid."""

@@ -1,0 +1,258 @@
+"""Written by `make generate` from api-specs. Do not edit."""
+
+from msgspec import UNSET
+
+from generated.proto.delivery.notifications import v1 as notifications_v1
+from generated.proto.delivery.orders import v1 as orders_v1
+from generated.proto.delivery.partners import v1 as partners_v1
+from generated.rest.delivery import models
+from services.runtime.rest.types import there
+
+NOTIFICATION_STATUS = {
+    notifications_v1.NotificationStatus.QUEUED: models.NotificationStatus.queued,
+    notifications_v1.NotificationStatus.SENT: models.NotificationStatus.sent,
+    notifications_v1.NotificationStatus.FAILED: models.NotificationStatus.failed,
+    notifications_v1.NotificationStatus.EXPIRED: models.NotificationStatus.expired,
+}
+
+ORDER_STATUS = {
+    orders_v1.OrderStatus.PENDING: models.OrderStatus.pending,
+    orders_v1.OrderStatus.PAID: models.OrderStatus.paid,
+    orders_v1.OrderStatus.READY: models.OrderStatus.ready,
+    orders_v1.OrderStatus.DELIVERING: models.OrderStatus.delivering,
+    orders_v1.OrderStatus.DELIVERED: models.OrderStatus.delivered,
+    orders_v1.OrderStatus.CANCELLED: models.OrderStatus.cancelled,
+    orders_v1.OrderStatus.EXPIRED: models.OrderStatus.expired,
+}
+
+PROVIDER = {
+    notifications_v1.Provider.FCM: models.Provider.fcm,
+    notifications_v1.Provider.APNS: models.Provider.apns,
+    notifications_v1.Provider.EMAIL: models.Provider.email,
+}
+
+REFUND_STATUS = {
+    orders_v1.RefundStatus.NONE: models.RefundStatus.none,
+    orders_v1.RefundStatus.REQUESTED: models.RefundStatus.requested,
+    orders_v1.RefundStatus.REFUNDED: models.RefundStatus.refunded,
+    orders_v1.RefundStatus.FAILED: models.RefundStatus.failed,
+}
+
+
+def catalog_page(message: partners_v1.ListCatalogResponse) -> models.CatalogPage:
+    """delivery.partners.v1.ListCatalogResponse → CatalogPage."""
+    return models.CatalogPage(
+        items=[catalog_partner(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def catalog_partner(message: partners_v1.CatalogPartner) -> models.CatalogPartner:
+    """delivery.partners.v1.CatalogPartner → CatalogPartner."""
+    return models.CatalogPartner(
+        id=message.id,
+        title=message.title,
+        brand=message.brand,
+        address=message.address,
+        products=[catalog_product(item) for item in message.products],
+        products_truncated=message.products_truncated,
+    )
+
+
+def catalog_product(message: partners_v1.CatalogProduct) -> models.CatalogProduct:
+    """delivery.partners.v1.CatalogProduct → CatalogProduct."""
+    return models.CatalogProduct(
+        id=message.id,
+        title=message.title,
+        description=message.description,
+        picture_url=UNSET if message.picture_url is None else message.picture_url,
+        price=message.price,
+        currency=message.currency,
+    )
+
+
+def bank_page(message: orders_v1.ListBanksResponse) -> models.BankPage:
+    """delivery.orders.v1.ListBanksResponse → BankPage."""
+    return models.BankPage(
+        items=[bank_summary(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def bank_summary(message: orders_v1.BankSummary) -> models.BankSummary:
+    """delivery.orders.v1.BankSummary → BankSummary."""
+    return models.BankSummary(
+        id=message.id,
+        title=message.title,
+    )
+
+
+def basket_item(message: partners_v1.BasketItem) -> models.BasketItem:
+    """delivery.partners.v1.BasketItem → BasketItem."""
+    return models.BasketItem(
+        product_id=message.product_id,
+        quantity=message.quantity,
+    )
+
+
+def to_basket_item(model: models.BasketItem) -> partners_v1.BasketItem:
+    """BasketItem → delivery.partners.v1.BasketItem."""
+    return partners_v1.BasketItem(
+        product_id=model.product_id,
+        quantity=model.quantity,
+    )
+
+
+def partner_summary(message: partners_v1.PartnerSummary) -> models.PartnerSummary:
+    """delivery.partners.v1.PartnerSummary → PartnerSummary."""
+    return models.PartnerSummary(
+        id=message.id,
+        title=message.title,
+        brand=message.brand,
+    )
+
+
+def priced_item(message: partners_v1.PricedItem) -> models.PricedItem:
+    """delivery.partners.v1.PricedItem → PricedItem."""
+    return models.PricedItem(
+        product_id=message.product_id,
+        title=message.title,
+        quantity=message.quantity,
+        price=message.price,
+    )
+
+
+def confirmed_order(message: orders_v1.CreateOrderResponse) -> models.ConfirmedOrder:
+    """delivery.orders.v1.CreateOrderResponse → ConfirmedOrder."""
+    return models.ConfirmedOrder(
+        order=order(there(message.order)),
+        payment=payment_instructions(there(message.payment)),
+    )
+
+
+def payment_instructions(message: orders_v1.PaymentInstructions) -> models.PaymentInstructions:
+    """delivery.orders.v1.PaymentInstructions → PaymentInstructions."""
+    return models.PaymentInstructions(
+        webcheckout_url=message.webcheckout_url,
+        callback_url=message.callback_url,
+    )
+
+
+def order(message: orders_v1.Order) -> models.Order:
+    """delivery.orders.v1.Order → Order."""
+    return models.Order(
+        id=message.id,
+        status=ORDER_STATUS[message.status],
+        customer_id=message.customer_id,
+        customer_name=UNSET if message.customer_name is None else message.customer_name,
+        customer_phone=UNSET if message.customer_phone is None else message.customer_phone,
+        partner=order_partner(there(message.partner)),
+        items=[order_item(item) for item in message.items],
+        total_amount=message.total_amount,
+        currency=message.currency,
+        paid_amount=message.paid_amount,
+        refunded_amount=message.refunded_amount,
+        refund_status=REFUND_STATUS[message.refund_status],
+        bank_id=message.bank_id,
+        payment_id=UNSET if message.payment_id is None else message.payment_id,
+        delivery_address=message.delivery_address,
+        pickup_address=UNSET if message.pickup_address is None else message.pickup_address,
+        deliverer_id=UNSET if message.deliverer_id is None else message.deliverer_id,
+        cancel_reason=UNSET if message.cancel_reason is None else message.cancel_reason,
+        version=message.version,
+        created_at=there(message.created_at),
+        updated_at=there(message.updated_at),
+    )
+
+
+def order_partner(message: orders_v1.OrderPartner) -> models.OrderPartner:
+    """delivery.orders.v1.OrderPartner → OrderPartner."""
+    return models.OrderPartner(
+        id=message.id,
+        title=message.title,
+        brand=message.brand,
+    )
+
+
+def order_item(message: orders_v1.OrderItem) -> models.OrderItem:
+    """delivery.orders.v1.OrderItem → OrderItem."""
+    return models.OrderItem(
+        product_id=message.product_id,
+        title=message.title,
+        quantity=message.quantity,
+        price=message.price,
+    )
+
+
+def order_page(message: orders_v1.ListOrdersResponse) -> models.OrderPage:
+    """delivery.orders.v1.ListOrdersResponse → OrderPage."""
+    return models.OrderPage(
+        items=[order(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def delivery_page(message: orders_v1.ListAvailableDeliveriesResponse) -> models.DeliveryPage:
+    """delivery.orders.v1.ListAvailableDeliveriesResponse → DeliveryPage."""
+    return models.DeliveryPage(
+        items=[order(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def history_page(message: orders_v1.GetOrderHistoryResponse) -> models.HistoryPage:
+    """delivery.orders.v1.GetOrderHistoryResponse → HistoryPage."""
+    return models.HistoryPage(
+        items=[history_entry(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def history_entry(message: orders_v1.HistoryEntry) -> models.HistoryEntry:
+    """delivery.orders.v1.HistoryEntry → HistoryEntry."""
+    return models.HistoryEntry(
+        status=ORDER_STATUS[message.status],
+        at=there(message.at),
+        actor=message.actor,
+        note=UNSET if message.note is None else message.note,
+    )
+
+
+def notification_page(message: notifications_v1.ListMyNotificationsResponse) -> models.NotificationPage:
+    """delivery.notifications.v1.ListMyNotificationsResponse → NotificationPage."""
+    return models.NotificationPage(
+        items=[notification(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def notification(message: notifications_v1.Notification) -> models.Notification:
+    """delivery.notifications.v1.Notification → Notification."""
+    return models.Notification(
+        id=message.id,
+        event=message.event,
+        order_id=UNSET if message.order_id is None else message.order_id,
+        agent_id=message.agent_id,
+        title=message.title,
+        body=message.body,
+        status=NOTIFICATION_STATUS[message.status],
+        attempts=[notification_attempt(item) for item in message.attempts],
+        created_at=there(message.created_at),
+        sent_at=UNSET if message.sent_at is None else message.sent_at,
+    )
+
+
+def notification_attempt(message: notifications_v1.Attempt) -> models.NotificationAttempt:
+    """delivery.notifications.v1.Attempt → NotificationAttempt."""
+    return models.NotificationAttempt(
+        provider=PROVIDER[message.provider],
+        at=there(message.at),
+        outcome=message.outcome,
+    )
+
+
+def payment_receipt(message: orders_v1.PayOrderResponse) -> models.PaymentReceipt:
+    """delivery.orders.v1.PayOrderResponse → PaymentReceipt."""
+    return models.PaymentReceipt(
+        payment_id=message.payment_id,
+    )

@@ -1,0 +1,219 @@
+"""Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit."""
+
+from abc import ABC, abstractmethod
+
+from generated.rest.delivery.models import (
+    BankPage,
+    CatalogPage,
+    CheckOrderRequest,
+    ConfirmedOrder,
+    ConfirmOrderRequest,
+    ConfirmSignUpRequest,
+    DeliveryPage,
+    HistoryPage,
+    NotificationPage,
+    Order,
+    OrderCheck,
+    OrderPage,
+    OrderStatus,
+    PaymentCallback,
+    PaymentReceipt,
+    ReadyCallback,
+    RefreshSessionRequest,
+    Session,
+    SignInRequest,
+    SignUpRequest,
+    User,
+)
+from services.runtime.principal import Principal
+from services.runtime.rest.types import Operation, Reply
+from services.runtime.webhooks import SignedRequest
+
+
+class UsersHandler(ABC):
+    """Accounts and profiles."""
+
+    @abstractmethod
+    async def sign_up(self, *, body: SignUpRequest) -> Reply[User]:
+        """Sign up: POST /users.
+
+        Makes an account and mails a verification code. Signing in and ordering need no confirmed e-mail. A deliverer has no role until an admin gives it.
+        """
+
+    @abstractmethod
+    async def confirm_sign_up(self, *, body: ConfirmSignUpRequest) -> None:
+        """Confirm an e-mail address: POST /users/confirm.
+
+        Takes the mailed code. A wrong, a used and an expired code are refused alike.
+        """
+
+    @abstractmethod
+    async def get_profile(self, *, principal: Principal) -> Reply[User]:
+        """Read one's own profile: GET /users/me."""
+
+    @abstractmethod
+    async def list_my_notifications(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
+    ) -> NotificationPage:
+        """List what one was told: GET /users/me/notifications.
+
+        Newest first.
+        """
+
+
+class SessionsHandler(ABC):
+    """Signing in and staying so."""
+
+    @abstractmethod
+    async def sign_in(self, *, body: SignInRequest) -> Session:
+        """Sign in: POST /sessions.
+
+        An unknown address and a wrong password are refused alike.
+        """
+
+    @abstractmethod
+    async def sign_out(self, *, principal: Principal) -> None:
+        """Sign out everywhere: DELETE /sessions.
+
+        Revokes every refresh token of the account. Access tokens run out by themselves.
+        """
+
+    @abstractmethod
+    async def refresh_session(self, *, body: RefreshSessionRequest) -> Session:
+        """Go on with a session: POST /sessions/refresh."""
+
+
+class CatalogHandler(ABC):
+    """Who sells what, and where to pay."""
+
+    @abstractmethod
+    async def list_catalog(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        partner_id: int | None = None,
+        q: str | None = None,
+    ) -> CatalogPage:
+        """List partners and their products: GET /catalog.
+
+        Verified, enabled partners that have available products, by id, with 50 products each at most.
+        """
+
+    @abstractmethod
+    async def list_banks(self, *, principal: Principal, page_size: int = 20, page_token: str | None = None) -> BankPage:
+        """List the banks to pay at: GET /banks."""
+
+
+class OrdersHandler(ABC):
+    """From the basket to the door."""
+
+    @abstractmethod
+    async def check_order(self, *, principal: Principal, body: CheckOrderRequest) -> Reply[OrderCheck]:
+        """Check a basket: POST /order-checks.
+
+        Compares the basket with the partner's own prices and keeps what it found for 10 minutes.
+        """
+
+    @abstractmethod
+    async def list_orders(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        status: OrderStatus | None = None,
+    ) -> OrderPage:
+        """List orders: GET /orders.
+
+        Newest first. A customer sees the own ones, a deliverer the assigned ones, an admin all.
+        """
+
+    @abstractmethod
+    async def confirm_order(self, *, principal: Principal, body: ConfirmOrderRequest) -> Reply[ConfirmedOrder]:
+        """Confirm a checked basket: POST /orders.
+
+        Makes the order, and only then says where to pay. Confirming the same check again answers with the same order, also after the check has run out.
+        """
+
+    @abstractmethod
+    async def get_order(self, *, principal: Principal, order_id: str) -> Order:
+        """Read an order: GET /orders/{order_id}.
+
+        Shown to its customer, its deliverer and admins; to all others it does not exist.
+        """
+
+    @abstractmethod
+    async def get_order_history(
+        self, *, principal: Principal, order_id: str, page_size: int = 20, page_token: str | None = None
+    ) -> HistoryPage:
+        """Read what happened to an order: GET /orders/{order_id}/history.
+
+        Oldest first. Written by events, so the newest entry may be a moment late.
+        """
+
+
+class DeliveriesHandler(ABC):
+    """What deliverers do."""
+
+    @abstractmethod
+    async def list_available_deliveries(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
+    ) -> DeliveryPage:
+        """List orders that wait for a deliverer: GET /deliveries.
+
+        Longest ready first.
+        """
+
+    @abstractmethod
+    async def assign_order(self, *, principal: Principal, order_id: str) -> Order:
+        """Take an order: POST /orders/{order_id}/assignment.
+
+        Exactly one deliverer wins; the winner may ask again.
+        """
+
+    @abstractmethod
+    async def complete_delivery(self, *, principal: Principal, order_id: str) -> Order:
+        """Hand an order over: POST /orders/{order_id}/delivery."""
+
+
+class CallbacksHandler(ABC):
+    """What banks and partners tell us. Signed by Standard Webhooks."""
+
+    @abstractmethod
+    async def payment_callback(self, *, webhook: SignedRequest, bank_id: str, body: PaymentCallback) -> PaymentReceipt:
+        """A bank tells what came of a payment: POST /callbacks/payments/{bank_id}.
+
+        A repeated webhook id gets the first answer and changes nothing. 404, 409 and 422 are final: the payment is recorded and goes back.
+        """
+
+    @abstractmethod
+    async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int, body: ReadyCallback) -> None:
+        """A partner tells that an order is ready: POST /callbacks/partners/{partner_id}/ready.
+
+        Accepted once the broker has it. After a cancellation it is accepted without effect.
+        """
+
+
+OPERATIONS: dict[str, Operation] = {
+    "signUp": Operation(UsersHandler, "sign_up", SignUpRequest, 201, "application/json"),
+    "confirmSignUp": Operation(UsersHandler, "confirm_sign_up", ConfirmSignUpRequest, 204, ""),
+    "getProfile": Operation(UsersHandler, "get_profile", None, 200, "application/json"),
+    "listMyNotifications": Operation(UsersHandler, "list_my_notifications", None, 200, "application/json"),
+    "signIn": Operation(SessionsHandler, "sign_in", SignInRequest, 200, "application/json"),
+    "signOut": Operation(SessionsHandler, "sign_out", None, 204, ""),
+    "refreshSession": Operation(SessionsHandler, "refresh_session", RefreshSessionRequest, 200, "application/json"),
+    "listCatalog": Operation(CatalogHandler, "list_catalog", None, 200, "application/json"),
+    "listBanks": Operation(CatalogHandler, "list_banks", None, 200, "application/json"),
+    "checkOrder": Operation(OrdersHandler, "check_order", CheckOrderRequest, 201, "application/json"),
+    "listOrders": Operation(OrdersHandler, "list_orders", None, 200, "application/json"),
+    "confirmOrder": Operation(OrdersHandler, "confirm_order", ConfirmOrderRequest, 201, "application/json"),
+    "getOrder": Operation(OrdersHandler, "get_order", None, 200, "application/json"),
+    "getOrderHistory": Operation(OrdersHandler, "get_order_history", None, 200, "application/json"),
+    "listAvailableDeliveries": Operation(DeliveriesHandler, "list_available_deliveries", None, 200, "application/json"),
+    "assignOrder": Operation(DeliveriesHandler, "assign_order", None, 200, "application/json"),
+    "completeDelivery": Operation(DeliveriesHandler, "complete_delivery", None, 200, "application/json"),
+    "paymentCallback": Operation(CallbacksHandler, "payment_callback", PaymentCallback, 200, "application/json"),
+    "partnerReadyCallback": Operation(CallbacksHandler, "partner_ready_callback", ReadyCallback, 202, ""),
+}

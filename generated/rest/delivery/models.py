@@ -1,0 +1,425 @@
+"""Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+type Id = Annotated[
+    str,
+    Meta(description="Opaque.", max_length=64, min_length=1, pattern="^[A-Za-z0-9_-]+$"),
+]
+
+
+type BankId = Annotated[
+    str,
+    Meta(
+        description="A short word.",
+        examples=["visa"],
+        max_length=32,
+        min_length=1,
+        pattern="^[a-z0-9-]+$",
+    ),
+]
+
+
+type Currency = Annotated[str, Meta(description="ISO 4217.", examples=["USD"], pattern="^[A-Z]{3}$")]
+
+
+type Email = Annotated[str, Meta(examples=["ada@example.com"], max_length=254)]
+
+
+type Phone = Annotated[
+    str,
+    Meta(
+        description="E.164.",
+        examples=["+4915112345678"],
+        pattern="^\\+[1-9][0-9]{6,14}$",
+    ),
+]
+
+
+type PersonName = Annotated[
+    str,
+    Meta(examples=["Ada"], max_length=100, min_length=1, pattern="^[^\\x00-\\x1f\\x7f]+$"),
+]
+
+
+type Password = Annotated[str, Meta(max_length=128, min_length=8, pattern="^[^\\x00]+$")]
+
+
+class Role(StrEnum):
+    customer = "customer"
+    deliverer = "deliverer"
+    admin = "admin"
+
+
+class OrderStatus(StrEnum):
+    pending = "pending"
+    paid = "paid"
+    ready = "ready"
+    delivering = "delivering"
+    delivered = "delivered"
+    cancelled = "cancelled"
+    expired = "expired"
+
+
+class RefundStatus(StrEnum):
+    none = "none"
+    requested = "requested"
+    refunded = "refunded"
+    failed = "failed"
+
+
+class NotificationStatus(StrEnum):
+    queued = "queued"
+    sent = "sent"
+    failed = "failed"
+    expired = "expired"
+
+
+class Provider(StrEnum):
+    fcm = "fcm"
+    apns = "apns"
+    email = "email"
+
+
+class SignUpRole(StrEnum):
+    customer = "customer"
+    deliverer = "deliverer"
+
+
+class SignUpRequest(Struct, kw_only=True):
+    email: Email
+    password: Password
+    first_name: PersonName
+    last_name: PersonName
+    role: Annotated[SignUpRole, Meta(title="SignUpRole")]
+    phone: Phone | UnsetType = UNSET
+    birth_date: Annotated[date, Meta(examples=["1990-12-10"])] | UnsetType = UNSET
+    notif_token: (
+        Annotated[
+            str,
+            Meta(
+                description="Where a push reaches the device.",
+                max_length=512,
+                min_length=1,
+                pattern="^[\\x21-\\x7e]+$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    locale: (
+        Annotated[
+            str,
+            Meta(
+                description="BCP 47.",
+                examples=["en-GB"],
+                max_length=35,
+                pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    time_zone: (
+        Annotated[
+            str,
+            Meta(
+                description="IANA.",
+                examples=["Europe/Berlin"],
+                max_length=64,
+                pattern="^[A-Za-z0-9_+/-]+$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class ConfirmSignUpRequest(Struct, kw_only=True):
+    code: Annotated[
+        str,
+        Meta(
+            description="As mailed.",
+            max_length=128,
+            min_length=1,
+            pattern="^[\\x21-\\x7e]+$",
+        ),
+    ]
+
+
+class SignInRequest(Struct, kw_only=True):
+    email: Email
+    password: Annotated[str, Meta(max_length=128, min_length=1, pattern="^[^\\x00]+$")]
+
+
+class RefreshSessionRequest(Struct, kw_only=True):
+    refresh_token: Annotated[str, Meta(max_length=4096, min_length=1, pattern="^[\\x21-\\x7e]+$")]
+
+
+class Session(Struct, kw_only=True):
+    access_token: Annotated[str, Meta(description="Sent as `Authorization: Bearer …`.")]
+    refresh_token: str
+    expires_in: Annotated[int, Meta(description="Seconds.", ge=0)]
+    user_id: Id
+
+
+class User(Struct, kw_only=True):
+    id: Id
+    email: Email
+    email_verified: bool
+    first_name: PersonName
+    last_name: PersonName
+    phone: Phone | UnsetType = UNSET
+    birth_date: date | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+    locale: str | UnsetType = UNSET
+    time_zone: str | UnsetType = UNSET
+    notif_token: str | UnsetType = UNSET
+    avatar_url: str | UnsetType = UNSET
+
+
+class CatalogProduct(Struct, kw_only=True):
+    id: Annotated[int, Meta(ge=1)]
+    title: str
+    description: str
+    price: Annotated[int, Meta(description="Minor units.", ge=0, le=1000000000)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    picture_url: str | UnsetType = UNSET
+
+
+class BankSummary(Struct, kw_only=True):
+    id: BankId
+    title: str
+
+
+class BasketItem(Struct, kw_only=True):
+    product_id: Annotated[int, Meta(ge=1, le=9007199254740991)]
+    quantity: Annotated[int, Meta(ge=1, le=99)]
+
+
+class PartnerSummary(Struct, kw_only=True):
+    id: Annotated[int, Meta(ge=1)]
+    title: str
+    brand: str
+
+
+class PricedItem(Struct, kw_only=True):
+    product_id: Annotated[int, Meta(ge=1)]
+    title: str
+    quantity: Annotated[int, Meta(ge=1, le=99)]
+    price: Annotated[int, Meta(description="Minor units, of one piece.", ge=0, le=1000000000)]
+
+
+class ConfirmOrderRequest(Struct, kw_only=True):
+    check_id: Id
+
+
+class PaymentInstructions(Struct, kw_only=True):
+    webcheckout_url: Annotated[str, Meta(description="The bank's page, already filled in.")]
+    callback_url: Annotated[str, Meta(description="Where the bank tells us.")]
+
+
+class OrderPartner(Struct, kw_only=True):
+    id: Annotated[int, Meta(ge=1)]
+    title: str
+    brand: str
+
+
+class OrderItem(Struct, kw_only=True):
+    product_id: Annotated[int, Meta(ge=1)]
+    title: str
+    quantity: Annotated[int, Meta(ge=1, le=99)]
+    price: Annotated[int, Meta(description="Minor units, of one piece.", ge=0, le=1000000000)]
+
+
+class HistoryEntry(Struct, kw_only=True):
+    status: OrderStatus
+    at: datetime
+    actor: Annotated[
+        str,
+        Meta(
+            description="Who did it: `customer:<id>`, `bank:<id>`, `partner:<id>`, `deliverer:<id>`, `admin:<id>` or `system`."
+        ),
+    ]
+    note: str | UnsetType = UNSET
+
+
+class NotificationAttempt(Struct, kw_only=True):
+    provider: Provider
+    at: datetime
+    outcome: Annotated[str, Meta(description="`accepted`, or the provider's own word for why not.")]
+
+
+class PaymentStatus(StrEnum):
+    succeeded = "succeeded"
+    failed = "failed"
+
+
+class PaymentCallback(Struct, kw_only=True):
+    """
+    Open, since banks may add fields.
+    """
+
+    payment_id: Annotated[str, Meta(max_length=128, min_length=1, pattern="^[\\x21-\\x7e]+$")]
+    order_id: Annotated[str, Meta(max_length=64, min_length=1, pattern="^[\\x21-\\x7e]+$")]
+    amount: Annotated[int, Meta(description="Minor units.", ge=0, le=9007199254740991)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    status: Annotated[PaymentStatus, Meta(title="PaymentStatus")]
+
+
+class PaymentReceipt(Struct, kw_only=True):
+    payment_id: str
+
+
+class ReadyCallback(Struct, kw_only=True):
+    """
+    Open, since partners may add fields.
+    """
+
+    order_id: Annotated[str, Meta(max_length=64, min_length=1, pattern="^[\\x21-\\x7e]+$")]
+    pickup_address: Annotated[str, Meta(max_length=200, min_length=1, pattern="^[^\\x00]*$")]
+
+
+class FieldError(Struct, kw_only=True):
+    field_: Annotated[str, Meta(description="A JSON pointer into the body, or the name of a parameter.")] = field(
+        name="field"
+    )
+    message: str
+
+
+class CatalogPartner(Struct, kw_only=True):
+    id: Annotated[int, Meta(ge=1)]
+    title: str
+    brand: str
+    address: str
+    products: Annotated[list[CatalogProduct], Meta(max_length=50)]
+    products_truncated: Annotated[bool, Meta(description="Whether there are more than these.")]
+
+
+class BankPage(Struct, kw_only=True):
+    items: Annotated[list[BankSummary], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class CheckOrderRequest(Struct, kw_only=True):
+    partner_id: Annotated[int, Meta(ge=1, le=9007199254740991)]
+    items: Annotated[
+        list[BasketItem],
+        Meta(description="No product twice.", max_length=50, min_length=1),
+    ]
+    total_amount: Annotated[
+        int,
+        Meta(
+            description="What the customer expects to pay, in minor units.",
+            ge=0,
+            le=9007199254740991,
+        ),
+    ]
+    bank_id: BankId
+    delivery_address: Annotated[str, Meta(max_length=200, min_length=6, pattern="^[^\\x00]*$")]
+    currency: Currency = "USD"
+    customer_name: Annotated[str, Meta(max_length=200, min_length=1, pattern="^[^\\x00]*$")] | UnsetType = UNSET
+    customer_phone: Phone | UnsetType = UNSET
+
+
+class OrderCheck(Struct, kw_only=True):
+    check_id: Id
+    expires_at: datetime
+    total_amount: Annotated[int, Meta(description="Minor units.", ge=0)]
+    currency: str
+    partner: PartnerSummary
+    items: list[PricedItem]
+
+
+class Order(Struct, kw_only=True):
+    id: Id
+    status: OrderStatus
+    customer_id: Id
+    partner: OrderPartner
+    items: list[OrderItem]
+    total_amount: Annotated[int, Meta(description="Minor units.", ge=0)]
+    currency: str
+    paid_amount: Annotated[
+        int,
+        Meta(
+            description="Captured for it, in minor units; what of it is refunded stays counted here.",
+            ge=0,
+        ),
+    ]
+    refunded_amount: Annotated[int, Meta(description="Gone back, in minor units.", ge=0)]
+    refund_status: RefundStatus
+    bank_id: BankId
+    delivery_address: str
+    version: Annotated[int, Meta(description="Grows by one with every change.", ge=1)]
+    created_at: datetime
+    updated_at: datetime
+    customer_name: str | UnsetType = UNSET
+    customer_phone: str | UnsetType = UNSET
+    payment_id: str | UnsetType = UNSET
+    pickup_address: str | UnsetType = UNSET
+    deliverer_id: str | UnsetType = UNSET
+    cancel_reason: str | UnsetType = UNSET
+
+
+class OrderPage(Struct, kw_only=True):
+    items: Annotated[list[Order], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class DeliveryPage(Struct, kw_only=True):
+    items: Annotated[list[Order], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class HistoryPage(Struct, kw_only=True):
+    items: Annotated[list[HistoryEntry], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class Notification(Struct, kw_only=True):
+    id: Id
+    event: Annotated[str, Meta(examples=["orders.paid"])]
+    agent_id: str
+    title: str
+    body: str
+    status: NotificationStatus
+    attempts: list[NotificationAttempt]
+    created_at: datetime
+    order_id: Id | UnsetType = UNSET
+    sent_at: datetime | UnsetType = UNSET
+
+
+class Problem(Struct, kw_only=True):
+    """
+    RFC 9457.
+    """
+
+    type: Annotated[str, Meta(description="A page that explains the reason: `/problems/<reason>`.")]
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    detail: str
+    reason: Annotated[
+        str,
+        Meta(description="Stable; the word to program against.", pattern="^[A-Z][A-Z_]*$"),
+    ]
+    trace_id: Annotated[str, Meta(description="Name it when you ask for help.")]
+    instance: str | UnsetType = UNSET
+    errors: list[FieldError] | UnsetType = UNSET
+
+
+class CatalogPage(Struct, kw_only=True):
+    items: Annotated[list[CatalogPartner], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class ConfirmedOrder(Struct, kw_only=True):
+    order: Order
+    payment: PaymentInstructions
+
+
+class NotificationPage(Struct, kw_only=True):
+    items: Annotated[list[Notification], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET

@@ -1,0 +1,50 @@
+"""Written by `make generate` from api-specs/openapi/partner-system.yaml. Do not edit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+type OrderId = Annotated[
+    str,
+    Meta(examples=["0b6f"], max_length=64, min_length=1, pattern="^[\\x21-\\x7e]+$"),
+]
+
+
+class PartnerItem(Struct, kw_only=True):
+    product_id: Annotated[int, Meta(ge=1, le=9007199254740991)]
+    title: Annotated[str, Meta(max_length=200)]
+    quantity: Annotated[int, Meta(ge=1, le=99)]
+
+
+class PartnerCancellation(Struct, kw_only=True):
+    """
+    Open; it may say why.
+    """
+
+    order_id: OrderId | UnsetType = UNSET
+    reason: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
+
+
+class ReadyCallback(Struct, kw_only=True):
+    """
+    Open, since partners may add fields.
+    """
+
+    order_id: OrderId
+    pickup_address: Annotated[
+        str,
+        Meta(
+            description="Where the deliverer finds it.",
+            max_length=200,
+            min_length=1,
+            pattern="^[^\\x00]*$",
+        ),
+    ]
+
+
+class PartnerOrder(Struct, kw_only=True):
+    order_id: OrderId
+    items: Annotated[list[PartnerItem], Meta(max_length=50, min_length=1)]
+    callback_url: Annotated[str, Meta(description="Where to tell that it is ready.", max_length=2000)]

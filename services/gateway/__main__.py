@@ -1,0 +1,8 @@
+"""`python -m services.gateway serve|migrate|demo-data`."""
+
+from services.gateway.app import Settings, serve
+from services.gateway.demo import load
+from services.runtime.cli import main
+
+if __name__ == "__main__":
+    main("gateway", Settings, serve, load)

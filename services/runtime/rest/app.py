@@ -1,0 +1,153 @@
+"""The application: Connexion with a compiled app inside, and a server for it on a unix socket."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from connexion.middleware import ConnexionMiddleware
+from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
+from connexion.middleware.lifespan import LifespanMiddleware
+from connexion.resolver import Resolver
+from connexion.spec import OpenAPISpecification
+from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from generated.problems import Reason
+from services.runtime.refusal import Refusal
+from services.runtime.rest.documents import Documents
+from services.runtime.rest.operation import CompiledOperation
+from services.runtime.rest.problems import Problems
+from services.runtime.rest.routing import TableRouting
+from services.runtime.rest.types import Blob, Operation
+from services.runtime.server import remove_stale
+
+_VALIDATORS = {"3.0": OpenAPIV30SpecValidator, "3.1": OpenAPIV31SpecValidator}
+
+
+class Specification(OpenAPISpecification):  # type: ignore[misc]
+    """A specification of either version; Connexion's own check only knows 3.0."""
+
+    @classmethod
+    def _validate_spec(cls, spec: dict[str, Any]) -> None:
+        _VALIDATORS[spec["openapi"][:3]](spec).validate()
+
+
+def implementations(handlers: Sequence[object], operations: Mapping[str, Operation]) -> dict[str, Callable[..., Any]]:
+    """By operationId, the method that handles it. Raises TypeError when a class has no instance, or several."""
+    found = {}
+    for name, operation in operations.items():
+        owners = [handler for handler in handlers if isinstance(handler, operation.handler)]
+        if len(owners) != 1:
+            raise TypeError(f"{operation.handler.__name__} needs one handler, {len(owners)} given")
+        found[name] = getattr(owners[0], operation.method)
+    return found
+
+
+class CompiledApi(RoutedAPI[CompiledOperation]):  # type: ignore[misc]
+    """Compiles each operation as Connexion hands it over, its references followed."""
+
+    def __init__(
+        self,
+        *args: Any,
+        calls: Mapping[str, Callable[..., Any]],
+        types: Mapping[str, Operation],
+        check_answers: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._calls = calls
+        self._types = types
+        self._check_answers = check_answers
+        self.add_paths()
+
+    def make_operation(self, operation: Any) -> CompiledOperation:
+        """One operation."""
+        name = operation.operation_id
+        return CompiledOperation(
+            operation, self._calls[name], self._types[name], validate_responses=self._check_answers
+        )
+
+
+class CompiledApp(RoutedMiddleware[CompiledApi]):  # type: ignore[misc]
+    """The innermost application; it takes the place of Connexion's own and of its validating middlewares."""
+
+    api_cls = CompiledApi
+
+    def __init__(self, **compiling: Any) -> None:
+        super().__init__(_nothing)
+        self._compiling = compiling
+
+    def add_api(self, specification: Any, **kwargs: Any) -> CompiledApi:
+        """Compiles one document."""
+        api: CompiledApi = super().add_api(specification, **kwargs, **self._compiling)
+        return api
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    raise Refusal(Reason.NOT_FOUND)
+
+
+def build(
+    spec: dict[str, Any],
+    handlers: Sequence[object],
+    operations: Mapping[str, Operation],
+    documents: Mapping[str, Blob],
+    *,
+    validate_responses: bool,
+) -> ASGIApp:
+    """The ASGI application of one document. Raises TypeError when a handler is missing."""
+    calls = implementations(handlers, operations)
+    connexion = ConnexionMiddleware(
+        CompiledApp(calls=calls, types=operations, check_answers=validate_responses),
+        import_name=__name__,
+        middlewares=[Problems, partial(Documents, documents=documents), LifespanMiddleware, TableRouting],
+    )
+    connexion.add_api(Specification(spec), resolver=Resolver(calls.__getitem__))
+    app: ASGIApp = connexion
+    return app
+
+
+class _Server(uvicorn.Server):
+    """Signals are the process's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Captures none."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp, path: Path, *, grace_s: float) -> AsyncIterator[None]:
+    """Serves on the socket, which only its owner may open, while the block runs, and drains after it."""
+    remove_stale(path)
+    config = uvicorn.Config(
+        app,
+        uds=str(path),
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=120,
+        timeout_graceful_shutdown=max(1, round(grace_s)),
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        done, _ = await asyncio.wait({task}, timeout=0.01)
+        if done:
+            task.result()
+            raise RuntimeError("the application did not start")
+    path.chmod(0o600)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+        path.unlink(missing_ok=True)

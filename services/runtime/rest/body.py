@@ -1,0 +1,135 @@
+"""Bodies: size first, then type, then shape."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.types import Receive
+
+from generated.problems import Reason
+from services.runtime.refusal import FieldError, Refusal
+from services.runtime.rest.schema import compile_schema, field_errors
+from services.runtime.rest.types import Upload
+
+JSON_LIMIT = 64 * 1024
+"""Bytes of a JSON body; the edge has the same limit."""
+
+MOST_DEPTH = 64
+"""How deep JSON may nest."""
+
+
+async def read_raw(receive: Receive, limit: int) -> bytes:
+    """The whole body. Refuses PAYLOAD_TOO_LARGE as soon as it is."""
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise Refusal(Reason.PAYLOAD_TOO_LARGE, f"The limit is {limit} bytes.")
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def media_type(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """What the request says its body is, without parameters."""
+    value = next((value for name, value in headers if name == b"content-type"), b"")
+    return value.split(b";", 1)[0].strip().lower().decode("latin-1")
+
+
+def unsupported(*taken: str) -> Refusal:
+    """Names what is taken."""
+    return Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, f"Send {', '.join(taken)}.", headers={"Accept": ", ".join(taken)})
+
+
+class JsonBody:
+    """A JSON body of one operation."""
+
+    def __init__(self, media: str, schema: dict[str, Any], kind: Any) -> None:
+        self._media = media
+        self._valid = compile_schema(schema)
+        self._kind = kind
+
+    def read(self, headers: Sequence[tuple[bytes, bytes]], raw: bytes) -> Any:
+        """The model. Refuses UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST."""
+        media = media_type(headers)
+        if media != self._media and (raw or media):
+            raise unsupported(self._media)
+        if not raw:
+            raise Refusal(Reason.INVALID_REQUEST, "A body is missing.", errors=[FieldError("", "is missing")])
+        try:
+            body = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            message = "is not JSON"
+            raise Refusal(Reason.INVALID_REQUEST, f"The body {message}.", errors=[FieldError("", message)]) from error
+        if too_deep(body):
+            raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError("", f"nests more than {MOST_DEPTH} deep")])
+        if not self._valid.is_valid(body):
+            raise Refusal(Reason.INVALID_REQUEST, errors=field_errors(self._valid, body))
+        try:
+            # JSON Schema counts 1.0 as an integer, so the types, checked above, are taken by value.
+            return msgspec.convert(body, self._kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError("", str(error))]) from error
+
+
+def too_deep(body: Any) -> bool:
+    """Whether values nest deeper than anything in the contract does; such bodies are made to hurt."""
+    level: list[Any] = [body]
+    for _ in range(MOST_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+class FormBody:
+    """A multipart form with one file, the only property of its schema."""
+
+    def __init__(self, definition: Mapping[str, Any], limit: int) -> None:
+        (self._field,) = definition["schema"]["properties"]
+        allowed = definition.get("encoding", {}).get(self._field, {}).get("contentType", "")
+        self._allowed = tuple(part.strip() for part in allowed.split(",") if part.strip())
+        self._limit = limit
+
+    async def read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Upload:
+        """The file. Refuses UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, INVALID_REQUEST."""
+        if media_type(headers) != "multipart/form-data":
+            raise unsupported("multipart/form-data")
+        parser = MultiPartParser(Headers(raw=list(headers)), self._stream(receive), max_files=1, max_fields=1)
+        try:
+            form = await parser.parse()
+        except (MultiPartException, KeyError, ValueError) as error:
+            raise Refusal(Reason.INVALID_REQUEST, "The form cannot be read.") from error
+        try:
+            file = form.get(self._field)
+            if file is None or isinstance(file, str) or len(form) != 1:
+                message = "must be a file, and the only part"
+                raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError(self._field, message)])
+            media = (file.content_type or "").split(";")[0].strip().lower()
+            if self._allowed and media not in self._allowed:
+                raise unsupported(*self._allowed)
+            content = await file.read()
+            return Upload(file.filename or "", media, content)
+        finally:
+            await form.close()
+
+    async def _stream(self, receive: Receive) -> AsyncGenerator[bytes]:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            chunk = cast(bytes, message.get("body", b""))
+            size += len(chunk)
+            if size > self._limit:
+                raise Refusal(Reason.PAYLOAD_TOO_LARGE, f"The limit is {self._limit} bytes.")
+            more = message.get("more_body", False)
+            yield chunk

@@ -1,0 +1,123 @@
+"""Path, query and header parameters: text in, checked Python values out, by parsers made once."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, get_type_hints
+from urllib.parse import parse_qsl
+
+from generated.problems import Reason
+from services.runtime.refusal import FieldError, Refusal
+from services.runtime.rest.schema import compile_schema
+
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+_BOOLEANS = {"true": True, "false": False}
+
+BY_RUNTIME = frozenset({"if-none-match"})
+"""Header parameters that no handler takes."""
+
+
+def argument(name: str) -> str:
+    """A parameter's name as a handler's argument: If-Match → if_match, orderId → order_id."""
+    return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
+
+
+def invalid(name: str, message: str) -> Refusal:
+    """What is wrong with one parameter."""
+    return Refusal(Reason.INVALID_REQUEST, f"The parameter {name} {message}.", errors=[FieldError(name, message)])
+
+
+class Parameter:
+    """One parameter. Text that is not of its type stays text, which its schema then refuses."""
+
+    __slots__ = ("_convert", "_parse", "_valid", "argument", "default", "name", "required")
+
+    def __init__(self, definition: Mapping[str, Any], hint: Any) -> None:
+        schema = definition["schema"]
+        self.name: str = definition["name"]
+        self.argument = argument(self.name)
+        self.required: bool = definition.get("required", False)
+        self.default = schema.get("default")
+        self._parse = _parser(schema.get("type"))
+        self._valid = compile_schema(schema)
+        self._convert = _converter(hint)
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """The value. Refuses INVALID_REQUEST."""
+        if len(texts) > 1:
+            raise invalid(self.name, f"is given {len(texts)} times")
+        value = self._parse(texts[0])
+        if not self._valid.is_valid(value):
+            raise invalid(self.name, next(iter(self._valid.iter_errors(value))).message)
+        return self._convert(value) if self._convert else value
+
+
+def _parser(kind: str | None) -> Callable[[str], Any]:
+    if kind == "integer":
+        return lambda text: int(text) if _INTEGER.fullmatch(text) else text
+    if kind == "number":
+        return lambda text: float(text) if _NUMBER.fullmatch(text) else text
+    if kind == "boolean":
+        return lambda text: _BOOLEANS.get(text, text)
+    return lambda text: text
+
+
+def _converter(hint: Any) -> Callable[[Any], Any] | None:
+    """From what JSON Schema knows to what the handler's signature says."""
+    for kind in getattr(hint, "__args__", (hint,)):
+        if isinstance(kind, type) and issubclass(kind, StrEnum):
+            return kind
+        if kind in (date, datetime):
+            read: Callable[[str], Any] = kind.fromisoformat
+            return read
+    return None
+
+
+class Parameters:
+    """All parameters of one operation."""
+
+    def __init__(self, definitions: Sequence[Mapping[str, Any]], handler: Callable[..., Any]) -> None:
+        hints = get_type_hints(handler)
+        taken = [
+            (definition["in"], Parameter(definition, hints.get(argument(definition["name"]))))
+            for definition in definitions
+            if definition["name"].lower() not in BY_RUNTIME
+        ]
+        self._path = [parameter for where, parameter in taken if where == "path"]
+        self._query = {parameter.name: parameter for where, parameter in taken if where == "query"}
+        self._headers = {parameter.name.lower().encode(): parameter for where, parameter in taken if where == "header"}
+        self._defaults = {p.argument: p.default for where, p in taken if where != "path" and not p.required}
+        self._required = [p for where, p in taken if where != "path" and p.required]
+        if others := {where for where, _ in taken} - {"path", "query", "header"}:
+            raise TypeError(f"parameters in {others} are not known")
+
+    def read(self, path: Mapping[str, str], query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
+        """The handler's arguments. Refuses INVALID_REQUEST for what is wrong, missing, repeated or unknown."""
+        arguments = dict(self._defaults)
+        for parameter in self._path:
+            arguments[parameter.argument] = parameter.read((path[parameter.name],))
+        if query:
+            self._read_query(query, arguments)
+        if self._headers:
+            for name, value in headers:
+                if name in self._headers:
+                    arguments[self._headers[name].argument] = self._headers[name].read((value.decode("latin-1"),))
+        for parameter in self._required:
+            if parameter.argument not in arguments:
+                raise invalid(parameter.name, "is missing")
+        return arguments
+
+    def _read_query(self, query: bytes, arguments: dict[str, Any]) -> None:
+        try:
+            pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
+        except ValueError as error:
+            raise Refusal(Reason.INVALID_REQUEST, "The query string cannot be read.") from error
+        given: dict[str, list[str]] = {}
+        for name, value in pairs:
+            given.setdefault(name, []).append(value)
+        for name, values in given.items():
+            if name not in self._query:
+                raise invalid(name[:100], "is not in the contract")
+            arguments[self._query[name].argument] = self._query[name].read(values)

@@ -1,0 +1,109 @@
+"""Errors as `application/problem+json` (RFC 9457), whoever raised them; and the span that every request has."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from connexion.exceptions import ProblemException
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from generated.problems import PROBLEMS, Reason
+from services.runtime import tracing
+from services.runtime.refusal import Refusal
+
+log = logging.getLogger(__name__)
+
+_BY_STATUS = {400: Reason.INVALID_REQUEST, 404: Reason.NOT_FOUND, 405: Reason.METHOD_NOT_ALLOWED}
+
+
+def document(refusal: Refusal, instance: str) -> dict[str, Any]:
+    """The refusal as clients read it."""
+    problem = PROBLEMS[refusal.reason]
+    made: dict[str, Any] = {
+        "type": f"/problems/{refusal.reason}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": refusal.detail,
+        "reason": refusal.reason,
+        "instance": instance,
+        "trace_id": tracing.current_trace_id(),
+    }
+    if refusal.errors:
+        made["errors"] = [{"field": error.field, "message": error.message} for error in refusal.errors]
+    return made
+
+
+def headers(refusal: Refusal) -> Iterator[tuple[bytes, bytes]]:
+    """What goes with it."""
+    yield b"content-type", b"application/problem+json"
+    yield b"cache-control", b"no-store"
+    if PROBLEMS[refusal.reason].status == 401 and "WWW-Authenticate" not in refusal.headers:
+        yield b"www-authenticate", b"Bearer"
+    if refusal.retry_after is not None:
+        yield b"retry-after", b"%d" % refusal.retry_after
+    for name, value in refusal.headers.items():
+        yield name.lower().encode(), value.encode("latin-1")
+
+
+def as_refusal(error: Exception) -> Refusal:
+    """What an exception means to a client. One that is ours to mend says nothing but that."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, HTTPException | ProblemException):
+        status = error.status_code if isinstance(error, HTTPException) else error.status
+        if status in _BY_STATUS:
+            return Refusal(_BY_STATUS[status], headers=error.headers or {})
+    return Refusal(Reason.INTERNAL)
+
+
+class Problems:
+    """The outermost middleware: a span around the request, and a problem document for whatever is raised inside."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        parent = {
+            name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name.startswith(b"trace")
+        }
+        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                span.set_attribute("http.response.status_code", message["status"])
+                if message["status"] >= 500:
+                    span.set_status(Status(StatusCode.ERROR))
+            await send(message)
+
+        with tracing.span(scope["method"], SpanKind.SERVER, parent, attributes) as span:
+            try:
+                await self._app(scope, receive, watched)
+            # The guard: whatever was raised ends here as a document, for nobody further out could tell the client.
+            except Exception as error:
+                refusal = as_refusal(error)
+                if refusal.reason is Reason.INTERNAL:
+                    log.exception("%s %s failed", scope["method"], scope["path"])
+                    trace.get_current_span().record_exception(error)
+                if started:
+                    raise
+                await answer(refusal, scope, watched)
+
+
+async def answer(refusal: Refusal, scope: Scope, send: Send) -> None:
+    """Sends the document."""
+    body = msgspec.json.encode(document(refusal, scope["path"]))
+    status = PROBLEMS[refusal.reason].status
+    head = [*headers(refusal), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})

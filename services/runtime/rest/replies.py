@@ -1,0 +1,33 @@
+"""What a handler returned, as bytes."""
+
+from typing import Any
+
+import msgspec
+
+from services.runtime.rest.types import Blob, Reply
+
+type Head = list[tuple[bytes, bytes]]
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(reply: Reply[Any], status: int, if_none_match: bytes | None) -> tuple[int, Head, bytes]:
+    """Status, headers and body; 304 without a body when the client has what it would get."""
+    head = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
+    if if_none_match is not None and matches(if_none_match, reply.headers.get("ETag")):
+        return 304, head, b""
+    if reply.body is None:
+        return status, head, b""
+    if isinstance(reply.body, Blob):
+        media, body = reply.body.media_type.encode(), reply.body.content
+    else:
+        media, body = b"application/json", _encode(reply.body)
+    return status, [*head, (b"content-type", media), (b"content-length", b"%d" % len(body))], body
+
+
+def matches(if_none_match: bytes, etag: str | None) -> bool:
+    """Whether one of the header's tags is the ETag, by weak comparison."""
+    if etag is None:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.decode("latin-1").split(",")}
+    return "*" in tags or etag.removeprefix("W/") in tags

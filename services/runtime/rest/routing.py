@@ -1,0 +1,62 @@
+"""A table router: a dictionary of literal paths, one expression per template, and nothing to guess between them."""
+
+import re
+from typing import Any
+
+from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from generated.problems import Reason
+from services.runtime.refusal import Refusal
+
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+class TableRouting(SpecMiddleware):  # type: ignore[misc]
+    """Puts the operation of a request where Connexion's routed middlewares look for it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._literal: dict[str, dict[str, dict[str, str]]] = {}
+        self._templates: list[tuple[re.Pattern[str], dict[str, dict[str, str]]]] = []
+
+    def add_api(self, specification: Any, base_path: str | None = None, **_: Any) -> None:
+        """Learns the paths of one document."""
+        base = specification.base_path if base_path is None else base_path
+        for path, item in specification["paths"].items():
+            methods = {
+                method.upper(): {"api_base_path": base, "operation_id": item[method]["operationId"]}
+                for method in METHODS
+                if method in item
+            }
+            if "GET" in methods:
+                methods["HEAD"] = methods["GET"]
+            if "{" in path:
+                parts = re.split(r"\{([^}]+)\}", base + path)
+                pattern = "".join(
+                    f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts)
+                )
+                self._templates.append((re.compile(pattern), methods))
+            else:
+                self._literal[base + path] = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuses NOT_FOUND, and METHOD_NOT_ALLOWED with the methods that are."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        methods, scope["path_params"] = self._find(scope["path"])
+        if methods is None:
+            raise Refusal(Reason.NOT_FOUND)
+        if scope["method"] not in methods:
+            raise Refusal(Reason.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(methods))})
+        scope.setdefault("extensions", {})[ROUTING_CONTEXT] = methods[scope["method"]]
+        await self._app(scope, receive, send)
+
+    def _find(self, path: str) -> tuple[dict[str, dict[str, str]] | None, dict[str, str]]:
+        if path in self._literal:
+            return self._literal[path], {}
+        for pattern, methods in self._templates:
+            if match := pattern.fullmatch(path):
+                return methods, match.groupdict()
+        return None, {}
