@@ -40,6 +40,7 @@ CONTRACTS = Path(__file__).parents[2] / "generated/openapi"
 class Settings(ServiceSettings):
     """What the gateway is told."""
 
+    egress_socket: Path = Field(description="the sidecar's unix socket for calls to other services")
     health_socket: Path = Field(description="the unix socket that answers for the process's health, by gRPC")
     cache_address: str = Field(pattern="^.+:[0-9]+$", description="host:port of Memcached")
     firebase_project_id: str = Field(description="the Firebase project that accounts live in")

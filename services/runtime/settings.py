@@ -30,7 +30,6 @@ class ServiceSettings(BaseSettings):
     environment: Environment = Field(default=Environment.PRODUCTION, description="development or production")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="the least level logged")
     service_socket: Path = Field(description="the unix socket the app listens on; only its sidecar reaches it")
-    egress_socket: Path = Field(description="the sidecar's unix socket for calls to other services")
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database, the service's own")
     broker_url: SecretStr = Field(description="amqp://user:password@host:port/vhost, the service's own user")
     encryption_key: SecretStr = Field(description="a Fernet key; secrets are stored encrypted with it")

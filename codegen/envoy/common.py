@@ -1,0 +1,198 @@
+"""The parts that several bootstraps have: typed configurations, clusters, listeners, TLS, tracing, logs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+type Config = dict[str, Any]
+
+API = "type.googleapis.com/envoy"
+JWT = "jwt"
+RBAC = "rbac"
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+STRIPPED = ("x-jwt-", "x-auth-", "x-envoy-", "x-forwarded-client-cert")
+"""Prefixes of headers that only sidecars may set; what a client sends of them is removed before anything reads it."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is generated for: a developer's machine, or production."""
+
+    name: str
+
+    @property
+    def development(self) -> bool:
+        """Whether operators have a door of their own, and tokens come from the sandbox."""
+        return self.name == "development"
+
+
+def typed(kind: str, **fields: Any) -> Config:
+    """A typed configuration: `kind` is the message's name below `envoy.`."""
+    return {"@type": f"{API}.{kind}", **fields}
+
+
+def extension(name: str, kind: str, **fields: Any) -> Config:
+    """A named extension."""
+    return {"name": name, "typed_config": typed(kind, **fields)}
+
+
+def address(host: str, port: str) -> Config:
+    """A TCP address; both may be placeholders."""
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def pipe(name: str) -> Config:
+    """A unix socket in the run folder, for its owner only."""
+    return {"pipe": {"path": f"${{RUN_DIR}}/{name}.sock"}}
+
+
+def setting(service: str, what: str) -> str:
+    """The placeholder of one service: ("orders", "ADMIN_PORT") → ${ORDERS_ADMIN_PORT}."""
+    return f"${{{service.upper()}_{what}}}"
+
+
+def http2(**protocol: Any) -> Config:
+    """Upstream HTTP/2."""
+    kind = "extensions.upstreams.http.v3.HttpProtocolOptions"
+    keepalive = {"connection_keepalive": {"interval": "30s", "timeout": "5s"}}
+    options = typed(kind, explicit_http_config={"http2_protocol_options": keepalive}, **protocol)
+    return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}}
+
+
+def cluster(name: str, endpoint: Config, *, kind: str = "STATIC", **more: Any) -> Config:
+    """A cluster of one endpoint. When all of it is unhealthy, nothing is routed to it."""
+    return {
+        "name": name,
+        "type": kind,
+        "connect_timeout": "1s",
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": endpoint}}]}],
+        },
+        **more,
+    }
+
+
+def app_cluster(service: str) -> Config:
+    """The service's own app, behind its unix socket."""
+    limits = {"max_connections": 256, "max_pending_requests": 256, "max_requests": 1024}
+    protocol = {} if service == "gateway" else http2()
+    return cluster("app", pipe(service), circuit_breakers={"thresholds": [limits]}, **protocol)
+
+
+def otlp_cluster() -> Config:
+    """Where spans go."""
+    return cluster("otlp", address("${OTLP_HOST}", "${OTLP_PORT}"), kind="STRICT_DNS", **http2())
+
+
+def spiffe(trust_domain: str, name: str) -> str:
+    """The identity in a sidecar's certificate."""
+    return f"spiffe://{trust_domain}/{name}"
+
+
+def certificate(name: str) -> Config:
+    """A certificate and its key."""
+    return {
+        "certificate_chain": {"filename": f"${{PKI_DIR}}/{name}.pem"},
+        "private_key": {"filename": f"${{PKI_DIR}}/{name}.key"},
+    }
+
+
+def tls_context(name: str, peer: Config, protocols: Sequence[str] = ("h2",)) -> Config:
+    """TLS 1.3 and nothing else, as `name`; both bounds are set, or every handshake would fail."""
+    return {
+        "alpn_protocols": list(protocols),
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
+        "tls_certificates": [certificate(name)],
+        **peer,
+    }
+
+
+def trusted(san: Config) -> Config:
+    """Peers of our own CA whose SPIFFE id fits."""
+    sans = [{"san_type": "URI", "matcher": san}]
+    return {
+        "validation_context": {"trusted_ca": {"filename": "${PKI_DIR}/ca.pem"}, "match_typed_subject_alt_names": sans}
+    }
+
+
+def tracing(service: str, percent: str) -> Config:
+    """Spans to the collector. Sampling is decided at the edge; inner hops follow their parent."""
+    provider = extension(
+        "envoy.tracers.opentelemetry",
+        "config.trace.v3.OpenTelemetryConfig",
+        service_name=f"{service}-envoy",
+        grpc_service={"envoy_grpc": {"cluster_name": "otlp"}, "timeout": "1s"},
+    )
+    return {
+        "random_sampling": {"value": percent},
+        "client_sampling": {"value": 0},
+        "spawn_upstream_span": True,
+        "provider": provider,
+    }
+
+
+def access_log() -> list[Config]:
+    """One JSON line for every answer that is the server's fault; the rest is counted, not written."""
+    fields = {
+        "time": "%START_TIME%",
+        "method": "%REQ(:METHOD)%",
+        "path": "%PATH(NQ)%",
+        "route": "%ROUTE_NAME%",
+        "status": "%RESPONSE_CODE%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "milliseconds": "%DURATION%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+        "trace_id": "%TRACE_ID%",
+    }
+    kind = "extensions.access_loggers.stream.v3.StdoutAccessLog"
+    failed = {"comparison": {"op": "GE", "value": {"default_value": 500, "runtime_key": "access_log.least_status"}}}
+    return [extension("stdout", kind, log_format={"json_format": fields}) | {"filter": {"status_code_filter": failed}}]
+
+
+def strip_headers(*more: str) -> list[Config]:
+    """Removes what a client may not say, before routing, authentication and tracing read it."""
+    removed = [{"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}} for prefix in STRIPPED]
+    named = [{"remove": name} for name in more]
+    kind = "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    return [extension("strip", kind, mutations=[*removed, *named])]
+
+
+def http_manager(name: str, filters: list[Config], routes: Config, **more: Any) -> Config:
+    """A network filter that speaks HTTP, strict about paths and headers."""
+    return extension(
+        "http",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=name,
+        normalize_path=True,
+        merge_slashes=True,
+        path_with_escaped_slashes_action="REJECT_REQUEST",
+        common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST", "idle_timeout": "300s"},
+        request_headers_timeout="10s",
+        server_header_transformation="PASS_THROUGH",
+        access_log=access_log(),
+        http_filters=[*filters, extension("router", "extensions.filters.http.router.v3.Router")],
+        route_config={"name": name, **routes},
+        **more,
+    )
+
+
+def listener(name: str, where: Config, manager: Config, transport: Config | None = None, **more: Any) -> Config:
+    """A listener with one chain."""
+    chain = {"filters": [manager], **({"transport_socket": transport} if transport else {})}
+    return {"name": name, "address": where, "filter_chains": [chain], **more}
+
+
+def bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> Config:
+    """The whole file. The admin answers for what operators need, and nothing else."""
+    paths = [
+        *({"exact": path} for path in ("/ready", "/clusters", "/config_dump")),
+        *({"prefix": path} for path in ("/stats", "/healthcheck/", "/drain_listeners")),
+    ]
+    return {
+        "node": {"id": service, "cluster": "delivery"},
+        "admin": {"address": address("${BIND}", setting(service, "ADMIN_PORT")), "allow_paths": paths},
+        "static_resources": {"listeners": listeners, "clusters": clusters},
+    }

@@ -1,0 +1,188 @@
+"""Between services: egress by unix socket, ingress by mTLS, and a door for probes."""
+
+from collections.abc import Iterable
+
+from codegen.contracts import Contracts
+from codegen.envoy import access
+from codegen.envoy.common import (
+    HEALTH_CHECK,
+    Config,
+    Profile,
+    address,
+    app_cluster,
+    cluster,
+    http2,
+    http_manager,
+    listener,
+    otlp_cluster,
+    pipe,
+    setting,
+    spiffe,
+    strip_headers,
+    tls_context,
+    tracing,
+    trusted,
+    typed,
+)
+from codegen.protobuf import Method
+
+REFLECTION = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
+OPEN_STREAM = {"timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
+"""Calls end by the deadline that the caller sends along; the proxy adds none of its own."""
+
+UNTRACED = {"tracing": {"random_sampling": {"numerator": 0}, "overall_sampling": {"numerator": 0}}}
+
+
+def methods_of(contracts: Contracts, service: str) -> list[Method]:
+    """What a service offers."""
+    package = f"delivery.{service}.v1"
+    return [method for found in contracts.protos.services if found.package == package for method in found.methods]
+
+
+def targets(contracts: Contracts, caller: str, services: Iterable[str]) -> dict[str, list[Method]]:
+    """By service, the methods that a caller is granted; services that grant it none are left out."""
+    granted = {
+        service: [method for method in methods_of(contracts, service) if caller in method.callers]
+        for service in services
+    }
+    return {service: methods for service, methods in granted.items() if methods}
+
+
+def upstream(trust_domain: str, caller: str, service: str) -> Config:
+    """Another service's ingress, by mTLS, as long as it is healthy."""
+    kind = "extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+    peer = trusted({"exact": spiffe(trust_domain, service)})
+    tls = typed(kind, common_tls_context=tls_context(caller, peer))
+    return cluster(
+        service,
+        address(setting(service, "HOST"), setting(service, "INGRESS_PORT")),
+        kind="STRICT_DNS",
+        transport_socket={"name": "tls", "typed_config": tls},
+        circuit_breakers={"thresholds": [{"max_requests": 1024, "max_pending_requests": 256, "max_retries": 8}]},
+        outlier_detection={"consecutive_5xx": 10, "interval": "1s", "base_ejection_time": "2s"},
+        health_checks=[
+            {
+                "timeout": "1s",
+                "interval": "2s",
+                "no_traffic_interval": "2s",
+                "initial_jitter": "0.2s",
+                "unhealthy_threshold": 3,
+                "healthy_threshold": 1,
+                "unhealthy_interval": "0.5s",
+                "grpc_health_check": {},
+            }
+        ],
+        **http2(),
+    )
+
+
+def egress_route(service: str, method: Method) -> Config:
+    """One method: tried again only if it is idempotent."""
+    action: Config = {"cluster": service, **OPEN_STREAM}
+    if method.attempts > 1:
+        action["retry_policy"] = {
+            "retry_on": "unavailable,connect-failure,refused-stream,reset",
+            "num_retries": method.attempts - 1,
+            "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
+        }
+    return {
+        "name": method.path.removeprefix("/"),
+        "match": {"path": method.path},
+        "route": action,
+        "decorator": {"operation": method.path.removeprefix("/")},
+    }
+
+
+def egress(contracts: Contracts, caller: str, services: Iterable[str]) -> list[Config]:
+    """The way out, for the app alone: the :authority chooses the service, and only granted methods have a route."""
+    hosts = [
+        {"name": service, "domains": [service], "routes": [egress_route(service, method) for method in methods]}
+        for service, methods in targets(contracts, caller, services).items()
+    ]
+    if not hosts:
+        return []
+    manager = http_manager("egress", [], {"virtual_hosts": hosts}, codec_type="HTTP2", tracing=tracing(caller, "100"))
+    where = pipe(f"{caller}-egress")
+    where["pipe"]["mode"] = 0o600
+    return [listener("egress", where, manager, traffic_direction="OUTBOUND", drain_type="MODIFY_ONLY")]
+
+
+def ingress(contracts: Contracts, profile: Profile, trust_domain: str, service: str) -> Config:
+    """The way in: each method for its callers, and for operators where there are any."""
+    operators = ["ops"] if profile.development else []
+    everybody = sorted({caller for method in methods_of(contracts, service) for caller in method.callers})
+    to_app = {"cluster": "app", **OPEN_STREAM}
+    routes: list[Config] = [
+        {
+            "name": method.path.removeprefix("/"),
+            "match": {"path": method.path},
+            "route": to_app,
+            "decorator": {"operation": method.path.removeprefix("/")},
+            "typed_per_filter_config": access.callers(
+                trust_domain, [*method.callers, *operators], actor=method.actor_required
+            ),
+        }
+        for method in methods_of(contracts, service)
+    ]
+    routes.append(
+        {
+            "name": "health",
+            "match": {"path": HEALTH_CHECK},
+            "route": to_app,
+            "typed_per_filter_config": access.callers(trust_domain, [*everybody, *operators], actor=False),
+            **UNTRACED,
+        }
+    )
+    routes += [
+        {
+            "name": prefix.strip("/"),
+            "match": {"prefix": prefix},
+            "route": to_app,
+            "typed_per_filter_config": access.callers(trust_domain, operators, actor=False),
+        }
+        for prefix in (REFLECTION if operators else ())
+    ]
+    # Everything else is met by the filters' own defaults, which are closed.
+    routes.append({"name": "ungranted", "match": {"prefix": "/"}, "route": to_app})
+    manager = http_manager(
+        "ingress",
+        [access.jwt_filter(profile), access.rbac_filter()],
+        {"virtual_hosts": [{"name": "app", "domains": ["*"], "routes": routes}]},
+        codec_type="HTTP2",
+        forward_client_cert_details="SANITIZE_SET",
+        set_current_client_cert_details={"uri": True},
+        early_header_mutation_extensions=strip_headers(),
+        tracing=tracing(service, "100"),
+    )
+    kind = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    peer = trusted({"prefix": spiffe(trust_domain, "")})
+    tls = typed(kind, require_client_certificate=True, common_tls_context=tls_context(service, peer))
+    where = address("${BIND}", setting(service, "INGRESS_PORT"))
+    return listener("ingress", where, manager, {"name": "tls", "typed_config": tls}, traffic_direction="INBOUND")
+
+
+def probe(service: str) -> Config:
+    """For orchestrators: health by gRPC, and nothing else."""
+    health = {
+        "name": "health",
+        "match": {"path": HEALTH_CHECK},
+        "route": {"cluster": "health" if service == "gateway" else "app", "timeout": "5s"},
+    }
+    nothing = {"name": "not found", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    routes = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": [health, nothing]}]}
+    where = address("${BIND}", setting(service, "PROBE_PORT"))
+    return listener("probe", where, http_manager("probe", [], routes))
+
+
+def clusters(
+    contracts: Contracts, profile: Profile, trust_domain: str, service: str, services: Iterable[str]
+) -> list[Config]:
+    """Everything a sidecar reaches."""
+    health = [cluster("health", pipe("gateway-health"), **http2())] if service == "gateway" else []
+    return [
+        app_cluster(service),
+        *health,
+        otlp_cluster(),
+        access.jwks_cluster(profile),
+        *(upstream(trust_domain, service, target) for target in targets(contracts, service, services)),
+    ]

@@ -1,0 +1,54 @@
+"""The sidecars: bootstraps filled in for this machine, and the processes."""
+
+import re
+import string
+import sys
+from pathlib import Path
+
+import httpx
+
+from deploy.local.process import Process
+from deploy.local.state import ROOT, State
+
+BOOTSTRAPS = ROOT / "generated/envoy/development"
+
+
+def render(state: State, name: str) -> Path:
+    """Fills in a bootstrap's placeholders. Raises KeyError for one that nobody knows."""
+    values = {
+        key: state.setting(key) for key, entry in state.mesh.items() if "default" in entry and not entry.get("port")
+    }
+    values |= {key: str(number) for key, (number, _) in state.ports.items()}
+    values |= {
+        "RUN_DIR": str(state.run),
+        "PKI_DIR": str(state.sub("pki")),
+        "JWKS_PORT": str(state.port("SANDBOX_PORT")),
+    }
+    values["OTLP_PORT"] = str(state.number("OTLP_PORT", 4317))
+    values["ALLOWED_ORIGINS"] = "|".join(map(re.escape, values["ALLOWED_ORIGINS"].split(","))).replace("\\", "\\\\")
+    text = (BOOTSTRAPS / f"{name}.yaml").read_text()
+    path = state.sub("envoy") / f"{name}.yaml"
+    path.write_text(string.Template(re.sub(r"^#.*\n", "", text)).substitute(values))
+    return path
+
+
+def sidecar(state: State, name: str) -> Process:
+    """One Envoy, ready when its admin says so."""
+    admin = state.port(f"{name.upper()}_ADMIN_PORT")
+
+    def ready() -> bool:
+        return httpx.get(f"http://{state.bind}:{admin}/ready", trust_env=False, timeout=1).status_code == 200
+
+    names = {f"{name.upper()}_{door}_PORT" for door in ("ADMIN", "INGRESS", "PROBE")}
+    names |= {"gateway": {"EDGE_PORT", "EDGE_TLS_PORT"}, "ops": {"OPS_PORT"}}.get(name, set())
+    return Process(
+        name=f"{name}-envoy",
+        command=[
+            str(Path(sys.executable).with_name("envoy")),
+            *("-c", str(render(state, name)), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"),
+        ],
+        environment={},
+        ready=ready,
+        ports=sorted(names & state.ports.keys()),
+        sockets=[f"{name}-egress.sock"],
+    )

