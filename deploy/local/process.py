@@ -10,7 +10,7 @@ import psutil
 
 @dataclass(frozen=True)
 class Process:
-    """One child. `ready` may raise while it is not; `prepare` runs before the first start, `finish` once it is ready."""
+    """One child. `ready` may raise while it is not; `prepare` runs before a start, `finish` once it is ready."""
 
     name: str
     command: Sequence[str]
@@ -31,7 +31,7 @@ class Process:
 
 
 def started_at(pid: int) -> float | None:
-    """When a process started, in seconds since 1970; None when there is none. With it, a reused pid is never mistaken."""
+    """When a process started, in seconds since 1970, or None. With it, a reused pid is never mistaken."""
     try:
         return psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:

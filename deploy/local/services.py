@@ -75,7 +75,7 @@ def service(state: State, secrets: Secrets, name: str) -> Process:
             return False
         with grpc.insecure_channel(f"unix:{socket}") as channel:
             stub = health_pb2_grpc.HealthStub(channel)
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1)  # type: ignore[attr-defined]
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     return Process(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from deploy.local import services
 from deploy.local.plan import stages
@@ -21,7 +22,7 @@ from deploy.local.state import ROOT, State
 BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before a child that died is started again; a child that lived for a minute starts over at the first."""
 
-START_TIMEOUT = 90.0
+START_TIMEOUT = 60.0
 """Seconds until a child that is not ready counts as failed."""
 
 
@@ -146,7 +147,8 @@ class Supervisor:
         """Waits until each is ready. Raises RuntimeError with the log of the one that is not."""
         waiting = asyncio.gather(*(event.wait() for event in ready.values()))
         stopped = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({waiting, stopped}, timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {waiting, stopped}
+        await asyncio.wait(both, timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if not waiting.done():
             waiting.cancel()

@@ -59,8 +59,7 @@ async def serve(settings: Settings) -> None:
     store = AccountsStore(database, Outbox[GatewayEvent](EVENTS))
     channels = {name: open_channel(settings.egress_socket, name) for name in ("orders", "partners", "notifications")}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
-    await database.open()
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with database, httpx.AsyncClient(trust_env=False) as client:
         identity = firebase(settings, client)
         handlers = [
             Users(store, identity, now, NotificationsStub(channels["notifications"])),
@@ -79,12 +78,11 @@ async def serve(settings: Settings) -> None:
         )
         await run_beside(
             both(settings, app),
-            until_signalled(),
+            until_signalled,
             [Relay("gateway", database, broker).run(), publisher.run()],
         )
     for channel in channels.values():
         await channel.close()
-    await database.close()
 
 
 def firebase(settings: Settings, client: httpx.AsyncClient) -> Firebase:

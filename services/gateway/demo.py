@@ -23,8 +23,7 @@ async def load(settings: Settings, _: DemoSettings) -> None:
     """Signs up those that are not there yet."""
     database = Database(settings.database_url.get_secret_value(), max_size=1)
     store = AccountsStore(database, Outbox[GatewayEvent](EVENTS))
-    await database.open()
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with database, httpx.AsyncClient(trust_env=False) as client:
         identity = firebase(settings, client)
         for role, (first_name, last_name) in ACCOUNTS.items():
             body = SignUpRequest(
@@ -43,4 +42,3 @@ async def load(settings: Settings, _: DemoSettings) -> None:
             else:
                 await identity.confirm(account.id)
                 await store.set_verified(account.id)
-    await database.close()

@@ -42,18 +42,16 @@ async def serve(settings: Settings) -> None:
     history = NotificationsDocuments(collections)
     fcm = Fcm(settings.firebase_project_id, settings.google_application_credentials, settings.fcm_url)
     mailer = Smtp(settings.smtp_url.get_secret_value(), settings.mail_from)
-    await database.open()
-    await history.prepare()
-    await run_beside(
-        serving(settings.service_socket, [NotificationsRpc(history)], grace_s=settings.drain_seconds),
-        until_signalled(),
-        [
-            Relay("notifications", database, broker).run(),
-            consume(broker, Orders(store, history, {Provider.FCM: fcm}, texts.rules(), now)),
-            consume(broker, Users(store)),
-            consume(broker, Mails(mailer, texts.mails())),
-            consume(broker, Alerts()),
-        ],
-    )
-    await client.close()
-    await database.close()
+    async with database, client:
+        await history.prepare()
+        await run_beside(
+            serving(settings.service_socket, [NotificationsRpc(history)], grace_s=settings.drain_seconds),
+            until_signalled,
+            [
+                Relay("notifications", database, broker).run(),
+                consume(broker, Orders(store, history, {Provider.FCM: fcm}, texts.rules(), now)),
+                consume(broker, Users(store)),
+                consume(broker, Mails(mailer, texts.mails())),
+                consume(broker, Alerts()),
+            ],
+        )

@@ -35,17 +35,15 @@ async def serve(settings: Settings) -> None:
     written = OrdersDocuments(collections)
     vault = Vault(settings.encryption_key.get_secret_value())
     rpc = OrdersRpc(store, written, vault, now, new_id, settings.public_url)
-    await database.open()
-    await written.prepare()
-    await run_beside(
-        serving(settings.service_socket, [rpc], grace_s=settings.drain_seconds),
-        until_signalled(),
-        [
-            Relay("orders", database, broker).run(),
-            consume(broker, History(written)),
-            consume(broker, Payments(written)),
-            consume(broker, Readiness(store, now)),
-        ],
-    )
-    await client.close()
-    await database.close()
+    async with database, client:
+        await written.prepare()
+        await run_beside(
+            serving(settings.service_socket, [rpc], grace_s=settings.drain_seconds),
+            until_signalled,
+            [
+                Relay("orders", database, broker).run(),
+                consume(broker, History(written)),
+                consume(broker, Payments(written)),
+                consume(broker, Readiness(store, now)),
+            ],
+        )

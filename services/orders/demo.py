@@ -13,8 +13,7 @@ async def load(settings: ServiceSettings, demo: DemoSettings) -> None:
     database = Database(settings.database_url.get_secret_value(), max_size=1)
     vault = Vault(settings.encryption_key.get_secret_value())
     secret = vault.lock(demo.demo_webhook_secret.get_secret_value())
-    await database.open()
-    async with database.transaction() as transaction:
+    async with database, database.transaction() as transaction:
         for bank_id, title in BANKS.items():
             await transaction.run(
                 upsert(banks),
@@ -25,4 +24,3 @@ async def load(settings: ServiceSettings, demo: DemoSettings) -> None:
                 active=True,
                 webhook_secret=secret,
             )
-    await database.close()

@@ -40,15 +40,13 @@ async def serve(settings: Settings) -> None:
     outbox = Outbox[PartnersEvent](EVENTS)
     store = PartnersStore(database, outbox)
     planned = asyncio.Event()
-    await database.open()
-    async with outgoing.client(settings.allowed_targets, timeout=settings.partner_timeout) as client:
+    async with database, outgoing.client(settings.allowed_targets, timeout=settings.partner_timeout) as client:
         await run_beside(
             serving(settings.service_socket, [PartnersRpc(store, vault)], grace_s=settings.drain_seconds),
-            until_signalled(),
+            until_signalled,
             [
                 Relay("partners", database, broker).run(),
                 consume(broker, Calls(store, now, settings.public_url, planned)),
                 work(store, HttpPartnerSystem(client, vault, now), now, planned),
             ],
         )
-    await database.close()

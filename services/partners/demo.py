@@ -38,8 +38,7 @@ async def load(settings: ServiceSettings, demo: DemoSettings) -> None:
     database = Database(settings.database_url.get_secret_value(), max_size=1)
     vault = Vault(settings.encryption_key.get_secret_value())
     secret = vault.lock(demo.demo_webhook_secret.get_secret_value())
-    await database.open()
-    async with database.transaction() as transaction:
+    async with database, database.transaction() as transaction:
         for partner in PARTNERS:
             await transaction.run(
                 upsert(partners),
@@ -61,4 +60,3 @@ async def load(settings: ServiceSettings, demo: DemoSettings) -> None:
                     currency="USD",
                     active=True,
                 )
-    await database.close()

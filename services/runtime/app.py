@@ -1,12 +1,14 @@
 """How every service runs: its server, and beside it what it does in the background, until it is told to stop."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
 
 async def run_beside(
-    server: AbstractAsyncContextManager[object], stop: Awaitable[None], background: Sequence[Awaitable[None]]
+    server: AbstractAsyncContextManager[object],
+    stop: Callable[[], Awaitable[None]],
+    background: Sequence[Awaitable[None]],
 ) -> None:
     """Serves until `stop`, while the background work goes on; that is cancelled after the server has drained.
 
@@ -15,7 +17,7 @@ async def run_beside(
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(_forever(work)) for work in background]
         async with server:
-            await stop
+            await stop()
         for task in running:
             task.cancel()
 

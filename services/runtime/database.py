@@ -5,7 +5,7 @@ SQLAlchemy at run time would cost a request 13 to 30% of its CPU; as a language 
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import msgspec
 import psycopg
@@ -91,11 +91,12 @@ class Database:
             open=False,
         )
 
-    async def open(self) -> None:
+    async def __aenter__(self) -> Self:
         """Opens the pool; connections are made in the background and made again when the server comes back."""
         await self._pool.open()
+        return self
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Closes every connection."""
         await self._pool.close(timeout=2)
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import warnings
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from connexion.middleware import ConnexionMiddleware
+
+with warnings.catch_warnings(action="ignore"):  # Connexion imports a test client that Starlette wants replaced
+    from connexion.middleware import ConnexionMiddleware
 from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.resolver import Resolver
@@ -28,12 +31,12 @@ from services.runtime.server import remove_stale
 _VALIDATORS = {"3.0": OpenAPIV30SpecValidator, "3.1": OpenAPIV31SpecValidator}
 
 
-class Specification(OpenAPISpecification):  # type: ignore[misc]
-    """A specification of either version; Connexion's own check only knows 3.0."""
+def _validate(_: type, spec: dict[str, Any]) -> None:
+    """Checks a specification of either version; Connexion's own check only knows 3.0."""
+    _VALIDATORS[spec["openapi"][:3]](spec).validate()
 
-    @classmethod
-    def _validate_spec(cls, spec: dict[str, Any]) -> None:
-        _VALIDATORS[spec["openapi"][:3]](spec).validate()
+
+OpenAPISpecification._validate_spec = classmethod(_validate)
 
 
 def implementations(handlers: Sequence[object], operations: Mapping[str, Operation]) -> dict[str, Callable[..., Any]]:
@@ -91,6 +94,12 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
     raise Refusal(Reason.NOT_FOUND)
 
 
+@contextlib.asynccontextmanager
+async def _lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
+    """Makes Connexion build its stack at start, where a mistake still ends the process."""
+    yield {}
+
+
 def build(
     spec: dict[str, Any],
     handlers: Sequence[object],
@@ -104,9 +113,10 @@ def build(
     connexion = ConnexionMiddleware(
         CompiledApp(calls=calls, types=operations, check_answers=validate_responses),
         import_name=__name__,
+        lifespan=_lifespan,
         middlewares=[Problems, partial(Documents, documents=documents), LifespanMiddleware, TableRouting],
     )
-    connexion.add_api(Specification(spec), resolver=Resolver(calls.__getitem__))
+    connexion.add_api(spec, resolver=Resolver(calls.__getitem__))
     app: ASGIApp = connexion
     return app
 
@@ -118,6 +128,14 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Any:
         """Captures none."""
         yield
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    """Raises RuntimeError where uvicorn would end the process."""
+    try:
+        await server.serve()
+    except SystemExit as error:
+        raise RuntimeError("the application did not start") from error
 
 
 @contextlib.asynccontextmanager
@@ -138,12 +156,11 @@ async def serving(app: ASGIApp, path: Path, *, grace_s: float) -> AsyncIterator[
         timeout_graceful_shutdown=max(1, round(grace_s)),
     )
     server = _Server(config)
-    task = asyncio.create_task(server.serve())
+    task = asyncio.create_task(_serve(server))
     while not server.started:
         done, _ = await asyncio.wait({task}, timeout=0.01)
         if done:
             task.result()
-            raise RuntimeError("the application did not start")
     path.chmod(0o600)
     try:
         yield
