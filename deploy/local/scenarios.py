@@ -213,7 +213,7 @@ SCENARIOS = (register, list_products, check, confirm, pay, ready, deliver)
 
 def main(edge_url: str, sandbox_url: str) -> int:
     """Drives all seven and prints each step; 0 when all passed, 1 with what failed otherwise."""
-    console = Console()
+    console = Console(soft_wrap=True)
     passed = 0
     with (
         httpx.Client(base_url=edge_url, timeout=20, trust_env=False) as edge,

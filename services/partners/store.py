@@ -19,9 +19,9 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    cast,
     func,
     insert,
-    literal,
     select,
     true,
     update,
@@ -119,7 +119,7 @@ _offers = (
 _shown = (
     select(
         func.jsonb_agg(
-            func.jsonb_build_object(*(part for column in _offers.c for part in (literal(column.name), column)))
+            func.jsonb_build_object(*(part for column in _offers.c for part in (cast(column.name, Text), column)))
         ).label("products")
     )
     .select_from(_offers)

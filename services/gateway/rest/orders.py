@@ -60,7 +60,10 @@ class Orders(OrdersHandler):
         partner = there(found.partner)
         basket = CheckedBasket(
             partner=OrderPartner(id=partner.id, title=partner.title, brand=partner.brand),
-            items=[OrderItem(**vars(item)) for item in found.items],
+            items=[
+                OrderItem(product_id=item.product_id, title=item.title, quantity=item.quantity, price=item.price)
+                for item in found.items
+            ],
             total_amount=found.total_amount,
             currency=found.currency,
             bank_id=body.bank_id,
