@@ -1,4 +1,4 @@
-"""The mesh that tests share: started once a session, in its own folder and on its own ports, and left for `make down`."""
+"""The mesh that tests share: started once a session, in its own folder and on its own ports."""
 
 import os
 import subprocess

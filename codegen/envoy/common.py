@@ -173,7 +173,10 @@ def http_manager(name: str, filters: list[Config], routes: Config, **more: Any) 
         request_headers_timeout="10s",
         server_header_transformation="PASS_THROUGH",
         access_log=access_log(),
-        http_filters=[*filters, extension("router", "extensions.filters.http.router.v3.Router")],
+        http_filters=[
+            *filters,
+            extension("router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
+        ],
         route_config={"name": name, **routes},
         **more,
     )

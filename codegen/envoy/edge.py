@@ -19,7 +19,7 @@ from codegen.envoy.common import (
     tracing,
     typed,
 )
-from codegen.envoy.replies import local_replies, set_header, traceresponse
+from codegen.envoy.replies import local_replies, set_header, trace_headers
 from codegen.operations import Operation, operations
 
 JSON_LIMIT = 64 * 1024
@@ -71,7 +71,7 @@ def operation_route(base: str, operation: Operation) -> Config:
         "name": operation.id,
         "match": path_match(base + operation.path) | {"headers": [method_match(methods)]},
         "route": action,
-        "decorator": {"operation": operation.id},
+        "decorator": {"operation": operation.id, "propagate": False},
         "typed_per_filter_config": door | limited(body_limit(operation)),
     }
 
@@ -175,7 +175,7 @@ def listeners(contracts: Contracts, profile: Profile) -> list[Config]:
     manager = http_manager(
         "edge",
         filters(contracts, profile),
-        {"virtual_hosts": [host], "response_headers_to_add": [traceresponse()]},
+        {"virtual_hosts": [host], "response_headers_to_add": trace_headers()},
         use_remote_address=True,
         request_timeout="30s",
         always_set_request_id_in_response=True,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from codegen.envoy.common import Config
+from codegen.envoy.common import JWT, Config
 
 BY_STATUS = {
     400: "INVALID_REQUEST",
@@ -21,9 +21,9 @@ RETRY_AFTER = {429: "1", 503: "2"}
 """Seconds, for statuses that pass."""
 
 
-def traceresponse() -> Config:
-    """W3C: which trace the answer belongs to."""
-    return set_header("traceresponse", "00-%TRACE_ID%-%SPAN_ID%-01")
+def trace_headers() -> list[Config]:
+    """Which trace the answer belongs to: as W3C says it, and alone, from where documents of Envoy's own take it."""
+    return [set_header("traceresponse", "00-%TRACE_ID%-%SPAN_ID%-01"), set_header("x-trace-id", "%TRACE_ID%")]
 
 
 def set_header(name: str, value: str) -> Config:
@@ -40,7 +40,7 @@ def document(reason: str, catalogue: dict[str, Any], status: int | str) -> Confi
         "status": status,
         "detail": problem["description"].replace("%", "%%"),
         "reason": reason,
-        "trace_id": "%TRACE_ID%",
+        "trace_id": "%RESP(X-TRACE-ID)%",
     }
     return {"content_type": "application/problem+json", "json_format": fields}
 
@@ -52,19 +52,25 @@ def _is(status: int) -> Config:
 
 def local_replies(catalogue: dict[str, Any]) -> Config:
     """One mapper a status. A token for another audience is 403 to jwt_authn, and 401 to the contract."""
+    # Matches where no verified token is known: the key is not found, which counts as a match; a subject is never empty.
+    unverified = {
+        "matcher": {
+            "filter": "envoy.filters.http.jwt_authn",
+            "path": [{"key": JWT}, {"key": "sub"}],
+            "value": {"string_match": {"exact": ""}},
+        },
+        "match_if_key_not_found": True,
+    }
     audience = {
-        "filter": {"and_filter": {"filters": [_is(403), {"response_flag_filter": {"flags": ["UAEX"]}}]}},
+        "filter": {"and_filter": {"filters": [_is(403), {"metadata_filter": unverified}]}},
         "status_code": 401,
-        "headers_to_add": [traceresponse(), set_header("www-authenticate", 'Bearer error="invalid_token"')],
+        "headers_to_add": [set_header("www-authenticate", 'Bearer error="invalid_token"')],
         "body_format_override": document("UNAUTHENTICATED", catalogue, 401),
     }
     mappers = [
         {
             "filter": _is(status),
-            "headers_to_add": [
-                traceresponse(),
-                *([set_header("retry-after", RETRY_AFTER[status])] if status in RETRY_AFTER else []),
-            ],
+            "headers_to_add": [set_header("retry-after", RETRY_AFTER[status])] if status in RETRY_AFTER else [],
             "body_format_override": document(reason, catalogue, status),
         }
         for status, reason in BY_STATUS.items()

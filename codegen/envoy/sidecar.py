@@ -89,7 +89,7 @@ def egress_route(service: str, method: Method) -> Config:
         "name": method.path.removeprefix("/"),
         "match": {"path": method.path},
         "route": action,
-        "decorator": {"operation": method.path.removeprefix("/")},
+        "decorator": {"operation": method.path.removeprefix("/"), "propagate": False},
     }
 
 
@@ -117,7 +117,7 @@ def ingress(contracts: Contracts, profile: Profile, trust_domain: str, service: 
             "name": method.path.removeprefix("/"),
             "match": {"path": method.path},
             "route": to_app,
-            "decorator": {"operation": method.path.removeprefix("/")},
+            "decorator": {"operation": method.path.removeprefix("/"), "propagate": False},
             "typed_per_filter_config": access.callers(
                 trust_domain, [*method.callers, *operators], actor=method.actor_required
             ),

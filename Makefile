@@ -1,0 +1,55 @@
+# Every command of the project; `make` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON := .venv/bin/python
+TEST := DELIVERY_STATE=.local/test PORT_OFFSET=2000
+UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-annotate --no-header pyproject.toml
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status logs generate check-generated check format test tests-cover tests-clear requirements
+
+help: ## list these commands
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## Run it
+setup: ## set up everything (every other command does, too)
+	@deploy/local/setup.sh
+demo: setup ## boot the mesh, or find it running, and drive the seven scenarios through it
+	@$(PYTHON) -m deploy.local demo
+up: setup ## boot the mesh and leave it running
+	@$(PYTHON) -m deploy.local up
+down: setup ## stop the mesh
+	@$(PYTHON) -m deploy.local down
+status: setup ## show every process of the mesh
+	@$(PYTHON) -m deploy.local status
+logs: setup ## follow the logs; NAMES="orders partners" for some
+	@$(PYTHON) -m deploy.local logs $(NAMES)
+
+## Change it
+generate: setup ## write generated/ from api-specs/
+	@$(PYTHON) -m codegen generate
+format: setup ## format and mend what can be mended
+	@ruff check --quiet --fix . ; ruff format --quiet .; buf format -w
+check: setup ## format, lint, types, imports, contracts, drift
+	@ruff format --check --quiet . || { echo "format: mend it with: make format" >&2; exit 1; }
+	@ruff check --quiet . || { echo "lint: some of it mends: make format" >&2; exit 1; }
+	@buf lint && buf format --diff --exit-code
+	@mypy
+	@lint-imports --no-cache | tail -n 1 || { lint-imports --no-cache; exit 1; }
+	@$(MAKE) --no-print-directory check-generated
+check-generated: setup ## say whether generated/ is what the contracts say
+	@$(PYTHON) -m codegen check
+requirements: setup ## pin the newest versions that fit together
+	@$(UV_COMPILE) --upgrade --group local --group dev -o requirements/dev.txt
+	@$(UV_COMPILE) -c requirements/dev.txt --group local -o requirements/local.txt
+	@$(UV_COMPILE) -c requirements/dev.txt -o requirements/services.txt
+
+## Test it
+test: setup ## the whole suite
+	@$(MAKE) --no-print-directory check
+	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest tests/unit tests/contract tests/integration tests/e2e $(ARGS)
+tests-cover: setup ## the whole suite with a report of what it covers
+	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest --cov --cov-report=term-missing:skip-covered --cov-report=html $(ARGS)
+tests-clear: ## remove what tests and coverage leave behind
+	@rm -rf .coverage* htmlcov .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Sets up what must be there before anything of ours can run: uv, the virtual environment, Debian's packages.
+# Quick and silent when there is nothing to do. `setup.sh browser` adds what browser tests need.
+set -eu
+cd "$(dirname "$0")/../.."
+state=.local/setup
+mkdir -p "$state"
+
+fail() { echo "setup: $*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null 2>&1; then sudo "$@"
+    else fail "installing Debian packages ($*) needs root or sudo."
+    fi
+}
+
+# Installs Debian packages without letting them start services of their own; our children run on private ports.
+install_packages() {
+    command -v apt-get >/dev/null 2>&1 || fail "these packages are missing, and there is no apt-get to install them: $*"
+    echo "setup: installing $*" >&2
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod +x "$policy"
+        trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    log="$state/apt.log"
+    { as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"; } \
+        >"$log" 2>&1 || { tail -n 20 "$log" >&2; fail "apt-get could not install $*; the whole log is in $log."; }
+}
+
+find_python() {
+    for candidate in python3.13 python3 "${HOME:-/nonexistent}"/.pyenv/versions/3.13*/bin/python3.13; do
+        if found=$(command -v "$candidate" 2>/dev/null) && [ "$("$found" -c 'import sys; print(sys.version_info[:2] >= (3, 13))' 2>/dev/null)" = True ]; then
+            echo "$found"
+            return
+        fi
+    done
+    fail "Python 3.13 is missing; install it and run this again."
+}
+
+find_uv() {
+    if command -v uv >/dev/null 2>&1; then echo uv; return; fi
+    if [ ! -x .local/uv/bin/uv ]; then
+        echo "setup: getting uv" >&2
+        rm -rf .local/uv
+        "$1" -m venv .local/uv >/dev/null 2>&1 || { install_packages python3-venv && "$1" -m venv .local/uv; } \
+            || fail "Python's venv module is missing; install it and run this again."
+        .local/uv/bin/pip install -q --disable-pip-version-check uv || fail "uv could not be installed by pip."
+    fi
+    echo .local/uv/bin/uv
+}
+
+wanted=$(cat .python-version requirements/dev.txt | sha256sum)
+if [ "$(cat "$state/venv" 2>/dev/null)" != "$wanted" ] || [ ! -x .venv/bin/python ]; then
+    python=$(find_python)
+    uv=$(find_uv "$python")
+    echo "setup: making the virtual environment" >&2
+    [ -x .venv/bin/python ] || "$uv" venv -q --python "$python" .venv
+    "$uv" pip sync -q --python .venv/bin/python --require-hashes requirements/dev.txt || fail "the Python packages could not be installed."
+    printf '%s' "$wanted" >"$state/venv"
+fi
+
+missing=
+[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
+command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
+[ "${1:-}" != browser ] || command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+# shellcheck disable=SC2086
+[ -z "$missing" ] || install_packages $missing
