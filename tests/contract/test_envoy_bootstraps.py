@@ -1,0 +1,55 @@
+"""Every generated bootstrap is one that Envoy accepts, and asks a machine for nothing that mesh.yaml does not name."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from tests.envoys import ENVOY, GENERATED, issue, names, settings, write
+
+ALL = [(profile, name) for profile in ("development", "production") for name in names(profile)]
+each = pytest.mark.parametrize(("profile", "name"), ALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with certificates."""
+    made = tmp_path_factory.mktemp("envoy")
+    issue(made)
+    return made
+
+
+def test_every_service_has_one() -> None:
+    services = ["gateway", "notifications", "orders", "partners"]
+    assert names("production") == services
+    assert names("development") == sorted([*services, "ops"])
+
+
+@each
+def test_envoy_accepts_it(folder: Path, profile: str, name: str) -> None:
+    path = write(folder, profile, name, settings(folder))
+    command = [ENVOY, "--mode", "validate", "-c", path, "--log-level", "error"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@each
+def test_its_placeholders_are_settings(profile: str, name: str) -> None:
+    text = re.sub(r"(?m)^#.*$", "", (GENERATED / profile / f"{name}.yaml").read_text())
+    declared = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
+    used = set(re.findall(r"\$\{(\w+)\}", text))
+    assert used <= declared.keys()
+    assert text.count("$") == len(re.findall(r"\$\{\w+\}", text)), (
+        "a $ that envsubst and string.Template would trip over"
+    )
+
+
+@pytest.mark.parametrize("name", names("production"))
+def test_production_knows_no_operators(name: str) -> None:
+    text = (GENERATED / "production" / f"{name}.yaml").read_text()
+    assert "delivery.local/ops" not in text
+    assert "JWKS_HOST" not in text
+    assert "ServerReflection" not in text

@@ -1,0 +1,112 @@
+"""Generated bootstraps, filled in for one test: its folder, its ports, its certificates."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import httpx
+import yaml
+from cryptography import x509
+
+from deploy.local.pki import Authority
+from tests.conftest import ROOT
+
+ENVOY = Path(sys.executable).with_name("envoy")
+GENERATED = ROOT / "generated/envoy"
+PATIENCE_S = 10.0
+"""How long an Envoy may take until it is ready."""
+
+
+def names(profile: str) -> list[str]:
+    """The Envoys of a profile."""
+    return sorted(path.stem for path in (GENERATED / profile).glob("*.yaml"))
+
+
+def bootstrap(profile: str, name: str) -> dict[str, Any]:
+    """As generated, placeholders and all."""
+    made: dict[str, Any] = yaml.safe_load((GENERATED / profile / f"{name}.yaml").read_text())
+    return made
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def settings(folder: Path, **chosen: str) -> dict[str, str]:
+    """A value for every setting: chosen, or a free port, or the default."""
+    declared: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
+    ports = [name for name, setting in declared.items() if setting.get("port")]
+    defaults = {name: str(setting["default"]) for name, setting in declared.items() if "default" in setting}
+    fresh = {name: str(port) for name, port in zip(ports, free_ports(len(ports)), strict=True)}
+    folders = {"RUN_DIR": str(folder / "run"), "PKI_DIR": str(folder / "pki")}
+    (folder / "run").mkdir(mode=0o700, exist_ok=True)
+    return defaults | fresh | folders | chosen
+
+
+def filled(node: Any, values: Mapping[str, str]) -> Any:
+    """The node with every placeholder replaced. Raises KeyError for one without a value."""
+    if isinstance(node, dict):
+        return {key: filled(value, values) for key, value in node.items()}
+    if isinstance(node, list):
+        return [filled(item, values) for item in node]
+    return Template(node).substitute(values) if isinstance(node, str) and "${" in node else node
+
+
+def write(folder: Path, profile: str, name: str, values: Mapping[str, str]) -> Path:
+    """The bootstrap as a file that Envoy can run."""
+    path = folder / f"{profile}-{name}.json"
+    path.write_text(json.dumps(filled(bootstrap(profile, name), values)))
+    return path
+
+
+def issue(folder: Path, **strangers: str) -> Authority:
+    """A certificate for every sidecar, and one for each stranger: its name → its SPIFFE id."""
+    authority = Authority(folder / "pki")
+    authority.ensure()
+    for name, identity in strangers.items():
+        authority.issue(name, [x509.UniformResourceIdentifier(identity)])
+    return authority
+
+
+@contextmanager
+def running(folder: Path, name: str, values: Mapping[str, str]) -> Iterator[None]:
+    """One Envoy of the development profile, from ready to gone. Raises AssertionError with its log when it is not."""
+    command = [ENVOY, "-c", write(folder, "development", name, values)]
+    options = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--drain-time-s", "1"]
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen([*command, *options], stdout=log, stderr=subprocess.STDOUT)
+    try:
+        await_ready(process, int(values[f"{name.upper()}_ADMIN_PORT"]), folder / f"{name}.log")
+        yield
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+def await_ready(process: subprocess.Popen[bytes], admin: int, log: Path) -> None:
+    """Waits until the admin says so."""
+    deadline = time.monotonic() + PATIENCE_S
+    with closing(httpx.Client(trust_env=False, timeout=1)) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if client.get(f"http://127.0.0.1:{admin}/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.02)
+    raise AssertionError(f"Envoy is not ready:\n{log.read_text()}")
