@@ -1,6 +1,7 @@
 """Generated bootstraps, filled in for one test: its folder, its ports, its certificates."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -48,14 +49,15 @@ def free_ports(count: int) -> list[int]:
 
 
 def settings(folder: Path, **chosen: str) -> dict[str, str]:
-    """A value for every setting: chosen, or a free port, or the default."""
+    """A value for every setting: chosen, or a free port, or the default. Origins are filled in as one expression."""
     declared: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
     ports = [name for name, setting in declared.items() if setting.get("port")]
     defaults = {name: str(setting["default"]) for name, setting in declared.items() if "default" in setting}
     fresh = {name: str(port) for name, port in zip(ports, free_ports(len(ports)), strict=True)}
     folders = {"RUN_DIR": str(folder / "run"), "PKI_DIR": str(folder / "pki")}
     (folder / "run").mkdir(mode=0o700, exist_ok=True)
-    return defaults | fresh | folders | chosen
+    made = defaults | fresh | folders | chosen
+    return made | {"ALLOWED_ORIGINS": "|".join(map(re.escape, made["ALLOWED_ORIGINS"].split(",")))}
 
 
 def filled(node: Any, values: Mapping[str, str]) -> Any:
@@ -86,7 +88,7 @@ def issue(folder: Path, **strangers: str) -> Authority:
 @contextmanager
 def running(folder: Path, name: str, values: Mapping[str, str]) -> Iterator[None]:
     """One Envoy of the development profile, from ready to gone. Raises AssertionError with its log when it is not."""
-    command = [ENVOY, "-c", write(folder, "development", name, values)]
+    command = [str(ENVOY), "-c", str(write(folder, "development", name, values))]
     options = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--drain-time-s", "1"]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen([*command, *options], stdout=log, stderr=subprocess.STDOUT)

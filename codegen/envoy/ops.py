@@ -10,6 +10,7 @@ from codegen.envoy.common import (
     Profile,
     address,
     bootstrap,
+    extension,
     http_manager,
     listener,
     otlp_cluster,
@@ -19,6 +20,7 @@ from codegen.envoy.common import (
 from codegen.envoy.sidecar import OPEN_STREAM, REFLECTION, upstream
 
 NAME = "ops"
+CONNECT = "extensions.filters.http.connect_grpc_bridge.v3.FilterConfig"
 
 
 def generate(contracts: Contracts, profile: Profile, trust_domain: str, services: Sequence[str]) -> Config:
@@ -40,9 +42,13 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
             },
         ]
         hosts.append({"name": service, "domains": [service, f"{service}:*"], "routes": routes})
+    # Without an :authority of ours, reflection is answered by the first service: it can describe every message.
+    described = [route for route in hosts[0]["routes"] if route["name"] != "admins"]
+    hosts.append({"name": "anybody", "domains": ["*"], "routes": described})
     manager = http_manager(
         NAME,
-        [access.jwt_filter(profile), access.rbac_filter()],
+        # People's tools speak Connect by default (buf curl does), so this door translates.
+        [access.jwt_filter(profile), access.rbac_filter(), extension("connect", CONNECT)],
         {"virtual_hosts": hosts},
         early_header_mutation_extensions=strip_headers("traceparent", "tracestate"),
         tracing=tracing(NAME, "100"),

@@ -15,6 +15,17 @@ from deploy.local.state import ROOT
 
 CA_LIFE = timedelta(days=3650)
 LIFE = timedelta(days=90)
+_CA_USAGE = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 RENEWED = timedelta(days=30)
 """A certificate that ends sooner than this is made anew."""
 
@@ -33,6 +44,8 @@ class Authority:
             self._make_ca()
         self._key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
         self._certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+        identifier = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        self._key_identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
     def ensure(self) -> None:
         """Every sidecar has a certificate that lasts, and the edge one for this machine's names."""
@@ -54,6 +67,8 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(self._key_identifier, critical=False)
             .sign(self._key, hashes.SHA256())  # type: ignore[arg-type]
         )
         _write(self.folder, name, key, certificate)
@@ -65,6 +80,8 @@ class Authority:
             builder.issuer_name(_name("Delivery local CA"))
             .public_key(key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(_CA_USAGE, critical=True)
             .sign(key, hashes.SHA256())
         )
         for old in self.folder.glob("*.pem"):

@@ -31,7 +31,7 @@ def test_every_service_has_one() -> None:
 @each
 def test_envoy_accepts_it(folder: Path, profile: str, name: str) -> None:
     path = write(folder, profile, name, settings(folder))
-    command = [ENVOY, "--mode", "validate", "-c", path, "--log-level", "error"]
+    command = [str(ENVOY), "--mode", "validate", "-c", str(path), "--log-level", "error"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

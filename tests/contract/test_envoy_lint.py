@@ -59,7 +59,7 @@ def double_route(made: Node) -> None:
 MISTAKES: dict[str, tuple[str, Callable[[Node], object], str]] = {
     "verdicts cached": ("gateway", lambda b: provider(b).update(jwt_cache_config={}), "jwt_cache_config"),
     "tokens in queries": ("gateway", lambda b: provider(b).update(from_params=["access_token"]), "from_params"),
-    "loopback trusted": ("gateway", lambda b: manager(b, "edge").update(internal_address_config={}), "internal_address"),
+    "loopback trusted": ("gateway", lambda b: manager(b, "edge").update(internal_address_config={}), "internal_addr"),
     "no rule for tokens": (
         "gateway", lambda b: route(b, "edge", "getOrder")["typed_per_filter_config"].pop("jwt"), "getOrder"),
     "no rule for roles": (
@@ -105,3 +105,67 @@ def test_a_planted_mistake_is_found(
     plant(made)
     with pytest.raises(ContractError, match=word):
         lint.check(contracts, name, made)
+
+
+def open_filter(made: Node, door: str, name: str) -> None:
+    filters = manager(made, door)["http_filters"]
+    filters[:] = [each for each in filters if each["name"] != name]
+
+
+def drop_method(made: Node) -> None:
+    routes = manager(made, "ingress")["route_config"]["virtual_hosts"][0]["routes"]
+    routes.remove(route(made, "ingress", "delivery.orders.v1.OrdersService/GetOrder"))
+
+
+UNSEEN: dict[str, tuple[str, Callable[[Node], object], str]] = {
+    "a role that the contract does not name": (
+        "gateway",
+        lambda b: route(b, "edge", "assignOrder").update(
+            typed_per_filter_config=route(b, "edge", "listOrders")["typed_per_filter_config"]
+        ),
+        "assignOrder",
+    ),
+    "an operation made public": (
+        "gateway",
+        lambda b: route(b, "edge", "getOrder").update(
+            typed_per_filter_config=route(b, "edge", "signIn")["typed_per_filter_config"]
+        ),
+        "getOrder",
+    ),
+    "no body limit": (
+        "gateway",
+        lambda b: route(b, "edge", "signIn")["typed_per_filter_config"].pop("body_65536"),
+        "signIn",
+    ),
+    "a method without route": ("orders", drop_method, "GetOrder"),
+    "no filter for tokens": ("gateway", lambda b: open_filter(b, "edge", "jwt"), "jwt"),
+    "no filter for roles": ("ops", lambda b: open_filter(b, "ops", "rbac"), "rbac"),
+    "identity headers taken from clients": (
+        "gateway",
+        lambda b: manager(b, "edge").pop("early_header_mutation_extensions"),
+        "early_header_mutation",
+    ),
+    "clients who decide on tracing": (
+        "gateway",
+        lambda b: manager(b, "edge")["tracing"].update(client_sampling={"value": 100}),
+        "client_sampling",
+    ),
+    "TLS without bounds": (
+        "orders",
+        lambda b: listener(b, "ingress")["transport_socket"]["typed_config"]["common_tls_context"].pop("tls_params"),
+        "tls_params",
+    ),
+    "no client certificate": (
+        "orders",
+        lambda b: listener(b, "ingress")["transport_socket"]["typed_config"].pop("require_client_certificate"),
+        "certificate",
+    ),
+}
+
+
+@pytest.mark.xfail(strict=True, reason="the lint does not look at this yet", raises=pytest.fail.Exception)
+@pytest.mark.parametrize(("name", "plant", "word"), UNSEEN.values(), ids=UNSEEN.keys())
+def test_a_mistake_that_is_not_found_yet(
+    contracts: Contracts, name: str, plant: Callable[[Node], object], word: str
+) -> None:
+    test_a_planted_mistake_is_found(contracts, name, plant, word)
