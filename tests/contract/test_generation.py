@@ -1,0 +1,78 @@
+"""The contracts against each other, and what a change of one line leads to."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from sqlalchemy import MetaData, create_engine
+
+from codegen import contracts, convert, handlers
+from codegen.contracts import ContractError, Contracts
+from codegen.publish import published
+from deploy.local.secrets import Secrets
+from deploy.local.services import environment
+from deploy.local.state import ROOT, State
+from services.gateway.store import metadata as gateway
+from services.notifications.store import metadata as notifications
+from services.orders.tables import metadata as orders
+from services.partners.store import metadata as partners
+from services.runtime.migrations import migrate
+from tests.conftest import Mesh
+
+
+@pytest.fixture
+def source() -> Contracts:
+    return contracts.load(ROOT)
+
+
+@pytest.mark.parametrize("stem", [path.stem for path in sorted((ROOT / "api-specs/openapi").glob("*.yaml"))])
+def test_the_published_document_is_valid(source: Contracts, stem: str) -> None:
+    OpenAPIV31SpecValidator(published(source.openapi[stem])).validate()
+
+
+def test_a_new_query_parameter_changes_the_handlers_signature(source: Contracts, tmp_path: Path) -> None:
+    parameters = source.openapi["delivery"]["paths"]["/catalog"]["get"]["parameters"]
+    parameters.append({"name": "brand", "in": "query", "schema": {"type": "string", "maxLength": 50}})
+    text = str(handlers.generate(source)["rest/delivery/handlers.py"])
+    assert "brand: str | None = None" in text
+    generated = tmp_path / "generated"
+    subprocess.run(["cp", "-r", ROOT / "generated", generated], check=True)
+    (generated / "rest/delivery/handlers.py").write_text(text)
+    (tmp_path / "services").symlink_to(ROOT / "services")
+    command = [
+        Path(sys.executable).with_name("mypy"),
+        "--config-file",
+        ROOT / "pyproject.toml",
+        "-p",
+        "services.gateway.rest",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    errors = [line for line in done.stdout.splitlines() if " error: " in line]
+    assert len(errors) == 1, done.stdout
+    assert "services/gateway/rest/catalog.py" in errors[0]
+    assert '"list_catalog"' in errors[0]
+
+
+def test_a_field_without_its_counterpart_is_an_error(source: Contracts) -> None:
+    source.schemas("delivery")["Order"]["properties"]["colour"] = {"type": "string"}
+    with pytest.raises(ContractError, match=r"Order\.colour has no field in delivery/orders/v1/orders\.proto"):
+        convert.generate(source)
+
+
+@pytest.mark.parametrize(
+    ("service", "metadata"),
+    [("gateway", gateway), ("orders", orders), ("partners", partners), ("notifications", notifications)],
+)
+def test_migrations_make_the_tables_that_the_code_knows(mesh: Mesh, service: str, metadata: MetaData) -> None:
+    state = State()
+    url = environment(state, Secrets(state), service)["DATABASE_URL"]
+    migrate(service, url)
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    engine.dispose()
+    assert differences == []
