@@ -25,7 +25,7 @@ CONNECT = "extensions.filters.http.connect_grpc_bridge.v3.FilterConfig"
 
 def generate(contracts: Contracts, profile: Profile, trust_domain: str, services: Sequence[str]) -> Config:
     """The whole bootstrap; the :authority chooses the service."""
-    hosts = []
+    hosts: list[Config] = []
     for service in services:
         action = {"cluster": service, **OPEN_STREAM}
         open_routes = [
