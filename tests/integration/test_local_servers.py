@@ -307,10 +307,7 @@ def end_port_mapper(servers: Servers) -> None:
     subprocess.run(["epmd", "-kill"], env=environment, check=False, capture_output=True)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a dead supervisor that nobody has reaped counts as alive; RabbitMQ's port mapper keeps its port",
-)
+@pytest.mark.xfail(strict=True, reason="a dead supervisor that nobody has reaped yet counts as alive")
 def test_a_killed_supervisor_leaves_nothing_after_the_next_start(servers: Servers) -> None:
     family = servers.family()
     os.kill(servers.supervisor, signal.SIGKILL)
@@ -321,7 +318,6 @@ def test_a_killed_supervisor_leaves_nothing_after_the_next_start(servers: Server
         end_port_mapper(servers)
 
 
-@pytest.mark.xfail(strict=True, reason="RabbitMQ's port mapper is not among the orphans")
 def test_down_also_ends_what_a_killed_supervisor_left(servers: Servers) -> None:
     family = servers.family()
     os.kill(servers.supervisor, signal.SIGKILL)

@@ -171,6 +171,39 @@ def test_what_keeps_dying_is_started_ever_more_seldom(state: State, start: Start
     assert all(pause > least for pause, least in zip(pauses, BACKOFF[:3], strict=False)), pauses
 
 
+def test_what_a_child_left_elsewhere_is_stopped_with_it(state: State, start: Start) -> None:
+    marker = state.folder / "also"
+    supervisor = start([lives("one") | {"also_stop": ["touch", str(marker)]}])
+    until(lambda: phase(state, "ready"))
+    supervisor.terminate()
+    assert supervisor.wait(20) == 0
+    assert marker.exists()
+
+
+@pytest.mark.xfail(strict=True, reason="nothing more is done for a child that is dead when the mesh stops")
+def test_what_a_dead_child_left_elsewhere_is_stopped_too(state: State, start: Start) -> None:
+    marker = state.folder / "also"
+    (state.folder / "short.ready").touch()
+    supervisor = start([{"name": "short", "code": "", "also_stop": ["touch", str(marker)]}])
+
+    def between_two_starts() -> bool:
+        report = phase(state, "ready")
+        return report is not None and report.children[0].restarts > 2 and report.children[0].state == "restarting"
+
+    until(between_two_starts)
+    supervisor.terminate()
+    assert supervisor.wait(20) == 0
+    assert marker.exists()
+
+
+@pytest.mark.xfail(strict=True, reason="a mesh that is stopped while it starts says that it failed")
+def test_a_mesh_can_be_stopped_while_it_starts(state: State, start: Start) -> None:
+    supervisor = start([{"name": "slow", "code": "import time; time.sleep(60)"}])
+    until(lambda: phase(state, "starting"))
+    supervisor.terminate()
+    assert supervisor.wait(20) == 0
+
+
 @pytest.mark.xfail(strict=True, reason="the task that starts it ends silently, and the mesh waits a minute for nothing")
 def test_a_program_that_is_missing_is_named_at_once(state: State, start: Start) -> None:
     start([{"name": "absent", "command": ["no-such-program"]}])
