@@ -191,8 +191,8 @@ def listener(name: str, where: Config, manager: Config, transport: Config | None
 def bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> Config:
     """The whole file. The admin answers for what operators need, and nothing else."""
     paths = [
-        *({"exact": path} for path in ("/ready", "/clusters", "/config_dump")),
-        *({"prefix": path} for path in ("/stats", "/healthcheck/", "/drain_listeners")),
+        {"exact": "/ready"},
+        *({"prefix": path} for path in ("/stats", "/clusters", "/config_dump", "/healthcheck/", "/drain_listeners")),
     ]
     return {
         "node": {"id": service, "cluster": "delivery"},

@@ -20,10 +20,13 @@ BY_STATUS = {
 RETRY_AFTER = {429: "1", 503: "2"}
 """Seconds, for statuses that pass."""
 
+SAMPLED = "%CEL(request.headers['x-request-id'].matches('^[^-]*-[^-]*-[9ab]') ? '01' : '00')%"
+"""The trace flags. Envoy packs its sampling decision into the request id; no operator says it."""
+
 
 def trace_headers() -> list[Config]:
     """Which trace the answer belongs to: as W3C says it, and alone, from where documents of Envoy's own take it."""
-    return [set_header("traceresponse", "00-%TRACE_ID%-%SPAN_ID%-01"), set_header("x-trace-id", "%TRACE_ID%")]
+    return [set_header("traceresponse", f"00-%TRACE_ID%-%SPAN_ID%-{SAMPLED}"), set_header("x-trace-id", "%TRACE_ID%")]
 
 
 def set_header(name: str, value: str) -> Config:

@@ -28,7 +28,7 @@ from codegen.protobuf import Method
 
 REFLECTION = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
 OPEN_STREAM = {"timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
-"""Calls end by the deadline that the caller sends along; the proxy adds none of its own."""
+"""Calls end by the deadline that the caller's sidecar has bounded; this one adds none of its own."""
 
 UNTRACED = {"tracing": {"random_sampling": {"numerator": 0}, "overall_sampling": {"numerator": 0}}}
 
@@ -77,8 +77,13 @@ def upstream(trust_domain: str, caller: str, service: str) -> Config:
 
 
 def egress_route(service: str, method: Method) -> Config:
-    """One method: tried again only if it is idempotent."""
-    action: Config = {"cluster": service, **OPEN_STREAM}
+    """One method: within its time, whatever the caller asks, and tried again only if it is idempotent."""
+    bound = f"{method.timeout_s or 0:g}s"
+    action: Config = {
+        "cluster": service,
+        "timeout": "0s",
+        "max_stream_duration": {"max_stream_duration": bound, "grpc_timeout_header_max": bound},
+    }
     if method.attempts > 1:
         action["retry_policy"] = {
             "retry_on": "unavailable,connect-failure,refused-stream,reset",

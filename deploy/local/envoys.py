@@ -16,7 +16,9 @@ BOOTSTRAPS = ROOT / "generated/envoy/development"
 def render(state: State, name: str) -> Path:
     """Fills in a bootstrap's placeholders. Raises KeyError for one that nobody knows."""
     values = {
-        key: state.setting(key) for key, entry in state.mesh.items() if "default" in entry and not entry.get("port")
+        key: state.setting(key)
+        for key, entry in state.mesh.items()
+        if not entry.get("port") and entry.keys() & {"default", "development"}
     }
     values |= {key: str(number) for key, (number, _) in state.ports.items()}
     values |= {
@@ -25,7 +27,7 @@ def render(state: State, name: str) -> Path:
         "JWKS_PORT": str(state.port("SANDBOX_PORT")),
     }
     values["OTLP_PORT"] = str(state.number("OTLP_PORT", 4317))
-    values["ALLOWED_ORIGINS"] = "|".join(map(re.escape, values["ALLOWED_ORIGINS"].split(","))).replace("\\", "\\\\")
+    values["ALLOWED_ORIGINS"] = "|".join(map(re.escape, values["ALLOWED_ORIGINS"].split(",")))
     text = (BOOTSTRAPS / f"{name}.yaml").read_text()
     path = state.sub("envoy") / f"{name}.yaml"
     path.write_text(string.Template(re.sub(r"^#.*\n", "", text)).substitute(values))

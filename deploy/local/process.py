@@ -33,7 +33,8 @@ class Process:
 def started_at(pid: int) -> float | None:
     """When a process started, in seconds since 1970, or None. With it, a reused pid is never mistaken."""
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.NoSuchProcess:
         return None
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -29,9 +30,10 @@ PORTS = {
 class State:
     """One mesh. `DELIVERY_STATE` names its folder, `PORT_OFFSET` shifts its ports, so that several can run at once."""
 
-    def __init__(self) -> None:
-        self.folder = Path(os.environ.get("DELIVERY_STATE", str(ROOT / ".local"))).absolute()
-        self._offset = int(os.environ.get("PORT_OFFSET", "0"))
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._environment = environment
+        self.folder = Path(environment.get("DELIVERY_STATE", str(ROOT / ".local"))).absolute()
+        self._offset = int(environment.get("PORT_OFFSET", "0"))
 
     @cached_property
     def mesh(self) -> dict[str, dict[str, object]]:
@@ -42,7 +44,11 @@ class State:
     @cached_property
     def ports(self) -> dict[str, tuple[int, str]]:
         """Every port by the name of its variable: its number here, and what it is for."""
-        known = {name: (int(str(s["default"])), str(s["about"])) for name, s in self.mesh.items() if s.get("port")}
+        known = {
+            name: (int(str(s.get("default", s.get("development")))), str(s["about"]))
+            for name, s in self.mesh.items()
+            if s.get("port")
+        }
         own = {"OTLP_PORT"}  # nobody here listens on it
         return {
             name: (self.number(name, default), about)
@@ -52,7 +58,7 @@ class State:
 
     def number(self, name: str, default: int) -> int:
         """A port, as the environment says or by its default and the offset."""
-        return int(os.environ.get(name, default + self._offset))
+        return int(self._environment.get(name, default + self._offset))
 
     def port(self, name: str) -> int:
         """The number of a port."""
@@ -60,7 +66,7 @@ class State:
 
     def setting(self, name: str) -> str:
         """A setting of envoy/mesh.yaml that is no port."""
-        return os.environ.get(name, str(self.mesh[name]["default"]))
+        return self._environment.get(name, str(self.mesh[name].get("default", self.mesh[name].get("development"))))
 
     @property
     def bind(self) -> str:

@@ -37,6 +37,7 @@ class Child:
     restarts: int = 0
     ports: Sequence[int] = ()
     said: str = ""
+    also_stop: Sequence[str] = ()
 
 
 @dataclass
@@ -83,6 +84,9 @@ def end_orphans(state: State) -> int:
         end = time.monotonic() + patience
         while time.monotonic() < end and any(started_at(child.pid) == child.started for child in left):
             time.sleep(0.05)
+    for child in report.children:
+        if child.also_stop:
+            subprocess.run(child.also_stop, check=False, capture_output=True)
     return len(left)
 
 
@@ -133,7 +137,8 @@ class Supervisor:
         return 1
 
     def _child(self, process: Process) -> Child:
-        return Child(process.name, ports=[self._state.port(name) for name in process.ports])
+        ports = [self._state.port(name) for name in process.ports]
+        return Child(process.name, ports=ports, also_stop=process.also_stop)
 
     def _tell(self, phase: str = "", why: str = "") -> None:
         self._report.phase = phase or self._report.phase

@@ -181,7 +181,6 @@ def test_a_request_that_is_refused_unread_is_a_whole_problem(
     assert isinstance(document["trace_id"], str)
 
 
-@pytest.mark.xfail(strict=True, reason="the flags of traceresponse are fixed")
 def test_an_answer_says_that_it_was_not_sampled(doors: Doors, tmp_path: Path) -> None:
     issue(tmp_path)
     values = settings(tmp_path, JWKS_PORT=doors.values["JWKS_PORT"], TRACE_PERCENT="0")

@@ -1,0 +1,283 @@
+"""Events on real servers: they leave once committed, arrive once in effect, and a poison message delays nobody."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from generated.events import EVENTS, ORDER_CREATED, OrdersEvent
+from generated.events.consumers import OrdersHistoryConsumer
+from generated.problems import Reason
+from generated.proto.delivery.events.v1 import (
+    OrderAssigned,
+    OrderCreated,
+    OrderDelivered,
+    OrderFacts,
+    OrderPaid,
+    OrderReady,
+)
+from services.orders import demo, usecases
+from services.orders.documents import OrdersDocuments
+from services.orders.domain import Basket, Item, OrderStatus, Partner
+from services.orders.events import History, Payments, Readiness
+from services.orders.store import OrdersStore
+from services.runtime import documents, migrations, webhooks
+from services.runtime.broker import Broker, Channel
+from services.runtime.clock import now
+from services.runtime.consumer import consume
+from services.runtime.database import Database
+from services.runtime.events import Delivery, Envelope
+from services.runtime.ids import new_id
+from services.runtime.outbox import Outbox, Relay
+from services.runtime.principal import Principal
+from services.runtime.refusal import Refusal
+from services.runtime.settings import DemoSettings, ServiceSettings
+from services.runtime.vault import Vault
+from services.runtime.webhooks import SignedRequest
+from tests.integration.servers import Servers
+
+ADA = Principal("ada", "customer", "ada@delivery.test", True, now() + timedelta(hours=1))
+BASKET = Basket(Partner(1, "Green Bowl", "B"), (Item(1, "L", 2, 100),), 200, "USD", "visa", "1 Long Street", None, None)
+
+
+class Orders:
+    """The orders service without its doors."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        self.database = Database(settings["DATABASE_URL"])
+        self.broker = Broker(settings["BROKER_URL"], "test")
+        self.client, collections = documents.connect(settings["DOCUMENTS_URL"])
+        self.documents = OrdersDocuments(collections)
+        self.store = OrdersStore(self.database, Outbox[OrdersEvent](EVENTS))
+        self.vault = Vault(settings["ENCRYPTION_KEY"])
+        self.secret = settings["DEMO_WEBHOOK_SECRET"]
+
+    def relay(self) -> Relay:
+        return Relay("orders", self.database, self.broker)
+
+    async def waiting(self) -> int:
+        async with self.database.connection() as connection:
+            cursor = await connection.connection.execute("SELECT count(*) AS n FROM outbox")
+            row = await cursor.fetchone()
+        return int(row["n"]) if row else 0
+
+    async def pay(self, order_id: str, amount: int = 200, webhook_id: str | None = None) -> str:
+        body = msgspec.json.encode(
+            {"payment_id": new_id(), "order_id": order_id, "amount": amount, "currency": "USD", "status": "succeeded"}
+        )
+        headers = webhooks.sign(webhook_id or new_id(), now(), body, self.secret)
+        request = SignedRequest(headers["webhook-id"], headers["webhook-timestamp"], headers["webhook-signature"], body)
+        return await usecases.pay_order(self.store, self.vault, now, new_id, "visa", request)
+
+    async def place(self) -> str:
+        order, _ = await usecases.create_order(self.store, now, new_id, ADA, new_id(), BASKET)
+        return order.id
+
+
+@pytest.fixture
+async def orders(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Orders]:
+    settings = servers.settings("orders")
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    migrations.migrate("orders", settings["DATABASE_URL"])
+    await demo.load(ServiceSettings(), DemoSettings())  # type: ignore[call-arg]
+    made = Orders(settings)
+    async with made.database, made.client:
+        await made.documents.prepare()
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def beside(*work: Any) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(probe: Any, seconds: float = 15) -> None:
+    async with asyncio.timeout(seconds):
+        while not await probe():
+            await asyncio.sleep(0.02)
+
+
+async def test_an_orders_life_becomes_its_history(orders: Orders) -> None:
+    consumers = [History(orders.documents), Payments(orders.documents), Readiness(orders.store, now)]
+    async with beside(orders.relay().run(), *(consume(orders.broker, consumer) for consumer in consumers)):
+        order_id = await orders.place()
+        await orders.pay(order_id)
+        bob = Principal("bob", "deliverer", "", True, now())
+        await usecases.report_ready(orders.store, now, "orders.readiness", new_id(), order_id, 1, "1 Market Square")
+        await usecases.assign_order(orders.store, now, bob, order_id)
+        await usecases.complete_order(orders.store, now, bob, order_id)
+
+        async def five() -> bool:
+            page = await usecases.get_history(orders.store, orders.documents, ADA, order_id, 20, "")
+            return [entry.status for entry in page.items] == ["pending", "paid", "ready", "delivering", "delivered"]
+
+        await until(five)
+
+
+async def test_several_relays_publish_each_event_and_leave_none(orders: Orders) -> None:
+    ids = [await orders.place() for _ in range(30)]
+    seen: list[str] = []
+
+    class Counting(History):
+        async def order_created(self, event: OrderCreated, delivery: Delivery) -> None:
+            if event.order is not None:
+                seen.append(event.order.order_id)
+
+    async with beside(*(orders.relay().run() for _ in range(3)), consume(orders.broker, Counting(orders.documents))):
+
+        async def drained() -> bool:
+            return await orders.waiting() == 0 and set(ids) <= set(seen)
+
+        await until(drained)
+    assert len([order_id for order_id in seen if order_id in ids]) == len(ids)
+
+
+async def test_a_crash_between_publish_and_delete_publishes_again_with_the_same_id(orders: Orders) -> None:
+    async with beside(orders.relay().run()):
+        await until(lambda: _is(orders.waiting(), 0))
+    await orders.place()
+    seen: list[str] = []
+
+    class Crashing(Channel):
+        async def publish_all(self, envelopes: Any) -> None:
+            await super().publish_all(envelopes)
+            raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "as if the process had died here")
+
+    class Seen(History):
+        async def order_created(self, event: OrderCreated, delivery: Delivery) -> None:
+            seen.append(delivery.event_id)
+
+    async with orders.broker.channel() as channel, beside(consume(orders.broker, Seen(orders.documents))):
+        channel.__class__ = Crashing
+        with pytest.raises(Refusal):
+            await orders.relay()._batch(channel)
+        channel.__class__ = Channel
+        assert await orders.waiting() == 1
+        await orders.relay()._batch(channel)
+        await until(lambda: _is(_length(seen), 2))
+    assert len(set(seen)) == 1
+
+
+async def _length(items: list[str]) -> int:
+    return len(items)
+
+
+async def _is(value: Any, wanted: Any) -> bool:
+    return bool(await value == wanted)
+
+
+async def test_a_repeated_event_has_one_effect(orders: Orders) -> None:
+    order_id = await orders.place()
+    await orders.pay(order_id)
+    event_id = new_id()
+    for _ in range(3):
+        await usecases.report_ready(orders.store, now, "orders.readiness", event_id, order_id, 1, "1 Market Square")
+    order = await orders.store.order(order_id)
+    assert order is not None
+    assert (order.status, order.version) == (OrderStatus.READY, 3)
+
+
+class Picky(OrdersHistoryConsumer):
+    """Fails at events of one order, as often as it comes."""
+
+    def __init__(self, poison: str) -> None:
+        self.poison = poison
+        self.taken: list[str] = []
+        self.attempts = 0
+
+    async def order_created(self, event: OrderCreated, delivery: Delivery) -> None:
+        if event.order is not None and event.order.order_id == self.poison:
+            self.attempts += 1
+            raise ValueError("poison")
+        self.taken.append(event.order.order_id if event.order else "")
+
+    async def order_paid(self, event: OrderPaid, delivery: Delivery) -> None: ...
+
+    async def order_ready(self, event: OrderReady, delivery: Delivery) -> None: ...
+
+    async def order_assigned(self, event: OrderAssigned, delivery: Delivery) -> None: ...
+
+    async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None: ...
+
+
+def created(order_id: str, payload: bytes | None = None) -> Envelope:
+    event = OrderCreated(order=OrderFacts(order_id=order_id, version=1))
+    body = ORDER_CREATED.encode(event) if payload is None else payload
+    return Envelope(new_id(), "/test", ORDER_CREATED.type, order_id, now(), {}, body)
+
+
+async def dead(channel: Channel, queue: str) -> int:
+    counted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    channel._channel.queue_declare(queue, passive=True, callback=lambda ok: counted.set_result(ok.method.message_count))
+    return await counted
+
+
+async def test_a_poison_message_delays_nobody_and_ends_as_a_dead_letter(
+    orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.runtime.consumer.RETRY_DELAYS", (1,))
+    consumer = Picky("poison")
+    async with orders.broker.channel() as channel, beside(consume(orders.broker, consumer)):
+        before = await dead(channel, "orders.history.dead")
+        await channel.publish_all([created("poison"), created("garbage", b"\xff\xff\xff"), created("good")])
+        await until(lambda: _is(_contains(consumer.taken, "good"), True), 3)
+
+        async def buried() -> bool:
+            return await dead(channel, "orders.history.dead") == before + 2
+
+        await until(buried)
+    assert consumer.attempts == 2
+
+
+async def _contains(items: list[str], item: str) -> bool:
+    return item in items
+
+
+async def test_of_many_who_want_a_delivery_exactly_one_gets_it(orders: Orders) -> None:
+    order_id = await orders.place()
+    await orders.pay(order_id)
+    await usecases.report_ready(orders.store, now, "orders.readiness", new_id(), order_id, 1, "1 Market Square")
+
+    reasons: set[Reason] = set()
+
+    async def take(name: str) -> str | None:
+        who = Principal(name, "deliverer", "", True, now())
+        try:
+            return (await usecases.assign_order(orders.store, now, who, order_id)).deliverer_id
+        except Refusal as refused:
+            reasons.add(refused.reason)
+            return None
+
+    winners = [name for name in await asyncio.gather(*(take(f"d{number}") for number in range(8))) if name]
+    assert len(winners) == 1
+    assert reasons == {Reason.ORDER_STATE_CONFLICT}
+    assert await take(winners[0]) == winners[0]
+
+
+async def test_of_many_confirmations_of_one_check_one_order_comes(orders: Orders) -> None:
+    check_id = new_id()
+    made = await asyncio.gather(
+        *(usecases.create_order(orders.store, now, new_id, ADA, check_id, BASKET) for _ in range(6))
+    )
+    assert len({order.id for order, _ in made}) == 1
+
+
+async def test_of_many_callbacks_with_one_id_one_counts(orders: Orders) -> None:
+    order_id = await orders.place()
+    webhook_id = new_id()
+    answers = await asyncio.gather(*(orders.pay(order_id, webhook_id=webhook_id) for _ in range(5)))
+    order = await orders.store.order(order_id)
+    assert order is not None
+    assert len(set(answers)) == 1
+    assert (order.paid_amount, order.payment_id) == (200, answers[0])

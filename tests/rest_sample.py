@@ -1,0 +1,245 @@
+"""A small REST API of our own, with every kind of parameter, body and answer, served as the gateway is."""
+
+import asyncio
+import base64
+import json
+from abc import ABC
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+import httpx
+import msgspec
+import yaml
+from starlette.types import ASGIApp
+
+from codegen.publish import published
+from services.runtime.principal import PAYLOAD_HEADER, Principal
+from services.runtime.rest.app import build
+from services.runtime.rest.documents import pages
+from services.runtime.rest.types import Blob, Operation, Reply, Upload
+from services.runtime.webhooks import SignedRequest
+
+DOCUMENT: dict[str, Any] = yaml.safe_load(r"""
+openapi: 3.1.0
+info: {title: Sample, version: 1.0.0}
+servers: [{url: /api/v1}]
+security: []
+paths:
+  /things/{thing_id}:
+    parameters:
+      - {name: thing_id, in: path, required: true, schema: {type: string, pattern: '^[a-z0-9]+$'}}
+    get:
+      operationId: getThing
+      security: [{bearer: []}]
+      parameters: [{name: If-None-Match, in: header, schema: {type: string}}]
+      responses:
+        '200': {description: It., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+    patch:
+      operationId: updateThing
+      security: [{bearer: []}]
+      parameters: [{name: If-Match, in: header, schema: {type: string, maxLength: 40}}]
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+      responses:
+        '200': {description: It., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+    delete:
+      operationId: deleteThing
+      security: [{bearer: []}]
+      responses: {'204': {description: Gone.}}
+  /things/latest:
+    get:
+      operationId: getLatest
+      responses:
+        '200': {description: It., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+  /things:
+    get:
+      operationId: listThings
+      parameters:
+        - {name: page_size, in: query, schema: {type: integer, minimum: 1, maximum: 100, default: 20}}
+        - {name: ratio, in: query, schema: {type: number}}
+        - {name: flag, in: query, schema: {type: boolean}}
+        - {name: q, in: query, schema: {type: string, maxLength: 100}}
+        - {name: kind, in: query, schema: {$ref: '#/components/schemas/Kind'}}
+        - {name: order, in: query, schema: {type: string, enum: [small, large], default: small}}
+        - {name: day, in: query, schema: {type: string, format: date}}
+        - {name: at, in: query, schema: {type: string, format: date-time}}
+      responses: {'204': {description: Nothing.}}
+    post:
+      operationId: createThing
+      security: [{bearer: []}]
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+      responses:
+        '201': {description: Made., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+  /things/{thing_id}/picture:
+    parameters:
+      - {name: thing_id, in: path, required: true, schema: {type: string, pattern: '^[a-z0-9]+$'}}
+    get:
+      operationId: getPicture
+      responses:
+        '200': {description: It., content: {image/*: {schema: {type: string, format: binary}}}}
+    put:
+      operationId: putPicture
+      x-max-bytes: 200000
+      requestBody:
+        required: true
+        content:
+          multipart/form-data:
+            schema: {type: object, required: [picture], properties: {picture: {type: string, format: binary}}}
+            encoding: {picture: {contentType: 'image/png, image/jpeg'}}
+      responses: {'204': {description: Taken.}}
+  /callbacks/{thing_id}:
+    parameters:
+      - {name: thing_id, in: path, required: true, schema: {type: string, pattern: '^[a-z0-9]+$'}}
+    post:
+      operationId: callback
+      security: [{webhook: []}]
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Open'}}}}
+      responses: {'202': {description: Taken.}}
+components:
+  securitySchemes:
+    bearer: {type: http, scheme: bearer}
+    webhook: {type: apiKey, in: header, name: webhook-signature}
+  schemas:
+    Kind: {type: string, enum: [small, large]}
+    Thing:
+      type: object
+      additionalProperties: false
+      required: [id, count]
+      properties:
+        id: {type: string, minLength: 1, maxLength: 40}
+        count: {type: integer, minimum: 0, maximum: 9007199254740991}
+        born: {type: string, format: date}
+        tags: {type: array, items: {type: string, maxLength: 20}}
+    Open: {type: object, required: [id], properties: {id: {type: string}}}
+""")
+
+
+class Kind(StrEnum):
+    small = "small"
+    large = "large"
+
+
+class Thing(msgspec.Struct, kw_only=True):
+    id: str
+    count: int
+    born: date | msgspec.UnsetType = msgspec.UNSET
+    tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Open(msgspec.Struct, kw_only=True):
+    id: str
+
+
+class ThingsHandler(ABC):
+    """What the generator would write, were it given the document."""
+
+
+class Things(ThingsHandler):
+    """Notes how it is called, and answers what a test tells it to."""
+
+    def __init__(self, answer: Callable[[], Any] = lambda: None) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self._answer = answer
+
+    def _called(self, arguments: dict[str, Any]) -> Any:
+        self.calls.append({name: value for name, value in arguments.items() if name != "self"})
+        return self._answer()
+
+    async def get_thing(self, *, principal: Principal, thing_id: str) -> Reply[Thing]:
+        reply: Reply[Thing] = self._called(locals())
+        return reply
+
+    async def update_thing(
+        self, *, principal: Principal, thing_id: str, body: Thing, if_match: str | None = None
+    ) -> Reply[Thing]:
+        reply: Reply[Thing] = self._called(locals())
+        return reply
+
+    async def delete_thing(self, *, principal: Principal, thing_id: str) -> None:
+        self._called(locals())
+
+    async def get_latest(self) -> Thing:
+        thing: Thing = self._called(locals())
+        return thing
+
+    async def list_things(
+        self,
+        *,
+        page_size: int = 20,
+        ratio: float | None = None,
+        flag: bool | None = None,
+        q: str | None = None,
+        kind: Kind | None = None,
+        order: Kind = Kind.small,
+        day: date | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        self._called(locals())
+
+    async def create_thing(self, *, principal: Principal, body: Thing) -> Thing:
+        thing: Thing = self._called(locals())
+        return thing
+
+    async def get_picture(self, *, thing_id: str) -> Blob:
+        blob: Blob = self._called(locals())
+        return blob
+
+    async def put_picture(self, *, thing_id: str, body: Upload) -> None:
+        self._called(locals())
+
+    async def callback(self, *, webhook: SignedRequest, thing_id: str, body: Open) -> None:
+        self._called(locals())
+
+
+JSON = "application/json"
+OPERATIONS: dict[str, Operation] = {
+    "getThing": Operation(ThingsHandler, "get_thing", None, 200, JSON),
+    "updateThing": Operation(ThingsHandler, "update_thing", Thing, 200, JSON),
+    "deleteThing": Operation(ThingsHandler, "delete_thing", None, 204, ""),
+    "getLatest": Operation(ThingsHandler, "get_latest", None, 200, JSON),
+    "listThings": Operation(ThingsHandler, "list_things", None, 204, ""),
+    "createThing": Operation(ThingsHandler, "create_thing", Thing, 201, JSON),
+    "getPicture": Operation(ThingsHandler, "get_picture", None, 200, "image/*"),
+    "putPicture": Operation(ThingsHandler, "put_picture", Upload, 204, ""),
+    "callback": Operation(ThingsHandler, "callback", Open, 202, ""),
+}
+
+THING = Thing(id="a1", count=3)
+
+
+def identity(**claims: Any) -> dict[str, str]:
+    """The headers by which the sidecar says who asks."""
+    payload = json.dumps({"sub": "user-1", "exp": 2_000_000_000} | claims).encode()
+    encoded = base64.urlsafe_b64encode(payload).decode().rstrip("=")
+    return {PAYLOAD_HEADER: encoded, "authorization": "Bearer a.b.c"}
+
+
+WHO: Mapping[str, str] = identity()
+SIGNED = {"webhook-id": "msg_1", "webhook-timestamp": "1700000000", "webhook-signature": "v1,c2ln"}
+
+
+def application(handler: ThingsHandler, *, validate_responses: bool = True) -> ASGIApp:
+    """The API as the gateway serves its own: from the published document."""
+    return build(published(DOCUMENT), [handler], OPERATIONS, pages(), validate_responses=validate_responses)
+
+
+def ask(app: ASGIApp, method: str, path: str, **request: Any) -> httpx.Response:
+    """One request, without a server between."""
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://edge/api/v1") as client:
+            return await client.request(method, path, **request)
+
+    return asyncio.run(send())
+
+
+def problem(answer: httpx.Response, status: int, reason: str) -> dict[str, Any]:
+    """The answer's problem document, which is complete."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert document.keys() - {"instance", "errors"} == {"type", "title", "status", "detail", "reason", "trace_id"}
+    assert (document["type"], document["status"], document["reason"]) == (f"/problems/{reason}", status, reason)
+    return document

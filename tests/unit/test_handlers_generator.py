@@ -1,0 +1,227 @@
+import ast
+import copy
+import inspect
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen import contracts, handlers, problems
+from codegen.contracts import ContractError, Contracts
+from codegen.naming import docstring, module, snake
+from codegen.operations import operations
+from deploy.local.state import ROOT
+from generated.problems import PROBLEMS, Reason
+from generated.rest.delivery import handlers as written
+
+DOCUMENT = yaml.safe_load("""
+openapi: 3.1.0
+tags: [{name: things, description: What there is.}]
+paths:
+  /things/{thing_id}:
+    parameters: [{$ref: '#/components/parameters/ThingId'}]
+    get:
+      operationId: getThing
+      tags: [things]
+      summary: Read it
+      description: Shown to everyone.
+      parameters:
+        - {name: If-None-Match, in: header, schema: {type: string}}
+        - {name: q, in: query, schema: {type: string}}
+        - {name: page_size, in: query, schema: {type: integer, default: 20}}
+        - {name: at, in: query, required: true, schema: {type: string, format: date-time}}
+      responses:
+        '200':
+          description: It.
+          headers: {ETag: {schema: {type: string}}, x-request-id: {schema: {type: string}}}
+          content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}
+        '404': {description: No.}
+    patch:
+      operationId: updateThing
+      tags: [things]
+      security: [{bearer: [customer]}, {bearer: [admin]}]
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+      responses:
+        '200':
+          description: It.
+          headers: {x-request-id: {schema: {type: string}}}
+          content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}
+    delete:
+      operationId: deleteThing
+      tags: [things]
+      security: [{bearer: []}]
+      responses: {'204': {description: Gone.}}
+  /things/{thing_id}/picture:
+    parameters: [{$ref: '#/components/parameters/ThingId'}]
+    get:
+      operationId: getPicture
+      tags: [things]
+      responses:
+        '200': {description: It., headers: {ETag: {schema: {type: string}}}, content: {image/*: {schema: {type: string}}}}
+    put:
+      operationId: putPicture
+      tags: [things]
+      requestBody: {content: {multipart/form-data: {schema: {type: object, properties: {picture: {type: string}}}}}}
+      responses: {'204': {description: Taken.}}
+  /callbacks:
+    post:
+      operationId: callback
+      tags: [things]
+      security: [{webhook: []}]
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+      responses: {'202': {description: Taken.}}
+components:
+  parameters:
+    ThingId: {name: thing_id, in: path, required: true, schema: {$ref: '#/components/schemas/Id'}}
+  schemas:
+    Id: {type: string}
+    Thing: {type: object, properties: {id: {$ref: '#/components/schemas/Id'}}}
+""")
+
+
+@cache
+def real() -> Contracts:
+    return contracts.load(ROOT)
+
+
+def changed(**paths: Any) -> Contracts:
+    """The document with other paths."""
+    document = copy.deepcopy(DOCUMENT)
+    document["paths"] |= paths
+    return Contracts(openapi={"delivery": document}, protos=real().protos)
+
+
+def generated(source: Contracts) -> ast.Module:
+    return ast.parse(str(handlers.generate(source)["rest/delivery/handlers.py"]))
+
+
+def methods() -> dict[str, ast.AsyncFunctionDef]:
+    (found,) = [node for node in generated(changed()).body if isinstance(node, ast.ClassDef)]
+    assert found.name == "ThingsHandler"
+    assert ast.get_docstring(found) == "What there is."
+    return {node.name: node for node in found.body if isinstance(node, ast.AsyncFunctionDef)}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "result"),
+    [
+        ("get_thing", "self, *, thing_id: str, at: datetime, q: str | None=None, page_size: int=20", "Reply[Thing]"),
+        ("update_thing", "self, *, principal: Principal, thing_id: str, body: Thing", "Thing"),
+        ("delete_thing", "self, *, principal: Principal, thing_id: str", "None"),
+        ("get_picture", "self, *, thing_id: str", "Reply[Blob]"),
+        ("put_picture", "self, *, thing_id: str, body: Upload", "None"),
+        ("callback", "self, *, webhook: SignedRequest, body: Thing", "None"),
+    ],
+)
+def test_a_signature_says_what_the_contract_says(name: str, arguments: str, result: str) -> None:
+    method = methods()[name]
+    assert ast.unparse(method.args) == arguments
+    assert method.returns is not None
+    assert ast.unparse(method.returns) == result
+    assert [ast.unparse(decorator) for decorator in method.decorator_list] == ["abstractmethod"]
+
+
+def test_summary_and_description_become_the_docstring() -> None:
+    assert ast.get_docstring(methods()["get_thing"]) == "Read it: GET /things/{thing_id}.\n\nShown to everyone."
+    assert ast.get_docstring(methods()["callback"]) == "callback: POST /callbacks."
+
+
+def test_the_table_says_who_handles_an_operation_and_how_it_ends() -> None:
+    text = str(handlers.generate(changed())["rest/delivery/handlers.py"])
+    assert "'updateThing': Operation(ThingsHandler, 'update_thing', Thing, 200, 'application/json')," in text
+    assert "'getPicture': Operation(ThingsHandler, 'get_picture', None, 200, 'image/*')," in text
+    assert "'callback': Operation(ThingsHandler, 'callback', Thing, 202, '')," in text
+
+
+def test_generation_is_deterministic() -> None:
+    assert handlers.generate(changed()) == handlers.generate(changed())
+    assert problems.generate(real()) == problems.generate(real())
+
+
+def test_roles_are_the_alternatives_of_the_contract() -> None:
+    found = {operation.id: operation for operation in operations(changed(), "delivery")}
+    assert (found["updateThing"].scheme, found["updateThing"].roles) == ("bearer", ("customer", "admin"))
+    assert (found["deleteThing"].scheme, found["deleteThing"].roles) == ("bearer", ())
+    assert (found["getThing"].scheme, found["getThing"].roles) == (None, ())
+
+
+def operation(**changes: Any) -> dict[str, Any]:
+    return {"get": {"operationId": "other", "tags": ["things"], "responses": {"204": {"description": "."}}} | changes}
+
+
+THING = {"schema": {"$ref": "#/components/schemas/Thing"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        (operation(operationId="getThing"), "getThing is used twice"),
+        (operation(responses={"200": {"description": "."}, "202": {"description": "."}}), "other has 2 success"),
+        (operation(responses={"404": {"description": "."}}), "other has 0 success"),
+        (operation(requestBody={"content": {"application/json": THING, "text/plain": THING}}), "several media types"),
+        (
+            operation(requestBody={"content": {"application/json": {"schema": {"type": "object"}}}}),
+            "give this schema a name",
+        ),
+        (
+            operation(parameters=[{"name": "x", "in": "query", "schema": {"type": ["string", "null"]}}]),
+            "give this schema",
+        ),
+    ],
+)
+def test_an_operation_that_breaks_a_rule_is_refused(path: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ContractError, match=complaint):
+        handlers.generate(changed(**{"/other": path}))
+
+
+@pytest.mark.parametrize("name", written.OPERATIONS)
+def test_every_operation_of_the_contract_has_its_abstract_method(name: str) -> None:
+    row = written.OPERATIONS[name]
+    assert inspect.isabstract(row.handler)
+    assert row.method in row.handler.__abstractmethods__
+    assert (row.body is not None) == ("body" in inspect.signature(getattr(row.handler, row.method)).parameters)
+
+
+def test_the_table_has_every_operation_of_the_contract() -> None:
+    assert {found.id: found.status for found in operations(real(), "delivery")} == {
+        name: row.status for name, row in written.OPERATIONS.items()
+    }
+
+
+def test_the_catalogue_of_reasons_is_the_contracts() -> None:
+    catalogue = real().openapi["delivery"]["x-problems"]
+    assert list(catalogue) == list(Reason)
+    for reason, entry in catalogue.items():
+        assert PROBLEMS[Reason(reason)]._asdict() == entry
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("listCatalog", "list_catalog"), ("If-None-Match", "if_none_match"), ("page_size", "page_size"), ("q", "q")],
+)
+def test_names(name: str, expected: str) -> None:
+    assert snake(name) == expected
+    assert module("payment-system") == "payment_system"
+
+
+@given(st.text(st.sampled_from("ab\\'\n "), min_size=1), st.sampled_from([0, 4, 8]))
+def test_a_docstring_is_python_again(text: str, indent: int) -> None:
+    source = docstring(f"{text}.", indent)
+    assert source.startswith(" " * indent)
+    assert isinstance(ast.literal_eval(source.strip()), str)
+
+
+@pytest.mark.xfail(strict=True, raises=SyntaxError, reason="a one-line docstring that ends with a quote is not closed")
+def test_a_docstring_may_end_with_a_quote() -> None:
+    assert ast.literal_eval(docstring('Say "yes"', 0).strip()) == 'Say "yes"'
+
+
+@pytest.mark.xfail(strict=True, raises=SyntaxError, reason="a tag with a hyphen makes a class name that is none")
+def test_a_tag_of_two_words_makes_a_class_name() -> None:
+    source = changed(**{"/agents": operation(tags=["notification-agents"])})
+    source.openapi["delivery"]["tags"].append({"name": "notification-agents", "description": "Who tells."})
+    names = {node.name for node in generated(source).body if isinstance(node, ast.ClassDef)}
+    assert "NotificationAgentsHandler" in names

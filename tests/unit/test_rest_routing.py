@@ -1,0 +1,76 @@
+import pytest
+
+from services.runtime.rest.types import Blob
+from tests.rest_sample import THING, WHO, Things, application, ask, problem
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/things/", "/things/a1/", "/things//picture", "/things/a1/picture/b"])
+def test_a_path_outside_the_contract_is_unknown(path: str) -> None:
+    problem(ask(application(Things()), "GET", path), 404, "NOT_FOUND")
+
+
+def test_a_path_outside_the_base_is_unknown() -> None:
+    problem(ask(application(Things()), "GET", "http://edge/things/latest"), 404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/things", "GET, HEAD, POST"),
+        ("OPTIONS", "/things/a1", "DELETE, GET, HEAD, PATCH"),
+        ("GET", "/callbacks/a1", "POST"),
+        ("BREW", "/things", "GET, HEAD, POST"),
+    ],
+)
+def test_a_method_outside_the_contract_is_told_which_are_in_it(method: str, path: str, allowed: str) -> None:
+    answer = ask(application(Things()), method, path)
+    problem(answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == allowed
+
+
+def test_head_is_only_where_get_is() -> None:
+    answer = ask(application(Things()), "HEAD", "/callbacks/a1")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def test_a_literal_path_goes_before_a_template_that_fits_too() -> None:
+    things = Things(lambda: THING)
+    assert ask(application(things), "GET", "/things/latest").status_code == 200
+    assert things.calls == [{}]
+
+
+def test_a_literal_path_does_not_borrow_methods_from_a_template() -> None:
+    problem(ask(application(Things()), "DELETE", "/things/latest", headers=WHO), 405, "METHOD_NOT_ALLOWED")
+
+
+def test_the_route_is_looked_for_before_the_token() -> None:
+    problem(ask(application(Things()), "PUT", "/things/a1"), 405, "METHOD_NOT_ALLOWED")
+
+
+def test_head_is_handled_as_get() -> None:
+    things = Things(lambda: Blob("image/png", b"png"))
+    answer = ask(application(things), "HEAD", "/things/a1/picture")
+    assert (answer.status_code, answer.headers["content-length"]) == (200, "3")
+    assert things.calls == [{"thing_id": "a1"}]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_every_reason_has_a_cacheable_page(method: str) -> None:
+    answer = ask(application(Things()), method, "http://edge/problems/NOT_FOUND")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["cache-control"].startswith("public")
+    again = ask(
+        application(Things()),
+        method,
+        "http://edge/problems/NOT_FOUND",
+        headers={"if-none-match": answer.headers["etag"]},
+    )
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.xfail(strict=True, reason="a document answers another method by 404; the contract says 405 with Allow")
+def test_a_document_takes_no_other_method() -> None:
+    answer = ask(application(Things()), "POST", "http://edge/problems/NOT_FOUND")
+    problem(answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == "GET, HEAD"
