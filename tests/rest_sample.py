@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-from abc import ABC
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
@@ -131,7 +130,7 @@ class Open(msgspec.Struct, kw_only=True):
     id: str
 
 
-class ThingsHandler(ABC):
+class ThingsHandler:
     """What the generator would write, were it given the document."""
 
 

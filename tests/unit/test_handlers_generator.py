@@ -60,7 +60,7 @@ paths:
       operationId: getPicture
       tags: [things]
       responses:
-        '200': {description: It., headers: {ETag: {schema: {type: string}}}, content: {image/*: {schema: {type: string}}}}
+        '200': {description: It., headers: {ETag: {schema: {}}}, content: {image/*: {schema: {type: string}}}}
     put:
       operationId: putPicture
       tags: [things]
