@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from codegen import contracts, convert
 from codegen.contracts import ContractError, Contracts
+from codegen.naming import snake
 from deploy.local.state import ROOT
 from generated.proto.delivery.orders.v1 import CreateOrderResponse, ListOrdersResponse, Order, OrderItem, OrderPartner
 from generated.proto.delivery.orders.v1 import OrderStatus as Status
@@ -70,7 +71,7 @@ def test_generation_is_deterministic_and_is_python() -> None:
 
 def test_every_schema_that_mirrors_a_message_has_a_typed_converter() -> None:
     for name, schema in real().schemas("delivery").items():
-        function = getattr(written, convert.snake(name), None)
+        function = getattr(written, snake(name), None)
         assert (function is not None) == ("x-message" in schema), name
         if function is not None:
             assert function.__annotations__["return"] is getattr(models, name)

@@ -181,7 +181,7 @@ def test_an_operation_that_breaks_a_rule_is_refused(path: dict[str, Any], compla
 def test_every_operation_of_the_contract_has_its_abstract_method(name: str) -> None:
     row = written.OPERATIONS[name]
     assert inspect.isabstract(row.handler)
-    assert row.method in row.handler.__abstractmethods__
+    assert getattr(row.handler, row.method).__isabstractmethod__
     assert (row.body is not None) == ("body" in inspect.signature(getattr(row.handler, row.method)).parameters)
 
 
