@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 import pika
@@ -220,22 +220,33 @@ class Broker:
         opened: asyncio.Future[PikaChannel] = loop.create_future()
         lost: asyncio.Future[None] = loop.create_future()
         lost.add_done_callback(lambda future: future.exception())
+        closed = asyncio.Event()
 
         def fail(_who: object, error: BaseException | str) -> None:
             for future in (opened, lost):
                 if not future.done():
                     future.set_exception(BrokerUnavailable(str(error) or type(error).__name__))
 
+        def on_connection(connection: AsyncioConnection) -> None:
+            if opened.cancelled():
+                connection.close()
+            else:
+                connection.channel(on_open_callback=on_channel)
+
         def on_channel(channel: PikaChannel) -> None:
             channel.add_on_close_callback(fail)
             if not opened.done():
                 opened.set_result(channel)
 
+        def on_closed(connection: AsyncioConnection, error: BaseException) -> None:
+            fail(connection, error)
+            closed.set()
+
         connection = AsyncioConnection(
             self._parameters,
-            on_open_callback=lambda connection: connection.channel(on_open_callback=on_channel),
-            on_open_error_callback=fail,
-            on_close_callback=fail,
+            on_open_callback=on_connection,
+            on_open_error_callback=on_closed,
+            on_close_callback=on_closed,
             custom_ioloop=loop,
         )
         try:
@@ -249,7 +260,9 @@ class Broker:
         finally:
             if connection.is_open:
                 connection.close()
-                await asyncio.wait({lost}, timeout=2)
+            # Not `lost`: closing closes the channel first, and the socket is still open then.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(closed.wait(), timeout=2)
 
     async def keep(self, work: Callable[[Channel], Awaitable[None]]) -> None:
         """Runs `work` on a channel, on a new one whenever it is lost, with backoff, until cancelled."""
