@@ -52,7 +52,11 @@ def settings(folder: Path, **chosen: str) -> dict[str, str]:
     """A value for every setting: chosen, or a free port, or the default. Origins are filled in as one expression."""
     declared: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
     ports = [name for name, setting in declared.items() if setting.get("port")]
-    defaults = {name: str(setting["default"]) for name, setting in declared.items() if "default" in setting}
+    defaults = {
+        name: str(setting.get("development", setting.get("default")))
+        for name, setting in declared.items()
+        if setting.keys() & {"default", "development"}
+    }
     fresh = {name: str(port) for name, port in zip(ports, free_ports(len(ports)), strict=True)}
     folders = {"RUN_DIR": str(folder / "run"), "PKI_DIR": str(folder / "pki")}
     (folder / "run").mkdir(mode=0o700, exist_ok=True)

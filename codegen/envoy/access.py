@@ -1,6 +1,6 @@
 """Who may pass: tokens by jwt_authn, roles and callers by RBAC. Both are closed by default; every route says what it opens."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from codegen.envoy.common import JWT, RBAC, Config, Profile, address, cluster, extension, http2, spiffe, typed
 
@@ -98,3 +98,27 @@ def callers(trust_domain: str, names: Sequence[str], *, actor: bool) -> Config:
     """Sidecars of these names; with a valid token if the method acts for a user."""
     principals = [{"authenticated": {"principal_name": {"exact": spiffe(trust_domain, name)}}} for name in names]
     return (_jwt(requirement_name="bearer") if actor else _jwt(disabled=True)) | _rbac(principals)
+
+
+def wants_token(doors: Config) -> bool:
+    """Whether these rules of a route demand a valid token."""
+    return "requirement_name" in doors[JWT]
+
+
+def roles_of(doors: Config) -> set[str]:
+    """The roles that these rules of a route name."""
+    return {role for value in _values(doors[RBAC], "regex") for role in value.split("|")}
+
+
+def caller_ids(doors: Config) -> set[str]:
+    """The SPIFFE ids that these rules of a route name."""
+    return set(_values(doors[RBAC], "exact"))
+
+
+def _values(node: object, name: str) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from [value] if key == name else _values(value, name)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _values(item, name)

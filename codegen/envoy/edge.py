@@ -19,11 +19,14 @@ from codegen.envoy.common import (
     tracing,
     typed,
 )
-from codegen.envoy.replies import local_replies, set_header, trace_headers
+from codegen.envoy.replies import local_replies, set_header, trace_filter, trace_headers
 from codegen.operations import Operation, operations
 
 JSON_LIMIT = 64 * 1024
 TIMEOUT = "15s"
+STREAM = "text/event-stream"
+STREAM_IDLE = "60s"
+"""Streams live as long as something comes; heartbeats do, every 15 seconds."""
 PUBLIC = ("/openapi.json", "/openapi.yaml")
 PUBLIC_PREFIXES = ("/problems/",)
 EXPOSED = "ETag, Location, Retry-After, Idempotency-Replayed, traceresponse, x-request-id"
@@ -64,6 +67,8 @@ def operation_route(base: str, operation: Operation) -> Config:
     """One operation: its door, its limit, its time."""
     methods = {operation.method, "HEAD"} if operation.method == "GET" else {operation.method}
     action: Config = {"cluster": "app", "timeout": operation.raw.get("x-timeout", TIMEOUT)}
+    if STREAM in operation.content:
+        action |= {"timeout": "0s", "idle_timeout": STREAM_IDLE}
     if operation.method == "GET":
         action["retry_policy"] = {"retry_on": "connect-failure,refused-stream,reset", "num_retries": 2}
     door = access.token(operation.roles) if operation.scheme == "bearer" else access.public()
@@ -78,10 +83,15 @@ def operation_route(base: str, operation: Operation) -> Config:
 
 def other_methods(path: str, methods: set[str]) -> Config:
     """A path of the contract with a method that it does not have."""
-    allowed = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    return not_allowed(path, path_match(path), methods | ({"HEAD"} if "GET" in methods else set()))
+
+
+def not_allowed(name: str, match: Config, methods: set[str]) -> Config:
+    """Says which methods there are."""
+    allowed = ", ".join(sorted(methods))
     return {
-        "name": f"not allowed: {path}",
-        "match": path_match(path),
+        "name": f"not allowed: {name}",
+        "match": match,
         "direct_response": {"status": 405},
         "response_headers_to_add": [set_header("allow", allowed)],
         "typed_per_filter_config": access.public(),
@@ -108,18 +118,6 @@ def routes(contracts: Contracts) -> list[Config]:
         "route": {"cluster": "app"},
         "typed_per_filter_config": access.public(),
     }
-    documents = [
-        {
-            "name": f"document: {path}",
-            "match": match | {"headers": [method_match(["GET", "HEAD"])]},
-            "route": {"cluster": "app", "timeout": TIMEOUT},
-            "typed_per_filter_config": access.public(),
-        }
-        for path, match in [
-            *((path, {"path": path}) for path in PUBLIC),
-            *((path, {"prefix": path}) for path in PUBLIC_PREFIXES),
-        ]
-    ]
     nothing = {
         "name": "not found",
         "match": {"prefix": "/"},
@@ -134,9 +132,25 @@ def routes(contracts: Contracts) -> list[Config]:
         *(other_methods(path, methods) for path, methods in literal.items()),
         *(operation_route(base, operation) for operation in found if "{" in operation.path),
         *(other_methods(path, methods) for path, methods in templates.items()),
-        *documents,
+        *documents(),
         nothing,
     ]
+
+
+def documents() -> list[Config]:
+    """What everybody may read, outside the API."""
+    matches = {path: {"path": path} for path in PUBLIC} | {path: {"prefix": path} for path in PUBLIC_PREFIXES}
+    readers = {"GET", "HEAD"}
+    readable = [
+        {
+            "name": f"document: {path}",
+            "match": match | {"headers": [method_match(readers)]},
+            "route": {"cluster": "app", "timeout": TIMEOUT},
+            "typed_per_filter_config": access.public(),
+        }
+        for path, match in matches.items()
+    ]
+    return [*readable, *(not_allowed(path, match, readers) for path, match in matches.items())]
 
 
 def cors() -> Config:
@@ -156,6 +170,7 @@ def filters(contracts: Contracts, profile: Profile) -> list[Config]:
     limits = sorted({body_limit(operation) for operation in operations(contracts, "delivery")})
     kind = "extensions.filters.http.body_size_limit.v3.BodySizeLimit"
     return [
+        trace_filter(),
         extension("cors", "extensions.filters.http.cors.v3.Cors"),
         access.jwt_filter(profile),
         access.rbac_filter(),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from codegen.envoy.common import JWT, Config
+from codegen.envoy.common import JWT, Config, extension
 
 BY_STATUS = {
     400: "INVALID_REQUEST",
@@ -11,12 +11,15 @@ BY_STATUS = {
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
     413: "PAYLOAD_TOO_LARGE",
+    431: "INVALID_REQUEST",
     429: "TOO_MANY_REQUESTS",
     500: "INTERNAL",
     502: "UPSTREAM_ERROR",
     503: "UPSTREAM_UNAVAILABLE",
     504: "UPSTREAM_TIMEOUT",
 }
+ANSWERED_AS = {431: 400}
+"""Headers that do not fit are, to the contract, one more request that is not as agreed."""
 RETRY_AFTER = {429: "1", 503: "2"}
 """Seconds, for statuses that pass."""
 
@@ -24,14 +27,38 @@ SAMPLED = "%CEL(request.headers['x-request-id'].matches('^[^-]*-[^-]*-[9ab]') ? 
 """The trace flags. Envoy packs its sampling decision into the request id; no operator says it."""
 
 
+MOMENT = "%START_TIME(%s%9f)%"
+"""When the request came, in nanoseconds: 19 digits, and so part of an id."""
+SECOND_PART = "%START_TIME(%9f)%"
+
+
+TRACERESPONSE = f"00-%TRACE_ID%-%SPAN_ID%-{SAMPLED}"
+
+
 def trace_headers() -> list[Config]:
     """Which trace the answer belongs to: as W3C says it, and alone, from where documents of Envoy's own take it."""
-    return [set_header("traceresponse", f"00-%TRACE_ID%-%SPAN_ID%-{SAMPLED}"), set_header("x-trace-id", "%TRACE_ID%")]
+    return [set_header("traceresponse", TRACERESPONSE), set_header("x-trace-id", "%TRACE_ID%")]
 
 
-def set_header(name: str, value: str) -> Config:
-    """A response header, in place of one that is there."""
-    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+def trace_filter() -> Config:
+    """The first filter, so that it sees what others answer: CORS answers pass no route. Keeps x-trace-id to ourselves."""
+    missing = set_header("traceresponse", TRACERESPONSE, "ADD_IF_ABSENT")
+    kind = "extensions.filters.http.header_mutation.v3.HeaderMutation"
+    return extension("trace", kind, mutations={"response_mutations": [{"remove": "x-trace-id"}, {"append": missing}]})
+
+
+def _unread() -> list[Config]:
+    """What a request that is refused before it is read would lack: it passes no filter, and has no trace to name."""
+    return [
+        set_header("x-request-id", "%UNIQUE_ID%", "ADD_IF_ABSENT"),
+        set_header("x-trace-id", f"{'0' * 13}{MOMENT}", "ADD_IF_ABSENT"),
+        set_header("traceresponse", f"00-{'0' * 13}{MOMENT}-{'0' * 7}{SECOND_PART}-00", "ADD_IF_ABSENT"),
+    ]
+
+
+def set_header(name: str, value: str, action: str = "OVERWRITE_IF_EXISTS_OR_ADD") -> Config:
+    """A response header, in place of one that is there unless the action says otherwise."""
+    return {"header": {"key": name, "value": value}, "append_action": action}
 
 
 def document(reason: str, catalogue: dict[str, Any], status: int | str) -> Config:
@@ -70,12 +97,16 @@ def local_replies(catalogue: dict[str, Any]) -> Config:
         "headers_to_add": [set_header("www-authenticate", 'Bearer error="invalid_token"')],
         "body_format_override": document("UNAUTHENTICATED", catalogue, 401),
     }
-    mappers = [
-        {
-            "filter": _is(status),
-            "headers_to_add": [set_header("retry-after", RETRY_AFTER[status])] if status in RETRY_AFTER else [],
-            "body_format_override": document(reason, catalogue, status),
-        }
-        for status, reason in BY_STATUS.items()
-    ]
+    mappers = [_mapper(status, reason, catalogue) for status, reason in BY_STATUS.items()]
     return {"mappers": [audience, *mappers], "body_format": document("INTERNAL", catalogue, "%RESPONSE_CODE%")}
+
+
+def _mapper(status: int, reason: str, catalogue: dict[str, Any]) -> Config:
+    answered = ANSWERED_AS.get(status, status)
+    retry = [set_header("retry-after", RETRY_AFTER[status])] if status in RETRY_AFTER else []
+    return {
+        "filter": _is(status),
+        "status_code": answered,
+        "headers_to_add": [*retry, *_unread()],
+        "body_format_override": document(reason, catalogue, answered),
+    }

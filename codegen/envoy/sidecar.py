@@ -76,6 +76,11 @@ def upstream(trust_domain: str, caller: str, service: str) -> Config:
     )
 
 
+def silence(method: Method) -> Config:
+    """A stream of answers may be silent for as long as it likes; it ends when either side leaves."""
+    return {"idle_timeout": "0s"} if method.server_streaming else {}
+
+
 def egress_route(service: str, method: Method) -> Config:
     """One method: within its time, whatever the caller asks, and tried again only if it is idempotent."""
     bound = f"{method.timeout_s or 0:g}s"
@@ -83,6 +88,7 @@ def egress_route(service: str, method: Method) -> Config:
         "cluster": service,
         "timeout": "0s",
         "max_stream_duration": {"max_stream_duration": bound, "grpc_timeout_header_max": bound},
+        **silence(method),
     }
     if method.attempts > 1:
         action["retry_policy"] = {
@@ -121,7 +127,7 @@ def ingress(contracts: Contracts, profile: Profile, trust_domain: str, service: 
         {
             "name": method.path.removeprefix("/"),
             "match": {"path": method.path},
-            "route": to_app,
+            "route": to_app | silence(method),
             "decorator": {"operation": method.path.removeprefix("/"), "propagate": False},
             "typed_per_filter_config": access.callers(
                 trust_domain, [*method.callers, *operators], actor=method.actor_required

@@ -45,7 +45,7 @@ class State:
     def ports(self) -> dict[str, tuple[int, str]]:
         """Every port by the name of its variable: its number here, and what it is for."""
         known = {
-            name: (int(str(s.get("default", s.get("development")))), str(s["about"]))
+            name: (int(str(s.get("development", s.get("default")))), str(s["about"]))
             for name, s in self.mesh.items()
             if s.get("port")
         }
@@ -66,7 +66,7 @@ class State:
 
     def setting(self, name: str) -> str:
         """A setting of envoy/mesh.yaml that is no port."""
-        return self._environment.get(name, str(self.mesh[name].get("default", self.mesh[name].get("development"))))
+        return self._environment.get(name, str(self.mesh[name].get("development", self.mesh[name].get("default"))))
 
     @property
     def bind(self) -> str:
