@@ -60,6 +60,8 @@ def result_type(contracts: Contracts, operation: Operation) -> str:
 def arguments(contracts: Contracts, operation: Operation) -> list[str]:
     """The keyword arguments, those that may be left out last."""
     required = [ARGUMENTS[operation.scheme]] if operation.scheme else []
+    if operation.raw.get("x-client-address"):
+        required.append("forwarded_for: str")
     optional = []
     for parameter in operation.parameters:
         if parameter["name"] in BY_RUNTIME:

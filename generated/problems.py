@@ -14,6 +14,7 @@ class Reason(StrEnum):
     SIGNATURE_INVALID = "SIGNATURE_INVALID"
     FORBIDDEN = "FORBIDDEN"
     NOT_FOUND = "NOT_FOUND"
+    AVATAR_NOT_FOUND = "AVATAR_NOT_FOUND"
     USER_NOT_FOUND = "USER_NOT_FOUND"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
@@ -21,6 +22,7 @@ class Reason(StrEnum):
     ORDER_STATE_CONFLICT = "ORDER_STATE_CONFLICT"
     PAYMENT_CONFLICT = "PAYMENT_CONFLICT"
     CHECK_EXPIRED = "CHECK_EXPIRED"
+    PRECONDITION_FAILED = "PRECONDITION_FAILED"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     TOTAL_MISMATCH = "TOTAL_MISMATCH"
@@ -30,6 +32,8 @@ class Reason(StrEnum):
     BANK_UNAVAILABLE = "BANK_UNAVAILABLE"
     PAYMENT_INSUFFICIENT = "PAYMENT_INSUFFICIENT"
     CODE_INVALID = "CODE_INVALID"
+    PASSWORD_WRONG = "PASSWORD_WRONG"
+    PICTURE_REFUSED = "PICTURE_REFUSED"
     TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
     INTERNAL = "INTERNAL"
     UPSTREAM_ERROR = "UPSTREAM_ERROR"
@@ -70,6 +74,7 @@ PROBLEMS: dict[Reason, Problem] = {
         403, "PERMISSION_DENIED", "Not for this role", "The token is valid, but its role may not do this."
     ),
     Reason.NOT_FOUND: Problem(404, "NOT_FOUND", "No such thing", "The path is not in the contract."),
+    Reason.AVATAR_NOT_FOUND: Problem(404, "NOT_FOUND", "No avatar", "The account has none."),
     Reason.USER_NOT_FOUND: Problem(404, "NOT_FOUND", "No such user", "The account has no profile here."),
     Reason.ORDER_NOT_FOUND: Problem(404, "NOT_FOUND", "No such order", "The order is unknown, or someone else's."),
     Reason.METHOD_NOT_ALLOWED: Problem(
@@ -88,7 +93,12 @@ PROBLEMS: dict[Reason, Problem] = {
         "It is paid already, cancelled or expired. The payment is recorded and goes back.",
     ),
     Reason.CHECK_EXPIRED: Problem(410, "FAILED_PRECONDITION", "The check has run out", "Check the basket again."),
-    Reason.PAYLOAD_TOO_LARGE: Problem(413, "RESOURCE_EXHAUSTED", "The body is too large", "JSON may have 64 KiB."),
+    Reason.PRECONDITION_FAILED: Problem(
+        412, "ABORTED", "It has changed meanwhile", "Read it again; `If-Match` names a state that is gone."
+    ),
+    Reason.PAYLOAD_TOO_LARGE: Problem(
+        413, "RESOURCE_EXHAUSTED", "The body is too large", "JSON may have 64 KiB, a picture 5 MiB."
+    ),
     Reason.UNSUPPORTED_MEDIA_TYPE: Problem(
         415, "INVALID_ARGUMENT", "Another media type is asked for", "`detail` names those that are taken."
     ),
@@ -116,6 +126,8 @@ PROBLEMS: dict[Reason, Problem] = {
     Reason.CODE_INVALID: Problem(
         422, "FAILED_PRECONDITION", "The code does not fit", "It is wrong, used or expired. Ask for another."
     ),
+    Reason.PASSWORD_WRONG: Problem(422, "FAILED_PRECONDITION", "The old password is another", "Nothing is changed."),
+    Reason.PICTURE_REFUSED: Problem(422, "FAILED_PRECONDITION", "The picture cannot be taken", "`detail` says why."),
     Reason.TOO_MANY_REQUESTS: Problem(429, "RESOURCE_EXHAUSTED", "Too often", "Try again after `Retry-After` seconds."),
     Reason.INTERNAL: Problem(
         500, "INTERNAL", "Our mistake", "Something went wrong that should not. Name the trace id when you ask for help."

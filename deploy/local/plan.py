@@ -16,6 +16,7 @@ def stages(state: State, secrets: Secrets, extent: str) -> Sequence[Sequence[Pro
         servers.postgres(state, secrets),
         servers.memcached(state),
         servers.documents(state),
+        servers.storage(state),
         services.sandbox(state, secrets),
     ]
     if extent == "servers":

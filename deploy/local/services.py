@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.process import Process
 from deploy.local.secrets import Secrets
-from deploy.local.servers import broker_url
+from deploy.local.servers import BUCKET, broker_url
 from deploy.local.state import ROOT, State
 
 DEMO = ("orders", "partners", "gateway")
@@ -52,6 +52,8 @@ def environment(state: State, secrets: Secrets, service: str) -> Mapping[str, st
             "FIREBASE_AUTH_EMULATOR_HOST": state.sandbox.removeprefix("http://"),
             "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
             "IDENTITY_URL": state.sandbox,
+            "STORAGE_BUCKET": BUCKET,
+            "STORAGE_URL": f"http://{state.bind}:{state.port('STORAGE_PORT')}",
         },
         "orders": {"DOCUMENTS_URL": documents},
         "partners": {"ALLOWED_TARGETS": state.sandbox},

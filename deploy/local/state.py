@@ -22,6 +22,7 @@ PORTS = {
     "RABBITMQ_DIST_PORT": (25673, "RabbitMQ's Erlang distribution"),
     "EPMD_PORT": (24369, "Erlang's port mapper"),
     "MEMCACHED_PORT": (21211, "Memcached"),
+    "STORAGE_PORT": (24443, "object storage"),
     "DOCUMENTS_PORT": (27117, "the document store"),
 }
 """Ports that envoy/mesh.yaml does not know: default, and what it is for."""

@@ -16,6 +16,7 @@ from generated.proto.delivery.events.v1 import (
     PaymentRecorded,
     RefundRequested,
     SystemAlert,
+    UserDeleted,
     UserRegistered,
     UserUpdated,
 )
@@ -30,6 +31,11 @@ USER_UPDATED: EventType[UserUpdated] = EventType(
     "users.updated", UserUpdated, "gateway", ("notifications.users",), lambda event: event.user_id
 )
 """A user has changed the profile."""
+
+USER_DELETED: EventType[UserDeleted] = EventType(
+    "users.deleted", UserDeleted, "gateway", ("notifications.users", "orders.users"), lambda event: event.user_id
+)
+"""A user is gone; what is personal of the account goes everywhere."""
 
 EMAIL_REQUESTED: EventType[EmailRequested] = EventType(
     "emails.requested", EmailRequested, "gateway", ("notifications.mail",), lambda event: event.user_id
@@ -119,6 +125,7 @@ SYSTEM_ALERT: EventType[SystemAlert] = EventType(
 EVENTS: dict[type[Any], EventType[Any]] = {
     UserRegistered: USER_REGISTERED,
     UserUpdated: USER_UPDATED,
+    UserDeleted: USER_DELETED,
     EmailRequested: EMAIL_REQUESTED,
     OrderCreated: ORDER_CREATED,
     OrderPaid: ORDER_PAID,
@@ -134,7 +141,7 @@ EVENTS: dict[type[Any], EventType[Any]] = {
     SystemAlert: SYSTEM_ALERT,
 }
 
-type GatewayEvent = UserRegistered | UserUpdated | EmailRequested | OrderReadyReported
+type GatewayEvent = UserRegistered | UserUpdated | UserDeleted | EmailRequested | OrderReadyReported
 """What gateway may publish."""
 
 type NotificationsEvent = NotificationSent | NotificationFailed

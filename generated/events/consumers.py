@@ -14,6 +14,7 @@ from generated.events import (
     ORDER_READY_REPORTED,
     PAYMENT_RECORDED,
     SYSTEM_ALERT,
+    USER_DELETED,
     USER_REGISTERED,
     USER_UPDATED,
 )
@@ -27,6 +28,7 @@ from generated.proto.delivery.events.v1 import (
     OrderReadyReported,
     PaymentRecorded,
     SystemAlert,
+    UserDeleted,
     UserRegistered,
     UserUpdated,
 )
@@ -93,6 +95,7 @@ class NotificationsUsersConsumer(Consumer):
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
         "users.registered": (USER_REGISTERED, "user_registered"),
         "users.updated": (USER_UPDATED, "user_updated"),
+        "users.deleted": (USER_DELETED, "user_deleted"),
     }
 
     @abstractmethod
@@ -102,6 +105,10 @@ class NotificationsUsersConsumer(Consumer):
     @abstractmethod
     async def user_updated(self, event: UserUpdated, delivery: Delivery) -> None:
         """A user has changed the profile."""
+
+    @abstractmethod
+    async def user_deleted(self, event: UserDeleted, delivery: Delivery) -> None:
+        """A user is gone; what is personal of the account goes everywhere."""
 
 
 class OrdersHistoryConsumer(Consumer):
@@ -161,6 +168,17 @@ class OrdersReadinessConsumer(Consumer):
     @abstractmethod
     async def order_ready_reported(self, event: OrderReadyReported, delivery: Delivery) -> None:
         """A partner has said that an order is ready; whether it may become so is for the order to decide."""
+
+
+class OrdersUsersConsumer(Consumer):
+    """Takes what arrives in the queue `orders.users`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "orders.users"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"users.deleted": (USER_DELETED, "user_deleted")}
+
+    @abstractmethod
+    async def user_deleted(self, event: UserDeleted, delivery: Delivery) -> None:
+        """A user is gone; what is personal of the account goes everywhere."""
 
 
 class PartnersCallsConsumer(Consumer):

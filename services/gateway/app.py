@@ -15,17 +15,22 @@ from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery.handlers import OPERATIONS
 from services.gateway.cache import Checks
+from services.gateway.guesses import Limits, MemcachedGuesses
 from services.gateway.identity import Firebase
+from services.gateway.jobs import Job
+from services.gateway.pictures import StoredPictures
 from services.gateway.rest.callbacks import Callbacks
 from services.gateway.rest.catalog import Catalog
 from services.gateway.rest.orders import Deliveries, Orders
-from services.gateway.rest.users import Sessions, Users
+from services.gateway.rest.users import Accounts, Sessions, Users
 from services.gateway.store import AccountsStore
+from services.gateway.usecases import accounts, avatars, codes
 from services.runtime.app import run_beside
 from services.runtime.broker import Broker
 from services.runtime.channel import open_channel
 from services.runtime.clock import now
 from services.runtime.database import Database
+from services.runtime.objects import Objects
 from services.runtime.outbox import Outbox, Relay
 from services.runtime.publisher import Publisher
 from services.runtime.rest.app import build
@@ -49,6 +54,13 @@ class Settings(ServiceSettings):
     identity_url: str = Field(
         default="", description="where Google's identity hosts are played; empty for Google itself"
     )
+    storage_bucket: str = Field(description="the bucket of pictures in Google Cloud Storage")
+    storage_url: str = Field(default="", description="where Google Cloud Storage is played; empty for Google itself")
+    trusted_hops: int = Field(default=0, ge=0, le=10, description="proxies before the edge that say who called them")
+    guesses_per_pair: int = Field(default=10, ge=1, description="failed guesses per account and address, and window")
+    guesses_per_account: int = Field(default=100, ge=1, description="failed guesses per account and window")
+    guesses_per_address: int = Field(default=300, ge=1, description="failed guesses per address and window")
+    guesses_window_seconds: int = Field(default=900, ge=1, description="how long failed guesses count")
 
 
 async def serve(settings: Settings) -> None:
@@ -61,9 +73,12 @@ async def serve(settings: Settings) -> None:
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     async with database, httpx.AsyncClient(trust_env=False) as client:
         identity = firebase(settings, client)
+        pictures = StoredPictures(Objects(settings.storage_bucket, settings.storage_url))
+        mailer = Job("mailing codes", lambda: codes.mail_codes(store, now), 5)
+        of = Accounts(store, identity, guesses(settings), pictures, now, settings.trusted_hops, mailer.wake)
         handlers = [
-            Users(store, identity, now, NotificationsStub(channels["notifications"])),
-            Sessions(identity),
+            Users(of, NotificationsStub(channels["notifications"])),
+            Sessions(of),
             Catalog(partners, orders),
             Orders(orders, partners, Checks(settings.cache_address), now),
             Deliveries(orders),
@@ -79,10 +94,27 @@ async def serve(settings: Settings) -> None:
         await run_beside(
             both(settings, app),
             until_signalled,
-            [Relay("gateway", database, broker).run(), publisher.run()],
+            [
+                Relay("gateway", database, broker).run(),
+                publisher.run(),
+                mailer.run(),
+                Job("finishing accounts", lambda: accounts.sweep(store, identity, pictures, now), 10).run(),
+                Job("removing pictures", lambda: avatars.sweep(store, pictures), 600).run(),
+            ],
         )
     for channel in channels.values():
         await channel.close()
+
+
+def guesses(settings: Settings) -> MemcachedGuesses:
+    """The counters as the settings say."""
+    limits = Limits(
+        settings.guesses_per_pair,
+        settings.guesses_per_account,
+        settings.guesses_per_address,
+        settings.guesses_window_seconds,
+    )
+    return MemcachedGuesses(settings.cache_address, limits)
 
 
 def firebase(settings: Settings, client: httpx.AsyncClient) -> Firebase:

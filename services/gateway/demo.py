@@ -5,9 +5,9 @@ import httpx
 from generated.events import EVENTS, GatewayEvent
 from generated.problems import Reason
 from generated.rest.delivery.models import SignUpRequest, SignUpRole
-from services.gateway import usecases
 from services.gateway.app import Settings, firebase
 from services.gateway.store import AccountsStore
+from services.gateway.usecases import accounts
 from services.runtime.clock import now
 from services.runtime.database import Database
 from services.runtime.outbox import Outbox
@@ -35,10 +35,10 @@ async def load(settings: Settings, _: DemoSettings) -> None:
                 notif_token=f"demo-{role}",
             )
             try:
-                account = await usecases.sign_up(store, identity, now, body, role)
+                account = await accounts.sign_up(store, identity, now, body, role)
             except Refusal as refusal:
                 if refusal.reason is not Reason.EMAIL_TAKEN:
                     raise
             else:
                 await identity.confirm(account.id)
-                await store.set_verified(account.id)
+                await store.save(account.changed(email_verified=True))

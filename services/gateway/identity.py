@@ -6,19 +6,27 @@ verified here (the sidecar does), so the variable decides about nobody.
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import firebase_admin
 import httpx
 import msgspec
 from firebase_admin import auth, credentials, exceptions
+from google.auth.exceptions import GoogleAuthError
 
 from generated.problems import Reason
-from services.gateway.usecases import Tokens
+from services.gateway.usecases.ports import Tokens
 from services.runtime.refusal import Refusal
 
 TIMEOUT = 4.0
 """Seconds the provider may take for one call."""
+
+PATIENCE = 6.0
+"""Seconds that anybody waits for the SDK, which tries again by itself."""
+
+THREADS = 16
+"""How many calls of the SDK may be under way; more of them wait, within PATIENCE."""
 
 _WRONG = frozenset(
     {"EMAIL_NOT_FOUND", "INVALID_PASSWORD", "INVALID_LOGIN_CREDENTIALS", "USER_DISABLED", "INVALID_EMAIL"}
@@ -62,39 +70,88 @@ class Firebase:
         self._secure_token = f"{base}/securetoken.googleapis.com/v1"
         self._key = {"key": api_key}
         self._client = client
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="identity")
 
-    async def create(self, email: str, password: str, role: str | None) -> str:
-        """A new account's id. Refuses EMAIL_TAKEN."""
+    async def create(self, user_id: str, email: str, password: str, role: str | None) -> None:
+        """Makes an account. Refuses EMAIL_TAKEN."""
 
-        def make() -> str:
-            user = auth.create_user(email=email, password=password, app=self._app)
+        def make() -> None:
+            try:
+                auth.create_user(uid=user_id, email=email, password=password, app=self._app)
+            except (auth.EmailAlreadyExistsError, auth.UidAlreadyExistsError):
+                # The SDK tries again when an answer is lost, and then meets the account that it has just made.
+                if not self._has(user_id):
+                    raise
             if role is not None:
-                auth.set_custom_user_claims(user.uid, {"role": role}, app=self._app)
-            return str(user.uid)
+                auth.set_custom_user_claims(user_id, {"role": role}, app=self._app)
 
         try:
-            return await _admin(make)
+            await self._admin(make)
         except auth.EmailAlreadyExistsError as error:
             raise Refusal(Reason.EMAIL_TAKEN) from error
+
+    def _has(self, user_id: str) -> bool:
+        try:
+            auth.get_user(user_id, app=self._app)
+        except auth.UserNotFoundError:
+            return False
+        return True
+
+    async def exists(self, user_id: str) -> bool:
+        """Whether there is such an account."""
+        return await self._admin(lambda: self._has(user_id))
 
     async def delete(self, user_id: str) -> None:
         """Removes an account; one that is not there is no error."""
         try:
-            await _admin(lambda: auth.delete_user(user_id, app=self._app))
+            await self._admin(lambda: auth.delete_user(user_id, app=self._app))
         except auth.UserNotFoundError:
             return
 
     async def confirm(self, user_id: str) -> None:
         """The e-mail address is the user's."""
-        await _admin(lambda: auth.update_user(user_id, email_verified=True, app=self._app))
+        await self._update(user_id, email_verified=True)
+
+    async def change_email(self, user_id: str, email: str) -> None:
+        """Another address, which is the user's. Refuses EMAIL_TAKEN."""
+        try:
+            await self._update(user_id, email=email, email_verified=True)
+        except auth.EmailAlreadyExistsError as error:
+            raise Refusal(Reason.EMAIL_TAKEN) from error
+
+    async def set_password(self, user_id: str, password: str) -> None:
+        """Another password; every session ends."""
+        await self._update(user_id, password=password)
+        await self.revoke(user_id)
 
     async def set_role(self, user_id: str, role: str) -> None:
         """Takes effect with the next refresh."""
-        await _admin(lambda: auth.set_custom_user_claims(user_id, {"role": role}, app=self._app))
+        await self._known(lambda: auth.set_custom_user_claims(user_id, {"role": role}, app=self._app))
 
     async def revoke(self, user_id: str) -> None:
         """Refresh tokens given so far are worth nothing any more."""
-        await _admin(lambda: auth.revoke_refresh_tokens(user_id, app=self._app))
+        await self._known(lambda: auth.revoke_refresh_tokens(user_id, app=self._app))
+
+    async def _update(self, user_id: str, **changes: Any) -> None:
+        await self._known(lambda: auth.update_user(user_id, app=self._app, **changes))
+
+    async def _known[T](self, call: Callable[[], T]) -> T:
+        """As `_admin`. Refuses USER_NOT_FOUND for an account that the provider has no more."""
+        try:
+            return await self._admin(call)
+        except auth.UserNotFoundError as error:
+            raise Refusal(Reason.USER_NOT_FOUND) from error
+
+    async def _admin[T](self, call: Callable[[], T]) -> T:
+        """In a thread, since the SDK blocks; what takes too long goes on there, unheard."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await asyncio.wait_for(loop.run_in_executor(self._threads, call), PATIENCE)
+        except (auth.EmailAlreadyExistsError, auth.UserNotFoundError):
+            raise
+        # Nonsense from the provider arrives as whatever the SDK stumbles over.
+        except (exceptions.FirebaseError, GoogleAuthError, ValueError, KeyError, TypeError, TimeoutError) as error:
+            raise _away() from error
 
     async def sign_in(self, email: str, password: str) -> Tokens:
         """Refuses CREDENTIALS_INVALID, the same for an unknown address and a wrong password."""
@@ -118,15 +175,6 @@ class Firebase:
             return await self._client.post(url, params=self._key, timeout=TIMEOUT, **body)
         except httpx.HTTPError as error:
             raise _away() from error
-
-
-async def _admin[T](call: Callable[[], T]) -> T:
-    try:
-        return await asyncio.to_thread(call)
-    except (auth.EmailAlreadyExistsError, auth.UserNotFoundError):
-        raise
-    except exceptions.FirebaseError as error:
-        raise _away() from error
 
 
 def _read[T](answer: httpx.Response, kind: type[T], expected: frozenset[str], reason: Reason) -> T:

@@ -50,7 +50,7 @@ async def serve(settings: Settings) -> None:
             [
                 Relay("notifications", database, broker).run(),
                 consume(broker, Orders(store, history, {Provider.FCM: fcm}, texts.rules(), now)),
-                consume(broker, Users(store)),
+                consume(broker, Users(store, history)),
                 consume(broker, Mails(mailer, texts.mails())),
                 consume(broker, Alerts()),
             ],

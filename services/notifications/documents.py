@@ -39,6 +39,11 @@ class NotificationsDocuments:
         with available():
             await self._notifications.replace_one({"_id": notification.id}, _document(notification), upsert=True)
 
+    async def forget(self, user_id: str) -> None:
+        """Removes what a user was told."""
+        with available():
+            await self._notifications.delete_many({"user_id": user_id})
+
     async def of_user(self, user_id: str, size: int, before: tuple[datetime, str] | None) -> list[Notification]:
         """Newest first."""
         wanted: Document = {"user_id": user_id}

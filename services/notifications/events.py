@@ -17,6 +17,7 @@ from generated.proto.delivery.events.v1 import (
     OrderPaid,
     OrderReady,
     SystemAlert,
+    UserDeleted,
     UserRegistered,
     UserUpdated,
 )
@@ -87,8 +88,9 @@ class Orders(NotificationsOrdersConsumer):
 class Users(NotificationsUsersConsumer):
     """Where users are reached."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, documents: Documents) -> None:
         self._store = store
+        self._documents = documents
 
     async def user_registered(self, event: UserRegistered, delivery: Delivery) -> None:
         """New."""
@@ -97,6 +99,10 @@ class Users(NotificationsUsersConsumer):
     async def user_updated(self, event: UserUpdated, delivery: Delivery) -> None:
         """Changed."""
         await self._remember(event)
+
+    async def user_deleted(self, event: UserDeleted, delivery: Delivery) -> None:
+        """Gone."""
+        await usecases.forget_user(self._store, self._documents, event.user_id, event.version)
 
     async def _remember(self, event: UserRegistered | UserUpdated) -> None:
         user = User(event.user_id, event.email, event.notif_token, event.locale, event.time_zone, event.version)

@@ -1,6 +1,7 @@
 """What notifications can do, each as one function:
 
 - remember_user: where a user is reached
+- forget_user: nothing personal stays
 - notify: tell a user what happened to an order
 - send_mail: a mail from a template
 - list_notifications: what a user was told
@@ -79,6 +80,9 @@ class Documents(Protocol):
     async def save(self, notification: Notification) -> None:
         """Keeps how it stands now."""
 
+    async def forget(self, user_id: str) -> None:
+        """Removes what a user was told."""
+
     async def of_user(self, user_id: str, size: int, before: tuple[datetime, str] | None) -> list[Notification]:
         """Newest first."""
 
@@ -100,6 +104,12 @@ class Mailer(Protocol):
 async def remember_user(store: Store, user: User) -> None:
     """The newest version wins, whatever order they come in."""
     await store.put_user(user)
+
+
+async def forget_user(store: Store, documents: Documents, user_id: str, version: int) -> None:
+    """Leaves a mark of the id alone, so that an older event that comes later brings nothing back."""
+    await store.put_user(User(user_id, "", None, None, None, version))
+    await documents.forget(user_id)
 
 
 async def notify(

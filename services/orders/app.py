@@ -4,7 +4,7 @@ from pydantic import Field, SecretStr
 
 from generated.events import EVENTS, OrdersEvent
 from services.orders.documents import OrdersDocuments
-from services.orders.events import History, Payments, Readiness
+from services.orders.events import History, Payments, Readiness, Users
 from services.orders.rpc import OrdersRpc
 from services.orders.store import OrdersStore
 from services.runtime import documents
@@ -45,5 +45,6 @@ async def serve(settings: Settings) -> None:
                 consume(broker, History(written)),
                 consume(broker, Payments(written)),
                 consume(broker, Readiness(store, now)),
+                consume(broker, Users(store)),
             ],
         )

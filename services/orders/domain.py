@@ -32,6 +32,9 @@ NEXT: Mapping[OrderStatus, frozenset[OrderStatus]] = {
 }
 """An order's whole life. Whatever is not here is refused and changes nothing."""
 
+FINAL = frozenset(status for status, following in NEXT.items() if not following)
+"""Where an order's life is over."""
+
 
 class RefundStatus(StrEnum):
     """Where the money that is to go back stands."""

@@ -1,6 +1,11 @@
 """The broker's doors of orders: history and payments become documents, a partner's word becomes a state."""
 
-from generated.events.consumers import OrdersHistoryConsumer, OrdersPaymentsConsumer, OrdersReadinessConsumer
+from generated.events.consumers import (
+    OrdersHistoryConsumer,
+    OrdersPaymentsConsumer,
+    OrdersReadinessConsumer,
+    OrdersUsersConsumer,
+)
 from generated.proto.delivery.events.v1 import (
     OrderAssigned,
     OrderCreated,
@@ -10,6 +15,7 @@ from generated.proto.delivery.events.v1 import (
     OrderReady,
     OrderReadyReported,
     PaymentRecorded,
+    UserDeleted,
 )
 from services.orders import usecases
 from services.orders.domain import HistoryEntry, OrderStatus, Outcome, PaymentRecord
@@ -92,3 +98,14 @@ class Readiness(OrdersReadinessConsumer):
             event.partner_id,
             event.pickup_address,
         )
+
+
+class Users(OrdersUsersConsumer):
+    """Orders are kept without the person."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def user_deleted(self, event: UserDeleted, delivery: Delivery) -> None:
+        """Gone."""
+        await usecases.forget_customer(self._store, event.user_id)

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Table, Text, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Table, Text, bindparam, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 
 from generated.events import OrdersEvent
 from generated.problems import Reason
-from services.orders.domain import Bank, Item, Order, OrderStatus, Outcome, Partner, PaymentRecord, RefundStatus
-from services.orders.tables import TIME, banks, callbacks, orders, payments, refunds
+from services.orders.domain import FINAL, Bank, Item, Order, OrderStatus, Outcome, Partner, PaymentRecord, RefundStatus
+from services.orders.tables import TIME, banks, callbacks, forgotten, orders, payments, refunds
 from services.runtime import inbox
 from services.runtime.database import Database, Statement, Transaction
 from services.runtime.outbox import Outbox
@@ -118,6 +118,17 @@ _PAYMENT = Statement(
 _ADD_PAYMENT = Statement(insert(payments).values(_named(payments)))
 _ADD_REFUND = Statement(insert(refunds).values(_named(refunds)))
 
+_FORGET = Statement(postgresql.insert(forgotten).values(customer_id=bindparam("customer_id")).on_conflict_do_nothing())
+_ERASE = Statement(
+    update(orders)
+    .where(
+        orders.c.customer_id == bindparam("customer"),
+        orders.c.status.in_(sorted(map(str, FINAL))),
+        exists().where(forgotten.c.customer_id == orders.c.customer_id),
+    )
+    .values(customer_name=None, customer_phone=None, delivery_address="")
+)
+
 _BEGINNING = (datetime.min.replace(tzinfo=UTC), "")
 _END = (datetime.max.replace(tzinfo=UTC), "")
 
@@ -159,6 +170,8 @@ class OrdersUnit:
         )
         if not changed:
             raise Refusal(Reason.ORDER_STATE_CONFLICT)
+        if after.status in FINAL:
+            await self._transaction.run(_ERASE, customer=after.customer_id)
 
     async def first_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> str:
         """The payment that this callback was first taken for: `payment_id`, unless the id was used before."""
@@ -242,3 +255,9 @@ class OrdersStore:
     async def banks(self, size: int, after: str) -> list[Bank]:
         """Active banks, by id."""
         return await self._database.many(_BANKS, size=size, after=after)
+
+    async def forget(self, customer_id: str) -> None:
+        """Removes the person from the orders that are over, and from the others once they are."""
+        async with self._database.transaction() as transaction:
+            await transaction.run(_FORGET, customer_id=customer_id)
+            await transaction.run(_ERASE, customer=customer_id)

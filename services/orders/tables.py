@@ -78,6 +78,11 @@ orders = Table(
     Index("orders_by_time", "created_at", "id"),
     Index("orders_ready_longest", "ready_at", "id", postgresql_where="status = 'ready'"),
 )
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("customer_id", Text, primary_key=True),
+)
 callbacks = Table(
     "callbacks",
     metadata,

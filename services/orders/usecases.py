@@ -6,6 +6,7 @@
 - pay_order: a bank's callback is verified, judged, recorded
 - report_ready: a partner's word becomes the order's state
 - assign_order, complete_order: what deliverers do
+- forget_customer: orders are kept without the person
 - record_history, record_payment: events become documents
 """
 
@@ -87,6 +88,9 @@ class Store(Protocol):
 
     async def banks(self, size: int, after: str) -> list[Bank]:
         """Active banks, by id."""
+
+    async def forget(self, customer_id: str) -> None:
+        """Removes the person from the orders that are over, and from the others once they are."""
 
 
 class Documents(Protocol):
@@ -264,6 +268,11 @@ async def complete_order(store: Store, clock: Clock, who: Principal, order_id: s
             actor = f"deliverer:{who.user_id}"
             await unit.publish(OrderDelivered(order=facts.order(after, actor), deliverer_id=who.user_id))
         return after
+
+
+async def forget_customer(store: Store, customer_id: str) -> None:
+    """An order under way keeps its address until it is over."""
+    await store.forget(customer_id)
 
 
 async def record_history(documents: Documents, entry: HistoryEntry) -> None:

@@ -5,11 +5,13 @@ from abc import ABC, abstractmethod
 from generated.rest.delivery.models import (
     BankPage,
     CatalogPage,
+    ChangePasswordRequest,
     CheckOrderRequest,
     ConfirmedOrder,
     ConfirmOrderRequest,
     ConfirmSignUpRequest,
     DeliveryPage,
+    EmailOnly,
     HistoryPage,
     NotificationPage,
     Order,
@@ -18,20 +20,41 @@ from generated.rest.delivery.models import (
     OrderStatus,
     PaymentCallback,
     PaymentReceipt,
+    ProfilePatch,
     ReadyCallback,
     RefreshSessionRequest,
+    ResetPasswordRequest,
+    Role,
     Session,
+    SetUserRoleRequest,
     SignInRequest,
     SignUpRequest,
     User,
+    UserPage,
 )
 from services.runtime.principal import Principal
-from services.runtime.rest.types import Operation, Reply
+from services.runtime.rest.types import Blob, Operation, Reply, Upload
 from services.runtime.webhooks import SignedRequest
 
 
 class UsersHandler(ABC):
     """Accounts and profiles."""
+
+    @abstractmethod
+    async def list_users(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        role: Role | None = None,
+        approved: bool | None = None,
+        q: str | None = None,
+    ) -> UserPage:
+        """List accounts: GET /users.
+
+        Newest first.
+        """
 
     @abstractmethod
     async def sign_up(self, *, body: SignUpRequest) -> Reply[User]:
@@ -41,15 +64,67 @@ class UsersHandler(ABC):
         """
 
     @abstractmethod
-    async def confirm_sign_up(self, *, body: ConfirmSignUpRequest) -> None:
+    async def confirm_sign_up(self, *, forwarded_for: str, body: ConfirmSignUpRequest) -> None:
         """Confirm an e-mail address: POST /users/confirm.
 
         Takes the mailed code. A wrong, a used and an expired code are refused alike.
         """
 
     @abstractmethod
+    async def resend_verification(self, *, body: EmailOnly) -> None:
+        """Mail another verification code: POST /users/verification.
+
+        Answers alike whether or not there is such an account; at most five codes are good at a time.
+        """
+
+    @abstractmethod
     async def get_profile(self, *, principal: Principal) -> Reply[User]:
         """Read one's own profile: GET /users/me."""
+
+    @abstractmethod
+    async def delete_profile(self, *, principal: Principal) -> None:
+        """Delete one's own account: DELETE /users/me.
+
+        Everything personal goes, everywhere; orders are kept without it. Takes effect at once, and cannot be taken back.
+        """
+
+    @abstractmethod
+    async def update_profile(
+        self, *, principal: Principal, body: ProfilePatch, if_match: str | None = None
+    ) -> Reply[User]:
+        """Change one's own profile: PATCH /users/me.
+
+        A JSON merge patch: null removes, what is absent stays.
+        """
+
+    @abstractmethod
+    async def change_email(self, *, principal: Principal, body: EmailOnly) -> None:
+        """Change the e-mail address: POST /users/me/email.
+
+        Mails a code to the new address; `confirmSignUp` with it makes the change. Answers alike whether or not the address is free.
+        """
+
+    @abstractmethod
+    async def change_password(self, *, principal: Principal, forwarded_for: str, body: ChangePasswordRequest) -> None:
+        """Change the password: PUT /users/me/password.
+
+        Ends every session of the account.
+        """
+
+    @abstractmethod
+    async def get_avatar(self, *, principal: Principal) -> Reply[Blob]:
+        """Read one's own avatar: GET /users/me/avatar."""
+
+    @abstractmethod
+    async def put_avatar(self, *, principal: Principal, body: Upload) -> Reply[User]:
+        """Set the avatar: PUT /users/me/avatar.
+
+        PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. It is cropped to a square, scaled to 400×400 and stripped of everything but the picture.
+        """
+
+    @abstractmethod
+    async def delete_avatar(self, *, principal: Principal) -> None:
+        """Remove the avatar: DELETE /users/me/avatar."""
 
     @abstractmethod
     async def list_my_notifications(
@@ -60,12 +135,33 @@ class UsersHandler(ABC):
         Newest first.
         """
 
+    @abstractmethod
+    async def set_user_role(self, *, principal: Principal, user_id: str, body: SetUserRoleRequest) -> User:
+        """Give an account a role: PUT /users/{user_id}/role.
+
+        Takes effect when the account next refreshes its session.
+        """
+
+    @abstractmethod
+    async def request_password_reset(self, *, body: EmailOnly) -> None:
+        """Ask for a new password: POST /password-resets.
+
+        Answers alike whether or not there is such an account.
+        """
+
+    @abstractmethod
+    async def reset_password(self, *, forwarded_for: str, body: ResetPasswordRequest) -> None:
+        """Set a new password by a mailed code: POST /password-resets/confirm.
+
+        Ends every session of the account. A wrong, a used and an expired code are refused alike.
+        """
+
 
 class SessionsHandler(ABC):
     """Signing in and staying so."""
 
     @abstractmethod
-    async def sign_in(self, *, body: SignInRequest) -> Session:
+    async def sign_in(self, *, forwarded_for: str, body: SignInRequest) -> Session:
         """Sign in: POST /sessions.
 
         An unknown address and a wrong password are refused alike.
@@ -197,10 +293,22 @@ class CallbacksHandler(ABC):
 
 
 OPERATIONS: dict[str, Operation] = {
+    "listUsers": Operation(UsersHandler, "list_users", None, 200, "application/json"),
     "signUp": Operation(UsersHandler, "sign_up", SignUpRequest, 201, "application/json"),
     "confirmSignUp": Operation(UsersHandler, "confirm_sign_up", ConfirmSignUpRequest, 204, ""),
+    "resendVerification": Operation(UsersHandler, "resend_verification", EmailOnly, 202, ""),
     "getProfile": Operation(UsersHandler, "get_profile", None, 200, "application/json"),
+    "deleteProfile": Operation(UsersHandler, "delete_profile", None, 204, ""),
+    "updateProfile": Operation(UsersHandler, "update_profile", ProfilePatch, 200, "application/json"),
+    "changeEmail": Operation(UsersHandler, "change_email", EmailOnly, 202, ""),
+    "changePassword": Operation(UsersHandler, "change_password", ChangePasswordRequest, 204, ""),
+    "getAvatar": Operation(UsersHandler, "get_avatar", None, 200, "image/webp"),
+    "putAvatar": Operation(UsersHandler, "put_avatar", Upload, 200, "application/json"),
+    "deleteAvatar": Operation(UsersHandler, "delete_avatar", None, 204, ""),
     "listMyNotifications": Operation(UsersHandler, "list_my_notifications", None, 200, "application/json"),
+    "setUserRole": Operation(UsersHandler, "set_user_role", SetUserRoleRequest, 200, "application/json"),
+    "requestPasswordReset": Operation(UsersHandler, "request_password_reset", EmailOnly, 202, ""),
+    "resetPassword": Operation(UsersHandler, "reset_password", ResetPasswordRequest, 204, ""),
     "signIn": Operation(SessionsHandler, "sign_in", SignInRequest, 200, "application/json"),
     "signOut": Operation(SessionsHandler, "sign_out", None, 204, ""),
     "refreshSession": Operation(SessionsHandler, "refresh_session", RefreshSessionRequest, 200, "application/json"),

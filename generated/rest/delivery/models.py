@@ -150,6 +150,65 @@ class ConfirmSignUpRequest(Struct, kw_only=True):
     ]
 
 
+class EmailOnly(Struct, kw_only=True):
+    email: Email
+
+
+class ProfilePatch(Struct, kw_only=True):
+    first_name: PersonName | UnsetType = UNSET
+    last_name: PersonName | UnsetType = UNSET
+    phone: Annotated[str, Meta(description="E.164.", pattern="^\\+[1-9][0-9]{6,14}$")] | None | UnsetType = UNSET
+    birth_date: date | None | UnsetType = UNSET
+    notif_token: (
+        Annotated[
+            str,
+            Meta(
+                description="Where a push reaches the device.", max_length=512, min_length=1, pattern="^[\\x21-\\x7e]+$"
+            ),
+        ]
+        | None
+        | UnsetType
+    ) = UNSET
+    locale: (
+        Annotated[
+            str,
+            Meta(description="BCP 47.", max_length=35, pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"),
+        ]
+        | None
+        | UnsetType
+    ) = UNSET
+    time_zone: (
+        Annotated[
+            str,
+            Meta(description="IANA.", max_length=64, pattern="^[A-Za-z0-9_+/-]+$"),
+        ]
+        | None
+        | UnsetType
+    ) = UNSET
+
+
+class ChangePasswordRequest(Struct, kw_only=True):
+    old_password: Annotated[str, Meta(max_length=128, min_length=1, pattern="^[^\\x00]+$")]
+    new_password: Password
+
+
+class ResetPasswordRequest(Struct, kw_only=True):
+    code: Annotated[
+        str,
+        Meta(
+            description="As mailed.",
+            max_length=128,
+            min_length=1,
+            pattern="^[\\x21-\\x7e]+$",
+        ),
+    ]
+    password: Password
+
+
+class SetUserRoleRequest(Struct, kw_only=True):
+    role: Role
+
+
 class SignInRequest(Struct, kw_only=True):
     email: Email
     password: Annotated[str, Meta(max_length=128, min_length=1, pattern="^[^\\x00]+$")]
@@ -288,6 +347,11 @@ class FieldError(Struct, kw_only=True):
         name="field"
     )
     message: str
+
+
+class UserPage(Struct, kw_only=True):
+    items: Annotated[list[User], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
 
 
 class CatalogPartner(Struct, kw_only=True):

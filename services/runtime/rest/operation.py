@@ -1,5 +1,6 @@
 """One operation, compiled: everything the contract says of it is worked out before the first request."""
 
+import inspect
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -62,6 +63,7 @@ class CompiledOperation:
         schemes = {name for alternative in spec.security or [] for name in alternative}
         self._bearer = "bearer" in schemes
         self._webhook = "webhook" in schemes
+        self._forwarded = "forwarded_for" in inspect.signature(call).parameters
         self._json: JsonBody | None = None
         self._form: FormBody | None = None
         if len(spec.consumes) > 1 and spec.request_body:
@@ -90,6 +92,8 @@ class CompiledOperation:
             arguments["body"] = self._json.read(headers, raw)
         elif self._form is not None:
             arguments["body"] = await self._form.read(headers, receive)
+        if self._forwarded:
+            arguments["forwarded_for"] = (header(headers, b"x-forwarded-for") or b"").decode("latin-1")
         if self._webhook:
             arguments["webhook"] = signed(headers, raw)
         result = await self._call(**arguments)

@@ -20,6 +20,7 @@ __all__ = (
     "PaymentRecorded",
     "RefundRequested",
     "SystemAlert",
+    "UserDeleted",
     "UserRegistered",
     "UserUpdated",
 )
@@ -118,7 +119,7 @@ class EmailRequested(betterproto2.Message):
 
     template: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Which mail: "verification".
+    Which mail: "verification", "email_change" or "password_reset".
     """
 
     locale: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
@@ -572,6 +573,36 @@ class SystemAlert(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.events.v1", "SystemAlert", SystemAlert)
+
+
+@dataclass(eq=False, repr=False)
+class UserDeleted(betterproto2.Message):
+    """
+    A user is gone; what is personal of the account goes everywhere.
+    """
+
+    user_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The user.
+    """
+
+    version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    Greater than every version before.
+    """
+
+    at: "datetime.datetime | None" = betterproto2.field(
+        3,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    When.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "UserDeleted", UserDeleted)
 
 
 @dataclass(eq=False, repr=False)

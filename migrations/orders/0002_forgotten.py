@@ -1,0 +1,13 @@
+"""Customers who are gone, so that orders which end later lose the person too."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "orders_0002"
+down_revision = "orders_0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table("forgotten", sa.Column("customer_id", sa.Text, primary_key=True))
