@@ -28,7 +28,7 @@ def without_extensions(node: Any) -> Any:
 
 
 def _ours(key: object) -> bool:
-    return key in ("x-message", "x-problems", "x-timeout", "x-max-bytes", "x-client-address")
+    return key in ("x-message", "x-problems", "x-timeout", "x-client-address")
 
 
 def published(document: dict[str, Any]) -> dict[str, Any]:

@@ -108,6 +108,10 @@ class Code:
     new_email: str | None
     expires_at: datetime
 
+    def __post_init__(self) -> None:
+        """Rows bring the purpose as text."""
+        object.__setattr__(self, "purpose", Purpose(self.purpose))
+
 
 @dataclass(frozen=True, slots=True)
 class Patch:

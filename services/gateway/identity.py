@@ -5,6 +5,7 @@ verified here (the sidecar does), so the variable decides about nobody.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,12 +13,15 @@ from typing import Any
 import firebase_admin
 import httpx
 import msgspec
+import requests
 from firebase_admin import auth, credentials, exceptions
 from google.auth.exceptions import GoogleAuthError
 
 from generated.problems import Reason
 from services.gateway.usecases.ports import Tokens
 from services.runtime.refusal import Refusal
+
+log = logging.getLogger(__name__)
 
 TIMEOUT = 4.0
 """Seconds the provider may take for one call."""
@@ -150,7 +154,15 @@ class Firebase:
         except (auth.EmailAlreadyExistsError, auth.UserNotFoundError):
             raise
         # Nonsense from the provider arrives as whatever the SDK stumbles over.
-        except (exceptions.FirebaseError, GoogleAuthError, ValueError, KeyError, TypeError, TimeoutError) as error:
+        except (
+            exceptions.FirebaseError,
+            GoogleAuthError,
+            requests.RequestException,
+            KeyError,
+            TypeError,
+            TimeoutError,
+        ) as error:
+            log.warning("the identity provider cannot be used: %r", error)
             raise _away() from error
 
     async def sign_in(self, email: str, password: str) -> Tokens:

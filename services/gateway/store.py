@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 
-from sqlalchemy import Boolean, Text, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Boolean, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
 
 from generated.events import GatewayEvent
 from services.gateway import domain
@@ -29,8 +29,8 @@ _REMOVE_CODES = Statement(delete(codes).where(codes.c.user_id == bindparam("user
 _REMOVE = Statement(delete(accounts).where(accounts.c.id == bindparam("user_id"), accounts.c.state != State.ACTIVE))
 _ACCOUNT = Statement(select(accounts).where(accounts.c.id == bindparam("user_id"), _active), into=Account)
 _ACCOUNT_OF = Statement(select(accounts).where(accounts.c.email == bindparam("email"), _active).limit(1), into=Account)
-_role, _approved = bindparam("role", type_=Text), bindparam("approved", type_=Boolean)
-_beginning = bindparam("beginning", type_=Text)
+_role, _approved = cast(bindparam("role"), Text), cast(bindparam("approved"), Boolean)
+_beginning = cast(bindparam("beginning"), Text)
 _ACCOUNTS = Statement(
     select(accounts)
     .where(

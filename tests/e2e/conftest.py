@@ -8,6 +8,7 @@ from rich.console import Console
 
 from deploy.local import scenarios
 from deploy.local.scenarios import PASSWORD, World
+from tests import stores
 from tests.conftest import Mesh
 
 
@@ -47,3 +48,13 @@ def pending(world: World) -> World:
     for scenario in (scenarios.register, scenarios.check, scenarios.confirm):
         scenario(world)
     return world
+
+
+@pytest.fixture
+def state_text(mesh: Mesh) -> Callable[[], str]:
+    """Every text in every table of the services' databases and in the document store, each on a line."""
+
+    def read() -> str:
+        return "\n".join(stores.texts(mesh.state))
+
+    return read

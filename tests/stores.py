@@ -1,0 +1,42 @@
+"""What the stores of a running mesh hold, for tests of what must not be in them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pymongo
+from psycopg import sql
+
+from tests.conftest import port
+
+SERVICES = ("gateway", "orders", "partners", "notifications")
+
+
+def texts(state: Path) -> Iterator[str]:
+    """Every value of every table, and of every document, as text."""
+    for service in SERVICES:
+        password = (state / f"secrets/postgres-{service}.password").read_text()
+        url = f"postgresql://{service}:{password}@127.0.0.1:{port(25432)}/{service}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+            for (table,) in connection.execute(query).fetchall():
+                for row in connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))):
+                    yield from (str(value) for value in row if value is not None)
+    with pymongo.MongoClient(f"mongodb://127.0.0.1:{port(27117)}/?directConnection=true") as client:
+        for service in ("orders", "notifications"):
+            database = client[service]
+            for name in database.list_collection_names():
+                for document in database[name].find():
+                    yield from _leaves(document)
+
+
+def _leaves(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from _leaves(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _leaves(value)
+    elif node is not None:
+        yield str(node)
