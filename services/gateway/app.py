@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -71,16 +71,20 @@ async def serve(settings: Settings) -> None:
     store = AccountsStore(database, Outbox[GatewayEvent](EVENTS))
     channels = {name: open_channel(settings.egress_socket, name) for name in ("orders", "partners", "notifications")}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
-    async with database, httpx.AsyncClient(trust_env=False) as client:
+    checks = Checks(settings.cache_address)
+    async with database, httpx.AsyncClient(trust_env=False) as client, AsyncExitStack() as closing_last:
         identity = firebase(settings, client)
         pictures = StoredPictures(Objects(settings.storage_bucket, settings.storage_url))
+        counters = guesses(settings)
+        for each in (identity, pictures, counters, checks):
+            closing_last.callback(each.close)
         mailer = Job("mailing codes", lambda: codes.mail_codes(store, now), 5)
-        of = Accounts(store, identity, guesses(settings), pictures, now, settings.trusted_hops, mailer.wake)
+        of = Accounts(store, identity, counters, pictures, now, settings.trusted_hops, mailer.wake)
         handlers = [
             Users(of, NotificationsStub(channels["notifications"])),
             Sessions(of),
             Catalog(partners, orders),
-            Orders(orders, partners, Checks(settings.cache_address), now),
+            Orders(orders, partners, checks, now),
             Deliveries(orders),
             Callbacks(orders, partners, publisher, now),
         ]

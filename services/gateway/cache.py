@@ -25,6 +25,10 @@ class Checks:
             (host, int(port)), max_pool_size=16, connect_timeout=0.5, timeout=0.5, no_delay=True, default_noreply=False
         )
 
+    def close(self) -> None:
+        """Closes every connection."""
+        self._client.close()
+
     async def put(self, check_id: str, user_id: str, basket: CheckedBasket) -> None:
         """Keeps a check."""
         value = msgspec.msgpack.encode((user_id, codec().encode(basket)))

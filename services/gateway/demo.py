@@ -1,5 +1,7 @@
 """Three accounts to try things with: an admin, a customer and an approved deliverer."""
 
+from contextlib import AsyncExitStack
+
 import httpx
 
 from generated.events import EVENTS, GatewayEvent
@@ -23,8 +25,9 @@ async def load(settings: Settings, _: DemoSettings) -> None:
     """Signs up those that are not there yet."""
     database = Database(settings.database_url.get_secret_value(), max_size=1)
     store = AccountsStore(database, Outbox[GatewayEvent](EVENTS))
-    async with database, httpx.AsyncClient(trust_env=False) as client:
+    async with database, httpx.AsyncClient(trust_env=False) as client, AsyncExitStack() as closing_last:
         identity = firebase(settings, client)
+        closing_last.callback(identity.close)
         for role, (first_name, last_name) in ACCOUNTS.items():
             body = SignUpRequest(
                 email=f"{role}@delivery.test",

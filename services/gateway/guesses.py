@@ -51,11 +51,16 @@ class MemcachedGuesses:
     """The window begins with the first failure. Without Memcached nobody signs in: guessing would be free."""
 
     def __init__(self, address: str, limits: Limits) -> None:
+        self.address = address
         host, _, port = address.rpartition(":")
         self._client = PooledClient(
             (host, int(port)), max_pool_size=16, connect_timeout=0.5, timeout=0.5, no_delay=True, default_noreply=False
         )
         self._limits = limits
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._client.close()
 
     @asynccontextmanager
     async def attempt(self, account: str | None, address: str) -> AsyncIterator[None]:

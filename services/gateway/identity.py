@@ -76,6 +76,11 @@ class Firebase:
         self._client = client
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="identity")
 
+    def close(self) -> None:
+        """Lets go of the SDK; what is under way is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        firebase_admin.delete_app(self._app)
+
     async def create(self, user_id: str, email: str, password: str, role: str | None) -> None:
         """Makes an account. Refuses EMAIL_TAKEN."""
 

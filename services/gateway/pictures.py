@@ -26,6 +26,11 @@ class StoredPictures:
         self._objects = objects
         self._threads = ThreadPoolExecutor(DECODERS, thread_name_prefix="pictures")
 
+    def close(self) -> None:
+        """Closes the storage; what is under way is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._objects.close()
+
     async def add(self, folder: str, upload: Upload) -> str:
         """Normalises a picture and stores it; its name. Refuses PICTURE_REFUSED and UPSTREAM_UNAVAILABLE."""
         loop = asyncio.get_running_loop()

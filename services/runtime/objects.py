@@ -1,6 +1,8 @@
 """Google Cloud Storage, off the event loop: the SDK blocks, and its own retries would outlive every deadline."""
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -49,12 +51,20 @@ class Objects:
         self._bucket = client.bucket(bucket)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objects")
 
+    def close(self) -> None:
+        """Closes every connection; what is under way is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
     async def put(self, name: str, data: bytes, media_type: str) -> None:
-        """Stores an object under a name that is not taken."""
+        """Stores an object under a name that is not taken; what the storage says of it proves that it is there."""
+        digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
         def call() -> None:
             blob = self._bucket.blob(name)
             blob.upload_from_string(data, media_type, timeout=TIMEOUT, retry=None)
+            if blob.md5_hash != digest:
+                raise ValueError("the storage says that it has something else")
 
         await self._in_thread(call)
 
