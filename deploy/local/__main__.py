@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down|status|logs|demo`."""
+"""`python -m deploy.local up|down|status|logs|demo|admin`."""
 
 import argparse
 import asyncio
@@ -12,8 +12,9 @@ import time
 
 from rich.console import Console
 
-from deploy.local import scenarios, screen
+from deploy.local import scenarios, screen, services
 from deploy.local.process import kill_group
+from deploy.local.secrets import Secrets
 from deploy.local.state import ROOT, State
 from deploy.local.supervisor import Report, Supervisor, alive, end_orphans, read_report
 
@@ -86,6 +87,14 @@ def demo(state: State) -> int:
     return up(state, "all") or scenarios.main(state.edge, state.sandbox)
 
 
+def admin(state: State, email: str) -> int:
+    """Makes the account of an address an admin."""
+    if running(state) is None:
+        print("nothing runs; start it with: make up", file=sys.stderr)
+        return 1
+    return services.make_admin(state, Secrets(state), email)
+
+
 def running(state: State) -> Report | None:
     """The report of a mesh that runs."""
     report = read_report(state)
@@ -100,6 +109,7 @@ def main() -> int:
         commands.add_parser(name).add_argument("--only", choices=("all", "servers"), default="all")
     for name in ("down", "status", "demo"):
         commands.add_parser(name)
+    commands.add_parser("admin").add_argument("email")
     commands.add_parser("logs").add_argument("names", nargs="*")
     arguments = parser.parse_args()
     state = State()
@@ -113,6 +123,8 @@ def main() -> int:
             return down(state)
         case "demo":
             return demo(state)
+        case "admin":
+            return admin(state, arguments.email)
         case "logs":
             return screen.logs(state, arguments.names)
         case _:

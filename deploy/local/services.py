@@ -113,6 +113,14 @@ def sandbox(state: State, secrets: Secrets) -> Process:
     )
 
 
+def make_admin(state: State, secrets: Secrets, email: str) -> int:
+    """Runs the gateway's own command; its exit code."""
+    told = common() | dict(environment(state, secrets, "gateway"))
+    return subprocess.run(
+        [sys.executable, "-m", "services.gateway", "admin", email], cwd=ROOT, env=told, check=False
+    ).returncode
+
+
 def load_demo_data(state: State, secrets: Secrets) -> None:
     """Runs each service's own command, side by side. Raises CalledProcessError with what it said."""
     running = {

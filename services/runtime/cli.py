@@ -1,9 +1,9 @@
-"""`python -m services.<name> serve|migrate|demo-data`, the same for every service."""
+"""`python -m services.<name> serve|migrate|demo-data`, the same for every service, and what it can do on top."""
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import uvloop
 
@@ -16,12 +16,20 @@ def main[S: ServiceSettings](
     settings_type: type[S],
     serve: Callable[[S], Awaitable[None]],
     demo_data: Callable[[S, DemoSettings], Awaitable[None]] | None = None,
+    more: Mapping[str, Callable[[S, str], Awaitable[None]]] | None = None,
 ) -> None:
-    """Reads the command line and the environment, and does what they say; `serve` migrates first."""
+    """Reads the command line and the environment, and does what they say; `serve` migrates first.
+
+    `more` are the service's own commands, each with one argument.
+    """
     parser = argparse.ArgumentParser(prog=f"services.{service}")
-    commands = ["serve", "migrate", *(["demo-data"] if demo_data else [])]
-    parser.add_argument("command", choices=commands)
-    command = parser.parse_args().command
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("serve", "migrate", *(["demo-data"] if demo_data else [])):
+        commands.add_parser(name)
+    for name in more or {}:
+        commands.add_parser(name).add_argument("of")
+    arguments = parser.parse_args()
+    command = arguments.command
     settings = load(settings_type)
     logs.setup(service, settings.log_level)
     if command in ("serve", "migrate"):
@@ -36,6 +44,8 @@ def main[S: ServiceSettings](
         if settings.environment is Environment.PRODUCTION:
             sys.exit("demo data has no place in production")
         asyncio.run(_awaited(demo_data(settings, load(DemoSettings))))
+    elif more and command in more:
+        asyncio.run(_awaited(more[command](settings, arguments.of)))
 
 
 async def _awaited(work: Awaitable[None]) -> None:

@@ -45,7 +45,7 @@ def normalise(data: bytes) -> bytes:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check(image)
             return _encode(image)
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureRefused("The picture has too many pixels.") from error
     except _BROKEN as error:
         raise PictureRefused("The file is no whole PNG, JPEG or WebP picture.") from error

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from tests.conftest import Mesh, local
 from tests.e2e.test_refusals import problem
 from tests.people import PASSWORD, Person, picture, until
 
@@ -274,3 +275,12 @@ def test_signing_in_well_is_no_guess(sign_up: SignUp) -> None:
     ada = sign_up()
     for _ in range(12):
         ada.sign_in()
+
+
+def test_the_first_admin_is_made_by_a_command(mesh: Mesh, sign_up: SignUp) -> None:
+    ada = sign_up().sign_in()
+    local("admin", ada.email)
+    ada.refresh()
+    assert ada.call("GET", "/users", params={"role": "admin", "q": ada.email}).json()["items"][0]["id"] == ada.id
+    with pytest.raises(AssertionError, match="there is no account of nobody@delivery.test"):
+        local("admin", "nobody@delivery.test")
