@@ -18,9 +18,13 @@ DEMO = ("orders", "partners", "gateway")
 """Services that have demo data."""
 
 
+INHERITED = ("PATH", "HOME", "LANG", "TZ", "LOG_LEVEL", "GUESSES_PER_ADDRESS", "GUESSES_PER_ACCOUNT")
+"""Variables that reach children as they are."""
+
+
 def common() -> dict[str, str]:
     """What every child of ours inherits; nothing else of the caller's environment reaches it."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "LOG_LEVEL") if name in os.environ}
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 

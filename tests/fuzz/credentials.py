@@ -1,0 +1,54 @@
+"""Who the fuzzer is: for each operation somebody who may do it; a callback is signed as what is sent."""
+
+import json
+import os
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+import schemathesis
+from standardwebhooks.webhooks import Webhook
+
+TOKENS: dict[str, str] = json.loads(os.environ.get("FUZZ_TOKENS", "{}"))
+"""By role, and by the name of an operation that its account would not survive."""
+
+
+class Token(requests.auth.AuthBase):
+    """A bearer token."""
+
+    def __init__(self, name: str) -> None:
+        self._token = TOKENS.get(name, "")
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Signature(requests.auth.AuthBase):
+    """Signs the very bytes that are sent."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        body: Any = request.body or b""
+        text = body.decode("utf-8", "surrogateescape") if isinstance(body, bytes) else body
+        name, now = f"msg_{secrets.token_hex(8)}", datetime.fromtimestamp(int(time.time()), UTC)
+        request.headers["webhook-id"] = name
+        request.headers["webhook-timestamp"] = str(int(now.timestamp()))
+        try:
+            request.headers["webhook-signature"] = Webhook(os.environ["FUZZ_SECRET"]).sign(name, now, text)
+        except UnicodeEncodeError:
+            request.headers["webhook-signature"] = "v1,bm90aGluZw=="
+        return request
+
+
+CONTRACT = json.loads(os.environ.get("FUZZ_SECURITY", "{}"))
+"""By operationId: the roles that may call it, or "signed"."""
+
+for operation, who in CONTRACT.items():
+    if who == "signed":
+        schemathesis.auth.set_from_requests(Signature()).apply_to(operation_id=operation)
+    else:
+        schemathesis.auth.set_from_requests(Token(operation if operation in TOKENS else who)).apply_to(
+            operation_id=operation
+        )

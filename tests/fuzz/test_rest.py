@@ -1,0 +1,66 @@
+"""Every operation is called with what the contract allows and with what it does not, and answers as it says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT, Mesh
+from tests.people import Person
+
+DOOMED = ("deleteProfile", "changePassword")
+"""Operations that their account would not survive."""
+
+
+def security(contract: dict[str, dict[str, dict[str, dict[str, object]]]]) -> dict[str, str]:
+    """By operationId: a role that may call it, "any", or "signed"; public operations are left out."""
+    found: dict[str, str] = {}
+    for item in contract["paths"].values():
+        for method, operation in item.items():
+            if method == "parameters" or not operation.get("security"):
+                continue
+            (scheme, roles), *_ = operation["security"][0].items()  # type: ignore[index]
+            found[str(operation["operationId"])] = "signed" if scheme == "webhook" else (roles or ["customer"])[0]
+    return found
+
+
+@pytest.fixture
+def environment(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client) -> dict[str, str]:
+    contract = httpx.get(f"{mesh.edge}/openapi.json", trust_env=False).json()
+    admin = edge.post("/sessions", json={"email": "admin@delivery.test", "password": "delivery-demo-1"}).json()
+    tokens = {"admin": admin["access_token"]}
+    for name in ("customer", *DOOMED):
+        tokens[name] = Person(edge, sandbox).sign_in().session["access_token"]
+    deliverer = Person(edge, sandbox, "deliverer")
+    header = {"authorization": f"Bearer {tokens['admin']}"}
+    edge.put(f"/users/{deliverer.id}/role", json={"role": "deliverer"}, headers=header)
+    tokens["deliverer"] = deliverer.sign_in().session["access_token"]
+    return {
+        **os.environ,
+        "EDGE": mesh.edge,
+        "FUZZ_TOKENS": json.dumps(tokens),
+        "FUZZ_SECURITY": json.dumps(security(contract)),
+        "FUZZ_SECRET": (mesh.state / "secrets/demo-webhook.secret").read_text(),
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+@pytest.mark.timeout(1200)
+def test_the_mesh_keeps_its_contract(environment: dict[str, str], tmp_path: Path) -> None:
+    reports = Path(os.environ.get("FUZZ_REPORTS", tmp_path))
+    options = ["--max-examples", os.environ.get("FUZZ_EXAMPLES", "12")]
+    if "FUZZ_SECONDS" in os.environ:
+        options += ["--max-time", os.environ["FUZZ_SECONDS"]]
+    if "FUZZ_SEED" in os.environ:
+        options += ["--seed", os.environ["FUZZ_SEED"]]
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")),
+        *("--config-file", "tests/fuzz/schemathesis.toml", "run", f"{environment['EDGE']}/openapi.json"),
+        *("--report", "junit,har", "--report-dir", str(reports), "--no-color", *options),
+    ]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
