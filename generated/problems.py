@@ -31,6 +31,8 @@ class Reason(StrEnum):
     PRODUCT_UNAVAILABLE = "PRODUCT_UNAVAILABLE"
     BANK_UNAVAILABLE = "BANK_UNAVAILABLE"
     PAYMENT_INSUFFICIENT = "PAYMENT_INSUFFICIENT"
+    ACCOUNT_REFUSED = "ACCOUNT_REFUSED"
+    TIME_ZONE_UNKNOWN = "TIME_ZONE_UNKNOWN"
     CODE_INVALID = "CODE_INVALID"
     PASSWORD_WRONG = "PASSWORD_WRONG"
     PICTURE_REFUSED = "PICTURE_REFUSED"
@@ -122,6 +124,15 @@ PROBLEMS: dict[Reason, Problem] = {
         "FAILED_PRECONDITION",
         "The payment is too small",
         "It is less than the order's total, or in another currency. It is recorded and goes back.",
+    ),
+    Reason.ACCOUNT_REFUSED: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "The account cannot be so",
+        "The identity provider takes no such address or password.",
+    ),
+    Reason.TIME_ZONE_UNKNOWN: Problem(
+        422, "FAILED_PRECONDITION", "No such time zone", "Names are those of IANA, such as Europe/Berlin."
     ),
     Reason.CODE_INVALID: Problem(
         422, "FAILED_PRECONDITION", "The code does not fit", "It is wrong, used or expired. Ask for another."

@@ -10,11 +10,14 @@ from zoneinfo import available_timezones
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import UserDeleted, UserRegistered, UserUpdated
 from generated.rest.delivery.models import ProfilePatch
-from services.runtime.refusal import FieldError, Refusal
+from services.runtime.refusal import Refusal
 from services.runtime.rest.types import none_if_unset
 
 MAX_CODES = 5
 """How many codes for one purpose are good at a time; who asks for more gets no mail."""
+
+
+ZONES = frozenset(available_timezones())
 
 
 class State(StrEnum):
@@ -121,7 +124,7 @@ class Patch:
 
     @classmethod
     def of(cls, body: ProfilePatch) -> "Patch":
-        """What is absent stays, null removes. Refuses INVALID_REQUEST for a time zone that there is not."""
+        """What is absent stays, null removes. Refuses TIME_ZONE_UNKNOWN."""
         given = {name: getattr(body, name) for name in body.__struct_fields__}
         zone = none_if_unset(body.time_zone)
         check_time_zone(zone)
@@ -130,9 +133,9 @@ class Patch:
 
 
 def check_time_zone(zone: str | None) -> None:
-    """Refuses INVALID_REQUEST for one that IANA does not know."""
-    if zone is not None and zone not in available_timezones():
-        raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError("/time_zone", "is no IANA time zone")])
+    """Refuses TIME_ZONE_UNKNOWN for one that IANA does not know."""
+    if zone is not None and zone not in ZONES:
+        raise Refusal(Reason.TIME_ZONE_UNKNOWN)
 
 
 def new_code(purpose: Purpose, user_id: str, now: datetime, new_email: str | None = None) -> tuple[str, Code]:

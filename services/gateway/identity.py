@@ -82,7 +82,7 @@ class Firebase:
         firebase_admin.delete_app(self._app)
 
     async def create(self, user_id: str, email: str, password: str, role: str | None) -> None:
-        """Makes an account. Refuses EMAIL_TAKEN."""
+        """Makes an account. Refuses EMAIL_TAKEN and ACCOUNT_REFUSED."""
 
         def make() -> None:
             try:
@@ -158,6 +158,8 @@ class Firebase:
             return await asyncio.wait_for(loop.run_in_executor(self._threads, call), PATIENCE)
         except (auth.EmailAlreadyExistsError, auth.UserNotFoundError):
             raise
+        except exceptions.InvalidArgumentError as error:
+            raise Refusal(Reason.ACCOUNT_REFUSED) from error
         # Nonsense from the provider arrives as whatever the SDK stumbles over.
         except (
             exceptions.FirebaseError,

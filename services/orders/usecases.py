@@ -179,7 +179,7 @@ async def pay_order(
     async with store.unit() as unit:
         bank = await unit.bank(bank_id)
         webhooks.verify(request, [] if bank is None else [vault.unlock(bank.webhook_secret)])
-        callback = msgspec.json.decode(request.body, type=PaymentCallback)
+        callback = _callback(request.body)
         payment = Payment(
             bank_id=bank_id,
             payment_id=callback.payment_id,
@@ -195,6 +195,14 @@ async def pay_order(
     if outcome in domain.REFUSED:
         raise Refusal(domain.REFUSED[outcome])
     return first
+
+
+def _callback(body: bytes) -> PaymentCallback:
+    """Refuses INVALID_REQUEST. To JSON Schema 405.0 is an integer, and so it is here."""
+    try:
+        return msgspec.convert(msgspec.json.decode(body), PaymentCallback, strict=False)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Refusal(Reason.INVALID_REQUEST) from error
 
 
 async def _take(unit: Unit, payment: Payment, new_id: Callable[[], str], at: datetime) -> Outcome:

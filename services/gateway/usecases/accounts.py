@@ -51,7 +51,7 @@ async def sign_up(store: Store, identity: Identity, clock: Clock, body: SignUpRe
     try:
         await identity.create(account.id, account.email, body.password, role)
     except Refusal as refusal:
-        if refusal.reason is Reason.EMAIL_TAKEN:
+        if refusal.reason in (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED):
             await store.remove(account.id)
         raise
     await _activate(store, clock, account)
@@ -85,7 +85,7 @@ async def confirm(store: Store, identity: Identity, clock: Clock, plain: str) ->
         try:
             await identity.change_email(account.id, code.new_email or "")
         except Refusal as refusal:
-            if refusal.reason is not Reason.EMAIL_TAKEN:
+            if refusal.reason not in (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED):
                 raise
             await store.drop_code(code)
             raise Refusal(Reason.CODE_INVALID) from refusal
