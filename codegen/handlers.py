@@ -14,6 +14,8 @@ FORMATS = {"date": "date", "date-time": "datetime"}
 ARGUMENTS = {"bearer": "principal: Principal", "webhook": "webhook: SignedRequest"}
 """What a handler is given for each security scheme."""
 
+STREAM = "text/event-stream"
+
 BY_RUNTIME = frozenset({"If-None-Match"})
 """Parameters that the runtime answers by itself, for every operation alike."""
 
@@ -47,8 +49,28 @@ def body_type(contracts: Contracts, operation: Operation) -> str:
     return "Upload" if media == "multipart/form-data" else python_type(contracts, content["schema"])
 
 
+def streams(operation: Operation) -> bool:
+    """Whether it answers by server-sent events."""
+    if STREAM not in operation.content:
+        return False
+    if operation.status != 200 or operation.headers - {"Cache-Control"}:
+        raise ContractError(f"{API}.yaml: {operation.id} streams, so it answers 200, without headers of its own")
+    return True
+
+
+def event_data(contracts: Contracts, schema: dict[str, Any]) -> dict[str, Any]:
+    """What one event's `data` holds: `contentSchema` where the schema is of events with their fields, else its items."""
+    plain = contracts.deref(API, schema)
+    data = contracts.deref(API, plain.get("properties", {}).get("data", {}))
+    found: dict[str, Any] = data.get("contentSchema") or plain.get("items") or schema
+    return found
+
+
 def result_type(contracts: Contracts, operation: Operation) -> str:
     """What the handler returns."""
+    if streams(operation):
+        schema = operation.content[STREAM]["schema"]
+        return f"AsyncIterator[Event[{python_type(contracts, event_data(contracts, schema))}]]"
     if not operation.content:
         result = "None"
     else:
@@ -88,7 +110,7 @@ def method(contracts: Contracts, operation: Operation) -> str:
         text += f"\n\n{operation.description.strip()}\n"
     return (
         "    @abstractmethod\n"
-        f"    async def {snake(operation.id)}({given}) -> {result_type(contracts, operation)}:\n"
+        f"    {'def' if streams(operation) else 'async def'} {snake(operation.id)}({given}) -> {result_type(contracts, operation)}:\n"
         f"{docstring(text, 8)}\n"
     )
 
@@ -124,9 +146,10 @@ def generate(contracts: Contracts) -> Files:
     table = "".join(row(contracts, operation) for operation in found)
     text = f"{classes}\nOPERATIONS: dict[str, Operation] = {{\n{table}}}\n"
     models = sorted(name for name in contracts.schemas(API) if re.search(rf"\b{name}\b", text))
-    glue = [name for name in ("Blob", "Operation", "Reply", "Upload") if re.search(rf"\b{name}\b", text)]
+    glue = [name for name in ("Blob", "Event", "Operation", "Reply", "Upload") if re.search(rf"\b{name}\b", text)]
     imports = [
         "from abc import ABC, abstractmethod",
+        "from collections.abc import AsyncIterator",
         "from datetime import date, datetime",
         f"from generated.rest.delivery.models import {', '.join(models)}",
         "from services.runtime.principal import Principal",

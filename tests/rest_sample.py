@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -17,7 +17,7 @@ from codegen.publish import published
 from services.runtime.principal import PAYLOAD_HEADER, Principal
 from services.runtime.rest.app import build
 from services.runtime.rest.documents import pages
-from services.runtime.rest.types import Blob, Operation, Reply, Upload
+from services.runtime.rest.types import Blob, Event, Operation, Reply, Upload
 from services.runtime.webhooks import SignedRequest
 
 DOCUMENT: dict[str, Any] = yaml.safe_load(r"""
@@ -87,6 +87,15 @@ paths:
             schema: {type: object, required: [picture], properties: {picture: {type: string, format: binary}}}
             encoding: {picture: {contentType: 'image/png, image/jpeg'}}
       responses: {'204': {description: Taken.}}
+  /things/{thing_id}/events:
+    parameters:
+      - {name: thing_id, in: path, required: true, schema: {type: string, pattern: '^[a-z0-9]+$'}}
+    get:
+      operationId: watchThing
+      security: [{bearer: []}]
+      parameters: [{name: Last-Event-ID, in: header, schema: {type: integer, minimum: 0}}]
+      responses:
+        '200': {description: Its life., content: {text/event-stream: {schema: {$ref: '#/components/schemas/Thing'}}}}
   /callbacks/{thing_id}:
     parameters:
       - {name: thing_id, in: path, required: true, schema: {type: string, pattern: '^[a-z0-9]+$'}}
@@ -187,6 +196,12 @@ class Things(ThingsHandler):
     async def put_picture(self, *, thing_id: str, body: Upload) -> None:
         self._called(locals())
 
+    def watch_thing(
+        self, *, principal: Principal, thing_id: str, last_event_id: int | None = None
+    ) -> AsyncIterator[Event[Thing]]:
+        events: AsyncIterator[Event[Thing]] = self._called(locals())
+        return events
+
     async def callback(self, *, webhook: SignedRequest, thing_id: str, body: Open) -> None:
         self._called(locals())
 
@@ -201,6 +216,7 @@ OPERATIONS: dict[str, Operation] = {
     "createThing": Operation(ThingsHandler, "create_thing", Thing, 201, JSON),
     "getPicture": Operation(ThingsHandler, "get_picture", None, 200, "image/*"),
     "putPicture": Operation(ThingsHandler, "put_picture", Upload, 204, ""),
+    "watchThing": Operation(ThingsHandler, "watch_thing", None, 200, "text/event-stream"),
     "callback": Operation(ThingsHandler, "callback", Open, 202, ""),
 }
 

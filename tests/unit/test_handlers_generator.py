@@ -152,6 +152,44 @@ def operation(**changes: Any) -> dict[str, Any]:
     return {"get": {"operationId": "other", "tags": ["things"], "responses": {"204": {"description": "."}}} | changes}
 
 
+EVENTS = {"text/event-stream": {"schema": {"$ref": "#/components/schemas/Thing"}}}
+
+
+def stream(**response: Any) -> Contracts:
+    """The document with a stream."""
+    answer = {"description": "Its life.", "content": EVENTS} | response
+    parameter = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer"}}
+    return changed(**{"/watch": operation(responses={"200": answer}, parameters=[parameter])})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/components/schemas/Thing"},
+        {"type": "array", "items": {"$ref": "#/components/schemas/Thing"}},
+        {"properties": {"id": {}, "data": {"contentSchema": {"$ref": "#/components/schemas/Thing"}}}},
+    ],
+    ids=["data", "all data", "event"],
+)
+def test_a_stream_is_an_iterator_of_events(schema: dict[str, Any]) -> None:
+    (found,) = [
+        node
+        for node in generated(stream(content={"text/event-stream": {"schema": schema}})).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    (method,) = [node for node in found.body if isinstance(node, ast.FunctionDef)]
+    assert method.name == "other"
+    assert ast.unparse(method.args) == "self, *, last_event_id: int | None=None"
+    assert method.returns is not None
+    assert ast.unparse(method.returns) == "AsyncIterator[Event[Thing]]"
+
+
+def test_a_stream_brings_no_headers_of_its_own() -> None:
+    generated(stream(headers={"Cache-Control": {"schema": {"type": "string"}}}))
+    with pytest.raises(ContractError, match="other streams"):
+        generated(stream(headers={"ETag": {"schema": {"type": "string"}}}))
+
+
 THING = {"schema": {"$ref": "#/components/schemas/Thing"}}
 
 

@@ -25,6 +25,7 @@ from services.runtime.rest.documents import Documents
 from services.runtime.rest.operation import CompiledOperation
 from services.runtime.rest.problems import Problems
 from services.runtime.rest.routing import TableRouting
+from services.runtime.rest.streams import mark
 from services.runtime.rest.types import Blob, Operation
 from services.runtime.server import remove_stale
 
@@ -140,10 +141,16 @@ async def _serve(server: uvicorn.Server) -> None:
 
 @contextlib.asynccontextmanager
 async def serving(app: ASGIApp, path: Path, *, grace_s: float) -> AsyncIterator[None]:
-    """Serves on the socket, which only its owner may open, while the block runs, and drains after it."""
+    """Serves on the socket, which only its owner may open, while the block runs; then ends streams and drains."""
     remove_stale(path)
+    ending = asyncio.Event()
+
+    async def marked(scope: Scope, receive: Receive, send: Send) -> None:
+        mark(scope, ending)
+        await app(scope, receive, send)
+
     config = uvicorn.Config(
-        app,
+        marked,
         uds=str(path),
         http="httptools",
         lifespan="on",
@@ -165,6 +172,7 @@ async def serving(app: ASGIApp, path: Path, *, grace_s: float) -> AsyncIterator[
     try:
         yield
     finally:
+        ending.set()
         server.should_exit = True
         await task
         path.unlink(missing_ok=True)

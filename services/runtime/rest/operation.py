@@ -10,12 +10,14 @@ from opentelemetry import trace
 from starlette.types import Receive, Scope, Send
 
 from generated.problems import Reason
+from services.runtime.clock import now
 from services.runtime.principal import PAYLOAD_HEADER, Principal, current_token
 from services.runtime.refusal import Refusal
 from services.runtime.rest.body import JSON_LIMIT, FormBody, JsonBody, read_raw
 from services.runtime.rest.parameters import Parameters
 from services.runtime.rest.replies import encode
 from services.runtime.rest.schema import compile_schema, field_errors
+from services.runtime.rest.streams import MEDIA_TYPE, data_schema, ending_of, stream
 from services.runtime.rest.types import Operation, Reply
 from services.runtime.rpc import current_deadline
 from services.runtime.webhooks import SignedRequest
@@ -76,15 +78,17 @@ class CompiledOperation:
             else:
                 self._json = JsonBody(media, spec.body_schema(media), types.body)
         self._valid = None
-        if validate_responses and self._media == "application/json":
-            self._valid = compile_schema(spec.response_schema(str(types.status), self._media))
+        if validate_responses and self._media in ("application/json", MEDIA_TYPE):
+            schema = spec.response_schema(str(types.status), self._media)
+            self._valid = compile_schema(data_schema(schema) if self._media == MEDIA_TYPE else schema)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         headers: HeaderList = scope["headers"]
         trace.get_current_span().update_name(self._id)
         timeout = header(headers, _TIMEOUT)
-        current_deadline.set(time.monotonic() + int(timeout) / 1000 if timeout and timeout.isdigit() else None)
+        bounded = timeout is not None and timeout.isdigit() and self._media != MEDIA_TYPE
+        current_deadline.set(time.monotonic() + int(timeout) / 1000 if timeout and bounded else None)
         who = {"principal": principal(headers)} if self._bearer else {}
         raw = await read_raw(receive, JSON_LIMIT) if self._json else b""
         arguments = self._parameters.read(scope["path_params"], scope["query_string"], headers) | who
@@ -96,6 +100,9 @@ class CompiledOperation:
             arguments["forwarded_for"] = (header(headers, b"x-forwarded-for") or b"").decode("latin-1")
         if self._webhook:
             arguments["webhook"] = signed(headers, raw)
+        if self._media == MEDIA_TYPE:
+            await self._stream(arguments, scope, receive, send)
+            return
         result = await self._call(**arguments)
         reply = result if isinstance(result, Reply) else Reply(result)
         status, head, body = encode(reply, self._status, header(headers, b"if-none-match"))
@@ -103,6 +110,19 @@ class CompiledOperation:
             self._check(body)
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": body})
+
+    async def _stream(self, arguments: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
+        """Events, at most for as long as the token is good."""
+        asks: Principal | None = arguments.get("principal")
+        await stream(
+            self._call(**arguments),
+            receive,
+            send,
+            ending=ending_of(scope),
+            lasts_s=None if asks is None else (asks.expires_at - now()).total_seconds(),
+            head_only=scope["method"] == "HEAD",
+            check=self._check if self._valid is not None else None,
+        )
 
     def _check(self, body: bytes) -> None:
         """Raises AssertionError when an answer of ours is not per the contract; only outside production."""

@@ -24,6 +24,14 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True)
+class Event[Body]:
+    """A server-sent event. A client that comes back sends the last `id` it has seen; it is one line."""
+
+    id: str
+    data: Body
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """The file of a multipart form."""
 
