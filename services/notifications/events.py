@@ -23,7 +23,15 @@ from generated.proto.delivery.events.v1 import (
 )
 from services.notifications import usecases
 from services.notifications.domain import Provider, User
-from services.notifications.usecases import Documents, Mailer, MailTemplate, PushProvider, Rule, Store
+from services.notifications.usecases import (
+    Documents,
+    Mailer,
+    MailTemplate,
+    PushProvider,
+    Rule,
+    Store,
+    Undeliverable,
+)
 from services.runtime.clock import Clock
 from services.runtime.events import Delivery, MalformedEvent
 
@@ -121,7 +129,12 @@ class Mails(NotificationsMailConsumer):
         if event.template not in self._templates:
             raise MalformedEvent(f"there is no template {event.template!r}")
         templates = self._templates[event.template]
-        await usecases.send_mail(self._mailer, templates, delivery.event_id, event.email, event.locale, event.values)
+        try:
+            await usecases.send_mail(
+                self._mailer, templates, delivery.event_id, event.email, event.locale, event.values
+            )
+        except Undeliverable as error:
+            raise MalformedEvent(f"undeliverable: {error}") from error
 
 
 class Alerts(NotificationsAlertsConsumer):

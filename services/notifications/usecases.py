@@ -55,6 +55,10 @@ class NotYet(Exception):
     """It cannot be done now, but may be later: a user not heard of yet, a provider that is away."""
 
 
+class Undeliverable(Exception):
+    """It never will be done; the message is a stable word."""
+
+
 class Store(Protocol):
     """Agents and users."""
 
@@ -98,7 +102,7 @@ class Mailer(Protocol):
     """A carrier of mail."""
 
     async def send(self, mail: Mail) -> None:
-        """Hands the mail over. Raises NotYet when the server is away."""
+        """Hands the mail over. Raises NotYet when the server is away, Undeliverable when it refuses for good."""
 
 
 async def remember_user(store: Store, user: User) -> None:
@@ -200,16 +204,19 @@ async def send_mail(
     locale: str | None,
     values: Mapping[str, str],
 ) -> None:
-    """Fills in the template and hands the mail over. Raises NotYet when the server is away."""
+    """Fills in the template and hands the mail over. Raises what the mailer raises."""
     template = domain.localized(templates, locale)
     escaped = {name: html.escape(value) for name, value in values.items()}
-    mail = Mail(
-        id=mail_id,
-        to=to,
-        subject=template.subject.format_map(values),
-        text=template.text.format_map(values),
-        html=template.html.format_map(escaped),
-    )
+    try:
+        mail = Mail(
+            id=mail_id,
+            to=to,
+            subject=template.subject.format_map(values),
+            text=template.text.format_map(values),
+            html=template.html.format_map(escaped),
+        )
+    except KeyError as error:
+        raise Undeliverable(f"the value {error} is missing") from error
     await mailer.send(mail)
 
 

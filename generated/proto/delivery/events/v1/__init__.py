@@ -119,7 +119,7 @@ class EmailRequested(betterproto2.Message):
 
     template: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Which mail: "verification", "email_change" or "password_reset".
+    Which mail: "verification", "email_change" and "password_reset" ask for the value "code"; "account_deleted" for none.
     """
 
     locale: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
