@@ -254,7 +254,6 @@ def test_a_file_has_a_limit() -> None:
     refused(put(**picture(250_000)), 413, "PAYLOAD_TOO_LARGE")
 
 
-@pytest.mark.xfail(strict=True, reason="publishing drops x-max-bytes, and the app is built from what is published")
 def test_the_limit_of_a_form_is_the_contracts() -> None:
     assert put(**picture(150_000)).status_code == 204
 
