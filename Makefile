@@ -19,9 +19,10 @@ demo: setup ## boot the mesh, or find it running, and drive the seven scenarios 
 	@$(PYTHON) -m deploy.local demo
 up: setup ## boot the mesh and leave it running
 	@$(PYTHON) -m deploy.local up
-down: setup ## stop the mesh
-	@$(PYTHON) -m deploy.local down
-status: setup ## show every process of the mesh
+down: ## stop the mesh
+	@[ ! -x $(PYTHON) ] || $(PYTHON) -m deploy.local down
+status: ## show every process of the mesh
+	@[ -x $(PYTHON) ] || { echo "the mesh is not running; \`make up\` starts it"; exit 1; }
 	@$(PYTHON) -m deploy.local status
 logs: setup ## follow the logs; NAMES="orders partners" for some
 	@$(PYTHON) -m deploy.local logs $(NAMES)

@@ -13,19 +13,24 @@ import time
 from rich.console import Console
 
 from deploy.local import scenarios, screen, services
+from deploy.local.plan import stages
 from deploy.local.process import kill_group
+from deploy.local.report import Report, alive, end_orphans, read_report
 from deploy.local.secrets import Secrets
 from deploy.local.state import ROOT, State
-from deploy.local.supervisor import Report, Supervisor, alive, end_orphans, read_report
+from deploy.local.supervisor import Supervisor
 
 PATIENCE = 150.0
 """Seconds that `up` waits for the mesh."""
 
 
-def taken(state: State) -> list[str]:
-    """Ports that others listen on, each with what it is for and how to change it."""
+def taken(state: State, extent: str) -> list[str]:
+    """Ports that we need and others listen on, each with what it is for and how to change it."""
     found = []
+    needed = {name for stage in stages(state, Secrets(state), extent) for process in stage for name in process.ports}
     for name, (number, about) in state.ports.items():
+        if name not in needed:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -48,7 +53,7 @@ def up(state: State, extent: str) -> int:
         return screen.watch(state, report.pid, PATIENCE)
     if orphans := end_orphans(state):
         print(f"stopped {orphans} processes that a killed supervisor had left")
-    if problems := taken(state):
+    if problems := taken(state, extent):
         print("\n".join(problems), file=sys.stderr)
         return 1
     with (state.sub("logs") / "supervisor.log").open("ab") as log:

@@ -3,12 +3,16 @@
 import re
 import string
 import sys
+import time
 from pathlib import Path
 
 import httpx
 
 from deploy.local.process import Process
 from deploy.local.state import ROOT, State
+
+DRAIN_S = 1
+"""Seconds in which connections are asked to go elsewhere before an Envoy stops."""
 
 BOOTSTRAPS = ROOT / "generated/envoy/development"
 
@@ -41,6 +45,12 @@ def sidecar(state: State, name: str) -> Process:
     def ready() -> bool:
         return httpx.get(f"http://{state.bind}:{admin}/ready", trust_env=False, timeout=1).status_code == 200
 
+    def drain() -> None:
+        with httpx.Client(base_url=f"http://{state.bind}:{admin}", trust_env=False, timeout=1) as client:
+            client.post("/healthcheck/fail")
+            client.post("/drain_listeners?graceful&skip_exit")
+        time.sleep(DRAIN_S)
+
     names = {f"{name.upper()}_{door}_PORT" for door in ("ADMIN", "INGRESS", "PROBE")}
     names |= {"gateway": {"EDGE_PORT", "EDGE_TLS_PORT"}, "ops": {"OPS_PORT"}}.get(name, set())
     return Process(
@@ -48,9 +58,11 @@ def sidecar(state: State, name: str) -> Process:
         command=[
             str(Path(sys.executable).with_name("envoy")),
             *("-c", str(render(state, name)), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"),
+            *("--drain-time-s", str(DRAIN_S)),
         ],
         environment={},
         ready=ready,
+        before_stop=drain,
         ports=sorted(names & state.ports.keys()),
         sockets=[f"{name}-egress.sock"],
     )

@@ -40,7 +40,7 @@ class Authority:
         mesh = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())
         self.trust_domain: str = mesh["trust_domain"]
         self.sidecars: list[str] = mesh["sidecars"]
-        if not _lasts(folder / "ca.pem"):
+        if not _lasts(folder / "ca.pem") or not _names_its_key(folder / "ca.pem"):
             self._make_ca()
         self._key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
         self._certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
@@ -108,6 +108,11 @@ def _lasts(path: Path) -> bool:
     if not path.exists() or not path.with_suffix(".key").exists():
         return False
     return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc > datetime.now(UTC) + RENEWED
+
+
+def _names_its_key(path: Path) -> bool:
+    extensions = x509.load_pem_x509_certificate(path.read_bytes()).extensions
+    return any(isinstance(extension.value, x509.SubjectKeyIdentifier) for extension in extensions)
 
 
 def _write(folder: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:

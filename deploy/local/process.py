@@ -26,6 +26,8 @@ class Process:
     user: int | None = None
     prepare: Callable[[], None] | None = None
     finish: Callable[[], None] | None = None
+    before_stop: Callable[[], None] | None = None
+    """What is said to a child before it is told to stop; an error is no reason not to stop it."""
     also_stop: Sequence[str] = field(default_factory=tuple)
     """A command that ends what the process has started outside its own session."""
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.process import started_at
+from deploy.local.report import Report, read_report
 from deploy.local.state import State
-from deploy.local.supervisor import Report, read_report
 
 COLOURS = {"ready": "green", "starting": "yellow", "waiting": "dim", "restarting": "red"}
 

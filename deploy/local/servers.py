@@ -41,7 +41,7 @@ def postgres(state: State, secrets: Secrets) -> Process:
         shutil.rmtree(data, ignore_errors=True)
         data.mkdir(mode=0o700)
         password = data.with_name("postgres.password")
-        password.write_text(secrets.password("postgres"))
+        write_private(password, secrets.password("postgres"))
         if user is not None:
             os.chown(data, user, user)
             os.chown(password, user, user)
@@ -146,7 +146,7 @@ def rabbitmq(state: State, secrets: Secrets) -> Process:
         command=[str(RABBITMQ)],
         environment=environment,
         ready=ready,
-        ports=["RABBITMQ_PORT", "RABBITMQ_DIST_PORT"],
+        ports=["RABBITMQ_PORT", "RABBITMQ_DIST_PORT", "EPMD_PORT"],
         stop_after=30,
         prepare=prepare,
         also_stop=["env", *(f"{key}={environment[key]}" for key in ("HOME", "ERL_EPMD_PORT")), "epmd", "-kill"],

@@ -24,6 +24,7 @@ install_packages() {
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
         as_root chmod +x "$policy"
         trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+        trap 'exit 130' INT TERM
     fi
     log="$state/apt.log"
     { as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"; } \
@@ -31,8 +32,8 @@ install_packages() {
 }
 
 find_python() {
-    for candidate in python3.13 python3 "${HOME:-/nonexistent}"/.pyenv/versions/3.13*/bin/python3.13; do
-        if found=$(command -v "$candidate" 2>/dev/null) && [ "$("$found" -c 'import sys; print(sys.version_info[:2] >= (3, 13))' 2>/dev/null)" = True ]; then
+    for candidate in python3.13 python3 python "${HOME:-/nonexistent}"/.pyenv/versions/3.13*/bin/python3.13; do
+        if found=$(command -v "$candidate" 2>/dev/null) && [ "$("$found" -c 'import sys; print(sys.version_info[:2] == (3, 13))' 2>/dev/null)" = True ]; then
             echo "$found"
             return
         fi
@@ -47,7 +48,7 @@ find_uv() {
         rm -rf .local/uv
         "$1" -m venv .local/uv >/dev/null 2>&1 || { install_packages python3-venv && "$1" -m venv .local/uv; } \
             || fail "Python's venv module is missing; install it and run this again."
-        .local/uv/bin/pip install -q --disable-pip-version-check uv || fail "uv could not be installed by pip."
+        .local/uv/bin/pip install -qq --disable-pip-version-check uv || fail "uv could not be installed by pip."
     fi
     echo .local/uv/bin/uv
 }

@@ -81,7 +81,9 @@ class State:
         if len(str(folder)) > LONGEST_SOCKET - len("/notifications-egress.sock"):
             name = hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
             folder = Path(tempfile.gettempdir()) / f"delivery-{os.getuid()}-{name}"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            raise PermissionError(f"{folder} is somebody else's; remove it, or set DELIVERY_STATE to a shorter path")
         folder.chmod(0o700)
         return folder
 

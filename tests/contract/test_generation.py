@@ -16,7 +16,7 @@ from codegen.publish import published
 from deploy.local.secrets import Secrets
 from deploy.local.services import environment
 from deploy.local.state import ROOT, State
-from services.gateway.store import metadata as gateway
+from services.gateway.tables import metadata as gateway
 from services.notifications.store import metadata as notifications
 from services.orders.tables import metadata as orders
 from services.partners.store import metadata as partners

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local.process import started_at
+from deploy.local.report import Report, alive, end_orphans, read_report
 from deploy.local.state import State
-from deploy.local.supervisor import BACKOFF, Report, alive, end_orphans, read_report
+from deploy.local.supervisor import BACKOFF
 
 ROOT = Path(__file__).parents[2]
 
@@ -186,7 +187,6 @@ def test_what_a_child_left_elsewhere_is_stopped_with_it(state: State, start: Sta
     assert marker.exists()
 
 
-@pytest.mark.xfail(strict=True, reason="nothing more is done for a child that is dead when the mesh stops")
 def test_what_a_dead_child_left_elsewhere_is_stopped_too(state: State, start: Start) -> None:
     marker = state.folder / "also"
     (state.folder / "short.ready").touch()
@@ -202,7 +202,6 @@ def test_what_a_dead_child_left_elsewhere_is_stopped_too(state: State, start: St
     assert marker.exists()
 
 
-@pytest.mark.xfail(strict=True, reason="a mesh that is stopped while it starts says that it failed")
 def test_a_mesh_can_be_stopped_while_it_starts(state: State, start: Start) -> None:
     supervisor = start([{"name": "slow", "code": "import time; time.sleep(60)"}])
     until(lambda: phase(state, "starting"))
@@ -210,7 +209,6 @@ def test_a_mesh_can_be_stopped_while_it_starts(state: State, start: Start) -> No
     assert supervisor.wait(20) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the task that starts it ends silently, and the mesh waits a minute for nothing")
 def test_a_program_that_is_missing_is_named_at_once(state: State, start: Start) -> None:
     start([{"name": "absent", "command": ["no-such-program"]}])
     assert "no-such-program" in until(lambda: phase(state, "failed"), within=8).why
