@@ -7,7 +7,20 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from codegen import contracts, convert, envoy, events, handlers, messages, models, problems, publish, rpc
+from codegen import (
+    asyncapi,
+    contracts,
+    convert,
+    envoy,
+    events,
+    handlers,
+    messages,
+    models,
+    problems,
+    publish,
+    reference,
+    rpc,
+)
 from codegen.contracts import ContractError, Contracts, Files
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +36,8 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     handlers.generate,
     convert.generate,
     publish.generate,
+    asyncapi.generate,
+    reference.generate,
     envoy.generate,
 )
 
