@@ -50,8 +50,9 @@ requirements: setup ## pin the newest versions that fit together
 
 ## Test it
 test: setup ## the whole suite
+	@deploy/local/setup.sh browser
 	@$(MAKE) --no-print-directory check
-	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest tests/unit tests/contract tests/integration tests/e2e $(ARGS)
+	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest tests/unit tests/contract tests/integration tests/e2e tests/browser tests/fuzz $(ARGS)
 test-identity-oracle: setup ## compare the sandbox's identity provider with Google's emulator (fetches it from npm)
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .local/oracle firebase-tools@14.27.0
 	@$(PYTHON) -m pytest tests/oracle $(ARGS)

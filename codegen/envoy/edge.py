@@ -27,8 +27,8 @@ TIMEOUT = "15s"
 STREAM = "text/event-stream"
 STREAM_IDLE = "60s"
 """Streams live as long as something comes; heartbeats do, every 15 seconds."""
-PUBLIC = ("/openapi.json", "/openapi.yaml")
-PUBLIC_PREFIXES = ("/problems/",)
+PUBLIC = ("/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs")
+PUBLIC_PREFIXES = ("/problems/", "/docs/")
 EXPOSED = "ETag, Location, Retry-After, Idempotency-Replayed, traceresponse, x-request-id"
 ASKED = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id"
 

@@ -63,6 +63,15 @@ if [ "$(cat "$state/venv" 2>/dev/null)" != "$wanted" ] || [ ! -x .venv/bin/pytho
     printf '%s' "$wanted" >"$state/venv"
 fi
 
+wanted=$(sha256sum package-lock.json)
+if [ "$(cat "$state/node" 2>/dev/null)" != "$wanted" ] || [ ! -d node_modules ]; then
+    command -v npm >/dev/null 2>&1 || fail "Node with npm is missing; install it and run this again."
+    echo "setup: getting Node packages" >&2
+    npm ci --silent --no-audit --no-fund --omit-lockfile-registry-resolved >"$state/npm.log" 2>&1 \
+        || { tail -n 20 "$state/npm.log" >&2; fail "the Node packages could not be installed."; }
+    printf '%s' "$wanted" >"$state/node"
+fi
+
 missing=
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 command -v memcached >/dev/null 2>&1 || missing="$missing memcached"

@@ -35,11 +35,14 @@ from services.runtime.outbox import Outbox, Relay
 from services.runtime.publisher import Publisher
 from services.runtime.rest.app import build
 from services.runtime.rest.app import serving as serving_rest
-from services.runtime.rest.documents import contract, pages
+from services.runtime.rest.documents import contract, events, pages
+from services.runtime.rest.swagger import swagger
 from services.runtime.server import serving, until_signalled
 from services.runtime.settings import Environment, ServiceSettings
 
-CONTRACTS = Path(__file__).parents[2] / "generated/openapi"
+ROOT = Path(__file__).parents[2]
+CONTRACTS = ROOT / "generated/openapi"
+EVENT_CONTRACTS = ROOT / "generated/asyncapi"
 
 
 class Settings(ServiceSettings):
@@ -56,6 +59,9 @@ class Settings(ServiceSettings):
     )
     storage_bucket: str = Field(description="the bucket of pictures in Google Cloud Storage")
     storage_url: str = Field(default="", description="where Google Cloud Storage is played; empty for Google itself")
+    swagger_ui_folder: Path = Field(
+        default=ROOT / "node_modules/swagger-ui-dist", description="the folder of the npm package swagger-ui-dist"
+    )
     trusted_hops: int = Field(default=0, ge=0, le=10, description="proxies before the edge that say who called them")
     guesses_per_pair: int = Field(default=10, ge=1, description="failed guesses per account and address, and window")
     guesses_per_account: int = Field(default=100, ge=1, description="failed guesses per account and window")
@@ -92,7 +98,10 @@ async def serve(settings: Settings) -> None:
             json.loads((CONTRACTS / "delivery.json").read_text()),
             handlers,
             OPERATIONS,
-            contract(CONTRACTS, "delivery") | pages(),
+            contract(CONTRACTS, "delivery")
+            | events(EVENT_CONTRACTS, "delivery")
+            | pages()
+            | swagger(settings.swagger_ui_folder),
             validate_responses=settings.environment is not Environment.PRODUCTION,
         )
         await run_beside(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 from urllib.parse import urlencode
 
+from generated.problems import Reason
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersServicer
 from services.orders import usecases
@@ -11,6 +12,7 @@ from services.orders.domain import Bank, Basket, Item, Order, OrderStatus, Partn
 from services.orders.usecases import Documents, Store
 from services.runtime.clock import Clock
 from services.runtime.principal import Principal
+from services.runtime.refusal import FieldError, Refusal
 from services.runtime.vault import Vault
 from services.runtime.webhooks import SignedRequest
 
@@ -49,7 +51,7 @@ class OrdersRpc(OrdersServicer):
 
     async def list_orders(self, request: v1.ListOrdersRequest, principal: Principal) -> v1.ListOrdersResponse:
         """A page of orders."""
-        status = None if request.status is None else OrderStatus[request.status.name or ""]
+        status = None if request.status is None else _status(request.status)
         page = await usecases.list_orders(self._store, principal, request.page_size, request.page_token, status)
         return v1.ListOrdersResponse(
             items=[_order(order) for order in page.items], next_page_token=page.next_page_token
@@ -105,6 +107,14 @@ class OrdersRpc(OrdersServicer):
             }
         )
         return v1.PaymentInstructions(webcheckout_url=f"{bank.webcheckout_url}?{query}", callback_url=callback_url)
+
+
+def _status(status: v1.OrderStatus) -> OrderStatus:
+    """Refuses INVALID_REQUEST for a number that has no name yet."""
+    try:
+        return OrderStatus[status.name or ""]
+    except KeyError as error:
+        raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not known")]) from error
 
 
 def _basket(basket: v1.CheckedBasket) -> Basket:

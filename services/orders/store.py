@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Table, Text, bindparam, exists, func, insert, select, tuple_, update
+from sqlalchemy import Table, Text, bindparam, exists, func, insert, literal_column, null, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 
 from generated.events import OrdersEvent
@@ -123,10 +123,10 @@ _ERASE = Statement(
     update(orders)
     .where(
         orders.c.customer_id == bindparam("customer"),
-        orders.c.status.in_(sorted(map(str, FINAL))),
+        orders.c.status.in_([literal_column(f"'{status}'") for status in sorted(FINAL)]),
         exists().where(forgotten.c.customer_id == orders.c.customer_id),
     )
-    .values(customer_name=None, customer_phone=None, delivery_address="")
+    .values(customer_name=null(), customer_phone=null(), delivery_address="")
 )
 
 _BEGINNING = (datetime.min.replace(tzinfo=UTC), "")

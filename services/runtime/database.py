@@ -3,6 +3,7 @@
 SQLAlchemy at run time would cost a request 13 to 30% of its CPU; as a language for statements it costs nothing.
 """
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self, cast
@@ -20,6 +21,8 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from generated.problems import Reason
 from services.runtime.refusal import Refusal
+
+log = logging.getLogger(__name__)
 
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
@@ -136,3 +139,7 @@ def _unavailable() -> Iterator[None]:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
         raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "The database is away.", retry_after=2) from error
+    except psycopg.DataError as error:
+        # NUL in a text, a number that no column holds: what services are given by other services is not all checked.
+        log.warning("the database cannot hold what was given: %s", error)
+        raise Refusal(Reason.INVALID_REQUEST, "A value cannot be kept.") from error

@@ -10,6 +10,10 @@ import msgspec
 from generated.problems import Reason
 from services.runtime.refusal import FieldError, Refusal
 
+DEFAULT_SIZE = 20
+LARGEST_SIZE = 100
+"""Items of a page."""
+
 
 class Page[Item](NamedTuple):
     """Some items, and the token of the next page when there is one."""

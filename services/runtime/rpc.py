@@ -23,8 +23,9 @@ from opentelemetry.trace import Span
 from generated.problems import Reason
 from services.runtime import spans, status
 from services.runtime.codec import DecodeError, codec
+from services.runtime.paging import DEFAULT_SIZE, LARGEST_SIZE
 from services.runtime.principal import PAYLOAD_HEADER, Principal, current_token
-from services.runtime.refusal import Refusal
+from services.runtime.refusal import FieldError, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +151,11 @@ def _arguments(method: Method[Any, Any], data: bytes, metadata: Mapping[str, str
         request = codec().decode(method.request, data)
     except DecodeError as error:
         raise Refusal(Reason.INVALID_REQUEST, f"not a {method.request.__name__}") from error
+    if hasattr(request, "page_size"):
+        if not 0 <= request.page_size <= LARGEST_SIZE:
+            message = f"is not between 0 and {LARGEST_SIZE}"
+            raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError("page_size", message)])
+        request.page_size = request.page_size or DEFAULT_SIZE
     return (request, _principal(metadata)) if method.actor_required else (request,)
 
 

@@ -9,6 +9,8 @@ import httpx
 import pytest
 from PIL import Image
 
+from deploy.local import scenarios
+from deploy.local.scenarios import World
 from tests.conftest import Mesh, local
 from tests.e2e.test_refusals import problem
 from tests.people import PASSWORD, Person, picture, until
@@ -294,3 +296,18 @@ def test_the_first_admin_is_made_by_a_command(mesh: Mesh, sign_up: SignUp) -> No
     assert ada.call("GET", "/users", params={"role": "admin", "q": ada.email}).json()["items"][0]["id"] == ada.id
     with pytest.raises(AssertionError, match="there is no account of nobody"):
         local("admin", "nobody@delivery.test")
+
+
+def test_orders_are_kept_without_the_person(pending: World, edge: httpx.Client, bearer: Bearer) -> None:
+    for scenario in (scenarios.pay, scenarios.ready, scenarios.deliver):
+        scenario(pending)
+    order = edge.get(f"/orders/{pending.order_id}", headers=bearer("admin")).json()
+    assert order["delivery_address"]
+    headers = {"authorization": f"Bearer {pending.tokens['customer']}"}
+    assert edge.delete("/users/me", headers=headers).status_code == 204
+
+    def erased() -> bool:
+        after = edge.get(f"/orders/{pending.order_id}", headers=bearer("admin")).json()
+        return after == {**order, "delivery_address": ""}
+
+    until("the order has lost the person", erased)

@@ -21,6 +21,10 @@ _PAGE = """<!doctype html>
 </html>
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_SCRIPTED = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
+)
+"""For the pages that try the API out; they load nothing from elsewhere."""
 
 
 def pages() -> dict[str, Blob]:
@@ -46,6 +50,11 @@ def contract(folder: Path, name: str) -> dict[str, Blob]:
     return {f"/openapi.{end}": Blob(media, (folder / f"{name}.{end}").read_bytes()) for end, media in types.items()}
 
 
+def events(folder: Path, name: str) -> dict[str, Blob]:
+    """`/asyncapi.yaml`."""
+    return {"/asyncapi.yaml": Blob("application/yaml", (folder / f"{name}.yaml").read_bytes())}
+
+
 class Documents:
     """Middleware that answers GET for these paths, cacheable, and passes everything else on."""
 
@@ -57,7 +66,7 @@ class Documents:
                 {
                     "ETag": f'"{hashlib.sha256(blob.content).hexdigest()[:16]}"',
                     "Cache-Control": "public, max-age=300",
-                    "Content-Security-Policy": _POLICY,
+                    "Content-Security-Policy": _SCRIPTED if path.startswith("/docs") else _POLICY,
                     "X-Content-Type-Options": "nosniff",
                 },
             )
