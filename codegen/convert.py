@@ -20,7 +20,11 @@ SCALARS = {
     "integer": INTEGERS,
     "number": frozenset({FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT}),
     "boolean": frozenset({FieldDescriptor.TYPE_BOOL}),
+    "string": frozenset({FieldDescriptor.TYPE_STRING}),
 }
+NO_TEXT = frozenset({"date-time", "date", "time", "duration", "uuid", "byte", "binary"})
+"""Formats of which models have types of their own."""
+
 TIMESTAMP = "google.protobuf.Timestamp"
 
 
@@ -43,12 +47,19 @@ class Converters:
     def __init__(self, contracts: Contracts) -> None:
         self.contracts = contracts
         self.pairs = {
-            name: Pair(name, schema, contracts.protos.pool.FindMessageTypeByName(schema["x-message"]))
+            name: Pair(name, schema, self.mirrored(name, schema["x-message"]))
             for name, schema in contracts.schemas(API).items()
             if "x-message" in schema
         }
         self.packages: set[str] = set()
         self.enums: dict[str, tuple[str, EnumDescriptor]] = {}
+
+    def mirrored(self, name: str, message: str) -> Descriptor:
+        """The message that a schema mirrors."""
+        try:
+            return self.contracts.protos.pool.FindMessageTypeByName(message)
+        except KeyError as error:
+            raise ContractError(f"{API}.yaml: {name} mirrors {message}, which is no message") from error
 
     def fields(self, pair: Pair) -> Iterator[tuple[str, dict[str, Any], FieldDescriptor, bool]]:
         """Name, schema, field and whether it is required, of each pair of fields; both sides must have the same."""
@@ -81,6 +92,8 @@ class Converters:
         """The same for one item."""
         plain = self.contracts.deref(API, schema)
         if field.enum_type is not None:
+            if "$ref" not in schema or "enum" not in plain:
+                raise pair.fail(name, "is no enum with a name under components/schemas, but one")
             model = schema["$ref"].rsplit("/", 1)[1]
             prefix = snake(field.enum_type.name).upper() + "_"
             members = {v.name.removeprefix(prefix).lower() for v in field.enum_type.values if v.number}
@@ -99,9 +112,11 @@ class Converters:
             if model not in self.pairs or self.pairs[model].message.full_name != full:
                 raise pair.fail(name, f"does not mirror {full}, but the field is one")
             return f"{snake(model)}({source})"
-        allowed = SCALARS.get(plain.get("type", ""), frozenset({FieldDescriptor.TYPE_STRING}))
-        if field.type not in allowed:
+        kind = plain.get("type")
+        if not isinstance(kind, str) or field.type not in SCALARS.get(kind, ()):
             raise pair.fail(name, "has another type")
+        if plain.get("format") in NO_TEXT or "enum" in plain:
+            raise pair.fail(name, "is more than text, but a string")
         return source
 
     def to_model(self, pair: Pair) -> str:

@@ -4,8 +4,9 @@ import re
 from collections import defaultdict
 from typing import Any
 
+from codegen import naming
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.naming import docstring, snake
+from codegen.naming import snake
 from codegen.operations import Operation, operations
 
 API = "delivery"
@@ -79,6 +80,14 @@ def result_type(contracts: Contracts, operation: Operation) -> str:
     return f"Reply[{result}]" if operation.headers else result
 
 
+def written(kind: str, default: Any) -> str:
+    """A default as Python of its type: YAML knows neither our enums nor, for sure, times."""
+    if kind in FORMATS.values():
+        text = default if isinstance(default, str) else default.isoformat()
+        return f"{kind}.fromisoformat({text!r})"
+    return repr(default) if kind in SCALARS.values() else f"{kind}({default!r})"
+
+
 def arguments(contracts: Contracts, operation: Operation) -> list[str]:
     """The keyword arguments, those that may be left out last."""
     required = [ARGUMENTS[operation.scheme]] if operation.scheme else []
@@ -94,7 +103,7 @@ def arguments(contracts: Contracts, operation: Operation) -> list[str]:
         if parameter.get("required"):
             required.append(f"{name}: {kind}")
         elif default is not None:
-            optional.append(f"{name}: {kind} = {default!r}")
+            optional.append(f"{name}: {kind} = {written(kind, default)}")
         else:
             optional.append(f"{name}: {kind} | None = None")
     if operation.body is not None:
@@ -115,9 +124,16 @@ def method(contracts: Contracts, operation: Operation) -> str:
     )
 
 
+def docstring(text: str, indent: int) -> str:
+    """A docstring; one that ends with a quote would close too early."""
+    made = naming.docstring(text, indent)
+    ending = '""""\n'
+    return made.removesuffix(ending) + "\\" + ending if made.endswith(ending) else made
+
+
 def handler(tag: str) -> str:
-    """users → UsersHandler."""
-    return f"{tag.title()}Handler"
+    """users → UsersHandler, notification-agents → NotificationAgentsHandler."""
+    return f"{re.sub(r'[\W_]', '', tag.title())}Handler"
 
 
 def row(contracts: Contracts, operation: Operation) -> str:

@@ -252,14 +252,38 @@ def test_a_docstring_is_python_again(text: str, indent: int) -> None:
     assert isinstance(ast.literal_eval(source.strip()), str)
 
 
-@pytest.mark.xfail(strict=True, raises=SyntaxError, reason="a one-line docstring that ends with a quote is not closed")
-def test_a_docstring_may_end_with_a_quote() -> None:
-    assert ast.literal_eval(docstring('Say "yes"', 0).strip()) == 'Say "yes"'
+@given(st.text(st.sampled_from("ab\\'\" "), max_size=12), st.sampled_from([0, 4, 8]))
+def test_a_docstring_may_end_with_a_quote(text: str, indent: int) -> None:
+    source = handlers.docstring(f"Say {text}", indent)
+    assert ast.literal_eval(source.strip()) == f"Say {text}".strip().replace('"""', "'''")
 
 
-@pytest.mark.xfail(strict=True, raises=SyntaxError, reason="a tag with a hyphen makes a class name that is none")
+def test_a_tag_is_described_in_quotes() -> None:
+    source = changed()
+    source.openapi["delivery"]["tags"][0]["description"] = 'Called "things"'
+    (found,) = [node for node in generated(source).body if isinstance(node, ast.ClassDef)]
+    assert ast.get_docstring(found) == 'Called "things"'
+
+
 def test_a_tag_of_two_words_makes_a_class_name() -> None:
     source = changed(**{"/agents": operation(tags=["notification-agents"])})
     source.openapi["delivery"]["tags"].append({"name": "notification-agents", "description": "Who tells."})
     names = {node.name for node in generated(source).body if isinstance(node, ast.ClassDef)}
     assert "NotificationAgentsHandler" in names
+
+
+def test_a_default_is_written_as_its_type() -> None:
+    schemas = [
+        {"$ref": "#/components/schemas/Size"},
+        {"type": "string", "format": "date", "default": "2024-02-29"},
+        {"type": "string", "default": "x"},
+        {"type": "boolean", "default": False},
+    ]
+    parameters = [{"name": f"p{n}", "in": "query", "schema": schema} for n, schema in enumerate(schemas)]
+    source = changed(**{"/other": operation(parameters=parameters)})
+    source.schemas("delivery")["Size"] = {"type": "string", "enum": ["small", "large"], "default": "small"}
+    (found,) = [node for node in generated(source).body if isinstance(node, ast.ClassDef)]
+    (method,) = [node for node in found.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "other"]
+    assert ast.unparse(method.args) == (
+        "self, *, p0: Size=Size('small'), p1: date=date.fromisoformat('2024-02-29'), p2: str='x', p3: bool=False"
+    )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.runtime.rest.body import JSON_LIMIT, MOST_DEPTH, too_deep
+from services.runtime.rest.body import JSON_LIMIT, MOST_DEPTH, place, too_deep
 from services.runtime.rest.types import Upload
 from tests.rest_sample import JSON, SIGNED, THING, WHO, Thing, Things, application, ask, problem
 
@@ -182,7 +182,6 @@ def test_the_token_goes_before_the_size() -> None:
     problem(answer, 401, "UNAUTHENTICATED")
 
 
-@pytest.mark.xfail(strict=True, reason="parameters, which are shape, are read before the content type is looked at")
 def test_the_type_goes_before_the_shape_of_parameters() -> None:
     assert post(b"{}", "text/plain", "/callbacks/BAD").status_code == 415
 
@@ -258,13 +257,33 @@ def test_the_limit_of_a_form_is_the_contracts() -> None:
     assert put(**picture(150_000)).status_code == 204
 
 
-@pytest.mark.xfail(strict=True, reason="a form's content type is looked at before its size")
 def test_size_goes_before_type_in_forms_too() -> None:
     answer = put(content=b"x" * 250_000, headers={"content-type": "text/plain"})
     refused(answer, 413, "PAYLOAD_TOO_LARGE")
 
 
-@pytest.mark.xfail(strict=True, reason="a date that Python cannot hold is named in prose, with an empty field")
 def test_a_date_that_python_cannot_hold_is_named_by_a_pointer() -> None:
     (error,) = refused(post(body(born="0000-01-01")), 400, "INVALID_REQUEST")["errors"]
     assert error["field"] == "/born"
+
+
+@pytest.mark.parametrize(
+    ("message", "pointer"),
+    [
+        ("Invalid RFC3339 encoded date - at `$.born`", "/born"),
+        ("Expected `int`, got `str` - at `$.items[0].rooms[12]`", "/items/0/rooms/12"),
+        ("Expected `object`, got `int`", ""),
+        ("Invalid date - at `$[3]`", "/3"),
+        ("Invalid date - at `$.days[...].at`", "/days/at"),
+    ],
+)
+def test_places_are_pointers(message: str, pointer: str) -> None:
+    assert place(message) == pointer
+
+
+@pytest.mark.parametrize("form", [{"files": FORM}, {"files": {"photo": FORM["picture"]}}], ids=["right", "wrong"])
+def test_a_form_is_looked_at_before_the_shape_of_parameters(form: dict[str, Any]) -> None:
+    THINGS.calls.clear()
+    refused(ask(APP, "PUT", "/things/BAD/picture", **form), 400, "INVALID_REQUEST")
+    gif = {"picture": ("cat.gif", b"GIF89a", "image/gif")}
+    refused(ask(APP, "PUT", "/things/BAD/picture", files=gif), 415, "UNSUPPORTED_MEDIA_TYPE")

@@ -1,9 +1,10 @@
 import logging
+import subprocess
+import sys
 from typing import Any, Never
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
-from connexion.exceptions import ProblemException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
@@ -18,7 +19,8 @@ from generated.problems import PROBLEMS, Reason
 from services.runtime import tracing
 from services.runtime.principal import current_token
 from services.runtime.refusal import FieldError, Refusal
-from services.runtime.rest.problems import document
+from services.runtime.rest import ProblemException
+from services.runtime.rest.problems import document, reference
 from services.runtime.rest.schema import compile_schema, pointer
 from tests.rest_sample import THING, WHO, Things, application, ask, identity, problem
 
@@ -163,8 +165,21 @@ def test_a_pointer_leads_back_to_its_parts(parts: list[int | str]) -> None:
     assert back == [str(part) for part in parts]
 
 
-@pytest.mark.xfail(strict=True, reason="`instance` is the decoded path, which is no URI reference (RFC 9457)")
 @pytest.mark.parametrize("name", ["a b", 'a"<', "é", "100%"])
 def test_an_instance_is_a_uri_reference(name: str) -> None:
     answer = ask(application(Things()), "GET", f"/things/{quote(name)}", headers=WHO)
     assert answer.json()["instance"] == f"/api/v1/things/{quote(name)}"
+
+
+@given(st.text(max_size=30).map("/{}".format))
+def test_an_instance_is_a_path_that_leads_back(path: str) -> None:
+    made = reference(path)
+    assert made.isascii()
+    assert not set(made) & set(' "<>\\^`{|}?#')
+    parts = urlsplit(made)
+    assert (parts.scheme, parts.netloc, unquote(parts.path)) == ("", "", path)
+
+
+def test_whoever_imports_the_package_is_spared_the_warnings_of_others() -> None:
+    command = [sys.executable, "-W", "error", "-c", "import services.runtime.rest.types"]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=60)

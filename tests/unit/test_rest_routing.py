@@ -69,7 +69,6 @@ def test_every_reason_has_a_cacheable_page(method: str) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.xfail(strict=True, reason="a document answers another method by 404; the contract says 405 with Allow")
 def test_a_document_takes_no_other_method() -> None:
     answer = ask(application(Things()), "POST", "http://edge/problems/NOT_FOUND")
     problem(answer, 405, "METHOD_NOT_ALLOWED")

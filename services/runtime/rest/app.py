@@ -2,16 +2,13 @@
 
 import asyncio
 import contextlib
-import warnings
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-
-with warnings.catch_warnings(action="ignore"):  # Connexion imports a test client that Starlette wants replaced
-    from connexion.middleware import ConnexionMiddleware
+from connexion.middleware import ConnexionMiddleware
 from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
 from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.resolver import Resolver

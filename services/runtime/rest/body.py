@@ -1,7 +1,8 @@
 """Bodies: size first, then type, then shape."""
 
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from starlette.datastructures import Headers
@@ -10,8 +11,10 @@ from starlette.types import Receive
 
 from generated.problems import Reason
 from services.runtime.refusal import FieldError, Refusal
-from services.runtime.rest.schema import compile_schema, field_errors
+from services.runtime.rest.schema import UNHELD, compile_schema, field_errors, pointer
 from services.runtime.rest.types import Upload
+
+type HeaderList = Sequence[tuple[bytes, bytes]]
 
 JSON_LIMIT = 64 * 1024
 """Bytes of a JSON body; the edge has the same limit."""
@@ -34,7 +37,7 @@ async def read_raw(receive: Receive, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def media_type(headers: Sequence[tuple[bytes, bytes]]) -> str:
+def media_type(headers: HeaderList) -> str:
     """What the request says its body is, without parameters."""
     value = next((value for name, value in headers if name == b"content-type"), b"")
     return value.split(b";", 1)[0].strip().lower().decode("latin-1")
@@ -48,12 +51,13 @@ def unsupported(*taken: str) -> Refusal:
 class JsonBody:
     """A JSON body of one operation."""
 
-    def __init__(self, media: str, schema: dict[str, Any], kind: Any) -> None:
+    def __init__(self, media: str, schema: dict[str, Any], kind: Any, limit: int) -> None:
+        self.limit = limit
         self._media = media
         self._valid = compile_schema(schema)
         self._kind = kind
 
-    def read(self, headers: Sequence[tuple[bytes, bytes]], raw: bytes) -> Any:
+    async def read(self, headers: HeaderList, raw: bytes) -> Any:
         """The model. Refuses UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST."""
         media = media_type(headers)
         if media != self._media and (raw or media):
@@ -73,7 +77,14 @@ class JsonBody:
             # JSON Schema counts 1.0 as an integer, so the types, checked above, are taken by value.
             return msgspec.convert(body, self._kind, strict=False)
         except msgspec.ValidationError as error:
-            raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError("", str(error))]) from error
+            # Only what a schema cannot say is left: times that no calendar has, and those that Python's cannot hold.
+            raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError(place(str(error)), UNHELD)]) from error
+
+
+def place(message: str) -> str:
+    """Where msgspec found something wrong, as a JSON pointer: `… - at `$.items[0].born`` → /items/0/born."""
+    _, _, path = message.rpartition(" - at `$")
+    return pointer(name or index for name, index in re.findall(r"\.([^.\[\]`]+)|\[([0-9]+)\]", path))
 
 
 def too_deep(body: Any) -> bool:
@@ -99,13 +110,14 @@ class FormBody:
         (self._field,) = definition["schema"]["properties"]
         allowed = definition.get("encoding", {}).get(self._field, {}).get("contentType", "")
         self._allowed = tuple(part.strip() for part in allowed.split(",") if part.strip())
-        self._limit = limit
+        self.limit = limit
 
-    async def read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Upload:
-        """The file. Refuses UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, INVALID_REQUEST."""
+    async def read(self, headers: HeaderList, raw: bytes) -> Upload:
+        """The file. Refuses UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST."""
         if media_type(headers) != "multipart/form-data":
             raise unsupported("multipart/form-data")
-        parser = MultiPartParser(Headers(raw=list(headers)), self._stream(receive), max_files=1, max_fields=1)
+        parser = MultiPartParser(Headers(raw=list(headers)), _once(raw), max_files=1, max_fields=1)
+        parser.spool_max_size = self.limit  # it is in memory already, so no file is made of it
         try:
             form = await parser.parse()
         except (MultiPartException, KeyError, ValueError) as error:
@@ -123,13 +135,6 @@ class FormBody:
         finally:
             await form.close()
 
-    async def _stream(self, receive: Receive) -> AsyncGenerator[bytes]:
-        size, more = 0, True
-        while more:
-            message = await receive()
-            chunk = cast(bytes, message.get("body", b""))
-            size += len(chunk)
-            if size > self._limit:
-                raise Refusal(Reason.PAYLOAD_TOO_LARGE, f"The limit is {self._limit} bytes.")
-            more = message.get("more_body", False)
-            yield chunk
+
+async def _once(raw: bytes) -> AsyncGenerator[bytes]:
+    yield raw

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from generated.problems import PROBLEMS
-from services.runtime.rest.replies import encode
+from generated.problems import PROBLEMS, Reason
+from services.runtime.refusal import Refusal
+from services.runtime.rest.replies import SAFE, encode
 from services.runtime.rest.types import Blob, Reply
 
 _STYLE = "body{font:16px/1.5 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem}code{background:#8882}"
@@ -56,7 +57,7 @@ def events(folder: Path, name: str) -> dict[str, Blob]:
 
 
 class Documents:
-    """Middleware that answers GET for these paths, cacheable, and passes everything else on."""
+    """Middleware that answers GET for these paths, cacheable, and passes every other path on."""
 
     def __init__(self, app: ASGIApp, documents: Mapping[str, Blob]) -> None:
         self._app = app
@@ -74,10 +75,12 @@ class Documents:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http" or scope["path"] not in self._replies or scope["method"] not in ("GET", "HEAD"):
+        """One request. Refuses METHOD_NOT_ALLOWED."""
+        if scope["type"] != "http" or scope["path"] not in self._replies:
             await self._app(scope, receive, send)
             return
+        if scope["method"] not in SAFE:
+            raise Refusal(Reason.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(SAFE)})
         if_none_match = next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
         status, head, body = encode(self._replies[scope["path"]], 200, if_none_match)
         await send({"type": "http.response.start", "status": status, "headers": head})

@@ -2,10 +2,9 @@
 
 import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from opentelemetry import trace
 from starlette.types import Receive, Scope, Send
 
@@ -13,16 +12,14 @@ from generated.problems import Reason
 from services.runtime.clock import now
 from services.runtime.principal import PAYLOAD_HEADER, Principal, current_token
 from services.runtime.refusal import Refusal
-from services.runtime.rest.body import JSON_LIMIT, FormBody, JsonBody, read_raw
+from services.runtime.rest.body import JSON_LIMIT, FormBody, HeaderList, JsonBody, read_raw
 from services.runtime.rest.parameters import Parameters
-from services.runtime.rest.replies import encode
-from services.runtime.rest.schema import compile_schema, field_errors
-from services.runtime.rest.streams import MEDIA_TYPE, data_schema, ending_of, stream
+from services.runtime.rest.promise import Promise
+from services.runtime.rest.replies import SAFE, encode
+from services.runtime.rest.streams import MEDIA_TYPE, ending_of, stream
 from services.runtime.rest.types import Operation, Reply
 from services.runtime.rpc import current_deadline
 from services.runtime.webhooks import SignedRequest
-
-type HeaderList = Sequence[tuple[bytes, bytes]]
 
 _PAYLOAD = PAYLOAD_HEADER.encode()
 _TIMEOUT = b"x-envoy-expected-rq-timeout-ms"
@@ -66,21 +63,17 @@ class CompiledOperation:
         self._bearer = "bearer" in schemes
         self._webhook = "webhook" in schemes
         self._forwarded = "forwarded_for" in inspect.signature(call).parameters
-        self._json: JsonBody | None = None
-        self._form: FormBody | None = None
+        self._body: JsonBody | FormBody | None = None
         if len(spec.consumes) > 1 and spec.request_body:
             raise TypeError(f"{self._id} takes several media types; it takes one")
         if spec.request_body:
             (media,) = spec.request_body["content"]
+            limit = spec._operation.get("x-max-bytes", JSON_LIMIT)
             if media == "multipart/form-data":
-                limit = spec._operation.get("x-max-bytes", JSON_LIMIT)
-                self._form = FormBody(spec.request_body["content"][media], limit)
+                self._body = FormBody(spec.request_body["content"][media], limit)
             else:
-                self._json = JsonBody(media, spec.body_schema(media), types.body)
-        self._valid = None
-        if validate_responses and self._media in ("application/json", MEDIA_TYPE):
-            schema = spec.response_schema(str(types.status), self._media)
-            self._valid = compile_schema(data_schema(schema) if self._media == MEDIA_TYPE else schema)
+                self._body = JsonBody(media, spec.body_schema(media), types.body, limit)
+        self._promise = Promise(spec, types) if validate_responses else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -90,12 +83,12 @@ class CompiledOperation:
         bounded = timeout is not None and timeout.isdigit() and self._media != MEDIA_TYPE
         current_deadline.set(time.monotonic() + int(timeout) / 1000 if timeout and bounded else None)
         who = {"principal": principal(headers)} if self._bearer else {}
-        raw = await read_raw(receive, JSON_LIMIT) if self._json else b""
-        arguments = self._parameters.read(scope["path_params"], scope["query_string"], headers) | who
-        if self._json is not None:
-            arguments["body"] = self._json.read(headers, raw)
-        elif self._form is not None:
-            arguments["body"] = await self._form.read(headers, receive)
+        raw, body = b"", {}
+        if self._body is not None:
+            raw = await read_raw(receive, self._body.limit)
+            # Before the parameters: its media type is looked at before the shape of anything.
+            body = {"body": await self._body.read(headers, raw)}
+        arguments = self._parameters.read(scope["path_params"], scope["query_string"], headers) | who | body
         if self._forwarded:
             arguments["forwarded_for"] = (header(headers, b"x-forwarded-for") or b"").decode("latin-1")
         if self._webhook:
@@ -105,11 +98,12 @@ class CompiledOperation:
             return
         result = await self._call(**arguments)
         reply = result if isinstance(result, Reply) else Reply(result)
-        status, head, body = encode(reply, self._status, header(headers, b"if-none-match"))
-        if self._valid is not None and body:
-            self._check(body)
+        if_none_match = header(headers, b"if-none-match") if scope["method"] in SAFE else None
+        status, head, content = encode(reply, self._status, if_none_match)
+        if self._promise is not None:
+            self._promise.check(reply, content)
         await send({"type": "http.response.start", "status": status, "headers": head})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": content})
 
     async def _stream(self, arguments: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
         """Events, at most for as long as the token is good."""
@@ -121,11 +115,5 @@ class CompiledOperation:
             ending=ending_of(scope),
             lasts_s=None if asks is None else (asks.expires_at - now()).total_seconds(),
             head_only=scope["method"] == "HEAD",
-            check=self._check if self._valid is not None else None,
+            check=None if self._promise is None else self._promise.check_json,
         )
-
-    def _check(self, body: bytes) -> None:
-        """Raises AssertionError when an answer of ours is not per the contract; only outside production."""
-        value = msgspec.json.decode(body)
-        if self._valid is not None and not self._valid.is_valid(value):
-            raise AssertionError(f"{self._id} answers against the contract: {field_errors(self._valid, value)}")

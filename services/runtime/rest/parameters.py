@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from generated.problems import Reason
 from services.runtime.refusal import FieldError, Refusal
-from services.runtime.rest.schema import compile_schema
+from services.runtime.rest.schema import UNHELD, compile_schema
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
@@ -39,10 +39,11 @@ class Parameter:
         self.name: str = definition["name"]
         self.argument = argument(self.name)
         self.required: bool = definition.get("required", False)
-        self.default = schema.get("default")
         self._parse = _parser(schema.get("type"))
         self._valid = compile_schema(schema)
         self._convert = _converter(hint)
+        default = schema.get("default")
+        self.default = self._convert(default) if self._convert and default is not None else default
 
     def read(self, texts: Sequence[str]) -> Any:
         """The value. Refuses INVALID_REQUEST."""
@@ -51,7 +52,12 @@ class Parameter:
         value = self._parse(texts[0])
         if not self._valid.is_valid(value):
             raise invalid(self.name, next(iter(self._valid.iter_errors(value))).message)
-        return self._convert(value) if self._convert else value
+        if self._convert is None:
+            return value
+        try:
+            return self._convert(value)
+        except ValueError as error:
+            raise invalid(self.name, UNHELD) from error
 
 
 def _parser(kind: str | None) -> Callable[[str], Any]:
@@ -101,9 +107,12 @@ class Parameters:
         if query:
             self._read_query(query, arguments)
         if self._headers:
+            given: dict[bytes, list[str]] = {}
             for name, value in headers:
                 if name in self._headers:
-                    arguments[self._headers[name].argument] = self._headers[name].read((value.decode("latin-1"),))
+                    given.setdefault(name, []).append(value.decode("latin-1"))
+            for name, values in given.items():
+                arguments[self._headers[name].argument] = self._headers[name].read(values)
         for parameter in self._required:
             if parameter.argument not in arguments:
                 raise invalid(parameter.name, "is missing")

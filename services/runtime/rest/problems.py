@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
-from connexion.exceptions import ProblemException
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from starlette.exceptions import HTTPException
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from generated.problems import PROBLEMS, Reason
 from services.runtime import tracing
 from services.runtime.refusal import Refusal
+from services.runtime.rest import ProblemException
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +101,16 @@ class Problems:
                 await answer(refusal, scope, watched)
 
 
+def reference(path: str) -> str:
+    """A decoded path as a URI reference (RFC 3986)."""
+    encoded = quote(path, safe="/:@!$&'()*+,;=~")
+    # Two slashes at the start would make the next segment a host.
+    return f"/%2F{encoded[2:]}" if encoded.startswith("//") else encoded
+
+
 async def answer(refusal: Refusal, scope: Scope, send: Send) -> None:
     """Sends the document."""
-    body = msgspec.json.encode(document(refusal, scope["path"]))
+    body = msgspec.json.encode(document(refusal, reference(scope["path"])))
     status = PROBLEMS[refusal.reason].status
     head = [*headers(refusal), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": head})

@@ -6,6 +6,9 @@ import msgspec
 
 from services.runtime.rest.types import Blob, Reply
 
+SAFE = ("GET", "HEAD")
+"""The methods for which If-None-Match counts."""
+
 type Head = list[tuple[bytes, bytes]]
 
 _encode = msgspec.json.Encoder().encode

@@ -12,6 +12,10 @@ MOST_ERRORS = 20
 """How many errors an answer names; a body can hold thousands."""
 
 
+UNHELD = "is no time that can be taken"
+"""Said of dates and times that a schema allows and Python does not: leap seconds, the year 0."""
+
+
 def compile_schema(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
     """A validator of one schema whose references are followed already.
 
