@@ -39,7 +39,7 @@ paths:
       operationId: updateThing
       security: [{bearer: []}]
       parameters: [{name: If-Match, in: header, schema: {type: string, maxLength: 40}}]
-      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/ThingPatch'}}}}
       responses:
         '200': {description: It., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
     delete:
@@ -119,6 +119,18 @@ components:
         count: {type: integer, minimum: 0, maximum: 9007199254740991}
         born: {type: string, format: date}
         tags: {type: array, items: {type: string, maxLength: 20}}
+    ThingPatch:
+      type: object
+      additionalProperties: false
+      minProperties: 1
+      properties:
+        id: {type: string, minLength: 1, maxLength: 40}
+        count: {type: [integer, 'null'], minimum: 0}
+        born: {type: [string, 'null'], format: date}
+        tags: {type: [array, 'null'], items: {type: string, maxLength: 20}}
+        kind: {oneOf: [{$ref: '#/components/schemas/Kind'}, {type: 'null'}]}
+        colour: {$ref: '#/components/schemas/Colour'}
+    Colour: {type: string, default: red}
     Open: {type: object, required: [id], properties: {id: {type: string}}}
 """)
 
@@ -133,6 +145,17 @@ class Thing(msgspec.Struct, kw_only=True):
     count: int
     born: date | msgspec.UnsetType = msgspec.UNSET
     tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class ThingPatch(msgspec.Struct, kw_only=True):
+    """As it is generated from the document."""
+
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    count: int | msgspec.UnsetType | None = msgspec.UNSET
+    born: date | msgspec.UnsetType | None = msgspec.UNSET
+    tags: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+    kind: Kind | msgspec.UnsetType | None = msgspec.UNSET
+    colour: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Open(msgspec.Struct, kw_only=True):
@@ -159,7 +182,7 @@ class Things(ThingsHandler):
         return reply
 
     async def update_thing(
-        self, *, principal: Principal, thing_id: str, body: Thing, if_match: str | None = None
+        self, *, principal: Principal, thing_id: str, body: ThingPatch, if_match: str | None = None
     ) -> Reply[Thing]:
         reply: Reply[Thing] = self._called(locals())
         return reply
@@ -209,7 +232,7 @@ class Things(ThingsHandler):
 JSON = "application/json"
 OPERATIONS: dict[str, Operation] = {
     "getThing": Operation(ThingsHandler, "get_thing", None, 200, JSON),
-    "updateThing": Operation(ThingsHandler, "update_thing", Thing, 200, JSON),
+    "updateThing": Operation(ThingsHandler, "update_thing", ThingPatch, 200, JSON),
     "deleteThing": Operation(ThingsHandler, "delete_thing", None, 204, ""),
     "getLatest": Operation(ThingsHandler, "get_latest", None, 200, JSON),
     "listThings": Operation(ThingsHandler, "list_things", None, 204, ""),
