@@ -4,6 +4,8 @@ import re
 from collections import defaultdict
 from typing import Any
 
+from jsonschema_rs import Draft202012Validator
+
 from codegen import naming
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.naming import snake
@@ -15,7 +17,13 @@ FORMATS = {"date": "date", "date-time": "datetime"}
 ARGUMENTS = {"bearer": "principal: Principal", "webhook": "webhook: SignedRequest"}
 """What a handler is given for each security scheme."""
 
+FORM = "multipart/form-data"
 STREAM = "text/event-stream"
+
+KEY, REPLAYED = "idempotency-key", "idempotency-replayed"
+KEYS = ("!", "~", "a" * 64, 'A,b;c="d"')
+NO_KEYS = ("", "a" * 65, "a b", " ", "\t", "\x7f", "\x00", "é", 1, None)
+"""Samples of the contract's rule: 1 to 64 visible ASCII characters, taken literally."""
 
 BY_RUNTIME = frozenset({"If-None-Match"})
 """Parameters that the runtime answers by itself, for every operation alike."""
@@ -47,7 +55,14 @@ def body_type(contracts: Contracts, operation: Operation) -> str:
     if len(operation.body) != 1:
         raise ContractError(f"{API}.yaml: {operation.id} takes several media types; it takes one")
     media, content = next(iter(operation.body.items()))
-    return "Upload" if media == "multipart/form-data" else python_type(contracts, content["schema"])
+    if media != FORM:
+        return python_type(contracts, content["schema"])
+    fields = list(contracts.deref(API, content["schema"]).get("properties", {}).items())
+    if len(fields) != 1 or contracts.deref(API, fields[0][1]).get("format") != "binary":
+        raise ContractError(f"{API}.yaml: the form of {operation.id} has one field, a binary one")
+    if "x-max-bytes" not in operation.raw or "contentType" not in content.get("encoding", {}).get(fields[0][0], {}):
+        raise ContractError(f"{API}.yaml: {operation.id} says by x-max-bytes and contentType which files it takes")
+    return "Upload"
 
 
 def streams(operation: Operation) -> bool:
@@ -111,8 +126,21 @@ def arguments(contracts: Contracts, operation: Operation) -> list[str]:
     return required + optional
 
 
+def check_idempotency(contracts: Contracts, operation: Operation) -> None:
+    """Who takes a key says so when an answer is a repeated one; the contract's bounds of a key hold everywhere."""
+    keys = [parameter for parameter in operation.parameters if parameter["name"].lower() == KEY]
+    if bool(keys) != (REPLAYED in {name.lower() for name in operation.headers}):
+        raise ContractError(f"{API}.yaml: {operation.id} has Idempotency-Key and Idempotency-Replayed, or neither")
+    for key in keys:
+        taken = Draft202012Validator(contracts.deref(API, key["schema"])).is_valid
+        if key.get("required") or not all(map(taken, KEYS)) or any(map(taken, NO_KEYS)):
+            why = "is optional, a string of 1 to 64 visible ASCII characters: pattern ^[\\x21-\\x7e]{1,64}$"
+            raise ContractError(f"{API}.yaml: Idempotency-Key of {operation.id} {why}")
+
+
 def method(contracts: Contracts, operation: Operation) -> str:
     """One abstract method."""
+    check_idempotency(contracts, operation)
     given = ", ".join(["self", *(["*"] if (taken := arguments(contracts, operation)) else []), *taken])
     text = f"{operation.summary or operation.id}: {operation.method} {operation.path}."
     if operation.description:

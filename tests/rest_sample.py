@@ -67,16 +67,27 @@ paths:
     post:
       operationId: createThing
       security: [{bearer: []}]
+      parameters:
+        - {name: Idempotency-Key, in: header, schema: {type: string, pattern: '^[\x21-\x7e]{1,64}$'}}
       requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
       responses:
-        '201': {description: Made., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+        '201':
+          description: Made.
+          headers:
+            Idempotency-Replayed: {schema: {type: string, const: 'true'}}
+          content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}
   /things/{thing_id}/picture:
     parameters:
       - {name: thing_id, in: path, required: true, schema: {type: string, pattern: '^[a-z0-9]+$'}}
     get:
       operationId: getPicture
       responses:
-        '200': {description: It., content: {image/*: {schema: {type: string, format: binary}}}}
+        '200':
+          description: It.
+          headers:
+            ETag: {required: true, schema: {type: string}}
+            Cache-Control: {schema: {type: string}}
+          content: {image/png: {}, image/webp: {}}
     put:
       operationId: putPicture
       x-max-bytes: 200000
@@ -208,13 +219,15 @@ class Things(ThingsHandler):
     ) -> None:
         self._called(locals())
 
-    async def create_thing(self, *, principal: Principal, body: Thing) -> Thing:
-        thing: Thing = self._called(locals())
-        return thing
+    async def create_thing(
+        self, *, principal: Principal, body: Thing, idempotency_key: str | None = None
+    ) -> Reply[Thing]:
+        reply: Reply[Thing] = self._called(locals())
+        return reply
 
-    async def get_picture(self, *, thing_id: str) -> Blob:
-        blob: Blob = self._called(locals())
-        return blob
+    async def get_picture(self, *, thing_id: str) -> Reply[Blob]:
+        reply: Reply[Blob] = self._called(locals())
+        return reply
 
     async def put_picture(self, *, thing_id: str, body: Upload) -> None:
         self._called(locals())
@@ -237,7 +250,7 @@ OPERATIONS: dict[str, Operation] = {
     "getLatest": Operation(ThingsHandler, "get_latest", None, 200, JSON),
     "listThings": Operation(ThingsHandler, "list_things", None, 204, ""),
     "createThing": Operation(ThingsHandler, "create_thing", Thing, 201, JSON),
-    "getPicture": Operation(ThingsHandler, "get_picture", None, 200, "image/*"),
+    "getPicture": Operation(ThingsHandler, "get_picture", None, 200, "image/png"),
     "putPicture": Operation(ThingsHandler, "put_picture", Upload, 204, ""),
     "watchThing": Operation(ThingsHandler, "watch_thing", None, 200, "text/event-stream"),
     "callback": Operation(ThingsHandler, "callback", Open, 202, ""),

@@ -63,8 +63,13 @@ paths:
         '200': {description: It., headers: {ETag: {schema: {}}}, content: {image/*: {schema: {type: string}}}}
     put:
       operationId: putPicture
+      x-max-bytes: 9
       tags: [things]
-      requestBody: {content: {multipart/form-data: {schema: {type: object, properties: {picture: {type: string}}}}}}
+      requestBody:
+        content:
+          multipart/form-data:
+            schema: {type: object, properties: {picture: {type: string, format: binary}}}
+            encoding: {picture: {contentType: image/png}}
       responses: {'204': {description: Taken.}}
   /callbacks:
     post:
@@ -150,6 +155,79 @@ def test_roles_are_the_alternatives_of_the_contract() -> None:
 
 def operation(**changes: Any) -> dict[str, Any]:
     return {"get": {"operationId": "other", "tags": ["things"], "responses": {"204": {"description": "."}}} | changes}
+
+
+PATTERN = "^[\\x21-\\x7e]+$"
+KEY = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": PATTERN}
+REPLAYED = {"Idempotency-Replayed": {"schema": {"type": "string"}}}
+
+
+def creating(key: Any, headers: dict[str, Any], **parameter: Any) -> Contracts:
+    """The document with an operation that may take an idempotency key."""
+    parameters = [] if key is None else [{"name": "Idempotency-Key", "in": "header", "schema": key} | parameter]
+    return changed(
+        **{"/other": operation(parameters=parameters, responses={"201": {"description": ".", "headers": headers}})}
+    )
+
+
+@pytest.mark.parametrize("key", [KEY, {"type": "string", "pattern": "^[!-~]{1,64}$"}])
+def test_an_idempotency_key_reaches_the_handler(key: Any) -> None:
+    (found,) = [node for node in generated(creating(key, REPLAYED)).body if isinstance(node, ast.ClassDef)]
+    (method,) = [node for node in found.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "other"]
+    assert ast.unparse(method.args) == "self, *, idempotency_key: str | None=None"
+    assert method.returns is not None
+    assert ast.unparse(method.returns) == "Reply[None]"
+
+
+@pytest.mark.parametrize(
+    ("key", "headers", "parameter"),
+    [
+        (KEY, {}, {}),
+        (None, REPLAYED, {}),
+        (KEY, REPLAYED, {"required": True}),
+        ({"type": "string"}, REPLAYED, {}),
+        (KEY | {"maxLength": 65}, REPLAYED, {}),
+        (KEY | {"maxLength": 63}, REPLAYED, {}),
+        (KEY | {"pattern": "^[ -~]+$"}, REPLAYED, {}),
+        (KEY | {"pattern": "^[A-Za-z0-9-]+$"}, REPLAYED, {}),
+    ],
+)
+def test_an_idempotency_key_is_as_everywhere(key: Any, headers: dict[str, Any], parameter: dict[str, Any]) -> None:
+    with pytest.raises(ContractError, match="Idempotency-Key"):
+        generated(creating(key, headers, **parameter))
+
+
+def form(
+    properties: dict[str, Any] | None = None, encoding: dict[str, Any] | None = None, size: int | None = 9
+) -> Contracts:
+    """The document with a form."""
+    schema = {"type": "object", "properties": properties or {"picture": BINARY}}
+    types = {"picture": {"contentType": "image/png"}} if encoding is None else encoding
+    content = {"multipart/form-data": {"schema": schema, "encoding": types}}
+    made = operation(requestBody={"content": content})
+    return changed(**{"/other": made if size is None else {"get": made["get"] | {"x-max-bytes": size}}})
+
+
+BINARY = {"type": "string", "format": "binary"}
+
+
+def test_a_form_is_an_upload() -> None:
+    assert "body: Upload" in ast.unparse(generated(form()))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"properties": {"picture": BINARY, "title": {"type": "string"}}},
+        {"properties": {"picture": {"type": "string"}}},
+        {"encoding": {}},
+        {"encoding": {"other": {"contentType": "image/png"}}},
+        {"size": None},
+    ],
+)
+def test_a_form_that_does_not_say_which_file_it_takes_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ContractError, match="other"):
+        generated(form(**options))
 
 
 EVENTS = {"text/event-stream": {"schema": {"$ref": "#/components/schemas/Thing"}}}

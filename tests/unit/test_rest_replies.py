@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.runtime.rest.promise import Promise
 from services.runtime.rest.replies import encode, matches
 from services.runtime.rest.types import Blob, Reply
-from tests.rest_sample import JSON, THING, WHO, Thing, Things, application, ask, problem
+from tests.rest_sample import JSON, OPERATIONS, THING, WHO, Thing, Things, application, ask, problem
 
 TAGS = st.text(st.characters(min_codepoint=0x23, max_codepoint=0x7E, exclude_characters=","), max_size=20).map(
     '"{}"'.format
@@ -27,8 +28,12 @@ def test_a_model_is_json_with_its_length() -> None:
     assert answer.headers["etag"] == '"1"'
 
 
+def picture(media: str = "image/png", etag: str = '"a1"') -> Reply[Blob]:
+    return Reply(Blob(media, b"\x89PNG"), {"ETag": etag, "Cache-Control": "private, no-cache"})
+
+
 def test_a_blob_goes_out_as_it_is() -> None:
-    answer = get(Blob("image/png", b"\x89PNG"), "/things/a1/picture")
+    answer = get(picture(), "/things/a1/picture")
     assert (answer.headers["content-type"], answer.content) == ("image/png", b"\x89PNG")
 
 
@@ -75,3 +80,54 @@ def test_an_update_is_never_answered_by_304() -> None:
     app = application(Things(lambda: Reply(THING, {"ETag": '"1"'})))
     answer = ask(app, "PATCH", "/things/a1", json={"id": "a1", "count": 3}, headers={**WHO, "if-none-match": "*"})
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_picture_that_one_has_is_not_sent_again(method: str) -> None:
+    app = application(Things(picture))
+    answer = ask(app, method, "/things/a1/picture")
+    assert (answer.status_code, answer.headers["etag"], answer.headers["content-length"]) == (200, '"a1"', "4")
+    again = ask(app, method, "/things/a1/picture", headers={"if-none-match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (again.headers["etag"], again.headers["cache-control"]) == ('"a1"', "private, no-cache")
+    assert "content-type" not in again.headers
+    other = ask(app, method, "/things/a1/picture", headers={"if-none-match": '"a2"'})
+    assert other.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        (picture("image/webp"), 200),
+        (picture("image/gif"), 500),
+        (picture("text/html"), 500),
+        (Reply(Blob("image/png", b"x")), 500),
+        (Reply(None, {"ETag": '"1"'}), 500),
+        (Reply(Blob("image/png", b"x"), {"etag": '"1"'}), 200),
+    ],
+    ids=["another that is promised", "none that is", "a page", "no ETag", "no body", "lower case"],
+)
+def test_a_picture_is_held_to_its_type_and_headers(reply: Reply[Any], status: int) -> None:
+    assert get(reply, "/things/a1/picture").status_code == status
+
+
+def test_a_body_where_none_is_promised_is_our_mistake() -> None:
+    assert ask(application(Things()), "DELETE", "/things/a1", headers=WHO).status_code == 204
+    promise = Promise(_Nothing(), OPERATIONS["deleteThing"])
+    with pytest.raises(AssertionError, match="nobody expects"):
+        promise.check(Reply(THING), b"{}")
+
+
+class _Nothing:
+    operation_id = "deleteThing"
+
+    def response_definition(self, _: str) -> dict[str, Any]:
+        return {"description": "Gone."}
+
+
+@pytest.mark.parametrize("replayed", [True, False])
+def test_a_repeated_answer_says_so(replayed: bool) -> None:
+    app = application(Things(lambda: Reply(THING, replayed=replayed)))
+    answer = ask(app, "POST", "/things", json={"id": "a1", "count": 3}, headers=WHO)
+    assert answer.status_code == 201
+    assert answer.headers.get("idempotency-replayed") == ("true" if replayed else None)

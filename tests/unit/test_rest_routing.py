@@ -1,6 +1,6 @@
 import pytest
 
-from services.runtime.rest.types import Blob
+from services.runtime.rest.types import Blob, Reply
 from tests.rest_sample import THING, WHO, Things, application, ask, problem
 
 
@@ -48,7 +48,7 @@ def test_the_route_is_looked_for_before_the_token() -> None:
 
 
 def test_head_is_handled_as_get() -> None:
-    things = Things(lambda: Blob("image/png", b"png"))
+    things = Things(lambda: Reply(Blob("image/png", b"png"), {"ETag": '"1"'}))
     answer = ask(application(things), "HEAD", "/things/a1/picture")
     assert (answer.status_code, answer.headers["content-length"]) == (200, "3")
     assert things.calls == [{"thing_id": "a1"}]

@@ -17,6 +17,8 @@ _encode = msgspec.json.Encoder().encode
 def encode(reply: Reply[Any], status: int, if_none_match: bytes | None) -> tuple[int, Head, bytes]:
     """Status, headers and body; 304 without a body when the client has what it would get."""
     head = [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
+    if reply.replayed:
+        head.append((b"idempotency-replayed", b"true"))
     if if_none_match is not None and matches(if_none_match, reply.headers.get("ETag")):
         return 304, head, b""
     if reply.body is None:

@@ -13,6 +13,8 @@ class Reply[Body]:
 
     body: Body
     headers: Mapping[str, str] = field(default_factory=dict)
+    replayed: bool = field(default=False, kw_only=True)
+    """Whether it is the first answer again, to a repeated `Idempotency-Key`."""
 
 
 @dataclass(frozen=True, slots=True)
