@@ -17,6 +17,7 @@ class Reason(StrEnum):
     AVATAR_NOT_FOUND = "AVATAR_NOT_FOUND"
     USER_NOT_FOUND = "USER_NOT_FOUND"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
+    AGENT_NOT_FOUND = "AGENT_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     EMAIL_TAKEN = "EMAIL_TAKEN"
     ORDER_STATE_CONFLICT = "ORDER_STATE_CONFLICT"
@@ -36,6 +37,7 @@ class Reason(StrEnum):
     CODE_INVALID = "CODE_INVALID"
     PASSWORD_WRONG = "PASSWORD_WRONG"
     PICTURE_REFUSED = "PICTURE_REFUSED"
+    AGENT_KEY_INVALID = "AGENT_KEY_INVALID"
     TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
     INTERNAL = "INTERNAL"
     UPSTREAM_ERROR = "UPSTREAM_ERROR"
@@ -79,6 +81,7 @@ PROBLEMS: dict[Reason, Problem] = {
     Reason.AVATAR_NOT_FOUND: Problem(404, "NOT_FOUND", "No avatar", "The account has none."),
     Reason.USER_NOT_FOUND: Problem(404, "NOT_FOUND", "No such user", "The account has no profile here."),
     Reason.ORDER_NOT_FOUND: Problem(404, "NOT_FOUND", "No such order", "The order is unknown, or someone else's."),
+    Reason.AGENT_NOT_FOUND: Problem(404, "NOT_FOUND", "No such agent", "No agent has this id."),
     Reason.METHOD_NOT_ALLOWED: Problem(
         405, "UNIMPLEMENTED", "Not with this method", "`Allow` names the methods that the path takes."
     ),
@@ -139,6 +142,12 @@ PROBLEMS: dict[Reason, Problem] = {
     ),
     Reason.PASSWORD_WRONG: Problem(422, "FAILED_PRECONDITION", "The old password is another", "Nothing is changed."),
     Reason.PICTURE_REFUSED: Problem(422, "FAILED_PRECONDITION", "The picture cannot be taken", "`detail` says why."),
+    Reason.AGENT_KEY_INVALID: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "The key is no key",
+        "A provider could not be signed in to with it. `errors` says which.",
+    ),
     Reason.TOO_MANY_REQUESTS: Problem(429, "RESOURCE_EXHAUSTED", "Too often", "Try again after `Retry-After` seconds."),
     Reason.INTERNAL: Problem(
         500, "INTERNAL", "Our mistake", "Something went wrong that should not. Name the trace id when you ask for help."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from deploy.local.state import State
 
@@ -51,6 +51,11 @@ class Secrets:
         return self._kept("sandbox-signing-key.pem", _rsa_key)
 
     @property
+    def apns_key(self) -> Path:
+        """What signs in at Apple, which is the sandbox."""
+        return self._kept("apns-key.p8", _elliptic_key)
+
+    @property
     def service_account(self) -> Path:
         """A Google service account that exists nowhere but in the sandbox."""
         account = {
@@ -72,6 +77,14 @@ def _rsa_key() -> str:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
+
+
+def _elliptic_key() -> str:
+    return (
+        ec.generate_private_key(ec.SECP256R1())
+        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        .decode()
+    )
 
 
 def write_private(path: Path, text: str) -> None:

@@ -21,6 +21,9 @@ DEMO = ("orders", "partners", "gateway")
 INHERITED = ("PATH", "HOME", "LANG", "TZ", "LOG_LEVEL", "GUESSES_PER_ADDRESS", "GUESSES_PER_ACCOUNT")
 """Variables that reach children as they are."""
 
+APNS = {"APNS_KEY_ID": "LOCALKEY01", "APNS_TEAM_ID": "LOCALTEAM1", "APNS_TOPIC": "test.delivery.app"}
+"""What we are to Apple, which is the sandbox."""
+
 
 def common() -> dict[str, str]:
     """What every child of ours inherits; nothing else of the caller's environment reaches it."""
@@ -63,9 +66,12 @@ def environment(state: State, secrets: Secrets, service: str) -> Mapping[str, st
         "partners": {"ALLOWED_TARGETS": state.sandbox},
         "notifications": {
             "DOCUMENTS_URL": documents,
-            "FIREBASE_PROJECT_ID": state.setting("FIREBASE_PROJECT_ID"),
             "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
             "FCM_URL": state.sandbox,
+            "APNS_URL": f"http://{state.bind}:{state.port('APNS_PORT')}",
+            "APNS_KEY_FILE": str(secrets.apns_key),
+            **APNS,
+            "OPERATORS_EMAIL": "operators@delivery.test",
             "SMTP_URL": f"smtp://{state.bind}:{state.port('SMTP_PORT')}",
         },
     }
@@ -106,6 +112,9 @@ def sandbox(state: State, secrets: Secrets) -> Process:
             "BIND": state.bind,
             "SANDBOX_PORT": str(state.port("SANDBOX_PORT")),
             "SMTP_PORT": str(state.port("SMTP_PORT")),
+            "APNS_PORT": str(state.port("APNS_PORT")),
+            "APNS_KEY_FILE": str(secrets.apns_key),
+            **APNS,
             "PUBLIC_URL": state.edge,
             "FIREBASE_PROJECT_ID": state.setting("FIREBASE_PROJECT_ID"),
             "SANDBOX_SIGNING_KEY": str(secrets.signing_key),
@@ -113,7 +122,7 @@ def sandbox(state: State, secrets: Secrets) -> Process:
             "SANDBOX_WEBHOOK_SECRET": secrets.webhook_secret,
         },
         ready=ready,
-        ports=["SANDBOX_PORT", "SMTP_PORT"],
+        ports=["SANDBOX_PORT", "SMTP_PORT", "APNS_PORT"],
     )
 
 

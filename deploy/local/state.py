@@ -17,6 +17,7 @@ LONGEST_SOCKET = 90
 PORTS = {
     "SANDBOX_PORT": (8090, "the outside world"),
     "SMTP_PORT": (1025, "the sandbox's mail sink"),
+    "APNS_PORT": (2197, "the sandbox's push service for Apple's phones (HTTP/2)"),
     "POSTGRES_PORT": (25432, "PostgreSQL"),
     "RABBITMQ_PORT": (25672, "RabbitMQ"),
     "RABBITMQ_DIST_PORT": (25673, "RabbitMQ's Erlang distribution"),

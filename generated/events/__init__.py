@@ -3,8 +3,10 @@
 from typing import Any
 
 from generated.proto.delivery.events.v1 import (
+    AgentChanged,
     EmailRequested,
     NotificationFailed,
+    NotificationRequested,
     NotificationSent,
     OrderAssigned,
     OrderCreated,
@@ -107,6 +109,24 @@ PARTNER_NOTIFIED: EventType[PartnerNotified] = EventType(
 )
 """A partner's system has taken an order."""
 
+NOTIFICATION_REQUESTED: EventType[NotificationRequested] = EventType(
+    "notifications.requested",
+    NotificationRequested,
+    "gateway",
+    ("notifications.requested",),
+    lambda event: event.user_id,
+)
+"""Somebody is to be told something that no other event says."""
+
+AGENT_CHANGED: EventType[AgentChanged] = EventType(
+    "notifications.agent_changed",
+    AgentChanged,
+    "notifications",
+    ("notifications.agents",),
+    lambda event: event.agent_id,
+)
+"""An agent was made or changed."""
+
 NOTIFICATION_SENT: EventType[NotificationSent] = EventType(
     "notifications.sent", NotificationSent, "notifications", (), lambda event: event.notification_id
 )
@@ -136,15 +156,19 @@ EVENTS: dict[type[Any], EventType[Any]] = {
     PaymentRecorded: PAYMENT_RECORDED,
     RefundRequested: REFUND_REQUESTED,
     PartnerNotified: PARTNER_NOTIFIED,
+    NotificationRequested: NOTIFICATION_REQUESTED,
+    AgentChanged: AGENT_CHANGED,
     NotificationSent: NOTIFICATION_SENT,
     NotificationFailed: NOTIFICATION_FAILED,
     SystemAlert: SYSTEM_ALERT,
 }
 
-type GatewayEvent = UserRegistered | UserUpdated | UserDeleted | EmailRequested | OrderReadyReported
+type GatewayEvent = (
+    UserRegistered | UserUpdated | UserDeleted | EmailRequested | OrderReadyReported | NotificationRequested
+)
 """What gateway may publish."""
 
-type NotificationsEvent = NotificationSent | NotificationFailed
+type NotificationsEvent = AgentChanged | NotificationSent | NotificationFailed
 """What notifications may publish."""
 
 type OrdersEvent = (

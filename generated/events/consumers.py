@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from generated.events import (
+    AGENT_CHANGED,
     EMAIL_REQUESTED,
+    NOTIFICATION_REQUESTED,
     ORDER_ASSIGNED,
     ORDER_CREATED,
     ORDER_DELIVERED,
@@ -19,7 +21,9 @@ from generated.events import (
     USER_UPDATED,
 )
 from generated.proto.delivery.events.v1 import (
+    AgentChanged,
     EmailRequested,
+    NotificationRequested,
     OrderAssigned,
     OrderCreated,
     OrderDelivered,
@@ -34,6 +38,19 @@ from generated.proto.delivery.events.v1 import (
 )
 from services.runtime.consumer import Consumer
 from services.runtime.events import Delivery, EventType
+
+
+class NotificationsAgentsConsumer(Consumer):
+    """Takes what arrives in the queue `notifications.agents`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "notifications.agents"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
+        "notifications.agent_changed": (AGENT_CHANGED, "agent_changed")
+    }
+
+    @abstractmethod
+    async def agent_changed(self, event: AgentChanged, delivery: Delivery) -> None:
+        """An agent was made or changed."""
 
 
 class NotificationsAlertsConsumer(Consumer):
@@ -86,6 +103,19 @@ class NotificationsOrdersConsumer(Consumer):
     @abstractmethod
     async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None:
         """An order is at the customer's door."""
+
+
+class NotificationsRequestedConsumer(Consumer):
+    """Takes what arrives in the queue `notifications.requested`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "notifications.requested"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
+        "notifications.requested": (NOTIFICATION_REQUESTED, "notification_requested")
+    }
+
+    @abstractmethod
+    async def notification_requested(self, event: NotificationRequested, delivery: Delivery) -> None:
+        """Somebody is to be told something that no other event says."""
 
 
 class NotificationsUsersConsumer(Consumer):

@@ -21,6 +21,7 @@ from services.gateway.jobs import Job
 from services.gateway.pictures import StoredPictures
 from services.gateway.rest.callbacks import Callbacks
 from services.gateway.rest.catalog import Catalog
+from services.gateway.rest.notifications import Notifications
 from services.gateway.rest.orders import Deliveries, Orders
 from services.gateway.rest.users import Accounts, Sessions, Users
 from services.gateway.store import AccountsStore
@@ -77,6 +78,7 @@ async def serve(settings: Settings) -> None:
     store = AccountsStore(database, Outbox[GatewayEvent](EVENTS))
     channels = {name: open_channel(settings.egress_socket, name) for name in ("orders", "partners", "notifications")}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
+    notifications = NotificationsStub(channels["notifications"])
     checks = Checks(settings.cache_address)
     async with database, httpx.AsyncClient(trust_env=False) as client, AsyncExitStack() as closing_last:
         identity = firebase(settings, client)
@@ -87,12 +89,13 @@ async def serve(settings: Settings) -> None:
         mailer = Job("mailing codes", lambda: codes.mail_codes(store, now), 5)
         of = Accounts(store, identity, counters, pictures, now, settings.trusted_hops, mailer.wake)
         handlers = [
-            Users(of, NotificationsStub(channels["notifications"])),
+            Users(of, notifications),
             Sessions(of),
             Catalog(partners, orders),
             Orders(orders, partners, checks, now),
             Deliveries(orders),
             Callbacks(orders, partners, publisher, now),
+            Notifications(notifications),
         ]
         app = build(
             json.loads((CONTRACTS / "delivery.json").read_text()),

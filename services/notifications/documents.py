@@ -1,5 +1,7 @@
 """The history of notifications in the document store: one document each, by id."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 
@@ -7,8 +9,12 @@ from pymongo import DESCENDING
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
-from services.notifications.domain import Attempt, Notification, Provider, Status
+from services.notifications.domain.notifications import Attempt, Notification, Provider, Status
+from services.notifications.usecases.ports import Wanted
 from services.runtime.documents import Document, available
+
+MAILS = "emails.requested"
+"""The event of mails, which are in the history, but no notifications to their reader."""
 
 
 class NotificationsDocuments:
@@ -18,21 +24,16 @@ class NotificationsDocuments:
         self._notifications = database["notifications"]
 
     async def prepare(self) -> None:
-        """Makes the index that is missing."""
+        """Makes the indexes that are missing."""
+        newest = [("created_at", DESCENDING), ("_id", DESCENDING)]
         with available():
-            await self._notifications.create_index(
-                [("user_id", DESCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)]
-            )
+            for first in ((), ("user_id",), ("agent_id",), ("status",)):
+                await self._notifications.create_index([*((name, DESCENDING) for name in first), *newest])
 
-    async def start(self, notification: Notification) -> Notification:
-        """Keeps a new notification, or returns the one kept before under the same id."""
-        with available():
-            try:
-                await self._notifications.insert_one(_document(notification))
-            except DuplicateKeyError:
-                kept = await self._notifications.find_one({"_id": notification.id})
-                return notification if kept is None else _notification(kept)
-        return notification
+    async def start(self, notification: Notification) -> None:
+        """Keeps a new notification, unless there is one of the same id."""
+        with available(), suppress(DuplicateKeyError):
+            await self._notifications.insert_one(_document(notification))
 
     async def save(self, notification: Notification) -> None:
         """Keeps how it stands now."""
@@ -44,14 +45,23 @@ class NotificationsDocuments:
         with available():
             await self._notifications.delete_many({"user_id": user_id})
 
-    async def of_user(self, user_id: str, size: int, before: tuple[datetime, str] | None) -> list[Notification]:
+    async def clear(self, before: datetime) -> int:
+        """Removes what is older; returns how many."""
+        with available():
+            return (await self._notifications.delete_many({"created_at": {"$lt": before}})).deleted_count
+
+    async def find(
+        self, wanted: Wanted, size: int, before: tuple[datetime, str] | None, *, mails: bool
+    ) -> Sequence[Notification]:
         """Newest first."""
-        wanted: Document = {"user_id": user_id}
+        filters: Document = {name: value for name, value in wanted._asdict().items() if value is not None}
+        if not mails:
+            filters["event"] = {"$ne": MAILS}
         if before is not None:
             at, last = before
-            wanted["$or"] = [{"created_at": {"$lt": at}}, {"created_at": at, "_id": {"$lt": last}}]
+            filters["$or"] = [{"created_at": {"$lt": at}}, {"created_at": at, "_id": {"$lt": last}}]
         with available():
-            cursor = self._notifications.find(wanted).sort([("created_at", DESCENDING), ("_id", DESCENDING)])
+            cursor = self._notifications.find(filters).sort([("created_at", DESCENDING), ("_id", DESCENDING)])
             return [_notification(document) for document in await cursor.limit(size).to_list()]
 
 

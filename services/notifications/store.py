@@ -1,95 +1,195 @@
-"""Agents and users in PostgreSQL."""
+"""Users and their devices, and agents with their keys, in PostgreSQL."""
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Column,
-    Integer,
-    MetaData,
-    SmallInteger,
-    Table,
-    Text,
-    bindparam,
-    select,
-)
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from generated.events import NotificationsEvent
-from services.notifications.domain import Agent, User
-from services.runtime import inbox
-from services.runtime.database import Database, Statement
-from services.runtime.inbox import inbox_table
-from services.runtime.outbox import Outbox, outbox_table
+from generated.proto.delivery.events.v1 import AgentChanged
+from services.notifications.domain.agents import Agent, QuietHours
+from services.notifications.domain.notifications import Device, Provider, User, provider_of
+from services.notifications.tables import agent_keys, agents, devices, users
+from services.notifications.usecases.ports import Keys
+from services.runtime.database import Database, Statement, Transaction
+from services.runtime.outbox import Outbox
+from services.runtime.vault import Vault
 
-metadata = MetaData()
-outbox_table(metadata)
-inbox_table(metadata)
+MOST_DEVICES = 10
+"""Of a user; the newest count."""
 
-agents = Table(
-    "agents",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("priority", SmallInteger, nullable=False),
-    Column("providers", ARRAY(Text), nullable=False),
-    Column("ttl_s", Integer, nullable=False),
-    Column("enabled", Boolean, nullable=False),
-    CheckConstraint("priority BETWEEN 1 AND 10", name="agents_priority"),
-    CheckConstraint("ttl_s > 0", name="agents_ttl"),
-)
-users = Table(
-    "users",
-    metadata,
-    Column("user_id", Text, primary_key=True),
-    Column("email", Text, nullable=False),
-    Column("notif_token", Text),
-    Column("locale", Text),
-    Column("time_zone", Text),
-    Column("version", BigInteger, nullable=False),
-)
-
-_AGENT = Statement(select(agents).where(agents.c.id == bindparam("id")), into=Agent)
-_USER = Statement(select(users).where(users.c.user_id == bindparam("user_id")), into=User)
-_put = insert(users).values({column.name: bindparam(column.name) for column in users.c})
+_user_columns = (users.c.user_id, users.c.email, users.c.locale, users.c.time_zone, users.c.version)
+_USER = Statement(select(*_user_columns).where(users.c.user_id == bindparam("user_id")), into=User)
+_put = insert(users).values({column.name: bindparam(column.name) for column in _user_columns})
 _PUT_USER = Statement(
     _put.on_conflict_do_update(
         index_elements=["user_id"],
-        set_={column.name: _put.excluded[column.name] for column in users.c if not column.primary_key},
+        set_={column.name: _put.excluded[column.name] for column in _user_columns if not column.primary_key},
         where=users.c.version < _put.excluded.version,
+    )
+)
+_CLEAR = Statement(
+    update(users)
+    .where(users.c.user_id == bindparam("of"))
+    .values(cleared=func.greatest(users.c.cleared, bindparam("version")))
+)
+_device = insert(devices).values({name: bindparam(name) for name in ("user_id", "token", "provider", "version")})
+_PUT_DEVICE = Statement(
+    _device.on_conflict_do_update(
+        index_elements=["user_id", "token"],
+        set_={"version": func.greatest(devices.c.version, _device.excluded.version)},
+    )
+)
+_DEVICES = Statement(
+    select(devices.c.provider, devices.c.token)
+    .join(users, users.c.user_id == devices.c.user_id)
+    .where(
+        devices.c.user_id == bindparam("user_id"),
+        devices.c.version > users.c.cleared,
+        devices.c.version > devices.c.dropped,
+    )
+    .order_by(devices.c.version.desc(), devices.c.token)
+    .limit(MOST_DEVICES)
+)
+_DROP_DEVICE = Statement(
+    update(devices)
+    .where(devices.c.user_id == bindparam("of"), devices.c.token == bindparam("gone"))
+    .values(dropped=devices.c.version)
+)
+_FORGET_DEVICES = Statement(
+    delete(devices).where(devices.c.user_id == bindparam("user_id"), devices.c.version <= bindparam("version"))
+)
+
+_AGENT_COLUMNS = [column.name for column in agents.c]
+_AGENT = Statement(select(agents).where(agents.c.id == bindparam("id")))
+_AGENTS = Statement(
+    select(agents).where(agents.c.id > bindparam("after")).order_by(agents.c.id).limit(bindparam("size"))
+)
+_ADD_AGENT = Statement(insert(agents).values({name: bindparam(name) for name in _AGENT_COLUMNS}))
+_SAVE_AGENT = Statement(
+    update(agents)
+    .where(agents.c.id == bindparam("of"), agents.c.version == bindparam("before"))
+    .values({name: bindparam(name) for name in _AGENT_COLUMNS if name != "id"})
+)
+_KEYS = Statement(select(agent_keys).where(agent_keys.c.agent_id == bindparam("agent_id")))
+_key = insert(agent_keys).values({column.name: bindparam(column.name) for column in agent_keys.c})
+_PUT_KEY = Statement(
+    _key.on_conflict_do_update(index_elements=["agent_id", "provider"], set_={"locked": _key.excluded.locked})
+)
+_DROP_KEY = Statement(
+    delete(agent_keys).where(
+        and_(agent_keys.c.agent_id == bindparam("agent_id"), agent_keys.c.provider == bindparam("provider"))
     )
 )
 
 
-class NotificationsStore:
+class UsersStore:
     """Every method is one transaction."""
 
-    def __init__(self, database: Database, outbox: Outbox[NotificationsEvent]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._outbox = outbox
 
-    async def put_user(self, user: User) -> None:
-        """Keeps where a user is reached, unless something newer is known."""
-        await self._database.run(
-            _PUT_USER,
-            user_id=user.user_id,
-            email=user.email,
-            notif_token=user.notif_token,
-            locale=user.locale,
-            time_zone=user.time_zone,
-            version=user.version,
-        )
+    async def put_user(self, user: User, token: str | None) -> None:
+        """Keeps where a user is reached, unless something newer is known; a version without a token forgets devices."""
+        async with self._database.transaction() as transaction:
+            await transaction.run(
+                _PUT_USER,
+                user_id=user.user_id,
+                email=user.email,
+                locale=user.locale,
+                time_zone=user.time_zone,
+                version=user.version,
+            )
+            if token is not None:
+                await transaction.run(
+                    _PUT_DEVICE,
+                    user_id=user.user_id,
+                    token=token,
+                    provider=provider_of(token),
+                    version=user.version,
+                )
+                return
+            # A mark rather than a deletion alone, since an older version may come later and name a device.
+            await transaction.run(_CLEAR, of=user.user_id, version=user.version)
+            await transaction.run(_FORGET_DEVICES, user_id=user.user_id, version=user.version)
 
     async def user(self, user_id: str) -> User | None:
         """Where a user is reached."""
         return await self._database.one(_USER, user_id=user_id)
 
+    async def devices(self, user_id: str) -> Sequence[Device]:
+        """The newest first."""
+        rows = await self._database.many(_DEVICES, user_id=user_id)
+        return [Device(Provider(row["provider"]), row["token"]) for row in rows]
+
+    async def drop_device(self, user_id: str, token: str) -> None:
+        """Forgets a device, until the user names it again."""
+        await self._database.run(_DROP_DEVICE, of=user_id, gone=token)
+
+
+class AgentsStore:
+    """Every method is one transaction."""
+
+    def __init__(self, database: Database, outbox: Outbox[NotificationsEvent], vault: Vault) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._vault = vault
+
     async def agent(self, agent_id: str) -> Agent | None:
         """The agent, enabled or not."""
-        return await self._database.one(_AGENT, id=agent_id)
+        row = await self._database.one(_AGENT, id=agent_id)
+        return None if row is None else _agent(row)
 
-    async def tell(self, queue: str, event_id: str, event: NotificationsEvent) -> None:
-        """Lets the event leave, once per event consumed."""
+    async def agents(self, size: int, after: str | None) -> Sequence[Agent]:
+        """By id."""
+        return [_agent(row) for row in await self._database.many(_AGENTS, size=size, after=after or "")]
+
+    async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
+        """Keeps a new agent and its keys."""
         async with self._database.transaction() as transaction:
-            if await inbox.first(transaction, queue, event_id):
-                await self._outbox.add(transaction, event)
+            await transaction.run(_ADD_AGENT, id=agent.id, **_columns(agent))
+            await self._changed(transaction, agent, keys)
+
+    async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
+        """Keeps the next version of an agent; False when somebody else has made it. A key of None is removed."""
+        async with self._database.transaction() as transaction:
+            before = agent.version - 1
+            if await transaction.run(_SAVE_AGENT, of=agent.id, before=before, **_columns(agent)) != 1:
+                return False
+            await self._changed(transaction, agent, keys)
+            return True
+
+    async def keys(self, agent_id: str) -> Keys:
+        """What the agent signs in with."""
+        rows = await self._database.many(_KEYS, agent_id=agent_id)
+        return Keys(**{row["provider"]: self._vault.unlock(row["locked"]) for row in rows})
+
+    async def _changed(self, transaction: Transaction, agent: Agent, keys: Mapping[str, str | None]) -> None:
+        for provider, key in keys.items():
+            if key is None:
+                await transaction.run(_DROP_KEY, agent_id=agent.id, provider=provider)
+            else:
+                await transaction.run(_PUT_KEY, agent_id=agent.id, provider=provider, locked=self._vault.lock(key))
+        await self._outbox.add(transaction, AgentChanged(agent_id=agent.id, version=agent.version))
+
+
+def _columns(agent: Agent) -> dict[str, object]:
+    return {
+        "name": agent.name,
+        "priority": agent.priority,
+        "providers": [str(provider) for provider in agent.providers],
+        "ttl_s": agent.ttl_s,
+        "enabled": agent.enabled,
+        "quiet_start": agent.quiet_hours.start if agent.quiet_hours else None,
+        "quiet_end": agent.quiet_hours.end if agent.quiet_hours else None,
+        "collapse": agent.collapse,
+        "version": agent.version,
+    }
+
+
+def _agent(row: Mapping[str, Any]) -> Agent:
+    values = dict(row)
+    start, end = values.pop("quiet_start"), values.pop("quiet_end")
+    providers = tuple(Provider(name) for name in values.pop("providers"))
+    return Agent(providers=providers, quiet_hours=QuietHours(start, end) if start and end else None, **values)

@@ -28,6 +28,7 @@ class PushMode(StrEnum):
     UNREGISTERED = "unregistered"
     QUOTA = "quota"
     SLOW = "slow"
+    LIE = "lie"
 
 
 class SystemFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

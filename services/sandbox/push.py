@@ -1,4 +1,4 @@
-"""Push: Firebase Cloud Messaging v1, and the phones its messages arrive at."""
+"""Push: Firebase Cloud Messaging v1."""
 
 import secrets
 from typing import Annotated, Literal
@@ -9,8 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.sandbox.faults import Count, Faults, PushMode
-from services.sandbox.pages import Pages
-from services.sandbox.store import Store, now_text
+from services.sandbox.phones import Phones
 from services.sandbox.tokens import Tokens
 from services.sandbox.web import json_body, json_response
 
@@ -101,16 +100,6 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: Count | None = None
 
 
-class Delivered(msgspec.Struct, frozen=True):
-    """A message on a phone."""
-
-    id: str
-    title: str
-    body: str
-    data: dict[str, str]
-    received_at: str
-
-
 _ERRORS = {
     PushMode.UNAVAILABLE: (503, "UNAVAILABLE", "UNAVAILABLE", "The service is currently unavailable."),
     PushMode.UNREGISTERED: (404, "NOT_FOUND", "UNREGISTERED", "Requested entity was not found."),
@@ -126,22 +115,19 @@ def _error(code: int, status: str, error_code: str, message: str) -> Response:
 
 
 class Push:
-    """The provider, and every phone there is."""
+    """The provider."""
 
-    def __init__(self, store: Store, tokens: Tokens, faults: Faults, pages: Pages, project: str) -> None:
-        self._store = store
+    def __init__(self, phones: Phones, tokens: Tokens, faults: Faults, project: str) -> None:
+        self._phones = phones
         self._tokens = tokens
         self._faults = faults
-        self._pages = pages
         self._project = project
 
     def routes(self) -> list[Route]:
-        """Google's path, and the phones as JSON and as pages."""
+        """Google's path, and how providers fail."""
         return [
             Route("/v1/projects/{project}/messages:send", self.send, methods=["POST"]),
             Route("/push/fault", self.set_fault, methods=["PUT"]),
-            Route("/devices", self.page, methods=["GET"]),
-            Route("/devices/{token}/messages", self.messages, methods=["GET"]),
         ]
 
     async def send(self, request: Request) -> Response:
@@ -165,6 +151,8 @@ class Push:
         name = f"projects/{self._project}/messages/{secrets.token_hex(12)}"
         if not body.validate_only:
             self._show(name, body.message)
+        if mode == PushMode.LIE:
+            return json_response({"ok": True})
         if mode == PushMode.SLOW:
             await self._faults.linger()
         return json_response({"name": name})
@@ -173,48 +161,14 @@ class Push:
         android = message.android.notification if message.android else None
         shown = message.notification or Notification()
         collapse = (android and android.tag) or (message.apns and message.apns.headers.get("apns-collapse-id")) or None
-        data = message.data | (message.android.data if message.android else {})
-        with self._store.transaction():
-            if collapse:
-                self._store.run("DELETE FROM messages WHERE token = ? AND collapse = ?", message.target, collapse)
-            self._store.insert(
-                "messages",
-                name=name,
-                token=message.target,
-                collapse=collapse,
-                title=(android and android.title) or shown.title,
-                body=(android and android.body) or shown.body,
-                data=msgspec.json.encode(data).decode(),
-                received_at=now_text(),
-            )
-
-    def _delivered(self, token: str) -> list[Delivered]:
-        rows = self._store.all(
-            "SELECT name, title, body, data, received_at FROM messages WHERE token = ? ORDER BY id", token
+        self._phones.show(
+            message.target,
+            name,
+            (android and android.title) or shown.title,
+            (android and android.body) or shown.body,
+            message.data | (message.android.data if message.android else {}),
+            collapse,
         )
-        return [
-            Delivered(
-                row["name"].rpartition("/")[2],
-                row["title"],
-                row["body"],
-                msgspec.json.decode(row["data"]),
-                row["received_at"],
-            )
-            for row in rows
-        ]
-
-    async def messages(self, request: Request) -> Response:
-        """What the phone shows, oldest first."""
-        return json_response(self._delivered(request.path_params["token"]))
-
-    async def page(self, request: Request) -> Response:
-        """A phone, or which phones have messages."""
-        token = request.query_params.get("token", "")
-        phones = self._store.all(
-            "SELECT token, count(*) AS messages FROM messages GROUP BY token ORDER BY max(id) DESC LIMIT 100"
-        )
-        messages = self._delivered(token)[-100:][::-1]
-        return self._pages.render("phone.html", token=token, messages=messages, phones=phones)
 
     async def set_fault(self, request: Request) -> Response:
         """How a provider fails from now on."""

@@ -32,6 +32,13 @@ class SandboxSettings(BaseSettings):
     bind: str = Field(default="127.0.0.1", description="the address both doors listen on")
     sandbox_port: int = Field(default=8090, ge=1, le=65535, description="the HTTP port")
     smtp_port: int = Field(default=1025, ge=1, le=65535, description="the SMTP port")
+    apns_port: int = Field(default=2197, ge=1, le=65535, description="the port of Apple's push service, HTTP/2")
+    apns_key_file: Path | None = Field(
+        default=None, description="the .p8 file that signs in at Apple's push service; without it that is closed"
+    )
+    apns_key_id: str = Field(default="LOCALKEY01", description="ten characters that name the key")
+    apns_team_id: str = Field(default="LOCALTEAM1", description="ten characters that name the team")
+    apns_topic: str = Field(default="test.delivery.app", description="the one app that Apple knows")
     public_url: str = Field(
         default="http://127.0.0.1:8080", pattern="^https?://", description="the edge that callbacks go to"
     )

@@ -17,7 +17,7 @@ from deploy.local.secrets import Secrets
 from deploy.local.services import environment
 from deploy.local.state import ROOT, State
 from services.gateway.tables import metadata as gateway
-from services.notifications.store import metadata as notifications
+from services.notifications.tables import metadata as notifications
 from services.orders.tables import metadata as orders
 from services.partners.store import metadata as partners
 from services.runtime.migrations import migrate

@@ -79,7 +79,7 @@ def test_every_schema_that_mirrors_a_message_has_a_typed_converter() -> None:
 
 def test_only_what_requests_bring_is_converted_back() -> None:
     back = {name for name in vars(written) if name.startswith("to_")}
-    assert back == {"to_basket_item"}
+    assert back == {"to_basket_item", "to_quiet_hours"}
 
 
 def test_a_message_becomes_json_that_the_contract_allows() -> None:

@@ -239,6 +239,8 @@ def notification(message: notifications_v1.Notification) -> models.Notification:
         attempts=[notification_attempt(item) for item in message.attempts],
         created_at=there(message.created_at),
         sent_at=UNSET if message.sent_at is None else message.sent_at,
+        user_id=message.user_id,
+        reason=UNSET if message.reason is None else message.reason,
     )
 
 
@@ -248,6 +250,59 @@ def notification_attempt(message: notifications_v1.Attempt) -> models.Notificati
         provider=PROVIDER[message.provider],
         at=there(message.at),
         outcome=message.outcome,
+    )
+
+
+def notification_record_page(message: notifications_v1.ListNotificationsResponse) -> models.NotificationRecordPage:
+    """delivery.notifications.v1.ListNotificationsResponse → NotificationRecordPage."""
+    return models.NotificationRecordPage(
+        items=[notification(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def agent(message: notifications_v1.Agent) -> models.Agent:
+    """delivery.notifications.v1.Agent → Agent."""
+    return models.Agent(
+        id=message.id,
+        name=message.name,
+        priority=message.priority,
+        providers=[PROVIDER[item] for item in message.providers],
+        preferences=preferences(there(message.preferences)),
+        enabled=message.enabled,
+    )
+
+
+def preferences(message: notifications_v1.Preferences) -> models.Preferences:
+    """delivery.notifications.v1.Preferences → Preferences."""
+    return models.Preferences(
+        quiet_hours=UNSET if message.quiet_hours is None else quiet_hours(message.quiet_hours),
+        ttl_s=message.ttl_s,
+        collapse=UNSET if message.collapse is None else message.collapse,
+    )
+
+
+def quiet_hours(message: notifications_v1.QuietHours) -> models.QuietHours:
+    """delivery.notifications.v1.QuietHours → QuietHours."""
+    return models.QuietHours(
+        start=message.start,
+        end=message.end,
+    )
+
+
+def to_quiet_hours(model: models.QuietHours) -> notifications_v1.QuietHours:
+    """QuietHours → delivery.notifications.v1.QuietHours."""
+    return notifications_v1.QuietHours(
+        start=model.start,
+        end=model.end,
+    )
+
+
+def agent_page(message: notifications_v1.ListAgentsResponse) -> models.AgentPage:
+    """delivery.notifications.v1.ListAgentsResponse → AgentPage."""
+    return models.AgentPage(
+        items=[agent(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
     )
 
 

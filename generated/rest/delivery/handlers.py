@@ -3,6 +3,9 @@
 from abc import ABC, abstractmethod
 
 from generated.rest.delivery.models import (
+    Agent,
+    AgentPage,
+    AgentPatch,
     BankPage,
     CatalogPage,
     ChangePasswordRequest,
@@ -10,10 +13,13 @@ from generated.rest.delivery.models import (
     ConfirmedOrder,
     ConfirmOrderRequest,
     ConfirmSignUpRequest,
+    CreateAgentRequest,
     DeliveryPage,
     EmailOnly,
     HistoryPage,
     NotificationPage,
+    NotificationRecordPage,
+    NotificationStatus,
     Order,
     OrderCheck,
     OrderPage,
@@ -274,6 +280,55 @@ class DeliveriesHandler(ABC):
         """Hand an order over: POST /orders/{order_id}/delivery."""
 
 
+class NotificationsHandler(ABC):
+    """Who sends notifications, and what came of each."""
+
+    @abstractmethod
+    async def list_notifications(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        status: NotificationStatus | None = None,
+    ) -> NotificationRecordPage:
+        """List what everybody was told: GET /notifications.
+
+        Newest first. Mails are among them, without their text.
+        """
+
+    @abstractmethod
+    async def list_agents(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
+    ) -> AgentPage:
+        """List agents: GET /notification-agents.
+
+        By id.
+        """
+
+    @abstractmethod
+    async def create_agent(self, *, principal: Principal, body: CreateAgentRequest) -> Reply[Agent]:
+        """Make an agent: POST /notification-agents.
+
+        Keys are stored encrypted and never shown; without a key of its own an agent sends by the platform's.
+        """
+
+    @abstractmethod
+    async def get_agent(self, *, principal: Principal, agent_id: str) -> Reply[Agent]:
+        """Read an agent: GET /notification-agents/{agent_id}."""
+
+    @abstractmethod
+    async def update_agent(
+        self, *, principal: Principal, agent_id: str, body: AgentPatch, if_match: str | None = None
+    ) -> Reply[Agent]:
+        """Change an agent: PATCH /notification-agents/{agent_id}.
+
+        A JSON merge patch: null removes, what is absent stays.
+        """
+
+
 class CallbacksHandler(ABC):
     """What banks and partners tell us. Signed by Standard Webhooks."""
 
@@ -322,6 +377,11 @@ OPERATIONS: dict[str, Operation] = {
     "listAvailableDeliveries": Operation(DeliveriesHandler, "list_available_deliveries", None, 200, "application/json"),
     "assignOrder": Operation(DeliveriesHandler, "assign_order", None, 200, "application/json"),
     "completeDelivery": Operation(DeliveriesHandler, "complete_delivery", None, 200, "application/json"),
+    "listNotifications": Operation(NotificationsHandler, "list_notifications", None, 200, "application/json"),
+    "listAgents": Operation(NotificationsHandler, "list_agents", None, 200, "application/json"),
+    "createAgent": Operation(NotificationsHandler, "create_agent", CreateAgentRequest, 201, "application/json"),
+    "getAgent": Operation(NotificationsHandler, "get_agent", None, 200, "application/json"),
+    "updateAgent": Operation(NotificationsHandler, "update_agent", AgentPatch, 200, "application/json"),
     "paymentCallback": Operation(CallbacksHandler, "payment_callback", PaymentCallback, 200, "application/json"),
     "partnerReadyCallback": Operation(CallbacksHandler, "partner_ready_callback", ReadyCallback, 202, ""),
 }

@@ -312,6 +312,127 @@ class NotificationAttempt(Struct, kw_only=True):
     outcome: Annotated[str, Meta(description="`accepted`, or the provider's own word for why not.")]
 
 
+type AgentName = Annotated[
+    str,
+    Meta(
+        examples=["Order updates"],
+        max_length=100,
+        min_length=1,
+        pattern="^[^\\x00-\\x1f\\x7f]+$",
+    ),
+]
+
+
+type AgentPriority = Annotated[int, Meta(description="10 is the most urgent.", ge=1, le=10)]
+
+
+type AgentProviders = Annotated[
+    list[Provider],
+    Meta(
+        description="In order; the next one only when the one before has refused.",
+        max_length=3,
+        min_length=1,
+    ),
+]
+"""
+In order; the next one only when the one before has refused.
+"""
+
+
+type TimeToLive = Annotated[
+    int,
+    Meta(
+        description="For how many seconds a notification is worth sending.",
+        ge=1,
+        le=2419200,
+    ),
+]
+
+
+type LocalTime = Annotated[str, Meta(examples=["22:00"], pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class QuietHours(Struct, kw_only=True):
+    """
+    When a user is left alone, by the user's own clock. From the end on what waited is sent.
+    """
+
+    start: LocalTime
+    end: LocalTime
+
+
+type FcmKey = Annotated[
+    str,
+    Meta(
+        description="A service account's key file (JSON).",
+        max_length=8192,
+        min_length=2,
+    ),
+]
+
+
+class ApnsKey(Struct, kw_only=True):
+    key_id: Annotated[str, Meta(examples=["ABC123DEFG"], pattern="^[A-Z0-9]{10}$")]
+    team_id: Annotated[str, Meta(examples=["DEF123GHIJ"], pattern="^[A-Z0-9]{10}$")]
+    topic: Annotated[
+        str,
+        Meta(
+            description="The app's bundle id.",
+            examples=["test.delivery.app"],
+            max_length=128,
+            pattern="^[A-Za-z0-9.-]+$",
+        ),
+    ]
+    private_key: Annotated[
+        str,
+        Meta(
+            description="PEM, an elliptic curve key on P-256.",
+            max_length=4096,
+            pattern="^[^\\x00]*$",
+        ),
+    ]
+
+
+class AgentKeys(Struct, kw_only=True):
+    fcm: FcmKey | UnsetType = UNSET
+    apns: ApnsKey | UnsetType = UNSET
+
+
+class NewPreferences(Struct, kw_only=True):
+    ttl_s: TimeToLive
+    quiet_hours: QuietHours | UnsetType = UNSET
+    collapse: bool | UnsetType = UNSET
+
+
+class CreateAgentRequest(Struct, kw_only=True):
+    name: AgentName
+    priority: AgentPriority
+    providers: AgentProviders
+    preferences: NewPreferences
+    enabled: bool = True
+    keys: AgentKeys | UnsetType = UNSET
+
+
+class PreferencesPatch(Struct, kw_only=True):
+    quiet_hours: QuietHours | None | UnsetType = UNSET
+    ttl_s: TimeToLive | UnsetType = UNSET
+    collapse: bool | None | UnsetType = UNSET
+
+
+class AgentKeysPatch(Struct, kw_only=True):
+    fcm: FcmKey | None | UnsetType = UNSET
+    apns: ApnsKey | None | UnsetType = UNSET
+
+
+class AgentPatch(Struct, kw_only=True):
+    name: AgentName | UnsetType = UNSET
+    priority: AgentPriority | UnsetType = UNSET
+    providers: AgentProviders | UnsetType = UNSET
+    preferences: PreferencesPatch | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    keys: AgentKeysPatch | UnsetType = UNSET
+
+
 class PaymentStatus(StrEnum):
     succeeded = "succeeded"
     failed = "failed"
@@ -452,8 +573,36 @@ class Notification(Struct, kw_only=True):
     status: NotificationStatus
     attempts: list[NotificationAttempt]
     created_at: datetime
+    user_id: str
     order_id: Id | UnsetType = UNSET
     sent_at: datetime | UnsetType = UNSET
+    reason: (
+        Annotated[
+            str,
+            Meta(
+                description="Why it reached nobody: a stable word.",
+                examples=["NO_DEVICE"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class NotificationRecordPage(Struct, kw_only=True):
+    items: Annotated[list[Notification], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class Preferences(Struct, kw_only=True):
+    ttl_s: TimeToLive
+    quiet_hours: QuietHours | UnsetType = UNSET
+    collapse: (
+        Annotated[
+            bool,
+            Meta(description="Of the notifications of one order that wait for an absent phone, only the last is kept."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Problem(Struct, kw_only=True):
@@ -486,4 +635,18 @@ class ConfirmedOrder(Struct, kw_only=True):
 
 class NotificationPage(Struct, kw_only=True):
     items: Annotated[list[Notification], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class Agent(Struct, kw_only=True):
+    id: Id
+    name: AgentName
+    priority: AgentPriority
+    providers: list[Provider]
+    preferences: Preferences
+    enabled: Annotated[bool, Meta(description="Nothing is sent by an agent that is not.")]
+
+
+class AgentPage(Struct, kw_only=True):
+    items: Annotated[list[Agent], Meta(max_length=100)]
     next_page_token: str | UnsetType = UNSET

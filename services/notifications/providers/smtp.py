@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from services.notifications.usecases import Mail, NotYet, Undeliverable
+from services.notifications.domain.notifications import ACCEPTED, Answer, Mail, Verdict
 from services.runtime.clock import Clock, now
 
 TIMEOUT = 10.0
@@ -16,6 +16,10 @@ TIMEOUT = 10.0
 
 PERMANENT = 500
 """SMTP replies from here on say that no repeat will help."""
+
+
+class AddressError(ValueError):
+    """It is no address, or more than one."""
 
 
 class Smtp:
@@ -26,9 +30,12 @@ class Smtp:
         self._sender = sender
         self._clock = clock
 
-    async def send(self, mail: Mail) -> None:
-        """Hands the mail over. Raises NotYet when the server is away or full, Undeliverable when it never will."""
-        message = compose(mail, self._sender)
+    async def send(self, mail: Mail) -> Answer:
+        """Hands the mail over. A connection that breaks while the server answers may have carried it."""
+        try:
+            message = compose(mail, self._sender)
+        except AddressError:
+            return Answer(Verdict.REFUSED, "ADDRESS_INVALID")
         message["Date"] = format_datetime(self._clock())
         user, password = self._server.username, self._server.password
         try:
@@ -42,25 +49,28 @@ class Smtp:
                 timeout=TIMEOUT,
             )
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _refusal(error.recipients[0].code) from error
+            return _replied(error.recipients[0].code)
         except (aiosmtplib.SMTPDataError, aiosmtplib.SMTPSenderRefused) as error:
-            raise _refusal(error.code) from error
-        except aiosmtplib.SMTPException as error:
-            raise NotYet(f"the mail server: {type(error).__name__}") from error
+            return _replied(error.code)
+        except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPReadTimeoutError):
+            return Answer(Verdict.UNCLEAR, "TIMEOUT")
+        except aiosmtplib.SMTPException:
+            return Answer(Verdict.BUSY, "UNREACHABLE")
+        return ACCEPTED
 
 
-def _refusal(code: int) -> NotYet | Undeliverable:
-    return Undeliverable(f"SMTP_{code}") if code >= PERMANENT else NotYet(f"the mail server answered {code}")
+def _replied(code: int) -> Answer:
+    return Answer(Verdict.REFUSED if code >= PERMANENT else Verdict.BUSY, f"SMTP_{code}")
 
 
 def compose(mail: Mail, sender: str) -> EmailMessage:
-    """The mail as it is sent, but for its date. Raises Undeliverable when the address is none, or more than one."""
+    """The mail as it is sent, but for its date. Raises AddressError."""
     message = EmailMessage()
     message["From"] = sender
     try:
         message["To"] = Address(addr_spec=mail.to)
     except (ValueError, MessageError) as error:
-        raise Undeliverable("ADDRESS_INVALID") from error
+        raise AddressError from error
     # A line break in a value would end the header; the library refuses it, and we make it a blank.
     message["Subject"] = " ".join(mail.subject.split())
     message["Message-ID"] = f"<{mail.id}@{sender_domain(sender)}>"

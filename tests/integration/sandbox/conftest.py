@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from standardwebhooks.webhooks import Webhook
 
@@ -43,6 +43,7 @@ class Sandbox:
     secret: str = field(default_factory=new_secret)
     port: int = field(default_factory=free_port)
     smtp_port: int = field(default_factory=free_port)
+    apns_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -54,6 +55,8 @@ class Sandbox:
             "PATH": os.environ["PATH"],
             "SANDBOX_PORT": str(self.port),
             "SMTP_PORT": str(self.smtp_port),
+            "APNS_PORT": str(self.apns_port),
+            "APNS_KEY_FILE": str(self.folder / "apns.p8"),
             "SANDBOX_STATE": str(self.folder / "state"),
             "SANDBOX_SIGNING_KEY": str(self.folder / "key.pem"),
             "SANDBOX_WEBHOOK_SECRET": self.secret,
@@ -96,10 +99,16 @@ def signing_key() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory, signing_key: bytes) -> Iterator[Sandbox]:
+def apple_key() -> bytes:
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory, signing_key: bytes, apple_key: bytes) -> Iterator[Sandbox]:
     """One for all tests, which keep apart by their own ids."""
     started = Sandbox(tmp_path_factory.mktemp("sandbox"))
     (started.folder / "key.pem").write_bytes(signing_key)
+    (started.folder / "apns.p8").write_bytes(apple_key)
     started.start()
     yield started
     assert started.stop() in (0, -signal.SIGTERM)

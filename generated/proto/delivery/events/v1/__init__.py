@@ -4,8 +4,10 @@
 # This file has been @generated
 
 __all__ = (
+    "AgentChanged",
     "EmailRequested",
     "NotificationFailed",
+    "NotificationRequested",
     "NotificationSent",
     "OrderAssigned",
     "OrderCreated",
@@ -102,6 +104,26 @@ class PaymentOutcome(betterproto2.Enum):
 
 
 @dataclass(eq=False, repr=False)
+class AgentChanged(betterproto2.Message):
+    """
+    An agent was made or changed.
+    """
+
+    agent_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The agent.
+    """
+
+    version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    Grows with every change.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "AgentChanged", AgentChanged)
+
+
+@dataclass(eq=False, repr=False)
 class EmailRequested(betterproto2.Message):
     """
     A mail is to be sent.
@@ -173,6 +195,45 @@ class NotificationFailed(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.events.v1", "NotificationFailed", NotificationFailed)
+
+
+@dataclass(eq=False, repr=False)
+class NotificationRequested(betterproto2.Message):
+    """
+    Somebody is to be told something that no other event says.
+    """
+
+    user_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Who is told.
+    """
+
+    agent_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    By which agent.
+    """
+
+    template: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Which text: "announcement" takes the values "title" and "body".
+    """
+
+    order_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    The order it is about.
+    """
+
+    values: "dict[str, str]" = betterproto2.field(
+        5,
+        betterproto2.TYPE_MAP,
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING),
+    )
+    """
+    What the text is filled in with.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "NotificationRequested", NotificationRequested)
 
 
 @dataclass(eq=False, repr=False)

@@ -4,12 +4,26 @@
 # This file has been @generated
 
 __all__ = (
+    "Agent",
+    "ApnsKey",
     "Attempt",
+    "CreateAgentRequest",
+    "CreateAgentResponse",
+    "GetAgentRequest",
+    "GetAgentResponse",
+    "ListAgentsRequest",
+    "ListAgentsResponse",
     "ListMyNotificationsRequest",
     "ListMyNotificationsResponse",
+    "ListNotificationsRequest",
+    "ListNotificationsResponse",
     "Notification",
     "NotificationStatus",
+    "Preferences",
     "Provider",
+    "QuietHours",
+    "UpdateAgentRequest",
+    "UpdateAgentResponse",
 )
 
 import datetime
@@ -119,6 +133,76 @@ class Provider(betterproto2.Enum):
 
 
 @dataclass(eq=False, repr=False)
+class Agent(betterproto2.Message):
+    """
+    Who sends notifications.
+    """
+
+    id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Opaque.
+    """
+
+    name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    For people.
+    """
+
+    priority: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
+    """
+    1 to 10, 10 being the most urgent.
+    """
+
+    providers: "list[Provider]" = betterproto2.field(4, betterproto2.TYPE_ENUM, repeated=True)
+    """
+    Who carries the agent's notifications; the next one only when the one before has refused.
+    """
+
+    preferences: "Preferences | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    How they are delivered.
+    """
+
+    enabled: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
+    """
+    Nothing is sent by an agent that is not.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "Agent", Agent)
+
+
+@dataclass(eq=False, repr=False)
+class ApnsKey(betterproto2.Message):
+    """
+    What an agent signs in with at Apple; write-only.
+    """
+
+    key_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Ten characters.
+    """
+
+    team_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Ten characters.
+    """
+
+    topic: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The app's bundle id.
+    """
+
+    private_key: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    PEM, an elliptic curve key on P-256.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "ApnsKey", ApnsKey)
+
+
+@dataclass(eq=False, repr=False)
 class Attempt(betterproto2.Message):
     """
     One try at one provider.
@@ -146,6 +230,146 @@ class Attempt(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.notifications.v1", "Attempt", Attempt)
+
+
+@dataclass(eq=False, repr=False)
+class CreateAgentRequest(betterproto2.Message):
+    """
+    Makes an agent.
+    """
+
+    name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    For people, 1 to 100 characters.
+    """
+
+    priority: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
+    """
+    1 to 10, 10 being the most urgent.
+    """
+
+    providers: "list[Provider]" = betterproto2.field(3, betterproto2.TYPE_ENUM, repeated=True)
+    """
+    In order, none twice.
+    """
+
+    preferences: "Preferences | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    How its notifications are delivered.
+    """
+
+    enabled: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    """
+    Whether it sends at once.
+    """
+
+    fcm_key: "str | None" = betterproto2.field(6, betterproto2.TYPE_STRING, optional=True)
+    """
+    A service account's key file; ours when absent.
+    """
+
+    apns_key: "ApnsKey | None" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    A key for Apple; ours when absent.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "CreateAgentRequest", CreateAgentRequest)
+
+
+@dataclass(eq=False, repr=False)
+class CreateAgentResponse(betterproto2.Message):
+    """
+    The agent that was made.
+    """
+
+    agent: "Agent | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Without its keys.
+    """
+
+    etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Names its state.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "CreateAgentResponse", CreateAgentResponse)
+
+
+@dataclass(eq=False, repr=False)
+class GetAgentRequest(betterproto2.Message):
+    """
+    Asks for an agent.
+    """
+
+    agent_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The agent.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "GetAgentRequest", GetAgentRequest)
+
+
+@dataclass(eq=False, repr=False)
+class GetAgentResponse(betterproto2.Message):
+    """
+    The agent.
+    """
+
+    agent: "Agent | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Without its keys.
+    """
+
+    etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Names its state.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "GetAgentResponse", GetAgentResponse)
+
+
+@dataclass(eq=False, repr=False)
+class ListAgentsRequest(betterproto2.Message):
+    """
+    Asks for agents.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    How many at most, 1 to 100.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Where to go on.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "ListAgentsRequest", ListAgentsRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListAgentsResponse(betterproto2.Message):
+    """
+    A page of agents.
+    """
+
+    items: "list[Agent]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    By id.
+    """
+
+    next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Set when there is more.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "ListAgentsResponse", ListAgentsResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -193,6 +417,63 @@ default_message_pool.register_message(
     "delivery.notifications.v1",
     "ListMyNotificationsResponse",
     ListMyNotificationsResponse,
+)
+
+
+@dataclass(eq=False, repr=False)
+class ListNotificationsRequest(betterproto2.Message):
+    """
+    Asks for everybody's notifications. What is absent does not narrow them.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    How many at most, 1 to 100.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Where to go on.
+    """
+
+    user_id: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    Only those for this user.
+    """
+
+    agent_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    Only those by this agent.
+    """
+
+    status: "NotificationStatus | None" = betterproto2.field(5, betterproto2.TYPE_ENUM, optional=True)
+    """
+    Only those that stand here.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "ListNotificationsRequest", ListNotificationsRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListNotificationsResponse(betterproto2.Message):
+    """
+    A page of notifications.
+    """
+
+    items: "list[Notification]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Newest first.
+    """
+
+    next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Set when there is more.
+    """
+
+
+default_message_pool.register_message(
+    "delivery.notifications.v1", "ListNotificationsResponse", ListNotificationsResponse
 )
 
 
@@ -264,8 +545,153 @@ class Notification(betterproto2.Message):
     When a provider took it.
     """
 
+    user_id: "str" = betterproto2.field(11, betterproto2.TYPE_STRING)
+    """
+    Who was told.
+    """
+
+    reason: "str | None" = betterproto2.field(12, betterproto2.TYPE_STRING, optional=True)
+    """
+    Why it reached nobody: a stable word.
+    """
+
 
 default_message_pool.register_message("delivery.notifications.v1", "Notification", Notification)
+
+
+@dataclass(eq=False, repr=False)
+class Preferences(betterproto2.Message):
+    """
+    How an agent's notifications are delivered.
+    """
+
+    quiet_hours: "QuietHours | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Absent when there are none.
+    """
+
+    ttl_s: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
+    """
+    For how many seconds a notification is worth sending, 1 to 2,419,200 (four weeks).
+    """
+
+    collapse: "bool | None" = betterproto2.field(3, betterproto2.TYPE_BOOL, optional=True)
+    """
+    Whether, of the notifications of one order that wait for an absent phone, only the last is kept.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "Preferences", Preferences)
+
+
+@dataclass(eq=False, repr=False)
+class QuietHours(betterproto2.Message):
+    """
+    When a user is left alone, by the user's own clock. From the end on what waited is sent.
+    """
+
+    start: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    "22:00".
+    """
+
+    end: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    "07:00"; before the start when a midnight lies between.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "QuietHours", QuietHours)
+
+
+@dataclass(eq=False, repr=False)
+class UpdateAgentRequest(betterproto2.Message):
+    """
+    Changes an agent. What is absent or empty stays.
+    """
+
+    agent_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The agent.
+    """
+
+    if_match: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    The etag that is changed; any when absent.
+    """
+
+    name: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    For people, 1 to 100 characters.
+    """
+
+    priority: "int | None" = betterproto2.field(4, betterproto2.TYPE_INT32, optional=True)
+    """
+    1 to 10.
+    """
+
+    providers: "list[Provider]" = betterproto2.field(5, betterproto2.TYPE_ENUM, repeated=True)
+    """
+    In order, none twice.
+    """
+
+    quiet_hours: "QuietHours | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    When users are left alone.
+    """
+
+    ttl_s: "int | None" = betterproto2.field(7, betterproto2.TYPE_INT32, optional=True)
+    """
+    1 to 2,419,200 seconds.
+    """
+
+    collapse: "bool | None" = betterproto2.field(8, betterproto2.TYPE_BOOL, optional=True)
+    """
+    Whether one notification of an order replaces another that still waits.
+    """
+
+    enabled: "bool | None" = betterproto2.field(9, betterproto2.TYPE_BOOL, optional=True)
+    """
+    Whether it sends.
+    """
+
+    fcm_key: "str | None" = betterproto2.field(10, betterproto2.TYPE_STRING, optional=True)
+    """
+    A service account's key file.
+    """
+
+    apns_key: "ApnsKey | None" = betterproto2.field(11, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    A key for Apple.
+    """
+
+    remove: "list[str]" = betterproto2.field(12, betterproto2.TYPE_STRING, repeated=True)
+    """
+    What is removed: "quiet_hours", "collapse", "fcm_key", "apns_key".
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "UpdateAgentRequest", UpdateAgentRequest)
+
+
+@dataclass(eq=False, repr=False)
+class UpdateAgentResponse(betterproto2.Message):
+    """
+    The agent as it is now.
+    """
+
+    agent: "Agent | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Without its keys.
+    """
+
+    etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Names its state.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "UpdateAgentResponse", UpdateAgentResponse)
 
 
 from ....google import protobuf as ___google__protobuf__

@@ -2,7 +2,20 @@
 
 from abc import abstractmethod
 
-from generated.proto.delivery.notifications.v1 import ListMyNotificationsRequest, ListMyNotificationsResponse
+from generated.proto.delivery.notifications.v1 import (
+    CreateAgentRequest,
+    CreateAgentResponse,
+    GetAgentRequest,
+    GetAgentResponse,
+    ListAgentsRequest,
+    ListAgentsResponse,
+    ListMyNotificationsRequest,
+    ListMyNotificationsResponse,
+    ListNotificationsRequest,
+    ListNotificationsResponse,
+    UpdateAgentRequest,
+    UpdateAgentResponse,
+)
 from services.runtime.principal import Principal
 from services.runtime.rpc import Idempotency, Method, Servicer, Stub
 
@@ -21,17 +34,121 @@ LIST_MY_NOTIFICATIONS: Method[ListMyNotificationsRequest, ListMyNotificationsRes
 )
 
 
+LIST_NOTIFICATIONS: Method[ListNotificationsRequest, ListNotificationsResponse] = Method(
+    service="delivery.notifications.v1.NotificationsService",
+    name="ListNotifications",
+    attribute="list_notifications",
+    request=ListNotificationsRequest,
+    response=ListNotificationsResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+CREATE_AGENT: Method[CreateAgentRequest, CreateAgentResponse] = Method(
+    service="delivery.notifications.v1.NotificationsService",
+    name="CreateAgent",
+    attribute="create_agent",
+    request=CreateAgentRequest,
+    response=CreateAgentResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
+LIST_AGENTS: Method[ListAgentsRequest, ListAgentsResponse] = Method(
+    service="delivery.notifications.v1.NotificationsService",
+    name="ListAgents",
+    attribute="list_agents",
+    request=ListAgentsRequest,
+    response=ListAgentsResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+GET_AGENT: Method[GetAgentRequest, GetAgentResponse] = Method(
+    service="delivery.notifications.v1.NotificationsService",
+    name="GetAgent",
+    attribute="get_agent",
+    request=GetAgentRequest,
+    response=GetAgentResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+UPDATE_AGENT: Method[UpdateAgentRequest, UpdateAgentResponse] = Method(
+    service="delivery.notifications.v1.NotificationsService",
+    name="UpdateAgent",
+    attribute="update_agent",
+    request=UpdateAgentRequest,
+    response=UpdateAgentResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
 class NotificationsServicer(Servicer):
     """Push notifications and mail."""
 
     SERVICE = "delivery.notifications.v1.NotificationsService"
-    METHODS = (LIST_MY_NOTIFICATIONS,)
+    METHODS = (
+        LIST_MY_NOTIFICATIONS,
+        LIST_NOTIFICATIONS,
+        CREATE_AGENT,
+        LIST_AGENTS,
+        GET_AGENT,
+        UPDATE_AGENT,
+    )
 
     @abstractmethod
     async def list_my_notifications(
         self, request: ListMyNotificationsRequest, principal: Principal
     ) -> ListMyNotificationsResponse:
         """Lists what the calling user was told, newest first."""
+
+    @abstractmethod
+    async def list_notifications(
+        self, request: ListNotificationsRequest, principal: Principal
+    ) -> ListNotificationsResponse:
+        """Lists what everybody was told, newest first; for admins."""
+
+    @abstractmethod
+    async def create_agent(self, request: CreateAgentRequest, principal: Principal) -> CreateAgentResponse:
+        """Makes an agent; for admins."""
+
+    @abstractmethod
+    async def list_agents(self, request: ListAgentsRequest, principal: Principal) -> ListAgentsResponse:
+        """Lists agents by id; for admins."""
+
+    @abstractmethod
+    async def get_agent(self, request: GetAgentRequest, principal: Principal) -> GetAgentResponse:
+        """Reads an agent; for admins."""
+
+    @abstractmethod
+    async def update_agent(self, request: UpdateAgentRequest, principal: Principal) -> UpdateAgentResponse:
+        """Changes an agent; for admins."""
 
 
 class NotificationsStub(Stub):
@@ -44,3 +161,25 @@ class NotificationsStub(Stub):
     ) -> ListMyNotificationsResponse:
         """Lists what the calling user was told, newest first."""
         return await self.unary(LIST_MY_NOTIFICATIONS, request, timeout)
+
+    async def list_notifications(
+        self, request: ListNotificationsRequest, *, timeout: float | None = None
+    ) -> ListNotificationsResponse:
+        """Lists what everybody was told, newest first; for admins."""
+        return await self.unary(LIST_NOTIFICATIONS, request, timeout)
+
+    async def create_agent(self, request: CreateAgentRequest, *, timeout: float | None = None) -> CreateAgentResponse:
+        """Makes an agent; for admins."""
+        return await self.unary(CREATE_AGENT, request, timeout)
+
+    async def list_agents(self, request: ListAgentsRequest, *, timeout: float | None = None) -> ListAgentsResponse:
+        """Lists agents by id; for admins."""
+        return await self.unary(LIST_AGENTS, request, timeout)
+
+    async def get_agent(self, request: GetAgentRequest, *, timeout: float | None = None) -> GetAgentResponse:
+        """Reads an agent; for admins."""
+        return await self.unary(GET_AGENT, request, timeout)
+
+    async def update_agent(self, request: UpdateAgentRequest, *, timeout: float | None = None) -> UpdateAgentResponse:
+        """Changes an agent; for admins."""
+        return await self.unary(UPDATE_AGENT, request, timeout)
