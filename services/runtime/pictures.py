@@ -1,9 +1,14 @@
 """Pictures from strangers: decoded under limits, cropped, and written anew, so that nothing else is left."""
 
+import asyncio
+import hashlib
 import io
-import struct
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 SIDE = 400
 """Pixels of a side of what comes out."""
@@ -12,61 +17,189 @@ MAX_PIXELS = 25_000_000
 MAX_SIDE = 8_000
 """What may come in; both are read from the header, before anything is decoded."""
 
+MAX_SCANS = 40
+"""Passes of a progressive JPEG: each is cheap to write and goes over every pixel; encoders write about ten."""
+
 MEDIA_TYPE = "image/webp"
 """What comes out: WebP has transparency, and is smaller than PNG and JPEG."""
 
-_FORMATS = ("PNG", "JPEG", "WEBP")
-_BROKEN = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-    Warning,
-)
-"""What Pillow's decoders raise for files that are not what they say."""
+DECODERS = 2
+"""How many pictures are decoded at a time."""
+
+WAITING = 16
+"""How many more may wait for that; with DECODERS it bounds the memory that all of them take."""
+
+PATIENCE = 10.0
+"""Seconds until a picture must be decoded."""
+
+STRIP = 64
+"""Rows of what comes out of the first reduction that are worked on at a time."""
+
+_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
+"""What begins a segment of a JPEG; restarts, stuffed and reserved bytes do not."""
+
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"
+
+_MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its EXIF orientation."""
+
+_NAMES = {"PNG": "a PNG", "JPEG": "a JPEG", "WEBP": "a WebP"}
 
 
 class PictureRefused(Exception):
     """The file cannot be taken; says why in one sentence that can be shown."""
 
 
-def normalise(data: bytes) -> bytes:
+class UnknownFormat(PictureRefused):
+    """It is nothing that is taken."""
+
+
+class WrongType(PictureRefused):
+    """It is something else than its sender says."""
+
+
+class TooLarge(PictureRefused):
+    """It would take too much memory or time to decode."""
+
+
+class Animated(PictureRefused):
+    """It moves."""
+
+
+class Broken(PictureRefused):
+    """It is cut off, damaged or made to look like a picture."""
+
+
+class DecodersBusy(Exception):
+    """Too many pictures at once; later there may be room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What may be stored. `digest` is the SHA-256 of the content in hexadecimal digits."""
+
+    media_type: str
+    content: bytes = field(repr=False)
+    digest: str
+
+
+class Decoders:
+    """Normalises pictures off the event loop, a few at a time."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(DECODERS, thread_name_prefix="pictures")
+        self._places = threading.BoundedSemaphore(DECODERS + WAITING)
+
+    def close(self) -> None:
+        """What is under way is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def normalise(self, data: bytes, media_type: str) -> Picture:
+        """Raises PictureRefused, and DecodersBusy at once or after PATIENCE seconds.
+
+        What takes too long keeps its place until it ends, so that no crowd of such pictures gathers.
+        """
+        if not self._places.acquire(blocking=False):
+            raise DecodersBusy
+        work = self._threads.submit(normalise, data, media_type)
+        work.add_done_callback(lambda _: self._places.release())
+        try:
+            content = await asyncio.wait_for(asyncio.wrap_future(work), PATIENCE)
+        except TimeoutError as error:
+            raise DecodersBusy from error
+        return Picture(MEDIA_TYPE, content, hashlib.sha256(content).hexdigest())
+
+
+def normalise(data: bytes, media_type: str | None = None) -> bytes:
     """A square of SIDE pixels as WebP, without metadata, the same for the same bytes. Raises PictureRefused.
 
-    Blocks for as long as decoding takes, and holds at most MAX_PIXELS of four bytes.
+    `media_type` is what the sender says that it is. Blocks for as long as decoding takes, and holds what the decoder
+    makes of MAX_PIXELS: for PNG and JPEG that once, for WebP five times.
     """
+    kind = _kind(data)
+    if media_type is not None and media_type != _MEDIA_TYPES[kind]:
+        raise WrongType(f"The file is {_NAMES[kind]} picture, and is not sent as {_MEDIA_TYPES[kind]}.")
+    if kind == "JPEG" and _scans(data) > MAX_SCANS:
+        raise TooLarge(f"The picture has too many passes; {MAX_SCANS} are taken.")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=(kind,)) as image:
             _check(image)
             return _encode(image)
+    except PictureRefused:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureRefused("The picture has too many pixels.") from error
-    except _BROKEN as error:
-        raise PictureRefused("The file is no whole PNG, JPEG or WebP picture.") from error
+        raise TooLarge("The picture has too many pixels.") from error
+    except Exception as error:  # a stranger's file may make a decoder stumble in any way
+        raise Broken("The file is no whole PNG, JPEG or WebP picture.") from error
+
+
+def _kind(data: bytes) -> str:
+    """By what the file begins with; names and headers are only claims."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP"
+    raise UnknownFormat("The file is no PNG, JPEG or WebP picture.")
+
+
+def _scans(data: bytes) -> int:
+    """How many passes a JPEG decoder would make: like it, this skips what is between markers and stops at the end."""
+    at, found = 2, 0
+    while (marker := _MARKER.search(data, at)) is not None and marker.group() != _END:
+        length = int.from_bytes(data[marker.end() : marker.end() + 2])
+        at = marker.end() + length
+        found += marker.group() == _SCAN
+    return found
 
 
 def _check(image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        raise PictureRefused(
-            f"The picture has {width}×{height} pixels; {MAX_SIDE} a side and {MAX_PIXELS:,} in all are taken."
-        )
-    if getattr(image, "n_frames", 1) > 1:
-        raise PictureRefused("The picture is animated; only still ones are taken.")
+        taken = f"{MAX_SIDE} a side and {MAX_PIXELS:,} in all are taken."
+        raise TooLarge(f"The picture has {width}×{height} pixels; {taken}")
+    # Cameras append previews and depth to a JPEG, which Pillow then calls MPO: its first frame is the picture.
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise Animated("The picture is animated; only still ones are taken.")
 
 
 def _encode(image: Image.Image) -> bytes:
     image.draft("RGB", (2 * SIDE, 2 * SIDE))  # JPEG decodes to a fraction of its size by itself
-    upright = ImageOps.exif_transpose(image)
-    plain = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    square = ImageOps.fit(plain, (SIDE, SIDE), Image.Resampling.LANCZOS)
-    square.info.clear()  # or the colour profile and the comment would be written again
+    image.load()
+    square = _square(image)
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     out = io.BytesIO()
-    square.save(out, "WEBP", quality=85, method=4)
+    (square if turn is None else square.transpose(turn)).save(out, "WEBP", quality=85, method=4)
     return out.getvalue()
+
+
+def _square(image: Image.Image) -> Image.Image:
+    """The middle of the picture, made in strips, so that no second whole picture is ever held."""
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    factor = max(1, min(image.size) // (2 * SIDE))
+    side = min(image.size) // factor
+    left, top = ((length - side * factor) // 2 for length in image.size)
+    made = Image.new(mode, (side, side))
+    for begin in range(0, side, STRIP):
+        end = min(side, begin + STRIP)
+        strip = image.crop((left, top + begin * factor, left + side * factor, top + end * factor))
+        made.paste(_plain(strip, mode).reduce(factor), (0, begin))
+    return made.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+
+
+def _plain(strip: Image.Image, mode: str) -> Image.Image:
+    if strip.mode == "I;16":  # Pillow would cut 16 bits off at 255 instead of scaling them
+        strip = strip.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+        strip.info.pop("transparency", None)
+    return strip.convert(mode)
