@@ -1,47 +1,40 @@
 """Pictures that users bring: made harmless, then stored under names that nobody guesses."""
 
-import asyncio
 import hashlib
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from generated.problems import Reason
 from services.runtime.objects import Objects
-from services.runtime.pictures import MEDIA_TYPE, PictureRefused, normalise
+from services.runtime.pictures import MEDIA_TYPE, Decoders, DecodersBusy, PictureRefused, WrongType
 from services.runtime.refusal import Refusal
 from services.runtime.rest.types import Blob, Upload
 
-DECODERS = 2
-"""How many pictures are decoded at a time, which bounds the memory that they take."""
-
-PATIENCE = 10.0
-"""Seconds until a picture must be decoded."""
-
 
 class StoredPictures:
-    """Pictures in object storage."""
+    """Pictures in object storage. A name ends with the digest of its content, by which the storage is checked."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
-        self._threads = ThreadPoolExecutor(DECODERS, thread_name_prefix="pictures")
+        self._decoders = Decoders()
 
     def close(self) -> None:
         """Closes the storage; what is under way is not waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
         self._objects.close()
 
     async def add(self, folder: str, upload: Upload) -> str:
-        """Normalises a picture and stores it; its name. Refuses PICTURE_REFUSED and UPSTREAM_UNAVAILABLE."""
-        loop = asyncio.get_running_loop()
+        """Normalises a picture and stores it; its name. Refuses PICTURE_REFUSED and UNSUPPORTED_MEDIA_TYPE."""
         try:
-            picture = await asyncio.wait_for(loop.run_in_executor(self._threads, normalise, upload.content), PATIENCE)
+            picture = await self._decoders.normalise(upload.content, upload.media_type)
+        except WrongType as error:
+            raise Refusal(Reason.UNSUPPORTED_MEDIA_TYPE, str(error)) from error
         except PictureRefused as error:
             raise Refusal(Reason.PICTURE_REFUSED, str(error)) from error
-        except TimeoutError as error:
+        except DecodersBusy as error:
             raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "Too many pictures at once.", retry_after=5) from error
-        name = f"{folder}/{secrets.token_urlsafe(24)}.{_digest(picture)}"
-        await self._objects.put(name, picture, MEDIA_TYPE)
+        name = f"{folder}/{secrets.token_urlsafe(24)}.{picture.digest}"
+        await self._objects.put(name, picture.content, picture.media_type)
         return name
 
     async def get(self, name: str) -> Blob | None:
@@ -49,7 +42,7 @@ class StoredPictures:
         content = await self._objects.get(name)
         if content is None:
             return None
-        if _digest(content) != name.rpartition(".")[2]:
+        if hashlib.sha256(content).hexdigest() != name.rpartition(".")[2]:
             raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "Object storage answers something else.", retry_after=2)
         return Blob(MEDIA_TYPE, content)
 
@@ -63,7 +56,3 @@ class StoredPictures:
         for name in orphans:
             await self._objects.delete(name)
         return len(orphans)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]

@@ -19,6 +19,8 @@ from services.runtime.refusal import FieldError, Refusal
 LONGEST_TTL = 28 * 86400
 """Seconds; Firebase keeps a message no longer."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -79,7 +81,11 @@ def _check(agent: Agent, keys: Mapping[str, str | None]) -> None:
 
 def _rules(agent: Agent) -> Sequence[tuple[str, bool, str]]:
     return (
-        ("/name", 1 <= len(agent.name) <= 100 and agent.name.isprintable(), "is 1 to 100 printable characters"),
+        (
+            "/name",
+            1 <= len(agent.name) <= 100 and not _CONTROL.search(agent.name),
+            "is 1 to 100 characters, none of control",
+        ),
         ("/priority", 1 <= agent.priority <= 10, "is 1 to 10"),
         ("/providers", 1 <= len(agent.providers) == len(set(agent.providers)), "names at least one, and none twice"),
         ("/preferences/ttl_s", 1 <= agent.ttl_s <= LONGEST_TTL, f"is 1 to {LONGEST_TTL}"),
