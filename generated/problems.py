@@ -22,6 +22,7 @@ class Reason(StrEnum):
     EMAIL_TAKEN = "EMAIL_TAKEN"
     ORDER_STATE_CONFLICT = "ORDER_STATE_CONFLICT"
     PAYMENT_CONFLICT = "PAYMENT_CONFLICT"
+    IDEMPOTENCY_KEY_BUSY = "IDEMPOTENCY_KEY_BUSY"
     CHECK_EXPIRED = "CHECK_EXPIRED"
     PRECONDITION_FAILED = "PRECONDITION_FAILED"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
@@ -32,6 +33,7 @@ class Reason(StrEnum):
     PRODUCT_UNAVAILABLE = "PRODUCT_UNAVAILABLE"
     BANK_UNAVAILABLE = "BANK_UNAVAILABLE"
     PAYMENT_INSUFFICIENT = "PAYMENT_INSUFFICIENT"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     ACCOUNT_REFUSED = "ACCOUNT_REFUSED"
     TIME_ZONE_UNKNOWN = "TIME_ZONE_UNKNOWN"
     CODE_INVALID = "CODE_INVALID"
@@ -97,6 +99,12 @@ PROBLEMS: dict[Reason, Problem] = {
         "The order takes no payment",
         "It is paid already, cancelled or expired. The payment is recorded and goes back.",
     ),
+    Reason.IDEMPOTENCY_KEY_BUSY: Problem(
+        409,
+        "ABORTED",
+        "The first request is under way",
+        "A request with this `Idempotency-Key` has not been answered yet. Try again.",
+    ),
     Reason.CHECK_EXPIRED: Problem(410, "FAILED_PRECONDITION", "The check has run out", "Check the basket again."),
     Reason.PRECONDITION_FAILED: Problem(
         412, "ABORTED", "It has changed meanwhile", "Read it again; `If-Match` names a state that is gone."
@@ -127,6 +135,12 @@ PROBLEMS: dict[Reason, Problem] = {
         "FAILED_PRECONDITION",
         "The payment is too small",
         "It is less than the order's total, or in another currency. It is recorded and goes back.",
+    ),
+    Reason.IDEMPOTENCY_KEY_REUSED: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "The key was used for another request",
+        "An `Idempotency-Key` belongs to one request for 24 hours.",
     ),
     Reason.ACCOUNT_REFUSED: Problem(
         422,

@@ -62,7 +62,7 @@ def environment(state: State, secrets: Secrets, service: str) -> Mapping[str, st
             "STORAGE_BUCKET": BUCKET,
             "STORAGE_URL": f"http://{state.bind}:{state.port('STORAGE_PORT')}",
         },
-        "orders": {"DOCUMENTS_URL": documents},
+        "orders": {"DOCUMENTS_URL": documents, "ALLOWED_TARGETS": state.sandbox},
         "partners": {"ALLOWED_TARGETS": state.sandbox},
         "notifications": {
             "DOCUMENTS_URL": documents,

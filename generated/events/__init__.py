@@ -9,13 +9,17 @@ from generated.proto.delivery.events.v1 import (
     NotificationRequested,
     NotificationSent,
     OrderAssigned,
+    OrderCancelled,
     OrderCreated,
     OrderDelivered,
+    OrderExpired,
     OrderPaid,
     OrderReady,
     OrderReadyReported,
     PartnerNotified,
     PaymentRecorded,
+    Refunded,
+    RefundFailed,
     RefundRequested,
     SystemAlert,
     UserDeleted,
@@ -94,6 +98,24 @@ ORDER_DELIVERED: EventType[OrderDelivered] = EventType(
 )
 """An order is at the customer's door."""
 
+ORDER_CANCELLED: EventType[OrderCancelled] = EventType(
+    "orders.cancelled",
+    OrderCancelled,
+    "orders",
+    ("orders.history",),
+    lambda event: event.order.order_id if event.order else "",
+)
+"""An order was given up before it was on its way; what was paid for it goes back."""
+
+ORDER_EXPIRED: EventType[OrderExpired] = EventType(
+    "orders.expired",
+    OrderExpired,
+    "orders",
+    ("orders.history",),
+    lambda event: event.order.order_id if event.order else "",
+)
+"""An order was not paid in time."""
+
 PAYMENT_RECORDED: EventType[PaymentRecorded] = EventType(
     "payments.recorded", PaymentRecorded, "orders", ("orders.payments",), lambda event: event.payment_id
 )
@@ -103,6 +125,14 @@ REFUND_REQUESTED: EventType[RefundRequested] = EventType(
     "payments.refund_requested", RefundRequested, "orders", (), lambda event: event.refund_id
 )
 """Money is to go back."""
+
+REFUNDED: EventType[Refunded] = EventType("payments.refunded", Refunded, "orders", (), lambda event: event.refund_id)
+"""A bank has taken a refund; the money is on its way back."""
+
+REFUND_FAILED: EventType[RefundFailed] = EventType(
+    "payments.refund_failed", RefundFailed, "orders", (), lambda event: event.refund_id
+)
+"""A bank has refused a refund, or was asked for the last time; a person is to look at it."""
 
 PARTNER_NOTIFIED: EventType[PartnerNotified] = EventType(
     "partners.notified", PartnerNotified, "partners", (), lambda event: event.order_id
@@ -153,8 +183,12 @@ EVENTS: dict[type[Any], EventType[Any]] = {
     OrderReady: ORDER_READY,
     OrderAssigned: ORDER_ASSIGNED,
     OrderDelivered: ORDER_DELIVERED,
+    OrderCancelled: ORDER_CANCELLED,
+    OrderExpired: ORDER_EXPIRED,
     PaymentRecorded: PAYMENT_RECORDED,
     RefundRequested: REFUND_REQUESTED,
+    Refunded: REFUNDED,
+    RefundFailed: REFUND_FAILED,
     PartnerNotified: PARTNER_NOTIFIED,
     NotificationRequested: NOTIFICATION_REQUESTED,
     AgentChanged: AGENT_CHANGED,
@@ -177,8 +211,12 @@ type OrdersEvent = (
     | OrderReady
     | OrderAssigned
     | OrderDelivered
+    | OrderCancelled
+    | OrderExpired
     | PaymentRecorded
     | RefundRequested
+    | Refunded
+    | RefundFailed
     | SystemAlert
 )
 """What orders may publish."""

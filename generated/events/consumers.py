@@ -9,8 +9,10 @@ from generated.events import (
     EMAIL_REQUESTED,
     NOTIFICATION_REQUESTED,
     ORDER_ASSIGNED,
+    ORDER_CANCELLED,
     ORDER_CREATED,
     ORDER_DELIVERED,
+    ORDER_EXPIRED,
     ORDER_PAID,
     ORDER_READY,
     ORDER_READY_REPORTED,
@@ -25,8 +27,10 @@ from generated.proto.delivery.events.v1 import (
     EmailRequested,
     NotificationRequested,
     OrderAssigned,
+    OrderCancelled,
     OrderCreated,
     OrderDelivered,
+    OrderExpired,
     OrderPaid,
     OrderReady,
     OrderReadyReported,
@@ -151,6 +155,8 @@ class OrdersHistoryConsumer(Consumer):
         "orders.ready": (ORDER_READY, "order_ready"),
         "orders.assigned": (ORDER_ASSIGNED, "order_assigned"),
         "orders.delivered": (ORDER_DELIVERED, "order_delivered"),
+        "orders.cancelled": (ORDER_CANCELLED, "order_cancelled"),
+        "orders.expired": (ORDER_EXPIRED, "order_expired"),
     }
 
     @abstractmethod
@@ -172,6 +178,14 @@ class OrdersHistoryConsumer(Consumer):
     @abstractmethod
     async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None:
         """An order is at the customer's door."""
+
+    @abstractmethod
+    async def order_cancelled(self, event: OrderCancelled, delivery: Delivery) -> None:
+        """An order was given up before it was on its way; what was paid for it goes back."""
+
+    @abstractmethod
+    async def order_expired(self, event: OrderExpired, delivery: Delivery) -> None:
+        """An order was not paid in time."""
 
 
 class OrdersPaymentsConsumer(Consumer):

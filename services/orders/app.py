@@ -1,13 +1,20 @@
 """Puts orders together."""
 
-from pydantic import Field, SecretStr
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
 
 from generated.events import EVENTS, OrdersEvent
+from services.orders import usecases
+from services.orders.banks import HttpPaymentSystem
 from services.orders.documents import OrdersDocuments
 from services.orders.events import History, Payments, Readiness, Users
+from services.orders.jobs import every
 from services.orders.rpc import OrdersRpc
 from services.orders.store import OrdersStore
-from services.runtime import documents
+from services.runtime import documents, outgoing
 from services.runtime.app import run_beside
 from services.runtime.broker import Broker
 from services.runtime.clock import now
@@ -16,14 +23,35 @@ from services.runtime.database import Database
 from services.runtime.ids import new_id
 from services.runtime.outbox import Outbox, Relay
 from services.runtime.server import serving, until_signalled
-from services.runtime.settings import ServiceSettings
+from services.runtime.settings import Origins, ServiceSettings
 from services.runtime.vault import Vault
+
+
+def _apart(value: object) -> object:
+    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+
+Delays = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_apart)]
+"""Seconds, apart by commas."""
 
 
 class Settings(ServiceSettings):
     """What orders is told."""
 
     documents_url: SecretStr = Field(description="mongodb://host:port/database, the document store")
+    allowed_targets: Annotated[Origins, NoDecode] = Field(
+        default=(), description="origins that may be called although they are private, apart by commas"
+    )
+    bank_timeout: float = Field(
+        default=15, gt=0, le=30, description="how long a bank may take for a refund, in seconds"
+    )
+    refund_schedule: Annotated[Delays, NoDecode] = Field(
+        default=(5, 60, 300, 1800, 7200, 18000, 36000, 50400),
+        description="seconds before the second, third … attempt at a refund, apart by commas",
+    )
+    unpaid_minutes: float = Field(default=30, gt=0, description="how long an order waits for its payment")
+    sweep_seconds: float = Field(default=5, gt=0, description="between looks for orders that expire")
+    refund_seconds: float = Field(default=1, gt=0, description="between looks for refunds that are due")
 
 
 async def serve(settings: Settings) -> None:
@@ -35,7 +63,10 @@ async def serve(settings: Settings) -> None:
     written = OrdersDocuments(collections)
     vault = Vault(settings.encryption_key.get_secret_value())
     rpc = OrdersRpc(store, written, vault, now, new_id, settings.public_url)
-    async with database, client:
+    http = outgoing.client(settings.allowed_targets, timeout=settings.bank_timeout)
+    async with database, client, http:
+        banks = HttpPaymentSystem(http, vault, now, settings.bank_timeout)
+        life = timedelta(minutes=settings.unpaid_minutes)
         await written.prepare()
         await run_beside(
             serving(settings.service_socket, [rpc], grace_s=settings.drain_seconds),
@@ -46,5 +77,11 @@ async def serve(settings: Settings) -> None:
                 consume(broker, Payments(written)),
                 consume(broker, Readiness(store, now)),
                 consume(broker, Users(store)),
+                every(settings.sweep_seconds, "expiry", lambda: usecases.expire_orders(store, now, life)),
+                every(
+                    settings.refund_seconds,
+                    "refunds",
+                    lambda: usecases.send_refunds(store, banks, now, settings.refund_schedule),
+                ),
             ],
         )

@@ -23,4 +23,7 @@ async def load(settings: ServiceSettings, demo: DemoSettings) -> None:
                 api_url=f"{demo.sandbox_url}/bank/{bank_id}",
                 active=True,
                 webhook_secret=secret,
+                old_secret=None,
+                old_secret_until=None,
+                version=1,
             )

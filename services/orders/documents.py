@@ -6,7 +6,8 @@ from typing import Any
 from pymongo import ASCENDING
 from pymongo.asynchronous.database import AsyncDatabase
 
-from services.orders.domain import HistoryEntry, OrderStatus, PaymentRecord
+from services.orders.domain import HistoryEntry, OrderStatus
+from services.orders.money import PaymentRecord
 from services.runtime.documents import Document, available
 
 

@@ -1,4 +1,4 @@
-"""The rules of orders: where an order may go, what a payment does to it, and who may see it. No I/O, no framework."""
+"""The rules of orders: where an order may go, who moves it, and who may see it. No I/O, no framework."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -107,7 +107,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """A payment system customers are sent to. The secret is encrypted."""
+    """A payment system customers are sent to. Secrets are encrypted; the old one is good until its time."""
 
     id: str
     title: str
@@ -115,37 +115,9 @@ class Bank:
     api_url: str
     active: bool
     webhook_secret: bytes
-
-
-class Outcome(StrEnum):
-    """What came of a payment callback."""
-
-    PAID = "paid"
-    OVERPAID = "overpaid"
-    INSUFFICIENT = "insufficient"
-    FAILED = "failed"
-    CONFLICT = "conflict"
-    UNKNOWN_ORDER = "unknown_order"
-
-
-REFUSED: Mapping[Outcome, Reason] = {
-    Outcome.INSUFFICIENT: Reason.PAYMENT_INSUFFICIENT,
-    Outcome.CONFLICT: Reason.PAYMENT_CONFLICT,
-    Outcome.UNKNOWN_ORDER: Reason.ORDER_NOT_FOUND,
-}
-"""The outcomes that a bank is told as refusals; it need not try again, since the payment is recorded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """What a bank says about one payment; `amount` is in minor units."""
-
-    bank_id: str
-    payment_id: str
-    order_id: str
-    amount: int
-    currency: str
-    succeeded: bool
+    old_secret: bytes | None = None
+    old_secret_until: datetime | None = None
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +130,6 @@ class HistoryEntry:
     at: datetime
     actor: str
     note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentRecord:
-    """A payment callback as it was taken; amounts in minor units."""
-
-    bank_id: str
-    payment_id: str
-    order_id: str
-    amount: int
-    currency: str
-    outcome: Outcome
-    refund_amount: int
-    at: datetime
 
 
 def place(order_id: str, customer_id: str, basket: Basket, at: datetime) -> Order:
@@ -208,37 +166,6 @@ def move(order: Order, status: OrderStatus, at: datetime) -> Order:
     return replace(order, status=status, version=order.version + 1, updated_at=at)
 
 
-def judge(order: Order | None, payment: Payment) -> tuple[Outcome, int]:
-    """What comes of a payment for the order it names, and how much of it goes back, in minor units.
-
-    `order` is None when there is none by that id. Captured money pays the order or goes back; none is kept silently.
-    """
-    if not payment.succeeded:
-        return Outcome.FAILED, 0
-    if order is None or order.bank_id != payment.bank_id:
-        return Outcome.UNKNOWN_ORDER, payment.amount
-    if order.status is not OrderStatus.PENDING:
-        return Outcome.CONFLICT, payment.amount
-    if payment.currency != order.currency or payment.amount < order.total_amount:
-        return Outcome.INSUFFICIENT, payment.amount
-    excess = payment.amount - order.total_amount
-    return (Outcome.OVERPAID if excess else Outcome.PAID), excess
-
-
-def apply(order: Order, payment: Payment, outcome: Outcome, refund: int, at: datetime) -> Order:
-    """The order after a payment that was judged; unchanged by one that captured nothing in its currency."""
-    if not payment.succeeded or outcome is Outcome.UNKNOWN_ORDER or payment.currency != order.currency:
-        return order
-    paid = outcome in (Outcome.PAID, Outcome.OVERPAID)
-    changed = move(order, OrderStatus.PAID, at) if paid else replace(order, version=order.version + 1, updated_at=at)
-    return replace(
-        changed,
-        paid_amount=order.paid_amount + payment.amount,
-        payment_id=payment.payment_id if paid else order.payment_id,
-        refund_status=RefundStatus.REQUESTED if refund else order.refund_status,
-    )
-
-
 def ready(order: Order, pickup_address: str, at: datetime) -> Order:
     """The order, waiting for a deliverer."""
     return replace(move(order, OrderStatus.READY, at), pickup_address=pickup_address)
@@ -258,6 +185,24 @@ def complete(order: Order, deliverer_id: str, at: datetime) -> Order:
     if order.status is OrderStatus.DELIVERED:
         return order
     return move(order, OrderStatus.DELIVERED, at)
+
+
+def cancel(order: Order, user_id: str, role: str | None, reason: str | None, at: datetime) -> Order:
+    """The order, given up: by its customer until the partner is done, by an admin until it is on its way.
+
+    Refuses ORDER_NOT_FOUND to all others, and ORDER_STATE_CONFLICT.
+    """
+    if role != "admin":
+        if order.customer_id != user_id:
+            raise Refusal(Reason.ORDER_NOT_FOUND)
+        if order.status is OrderStatus.READY:
+            raise Refusal(Reason.ORDER_STATE_CONFLICT, "The order is ready; only an admin can cancel it now.")
+    return replace(move(order, OrderStatus.CANCELLED, at), cancel_reason=reason)
+
+
+def expire(order: Order, at: datetime) -> Order:
+    """The order that nobody has paid in time."""
+    return move(order, OrderStatus.EXPIRED, at)
 
 
 def visible(order: Order, user_id: str, role: str | None) -> bool:

@@ -8,8 +8,10 @@ from generated.events.consumers import (
 )
 from generated.proto.delivery.events.v1 import (
     OrderAssigned,
+    OrderCancelled,
     OrderCreated,
     OrderDelivered,
+    OrderExpired,
     OrderFacts,
     OrderPaid,
     OrderReady,
@@ -18,8 +20,9 @@ from generated.proto.delivery.events.v1 import (
     UserDeleted,
 )
 from services.orders import usecases
-from services.orders.domain import HistoryEntry, OrderStatus, Outcome, PaymentRecord
-from services.orders.usecases import Documents, Store
+from services.orders.domain import HistoryEntry, OrderStatus
+from services.orders.money import Outcome, PaymentRecord
+from services.orders.usecases.ports import Documents, Store
 from services.runtime.clock import Clock
 from services.runtime.events import Delivery, MalformedEvent
 
@@ -49,6 +52,14 @@ class History(OrdersHistoryConsumer):
     async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None:
         """At the door."""
         await self._write(event.order, OrderStatus.DELIVERED)
+
+    async def order_cancelled(self, event: OrderCancelled, delivery: Delivery) -> None:
+        """Given up."""
+        await self._write(event.order, OrderStatus.CANCELLED, event.reason)
+
+    async def order_expired(self, event: OrderExpired, delivery: Delivery) -> None:
+        """Not paid in time."""
+        await self._write(event.order, OrderStatus.EXPIRED)
 
     async def _write(self, order: OrderFacts | None, status: OrderStatus, note: str | None = None) -> None:
         if order is None or order.at is None:

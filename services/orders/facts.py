@@ -1,15 +1,21 @@
 """What orders tell the other services: orders and payments as events say them."""
 
+from datetime import datetime
+from typing import Any
+
 from generated.proto.delivery.events.v1 import (
     OrderFacts,
     OrderLine,
     OrderPaid,
     PaymentOutcome,
     PaymentRecorded,
+    Refunded,
+    RefundFailed,
     RefundRequested,
     SystemAlert,
 )
-from services.orders.domain import Order, Payment, PaymentRecord
+from services.orders.domain import Order
+from services.orders.money import Payment, PaymentRecord, Refund
 
 
 def order(order: Order, actor: str) -> OrderFacts:
@@ -50,15 +56,39 @@ def payment(record: PaymentRecord) -> PaymentRecorded:
     )
 
 
-def refund(refund_id: str, record: PaymentRecord) -> RefundRequested:
+def _money(refund: Refund) -> dict[str, Any]:
+    return {
+        "refund_id": refund.id,
+        "bank_id": refund.bank_id,
+        "payment_id": refund.payment_id,
+        "order_id": refund.order_id,
+        "amount": refund.amount,
+        "currency": refund.currency,
+    }
+
+
+def refund_requested(refund: Refund) -> RefundRequested:
     """The bank is to pay back."""
-    return RefundRequested(
-        refund_id=refund_id,
-        bank_id=record.bank_id,
-        payment_id=record.payment_id,
-        order_id=record.order_id,
-        amount=record.refund_amount,
-        currency=record.currency,
+    return RefundRequested(**_money(refund))
+
+
+def refunded(refund: Refund, at: datetime) -> Refunded:
+    """The bank has paid back."""
+    return Refunded(**_money(refund), at=at)
+
+
+def refund_failed(refund: Refund, reason: str, at: datetime) -> RefundFailed:
+    """The bank has refused, or was asked for the last time."""
+    return RefundFailed(**_money(refund), reason=reason, at=at)
+
+
+def refund_alert(refund: Refund, said: str, at: datetime) -> SystemAlert:
+    """Somebody has to see that the money goes back."""
+    return SystemAlert(
+        subject=f"refund:{refund.id}",
+        reason="REFUND_FAILED",
+        detail=f"{refund.amount} {refund.currency} of payment {refund.payment_id} did not go back: {said}.",
+        at=at,
     )
 
 

@@ -9,7 +9,7 @@ from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersServicer
 from services.orders import usecases
 from services.orders.domain import Bank, Basket, Item, Order, OrderStatus, Partner
-from services.orders.usecases import Documents, Store
+from services.orders.usecases.ports import Documents, Store
 from services.runtime.clock import Clock
 from services.runtime.principal import Principal
 from services.runtime.refusal import FieldError, Refusal
@@ -72,6 +72,13 @@ class OrdersRpc(OrdersServicer):
             self._store, self._vault, self._clock, self._new_id, request.bank_id, signed
         )
         return v1.PayOrderResponse(payment_id=payment_id)
+
+    async def cancel_order(self, request: v1.CancelOrderRequest, principal: Principal) -> v1.CancelOrderResponse:
+        """The order is given up."""
+        order = await usecases.cancel_order(
+            self._store, self._clock, self._new_id, principal, request.order_id, request.reason
+        )
+        return v1.CancelOrderResponse(order=_order(order))
 
     async def assign_order(self, request: v1.AssignOrderRequest, principal: Principal) -> v1.AssignOrderResponse:
         """The order is the deliverer's."""

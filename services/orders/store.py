@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Table, Text, bindparam, exists, func, insert, literal_column, null, select, tuple_, update
+from sqlalchemy import Text, bindparam, case, exists, func, insert, null, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 
 from generated.events import OrdersEvent
 from generated.problems import Reason
-from services.orders.domain import FINAL, Bank, Item, Order, OrderStatus, Outcome, Partner, PaymentRecord, RefundStatus
-from services.orders.tables import TIME, banks, callbacks, forgotten, orders, payments, refunds
+from services.orders.domain import FINAL, Bank, Item, Order, OrderStatus, Partner, RefundStatus
+from services.orders.payments_store import PaymentsUnit, RefundsDue, named
+from services.orders.tables import TIME, banks, forgotten, orders, steps
 from services.runtime import inbox
 from services.runtime.database import Database, Statement, Transaction
 from services.runtime.outbox import Outbox
@@ -33,8 +34,8 @@ _CHANGING = (
     "cancel_reason",
     "version",
     "updated_at",
-    "ready_at",
 )
+_new_status, _new_time = bindparam("new_status", type_=Text), bindparam("new_updated_at", type_=TIME)
 
 
 def _order(row: dict[str, Any]) -> Order:
@@ -49,19 +50,16 @@ def _order(row: dict[str, Any]) -> Order:
 def _values(order: Order) -> dict[str, Any]:
     values = asdict(order)
     values["partner"], values["items"] = Jsonb(values["partner"]), Jsonb(values["items"])
-    values["ready_at"] = order.updated_at if order.status is OrderStatus.READY else None
     return values
-
-
-def _named(table: Table) -> dict[str, Any]:
-    return {column.name: bindparam(column.name) for column in table.c}
 
 
 _ORDER = Statement(select(*_COLUMNS).where(orders.c.id == bindparam("id")))
 _LOCKED_ORDER = Statement(select(*_COLUMNS).where(orders.c.id == bindparam("id")).with_for_update())
 _ORDER_OF_CHECK = Statement(select(*_COLUMNS).where(orders.c.check_id == bindparam("check_id")))
 _ADD_ORDER = Statement(
-    postgresql.insert(orders).values(_named(orders)).on_conflict_do_nothing(index_elements=["check_id"])
+    postgresql.insert(orders)
+    .values({name: bindparam(name) for name in (*_FIELDS, "check_id")})
+    .on_conflict_do_nothing(index_elements=["check_id"])
 )
 _CHANGE_ORDER = Statement(
     update(orders)
@@ -70,7 +68,18 @@ _CHANGE_ORDER = Statement(
         orders.c.version == bindparam("old_version"),
         orders.c.status == bindparam("old_status"),
     )
-    .values({name: bindparam(f"new_{name}") for name in _CHANGING})
+    .values(
+        {name: bindparam(f"new_{name}") for name in _CHANGING}
+        | {"ready_at": case((_new_status == "ready", func.coalesce(orders.c.ready_at, _new_time)), else_=null())}
+    )
+)
+_ADD_STEP = Statement(insert(steps).values(named(steps)))
+_UNPAID = Statement(
+    select(*_COLUMNS)
+    .where(orders.c.status == "pending", orders.c.created_at < bindparam("before"))
+    .order_by(orders.c.created_at)
+    .limit(bindparam("size"))
+    .with_for_update(skip_locked=True)
 )
 _PAGE = (
     select(*_COLUMNS)
@@ -103,27 +112,12 @@ _BANKS = Statement(
     select(banks).where(banks.c.active, banks.c.id > bindparam("after")).order_by(banks.c.id).limit(bindparam("size")),
     into=Bank,
 )
-_ADD_CALLBACK = Statement(postgresql.insert(callbacks).values(_named(callbacks)).on_conflict_do_nothing())
-_CALLBACK = Statement(
-    select(callbacks.c.payment_id).where(
-        callbacks.c.bank_id == bindparam("bank_id"), callbacks.c.webhook_id == bindparam("webhook_id")
-    )
-)
-_LOCK_PAYMENT = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0))))
-_PAYMENT = Statement(
-    select(payments.c.outcome).where(
-        payments.c.bank_id == bindparam("bank_id"), payments.c.payment_id == bindparam("payment_id")
-    )
-)
-_ADD_PAYMENT = Statement(insert(payments).values(_named(payments)))
-_ADD_REFUND = Statement(insert(refunds).values(_named(refunds)))
-
 _FORGET = Statement(postgresql.insert(forgotten).values(customer_id=bindparam("customer_id")).on_conflict_do_nothing())
 _ERASE = Statement(
     update(orders)
     .where(
         orders.c.customer_id == bindparam("customer"),
-        orders.c.status.in_([literal_column(f"'{status}'") for status in sorted(FINAL)]),
+        or_(*(orders.c.status == str(status) for status in sorted(FINAL))),
         exists().where(forgotten.c.customer_id == orders.c.customer_id),
     )
     .values(customer_name=null(), customer_phone=null(), delivery_address="")
@@ -133,11 +127,11 @@ _BEGINNING = (datetime.min.replace(tzinfo=UTC), "")
 _END = (datetime.max.replace(tzinfo=UTC), "")
 
 
-class OrdersUnit:
+class OrdersUnit(PaymentsUnit):
     """One transaction over orders and payments."""
 
     def __init__(self, transaction: Transaction, outbox: Outbox[OrdersEvent]) -> None:
-        self._transaction = transaction
+        super().__init__(transaction)
         self._outbox = outbox
 
     async def bank(self, bank_id: str) -> Bank | None:
@@ -154,11 +148,29 @@ class OrdersUnit:
         row = await self._transaction.one(_ORDER_OF_CHECK, check_id=check_id)
         return None if row is None else _order(row)
 
-    async def add_order(self, order: Order, check_id: str) -> bool:
+    async def add_order(self, order: Order, check_id: str, actor: str) -> bool:
         """Keeps a new order; False when the check has become one already."""
-        return await self._transaction.run(_ADD_ORDER, check_id=check_id, **_values(order)) == 1
+        if not await self._transaction.run(_ADD_ORDER, check_id=check_id, **_values(order)):
+            return False
+        await self._add_step(order, actor, None)
+        return True
 
-    async def change_order(self, before: Order, after: Order) -> None:
+    async def _add_step(self, order: Order, actor: str, note: str | None) -> None:
+        await self._transaction.run(
+            _ADD_STEP,
+            order_id=order.id,
+            version=order.version,
+            status=order.status,
+            at=order.updated_at,
+            actor=actor,
+            note=note,
+        )
+
+    async def unpaid(self, before: datetime, size: int) -> list[Order]:
+        """Pending orders made before that, locked; those that others have locked are left out."""
+        return [_order(row) for row in await self._transaction.many(_UNPAID, before=before, size=size)]
+
+    async def change_order(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
         """Compare-and-set on status and version. Refuses ORDER_STATE_CONFLICT when another was faster."""
         values = _values(after)
         changed = await self._transaction.run(
@@ -170,40 +182,9 @@ class OrdersUnit:
         )
         if not changed:
             raise Refusal(Reason.ORDER_STATE_CONFLICT)
+        await self._add_step(after, actor, note)
         if after.status in FINAL:
             await self._transaction.run(_ERASE, customer=after.customer_id)
-
-    async def first_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> str:
-        """The payment that this callback was first taken for: `payment_id`, unless the id was used before."""
-        values = {"bank_id": bank_id, "webhook_id": webhook_id}
-        if await self._transaction.run(_ADD_CALLBACK, payment_id=payment_id, **values):
-            return payment_id
-        first = await self._transaction.one(_CALLBACK, **values)
-        return payment_id if first is None else str(first["payment_id"])
-
-    async def payment(self, bank_id: str, payment_id: str) -> Outcome | None:
-        """What came of a payment, if it was taken before; waits for one that is being taken."""
-        await self._transaction.one(_LOCK_PAYMENT, key=f"{bank_id}:{payment_id}")
-        row = await self._transaction.one(_PAYMENT, bank_id=bank_id, payment_id=payment_id)
-        return None if row is None else Outcome(row["outcome"])
-
-    async def add_payment(self, record: PaymentRecord) -> None:
-        """Keeps what came of a payment."""
-        await self._transaction.run(_ADD_PAYMENT, **asdict(record))
-
-    async def add_refund(self, refund_id: str, record: PaymentRecord) -> None:
-        """Keeps what the bank is to pay back."""
-        await self._transaction.run(
-            _ADD_REFUND,
-            id=refund_id,
-            bank_id=record.bank_id,
-            payment_id=record.payment_id,
-            order_id=record.order_id,
-            amount=record.refund_amount,
-            currency=record.currency,
-            status=RefundStatus.REQUESTED,
-            created_at=record.at,
-        )
 
     async def first_event(self, queue: str, event_id: str) -> bool:
         """Whether this event was never consumed before; from now on it was."""
@@ -214,11 +195,11 @@ class OrdersUnit:
         await self._outbox.add(self._transaction, event)
 
 
-class OrdersStore:
+class OrdersStore(RefundsDue):
     """Orders in PostgreSQL."""
 
     def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
-        self._database = database
+        super().__init__(database)
         self._outbox = outbox
 
     @asynccontextmanager
@@ -251,6 +232,10 @@ class OrdersStore:
         at, order_id = after or _BEGINNING
         rows = await self._database.many(_DELIVERIES, size=size, after_at=at, after_id=order_id)
         return [(row["ready_at"], _order(row)) for row in rows]
+
+    async def bank(self, bank_id: str) -> Bank | None:
+        """The bank, active or not."""
+        return await self._database.one(_BANK, id=bank_id)
 
     async def banks(self, size: int, after: str) -> list[Bank]:
         """Active banks, by id."""

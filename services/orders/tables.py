@@ -8,6 +8,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     Table,
@@ -16,12 +17,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.orders.domain import OrderStatus, RefundStatus
+from services.runtime.idempotency import keys_table
 from services.runtime.inbox import inbox_table
 from services.runtime.outbox import outbox_table
 
 metadata = MetaData()
 outbox_table(metadata)
 inbox_table(metadata)
+keys_table(metadata)
 
 TIME = DateTime(timezone=True)
 
@@ -34,6 +37,9 @@ banks = Table(
     Column("api_url", Text, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("webhook_secret", LargeBinary, nullable=False),
+    Column("old_secret", LargeBinary),
+    Column("old_secret_until", TIME),
+    Column("version", BigInteger, nullable=False, server_default="1"),
 )
 orders = Table(
     "orders",
@@ -61,6 +67,8 @@ orders = Table(
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
     Column("ready_at", TIME),
+    Column("partner_told_at", TIME),
+    Column("reconciled_at", TIME),
     CheckConstraint(f"status IN {tuple(map(str, OrderStatus))}", name="orders_status"),
     CheckConstraint(f"refund_status IN {tuple(map(str, RefundStatus))}", name="orders_refund_status"),
     CheckConstraint(
@@ -73,10 +81,33 @@ orders = Table(
     ),
     CheckConstraint("status NOT IN ('delivering', 'delivered') OR deliverer_id IS NOT NULL", name="orders_deliverer"),
     CheckConstraint("status <> 'ready' OR (pickup_address IS NOT NULL AND ready_at IS NOT NULL)", name="orders_ready"),
+    CheckConstraint("version >= 1", name="orders_version"),
+    CheckConstraint("status NOT IN ('pending', 'expired') OR payment_id IS NULL", name="orders_unpaid"),
+    CheckConstraint("cancel_reason IS NULL OR status = 'cancelled'", name="orders_reason"),
     Index("orders_by_customer", "customer_id", "created_at", "id"),
     Index("orders_by_deliverer", "deliverer_id", "created_at", "id", postgresql_where="deliverer_id IS NOT NULL"),
     Index("orders_by_time", "created_at", "id"),
     Index("orders_ready_longest", "ready_at", "id", postgresql_where="status = 'ready'"),
+    Index("orders_unpaid_longest", "created_at", postgresql_where="status = 'pending'"),
+    Index("orders_by_change", "updated_at"),
+    Index("orders_under_way", "updated_at", postgresql_where="status IN ('paid', 'ready')"),
+)
+steps = Table(
+    "steps",
+    metadata,
+    Column("order_id", Text, ForeignKey("orders.id"), primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("at", TIME, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("note", Text),
+)
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("at", TIME, nullable=False),
 )
 forgotten = Table(
     "forgotten",
@@ -89,6 +120,7 @@ callbacks = Table(
     Column("bank_id", Text, primary_key=True),
     Column("webhook_id", Text, primary_key=True),
     Column("payment_id", Text, nullable=False),
+    Column("outcome", Text),
 )
 payments = Table(
     "payments",
@@ -101,7 +133,11 @@ payments = Table(
     Column("outcome", Text, nullable=False),
     Column("refund_amount", BigInteger, nullable=False),
     Column("at", TIME, nullable=False),
+    Column("reconciled_at", TIME),
     CheckConstraint("0 <= refund_amount AND refund_amount <= amount", name="payments_refund"),
+    Index("payments_one_pays", "order_id", unique=True, postgresql_where="outcome IN ('paid', 'overpaid')"),
+    Index("payments_by_order", "order_id"),
+    Index("payments_by_time", "at"),
 )
 refunds = Table(
     "refunds",
@@ -114,6 +150,11 @@ refunds = Table(
     Column("currency", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("created_at", TIME, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_at", TIME, nullable=False),
+    Column("last_answer", Text),
     CheckConstraint("amount > 0", name="refunds_amount"),
     CheckConstraint("status IN ('requested', 'refunded', 'failed')", name="refunds_status"),
+    Index("refunds_by_order", "order_id"),
+    Index("refunds_due", "next_at", postgresql_where="status = 'requested'"),
 )

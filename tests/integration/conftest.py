@@ -1,10 +1,14 @@
 """Real servers for integration tests."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from services.orders import demo
+from services.runtime import migrations
+from services.runtime.settings import DemoSettings, ServiceSettings
 from tests.conftest import STATE
+from tests.integration.orders import Orders
 from tests.integration.servers import Servers
 
 
@@ -16,3 +20,17 @@ def servers() -> Iterator[Servers]:
     assert done.returncode == 0, done.stdout + done.stderr
     yield made
     made.run("down")
+
+
+@pytest.fixture
+async def orders(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Orders]:
+    """The orders service with its demo banks."""
+    settings = servers.settings("orders")
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    migrations.migrate("orders", settings["DATABASE_URL"])
+    await demo.load(ServiceSettings(), DemoSettings())  # type: ignore[call-arg]
+    made = Orders(settings)
+    async with made.database, made.client:
+        await made.documents.prepare()
+        yield made

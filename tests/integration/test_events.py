@@ -3,92 +3,34 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
 
-from generated.events import EVENTS, ORDER_CREATED, OrdersEvent
+from generated.events import ORDER_CREATED
 from generated.events.consumers import OrdersHistoryConsumer
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import (
     OrderAssigned,
+    OrderCancelled,
     OrderCreated,
     OrderDelivered,
+    OrderExpired,
     OrderFacts,
     OrderPaid,
     OrderReady,
 )
-from services.orders import demo, usecases
-from services.orders.documents import OrdersDocuments
-from services.orders.domain import Basket, Item, OrderStatus, Partner
+from services.orders import usecases
+from services.orders.domain import OrderStatus
 from services.orders.events import History, Payments, Readiness
-from services.orders.store import OrdersStore
-from services.runtime import documents, migrations, webhooks
-from services.runtime.broker import Broker, Channel
+from services.runtime.broker import Channel
 from services.runtime.clock import now
 from services.runtime.consumer import consume
-from services.runtime.database import Database
 from services.runtime.events import Delivery, Envelope
 from services.runtime.ids import new_id
-from services.runtime.outbox import Outbox, Relay
 from services.runtime.principal import Principal
 from services.runtime.refusal import Refusal
-from services.runtime.settings import DemoSettings, ServiceSettings
-from services.runtime.vault import Vault
-from services.runtime.webhooks import SignedRequest
-from tests.integration.servers import Servers
-
-ADA = Principal("ada", "customer", "ada@delivery.test", True, now() + timedelta(hours=1))
-BASKET = Basket(Partner(1, "Green Bowl", "B"), (Item(1, "L", 2, 100),), 200, "USD", "visa", "1 Long Street", None, None)
-
-
-class Orders:
-    """The orders service without its doors."""
-
-    def __init__(self, settings: dict[str, str]) -> None:
-        self.database = Database(settings["DATABASE_URL"])
-        self.broker = Broker(settings["BROKER_URL"], "test")
-        self.client, collections = documents.connect(settings["DOCUMENTS_URL"])
-        self.documents = OrdersDocuments(collections)
-        self.store = OrdersStore(self.database, Outbox[OrdersEvent](EVENTS))
-        self.vault = Vault(settings["ENCRYPTION_KEY"])
-        self.secret = settings["DEMO_WEBHOOK_SECRET"]
-
-    def relay(self) -> Relay:
-        return Relay("orders", self.database, self.broker)
-
-    async def waiting(self) -> int:
-        async with self.database.connection() as connection:
-            cursor = await connection.connection.execute("SELECT count(*) AS n FROM outbox")
-            row = await cursor.fetchone()
-        return int(row["n"]) if row else 0
-
-    async def pay(self, order_id: str, amount: int = 200, webhook_id: str | None = None) -> str:
-        body = msgspec.json.encode(
-            {"payment_id": new_id(), "order_id": order_id, "amount": amount, "currency": "USD", "status": "succeeded"}
-        )
-        headers = webhooks.sign(webhook_id or new_id(), now(), body, self.secret)
-        request = SignedRequest(headers["webhook-id"], headers["webhook-timestamp"], headers["webhook-signature"], body)
-        return await usecases.pay_order(self.store, self.vault, now, new_id, "visa", request)
-
-    async def place(self) -> str:
-        order, _ = await usecases.create_order(self.store, now, new_id, ADA, new_id(), BASKET)
-        return order.id
-
-
-@pytest.fixture
-async def orders(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Orders]:
-    settings = servers.settings("orders")
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    migrations.migrate("orders", settings["DATABASE_URL"])
-    await demo.load(ServiceSettings(), DemoSettings())  # type: ignore[call-arg]
-    made = Orders(settings)
-    async with made.database, made.client:
-        await made.documents.prepare()
-        yield made
+from tests.integration.orders import ADA, BASKET, Orders
 
 
 @contextlib.asynccontextmanager
@@ -209,6 +151,10 @@ class Picky(OrdersHistoryConsumer):
     async def order_assigned(self, event: OrderAssigned, delivery: Delivery) -> None: ...
 
     async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None: ...
+
+    async def order_cancelled(self, event: OrderCancelled, delivery: Delivery) -> None: ...
+
+    async def order_expired(self, event: OrderExpired, delivery: Delivery) -> None: ...
 
 
 def created(order_id: str, payload: bytes | None = None) -> Envelope:

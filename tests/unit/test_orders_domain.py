@@ -1,16 +1,18 @@
 """An order's life as invariants: whatever is asked of it, in whatever order, it never leaves its rules."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from generated.problems import Reason
-from services.orders import domain
-from services.orders.domain import NEXT, Basket, Item, Order, OrderStatus, Outcome, Partner, Payment
+from services.orders import domain, money
+from services.orders.domain import NEXT, Basket, Item, Order, OrderStatus, Partner, RefundStatus
+from services.orders.money import Outcome, Payment, PaymentRecord, Refund
 from services.runtime.refusal import Refusal
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -61,19 +63,19 @@ def test_a_step_is_taken_only_if_the_life_of_an_order_has_it(before: OrderStatus
     ],
 )
 def test_what_comes_of_a_payment(paid: Payment, status: OrderStatus, outcome: Outcome, refund: int) -> None:
-    assert domain.judge(order(status), paid) == (outcome, refund)
+    assert money.judge(order(status), paid) == (outcome, refund)
 
 
 def test_a_payment_for_no_order_goes_back() -> None:
-    assert domain.judge(None, payment()) == (Outcome.UNKNOWN_ORDER, 200)
+    assert money.judge(None, payment()) == (Outcome.UNKNOWN_ORDER, 200)
 
 
 @given(status=st.sampled_from(OrderStatus), amount=st.integers(0, 1000), succeeded=st.booleans())
 def test_captured_money_pays_the_order_or_goes_back(status: OrderStatus, amount: int, succeeded: bool) -> None:
     before = order(status)
     paid = payment(amount, succeeded=succeeded)
-    outcome, refund = domain.judge(before, paid)
-    after = domain.apply(before, paid, outcome, refund, AT)
+    outcome, refund = money.judge(before, paid)
+    after = money.apply(before, paid, outcome, refund, AT)
     kept = (paid.amount if succeeded else 0) - refund
     assert kept == (before.total_amount if outcome in (Outcome.PAID, Outcome.OVERPAID) else 0)
     assert (after.status is OrderStatus.PAID and before.status is OrderStatus.PENDING) == (kept > 0)
@@ -86,21 +88,71 @@ def test_an_order_exists_for_its_customer_its_deliverer_and_admins_only(who: str
     assert seen == (who in ("ada", "bob") or role == "admin")
 
 
+@pytest.mark.parametrize(
+    ("status", "who", "role", "reason"),
+    [
+        (OrderStatus.PENDING, "ada", "customer", None),
+        (OrderStatus.PAID, "ada", "customer", None),
+        (OrderStatus.READY, "ada", "customer", Reason.ORDER_STATE_CONFLICT),
+        (OrderStatus.PENDING, "root", "admin", None),
+        (OrderStatus.READY, "root", "admin", None),
+        (OrderStatus.DELIVERING, "root", "admin", Reason.ORDER_STATE_CONFLICT),
+        (OrderStatus.DELIVERED, "ada", "customer", Reason.ORDER_STATE_CONFLICT),
+        (OrderStatus.CANCELLED, "ada", "customer", Reason.ORDER_STATE_CONFLICT),
+        (OrderStatus.EXPIRED, "root", "admin", Reason.ORDER_STATE_CONFLICT),
+        (OrderStatus.PENDING, "eve", "customer", Reason.ORDER_NOT_FOUND),
+        (OrderStatus.READY, "eve", "customer", Reason.ORDER_NOT_FOUND),
+    ],
+)
+def test_who_may_cancel_and_when(status: OrderStatus, who: str, role: str, reason: Reason | None) -> None:
+    before = order(status)
+    if reason is None:
+        after = domain.cancel(before, who, role, "why not", AT)
+        assert (after.status, after.cancel_reason, after.version) == (OrderStatus.CANCELLED, "why not", 2)
+        return
+    with pytest.raises(Refusal) as refused:
+        domain.cancel(before, who, role, None, AT)
+    assert refused.value.reason is reason
+
+
 class Life(RuleBasedStateMachine):
-    """Banks, partners and deliverers ask for anything at any time."""
+    """Customers, banks, partners, deliverers and the clock ask for anything at any time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.order = order()
-        self.captured = self.refunded = 0
+        self.captured = {"USD": 0, "EUR": 0}
+        self.refunds: list[Refund] = []
 
-    @rule(amount=st.integers(0, 400), succeeded=st.booleans())
-    def pay(self, amount: int, succeeded: bool) -> None:
-        paid = payment(amount, succeeded=succeeded)
-        outcome, refund = domain.judge(self.order, paid)
-        self.order = domain.apply(self.order, paid, outcome, refund, AT)
-        self.captured += amount if succeeded else 0
-        self.refunded += refund
+    @rule(amount=st.integers(0, 400), succeeded=st.booleans(), currency=st.sampled_from(["USD", "USD", "EUR"]))
+    def pay(self, amount: int, succeeded: bool, currency: str) -> None:
+        paid = payment(amount, succeeded=succeeded, currency=currency)
+        outcome, back = money.judge(self.order, paid)
+        self.order = money.apply(self.order, paid, outcome, back, AT)
+        self.captured[currency] += amount if succeeded else 0
+        if back:
+            record = PaymentRecord("visa", "p1", "o", amount, currency, outcome, back, AT)
+            self.refunds.append(money.of_payment(f"r{len(self.refunds)}", record))
+
+    @rule(who=st.sampled_from([("ada", "customer"), ("eve", "customer"), ("root", "admin")]))
+    def cancel(self, who: tuple[str, str]) -> None:
+        before = self.order
+        self.attempt(lambda: domain.cancel(self.order, *who, None, AT))
+        if self.order is not before and (back := money.of_cancelled(f"r{len(self.refunds)}", before, AT)):
+            self.refunds.append(back)
+            self.order = replace(self.order, refund_status=RefundStatus.REQUESTED)
+
+    @rule()
+    def expire(self) -> None:
+        self.attempt(lambda: domain.expire(self.order, AT))
+
+    @precondition(lambda self: self.refunds)
+    @rule(data=st.data(), status=st.sampled_from([RefundStatus.REFUNDED, RefundStatus.FAILED]))
+    def the_bank_answers(self, data: st.DataObject, status: RefundStatus) -> None:
+        index = data.draw(st.integers(0, len(self.refunds) - 1))
+        if self.refunds[index].status is RefundStatus.REQUESTED:
+            self.refunds[index] = replace(self.refunds[index], status=status)
+            self.order = money.follow(self.order, self.refunds, AT)
 
     @rule()
     def ready(self) -> None:
@@ -114,7 +166,7 @@ class Life(RuleBasedStateMachine):
     def complete(self, who: str) -> None:
         self.attempt(lambda: domain.complete(self.order, who, AT))
 
-    def attempt(self, step) -> None:  # type: ignore[no-untyped-def]
+    def attempt(self, step: Callable[[], Order]) -> None:
         before = self.order
         try:
             self.order = step()
@@ -123,12 +175,20 @@ class Life(RuleBasedStateMachine):
         else:
             assert self.order.status is before.status or self.order.status in NEXT[before.status]
             assert before.deliverer_id in (None, self.order.deliverer_id)
+            assert self.order is before or self.order.version == before.version + 1
 
     @invariant()
-    def money_is_accounted_for(self) -> None:
+    def what_was_captured_pays_the_order_or_goes_back(self) -> None:
         paid = self.order.status not in (OrderStatus.PENDING, OrderStatus.CANCELLED, OrderStatus.EXPIRED)
-        assert self.captured - self.refunded == (self.order.total_amount if paid else 0)
-        assert self.order.paid_amount == self.captured
+        for currency, captured in self.captured.items():
+            going = sum(refund.amount for refund in self.refunds if refund.currency == currency)
+            assert captured == going + (self.order.total_amount if paid and currency == "USD" else 0)
+        assert self.order.paid_amount == self.captured["USD"]
+
+    @invariant()
+    def the_order_says_where_its_refunds_stand(self) -> None:
+        assert (self.order.refund_status, self.order.refunded_amount) == money.standing(self.order, self.refunds)
+        assert self.order.refunded_amount <= self.order.paid_amount
 
     @invariant()
     def a_delivery_has_a_deliverer(self) -> None:

@@ -7,6 +7,7 @@ from generated.rest.delivery.models import (
     AgentPage,
     AgentPatch,
     BankPage,
+    CancelOrderRequest,
     CatalogPage,
     ChangePasswordRequest,
     CheckOrderRequest,
@@ -255,6 +256,13 @@ class OrdersHandler(ABC):
         Oldest first. Written by events, so the newest entry may be a moment late.
         """
 
+    @abstractmethod
+    async def cancel_order(self, *, principal: Principal, order_id: str, body: CancelOrderRequest) -> Order:
+        """Give an order up: POST /orders/{order_id}/cancel.
+
+        A customer may while the order is pending or paid, an admin also when it is ready. What was paid goes back, and `refund_status` tells how far it is.
+        """
+
 
 class DeliveriesHandler(ABC):
     """What deliverers do."""
@@ -374,6 +382,7 @@ OPERATIONS: dict[str, Operation] = {
     "confirmOrder": Operation(OrdersHandler, "confirm_order", ConfirmOrderRequest, 201, "application/json"),
     "getOrder": Operation(OrdersHandler, "get_order", None, 200, "application/json"),
     "getOrderHistory": Operation(OrdersHandler, "get_order_history", None, 200, "application/json"),
+    "cancelOrder": Operation(OrdersHandler, "cancel_order", CancelOrderRequest, 200, "application/json"),
     "listAvailableDeliveries": Operation(DeliveriesHandler, "list_available_deliveries", None, 200, "application/json"),
     "assignOrder": Operation(DeliveriesHandler, "assign_order", None, 200, "application/json"),
     "completeDelivery": Operation(DeliveriesHandler, "complete_delivery", None, 200, "application/json"),

@@ -281,6 +281,21 @@ class PaymentInstructions(Struct, kw_only=True):
     callback_url: Annotated[str, Meta(description="Where the bank tells us.")]
 
 
+class CancelOrderRequest(Struct, kw_only=True):
+    reason: (
+        Annotated[
+            str,
+            Meta(
+                description="For those who read the order.",
+                max_length=500,
+                min_length=1,
+                pattern="^[^\\x00]*$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
 class OrderPartner(Struct, kw_only=True):
     id: Annotated[int, Meta(ge=1)]
     title: str

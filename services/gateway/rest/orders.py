@@ -3,6 +3,7 @@
 from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import (
     AssignOrderRequest,
+    CancelOrderRequest,
     CheckedBasket,
     CompleteOrderRequest,
     CreateOrderRequest,
@@ -19,6 +20,9 @@ from generated.proto.delivery.partners.v1 import CheckProductsRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert
 from generated.rest.delivery.handlers import DeliveriesHandler, OrdersHandler
+from generated.rest.delivery.models import (
+    CancelOrderRequest as Cancellation,
+)
 from generated.rest.delivery.models import (
     CheckOrderRequest,
     ConfirmedOrder,
@@ -127,6 +131,12 @@ class Orders(OrdersHandler):
         """What happened to an order."""
         request = GetOrderHistoryRequest(order_id=order_id, page_size=page_size, page_token=page_token or "")
         return convert.history_page(await self._orders.get_order_history(request))
+
+    async def cancel_order(self, *, principal: Principal, order_id: str, body: Cancellation) -> Order:
+        """Gives an order up."""
+        request = CancelOrderRequest(order_id=order_id, reason=none_if_unset(body.reason))
+        answer = await self._orders.cancel_order(request)
+        return convert.order(there(answer.order))
 
 
 class Deliveries(DeliveriesHandler):

@@ -10,8 +10,10 @@ __all__ = (
     "NotificationRequested",
     "NotificationSent",
     "OrderAssigned",
+    "OrderCancelled",
     "OrderCreated",
     "OrderDelivered",
+    "OrderExpired",
     "OrderFacts",
     "OrderLine",
     "OrderPaid",
@@ -20,7 +22,9 @@ __all__ = (
     "PartnerNotified",
     "PaymentOutcome",
     "PaymentRecorded",
+    "RefundFailed",
     "RefundRequested",
+    "Refunded",
     "SystemAlert",
     "UserDeleted",
     "UserRegistered",
@@ -287,6 +291,26 @@ default_message_pool.register_message("delivery.events.v1", "OrderAssigned", Ord
 
 
 @dataclass(eq=False, repr=False)
+class OrderCancelled(betterproto2.Message):
+    """
+    An order was given up before it was on its way; what was paid for it goes back.
+    """
+
+    order: "OrderFacts | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The order.
+    """
+
+    reason: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Why, if a reason was given.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "OrderCancelled", OrderCancelled)
+
+
+@dataclass(eq=False, repr=False)
 class OrderCreated(betterproto2.Message):
     """
     An order was confirmed and waits for its payment.
@@ -319,6 +343,21 @@ class OrderDelivered(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.events.v1", "OrderDelivered", OrderDelivered)
+
+
+@dataclass(eq=False, repr=False)
+class OrderExpired(betterproto2.Message):
+    """
+    An order was not paid in time.
+    """
+
+    order: "OrderFacts | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The order.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "OrderExpired", OrderExpired)
 
 
 @dataclass(eq=False, repr=False)
@@ -562,6 +601,111 @@ default_message_pool.register_message("delivery.events.v1", "PaymentRecorded", P
 
 
 @dataclass(eq=False, repr=False)
+class Refunded(betterproto2.Message):
+    """
+    A bank has taken a refund; the money is on its way back.
+    """
+
+    refund_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The refund.
+    """
+
+    bank_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The bank.
+    """
+
+    payment_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The payment it comes from.
+    """
+
+    order_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    The order it was for, as the bank said.
+    """
+
+    amount: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
+    """
+    Minor units.
+    """
+
+    currency: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    """
+    ISO 4217.
+    """
+
+    at: "datetime.datetime | None" = betterproto2.field(
+        7,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    When the bank said so.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "Refunded", Refunded)
+
+
+@dataclass(eq=False, repr=False)
+class RefundFailed(betterproto2.Message):
+    """
+    A bank has refused a refund, or was asked for the last time; a person is to look at it.
+    """
+
+    refund_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The refund.
+    """
+
+    bank_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The bank.
+    """
+
+    payment_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The payment it comes from.
+    """
+
+    order_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    The order it was for, as the bank said.
+    """
+
+    amount: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
+    """
+    Minor units.
+    """
+
+    currency: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    """
+    ISO 4217.
+    """
+
+    reason: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
+    """
+    The bank's last answer.
+    """
+
+    at: "datetime.datetime | None" = betterproto2.field(
+        8,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    When.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "RefundFailed", RefundFailed)
+
+
+@dataclass(eq=False, repr=False)
 class RefundRequested(betterproto2.Message):
     """
     Money is to go back.
@@ -609,7 +753,7 @@ class SystemAlert(betterproto2.Message):
 
     subject: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    What it is about: "order:<id>" or "payment:<bank>:<id>".
+    What it is about: "order:<id>", "payment:<bank>:<id>" or "refund:<id>".
     """
 
     reason: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)

@@ -7,6 +7,8 @@ __all__ = (
     "AssignOrderRequest",
     "AssignOrderResponse",
     "BankSummary",
+    "CancelOrderRequest",
+    "CancelOrderResponse",
     "CheckedBasket",
     "CompleteOrderRequest",
     "CompleteOrderResponse",
@@ -215,6 +217,41 @@ class BankSummary(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.orders.v1", "BankSummary", BankSummary)
+
+
+@dataclass(eq=False, repr=False)
+class CancelOrderRequest(betterproto2.Message):
+    """
+    Gives an order up.
+    """
+
+    order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The order.
+    """
+
+    reason: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Why, at most 500 characters.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "CancelOrderRequest", CancelOrderRequest)
+
+
+@dataclass(eq=False, repr=False)
+class CancelOrderResponse(betterproto2.Message):
+    """
+    The order, given up.
+    """
+
+    order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The order.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "CancelOrderResponse", CancelOrderResponse)
 
 
 @dataclass(eq=False, repr=False)

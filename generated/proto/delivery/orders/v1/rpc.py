@@ -5,6 +5,8 @@ from abc import abstractmethod
 from generated.proto.delivery.orders.v1 import (
     AssignOrderRequest,
     AssignOrderResponse,
+    CancelOrderRequest,
+    CancelOrderResponse,
     CompleteOrderRequest,
     CompleteOrderResponse,
     CreateOrderRequest,
@@ -115,6 +117,21 @@ PAY_ORDER: Method[PayOrderRequest, PayOrderResponse] = Method(
 )
 
 
+CANCEL_ORDER: Method[CancelOrderRequest, CancelOrderResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="CancelOrder",
+    attribute="cancel_order",
+    request=CancelOrderRequest,
+    response=CancelOrderResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
 ASSIGN_ORDER: Method[AssignOrderRequest, AssignOrderResponse] = Method(
     service="delivery.orders.v1.OrdersService",
     name="AssignOrder",
@@ -171,6 +188,7 @@ class OrdersServicer(Servicer):
         LIST_ORDERS,
         LIST_AVAILABLE_DELIVERIES,
         PAY_ORDER,
+        CANCEL_ORDER,
         ASSIGN_ORDER,
         COMPLETE_ORDER,
         GET_ORDER_HISTORY,
@@ -202,6 +220,12 @@ class OrdersServicer(Servicer):
     async def pay_order(self, request: PayOrderRequest) -> PayOrderResponse:
         """Verifies and records a bank's signed callback. A repeated webhook id gets the first answer again.
         Refuses SIGNATURE_INVALID, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
+        """
+
+    @abstractmethod
+    async def cancel_order(self, request: CancelOrderRequest, principal: Principal) -> CancelOrderResponse:
+        """Gives an order up: for its customer while it is pending or paid, for an admin also when it is ready. What was paid goes
+        back. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
         """
 
     @abstractmethod
@@ -249,6 +273,12 @@ class OrdersStub(Stub):
         Refuses SIGNATURE_INVALID, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
         """
         return await self.unary(PAY_ORDER, request, timeout)
+
+    async def cancel_order(self, request: CancelOrderRequest, *, timeout: float | None = None) -> CancelOrderResponse:
+        """Gives an order up: for its customer while it is pending or paid, for an admin also when it is ready. What was paid goes
+        back. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
+        """
+        return await self.unary(CANCEL_ORDER, request, timeout)
 
     async def assign_order(self, request: AssignOrderRequest, *, timeout: float | None = None) -> AssignOrderResponse:
         """Gives a ready order to the deliverer who asks. Exactly one wins. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""

@@ -1,0 +1,86 @@
+"""Refunds that are followed to their end, every step of an order, keys that make creating safe, alerts said once."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from migrations.common import TIME
+
+revision = "orders_0003"
+down_revision = "orders_0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("banks", sa.Column("old_secret", sa.LargeBinary))
+    op.add_column("banks", sa.Column("old_secret_until", TIME))
+    op.add_column("banks", sa.Column("version", sa.BigInteger, nullable=False, server_default="1"))
+    _orders()
+    _money()
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("actor", sa.Text, primary_key=True),
+        sa.Column("operation", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+        sa.Column("refusal", sa.Text),
+        sa.Column("answer", sa.LargeBinary, nullable=False),
+        sa.Column("at", TIME, nullable=False),
+    )
+    op.create_index("idempotency_keys_by_time", "idempotency_keys", ["at"])
+    op.create_table(
+        "alerts",
+        sa.Column("subject", sa.Text, primary_key=True),
+        sa.Column("reason", sa.Text, primary_key=True),
+        sa.Column("at", TIME, nullable=False),
+    )
+
+
+def _orders() -> None:
+    op.add_column("orders", sa.Column("partner_told_at", TIME))
+    op.add_column("orders", sa.Column("reconciled_at", TIME))
+    op.create_check_constraint("orders_version", "orders", "version >= 1")
+    op.create_check_constraint("orders_unpaid", "orders", "status NOT IN ('pending', 'expired') OR payment_id IS NULL")
+    op.create_check_constraint("orders_reason", "orders", "cancel_reason IS NULL OR status = 'cancelled'")
+    op.create_index("orders_unpaid_longest", "orders", ["created_at"], postgresql_where=sa.text("status = 'pending'"))
+    op.create_index("orders_by_change", "orders", ["updated_at"])
+    op.create_index(
+        "orders_under_way", "orders", ["updated_at"], postgresql_where=sa.text("status IN ('paid', 'ready')")
+    )
+    op.create_table(
+        "steps",
+        sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), primary_key=True),
+        sa.Column("version", sa.BigInteger, primary_key=True),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("note", sa.Text),
+    )
+    op.execute(
+        "INSERT INTO steps (order_id, version, status, at, actor) "
+        "SELECT id, version, status, updated_at, 'system' FROM orders"
+    )
+    op.execute(
+        "CREATE FUNCTION notify_orders() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_notify('orders', NEW.order_id); RETURN NULL; END $$"
+    )
+    op.execute("CREATE TRIGGER step_added AFTER INSERT ON steps FOR EACH ROW EXECUTE FUNCTION notify_orders()")
+
+
+def _money() -> None:
+    op.add_column("callbacks", sa.Column("outcome", sa.Text))
+    op.add_column("payments", sa.Column("reconciled_at", TIME))
+    op.create_index(
+        "payments_one_pays",
+        "payments",
+        ["order_id"],
+        unique=True,
+        postgresql_where=sa.text("outcome IN ('paid', 'overpaid')"),
+    )
+    op.create_index("payments_by_order", "payments", ["order_id"])
+    op.create_index("payments_by_time", "payments", ["at"])
+    op.add_column("refunds", sa.Column("attempts", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("refunds", sa.Column("next_at", TIME, nullable=False, server_default=sa.text("now()")))
+    op.add_column("refunds", sa.Column("last_answer", sa.Text))
+    op.create_index("refunds_by_order", "refunds", ["order_id"])
+    op.create_index("refunds_due", "refunds", ["next_at"], postgresql_where=sa.text("status = 'requested'"))

@@ -1,0 +1,131 @@
+"""What the use cases of orders need of the world."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from generated.events import OrdersEvent
+from services.orders.domain import Bank, HistoryEntry, Order, OrderStatus
+from services.orders.money import Outcome, PaymentRecord, Refund
+from services.runtime.principal import Principal
+
+
+class Answer(NamedTuple):
+    """What a bank said to a refund: done, refused for good, or neither, and a few words for those who look."""
+
+    done: bool
+    final: bool
+    said: str
+
+
+class Callback(NamedTuple):
+    """A callback that was taken before: for which payment, and what came of it."""
+
+    payment_id: str
+    outcome: Outcome
+
+
+class Unit(Protocol):
+    """One transaction over orders and payments."""
+
+    async def bank(self, bank_id: str) -> Bank | None:
+        """The bank, active or not."""
+
+    async def order(self, order_id: str) -> Order | None:
+        """The order, locked until the transaction ends."""
+
+    async def order_of_check(self, check_id: str) -> Order | None:
+        """The order that a check became."""
+
+    async def add_order(self, order: Order, check_id: str, actor: str) -> bool:
+        """Keeps a new order; False when the check has become one already."""
+
+    async def change_order(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
+        """Compare-and-set on status and version. Refuses ORDER_STATE_CONFLICT when another was faster."""
+
+    async def unpaid(self, before: datetime, size: int) -> list[Order]:
+        """Pending orders made before that, locked; those that others have locked are left out."""
+
+    async def first_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> Callback | None:
+        """What this callback was first taken for; None when it is new, and from now on it is not."""
+
+    async def answered(self, bank_id: str, webhook_id: str, outcome: Outcome) -> None:
+        """Keeps what came of a callback."""
+
+    async def payment(self, bank_id: str, payment_id: str) -> Outcome | None:
+        """What came of a payment, if it was taken before; waits for one that is being taken."""
+
+    async def put_payment(self, record: PaymentRecord) -> None:
+        """Keeps what came of a payment; one that failed may have succeeded since."""
+
+    async def add_refund(self, refund: Refund) -> None:
+        """Keeps what the bank is to pay back."""
+
+    async def end_refund(self, refund: Refund, said: str) -> bool:
+        """Keeps how a refund ended; False when it had ended already."""
+
+    async def refunds(self, order_id: str, bank_id: str) -> Sequence[Refund]:
+        """Every refund of an order at its bank."""
+
+    async def alert_once(self, subject: str, reason: str, at: datetime) -> bool:
+        """Whether nobody was alerted to this before; from now on somebody was."""
+
+    async def first_event(self, queue: str, event_id: str) -> bool:
+        """Whether this event was never consumed before; from now on it was."""
+
+    async def publish(self, event: OrdersEvent) -> None:
+        """Lets the event leave when the transaction has committed."""
+
+
+class Store(Protocol):
+    """Where orders are kept."""
+
+    def unit(self) -> AbstractAsyncContextManager[Unit]:
+        """Commits at the end of the block, rolls back when it raises."""
+
+    async def order(self, order_id: str) -> Order | None:
+        """The order as it stands."""
+
+    async def orders(
+        self, size: int, before: tuple[datetime, str] | None, who: Principal, status: OrderStatus | None
+    ) -> list[Order]:
+        """Newest first: a customer's own, a deliverer's assigned, all for an admin."""
+
+    async def deliveries(self, size: int, after: tuple[datetime, str] | None) -> list[tuple[datetime, Order]]:
+        """Ready orders, longest ready first, each with the time since."""
+
+    async def due_refunds(self, now: datetime, until: datetime, size: int) -> Sequence[Refund]:
+        """Refunds to ask for now, which nobody else gets until `until`; each counts as one more attempt."""
+
+    async def postpone_refund(self, refund: Refund, until: datetime, said: str) -> None:
+        """Asks for a refund again, but not before that."""
+
+    async def bank(self, bank_id: str) -> Bank | None:
+        """The bank, active or not."""
+
+    async def banks(self, size: int, after: str) -> list[Bank]:
+        """Active banks, by id."""
+
+    async def forget(self, customer_id: str) -> None:
+        """Removes the person from the orders that are over, and from the others once they are."""
+
+
+class Documents(Protocol):
+    """Where history and payments are kept as documents, each written any number of times to the same effect."""
+
+    async def put_history(self, entry: HistoryEntry) -> None:
+        """Keyed by order and version."""
+
+    async def put_payment(self, record: PaymentRecord) -> None:
+        """Keyed by bank and payment."""
+
+    async def history(self, order_id: str, size: int, after: int) -> list[HistoryEntry]:
+        """Oldest first, versions above `after`."""
+
+
+class PaymentSystem(Protocol):
+    """The banks, as they are asked to pay back."""
+
+    async def refund(self, bank: Bank, refund: Refund) -> Answer:
+        """Asks once. Never raises for what the bank or the network does."""

@@ -1,0 +1,160 @@
+"""Idempotency-Key: the same key and request give the first answer again, for 24 hours.
+
+A key belongs to one user and one operation. The answer is kept by the transaction that makes what it tells of, so that
+there is never one without the other; while that transaction runs, its lock on the key refuses everybody else.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    DateTime,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    select,
+)
+
+from generated.problems import PROBLEMS, Reason
+from services.runtime.database import Database, Statement, Transaction, upsert
+from services.runtime.refusal import FieldError, Refusal
+
+LIFE = timedelta(hours=24)
+"""How long an answer is kept."""
+
+FINAL = frozenset({409, 410, 422})
+"""The statuses of refusals that are kept: the same request would be refused again."""
+
+
+def keys_table(metadata: MetaData) -> Table:
+    """The same table in every service's database that takes keys."""
+    return Table(
+        "idempotency_keys",
+        metadata,
+        Column("actor", Text, nullable=False),
+        Column("operation", Text, nullable=False),
+        Column("key", Text, nullable=False),
+        Column("fingerprint", LargeBinary, nullable=False),
+        Column("refusal", Text),
+        Column("answer", LargeBinary, nullable=False),
+        Column("at", DateTime(timezone=True), nullable=False),
+        PrimaryKeyConstraint("actor", "operation", "key"),
+    )
+
+
+class Key(NamedTuple):
+    """What a user sent, for which operation ("confirmOrder"), and the request as bytes that are equal when it is."""
+
+    actor: str
+    operation: str
+    key: str
+    request: bytes
+
+
+class Kept(NamedTuple):
+    """An answer, and whether it was given before."""
+
+    answer: bytes
+    replayed: bool
+
+
+class _Refused(msgspec.Struct):
+    detail: str
+    errors: list[tuple[str, str]]
+
+
+_table = keys_table(MetaData())
+_LOCK = Statement(
+    select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0)).label("taken"))
+)
+_FIND = Statement(
+    select(_table.c.fingerprint, _table.c.refusal, _table.c.answer).where(
+        _table.c.actor == bindparam("actor"),
+        _table.c.operation == bindparam("operation"),
+        _table.c.key == bindparam("key"),
+        _table.c.at > bindparam("since"),
+    )
+)
+_KEEP = upsert(_table)
+_FORGET = Statement(delete(_table).where(_table.c.at <= bindparam("before")))
+
+
+async def once(database: Database, key: Key | None, work: Callable[[Transaction], Awaitable[bytes]]) -> Kept:
+    """Does the work in a transaction, or gives the first answer to the key; without a key it is just done.
+
+    `work` returns the answer without secrets. Refuses IDEMPOTENCY_KEY_REUSED for another request,
+    IDEMPOTENCY_KEY_BUSY while the first is under way, and whatever `work` refuses; final refusals are kept and refused
+    again with the header `Idempotency-Replayed`.
+    """
+    if key is None:
+        async with database.transaction() as transaction:
+            return Kept(await work(transaction), replayed=False)
+    async with database.transaction() as transaction:
+        found = await _find(transaction, key)
+        if found is not None:
+            return Kept(found, replayed=True)
+        try:
+            # A savepoint: a refused request leaves nothing behind but its refusal.
+            async with transaction.connection.transaction():
+                answer = await work(transaction)
+        except Refusal as refused:
+            if PROBLEMS[refused.reason].status not in FINAL:
+                raise
+            refusal = refused
+        else:
+            await _keep(transaction, key, None, answer)
+            return Kept(answer, replayed=False)
+        errors = [(error.field, error.message) for error in refusal.errors]
+        await _keep(transaction, key, refusal.reason, msgspec.json.encode(_Refused(refusal.detail, errors)))
+    raise refusal
+
+
+async def sweep(database: Database) -> int:
+    """Forgets what is older than its life; returns how many."""
+    return await database.run(_FORGET, before=datetime.now(UTC) - LIFE)
+
+
+async def _find(transaction: Transaction, key: Key) -> bytes | None:
+    """The first answer. Raises the first refusal."""
+    lock = await transaction.one(_LOCK, key="\n".join(("idempotency", *key[:3])))
+    if lock is None or not lock["taken"]:
+        raise Refusal(Reason.IDEMPOTENCY_KEY_BUSY, retry_after=1)
+    row = await transaction.one(
+        _FIND, actor=key.actor, operation=key.operation, key=key.key, since=datetime.now(UTC) - LIFE
+    )
+    if row is None:
+        return None
+    if bytes(row["fingerprint"]) != _fingerprint(key):
+        raise Refusal(Reason.IDEMPOTENCY_KEY_REUSED)
+    answer = bytes(row["answer"])
+    if row["refusal"] is None:
+        return answer
+    kept = msgspec.json.decode(answer, type=_Refused)
+    errors = tuple(FieldError(*error) for error in kept.errors)
+    raise Refusal(Reason(row["refusal"]), kept.detail, errors=errors, headers={"Idempotency-Replayed": "true"})
+
+
+async def _keep(transaction: Transaction, key: Key, refusal: str | None, answer: bytes) -> None:
+    await transaction.run(
+        _KEEP,
+        actor=key.actor,
+        operation=key.operation,
+        key=key.key,
+        fingerprint=_fingerprint(key),
+        refusal=refusal,
+        answer=answer,
+        at=datetime.now(UTC),
+    )
+
+
+def _fingerprint(key: Key) -> bytes:
+    return hashlib.sha256(key.request).digest()
