@@ -1,6 +1,7 @@
 """Who sends."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
