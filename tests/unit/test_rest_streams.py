@@ -16,6 +16,7 @@ from services.runtime.refusal import Refusal
 from services.runtime.rest.app import serving
 from services.runtime.rest.streams import HEARTBEAT_S, data_schema, encode, stream
 from services.runtime.rest.types import Event
+from services.runtime.rpc import current_deadline
 from tests.rest_sample import THING, WHO, Thing, Things, application, ask, identity, problem
 
 WIRE = 'id: {}\ndata: {{"id":"a1","count":3}}\n\n'
@@ -263,6 +264,24 @@ async def test_a_stream_that_was_cancelled_from_within_is_not_taken_for_complete
     with pytest.raises(RuntimeError, match="from within"):
         await soon(done)
     assert not client.complete
+
+
+def test_calls_of_a_stream_have_no_deadline_of_its_request() -> None:
+    seen: list[float | None] = []
+
+    async def noting() -> AsyncIterator[Event[Thing]]:
+        seen.append(current_deadline.get())
+        yield Event("1", THING)
+
+    def noted() -> Thing:
+        seen.append(current_deadline.get())
+        return THING
+
+    patience = {**WHO, "x-envoy-expected-rq-timeout-ms": "15000"}
+    ask(application(Things(noting)), "GET", "/things/a1/events", headers=patience)
+    ask(application(Things(noted)), "GET", "/things/latest", headers=patience)
+    assert seen[0] is None
+    assert seen[1] is not None
 
 
 def test_a_head_request_ends_where_the_first_event_would_be() -> None:
