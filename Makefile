@@ -59,4 +59,4 @@ test-identity-oracle: setup ## compare the sandbox's identity provider with Goog
 tests-cover: setup ## the whole suite with a report of what it covers
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest --cov --cov-report=term-missing:skip-covered --cov-report=html $(ARGS)
 tests-clear: ## remove what tests and coverage leave behind
-	@rm -rf .coverage* htmlcov .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf .coverage* htmlcov .hypothesis .schemathesis .pytest_cache .mypy_cache .ruff_cache
