@@ -14,6 +14,8 @@ class Reason(StrEnum):
     SIGNATURE_INVALID = "SIGNATURE_INVALID"
     FORBIDDEN = "FORBIDDEN"
     NOT_FOUND = "NOT_FOUND"
+    PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"
+    PICTURE_NOT_FOUND = "PICTURE_NOT_FOUND"
     AVATAR_NOT_FOUND = "AVATAR_NOT_FOUND"
     USER_NOT_FOUND = "USER_NOT_FOUND"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
@@ -80,6 +82,10 @@ PROBLEMS: dict[Reason, Problem] = {
         403, "PERMISSION_DENIED", "Not for this role", "The token is valid, but its role may not do this."
     ),
     Reason.NOT_FOUND: Problem(404, "NOT_FOUND", "No such thing", "The path is not in the contract."),
+    Reason.PRODUCT_NOT_FOUND: Problem(404, "NOT_FOUND", "No such product", "No product has this id."),
+    Reason.PICTURE_NOT_FOUND: Problem(
+        404, "NOT_FOUND", "No such picture", "It was never there, or another has taken its place."
+    ),
     Reason.AVATAR_NOT_FOUND: Problem(404, "NOT_FOUND", "No avatar", "The account has none."),
     Reason.USER_NOT_FOUND: Problem(404, "NOT_FOUND", "No such user", "The account has no profile here."),
     Reason.ORDER_NOT_FOUND: Problem(404, "NOT_FOUND", "No such order", "The order is unknown, or someone else's."),

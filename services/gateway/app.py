@@ -25,7 +25,7 @@ from services.gateway.rest.notifications import Notifications
 from services.gateway.rest.orders import Deliveries, Orders
 from services.gateway.rest.users import Accounts, Sessions, Users
 from services.gateway.store import AccountsStore
-from services.gateway.usecases import accounts, avatars, codes
+from services.gateway.usecases import accounts, avatars, codes, product_pictures
 from services.runtime.app import run_beside
 from services.runtime.broker import Broker
 from services.runtime.channel import open_channel
@@ -91,7 +91,7 @@ async def serve(settings: Settings) -> None:
         handlers = [
             Users(of, notifications),
             Sessions(of),
-            Catalog(partners, orders),
+            Catalog(partners, orders, pictures),
             Orders(orders, partners, checks, now),
             Deliveries(orders),
             Callbacks(orders, partners, publisher, now),
@@ -115,7 +115,8 @@ async def serve(settings: Settings) -> None:
                 publisher.run(),
                 mailer.run(),
                 Job("finishing accounts", lambda: accounts.sweep(store, identity, pictures, now), 10).run(),
-                Job("removing pictures", lambda: avatars.sweep(store, pictures), 600).run(),
+                Job("removing avatars", lambda: avatars.sweep(store, pictures), 600).run(),
+                Job("removing pictures", lambda: product_pictures.sweep(partners, pictures), 600).run(),
             ],
         )
     for channel in channels.values():

@@ -30,6 +30,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """A product, wherever it is sold."""
+
+    id: int
+    title: str
+    description: str
+    picture_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """A product as a partner sells it; `price` is in minor units, of one piece."""
 

@@ -9,8 +9,13 @@ from generated.proto.delivery.partners.v1 import (
     CheckProductsResponse,
     ListCatalogRequest,
     ListCatalogResponse,
+    ListProductPicturesRequest,
+    ListProductPicturesResponse,
     PartnerSummary,
     PricedItem,
+    Product,
+    SetProductPictureRequest,
+    SetProductPictureResponse,
     VerifyReadyCallbackRequest,
     VerifyReadyCallbackResponse,
 )
@@ -18,6 +23,7 @@ from generated.proto.delivery.partners.v1.rpc import PartnersServicer
 from services.partners import usecases
 from services.partners.domain import Line
 from services.partners.usecases import CatalogEntry, Store
+from services.runtime.principal import Principal
 from services.runtime.vault import Vault
 from services.runtime.webhooks import SignedRequest
 
@@ -36,6 +42,20 @@ class PartnersRpc(PartnersServicer):
         )
         return ListCatalogResponse(
             items=[_catalog_partner(entry) for entry in page.items], next_page_token=page.next_page_token
+        )
+
+    async def set_product_picture(
+        self, request: SetProductPictureRequest, principal: Principal
+    ) -> SetProductPictureResponse:
+        """The product with its new picture; the edge lets admins through alone."""
+        product, old = await usecases.set_product_picture(self._store, request.product_id, request.picture_url)
+        return SetProductPictureResponse(product=Product(**asdict(product)), old_picture_url=old)
+
+    async def list_product_pictures(self, request: ListProductPicturesRequest) -> ListProductPicturesResponse:
+        """A page of pictures."""
+        page = await usecases.list_product_pictures(self._store, request.page_size, request.page_token)
+        return ListProductPicturesResponse(
+            picture_urls=[url for _, url in page.items], next_page_token=page.next_page_token
         )
 
     async def check_products(self, request: CheckProductsRequest) -> CheckProductsResponse:

@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from generated.events import PartnersEvent
 from generated.proto.delivery.events.v1 import PartnerNotified
-from services.partners.domain import Offer, Partner
+from services.partners.domain import Offer, Partner, Product
 from services.partners.usecases import Call, CatalogEntry
 from services.runtime import inbox
 from services.runtime.database import Database, Statement
@@ -191,6 +191,21 @@ _END_CALL = Statement(
 )
 
 
+_old = select(products).where(products.c.id == bindparam("product_id")).with_for_update().cte("old")
+_SET_PICTURE = Statement(
+    update(products)
+    .where(products.c.id == _old.c.id)
+    .values(picture_url=bindparam("picture"))
+    .returning(products, _old.c.picture_url.label("old_picture_url"))
+)
+_PICTURES = Statement(
+    select(products.c.id, products.c.picture_url)
+    .where(products.c.id > bindparam("after"), products.c.picture_url.is_not(None))
+    .order_by(products.c.id)
+    .limit(bindparam("size"))
+)
+
+
 class PartnersStore:
     """Partners in PostgreSQL; every method is one transaction."""
 
@@ -263,3 +278,15 @@ class PartnersStore:
             new_answer=words,
             new_next_at=again_at or datetime.now(UTC),
         )
+
+    async def set_product_picture(self, product_id: int, picture_url: str) -> tuple[Product, str | None] | None:
+        """The product as it is now, and where its picture was; None when there is no such product."""
+        row = await self._database.one(_SET_PICTURE, product_id=product_id, picture=picture_url)
+        if row is None:
+            return None
+        old = row.pop("old_picture_url")
+        return Product(**row), old
+
+    async def product_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
+        """Products above `after` that have a picture, each with where it is."""
+        return [(row["id"], row["picture_url"]) for row in await self._database.many(_PICTURES, after=after, size=size)]

@@ -1,6 +1,7 @@
 """What partners can do, each as one function:
 
 - list_catalog: a page of partners with what they sell
+- set_product_picture, list_product_pictures: what a product looks like
 - check_products: what a basket costs at a partner
 - verify_ready: whether a partner's callback is genuine, and the order its own
 - plan_call: an order was paid, so the partner's system is to be told
@@ -16,7 +17,7 @@ import msgspec
 
 from generated.problems import Reason
 from generated.rest.delivery.models import ReadyCallback
-from services.partners.domain import Line, Offer, Partner, PricedLine, pause, price
+from services.partners.domain import Line, Offer, Partner, PricedLine, Product, pause, price
 from services.runtime import paging, webhooks
 from services.runtime.clock import Clock
 from services.runtime.paging import Page
@@ -61,6 +62,12 @@ class Answer:
 class Store(Protocol):
     """Where partners are kept."""
 
+    async def set_product_picture(self, product_id: int, picture_url: str) -> tuple[Product, str | None] | None:
+        """The product as it is now, and where its picture was; None when there is no such product."""
+
+    async def product_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
+        """Products above `after` that have a picture, each with where it is."""
+
     async def catalog(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
         """At most `size` entries whose id is above `after`."""
 
@@ -96,6 +103,20 @@ async def list_catalog(
     """A page of the partners that sell something now, by id. Refuses INVALID_REQUEST for a token that is none."""
     after = paging.decode(token, tuple[int]) or (0,)
     return paging.cut(await store.catalog(after[0], size + 1, partner_id, q), size, lambda entry: (entry.id,))
+
+
+async def set_product_picture(store: Store, product_id: int, picture_url: str) -> tuple[Product, str | None]:
+    """The product as it is now, and where its picture was. Refuses PRODUCT_NOT_FOUND."""
+    found = await store.set_product_picture(product_id, picture_url)
+    if found is None:
+        raise Refusal(Reason.PRODUCT_NOT_FOUND)
+    return found
+
+
+async def list_product_pictures(store: Store, size: int, token: str) -> Page[tuple[int, str]]:
+    """A page of pictures by product."""
+    after = paging.decode(token, tuple[int]) or (0,)
+    return paging.cut(await store.product_pictures(after[0], size + 1), size, lambda row: (row[0],))
 
 
 async def check_products(

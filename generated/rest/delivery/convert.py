@@ -71,6 +71,16 @@ def catalog_product(message: partners_v1.CatalogProduct) -> models.CatalogProduc
     )
 
 
+def product(message: partners_v1.Product) -> models.Product:
+    """delivery.partners.v1.Product → Product."""
+    return models.Product(
+        id=message.id,
+        title=message.title,
+        description=message.description,
+        picture_url=UNSET if message.picture_url is None else message.picture_url,
+    )
+
+
 def bank_page(message: orders_v1.ListBanksResponse) -> models.BankPage:
     """delivery.orders.v1.ListBanksResponse → BankPage."""
     return models.BankPage(

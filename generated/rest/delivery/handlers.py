@@ -27,6 +27,7 @@ from generated.rest.delivery.models import (
     OrderStatus,
     PaymentCallback,
     PaymentReceipt,
+    Product,
     ProfilePatch,
     ReadyCallback,
     RefreshSessionRequest,
@@ -208,6 +209,20 @@ class CatalogHandler(ABC):
     async def list_banks(self, *, principal: Principal, page_size: int = 20, page_token: str | None = None) -> BankPage:
         """List the banks to pay at: GET /banks."""
 
+    @abstractmethod
+    async def put_product_picture(self, *, principal: Principal, product_id: int, body: Upload) -> Product:
+        """Set a product's picture: PUT /products/{product_id}/picture.
+
+        PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. It is cropped to a square, scaled to 400×400 and stripped of everything but the picture.
+        """
+
+    @abstractmethod
+    async def get_picture(self, *, picture: str) -> Reply[Blob]:
+        """Read a product's picture: GET /pictures/{picture}.
+
+        A picture never changes; another one is somewhere else.
+        """
+
 
 class OrdersHandler(ABC):
     """From the basket to the door."""
@@ -377,6 +392,8 @@ OPERATIONS: dict[str, Operation] = {
     "refreshSession": Operation(SessionsHandler, "refresh_session", RefreshSessionRequest, 200, "application/json"),
     "listCatalog": Operation(CatalogHandler, "list_catalog", None, 200, "application/json"),
     "listBanks": Operation(CatalogHandler, "list_banks", None, 200, "application/json"),
+    "putProductPicture": Operation(CatalogHandler, "put_product_picture", Upload, 200, "application/json"),
+    "getPicture": Operation(CatalogHandler, "get_picture", None, 200, "image/webp"),
     "checkOrder": Operation(OrdersHandler, "check_order", CheckOrderRequest, 201, "application/json"),
     "listOrders": Operation(OrdersHandler, "list_orders", None, 200, "application/json"),
     "confirmOrder": Operation(OrdersHandler, "confirm_order", ConfirmOrderRequest, 201, "application/json"),

@@ -249,6 +249,13 @@ class CatalogProduct(Struct, kw_only=True):
     picture_url: str | UnsetType = UNSET
 
 
+class Product(Struct, kw_only=True):
+    id: Annotated[int, Meta(ge=1)]
+    title: str
+    description: str
+    picture_url: str | UnsetType = UNSET
+
+
 class BankSummary(Struct, kw_only=True):
     id: BankId
     title: str

@@ -6,16 +6,20 @@ from generated.proto.delivery.partners.v1 import ListCatalogRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert
 from generated.rest.delivery.handlers import CatalogHandler
-from generated.rest.delivery.models import BankPage, CatalogPage
+from generated.rest.delivery.models import BankPage, CatalogPage, Product
+from services.gateway.usecases import product_pictures
+from services.gateway.usecases.ports import Pictures
 from services.runtime.principal import Principal
+from services.runtime.rest.types import Blob, Reply, Upload, there
 
 
 class Catalog(CatalogHandler):
     """The operations tagged `catalog`."""
 
-    def __init__(self, partners: PartnersStub, orders: OrdersStub) -> None:
+    def __init__(self, partners: PartnersStub, orders: OrdersStub, pictures: Pictures) -> None:
         self._partners = partners
         self._orders = orders
+        self._pictures = pictures
 
     async def list_catalog(
         self,
@@ -34,3 +38,12 @@ class Catalog(CatalogHandler):
         """Banks to pay at."""
         request = ListBanksRequest(page_size=page_size, page_token=page_token or "")
         return convert.bank_page(await self._orders.list_banks(request))
+
+    async def put_product_picture(self, *, principal: Principal, product_id: int, body: Upload) -> Product:
+        """A product with its new picture."""
+        return convert.product(there(await product_pictures.put(self._partners, self._pictures, product_id, body)))
+
+    async def get_picture(self, *, picture: str) -> Reply[Blob]:
+        """A picture, which may be kept for ever."""
+        etag, content = await product_pictures.get(self._pictures, picture)
+        return Reply(content, {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"})

@@ -11,8 +11,13 @@ __all__ = (
     "CheckProductsResponse",
     "ListCatalogRequest",
     "ListCatalogResponse",
+    "ListProductPicturesRequest",
+    "ListProductPicturesResponse",
     "PartnerSummary",
     "PricedItem",
+    "Product",
+    "SetProductPictureRequest",
+    "SetProductPictureResponse",
     "VerifyReadyCallbackRequest",
     "VerifyReadyCallbackResponse",
 )
@@ -238,6 +243,48 @@ default_message_pool.register_message("delivery.partners.v1", "ListCatalogRespon
 
 
 @dataclass(eq=False, repr=False)
+class ListProductPicturesRequest(betterproto2.Message):
+    """
+    Which pictures are asked for.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    How many at most, 1 to 100.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Where to go on: next_page_token of the page before; empty for the first page.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "ListProductPicturesRequest", ListProductPicturesRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListProductPicturesResponse(betterproto2.Message):
+    """
+    A page of pictures.
+    """
+
+    picture_urls: "list[str]" = betterproto2.field(1, betterproto2.TYPE_STRING, repeated=True)
+    """
+    Where they are.
+    """
+
+    next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Set when there is more.
+    """
+
+
+default_message_pool.register_message(
+    "delivery.partners.v1", "ListProductPicturesResponse", ListProductPicturesResponse
+)
+
+
+@dataclass(eq=False, repr=False)
 class PartnerSummary(betterproto2.Message):
     """
     What an order shows of its partner.
@@ -290,6 +337,76 @@ class PricedItem(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.partners.v1", "PricedItem", PricedItem)
+
+
+@dataclass(eq=False, repr=False)
+class Product(betterproto2.Message):
+    """
+    A product, wherever it is sold.
+    """
+
+    id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    Positive, given by us.
+    """
+
+    title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    What it is called.
+    """
+
+    description: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    What it is.
+    """
+
+    picture_url: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    Where its picture is.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "Product", Product)
+
+
+@dataclass(eq=False, repr=False)
+class SetProductPictureRequest(betterproto2.Message):
+    """
+    Another picture.
+    """
+
+    product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The product.
+    """
+
+    picture_url: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Where the picture is.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "SetProductPictureRequest", SetProductPictureRequest)
+
+
+@dataclass(eq=False, repr=False)
+class SetProductPictureResponse(betterproto2.Message):
+    """
+    The product as it is now.
+    """
+
+    product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The product.
+    """
+
+    old_picture_url: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Where its picture was.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "SetProductPictureResponse", SetProductPictureResponse)
 
 
 @dataclass(eq=False, repr=False)
