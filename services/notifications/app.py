@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -70,8 +71,8 @@ class Settings(ServiceSettings):
     urgent_workers: int = Field(default=4, ge=1, le=28, description="workers for urgent notifications alone, on top")
 
 
-async def serve(settings: Settings) -> None:
-    """Runs until SIGTERM."""
+async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = until_signalled) -> None:
+    """Runs until SIGTERM, or until `stop` says so."""
     database = Database(settings.database_url.get_secret_value(), max_size=CONNECTIONS)
     broker = Broker(settings.broker_url.get_secret_value(), "notifications")
     client, collections = documents.connect(settings.documents_url.get_secret_value())
@@ -98,7 +99,7 @@ async def serve(settings: Settings) -> None:
             await users.put_user(User(OPERATORS, settings.operators_email, None, None, int(time.time())), None)
         await run_beside(
             serving(settings.service_socket, [NotificationsRpc(agents, history)], grace_s=settings.drain_seconds),
-            until_signalled,
+            stop,
             [
                 Relay("notifications", database, broker).run(),
                 *(lane.run() for lane in lanes),

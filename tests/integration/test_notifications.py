@@ -1,0 +1,214 @@
+"""Notifications on real servers: faults of providers, who is told first, and what is kept of it."""
+
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from generated.proto.delivery.events.v1 import EmailRequested, UserDeleted
+from services.notifications.domain.notifications import Notification, Provider, Status
+from services.notifications.usecases.ports import Wanted
+from services.runtime.events import Envelope
+from tests.integration.notifications_service import Service, envelope, name, paid, request, running, until
+from tests.integration.servers import Servers
+
+ALL = (Provider.FCM, Provider.APNS, Provider.EMAIL)
+
+
+@pytest.fixture
+async def service(servers: Servers, tmp_path: Path) -> AsyncIterator[Service]:
+    async with running(servers, tmp_path, FALLBACK_SECONDS="1.5") as made:
+        yield made
+        for provider in ("fcm", "apns"):
+            await made.fault(provider, "none")
+
+
+def android() -> str:
+    return f"phone-{secrets.token_hex(8)}"
+
+
+def iphone() -> str:
+    return secrets.token_hex(32)
+
+
+def tried(notification: Notification) -> list[tuple[str, str]]:
+    return [(attempt.provider, attempt.outcome) for attempt in notification.attempts]
+
+
+@pytest.mark.parametrize(
+    ("mode", "count", "expected"),
+    [
+        ("none", None, [("fcm", "accepted")]),
+        ("quota", 1, [("fcm", "QUOTA_EXCEEDED"), ("fcm", "accepted")]),
+        ("unavailable", 1, [("fcm", "UNAVAILABLE"), ("fcm", "accepted")]),
+        ("lie", 1, [("fcm", "NONSENSE"), ("fcm", "accepted")]),
+        ("unregistered", 1, [("fcm", "UNREGISTERED"), ("apns", "accepted")]),
+        ("slow", 1, [("fcm", "TIMEOUT"), ("fcm", "accepted")]),
+        ("unavailable", None, [("fcm", "UNAVAILABLE"), ("fcm", "UNAVAILABLE"), ("apns", "accepted")]),
+    ],
+)
+async def test_the_fault_table(service: Service, mode: str, count: int | None, expected: list[tuple[str, str]]) -> None:
+    phone, apple = android(), iphone()
+    user = await service.person(phone, apple)
+    await service.fault("fcm", mode, count)
+    [event] = await service.publish(paid(user))
+    outcome = await service.outcome(user, event)
+    assert (outcome.status, tried(outcome)) == (Status.SENT, expected)
+    everywhere = await service.shown(phone) + await service.shown(apple)
+    assert [one["data"]["notification_id"] for one in everywhere] == [event]
+
+
+async def test_mail_is_the_last_resort_and_an_unregistered_token_is_forgotten(service: Service) -> None:
+    phone, apple = android(), iphone()
+    user = await service.person(phone, apple)
+    await service.fault("fcm", "unregistered", 1)
+    await service.fault("apns", "unregistered", 1)
+    [event] = await service.publish(paid(user))
+    outcome = await service.outcome(user, event)
+    assert tried(outcome) == [("fcm", "UNREGISTERED"), ("apns", "Unregistered"), ("email", "accepted")]
+    assert list(await service.users.devices(user)) == []
+    [mail] = await service.mails(f"{user}@delivery.test")
+    assert mail["subject"] == "Payment received"
+    [again] = await service.publish(paid(user))
+    assert tried(await service.outcome(user, again)) == [("email", "accepted")]
+
+
+async def test_a_repeated_event_is_told_once(service: Service) -> None:
+    phone = android()
+    user = await service.person(phone)
+    made = envelope(paid(user))
+    async with service.broker.channel() as channel:
+        await channel.publish_all([made, made])
+        await service.outcome(user, made.id)
+        await channel.publish_all([made])
+    [after] = await service.publish(paid(user))
+    await service.outcome(user, after)
+    outcome = await service.outcome(user, made.id)
+    assert tried(outcome) == [("fcm", "accepted")]
+    assert len(await service.shown(phone)) == 2
+
+
+@pytest.mark.parametrize(
+    ("agent", "template", "reason"),
+    [
+        ("nobody", "announcement", "AGENT_UNKNOWN"),
+        ("disabled", "announcement", "AGENT_DISABLED"),
+        ("news", "no-such", "TEMPLATE_UNKNOWN"),
+        ("news", "announcement", "NO_DEVICE"),
+    ],
+)
+async def test_what_reaches_nobody_is_recorded(service: Service, agent: str, template: str, reason: str) -> None:
+    if agent == "disabled":
+        agent = (await service.agent(providers=ALL, enabled=False)).id
+    user = await service.person()
+    asked = request(user, agent)
+    asked.template = template
+    [event] = await service.publish(asked)
+    outcome = await service.outcome(user, event)
+    assert (outcome.status, outcome.reason, outcome.attempts) == (Status.FAILED, reason, ())
+
+
+async def test_what_expires_is_recorded(service: Service) -> None:
+    agent = await service.agent(providers=(Provider.FCM,), ttl_s=2)
+    user = await service.person(android())
+    await service.fault("fcm", "unavailable")
+    [event] = await service.publish(request(user, agent.id))
+    assert (await service.outcome(user, event)).status is Status.EXPIRED
+
+
+async def test_a_payload_too_large_for_pushes_goes_by_mail(service: Service) -> None:
+    agent = await service.agent(providers=ALL)
+    user = await service.person(android())
+    asked = request(user, agent.id)
+    asked.values["body"] = "news " * 1000
+    [event] = await service.publish(asked)
+    assert tried(await service.outcome(user, event)) == [("fcm", "PAYLOAD_TOO_LARGE"), ("email", "accepted")]
+
+
+async def test_garbage_is_a_dead_letter_and_delays_nobody(service: Service) -> None:
+    user = await service.person(android())
+    now = datetime.now(UTC)
+    garbage = Envelope(name(), "/test", "notifications.requested", "x", now, {}, b"\xff\xff\xff")
+    strange = Envelope(
+        "no id / of ours",
+        "/test",
+        "notifications.requested",
+        "x",
+        now,
+        {},
+        bytes(envelope(request(user, "news")).payload),
+    )
+    async with service.broker.channel() as channel:
+        await channel.publish_all([garbage, strange])
+    [event] = await service.publish(request(user, "news"))
+    assert (await service.outcome(user, event)).status is Status.SENT
+
+
+async def test_mails_of_accounts_arrive_and_their_codes_are_kept_nowhere(service: Service) -> None:
+    user, to = name(), f"{name()}@delivery.test"
+    code = secrets.token_urlsafe(16)
+    asked = EmailRequested(user_id=user, email=to, template="password_reset", locale="de", values={"code": code})
+    [event] = await service.publish(asked)
+    outcome = await service.outcome(user, event)
+    assert (outcome.status, outcome.agent_id, outcome.body) == (Status.SENT, "mails", "")
+    [mail] = await service.mails(to)
+    assert (mail["subject"], mail["code"]) == ("Setze ein neues Passwort", code)
+    assert await service.history.find(Wanted(user_id=user), 10, None, mails=False) == []
+    assert code not in str(outcome)
+
+
+async def test_who_is_deleted_leaves_nothing_but_a_mark(service: Service) -> None:
+    user = await service.person(android())
+    [event] = await service.publish(paid(user))
+    await service.outcome(user, event)
+    await service.publish(UserDeleted(user_id=user, version=9))
+
+    async def gone() -> bool:
+        known = await service.users.user(user)
+        nothing = await service.history.find(Wanted(user_id=user), 10, None, mails=True) == []
+        return known is not None and known.gone and nothing
+
+    await until(gone)
+    assert list(await service.users.devices(user)) == []
+
+
+async def test_ten_thousand_that_wait_do_not_delay_an_urgent_one(service: Service) -> None:
+    urgent = await service.agent(providers=(Provider.FCM,), priority=10)
+    crowd, phone = await service.person(android()), android()
+    user = await service.person(phone)
+    await service.fault("fcm", "slow", 12)  # whoever is sent to now keeps its worker busy
+    [first] = await service.publish(request(crowd, "news"))
+    async with service.database.connection() as connection:
+
+        async def there() -> bool:
+            cursor = await connection.connection.execute("SELECT 1 FROM outgoing WHERE id = %s", (first,))
+            return await cursor.fetchone() is not None
+
+        await until(there)
+        await connection.connection.execute(
+            "INSERT INTO outgoing SELECT id || '-' || n, user_id, priority, now(), expires_at, "
+            "jsonb_set(notification, '{id}', to_jsonb(id || '-' || n)), mail, NULL, NULL, 0, '{}', false, false, trace "
+            "FROM outgoing, generate_series(1, 10000) AS n WHERE id = %s",
+            (first,),
+        )
+        await until(lambda: waits_less_than(service, 10_000))
+        [event] = await service.publish(request(user, urgent.id, "Now"))
+        outcome = await service.outcome(user, event, 5)
+        waiting = await waits(service)
+        await connection.connection.execute("DELETE FROM outgoing WHERE priority = 1")
+    assert outcome.sent_at is not None
+    assert outcome.sent_at - outcome.created_at < timedelta(seconds=1)
+    assert waiting > 9000
+
+
+async def waits(service: Service) -> int:
+    async with service.database.connection() as connection:
+        cursor = await connection.connection.execute("SELECT count(*) AS n FROM outgoing WHERE priority = 1")
+        row = await cursor.fetchone()
+    return int(row["n"]) if row else 0
+
+
+async def waits_less_than(service: Service, many: int) -> bool:
+    return await waits(service) < many + 1
