@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, func, select, update
+from sqlalchemy import and_, bindparam, delete, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from generated.events import NotificationsEvent
@@ -25,7 +25,8 @@ _put = insert(users).values({column.name: bindparam(column.name) for column in _
 _PUT_USER = Statement(
     _put.on_conflict_do_update(
         index_elements=["user_id"],
-        set_={column.name: _put.excluded[column.name] for column in _user_columns if not column.primary_key},
+        set_={column.name: _put.excluded[column.name] for column in _user_columns if not column.primary_key}
+        | {"notif_token": null()},
         where=users.c.version < _put.excluded.version,
     )
 )

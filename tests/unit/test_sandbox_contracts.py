@@ -37,7 +37,7 @@ def plain(spec: dict[str, Any], node: Any) -> Any:
     }
 
 
-@pytest.mark.parametrize("name", ["identity", "payment-system", "partner-system", "fcm"])
+@pytest.mark.parametrize("name", ["identity", "payment-system", "partner-system", "fcm", "apns"])
 def test_a_spec_is_valid_and_its_examples_are(name: str) -> None:
     spec = load(name)
     validate(spec)
