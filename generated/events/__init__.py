@@ -102,7 +102,7 @@ ORDER_CANCELLED: EventType[OrderCancelled] = EventType(
     "orders.cancelled",
     OrderCancelled,
     "orders",
-    ("orders.history",),
+    ("orders.history", "notifications.orders"),
     lambda event: event.order.order_id if event.order else "",
 )
 """An order was given up before it was on its way; what was paid for it goes back."""
@@ -111,7 +111,7 @@ ORDER_EXPIRED: EventType[OrderExpired] = EventType(
     "orders.expired",
     OrderExpired,
     "orders",
-    ("orders.history",),
+    ("orders.history", "notifications.orders"),
     lambda event: event.order.order_id if event.order else "",
 )
 """An order was not paid in time."""
@@ -126,7 +126,9 @@ REFUND_REQUESTED: EventType[RefundRequested] = EventType(
 )
 """Money is to go back."""
 
-REFUNDED: EventType[Refunded] = EventType("payments.refunded", Refunded, "orders", (), lambda event: event.refund_id)
+REFUNDED: EventType[Refunded] = EventType(
+    "payments.refunded", Refunded, "orders", ("notifications.orders",), lambda event: event.refund_id
+)
 """A bank has taken a refund; the money is on its way back."""
 
 REFUND_FAILED: EventType[RefundFailed] = EventType(

@@ -17,6 +17,7 @@ from generated.events import (
     ORDER_READY,
     ORDER_READY_REPORTED,
     PAYMENT_RECORDED,
+    REFUNDED,
     SYSTEM_ALERT,
     USER_DELETED,
     USER_REGISTERED,
@@ -35,6 +36,7 @@ from generated.proto.delivery.events.v1 import (
     OrderReady,
     OrderReadyReported,
     PaymentRecorded,
+    Refunded,
     SystemAlert,
     UserDeleted,
     UserRegistered,
@@ -90,6 +92,9 @@ class NotificationsOrdersConsumer(Consumer):
         "orders.ready": (ORDER_READY, "order_ready"),
         "orders.assigned": (ORDER_ASSIGNED, "order_assigned"),
         "orders.delivered": (ORDER_DELIVERED, "order_delivered"),
+        "orders.cancelled": (ORDER_CANCELLED, "order_cancelled"),
+        "orders.expired": (ORDER_EXPIRED, "order_expired"),
+        "payments.refunded": (REFUNDED, "refunded"),
     }
 
     @abstractmethod
@@ -107,6 +112,18 @@ class NotificationsOrdersConsumer(Consumer):
     @abstractmethod
     async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None:
         """An order is at the customer's door."""
+
+    @abstractmethod
+    async def order_cancelled(self, event: OrderCancelled, delivery: Delivery) -> None:
+        """An order was given up before it was on its way; what was paid for it goes back."""
+
+    @abstractmethod
+    async def order_expired(self, event: OrderExpired, delivery: Delivery) -> None:
+        """An order was not paid in time."""
+
+    @abstractmethod
+    async def refunded(self, event: Refunded, delivery: Delivery) -> None:
+        """A bank has taken a refund; the money is on its way back."""
 
 
 class NotificationsRequestedConsumer(Consumer):

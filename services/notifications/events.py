@@ -17,9 +17,12 @@ from generated.proto.delivery.events.v1 import (
     EmailRequested,
     NotificationRequested,
     OrderAssigned,
+    OrderCancelled,
     OrderDelivered,
+    OrderExpired,
     OrderPaid,
     OrderReady,
+    Refunded,
     SystemAlert,
     UserDeleted,
     UserRegistered,
@@ -113,6 +116,19 @@ class Orders(_Teller, NotificationsOrdersConsumer):
     async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None:
         """At the door."""
         await self.tell(event, delivery)
+
+    async def order_cancelled(self, event: OrderCancelled, delivery: Delivery) -> None:
+        """Given up."""
+        await self.tell(event, delivery)
+
+    async def order_expired(self, event: OrderExpired, delivery: Delivery) -> None:
+        """Not paid in time."""
+        await self.tell(event, delivery)
+
+    async def refunded(self, event: Refunded, delivery: Delivery) -> None:
+        """The money goes back, if it was for anybody's order."""
+        if event.customer_id:
+            await self.tell(event, delivery)
 
 
 class Alerts(_Teller, NotificationsAlertsConsumer):

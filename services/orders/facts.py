@@ -72,9 +72,9 @@ def refund_requested(refund: Refund) -> RefundRequested:
     return RefundRequested(**_money(refund))
 
 
-def refunded(refund: Refund, at: datetime) -> Refunded:
+def refunded(refund: Refund, customer_id: str | None, at: datetime) -> Refunded:
     """The bank has paid back."""
-    return Refunded(**_money(refund), at=at)
+    return Refunded(**_money(refund), at=at, customer_id=customer_id)
 
 
 def refund_failed(refund: Refund, reason: str, at: datetime) -> RefundFailed:

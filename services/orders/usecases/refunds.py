@@ -53,12 +53,14 @@ async def _end(store: Store, refund: Refund, said: str, at: datetime) -> None:
         order = await unit.order(refund.order_id)
         if not await unit.end_refund(refund, said):
             return
+        customer = None
         if order is not None and order.bank_id == refund.bank_id:
+            customer = order.customer_id
             after = money.follow(order, await unit.refunds(order.id, order.bank_id), at)
             if after is not order:
                 await unit.change_order(order, after, f"bank:{refund.bank_id}", f"refund {refund.id} {refund.status}")
         if refund.status is RefundStatus.REFUNDED:
-            await unit.publish(facts.refunded(refund, at))
+            await unit.publish(facts.refunded(refund, customer, at))
             return
         await unit.publish(facts.refund_failed(refund, said, at))
         alert = facts.refund_alert(refund, said, at)

@@ -646,6 +646,11 @@ class Refunded(betterproto2.Message):
     When the bank said so.
     """
 
+    customer_id: "str | None" = betterproto2.field(8, betterproto2.TYPE_STRING, optional=True)
+    """
+    Whose order it was; absent when there is no such order at that bank.
+    """
+
 
 default_message_pool.register_message("delivery.events.v1", "Refunded", Refunded)
 
