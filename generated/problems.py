@@ -18,10 +18,12 @@ class Reason(StrEnum):
     PICTURE_NOT_FOUND = "PICTURE_NOT_FOUND"
     AVATAR_NOT_FOUND = "AVATAR_NOT_FOUND"
     USER_NOT_FOUND = "USER_NOT_FOUND"
+    BANK_NOT_FOUND = "BANK_NOT_FOUND"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
     AGENT_NOT_FOUND = "AGENT_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     EMAIL_TAKEN = "EMAIL_TAKEN"
+    BANK_EXISTS = "BANK_EXISTS"
     ORDER_STATE_CONFLICT = "ORDER_STATE_CONFLICT"
     PAYMENT_CONFLICT = "PAYMENT_CONFLICT"
     IDEMPOTENCY_KEY_BUSY = "IDEMPOTENCY_KEY_BUSY"
@@ -88,6 +90,7 @@ PROBLEMS: dict[Reason, Problem] = {
     ),
     Reason.AVATAR_NOT_FOUND: Problem(404, "NOT_FOUND", "No avatar", "The account has none."),
     Reason.USER_NOT_FOUND: Problem(404, "NOT_FOUND", "No such user", "The account has no profile here."),
+    Reason.BANK_NOT_FOUND: Problem(404, "NOT_FOUND", "No such bank", "No bank of this id is registered."),
     Reason.ORDER_NOT_FOUND: Problem(404, "NOT_FOUND", "No such order", "The order is unknown, or someone else's."),
     Reason.AGENT_NOT_FOUND: Problem(404, "NOT_FOUND", "No such agent", "No agent has this id."),
     Reason.METHOD_NOT_ALLOWED: Problem(
@@ -96,6 +99,7 @@ PROBLEMS: dict[Reason, Problem] = {
     Reason.EMAIL_TAKEN: Problem(
         409, "ALREADY_EXISTS", "The e-mail address is taken", "Sign in, or sign up with another address."
     ),
+    Reason.BANK_EXISTS: Problem(409, "ALREADY_EXISTS", "The bank is registered already", "Another bank has this id."),
     Reason.ORDER_STATE_CONFLICT: Problem(
         409, "ABORTED", "Not in this state", "The order is not where this could be done. Read it again."
     ),

@@ -19,6 +19,7 @@ from services.gateway.guesses import Limits, MemcachedGuesses
 from services.gateway.identity import Firebase
 from services.gateway.jobs import Job
 from services.gateway.pictures import StoredPictures
+from services.gateway.rest.banks import Banks
 from services.gateway.rest.callbacks import Callbacks
 from services.gateway.rest.catalog import Catalog
 from services.gateway.rest.notifications import Notifications
@@ -94,6 +95,7 @@ async def serve(settings: Settings) -> None:
             Catalog(partners, orders, pictures),
             Orders(orders, partners, checks, now),
             Deliveries(orders),
+            Banks(orders),
             Callbacks(orders, partners, publisher, now),
             Notifications(notifications),
         ]

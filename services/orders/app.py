@@ -9,12 +9,13 @@ from pydantic_settings import NoDecode
 from generated.events import EVENTS, OrdersEvent
 from services.orders import usecases
 from services.orders.banks import HttpPaymentSystem
+from services.orders.changes import OrderChanges
 from services.orders.documents import OrdersDocuments
 from services.orders.events import History, Payments, Readiness, Users
 from services.orders.jobs import every
 from services.orders.rpc import OrdersRpc
 from services.orders.store import OrdersStore
-from services.runtime import documents, outgoing
+from services.runtime import documents, idempotency, outgoing
 from services.runtime.app import run_beside
 from services.runtime.broker import Broker
 from services.runtime.clock import now
@@ -62,7 +63,8 @@ async def serve(settings: Settings) -> None:
     store = OrdersStore(database, Outbox[OrdersEvent](EVENTS))
     written = OrdersDocuments(collections)
     vault = Vault(settings.encryption_key.get_secret_value())
-    rpc = OrdersRpc(store, written, vault, now, new_id, settings.public_url)
+    changes = OrderChanges(settings.database_url.get_secret_value())
+    rpc = OrdersRpc(store, written, changes, vault, now, new_id, settings.public_url)
     http = outgoing.client(settings.allowed_targets, timeout=settings.bank_timeout)
     async with database, client, http:
         banks = HttpPaymentSystem(http, vault, now, settings.bank_timeout)
@@ -77,6 +79,8 @@ async def serve(settings: Settings) -> None:
                 consume(broker, Payments(written)),
                 consume(broker, Readiness(store, now)),
                 consume(broker, Users(store)),
+                changes.run(),
+                every(3600, "forgetting keys", lambda: idempotency.sweep(database)),
                 every(settings.sweep_seconds, "expiry", lambda: usecases.expire_orders(store, now, life)),
                 every(
                     settings.refund_seconds,

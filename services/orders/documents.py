@@ -1,13 +1,16 @@
 """Order history and payments in the document store, each document written any number of times to one effect."""
 
+from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
-from pymongo import ASCENDING
+from pymongo import ASCENDING, DESCENDING
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
 
 from services.orders.domain import HistoryEntry, OrderStatus
-from services.orders.money import PaymentRecord
+from services.orders.money import Outcome, PaymentRecord
 from services.runtime.documents import Document, available
 
 
@@ -23,14 +26,39 @@ class OrdersDocuments:
         with available():
             await self._history.create_index([("order_id", ASCENDING), ("version", ASCENDING)])
             await self._payments.create_index([("order_id", ASCENDING)])
+            await self._payments.create_index([("at", DESCENDING), ("_id", DESCENDING)])
 
     async def put_history(self, entry: HistoryEntry) -> None:
         """Keyed by order and version."""
         await self._put(self._history, f"{entry.order_id}:{entry.version}", asdict(entry))
 
     async def put_payment(self, record: PaymentRecord) -> None:
-        """Keyed by bank and payment."""
-        await self._put(self._payments, f"{record.bank_id}:{record.payment_id}", asdict(record))
+        """Keyed by bank and payment. What is older than what is there is left alone."""
+        key = f"{record.bank_id}:{record.payment_id}"
+        with available(), suppress(DuplicateKeyError):
+            await self._payments.replace_one(
+                {"_id": key, "at": {"$lte": record.at}}, {"_id": key, **asdict(record)}, upsert=True
+            )
+
+    async def payments(
+        self, size: int, before: tuple[datetime, str, str] | None, order_id: str | None, bank_id: str | None
+    ) -> list[PaymentRecord]:
+        """Newest first, before a time, bank and payment; of an order, of a bank, or all."""
+        named = {"order_id": order_id, "bank_id": bank_id}
+        wanted: Document = {name: value for name, value in named.items() if value is not None}
+        if before is not None:
+            at, bank, payment = before
+            wanted["$or"] = [{"at": {"$lt": at}}, {"at": at, "_id": {"$lt": f"{bank}:{payment}"}}]
+        with available():
+            cursor = self._payments.find(wanted).sort([("at", DESCENDING), ("_id", DESCENDING)])
+            found = await cursor.limit(size).to_list()
+        return [
+            PaymentRecord(
+                **{name: value for name, value in document.items() if name != "_id"}
+                | {"outcome": Outcome(document["outcome"])}
+            )
+            for document in found
+        ]
 
     async def _put(self, collection: Any, key: str, document: Document) -> None:
         with available():

@@ -1,16 +1,23 @@
 """The gRPC door of orders: messages in, use case, messages out."""
 
-from collections.abc import Callable
-from dataclasses import asdict, fields
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import asdict
 from urllib.parse import urlencode
+
+import msgspec
 
 from generated.problems import Reason
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersServicer
 from services.orders import usecases
-from services.orders.domain import Bank, Basket, Item, Order, OrderStatus, Partner
-from services.orders.usecases.ports import Documents, Store
+from services.orders.domain import Bank, Order, OrderStatus
+from services.orders.messages import bank_of, basket_of, order_of
+from services.orders.usecases.banks import new_secret
+from services.orders.usecases.ports import Changes, Documents, Store, Unit
 from services.runtime.clock import Clock
+from services.runtime.codec import codec
+from services.runtime.idempotency import Key
 from services.runtime.principal import Principal
 from services.runtime.refusal import FieldError, Refusal
 from services.runtime.vault import Vault
@@ -21,10 +28,18 @@ class OrdersRpc(OrdersServicer):
     """Implements the generated servicer."""
 
     def __init__(
-        self, store: Store, documents: Documents, vault: Vault, clock: Clock, new_id: Callable[[], str], public_url: str
+        self,
+        store: Store,
+        documents: Documents,
+        changes: Changes,
+        vault: Vault,
+        clock: Clock,
+        new_id: Callable[[], str],
+        public_url: str,
     ) -> None:
         self._store = store
         self._documents = documents
+        self._changes = changes
         self._vault = vault
         self._clock = clock
         self._new_id = new_id
@@ -38,23 +53,94 @@ class OrdersRpc(OrdersServicer):
 
     async def create_order(self, request: v1.CreateOrderRequest, principal: Principal) -> v1.CreateOrderResponse:
         """The order, and where to pay it."""
-        basket = None if request.basket is None else _basket(request.basket)
-        order, bank = await usecases.create_order(
-            self._store, self._clock, self._new_id, principal, request.check_id, basket
+        basket = None if request.basket is None else basket_of(request.basket)
+
+        async def work(unit: Unit) -> bytes:
+            order, bank = await usecases.create_order(
+                unit,
+                self._clock,
+                self._new_id,
+                principal,
+                request.check_id,
+                basket,
+                cache_away=request.cache_away,
+            )
+            return codec().encode(v1.CreateOrderResponse(order=order_of(order), payment=self._payment(order, bank)))
+
+        key = _key(principal, "confirmOrder", request.idempotency_key, request.check_id)
+        kept = await self._store.once(key, work)
+        answer = codec().decode(v1.CreateOrderResponse, kept.answer)
+        answer.replayed = kept.replayed
+        return answer
+
+    async def create_bank(self, request: v1.CreateBankRequest, principal: Principal) -> v1.CreateBankResponse:
+        """The bank, with its secret, which no repeated answer has."""
+        said = (request.id, request.title, request.webcheckout_url, request.api_url, request.active)
+        secret = new_secret()
+
+        async def work(unit: Unit) -> bytes:
+            bank = await usecases.create_bank(unit, principal, Bank(*said, self._vault.lock(secret)))
+            return codec().encode(v1.CreateBankResponse(bank=bank_of(bank), version=bank.version))
+
+        kept = await self._store.once(_key(principal, "createBank", request.idempotency_key, said), work)
+        answer = codec().decode(v1.CreateBankResponse, kept.answer)
+        answer.replayed = kept.replayed
+        if not kept.replayed:
+            answer.webhook_secret = secret
+        return answer
+
+    async def get_bank(self, request: v1.GetBankRequest, principal: Principal) -> v1.GetBankResponse:
+        """One bank."""
+        bank = await usecases.get_bank(self._store, principal, request.bank_id)
+        return v1.GetBankResponse(bank=bank_of(bank), version=bank.version)
+
+    async def update_bank(self, request: v1.UpdateBankRequest, principal: Principal) -> v1.UpdateBankResponse:
+        """The bank as it is now."""
+        said = {name: getattr(request, name) for name in ("title", "webcheckout_url", "api_url", "active")}
+        changes = {name: value for name, value in said.items() if value is not None}
+        bank = await usecases.update_bank(self._store, principal, request.bank_id, request.version, changes)
+        return v1.UpdateBankResponse(bank=bank_of(bank), version=bank.version)
+
+    async def rotate_bank_secret(
+        self, request: v1.RotateBankSecretRequest, principal: Principal
+    ) -> v1.RotateBankSecretResponse:
+        """A new secret."""
+        secret = await usecases.rotate_bank_secret(self._store, self._vault, self._clock, principal, request.bank_id)
+        return v1.RotateBankSecretResponse(webhook_secret=secret)
+
+    async def list_payments(self, request: v1.ListPaymentsRequest, principal: Principal) -> v1.ListPaymentsResponse:
+        """A page of payments."""
+        page = await usecases.list_payments(
+            self._documents, principal, request.page_size, request.page_token, request.order_id, request.bank_id
         )
-        return v1.CreateOrderResponse(order=_order(order), payment=self._payment(order, bank))
+        items = [
+            v1.Payment(**(asdict(record) | {"outcome": v1.PaymentOutcome[record.outcome.name]}))
+            for record in page.items
+        ]
+        return v1.ListPaymentsResponse(items=items, next_page_token=page.next_page_token)
+
+    async def watch_order(
+        self, request: v1.WatchOrderRequest, principal: Principal
+    ) -> AsyncIterator[v1.WatchOrderResponse]:
+        """Where an order stands, as long as it changes."""
+        steps = usecases.watch_order(
+            self._store, self._changes, self._clock, principal, request.order_id, request.after_version
+        )
+        async with aclosing(steps):
+            async for step in steps:
+                yield v1.WatchOrderResponse(version=step.version, status=v1.OrderStatus[step.status.name], at=step.at)
 
     async def get_order(self, request: v1.GetOrderRequest, principal: Principal) -> v1.GetOrderResponse:
         """One order."""
         order = await usecases.get_order(self._store, principal, request.order_id)
-        return v1.GetOrderResponse(order=_order(order))
+        return v1.GetOrderResponse(order=order_of(order))
 
     async def list_orders(self, request: v1.ListOrdersRequest, principal: Principal) -> v1.ListOrdersResponse:
         """A page of orders."""
         status = None if request.status is None else _status(request.status)
         page = await usecases.list_orders(self._store, principal, request.page_size, request.page_token, status)
         return v1.ListOrdersResponse(
-            items=[_order(order) for order in page.items], next_page_token=page.next_page_token
+            items=[order_of(order) for order in page.items], next_page_token=page.next_page_token
         )
 
     async def list_available_deliveries(
@@ -62,7 +148,7 @@ class OrdersRpc(OrdersServicer):
     ) -> v1.ListAvailableDeliveriesResponse:
         """A page of orders that wait for a deliverer."""
         page = await usecases.list_available_deliveries(self._store, request.page_size, request.page_token)
-        items = [_order(order) for order in page.items]
+        items = [order_of(order) for order in page.items]
         return v1.ListAvailableDeliveriesResponse(items=items, next_page_token=page.next_page_token)
 
     async def pay_order(self, request: v1.PayOrderRequest) -> v1.PayOrderResponse:
@@ -78,17 +164,17 @@ class OrdersRpc(OrdersServicer):
         order = await usecases.cancel_order(
             self._store, self._clock, self._new_id, principal, request.order_id, request.reason
         )
-        return v1.CancelOrderResponse(order=_order(order))
+        return v1.CancelOrderResponse(order=order_of(order))
 
     async def assign_order(self, request: v1.AssignOrderRequest, principal: Principal) -> v1.AssignOrderResponse:
         """The order is the deliverer's."""
         order = await usecases.assign_order(self._store, self._clock, principal, request.order_id)
-        return v1.AssignOrderResponse(order=_order(order))
+        return v1.AssignOrderResponse(order=order_of(order))
 
     async def complete_order(self, request: v1.CompleteOrderRequest, principal: Principal) -> v1.CompleteOrderResponse:
         """The order is delivered."""
         order = await usecases.complete_order(self._store, self._clock, principal, request.order_id)
-        return v1.CompleteOrderResponse(order=_order(order))
+        return v1.CompleteOrderResponse(order=order_of(order))
 
     async def get_order_history(
         self, request: v1.GetOrderHistoryRequest, principal: Principal
@@ -113,7 +199,9 @@ class OrdersRpc(OrdersServicer):
                 "callback_url": callback_url,
             }
         )
-        return v1.PaymentInstructions(webcheckout_url=f"{bank.webcheckout_url}?{query}", callback_url=callback_url)
+        joint = "&" if "?" in bank.webcheckout_url else "?"
+        page = f"{bank.webcheckout_url}{joint}{query}"
+        return v1.PaymentInstructions(webcheckout_url=page, callback_url=callback_url)
 
 
 def _status(status: v1.OrderStatus) -> OrderStatus:
@@ -124,26 +212,6 @@ def _status(status: v1.OrderStatus) -> OrderStatus:
         raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not known")]) from error
 
 
-def _basket(basket: v1.CheckedBasket) -> Basket:
-    partner = basket.partner or v1.OrderPartner()
-    return Basket(
-        partner=Partner(partner.id, partner.title, partner.brand),
-        items=tuple(Item(item.product_id, item.title, item.quantity, item.price) for item in basket.items),
-        total_amount=basket.total_amount,
-        currency=basket.currency,
-        bank_id=basket.bank_id,
-        delivery_address=basket.delivery_address,
-        customer_name=basket.customer_name,
-        customer_phone=basket.customer_phone,
-    )
-
-
-def _order(order: Order) -> v1.Order:
-    same = {field.name: getattr(order, field.name) for field in fields(order)}
-    different = {
-        "status": v1.OrderStatus[order.status.name],
-        "refund_status": v1.RefundStatus[order.refund_status.name],
-        "partner": v1.OrderPartner(**asdict(order.partner)),
-        "items": [v1.OrderItem(**asdict(item)) for item in order.items],
-    }
-    return v1.Order(**(same | different))
+def _key(who: Principal, operation: str, key: str | None, request: object) -> Key | None:
+    """`request` is what must be equal for the first answer to be right again."""
+    return None if key is None else Key(who.user_id, operation, key, msgspec.json.encode(request))

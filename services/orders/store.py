@@ -1,6 +1,6 @@
 """Orders in PostgreSQL: statements, and the rows they make and read."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -12,11 +12,12 @@ from sqlalchemy.dialects import postgresql
 
 from generated.events import OrdersEvent
 from generated.problems import Reason
-from services.orders.domain import FINAL, Bank, Item, Order, OrderStatus, Partner, RefundStatus
+from services.orders.domain import FINAL, Bank, HistoryEntry, Item, Order, OrderStatus, Partner, RefundStatus
 from services.orders.payments_store import PaymentsUnit, RefundsDue, named
 from services.orders.tables import TIME, banks, forgotten, orders, steps
-from services.runtime import inbox
-from services.runtime.database import Database, Statement, Transaction
+from services.runtime import idempotency, inbox
+from services.runtime.database import Database, Statement, Transaction, upsert
+from services.runtime.idempotency import Kept, Key
 from services.runtime.outbox import Outbox
 from services.runtime.principal import Principal
 from services.runtime.refusal import Refusal
@@ -74,6 +75,11 @@ _CHANGE_ORDER = Statement(
     )
 )
 _ADD_STEP = Statement(insert(steps).values(named(steps)))
+_STEPS = Statement(
+    select(steps)
+    .where(steps.c.order_id == bindparam("order_id"), steps.c.version > bindparam("after"))
+    .order_by(steps.c.version)
+)
 _UNPAID = Statement(
     select(*_COLUMNS)
     .where(orders.c.status == "pending", orders.c.created_at < bindparam("before"))
@@ -108,6 +114,9 @@ _DELIVERIES = Statement(
     .limit(bindparam("size"))
 )
 _BANK = Statement(select(banks).where(banks.c.id == bindparam("id")), into=Bank)
+_LOCKED_BANK = Statement(select(banks).where(banks.c.id == bindparam("id")).with_for_update(), into=Bank)
+_ADD_BANK = Statement(postgresql.insert(banks).values(named(banks)).on_conflict_do_nothing())
+_PUT_BANK = upsert(banks)
 _BANKS = Statement(
     select(banks).where(banks.c.active, banks.c.id > bindparam("after")).order_by(banks.c.id).limit(bindparam("size")),
     into=Bank,
@@ -137,6 +146,18 @@ class OrdersUnit(PaymentsUnit):
     async def bank(self, bank_id: str) -> Bank | None:
         """The bank, active or not."""
         return await self._transaction.one(_BANK, id=bank_id)
+
+    async def locked_bank(self, bank_id: str) -> Bank | None:
+        """The bank, locked until the transaction ends."""
+        return await self._transaction.one(_LOCKED_BANK, id=bank_id)
+
+    async def add_bank(self, bank: Bank) -> bool:
+        """Keeps a new bank; False when there is one of this id."""
+        return await self._transaction.run(_ADD_BANK, **asdict(bank)) == 1
+
+    async def put_bank(self, bank: Bank) -> None:
+        """Keeps what a bank is now."""
+        await self._transaction.run(_PUT_BANK, **asdict(bank))
 
     async def order(self, order_id: str) -> Order | None:
         """The order, locked until the transaction ends."""
@@ -207,6 +228,17 @@ class OrdersStore(RefundsDue):
         """Commits at the end of the block, rolls back when it raises."""
         async with self._database.transaction() as transaction:
             yield OrdersUnit(transaction, self._outbox)
+
+    async def once(self, key: Key | None, work: Callable[[OrdersUnit], Awaitable[bytes]]) -> Kept:
+        """Does the work in a unit, or gives the first answer to the key again."""
+        return await idempotency.once(
+            self._database, key, lambda transaction: work(OrdersUnit(transaction, self._outbox))
+        )
+
+    async def steps(self, order_id: str, after: int) -> list[HistoryEntry]:
+        """Every change of an order since a version, oldest first."""
+        rows = await self._database.many(_STEPS, order_id=order_id, after=after)
+        return [HistoryEntry(**(row | {"status": OrderStatus(row["status"])})) for row in rows]
 
     async def order(self, order_id: str) -> Order | None:
         """The order as it stands."""

@@ -61,9 +61,10 @@ class Orders:
         request = SignedRequest(headers["webhook-id"], headers["webhook-timestamp"], headers["webhook-signature"], body)
         return await usecases.pay_order(self.store, self.vault, now, new_id, bank_id, request)
 
-    async def place(self) -> str:
+    async def place(self, check_id: str | None = None) -> str:
         """Ada's order of 200."""
-        order, _ = await usecases.create_order(self.store, now, new_id, ADA, new_id(), BASKET)
+        async with self.store.unit() as unit:
+            order, _ = await usecases.create_order(unit, now, new_id, ADA, check_id or new_id(), BASKET)
         return order.id
 
     async def get(self, order_id: str) -> Order:

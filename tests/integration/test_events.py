@@ -30,7 +30,7 @@ from services.runtime.events import Delivery, Envelope
 from services.runtime.ids import new_id
 from services.runtime.principal import Principal
 from services.runtime.refusal import Refusal
-from tests.integration.orders import ADA, BASKET, Orders
+from tests.integration.orders import ADA, Orders
 
 
 @contextlib.asynccontextmanager
@@ -213,10 +213,8 @@ async def test_of_many_who_want_a_delivery_exactly_one_gets_it(orders: Orders) -
 
 async def test_of_many_confirmations_of_one_check_one_order_comes(orders: Orders) -> None:
     check_id = new_id()
-    made = await asyncio.gather(
-        *(usecases.create_order(orders.store, now, new_id, ADA, check_id, BASKET) for _ in range(6))
-    )
-    assert len({order.id for order, _ in made}) == 1
+    made = await asyncio.gather(*(orders.place(check_id) for _ in range(6)))
+    assert len(set(made)) == 1
 
 
 async def test_of_many_callbacks_with_one_id_one_counts(orders: Orders) -> None:

@@ -25,6 +25,15 @@ ORDER_STATUS = {
     orders_v1.OrderStatus.EXPIRED: models.OrderStatus.expired,
 }
 
+PAYMENT_OUTCOME = {
+    orders_v1.PaymentOutcome.PAID: models.PaymentOutcome.paid,
+    orders_v1.PaymentOutcome.OVERPAID: models.PaymentOutcome.overpaid,
+    orders_v1.PaymentOutcome.INSUFFICIENT: models.PaymentOutcome.insufficient,
+    orders_v1.PaymentOutcome.FAILED: models.PaymentOutcome.failed,
+    orders_v1.PaymentOutcome.CONFLICT: models.PaymentOutcome.conflict,
+    orders_v1.PaymentOutcome.UNKNOWN_ORDER: models.PaymentOutcome.unknown_order,
+}
+
 PROVIDER = {
     notifications_v1.Provider.FCM: models.Provider.fcm,
     notifications_v1.Provider.APNS: models.Provider.apns,
@@ -97,6 +106,39 @@ def bank_summary(message: orders_v1.BankSummary) -> models.BankSummary:
     )
 
 
+def bank(message: orders_v1.Bank) -> models.Bank:
+    """delivery.orders.v1.Bank → Bank."""
+    return models.Bank(
+        id=message.id,
+        title=message.title,
+        webcheckout_url=message.webcheckout_url,
+        api_url=message.api_url,
+        active=message.active,
+    )
+
+
+def payment_page(message: orders_v1.ListPaymentsResponse) -> models.PaymentPage:
+    """delivery.orders.v1.ListPaymentsResponse → PaymentPage."""
+    return models.PaymentPage(
+        items=[payment(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def payment(message: orders_v1.Payment) -> models.Payment:
+    """delivery.orders.v1.Payment → Payment."""
+    return models.Payment(
+        bank_id=message.bank_id,
+        payment_id=message.payment_id,
+        order_id=message.order_id,
+        amount=message.amount,
+        currency=message.currency,
+        outcome=PAYMENT_OUTCOME[message.outcome],
+        refund_amount=message.refund_amount,
+        at=there(message.at),
+    )
+
+
 def basket_item(message: partners_v1.BasketItem) -> models.BasketItem:
     """delivery.partners.v1.BasketItem → BasketItem."""
     return models.BasketItem(
@@ -129,14 +171,6 @@ def priced_item(message: partners_v1.PricedItem) -> models.PricedItem:
         title=message.title,
         quantity=message.quantity,
         price=message.price,
-    )
-
-
-def confirmed_order(message: orders_v1.CreateOrderResponse) -> models.ConfirmedOrder:
-    """delivery.orders.v1.CreateOrderResponse → ConfirmedOrder."""
-    return models.ConfirmedOrder(
-        order=order(there(message.order)),
-        payment=payment_instructions(there(message.payment)),
     )
 
 

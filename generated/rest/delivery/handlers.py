@@ -1,12 +1,15 @@
 """Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit."""
 
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
 
 from generated.rest.delivery.models import (
     Agent,
     AgentPage,
     AgentPatch,
+    Bank,
     BankPage,
+    BankPatch,
     CancelOrderRequest,
     CatalogPage,
     ChangePasswordRequest,
@@ -15,17 +18,22 @@ from generated.rest.delivery.models import (
     ConfirmOrderRequest,
     ConfirmSignUpRequest,
     CreateAgentRequest,
+    CreateBankRequest,
+    CreatedBank,
     DeliveryPage,
     EmailOnly,
     HistoryPage,
+    NewBankSecret,
     NotificationPage,
     NotificationRecordPage,
     NotificationStatus,
     Order,
     OrderCheck,
+    OrderEvent,
     OrderPage,
     OrderStatus,
     PaymentCallback,
+    PaymentPage,
     PaymentReceipt,
     Product,
     ProfilePatch,
@@ -41,7 +49,7 @@ from generated.rest.delivery.models import (
     UserPage,
 )
 from services.runtime.principal import Principal
-from services.runtime.rest.types import Blob, Operation, Reply, Upload
+from services.runtime.rest.types import Blob, Event, Operation, Reply, Upload
 from services.runtime.webhooks import SignedRequest
 
 
@@ -224,6 +232,54 @@ class CatalogHandler(ABC):
         """
 
 
+class BanksHandler(ABC):
+    """Where customers pay, and what they paid."""
+
+    @abstractmethod
+    async def create_bank(
+        self, *, principal: Principal, body: CreateBankRequest, idempotency_key: str | None = None
+    ) -> Reply[CreatedBank]:
+        """Register a bank: POST /banks.
+
+        The answer shows the secret that the bank and we sign with, this once. With an `Idempotency-Key`, a repeated request gets the first answer again, without the secret.
+        """
+
+    @abstractmethod
+    async def get_bank(self, *, principal: Principal, bank_id: str) -> Reply[Bank]:
+        """Read a bank: GET /banks/{bank_id}."""
+
+    @abstractmethod
+    async def update_bank(
+        self, *, principal: Principal, bank_id: str, body: BankPatch, if_match: str | None = None
+    ) -> Reply[Bank]:
+        """Change a bank: PATCH /banks/{bank_id}.
+
+        A JSON merge patch. What is absent stays.
+        """
+
+    @abstractmethod
+    async def rotate_bank_secret(self, *, principal: Principal, bank_id: str) -> NewBankSecret:
+        """Make a new secret for a bank: POST /banks/{bank_id}/secret.
+
+        Shown this once. The old one is good for 24 hours more.
+        """
+
+    @abstractmethod
+    async def list_payments(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        order_id: str | None = None,
+        bank_id: str | None = None,
+    ) -> PaymentPage:
+        """List payments: GET /payments.
+
+        As banks told of them, newest first. Written by events, so the newest may be a moment late.
+        """
+
+
 class OrdersHandler(ABC):
     """From the basket to the door."""
 
@@ -249,7 +305,9 @@ class OrdersHandler(ABC):
         """
 
     @abstractmethod
-    async def confirm_order(self, *, principal: Principal, body: ConfirmOrderRequest) -> Reply[ConfirmedOrder]:
+    async def confirm_order(
+        self, *, principal: Principal, body: ConfirmOrderRequest, idempotency_key: str | None = None
+    ) -> Reply[ConfirmedOrder]:
         """Confirm a checked basket: POST /orders.
 
         Makes the order, and only then says where to pay. Confirming the same check again answers with the same order, also after the check has run out.
@@ -269,6 +327,15 @@ class OrdersHandler(ABC):
         """Read what happened to an order: GET /orders/{order_id}/history.
 
         Oldest first. Written by events, so the newest entry may be a moment late.
+        """
+
+    @abstractmethod
+    def watch_order(
+        self, *, principal: Principal, order_id: str, last_event_id: str | None = None
+    ) -> AsyncIterator[Event[OrderEvent]]:
+        """Follow an order: GET /orders/{order_id}/events.
+
+        Server-sent events: where the order stands now, then every change; `id` is the order's version. A client that comes back with `Last-Event-ID` is told of every change since. Ends after a final state, or when the token does.
         """
 
     @abstractmethod
@@ -392,6 +459,10 @@ OPERATIONS: dict[str, Operation] = {
     "refreshSession": Operation(SessionsHandler, "refresh_session", RefreshSessionRequest, 200, "application/json"),
     "listCatalog": Operation(CatalogHandler, "list_catalog", None, 200, "application/json"),
     "listBanks": Operation(CatalogHandler, "list_banks", None, 200, "application/json"),
+    "createBank": Operation(BanksHandler, "create_bank", CreateBankRequest, 201, "application/json"),
+    "getBank": Operation(BanksHandler, "get_bank", None, 200, "application/json"),
+    "updateBank": Operation(BanksHandler, "update_bank", BankPatch, 200, "application/json"),
+    "rotateBankSecret": Operation(BanksHandler, "rotate_bank_secret", None, 200, "application/json"),
     "putProductPicture": Operation(CatalogHandler, "put_product_picture", Upload, 200, "application/json"),
     "getPicture": Operation(CatalogHandler, "get_picture", None, 200, "image/webp"),
     "checkOrder": Operation(OrdersHandler, "check_order", CheckOrderRequest, 201, "application/json"),
@@ -399,6 +470,8 @@ OPERATIONS: dict[str, Operation] = {
     "confirmOrder": Operation(OrdersHandler, "confirm_order", ConfirmOrderRequest, 201, "application/json"),
     "getOrder": Operation(OrdersHandler, "get_order", None, 200, "application/json"),
     "getOrderHistory": Operation(OrdersHandler, "get_order_history", None, 200, "application/json"),
+    "listPayments": Operation(BanksHandler, "list_payments", None, 200, "application/json"),
+    "watchOrder": Operation(OrdersHandler, "watch_order", None, 200, "text/event-stream"),
     "cancelOrder": Operation(OrdersHandler, "cancel_order", CancelOrderRequest, 200, "application/json"),
     "listAvailableDeliveries": Operation(DeliveriesHandler, "list_available_deliveries", None, 200, "application/json"),
     "assignOrder": Operation(DeliveriesHandler, "assign_order", None, 200, "application/json"),

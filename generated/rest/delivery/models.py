@@ -261,6 +261,92 @@ class BankSummary(Struct, kw_only=True):
     title: str
 
 
+type BankTitle = Annotated[
+    str,
+    Meta(
+        examples=["Visa"],
+        max_length=100,
+        min_length=1,
+        pattern="^[^\\x00-\\x1f\\x7f]+$",
+    ),
+]
+
+
+type BankUrl = Annotated[
+    str,
+    Meta(
+        examples=["https://bank.example/api"],
+        max_length=500,
+        min_length=8,
+        pattern="^https?://[\\x21-\\x7e]+$",
+    ),
+]
+
+
+class CreateBankRequest(Struct, kw_only=True):
+    id: BankId
+    title: BankTitle
+    webcheckout_url: BankUrl
+    api_url: BankUrl
+    active: bool = True
+
+
+class BankPatch(Struct, kw_only=True):
+    title: BankTitle | UnsetType = UNSET
+    webcheckout_url: BankUrl | UnsetType = UNSET
+    api_url: BankUrl | UnsetType = UNSET
+    active: bool | UnsetType = UNSET
+
+
+class Bank(Struct, kw_only=True):
+    id: BankId
+    title: str
+    webcheckout_url: str
+    api_url: Annotated[str, Meta(description="Where it is asked to pay back.")]
+    active: Annotated[bool, Meta(description="Whether customers may choose it.")]
+
+
+class CreatedBank(Struct, kw_only=True):
+    id: BankId
+    title: str
+    webcheckout_url: str
+    api_url: str
+    active: bool
+    webhook_secret: Annotated[str, Meta(description="Shown this once; absent in a repeated answer.")] | UnsetType = (
+        UNSET
+    )
+
+
+class NewBankSecret(Struct, kw_only=True):
+    webhook_secret: Annotated[str, Meta(description="Shown this once.")]
+
+
+class PaymentOutcome(StrEnum):
+    paid = "paid"
+    overpaid = "overpaid"
+    insufficient = "insufficient"
+    failed = "failed"
+    conflict = "conflict"
+    unknown_order = "unknown_order"
+
+
+class Payment(Struct, kw_only=True):
+    bank_id: BankId
+    payment_id: str
+    order_id: str
+    amount: Annotated[int, Meta(description="Minor units.", ge=0)]
+    currency: str
+    outcome: PaymentOutcome
+    refund_amount: Annotated[int, Meta(description="What goes back of it, in minor units.", ge=0)]
+    at: datetime
+
+
+class OrderEvent(Struct, kw_only=True):
+    order_id: Id
+    status: OrderStatus
+    at: datetime
+
+
 class BasketItem(Struct, kw_only=True):
     product_id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     quantity: Annotated[int, Meta(ge=1, le=99)]
@@ -508,6 +594,11 @@ class CatalogPartner(Struct, kw_only=True):
 
 class BankPage(Struct, kw_only=True):
     items: Annotated[list[BankSummary], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class PaymentPage(Struct, kw_only=True):
+    items: Annotated[list[Payment], Meta(max_length=100)]
     next_page_token: str | UnsetType = UNSET
 
 

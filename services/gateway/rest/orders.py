@@ -1,5 +1,9 @@
 """From the basket to the door."""
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import cast
+
 from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import (
     AssignOrderRequest,
@@ -13,6 +17,8 @@ from generated.proto.delivery.orders.v1 import (
     ListOrdersRequest,
     OrderItem,
     OrderPartner,
+    WatchOrderRequest,
+    WatchOrderResponse,
 )
 from generated.proto.delivery.orders.v1 import OrderStatus as OrderStatusMessage
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
@@ -31,6 +37,7 @@ from generated.rest.delivery.models import (
     HistoryPage,
     Order,
     OrderCheck,
+    OrderEvent,
     OrderPage,
     OrderStatus,
 )
@@ -39,7 +46,10 @@ from services.runtime.clock import Clock
 from services.runtime.ids import new_id
 from services.runtime.principal import Principal
 from services.runtime.refusal import FieldError, Refusal
-from services.runtime.rest.types import Reply, none_if_unset, there
+from services.runtime.rest.types import Event, Reply, none_if_unset, there
+
+MOST_DIGITS = 19
+"""Of a version, one more than it can have."""
 
 
 class Orders(OrdersHandler):
@@ -88,24 +98,25 @@ class Orders(OrdersHandler):
         )
         return Reply(check, {"Location": f"/api/v1/order-checks/{check_id}"})
 
-    async def confirm_order(self, *, principal: Principal, body: ConfirmOrderRequest) -> Reply[ConfirmedOrder]:
+    async def confirm_order(
+        self, *, principal: Principal, body: ConfirmOrderRequest, idempotency_key: str | None = None
+    ) -> Reply[ConfirmedOrder]:
         """Makes the order. Without the check, only one that was made of it before can be found."""
         basket, away = await self._basket(body.check_id, principal.user_id)
-        try:
-            created = await self._orders.create_order(CreateOrderRequest(check_id=body.check_id, basket=basket))
-        except Refusal as refusal:
-            if away is not None and refusal.reason is Reason.CHECK_EXPIRED:
-                raise away from refusal
-            raise
-        confirmed = convert.confirmed_order(created)
-        return Reply(confirmed, {"Location": f"/api/v1/orders/{confirmed.order.id}"})
+        request = CreateOrderRequest(
+            check_id=body.check_id, basket=basket, idempotency_key=idempotency_key, cache_away=away
+        )
+        created = await self._orders.create_order(request)
+        order = convert.order(there(created.order))
+        confirmed = ConfirmedOrder(order=order, payment=convert.payment_instructions(there(created.payment)))
+        return Reply(confirmed, {"Location": f"/api/v1/orders/{order.id}"}, replayed=created.replayed)
 
-    async def _basket(self, check_id: str, user_id: str) -> tuple[CheckedBasket | None, Refusal | None]:
-        """What the cache holds, or why it cannot be asked."""
+    async def _basket(self, check_id: str, user_id: str) -> tuple[CheckedBasket | None, bool]:
+        """What the cache holds, and whether it cannot be asked."""
         try:
-            return await self._checks.get(check_id, user_id), None
-        except Refusal as away:
-            return None, away
+            return await self._checks.get(check_id, user_id), False
+        except Refusal:
+            return None, True
 
     async def list_orders(
         self,
@@ -137,6 +148,19 @@ class Orders(OrdersHandler):
         request = CancelOrderRequest(order_id=order_id, reason=none_if_unset(body.reason))
         answer = await self._orders.cancel_order(request)
         return convert.order(there(answer.order))
+
+    async def watch_order(
+        self, *, principal: Principal, order_id: str, last_event_id: str | None = None
+    ) -> AsyncIterator[Event[OrderEvent]]:
+        """Follows an order. What is no version is taken for none."""
+        seen = last_event_id or ""
+        after = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < MOST_DIGITS else None
+        request = WatchOrderRequest(order_id=order_id, after_version=after)
+        told = cast(AsyncGenerator[WatchOrderResponse], self._orders.watch_order(request))
+        async with aclosing(told):
+            async for step in told:
+                event = OrderEvent(order_id=order_id, status=convert.ORDER_STATUS[step.status], at=there(step.at))
+                yield Event(str(step.version), event)
 
 
 class Deliveries(DeliveriesHandler):

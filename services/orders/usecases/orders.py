@@ -26,34 +26,39 @@ BATCH = 100
 """Orders that one round of expiry looks at."""
 
 
-async def list_banks(store: Store, size: int, token: str) -> Page[Bank]:
-    """A page of active banks."""
-    after = paging.decode(token, tuple[str]) or ("",)
-    return paging.cut(await store.banks(size + 1, after[0]), size, lambda bank: (bank.id,))
-
-
 async def create_order(
-    store: Store, clock: Clock, new_id: Callable[[], str], who: Principal, check_id: str, basket: Basket | None
+    unit: Unit,
+    clock: Clock,
+    new_id: Callable[[], str],
+    who: Principal,
+    check_id: str,
+    basket: Basket | None,
+    *,
+    cache_away: bool = False,
 ) -> tuple[Order, Bank]:
-    """The order that the check becomes, or became. Refuses CHECK_EXPIRED and BANK_UNAVAILABLE."""
-    async with store.unit() as unit:
-        order = await unit.order_of_check(check_id)
-        if order is None and basket is not None:
-            bank = await unit.bank(basket.bank_id)
-            if bank is None or not bank.active:
-                raise Refusal(Reason.BANK_UNAVAILABLE)
-            order = domain.place(new_id(), who.user_id, basket, clock())
-            actor = f"customer:{who.user_id}"
-            if await unit.add_order(order, check_id, actor):
-                await unit.publish(OrderCreated(order=facts.order(order, actor)))
-                return order, bank
-            order = await unit.order_of_check(check_id)
-        if order is None or order.customer_id != who.user_id:
-            raise Refusal(Reason.CHECK_EXPIRED)
-        bank = await unit.bank(order.bank_id)
-        if bank is None:
+    """The order that the check becomes, or became. Refuses CHECK_EXPIRED and BANK_UNAVAILABLE.
+
+    Refuses UPSTREAM_UNAVAILABLE when the cache is away and the check has become no order, since it still may.
+    """
+    order = await unit.order_of_check(check_id)
+    if order is None and basket is not None:
+        bank = await unit.bank(basket.bank_id)
+        if bank is None or not bank.active:
             raise Refusal(Reason.BANK_UNAVAILABLE)
-        return order, bank
+        order = domain.place(new_id(), who.user_id, basket, clock())
+        actor = f"customer:{who.user_id}"
+        if await unit.add_order(order, check_id, actor):
+            await unit.publish(OrderCreated(order=facts.order(order, actor)))
+            return order, bank
+        order = await unit.order_of_check(check_id)
+    if order is None and cache_away:
+        raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "The cache is away.", retry_after=1)
+    if order is None or order.customer_id != who.user_id:
+        raise Refusal(Reason.CHECK_EXPIRED)
+    bank = await unit.bank(order.bank_id)
+    if bank is None:
+        raise Refusal(Reason.BANK_UNAVAILABLE)
+    return order, bank
 
 
 async def get_order(store: Store, who: Principal, order_id: str) -> Order:

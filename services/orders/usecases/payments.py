@@ -10,9 +10,12 @@ from generated.rest.delivery.models import PaymentCallback, PaymentStatus
 from services.orders import facts, money
 from services.orders.domain import Bank
 from services.orders.money import Outcome, Payment, PaymentRecord
+from services.orders.usecases.banks import admins_only
 from services.orders.usecases.ports import Callback, Documents, Store, Unit
-from services.runtime import webhooks
+from services.runtime import paging, webhooks
 from services.runtime.clock import Clock
+from services.runtime.paging import Page
+from services.runtime.principal import Principal
 from services.runtime.refusal import Refusal
 from services.runtime.vault import Vault
 from services.runtime.webhooks import SignedRequest
@@ -100,3 +103,13 @@ async def _take(unit: Unit, payment: Payment, new_id: Callable[[], str], at: dat
 async def record_payment(documents: Documents, record: PaymentRecord) -> None:
     """Writes a payment's details, as often as they are told."""
     await documents.put_payment(record)
+
+
+async def list_payments(
+    documents: Documents, who: Principal, size: int, token: str, order_id: str | None, bank_id: str | None
+) -> Page[PaymentRecord]:
+    """A page of payments as they were recorded, newest first."""
+    admins_only(who)
+    before = paging.decode(token, tuple[datetime, str, str])
+    records = await documents.payments(size + 1, before, order_id, bank_id)
+    return paging.cut(records, size, lambda record: (record.at.isoformat(), record.bank_id, record.payment_id))

@@ -1,13 +1,15 @@
 """What the use cases of orders need of the world."""
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from generated.events import OrdersEvent
 from services.orders.domain import Bank, HistoryEntry, Order, OrderStatus
 from services.orders.money import Outcome, PaymentRecord, Refund
+from services.runtime.idempotency import Kept, Key
 from services.runtime.principal import Principal
 
 
@@ -31,6 +33,15 @@ class Unit(Protocol):
 
     async def bank(self, bank_id: str) -> Bank | None:
         """The bank, active or not."""
+
+    async def locked_bank(self, bank_id: str) -> Bank | None:
+        """The bank, locked until the transaction ends."""
+
+    async def add_bank(self, bank: Bank) -> bool:
+        """Keeps a new bank; False when there is one of this id."""
+
+    async def put_bank(self, bank: Bank) -> None:
+        """Keeps what a bank is now."""
 
     async def order(self, order_id: str) -> Order | None:
         """The order, locked until the transaction ends."""
@@ -84,8 +95,14 @@ class Store(Protocol):
     def unit(self) -> AbstractAsyncContextManager[Unit]:
         """Commits at the end of the block, rolls back when it raises."""
 
+    async def once(self, key: Key | None, work: Callable[[Unit], Awaitable[bytes]]) -> Kept:
+        """Does the work in a unit, or gives the first answer to the key again."""
+
     async def order(self, order_id: str) -> Order | None:
         """The order as it stands."""
+
+    async def steps(self, order_id: str, after: int) -> list[HistoryEntry]:
+        """Every change of an order since a version, oldest first."""
 
     async def orders(
         self, size: int, before: tuple[datetime, str] | None, who: Principal, status: OrderStatus | None
@@ -120,8 +137,20 @@ class Documents(Protocol):
     async def put_payment(self, record: PaymentRecord) -> None:
         """Keyed by bank and payment."""
 
+    async def payments(
+        self, size: int, before: tuple[datetime, str, str] | None, order_id: str | None, bank_id: str | None
+    ) -> list[PaymentRecord]:
+        """Newest first, before a time, bank and payment; of an order, of a bank, or all."""
+
     async def history(self, order_id: str, size: int, after: int) -> list[HistoryEntry]:
         """Oldest first, versions above `after`."""
+
+
+class Changes(Protocol):
+    """Word of orders that change."""
+
+    def of(self, order_id: str) -> AbstractContextManager[asyncio.Event]:
+        """An event that is set when the order may have changed."""
 
 
 class PaymentSystem(Protocol):

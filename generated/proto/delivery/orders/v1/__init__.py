@@ -6,14 +6,19 @@
 __all__ = (
     "AssignOrderRequest",
     "AssignOrderResponse",
+    "Bank",
     "BankSummary",
     "CancelOrderRequest",
     "CancelOrderResponse",
     "CheckedBasket",
     "CompleteOrderRequest",
     "CompleteOrderResponse",
+    "CreateBankRequest",
+    "CreateBankResponse",
     "CreateOrderRequest",
     "CreateOrderResponse",
+    "GetBankRequest",
+    "GetBankResponse",
     "GetOrderHistoryRequest",
     "GetOrderHistoryResponse",
     "GetOrderRequest",
@@ -25,14 +30,24 @@ __all__ = (
     "ListBanksResponse",
     "ListOrdersRequest",
     "ListOrdersResponse",
+    "ListPaymentsRequest",
+    "ListPaymentsResponse",
     "Order",
     "OrderItem",
     "OrderPartner",
     "OrderStatus",
     "PayOrderRequest",
     "PayOrderResponse",
+    "Payment",
     "PaymentInstructions",
+    "PaymentOutcome",
     "RefundStatus",
+    "RotateBankSecretRequest",
+    "RotateBankSecretResponse",
+    "UpdateBankRequest",
+    "UpdateBankResponse",
+    "WatchOrderRequest",
+    "WatchOrderResponse",
 )
 
 import datetime
@@ -118,6 +133,71 @@ class OrderStatus(betterproto2.Enum):
         }
 
 
+class PaymentOutcome(betterproto2.Enum):
+    """
+    What came of a payment.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Never sent.
+    """
+
+    PAID = 1
+    """
+    It paid the order exactly.
+    """
+
+    OVERPAID = 2
+    """
+    It paid the order, and the excess goes back.
+    """
+
+    INSUFFICIENT = 3
+    """
+    It was too little, or in another currency; all of it goes back.
+    """
+
+    FAILED = 4
+    """
+    The bank could not capture it.
+    """
+
+    CONFLICT = 5
+    """
+    The order was paid already, cancelled or expired; all of it goes back.
+    """
+
+    UNKNOWN_ORDER = 6
+    """
+    There is no such order at that bank; all of it goes back.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "PAYMENT_OUTCOME_UNSPECIFIED",
+            1: "PAYMENT_OUTCOME_PAID",
+            2: "PAYMENT_OUTCOME_OVERPAID",
+            3: "PAYMENT_OUTCOME_INSUFFICIENT",
+            4: "PAYMENT_OUTCOME_FAILED",
+            5: "PAYMENT_OUTCOME_CONFLICT",
+            6: "PAYMENT_OUTCOME_UNKNOWN_ORDER",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "PAYMENT_OUTCOME_UNSPECIFIED": 0,
+            "PAYMENT_OUTCOME_PAID": 1,
+            "PAYMENT_OUTCOME_OVERPAID": 2,
+            "PAYMENT_OUTCOME_INSUFFICIENT": 3,
+            "PAYMENT_OUTCOME_FAILED": 4,
+            "PAYMENT_OUTCOME_CONFLICT": 5,
+            "PAYMENT_OUTCOME_UNKNOWN_ORDER": 6,
+        }
+
+
 class RefundStatus(betterproto2.Enum):
     """
     Where the money that is to go back stands.
@@ -197,6 +277,41 @@ class AssignOrderResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.orders.v1", "AssignOrderResponse", AssignOrderResponse)
+
+
+@dataclass(eq=False, repr=False)
+class Bank(betterproto2.Message):
+    """
+    A bank, as admins see it.
+    """
+
+    id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    A short word: "visa".
+    """
+
+    title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Its name.
+    """
+
+    webcheckout_url: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The page that customers pay at.
+    """
+
+    api_url: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    Where it is asked to pay back.
+    """
+
+    active: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    """
+    Whether customers may choose it.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "Bank", Bank)
 
 
 @dataclass(eq=False, repr=False)
@@ -335,6 +450,76 @@ default_message_pool.register_message("delivery.orders.v1", "CompleteOrderRespon
 
 
 @dataclass(eq=False, repr=False)
+class CreateBankRequest(betterproto2.Message):
+    """
+    A bank to register.
+    """
+
+    id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    A short word: "visa".
+    """
+
+    title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Its name.
+    """
+
+    webcheckout_url: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The page that customers pay at.
+    """
+
+    api_url: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    Where it is asked to pay back.
+    """
+
+    active: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    """
+    Whether customers may choose it.
+    """
+
+    idempotency_key: "str | None" = betterproto2.field(6, betterproto2.TYPE_STRING, optional=True)
+    """
+    The client's Idempotency-Key.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "CreateBankRequest", CreateBankRequest)
+
+
+@dataclass(eq=False, repr=False)
+class CreateBankResponse(betterproto2.Message):
+    """
+    The bank, registered.
+    """
+
+    bank: "Bank | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The bank.
+    """
+
+    webhook_secret: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    What it signs with and we sign with; absent in a repeated answer.
+    """
+
+    version: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
+    """
+    Grows by one with every change.
+    """
+
+    replayed: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
+    """
+    Whether this is the first answer again.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "CreateBankResponse", CreateBankResponse)
+
+
+@dataclass(eq=False, repr=False)
 class CreateOrderRequest(betterproto2.Message):
     """
     A checked basket.
@@ -348,6 +533,16 @@ class CreateOrderRequest(betterproto2.Message):
     basket: "CheckedBasket | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
     What was checked; absent when the cache no longer holds it, which only finds an order made before.
+    """
+
+    idempotency_key: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    The client's Idempotency-Key.
+    """
+
+    cache_away: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
+    """
+    Whether the cache could not be asked, so that an absent basket says nothing.
     """
 
 
@@ -370,8 +565,48 @@ class CreateOrderResponse(betterproto2.Message):
     Where to pay it.
     """
 
+    replayed: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Whether this is the first answer again.
+    """
+
 
 default_message_pool.register_message("delivery.orders.v1", "CreateOrderResponse", CreateOrderResponse)
+
+
+@dataclass(eq=False, repr=False)
+class GetBankRequest(betterproto2.Message):
+    """
+    Asks for one bank.
+    """
+
+    bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The bank.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "GetBankRequest", GetBankRequest)
+
+
+@dataclass(eq=False, repr=False)
+class GetBankResponse(betterproto2.Message):
+    """
+    One bank.
+    """
+
+    bank: "Bank | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The bank.
+    """
+
+    version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    Grows by one with every change.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "GetBankResponse", GetBankResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -618,6 +853,56 @@ default_message_pool.register_message("delivery.orders.v1", "ListOrdersResponse"
 
 
 @dataclass(eq=False, repr=False)
+class ListPaymentsRequest(betterproto2.Message):
+    """
+    Asks for payments.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    How many at most, 1 to 100.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Where to go on.
+    """
+
+    order_id: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    Only those for this order, as the bank said.
+    """
+
+    bank_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    Only those at this bank.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "ListPaymentsRequest", ListPaymentsRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListPaymentsResponse(betterproto2.Message):
+    """
+    A page of payments.
+    """
+
+    items: "list[Payment]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Newest first.
+    """
+
+    next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Set when there is more.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "ListPaymentsResponse", ListPaymentsResponse)
+
+
+@dataclass(eq=False, repr=False)
 class Order(betterproto2.Message):
     """
     An order.
@@ -800,6 +1085,61 @@ default_message_pool.register_message("delivery.orders.v1", "OrderPartner", Orde
 
 
 @dataclass(eq=False, repr=False)
+class Payment(betterproto2.Message):
+    """
+    A payment, as its bank told of it.
+    """
+
+    bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The bank.
+    """
+
+    payment_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    As the bank names it.
+    """
+
+    order_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The order it was for, as the bank said.
+    """
+
+    amount: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
+    """
+    Minor units.
+    """
+
+    currency: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
+    """
+    ISO 4217.
+    """
+
+    outcome: "PaymentOutcome" = betterproto2.field(6, betterproto2.TYPE_ENUM, default_factory=lambda: PaymentOutcome(0))
+    """
+    What came of it.
+    """
+
+    refund_amount: "int" = betterproto2.field(7, betterproto2.TYPE_INT64)
+    """
+    What goes back of it, in minor units.
+    """
+
+    at: "datetime.datetime | None" = betterproto2.field(
+        8,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    When it was recorded.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "Payment", Payment)
+
+
+@dataclass(eq=False, repr=False)
 class PaymentInstructions(betterproto2.Message):
     """
     Where an order is paid.
@@ -867,6 +1207,146 @@ class PayOrderResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.orders.v1", "PayOrderResponse", PayOrderResponse)
+
+
+@dataclass(eq=False, repr=False)
+class RotateBankSecretRequest(betterproto2.Message):
+    """
+    Asks for a new secret.
+    """
+
+    bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The bank.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "RotateBankSecretRequest", RotateBankSecretRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RotateBankSecretResponse(betterproto2.Message):
+    """
+    The new secret.
+    """
+
+    webhook_secret: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    What it signs with from now on.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "RotateBankSecretResponse", RotateBankSecretResponse)
+
+
+@dataclass(eq=False, repr=False)
+class UpdateBankRequest(betterproto2.Message):
+    """
+    What is to be changed of a bank.
+    """
+
+    bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The bank.
+    """
+
+    title: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Its name.
+    """
+
+    webcheckout_url: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    The page that customers pay at.
+    """
+
+    api_url: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    Where it is asked to pay back.
+    """
+
+    active: "bool | None" = betterproto2.field(5, betterproto2.TYPE_BOOL, optional=True)
+    """
+    Whether customers may choose it.
+    """
+
+    version: "int | None" = betterproto2.field(6, betterproto2.TYPE_INT64, optional=True)
+    """
+    The version it must have.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "UpdateBankRequest", UpdateBankRequest)
+
+
+@dataclass(eq=False, repr=False)
+class UpdateBankResponse(betterproto2.Message):
+    """
+    The bank as it is now.
+    """
+
+    bank: "Bank | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The bank.
+    """
+
+    version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    Grows by one with every change.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "UpdateBankResponse", UpdateBankResponse)
+
+
+@dataclass(eq=False, repr=False)
+class WatchOrderRequest(betterproto2.Message):
+    """
+    Asks to be told of an order.
+    """
+
+    order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The order.
+    """
+
+    after_version: "int | None" = betterproto2.field(2, betterproto2.TYPE_INT64, optional=True)
+    """
+    The last version one has been told of.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "WatchOrderRequest", WatchOrderRequest)
+
+
+@dataclass(eq=False, repr=False)
+class WatchOrderResponse(betterproto2.Message):
+    """
+    Where an order stands since a version.
+    """
+
+    version: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The version.
+    """
+
+    status: "OrderStatus" = betterproto2.field(2, betterproto2.TYPE_ENUM, default_factory=lambda: OrderStatus(0))
+    """
+    Where it stands.
+    """
+
+    at: "datetime.datetime | None" = betterproto2.field(
+        3,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    Since when.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "WatchOrderResponse", WatchOrderResponse)
 
 
 from ....google import protobuf as ___google__protobuf__

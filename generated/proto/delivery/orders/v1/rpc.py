@@ -1,6 +1,7 @@
 """Written by `make generate` from api-specs/proto. Do not edit."""
 
 from abc import abstractmethod
+from collections.abc import AsyncIterator
 
 from generated.proto.delivery.orders.v1 import (
     AssignOrderRequest,
@@ -9,8 +10,12 @@ from generated.proto.delivery.orders.v1 import (
     CancelOrderResponse,
     CompleteOrderRequest,
     CompleteOrderResponse,
+    CreateBankRequest,
+    CreateBankResponse,
     CreateOrderRequest,
     CreateOrderResponse,
+    GetBankRequest,
+    GetBankResponse,
     GetOrderHistoryRequest,
     GetOrderHistoryResponse,
     GetOrderRequest,
@@ -21,8 +26,16 @@ from generated.proto.delivery.orders.v1 import (
     ListBanksResponse,
     ListOrdersRequest,
     ListOrdersResponse,
+    ListPaymentsRequest,
+    ListPaymentsResponse,
     PayOrderRequest,
     PayOrderResponse,
+    RotateBankSecretRequest,
+    RotateBankSecretResponse,
+    UpdateBankRequest,
+    UpdateBankResponse,
+    WatchOrderRequest,
+    WatchOrderResponse,
 )
 from services.runtime.principal import Principal
 from services.runtime.rpc import Idempotency, Method, Servicer, Stub
@@ -39,6 +52,66 @@ LIST_BANKS: Method[ListBanksRequest, ListBanksResponse] = Method(
     actor_required=False,
     timeout_s=5.0,
     attempts=3,
+)
+
+
+CREATE_BANK: Method[CreateBankRequest, CreateBankResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="CreateBank",
+    attribute="create_bank",
+    request=CreateBankRequest,
+    response=CreateBankResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENT,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+GET_BANK: Method[GetBankRequest, GetBankResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="GetBank",
+    attribute="get_bank",
+    request=GetBankRequest,
+    response=GetBankResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+UPDATE_BANK: Method[UpdateBankRequest, UpdateBankResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="UpdateBank",
+    attribute="update_bank",
+    request=UpdateBankRequest,
+    response=UpdateBankResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
+ROTATE_BANK_SECRET: Method[RotateBankSecretRequest, RotateBankSecretResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="RotateBankSecret",
+    attribute="rotate_bank_secret",
+    request=RotateBankSecretRequest,
+    response=RotateBankSecretResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
 )
 
 
@@ -117,6 +190,36 @@ PAY_ORDER: Method[PayOrderRequest, PayOrderResponse] = Method(
 )
 
 
+LIST_PAYMENTS: Method[ListPaymentsRequest, ListPaymentsResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="ListPayments",
+    attribute="list_payments",
+    request=ListPaymentsRequest,
+    response=ListPaymentsResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+WATCH_ORDER: Method[WatchOrderRequest, WatchOrderResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="WatchOrder",
+    attribute="watch_order",
+    request=WatchOrderRequest,
+    response=WatchOrderResponse,
+    server_streaming=True,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=None,
+    attempts=1,
+)
+
+
 CANCEL_ORDER: Method[CancelOrderRequest, CancelOrderResponse] = Method(
     service="delivery.orders.v1.OrdersService",
     name="CancelOrder",
@@ -183,11 +286,17 @@ class OrdersServicer(Servicer):
     SERVICE = "delivery.orders.v1.OrdersService"
     METHODS = (
         LIST_BANKS,
+        CREATE_BANK,
+        GET_BANK,
+        UPDATE_BANK,
+        ROTATE_BANK_SECRET,
         CREATE_ORDER,
         GET_ORDER,
         LIST_ORDERS,
         LIST_AVAILABLE_DELIVERIES,
         PAY_ORDER,
+        LIST_PAYMENTS,
+        WATCH_ORDER,
         CANCEL_ORDER,
         ASSIGN_ORDER,
         COMPLETE_ORDER,
@@ -197,6 +306,26 @@ class OrdersServicer(Servicer):
     @abstractmethod
     async def list_banks(self, request: ListBanksRequest) -> ListBanksResponse:
         """Lists the banks that customers can pay at."""
+
+    @abstractmethod
+    async def create_bank(self, request: CreateBankRequest, principal: Principal) -> CreateBankResponse:
+        """Registers a bank, and says the secret it signs with, once. Refuses BANK_EXISTS.
+        With a key, a repeated request gets the first answer again, without the secret.
+        """
+
+    @abstractmethod
+    async def get_bank(self, request: GetBankRequest, principal: Principal) -> GetBankResponse:
+        """Shows a bank. Refuses BANK_NOT_FOUND."""
+
+    @abstractmethod
+    async def update_bank(self, request: UpdateBankRequest, principal: Principal) -> UpdateBankResponse:
+        """Changes what is set. Refuses BANK_NOT_FOUND, PRECONDITION_FAILED."""
+
+    @abstractmethod
+    async def rotate_bank_secret(
+        self, request: RotateBankSecretRequest, principal: Principal
+    ) -> RotateBankSecretResponse:
+        """Makes a new secret and says it, once; the old one is good for 24 hours more. Refuses BANK_NOT_FOUND."""
 
     @abstractmethod
     async def create_order(self, request: CreateOrderRequest, principal: Principal) -> CreateOrderResponse:
@@ -220,6 +349,16 @@ class OrdersServicer(Servicer):
     async def pay_order(self, request: PayOrderRequest) -> PayOrderResponse:
         """Verifies and records a bank's signed callback. A repeated webhook id gets the first answer again.
         Refuses SIGNATURE_INVALID, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
+        """
+
+    @abstractmethod
+    async def list_payments(self, request: ListPaymentsRequest, principal: Principal) -> ListPaymentsResponse:
+        """Lists payments as they were recorded, newest first."""
+
+    @abstractmethod
+    def watch_order(self, request: WatchOrderRequest, principal: Principal) -> AsyncIterator[WatchOrderResponse]:
+        """Tells where an order stands: at once, then at every change, until its life is over or the token is. With a version to go on
+        from, every change since. Refuses ORDER_NOT_FOUND.
         """
 
     @abstractmethod
@@ -250,6 +389,26 @@ class OrdersStub(Stub):
         """Lists the banks that customers can pay at."""
         return await self.unary(LIST_BANKS, request, timeout)
 
+    async def create_bank(self, request: CreateBankRequest, *, timeout: float | None = None) -> CreateBankResponse:
+        """Registers a bank, and says the secret it signs with, once. Refuses BANK_EXISTS.
+        With a key, a repeated request gets the first answer again, without the secret.
+        """
+        return await self.unary(CREATE_BANK, request, timeout)
+
+    async def get_bank(self, request: GetBankRequest, *, timeout: float | None = None) -> GetBankResponse:
+        """Shows a bank. Refuses BANK_NOT_FOUND."""
+        return await self.unary(GET_BANK, request, timeout)
+
+    async def update_bank(self, request: UpdateBankRequest, *, timeout: float | None = None) -> UpdateBankResponse:
+        """Changes what is set. Refuses BANK_NOT_FOUND, PRECONDITION_FAILED."""
+        return await self.unary(UPDATE_BANK, request, timeout)
+
+    async def rotate_bank_secret(
+        self, request: RotateBankSecretRequest, *, timeout: float | None = None
+    ) -> RotateBankSecretResponse:
+        """Makes a new secret and says it, once; the old one is good for 24 hours more. Refuses BANK_NOT_FOUND."""
+        return await self.unary(ROTATE_BANK_SECRET, request, timeout)
+
     async def create_order(self, request: CreateOrderRequest, *, timeout: float | None = None) -> CreateOrderResponse:
         """Turns a checked basket into an order. The same check always gives the same order. Refuses BANK_UNAVAILABLE, CHECK_EXPIRED."""
         return await self.unary(CREATE_ORDER, request, timeout)
@@ -273,6 +432,20 @@ class OrdersStub(Stub):
         Refuses SIGNATURE_INVALID, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
         """
         return await self.unary(PAY_ORDER, request, timeout)
+
+    async def list_payments(
+        self, request: ListPaymentsRequest, *, timeout: float | None = None
+    ) -> ListPaymentsResponse:
+        """Lists payments as they were recorded, newest first."""
+        return await self.unary(LIST_PAYMENTS, request, timeout)
+
+    def watch_order(
+        self, request: WatchOrderRequest, *, timeout: float | None = None
+    ) -> AsyncIterator[WatchOrderResponse]:
+        """Tells where an order stands: at once, then at every change, until its life is over or the token is. With a version to go on
+        from, every change since. Refuses ORDER_NOT_FOUND.
+        """
+        return self.stream(WATCH_ORDER, request, timeout)
 
     async def cancel_order(self, request: CancelOrderRequest, *, timeout: float | None = None) -> CancelOrderResponse:
         """Gives an order up: for its customer while it is pending or paid, for an admin also when it is ready. What was paid goes
