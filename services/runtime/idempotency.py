@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import (
     Column,
     DateTime,
+    Index,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -48,6 +49,7 @@ def keys_table(metadata: MetaData) -> Table:
         Column("answer", LargeBinary, nullable=False),
         Column("at", DateTime(timezone=True), nullable=False),
         PrimaryKeyConstraint("actor", "operation", "key"),
+        Index("idempotency_keys_by_time", "at"),
     )
 
 

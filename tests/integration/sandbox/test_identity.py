@@ -212,8 +212,9 @@ def test_only_one_of_many_gets_the_address(http: httpx.Client, sandbox: Sandbox)
     assert sorted(statuses) == [200] + [400] * 7
 
 
-def test_accounts_and_sessions_survive_a_kill(tmp_path: Path, signing_key: bytes) -> None:
+def test_accounts_and_sessions_survive_a_kill(tmp_path: Path, signing_key: bytes, apple_key: bytes) -> None:
     (tmp_path / "key.pem").write_bytes(signing_key)
+    (tmp_path / "apns.p8").write_bytes(apple_key)
     sandbox, email = Sandbox(tmp_path), new_email()
     sandbox.start()
     with httpx.Client(base_url=sandbox.url) as http:
