@@ -7,7 +7,7 @@ UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-anno
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs admin generate check-generated check format test test-identity-oracle test-load tests-cover tests-clear requirements
+.PHONY: help setup demo up down status logs admin generate check-generated check format test test-identity-oracle tests-cover tests-clear requirements
 
 help: ## list these commands
 	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,8 +56,6 @@ test: setup ## the whole suite
 test-identity-oracle: setup ## compare the sandbox's identity provider with Google's emulator (fetches it from npm)
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .local/oracle firebase-tools@14.27.0
 	@$(PYTHON) -m pytest tests/oracle $(ARGS)
-test-load: setup ## ten thousand events, none lost and none doubled (minutes)
-	@$(PYTHON) -m pytest -s tests/load $(ARGS)
 tests-cover: setup ## the whole suite with a report of what it covers
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest --cov --cov-report=term-missing:skip-covered --cov-report=html $(ARGS)
 tests-clear: ## remove what tests and coverage leave behind

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from generated.proto.delivery.events.v1 import EmailRequested, UserDeleted
+from generated.proto.delivery.events.v1 import EmailRequested, Refunded, UserDeleted
 from services.notifications.domain.notifications import Notification, Provider, Status
 from services.notifications.usecases.ports import Wanted
 from services.runtime.events import Envelope
@@ -125,6 +125,18 @@ async def test_a_payload_too_large_for_pushes_goes_by_mail(service: Service) -> 
     asked.values["body"] = "news " * 1000
     [event] = await service.publish(asked)
     assert tried(await service.outcome(user, event)) == [("fcm", "PAYLOAD_TOO_LARGE"), ("email", "accepted")]
+
+
+async def test_a_refund_is_told_to_whom_the_order_is_if_it_is_anybodys(service: Service) -> None:
+    user = await service.person(android())
+    nobodys, [event] = (
+        await service.publish(Refunded(refund_id="r1")),
+        await service.publish(Refunded(refund_id="r2", order_id="o9", amount=100, currency="USD", customer_id=user)),
+    )
+    outcome = await service.outcome(user, event)
+    assert (outcome.event, outcome.order_id, outcome.status) == ("payments.refunded", "o9", Status.SENT)
+    kept = await service.history.find(Wanted(), 50, None, mails=True)
+    assert not {one.id for one in kept} & set(nobodys)
 
 
 async def test_garbage_is_a_dead_letter_and_delays_nobody(service: Service) -> None:
