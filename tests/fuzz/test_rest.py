@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import ROOT, Mesh
 from tests.people import Person
 
+DEMO = ("admin", "customer", "deliverer")
 DOOMED = ("deleteProfile", "changePassword")
 """Operations that their account would not survive."""
 
@@ -28,6 +29,12 @@ def security(contract: dict[str, dict[str, dict[str, dict[str, object]]]]) -> di
     return found
 
 
+def account_id(edge: httpx.Client, header: dict[str, str], email: str) -> str:
+    """The id of the account of an address."""
+    found = edge.get("/users", params={"q": email}, headers=header).json()["items"]
+    return str(found[0]["id"])
+
+
 @pytest.fixture
 def environment(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client) -> dict[str, str]:
     contract = httpx.get(f"{mesh.edge}/openapi.json", trust_env=False).json()
@@ -39,10 +46,12 @@ def environment(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client) -> dict[s
     header = {"authorization": f"Bearer {tokens['admin']}"}
     edge.put(f"/users/{deliverer.id}/role", json={"role": "deliverer"}, headers=header)
     tokens["deliverer"] = deliverer.sign_in().session["access_token"]
+    protected = [deliverer.id, *(account_id(edge, header, f"{role}@delivery.test") for role in DEMO)]
     return {
         **os.environ,
         "EDGE": mesh.edge,
         "FUZZ_TOKENS": json.dumps(tokens),
+        "FUZZ_PROTECTED": json.dumps(protected),
         "FUZZ_SECURITY": json.dumps(security(contract)),
         "FUZZ_SECRET": (mesh.state / "secrets/demo-webhook.secret").read_text(),
         "PYTHONPATH": str(ROOT),
