@@ -3,50 +3,83 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import Callable, Iterable
+import io
+import os
+from collections.abc import AsyncIterable, Callable, Set
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any, Self
 
-import requests
-from google.api_core.exceptions import GoogleAPICallError, NotFound
+from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
-from urllib3.exceptions import HTTPError
+from pydantic import Field, model_validator
 
 from generated.problems import Reason
+from services.runtime.cutting import Call, Cuttable
 from services.runtime.refusal import Refusal
+from services.runtime.settings import Environment, ServiceSettings
 
 TIMEOUT = 3.0
-"""Seconds that storage may take for one answer."""
+"""Seconds that storage may take to connect, and between two pieces of an answer."""
 
 PATIENCE = 5.0
-"""Seconds that anybody waits for one."""
+"""Seconds that anybody waits for a whole one, a free thread included."""
 
 THREADS = 8
 
-_AWAY = (
-    GoogleAPICallError,
-    GoogleAuthError,
-    requests.RequestException,
-    HTTPError,
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-)
-"""What the SDK raises for a storage that is down, slow or answers nonsense."""
+MAX_BYTES = 8 * 1024 * 1024
+"""What an object may have; more of it is never held."""
+
+PAGE = 1000
+MAX_PAGES = 1000
+"""How many names are asked for at a time, and how often at most for one list."""
+
+CACHE_CONTROL = "private, max-age=31536000, immutable"
+"""A name is never given to other bytes."""
+
+GOOGLE = "https://storage.googleapis.com"
+EMULATOR = "STORAGE_EMULATOR_HOST"
+
+
+class StorageUnavailable(Refusal):
+    """Storage is down, slow or answers nonsense; never raised later than PATIENCE."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.UPSTREAM_UNAVAILABLE, "Object storage is away.", retry_after=2)
+
+
+class StorageSettings(ServiceSettings):
+    """What a service with pictures is told on top."""
+
+    storage_bucket: str = Field(description="the bucket of pictures in Google Cloud Storage")
+    storage_url: str = Field(default="", description="where Google Cloud Storage is played; empty for Google itself")
+
+    @model_validator(mode="after")
+    def _is_google_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and (self.storage_url or os.environ.get(EMULATOR)):
+            raise ValueError(f"STORAGE_URL and {EMULATOR} are for development")
+        return self
 
 
 class Objects:
     """One bucket. `emulator` is where it is played; empty for Google itself, with the machine's own credentials."""
 
     def __init__(self, bucket: str, emulator: str = "") -> None:
+        """Raises ValueError when the SDK would go elsewhere than it is told."""
+        if not emulator and os.environ.get(EMULATOR):
+            raise ValueError(f"{EMULATOR} is set, and Google's storage is asked for")
+        options = {"api_endpoint": emulator or GOOGLE}
         if emulator:
             credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
-            client = storage.Client("local", credentials, client_options={"api_endpoint": emulator})
+            client = storage.Client("local", credentials, client_options=options)
         else:
-            client = storage.Client()
+            client = storage.Client(client_options=options)
+        session = client._http
+        session.max_redirects = 0
+        session.trust_env = session.trust_env and not emulator
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, Cuttable(pool_maxsize=THREADS))
         self._client = client
         self._bucket = client.bucket(bucket)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objects")
@@ -57,54 +90,123 @@ class Objects:
         self._client.close()
 
     async def put(self, name: str, data: bytes, media_type: str) -> None:
-        """Stores an object under a name that is not taken; what the storage says of it proves that it is there."""
+        """Stores an object; what the storage says of it proves that it is there.
+
+        Raises FileExistsError for a name that is taken, ValueError for more than MAX_BYTES, StorageUnavailable.
+        """
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"{len(data)} bytes are more than an object may have")
         digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
-        def call() -> None:
+        def call() -> bool:
             blob = self._bucket.blob(name)
-            blob.upload_from_string(data, media_type, timeout=TIMEOUT, retry=None)
+            blob.cache_control = CACHE_CONTROL
+            try:
+                blob.upload_from_string(data, media_type, if_generation_match=0, timeout=TIMEOUT, retry=None)
+            except PreconditionFailed:
+                return False
             if blob.md5_hash != digest:
                 raise ValueError("the storage says that it has something else")
+            return True
 
-        await self._in_thread(call)
+        if not await self._in_thread(call):
+            raise FileExistsError(name)
 
     async def get(self, name: str) -> bytes | None:
-        """The object's bytes."""
+        """The object's bytes; None when it is not there. Raises StorageUnavailable, for more than MAX_BYTES too."""
 
-        def call() -> bytes:
-            content: bytes = self._bucket.blob(name).download_as_bytes(timeout=TIMEOUT, retry=None)
-            return content
+        def call() -> bytes | None:
+            content = _Limited()
+            try:
+                self._bucket.blob(name).download_to_file(content, timeout=TIMEOUT, retry=None)
+            except NotFound:
+                return None
+            return content.getvalue()
 
-        try:
-            return await self._in_thread(call)
-        except NotFound:
-            return None
+        return await self._in_thread(call)
 
-    async def delete(self, name: str) -> None:
-        """Removes an object; one that is not there is no error."""
-        try:
-            await self._in_thread(lambda: self._bucket.blob(name).delete(timeout=TIMEOUT, retry=None))
-        except NotFound:
-            return
+    async def delete(self, name: str) -> bool:
+        """Removes an object; whether it was there. Raises StorageUnavailable."""
+
+        def call() -> bool:
+            try:
+                self._bucket.blob(name).delete(timeout=TIMEOUT, retry=None)
+            except NotFound:
+                return False
+            return True
+
+        return await self._in_thread(call)
 
     async def names(self, prefix: str, older_than: timedelta) -> list[str]:
-        """The objects below a prefix that have been there for so long."""
-        before = datetime.now(UTC) - older_than
+        """The objects below a prefix that have been there for so long. Each page has PATIENCE of its own.
 
-        def call() -> list[str]:
-            blobs: Iterable[storage.Blob] = self._client.list_blobs(
-                self._bucket, prefix=prefix, timeout=TIMEOUT, retry=None
+        Raises StorageUnavailable, also for names that were not asked for.
+        """
+        before = datetime.now(UTC) - older_than
+        found: list[str] = []
+        token: str | None = None
+        for _ in range(MAX_PAGES):
+            page, token = await self._page(prefix, before, token)
+            found += page
+            if token is None:
+                break
+        return found
+
+    async def _page(self, prefix: str, before: datetime, token: str | None) -> tuple[list[str], str | None]:
+        def call() -> tuple[list[str], str | None]:
+            pages = self._client.list_blobs(
+                self._bucket, prefix=prefix, page_token=token, page_size=PAGE, timeout=TIMEOUT, retry=None
             )
-            return [blob.name for blob in blobs if blob.time_created < before]
+            blobs = list(next(pages.pages, ()))
+            if not all(blob.name.startswith(prefix) for blob in blobs):
+                raise ValueError("the storage lists something else")
+            return [blob.name for blob in blobs if blob.time_created < before], pages.next_page_token
 
         return await self._in_thread(call)
 
     async def _in_thread[T](self, call: Callable[[], T]) -> T:
-        """Refuses UPSTREAM_UNAVAILABLE; what takes too long goes on in its thread, unheard."""
-        loop = asyncio.get_running_loop()
+        """Raises StorageUnavailable; what takes too long is cut off, so that it does not keep its thread."""
+        watched = Call()
+
+        def work() -> T:
+            with watched:
+                try:
+                    return call()
+                except Exception as error:  # nonsense makes the SDK stumble in any way
+                    raise StorageUnavailable from error
+
         try:
-            return await asyncio.wait_for(loop.run_in_executor(self._threads, call), PATIENCE)
-        except NotFound:
-            raise
-        except (*_AWAY, TimeoutError) as error:
-            raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "Object storage is away.", retry_after=2) from error
+            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, work), PATIENCE)
+        except TimeoutError as error:
+            raise StorageUnavailable from error
+        finally:
+            watched.cut()
+
+
+async def remove_orphans(
+    objects: Objects, known: Set[str] | AsyncIterable[str], prefix: str, older_than: timedelta
+) -> int:
+    """Removes objects that nobody points to; how many. Several processes may do so at once.
+
+    `older_than` is longer than it takes from storing an object to pointing to it. An iterator is first asked when the
+    names are listed, so that it misses no pointer; if it raises, nothing is removed. Raises StorageUnavailable.
+    """
+    orphans = set(await objects.names(prefix, older_than))
+    if isinstance(known, Set):
+        orphans -= known
+    else:
+        async for name in known:
+            orphans.discard(name)
+    removed = 0
+    for name in sorted(orphans):
+        removed += await objects.delete(name)
+    return removed
+
+
+class _Limited(io.BytesIO):
+    """Takes MAX_BYTES and no more."""
+
+    def write(self, data: Any, /) -> int:
+        if self.tell() + len(data) > MAX_BYTES:
+            raise ValueError("the object is larger than any of ours")
+        return super().write(data)
