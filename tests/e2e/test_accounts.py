@@ -31,6 +31,12 @@ def test_an_address_is_taken_once(edge: httpx.Client, sign_up: SignUp) -> None:
     problem(edge.post("/users", json=body), 409, "EMAIL_TAKEN")
 
 
+def test_demo_accounts_are_there_at_once(edge: httpx.Client, bearer: Bearer) -> None:
+    for role in ("admin", "customer", "deliverer"):
+        mine = edge.get("/users/me", headers=bearer(role)).json()
+        assert (mine["email"], mine["role"], mine["email_verified"]) == (f"{role}@delivery.test", role, True)
+
+
 def test_a_mailed_code_confirms_once(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     assert ada.call("GET", "/users/me").json()["email_verified"] is False

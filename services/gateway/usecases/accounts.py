@@ -1,6 +1,7 @@
 """An account's life. It has two halves, the provider's and ours; whatever is cut off between them, a sweep finishes."""
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 from generated.problems import Reason
@@ -55,7 +56,7 @@ async def sign_up(store: Store, identity: Identity, clock: Clock, body: SignUpRe
             await store.remove(account.id)
         raise
     await _activate(store, clock, account)
-    return account
+    return replace(account, state=State.ACTIVE)
 
 
 async def _activate(store: Store, clock: Clock, account: Account) -> None:

@@ -11,6 +11,7 @@ from services.runtime import paging
 from services.runtime.paging import Page
 from services.runtime.principal import Principal
 from services.runtime.refusal import Refusal
+from services.runtime.rest import preconditions
 
 TRIES = 3
 """How often a change is made again on top of somebody else's."""
@@ -33,8 +34,7 @@ async def update(store: Store, who: Principal, body: ProfilePatch, if_match: str
     patch = Patch.of(body)
     for _ in range(TRIES):
         account = await get(store, who)
-        if if_match not in (None, "*", account.etag):
-            raise Refusal(Reason.PRECONDITION_FAILED)
+        preconditions.demand(if_match, account.etag)
         after = account.changed(**patch.changes)
         if await store.save(after, domain.updated(after)):
             return after
