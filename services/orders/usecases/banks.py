@@ -1,6 +1,7 @@
 """The banks that customers pay at, and what admins do with them."""
 
 import base64
+import re
 import secrets
 from dataclasses import replace
 from datetime import timedelta
@@ -13,8 +14,12 @@ from services.runtime import paging
 from services.runtime.clock import Clock
 from services.runtime.paging import Page
 from services.runtime.principal import Principal
-from services.runtime.refusal import Refusal
+from services.runtime.refusal import FieldError, Refusal
 from services.runtime.vault import Vault
+
+_ID = re.compile(r"[a-z0-9-]{1,32}")
+_TITLE = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+_URL = re.compile(r"https?://[\x21-\x7e]{1,492}")
 
 OVERLAP = timedelta(hours=24)
 """How long a secret is good after the next was made."""
@@ -37,9 +42,20 @@ async def list_banks(store: Store, size: int, token: str) -> Page[Bank]:
     return paging.cut(await store.banks(size + 1, after[0]), size, lambda bank: (bank.id,))
 
 
+def _check(bank: Bank) -> None:
+    """Whoever calls, by whichever door: a bank is as the public contract shows it. Refuses INVALID_REQUEST."""
+    urls = {"webcheckout_url": bank.webcheckout_url, "api_url": bank.api_url}
+    wrong = [name for name, url in urls.items() if not _URL.fullmatch(url)]
+    wrong += ["id"] if not _ID.fullmatch(bank.id) else []
+    wrong += ["title"] if not _TITLE.fullmatch(bank.title) else []
+    if wrong:
+        raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError(f"/{name}", "is none") for name in wrong])
+
+
 async def create_bank(unit: Unit, who: Principal, bank: Bank) -> Bank:
-    """Registers a bank, its secret encrypted already. Refuses BANK_EXISTS."""
+    """Registers a bank, its secret encrypted already. Refuses BANK_EXISTS and INVALID_REQUEST."""
     admins_only(who)
+    _check(bank)
     if not await unit.add_bank(bank):
         raise Refusal(Reason.BANK_EXISTS)
     return bank
@@ -64,6 +80,7 @@ async def update_bank(store: Store, who: Principal, bank_id: str, version: int |
         after = replace(bank, **changes)
         if after == bank:
             return bank
+        _check(after)
         after = replace(after, version=bank.version + 1)
         await unit.put_bank(after)
         return after
