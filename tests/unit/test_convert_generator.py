@@ -14,7 +14,7 @@ from codegen import contracts, convert
 from codegen.contracts import ContractError, Contracts
 from codegen.naming import snake
 from deploy.local.state import ROOT
-from generated.proto.delivery.orders.v1 import CreateOrderResponse, ListOrdersResponse, Order, OrderItem, OrderPartner
+from generated.proto.delivery.orders.v1 import ListOrdersResponse, Order, OrderItem, OrderPartner
 from generated.proto.delivery.orders.v1 import OrderStatus as Status
 from generated.proto.delivery.orders.v1 import RefundStatus as Refund
 from generated.proto.delivery.partners.v1 import BasketItem
@@ -112,7 +112,7 @@ def test_what_is_absent_stays_absent() -> None:
 
 def test_a_message_without_a_required_part_is_an_error() -> None:
     with pytest.raises(ValueError, match="lacks a part"):
-        written.confirmed_order(CreateOrderResponse(order=an_order()))
+        written.order(an_order(partner=None))
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status])
