@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.runtime.rest.body import JSON_LIMIT, MOST_DEPTH, place, too_deep
+from generated.problems import Reason
+from services.runtime.refusal import Refusal
+from services.runtime.rest.body import JSON_LIMIT, MOST_DEPTH, JsonBody, place, too_deep
 from services.runtime.rest.types import Upload
 from tests.rest_sample import JSON, SIGNED, THING, WHO, Thing, Things, application, ask, problem
 
@@ -287,3 +289,14 @@ def test_a_form_is_looked_at_before_the_shape_of_parameters(form: dict[str, Any]
     refused(ask(APP, "PUT", "/things/BAD/picture", **form), 400, "INVALID_REQUEST")
     gif = {"picture": ("cat.gif", b"GIF89a", "image/gif")}
     refused(ask(APP, "PUT", "/things/BAD/picture", files=gif), 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@pytest.mark.parametrize(("required", "status"), [(True, 400), (False, 200)])
+async def test_a_body_that_need_not_be_there_is_an_empty_object(required: bool, status: int) -> None:
+    body = JsonBody("application/json", {"type": "object"}, dict[str, int], 100, required=required)
+    if status == 200:
+        assert await body.read([], b"") == {}
+        return
+    with pytest.raises(Refusal) as caught:
+        await body.read([], b"")
+    assert caught.value.reason is Reason.INVALID_REQUEST

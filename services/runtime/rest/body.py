@@ -49,10 +49,11 @@ def unsupported(*taken: str) -> Refusal:
 
 
 class JsonBody:
-    """A JSON body of one operation."""
+    """A JSON body of one operation; one that is not required is an empty object when it is not there."""
 
-    def __init__(self, media: str, schema: dict[str, Any], kind: Any, limit: int) -> None:
+    def __init__(self, media: str, schema: dict[str, Any], kind: Any, limit: int, *, required: bool = True) -> None:
         self.limit = limit
+        self._required = required
         self._media = media
         self._valid = compile_schema(schema)
         self._kind = kind
@@ -62,6 +63,8 @@ class JsonBody:
         media = media_type(headers)
         if media != self._media and (raw or media):
             raise unsupported(self._media)
+        if not raw and not self._required:
+            raw = b"{}"
         if not raw:
             raise Refusal(Reason.INVALID_REQUEST, "A body is missing.", errors=[FieldError("", "is missing")])
         try:

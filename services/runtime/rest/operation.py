@@ -72,7 +72,13 @@ class CompiledOperation:
             if media == "multipart/form-data":
                 self._body = FormBody(spec.request_body["content"][media], limit)
             else:
-                self._body = JsonBody(media, spec.body_schema(media), types.body, limit)
+                self._body = JsonBody(
+                    media,
+                    spec.body_schema(media),
+                    types.body,
+                    limit,
+                    required=spec.request_body.get("required", False),
+                )
         self._promise = Promise(spec, types) if validate_responses else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
