@@ -71,7 +71,9 @@ def test_an_operation_has_one_route_with_its_rule(profile: str, door: str, opera
     (route,) = [r for r in routes(managers(profile, "gateway")[door]) if r.get("name") == operation.id]
     assert needs_token(route) == (operation.scheme == "bearer")
     assert granted(route) == set(operation.roles)
-    assert route["route"]["timeout"] == operation.raw.get("x-timeout", "15s")
+    streams = "text/event-stream" in operation.content
+    assert route["route"]["timeout"] == ("0s" if streams else operation.raw.get("x-timeout", "15s"))
+    assert ("idle_timeout" in route["route"]) == streams
     limits = [name for name in route["typed_per_filter_config"] if name.startswith("body_")]
     assert limits == [f"body_{operation.raw.get('x-max-bytes', 64 * 1024)}"]
     if operation.method != "GET":
