@@ -1,12 +1,14 @@
 """Puts the gateway together."""
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 import httpx
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from starlette.types import ASGIApp
 
 from generated.events import EVENTS, GatewayEvent
@@ -16,7 +18,7 @@ from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery.handlers import OPERATIONS
 from services.gateway.cache import Checks
 from services.gateway.guesses import Limits, MemcachedGuesses
-from services.gateway.identity import Firebase
+from services.gateway.identity import EMULATOR, Firebase
 from services.gateway.jobs import Job
 from services.gateway.pictures import StoredPictures
 from services.gateway.rest.banks import Banks
@@ -32,7 +34,7 @@ from services.runtime.broker import Broker
 from services.runtime.channel import open_channel
 from services.runtime.clock import now
 from services.runtime.database import Database
-from services.runtime.objects import Objects
+from services.runtime.objects import Objects, StorageSettings
 from services.runtime.outbox import Outbox, Relay
 from services.runtime.publisher import Publisher
 from services.runtime.rest.app import build
@@ -40,14 +42,14 @@ from services.runtime.rest.app import serving as serving_rest
 from services.runtime.rest.documents import contract, events, pages
 from services.runtime.rest.swagger import swagger
 from services.runtime.server import serving, until_signalled
-from services.runtime.settings import Environment, ServiceSettings
+from services.runtime.settings import Environment
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "generated/openapi"
 EVENT_CONTRACTS = ROOT / "generated/asyncapi"
 
 
-class Settings(ServiceSettings):
+class Settings(StorageSettings):
     """What the gateway is told."""
 
     egress_socket: Path = Field(description="the sidecar's unix socket for calls to other services")
@@ -59,8 +61,6 @@ class Settings(ServiceSettings):
     identity_url: str = Field(
         default="", description="where Google's identity hosts are played; empty for Google itself"
     )
-    storage_bucket: str = Field(description="the bucket of pictures in Google Cloud Storage")
-    storage_url: str = Field(default="", description="where Google Cloud Storage is played; empty for Google itself")
     swagger_ui_folder: Path = Field(
         default=ROOT / "node_modules/swagger-ui-dist", description="the folder of the npm package swagger-ui-dist"
     )
@@ -69,6 +69,12 @@ class Settings(ServiceSettings):
     guesses_per_account: int = Field(default=100, ge=1, description="failed guesses per account and window")
     guesses_per_address: int = Field(default=300, ge=1, description="failed guesses per address and window")
     guesses_window_seconds: int = Field(default=900, ge=1, description="how long failed guesses count")
+
+    @model_validator(mode="after")
+    def _is_firebase_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and (self.identity_url or os.environ.get(EMULATOR)):
+            raise ValueError(f"IDENTITY_URL and {EMULATOR} are for development")
+        return self
 
 
 async def serve(settings: Settings) -> None:

@@ -23,6 +23,9 @@ from services.runtime.refusal import Refusal
 
 log = logging.getLogger(__name__)
 
+EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
+"""Where this variable points, the SDK sends what it would send Google."""
+
 TIMEOUT = 4.0
 """Seconds the provider may take for one call."""
 

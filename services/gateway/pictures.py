@@ -5,7 +5,7 @@ import secrets
 from datetime import timedelta
 
 from generated.problems import Reason
-from services.runtime.objects import Objects
+from services.runtime.objects import Objects, remove_orphans
 from services.runtime.pictures import MEDIA_TYPE, Decoders, DecodersBusy, PictureRefused, WrongType
 from services.runtime.refusal import Refusal
 from services.runtime.rest.types import Blob, Upload
@@ -52,7 +52,4 @@ class StoredPictures:
 
     async def remove_orphans(self, folder: str, known: set[str], older_than: timedelta) -> int:
         """Removes pictures that are none of the known. Returns how many."""
-        orphans = [name for name in await self._objects.names(f"{folder}/", older_than) if name not in known]
-        for name in orphans:
-            await self._objects.delete(name)
-        return len(orphans)
+        return await remove_orphans(self._objects, known, f"{folder}/", older_than)
