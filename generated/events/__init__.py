@@ -16,7 +16,9 @@ from generated.proto.delivery.events.v1 import (
     OrderPaid,
     OrderReady,
     OrderReadyReported,
+    PartnerCatalogChanged,
     PartnerNotified,
+    PartnerUnreachable,
     PaymentRecorded,
     Refunded,
     RefundFailed,
@@ -141,6 +143,16 @@ PARTNER_NOTIFIED: EventType[PartnerNotified] = EventType(
 )
 """A partner's system has taken an order."""
 
+PARTNER_UNREACHABLE: EventType[PartnerUnreachable] = EventType(
+    "partners.unreachable", PartnerUnreachable, "partners", ("orders.partners",), lambda event: event.order_id
+)
+"""A partner's system has not taken an order, and is not asked again: the order cannot be made."""
+
+PARTNER_CATALOG_CHANGED: EventType[PartnerCatalogChanged] = EventType(
+    "partners.catalog_changed", PartnerCatalogChanged, "partners", (), lambda event: event.subject
+)
+"""What customers see of the catalog has changed, so what is kept of it is no longer right."""
+
 NOTIFICATION_REQUESTED: EventType[NotificationRequested] = EventType(
     "notifications.requested",
     NotificationRequested,
@@ -192,6 +204,8 @@ EVENTS: dict[type[Any], EventType[Any]] = {
     Refunded: REFUNDED,
     RefundFailed: REFUND_FAILED,
     PartnerNotified: PARTNER_NOTIFIED,
+    PartnerUnreachable: PARTNER_UNREACHABLE,
+    PartnerCatalogChanged: PARTNER_CATALOG_CHANGED,
     NotificationRequested: NOTIFICATION_REQUESTED,
     AgentChanged: AGENT_CHANGED,
     NotificationSent: NOTIFICATION_SENT,
@@ -223,5 +237,5 @@ type OrdersEvent = (
 )
 """What orders may publish."""
 
-type PartnersEvent = PartnerNotified
+type PartnersEvent = PartnerNotified | PartnerUnreachable | PartnerCatalogChanged
 """What partners may publish."""

@@ -16,6 +16,7 @@ from generated.events import (
     ORDER_PAID,
     ORDER_READY,
     ORDER_READY_REPORTED,
+    PARTNER_UNREACHABLE,
     PAYMENT_RECORDED,
     REFUNDED,
     SYSTEM_ALERT,
@@ -35,6 +36,7 @@ from generated.proto.delivery.events.v1 import (
     OrderPaid,
     OrderReady,
     OrderReadyReported,
+    PartnerUnreachable,
     PaymentRecorded,
     Refunded,
     SystemAlert,
@@ -203,6 +205,19 @@ class OrdersHistoryConsumer(Consumer):
     @abstractmethod
     async def order_expired(self, event: OrderExpired, delivery: Delivery) -> None:
         """An order was not paid in time."""
+
+
+class OrdersPartnersConsumer(Consumer):
+    """Takes what arrives in the queue `orders.partners`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "orders.partners"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
+        "partners.unreachable": (PARTNER_UNREACHABLE, "partner_unreachable")
+    }
+
+    @abstractmethod
+    async def partner_unreachable(self, event: PartnerUnreachable, delivery: Delivery) -> None:
+        """A partner's system has not taken an order, and is not asked again: the order cannot be made."""
 
 
 class OrdersPaymentsConsumer(Consumer):

@@ -19,7 +19,9 @@ __all__ = (
     "OrderPaid",
     "OrderReady",
     "OrderReadyReported",
+    "PartnerCatalogChanged",
     "PartnerNotified",
+    "PartnerUnreachable",
     "PaymentOutcome",
     "PaymentRecorded",
     "RefundFailed",
@@ -516,6 +518,41 @@ default_message_pool.register_message("delivery.events.v1", "OrderReadyReported"
 
 
 @dataclass(eq=False, repr=False)
+class PartnerCatalogChanged(betterproto2.Message):
+    """
+    What customers see of the catalog has changed, so what is kept of it is no longer right.
+    """
+
+    subject: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    What has changed: "partner:<id>" with all it sells, or "product:<id>" wherever it is sold.
+    """
+
+    partner_id: "int | None" = betterproto2.field(2, betterproto2.TYPE_INT64, optional=True)
+    """
+    The partner whose entry has changed; absent when it is a product's.
+    """
+
+    product_id: "int | None" = betterproto2.field(3, betterproto2.TYPE_INT64, optional=True)
+    """
+    The product that has changed, there or everywhere; absent when the whole entry has.
+    """
+
+    at: "datetime.datetime | None" = betterproto2.field(
+        4,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    When.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "PartnerCatalogChanged", PartnerCatalogChanged)
+
+
+@dataclass(eq=False, repr=False)
 class PartnerNotified(betterproto2.Message):
     """
     A partner's system has taken an order.
@@ -543,6 +580,41 @@ class PartnerNotified(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.events.v1", "PartnerNotified", PartnerNotified)
+
+
+@dataclass(eq=False, repr=False)
+class PartnerUnreachable(betterproto2.Message):
+    """
+    A partner's system has not taken an order, and is not asked again: the order cannot be made.
+    """
+
+    order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The order.
+    """
+
+    partner_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    The partner.
+    """
+
+    reason: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    What came of the last try, in a few words: "503", "ConnectError".
+    """
+
+    at: "datetime.datetime | None" = betterproto2.field(
+        4,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    When it was given up.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "PartnerUnreachable", PartnerUnreachable)
 
 
 @dataclass(eq=False, repr=False)
