@@ -11,7 +11,7 @@ from services.orders import usecases
 from services.orders.banks import HttpPaymentSystem
 from services.orders.changes import OrderChanges
 from services.orders.documents import OrdersDocuments
-from services.orders.events import History, Payments, Readiness, Users
+from services.orders.events import History, Partners, Payments, Readiness, Users
 from services.orders.jobs import every
 from services.orders.rpc import OrdersRpc
 from services.orders.store import OrdersStore
@@ -78,6 +78,7 @@ async def serve(settings: Settings) -> None:
                 consume(broker, History(written)),
                 consume(broker, Payments(written)),
                 consume(broker, Readiness(store, now)),
+                consume(broker, Partners(store, now, new_id)),
                 consume(broker, Users(store)),
                 changes.run(),
                 every(3600, "forgetting keys", lambda: idempotency.sweep(database)),

@@ -200,6 +200,11 @@ def cancel(order: Order, user_id: str, role: str | None, reason: str | None, at:
     return replace(move(order, OrderStatus.CANCELLED, at), cancel_reason=reason)
 
 
+def unreachable(order: Order, reason: str, at: datetime) -> Order:
+    """The order whose partner never took it."""
+    return replace(move(order, OrderStatus.CANCELLED, at), cancel_reason=f"The partner cannot be reached: {reason}")
+
+
 def expire(order: Order, at: datetime) -> Order:
     """The order that nobody has paid in time."""
     return move(order, OrderStatus.EXPIRED, at)

@@ -1,7 +1,10 @@
 """The broker's doors of orders: history and payments become documents, a partner's word becomes a state."""
 
+from collections.abc import Callable
+
 from generated.events.consumers import (
     OrdersHistoryConsumer,
+    OrdersPartnersConsumer,
     OrdersPaymentsConsumer,
     OrdersReadinessConsumer,
     OrdersUsersConsumer,
@@ -16,6 +19,7 @@ from generated.proto.delivery.events.v1 import (
     OrderPaid,
     OrderReady,
     OrderReadyReported,
+    PartnerUnreachable,
     PaymentRecorded,
     UserDeleted,
 )
@@ -108,6 +112,28 @@ class Readiness(OrdersReadinessConsumer):
             event.order_id,
             event.partner_id,
             event.pickup_address,
+        )
+
+
+class Partners(OrdersPartnersConsumer):
+    """What partners could not be told."""
+
+    def __init__(self, store: Store, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+
+    async def partner_unreachable(self, event: PartnerUnreachable, delivery: Delivery) -> None:
+        """Given up."""
+        await usecases.partner_unreachable(
+            self._store,
+            self._clock,
+            self._new_id,
+            self.QUEUE,
+            delivery.event_id,
+            event.order_id,
+            event.partner_id,
+            event.reason,
         )
 
 

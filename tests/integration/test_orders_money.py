@@ -230,3 +230,23 @@ async def test_the_database_refuses_what_cannot_be(orders: Orders, change: dict[
     statement = Statement(update(tables.orders).where(tables.orders.c.id == order_id).values(change))
     with pytest.raises(psycopg.errors.CheckViolation):
         await orders.database.run(statement)
+
+
+async def test_an_order_that_no_try_brought_to_its_partner_is_paid_back_once(orders: Orders) -> None:
+    order_id, event_id, bank = await orders.place(), new_id(), Ledger()
+
+    async def given_up(event: str, partner_id: int) -> None:
+        await usecases.partner_unreachable(
+            orders.store, now, new_id, "orders.partners", event, order_id, partner_id, "503"
+        )
+
+    await orders.pay(order_id)
+    await given_up(new_id(), 2)  # another partner's word counts nothing
+    assert (await orders.get(order_id)).status is OrderStatus.PAID
+    for _ in range(2):
+        await given_up(event_id, 1)
+    await send(orders, bank)
+    order = await orders.get(order_id)
+    assert (order.status, order.refund_status) == (OrderStatus.CANCELLED, RefundStatus.REFUNDED)
+    assert order.cancel_reason == "The partner cannot be reached: 503"
+    assert sum(bank.given.values()) == order.paid_amount

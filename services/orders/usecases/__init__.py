@@ -1,7 +1,7 @@
 """What orders can do, each as one function:
 
 - orders: create_order, get_order, list_orders, list_available_deliveries, get_history, cancel_order, report_ready,
-  assign_order, complete_order, expire_orders, forget_customer, record_history
+  partner_unreachable, assign_order, complete_order, expire_orders, forget_customer, record_history
 - watching: watch_order
 - banks: list_banks, create_bank, get_bank, update_bank, rotate_bank_secret
 - payments: pay_order (a bank's callback is verified, judged, recorded), list_payments, record_payment
@@ -21,6 +21,7 @@ from services.orders.usecases.orders import (
     get_order,
     list_available_deliveries,
     list_orders,
+    partner_unreachable,
     record_history,
     report_ready,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "list_banks",
     "list_orders",
     "list_payments",
+    "partner_unreachable",
     "pay_order",
     "record_history",
     "record_payment",

@@ -147,6 +147,27 @@ async def report_ready(
         await unit.publish(OrderReady(order=facts.order(after, actor), pickup_address=pickup_address))
 
 
+async def partner_unreachable(
+    store: Store,
+    clock: Clock,
+    new_id: Callable[[], str],
+    queue: str,
+    event_id: str,
+    order_id: str,
+    partner_id: int,
+    reason: str,
+) -> None:
+    """No try has reached the partner: the order is given up and paid back. Without effect unless it waits for that."""
+    async with store.unit() as unit:
+        if not await unit.first_event(queue, event_id):
+            return
+        order = await unit.order(order_id)
+        if order is None or order.partner.id != partner_id or order.status is not OrderStatus.PAID:
+            return
+        after = domain.unreachable(order, reason, clock())
+        await _give_up(unit, order, after, "system", new_id)
+
+
 async def assign_order(store: Store, clock: Clock, who: Principal, order_id: str) -> Order:
     """Gives a ready order to the deliverer who asks first. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
     async with store.unit() as unit:
