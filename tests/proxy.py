@@ -58,6 +58,8 @@ class Proxy:
     async def _stop(self) -> None:
         self._server.close()
         await self._cut()
+        self._server.abort_clients()  # those that were taken, and not yet served
+        await self._server.wait_closed()
 
     async def _change(self, fault: Fault) -> None:
         self._fault = fault
