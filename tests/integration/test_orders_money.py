@@ -249,4 +249,4 @@ async def test_an_order_that_no_try_brought_to_its_partner_is_paid_back_once(ord
     order = await orders.get(order_id)
     assert (order.status, order.refund_status) == (OrderStatus.CANCELLED, RefundStatus.REFUNDED)
     assert order.cancel_reason == "The partner cannot be reached: 503"
-    assert sum(bank.given.values()) == order.paid_amount
+    assert order.refunded_amount == order.paid_amount > 0
