@@ -2,32 +2,36 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel as PikaChannel
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 from pika.spec import Basic, BasicProperties
 
-from generated.events import EVENTS
+from services.runtime import topology
 from services.runtime.events import EXCHANGE, Envelope
 
 log = logging.getLogger(__name__)
 
-RETRY_DELAYS = (1, 5, 30, 120)
-"""Seconds before the second, third … attempt at a message; after the last it is a dead letter."""
-
 CONFIRM_TIMEOUT = 10.0
 """Seconds until a publish without a confirm counts as failed."""
+
+_MISFIT = 406
+"""AMQP's PRECONDITION_FAILED."""
 
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class BrokerUnavailable(Exception):
     """The connection is gone, or the broker did not confirm; what was not confirmed may or may not have arrived."""
+
+
+class _Misfit(BrokerUnavailable, topology.Misfit):
+    """Nobody can go on with a channel that a declaration has closed, whoever catches this."""
 
 
 class Message(NamedTuple):
@@ -52,50 +56,20 @@ class Channel:
         """Turns confirm mode on."""
         await self._answer(lambda done: self._channel.confirm_delivery(self._confirmed, callback=done))
 
-    async def declare(self) -> None:
-        """Declares the contract's whole topology, so that no event is published before its queues are there."""
-        await self._answer(lambda done: self._channel.exchange_declare(EXCHANGE, "topic", durable=True, callback=done))
-        for delay in RETRY_DELAYS:
-            await self._declare_retry(delay)
-        for queue in sorted({queue for event in EVENTS.values() for queue in event.queues}):
-            await self._declare_queue(f"{queue}.dead", {})
-            await self._declare_queue(
-                queue,
-                {
-                    "x-delivery-limit": 20,
-                    "x-dead-letter-exchange": "",
-                    "x-dead-letter-routing-key": f"{queue}.dead",
-                    "x-dead-letter-strategy": "at-least-once",
-                    "x-overflow": "reject-publish",
-                },
-            )
-        for event in EVENTS.values():
-            for queue in event.queues:
-                await self._bind(queue, EXCHANGE, event.type)
+    async def declare_exchange(self, name: str, kind: str) -> None:
+        """Makes a durable exchange, if it is missing."""
+        await self._answer(lambda done: self._channel.exchange_declare(name, kind, durable=True, callback=done))
 
-    async def _declare_retry(self, delay: int) -> None:
-        """A message waits here `delay` seconds and then goes to the queue that its routing key names."""
-        name = retry_exchange(delay)
-        await self._answer(lambda done: self._channel.exchange_declare(name, "fanout", durable=True, callback=done))
-        await self._declare_queue(
-            name,
-            {
-                "x-message-ttl": delay * 1000,
-                "x-dead-letter-exchange": "",
-                "x-dead-letter-strategy": "at-least-once",
-                "x-overflow": "reject-publish",
-            },
-        )
-        await self._bind(name, name, "")
-
-    async def _declare_queue(self, name: str, arguments: dict[str, Any]) -> None:
+    async def declare_queue(self, name: str, arguments: Mapping[str, Any]) -> None:
+        """Makes a durable quorum queue, if it is missing. Raises topology.Misfit when it was made otherwise."""
         await self._answer(
             lambda done: self._channel.queue_declare(
                 name, durable=True, arguments={"x-queue-type": "quorum", **arguments}, callback=done
             )
         )
 
-    async def _bind(self, queue: str, exchange: str, key: str) -> None:
+    async def bind(self, queue: str, exchange: str, key: str) -> None:
+        """Routes what has this key to the queue."""
         await self._answer(lambda done: self._channel.queue_bind(queue, exchange, key, callback=done))
 
     async def publish_all(self, envelopes: Iterable[Envelope]) -> None:
@@ -122,7 +96,7 @@ class Channel:
     async def forward(self, exchange: str, key: str, message: Message, headers: dict[str, Any]) -> None:
         """Publishes a message that arrived once more, with these headers on top of its own."""
         properties = message.properties
-        properties.headers = {**(properties.headers or {}), **headers}
+        properties.headers = own_headers(properties.headers) | headers
         await self._confirmed_all([self._send(exchange, key, message.body, properties)])
 
     def _send(self, exchange: str, key: str, body: bytes, properties: BasicProperties) -> asyncio.Future[None]:
@@ -161,6 +135,10 @@ class Channel:
         while True:
             yield await self._unless_lost(arrived.get())
 
+    def close(self) -> None:
+        """Gives the channel back; the connection stays."""
+        self._channel.close()
+
     def acknowledge(self, message: Message) -> None:
         """The broker may forget the message."""
         self._check()
@@ -198,9 +176,12 @@ class Channel:
             task.cancel()
 
 
-def retry_exchange(delay: int) -> str:
-    """Where a message waits `delay` seconds before its next attempt."""
-    return f"delivery.retry.{delay}s"
+def own_headers(headers: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A message's headers without those that brokers add.
+
+    A broker that finds in them where the message has died takes its next way there for a circle, and drops it.
+    """
+    return {name: value for name, value in (headers or {}).items() if not name.startswith("x-")}
 
 
 class Broker:
@@ -217,29 +198,18 @@ class Broker:
     async def channel(self) -> AsyncIterator[Channel]:
         """A connection with one channel, in confirm mode, the topology declared. Raises BrokerUnavailable."""
         loop = asyncio.get_running_loop()
-        opened: asyncio.Future[PikaChannel] = loop.create_future()
-        lost: asyncio.Future[None] = loop.create_future()
-        lost.add_done_callback(lambda future: future.exception())
+        opened: asyncio.Future[AsyncioConnection] = loop.create_future()
+        waiting: list[asyncio.Future[Any]] = [opened]
         closed = asyncio.Event()
 
-        def fail(_who: object, error: BaseException | str) -> None:
-            for future in (opened, lost):
-                if not future.done():
-                    future.set_exception(BrokerUnavailable(str(error) or type(error).__name__))
-
         def on_connection(connection: AsyncioConnection) -> None:
-            if opened.cancelled():
+            if opened.done():  # whoever wanted it has given up
                 connection.close()
             else:
-                connection.channel(on_open_callback=on_channel)
+                opened.set_result(connection)
 
-        def on_channel(channel: PikaChannel) -> None:
-            channel.add_on_close_callback(fail)
-            if not opened.done():
-                opened.set_result(channel)
-
-        def on_closed(connection: AsyncioConnection, error: BaseException) -> None:
-            fail(connection, error)
+        def on_closed(_connection: AsyncioConnection, error: BaseException) -> None:
+            _fail(waiting, error)
             closed.set()
 
         connection = AsyncioConnection(
@@ -251,9 +221,10 @@ class Broker:
         )
         try:
             async with asyncio.timeout(10):
-                channel = Channel(await opened, lost)
+                await opened
+                await topology.declare(lambda: _open(connection, waiting))
+                channel = await _open(connection, waiting)
                 await channel.confirms()
-                await channel.declare()
             yield channel
         except (AMQPError, TimeoutError) as error:
             raise BrokerUnavailable(str(error) or type(error).__name__) from error
@@ -277,3 +248,29 @@ class Broker:
                 failures += 1
                 log.warning("the broker is away, trying again in %s s: %s", pause, error)
                 await asyncio.sleep(pause)
+
+
+async def _open(connection: AsyncioConnection, waiting: list[asyncio.Future[Any]]) -> Channel:
+    """Opens a channel; `waiting` are the futures that fail when the connection goes."""
+    loop = asyncio.get_running_loop()
+    opened: asyncio.Future[PikaChannel] = loop.create_future()
+    lost: asyncio.Future[None] = loop.create_future()
+    lost.add_done_callback(lambda future: future.exception())
+    waiting += (opened, lost)
+
+    def on_open(channel: PikaChannel) -> None:
+        channel.add_on_close_callback(lambda _channel, error: _fail([opened, lost], error))
+        # A queue that is deleted or moves ends its consumers, and nothing else would say so.
+        channel.add_on_cancel_callback(lambda _frame: _fail([lost], "the broker has ended a consumer"))
+        if not opened.done():
+            opened.set_result(channel)
+
+    connection.channel(on_open_callback=on_open)
+    return Channel(await opened, lost)
+
+
+def _fail(futures: Iterable[asyncio.Future[Any]], error: BaseException | str) -> None:
+    kind = _Misfit if isinstance(error, ChannelClosedByBroker) and error.reply_code == _MISFIT else BrokerUnavailable
+    for future in futures:
+        if not future.done():
+            future.set_exception(kind(str(error) or type(error).__name__))

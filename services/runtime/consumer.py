@@ -8,15 +8,37 @@ from typing import Any, ClassVar
 
 from opentelemetry.trace import SpanKind
 
+from generated.problems import Reason
 from services.runtime import tracing
-from services.runtime.broker import RETRY_DELAYS, Broker, BrokerUnavailable, Channel, Message, retry_exchange
+from services.runtime.broker import Broker, BrokerUnavailable, Channel, Message
+from services.runtime.clock import now
 from services.runtime.codec import DecodeError
 from services.runtime.events import Delivery, EventType, MalformedEvent, delivery
+from services.runtime.refusal import Refusal
+from services.runtime.topology import RETRY_DELAYS, dead, retry_exchange
 
 log = logging.getLogger(__name__)
 
 ATTEMPT = "delivery-attempt"
 """The header that counts; the broker's own x-death is no longer reliable for it."""
+
+OUTAGES = "delivery-outages"
+"""The header that counts attempts for which a store was away: no fault of the message's."""
+
+DEAD_REASON = "delivery-dead-reason"
+"""The header that says why a message is a dead letter."""
+
+DEAD_AT = "delivery-dead-at"
+"""The header that says since when, in RFC 3339."""
+
+MAX_REASON = 300
+"""Characters of a reason that are kept."""
+
+OUTAGE_ATTEMPTS = 360
+"""How often a message is tried while a store is away: for about twelve hours."""
+
+TAKE_TIMEOUT = 60.0
+"""Seconds that a message may take; one that hangs would keep its place from others for ever."""
 
 
 class Consumer(ABC):
@@ -76,21 +98,37 @@ async def _process(channel: Channel, consumer: Consumer, message: Message) -> No
 
 
 async def _take(channel: Channel, consumer: Consumer, message: Message) -> None:
-    attempt = int((message.properties.headers or {}).get(ATTEMPT, 1))
+    headers = message.properties.headers or {}
+    attempt, outages = counted(headers, ATTEMPT, 1), counted(headers, OUTAGES, 0)
     try:
-        await consumer.take(message, attempt)
+        async with asyncio.timeout(TAKE_TIMEOUT):
+            await consumer.take(message, attempt)
     except MalformedEvent as error:
         await _bury(channel, consumer.QUEUE, message, str(error))
     # The boundary of the process: whatever went wrong is logged, and the message tried again later.
     except Exception as error:
-        log.exception("attempt %d at a message of %s failed", attempt, consumer.QUEUE)
-        if attempt > len(RETRY_DELAYS):
-            await _bury(channel, consumer.QUEUE, message, f"{type(error).__name__} after {attempt} attempts")
+        if isinstance(error, Refusal) and error.reason is Reason.UPSTREAM_UNAVAILABLE:
+            log.warning("a message of %s waits: %s", consumer.QUEUE, error)
+            outages += 1
+            tries, last = outages, OUTAGE_ATTEMPTS
         else:
-            exchange = retry_exchange(RETRY_DELAYS[attempt - 1])
-            await channel.forward(exchange, consumer.QUEUE, message, {ATTEMPT: attempt + 1})
+            log.exception("attempt %d at a message of %s failed", attempt, consumer.QUEUE)
+            attempt += 1
+            tries, last = attempt - 1, len(RETRY_DELAYS)
+        if tries > last:
+            said = f"{type(error).__name__} after {tries} attempts: {error}"
+            await _bury(channel, consumer.QUEUE, message, said[:MAX_REASON])
+        else:
+            exchange = retry_exchange(RETRY_DELAYS[min(tries, len(RETRY_DELAYS)) - 1])
+            await channel.forward(exchange, consumer.QUEUE, message, {ATTEMPT: attempt, OUTAGES: outages})
+
+
+def counted(headers: Mapping[str, Any], name: str, otherwise: int) -> int:
+    """A header that counts; whatever else somebody has put there does not."""
+    value = headers.get(name)
+    return value if isinstance(value, int) else otherwise
 
 
 async def _bury(channel: Channel, queue: str, message: Message, reason: str) -> None:
     log.error("a message of %s is a dead letter: %s", queue, reason)
-    await channel.forward("", f"{queue}.dead", message, {"delivery-dead-reason": reason})
+    await channel.forward("", dead(queue), message, {DEAD_REASON: reason, DEAD_AT: now().isoformat()})
