@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT
-from tests.integration.sandbox.conftest import PROJECT, Sandbox, free_port, sandbox, signing_key  # noqa: F401
+from tests.integration.sandbox.conftest import PROJECT, Sandbox, apple_key, free_port, sandbox, signing_key  # noqa: F401
 
 EMULATOR = ROOT / ".local/oracle/node_modules/firebase-tools/lib/bin/firebase.js"
 STARTS_WITHIN_S = 60.0
