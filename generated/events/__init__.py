@@ -104,7 +104,7 @@ ORDER_CANCELLED: EventType[OrderCancelled] = EventType(
     "orders.cancelled",
     OrderCancelled,
     "orders",
-    ("orders.history", "notifications.orders"),
+    ("orders.history", "partners.calls", "notifications.orders"),
     lambda event: event.order.order_id if event.order else "",
 )
 """An order was given up before it was on its way; what was paid for it goes back."""

@@ -261,8 +261,15 @@ class PartnersCallsConsumer(Consumer):
     """Takes what arrives in the queue `partners.calls`, in any order, and repeated."""
 
     QUEUE: ClassVar[str] = "partners.calls"
-    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"orders.paid": (ORDER_PAID, "order_paid")}
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
+        "orders.paid": (ORDER_PAID, "order_paid"),
+        "orders.cancelled": (ORDER_CANCELLED, "order_cancelled"),
+    }
 
     @abstractmethod
     async def order_paid(self, event: OrderPaid, delivery: Delivery) -> None:
         """An order was paid."""
+
+    @abstractmethod
+    async def order_cancelled(self, event: OrderCancelled, delivery: Delivery) -> None:
+        """An order was given up before it was on its way; what was paid for it goes back."""

@@ -3,14 +3,16 @@
 import asyncio
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from generated.events import EVENTS, PartnersEvent
-from services.partners.calls import HttpPartnerSystem, work
+from services.partners import retries
 from services.partners.events import Calls
 from services.partners.rpc import PartnersRpc
 from services.partners.store import PartnersStore
+from services.partners.systems import HttpPartnerSystem
+from services.partners.worker import Terms, work
 from services.runtime import outgoing
 from services.runtime.app import run_beside
 from services.runtime.broker import Broker
@@ -23,13 +25,31 @@ from services.runtime.settings import Origins, ServiceSettings
 from services.runtime.vault import Vault
 
 
+def _apart(value: object) -> object:
+    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+
+Delays = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=30 * 86400)], ...],
+    BeforeValidator(_apart),
+    Field(min_length=1, max_length=50),
+]
+"""Seconds, apart by commas."""
+
+
 class Settings(ServiceSettings):
     """What partners is told."""
 
     allowed_targets: Annotated[Origins, NoDecode] = Field(
         default=(), description="origins that may be called although they are private, apart by commas"
     )
-    partner_timeout: float = Field(default=15, gt=0, description="how long a partner's system may take, in seconds")
+    partner_timeout: float = Field(
+        default=15, gt=0, le=60, description="how long a partner's system may take, in seconds"
+    )
+    partner_schedule: Annotated[Delays, NoDecode] = Field(
+        default=retries.SCHEDULE,
+        description="seconds before the first, second, third … try at telling a partner, apart by commas",
+    )
 
 
 async def serve(settings: Settings) -> None:
@@ -39,14 +59,15 @@ async def serve(settings: Settings) -> None:
     vault = Vault(settings.encryption_key.get_secret_value())
     outbox = Outbox[PartnersEvent](EVENTS)
     store = PartnersStore(database, outbox)
+    terms = Terms(settings.partner_schedule, settings.partner_timeout)
     planned = asyncio.Event()
     async with database, outgoing.client(settings.allowed_targets, timeout=settings.partner_timeout) as client:
         await run_beside(
-            serving(settings.service_socket, [PartnersRpc(store, vault)], grace_s=settings.drain_seconds),
+            serving(settings.service_socket, [PartnersRpc(store, vault, now)], grace_s=settings.drain_seconds),
             until_signalled,
             [
                 Relay("partners", database, broker).run(),
-                consume(broker, Calls(store, now, settings.public_url, planned)),
-                work(store, HttpPartnerSystem(client, vault, now), now, planned),
+                consume(broker, Calls(store, now, settings.public_url, terms.schedule[0], planned)),
+                work(store, HttpPartnerSystem(client, vault, now, terms.timeout_s), now, terms, planned),
             ],
         )

@@ -1,6 +1,6 @@
 """Two partners and four products to try things with."""
 
-from services.partners.store import availability, partners, products
+from services.partners.tables import availability, partners, products
 from services.runtime.database import Database, upsert
 from services.runtime.settings import DemoSettings, ServiceSettings
 from services.runtime.vault import Vault
@@ -47,9 +47,13 @@ async def load(settings: ServiceSettings, demo: DemoSettings) -> None:
                 webhook_secret=secret,
                 verified=True,
                 enabled=True,
+                old_secret=None,
+                old_secret_until=None,
+                gone=False,
+                version=1,
             )
         for product in PRODUCTS:
-            await transaction.run(upsert(products), **product, picture_url=None)
+            await transaction.run(upsert(products), **product, picture_url=None, version=1)
         for product_id, prices in PRICES.items():
             for partner, price in zip(PARTNERS, prices, strict=True):
                 await transaction.run(

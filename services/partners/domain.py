@@ -1,24 +1,50 @@
-"""The rules of partners: what a basket costs, and when a partner's system is called again."""
+"""The rules of partners and what they sell: what a basket costs, and which changes customers see."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from generated.problems import Reason
 from services.runtime.refusal import FieldError, Refusal
 
+OVERLAP = timedelta(hours=24)
+"""How long a secret is good after the next was made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """A restaurant or shop. `api_url` is where its system takes orders."""
+    """A restaurant or shop. `api_url` is where its system takes orders; secrets are encrypted."""
 
     id: int
     title: str
     brand: str
+    phone: str
+    email: str
+    address: str
+    api_url: str
     verified: bool
     enabled: bool
-    api_url: str
     webhook_secret: bytes
+    old_secret: bytes | None = None
+    old_secret_until: datetime | None = None
+    gone: bool = False
+    """Whether its system said that it is gone; it is not called until somebody enables the partner again."""
+    version: int = 1
+
+    @property
+    def open(self) -> bool:
+        """Whether customers see it."""
+        return self.verified and self.enabled
+
+    def secrets(self, now: datetime) -> list[bytes]:
+        """The secrets that are good now, the newest first."""
+        if self.old_secret is None or self.old_secret_until is None or self.old_secret_until <= now:
+            return [self.webhook_secret]
+        return [self.webhook_secret, self.old_secret]
+
+
+SEEN = ("title", "brand", "address", "verified", "enabled")
+"""What a change of concerns the catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +63,16 @@ class Product:
     title: str
     description: str
     picture_url: str | None
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What a product costs at a partner, in minor units, of one piece."""
+
+    price: int
+    currency: str
+    active: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +123,3 @@ def price(lines: Sequence[Line], offers: Mapping[int, Offer], total: int, curren
         message = f"is {right} {currency} at the partner's prices"
         raise Refusal(Reason.TOTAL_MISMATCH, f"The total {message}.", errors=[FieldError("/total_amount", message)])
     return priced
-
-
-SCHEDULE = tuple(
-    timedelta(seconds=seconds) for seconds in (0, 5, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
-)
-"""How long after the last try a partner's system is called again; after the last there is no more."""
-
-
-def pause(attempts: int, retry_after: timedelta | None) -> timedelta | None:
-    """How long to wait after so many tries, at least as long as the partner asked; None when it was the last."""
-    if attempts >= len(SCHEDULE):
-        return None
-    return max(SCHEDULE[attempts], retry_after or timedelta(0))

@@ -3,8 +3,6 @@
 from dataclasses import asdict
 
 from generated.proto.delivery.partners.v1 import (
-    CatalogPartner,
-    CatalogProduct,
     CheckProductsRequest,
     CheckProductsResponse,
     ListCatalogRequest,
@@ -13,7 +11,6 @@ from generated.proto.delivery.partners.v1 import (
     ListProductPicturesResponse,
     PartnerSummary,
     PricedItem,
-    Product,
     SetProductPictureRequest,
     SetProductPictureResponse,
     VerifyReadyCallbackRequest,
@@ -22,7 +19,9 @@ from generated.proto.delivery.partners.v1 import (
 from generated.proto.delivery.partners.v1.rpc import PartnersServicer
 from services.partners import usecases
 from services.partners.domain import Line
-from services.partners.usecases import CatalogEntry, Store
+from services.partners.messages import catalog_partner_of, product_of
+from services.partners.usecases.ports import Store
+from services.runtime.clock import Clock
 from services.runtime.principal import Principal
 from services.runtime.vault import Vault
 from services.runtime.webhooks import SignedRequest
@@ -31,9 +30,10 @@ from services.runtime.webhooks import SignedRequest
 class PartnersRpc(PartnersServicer):
     """Implements the generated servicer."""
 
-    def __init__(self, store: Store, vault: Vault) -> None:
+    def __init__(self, store: Store, vault: Vault, clock: Clock) -> None:
         self._store = store
         self._vault = vault
+        self._clock = clock
 
     async def list_catalog(self, request: ListCatalogRequest) -> ListCatalogResponse:
         """A page of the catalog."""
@@ -41,15 +41,17 @@ class PartnersRpc(PartnersServicer):
             self._store, request.page_size, request.page_token, request.partner_id, request.q
         )
         return ListCatalogResponse(
-            items=[_catalog_partner(entry) for entry in page.items], next_page_token=page.next_page_token
+            items=[catalog_partner_of(entry) for entry in page.items], next_page_token=page.next_page_token
         )
 
     async def set_product_picture(
         self, request: SetProductPictureRequest, principal: Principal
     ) -> SetProductPictureResponse:
         """The product with its new picture; the edge lets admins through alone."""
-        product, old = await usecases.set_product_picture(self._store, request.product_id, request.picture_url)
-        return SetProductPictureResponse(product=Product(**asdict(product)), old_picture_url=old)
+        product, old = await usecases.set_product_picture(
+            self._store, self._clock, request.product_id, request.picture_url
+        )
+        return SetProductPictureResponse(product=product_of(product), old_picture_url=old)
 
     async def list_product_pictures(self, request: ListProductPicturesRequest) -> ListProductPicturesResponse:
         """A page of pictures."""
@@ -76,18 +78,8 @@ class PartnersRpc(PartnersServicer):
         callback = await usecases.verify_ready(
             self._store,
             self._vault,
+            self._clock,
             request.partner_id,
             SignedRequest(request.webhook_id, request.webhook_timestamp, request.webhook_signature, request.body),
         )
         return VerifyReadyCallbackResponse(order_id=callback.order_id, pickup_address=callback.pickup_address)
-
-
-def _catalog_partner(entry: CatalogEntry) -> CatalogPartner:
-    return CatalogPartner(
-        id=entry.id,
-        title=entry.title,
-        brand=entry.brand,
-        address=entry.address,
-        products=[CatalogProduct(**product) for product in entry.products],
-        products_truncated=entry.products_truncated,
-    )

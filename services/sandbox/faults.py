@@ -12,12 +12,29 @@ type Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 class SystemMode(StrEnum):
-    """How a bank's or a partner's system fails."""
+    """How a bank's system fails."""
 
     NONE = "none"
     ERROR = "error"
     SLOW = "slow"
     REFUSE = "refuse"
+
+
+class KitchenMode(StrEnum):
+    """How a partner's system fails."""
+
+    NONE = "none"
+    ERROR = "error"
+    SLOW = "slow"
+    REFUSE = "refuse"
+    BUSY = "busy"
+    """Says when to come again."""
+    GONE = "gone"
+    """Says that it is gone for good."""
+    LIE = "lie"
+    """Says 200 to everything, as a web site does that nobody has built yet, and takes nothing."""
+    REDIRECT = "redirect"
+    """Sends the caller elsewhere."""
 
 
 class PushMode(StrEnum):
@@ -35,6 +52,13 @@ class SystemFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`count`: for how many requests; without it, until `none` is set."""
 
     mode: SystemMode
+    count: Count | None = None
+
+
+class KitchenFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same for a kitchen."""
+
+    mode: KitchenMode
     count: Count | None = None
 
 

@@ -2,15 +2,16 @@
 
 import secrets
 import sqlite3
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from services.sandbox.bank import Name, Url
-from services.sandbox.faults import Faults, SystemFault, SystemMode
+from services.sandbox.faults import Faults, KitchenFault, KitchenMode
 from services.sandbox.pages import Pages
 from services.sandbox.signing import Answer, NewSecret, Webhooks
 from services.sandbox.store import Store, now_text
@@ -21,6 +22,14 @@ _COUNT = (
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (partner_id, webhook_id, signature_valid, body) DO UPDATE SET times_received = times_received + 1"
 )
+
+
+_REFUSALS: dict[str, int] = {KitchenMode.ERROR: 503, KitchenMode.REFUSE: 422, KitchenMode.GONE: 410}
+_ODDITIES: dict[str, Callable[[], Response]] = {
+    KitchenMode.BUSY: lambda: Response(status_code=503, headers={"retry-after": "2"}),
+    KitchenMode.LIE: lambda: HTMLResponse("<h1>It works!</h1>"),
+    KitchenMode.REDIRECT: lambda: RedirectResponse("/kitchen/elsewhere", 307),
+}
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -81,6 +90,8 @@ class Kitchen:
     async def take_order(self, request: Request) -> Response:
         """Puts the order on the board, once."""
         mode = await self._arrived(request, "order")
+        if mode in _ODDITIES:
+            return _ODDITIES[mode]()
         order = await json_body(request, Order)
         partner_id = request.path_params["partner_id"]
         if self._order(partner_id, order.order_id) is None:
@@ -102,6 +113,8 @@ class Kitchen:
     async def take_cancellation(self, request: Request) -> Response:
         """Takes the order off the board, if it is there; again is as good as once."""
         mode = await self._arrived(request, "cancellation")
+        if mode in _ODDITIES:
+            return _ODDITIES[mode]()
         partner_id, order_id = request.path_params["partner_id"], request.path_params["order_id"]
         self._store.run(
             "UPDATE kitchen_orders SET cancelled = 1 WHERE partner_id = ? AND order_id = ?", partner_id, order_id
@@ -119,14 +132,12 @@ class Kitchen:
         if not valid:
             raise RefusedError(401, "the signature does not verify")
         mode = self._faults.take(f"partner:{partner_id}")
-        if mode == SystemMode.ERROR:
-            raise RefusedError(503, "told to fail")
-        if mode == SystemMode.REFUSE:
-            raise RefusedError(422, "told to refuse")
+        if mode in _REFUSALS:
+            raise RefusedError(_REFUSALS[mode], f"told to say so: {mode}")
         return mode
 
     async def _accepted(self, mode: str) -> Response:
-        if mode == SystemMode.SLOW:  # taken, but the caller may be gone before it hears so
+        if mode == KitchenMode.SLOW:  # taken, but the caller may be gone before it hears so
             await self._faults.linger()
         return Response(status_code=204)
 
@@ -186,7 +197,7 @@ class Kitchen:
         """How orders and cancellations fail; PUT by scripts, POST by the page."""
         partner_id = request.path_params["partner_id"]
         by_page = is_form(request)
-        fault = convert(await fields(request), SystemFault) if by_page else await json_body(request, SystemFault)
+        fault = convert(await fields(request), KitchenFault) if by_page else await json_body(request, KitchenFault)
         self._faults.set(f"partner:{partner_id}", fault.mode, fault.count)
         return RedirectResponse(f"/kitchen/{partner_id}", 303) if by_page else Response(status_code=204)
 

@@ -19,7 +19,7 @@ from deploy.local.state import ROOT, State
 from services.gateway.tables import metadata as gateway
 from services.notifications.tables import metadata as notifications
 from services.orders.tables import metadata as orders
-from services.partners.store import metadata as partners
+from services.partners.tables import metadata as partners
 from services.runtime.migrations import migrate
 from tests.conftest import Mesh
 

@@ -9,6 +9,7 @@ from services.runtime import migrations
 from services.runtime.settings import DemoSettings, ServiceSettings
 from tests.conftest import STATE
 from tests.integration.orders import Orders
+from tests.integration.partners import Partners
 from tests.integration.servers import Servers
 
 
@@ -33,4 +34,17 @@ async def orders(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     made = Orders(settings)
     async with made.database, made.client:
         await made.documents.prepare()
+        yield made
+
+
+@pytest.fixture
+async def partners(servers: Servers) -> AsyncIterator[Partners]:
+    """The partners service, with no calls that are due."""
+    settings = servers.settings("partners")
+    migrations.migrate("partners", settings["DATABASE_URL"])
+    made = Partners(settings)
+    async with made.database:
+        await made.sql("DELETE FROM partner_calls")
+        await made.sql("DELETE FROM partner_breakers")
+        await made.sql("DELETE FROM outbox")
         yield made

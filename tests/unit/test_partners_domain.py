@@ -1,6 +1,7 @@
-"""What a basket costs at a partner, and when a partner's system is called again."""
+"""What a basket costs at a partner, and which secrets are good."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 
 from generated.problems import Reason
 from services.partners import domain
-from services.partners.domain import SCHEDULE, Line, Offer
+from services.partners.domain import Line, Offer, Partner
 from services.runtime.refusal import Refusal
 
+PARTNER = Partner(1, "Green Bowl", "B", "+1", "b@delivery.test", "1 Market Square", "http://k.test", True, True, b"new")
 OFFERS = {1: Offer(1, "Lemonade", 100, "USD"), 3: Offer(3, "Margherita", 1500, "USD"), 9: Offer(9, "Tee", 200, "EUR")}
 
 
@@ -35,11 +37,8 @@ def test_each_wrong_line_is_named(product_id: int, reason: Reason) -> None:
     assert [error.field for error in refused.value.errors] == ["/items/1/product_id"]
 
 
-@given(attempts=st.integers(1, 20), asked=st.none() | st.integers(0, 100_000))
-def test_a_partner_is_called_again_by_the_schedule_but_not_before_it_asked(attempts: int, asked: int | None) -> None:
-    retry_after = None if asked is None else timedelta(seconds=asked)
-    wait = domain.pause(attempts, retry_after)
-    if attempts >= len(SCHEDULE):
-        assert wait is None
-    else:
-        assert wait == max(SCHEDULE[attempts], retry_after or timedelta(0))
+@given(age=st.timedeltas(timedelta(0), timedelta(days=3)))
+def test_an_old_secret_is_good_for_a_day(age: timedelta) -> None:
+    rotated = datetime(2026, 1, 1, tzinfo=UTC)
+    partner = replace(PARTNER, old_secret=b"old", old_secret_until=rotated + domain.OVERLAP)
+    assert partner.secrets(rotated + age) == ([b"new", b"old"] if age < timedelta(hours=24) else [b"new"])

@@ -18,6 +18,14 @@ class PartnerItem(Struct, kw_only=True):
     quantity: Annotated[int, Meta(ge=1, le=99)]
 
 
+class Taken(Struct, kw_only=True):
+    """
+    Open, since partners may add fields.
+    """
+
+    order_id: OrderId
+
+
 class PartnerCancellation(Struct, kw_only=True):
     """
     Open; it may say why.

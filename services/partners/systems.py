@@ -1,0 +1,104 @@
+"""Partners' own systems, as `partner-system.yaml` describes them: signed, not redirected, capped."""
+
+import asyncio
+import contextlib
+import email.utils
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from opentelemetry.trace import SpanKind
+
+from generated.rest.partner_system.models import Taken
+from services.partners.domain import Partner
+from services.partners.retries import Answer, Call, CallKind, Verdict
+from services.partners.usecases import secrets
+from services.runtime import outgoing, tracing, webhooks
+from services.runtime.clock import Clock
+from services.runtime.vault import Vault
+
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer that are read; more than that is not an answer."""
+
+
+class HttpPartnerSystem:
+    """POST {api_url}/orders, and …/orders/{order_id}/cancellation."""
+
+    def __init__(self, client: httpx.AsyncClient, vault: Vault, clock: Clock, timeout_s: float) -> None:
+        self._client = client
+        self._vault = vault
+        self._clock = clock
+        self._timeout_s = timeout_s
+
+    async def send(self, partner: Partner, call: Call) -> Answer:
+        """Asks once. Never raises for what the partner or the network does."""
+        body = msgspec.json.encode(call.payload)
+        about = {"delivery.partner_id": str(partner.id), "delivery.order_id": call.order_id}
+        with tracing.span(f"tell partner of {call.kind}", SpanKind.CLIENT, call.trace, about):
+            try:
+                async with (
+                    asyncio.timeout(self._timeout_s),  # httpx's own begins again with every byte
+                    self._client.stream(
+                        "POST", _url(partner, call), content=body, headers=self._headers(partner, call, body)
+                    ) as answer,
+                ):
+                    read = b""
+                    async for chunk in answer.aiter_raw():
+                        read += chunk
+                        if len(read) > MAX_ANSWER:
+                            return Answer(Verdict.FAILED, "an answer without end")
+            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+                return Answer(Verdict.FAILED, _words(error))
+        return judge(answer, read, call.order_id, self._clock())
+
+    def _headers(self, partner: Partner, call: Call, body: bytes) -> dict[str, str]:
+        """Signed with every secret that is good now: the partner may not have the new one yet."""
+        now = self._clock()
+        signed = [webhooks.sign(call.id, now, body, secret) for secret in secrets.good(partner, self._vault, now)]
+        signatures = " ".join(headers["webhook-signature"] for headers in signed)
+        said = {"content-type": "application/json", "accept-encoding": "identity"}
+        return signed[0] | tracing.carrier() | said | {"webhook-signature": signatures}
+
+
+def judge(answer: httpx.Response, body: bytes, order_id: str, now: datetime) -> Answer:
+    """What an answer means by the contract; one that is not in it does not count."""
+    status = answer.status_code
+    if status == httpx.codes.NO_CONTENT or (status == httpx.codes.OK and _names(body, order_id)):
+        return Answer(Verdict.TAKEN, str(status))
+    if answer.is_success:
+        return Answer(Verdict.FAILED, f"{status}, not by the contract")
+    if answer.has_redirect_location:
+        return Answer(Verdict.FAILED, f"{status}, a redirect, which is not followed")
+    if status == httpx.codes.GONE:
+        return Answer(Verdict.GONE, str(status))
+    if status == httpx.codes.UNPROCESSABLE_ENTITY:
+        return Answer(Verdict.REFUSED, str(status))
+    return Answer(Verdict.FAILED, str(status), retry_after(answer.headers.get("retry-after", ""), now))
+
+
+def retry_after(value: str, now: datetime) -> timedelta | None:
+    """What the header asks for, in seconds or as a date; None when it asks for nothing that can be read."""
+    if value.isascii() and value.isdigit() and len(value) < 8:
+        return timedelta(seconds=int(value))
+    with contextlib.suppress(ValueError, OverflowError):
+        return max(timedelta(0), email.utils.parsedate_to_datetime(value).astimezone(UTC) - now)
+    return None
+
+
+def _url(partner: Partner, call: Call) -> str:
+    orders = f"{partner.api_url.rstrip('/')}/orders"
+    return orders if call.kind is CallKind.ORDER else f"{orders}/{quote(call.order_id, safe='')}/cancellation"
+
+
+def _names(body: bytes, order_id: str) -> bool:
+    try:
+        return msgspec.json.decode(body, type=Taken).order_id == order_id
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error.__cause__, outgoing.ForbiddenTargetError):
+        return "a forbidden target"
+    return type(error).__name__

@@ -1,0 +1,144 @@
+"""When a partner's system is called again, when a call ends, and when a partner is left alone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from services.partners import retries
+from services.partners.retries import SCHEDULE, Answer, Breaker, Call, CallKind, CallState, Verdict
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PATIENCE = timedelta(seconds=30)
+TOOK = timedelta(milliseconds=12)
+CALL = Call("e1", 1, "o1", CallKind.ORDER, {}, {}, CallState.WAITING, 1, NOW, NOW, NOW + PATIENCE)
+
+chances = st.floats(0, 1)
+verdicts = st.sampled_from(Verdict)
+schedules = st.lists(st.floats(0, 86400), min_size=1, max_size=12)
+
+
+@given(schedule=schedules, attempts=st.integers(1, 20), asked=st.none() | st.integers(0, 10**7), chance=chances)
+def test_a_call_is_made_again_by_the_schedule_but_not_before_the_partner_asked(
+    schedule: list[float], attempts: int, asked: int | None, chance: float
+) -> None:
+    retry_after = None if asked is None else timedelta(seconds=asked)
+    wait = retries.pause(schedule, attempts, retry_after, chance)
+    if attempts >= len(schedule):
+        assert wait is None
+        return
+    assert wait is not None
+    heeded = min(retry_after or timedelta(0), timedelta(days=1))
+    assert wait >= heeded
+    slack = timedelta(microseconds=1)
+    assert wait >= timedelta(seconds=schedule[attempts] * 0.8) - slack
+    assert wait <= max(heeded, timedelta(seconds=schedule[attempts] * 1.2) + slack)
+
+
+def test_the_schedule_is_the_contracts() -> None:
+    assert SCHEDULE[:6] == (0, 5, 60, 300, 1800, 7200)
+    assert list(SCHEDULE) == sorted(SCHEDULE)
+
+
+@given(answers=st.lists(st.tuples(verdicts, st.none() | st.integers(0, 100)), max_size=20), schedule=schedules)
+def test_every_call_ends_by_its_last_try(answers: list[tuple[Verdict, int | None]], schedule: list[float]) -> None:
+    call, made = replace(CALL, attempts=0), 0
+    for verdict, asked in answers:
+        if call.state is not CallState.WAITING:
+            break
+        call, made = replace(call, attempts=call.attempts + 1), made + 1
+        retry_after = None if asked is None else timedelta(seconds=asked)
+        before = call
+        call = retries.after_try(call, call.attempts, Answer(verdict, "x", retry_after), NOW, TOOK, schedule, 0.5)
+        assert call.leased_until is None
+        assert len(call.tries) == min(made, retries.TRIES_KEPT)
+        if verdict is Verdict.TAKEN:
+            assert call.state is CallState.DELIVERED
+        elif verdict in (Verdict.REFUSED, Verdict.GONE) or before.attempts >= len(schedule):
+            assert call.state is CallState.FAILED
+        else:
+            assert call.state is CallState.WAITING
+            assert call.next_at >= NOW + (retry_after or timedelta(0))
+    assert made <= len(schedule)
+
+
+@given(state=st.sampled_from([CallState.WITHDRAWN, CallState.DELIVERED, CallState.FAILED]), verdict=verdicts)
+def test_an_answer_does_not_bring_back_a_call_that_has_ended(state: CallState, verdict: Verdict) -> None:
+    after = retries.after_try(replace(CALL, state=state), 1, Answer(verdict, "x"), NOW, TOOK, SCHEDULE, 0.5)
+    assert (after.state, after.leased_until, len(after.tries)) == (state, None, 1)
+
+
+@given(verdict=verdicts)
+def test_a_late_answer_counts_only_if_it_takes_the_call(verdict: Verdict) -> None:
+    ahead = replace(CALL, attempts=2)
+    after = retries.after_try(ahead, 1, Answer(verdict, "x"), NOW, TOOK, SCHEDULE, 0.5)
+    if verdict is Verdict.TAKEN:
+        assert after.state is CallState.DELIVERED
+    else:
+        assert replace(after, tries=()) == ahead
+
+
+def test_a_call_remembers_its_last_tries() -> None:
+    call = CALL
+    for number in range(retries.TRIES_KEPT + 5):
+        call = retries.after_try(call, 1, Answer(Verdict.LEFT_ALONE, str(number)), NOW, TOOK, SCHEDULE, 0.5)
+    assert [one.answer for one in call.tries] == [str(number) for number in range(5, retries.TRIES_KEPT + 5)]
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """A breaker under any run of answers, with a clock of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOW
+        self.breaker = Breaker()
+        self.failures = 0
+        self.failed_at = NOW
+
+    @rule(seconds=st.integers(0, 700))
+    def time_goes_by(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule(verdict=st.sampled_from([Verdict.TAKEN, Verdict.REFUSED, Verdict.GONE]))
+    def it_answers(self, verdict: Verdict) -> None:
+        self.breaker, self.failures = retries.after_answer(self.breaker, verdict, self.now), 0
+
+    @rule()
+    def it_fails(self) -> None:
+        self.breaker = retries.after_answer(self.breaker, Verdict.FAILED, self.now)
+        self.failures, self.failed_at = self.failures + 1, self.now
+
+    @rule()
+    def it_is_left_alone(self) -> None:
+        assert retries.after_answer(self.breaker, Verdict.LEFT_ALONE, self.now) == self.breaker
+
+    @precondition(lambda self: self.failures >= retries.THRESHOLD)
+    @rule()
+    def one_probe_at_a_time(self) -> None:
+        probing = retries.admit(self.breaker, self.now, PATIENCE)
+        if probing is None:
+            return
+        assert retries.admit(probing, self.now, PATIENCE) is None
+        assert retries.admit(probing, self.now + PATIENCE, PATIENCE) is not None
+        self.breaker = probing
+
+    @invariant()
+    def it_is_open_after_failures_in_a_row_and_never_for_longer_than_its_bound(self) -> None:
+        admitted = retries.admit(self.breaker, self.now, PATIENCE)
+        if self.failures < retries.THRESHOLD:
+            assert admitted == self.breaker
+        elif self.now < self.failed_at + retries.OPEN:
+            assert admitted is None
+        assert retries.admit(self.breaker, self.now + retries.OPEN_AT_MOST, PATIENCE) is not None
+
+
+TestBreaker = BreakerMachine.TestCase
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(5, 30), (6, 60), (7, 120), (8, 240), (9, 300), (5000, 300)])
+def test_a_breaker_is_open_for_longer_after_each_probe_that_failed(failures: int, seconds: int) -> None:
+    after = retries.after_answer(Breaker(failures - 1), Verdict.FAILED, NOW)
+    assert after == Breaker(failures, NOW + timedelta(seconds=seconds))
