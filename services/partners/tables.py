@@ -87,6 +87,7 @@ calls = Table(
     CheckConstraint(f"kind IN {tuple(map(str, CallKind))}", name="partner_calls_kind"),
     Index("partner_calls_due", "next_at", postgresql_where="state = 'waiting'"),
     Index("partner_calls_under_way", "partner_id", postgresql_where="leased_until IS NOT NULL"),
+    Index("partner_calls_order", "order_id", "partner_id"),
     Index("partner_calls_once", "order_id", "kind", unique=True),
     Index("partner_calls_by_time", "created_at", "id"),
     Index("partner_calls_by_partner", "partner_id", "created_at", "id"),
