@@ -14,6 +14,8 @@ class Reason(StrEnum):
     SIGNATURE_INVALID = "SIGNATURE_INVALID"
     FORBIDDEN = "FORBIDDEN"
     NOT_FOUND = "NOT_FOUND"
+    PARTNER_NOT_FOUND = "PARTNER_NOT_FOUND"
+    PARTNER_CALL_NOT_FOUND = "PARTNER_CALL_NOT_FOUND"
     PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"
     PICTURE_NOT_FOUND = "PICTURE_NOT_FOUND"
     AVATAR_NOT_FOUND = "AVATAR_NOT_FOUND"
@@ -26,6 +28,7 @@ class Reason(StrEnum):
     BANK_EXISTS = "BANK_EXISTS"
     ORDER_STATE_CONFLICT = "ORDER_STATE_CONFLICT"
     PAYMENT_CONFLICT = "PAYMENT_CONFLICT"
+    PARTNER_CALL_CONFLICT = "PARTNER_CALL_CONFLICT"
     IDEMPOTENCY_KEY_BUSY = "IDEMPOTENCY_KEY_BUSY"
     CHECK_EXPIRED = "CHECK_EXPIRED"
     PRECONDITION_FAILED = "PRECONDITION_FAILED"
@@ -84,6 +87,10 @@ PROBLEMS: dict[Reason, Problem] = {
         403, "PERMISSION_DENIED", "Not for this role", "The token is valid, but its role may not do this."
     ),
     Reason.NOT_FOUND: Problem(404, "NOT_FOUND", "No such thing", "The path is not in the contract."),
+    Reason.PARTNER_NOT_FOUND: Problem(
+        404, "NOT_FOUND", "No such partner", "No partner has this id, or it is not open to customers."
+    ),
+    Reason.PARTNER_CALL_NOT_FOUND: Problem(404, "NOT_FOUND", "No such call", "No call to a partner has this id."),
     Reason.PRODUCT_NOT_FOUND: Problem(404, "NOT_FOUND", "No such product", "No product has this id."),
     Reason.PICTURE_NOT_FOUND: Problem(
         404, "NOT_FOUND", "No such picture", "It was never there, or another has taken its place."
@@ -108,6 +115,9 @@ PROBLEMS: dict[Reason, Problem] = {
         "ABORTED",
         "The order takes no payment",
         "It is paid already, cancelled or expired. The payment is recorded and goes back.",
+    ),
+    Reason.PARTNER_CALL_CONFLICT: Problem(
+        409, "ABORTED", "The call is not made again", "Its order was cancelled meanwhile."
     ),
     Reason.IDEMPOTENCY_KEY_BUSY: Problem(
         409,

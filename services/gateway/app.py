@@ -26,6 +26,8 @@ from services.gateway.rest.callbacks import Callbacks
 from services.gateway.rest.catalog import Catalog
 from services.gateway.rest.notifications import Notifications
 from services.gateway.rest.orders import Deliveries, Orders
+from services.gateway.rest.partners import Partners
+from services.gateway.rest.products import Products
 from services.gateway.rest.users import Accounts, Sessions, Users
 from services.gateway.store import AccountsStore
 from services.gateway.usecases import accounts, avatars, codes, product_pictures
@@ -102,6 +104,8 @@ async def serve(settings: Settings) -> None:
             Orders(orders, partners, checks, now),
             Deliveries(orders),
             Banks(orders),
+            Partners(partners),
+            Products(partners),
             Callbacks(orders, partners, publisher, now),
             Notifications(notifications),
         ]

@@ -12,7 +12,6 @@ from services.orders.banks import HttpPaymentSystem
 from services.orders.changes import OrderChanges
 from services.orders.documents import OrdersDocuments
 from services.orders.events import History, Partners, Payments, Readiness, Users
-from services.orders.jobs import every
 from services.orders.rpc import OrdersRpc
 from services.orders.store import OrdersStore
 from services.runtime import documents, idempotency, outgoing
@@ -22,6 +21,7 @@ from services.runtime.clock import now
 from services.runtime.consumer import consume
 from services.runtime.database import Database
 from services.runtime.ids import new_id
+from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
 from services.runtime.server import serving, until_signalled
 from services.runtime.settings import Origins, ServiceSettings

@@ -13,12 +13,13 @@ from services.partners.rpc import PartnersRpc
 from services.partners.store import PartnersStore
 from services.partners.systems import HttpPartnerSystem
 from services.partners.worker import Terms, work
-from services.runtime import outgoing
+from services.runtime import idempotency, outgoing
 from services.runtime.app import run_beside
 from services.runtime.broker import Broker
 from services.runtime.clock import now
 from services.runtime.consumer import consume
 from services.runtime.database import Database
+from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
 from services.runtime.server import serving, until_signalled
 from services.runtime.settings import Origins, ServiceSettings
@@ -67,6 +68,7 @@ async def serve(settings: Settings) -> None:
             until_signalled,
             [
                 Relay("partners", database, broker).run(),
+                every(3600, "forgetting keys", lambda: idempotency.sweep(database)),
                 consume(broker, Calls(store, now, settings.public_url, terms.schedule[0], planned)),
                 work(store, HttpPartnerSystem(client, vault, now, terms.timeout_s), now, terms, planned),
             ],

@@ -139,6 +139,13 @@ def after_try(
     return replace(call, next_at=now + wait)
 
 
+def replayed(call: Call, now: datetime) -> Call:
+    """The call, due now and with every try of the schedule before it; one that is under way is left to its worker."""
+    if call.leased_until is not None and call.leased_until > now:
+        return call
+    return replace(call, state=CallState.WAITING, attempts=0, next_at=now, leased_until=None)
+
+
 def admit(breaker: Breaker, now: datetime, patience: timedelta) -> Breaker | None:
     """The breaker while a call is under way, or None when the partner is left alone.
 

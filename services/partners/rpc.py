@@ -3,10 +3,13 @@
 from dataclasses import asdict
 
 from generated.proto.delivery.partners.v1 import (
+    CatalogProduct,
     CheckProductsRequest,
     CheckProductsResponse,
     ListCatalogRequest,
     ListCatalogResponse,
+    ListPartnerProductsRequest,
+    ListPartnerProductsResponse,
     ListProductPicturesRequest,
     ListProductPicturesResponse,
     PartnerSummary,
@@ -16,24 +19,16 @@ from generated.proto.delivery.partners.v1 import (
     VerifyReadyCallbackRequest,
     VerifyReadyCallbackResponse,
 )
-from generated.proto.delivery.partners.v1.rpc import PartnersServicer
 from services.partners import usecases
+from services.partners.admin_rpc import AdminRpc
 from services.partners.domain import Line
 from services.partners.messages import catalog_partner_of, product_of
-from services.partners.usecases.ports import Store
-from services.runtime.clock import Clock
 from services.runtime.principal import Principal
-from services.runtime.vault import Vault
 from services.runtime.webhooks import SignedRequest
 
 
-class PartnersRpc(PartnersServicer):
+class PartnersRpc(AdminRpc):
     """Implements the generated servicer."""
-
-    def __init__(self, store: Store, vault: Vault, clock: Clock) -> None:
-        self._store = store
-        self._vault = vault
-        self._clock = clock
 
     async def list_catalog(self, request: ListCatalogRequest) -> ListCatalogResponse:
         """A page of the catalog."""
@@ -42,6 +37,15 @@ class PartnersRpc(PartnersServicer):
         )
         return ListCatalogResponse(
             items=[catalog_partner_of(entry) for entry in page.items], next_page_token=page.next_page_token
+        )
+
+    async def list_partner_products(self, request: ListPartnerProductsRequest) -> ListPartnerProductsResponse:
+        """A page of what a partner sells."""
+        page = await usecases.list_partner_products(
+            self._store, request.partner_id, request.page_size, request.page_token
+        )
+        return ListPartnerProductsResponse(
+            items=[CatalogProduct(**asdict(offer)) for offer in page.items], next_page_token=page.next_page_token
         )
 
     async def set_product_picture(

@@ -1,20 +1,24 @@
 """Partners in PostgreSQL: statements, and the rows they make and read."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Text, bindparam, cast, func, select, true, update
+from sqlalchemy import BigInteger, Integer, Text, bindparam, cast, func, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from generated.events import PartnersEvent
-from services.partners.calls_store import CallsDue, CallsUnit
+from services.partners.admin_store import AdminUnit
+from services.partners.calls_store import COLUMNS, CallsDue, call_of
 from services.partners.domain import Offer, Partner, Product
-from services.partners.retries import CallKind
-from services.partners.tables import availability, calls, partners, products
-from services.partners.usecases.ports import CatalogEntry
+from services.partners.retries import Call, CallKind, CallState
+from services.partners.tables import TIME, availability, calls, partners, products
+from services.partners.usecases.ports import CatalogEntry, CatalogOffer
+from services.runtime import idempotency
 from services.runtime.database import Database, Statement, Transaction
+from services.runtime.idempotency import Kept, Key
 from services.runtime.outbox import Outbox
 
 PRODUCTS_SHOWN = 50
@@ -70,6 +74,30 @@ _PARTNER = Statement(
     select(*(partners.c[field.name] for field in fields(Partner))).where(partners.c.id == bindparam("id")),
     into=Partner,
 )
+_PARTNERS = Statement(
+    select(*(partners.c[field.name] for field in fields(Partner)))
+    .where(partners.c.id > bindparam("after"))
+    .order_by(partners.c.id)
+    .limit(bindparam("size")),
+    into=Partner,
+)
+_products = select(*(products.c[field.name] for field in fields(Product)))
+_PRODUCT = Statement(_products.where(products.c.id == bindparam("id")), into=Product)
+_PRODUCTS = Statement(
+    _products.where(products.c.id > bindparam("after")).order_by(products.c.id).limit(bindparam("size")), into=Product
+)
+_PARTNER_PRODUCTS = Statement(
+    select(*_SHOWN, availability.c.price, availability.c.currency)
+    .join_from(availability, products, availability.c.product_id == products.c.id)
+    .where(
+        availability.c.partner_id == bindparam("partner_id"),
+        availability.c.active,
+        products.c.id > bindparam("after"),
+    )
+    .order_by(products.c.id)
+    .limit(bindparam("size")),
+    into=CatalogOffer,
+)
 _OFFERS = Statement(
     select(availability.c.product_id, products.c.title, availability.c.price, availability.c.currency)
     .join_from(availability, products, availability.c.product_id == products.c.id)
@@ -88,11 +116,28 @@ _ORDER_CALL = Statement(
         calls.c.kind == str(CallKind.ORDER),
     )
 )
+_wanted_partner = bindparam("partner", type_=BigInteger)
+_wanted_order, _wanted_state = bindparam("order", type_=Text), bindparam("state", type_=Text)
+_CALLS = Statement(
+    select(*COLUMNS)
+    .where(
+        tuple_(calls.c.created_at, calls.c.id)
+        < tuple_(bindparam("before_at", type_=TIME), bindparam("before_id", type_=Text)),
+        _wanted_partner.is_(None) | (calls.c.partner_id == _wanted_partner),
+        _wanted_order.is_(None) | (calls.c.order_id == _wanted_order),
+        _wanted_state.is_(None) | (calls.c.state == _wanted_state),
+    )
+    .order_by(calls.c.created_at.desc(), calls.c.id.desc())
+    .limit(bindparam("size"))
+)
+_CALL = Statement(select(*COLUMNS).where(calls.c.id == bindparam("id")))
 _old = select(products).where(products.c.id == bindparam("product_id")).with_for_update().cte("old")
+# The same picture once more is a retry, and changes nothing.
+_next = products.c.version + cast(products.c.picture_url.is_distinct_from(bindparam("picture", type_=Text)), Integer)
 _SET_PICTURE = Statement(
     update(products)
     .where(products.c.id == _old.c.id)
-    .values(picture_url=bindparam("picture"), version=products.c.version + 1)
+    .values(picture_url=bindparam("picture"), version=_next)
     .returning(products, _old.c.picture_url.label("old_picture_url"))
 )
 _PICTURES = Statement(
@@ -103,7 +148,7 @@ _PICTURES = Statement(
 )
 
 
-class PartnersUnit(CallsUnit):
+class PartnersUnit(AdminUnit):
     """One transaction over all that partners keep."""
 
     def __init__(self, transaction: Transaction, outbox: Outbox[PartnersEvent]) -> None:
@@ -136,6 +181,12 @@ class PartnersStore(CallsDue):
         async with self._database.transaction() as transaction:
             yield PartnersUnit(transaction, self._outbox)
 
+    async def once(self, key: Key | None, work: Callable[[PartnersUnit], Awaitable[bytes]]) -> Kept:
+        """Does the work in a unit, or gives the first answer to the key again."""
+        return await idempotency.once(
+            self._database, key, lambda transaction: work(PartnersUnit(transaction, self._outbox))
+        )
+
     async def catalog(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
         """At most `size` entries whose id is above `after`."""
         rows = await self._database.many(_CATALOG, after=after, size=size, partner_id=partner_id, q=q)
@@ -154,6 +205,42 @@ class PartnersStore(CallsDue):
     async def partner(self, partner_id: int) -> Partner | None:
         """The partner, whether it takes orders or not."""
         return await self._database.one(_PARTNER, id=partner_id)
+
+    async def partners(self, after: int, size: int) -> list[Partner]:
+        """Partners above `after`, by id."""
+        return await self._database.many(_PARTNERS, after=after, size=size)
+
+    async def products(self, after: int, size: int) -> list[Product]:
+        """Products above `after`, by id."""
+        return await self._database.many(_PRODUCTS, after=after, size=size)
+
+    async def product(self, product_id: int) -> Product | None:
+        """A product."""
+        return await self._database.one(_PRODUCT, id=product_id)
+
+    async def partner_products(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
+        """What a partner sells now, above `after`, by id."""
+        return await self._database.many(_PARTNER_PRODUCTS, partner_id=partner_id, after=after, size=size)
+
+    async def calls(
+        self,
+        size: int,
+        before: tuple[datetime, str] | None,
+        partner_id: int | None,
+        order_id: str | None,
+        state: CallState | None,
+    ) -> list[Call]:
+        """Calls made before a time and an id, newest first."""
+        at, call_id = before or (datetime.max.replace(tzinfo=UTC), "")
+        rows = await self._database.many(
+            _CALLS, size=size, before_at=at, before_id=call_id, partner=partner_id, order=order_id, state=state
+        )
+        return [call_of(row) for row in rows]
+
+    async def call(self, call_id: str) -> Call | None:
+        """A call."""
+        row = await self._database.one(_CALL, id=call_id)
+        return None if row is None else call_of(row)
 
     async def offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:
         """Those of the products that the partner sells now."""

@@ -88,6 +88,22 @@ def test_a_call_remembers_its_last_tries() -> None:
     assert [one.answer for one in call.tries] == [str(number) for number in range(5, retries.TRIES_KEPT + 5)]
 
 
+@given(
+    state=st.sampled_from(CallState),
+    attempts=st.integers(0, 20),
+    lease=st.none() | st.timedeltas(timedelta(-60), timedelta(60)),
+)
+def test_a_replay_begins_the_schedule_again_but_not_beside_a_try(
+    state: CallState, attempts: int, lease: timedelta | None
+) -> None:
+    call = replace(CALL, state=state, attempts=attempts, leased_until=None if lease is None else NOW + lease)
+    again = retries.replayed(call, NOW)
+    if lease is not None and lease > timedelta(0):
+        assert again == call
+    else:
+        assert again == replace(call, state=CallState.WAITING, attempts=0, next_at=NOW, leased_until=None)
+
+
 class BreakerMachine(RuleBasedStateMachine):
     """A breaker under any run of answers, with a clock of its own."""
 

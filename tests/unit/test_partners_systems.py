@@ -45,8 +45,12 @@ async def send(serve: Serve, partner: Partner = PARTNER, call: Call = CALL, time
 
 
 def request_of(request: httpx.Request) -> SignedRequest:
-    names = ("webhook-id", "webhook-timestamp", "webhook-signature")
-    return SignedRequest(*(request.headers[name] for name in names), request.content)
+    return SignedRequest(
+        request.headers["webhook-id"],
+        request.headers["webhook-timestamp"],
+        request.headers["webhook-signature"],
+        request.content,
+    )
 
 
 @pytest.mark.parametrize(

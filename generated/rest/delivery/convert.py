@@ -25,6 +25,18 @@ ORDER_STATUS = {
     orders_v1.OrderStatus.EXPIRED: models.OrderStatus.expired,
 }
 
+PARTNER_CALL_KIND = {
+    partners_v1.PartnerCallKind.ORDER: models.PartnerCallKind.order,
+    partners_v1.PartnerCallKind.CANCELLATION: models.PartnerCallKind.cancellation,
+}
+
+PARTNER_CALL_STATUS = {
+    partners_v1.PartnerCallStatus.WAITING: models.PartnerCallStatus.waiting,
+    partners_v1.PartnerCallStatus.DELIVERED: models.PartnerCallStatus.delivered,
+    partners_v1.PartnerCallStatus.FAILED: models.PartnerCallStatus.failed,
+    partners_v1.PartnerCallStatus.WITHDRAWN: models.PartnerCallStatus.withdrawn,
+}
+
 PAYMENT_OUTCOME = {
     orders_v1.PaymentOutcome.PAID: models.PaymentOutcome.paid,
     orders_v1.PaymentOutcome.OVERPAID: models.PaymentOutcome.overpaid,
@@ -87,6 +99,87 @@ def product(message: partners_v1.Product) -> models.Product:
         title=message.title,
         description=message.description,
         picture_url=UNSET if message.picture_url is None else message.picture_url,
+    )
+
+
+def catalog_product_page(message: partners_v1.ListPartnerProductsResponse) -> models.CatalogProductPage:
+    """delivery.partners.v1.ListPartnerProductsResponse → CatalogProductPage."""
+    return models.CatalogProductPage(
+        items=[catalog_product(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def product_page(message: partners_v1.ListProductsResponse) -> models.ProductPage:
+    """delivery.partners.v1.ListProductsResponse → ProductPage."""
+    return models.ProductPage(
+        items=[product(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def partner(message: partners_v1.Partner) -> models.Partner:
+    """delivery.partners.v1.Partner → Partner."""
+    return models.Partner(
+        id=message.id,
+        title=message.title,
+        brand=message.brand,
+        phone=message.phone,
+        email=message.email,
+        address=message.address,
+        api_url=message.api_url,
+        verified=message.verified,
+        enabled=message.enabled,
+    )
+
+
+def partner_page(message: partners_v1.ListPartnersResponse) -> models.PartnerPage:
+    """delivery.partners.v1.ListPartnersResponse → PartnerPage."""
+    return models.PartnerPage(
+        items=[partner(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def availability(message: partners_v1.Availability) -> models.Availability:
+    """delivery.partners.v1.Availability → Availability."""
+    return models.Availability(
+        price=message.price,
+        currency=message.currency,
+        active=message.active,
+    )
+
+
+def partner_call_page(message: partners_v1.ListPartnerCallsResponse) -> models.PartnerCallPage:
+    """delivery.partners.v1.ListPartnerCallsResponse → PartnerCallPage."""
+    return models.PartnerCallPage(
+        items=[partner_call(item) for item in message.items],
+        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
+    )
+
+
+def partner_call(message: partners_v1.PartnerCall) -> models.PartnerCall:
+    """delivery.partners.v1.PartnerCall → PartnerCall."""
+    return models.PartnerCall(
+        id=message.id,
+        partner_id=message.partner_id,
+        order_id=message.order_id,
+        kind=PARTNER_CALL_KIND[message.kind],
+        status=PARTNER_CALL_STATUS[message.status],
+        attempts=message.attempts,
+        body=message.body,
+        tries=[partner_call_try(item) for item in message.tries],
+        next_at=UNSET if message.next_at is None else message.next_at,
+        created_at=there(message.created_at),
+    )
+
+
+def partner_call_try(message: partners_v1.PartnerCallTry) -> models.PartnerCallTry:
+    """delivery.partners.v1.PartnerCallTry → PartnerCallTry."""
+    return models.PartnerCallTry(
+        at=there(message.at),
+        answer=message.answer,
+        took_ms=message.took_ms,
     )
 
 

@@ -7,11 +7,13 @@ from generated.rest.delivery.models import (
     Agent,
     AgentPage,
     AgentPatch,
+    Availability,
     Bank,
     BankPage,
     BankPatch,
     CancelOrderRequest,
     CatalogPage,
+    CatalogProductPage,
     ChangePasswordRequest,
     CheckOrderRequest,
     ConfirmedOrder,
@@ -20,10 +22,14 @@ from generated.rest.delivery.models import (
     CreateAgentRequest,
     CreateBankRequest,
     CreatedBank,
+    CreatedPartner,
+    CreatePartnerRequest,
+    CreateProductRequest,
     DeliveryPage,
     EmailOnly,
     HistoryPage,
     NewBankSecret,
+    NewPartnerSecret,
     NotificationPage,
     NotificationRecordPage,
     NotificationStatus,
@@ -32,16 +38,24 @@ from generated.rest.delivery.models import (
     OrderEvent,
     OrderPage,
     OrderStatus,
+    Partner,
+    PartnerCallPage,
+    PartnerCallStatus,
+    PartnerPage,
+    PartnerPatch,
     PaymentCallback,
     PaymentPage,
     PaymentReceipt,
     Product,
+    ProductPage,
+    ProductPatch,
     ProfilePatch,
     ReadyCallback,
     RefreshSessionRequest,
     ResetPasswordRequest,
     Role,
     Session,
+    SetAvailabilityRequest,
     SetUserRoleRequest,
     SignInRequest,
     SignUpRequest,
@@ -218,6 +232,15 @@ class CatalogHandler(ABC):
         """List the banks to pay at: GET /banks."""
 
     @abstractmethod
+    async def list_partner_products(
+        self, *, principal: Principal, partner_id: int, page_size: int = 20, page_token: str | None = None
+    ) -> CatalogProductPage:
+        """List all that a partner sells: GET /catalog/{partner_id}/products.
+
+        Available products of a verified, enabled partner, by id.
+        """
+
+    @abstractmethod
     async def put_product_picture(self, *, principal: Principal, product_id: int, body: Upload) -> Product:
         """Set a product's picture: PUT /products/{product_id}/picture.
 
@@ -277,6 +300,130 @@ class BanksHandler(ABC):
         """List payments: GET /payments.
 
         As banks told of them, newest first. Written by events, so the newest may be a moment late.
+        """
+
+
+class PartnersHandler(ABC):
+    """Restaurants and shops, what they sell for how much, and the calls to their systems."""
+
+    @abstractmethod
+    async def list_partners(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
+    ) -> PartnerPage:
+        """List partners: GET /partners.
+
+        All of them, by id.
+        """
+
+    @abstractmethod
+    async def create_partner(
+        self, *, principal: Principal, body: CreatePartnerRequest, idempotency_key: str | None = None
+    ) -> Reply[CreatedPartner]:
+        """Register a partner: POST /partners.
+
+        The answer shows the secret that the partner and we sign with, this once. With an `Idempotency-Key`, a repeated request gets the first answer again, without the secret.
+        """
+
+    @abstractmethod
+    async def get_partner(self, *, principal: Principal, partner_id: int) -> Reply[Partner]:
+        """Read a partner: GET /partners/{partner_id}."""
+
+    @abstractmethod
+    async def disable_partner(self, *, principal: Principal, partner_id: int) -> None:
+        """Switch a partner off: DELETE /partners/{partner_id}.
+
+        It takes no new orders. Those that are paid are still told it. `updatePartner` switches it on again.
+        """
+
+    @abstractmethod
+    async def update_partner(
+        self, *, principal: Principal, partner_id: int, body: PartnerPatch, if_match: str | None = None
+    ) -> Reply[Partner]:
+        """Change a partner: PATCH /partners/{partner_id}.
+
+        A JSON merge patch. What is absent stays. To enable a partner whose system said 410 is to call that system again.
+        """
+
+    @abstractmethod
+    async def rotate_partner_secret(self, *, principal: Principal, partner_id: int) -> NewPartnerSecret:
+        """Make a new secret for a partner: POST /partners/{partner_id}/secret.
+
+        Shown this once. The old one is good for 24 hours more: until then the partner may sign with either, and we sign with both.
+        """
+
+    @abstractmethod
+    async def set_availability(
+        self, *, principal: Principal, partner_id: int, product_id: int, body: SetAvailabilityRequest
+    ) -> Availability:
+        """Say what a product costs at a partner: PUT /partners/{partner_id}/products/{product_id}."""
+
+    @abstractmethod
+    async def remove_availability(self, *, principal: Principal, partner_id: int, product_id: int) -> None:
+        """Take a product from a partner: DELETE /partners/{partner_id}/products/{product_id}."""
+
+    @abstractmethod
+    async def list_partner_calls(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        partner_id: int | None = None,
+        order_id: str | None = None,
+        status: PartnerCallStatus | None = None,
+    ) -> PartnerCallPage:
+        """List the calls to partners: GET /partner-calls.
+
+        What was sent to their systems, each try, and what they answered. Newest first.
+        """
+
+    @abstractmethod
+    async def replay_partner_call(self, *, principal: Principal, call_id: str) -> None:
+        """Make a call again: POST /partner-calls/{call_id}/replay.
+
+        At once, with the same `webhook-id`, and then by the schedule from its beginning. A partner that has taken it changes nothing. An order that was cancelled is not sent again.
+        """
+
+
+class ProductsHandler(ABC):
+    """What partners sell."""
+
+    @abstractmethod
+    async def list_products(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
+    ) -> ProductPage:
+        """List products: GET /products.
+
+        All of them, by id.
+        """
+
+    @abstractmethod
+    async def create_product(
+        self, *, principal: Principal, body: CreateProductRequest, idempotency_key: str | None = None
+    ) -> Reply[Product]:
+        """Add a product: POST /products.
+
+        Partners sell it once `setAvailability` says what it costs there.
+        """
+
+    @abstractmethod
+    async def get_product(self, *, principal: Principal, product_id: int) -> Reply[Product]:
+        """Read a product: GET /products/{product_id}."""
+
+    @abstractmethod
+    async def delete_product(self, *, principal: Principal, product_id: int) -> None:
+        """Delete a product: DELETE /products/{product_id}.
+
+        No partner sells it any more. Orders keep what they say of it.
+        """
+
+    @abstractmethod
+    async def update_product(
+        self, *, principal: Principal, product_id: int, body: ProductPatch, if_match: str | None = None
+    ) -> Reply[Product]:
+        """Change a product: PATCH /products/{product_id}.
+
+        A JSON merge patch. What is absent stays; null removes the picture.
         """
 
 
@@ -463,6 +610,22 @@ OPERATIONS: dict[str, Operation] = {
     "getBank": Operation(BanksHandler, "get_bank", None, 200, "application/json"),
     "updateBank": Operation(BanksHandler, "update_bank", BankPatch, 200, "application/json"),
     "rotateBankSecret": Operation(BanksHandler, "rotate_bank_secret", None, 200, "application/json"),
+    "listPartnerProducts": Operation(CatalogHandler, "list_partner_products", None, 200, "application/json"),
+    "listPartners": Operation(PartnersHandler, "list_partners", None, 200, "application/json"),
+    "createPartner": Operation(PartnersHandler, "create_partner", CreatePartnerRequest, 201, "application/json"),
+    "getPartner": Operation(PartnersHandler, "get_partner", None, 200, "application/json"),
+    "disablePartner": Operation(PartnersHandler, "disable_partner", None, 204, ""),
+    "updatePartner": Operation(PartnersHandler, "update_partner", PartnerPatch, 200, "application/json"),
+    "rotatePartnerSecret": Operation(PartnersHandler, "rotate_partner_secret", None, 200, "application/json"),
+    "setAvailability": Operation(PartnersHandler, "set_availability", SetAvailabilityRequest, 200, "application/json"),
+    "removeAvailability": Operation(PartnersHandler, "remove_availability", None, 204, ""),
+    "listPartnerCalls": Operation(PartnersHandler, "list_partner_calls", None, 200, "application/json"),
+    "replayPartnerCall": Operation(PartnersHandler, "replay_partner_call", None, 202, ""),
+    "listProducts": Operation(ProductsHandler, "list_products", None, 200, "application/json"),
+    "createProduct": Operation(ProductsHandler, "create_product", CreateProductRequest, 201, "application/json"),
+    "getProduct": Operation(ProductsHandler, "get_product", None, 200, "application/json"),
+    "deleteProduct": Operation(ProductsHandler, "delete_product", None, 204, ""),
+    "updateProduct": Operation(ProductsHandler, "update_product", ProductPatch, 200, "application/json"),
     "putProductPicture": Operation(CatalogHandler, "put_product_picture", Upload, 200, "application/json"),
     "getPicture": Operation(CatalogHandler, "get_picture", None, 200, "image/webp"),
     "checkOrder": Operation(OrdersHandler, "check_order", CheckOrderRequest, 201, "application/json"),

@@ -14,6 +14,9 @@ type Id = Annotated[
 ]
 
 
+type Number = Annotated[int, Meta(description="Given by us.", examples=[1], ge=1, le=9007199254740991)]
+
+
 type BankId = Annotated[
     str,
     Meta(
@@ -254,6 +257,181 @@ class Product(Struct, kw_only=True):
     title: str
     description: str
     picture_url: str | UnsetType = UNSET
+
+
+class CatalogProductPage(Struct, kw_only=True):
+    items: Annotated[list[CatalogProduct], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class ProductPage(Struct, kw_only=True):
+    items: Annotated[list[Product], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+type ProductTitle = Annotated[
+    str,
+    Meta(
+        examples=["Tomato soup"],
+        max_length=200,
+        min_length=1,
+        pattern="^[^\\x00-\\x1f\\x7f]+$",
+    ),
+]
+
+
+type ProductDescription = Annotated[str, Meta(examples=["With bread."], max_length=2000, pattern="^[^\\x00]*$")]
+
+
+class CreateProductRequest(Struct, kw_only=True):
+    title: ProductTitle
+    description: ProductDescription
+    picture_url: (
+        Annotated[
+            str,
+            Meta(
+                description="A picture elsewhere. `putProductPicture` keeps one here.",
+                max_length=500,
+                pattern="^https://[\\x21-\\x7e]+$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class ProductPatch(Struct, kw_only=True):
+    title: ProductTitle | UnsetType = UNSET
+    description: ProductDescription | UnsetType = UNSET
+    picture_url: (
+        Annotated[
+            str,
+            Meta(description="A picture elsewhere.", max_length=500, pattern="^https://[\\x21-\\x7e]+$"),
+        ]
+        | None
+        | UnsetType
+    ) = UNSET
+
+
+type PartnerName = Annotated[
+    str,
+    Meta(
+        examples=["Green Bowl"],
+        max_length=100,
+        min_length=1,
+        pattern="^[^\\x00-\\x1f\\x7f]+$",
+    ),
+]
+
+
+type PartnerAddress = Annotated[
+    str,
+    Meta(
+        examples=["1 Market Square"],
+        max_length=200,
+        min_length=1,
+        pattern="^[^\\x00-\\x1f\\x7f]+$",
+    ),
+]
+
+
+type PartnerUrl = Annotated[
+    str,
+    Meta(
+        description="Where its system takes orders, as `partner-system.yaml` says. No user, query or fragment.",
+        examples=["https://kitchen.example/api"],
+        max_length=500,
+        min_length=8,
+        pattern="^https?://[\\x21\\x22\\x24-\\x3e\\x41-\\x7e]+$",
+    ),
+]
+
+
+class CreatePartnerRequest(Struct, kw_only=True):
+    title: PartnerName
+    brand: PartnerName
+    phone: Phone
+    email: Email
+    address: PartnerAddress
+    api_url: PartnerUrl
+    verified: bool = False
+    enabled: bool = True
+
+
+class PartnerPatch(Struct, kw_only=True):
+    title: PartnerName | UnsetType = UNSET
+    brand: PartnerName | UnsetType = UNSET
+    phone: Phone | UnsetType = UNSET
+    email: Email | UnsetType = UNSET
+    address: PartnerAddress | UnsetType = UNSET
+    api_url: PartnerUrl | UnsetType = UNSET
+    verified: bool | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
+class Partner(Struct, kw_only=True):
+    id: Number
+    title: str
+    brand: str
+    phone: str
+    email: str
+    address: str
+    api_url: Annotated[str, Meta(description="Where its system takes orders.")]
+    verified: Annotated[bool, Meta(description="Whether a person has looked at it.")]
+    enabled: Annotated[bool, Meta(description="Whether it takes orders, if it is verified.")]
+
+
+class PartnerPage(Struct, kw_only=True):
+    items: Annotated[list[Partner], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class CreatedPartner(Struct, kw_only=True):
+    id: Number
+    title: str
+    brand: str
+    phone: str
+    email: str
+    address: str
+    api_url: str
+    verified: bool
+    enabled: bool
+    webhook_secret: Annotated[str, Meta(description="Shown this once; absent in a repeated answer.")] | UnsetType = (
+        UNSET
+    )
+
+
+class NewPartnerSecret(Struct, kw_only=True):
+    webhook_secret: Annotated[str, Meta(description="Shown this once.")]
+
+
+class SetAvailabilityRequest(Struct, kw_only=True):
+    price: Annotated[int, Meta(description="Minor units.", ge=0, le=1000000000)]
+    currency: Currency = "USD"
+    active: bool = True
+
+
+class Availability(Struct, kw_only=True):
+    price: Annotated[int, Meta(description="Minor units.", ge=0, le=1000000000)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    active: bool
+
+
+class PartnerCallKind(StrEnum):
+    order = "order"
+    cancellation = "cancellation"
+
+
+class PartnerCallStatus(StrEnum):
+    waiting = "waiting"
+    delivered = "delivered"
+    failed = "failed"
+    withdrawn = "withdrawn"
+
+
+class PartnerCallTry(Struct, kw_only=True):
+    at: Annotated[datetime, Meta(description="When it was over.")]
+    answer: Annotated[str, Meta(description="What came of it: a status, or why there is none.")]
+    took_ms: Annotated[int, Meta(description="Milliseconds.", ge=0)]
 
 
 class BankSummary(Struct, kw_only=True):
@@ -592,6 +770,22 @@ class CatalogPartner(Struct, kw_only=True):
     products_truncated: Annotated[bool, Meta(description="Whether there are more than these.")]
 
 
+class PartnerCall(Struct, kw_only=True):
+    id: Annotated[str, Meta(description="The `webhook-id` of every try.")]
+    partner_id: Number
+    order_id: str
+    kind: PartnerCallKind
+    status: PartnerCallStatus
+    attempts: Annotated[int, Meta(description="Tries since the call was planned or made again.", ge=0)]
+    body: Annotated[str, Meta(description="What is sent, as JSON.")]
+    tries: Annotated[
+        list[PartnerCallTry],
+        Meta(description="The last of them, oldest first.", max_length=50),
+    ]
+    created_at: datetime
+    next_at: Annotated[datetime, Meta(description="When it is tried again, while it waits.")] | UnsetType = UNSET
+
+
 class BankPage(Struct, kw_only=True):
     items: Annotated[list[BankSummary], Meta(max_length=100)]
     next_page_token: str | UnsetType = UNSET
@@ -738,6 +932,11 @@ class Problem(Struct, kw_only=True):
 
 class CatalogPage(Struct, kw_only=True):
     items: Annotated[list[CatalogPartner], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class PartnerCallPage(Struct, kw_only=True):
+    items: Annotated[list[PartnerCall], Meta(max_length=100)]
     next_page_token: str | UnsetType = UNSET
 
 

@@ -2,11 +2,11 @@
 
 from generated.proto.delivery.orders.v1 import ListBanksRequest
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
-from generated.proto.delivery.partners.v1 import ListCatalogRequest
+from generated.proto.delivery.partners.v1 import ListCatalogRequest, ListPartnerProductsRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert
 from generated.rest.delivery.handlers import CatalogHandler
-from generated.rest.delivery.models import BankPage, CatalogPage, Product
+from generated.rest.delivery.models import BankPage, CatalogPage, CatalogProductPage, Product
 from services.gateway.usecases import product_pictures
 from services.gateway.usecases.ports import Pictures
 from services.runtime.principal import Principal
@@ -33,6 +33,13 @@ class Catalog(CatalogHandler):
         """Partners and their products."""
         request = ListCatalogRequest(page_size=page_size, page_token=page_token or "", partner_id=partner_id, q=q)
         return convert.catalog_page(await self._partners.list_catalog(request))
+
+    async def list_partner_products(
+        self, *, principal: Principal, partner_id: int, page_size: int = 20, page_token: str | None = None
+    ) -> CatalogProductPage:
+        """All that a partner sells."""
+        request = ListPartnerProductsRequest(page_size=page_size, page_token=page_token or "", partner_id=partner_id)
+        return convert.catalog_product_page(await self._partners.list_partner_products(request))
 
     async def list_banks(self, *, principal: Principal, page_size: int = 20, page_token: str | None = None) -> BankPage:
         """Banks to pay at."""

@@ -1,14 +1,15 @@
 """What the use cases of partners need of the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from generated.events import PartnersEvent
-from services.partners.domain import Offer, Partner, Product
-from services.partners.retries import Answer, Breaker, Call
+from services.partners.domain import Availability, Offer, Partner, Product
+from services.partners.retries import Answer, Breaker, Call, CallState
+from services.runtime.idempotency import Kept, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,18 @@ class CatalogEntry:
     address: str
     products: Sequence[Mapping[str, Any]]
     products_truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogOffer:
+    """A product as customers see it at a partner; `price` is in minor units."""
+
+    id: int
+    title: str
+    description: str
+    picture_url: str | None
+    price: int
+    currency: str
 
 
 class CallsUnit(Protocol):
@@ -72,6 +85,36 @@ class CallsUnit(Protocol):
 class Unit(CallsUnit, Protocol):
     """One transaction over all that partners keep."""
 
+    async def add_partner(self, partner: Partner) -> Partner:
+        """Keeps a new partner, and gives it an id."""
+
+    async def add_product(self, product: Product) -> Product:
+        """Keeps a new product, and gives it an id."""
+
+    async def product(self, product_id: int) -> Product | None:
+        """A product, locked."""
+
+    async def put_product(self, product: Product) -> None:
+        """Keeps what a product is now."""
+
+    async def delete_product(self, product_id: int) -> None:
+        """Deletes a product, and what it costs anywhere."""
+
+    async def keep_partner(self, partner_id: int) -> bool:
+        """Whether there is such a partner, and it stays until the transaction ends."""
+
+    async def keep_product(self, product_id: int) -> bool:
+        """Whether there is such a product, and it stays until the transaction ends."""
+
+    async def availability(self, partner_id: int, product_id: int) -> Availability | None:
+        """What a product costs at a partner; None when it is not sold there."""
+
+    async def put_availability(self, partner_id: int, product_id: int, availability: Availability) -> None:
+        """Keeps what a product costs at a partner."""
+
+    async def remove_availability(self, partner_id: int, product_id: int) -> bool:
+        """Forgets what a product costs at a partner; False when it was not sold there."""
+
     async def set_product_picture(self, product_id: int, picture_url: str) -> tuple[Product, str | None] | None:
         """The product as it is now, and where its picture was; None when there is no such product."""
 
@@ -81,6 +124,34 @@ class Store(Protocol):
 
     def unit(self) -> AbstractAsyncContextManager[Unit]:
         """Commits at the end of the block, rolls back when it raises."""
+
+    async def once(self, key: Key | None, work: Callable[[Unit], Awaitable[bytes]]) -> Kept:
+        """Does the work in a unit, or gives the first answer to the key again."""
+
+    async def partners(self, after: int, size: int) -> list[Partner]:
+        """Partners above `after`, by id."""
+
+    async def products(self, after: int, size: int) -> list[Product]:
+        """Products above `after`, by id."""
+
+    async def product(self, product_id: int) -> Product | None:
+        """A product."""
+
+    async def partner_products(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
+        """What a partner sells now, above `after`, by id."""
+
+    async def calls(
+        self,
+        size: int,
+        before: tuple[datetime, str] | None,
+        partner_id: int | None,
+        order_id: str | None,
+        state: CallState | None,
+    ) -> list[Call]:
+        """Calls made before a time and an id, newest first."""
+
+    async def call(self, call_id: str) -> Call | None:
+        """A call."""
 
     async def product_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
         """Products above `after` that have a picture, each with where it is."""

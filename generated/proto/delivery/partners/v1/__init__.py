@@ -4,24 +4,63 @@
 # This file has been @generated
 
 __all__ = (
+    "Availability",
     "BasketItem",
     "CatalogPartner",
     "CatalogProduct",
     "CheckProductsRequest",
     "CheckProductsResponse",
+    "CreatePartnerRequest",
+    "CreatePartnerResponse",
+    "CreateProductRequest",
+    "CreateProductResponse",
+    "DeleteProductRequest",
+    "DeleteProductResponse",
+    "DisablePartnerRequest",
+    "DisablePartnerResponse",
+    "GetPartnerRequest",
+    "GetPartnerResponse",
+    "GetProductRequest",
+    "GetProductResponse",
     "ListCatalogRequest",
     "ListCatalogResponse",
+    "ListPartnerCallsRequest",
+    "ListPartnerCallsResponse",
+    "ListPartnerProductsRequest",
+    "ListPartnerProductsResponse",
+    "ListPartnersRequest",
+    "ListPartnersResponse",
     "ListProductPicturesRequest",
     "ListProductPicturesResponse",
+    "ListProductsRequest",
+    "ListProductsResponse",
+    "Partner",
+    "PartnerCall",
+    "PartnerCallKind",
+    "PartnerCallStatus",
+    "PartnerCallTry",
     "PartnerSummary",
     "PricedItem",
     "Product",
+    "RemoveAvailabilityRequest",
+    "RemoveAvailabilityResponse",
+    "ReplayPartnerCallRequest",
+    "ReplayPartnerCallResponse",
+    "RotatePartnerSecretRequest",
+    "RotatePartnerSecretResponse",
+    "SetAvailabilityRequest",
+    "SetAvailabilityResponse",
     "SetProductPictureRequest",
     "SetProductPictureResponse",
+    "UpdatePartnerRequest",
+    "UpdatePartnerResponse",
+    "UpdateProductRequest",
+    "UpdateProductResponse",
     "VerifyReadyCallbackRequest",
     "VerifyReadyCallbackResponse",
 )
 
+import datetime
 from dataclasses import dataclass
 
 import betterproto2
@@ -30,6 +69,119 @@ from ....message_pool import default_message_pool
 
 _COMPILER_VERSION = "0.10.1"
 betterproto2.check_compiler_version(_COMPILER_VERSION)
+
+
+class PartnerCallKind(betterproto2.Enum):
+    """
+    What a partner is told.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Never sent.
+    """
+
+    ORDER = 1
+    """
+    There is an order to make.
+    """
+
+    CANCELLATION = 2
+    """
+    An order is not to be made any more.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "PARTNER_CALL_KIND_UNSPECIFIED",
+            1: "PARTNER_CALL_KIND_ORDER",
+            2: "PARTNER_CALL_KIND_CANCELLATION",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "PARTNER_CALL_KIND_UNSPECIFIED": 0,
+            "PARTNER_CALL_KIND_ORDER": 1,
+            "PARTNER_CALL_KIND_CANCELLATION": 2,
+        }
+
+
+class PartnerCallStatus(betterproto2.Enum):
+    """
+    Where a call to a partner stands.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Never sent.
+    """
+
+    WAITING = 1
+    """
+    It is to be made, or made again.
+    """
+
+    DELIVERED = 2
+    """
+    The partner has taken it.
+    """
+
+    FAILED = 3
+    """
+    The partner has refused it, or was called for the last time.
+    """
+
+    WITHDRAWN = 4
+    """
+    There is nothing to tell any more.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "PARTNER_CALL_STATUS_UNSPECIFIED",
+            1: "PARTNER_CALL_STATUS_WAITING",
+            2: "PARTNER_CALL_STATUS_DELIVERED",
+            3: "PARTNER_CALL_STATUS_FAILED",
+            4: "PARTNER_CALL_STATUS_WITHDRAWN",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "PARTNER_CALL_STATUS_UNSPECIFIED": 0,
+            "PARTNER_CALL_STATUS_WAITING": 1,
+            "PARTNER_CALL_STATUS_DELIVERED": 2,
+            "PARTNER_CALL_STATUS_FAILED": 3,
+            "PARTNER_CALL_STATUS_WITHDRAWN": 4,
+        }
+
+
+@dataclass(eq=False, repr=False)
+class Availability(betterproto2.Message):
+    """
+    What a product costs at a partner.
+    """
+
+    price: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    Minor units, of one piece.
+    """
+
+    currency: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    ISO 4217.
+    """
+
+    active: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Whether it is to be had now.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "Availability", Availability)
 
 
 @dataclass(eq=False, repr=False)
@@ -193,6 +345,270 @@ default_message_pool.register_message("delivery.partners.v1", "CheckProductsResp
 
 
 @dataclass(eq=False, repr=False)
+class CreatePartnerRequest(betterproto2.Message):
+    """
+    A partner to register.
+    """
+
+    title: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The name over the door.
+    """
+
+    brand: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The chain it belongs to.
+    """
+
+    phone: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    E.164.
+    """
+
+    email: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    Where a person answers.
+    """
+
+    address: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
+    """
+    Where it is.
+    """
+
+    api_url: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    """
+    Where its system takes orders.
+    """
+
+    verified: "bool" = betterproto2.field(7, betterproto2.TYPE_BOOL)
+    """
+    Whether a person has looked at it.
+    """
+
+    enabled: "bool" = betterproto2.field(8, betterproto2.TYPE_BOOL)
+    """
+    Whether it takes orders, if it is verified.
+    """
+
+    idempotency_key: "str | None" = betterproto2.field(9, betterproto2.TYPE_STRING, optional=True)
+    """
+    The client's Idempotency-Key.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "CreatePartnerRequest", CreatePartnerRequest)
+
+
+@dataclass(eq=False, repr=False)
+class CreatePartnerResponse(betterproto2.Message):
+    """
+    The partner, registered.
+    """
+
+    partner: "Partner | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The partner.
+    """
+
+    webhook_secret: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    What it signs with and we sign with; absent in a repeated answer.
+    """
+
+    version: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
+    """
+    Grows by one with every change.
+    """
+
+    replayed: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
+    """
+    Whether this is the first answer again.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "CreatePartnerResponse", CreatePartnerResponse)
+
+
+@dataclass(eq=False, repr=False)
+class CreateProductRequest(betterproto2.Message):
+    """
+    A product to add.
+    """
+
+    title: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    What it is called.
+    """
+
+    description: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    What it is.
+    """
+
+    picture_url: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    Where its picture is.
+    """
+
+    idempotency_key: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    The client's Idempotency-Key.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "CreateProductRequest", CreateProductRequest)
+
+
+@dataclass(eq=False, repr=False)
+class CreateProductResponse(betterproto2.Message):
+    """
+    The product, added.
+    """
+
+    product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The product.
+    """
+
+    version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    Grows by one with every change.
+    """
+
+    replayed: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Whether this is the first answer again.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "CreateProductResponse", CreateProductResponse)
+
+
+@dataclass(eq=False, repr=False)
+class DeleteProductRequest(betterproto2.Message):
+    """
+    A product to delete.
+    """
+
+    product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The product.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "DeleteProductRequest", DeleteProductRequest)
+
+
+@dataclass(eq=False, repr=False)
+class DeleteProductResponse(betterproto2.Message):
+    """
+    The product is gone.
+    """
+
+    pass
+
+
+default_message_pool.register_message("delivery.partners.v1", "DeleteProductResponse", DeleteProductResponse)
+
+
+@dataclass(eq=False, repr=False)
+class DisablePartnerRequest(betterproto2.Message):
+    """
+    A partner to switch off.
+    """
+
+    partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The partner.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "DisablePartnerRequest", DisablePartnerRequest)
+
+
+@dataclass(eq=False, repr=False)
+class DisablePartnerResponse(betterproto2.Message):
+    """
+    The partner takes no orders.
+    """
+
+    pass
+
+
+default_message_pool.register_message("delivery.partners.v1", "DisablePartnerResponse", DisablePartnerResponse)
+
+
+@dataclass(eq=False, repr=False)
+class GetPartnerRequest(betterproto2.Message):
+    """
+    Asks for one partner.
+    """
+
+    partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The partner.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "GetPartnerRequest", GetPartnerRequest)
+
+
+@dataclass(eq=False, repr=False)
+class GetPartnerResponse(betterproto2.Message):
+    """
+    One partner.
+    """
+
+    partner: "Partner | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The partner.
+    """
+
+    version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    Grows by one with every change.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "GetPartnerResponse", GetPartnerResponse)
+
+
+@dataclass(eq=False, repr=False)
+class GetProductRequest(betterproto2.Message):
+    """
+    Asks for one product.
+    """
+
+    product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The product.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "GetProductRequest", GetProductRequest)
+
+
+@dataclass(eq=False, repr=False)
+class GetProductResponse(betterproto2.Message):
+    """
+    One product.
+    """
+
+    product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The product.
+    """
+
+    version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    Grows by one with every change.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "GetProductResponse", GetProductResponse)
+
+
+@dataclass(eq=False, repr=False)
 class ListCatalogRequest(betterproto2.Message):
     """
     Which part of the catalog is asked for.
@@ -243,6 +659,148 @@ default_message_pool.register_message("delivery.partners.v1", "ListCatalogRespon
 
 
 @dataclass(eq=False, repr=False)
+class ListPartnerCallsRequest(betterproto2.Message):
+    """
+    Which calls are asked for.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    How many at most, 1 to 100.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Where to go on: next_page_token of the page before; empty for the first page.
+    """
+
+    partner_id: "int | None" = betterproto2.field(3, betterproto2.TYPE_INT64, optional=True)
+    """
+    Only calls to this partner.
+    """
+
+    order_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    Only calls about this order.
+    """
+
+    status: "PartnerCallStatus | None" = betterproto2.field(5, betterproto2.TYPE_ENUM, optional=True)
+    """
+    Only calls that stand so.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "ListPartnerCallsRequest", ListPartnerCallsRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListPartnerCallsResponse(betterproto2.Message):
+    """
+    A page of calls.
+    """
+
+    items: "list[PartnerCall]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The calls, newest first.
+    """
+
+    next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Set when there is more.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "ListPartnerCallsResponse", ListPartnerCallsResponse)
+
+
+@dataclass(eq=False, repr=False)
+class ListPartnerProductsRequest(betterproto2.Message):
+    """
+    Asks for all that a partner sells.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    How many at most, 1 to 100.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Where to go on: next_page_token of the page before; empty for the first page.
+    """
+
+    partner_id: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
+    """
+    The partner.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "ListPartnerProductsRequest", ListPartnerProductsRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListPartnerProductsResponse(betterproto2.Message):
+    """
+    A page of what a partner sells.
+    """
+
+    items: "list[CatalogProduct]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The products, by id.
+    """
+
+    next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Set when there is more.
+    """
+
+
+default_message_pool.register_message(
+    "delivery.partners.v1", "ListPartnerProductsResponse", ListPartnerProductsResponse
+)
+
+
+@dataclass(eq=False, repr=False)
+class ListPartnersRequest(betterproto2.Message):
+    """
+    Asks for the partners.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    How many at most, 1 to 100.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Where to go on: next_page_token of the page before; empty for the first page.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "ListPartnersRequest", ListPartnersRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListPartnersResponse(betterproto2.Message):
+    """
+    A page of partners.
+    """
+
+    items: "list[Partner]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The partners, by id.
+    """
+
+    next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Set when there is more.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "ListPartnersResponse", ListPartnersResponse)
+
+
+@dataclass(eq=False, repr=False)
 class ListProductPicturesRequest(betterproto2.Message):
     """
     Which pictures are asked for.
@@ -282,6 +840,203 @@ class ListProductPicturesResponse(betterproto2.Message):
 default_message_pool.register_message(
     "delivery.partners.v1", "ListProductPicturesResponse", ListProductPicturesResponse
 )
+
+
+@dataclass(eq=False, repr=False)
+class ListProductsRequest(betterproto2.Message):
+    """
+    Asks for the products.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    How many at most, 1 to 100.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Where to go on: next_page_token of the page before; empty for the first page.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "ListProductsRequest", ListProductsRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListProductsResponse(betterproto2.Message):
+    """
+    A page of products.
+    """
+
+    items: "list[Product]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The products, by id.
+    """
+
+    next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Set when there is more.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "ListProductsResponse", ListProductsResponse)
+
+
+@dataclass(eq=False, repr=False)
+class Partner(betterproto2.Message):
+    """
+    A partner, as admins see it.
+    """
+
+    id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    Positive, given by us.
+    """
+
+    title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The name over the door.
+    """
+
+    brand: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The chain it belongs to.
+    """
+
+    phone: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    E.164.
+    """
+
+    email: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
+    """
+    Where a person answers.
+    """
+
+    address: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    """
+    Where it is.
+    """
+
+    api_url: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
+    """
+    Where its system takes orders.
+    """
+
+    verified: "bool" = betterproto2.field(8, betterproto2.TYPE_BOOL)
+    """
+    Whether a person has looked at it.
+    """
+
+    enabled: "bool" = betterproto2.field(9, betterproto2.TYPE_BOOL)
+    """
+    Whether it takes orders, if it is verified.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "Partner", Partner)
+
+
+@dataclass(eq=False, repr=False)
+class PartnerCall(betterproto2.Message):
+    """
+    A call to a partner's system.
+    """
+
+    id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The webhook-id of every try.
+    """
+
+    partner_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    The partner.
+    """
+
+    order_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The order it is about.
+    """
+
+    kind: "PartnerCallKind" = betterproto2.field(4, betterproto2.TYPE_ENUM, default_factory=lambda: PartnerCallKind(0))
+    """
+    What is told.
+    """
+
+    status: "PartnerCallStatus" = betterproto2.field(
+        5, betterproto2.TYPE_ENUM, default_factory=lambda: PartnerCallStatus(0)
+    )
+    """
+    Where it stands.
+    """
+
+    attempts: "int" = betterproto2.field(6, betterproto2.TYPE_INT32)
+    """
+    Tries since the call was planned or made again.
+    """
+
+    body: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
+    """
+    What is sent, as JSON.
+    """
+
+    tries: "list[PartnerCallTry]" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The last of them, at most 50, oldest first.
+    """
+
+    next_at: "datetime.datetime | None" = betterproto2.field(
+        9,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    When it is tried again, while it waits.
+    """
+
+    created_at: "datetime.datetime | None" = betterproto2.field(
+        10,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    When it was planned.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "PartnerCall", PartnerCall)
+
+
+@dataclass(eq=False, repr=False)
+class PartnerCallTry(betterproto2.Message):
+    """
+    What came of one try.
+    """
+
+    at: "datetime.datetime | None" = betterproto2.field(
+        1,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    When it was over.
+    """
+
+    answer: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    A status, or why there is none.
+    """
+
+    took_ms: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
+    """
+    Milliseconds.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "PartnerCallTry", PartnerCallTry)
 
 
 @dataclass(eq=False, repr=False)
@@ -370,6 +1125,137 @@ default_message_pool.register_message("delivery.partners.v1", "Product", Product
 
 
 @dataclass(eq=False, repr=False)
+class RemoveAvailabilityRequest(betterproto2.Message):
+    """
+    A product that a partner is to sell no more.
+    """
+
+    partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    Where.
+    """
+
+    product_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    What.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "RemoveAvailabilityRequest", RemoveAvailabilityRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RemoveAvailabilityResponse(betterproto2.Message):
+    """
+    The partner does not sell it.
+    """
+
+    pass
+
+
+default_message_pool.register_message("delivery.partners.v1", "RemoveAvailabilityResponse", RemoveAvailabilityResponse)
+
+
+@dataclass(eq=False, repr=False)
+class ReplayPartnerCallRequest(betterproto2.Message):
+    """
+    A call to make again.
+    """
+
+    call_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The call.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "ReplayPartnerCallRequest", ReplayPartnerCallRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ReplayPartnerCallResponse(betterproto2.Message):
+    """
+    The call is due.
+    """
+
+    pass
+
+
+default_message_pool.register_message("delivery.partners.v1", "ReplayPartnerCallResponse", ReplayPartnerCallResponse)
+
+
+@dataclass(eq=False, repr=False)
+class RotatePartnerSecretRequest(betterproto2.Message):
+    """
+    A partner that is to sign with another secret.
+    """
+
+    partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The partner.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "RotatePartnerSecretRequest", RotatePartnerSecretRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RotatePartnerSecretResponse(betterproto2.Message):
+    """
+    The new secret.
+    """
+
+    webhook_secret: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    whsec_…; said once.
+    """
+
+
+default_message_pool.register_message(
+    "delivery.partners.v1", "RotatePartnerSecretResponse", RotatePartnerSecretResponse
+)
+
+
+@dataclass(eq=False, repr=False)
+class SetAvailabilityRequest(betterproto2.Message):
+    """
+    What a product is to cost at a partner.
+    """
+
+    partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    Where.
+    """
+
+    product_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    What.
+    """
+
+    availability: "Availability | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    How much.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "SetAvailabilityRequest", SetAvailabilityRequest)
+
+
+@dataclass(eq=False, repr=False)
+class SetAvailabilityResponse(betterproto2.Message):
+    """
+    What it costs there now.
+    """
+
+    availability: "Availability | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    How much.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "SetAvailabilityResponse", SetAvailabilityResponse)
+
+
+@dataclass(eq=False, repr=False)
 class SetProductPictureRequest(betterproto2.Message):
     """
     Another picture.
@@ -407,6 +1293,146 @@ class SetProductPictureResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.partners.v1", "SetProductPictureResponse", SetProductPictureResponse)
+
+
+@dataclass(eq=False, repr=False)
+class UpdatePartnerRequest(betterproto2.Message):
+    """
+    What is to change of a partner.
+    """
+
+    partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The partner.
+    """
+
+    title: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    The name over the door.
+    """
+
+    brand: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    The chain it belongs to.
+    """
+
+    phone: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    E.164.
+    """
+
+    email: "str | None" = betterproto2.field(5, betterproto2.TYPE_STRING, optional=True)
+    """
+    Where a person answers.
+    """
+
+    address: "str | None" = betterproto2.field(6, betterproto2.TYPE_STRING, optional=True)
+    """
+    Where it is.
+    """
+
+    api_url: "str | None" = betterproto2.field(7, betterproto2.TYPE_STRING, optional=True)
+    """
+    Where its system takes orders.
+    """
+
+    verified: "bool | None" = betterproto2.field(8, betterproto2.TYPE_BOOL, optional=True)
+    """
+    Whether a person has looked at it.
+    """
+
+    enabled: "bool | None" = betterproto2.field(9, betterproto2.TYPE_BOOL, optional=True)
+    """
+    Whether it takes orders, if it is verified.
+    """
+
+    version: "int | None" = betterproto2.field(10, betterproto2.TYPE_INT64, optional=True)
+    """
+    The version it must have.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "UpdatePartnerRequest", UpdatePartnerRequest)
+
+
+@dataclass(eq=False, repr=False)
+class UpdatePartnerResponse(betterproto2.Message):
+    """
+    The partner as it is now.
+    """
+
+    partner: "Partner | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The partner.
+    """
+
+    version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    Grows by one with every change.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "UpdatePartnerResponse", UpdatePartnerResponse)
+
+
+@dataclass(eq=False, repr=False)
+class UpdateProductRequest(betterproto2.Message):
+    """
+    What is to change of a product.
+    """
+
+    product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The product.
+    """
+
+    title: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    What it is called.
+    """
+
+    description: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    What it is.
+    """
+
+    picture_url: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    Where its picture is.
+    """
+
+    remove_picture: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    """
+    Whether it has none any more.
+    """
+
+    version: "int | None" = betterproto2.field(6, betterproto2.TYPE_INT64, optional=True)
+    """
+    The version it must have.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "UpdateProductRequest", UpdateProductRequest)
+
+
+@dataclass(eq=False, repr=False)
+class UpdateProductResponse(betterproto2.Message):
+    """
+    The product as it is now.
+    """
+
+    product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The product.
+    """
+
+    version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    Grows by one with every change.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "UpdateProductResponse", UpdateProductResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -464,3 +1490,6 @@ class VerifyReadyCallbackResponse(betterproto2.Message):
 default_message_pool.register_message(
     "delivery.partners.v1", "VerifyReadyCallbackResponse", VerifyReadyCallbackResponse
 )
+
+
+from ....google import protobuf as ___google__protobuf__

@@ -5,12 +5,44 @@ from abc import abstractmethod
 from generated.proto.delivery.partners.v1 import (
     CheckProductsRequest,
     CheckProductsResponse,
+    CreatePartnerRequest,
+    CreatePartnerResponse,
+    CreateProductRequest,
+    CreateProductResponse,
+    DeleteProductRequest,
+    DeleteProductResponse,
+    DisablePartnerRequest,
+    DisablePartnerResponse,
+    GetPartnerRequest,
+    GetPartnerResponse,
+    GetProductRequest,
+    GetProductResponse,
     ListCatalogRequest,
     ListCatalogResponse,
+    ListPartnerCallsRequest,
+    ListPartnerCallsResponse,
+    ListPartnerProductsRequest,
+    ListPartnerProductsResponse,
+    ListPartnersRequest,
+    ListPartnersResponse,
     ListProductPicturesRequest,
     ListProductPicturesResponse,
+    ListProductsRequest,
+    ListProductsResponse,
+    RemoveAvailabilityRequest,
+    RemoveAvailabilityResponse,
+    ReplayPartnerCallRequest,
+    ReplayPartnerCallResponse,
+    RotatePartnerSecretRequest,
+    RotatePartnerSecretResponse,
+    SetAvailabilityRequest,
+    SetAvailabilityResponse,
     SetProductPictureRequest,
     SetProductPictureResponse,
+    UpdatePartnerRequest,
+    UpdatePartnerResponse,
+    UpdateProductRequest,
+    UpdateProductResponse,
     VerifyReadyCallbackRequest,
     VerifyReadyCallbackResponse,
 )
@@ -77,6 +109,246 @@ LIST_PRODUCT_PICTURES: Method[ListProductPicturesRequest, ListProductPicturesRes
 )
 
 
+LIST_PARTNER_PRODUCTS: Method[ListPartnerProductsRequest, ListPartnerProductsResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="ListPartnerProducts",
+    attribute="list_partner_products",
+    request=ListPartnerProductsRequest,
+    response=ListPartnerProductsResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=False,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+CREATE_PARTNER: Method[CreatePartnerRequest, CreatePartnerResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="CreatePartner",
+    attribute="create_partner",
+    request=CreatePartnerRequest,
+    response=CreatePartnerResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
+LIST_PARTNERS: Method[ListPartnersRequest, ListPartnersResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="ListPartners",
+    attribute="list_partners",
+    request=ListPartnersRequest,
+    response=ListPartnersResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+GET_PARTNER: Method[GetPartnerRequest, GetPartnerResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="GetPartner",
+    attribute="get_partner",
+    request=GetPartnerRequest,
+    response=GetPartnerResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+UPDATE_PARTNER: Method[UpdatePartnerRequest, UpdatePartnerResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="UpdatePartner",
+    attribute="update_partner",
+    request=UpdatePartnerRequest,
+    response=UpdatePartnerResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
+DISABLE_PARTNER: Method[DisablePartnerRequest, DisablePartnerResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="DisablePartner",
+    attribute="disable_partner",
+    request=DisablePartnerRequest,
+    response=DisablePartnerResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENT,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+ROTATE_PARTNER_SECRET: Method[RotatePartnerSecretRequest, RotatePartnerSecretResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="RotatePartnerSecret",
+    attribute="rotate_partner_secret",
+    request=RotatePartnerSecretRequest,
+    response=RotatePartnerSecretResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
+CREATE_PRODUCT: Method[CreateProductRequest, CreateProductResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="CreateProduct",
+    attribute="create_product",
+    request=CreateProductRequest,
+    response=CreateProductResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
+LIST_PRODUCTS: Method[ListProductsRequest, ListProductsResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="ListProducts",
+    attribute="list_products",
+    request=ListProductsRequest,
+    response=ListProductsResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+GET_PRODUCT: Method[GetProductRequest, GetProductResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="GetProduct",
+    attribute="get_product",
+    request=GetProductRequest,
+    response=GetProductResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+UPDATE_PRODUCT: Method[UpdateProductRequest, UpdateProductResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="UpdateProduct",
+    attribute="update_product",
+    request=UpdateProductRequest,
+    response=UpdateProductResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
+DELETE_PRODUCT: Method[DeleteProductRequest, DeleteProductResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="DeleteProduct",
+    attribute="delete_product",
+    request=DeleteProductRequest,
+    response=DeleteProductResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
+SET_AVAILABILITY: Method[SetAvailabilityRequest, SetAvailabilityResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="SetAvailability",
+    attribute="set_availability",
+    request=SetAvailabilityRequest,
+    response=SetAvailabilityResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENT,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+REMOVE_AVAILABILITY: Method[RemoveAvailabilityRequest, RemoveAvailabilityResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="RemoveAvailability",
+    attribute="remove_availability",
+    request=RemoveAvailabilityRequest,
+    response=RemoveAvailabilityResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
+LIST_PARTNER_CALLS: Method[ListPartnerCallsRequest, ListPartnerCallsResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="ListPartnerCalls",
+    attribute="list_partner_calls",
+    request=ListPartnerCallsRequest,
+    response=ListPartnerCallsResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=3,
+)
+
+
+REPLAY_PARTNER_CALL: Method[ReplayPartnerCallRequest, ReplayPartnerCallResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="ReplayPartnerCall",
+    attribute="replay_partner_call",
+    request=ReplayPartnerCallRequest,
+    response=ReplayPartnerCallResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    attempts=1,
+)
+
+
 VERIFY_READY_CALLBACK: Method[VerifyReadyCallbackRequest, VerifyReadyCallbackResponse] = Method(
     service="delivery.partners.v1.PartnersService",
     name="VerifyReadyCallback",
@@ -101,6 +373,22 @@ class PartnersServicer(Servicer):
         CHECK_PRODUCTS,
         SET_PRODUCT_PICTURE,
         LIST_PRODUCT_PICTURES,
+        LIST_PARTNER_PRODUCTS,
+        CREATE_PARTNER,
+        LIST_PARTNERS,
+        GET_PARTNER,
+        UPDATE_PARTNER,
+        DISABLE_PARTNER,
+        ROTATE_PARTNER_SECRET,
+        CREATE_PRODUCT,
+        LIST_PRODUCTS,
+        GET_PRODUCT,
+        UPDATE_PRODUCT,
+        DELETE_PRODUCT,
+        SET_AVAILABILITY,
+        REMOVE_AVAILABILITY,
+        LIST_PARTNER_CALLS,
+        REPLAY_PARTNER_CALL,
         VERIFY_READY_CALLBACK,
     )
 
@@ -121,6 +409,80 @@ class PartnersServicer(Servicer):
     @abstractmethod
     async def list_product_pictures(self, request: ListProductPicturesRequest) -> ListProductPicturesResponse:
         """Lists the pictures that products point to, by product."""
+
+    @abstractmethod
+    async def list_partner_products(self, request: ListPartnerProductsRequest) -> ListPartnerProductsResponse:
+        """Lists what a verified, enabled partner sells now, by id. Refuses PARTNER_NOT_FOUND."""
+
+    @abstractmethod
+    async def create_partner(self, request: CreatePartnerRequest, principal: Principal) -> CreatePartnerResponse:
+        """Registers a partner, and says the secret it signs with, once.
+        With a key, a repeated request gets the first answer again, without the secret.
+        """
+
+    @abstractmethod
+    async def list_partners(self, request: ListPartnersRequest, principal: Principal) -> ListPartnersResponse:
+        """Lists all partners, by id."""
+
+    @abstractmethod
+    async def get_partner(self, request: GetPartnerRequest, principal: Principal) -> GetPartnerResponse:
+        """Shows a partner. Refuses PARTNER_NOT_FOUND."""
+
+    @abstractmethod
+    async def update_partner(self, request: UpdatePartnerRequest, principal: Principal) -> UpdatePartnerResponse:
+        """Changes what is set. Refuses PARTNER_NOT_FOUND, PRECONDITION_FAILED."""
+
+    @abstractmethod
+    async def disable_partner(self, request: DisablePartnerRequest, principal: Principal) -> DisablePartnerResponse:
+        """Takes no new orders for a partner. Refuses PARTNER_NOT_FOUND."""
+
+    @abstractmethod
+    async def rotate_partner_secret(
+        self, request: RotatePartnerSecretRequest, principal: Principal
+    ) -> RotatePartnerSecretResponse:
+        """Makes a new secret and says it, once; the old one is good for 24 hours more. Refuses PARTNER_NOT_FOUND."""
+
+    @abstractmethod
+    async def create_product(self, request: CreateProductRequest, principal: Principal) -> CreateProductResponse:
+        """Adds a product. With a key, a repeated request gets the first answer again."""
+
+    @abstractmethod
+    async def list_products(self, request: ListProductsRequest, principal: Principal) -> ListProductsResponse:
+        """Lists all products, by id."""
+
+    @abstractmethod
+    async def get_product(self, request: GetProductRequest, principal: Principal) -> GetProductResponse:
+        """Shows a product. Refuses PRODUCT_NOT_FOUND."""
+
+    @abstractmethod
+    async def update_product(self, request: UpdateProductRequest, principal: Principal) -> UpdateProductResponse:
+        """Changes what is set. Refuses PRODUCT_NOT_FOUND, PRECONDITION_FAILED."""
+
+    @abstractmethod
+    async def delete_product(self, request: DeleteProductRequest, principal: Principal) -> DeleteProductResponse:
+        """Deletes a product, wherever it is sold. Refuses PRODUCT_NOT_FOUND."""
+
+    @abstractmethod
+    async def set_availability(self, request: SetAvailabilityRequest, principal: Principal) -> SetAvailabilityResponse:
+        """Says what a product costs at a partner. Refuses PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
+
+    @abstractmethod
+    async def remove_availability(
+        self, request: RemoveAvailabilityRequest, principal: Principal
+    ) -> RemoveAvailabilityResponse:
+        """Takes a product from a partner. Refuses PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
+
+    @abstractmethod
+    async def list_partner_calls(
+        self, request: ListPartnerCallsRequest, principal: Principal
+    ) -> ListPartnerCallsResponse:
+        """Lists the calls to partners' systems, newest first."""
+
+    @abstractmethod
+    async def replay_partner_call(
+        self, request: ReplayPartnerCallRequest, principal: Principal
+    ) -> ReplayPartnerCallResponse:
+        """Makes a call again. Refuses PARTNER_CALL_NOT_FOUND, PARTNER_CALL_CONFLICT."""
 
     @abstractmethod
     async def verify_ready_callback(self, request: VerifyReadyCallbackRequest) -> VerifyReadyCallbackResponse:
@@ -153,6 +515,100 @@ class PartnersStub(Stub):
     ) -> ListProductPicturesResponse:
         """Lists the pictures that products point to, by product."""
         return await self.unary(LIST_PRODUCT_PICTURES, request, timeout)
+
+    async def list_partner_products(
+        self, request: ListPartnerProductsRequest, *, timeout: float | None = None
+    ) -> ListPartnerProductsResponse:
+        """Lists what a verified, enabled partner sells now, by id. Refuses PARTNER_NOT_FOUND."""
+        return await self.unary(LIST_PARTNER_PRODUCTS, request, timeout)
+
+    async def create_partner(
+        self, request: CreatePartnerRequest, *, timeout: float | None = None
+    ) -> CreatePartnerResponse:
+        """Registers a partner, and says the secret it signs with, once.
+        With a key, a repeated request gets the first answer again, without the secret.
+        """
+        return await self.unary(CREATE_PARTNER, request, timeout)
+
+    async def list_partners(
+        self, request: ListPartnersRequest, *, timeout: float | None = None
+    ) -> ListPartnersResponse:
+        """Lists all partners, by id."""
+        return await self.unary(LIST_PARTNERS, request, timeout)
+
+    async def get_partner(self, request: GetPartnerRequest, *, timeout: float | None = None) -> GetPartnerResponse:
+        """Shows a partner. Refuses PARTNER_NOT_FOUND."""
+        return await self.unary(GET_PARTNER, request, timeout)
+
+    async def update_partner(
+        self, request: UpdatePartnerRequest, *, timeout: float | None = None
+    ) -> UpdatePartnerResponse:
+        """Changes what is set. Refuses PARTNER_NOT_FOUND, PRECONDITION_FAILED."""
+        return await self.unary(UPDATE_PARTNER, request, timeout)
+
+    async def disable_partner(
+        self, request: DisablePartnerRequest, *, timeout: float | None = None
+    ) -> DisablePartnerResponse:
+        """Takes no new orders for a partner. Refuses PARTNER_NOT_FOUND."""
+        return await self.unary(DISABLE_PARTNER, request, timeout)
+
+    async def rotate_partner_secret(
+        self, request: RotatePartnerSecretRequest, *, timeout: float | None = None
+    ) -> RotatePartnerSecretResponse:
+        """Makes a new secret and says it, once; the old one is good for 24 hours more. Refuses PARTNER_NOT_FOUND."""
+        return await self.unary(ROTATE_PARTNER_SECRET, request, timeout)
+
+    async def create_product(
+        self, request: CreateProductRequest, *, timeout: float | None = None
+    ) -> CreateProductResponse:
+        """Adds a product. With a key, a repeated request gets the first answer again."""
+        return await self.unary(CREATE_PRODUCT, request, timeout)
+
+    async def list_products(
+        self, request: ListProductsRequest, *, timeout: float | None = None
+    ) -> ListProductsResponse:
+        """Lists all products, by id."""
+        return await self.unary(LIST_PRODUCTS, request, timeout)
+
+    async def get_product(self, request: GetProductRequest, *, timeout: float | None = None) -> GetProductResponse:
+        """Shows a product. Refuses PRODUCT_NOT_FOUND."""
+        return await self.unary(GET_PRODUCT, request, timeout)
+
+    async def update_product(
+        self, request: UpdateProductRequest, *, timeout: float | None = None
+    ) -> UpdateProductResponse:
+        """Changes what is set. Refuses PRODUCT_NOT_FOUND, PRECONDITION_FAILED."""
+        return await self.unary(UPDATE_PRODUCT, request, timeout)
+
+    async def delete_product(
+        self, request: DeleteProductRequest, *, timeout: float | None = None
+    ) -> DeleteProductResponse:
+        """Deletes a product, wherever it is sold. Refuses PRODUCT_NOT_FOUND."""
+        return await self.unary(DELETE_PRODUCT, request, timeout)
+
+    async def set_availability(
+        self, request: SetAvailabilityRequest, *, timeout: float | None = None
+    ) -> SetAvailabilityResponse:
+        """Says what a product costs at a partner. Refuses PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
+        return await self.unary(SET_AVAILABILITY, request, timeout)
+
+    async def remove_availability(
+        self, request: RemoveAvailabilityRequest, *, timeout: float | None = None
+    ) -> RemoveAvailabilityResponse:
+        """Takes a product from a partner. Refuses PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
+        return await self.unary(REMOVE_AVAILABILITY, request, timeout)
+
+    async def list_partner_calls(
+        self, request: ListPartnerCallsRequest, *, timeout: float | None = None
+    ) -> ListPartnerCallsResponse:
+        """Lists the calls to partners' systems, newest first."""
+        return await self.unary(LIST_PARTNER_CALLS, request, timeout)
+
+    async def replay_partner_call(
+        self, request: ReplayPartnerCallRequest, *, timeout: float | None = None
+    ) -> ReplayPartnerCallResponse:
+        """Makes a call again. Refuses PARTNER_CALL_NOT_FOUND, PARTNER_CALL_CONFLICT."""
+        return await self.unary(REPLAY_PARTNER_CALL, request, timeout)
 
     async def verify_ready_callback(
         self, request: VerifyReadyCallbackRequest, *, timeout: float | None = None

@@ -1,4 +1,4 @@
-"""What orders do beside requests: work that is done now and then, by any number of processes at once."""
+"""What services do beside requests: work that is done now and then, by any number of processes at once."""
 
 import asyncio
 import logging
