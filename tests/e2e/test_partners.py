@@ -29,6 +29,12 @@ def admin(edge: httpx.Client, bearer: Bearer) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
+def customer(edge: httpx.Client, bearer: Bearer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=edge.base_url, headers=bearer("customer"), timeout=20, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
 def partner(admin: httpx.Client) -> dict[str, Any]:
     made: dict[str, Any] = admin.post("/partners", json=PARTNER | {"verified": True}).raise_for_status().json()
     return made
@@ -81,7 +87,7 @@ def pages(client: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]
 
 
 def test_a_product_is_added_changed_sold_and_deleted(
-    admin: httpx.Client, edge: httpx.Client, bearer: Bearer, partner: dict[str, Any]
+    admin: httpx.Client, customer: httpx.Client, partner: dict[str, Any]
 ) -> None:
     made = admin.post("/products", json=PRODUCT | {"picture_url": "https://pictures.example/1.png"})
     assert made.status_code == 201, made.text
@@ -98,7 +104,7 @@ def test_a_product_is_added_changed_sold_and_deleted(
     set_ = admin.put(sold, json={"price": 425})
     assert (set_.status_code, set_.json()) == (200, {"price": 425, "currency": "USD", "active": True})
     listing = f"/catalog/{partner['id']}/products"
-    shown = pages(httpx.Client(base_url=edge.base_url, headers=bearer("customer"), trust_env=False), listing)
+    shown = pages(customer, listing)
     assert shown == [PRODUCT | {"id": product["id"], "price": 425, "currency": "USD"}]
     assert admin.delete(sold).status_code == 204
     problem(admin.delete(sold), 404, "PRODUCT_NOT_FOUND")
@@ -150,9 +156,8 @@ def test_a_partner_that_is_not_per_the_contract_is_refused(admin: httpx.Client, 
 
 def test_an_order_is_told_to_a_new_partner_and_the_call_can_be_seen_and_made_again(
     admin: httpx.Client,
-    edge: httpx.Client,
+    customer: httpx.Client,
     sandbox: httpx.Client,
-    bearer: Bearer,
     partner: dict[str, Any],
     product: dict[str, Any],
 ) -> None:
@@ -163,7 +168,6 @@ def test_an_order_is_told_to_a_new_partner_and_the_call_can_be_seen_and_made_aga
     admin.put(f"/partners/{number}/products/{product['id']}", json={"price": 425}).raise_for_status()
     assert sandbox.put(f"/kitchen/{number}/fault", json={"mode": "lie", "count": 1}).is_success
 
-    customer = httpx.Client(base_url=edge.base_url, headers=bearer("customer"), timeout=20, trust_env=False)
     basket = {
         "partner_id": number,
         "items": [{"product_id": product["id"], "quantity": 2}],
@@ -207,4 +211,3 @@ def test_an_order_is_told_to_a_new_partner_and_the_call_can_be_seen_and_made_aga
     )
     assert heard()[-1]["body"] == {"order_id": order_id, "reason": "Too late."}
     problem(admin.post(f"/partner-calls/{call['id']}/replay"), 409, "PARTNER_CALL_CONFLICT")
-    customer.close()

@@ -20,16 +20,23 @@ PROTECTED = set(json.loads(os.environ.get("FUZZ_PROTECTED", "[]")))
 
 
 BANKS = ("visa", "km", "paypal")
+PARTNERS = ("1", "2")
+PRODUCTS = ("1", "2", "3", "4")
+NOBODYS = 999_999_999
 
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
-    """Leaves those accounts alone, and the demo's banks: other tests pay there."""
+    """Leaves those accounts alone, and the demo's banks, partners and products: other tests pay and order there."""
     given = case.path_parameters or {}
     if given.get("user_id") in PROTECTED:
         given["user_id"] = "nobody"
     if case.path.startswith("/banks/") and case.method != "GET" and given.get("bank_id") in BANKS:
         given["bank_id"] = "no-bank"
+    if case.path.startswith(("/partners/", "/products/")) and case.method != "GET":
+        for name, known in (("partner_id", PARTNERS), ("product_id", PRODUCTS)):
+            if str(given.get(name)) in known:
+                given[name] = NOBODYS
 
 
 class Token(requests.auth.AuthBase):
