@@ -19,12 +19,6 @@ def upgrade() -> None:
     op.add_column("partners", sa.Column("version", sa.BigInteger, nullable=False, server_default="1"))
     op.create_check_constraint("partners_gone", "partners", "NOT (gone AND enabled)")
     op.add_column("products", sa.Column("version", sa.BigInteger, nullable=False, server_default="1"))
-    for table in ("partners", "products"):
-        # Demo data brings its own ids, which are smaller.
-        op.execute(
-            f"SELECT setval(pg_get_serial_sequence('{table}', 'id'),"  # noqa: S608
-            f" GREATEST(1000, (SELECT max(id) FROM {table})))"
-        )
     op.create_index("availability_by_product", "availability", ["product_id"])
     _calls()
     op.create_table(
