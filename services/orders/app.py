@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import NoDecode
 
 from generated.events import EVENTS, OrdersEvent
@@ -24,16 +24,8 @@ from services.runtime.ids import new_id
 from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
 from services.runtime.server import serving, until_signalled
-from services.runtime.settings import Origins, ServiceSettings
+from services.runtime.settings import Delays, Origins, ServiceSettings
 from services.runtime.vault import Vault
-
-
-def _apart(value: object) -> object:
-    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
-
-
-Delays = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_apart)]
-"""Seconds, apart by commas."""
 
 
 class Settings(ServiceSettings):

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from pydantic_settings import NoDecode
 
 from generated.events import EVENTS, PartnersEvent
@@ -22,20 +22,8 @@ from services.runtime.database import Database
 from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
 from services.runtime.server import serving, until_signalled
-from services.runtime.settings import Origins, ServiceSettings
+from services.runtime.settings import Delays, Origins, ServiceSettings
 from services.runtime.vault import Vault
-
-
-def _apart(value: object) -> object:
-    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
-
-
-Delays = Annotated[
-    tuple[Annotated[float, Field(ge=0, le=30 * 86400)], ...],
-    BeforeValidator(_apart),
-    Field(min_length=1, max_length=50),
-]
-"""Seconds, apart by commas."""
 
 
 class Settings(ServiceSettings):
@@ -49,6 +37,7 @@ class Settings(ServiceSettings):
     )
     partner_schedule: Annotated[Delays, NoDecode] = Field(
         default=retries.SCHEDULE,
+        min_length=1,
         description="seconds before the first, second, third … try at telling a partner, apart by commas",
     )
 

@@ -15,11 +15,15 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-Origins = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda value: tuple(filter(None, value.split(","))) if isinstance(value, str) else value),
-]
+def _apart(value: object) -> object:
+    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+
+Origins = Annotated[tuple[str, ...], BeforeValidator(_apart)]
 """Origins (scheme://host:port), apart by commas."""
+
+Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=30 * 86400)], ...], BeforeValidator(_apart)]
+"""Seconds, apart by commas; none is longer than 30 days."""
 
 
 class ServiceSettings(BaseSettings):
