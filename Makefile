@@ -7,7 +7,7 @@ UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-anno
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs admin dead-letters generate check-generated check format test fuzz test-identity-oracle tests-cover tests-clear requirements
+.PHONY: help setup demo up down status logs admin dead-letters generate check-generated check format test fuzz chaos test-identity-oracle tests-cover tests-clear requirements
 
 help: ## list these commands
 	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,10 +54,12 @@ requirements: setup ## pin the newest versions that fit together
 test: setup ## the whole suite
 	@deploy/local/setup.sh browser
 	@$(MAKE) --no-print-directory check
-	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest tests/unit tests/contract tests/integration tests/e2e tests/browser tests/fuzz $(ARGS)
+	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest tests/unit tests/contract tests/integration tests/e2e tests/browser tests/fuzz tests/chaos $(ARGS)
 fuzz: setup ## fuzz for SECONDS (600) by a random SEED; reports/ has HAR and JUnit
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; FUZZ_EXAMPLES=200 FUZZ_SECONDS=$(or $(SECONDS),600) \
 		FUZZ_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) FUZZ_REPORTS=$(CURDIR)/reports $(TEST) $(PYTHON) -m pytest tests/fuzz/test_rest.py $(ARGS)
+chaos: setup ## beat the mesh while 200 orders live in it, and judge from outside; SEED, ORDERS, KILLS
+	@$(PYTHON) -m tests.chaos
 test-identity-oracle: setup ## compare the sandbox's identity provider with Google's emulator (fetches it from npm)
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .local/oracle firebase-tools@14.27.0
 	@$(PYTHON) -m pytest tests/oracle $(ARGS)

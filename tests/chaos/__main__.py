@@ -1,0 +1,43 @@
+"""`make chaos`: SEED, ORDERS and KILLS say what is done; chaos/results.json says what came of it."""
+
+import asyncio
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.chaos.mesh import ROOT, MeshFailed, running
+from tests.chaos.run import Asked, run, show
+
+OFFSET = 5000
+"""Shifts every port; beyond 5300 they would lie where the kernel takes ports from for connections that leave."""
+
+
+def main() -> int:
+    """0 when nothing is wrong."""
+    told = os.environ
+    asked = Asked(
+        seed=int(told.get("SEED") or secrets.randbelow(1_000_000)),
+        orders=int(told.get("ORDERS") or 200),
+        kills=int(told.get("KILLS") or 30),
+        gap_s=float(told.get("GAP") or 2.5),
+        quiet_s=float(told.get("QUIET") or 150),
+    )
+    console = Console(soft_wrap=True)
+    console.print(f"SEED={asked.seed}: {asked.orders} orders, {asked.kills} kills", highlight=False)
+    folder = Path(told.get("DELIVERY_STATE", ROOT / ".local/chaos"))
+    try:
+        with running(folder, int(told.get("PORT_OFFSET", OFFSET))) as mesh:
+            result = asyncio.run(run(mesh, asked, console))
+    except MeshFailed as error:
+        console.print(f"the mesh did not start: {error}", markup=False)
+        return 1
+    result.write(ROOT / "chaos/results.json")
+    show(result, console)
+    return 1 if result.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""The doors that chaos drives the mesh by, as patient clients use them: asked again until there is an answer."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+
+from deploy.local.scenarios import PASSWORD
+from services.runtime import webhooks
+from services.runtime.clock import now
+from tests.chaos.mesh import Mesh
+
+PATIENCE = 90.0
+"""Seconds until a client who is never answered gives up."""
+
+AGAIN = 0.3
+"""Seconds between attempts."""
+
+FINAL = frozenset({200, 404, 409, 422})
+"""What ends a payment callback; a bank repeats it after anything else."""
+
+
+class Stuck(Exception):
+    """Nobody answers any more; the message says what was asked and what came."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who is signed in."""
+
+    token: str
+    device: str
+
+
+@dataclass
+class Doors:
+    """The edge and the outside world. `trouble` counts what clients had to ask again for."""
+
+    mesh: Mesh
+    trouble: Counter[str] = field(default_factory=Counter)
+
+    async def __aenter__(self) -> Self:
+        """Opens connections."""
+        limits = httpx.Limits(max_connections=64)
+        self._edge = httpx.AsyncClient(
+            base_url=f"{self.mesh.state.edge}/api/v1", timeout=12, trust_env=False, limits=limits
+        )
+        self._sandbox = httpx.AsyncClient(base_url=self.mesh.state.sandbox, timeout=50, trust_env=False, limits=limits)
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
+    ) -> None:
+        """Closes them."""
+        await self._edge.aclose()
+        await self._sandbox.aclose()
+
+    async def ask(
+        self, method: str, path: str, who: Person | None = None, *, json: Any = None, key: str = ""
+    ) -> httpx.Response:
+        """The first answer that is one: no 5xx, nothing that asks for patience. Raises Stuck."""
+        headers = {"authorization": f"Bearer {who.token}"} if who else {}
+        if key:
+            headers["idempotency-key"] = key
+        return await self._until_answered(method, path, headers, msgspec.json.encode(json) if json is not None else b"")
+
+    async def _until_answered(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
+        if body:
+            headers = {**headers, "content-type": "application/json"}
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                answer = await self._edge.request(method, path, headers=headers, content=body or None)
+                came = f"{answer.status_code} {_reason(answer)}".strip()
+            except httpx.HTTPError as error:
+                answer, came = None, type(error).__name__
+            waits = answer is None or answer.status_code >= 500 or answer.status_code in (401, 429)
+            if answer is not None and not waits and "IDEMPOTENCY_KEY_BUSY" not in came:
+                return answer
+            self.trouble[came] += 1
+            if time.monotonic() > end:
+                raise Stuck(f"{method} {path}: {came}")
+            await asyncio.sleep(AGAIN)
+
+    async def all(self, path: str, who: Person) -> list[Any]:
+        """Every item of a list, page by page."""
+        found: list[Any] = []
+        token = ""
+        mark = "&" if "?" in path else "?"
+        while True:
+            page = (await self.ask("GET", f"{path}{mark}page_size=100{token}", who)).raise_for_status().json()
+            found += page["items"]
+            if "next_page_token" not in page:
+                return found
+            token = f"&page_token={page['next_page_token']}"
+
+    async def outside(self, method: str, path: str, json: Any = None) -> httpx.Response:
+        """One request to the outside world, which nobody disturbs."""
+        return await self._sandbox.request(method, path, json=json)
+
+    async def peek(self, path: str) -> Any:
+        """What the outside world shows."""
+        return (await self._sandbox.get(path)).raise_for_status().json()
+
+    async def sign_in(self, email: str, device: str) -> Person:
+        """An account that is there."""
+        answer = await self.ask("POST", "/sessions", json={"email": email, "password": PASSWORD})
+        return Person(answer.raise_for_status().json()["access_token"], device)
+
+    async def sign_up(self, name: str) -> Person:
+        """A new customer."""
+        email, device = f"{name}@delivery.test", f"phone-{name}"
+        body = {"email": email, "password": PASSWORD, "first_name": "Ada", "last_name": name, "role": "customer"}
+        (await self.ask("POST", "/users", json={**body, "notif_token": device})).raise_for_status()
+        return await self.sign_in(email, device)
+
+    async def repeat_callback(self, bank_id: str, payment_id: str, order_id: str, amount: int, *, paid: bool) -> int:
+        """Says again what a bank has said once already, as banks do that got no answer; the status that ends it."""
+        status = "succeeded" if paid else "failed"
+        said = {"payment_id": payment_id, "order_id": order_id, "amount": amount, "currency": "USD", "status": status}
+        body = msgspec.json.encode(said)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            headers = webhooks.sign(f"again-{payment_id}", now(), body, self.mesh.secrets.webhook_secret)
+            answer = await self._until_answered("POST", f"/callbacks/payments/{bank_id}", headers, body)
+            if answer.status_code in FINAL:
+                return answer.status_code
+        raise Stuck(f"the callback of {payment_id} is not answered for good")
+
+
+def _reason(answer: httpx.Response) -> str:
+    if "problem+json" not in answer.headers.get("content-type", ""):
+        return ""
+    return str(answer.json().get("reason", ""))
