@@ -7,7 +7,7 @@ UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-anno
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs admin dead-letters generate check-generated check format test fuzz chaos test-identity-oracle tests-cover tests-clear requirements
+.PHONY: help setup demo up down status logs admin dead-letters generate check-generated check format test fuzz chaos chaos-proof test-identity-oracle tests-cover tests-clear requirements
 
 help: ## list these commands
 	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,8 @@ fuzz: setup ## fuzz for SECONDS (600) by a random SEED; reports/ has HAR and JUn
 		FUZZ_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) FUZZ_REPORTS=$(CURDIR)/reports $(TEST) $(PYTHON) -m pytest tests/fuzz/test_rest.py $(ARGS)
 chaos: setup ## beat the mesh while 200 orders live in it, and judge from outside; SEED, ORDERS, KILLS
 	@$(PYTHON) -m tests.chaos
+chaos-proof: setup ## show that chaos finds an inbox, an outbox and an acknowledgement that are broken on purpose
+	@$(PYTHON) -m tests.chaos.proof
 test-identity-oracle: setup ## compare the sandbox's identity provider with Google's emulator (fetches it from npm)
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .local/oracle firebase-tools@14.27.0
 	@$(PYTHON) -m pytest tests/oracle $(ARGS)

@@ -24,6 +24,7 @@ def main() -> int:
         kills=int(told.get("KILLS") or 30),
         gap_s=float(told.get("GAP") or 2.5),
         quiet_s=float(told.get("QUIET") or 150),
+        targets=tuple(filter(None, told.get("TARGETS", "").split(","))),
     )
     console = Console(soft_wrap=True)
     console.print(f"SEED={asked.seed}: {asked.orders} orders, {asked.kills} kills", highlight=False)

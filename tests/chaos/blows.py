@@ -44,8 +44,9 @@ class Blow:
     mode: str = ""
 
 
-def plan(seed: int, kills: int, gap_s: float) -> list[Blow]:
-    """Blows until so many processes are killed, on average `gap_s` apart."""
+def plan(seed: int, kills: int, gap_s: float, only: Sequence[str] = ()) -> list[Blow]:
+    """Blows until so many processes are killed, on average `gap_s` apart; to all, or to some only."""
+    targets = {name: TARGETS[name] for name in only} or TARGETS
     chance = random.Random(f"blows {seed}")  # noqa: S311 (what a seed makes, it makes again)
     made: list[Blow] = []
     while sum(blow.kind == "kill" for blow in made) < kills:
@@ -55,7 +56,7 @@ def plan(seed: int, kills: int, gap_s: float) -> list[Blow]:
             blow = Blow(kind, chance.choice(PLACES), after, chance.uniform(1, 4), chance.choice(("error", "slow")))
         else:
             lasts = chance.uniform(0.3, 7.0) if kind == "pause" else 0.0
-            blow = Blow(kind, _weighted(chance, TARGETS), after, lasts)
+            blow = Blow(kind, _weighted(chance, targets), after, lasts)
         made.append(blow)
     return made
 

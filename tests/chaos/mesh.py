@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -53,13 +53,15 @@ class Mesh:
         child = self.children()[name]
         if not child.pid or started_at(child.pid) != child.started:
             return False
-        leader = psutil.Process(child.pid)
-        # PostgreSQL's and RabbitMQ's children lead sessions of their own.
-        for process in [leader, *leader.children(recursive=True)] if number != child.stop_signal else [leader]:
-            try:
+        try:
+            leader = psutil.Process(child.pid)
+            # PostgreSQL's and RabbitMQ's children lead sessions of their own.
+            led = leader.children(recursive=True) if number != child.stop_signal else []
+        except psutil.NoSuchProcess:
+            return False
+        for process in [leader, *led]:
+            with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-            except psutil.NoSuchProcess:
-                continue
         return True
 
     def down(self) -> None:

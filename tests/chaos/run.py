@@ -38,6 +38,8 @@ class Asked:
     kills: int
     gap_s: float
     quiet_s: float
+    targets: Sequence[str] = ()
+    """Who is beaten; everybody, if nobody is named."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ async def run(mesh: Mesh, asked: Asked, console: Console) -> Result:
         deliverer = await doors.sign_in("deliverer@delivery.test", "demo-deliverer")
         customers = [await doors.sign_up(f"chaos-{number}") for number in range(CUSTOMERS)]
         to_live = lives.plan(asked.seed, asked.orders, customers)
-        planned = blows.plan(asked.seed, asked.kills, asked.gap_s)
+        planned = blows.plan(asked.seed, asked.kills, asked.gap_s, asked.targets)
         beating = Blows(mesh, planned, lambda said: console.print(f"[dim]{said}[/]", highlight=False))
         driver = Driver(doors, admin, deliverer, Kitchens(doors))
         async with asyncio.TaskGroup() as tasks:
@@ -117,8 +119,8 @@ async def _quiet(
         if best is None or state < best:
             best, since = state, time.monotonic()
             console.print(f"[dim]{len(findings)} not in order, {waiting} messages under way[/]", highlight=False)
-        if findings and time.monotonic() - since > patience:
-            return findings, ends
+        if not held and time.monotonic() - since > patience:
+            return findings or [Finding("stuck", "queues", f"{waiting} messages never come to rest")], ends
         await asyncio.sleep(1)
 
 

@@ -1,0 +1,136 @@
+"""`make chaos-proof`: that chaos finds what it is there to find. Each defect is planted into a copy of the repository.
+
+What is planted never was in the repository itself. A defect shows only when a blow meets the moment that it leaves
+unguarded, so each has a few seeds to be caught with; and the copy without any must pass.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.chaos.mesh import ROOT
+
+SEEDS = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A defect: what is replaced in which file, and which processes are beaten, so that it shows."""
+
+    name: str
+    file: str = ""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    targets: str = "orders,partners,notifications,rabbitmq,postgres,documents"
+
+
+PLANTED = (
+    Planted("nothing"),
+    Planted(
+        "the inbox lets every repetition pass",
+        "services/runtime/inbox.py",
+        {"event_id=event_id, at=datetime.now(UTC)) == 1": "event_id=event_id, at=datetime.now(UTC)) >= 0"},
+        "rabbitmq,partners,notifications",
+    ),
+    Planted(
+        "the outbox marks an event before it is published",
+        "services/runtime/outbox.py",
+        {
+            "            if rows:\n                await channel": (
+                "            if rows:\n"
+                "                await transaction.run(_DELETE, ids=[row.id for row in rows])\n"
+                "        if rows:\n"
+                "            if True:\n"
+                "                await channel"
+            ),
+            "                )\n                await transaction.run(_DELETE, ids=[row.id for row in rows])\n": (
+                "                )\n"
+            ),
+        },
+        "rabbitmq,orders",
+    ),
+    Planted(
+        "a message is acknowledged before its work is done",
+        "services/runtime/consumer.py",
+        {
+            "        await _take(channel, consumer, message)\n        channel.acknowledge(message)": (
+                "        channel.acknowledge(message)\n        await _take(channel, consumer, message)"
+            )
+        },
+        "orders,documents,postgres,partners,rabbitmq",
+    ),
+)
+
+
+class CannotPlantError(Exception):
+    """The code has changed; the defect must be planted otherwise."""
+
+
+def copy(to: Path) -> None:
+    """Everything that is in the repository, or would be; the virtual environment is shared."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+    (to / "node_modules").symlink_to(ROOT / "node_modules")
+
+
+def plant(defect: Planted, where: Path) -> None:
+    """Raises CannotPlantError when what is to be replaced is not there exactly once."""
+    for old, new in defect.replaced.items():
+        text = (where / defect.file).read_text()
+        if text.count(old) != 1:
+            raise CannotPlantError(f"{defect.file} does not hold once: {old}")
+        (where / defect.file).write_text(text.replace(old, new))
+
+
+def beat(defect: Planted, where: Path, seed: int) -> subprocess.CompletedProcess[str]:
+    """One run of chaos in the copy."""
+    size = {"ORDERS": "60", "KILLS": "12", "GAP": "1.2", "QUIET": "45", "TARGETS": defect.targets}
+    told = {**os.environ, "PYTHONPATH": str(where), "DELIVERY_STATE": str(where / ".local/chaos"), "SEED": str(seed)}
+    return subprocess.run(
+        [sys.executable, "-m", "tests.chaos"], cwd=where, env=told | size, check=False, capture_output=True, text=True
+    )
+
+
+def main() -> int:
+    """0 when chaos passes with nothing planted, and catches each defect with one of the seeds."""
+    console = Console(soft_wrap=True)
+    wrong = 0
+    for defect in PLANTED:
+        with tempfile.TemporaryDirectory(prefix="chaos-proof-") as folder:
+            where = Path(folder)
+            copy(where)
+            plant(defect, where)
+            caught = None
+            for seed in SEEDS:
+                done = beat(defect, where, seed)
+                if done.returncode or not defect.file:
+                    caught = done if done.returncode else None
+                    break
+        said = [] if caught is None else caught.stdout.splitlines()
+        found = [line for line in said if line.split(" ")[0] in ("lost", "doubled", "stuck") and ":" in line]
+        good = bool(found) == bool(defect.file)
+        wrong += not good
+        verdict = f"caught with SEED={seed}, {len(found)} findings" if found else "nothing found"
+        console.print(f"[{'green' if good else 'red'}]{defect.name}[/]: {verdict}", highlight=False)
+        shown = found[:5] if good else [*said[-15:], *(caught.stderr.splitlines()[-5:] if caught else [])]
+        console.print("\n".join(f"    {line}" for line in shown), highlight=False, markup=False)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
