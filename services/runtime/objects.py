@@ -75,6 +75,7 @@ class Objects:
             client = storage.Client("local", credentials, client_options=options)
         else:
             client = storage.Client(client_options=options)
+        client._bucket_metadata_cache = None  # or the SDK asks about the bucket in threads that nobody ends
         session = client._http
         session.max_redirects = 0
         session.trust_env = session.trust_env and not emulator

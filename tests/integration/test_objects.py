@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -146,6 +147,16 @@ async def test_faults_are_refused_in_time_and_pass(objects: Objects, proxy: Prox
     await objects.delete("faults/new")
     await OPERATIONS[operation](objects)
     await objects.delete("faults/new")
+
+
+@pytest.mark.usefixtures("hurry")
+@pytest.mark.parametrize("operation", [*OPERATIONS])
+async def test_nothing_goes_on_behind_our_back(objects: Objects, proxy: Proxy, operation: str) -> None:
+    proxy.set(Fault.SLOW)
+    await refused(OPERATIONS[operation](objects))
+    proxy.set(Fault.NONE)
+    strangers = {thread.name for thread in threading.enumerate() if "_fetch_background" in thread.name}
+    assert strangers == set()
 
 
 async def test_nobody_listens() -> None:
