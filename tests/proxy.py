@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import socket
 import threading
+from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Self
 
@@ -23,43 +25,44 @@ class Fault(StrEnum):
 
 
 class Proxy:
-    """Listens on a port of the loopback, in a thread of its own; a context manager."""
+    """Listens on a port of the loopback, in a thread of its own; a context manager.
+
+    It takes connections itself: a server of asyncio forgets, unclosed, what arrives while it is being closed.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._fault = Fault.NONE
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.setblocking(False)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._work)
+        self._end = asyncio.Event()
         self._open: set[asyncio.Task[None]] = set()
-        self.port = 0
+        self.port: int = self._listening.getsockname()[1]
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._run(self._start())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
-        self._loop.close()
 
     def set(self, fault: Fault) -> None:
         """From now on; connections that are open are cut."""
-        self._run(self._change(fault))
+        asyncio.run_coroutine_threadsafe(self._change(fault), self._loop).result(10)
 
-    def _run(self, work: object) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)  # type: ignore[arg-type]
+    def _work(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
 
-    async def _start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _stop(self) -> None:
-        self._server.close()
+    async def _serve(self) -> None:
+        with self._listening:
+            self._loop.add_reader(self._listening, self._take)
+            await self._end.wait()
+            self._loop.remove_reader(self._listening)
         await self._cut()
-        self._server.abort_clients()  # those that were taken, and not yet served
-        await self._server.wait_closed()
 
     async def _change(self, fault: Fault) -> None:
         self._fault = fault
@@ -70,17 +73,19 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
-        try:
-            await self._answer(reader, writer)
-        except (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            self._open.discard(task)
-            await _close(writer)
+    def _take(self) -> None:
+        with contextlib.suppress(OSError):  # whoever came may have gone
+            taken, _ = self._listening.accept()
+            task = self._loop.create_task(self._handle(taken))
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
+            task.add_done_callback(lambda _: taken.close())  # also of a task that never began
+
+    async def _handle(self, taken: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(sock=taken)
+            async with _closing(writer):
+                await self._answer(reader, writer)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         match self._fault:
@@ -97,14 +102,13 @@ class Proxy:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind, ahead = await asyncio.open_connection(*self._target)
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(_pipe(reader, ahead))
-                both.create_task(self._back(behind, writer))
-        except* ConnectionError:
-            pass
-        finally:
-            await _close(ahead)
+        async with _closing(ahead):
+            try:
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(_pipe(reader, ahead))
+                    both.create_task(self._back(behind, writer))
+            except* ConnectionError:
+                pass
 
     async def _back(self, behind: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._fault is Fault.LOSING:
@@ -120,7 +124,12 @@ async def _pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
     raise ConnectionAbortedError  # one side has left, so the other is to leave too
 
 
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with contextlib.suppress(OSError):
+@contextlib.asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """What was written still goes out, unless the connection is cut."""
+    try:
+        yield
+        writer.close()
         await writer.wait_closed()
+    finally:
+        writer.transport.abort()
