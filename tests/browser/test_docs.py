@@ -28,7 +28,7 @@ def test_it_is_tried_out_after_a_sign_in(mesh: Mesh, page: Page) -> None:
     page.locator(".auth-btn-wrapper").get_by_role("button", name="Apply").first.click()
     page.get_by_role("button", name="Close").first.click()
     catalog = execute(page, "listCatalog")
-    assert [partner["id"] for partner in catalog["items"]] == [1, 2]
+    assert [partner["id"] for partner in catalog["items"]][:2] == [1, 2]
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=f"{folder}/docs.png")
 
