@@ -9,9 +9,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.conftest import port
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Ends with this package: playwright keeps a loop running, beside which no other test could run its own."""
+    """Ends with the module: playwright keeps a loop running, beside which no other test could run its own."""
     program = shutil.which("chromium")
     assert program, "Chromium is missing; `deploy/local/setup.sh browser` installs it"
     with sync_playwright() as playwright:

@@ -37,6 +37,7 @@ class Mesh:
         self.environment = {**os.environ, **IMPATIENT, **own}
         self.state = State(self.environment)
         self.secrets = Secrets(self.state)
+        self._supervisor: subprocess.Popen[bytes] | None = None
 
     @property
     def broker(self) -> str:
@@ -69,6 +70,9 @@ class Mesh:
         for name in self.children():
             self.signal(name, signal.SIGCONT)
         self._local("down")
+        if self._supervisor is not None:
+            self._supervisor.wait()
+            self._supervisor = None
 
     def _local(self, command: str) -> None:
         subprocess.run([sys.executable, "-m", "deploy.local", command], cwd=ROOT, env=self.environment, check=True)
@@ -80,7 +84,7 @@ class Mesh:
         self.state = State(self.environment)
         self.secrets = Secrets(self.state)
         with (self.state.sub("logs") / "supervisor.log").open("ab") as log:
-            supervisor = subprocess.Popen(
+            self._supervisor = supervisor = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.supervise"],
                 cwd=ROOT,
                 env=self.environment,

@@ -1,8 +1,7 @@
-"""A short run of `make chaos`: five kills, fifty orders."""
+"""A short run of `make chaos`: five kills, fifty orders, by one seed unless SEED says otherwise."""
 
 import json
 import os
-import secrets
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.chaos.run import Asked, run, show
 
 @pytest.mark.timeout(300)
 async def test_no_order_is_lost_doubled_or_stuck(tmp_path: Path) -> None:
-    seed = int(os.environ.get("SEED") or secrets.randbelow(1_000_000))
+    seed = int(os.environ.get("SEED") or 1)
     console = Console(soft_wrap=True)
     with running(ROOT / ".local/chaos-short", OFFSET) as mesh:
         result = await run(mesh, Asked(seed, orders=50, kills=5, gap_s=1.5, quiet_s=75), console)
