@@ -30,7 +30,6 @@ def render(state: State, name: str) -> Path:
         "PKI_DIR": str(state.sub("pki")),
         "JWKS_PORT": str(state.port("SANDBOX_PORT")),
     }
-    values["OTLP_PORT"] = str(state.number("OTLP_PORT", 4317))
     values["ALLOWED_ORIGINS"] = "|".join(map(re.escape, values["ALLOWED_ORIGINS"].split(",")))
     text = (BOOTSTRAPS / f"{name}.yaml").read_text()
     path = state.sub("envoy") / f"{name}.yaml"

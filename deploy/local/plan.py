@@ -7,6 +7,7 @@ from deploy.local.pki import Authority
 from deploy.local.process import Process
 from deploy.local.secrets import Secrets
 from deploy.local.state import State
+from deploy.local.traces import traces
 
 
 def stages(state: State, secrets: Secrets, extent: str) -> Sequence[Sequence[Process]]:
@@ -25,4 +26,4 @@ def stages(state: State, secrets: Secrets, extent: str) -> Sequence[Sequence[Pro
     authority.ensure()
     apps = [services.service(state, secrets, name) for name in servers.SERVICES]
     sidecars = [envoys.sidecar(state, name) for name in authority.sidecars]
-    return [stand, [*apps, *sidecars]]
+    return [[*stand, traces(state)], [*apps, *sidecars]]

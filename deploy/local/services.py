@@ -31,6 +31,13 @@ def common() -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 
+def telemetry(state: State) -> Mapping[str, str]:
+    """Where spans go: to the trace page, unless OpenTelemetry's own variables say otherwise."""
+    own = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+    endpoint = f"http://{state.setting('OTLP_HOST')}:{state.port('OTLP_PORT')}"
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "500"} | own
+
+
 def environment(state: State, secrets: Secrets, service: str) -> Mapping[str, str]:
     """The settings of one service on this machine."""
     postgres = f"{service}:{secrets.password(f'postgres-{service}')}@{state.bind}:{state.port('POSTGRES_PORT')}"
@@ -46,8 +53,7 @@ def environment(state: State, secrets: Secrets, service: str) -> Mapping[str, st
         "DRAIN_SECONDS": "5",
         "GRPC_VERBOSITY": "ERROR",
     }
-    if "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ:
-        told["OTEL_EXPORTER_OTLP_ENDPOINT"] = os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    told |= telemetry(state)
     documents = f"mongodb://{state.bind}:{state.port('DOCUMENTS_PORT')}/{service}?directConnection=true"
     own: dict[str, dict[str, str]] = {
         "gateway": {

@@ -16,6 +16,8 @@ LONGEST_SOCKET = 90
 
 PORTS = {
     "SANDBOX_PORT": (8090, "the outside world"),
+    "TRACES_PORT": (16686, "the trace page"),
+    "OTLP_HTTP_PORT": (4318, "where spans go, by HTTP"),
     "SMTP_PORT": (1025, "the sandbox's mail sink"),
     "APNS_PORT": (2197, "the sandbox's push service for Apple's phones (HTTP/2)"),
     "POSTGRES_PORT": (25432, "PostgreSQL"),
@@ -51,12 +53,7 @@ class State:
             for name, s in self.mesh.items()
             if s.get("port")
         }
-        own = {"OTLP_PORT"}  # nobody here listens on it
-        return {
-            name: (self.number(name, default), about)
-            for name, (default, about) in (known | PORTS).items()
-            if name not in own
-        }
+        return {name: (self.number(name, default), about) for name, (default, about) in (known | PORTS).items()}
 
     def number(self, name: str, default: int) -> int:
         """A port, as the environment says or by its default and the offset."""
@@ -103,3 +100,8 @@ class State:
     def sandbox(self) -> str:
         """Where the outside world is."""
         return f"http://{self.bind}:{self.port('SANDBOX_PORT')}"
+
+    @property
+    def traces(self) -> str:
+        """Where the trace page is."""
+        return f"http://{self.bind}:{self.port('TRACES_PORT')}"

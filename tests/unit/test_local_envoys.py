@@ -45,7 +45,7 @@ def test_nothing_is_left_to_fill_in(state: State, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_port_is_one_of_this_mesh(state: State, name: str) -> None:
-    known = {number for number, _ in state.ports.values()} | {state.number("OTLP_PORT", 4317)}
+    known = {number for number, _ in state.ports.values()}
     found = numbers(yaml.safe_load(envoys.render(state, name).read_text()))
     assert state.port(f"{name.upper()}_ADMIN_PORT") in found
     assert found <= known

@@ -32,6 +32,8 @@ def test_the_contracts_ports_are_the_defaults(state: State) -> None:
         "NOTIFICATIONS_PROBE_PORT": 15024,
         "SANDBOX_PORT": 8090,
         "SMTP_PORT": 1025,
+        "TRACES_PORT": 16686,
+        "OTLP_PORT": 4317,
     }
     assert {name: state.port(name) for name in fixed} == fixed
 

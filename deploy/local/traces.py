@@ -1,0 +1,24 @@
+"""The trace page, as a child; containers have Jaeger in its place."""
+
+import sys
+
+import httpx
+
+from deploy.local.process import Process
+from deploy.local.state import State
+
+
+def traces(state: State) -> Process:
+    """Takes spans in on OTLP's own ports, and shows them."""
+
+    def ready() -> bool:
+        return httpx.get(f"{state.traces}/api/services", trust_env=False, timeout=1).is_success
+
+    ports = ["TRACES_PORT", "OTLP_PORT", "OTLP_HTTP_PORT"]
+    return Process(
+        name="traces",
+        command=[sys.executable, "-m", "deploy.traces"],
+        environment={"BIND": state.bind} | {name: str(state.port(name)) for name in ports},
+        ready=ready,
+        ports=ports,
+    )

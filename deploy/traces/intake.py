@@ -1,0 +1,127 @@
+"""OTLP in, by gRPC and by HTTP. Nothing that is sent here can be more than refused."""
+
+import base64
+import json
+import zlib
+from typing import Any
+
+import grpc.aio
+from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from starlette.requests import Request
+from starlette.responses import Response
+
+from deploy.traces.record import records
+from deploy.traces.store import Store
+
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of one request, unpacked; gRPC's own limit is the same."""
+
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+_IDS = {"traceId", "spanId", "parentSpanId"}
+
+
+class Refused(Exception):
+    """What is sent is not taken; `status` says why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class GrpcIntake(trace_service_pb2_grpc.TraceServiceServicer):
+    """opentelemetry.proto.collector.trace.v1.TraceService."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def Export(  # noqa: N802 (the service's own name)
+        self, request: ExportTraceServiceRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> ExportTraceServiceResponse:
+        """Takes one batch."""
+        self._store.add(records(request.resource_spans))
+        return ExportTraceServiceResponse()
+
+
+async def serve(store: Store, address: str) -> grpc.aio.Server:
+    """A server that listens. Raises RuntimeError when it cannot."""
+    server = grpc.aio.server()
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(GrpcIntake(store), server)  # type: ignore[no-untyped-call]
+    server.add_insecure_port(address)
+    await server.start()
+    return server
+
+
+class HttpIntake:
+    """POST /v1/traces, protobuf or JSON, gzipped or not. Scripts of other pages cannot send either media type here."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def take(self, request: Request) -> Response:
+        """Takes one batch."""
+        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        try:
+            if media not in (PROTOBUF, JSON):
+                raise Refused(415, f"{PROTOBUF} or {JSON} is taken")
+            body = unpacked(await _read(request), request.headers.get("content-encoding", "identity"))
+            sent = parsed(body) if media == PROTOBUF else parsed_json(body)
+        except Refused as refused:
+            return Response(str(refused), refused.status, media_type="text/plain")
+        self._store.add(records(sent.resource_spans))
+        return Response(b"" if media == PROTOBUF else b"{}", media_type=media)
+
+
+async def _read(request: Request) -> bytes:
+    read = bytearray()
+    async for chunk in request.stream():
+        read += chunk
+        if len(read) > MAX_BODY:
+            raise Refused(413, "more than 4 MiB")
+    return bytes(read)
+
+
+def unpacked(body: bytes, encoding: str) -> bytes:
+    """The body without its gzip. Raises Refused, also for one that would unfold to more than MAX_BODY."""
+    if encoding == "identity":
+        return body
+    if encoding != "gzip":
+        raise Refused(415, "gzip or nothing is taken")
+    unzip = zlib.decompressobj(wbits=31)
+    try:
+        found = unzip.decompress(body, MAX_BODY + 1)
+    except zlib.error as error:
+        raise Refused(400, "not gzip") from error
+    if len(found) > MAX_BODY:
+        raise Refused(413, "more than 4 MiB")
+    return found
+
+
+def parsed(body: bytes) -> ExportTraceServiceRequest:
+    """A batch in protobuf. Raises Refused."""
+    try:
+        return ExportTraceServiceRequest.FromString(body)
+    except DecodeError as error:
+        raise Refused(400, "not an ExportTraceServiceRequest") from error
+
+
+def parsed_json(body: bytes) -> ExportTraceServiceRequest:
+    """A batch in OTLP's JSON, whose ids are hexadecimal where protobuf's JSON has base64. Raises Refused."""
+    try:
+        return ParseDict(
+            json.loads(body, object_hook=_with_base64_ids), ExportTraceServiceRequest(), ignore_unknown_fields=True
+        )
+    except (ParseError, ValueError, RecursionError) as error:
+        raise Refused(400, "not an ExportTraceServiceRequest") from error
+
+
+def _with_base64_ids(found: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: base64.b64encode(bytes.fromhex(value)).decode() if key in _IDS and isinstance(value, str) else value
+        for key, value in found.items()
+    }

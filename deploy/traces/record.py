@@ -1,0 +1,139 @@
+"""A span as it is kept: what searches look at, and the rest packed away."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
+
+MAX_TAGS = 128
+"""Attributes, events and links that are kept of one span."""
+
+MAX_TEXT = 2048
+"""Characters that are kept of one value or name."""
+
+OVERHEAD = 700
+"""Bytes that a span takes beside what is packed, measured, with its place in the store's tables."""
+
+KINDS = {
+    Span.SPAN_KIND_SERVER: "server",
+    Span.SPAN_KIND_CLIENT: "client",
+    Span.SPAN_KIND_PRODUCER: "producer",
+    Span.SPAN_KIND_CONSUMER: "consumer",
+    Span.SPAN_KIND_INTERNAL: "internal",
+}
+
+type Tag = tuple[str, bool | int | float | str]
+
+
+class Details(msgspec.Struct, array_like=True):
+    """What only a trace's own page shows. Links are trace and span ids; events are a time in µs, a name and tags."""
+
+    tags: list[Tag]
+    links: list[tuple[str, str]]
+    events: list[tuple[int, str, list[Tag]]]
+    process: list[Tag]
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One span. Ids are hexadecimal, times in microseconds; `packed` are its Details."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    service: str
+    operation: str
+    kind: str
+    error: bool
+    start: int
+    duration: int
+    packed: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return len(self.packed) + OVERHEAD
+
+    def details(self) -> Details:
+        """What is packed."""
+        return _unpack(self.packed)
+
+
+_unpack = msgspec.msgpack.Decoder(Details).decode
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def records(groups: Iterable[ResourceSpans]) -> Iterator[Record]:
+    """What an OTLP request brings. Spans whose ids are none are left out."""
+    for group in groups:
+        process = tags(group.resource.attributes)
+        service = next((str(value) for key, value in process if key == "service.name"), "unknown_service")
+        process = [(key, value) for key, value in process if key != "service.name"]
+        for scope in group.scope_spans:
+            library: list[Tag] = [("otel.scope.name", cut(scope.scope.name))] if scope.scope.name else []
+            for span in scope.spans:
+                if len(span.trace_id) == 16 and len(span.span_id) == 8:
+                    yield _record(span, service, library, process)
+
+
+def _record(span: Span, service: str, library: list[Tag], process: list[Tag]) -> Record:
+    error = span.status.code == Status.STATUS_CODE_ERROR
+    kind = KINDS.get(span.kind, "")
+    found = tags(span.attributes) + library
+    if kind:
+        found.append(("span.kind", kind))
+    if error:
+        found += [("error", True), ("otel.status_code", "ERROR")]
+        if span.status.message:
+            found.append(("otel.status_description", cut(span.status.message)))
+    details = Details(
+        found,
+        [(link.trace_id.hex(), link.span_id.hex()) for link in span.links[:MAX_TAGS]],
+        [(event.time_unix_nano // 1000, cut(event.name), tags(event.attributes)) for event in span.events[:MAX_TAGS]],
+        process,
+    )
+    start = span.start_time_unix_nano // 1000
+    return Record(
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        span.parent_span_id.hex(),
+        sys.intern(service),
+        sys.intern(cut(span.name)),
+        kind,
+        error,
+        start,
+        max(0, span.end_time_unix_nano // 1000 - start),
+        _pack(details),
+    )
+
+
+def tags(attributes: Iterable[KeyValue]) -> list[Tag]:
+    """The attributes; what is a list or a map becomes text."""
+    return [(cut(each.key), _plain(each.value)) for each, _ in zip(attributes, range(MAX_TAGS), strict=False)]
+
+
+def cut(text: str) -> str:
+    """No longer than MAX_TEXT."""
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+
+
+def _plain(value: AnyValue) -> bool | int | float | str:
+    kind = value.WhichOneof("value")
+    if kind in ("bool_value", "int_value", "double_value"):
+        found: bool | int | float = getattr(value, kind)
+        return found
+    return cut(value.string_value if kind == "string_value" else str(_nested(value)))
+
+
+def _nested(value: AnyValue) -> Any:
+    match value.WhichOneof("value"):
+        case "array_value":
+            return [_nested(each) for each in value.array_value.values[:MAX_TAGS]]
+        case "kvlist_value":
+            return {each.key: _nested(each.value) for each in value.kvlist_value.values[:MAX_TAGS]}
+        case None:
+            return ""
+        case kind:
+            return getattr(value, kind)
