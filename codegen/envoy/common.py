@@ -194,8 +194,10 @@ def bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> 
         {"exact": "/ready"},
         *({"prefix": path} for path in ("/stats", "/clusters", "/config_dump", "/healthcheck/", "/drain_listeners")),
     ]
+    runtime = {"tracing.opentelemetry.flush_interval_ms": 1000}
     return {
         "node": {"id": service, "cluster": "delivery"},
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]},
         "admin": {"address": address("${BIND}", setting(service, "ADMIN_PORT")), "allow_paths": paths},
         "static_resources": {"listeners": listeners, "clusters": clusters},
     }

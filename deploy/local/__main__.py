@@ -89,7 +89,7 @@ def supervise(state: State, extent: str) -> int:
 
 def demo(state: State) -> int:
     """The seven scenarios, on a mesh that is started if it is not there."""
-    return up(state, "all") or scenarios.main(state.edge, state.sandbox)
+    return up(state, "all") or scenarios.main(state.edge, state.sandbox, state.traces)
 
 
 def admin(state: State, email: str) -> int:

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from rich.console import Console
@@ -23,6 +23,14 @@ BASKET = {
 }
 
 
+class Step(NamedTuple):
+    """One request, and the trace it made: "POST /orders"."""
+
+    scenario: str
+    name: str
+    trace_id: str
+
+
 class ScenarioFailed(Exception):
     """What was expected did not happen; the message says what came instead."""
 
@@ -34,6 +42,10 @@ class World:
     edge: httpx.Client
     sandbox: httpx.Client
     console: Console
+    traces: str = ""
+    """Where traces are shown; with it each step says its trace's address."""
+    scenario: str = ""
+    steps: list[Step] = field(default_factory=list)
     email: str = field(default_factory=lambda: f"ada-{secrets.token_hex(4)}@delivery.test")
     device: str = field(default_factory=lambda: f"phone-{secrets.token_hex(4)}")
     tokens: dict[str, str] = field(default_factory=dict)
@@ -54,16 +66,27 @@ class World:
         started = time.perf_counter()
         answer = client.request(method, path, **options)
         milliseconds = (time.perf_counter() - started) * 1000
-        trace = answer.headers.get("traceresponse", "--").split("-")[1] if client is self.edge else ""
+        traces = self._traces(client, answer)
+        self.steps += (Step(self.scenario, f"{method} {path.partition('?')[0]}", trace) for trace in traces)
         good = answer.status_code == status
         self.console.print(
             f"    [dim]{method:6}[/] {path.split('?', maxsplit=1)[0]:<58} "
-            f"[{'green' if good else 'red'}]{answer.status_code}[/] [dim]{milliseconds:6.0f} ms  {trace}[/]",
+            f"[{'green' if good else 'red'}]{answer.status_code}[/] [dim]{milliseconds:6.0f} ms[/]",
             highlight=False,
         )
+        for trace in traces:
+            self.console.print(f"           [dim]{self.traces}/trace/{trace}[/]", highlight=False)
         if not good:
             raise ScenarioFailed(f"{method} {path} answered {answer.status_code}, not {status}: {answer.text[:400]}")
         return answer.json() if answer.content and "json" in answer.headers.get("content-type", "") else None
+
+    def _traces(self, client: httpx.Client, answer: httpx.Response) -> list[str]:
+        """The trace that an answer of ours was made in, or those of the callbacks that the world sent for it."""
+        if client is self.edge:
+            return [answer.headers["traceresponse"].split("-")[1]] if "traceresponse" in answer.headers else []
+        said = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+        callbacks = said.get("callbacks", [said]) if isinstance(said, dict) else []
+        return [callback["trace_id"] for callback in callbacks if "trace_id" in callback]
 
     def until(self, what: str, probe: Callable[[], Any]) -> Any:
         """Asks until the answer is true. Raises ScenarioFailed when patience ends."""
@@ -211,7 +234,7 @@ def deliver(world: World) -> None:
 SCENARIOS = (register, list_products, check, confirm, pay, ready, deliver)
 
 
-def main(edge_url: str, sandbox_url: str) -> int:
+def main(edge_url: str, sandbox_url: str, traces_url: str) -> int:
     """Drives all seven and prints each step; 0 when all passed, 1 with what failed otherwise."""
     console = Console(soft_wrap=True)
     passed = 0
@@ -219,9 +242,10 @@ def main(edge_url: str, sandbox_url: str) -> int:
         httpx.Client(base_url=edge_url, timeout=20, trust_env=False) as edge,
         httpx.Client(base_url=sandbox_url, timeout=20, trust_env=False) as sandbox,
     ):
-        world = World(edge, sandbox, console)
+        world = World(edge, sandbox, console, traces_url)
         for number, scenario in enumerate(SCENARIOS, 1):
             console.print(f"[bold]{number}. {scenario.__doc__}[/]")
+            world.scenario = scenario.__name__
             try:
                 scenario(world)
             except (ScenarioFailed, httpx.HTTPError) as error:

@@ -35,7 +35,11 @@ def telemetry(state: State) -> Mapping[str, str]:
     """Where spans go: to the trace page, unless OpenTelemetry's own variables say otherwise."""
     own = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
     endpoint = f"http://{state.setting('OTLP_HOST')}:{state.port('OTLP_PORT')}"
-    return {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "500"} | own
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "500",
+        "TRACE_PERCENT": state.setting("TRACE_PERCENT"),
+    } | own
 
 
 def environment(state: State, secrets: Secrets, service: str) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from pymemcache.exceptions import MemcacheError
 
 from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import CheckedBasket
+from services.runtime import tracing
 from services.runtime.codec import codec
 from services.runtime.refusal import Refusal
 
@@ -33,12 +34,12 @@ class Checks:
         """Keeps a check."""
         value = msgspec.msgpack.encode((user_id, codec().encode(basket)))
         seconds = int(LIFE.total_seconds())
-        if not await _in_thread(lambda: self._client.set(_key(check_id), value, expire=seconds)):
+        if not await _in_thread("set", lambda: self._client.set(_key(check_id), value, expire=seconds)):
             raise _away()
 
     async def get(self, check_id: str, user_id: str) -> CheckedBasket | None:
         """The check, if it is there and the user's."""
-        value = await _in_thread(lambda: self._client.get(_key(check_id)))
+        value = await _in_thread("get", lambda: self._client.get(_key(check_id)))
         if value is None:
             return None
         owner, basket = msgspec.msgpack.decode(value, type=tuple[str, bytes])
@@ -49,9 +50,11 @@ def _key(check_id: str) -> str:
     return f"check:{check_id}"
 
 
-async def _in_thread[T](call: Callable[[], T]) -> T:
+async def _in_thread[T](what: str, call: Callable[[], T]) -> T:
+    about = {"db.system.name": "memcached", "db.operation.name": what, "db.collection.name": "check"}
     try:
-        return await asyncio.to_thread(call)
+        with tracing.child(f"{what} check", attributes=about):
+            return await asyncio.to_thread(call)
     except (MemcacheError, OSError) as error:
         raise _away() from error
 

@@ -12,6 +12,7 @@ from pymemcache.client.base import PooledClient
 from pymemcache.exceptions import MemcacheError
 
 from generated.problems import Reason
+from services.runtime import tracing
 from services.runtime.refusal import Refusal
 
 FAILURES = frozenset({Reason.CREDENTIALS_INVALID, Reason.CODE_INVALID, Reason.PASSWORD_WRONG})
@@ -66,14 +67,14 @@ class MemcachedGuesses:
     async def attempt(self, account: str | None, address: str) -> AsyncIterator[None]:
         """Counts the attempt before it is made, so that many at once are many, and takes it back unless it fails."""
         counters = self._counters(account, address)
-        await self._in_thread(self._enter, counters)
+        await self._in_thread("incr", self._enter, counters)
         try:
             yield
         except Refusal as refusal:
             if refusal.reason not in FAILURES:
-                await self._in_thread(self._take_back, counters)
+                await self._in_thread("decr", self._take_back, counters)
             raise
-        await self._in_thread(self._take_back, counters)
+        await self._in_thread("decr", self._take_back, counters)
 
     def _counters(self, account: str | None, address: str) -> dict[str, int]:
         """By key, how many there may be. Keys are digests: the cache learns no addresses."""
@@ -109,9 +110,11 @@ class MemcachedGuesses:
         end = self._client.get(f"{key}.end")
         return self._limits.window_s if end is None else max(1, int(end) - int(time.time()))
 
-    async def _in_thread(self, call: Callable[[dict[str, int]], None], counters: dict[str, int]) -> None:
+    async def _in_thread(self, what: str, call: Callable[[dict[str, int]], None], counters: dict[str, int]) -> None:
+        about = {"db.system.name": "memcached", "db.operation.name": what, "db.collection.name": "guess"}
         try:
-            await asyncio.to_thread(call, counters)
+            with tracing.child(f"{what} guess", attributes=about):
+                await asyncio.to_thread(call, counters)
         except (MemcacheError, OSError) as error:
             raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "The cache is away.", retry_after=2) from error
 

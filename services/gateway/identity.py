@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import firebase_admin
 import httpx
@@ -19,6 +20,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from generated.problems import Reason
 from services.gateway.usecases.ports import Tokens
+from services.runtime import tracing
 from services.runtime.refusal import Refusal
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,9 @@ TIMEOUT = 4.0
 
 PATIENCE = 6.0
 """Seconds that anybody waits for the SDK, which tries again by itself."""
+
+PEER = "identity"
+"""What its spans call it."""
 
 THREADS = 16
 """How many calls of the SDK may be under way; more of them wait, within PATIENCE."""
@@ -98,7 +103,7 @@ class Firebase:
                 auth.set_custom_user_claims(user_id, {"role": role}, app=self._app)
 
         try:
-            await self._admin(make)
+            await self._admin("create", make)
         except auth.EmailAlreadyExistsError as error:
             raise Refusal(Reason.EMAIL_TAKEN) from error
 
@@ -111,12 +116,12 @@ class Firebase:
 
     async def exists(self, user_id: str) -> bool:
         """Whether there is such an account."""
-        return await self._admin(lambda: self._has(user_id))
+        return await self._admin("get", lambda: self._has(user_id))
 
     async def delete(self, user_id: str) -> None:
         """Removes an account; one that is not there is no error."""
         try:
-            await self._admin(lambda: auth.delete_user(user_id, app=self._app))
+            await self._admin("delete", lambda: auth.delete_user(user_id, app=self._app))
         except auth.UserNotFoundError:
             return
 
@@ -138,27 +143,28 @@ class Firebase:
 
     async def set_role(self, user_id: str, role: str) -> None:
         """Takes effect with the next refresh."""
-        await self._known(lambda: auth.set_custom_user_claims(user_id, {"role": role}, app=self._app))
+        await self._known("set role", lambda: auth.set_custom_user_claims(user_id, {"role": role}, app=self._app))
 
     async def revoke(self, user_id: str) -> None:
         """Refresh tokens given so far are worth nothing any more."""
-        await self._known(lambda: auth.revoke_refresh_tokens(user_id, app=self._app))
+        await self._known("revoke", lambda: auth.revoke_refresh_tokens(user_id, app=self._app))
 
     async def _update(self, user_id: str, **changes: Any) -> None:
-        await self._known(lambda: auth.update_user(user_id, app=self._app, **changes))
+        await self._known("update", lambda: auth.update_user(user_id, app=self._app, **changes))
 
-    async def _known[T](self, call: Callable[[], T]) -> T:
+    async def _known[T](self, what: str, call: Callable[[], T]) -> T:
         """As `_admin`. Refuses USER_NOT_FOUND for an account that the provider has no more."""
         try:
-            return await self._admin(call)
+            return await self._admin(what, call)
         except auth.UserNotFoundError as error:
             raise Refusal(Reason.USER_NOT_FOUND) from error
 
-    async def _admin[T](self, call: Callable[[], T]) -> T:
+    async def _admin[T](self, what: str, call: Callable[[], T]) -> T:
         """In a thread, since the SDK blocks; what takes too long goes on there, unheard."""
         loop = asyncio.get_running_loop()
         try:
-            return await asyncio.wait_for(loop.run_in_executor(self._threads, call), PATIENCE)
+            with tracing.calling(PEER, what):
+                return await asyncio.wait_for(loop.run_in_executor(self._threads, call), PATIENCE)
         except (auth.EmailAlreadyExistsError, auth.UserNotFoundError):
             raise
         except exceptions.InvalidArgumentError as error:
@@ -178,6 +184,7 @@ class Firebase:
     async def sign_in(self, email: str, password: str) -> Tokens:
         """Refuses CREDENTIALS_INVALID, the same for an unknown address and a wrong password."""
         answer = await self._post(
+            "sign in",
             f"{self._toolkit}/accounts:signInWithPassword",
             json={"email": email, "password": password, "returnSecureToken": True},
         )
@@ -187,14 +194,20 @@ class Firebase:
     async def refresh(self, refresh_token: str) -> Tokens:
         """Refuses REFRESH_TOKEN_INVALID."""
         answer = await self._post(
-            f"{self._secure_token}/token", data={"grant_type": "refresh_token", "refresh_token": refresh_token}
+            "refresh",
+            f"{self._secure_token}/token",
+            data={"grant_type": "refresh_token", "refresh_token": refresh_token},
         )
         session = _read(answer, _Refreshed, _OVER, Reason.REFRESH_TOKEN_INVALID)
         return Tokens(session.id_token, session.refresh_token, int(session.expires_in), session.user_id)
 
-    async def _post(self, url: str, **body: Any) -> httpx.Response:
+    async def _post(self, what: str, url: str, **body: Any) -> httpx.Response:
+        about = {"http.request.method": "POST", "server.address": urlsplit(url).hostname or ""}
         try:
-            return await self._client.post(url, params=self._key, timeout=TIMEOUT, **body)
+            with tracing.calling(PEER, what, about) as span:
+                answer = await self._client.post(url, params=self._key, timeout=TIMEOUT, **body)
+                tracing.answered(span, answer.status_code)
+                return answer
         except httpx.HTTPError as error:
             raise _away() from error
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import Boolean, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
 
 from generated.events import GatewayEvent
@@ -12,6 +13,7 @@ from services.gateway import domain
 from services.gateway.domain import MAX_CODES, Account, Code, Purpose, State
 from services.gateway.tables import TIME, accounts, code_requests, codes
 from services.gateway.usecases.ports import Request, Wanted
+from services.runtime import tracing
 from services.runtime.database import Database, Statement, Transaction
 from services.runtime.outbox import Outbox
 
@@ -87,7 +89,9 @@ _VERIFIED = Statement(
     .returning(accounts),
     into=Account,
 )
-_ASK = Statement(insert(code_requests).values({name: bindparam(name) for name in ("purpose", "email", "user_id")}))
+_ASK = Statement(
+    insert(code_requests).values({name: bindparam(name) for name in ("purpose", "email", "user_id", "trace")})
+)
 _REQUESTS = Statement(
     select(code_requests).order_by(code_requests.c.id).limit(bindparam("size")).with_for_update(skip_locked=True)
 )
@@ -106,7 +110,10 @@ class AccountsUnit:
     async def requests(self, size: int) -> Sequence[Request]:
         """The oldest, locked until the transaction ends; those that others work on are left out."""
         rows = await self._transaction.many(_REQUESTS, size=size)
-        return [Request(row["id"], Purpose(row["purpose"]), row["email"], row["user_id"]) for row in rows]
+        return [
+            Request(row["id"], Purpose(row["purpose"]), row["email"], row["user_id"], row["trace"] or {})
+            for row in rows
+        ]
 
     async def account_of(self, email: str) -> Account | None:
         """The account of an address."""
@@ -229,7 +236,7 @@ class AccountsStore:
 
     async def ask(self, purpose: Purpose, email: str, user_id: str | None) -> None:
         """Keeps a request for a code."""
-        await self._database.run(_ASK, purpose=purpose, email=email, user_id=user_id)
+        await self._database.run(_ASK, purpose=purpose, email=email, user_id=user_id, trace=Jsonb(tracing.carrier()))
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[AccountsUnit]:

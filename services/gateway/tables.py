@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from services.gateway.domain import Purpose, State
 from services.runtime.outbox import outbox_table
@@ -65,4 +66,5 @@ code_requests = Table(
     Column("purpose", Text, nullable=False),
     Column("email", Text, nullable=False),
     Column("user_id", Text),
+    Column("trace", JSONB),
 )

@@ -1,6 +1,7 @@
 """Banks' own systems: refunds as `payment-system.yaml` describes them, signed, not redirected, capped."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -41,7 +42,14 @@ class HttpPaymentSystem:
         """Asks once. Never raises for what the bank or the network does."""
         asked = _Taken(refund.id, refund.payment_id, refund.amount, refund.currency)
         body = msgspec.json.encode(asked)
-        with tracing.span("refund", SpanKind.CLIENT, None, {"delivery.bank_id": bank.id}):
+        about = {
+            "service.peer.name": "bank",
+            "http.request.method": "POST",
+            "server.address": urlsplit(bank.api_url).hostname or "",
+            "delivery.bank_id": bank.id,
+            "delivery.order_id": refund.order_id,
+        }
+        with tracing.span("refund", SpanKind.CLIENT, None, about) as span:
             try:
                 async with (
                     asyncio.timeout(self._timeout_s),  # httpx's own begins again with every byte
@@ -49,12 +57,14 @@ class HttpPaymentSystem:
                         "POST", f"{bank.api_url}/refunds", content=body, headers=self._headers(bank, refund, body)
                     ) as answer,
                 ):
+                    tracing.answered(span, answer.status_code)
                     read = b""
                     async for chunk in answer.aiter_raw():
                         read += chunk
                         if len(read) > MAX_ANSWER:
                             return Answer(False, False, "an answer without end")
             except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+                tracing.failed(span, type(error).__name__)
                 return Answer(False, False, type(error).__name__)
         if answer.status_code != httpx.codes.OK:
             return Answer(False, answer.status_code in FINAL, str(answer.status_code))

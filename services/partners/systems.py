@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import email.utils
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
@@ -34,8 +34,15 @@ class HttpPartnerSystem:
     async def send(self, partner: Partner, call: Call) -> Answer:
         """Asks once. Never raises for what the partner or the network does."""
         body = msgspec.json.encode(call.payload)
-        about = {"delivery.partner_id": str(partner.id), "delivery.order_id": call.order_id}
-        with tracing.span(f"tell partner of {call.kind}", SpanKind.CLIENT, call.trace, about):
+        about: dict[str, str | int] = {
+            "service.peer.name": "partner system",
+            "http.request.method": "POST",
+            "http.request.resend_count": call.attempts - 1,
+            "server.address": urlsplit(partner.api_url).hostname or "",
+            "delivery.partner_id": str(partner.id),
+            "delivery.order_id": call.order_id,
+        }
+        with tracing.span(f"tell partner of {call.kind}", SpanKind.CLIENT, call.trace, about) as span:
             try:
                 async with (
                     asyncio.timeout(self._timeout_s),  # httpx's own begins again with every byte
@@ -43,12 +50,14 @@ class HttpPartnerSystem:
                         "POST", _url(partner, call), content=body, headers=self._headers(partner, call, body)
                     ) as answer,
                 ):
+                    tracing.answered(span, answer.status_code)
                     read = b""
                     async for chunk in answer.aiter_raw():
                         read += chunk
                         if len(read) > MAX_ANSWER:
                             return Answer(Verdict.FAILED, "an answer without end")
             except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+                tracing.failed(span, type(error).__name__)
                 return Answer(Verdict.FAILED, _words(error))
         return judge(answer, read, call.order_id, self._clock())
 

@@ -3,16 +3,17 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 import pika
+from opentelemetry.trace import SpanKind
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel as PikaChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 from pika.spec import Basic, BasicProperties
 
-from services.runtime import topology
+from services.runtime import topology, tracing
 from services.runtime.events import EXCHANGE, Envelope
 
 log = logging.getLogger(__name__)
@@ -74,24 +75,32 @@ class Channel:
 
     async def publish_all(self, envelopes: Iterable[Envelope]) -> None:
         """Publishes events and waits until the broker has confirmed each of them."""
-        await self._confirmed_all(
-            [
-                self._send(
-                    EXCHANGE,
-                    envelope.type,
-                    envelope.payload,
-                    BasicProperties(
-                        content_type="application/protobuf",
-                        delivery_mode=pika.DeliveryMode.Persistent,
-                        message_id=envelope.id,
-                        type=envelope.type,
-                        timestamp=int(envelope.at.timestamp()),
-                        headers=envelope.headers(),
-                    ),
-                )
-                for envelope in envelopes
-            ]
+        with ExitStack() as spans:
+            await self._confirmed_all([self._publish(envelope, spans) for envelope in envelopes])
+
+    def _publish(self, envelope: Envelope, spans: ExitStack) -> asyncio.Future[None]:
+        """Sends one, below the span it was written in; the message carries on from its own, which ends with `spans`."""
+        about = {
+            "messaging.system": "rabbitmq",
+            "messaging.operation.type": "send",
+            "messaging.operation.name": "publish",
+            "messaging.destination.name": EXCHANGE,
+            "messaging.rabbitmq.destination.routing_key": envelope.type,
+            "messaging.message.id": envelope.id,
+            **envelope.about(),
+        }
+        headers = envelope.headers() | spans.enter_context(
+            tracing.passing(f"publish {envelope.type}", SpanKind.PRODUCER, envelope.trace, about)
         )
+        properties = BasicProperties(
+            content_type="application/protobuf",
+            delivery_mode=pika.DeliveryMode.Persistent,
+            message_id=envelope.id,
+            type=envelope.type,
+            timestamp=int(envelope.at.timestamp()),
+            headers=headers,
+        )
+        return self._send(EXCHANGE, envelope.type, envelope.payload, properties)
 
     async def forward(self, exchange: str, key: str, message: Message, headers: dict[str, Any]) -> None:
         """Publishes a message that arrived once more, with these headers on top of its own."""

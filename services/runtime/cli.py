@@ -35,11 +35,11 @@ def main[S: ServiceSettings](
     if command in ("serve", "migrate"):
         migrations.migrate(service, settings.database_url.get_secret_value())
     if command == "serve":
-        provider = tracing.setup(service)
+        provider = tracing.setup(service, settings.trace_percent)
         try:
             uvloop.run(_awaited(serve(settings)))
         finally:
-            provider.shutdown()
+            tracing.stop(provider)
     elif command == "demo-data" and demo_data is not None:
         if settings.environment is Environment.PRODUCTION:
             sys.exit("demo data has no place in production")

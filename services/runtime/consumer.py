@@ -14,6 +14,7 @@ from services.runtime.broker import Broker, BrokerUnavailable, Channel, Message
 from services.runtime.clock import now
 from services.runtime.codec import DecodeError
 from services.runtime.events import Delivery, EventType, MalformedEvent, delivery
+from services.runtime.events import about as described
 from services.runtime.refusal import Refusal
 from services.runtime.topology import RETRY_DELAYS, dead, retry_exchange
 
@@ -64,6 +65,9 @@ class Consumer(ABC):
             "messaging.destination.name": self.QUEUE,
             "messaging.message.id": about.event_id,
             "messaging.operation.type": "process",
+            "messaging.operation.name": "process",
+            "messaging.rabbitmq.destination.routing_key": about.type,
+            **described(about.event_id, about.type, str(headers.get("cloudEvents:source", "")), about.subject),
         }
         with tracing.span(f"process {self.QUEUE}", SpanKind.CONSUMER, parent, attributes, link=True):
             try:

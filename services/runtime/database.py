@@ -10,16 +10,19 @@ from typing import Any, Self, cast
 
 import msgspec
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import Table, bindparam
+from sqlalchemy import Select, Table, bindparam
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ClauseElement
 
 from generated.problems import Reason
+from services.runtime import tracing
 from services.runtime.refusal import Refusal
 
 log = logging.getLogger(__name__)
@@ -34,17 +37,39 @@ _SESSION = "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transactio
 class Statement[Row = dict[str, Any]]:
     """A compiled statement, and the type its rows are read into by column name; rows are plain dicts without one."""
 
-    __slots__ = ("_into", "defaults", "sql")
+    __slots__ = ("_into", "about", "defaults", "sql", "summary")
 
     def __init__(self, statement: ClauseElement, into: type[Row] | None = None) -> None:
         compiled = statement.compile(dialect=_DIALECT)
         self.sql = str(compiled).encode()
         self.defaults: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
         self._into = into
+        operation, table = _what(statement)
+        self.summary = f"{operation} {table}".strip()
+        self.about = {
+            "db.system.name": "postgresql",
+            "db.operation.name": operation,
+            "db.query.summary": self.summary,
+            **({"db.collection.name": table} if table else {}),
+        }
 
     def read(self, row: DictRow) -> Row:
         """One row, as the type that was asked for."""
         return cast(Row, row) if self._into is None else self._into(**row)
+
+
+def _what(statement: ClauseElement) -> tuple[str, str]:
+    """What a statement does, and to which table first: ("UPDATE", "orders")."""
+    if isinstance(statement, UpdateBase) and isinstance(statement.table, Table):
+        return statement.__visit_name__.upper(), statement.table.name
+    if isinstance(statement, Select):
+        tables = (name for found in statement.get_final_froms() for name in _tables(found))
+        return "SELECT", next(tables, "")
+    return str(statement).split(maxsplit=1)[0].upper(), ""
+
+
+def _tables(found: ClauseElement) -> Iterator[str]:
+    return (each.name for each in visitors.iterate(found) if isinstance(each, Table))
 
 
 def upsert(table: Table) -> Statement:
@@ -62,20 +87,24 @@ class Transaction:
     def __init__(self, connection: AsyncConnection[DictRow]) -> None:
         self.connection = connection
 
+    async def _execute(self, statement: Statement[Any], values: dict[str, Any]) -> AsyncCursor[DictRow]:
+        with tracing.child(statement.summary, attributes=statement.about):
+            return await self.connection.execute(statement.sql, {**statement.defaults, **values}, prepare=True)
+
     async def many[Row](self, statement: Statement[Row], **values: Any) -> list[Row]:
         """Every row."""
-        cursor = await self.connection.execute(statement.sql, {**statement.defaults, **values}, prepare=True)
+        cursor = await self._execute(statement, values)
         return [statement.read(row) for row in await cursor.fetchall()]
 
     async def one[Row](self, statement: Statement[Row], **values: Any) -> Row | None:
         """The first row, or None."""
-        cursor = await self.connection.execute(statement.sql, {**statement.defaults, **values}, prepare=True)
+        cursor = await self._execute(statement, values)
         row = await cursor.fetchone()
         return None if row is None else statement.read(row)
 
     async def run(self, statement: Statement[Any], **values: Any) -> int:
         """How many rows it touched."""
-        cursor = await self.connection.execute(statement.sql, {**statement.defaults, **values}, prepare=True)
+        cursor = await self._execute(statement, values)
         return cursor.rowcount
 
 

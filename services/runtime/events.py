@@ -34,6 +34,16 @@ class EventType[E: betterproto2.Message]:
         return codec().decode(self.message, data)
 
 
+def about(event_id: str, kind: str, source: str, subject: str) -> dict[str, str]:
+    """The event's attributes by OpenTelemetry's conventions for CloudEvents."""
+    return {
+        "cloudevents.event_id": event_id,
+        "cloudevents.event_type": kind,
+        "cloudevents.event_source": source,
+        "cloudevents.event_subject": subject,
+    }
+
+
 class Envelope(NamedTuple):
     """An event on its way. `trace` is W3C trace context; `at` is when it happened."""
 
@@ -44,6 +54,10 @@ class Envelope(NamedTuple):
     at: datetime
     trace: Mapping[str, str]
     payload: bytes
+
+    def about(self) -> dict[str, str]:
+        """What a span says of it."""
+        return about(self.id, self.type, self.source, self.subject)
 
     def headers(self) -> dict[str, str]:
         """CloudEvents attributes by its AMQP binding, and the trace context."""

@@ -16,6 +16,7 @@ from google.cloud import storage
 from pydantic import Field, model_validator
 
 from generated.problems import Reason
+from services.runtime import tracing
 from services.runtime.cutting import Call, Cuttable
 from services.runtime.refusal import Refusal
 from services.runtime.settings import Environment, ServiceSettings
@@ -110,7 +111,7 @@ class Objects:
                 raise ValueError("the storage says that it has something else")
             return True
 
-        if not await self._in_thread(call):
+        if not await self._in_thread("put", call):
             raise FileExistsError(name)
 
     async def get(self, name: str) -> bytes | None:
@@ -124,7 +125,7 @@ class Objects:
                 return None
             return content.getvalue()
 
-        return await self._in_thread(call)
+        return await self._in_thread("get", call)
 
     async def delete(self, name: str) -> bool:
         """Removes an object; whether it was there. Raises StorageUnavailable."""
@@ -136,7 +137,7 @@ class Objects:
                 return False
             return True
 
-        return await self._in_thread(call)
+        return await self._in_thread("delete", call)
 
     async def names(self, prefix: str, older_than: timedelta) -> list[str]:
         """The objects below a prefix that have been there for so long. Each page has PATIENCE of its own.
@@ -163,9 +164,9 @@ class Objects:
                 raise ValueError("the storage lists something else")
             return [blob.name for blob in blobs if blob.time_created < before], pages.next_page_token
 
-        return await self._in_thread(call)
+        return await self._in_thread("list", call)
 
-    async def _in_thread[T](self, call: Callable[[], T]) -> T:
+    async def _in_thread[T](self, what: str, call: Callable[[], T]) -> T:
         """Raises StorageUnavailable; what takes too long is cut off, so that it does not keep its thread."""
         watched = Call()
 
@@ -177,7 +178,8 @@ class Objects:
                     raise StorageUnavailable from error
 
         try:
-            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, work), PATIENCE)
+            with tracing.calling("storage", what):
+                return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, work), PATIENCE)
         except TimeoutError as error:
             raise StorageUnavailable from error
         finally:

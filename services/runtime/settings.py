@@ -38,6 +38,9 @@ class ServiceSettings(BaseSettings):
     broker_url: SecretStr = Field(description="amqp://user:password@host:port/vhost, the service's own user")
     encryption_key: SecretStr = Field(description="a Fernet key; secrets are stored encrypted with it")
     public_url: str = Field(default="http://127.0.0.1:8080", description="where the edge is, without a path")
+    trace_percent: float = Field(
+        default=1, ge=0, le=100, description="the share of what begins here, at nobody's request, that is traced"
+    )
     drain_seconds: float = Field(default=5, ge=0, description="how long requests may take after SIGTERM")
 
 

@@ -1,31 +1,46 @@
 """W3C trace context, in and out, and the spans around what a process takes in and sends out."""
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 tracer = trace.get_tracer("delivery")
 
+LAST_WORDS_S = 0.8
+"""Seconds that a process which ends waits until its last spans have left."""
 
-def setup(service: str) -> TracerProvider:
-    """Starts tracing for this process. Spans leave only where OTEL_EXPORTER_OTLP_ENDPOINT says so."""
+
+def setup(service: str, percent: float = 100) -> TracerProvider:
+    """Starts tracing for this process. Spans leave only where OTEL_EXPORTER_OTLP_ENDPOINT says so.
+
+    What was asked for by others is traced as they decided, up to the edge; `percent` is the share of what begins here.
+    """
     provider = TracerProvider(
-        sampler=ParentBased(ALWAYS_ON),
+        sampler=ParentBased(TraceIdRatioBased(percent / 100)),
         resource=Resource.create({"service.name": service, "service.namespace": "delivery"}),
+        shutdown_on_exit=False,
     )
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=1)))
     trace.set_tracer_provider(provider)
     return provider
+
+
+def stop(provider: TracerProvider) -> None:
+    """Sends what is left, within LAST_WORDS_S: a collector that is away or hangs holds up no shutdown."""
+    sending = threading.Thread(target=provider.shutdown, name="last-spans", daemon=True)
+    sending.start()
+    sending.join(LAST_WORDS_S)
 
 
 def carrier() -> dict[str, str]:
@@ -61,5 +76,54 @@ def span(
         try:
             yield made
         except BaseException as error:
-            made.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            failed(made, type(error).__name__)
             raise
+
+
+def failed(made: Span, why: str) -> None:
+    """Marks a span as failed; `why` is a word of few, not a message."""
+    made.set_attribute("error.type", why)
+    made.set_status(Status(StatusCode.ERROR))
+
+
+@contextmanager
+def passing(
+    name: str, kind: SpanKind, parent: Mapping[str, str], attributes: Mapping[str, AttributeValue]
+) -> Iterator[dict[str, str]]:
+    """A span that is never the current one, so that many can be open at once; its context as headers."""
+    made = tracer.start_span(name, propagate.extract(parent), kind, attributes)
+    headers: dict[str, str] = {}
+    propagate.inject(headers, trace.set_span_in_context(made))
+    try:
+        yield headers
+    except BaseException as error:
+        failed(made, type(error).__name__)
+        raise
+    finally:
+        made.end()
+
+
+@contextmanager
+def child(
+    name: str, kind: SpanKind = SpanKind.CLIENT, attributes: Mapping[str, AttributeValue] | None = None
+) -> Iterator[Span]:
+    """A span below the current one if that is recorded: looking for work begins no trace of its own."""
+    if not trace.get_current_span().is_recording():
+        yield INVALID_SPAN
+        return
+    with span(name, kind, None, attributes) as made:
+        yield made
+
+
+def calling(
+    peer: str, what: str, attributes: Mapping[str, AttributeValue] | None = None
+) -> AbstractContextManager[Span]:
+    """A `child` around a call to somebody outside ("fcm", "send")."""
+    return child(f"{peer} {what}", SpanKind.CLIENT, {"service.peer.name": peer, **(attributes or {})})
+
+
+def answered(made: Span, status: int) -> None:
+    """What came back by HTTP; for whoever called, each error is one."""
+    made.set_attribute("http.response.status_code", status)
+    if status >= 400:
+        failed(made, str(status))

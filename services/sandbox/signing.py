@@ -21,11 +21,12 @@ class NewSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_secret: str
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What a callback was answered. Status 0: nothing came back, and the body says why."""
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a callback was answered, in which trace. Status 0: nothing came back, and the body says why."""
 
     status: int
     body: object
+    trace_id: str | None = None
 
 
 class Webhooks:
@@ -71,9 +72,11 @@ class Webhooks:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             log.warning("%s got no answer to %s: %s", owner, webhook_id, type(error).__name__)
             return Answer(0, type(error).__name__)
+        trace_id = response.headers.get("traceresponse", "").split("-")[1:2]
+        traced = trace_id[0] if trace_id else None
         if not response.content:
-            return Answer(response.status_code, None)
+            return Answer(response.status_code, None, traced)
         try:
-            return Answer(response.status_code, msgspec.json.decode(response.content))
+            return Answer(response.status_code, msgspec.json.decode(response.content), traced)
         except msgspec.DecodeError:
-            return Answer(response.status_code, response.text)
+            return Answer(response.status_code, response.text, traced)

@@ -1,9 +1,12 @@
 """Codes that are mailed. Who asks is answered before anybody looks whether there is an account, and so always alike."""
 
+from opentelemetry.trace import SpanKind
+
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway import domain
 from services.gateway.domain import TEMPLATE, Account, Purpose
 from services.gateway.usecases.ports import Request, Store, Unit
+from services.runtime import tracing
 from services.runtime.clock import Clock
 
 BATCH = 50
@@ -19,10 +22,11 @@ async def mail_codes(store: Store, clock: Clock) -> int:
     async with store.unit() as unit:
         requests = await unit.requests(BATCH)
         for request in requests:
-            account = await _account(unit, request)
-            if account is not None:
-                await _mail(unit, clock, request, account)
-            await unit.done(request.id)
+            with tracing.span("mail code", SpanKind.CONSUMER, request.trace, link=True):
+                account = await _account(unit, request)
+                if account is not None:
+                    await _mail(unit, clock, request, account)
+                await unit.done(request.id)
     return len(requests)
 
 

@@ -1,6 +1,6 @@
 """What the use cases need of the outside: the identity provider, the store, the counters of guesses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,6 +36,8 @@ class Request(NamedTuple):
     purpose: Purpose
     email: str
     user_id: str | None
+    trace: Mapping[str, str]
+    """The context in which it was asked for."""
 
 
 class Identity(Protocol):

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -11,14 +11,18 @@ from generated.events import NotificationsEvent
 from generated.proto.delivery.events.v1 import NotificationFailed, NotificationSent
 from services.notifications.domain import progress
 from services.notifications.domain.agents import URGENT, Agent, quiet_until
-from services.notifications.domain.notifications import Answer, Notification, Provider, Push, Status, User
+from services.notifications.domain.notifications import Answer, Notification, Provider, Push, Status, User, Verdict
 from services.notifications.domain.progress import Job, Next, Patience
 from services.notifications.usecases import intake
 from services.notifications.usecases.ports import Agents, Carriers, History, MailTemplate, Queue, Users
+from services.runtime import tracing
 from services.runtime.clock import Clock
 from services.runtime.refusal import Refusal
 
 log = logging.getLogger(__name__)
+
+PEERS = {Provider.FCM: "fcm", Provider.APNS: "apns", Provider.EMAIL: "smtp"}
+"""What spans call them."""
 
 HISTORY_PAUSE = timedelta(seconds=5)
 """Until what was delivered is written down, when the history is away."""
@@ -131,13 +135,24 @@ async def _send(of: Dispatch, job: Job, agent: Agent, provider: Provider, addres
         pusher = await of.carriers.pusher(agent, provider)
         if pusher is None:
             raise LookupError(provider)
-        return await pusher.push(address, _push(job, agent))
+        return await _told_of(provider, pusher.push(address, _push(job, agent)))
     if job.mail is not None:
-        return await of.carriers.mailer.send(job.mail)
+        return await _told_of(provider, of.carriers.mailer.send(job.mail))
     user = await of.users.user(notification.user_id)
     values = {"title": notification.title, "body": notification.body}
     locale = user.locale if user else None
-    return await of.carriers.mailer.send(intake.write(of.letter, notification.id, address, locale, values))
+    letter = intake.write(of.letter, notification.id, address, locale, values)
+    return await _told_of(provider, of.carriers.mailer.send(letter))
+
+
+async def _told_of(provider: Provider, sending: Awaitable[Answer]) -> Answer:
+    """The answer, within a span that says what it was; to whom it went stays out of it."""
+    with tracing.calling(PEERS[provider], "send") as span:
+        answer = await sending
+        span.set_attribute("delivery.outcome", answer.word)
+        if answer.verdict is not Verdict.ACCEPTED:
+            tracing.failed(span, answer.word)
+        return answer
 
 
 def _push(job: Job, agent: Agent) -> Push:

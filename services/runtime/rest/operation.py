@@ -26,6 +26,10 @@ _TIMEOUT = b"x-envoy-expected-rq-timeout-ms"
 """How long the sidecar waits for us; calls onward get no more than what is left of it."""
 
 
+NAMED = frozenset({"order_id", "partner_id", "product_id", "bank_id"})
+"""Parameters of the path that spans repeat, so that an order's traces are found. None of them is a person's."""
+
+
 def header(headers: HeaderList, name: bytes) -> bytes | None:
     """The first header of that name, in lower case."""
     return next((value for key, value in headers if key == name), None)
@@ -56,6 +60,7 @@ class CompiledOperation:
     def __init__(self, spec: Any, call: Callable[..., Any], types: Operation, *, validate_responses: bool) -> None:
         self._id: str = spec.operation_id
         self._call = call
+        self._route: str = spec.path
         self._status = types.status
         self._media = types.media_type
         self._parameters = Parameters(spec.parameters, call)
@@ -84,7 +89,9 @@ class CompiledOperation:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         headers: HeaderList = scope["headers"]
-        trace.get_current_span().update_name(self._id)
+        span = trace.get_current_span()
+        span.update_name(self._id)
+        span.set_attribute("http.route", self._route)
         timeout = header(headers, _TIMEOUT)
         bounded = timeout is not None and timeout.isdigit() and self._media != MEDIA_TYPE
         current_deadline.set(time.monotonic() + int(timeout) / 1000 if timeout and bounded else None)
@@ -95,6 +102,8 @@ class CompiledOperation:
             # Before the parameters: its media type is looked at before the shape of anything.
             body = {"body": await self._body.read(headers, raw)}
         arguments = self._parameters.read(scope["path_params"], scope["query_string"], headers) | who | body
+        for name in scope["path_params"].keys() & NAMED:
+            span.set_attribute(f"delivery.{name}", str(arguments[name]))
         if self._forwarded:
             arguments["forwarded_for"] = (header(headers, b"x-forwarded-for") or b"").decode("latin-1")
         if self._webhook:

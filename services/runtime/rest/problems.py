@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -75,7 +75,8 @@ class Problems:
         parent = {
             name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name.startswith(b"trace")
         }
-        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        # The path itself stays out: what a client writes into it may be anything. The operation adds its route.
+        attributes = {"http.request.method": scope["method"], "url.scheme": scope.get("scheme", "http")}
         started = False
 
         async def watched(message: Message) -> None:
@@ -84,7 +85,7 @@ class Problems:
                 started = True
                 span.set_attribute("http.response.status_code", message["status"])
                 if message["status"] >= 500:
-                    span.set_status(Status(StatusCode.ERROR))
+                    tracing.failed(span, str(message["status"]))
             await send(message)
 
         with tracing.span(scope["method"], SpanKind.SERVER, parent, attributes) as span:
