@@ -7,7 +7,7 @@ UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-anno
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs admin dead-letters generate check-generated check format test fuzz chaos chaos-proof test-identity-oracle tests-cover tests-clear requirements
+.PHONY: help setup demo up down status logs admin dead-letters generate check-generated diagrams check format test fuzz chaos chaos-proof test-identity-oracle tests-cover tests-clear requirements
 
 help: ## list these commands
 	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,8 @@ dead-letters: setup ## messages that nothing could settle: DO="list", "show QUEU
 ## Change it
 generate: setup ## write generated/ from api-specs/
 	@$(PYTHON) -m codegen generate
+diagrams: setup ## draw design/ from the traces of a run of the scenarios
+	@$(PYTHON) -m deploy.local diagrams
 format: setup ## format and mend what can be mended
 	@ruff check --quiet --fix . ; ruff format --quiet .; buf format -w
 check: setup ## format, lint, types, imports, contracts, drift

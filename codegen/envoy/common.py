@@ -125,7 +125,19 @@ def tracing(service: str, percent: str) -> Config:
         service_name=f"{service}-envoy",
         grpc_service={"envoy_grpc": {"cluster_name": "otlp"}, "timeout": "1s"},
     )
+    said = {
+        "http.request.method": "%REQ(:METHOD)%",
+        "http.response.status_code": "%RESPONSE_CODE%",
+        "http.route": "%ROUTE_NAME%",
+        "network.protocol.name": "http",
+        # Envoy's own names for what is a person's, or may be: the address, the browser, and the path with its query.
+        "http.url": "-",
+        "peer.address": "-",
+        "user_agent": "-",
+    }
     return {
+        "custom_tags": [{"tag": tag, "value": value} for tag, value in said.items()],
+        "max_path_tag_length": 0,
         "random_sampling": {"value": percent},
         "client_sampling": {"value": 0},
         "spawn_upstream_span": True,

@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down|status|logs|demo|admin`."""
+"""`python -m deploy.local up|down|status|logs|demo|diagrams|admin`."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ import time
 
 from rich.console import Console
 
-from deploy.local import scenarios, screen, services
+from deploy.local import diagrams, scenarios, screen, services
 from deploy.local.plan import stages
 from deploy.local.process import kill_group
 from deploy.local.report import Report, alive, end_orphans, read_report
@@ -92,6 +92,11 @@ def demo(state: State) -> int:
     return up(state, "all") or scenarios.main(state.edge, state.sandbox, state.traces)
 
 
+def draw(state: State) -> int:
+    """Draws design/, on a mesh that is started if it is not there."""
+    return up(state, "all") or diagrams.main(state, ROOT / "design")
+
+
 def admin(state: State, email: str) -> int:
     """Makes the account of an address an admin."""
     if running(state) is None:
@@ -112,7 +117,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("up", "supervise"):
         commands.add_parser(name).add_argument("--only", choices=("all", "servers"), default="all")
-    for name in ("down", "status", "demo"):
+    for name in ("down", "status", "demo", "diagrams"):
         commands.add_parser(name)
     commands.add_parser("admin").add_argument("email")
     commands.add_parser("logs").add_argument("names", nargs="*")
@@ -128,6 +133,8 @@ def main() -> int:
             return down(state)
         case "demo":
             return demo(state)
+        case "diagrams":
+            return draw(state)
         case "admin":
             return admin(state, arguments.email)
         case "logs":

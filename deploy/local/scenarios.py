@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,10 +25,12 @@ BASKET = {
 
 
 class Step(NamedTuple):
-    """One request, and the trace it made: "POST /orders"."""
+    """One request of ours, or of the world's, and the trace it made. `name` is "POST /orders/{order_id}/cancel"."""
 
     scenario: str
+    actor: str
     name: str
+    status: int
     trace_id: str
 
 
@@ -56,37 +59,46 @@ class World:
     def call(self, method: str, path: str, status: int, *, who: str | None = None, **body: Any) -> Any:
         """One request through the edge, shown with its status, time and trace."""
         headers = {"authorization": f"Bearer {self.tokens[who]}"} if who else {}
-        return self._request(self.edge, method, f"/api/v1{path}", status, headers=headers, **body)
+        return self._request(self.edge, who or "visitor", method, f"/api/v1{path}", status, headers=headers, **body)
 
     def outside(self, method: str, path: str, status: int, **body: Any) -> Any:
         """One request to the sandbox, as the world's."""
-        return self._request(self.sandbox, method, path, status, **body)
+        actor = "bank" if path.startswith("/checkout") else "partner system"
+        return self._request(self.sandbox, actor, method, path, status, **body)
 
-    def _request(self, client: httpx.Client, method: str, path: str, status: int, **options: Any) -> Any:
+    def _request(self, client: httpx.Client, actor: str, method: str, path: str, status: int, **options: Any) -> Any:
         started = time.perf_counter()
         answer = client.request(method, path, **options)
         milliseconds = (time.perf_counter() - started) * 1000
-        traces = self._traces(client, answer)
-        self.steps += (Step(self.scenario, f"{method} {path.partition('?')[0]}", trace) for trace in traces)
+        name = f"{method} {path.partition('?')[0]}"
+        name = name.replace(self.order_id, "{order_id}") if self.order_id else name
+        made = [Step(self.scenario, actor, name, said, trace) for said, trace in self._traces(client, answer)]
+        self.steps += made
         good = answer.status_code == status
         self.console.print(
             f"    [dim]{method:6}[/] {path.split('?', maxsplit=1)[0]:<58} "
             f"[{'green' if good else 'red'}]{answer.status_code}[/] [dim]{milliseconds:6.0f} ms[/]",
             highlight=False,
         )
-        for trace in traces:
-            self.console.print(f"           [dim]{self.traces}/trace/{trace}[/]", highlight=False)
+        for step in made:
+            self.console.print(f"           [dim]{self.traces}/trace/{step.trace_id}[/]", highlight=False)
         if not good:
             raise ScenarioFailed(f"{method} {path} answered {answer.status_code}, not {status}: {answer.text[:400]}")
         return answer.json() if answer.content and "json" in answer.headers.get("content-type", "") else None
 
-    def _traces(self, client: httpx.Client, answer: httpx.Response) -> list[str]:
-        """The trace that an answer of ours was made in, or those of the callbacks that the world sent for it."""
+    def _traces(self, client: httpx.Client, answer: httpx.Response) -> list[tuple[int, str]]:
+        """Status and trace of an answer of ours, or of the callbacks that the world sent for it."""
         if client is self.edge:
-            return [answer.headers["traceresponse"].split("-")[1]] if "traceresponse" in answer.headers else []
+            parts = answer.headers.get("traceresponse", "").split("-")
+            return [(answer.status_code, parts[1])] if len(parts) == 4 else []
         said = answer.json() if "json" in answer.headers.get("content-type", "") else {}
         callbacks = said.get("callbacks", [said]) if isinstance(said, dict) else []
-        return [callback["trace_id"] for callback in callbacks if "trace_id" in callback]
+        return [(callback["status"], callback["trace_id"]) for callback in callbacks if "trace_id" in callback]
+
+    def drive(self, scenario: Callable[["World"], None]) -> None:
+        """One scenario. Raises ScenarioFailed."""
+        self.scenario = scenario.__name__
+        scenario(self)
 
     def until(self, what: str, probe: Callable[[], Any]) -> Any:
         """Asks until the answer is true. Raises ScenarioFailed when patience ends."""
@@ -234,20 +246,25 @@ def deliver(world: World) -> None:
 SCENARIOS = (register, list_products, check, confirm, pay, ready, deliver)
 
 
-def main(edge_url: str, sandbox_url: str, traces_url: str) -> int:
-    """Drives all seven and prints each step; 0 when all passed, 1 with what failed otherwise."""
-    console = Console(soft_wrap=True)
-    passed = 0
+@contextmanager
+def opened(edge_url: str, sandbox_url: str, console: Console, traces_url: str = "") -> Iterator[World]:
+    """A world with nobody signed up yet."""
     with (
         httpx.Client(base_url=edge_url, timeout=20, trust_env=False) as edge,
         httpx.Client(base_url=sandbox_url, timeout=20, trust_env=False) as sandbox,
     ):
-        world = World(edge, sandbox, console, traces_url)
+        yield World(edge, sandbox, console, traces_url)
+
+
+def main(edge_url: str, sandbox_url: str, traces_url: str) -> int:
+    """Drives all seven and prints each step; 0 when all passed, 1 with what failed otherwise."""
+    console = Console(soft_wrap=True)
+    passed = 0
+    with opened(edge_url, sandbox_url, console, traces_url) as world:
         for number, scenario in enumerate(SCENARIOS, 1):
             console.print(f"[bold]{number}. {scenario.__doc__}[/]")
-            world.scenario = scenario.__name__
             try:
-                scenario(world)
+                world.drive(scenario)
             except (ScenarioFailed, httpx.HTTPError) as error:
                 console.print(f"[red bold]   failed:[/] {error}", highlight=False, markup=True)
                 break

@@ -42,7 +42,7 @@ class HttpPartnerSystem:
             "delivery.partner_id": str(partner.id),
             "delivery.order_id": call.order_id,
         }
-        with tracing.span(f"tell partner of {call.kind}", SpanKind.CLIENT, call.trace, about) as span:
+        with tracing.span(f"tell partner of {call.kind}", SpanKind.CLIENT, None, about) as span:
             try:
                 async with (
                     asyncio.timeout(self._timeout_s),  # httpx's own begins again with every byte

@@ -7,10 +7,13 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import NamedTuple, Protocol
 
+from opentelemetry.trace import SpanKind
+
 from services.partners import usecases
 from services.partners.retries import Call
 from services.partners.usecases.calls import Calls
 from services.partners.usecases.ports import CallsDue, PartnerSystem
+from services.runtime import tracing
 from services.runtime.clock import Clock
 from services.runtime.refusal import Refusal
 
@@ -78,6 +81,12 @@ async def _take(store: Due, clock: Clock, terms: Terms, size: int) -> Sequence[C
 
 
 async def _make(store: Due, system: PartnerSystem, clock: Clock, terms: Terms, call: Call) -> None:
+    about: dict[str, str | int] = {"delivery.order_id": call.order_id, "delivery.attempt": call.attempts}
+    with tracing.span("make partner call", SpanKind.CONSUMER, call.trace, about, link=True):
+        await _try(store, system, clock, terms, call)
+
+
+async def _try(store: Due, system: PartnerSystem, clock: Clock, terms: Terms, call: Call) -> None:
     try:
         await usecases.make_call(store, system, clock, terms.schedule, terms.lease, call)
     except Refusal:

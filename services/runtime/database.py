@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.functions import Function
 
 from generated.problems import Reason
 from services.runtime import tracing
@@ -64,7 +65,8 @@ def _what(statement: ClauseElement) -> tuple[str, str]:
         return statement.__visit_name__.upper(), statement.table.name
     if isinstance(statement, Select):
         tables = (name for found in statement.get_final_froms() for name in _tables(found))
-        return "SELECT", next(tables, "")
+        functions = (each.name for each in visitors.iterate(statement) if isinstance(each, Function))
+        return "SELECT", next(tables, None) or next(functions, "")
     return str(statement).split(maxsplit=1)[0].upper(), ""
 
 

@@ -16,7 +16,7 @@ def browser() -> Iterator[Browser]:
     assert program, "Chromium is missing; `deploy/local/setup.sh browser` installs it"
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", f"--explicitly-allowed-ports={port(8080)}"]
+            executable_path=program, args=["--no-sandbox", f"--explicitly-allowed-ports={port(8080)},{port(16686)}"]
         )
         yield started
         started.close()
