@@ -14,6 +14,10 @@ STRIPPED = ("x-jwt-", "x-auth-", "x-envoy-", "x-forwarded-client-cert")
 """Prefixes of headers that only sidecars may set; what a client sends of them is removed before anything reads it."""
 
 
+UNSAID = ("http.url", "peer.address", "user_agent")
+"""What Envoy says of a request by itself and spans do not repeat: it is a person's, or may be."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """What is generated for: a developer's machine, or production."""
@@ -130,10 +134,7 @@ def tracing(service: str, percent: str) -> Config:
         "http.response.status_code": "%RESPONSE_CODE%",
         "http.route": "%ROUTE_NAME%",
         "network.protocol.name": "http",
-        # Envoy's own names for what is a person's, or may be: the address, the browser, and the path with its query.
-        "http.url": "-",
-        "peer.address": "-",
-        "user_agent": "-",
+        **dict.fromkeys(UNSAID, "-"),
     }
     return {
         "custom_tags": [{"tag": tag, "value": value} for tag, value in said.items()],

@@ -5,7 +5,7 @@ from typing import Any
 
 from codegen.contracts import ContractError, Contracts
 from codegen.envoy.access import caller_ids, roles_of, wants_token
-from codegen.envoy.common import JWT, RBAC, Config
+from codegen.envoy.common import JWT, RBAC, UNSAID, Config
 from codegen.envoy.edge import body_limit, limit_name
 from codegen.envoy.sidecar import methods_of
 from codegen.operations import Operation, operations
@@ -64,6 +64,8 @@ def mistakes(contracts: Contracts, name: str, bootstrap: Config) -> Iterator[str
             yield from _filters(listener, manager)
         for route in routes(manager):
             yield from _route(door, route)
+        if "tracing" in manager:
+            yield from _tracing(door, manager["tracing"])
         if door == "edge":
             yield from _operations(contracts, listener, manager)
         if door == "ingress":
@@ -84,6 +86,14 @@ def _filters(listener: str, manager: Config) -> Iterator[str]:
         yield f"{listener} has no early_header_mutation_extensions: it believes what clients say of themselves"
     if manager["tracing"].get("client_sampling") != {"value": 0}:
         yield f"{listener} has a client_sampling, by which clients decide what is traced"
+
+
+def _tracing(door: str, tracing: Config) -> Iterator[str]:
+    for personal in set(UNSAID) - {each["tag"] for each in tracing.get("custom_tags", [])}:
+        yield f"{door}: its spans say {personal}, which may be a person's"
+    share = "${TRACE_PERCENT}" if door == "edge" else "100"
+    if tracing["random_sampling"] != {"value": share}:
+        yield f"{door}: its random_sampling is not {share}; the edge decides, and everybody else follows"
 
 
 def _route(door: str, route: Config) -> Iterator[str]:

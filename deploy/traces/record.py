@@ -14,7 +14,7 @@ MAX_TAGS = 128
 MAX_TEXT = 2048
 """Characters that are kept of one value or name."""
 
-OVERHEAD = 700
+OVERHEAD = 400
 """Bytes that a span takes beside what is packed, measured, with its place in the store's tables."""
 
 KINDS = {
@@ -54,7 +54,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     @property
     def size(self) -> int:
         """Bytes, about."""
-        return len(self.packed) + OVERHEAD
+        return len(self.packed) + len(self.service) + len(self.operation) + OVERHEAD
 
     def details(self) -> Details:
         """What is packed."""

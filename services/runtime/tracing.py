@@ -20,25 +20,31 @@ LAST_WORDS_S = 0.8
 """Seconds that a process which ends waits until its last spans have left."""
 
 
-def setup(service: str, percent: float = 100) -> TracerProvider:
-    """Starts tracing for this process. Spans leave only where OTEL_EXPORTER_OTLP_ENDPOINT says so.
+def setup(service: str, percent: float) -> TracerProvider:
+    """Starts tracing for this process."""
+    made = provider(service, percent)
+    trace.set_tracer_provider(made)
+    return made
+
+
+def provider(service: str, percent: float) -> TracerProvider:
+    """Makes spans, which leave in batches beside what is served, and only where OTEL_EXPORTER_OTLP_ENDPOINT says so.
 
     What was asked for by others is traced as they decided, up to the edge; `percent` is the share of what begins here.
     """
-    provider = TracerProvider(
+    made = TracerProvider(
         sampler=ParentBased(TraceIdRatioBased(percent / 100)),
         resource=Resource.create({"service.name": service, "service.namespace": "delivery"}),
         shutdown_on_exit=False,
     )
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=1)))
-    trace.set_tracer_provider(provider)
-    return provider
+        made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=1)))
+    return made
 
 
-def stop(provider: TracerProvider) -> None:
+def stop(of: TracerProvider) -> None:
     """Sends what is left, within LAST_WORDS_S: a collector that is away or hangs holds up no shutdown."""
-    sending = threading.Thread(target=provider.shutdown, name="last-spans", daemon=True)
+    sending = threading.Thread(target=of.shutdown, name="last-spans", daemon=True)
     sending.start()
     sending.join(LAST_WORDS_S)
 

@@ -131,6 +131,16 @@ MISTAKES: dict[str, tuple[str, Callable[[Node], object], str]] = {
         lambda b: manager(b, "edge")["tracing"].update(client_sampling={"value": 100}),
         "client_sampling",
     ),
+    "spans that say who asked": (
+        "gateway",
+        lambda b: manager(b, "edge")["tracing"]["custom_tags"].pop(),
+        "user_agent",
+    ),
+    "traces that are torn": (
+        "orders",
+        lambda b: manager(b, "ingress")["tracing"].update(random_sampling={"value": "1"}),
+        "the edge decides",
+    ),
     "TLS without bounds": (
         "orders",
         lambda b: listener(b, "ingress")["transport_socket"]["typed_config"]["common_tls_context"].pop("tls_params"),

@@ -164,13 +164,13 @@ function row(span, depth, service, start, total, process) {
   const width = (100 * span.duration) / total;
   const bad = tag(span, "error") === true;
   const lost = Boolean(span.warnings);
-  const word = left > 60 ? { right: `${100 - left}%` } : { left: `${Math.min(left + width, 90)}%` };
+  const word = left + width < 88 ? { left: `${left + width}%` } : left > 12 ? { right: `${100 - left}%` } : { right: "0" };
   const made = make("button", { className: bad ? "row failed" : "row", type: "button", "aria-expanded": "false", style: { "--hue": hue(service) } },
     make("span", { className: "name", style: { "padding-left": `${0.5 + Math.min(depth, 24) * 0.8}rem` } },
       make("span", { className: "what", title: `${service}: ${span.operationName}` },
         bad ? make("span", { className: "bad" }, "!") : null,
         lost ? make("span", { className: "bad" }, "without parent") : null,
-        `${service} `, make("small", {}, span.operationName))),
+        `${service} `, make("small", {}, span.operationName.replace(/^.*\/(?=.)/, "")))),
     make("span", { className: "time" }, make("i", { style: { left: `${left}%`, width: `${width}%` } }), make("span", { style: word }, spell(span.duration))));
   const detail = make("div", { className: "detail", hidden: true });
   made.addEventListener("click", () => {
@@ -183,7 +183,7 @@ function row(span, depth, service, start, total, process) {
 
 function tell(detail, span, start, process) {
   const links = span.references.filter((each) => each.refType !== "CHILD_OF");
-  detail.append(make("div", { className: "hint" }, `begins ${spell(span.startTime - start)} into the trace, takes ${spell(span.duration)}, span `,
+  detail.append(make("div", {}, span.operationName), make("div", { className: "hint" }, `begins ${spell(span.startTime - start)} into the trace, takes ${spell(span.duration)}, span `,
     make("span", { className: "mono" }, span.spanID)), values(span.tags));
   if (process.tags.length) detail.append(make("h3", {}, "Process"), values(process.tags));
   for (const log of span.logs) detail.append(make("h3", {}, `Event after ${spell(log.timestamp - span.startTime)}`), values(log.fields));
