@@ -205,11 +205,12 @@ async function dependencies() {
     main.replaceChildren(heading, make("p", { className: "hint" }, "No trace with more than one service is kept."));
     return;
   }
-  // Columns by how far a service is from one that nobody calls first; a way back does not count.
+  // Columns by how far a service is from the door: whoever nobody calls, or calls more often than it is called.
   const column = new Map();
+  const outward = (name) => calls.reduce((sum, call) => sum + call.callCount * ((call.parent === name) - (call.child === name)), 0);
   const called = new Set(calls.map((call) => call.child));
   let next = names.filter((name) => !called.has(name));
-  if (!next.length) next = [names[0]];
+  if (!next.length) next = [names.reduce((a, b) => (outward(b) > outward(a) ? b : a))];
   for (let depth = 0; next.length; depth++) {
     for (const name of next) column.set(name, depth);
     next = [...new Set(calls.filter((call) => next.includes(call.parent) && !column.has(call.child)).map((call) => call.child))];
@@ -230,9 +231,9 @@ async function dependencies() {
     const [[ax, ay], [bx, by]] = [place.get(call.parent), place.get(call.child)];
     const onward = bx > ax;
     const [x1, x2] = onward ? [ax + wide, bx] : [ax + wide / 2, bx + wide / 2];
-    const up = by < ay || (by === ay && !onward);
-    const [y1, y2] = onward ? [ay + high / 2, by + high / 2] : [up ? ay : ay + high, by === ay ? by : up ? by + high : by];
-    const bend = onward ? [(x1 + x2) / 2, y1, (x1 + x2) / 2, y2] : by === ay ? [x1, y1 - 50, x2, y2 - 50] : [x1 - 50, y1, x2 - 50, y2];
+    const up = by < ay;
+    const [y1, y2] = onward ? [ay + high / 2, by + high / 2] : [up ? ay : ay + high, up || by === ay ? by + high : by];
+    const bend = onward ? [(x1 + x2) / 2, y1, (x1 + x2) / 2, y2] : by === ay ? [x1, y1 + 50, x2, y2 + 50] : [x1, y1 + (up ? -45 : 45), x2, y2 + (up ? 45 : -45)];
     const line = draw("path", { d: `M${x1} ${y1} C${bend.join(" ")} ${x2} ${y2}`, "stroke-width": String(1 + (3 * call.callCount) / most), "marker-end": "url(#tip)" });
     line.append(draw("title", {}, `${call.parent} → ${call.child}: ${call.callCount}`));
     svg.append(line);
