@@ -173,14 +173,19 @@ def ingress(contracts: Contracts, profile: Profile, trust_domain: str, service: 
 
 
 def probe(service: str) -> Config:
-    """For orchestrators: health by gRPC, and nothing else."""
+    """For orchestrators and scrapers: health by gRPC, GET /metrics, and nothing else."""
     health = {
         "name": "health",
         "match": {"path": HEALTH_CHECK},
         "route": {"cluster": "health" if service == "gateway" else "app", "timeout": "5s"},
     }
+    metrics = {
+        "name": "metrics",
+        "match": {"path": "/metrics", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
+        "route": {"cluster": "metrics", "timeout": "5s"},
+    }
     nothing = {"name": "not found", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
-    routes = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": [health, nothing]}]}
+    routes = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": [health, metrics, nothing]}]}
     where = address("${BIND}", setting(service, "PROBE_PORT"))
     return listener("probe", where, http_manager("probe", [], routes))
 
@@ -193,6 +198,7 @@ def clusters(
     return [
         app_cluster(service),
         *health,
+        cluster("metrics", pipe(f"{service}-metrics")),
         otlp_cluster(),
         access.jwks_cluster(profile),
         *(upstream(trust_domain, service, target) for target in targets(contracts, service, services)),

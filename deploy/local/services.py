@@ -105,7 +105,7 @@ def service(state: State, secrets: Secrets, name: str) -> Process:
         command=[sys.executable, "-m", f"services.{name}", "serve"],
         environment=environment(state, secrets, name),
         ready=ready,
-        sockets=[f"{name}.sock", *(["gateway-health.sock"] if name == "gateway" else [])],
+        sockets=[f"{name}.sock", f"{name}-metrics.sock", *(["gateway-health.sock"] if name == "gateway" else [])],
     )
 
 

@@ -43,8 +43,10 @@ from services.runtime.rest.app import build
 from services.runtime.rest.app import serving as serving_rest
 from services.runtime.rest.documents import contract, events, pages
 from services.runtime.rest.swagger import swagger
+from services.runtime.scrape import expose
 from services.runtime.server import serving, until_signalled
 from services.runtime.settings import Environment
+from services.runtime.topology import RETRIES
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "generated/openapi"
@@ -124,6 +126,7 @@ async def serve(settings: Settings) -> None:
             until_signalled,
             [
                 Relay("gateway", database, broker).run(),
+                expose("gateway", settings.service_socket, database, broker, queues_of_all=RETRIES),
                 publisher.run(),
                 mailer.run(),
                 Job("finishing accounts", lambda: accounts.sweep(store, identity, pictures, now), 10).run(),

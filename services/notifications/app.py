@@ -22,6 +22,7 @@ from services.notifications.domain.progress import Patience
 from services.notifications.events import OPERATORS, AgentEvents, Alerts, Mails, Orders, Requests, UserEvents
 from services.notifications.providers.apns import Key
 from services.notifications.providers.carriers import ProviderCarriers
+from services.notifications.providers.counts import gates_shut
 from services.notifications.providers.smtp import Smtp
 from services.notifications.queue import PostgresQueue
 from services.notifications.rpc import NotificationsRpc
@@ -36,6 +37,7 @@ from services.runtime.consumer import consume
 from services.runtime.database import Database
 from services.runtime.outbox import Outbox, Relay
 from services.runtime.refusal import Refusal
+from services.runtime.scrape import expose
 from services.runtime.server import serving, until_signalled
 from services.runtime.settings import ServiceSettings
 from services.runtime.vault import Vault
@@ -102,6 +104,7 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = until_
             stop,
             [
                 Relay("notifications", database, broker).run(),
+                expose("notifications", settings.service_socket, database, broker, [gates_shut(carriers.gates)]),
                 *(lane.run() for lane in lanes),
                 consume(broker, Orders(intake, rules)),
                 consume(broker, Alerts(intake, rules)),

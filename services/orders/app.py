@@ -23,6 +23,7 @@ from services.runtime.database import Database
 from services.runtime.ids import new_id
 from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
+from services.runtime.scrape import expose
 from services.runtime.server import serving, until_signalled
 from services.runtime.settings import Delays, Origins, ServiceSettings
 from services.runtime.vault import Vault
@@ -67,6 +68,7 @@ async def serve(settings: Settings) -> None:
             until_signalled,
             [
                 Relay("orders", database, broker).run(),
+                expose("orders", settings.service_socket, database, broker),
                 consume(broker, History(written)),
                 consume(broker, Payments(written)),
                 consume(broker, Readiness(store, now)),

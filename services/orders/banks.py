@@ -7,6 +7,7 @@ import httpx
 import msgspec
 from opentelemetry.trace import SpanKind
 
+from services.orders import counts
 from services.orders.domain import Bank
 from services.orders.money import Refund
 from services.orders.usecases.payments import secrets
@@ -40,6 +41,9 @@ class HttpPaymentSystem:
 
     async def refund(self, bank: Bank, refund: Refund) -> Answer:
         """Asks once. Never raises for what the bank or the network does."""
+        return counts.asked(await self._ask(bank, refund))
+
+    async def _ask(self, bank: Bank, refund: Refund) -> Answer:
         asked = _Taken(refund.id, refund.payment_id, refund.amount, refund.currency)
         body = msgspec.json.encode(asked)
         about = {

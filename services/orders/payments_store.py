@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Table, Text, bindparam, func, insert, null, select, update
 from sqlalchemy.dialects import postgresql
 
+from services.orders import counts
 from services.orders.domain import RefundStatus
 from services.orders.money import Outcome, PaymentRecord, Refund
 from services.orders.tables import alerts, callbacks, payments, refunds
@@ -127,7 +128,11 @@ class PaymentsUnit:
 
     async def end_refund(self, refund: Refund, said: str) -> bool:
         """Keeps how a refund ended; False when it had ended already."""
-        return await self._transaction.run(_END_REFUND, refund_id=refund.id, ended=refund.status, said=said) == 1
+        if not await self._transaction.run(_END_REFUND, refund_id=refund.id, ended=refund.status, said=said):
+            return False
+        if refund.status is RefundStatus.REFUNDED:
+            self._transaction.after_commit(lambda: counts.refunded(refund))
+        return True
 
     async def refunds(self, order_id: str, bank_id: str) -> list[Refund]:
         """Every refund of an order at its bank."""

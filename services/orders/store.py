@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from generated.events import OrdersEvent
 from generated.problems import Reason
+from services.orders import counts
 from services.orders.domain import FINAL, Bank, HistoryEntry, Item, Order, OrderStatus, Partner, RefundStatus
 from services.orders.payments_store import PaymentsUnit, RefundsDue, named
 from services.orders.tables import TIME, banks, forgotten, orders, steps
@@ -174,6 +175,7 @@ class OrdersUnit(PaymentsUnit):
         if not await self._transaction.run(_ADD_ORDER, check_id=check_id, **_values(order)):
             return False
         await self._add_step(order, actor, None)
+        self._transaction.after_commit(lambda: counts.moved(None, order))
         return True
 
     async def _add_step(self, order: Order, actor: str, note: str | None) -> None:
@@ -204,6 +206,7 @@ class OrdersUnit(PaymentsUnit):
         if not changed:
             raise Refusal(Reason.ORDER_STATE_CONFLICT)
         await self._add_step(after, actor, note)
+        self._transaction.after_commit(lambda: counts.moved(before, after))
         if after.status in FINAL:
             await self._transaction.run(_ERASE, customer=after.customer_id)
 

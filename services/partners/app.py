@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic_settings import NoDecode
 
 from generated.events import EVENTS, PartnersEvent
-from services.partners import retries
+from services.partners import counts, retries
 from services.partners.events import Calls
 from services.partners.rpc import PartnersRpc
 from services.partners.store import PartnersStore
@@ -21,6 +21,7 @@ from services.runtime.consumer import consume
 from services.runtime.database import Database
 from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
+from services.runtime.scrape import expose
 from services.runtime.server import serving, until_signalled
 from services.runtime.settings import Delays, Origins, ServiceSettings
 from services.runtime.vault import Vault
@@ -57,6 +58,7 @@ async def serve(settings: Settings) -> None:
             until_signalled,
             [
                 Relay("partners", database, broker).run(),
+                expose("partners", settings.service_socket, database, broker, [counts.breakers_open(database)]),
                 every(3600, "forgetting keys", lambda: idempotency.sweep(database)),
                 consume(broker, Calls(store, now, settings.public_url, terms.schedule[0], planned)),
                 work(store, HttpPartnerSystem(client, vault, now, terms.timeout_s), now, terms, planned),

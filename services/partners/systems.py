@@ -11,6 +11,7 @@ import msgspec
 from opentelemetry.trace import SpanKind
 
 from generated.rest.partner_system.models import Taken
+from services.partners import counts
 from services.partners.domain import Partner
 from services.partners.retries import Answer, Call, CallKind, Verdict
 from services.partners.usecases import secrets
@@ -33,6 +34,9 @@ class HttpPartnerSystem:
 
     async def send(self, partner: Partner, call: Call) -> Answer:
         """Asks once. Never raises for what the partner or the network does."""
+        return counts.answered(call, await self._ask(partner, call))
+
+    async def _ask(self, partner: Partner, call: Call) -> Answer:
         body = msgspec.json.encode(call.payload)
         about: dict[str, str | int] = {
             "service.peer.name": "partner system",

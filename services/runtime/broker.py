@@ -73,6 +73,20 @@ class Channel:
         """Routes what has this key to the queue."""
         await self._answer(lambda done: self._channel.queue_bind(queue, exchange, key, callback=done))
 
+    async def count(self, queue: str) -> int:
+        """How many messages wait in a queue that is there; those that somebody works on are not among them."""
+        counted: list[int] = []
+
+        def ask(done: Callable[[Any], None]) -> None:
+            def counts(frame: Any) -> None:
+                counted.append(frame.method.message_count)
+                done(frame)
+
+            self._channel.queue_declare(queue, passive=True, callback=counts)
+
+        await self._answer(ask)
+        return counted[0]
+
     async def publish_all(self, envelopes: Iterable[Envelope]) -> None:
         """Publishes events and waits until the broker has confirmed each of them."""
         with ExitStack() as spans:

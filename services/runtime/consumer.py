@@ -4,15 +4,17 @@ import asyncio
 import logging
 from abc import ABC
 from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from opentelemetry.trace import SpanKind
 
 from generated.problems import Reason
-from services.runtime import tracing
+from services.runtime import metrics, tracing
 from services.runtime.broker import Broker, BrokerUnavailable, Channel, Message
 from services.runtime.clock import now
 from services.runtime.codec import DecodeError
+from services.runtime.durations import CLOCK
 from services.runtime.events import Delivery, EventType, MalformedEvent, delivery
 from services.runtime.events import about as described
 from services.runtime.refusal import Refusal
@@ -40,6 +42,15 @@ OUTAGE_ATTEMPTS = 360
 
 TAKE_TIMEOUT = 60.0
 """Seconds that a message may take; one that hangs would keep its place from others for ever."""
+
+
+class Outcome(StrEnum):
+    """What became of a message; waiting is retried because a store was away."""
+
+    CONSUMED = "consumed"
+    RETRIED = "retried"
+    WAITING = "waiting"
+    DEAD = "dead"
 
 
 class Consumer(ABC):
@@ -94,14 +105,18 @@ async def consume(broker: Broker, consumer: Consumer) -> None:
 
 
 async def _process(channel: Channel, consumer: Consumer, message: Message) -> None:
+    began, kind = CLOCK(), (message.properties.headers or {}).get("cloudEvents:type")
     try:
-        await _take(channel, consumer, message)
+        outcome = await _take(channel, consumer, message)
         channel.acknowledge(message)
     except BrokerUnavailable:
         log.warning("the connection went before a message of %s was acknowledged; it comes again", consumer.QUEUE)
+        return
+    labels = {"queue": consumer.QUEUE, "event": metrics.event_label(kind), "outcome": outcome}
+    metrics.PROCESSED.record(CLOCK() - began, labels)
 
 
-async def _take(channel: Channel, consumer: Consumer, message: Message) -> None:
+async def _take(channel: Channel, consumer: Consumer, message: Message) -> Outcome:
     headers = message.properties.headers or {}
     attempt, outages = counted(headers, ATTEMPT, 1), counted(headers, OUTAGES, 0)
     try:
@@ -109,22 +124,25 @@ async def _take(channel: Channel, consumer: Consumer, message: Message) -> None:
             await consumer.take(message, attempt)
     except MalformedEvent as error:
         await _bury(channel, consumer.QUEUE, message, str(error))
+        return Outcome.DEAD
     # The boundary of the process: whatever went wrong is logged, and the message tried again later.
     except Exception as error:
         if isinstance(error, Refusal) and error.reason is Reason.UPSTREAM_UNAVAILABLE:
             log.warning("a message of %s waits: %s", consumer.QUEUE, error)
             outages += 1
-            tries, last = outages, OUTAGE_ATTEMPTS
+            tries, last, again = outages, OUTAGE_ATTEMPTS, Outcome.WAITING
         else:
             log.exception("attempt %d at a message of %s failed", attempt, consumer.QUEUE)
             attempt += 1
-            tries, last = attempt - 1, len(RETRY_DELAYS)
+            tries, last, again = attempt - 1, len(RETRY_DELAYS), Outcome.RETRIED
         if tries > last:
             said = f"{type(error).__name__} after {tries} attempts: {error}"
             await _bury(channel, consumer.QUEUE, message, said[:MAX_REASON])
-        else:
-            exchange = retry_exchange(RETRY_DELAYS[min(tries, len(RETRY_DELAYS)) - 1])
-            await channel.forward(exchange, consumer.QUEUE, message, {ATTEMPT: attempt, OUTAGES: outages})
+            return Outcome.DEAD
+        exchange = retry_exchange(RETRY_DELAYS[min(tries, len(RETRY_DELAYS)) - 1])
+        await channel.forward(exchange, consumer.QUEUE, message, {ATTEMPT: attempt, OUTAGES: outages})
+        return again
+    return Outcome.CONSUMED
 
 
 def counted(headers: Mapping[str, Any], name: str, otherwise: int) -> int:

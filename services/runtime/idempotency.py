@@ -106,7 +106,7 @@ async def once(database: Database, key: Key | None, work: Callable[[Transaction]
             return Kept(found, replayed=True)
         try:
             # A savepoint: a refused request leaves nothing behind but its refusal.
-            async with transaction.connection.transaction():
+            async with transaction.savepoint():
                 answer = await work(transaction)
         except Refusal as refused:
             if PROBLEMS[refused.reason].status not in FINAL:

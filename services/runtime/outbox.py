@@ -5,6 +5,7 @@ A crash between commit and publish leaves the row; one between publish and delet
 
 import asyncio
 import logging
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -27,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from services.runtime import tracing
+from services.runtime import metrics, tracing
 from services.runtime.broker import Broker, Channel
 from services.runtime.database import Database, Statement, Transaction
 from services.runtime.events import Envelope, EventType
@@ -150,5 +151,7 @@ class Relay:
                     Envelope(row.event_id, self._source, row.type, row.subject, row.at, row.trace, row.payload)
                     for row in rows
                 )
+                for kind, number in Counter(row.type for row in rows).items():
+                    metrics.PUBLISHED.add(number, {"event": metrics.event_label(kind)})
                 await transaction.run(_DELETE, ids=[row.id for row in rows])
         return len(rows)

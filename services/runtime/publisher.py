@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from generated.problems import Reason
+from services.runtime import metrics
 from services.runtime.broker import Broker, BrokerUnavailable, Channel
 from services.runtime.events import Envelope
 from services.runtime.refusal import Refusal
@@ -35,6 +36,7 @@ class Publisher:
             if self._channel is None:
                 raise BrokerUnavailable("not connected")
             await self._channel.publish_all([envelope])
+            metrics.PUBLISHED.add(1, {"event": metrics.event_label(envelope.type)})
         except BrokerUnavailable as error:
             log.warning("%s was not published: %s", envelope.type, error)
             raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "The broker is away.", retry_after=2) from error

@@ -21,8 +21,9 @@ from betterproto2 import Message
 from opentelemetry.trace import Span
 
 from generated.problems import Reason
-from services.runtime import spans, status
+from services.runtime import metrics, spans, status
 from services.runtime.codec import DecodeError, codec
+from services.runtime.durations import Timed
 from services.runtime.paging import DEFAULT_SIZE, LARGEST_SIZE
 from services.runtime.principal import PAYLOAD_HEADER, Principal, current_token
 from services.runtime.refusal import FieldError, Refusal
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 current_deadline: ContextVar[float | None] = ContextVar("current_deadline", default=None)
 """When the call being served must be answered, on the clock of `time.monotonic()`. Stubs pass on what is left."""
+
+OK, CANCELLED = grpc.StatusCode.OK.name, grpc.StatusCode.CANCELLED.name
 
 type Context = grpc.aio.ServicerContext[bytes, bytes]
 type Handler = grpc.RpcMethodHandler[bytes, bytes]
@@ -110,28 +113,31 @@ class Servicer(ABC):
 def _handler(method: Method[Any, Any], behaviour: Callable[..., Any], streams: Streams) -> Handler:
     """Decodes inside: what gRPC's own deserializer raises would reach the caller as UNKNOWN with a parser's words."""
     encode = codec().encode
+    served = metrics.SERVED.of(method.path.removeprefix("/"))
 
     async def unary(data: bytes, context: Context) -> bytes:
         metadata = _metadata(context)
-        with spans.server_span(method.path, metadata) as span:
+        with spans.server_span(method.path, metadata) as span, served.timed(CANCELLED) as timed:
             try:
                 answer = encode(await behaviour(*_arguments(method, data, metadata, context)))
             # The guard: whatever a method raises ends here, for nobody further out could tell the caller.
             except Exception as error:  # noqa: BLE001
-                await _abort(method, error, span, context)
+                await _abort(method, error, span, timed, context)
             spans.end_server_span(span, grpc.StatusCode.OK)
+            timed.outcome = OK
             return answer
 
     async def stream(data: bytes, context: Context) -> AsyncIterator[bytes]:
         metadata = _metadata(context)
-        with spans.server_span(method.path, metadata) as span:
+        with spans.server_span(method.path, metadata) as span, served.timed(CANCELLED) as timed:
             try:
                 async with streams.entered():
                     async for message in behaviour(*_arguments(method, data, metadata, context)):
                         yield encode(message)
             except Exception as error:  # noqa: BLE001
-                await _abort(method, error, span, context)
+                await _abort(method, error, span, timed, context)
             spans.end_server_span(span, grpc.StatusCode.OK)
+            timed.outcome = OK
 
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(stream)
@@ -171,7 +177,7 @@ def _principal(metadata: Mapping[str, str]) -> Principal:
     return principal
 
 
-async def _abort(method: Method[Any, Any], error: Exception, span: Span, context: Context) -> NoReturn:
+async def _abort(method: Method[Any, Any], error: Exception, span: Span, timed: Timed, context: Context) -> NoReturn:
     """Ends the call with the refusal. What is none is our mistake: the log explains it, the caller only hears of it."""
     if isinstance(error, Refusal):
         refusal = error
@@ -181,6 +187,7 @@ async def _abort(method: Method[Any, Any], error: Exception, span: Span, context
         refusal = Refusal(Reason.INTERNAL)
     code = status.code_of(refusal)
     spans.end_server_span(span, code)
+    timed.outcome = code.name
     await context.abort(code, refusal.detail, status.trailers_of(refusal))
 
 
@@ -196,13 +203,14 @@ class Stub:
         self._stream: dict[str, grpc.aio.UnaryStreamMultiCallable[bytes, bytes]] = {
             method.path: channel.unary_stream(method.path) for method in self.METHODS if method.server_streaming
         }
+        self._called = {method.path: metrics.CALLED.of(method.path.removeprefix("/")) for method in self.METHODS}
 
     async def unary[Request: Message, Response: Message](
         self, method: Method[Request, Response], request: Request, timeout_s: float | None
     ) -> Response:
         """Makes a call. `timeout_s` can only shorten what the contract allows."""
         metadata = _outgoing_metadata(method)
-        with spans.client_span(method.path, metadata) as span:
+        with spans.client_span(method.path, metadata) as span, self._called[method.path].timed(CANCELLED) as timed:
             try:
                 data = await self._unary[method.path](
                     codec().encode(request),
@@ -211,8 +219,9 @@ class Stub:
                 )
                 response = codec().decode(method.response, data)
             except (grpc.aio.AioRpcError, DecodeError) as error:
-                raise _refused(error, span) from error
+                raise _refused(error, span, timed) from error
             spans.end_client_span(span, grpc.StatusCode.OK)
+            timed.outcome = OK
             return response
 
     async def stream[Request: Message, Response: Message](
@@ -220,7 +229,7 @@ class Stub:
     ) -> AsyncIterator[Response]:
         """Makes a call that is answered bit by bit. Closing the iterator cancels it."""
         metadata = _outgoing_metadata(method)
-        with spans.client_span(method.path, metadata) as span:
+        with spans.client_span(method.path, metadata) as span, self._called[method.path].timed(CANCELLED) as timed:
             call = self._stream[method.path](
                 codec().encode(request),
                 timeout=_timeout(method, timeout_s),
@@ -230,10 +239,11 @@ class Stub:
                 async for data in call:
                     yield codec().decode(method.response, data)
             except (grpc.aio.AioRpcError, DecodeError) as error:
-                raise _refused(error, span) from error
+                raise _refused(error, span, timed) from error
             finally:
                 call.cancel()
             spans.end_client_span(span, grpc.StatusCode.OK)
+            timed.outcome = OK
 
 
 def _outgoing_metadata(method: Method[Any, Any]) -> dict[str, str]:
@@ -249,10 +259,11 @@ def _timeout(method: Method[Any, Any], asked: float | None) -> float | None:
     return max(0.0, min(bounds)) if bounds else None
 
 
-def _refused(error: grpc.aio.AioRpcError | DecodeError, span: Span) -> Refusal:
-    """The refusal for a failed call, which the span is told of."""
+def _refused(error: grpc.aio.AioRpcError | DecodeError, span: Span, timed: Timed) -> Refusal:
+    """The refusal for a failed call, which the span and the measurement are told of."""
+    code = grpc.StatusCode.INTERNAL if isinstance(error, DecodeError) else error.code()
+    spans.end_client_span(span, code)
+    timed.outcome = code.name
     if isinstance(error, DecodeError):
-        spans.end_client_span(span, grpc.StatusCode.INTERNAL)
         return Refusal(Reason.UPSTREAM_ERROR)
-    spans.end_client_span(span, error.code())
     return status.refusal_from(error)

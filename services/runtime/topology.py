@@ -40,6 +40,10 @@ def retry_exchange(delay: int) -> str:
     return f"delivery.retry.{delay}s"
 
 
+RETRIES = tuple(map(retry_exchange, RETRY_DELAYS))
+"""The queues in which messages of every service wait for their next attempt."""
+
+
 def dead(queue: str) -> str:
     """Where a queue's dead letters lie."""
     return f"{queue}.dead"

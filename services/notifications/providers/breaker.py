@@ -39,6 +39,10 @@ class Breaker:
         self._probe = now + PROBE_S
         return 0.0
 
+    def shut(self) -> bool:
+        """Whether the provider is left alone, but for those who try whether it is back."""
+        return self._failures >= THRESHOLD or self._clock() < self._until
+
     def heard(self, answer: Answer) -> None:
         """Takes an answer into account."""
         now = self._clock()

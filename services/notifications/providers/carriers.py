@@ -8,6 +8,7 @@ from services.notifications.domain.agents import Agent
 from services.notifications.domain.notifications import Provider
 from services.notifications.providers.apns import Apns, Key
 from services.notifications.providers.breaker import Breaker
+from services.notifications.providers.counts import Gate
 from services.notifications.providers.fcm import Fcm
 from services.notifications.usecases.ports import Keys, MailCarrier, PushCarrier
 
@@ -71,7 +72,11 @@ class ProviderCarriers:
         """The provider's gate, which agents with keys of their own have for themselves."""
         own = self._own.get(agent.id)
         owner = agent.id if own is not None and provider in own.carriers else ""
-        return self._gates.setdefault((owner, provider), Breaker())
+        return self._gates.setdefault((owner, provider), Gate(provider))
+
+    def gates(self) -> list[tuple[Provider, Breaker]]:
+        """Every gate that somebody has come to."""
+        return [(provider, gate) for (_, provider), gate in self._gates.items()]
 
     async def close(self) -> None:
         """Closes every connection."""

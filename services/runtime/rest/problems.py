@@ -6,17 +6,25 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from connexion.middleware.abstract import ROUTING_CONTEXT
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from generated.problems import PROBLEMS, Reason
-from services.runtime import tracing
+from services.runtime import metrics, tracing
+from services.runtime.durations import CLOCK
 from services.runtime.refusal import Refusal
 from services.runtime.rest import ProblemException
 
 log = logging.getLogger(__name__)
+
+ABORTED = 499
+"""Counted for a client that left before its answer began; nobody is sent it."""
+
+UNROUTED = {"operation_id": metrics.OTHER}
+"""Documents, and what the contract has no operation for."""
 
 _BY_STATUS = {400: Reason.INVALID_REQUEST, 404: Reason.NOT_FOUND, 405: Reason.METHOD_NOT_ALLOWED}
 
@@ -78,11 +86,16 @@ class Problems:
         # The path itself stays out: what a client writes into it may be anything. The operation adds its route.
         attributes = {"http.request.method": scope["method"], "url.scheme": scope.get("scheme", "http")}
         started = False
+        # What routes the request says so in here, whoever copies the scope on the way.
+        extensions = scope["extensions"] = dict(scope.get("extensions") or {})
+        began = CLOCK()
+        status = ABORTED
 
         async def watched(message: Message) -> None:
-            nonlocal started
+            nonlocal started, status
             if message["type"] == "http.response.start":
                 started = True
+                status = message["status"]
                 span.set_attribute("http.response.status_code", message["status"])
                 if message["status"] >= 500:
                     tracing.failed(span, str(message["status"]))
@@ -100,6 +113,9 @@ class Problems:
                 if started:
                     raise
                 await answer(refusal, scope, watched)
+            finally:
+                operation = extensions.get(ROUTING_CONTEXT, UNROUTED)["operation_id"]
+                metrics.REQUESTS.of(operation).record(str(status), CLOCK() - began)
 
 
 def reference(path: str) -> str:

@@ -1,0 +1,42 @@
+"""What orders count beside requests: how orders move, what banks answer to refunds, and money that went back."""
+
+from services.orders.domain import Order
+from services.orders.money import Refund
+from services.orders.usecases.ports import Answer
+from services.runtime import metrics
+
+BEGINNING = "none"
+"""Where an order comes from that is new."""
+
+_CURRENCIES = metrics.Names(64)
+"""As many as banks here are likely to know; contracts name none of them."""
+
+_transitions = metrics.METER.create_counter(
+    "delivery.orders.transitions",
+    unit="{transition}",
+    description="Orders by the state they left, and the next.",
+)
+_asked = metrics.METER.create_counter(
+    "delivery.refunds.attempts", unit="{attempt}", description="Banks asked for a refund, by what came of it."
+)
+_refunded = metrics.METER.create_counter(
+    "delivery.refunds.amount", description="Money that went back, in minor units of the currency."
+)
+
+
+def moved(before: Order | None, after: Order) -> None:
+    """An order was made, or has changed."""
+    left = BEGINNING if before is None else str(before.status)
+    if left != after.status:
+        _transitions.add(1, {"from": left, "to": str(after.status)})
+
+
+def asked(answer: Answer) -> Answer:
+    """A bank was asked; hands its answer on."""
+    _asked.add(1, {"outcome": "refunded" if answer.done else "refused" if answer.final else "failed"})
+    return answer
+
+
+def refunded(refund: Refund) -> None:
+    """A bank has paid back."""
+    _refunded.add(refund.amount, {"currency": _CURRENCIES.known(refund.currency)})

@@ -1,0 +1,129 @@
+"""What every service counts and measures, by OpenTelemetry. Labels are names of the contracts, not people's words."""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from opentelemetry import metrics
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+
+from generated.events import EVENTS
+from services.runtime.durations import BOUNDS, Durations
+
+METER = metrics.get_meter("delivery")
+
+OTHER = "other"
+"""Stands for every name that the contracts do not know."""
+
+REQUESTS = Durations(
+    "http.server.request.duration",
+    "REST requests by operation: how long, and answered by which status.",
+    "operation",
+    "http.response.status_code",
+)
+SERVED = Durations(
+    "rpc.server.call.duration",
+    "RPCs that this service answered: how long, and by which code.",
+    "rpc.method",
+    "rpc.response.status_code",
+)
+CALLED = Durations(
+    "rpc.client.call.duration",
+    "RPCs that this service made: how long, and answered by which code.",
+    "rpc.method",
+    "rpc.response.status_code",
+)
+HOT = (REQUESTS, SERVED, CALLED)
+"""What every request passes."""
+
+PUBLISHED = METER.create_counter(
+    "delivery.events.published", unit="{event}", description="Events that the broker has confirmed, by type."
+)
+PROCESSED = METER.create_histogram(
+    "delivery.events.process.duration",
+    unit="s",
+    description="Messages by queue and type: how long, and consumed, retried, waiting (a store was away) or dead.",
+    explicit_bucket_boundaries_advisory=list(BOUNDS),
+)
+
+
+class Level:
+    """A gauge whose values are looked up when somebody scrapes. While they cannot be, it has none."""
+
+    def __init__(self, name: str, description: str, unit: str, *labels: str) -> None:
+        self._labels = labels
+        self._values: Mapping[tuple[str, ...], float] = {}
+        METER.create_observable_gauge(name, [self._observe], unit, description)
+
+    def set(self, values: Mapping[tuple[str, ...], float]) -> None:
+        """Replaces every value; each is named by its labels."""
+        self._values = values
+
+    def _observe(self, _: CallbackOptions) -> Iterable[Observation]:
+        for names, value in self._values.items():
+            yield Observation(value, dict(zip(self._labels, names, strict=True)))
+
+
+class Names:
+    """Values of a label that no contract lists: the first so many, and `other` for all that come after."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: set[str] = set()
+
+    def known(self, name: str) -> str:
+        """The name, or `other`."""
+        if name not in self._known and len(self._known) >= self._most:
+            return OTHER
+        self._known.add(name)
+        return name
+
+
+def event_label(kind: object) -> str:
+    """The type of an event, if the contract has it."""
+    return kind if kind in _TYPES and isinstance(kind, str) else OTHER
+
+
+_TYPES = frozenset(event.type for event in EVENTS.values())
+
+
+class _Reader(PrometheusMetricReader):
+    """Adds what is counted outside the SDK to what it has collected."""
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        ours = ScopeMetrics(InstrumentationScope("delivery"), [durations.metric() for durations in HOT], "")
+        first, *others = metrics_data.resource_metrics
+        with_ours = ResourceMetrics(first.resource, [*first.scope_metrics, ours], first.schema_url)
+        super()._receive_metrics(MetricsData([with_ours, *others]), timeout_millis, **kwargs)
+
+
+class Metrics:
+    """Everything that this process has counted, for a scraper."""
+
+    def __init__(self, service: str) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self.provider = MeterProvider(
+            [_Reader(scope_info_enabled=False, registry=self._registry)],
+            Resource.create({"service.name": service, "service.namespace": "delivery"}),
+            exemplar_filter=AlwaysOffExemplarFilter(),
+            shutdown_on_exit=False,
+        )
+
+    def text(self) -> bytes:
+        """In Prometheus' text format, version 0.0.4."""
+        return generate_latest(self._registry)
+
+
+@cache
+def setup(service: str) -> Metrics:
+    """Starts counting, once a process; before, what instruments are told is lost."""
+    made = Metrics(service)
+    metrics.set_meter_provider(made.provider)
+    return made
