@@ -91,12 +91,13 @@ class Depths:
 class Door:
     """Answers scrapers one after the other."""
 
-    def __init__(self, metrics: Metrics, looks: Sequence[Look]) -> None:
+    def __init__(self, metrics: Metrics, looks: Sequence[Look], kept_s: float = KEPT_S) -> None:
         self._metrics = metrics
         self._looks = looks
+        self._kept_s = kept_s
         self._lock = asyncio.Lock()
         self._text = b""
-        self._made = -KEPT_S
+        self._made = -kept_s
 
     async def run(self, path: Path) -> None:
         """Listens on the socket, which only its owner may open, until cancelled. Raises SocketTakenError."""
@@ -112,7 +113,7 @@ class Door:
     async def text(self) -> bytes:
         """What there is to scrape."""
         async with self._lock:
-            if time.monotonic() - self._made >= KEPT_S:
+            if time.monotonic() - self._made >= self._kept_s:
                 await asyncio.gather(*map(_tried, self._looks))
                 self._text = await asyncio.to_thread(self._metrics.text)
                 self._made = time.monotonic()
