@@ -54,7 +54,7 @@ requirements: setup ## pin the newest versions that fit together
 
 ## Test it
 test: setup ## the whole suite
-	@deploy/local/setup.sh browser
+	@deploy/local/setup.sh browser prometheus
 	@$(MAKE) --no-print-directory check
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest tests/unit tests/contract tests/integration tests/e2e tests/browser tests/fuzz tests/chaos $(ARGS)
 fuzz: setup ## fuzz for SECONDS (600) by a random SEED; reports/ has HAR and JUnit

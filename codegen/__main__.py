@@ -16,6 +16,7 @@ from codegen import (
     handlers,
     messages,
     models,
+    observability,
     problems,
     publish,
     reference,
@@ -39,6 +40,7 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     asyncapi.generate,
     reference.generate,
     envoy.generate,
+    observability.generate,
 )
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up what must be there before anything of ours can run: uv, the virtual environment, Debian's packages.
-# Quick and silent when there is nothing to do. `setup.sh browser` adds what browser tests need.
+# Quick and silent when there is nothing to do. `setup.sh browser prometheus` adds what tests of either need.
 set -eu
 cd "$(dirname "$0")/../.."
 state=.local/setup
@@ -72,9 +72,25 @@ if [ "$(cat "$state/node" 2>/dev/null)" != "$wanted" ] || [ ! -d node_modules ];
     printf '%s' "$wanted" >"$state/node"
 fi
 
+wants() { case " $words " in *" $1 "*) ;; *) return 1 ;; esac; }
+words="$*"
+
+# Prometheus' own programs, unpacked beside everything else of ours: tests only run them, nothing is installed.
+if wants prometheus && ! command -v promtool >/dev/null 2>&1 && [ ! -x .local/prometheus/usr/bin/promtool ]; then
+    command -v apt-get >/dev/null 2>&1 || fail "Prometheus is missing, and there is no apt-get to get it."
+    echo "setup: getting Prometheus" >&2
+    rm -rf .local/prometheus
+    mkdir -p .local/prometheus
+    log="$PWD/$state/prometheus.log"
+    fetch() { (cd .local/prometheus && apt-get download -q prometheus >"$log" 2>&1); }
+    fetch || { as_root apt-get update -q >>"$log" 2>&1 && fetch; } || { tail -n 20 "$log" >&2; fail "apt-get could not get Prometheus."; }
+    dpkg -x .local/prometheus/prometheus_*.deb .local/prometheus
+    rm .local/prometheus/prometheus_*.deb
+fi
+
 missing=
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
-[ "${1:-}" != browser ] || command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+! wants browser || command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 # shellcheck disable=SC2086
 [ -z "$missing" ] || install_packages $missing
