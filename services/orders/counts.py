@@ -1,6 +1,6 @@
 """What orders count beside requests: how orders move, what banks answer to refunds, and money that went back."""
 
-from services.orders.domain import Order
+from services.orders.domain import NEXT, Order, OrderStatus
 from services.orders.money import Refund
 from services.orders.usecases.ports import Answer
 from services.runtime import metrics
@@ -22,6 +22,10 @@ _asked = metrics.METER.create_counter(
 _refunded = metrics.METER.create_counter(
     "delivery.refunds.amount", description="Money that went back, in minor units of the currency."
 )
+
+metrics.from_zero(_transitions, [{"from": BEGINNING, "to": str(OrderStatus.PENDING)}])
+metrics.from_zero(_transitions, ({"from": str(old), "to": str(new)} for old in NEXT for new in NEXT[old]))
+metrics.from_zero(_asked, ({"outcome": outcome} for outcome in ("refunded", "refused", "failed")))
 
 
 def moved(before: Order | None, after: Order) -> None:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import bindparam, func, select
 
-from services.partners.retries import Answer, Call
+from services.partners.retries import Answer, Call, CallKind, Verdict
 from services.partners.tables import breakers
 from services.runtime import metrics
 from services.runtime.clock import now
@@ -17,10 +17,13 @@ _answers = metrics.METER.create_counter(
 _open = metrics.Level("delivery.partners.breakers_open", "Partners that are left alone after failures.", "{partner}")
 _OPEN = Statement(select(func.count().label("partners")).where(breakers.c.open_until > bindparam("now")))
 
+_SENT = [verdict for verdict in Verdict if verdict is not Verdict.LEFT_ALONE]
+metrics.from_zero(_answers, ({"kind": str(kind), "outcome": str(verdict)} for kind in CallKind for verdict in _SENT))
+
 
 def answered(call: Call, answer: Answer) -> Answer:
     """A partner's system was asked; hands its answer on."""
-    _answers.add(1, {"kind": str(call.kind), "outcome": answer.verdict.name.lower()})
+    _answers.add(1, {"kind": str(call.kind), "outcome": str(answer.verdict)})
     return answer
 
 

@@ -196,5 +196,5 @@ def _unavailable() -> Iterator[None]:
         raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "The database is away.", retry_after=2) from error
     except psycopg.DataError as error:
         # NUL in a text, a number that no column holds: what services are given by other services is not all checked.
-        log.warning("the database cannot hold what was given: %s", error)
+        log.warning("the database cannot hold what was given: %s, %s", type(error).__name__, error.sqlstate)
         raise Refusal(Reason.INVALID_REQUEST, "A value cannot be kept.") from error

@@ -6,7 +6,7 @@ from typing import Any
 
 from opentelemetry import metrics
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.metrics import CallbackOptions, Counter, Observation
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
 from opentelemetry.sdk.resources import Resource
@@ -51,6 +51,14 @@ PROCESSED = METER.create_histogram(
     description="Messages by queue and type: how long, and consumed, retried, waiting (a store was away) or dead.",
     explicit_bucket_boundaries_advisory=list(BOUNDS),
 )
+
+
+_zeros: list[tuple[Counter, Mapping[str, str]]] = []
+
+
+def from_zero(counter: Counter, labels: Iterable[Mapping[str, str]]) -> None:
+    """Lets a counter begin at zero for these labels; from a series that begins at one, no increase can be told."""
+    _zeros.extend((counter, each) for each in labels)
 
 
 class Level:
@@ -126,4 +134,9 @@ def setup(service: str) -> Metrics:
     """Starts counting, once a process; before, what instruments are told is lost."""
     made = Metrics(service)
     metrics.set_meter_provider(made.provider)
+    for event in EVENTS.values():
+        if event.producer == service:
+            PUBLISHED.add(0, {"event": event.type})
+    for counter, labels in _zeros:
+        counter.add(0, labels)
     return made

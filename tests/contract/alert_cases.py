@@ -1,4 +1,4 @@
-"""For every alert, what Prometheus sees, a sample a minute: nothing wrong at first, then what the alert is there for."""
+"""For every alert what Prometheus sees, a sample a minute: nothing wrong at first, then what the alert is there for."""
 
 from typing import NamedTuple
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from services.notifications.domain.notifications import Answer, Provider
+from services.notifications.domain.notifications import Answer, Provider, Verdict
 from services.notifications.providers.breaker import Breaker
 from services.runtime import metrics
 from services.runtime.scrape import Look
@@ -12,6 +12,8 @@ _answers = metrics.METER.create_counter(
     "delivery.providers.answers", unit="{answer}", description="Answers of push and mail providers, by what they mean."
 )
 _shut = metrics.Level("delivery.providers.breakers_open", "Gates shut before a provider.", "{breaker}", "provider")
+
+metrics.from_zero(_answers, ({"provider": str(p), "outcome": str(verdict)} for p in Provider for verdict in Verdict))
 
 
 class Gate(Breaker):
