@@ -222,4 +222,9 @@ def bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> 
         "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]},
         "admin": {"address": address("${BIND}", setting(service, "ADMIN_PORT")), "allow_paths": paths},
         "static_resources": {"listeners": listeners, "clusters": clusters},
+        "application_log_config": {
+            "log_format": {
+                "json_format": {"time": "%Y-%m-%dT%T.%e%z", "level": "%l", "logger": "envoy.%n", "message": "%j"}
+            }
+        },
     }

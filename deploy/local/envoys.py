@@ -57,7 +57,7 @@ def sidecar(state: State, name: str) -> Process:
         command=[
             str(Path(sys.executable).with_name("envoy")),
             *("-c", str(render(state, name)), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"),
-            *("--drain-time-s", str(DRAIN_S)),
+            *("--drain-time-s", str(DRAIN_S), "--file-flush-interval-msec", "1000"),
         ],
         environment={},
         ready=ready,

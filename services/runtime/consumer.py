@@ -70,7 +70,6 @@ class Consumer(ABC):
             raise MalformedEvent(f"{self.QUEUE} takes no {about.type}")
         kind, method = self.EVENTS[about.type]
         handle: Callable[[Any, Delivery], Awaitable[None]] = getattr(self, method)
-        parent = {name: str(headers[name]) for name in ("traceparent", "tracestate") if name in headers}
         attributes = {
             "messaging.system": "rabbitmq",
             "messaging.destination.name": self.QUEUE,
@@ -80,7 +79,7 @@ class Consumer(ABC):
             "messaging.rabbitmq.destination.routing_key": about.type,
             **described(about.event_id, about.type, str(headers.get("cloudEvents:source", "")), about.subject),
         }
-        with tracing.span(f"process {self.QUEUE}", SpanKind.CONSUMER, parent, attributes, link=True):
+        with tracing.span(f"process {self.QUEUE}", SpanKind.CONSUMER, trace_of(headers), attributes, link=True):
             try:
                 event = kind.decode(message.body)
             except DecodeError as error:
@@ -105,13 +104,15 @@ async def consume(broker: Broker, consumer: Consumer) -> None:
 
 
 async def _process(channel: Channel, consumer: Consumer, message: Message) -> None:
-    began, kind = CLOCK(), (message.properties.headers or {}).get("cloudEvents:type")
-    try:
-        outcome = await _take(channel, consumer, message)
-        channel.acknowledge(message)
-    except BrokerUnavailable:
-        log.warning("the connection went before a message of %s was acknowledged; it comes again", consumer.QUEUE)
-        return
+    headers = message.properties.headers or {}
+    began, kind = CLOCK(), headers.get("cloudEvents:type")
+    with tracing.continued(trace_of(headers)):
+        try:
+            outcome = await _take(channel, consumer, message)
+            channel.acknowledge(message)
+        except BrokerUnavailable:
+            log.warning("the connection went before a message of %s was acknowledged; it comes again", consumer.QUEUE)
+            return
     labels = {"queue": consumer.QUEUE, "event": metrics.event_label(kind), "outcome": outcome}
     metrics.PROCESSED.record(CLOCK() - began, labels)
 
@@ -143,6 +144,11 @@ async def _take(channel: Channel, consumer: Consumer, message: Message) -> Outco
         await channel.forward(exchange, consumer.QUEUE, message, {ATTEMPT: attempt, OUTAGES: outages})
         return again
     return Outcome.CONSUMED
+
+
+def trace_of(headers: Mapping[str, Any]) -> dict[str, str]:
+    """The producer's trace context."""
+    return {name: str(headers[name]) for name in ("traceparent", "tracestate") if name in headers}
 
 
 def counted(headers: Mapping[str, Any], name: str, otherwise: int) -> int:

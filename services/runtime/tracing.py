@@ -62,6 +62,16 @@ def current_trace_id() -> str:
 
 
 @contextmanager
+def continued(parent: Mapping[str, str]) -> Iterator[None]:
+    """Lets what is logged belong to the trace of the context in these headers."""
+    token = context.attach(propagate.extract(parent))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+@contextmanager
 def span(
     name: str,
     kind: SpanKind,
