@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import grpc
 import httpx
-import pika
 import pytest
 import yaml
 from rich.console import Console
@@ -16,38 +15,24 @@ from codegen import contracts
 from codegen.operations import operations
 from deploy.local import scenarios
 from deploy.local.scenarios import World
-from deploy.local.secrets import Secrets
-from deploy.local.servers import broker_url
-from deploy.local.state import State
 from services.notifications.domain.notifications import Provider, Verdict
 from services.orders.domain import OrderStatus
 from services.partners.retries import Verdict as Answered
-from services.runtime.dead_letters import opened
 from services.runtime.topology import QUEUES, RETRIES
 from tests import scrapes
 from tests.conftest import ROOT, Mesh
-from tests.people import PATIENCE_S, until
+from tests.people import PATIENCE_S
+from tests.poison import poisoned
 from tests.scrapes import MATRIX, PROBES, SERVICES, Scrape
 
 OBSERVABILITY = ROOT / "generated/observability"
 
 
 @pytest.fixture(scope="module")
-def poison(mesh: Mesh) -> Iterator[str]:
-    """The id of a message that nobody can read; it is a dead letter of orders.history until the tests are over."""
-    url = broker_url(State(), Secrets(State()), "orders")
-    name = "poison-for-metrics"
-    headers = {"cloudEvents:id": name, "cloudEvents:type": "nobody.knows", "cloudEvents:time": "2026-01-01T00:00:00Z"}
-    connection = pika.BlockingConnection(pika.URLParameters(url))
-    channel = connection.channel()
-    channel.confirm_delivery()
-    channel.basic_publish("", "orders.history", b"", pika.BasicProperties(headers=headers), mandatory=True)
-    connection.close()
-    with opened(url) as letters:
-        until("it is dead", lambda: [letter for letter in letters.letters("orders.history") if letter.id == name])
-    yield name
-    with opened(url) as letters:
-        letters.drop("orders.history", lambda letter: letter.id == name)
+def poison(mesh: Mesh) -> Iterator[None]:
+    """A dead letter of orders.history, of a type that nobody knows."""
+    with poisoned("poison-for-metrics", "nobody.knows"):
+        yield
 
 
 def cancelled(world: World) -> None:
@@ -65,7 +50,7 @@ def lacking(told: dict[str, Scrape]) -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def scraped(mesh: Mesh, poison: str) -> dict[str, Scrape]:
+def scraped(mesh: Mesh, poison: None) -> dict[str, Scrape]:
     """What every service tells after the seven scenarios, a cancelled order and a message that nobody can read."""
     with (
         httpx.Client(base_url=mesh.edge, timeout=20, trust_env=False) as edge,
