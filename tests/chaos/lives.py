@@ -36,7 +36,7 @@ OUTCOMES = {"pay twice": "twice", "pay more": "more", "pay less": "less", "fail 
 
 ENDS = frozenset({"delivered", "cancelled", "expired"})
 
-LONGEST = 240.0
+LONGEST = 600.0
 """Seconds that a life may take while the mesh is beaten."""
 
 

@@ -7,12 +7,15 @@ from deploy.local import services
 from deploy.local.state import State
 from deploy.local.supervisor import Supervisor
 
+_SCHEDULE = ",".join(["1", "2", "3", *["5"] * 30])
+
 IMPATIENT = {
     "UNPAID_MINUTES": "0.5",
     "SWEEP_SECONDS": "1",
     "BANK_TIMEOUT": "3",
     "PARTNER_TIMEOUT": "3",
-    "REFUND_SCHEDULE": ",".join(["1", "2", "3", *["5"] * 30]),
+    "PARTNER_SCHEDULE": _SCHEDULE,
+    "REFUND_SCHEDULE": _SCHEDULE,
     "SANDBOX_SLOW_SECONDS": "4",
 }
 """What services are told on top of what they are told everywhere on this machine."""
