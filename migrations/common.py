@@ -35,3 +35,23 @@ def create_inbox() -> None:
         sa.Column("at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("queue", "event_id"),
     )
+
+
+def create_keys() -> None:
+    """The first answers to idempotency keys."""
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("actor", sa.Text, primary_key=True),
+        sa.Column("operation", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+        sa.Column("refusal", sa.Text),
+        sa.Column("answer", sa.LargeBinary, nullable=False),
+        sa.Column("at", TIME, nullable=False),
+    )
+    op.create_index("idempotency_keys_by_time", "idempotency_keys", ["at"])
+
+
+def index_inbox() -> None:
+    """So that what is old is found without looking at the rest."""
+    op.create_index("inbox_by_time", "inbox", ["at"])

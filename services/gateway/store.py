@@ -67,6 +67,9 @@ _SAVE = Statement(
 )
 _AVATARS = Statement(select(accounts.c.avatar).where(accounts.c.avatar.is_not(None)))
 _ADD_CODE = Statement(insert(codes).values({field.name: bindparam(field.name) for field in fields(Code)}))
+_FORGET_CODES = Statement(
+    delete(codes).where(codes.c.user_id == bindparam("user_id"), codes.c.expires_at <= bindparam("now"))
+)
 _GOOD_CODES = Statement(
     select(func.count().label("good")).where(
         codes.c.user_id == bindparam("user_id"),
@@ -124,7 +127,8 @@ class AccountsUnit:
         return await self._transaction.one(_ACCOUNT, user_id=user_id)
 
     async def add_code(self, code: Code, now: datetime) -> bool:
-        """Keeps a code, unless MAX_CODES of its kind are good already."""
+        """Keeps a code, unless MAX_CODES of its kind are good already; those that are no longer good go."""
+        await self._transaction.run(_FORGET_CODES, user_id=code.user_id, now=now)
         row = await self._transaction.one(_GOOD_CODES, user_id=code.user_id, purpose=code.purpose, now=now)
         if row is not None and row["good"] >= MAX_CODES:
             return False

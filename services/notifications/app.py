@@ -29,17 +29,18 @@ from services.notifications.rpc import NotificationsRpc
 from services.notifications.store import AgentsStore, UsersStore
 from services.notifications.usecases.dispatch import Dispatch, deliver
 from services.notifications.usecases.intake import Intake
-from services.runtime import documents
+from services.runtime import documents, idempotency, inbox
 from services.runtime.app import run_beside
 from services.runtime.broker import Broker
-from services.runtime.clock import now
+from services.runtime.clock import before, now
 from services.runtime.consumer import consume
 from services.runtime.database import Database
+from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
 from services.runtime.refusal import Refusal
 from services.runtime.scrape import expose
 from services.runtime.server import serving, until_signalled
-from services.runtime.settings import ServiceSettings
+from services.runtime.settings import InboxDays, ServiceSettings
 from services.runtime.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Settings(ServiceSettings):
     mail_from: str = Field(default="Delivery <no-reply@delivery.test>", description="the sender of mails")
     operators_email: str = Field(default="", description="who is told of system alerts; nobody when empty")
     history_days: int = Field(default=90, ge=1, description="how long it is kept what people were told")
+    inbox_days: InboxDays = 30
     fallback_seconds: float = Field(
         default=30, ge=0, description="how long a provider may be busy before the next is asked"
     )
@@ -113,6 +115,8 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = until_
                 consume(broker, UserEvents(users, queue, history)),
                 consume(broker, AgentEvents(cache)),
                 sweep(history, timedelta(days=settings.history_days)),
+                every(SWEEP_S, "forgetting keys", lambda: idempotency.sweep(database)),
+                every(SWEEP_S, "clearing the inbox", lambda: inbox.sweep(database, before(settings.inbox_days))),
             ],
         )
     await carriers.close()

@@ -2,6 +2,8 @@
 
 import json
 
+import msgspec
+
 from generated.problems import Reason
 from generated.proto.delivery.notifications import v1
 from generated.proto.delivery.notifications.v1.rpc import NotificationsServicer
@@ -9,7 +11,9 @@ from services.notifications.domain.agents import Agent, QuietHours
 from services.notifications.domain.notifications import Notification, Provider, Status
 from services.notifications.usecases import agents, history
 from services.notifications.usecases.agents import Change
-from services.notifications.usecases.ports import AgentStore, History, Wanted
+from services.notifications.usecases.ports import AgentStore, AgentUnit, History, Wanted
+from services.runtime.codec import codec
+from services.runtime.idempotency import Key
 from services.runtime.principal import Principal
 from services.runtime.refusal import FieldError, Refusal
 
@@ -43,25 +47,34 @@ class NotificationsRpc(NotificationsServicer):
         )
 
     async def create_agent(self, request: v1.CreateAgentRequest, principal: Principal) -> v1.CreateAgentResponse:
-        """A new agent."""
+        """A new agent. Its keys are in no answer, and of a repeated request only a digest is kept."""
         _admin(principal)
         preferences = request.preferences or v1.Preferences()
-        keys = {Provider.FCM: request.fcm_key, Provider.APNS: _apns_key(request.apns_key)}
-        agent = await agents.create(
-            self._store,
-            Agent(
-                id="",
-                name=request.name,
-                priority=request.priority,
-                providers=_providers(request.providers),
-                ttl_s=preferences.ttl_s,
-                enabled=request.enabled,
-                quiet_hours=_quiet_hours(preferences.quiet_hours),
-                collapse=preferences.collapse,
-            ),
-            {name: key for name, key in keys.items() if key is not None},
+        given = {Provider.FCM: request.fcm_key, Provider.APNS: _apns_key(request.apns_key)}
+        keys: dict[str, str] = {name: key for name, key in given.items() if key is not None}
+        wanted = Agent(
+            id="",
+            name=request.name,
+            priority=request.priority,
+            providers=_providers(request.providers),
+            ttl_s=preferences.ttl_s,
+            enabled=request.enabled,
+            quiet_hours=_quiet_hours(preferences.quiet_hours),
+            collapse=preferences.collapse,
         )
-        return v1.CreateAgentResponse(agent=_agent(agent), etag=agent.etag)
+
+        async def work(unit: AgentUnit) -> bytes:
+            agent = await agents.create(unit, wanted, keys)
+            return codec().encode(v1.CreateAgentResponse(agent=_agent(agent), etag=agent.etag))
+
+        said = msgspec.json.encode((wanted, keys))
+        key = None
+        if request.idempotency_key is not None:
+            key = Key(principal.user_id, "createAgent", request.idempotency_key, said)
+        kept = await self._store.once(key, work)
+        answer = codec().decode(v1.CreateAgentResponse, kept.answer)
+        answer.replayed = kept.replayed
+        return answer
 
     async def list_agents(self, request: v1.ListAgentsRequest, principal: Principal) -> v1.ListAgentsResponse:
         """A page of agents."""

@@ -1,6 +1,6 @@
 """Users and their devices, and agents with their keys, in PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, func, null, select, update
@@ -12,7 +12,9 @@ from services.notifications.domain.agents import Agent, QuietHours
 from services.notifications.domain.notifications import Device, Provider, User, provider_of
 from services.notifications.tables import agent_keys, agents, devices, users
 from services.notifications.usecases.ports import Keys
+from services.runtime import idempotency
 from services.runtime.database import Database, Statement, Transaction
+from services.runtime.idempotency import Kept, Key
 from services.runtime.outbox import Outbox
 from services.runtime.vault import Vault
 
@@ -129,6 +131,36 @@ class UsersStore:
         await self._database.run(_DROP_DEVICE, of=user_id, gone=token)
 
 
+class AgentsUnit:
+    """One transaction in which agents change."""
+
+    def __init__(self, transaction: Transaction, outbox: Outbox[NotificationsEvent], vault: Vault) -> None:
+        self._transaction = transaction
+        self._outbox = outbox
+        self._vault = vault
+
+    async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
+        """Keeps a new agent and its keys."""
+        await self._transaction.run(_ADD_AGENT, id=agent.id, **_columns(agent))
+        await self._changed(agent, keys)
+
+    async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
+        """Keeps the next version of an agent; False when somebody else has made it. A key of None is removed."""
+        if await self._transaction.run(_SAVE_AGENT, of=agent.id, before=agent.version - 1, **_columns(agent)) != 1:
+            return False
+        await self._changed(agent, keys)
+        return True
+
+    async def _changed(self, agent: Agent, keys: Mapping[str, str | None]) -> None:
+        for provider, key in keys.items():
+            if key is None:
+                await self._transaction.run(_DROP_KEY, agent_id=agent.id, provider=provider)
+            else:
+                locked = self._vault.lock(key)
+                await self._transaction.run(_PUT_KEY, agent_id=agent.id, provider=provider, locked=locked)
+        await self._outbox.add(self._transaction, AgentChanged(agent_id=agent.id, version=agent.version))
+
+
 class AgentsStore:
     """Every method is one transaction."""
 
@@ -136,6 +168,12 @@ class AgentsStore:
         self._database = database
         self._outbox = outbox
         self._vault = vault
+
+    async def once(self, key: Key | None, work: Callable[[AgentsUnit], Awaitable[bytes]]) -> Kept:
+        """Does the work in a unit, or gives the first answer to the key again."""
+        return await idempotency.once(
+            self._database, key, lambda transaction: work(AgentsUnit(transaction, self._outbox, self._vault))
+        )
 
     async def agent(self, agent_id: str) -> Agent | None:
         """The agent, enabled or not."""
@@ -146,33 +184,15 @@ class AgentsStore:
         """By id."""
         return [_agent(row) for row in await self._database.many(_AGENTS, size=size, after=after or "")]
 
-    async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
-        """Keeps a new agent and its keys."""
-        async with self._database.transaction() as transaction:
-            await transaction.run(_ADD_AGENT, id=agent.id, **_columns(agent))
-            await self._changed(transaction, agent, keys)
-
     async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
         """Keeps the next version of an agent; False when somebody else has made it. A key of None is removed."""
         async with self._database.transaction() as transaction:
-            before = agent.version - 1
-            if await transaction.run(_SAVE_AGENT, of=agent.id, before=before, **_columns(agent)) != 1:
-                return False
-            await self._changed(transaction, agent, keys)
-            return True
+            return await AgentsUnit(transaction, self._outbox, self._vault).save_agent(agent, keys)
 
     async def keys(self, agent_id: str) -> Keys:
         """What the agent signs in with."""
         rows = await self._database.many(_KEYS, agent_id=agent_id)
         return Keys(**{row["provider"]: self._vault.unlock(row["locked"]) for row in rows})
-
-    async def _changed(self, transaction: Transaction, agent: Agent, keys: Mapping[str, str | None]) -> None:
-        for provider, key in keys.items():
-            if key is None:
-                await transaction.run(_DROP_KEY, agent_id=agent.id, provider=provider)
-            else:
-                await transaction.run(_PUT_KEY, agent_id=agent.id, provider=provider, locked=self._vault.lock(key))
-        await self._outbox.add(transaction, AgentChanged(agent_id=agent.id, version=agent.version))
 
 
 def _columns(agent: Agent) -> dict[str, object]:

@@ -18,12 +18,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from services.runtime.idempotency import keys_table
 from services.runtime.inbox import inbox_table
 from services.runtime.outbox import outbox_table
 
 metadata = MetaData()
 outbox_table(metadata)
 inbox_table(metadata)
+keys_table(metadata)
 
 TIME = DateTime(timezone=True)
 

@@ -13,17 +13,17 @@ from services.partners.rpc import PartnersRpc
 from services.partners.store import PartnersStore
 from services.partners.systems import HttpPartnerSystem
 from services.partners.worker import Terms, work
-from services.runtime import idempotency, outgoing
+from services.runtime import idempotency, inbox, outgoing
 from services.runtime.app import run_beside
 from services.runtime.broker import Broker
-from services.runtime.clock import now
+from services.runtime.clock import before, now
 from services.runtime.consumer import consume
 from services.runtime.database import Database
 from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
 from services.runtime.scrape import expose
 from services.runtime.server import serving, until_signalled
-from services.runtime.settings import Delays, Origins, ServiceSettings
+from services.runtime.settings import Delays, InboxDays, Origins, ServiceSettings
 from services.runtime.vault import Vault
 
 
@@ -40,6 +40,10 @@ class Settings(ServiceSettings):
         default=retries.SCHEDULE,
         min_length=1,
         description="seconds before the first, second, third … try at telling a partner, apart by commas",
+    )
+    inbox_days: InboxDays = 30
+    calls_days: float = Field(
+        default=90, ge=7, le=3650, description="how long it is kept what partners were told and what they said"
     )
 
 
@@ -60,6 +64,8 @@ async def serve(settings: Settings) -> None:
                 Relay("partners", database, broker).run(),
                 expose("partners", settings.service_socket, database, broker, [counts.breakers_open(database)]),
                 every(3600, "forgetting keys", lambda: idempotency.sweep(database)),
+                every(3600, "clearing the inbox", lambda: inbox.sweep(database, before(settings.inbox_days))),
+                every(3600, "clearing calls", lambda: store.clear_calls(before(settings.calls_days))),
                 consume(broker, Calls(store, now, settings.public_url, terms.schedule[0], planned)),
                 work(store, HttpPartnerSystem(client, vault, now, terms.timeout_s), now, terms, planned),
             ],

@@ -13,7 +13,7 @@ from services.partners.domain import Partner
 from services.partners.retries import Breaker, Call, CallKind, CallState, Try
 from services.partners.tables import breakers, calls, cancelled, partners
 from services.runtime import inbox
-from services.runtime.database import Database, Statement, Transaction, upsert
+from services.runtime.database import Database, Statement, Transaction, delete_some, upsert
 
 COLUMNS = [calls.c[field.name] for field in fields(Call)]
 _KEPT = [*(field.name for field in fields(Call)), "answer"]
@@ -117,6 +117,8 @@ _TAKE_CALLS = Statement(
     .values(attempts=calls.c.attempts + 1, leased_until=bindparam("until"))
     .returning(*COLUMNS)
 )
+_CLEAR_CALLS = delete_some(calls, calls.c.state != str(CallState.WAITING), calls.c.created_at < bindparam("before"))
+_CLEAR_CANCELLED = delete_some(cancelled, cancelled.c.at < bindparam("before"))
 
 
 def call_of(row: dict[str, Any]) -> Call:
@@ -205,7 +207,7 @@ class CallsUnit:
 
 
 class CallsDue:
-    """The calls that are to be made now."""
+    """The calls that are to be made now, and those that are over."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -217,3 +219,11 @@ class CallsDue:
         """
         rows = await self._database.many(_TAKE_CALLS, size=size, per_partner=per_partner, now=now, until=until)
         return [call_of(row) for row in rows]
+
+    async def clear_calls(self, before: datetime) -> int:
+        """Removes some calls made before that which are over, and marks as old; 0 when there is nothing more.
+
+        An order is long at its end by then; until then a call that is there keeps the order from being told twice.
+        """
+        marks = await self._database.run(_CLEAR_CANCELLED, before=before)
+        return marks + await self._database.run(_CLEAR_CALLS, before=before)

@@ -89,6 +89,7 @@ calls = Table(
     Index("partner_calls_under_way", "partner_id", postgresql_where="leased_until IS NOT NULL"),
     Index("partner_calls_order", "order_id", "partner_id"),
     Index("partner_calls_once", "order_id", "kind", unique=True),
+    Index("partner_calls_over", "created_at", postgresql_where="state <> 'waiting'"),
     Index("partner_calls_by_time", "created_at", "id"),
     Index("partner_calls_by_partner", "partner_id", "created_at", "id"),
 )
@@ -104,4 +105,5 @@ cancelled = Table(
     metadata,
     Column("order_id", Text, primary_key=True),
     Column("at", TIME, nullable=False),
+    Index("cancelled_orders_by_time", "at"),
 )

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import Select, Table, bindparam
+from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import visitors
@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
+
+SOME = 1000
+"""Rows that one statement removes of those that are old."""
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _SESSION = "-c statement_timeout=5000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
@@ -79,6 +82,14 @@ def upsert(table: Table) -> Statement:
     statement = insert(table).values({column.name: bindparam(column.name) for column in table.c})
     others = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     return Statement(statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=others))
+
+
+def delete_some(table: Table, *old: ColumnElement[bool]) -> Statement:
+    """Removes rows that are old, some at a time, so that no statement takes long; rows that others hold are left."""
+    key = list(table.primary_key.columns)
+    found = select(*key).where(*old).limit(SOME).with_for_update(skip_locked=True).cte("old")
+    same = (column == found.c[column.name] for column in key)
+    return Statement(delete(table).where(*same))
 
 
 class Transaction:

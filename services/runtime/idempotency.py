@@ -20,13 +20,12 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
-    delete,
     func,
     select,
 )
 
 from generated.problems import PROBLEMS, Reason
-from services.runtime.database import Database, Statement, Transaction, upsert
+from services.runtime.database import Database, Statement, Transaction, delete_some, upsert
 from services.runtime.refusal import FieldError, Refusal
 
 LIFE = timedelta(hours=24)
@@ -87,7 +86,7 @@ _FIND = Statement(
     )
 )
 _KEEP = upsert(_table)
-_FORGET = Statement(delete(_table).where(_table.c.at <= bindparam("before")))
+_FORGET = delete_some(_table, _table.c.at <= bindparam("before"))
 
 
 async def once(database: Database, key: Key | None, work: Callable[[Transaction], Awaitable[bytes]]) -> Kept:
@@ -121,7 +120,7 @@ async def once(database: Database, key: Key | None, work: Callable[[Transaction]
 
 
 async def sweep(database: Database) -> int:
-    """Forgets what is older than its life; returns how many."""
+    """Forgets some of what is older than its life; returns how many, 0 when there is nothing more."""
     return await database.run(_FORGET, before=datetime.now(UTC) - LIFE)
 
 

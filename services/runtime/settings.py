@@ -26,6 +26,10 @@ Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=30 * 86400)], ...], Bef
 """Seconds, apart by commas; none is longer than 30 days."""
 
 
+InboxDays = Annotated[float, Field(ge=2, le=3650, description="how long it is kept which events were consumed")]
+"""Days. A message is tried for half a day at most; the rest is for dead letters that are sent again."""
+
+
 class ServiceSettings(BaseSettings):
     """What every service is told. The variables are the fields' names in capitals."""
 

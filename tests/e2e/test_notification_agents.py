@@ -103,6 +103,27 @@ def test_an_agent_is_what_the_contract_says(admin: httpx.Client, wrong: dict[str
     problem(admin.post("/notification-agents", json=AGENT | wrong), 400, "INVALID_REQUEST")
 
 
+def test_a_repeated_key_makes_no_second_agent_and_keeps_no_secret(admin: httpx.Client) -> None:
+    key, secret = {"idempotency-key": secrets.token_hex(8)}, pem(ec.generate_private_key(ec.SECP256R1()))
+    apns = {"key_id": "ABCDEFGHIJ", "team_id": "ABCDEFGHIJ", "topic": "test.delivery", "private_key": secret}
+    body = AGENT | {"name": f"Twice {secrets.token_hex(4)}", "keys": {"apns": apns}}
+    first, again = (admin.post("/notification-agents", json=body, headers=key) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201), first.text
+    assert again.json() == first.json()
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["location"] == first.headers["location"]
+    apns["private_key"] = pem(ec.generate_private_key(ec.SECP256R1()))
+    problem(admin.post("/notification-agents", json=body, headers=key), 422, "IDEMPOTENCY_KEY_REUSED")
+
+    wrong = {"idempotency-key": secrets.token_hex(8)}
+    apns["private_key"] = "none"
+    refused = [admin.post("/notification-agents", json=body, headers=wrong) for _ in range(2)]
+    for answer in refused:
+        problem(answer, 422, "AGENT_KEY_INVALID")
+    assert [answer.headers.get("idempotency-replayed") for answer in refused] == [None, "true"]
+
+
 def test_agents_are_listed_by_page(admin: httpx.Client) -> None:
     made = {admin.post("/notification-agents", json=AGENT).json()["id"] for _ in range(3)}
     seen, token = [], None

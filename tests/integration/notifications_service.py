@@ -19,7 +19,7 @@ from services.notifications.domain.agents import Agent
 from services.notifications.domain.notifications import Notification, Status
 from services.notifications.queue import PostgresQueue
 from services.notifications.store import AgentsStore, UsersStore
-from services.notifications.usecases.ports import Wanted
+from services.notifications.usecases.ports import AgentUnit, Wanted
 from services.runtime import documents, migrations
 from services.runtime.broker import Broker
 from services.runtime.database import Database
@@ -111,7 +111,12 @@ class Service:
     async def agent(self, **changes: Any) -> Agent:
         made: dict[str, Any] = {"id": name(), "name": "A", "priority": 5, "ttl_s": 600, "enabled": True} | changes
         agent = Agent(**made)
-        await self.agents.add_agent(agent, {})
+
+        async def work(unit: AgentUnit) -> bytes:
+            await unit.add_agent(agent, {})
+            return b""
+
+        await self.agents.once(None, work)
         return agent
 
 

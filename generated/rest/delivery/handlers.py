@@ -546,7 +546,9 @@ class NotificationsHandler(ABC):
         """
 
     @abstractmethod
-    async def create_agent(self, *, principal: Principal, body: CreateAgentRequest) -> Reply[Agent]:
+    async def create_agent(
+        self, *, principal: Principal, body: CreateAgentRequest, idempotency_key: str | None = None
+    ) -> Reply[Agent]:
         """Make an agent: POST /notification-agents.
 
         Keys are stored encrypted and never shown; without a key of its own an agent sends by the platform's.

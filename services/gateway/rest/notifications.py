@@ -55,7 +55,9 @@ class Notifications(NotificationsHandler):
         request = v1.ListAgentsRequest(page_size=page_size, page_token=page_token or "")
         return convert.agent_page(await self._notifications.list_agents(request))
 
-    async def create_agent(self, *, principal: Principal, body: CreateAgentRequest) -> Reply[Agent]:
+    async def create_agent(
+        self, *, principal: Principal, body: CreateAgentRequest, idempotency_key: str | None = None
+    ) -> Reply[Agent]:
         """A new agent."""
         preferences, keys = body.preferences, body.keys or None
         answer = await self._notifications.create_agent(
@@ -71,10 +73,12 @@ class Notifications(NotificationsHandler):
                 enabled=body.enabled,
                 fcm_key=None if keys is None else set_or_none(keys.fcm),
                 apns_key=None if keys is None else _apns_key(keys.apns),
+                idempotency_key=idempotency_key,
             )
         )
         agent = convert.agent(there(answer.agent))
-        return Reply(agent, {"Location": f"{AGENTS}/{agent.id}", "ETag": answer.etag})
+        headers = {"Location": f"{AGENTS}/{agent.id}", "ETag": answer.etag}
+        return Reply(agent, headers, replayed=answer.replayed)
 
     async def get_agent(self, *, principal: Principal, agent_id: str) -> Reply[Agent]:
         """An agent."""

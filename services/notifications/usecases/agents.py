@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from generated.problems import Reason
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.notifications import Provider
-from services.notifications.usecases.ports import AgentStore
+from services.notifications.usecases.ports import AgentStore, AgentUnit
 from services.runtime import ids, paging
 from services.runtime.paging import Page
 from services.runtime.refusal import FieldError, Refusal
@@ -31,11 +31,11 @@ class Change:
     keys: Mapping[str, str | None] = field(default_factory=dict)
 
 
-async def create(store: AgentStore, agent: Agent, keys: Mapping[str, str]) -> Agent:
+async def create(unit: AgentUnit, agent: Agent, keys: Mapping[str, str]) -> Agent:
     """Makes an agent, whose id we choose. Refuses INVALID_REQUEST and AGENT_KEY_INVALID."""
     made = replace(agent, id=ids.new_id(), version=1)
     _check(made, keys)
-    await store.add_agent(made, keys)
+    await unit.add_agent(made, keys)
     return made
 
 

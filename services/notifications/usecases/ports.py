@@ -1,6 +1,6 @@
 """What the use cases need of the world."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -19,6 +19,7 @@ from services.notifications.domain.notifications import (
     User,
 )
 from services.notifications.domain.progress import Job
+from services.runtime.idempotency import Kept, Key
 
 
 class NotYet(Exception):
@@ -82,14 +83,21 @@ class Agents(Protocol):
         """The agent, enabled or not."""
 
 
-class AgentStore(Agents, Protocol):
-    """Senders, as they are managed."""
-
-    async def agents(self, size: int, after: str | None) -> Sequence[Agent]:
-        """By id."""
+class AgentUnit(Protocol):
+    """One transaction in which an agent is made."""
 
     async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
         """Keeps a new agent and its keys."""
+
+
+class AgentStore(Agents, Protocol):
+    """Senders, as they are managed."""
+
+    async def once(self, key: Key | None, work: Callable[[AgentUnit], Awaitable[bytes]]) -> Kept:
+        """Does the work in a unit, or gives the first answer to the key again."""
+
+    async def agents(self, size: int, after: str | None) -> Sequence[Agent]:
+        """By id."""
 
     async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
         """Keeps the next version of an agent; False when somebody else has made it. A key of None is removed."""

@@ -273,6 +273,11 @@ class CreateAgentRequest(betterproto2.Message):
     A key for Apple; ours when absent.
     """
 
+    idempotency_key: "str | None" = betterproto2.field(8, betterproto2.TYPE_STRING, optional=True)
+    """
+    The client's Idempotency-Key.
+    """
+
 
 default_message_pool.register_message("delivery.notifications.v1", "CreateAgentRequest", CreateAgentRequest)
 
@@ -291,6 +296,11 @@ class CreateAgentResponse(betterproto2.Message):
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
     Names its state.
+    """
+
+    replayed: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Whether this is the first answer again.
     """
 
 

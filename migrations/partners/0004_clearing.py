@@ -1,0 +1,19 @@
+"""What is old is found without looking at the rest: an inbox and calls that are cleared."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from migrations.common import index_inbox
+
+revision = "partners_0004"
+down_revision = "partners_0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    index_inbox()
+    op.create_index("cancelled_orders_by_time", "cancelled_orders", ["at"])
+    op.create_index(
+        "partner_calls_over", "partner_calls", ["created_at"], postgresql_where=sa.text("state <> 'waiting'")
+    )
