@@ -139,7 +139,7 @@ REFUND_FAILED: EventType[RefundFailed] = EventType(
 """A bank has refused a refund, or was asked for the last time; a person is to look at it."""
 
 PARTNER_NOTIFIED: EventType[PartnerNotified] = EventType(
-    "partners.notified", PartnerNotified, "partners", (), lambda event: event.order_id
+    "partners.notified", PartnerNotified, "partners", ("orders.partners",), lambda event: event.order_id
 )
 """A partner's system has taken an order."""
 

@@ -16,6 +16,7 @@ from generated.events import (
     ORDER_PAID,
     ORDER_READY,
     ORDER_READY_REPORTED,
+    PARTNER_NOTIFIED,
     PARTNER_UNREACHABLE,
     PAYMENT_RECORDED,
     REFUNDED,
@@ -36,6 +37,7 @@ from generated.proto.delivery.events.v1 import (
     OrderPaid,
     OrderReady,
     OrderReadyReported,
+    PartnerNotified,
     PartnerUnreachable,
     PaymentRecorded,
     Refunded,
@@ -212,8 +214,13 @@ class OrdersPartnersConsumer(Consumer):
 
     QUEUE: ClassVar[str] = "orders.partners"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "partners.unreachable": (PARTNER_UNREACHABLE, "partner_unreachable")
+        "partners.notified": (PARTNER_NOTIFIED, "partner_notified"),
+        "partners.unreachable": (PARTNER_UNREACHABLE, "partner_unreachable"),
     }
+
+    @abstractmethod
+    async def partner_notified(self, event: PartnerNotified, delivery: Delivery) -> None:
+        """A partner's system has taken an order."""
 
     @abstractmethod
     async def partner_unreachable(self, event: PartnerUnreachable, delivery: Delivery) -> None:

@@ -1,5 +1,7 @@
 """Order history and payments in the document store, each document written any number of times to one effect."""
 
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -12,6 +14,8 @@ from pymongo.errors import DuplicateKeyError
 from services.orders.domain import HistoryEntry, OrderStatus
 from services.orders.money import Outcome, PaymentRecord
 from services.runtime.documents import Document, available
+
+log = logging.getLogger(__name__)
 
 
 class OrdersDocuments:
@@ -52,13 +56,7 @@ class OrdersDocuments:
         with available():
             cursor = self._payments.find(wanted).sort([("at", DESCENDING), ("_id", DESCENDING)])
             found = await cursor.limit(size).to_list()
-        return [
-            PaymentRecord(
-                **{name: value for name, value in document.items() if name != "_id"}
-                | {"outcome": Outcome(document["outcome"])}
-            )
-            for document in found
-        ]
+        return [_payment(document) for document in found]
 
     async def _put(self, collection: Any, key: str, document: Document) -> None:
         with available():
@@ -69,4 +67,31 @@ class OrdersDocuments:
         with available():
             cursor = self._history.find({"order_id": order_id, "version": {"$gt": after}}, {"_id": False})
             found = await cursor.sort("version", ASCENDING).limit(size).to_list()
-        return [HistoryEntry(**(document | {"status": OrderStatus(document["status"])})) for document in found]
+        return [_entry(document) for document in found]
+
+    async def of_orders(self, order_ids: Sequence[str]) -> tuple[list[HistoryEntry], list[PaymentRecord]]:
+        """Everything that is written of some orders; what cannot be read counts as not there."""
+        wanted = {"order_id": {"$in": list(order_ids)}}
+        with available():
+            history = await self._history.find(wanted, {"_id": False}).to_list()
+            payments = await self._payments.find(wanted).to_list()
+        return _readable(history, _entry), _readable(payments, _payment)
+
+
+def _entry(document: Document) -> HistoryEntry:
+    return HistoryEntry(**(document | {"status": OrderStatus(document["status"])}))
+
+
+def _payment(document: Document) -> PaymentRecord:
+    values = {name: value for name, value in document.items() if name != "_id"}
+    return PaymentRecord(**(values | {"outcome": Outcome(document["outcome"])}))
+
+
+def _readable[T](documents: Sequence[Document], read: Callable[[Document], T]) -> list[T]:
+    found = []
+    for document in documents:
+        try:
+            found.append(read(document))
+        except (TypeError, ValueError, KeyError) as error:
+            log.warning("a document of order %s cannot be read: %s", document.get("order_id"), error)
+    return found

@@ -1,7 +1,5 @@
 """The broker's doors of orders: history and payments become documents, a partner's word becomes a state."""
 
-from collections.abc import Callable
-
 from generated.events.consumers import (
     OrdersHistoryConsumer,
     OrdersPartnersConsumer,
@@ -19,6 +17,7 @@ from generated.proto.delivery.events.v1 import (
     OrderPaid,
     OrderReady,
     OrderReadyReported,
+    PartnerNotified,
     PartnerUnreachable,
     PaymentRecorded,
     UserDeleted,
@@ -116,19 +115,23 @@ class Readiness(OrdersReadinessConsumer):
 
 
 class Partners(OrdersPartnersConsumer):
-    """What partners could not be told."""
+    """What partners were told, and what not."""
 
-    def __init__(self, store: Store, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._new_id = new_id
+
+    async def partner_notified(self, event: PartnerNotified, delivery: Delivery) -> None:
+        """Its system has taken the order."""
+        if event.at is None:
+            raise MalformedEvent("partners.notified without its time")
+        await usecases.partner_told(self._store, event.order_id, event.partner_id, event.at)
 
     async def partner_unreachable(self, event: PartnerUnreachable, delivery: Delivery) -> None:
         """Given up."""
         await usecases.partner_unreachable(
             self._store,
             self._clock,
-            self._new_id,
             self.QUEUE,
             delivery.event_id,
             event.order_id,

@@ -1,12 +1,21 @@
 """What orders tell the other services: orders and payments as events say them."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID, uuid5
 
+from generated.events import OrdersEvent
 from generated.proto.delivery.events.v1 import (
+    OrderAssigned,
+    OrderCancelled,
+    OrderCreated,
+    OrderDelivered,
+    OrderExpired,
     OrderFacts,
     OrderLine,
     OrderPaid,
+    OrderReady,
     PaymentOutcome,
     PaymentRecorded,
     Refunded,
@@ -14,8 +23,27 @@ from generated.proto.delivery.events.v1 import (
     RefundRequested,
     SystemAlert,
 )
-from services.orders.domain import Order
+from services.orders.domain import HistoryEntry, Order, OrderStatus
 from services.orders.money import Payment, PaymentRecord, Refund
+
+_NAMES = UUID("6c3f2a51-9a0b-4d0e-8f57-6f2b1c7d9e40")
+
+
+def event_id(event: OrdersEvent) -> str | None:
+    """The same for the same event, so that one which has to be said again is known to whoever took it before.
+
+    None for events that are never said again.
+    """
+    match event:
+        case RefundRequested() | Refunded() | RefundFailed():
+            of = event.refund_id
+        case PaymentRecorded() | SystemAlert():
+            return None
+        case _:
+            if event.order is None:
+                return None
+            of = f"{event.order.order_id}:{event.order.version}"
+    return str(uuid5(_NAMES, f"{type(event).__name__}:{of}"))
 
 
 def order(order: Order, actor: str) -> OrderFacts:
@@ -33,13 +61,37 @@ def order(order: Order, actor: str) -> OrderFacts:
     )
 
 
+def again(now: Order, step: HistoryEntry) -> OrdersEvent:
+    """The event of a step that the order took some time ago, as it was said or should have been."""
+    then = order(replace(now, version=step.version, updated_at=step.at), step.actor)
+    match step.status:
+        case OrderStatus.PENDING:
+            return OrderCreated(order=then)
+        case OrderStatus.PAID:
+            return OrderPaid(order=then, payment_id=now.payment_id or "", items=_lines(now))
+        case OrderStatus.READY:
+            return OrderReady(order=then, pickup_address=now.pickup_address or "")
+        case OrderStatus.DELIVERING:
+            return OrderAssigned(order=then, deliverer_id=now.deliverer_id or "")
+        case OrderStatus.DELIVERED:
+            return OrderDelivered(order=then, deliverer_id=now.deliverer_id or "")
+        case OrderStatus.CANCELLED:
+            return OrderCancelled(order=then, reason=now.cancel_reason)
+        case OrderStatus.EXPIRED:
+            return OrderExpired(order=then)
+
+
 def paid(after: Order, payment: Payment) -> OrderPaid:
     """The order was paid; the partner is to prepare these lines."""
     return OrderPaid(
         order=order(after, f"bank:{payment.bank_id}"),
         payment_id=payment.payment_id,
-        items=[OrderLine(product_id=item.product_id, title=item.title, quantity=item.quantity) for item in after.items],
+        items=_lines(after),
     )
+
+
+def _lines(order: Order) -> list[OrderLine]:
+    return [OrderLine(product_id=item.product_id, title=item.title, quantity=item.quantity) for item in order.items]
 
 
 def payment(record: PaymentRecord) -> PaymentRecorded:
@@ -90,6 +142,11 @@ def refund_alert(refund: Refund, said: str, at: datetime) -> SystemAlert:
         detail=f"{refund.amount} {refund.currency} of payment {refund.payment_id} did not go back: {said}.",
         at=at,
     )
+
+
+def order_alert(order_id: str, reason: str, detail: str, at: datetime) -> SystemAlert:
+    """Somebody has to look at an order."""
+    return SystemAlert(subject=f"order:{order_id}", reason=reason, detail=detail, at=at)
 
 
 def unknown_order(record: PaymentRecord) -> SystemAlert:

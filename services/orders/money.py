@@ -3,10 +3,14 @@
 At any time, what banks have captured for an order in its currency is what pays the order, plus its refunds.
 """
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 from generated.problems import Reason
 from services.orders.domain import Order, OrderStatus, RefundStatus, move
@@ -107,10 +111,16 @@ def apply(order: Order, payment: Payment, outcome: Outcome, refund: int, at: dat
     )
 
 
-def of_payment(refund_id: str, record: PaymentRecord) -> Refund:
+def _refund_id(bank_id: str, payment_id: str, of: str) -> str:
+    """The same for the same money, so that a bank asked again after whatever accident gives it back once."""
+    digest = hashlib.sha256(msgspec.json.encode((bank_id, payment_id, of))).digest()
+    return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
+
+
+def of_payment(record: PaymentRecord) -> Refund:
     """What goes back of a payment that was taken."""
     return Refund(
-        refund_id,
+        _refund_id(record.bank_id, record.payment_id, "payment"),
         record.bank_id,
         record.payment_id,
         record.order_id,
@@ -121,12 +131,12 @@ def of_payment(refund_id: str, record: PaymentRecord) -> Refund:
     )
 
 
-def of_cancelled(refund_id: str, before: Order, at: datetime) -> Refund | None:
+def of_cancelled(before: Order, at: datetime) -> Refund | None:
     """What goes back when this order is cancelled: what it was paid with, its excess aside, which went back already."""
     if before.payment_id is None or not before.total_amount:
         return None
     return Refund(
-        refund_id,
+        _refund_id(before.bank_id, before.payment_id, "order"),
         before.bank_id,
         before.payment_id,
         before.id,

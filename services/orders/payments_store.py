@@ -4,7 +4,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, Text, bindparam, func, insert, null, select, update
+from sqlalchemy import Table, Text, bindparam, func, null, select, update
 from sqlalchemy.dialects import postgresql
 
 from services.orders import counts
@@ -21,7 +21,7 @@ def named(table: Table) -> dict[str, Any]:
 
 
 _RECORD = tuple(field.name for field in fields(PaymentRecord))
-_REFUND = [refunds.c[field.name] for field in fields(Refund)]
+REFUND = [refunds.c[field.name] for field in fields(Refund)]
 
 _ADD_CALLBACK = Statement(
     postgresql.insert(callbacks)
@@ -52,7 +52,9 @@ _PUT_PAYMENT = Statement(
     )
 )
 _ADD_REFUND = Statement(
-    insert(refunds).values({column.name: bindparam(column.name) for column in (*_REFUND, refunds.c.next_at)})
+    postgresql.insert(refunds)
+    .values({column.name: bindparam(column.name) for column in (*REFUND, refunds.c.next_at)})
+    .on_conflict_do_nothing()
 )
 _END_REFUND = Statement(
     update(refunds)
@@ -60,7 +62,7 @@ _END_REFUND = Statement(
     .values(status=bindparam("ended"), last_answer=bindparam("said"))
 )
 _REFUNDS = Statement(
-    select(*_REFUND)
+    select(*REFUND)
     .where(refunds.c.order_id == bindparam("order_id"), refunds.c.bank_id == bindparam("bank_id"))
     .order_by(refunds.c.created_at, refunds.c.id)
 )
@@ -77,7 +79,7 @@ _DUE_REFUNDS = Statement(
         )
     )
     .values(attempts=refunds.c.attempts + 1, next_at=bindparam("until"))
-    .returning(*_REFUND)
+    .returning(*REFUND)
 )
 _POSTPONE = Statement(
     update(refunds)
@@ -91,7 +93,8 @@ _POSTPONE = Statement(
 _ALERT = Statement(postgresql.insert(alerts).values(named(alerts)).on_conflict_do_nothing())
 
 
-def _refund(row: dict[str, Any]) -> Refund:
+def refund_of(row: dict[str, Any]) -> Refund:
+    """A row as a refund."""
     return Refund(**(row | {"status": RefundStatus(row["status"])}))
 
 
@@ -123,7 +126,7 @@ class PaymentsUnit:
         await self._transaction.run(_PUT_PAYMENT, **asdict(record))
 
     async def add_refund(self, refund: Refund) -> None:
-        """Keeps what the bank is to pay back."""
+        """Keeps what the bank is to pay back; the same refund stays as it is."""
         await self._transaction.run(_ADD_REFUND, **asdict(refund), next_at=refund.created_at)
 
     async def end_refund(self, refund: Refund, said: str) -> bool:
@@ -136,7 +139,7 @@ class PaymentsUnit:
 
     async def refunds(self, order_id: str, bank_id: str) -> list[Refund]:
         """Every refund of an order at its bank."""
-        return [_refund(row) for row in await self._transaction.many(_REFUNDS, order_id=order_id, bank_id=bank_id)]
+        return [refund_of(row) for row in await self._transaction.many(_REFUNDS, order_id=order_id, bank_id=bank_id)]
 
     async def alert_once(self, subject: str, reason: str, at: datetime) -> bool:
         """Whether nobody was alerted to this before; from now on somebody was."""
@@ -152,7 +155,7 @@ class RefundsDue:
     async def due_refunds(self, now: datetime, until: datetime, size: int) -> list[Refund]:
         """Refunds to ask for now, which nobody else gets until `until`; each counts as one more attempt."""
         rows = await self._database.many(_DUE_REFUNDS, now=now, until=until, size=size)
-        return [_refund(row) for row in rows]
+        return [refund_of(row) for row in rows]
 
     async def postpone_refund(self, refund: Refund, until: datetime, said: str) -> None:
         """Asks for a refund again, but not before that."""

@@ -154,16 +154,12 @@ class OrdersRpc(OrdersServicer):
     async def pay_order(self, request: v1.PayOrderRequest) -> v1.PayOrderResponse:
         """The bank's payment is recorded."""
         signed = SignedRequest(request.webhook_id, request.webhook_timestamp, request.webhook_signature, request.body)
-        payment_id = await usecases.pay_order(
-            self._store, self._vault, self._clock, self._new_id, request.bank_id, signed
-        )
+        payment_id = await usecases.pay_order(self._store, self._vault, self._clock, request.bank_id, signed)
         return v1.PayOrderResponse(payment_id=payment_id)
 
     async def cancel_order(self, request: v1.CancelOrderRequest, principal: Principal) -> v1.CancelOrderResponse:
         """The order is given up."""
-        order = await usecases.cancel_order(
-            self._store, self._clock, self._new_id, principal, request.order_id, request.reason
-        )
+        order = await usecases.cancel_order(self._store, self._clock, principal, request.order_id, request.reason)
         return v1.CancelOrderResponse(order=order_of(order))
 
     async def assign_order(self, request: v1.AssignOrderRequest, principal: Principal) -> v1.AssignOrderResponse:

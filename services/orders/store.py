@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from generated.events import OrdersEvent
 from generated.problems import Reason
-from services.orders import counts
+from services.orders import counts, facts
 from services.orders.domain import FINAL, Bank, HistoryEntry, Item, Order, OrderStatus, Partner, RefundStatus
 from services.orders.payments_store import PaymentsUnit, RefundsDue, named
 from services.orders.tables import TIME, banks, forgotten, orders, steps
@@ -24,7 +24,7 @@ from services.runtime.principal import Principal
 from services.runtime.refusal import Refusal
 
 _FIELDS = tuple(field.name for field in fields(Order))
-_COLUMNS = [orders.c[name] for name in _FIELDS]
+COLUMNS = [orders.c[name] for name in _FIELDS]
 _CHANGING = (
     "status",
     "paid_amount",
@@ -40,7 +40,8 @@ _CHANGING = (
 _new_status, _new_time = bindparam("new_status", type_=Text), bindparam("new_updated_at", type_=TIME)
 
 
-def _order(row: dict[str, Any]) -> Order:
+def order_of(row: dict[str, Any]) -> Order:
+    """A row as an order."""
     values = {name: row[name] for name in _FIELDS}
     values["status"] = OrderStatus(values["status"])
     values["refund_status"] = RefundStatus(values["refund_status"])
@@ -55,9 +56,9 @@ def _values(order: Order) -> dict[str, Any]:
     return values
 
 
-_ORDER = Statement(select(*_COLUMNS).where(orders.c.id == bindparam("id")))
-_LOCKED_ORDER = Statement(select(*_COLUMNS).where(orders.c.id == bindparam("id")).with_for_update())
-_ORDER_OF_CHECK = Statement(select(*_COLUMNS).where(orders.c.check_id == bindparam("check_id")))
+_ORDER = Statement(select(*COLUMNS).where(orders.c.id == bindparam("id")))
+_LOCKED_ORDER = Statement(select(*COLUMNS).where(orders.c.id == bindparam("id")).with_for_update())
+_ORDER_OF_CHECK = Statement(select(*COLUMNS).where(orders.c.check_id == bindparam("check_id")))
 _ADD_ORDER = Statement(
     postgresql.insert(orders)
     .values({name: bindparam(name) for name in (*_FIELDS, "check_id")})
@@ -73,7 +74,17 @@ _CHANGE_ORDER = Statement(
     .values(
         {name: bindparam(f"new_{name}") for name in _CHANGING}
         | {"ready_at": case((_new_status == "ready", func.coalesce(orders.c.ready_at, _new_time)), else_=null())}
+        | {"reconciled_at": null()}
     )
+)
+_PARTNER_TOLD = Statement(
+    update(orders)
+    .where(
+        orders.c.id == bindparam("order_id"),
+        orders.c.partner["id"].astext == bindparam("partner_id", type_=Text),
+        or_(orders.c.partner_told_at.is_(None), orders.c.partner_told_at > bindparam("told_at")),
+    )
+    .values(partner_told_at=bindparam("told_at"))
 )
 _ADD_STEP = Statement(insert(steps).values(named(steps)))
 _STEPS = Statement(
@@ -82,14 +93,14 @@ _STEPS = Statement(
     .order_by(steps.c.version)
 )
 _UNPAID = Statement(
-    select(*_COLUMNS)
+    select(*COLUMNS)
     .where(orders.c.status == "pending", orders.c.created_at < bindparam("before"))
     .order_by(orders.c.created_at)
     .limit(bindparam("size"))
     .with_for_update(skip_locked=True)
 )
 _PAGE = (
-    select(*_COLUMNS)
+    select(*COLUMNS)
     .where(
         tuple_(orders.c.created_at, orders.c.id)
         < tuple_(bindparam("before_at", type_=TIME), bindparam("before_id", type_=Text))
@@ -105,7 +116,7 @@ _PAGES = {
 _ORDERS = {role: Statement(page) for role, page in _PAGES.items()}
 _ORDERS_IN = {role: Statement(page.where(orders.c.status == bindparam("status"))) for role, page in _PAGES.items()}
 _DELIVERIES = Statement(
-    select(*_COLUMNS, orders.c.ready_at)
+    select(*COLUMNS, orders.c.ready_at)
     .where(
         orders.c.status == "ready",
         tuple_(orders.c.ready_at, orders.c.id)
@@ -163,12 +174,12 @@ class OrdersUnit(PaymentsUnit):
     async def order(self, order_id: str) -> Order | None:
         """The order, locked until the transaction ends."""
         row = await self._transaction.one(_LOCKED_ORDER, id=order_id)
-        return None if row is None else _order(row)
+        return None if row is None else order_of(row)
 
     async def order_of_check(self, check_id: str) -> Order | None:
         """The order that a check became."""
         row = await self._transaction.one(_ORDER_OF_CHECK, check_id=check_id)
-        return None if row is None else _order(row)
+        return None if row is None else order_of(row)
 
     async def add_order(self, order: Order, check_id: str, actor: str) -> bool:
         """Keeps a new order; False when the check has become one already."""
@@ -191,7 +202,7 @@ class OrdersUnit(PaymentsUnit):
 
     async def unpaid(self, before: datetime, size: int) -> list[Order]:
         """Pending orders made before that, locked; those that others have locked are left out."""
-        return [_order(row) for row in await self._transaction.many(_UNPAID, before=before, size=size)]
+        return [order_of(row) for row in await self._transaction.many(_UNPAID, before=before, size=size)]
 
     async def change_order(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
         """Compare-and-set on status and version. Refuses ORDER_STATE_CONFLICT when another was faster."""
@@ -216,7 +227,7 @@ class OrdersUnit(PaymentsUnit):
 
     async def publish(self, event: OrdersEvent) -> None:
         """Lets the event leave when the transaction has committed."""
-        await self._outbox.add(self._transaction, event)
+        await self._outbox.add(self._transaction, event, facts.event_id(event))
 
 
 class OrdersStore(RefundsDue):
@@ -246,7 +257,7 @@ class OrdersStore(RefundsDue):
     async def order(self, order_id: str) -> Order | None:
         """The order as it stands."""
         row = await self._database.one(_ORDER, id=order_id)
-        return None if row is None else _order(row)
+        return None if row is None else order_of(row)
 
     async def orders(
         self, size: int, before: tuple[datetime, str] | None, who: Principal, status: OrderStatus | None
@@ -260,13 +271,17 @@ class OrdersStore(RefundsDue):
         rows = await self._database.many(
             statement, size=size, before_at=at, before_id=order_id, user_id=who.user_id, status=status
         )
-        return [_order(row) for row in rows]
+        return [order_of(row) for row in rows]
+
+    async def partner_told(self, order_id: str, partner_id: int, at: datetime) -> None:
+        """Keeps since when that partner knows of the order, the earliest time that was ever said."""
+        await self._database.run(_PARTNER_TOLD, order_id=order_id, partner_id=str(partner_id), told_at=at)
 
     async def deliveries(self, size: int, after: tuple[datetime, str] | None) -> list[tuple[datetime, Order]]:
         """Ready orders, longest ready first, each with the time since."""
         at, order_id = after or _BEGINNING
         rows = await self._database.many(_DELIVERIES, size=size, after_at=at, after_id=order_id)
-        return [(row["ready_at"], _order(row)) for row in rows]
+        return [(row["ready_at"], order_of(row)) for row in rows]
 
     async def bank(self, bank_id: str) -> Bank | None:
         """The bank, active or not."""

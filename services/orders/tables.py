@@ -13,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    func,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -90,6 +91,8 @@ orders = Table(
     Index("orders_ready_longest", "ready_at", "id", postgresql_where="status = 'ready'"),
     Index("orders_unpaid_longest", "created_at", postgresql_where="status = 'pending'"),
     Index("orders_by_change", "updated_at"),
+    Index("orders_unreconciled", "updated_at", postgresql_where="reconciled_at IS NULL"),
+    Index("orders_reconciled", "reconciled_at"),
     Index("orders_under_way", "updated_at", postgresql_where="status IN ('paid', 'ready')"),
 )
 steps = Table(
@@ -121,6 +124,8 @@ callbacks = Table(
     Column("webhook_id", Text, primary_key=True),
     Column("payment_id", Text, nullable=False),
     Column("outcome", Text),
+    Column("at", TIME, nullable=False, server_default=func.now()),
+    Index("callbacks_by_time", "at"),
 )
 payments = Table(
     "payments",
@@ -138,6 +143,8 @@ payments = Table(
     Index("payments_one_pays", "order_id", unique=True, postgresql_where="outcome IN ('paid', 'overpaid')"),
     Index("payments_by_order", "order_id"),
     Index("payments_by_time", "at"),
+    Index("payments_unreconciled", "at", postgresql_where="reconciled_at IS NULL"),
+    Index("payments_reconciled", "reconciled_at"),
 )
 refunds = Table(
     "refunds",

@@ -17,14 +17,15 @@ def main[S: ServiceSettings](
     serve: Callable[[S], Awaitable[None]],
     demo_data: Callable[[S, DemoSettings], Awaitable[None]] | None = None,
     more: Mapping[str, Callable[[S, str], Awaitable[None]]] | None = None,
+    jobs: Mapping[str, Callable[[S], Awaitable[None]]] | None = None,
 ) -> None:
     """Reads the command line and the environment, and does what they say; `serve` migrates first.
 
-    `more` are the service's own commands, each with one argument.
+    `more` are the service's own commands, each with one argument; `jobs` those without.
     """
     parser = argparse.ArgumentParser(prog=f"services.{service}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("serve", "migrate", *(["demo-data"] if demo_data else [])):
+    for name in ("serve", "migrate", *(["demo-data"] if demo_data else []), *(jobs or {})):
         commands.add_parser(name)
     for name in more or {}:
         commands.add_parser(name).add_argument("of")
@@ -46,6 +47,8 @@ def main[S: ServiceSettings](
         asyncio.run(_awaited(demo_data(settings, load(DemoSettings))))
     elif more and command in more:
         asyncio.run(_awaited(more[command](settings, arguments.of)))
+    elif jobs and command in jobs:
+        asyncio.run(_awaited(jobs[command](settings)))
 
 
 async def _awaited(work: Awaitable[None]) -> None:

@@ -88,12 +88,15 @@ class Outbox[Event]:
     def __init__(self, types: dict[type[Any], EventType[Any]]) -> None:
         self._types = types
 
-    async def add(self, transaction: Transaction, event: Event) -> None:
-        """Writes the event with the current trace context; it leaves after the transaction has committed."""
+    async def add(self, transaction: Transaction, event: Event, event_id: str | None = None) -> None:
+        """Writes the event with the current trace context; it leaves after the transaction has committed.
+
+        An event that may have to be said again has an id of its own, by which its consumers know it.
+        """
         kind = self._types[type(event)]
         await transaction.run(
             _ADD,
-            event_id=str(uuid4()),
+            event_id=event_id or str(uuid4()),
             type=kind.type,
             subject=kind.subject(event),
             payload=kind.encode(event),

@@ -59,7 +59,7 @@ class Orders:
         body = msgspec.json.encode(said | {"status": "succeeded"} | changed)
         headers = webhooks.sign(webhook_id or new_id(), now(), body, self.secret)
         request = SignedRequest(headers["webhook-id"], headers["webhook-timestamp"], headers["webhook-signature"], body)
-        return await usecases.pay_order(self.store, self.vault, now, new_id, bank_id, request)
+        return await usecases.pay_order(self.store, self.vault, now, bank_id, request)
 
     async def place(self, check_id: str | None = None) -> str:
         """Ada's order of 200."""

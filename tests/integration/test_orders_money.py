@@ -113,7 +113,7 @@ async def test_a_payment_for_no_order_goes_back_and_alerts(orders: Orders) -> No
 async def test_a_repeated_webhook_gets_its_first_answer_whatever_happened_since(orders: Orders) -> None:
     order_id, webhook_id, payment_id = await orders.place(), new_id(), new_id()
     await orders.pay(order_id, webhook_id=webhook_id, payment_id=payment_id, status="failed")
-    await usecases.cancel_order(orders.store, now, new_id, ADA, order_id, None)
+    await usecases.cancel_order(orders.store, now, ADA, order_id, None)
     assert await refused(orders.pay(order_id, payment_id=payment_id)) is Reason.PAYMENT_CONFLICT
     again = await orders.pay(order_id, webhook_id=webhook_id, payment_id=payment_id, status="failed")
     assert again == payment_id
@@ -123,7 +123,7 @@ async def test_a_repeated_webhook_gets_its_first_answer_whatever_happened_since(
 async def test_a_cancelled_order_gives_back_what_it_was_paid_with(orders: Orders) -> None:
     order_id = await orders.place()
     await orders.pay(order_id, 234)
-    cancelled = await usecases.cancel_order(orders.store, now, new_id, ADA, order_id, "no appetite")
+    cancelled = await usecases.cancel_order(orders.store, now, ADA, order_id, "no appetite")
     assert (cancelled.status, cancelled.refund_status) == (OrderStatus.CANCELLED, RefundStatus.REQUESTED)
     await send(orders, Ledger())
     order = await orders.get(order_id)
@@ -189,7 +189,7 @@ async def test_unpaid_orders_expire_once_however_many_look(orders: Orders) -> No
 async def test_of_a_cancellation_and_a_payment_the_money_is_accounted_for_either_way(orders: Orders) -> None:
     for _ in range(8):
         order_id = await orders.place()
-        cancel = usecases.cancel_order(orders.store, now, new_id, ADA, order_id, None)
+        cancel = usecases.cancel_order(orders.store, now, ADA, order_id, None)
         await asyncio.gather(cancel, orders.pay(order_id), return_exceptions=True)
         await send(orders, Ledger())
         order = await orders.get(order_id)
@@ -201,11 +201,11 @@ async def test_a_ready_order_is_cancelled_by_an_admin_or_taken_by_a_deliverer(or
     order_id = await orders.place()
     await orders.pay(order_id)
     await usecases.report_ready(orders.store, now, "orders.readiness", new_id(), order_id, 1, "1 Market Square")
-    customers = usecases.cancel_order(orders.store, now, new_id, ADA, order_id, None)
+    customers = usecases.cancel_order(orders.store, now, ADA, order_id, None)
     assert await refused(customers) is Reason.ORDER_STATE_CONFLICT
     bob = Principal("bob", "deliverer", "", True, now())
     answers = await asyncio.gather(
-        usecases.cancel_order(orders.store, now, new_id, ROOT, order_id, None),
+        usecases.cancel_order(orders.store, now, ROOT, order_id, None),
         usecases.assign_order(orders.store, now, bob, order_id),
         return_exceptions=True,
     )
@@ -236,9 +236,7 @@ async def test_an_order_that_no_try_brought_to_its_partner_is_paid_back_once(ord
     order_id, event_id, bank = await orders.place(), new_id(), Ledger()
 
     async def given_up(event: str, partner_id: int) -> None:
-        await usecases.partner_unreachable(
-            orders.store, now, new_id, "orders.partners", event, order_id, partner_id, "503"
-        )
+        await usecases.partner_unreachable(orders.store, now, "orders.partners", event, order_id, partner_id, "503")
 
     await orders.pay(order_id)
     await given_up(new_id(), 2)  # another partner's word counts nothing

@@ -132,13 +132,13 @@ class Life(RuleBasedStateMachine):
         self.captured[currency] += amount if succeeded else 0
         if back:
             record = PaymentRecord("visa", "p1", "o", amount, currency, outcome, back, AT)
-            self.refunds.append(money.of_payment(f"r{len(self.refunds)}", record))
+            self.refunds.append(money.of_payment(record))
 
     @rule(who=st.sampled_from([("ada", "customer"), ("eve", "customer"), ("root", "admin")]))
     def cancel(self, who: tuple[str, str]) -> None:
         before = self.order
         self.attempt(lambda: domain.cancel(self.order, *who, None, AT))
-        if self.order is not before and (back := money.of_cancelled(f"r{len(self.refunds)}", before, AT)):
+        if self.order is not before and (back := money.of_cancelled(before, AT)):
             self.refunds.append(back)
             self.order = replace(self.order, refund_status=RefundStatus.REQUESTED)
 

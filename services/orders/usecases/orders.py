@@ -94,9 +94,7 @@ async def get_history(
     return paging.cut(entries, size, lambda entry: (entry.version,))
 
 
-async def cancel_order(
-    store: Store, clock: Clock, new_id: Callable[[], str], who: Principal, order_id: str, reason: str | None
-) -> Order:
+async def cancel_order(store: Store, clock: Clock, who: Principal, order_id: str, reason: str | None) -> Order:
     """Gives an order up, and what was paid for it back. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
     async with store.unit() as unit:
         order = await unit.order(order_id)
@@ -104,11 +102,11 @@ async def cancel_order(
             raise Refusal(Reason.ORDER_NOT_FOUND)
         after = domain.cancel(order, who.user_id, who.role, reason, clock())
         actor = f"{'admin' if who.role == 'admin' else 'customer'}:{who.user_id}"
-        return await _give_up(unit, order, after, actor, new_id)
+        return await _give_up(unit, order, after, actor)
 
 
-async def _give_up(unit: Unit, before: Order, after: Order, actor: str, new_id: Callable[[], str]) -> Order:
-    refund = money.of_cancelled(new_id(), before, after.updated_at)
+async def _give_up(unit: Unit, before: Order, after: Order, actor: str) -> Order:
+    refund = money.of_cancelled(before, after.updated_at)
     if refund is not None:
         after = replace(after, refund_status=RefundStatus.REQUESTED)
         await unit.add_refund(refund)
@@ -147,10 +145,14 @@ async def report_ready(
         await unit.publish(OrderReady(order=facts.order(after, actor), pickup_address=pickup_address))
 
 
+async def partner_told(store: Store, order_id: str, partner_id: int, at: datetime) -> None:
+    """The partner has taken the order; the first time counts, in whatever order and however often it is said."""
+    await store.partner_told(order_id, partner_id, at)
+
+
 async def partner_unreachable(
     store: Store,
     clock: Clock,
-    new_id: Callable[[], str],
     queue: str,
     event_id: str,
     order_id: str,
@@ -165,7 +167,7 @@ async def partner_unreachable(
         if order is None or order.partner.id != partner_id or order.status is not OrderStatus.PAID:
             return
         after = domain.unreachable(order, reason, clock())
-        await _give_up(unit, order, after, "system", new_id)
+        await _give_up(unit, order, after, "system")
 
 
 async def assign_order(store: Store, clock: Clock, who: Principal, order_id: str) -> Order:

@@ -1,6 +1,5 @@
 """What banks say of payments: verified, judged, recorded, answered, each once."""
 
-from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -21,9 +20,7 @@ from services.runtime.vault import Vault
 from services.runtime.webhooks import SignedRequest
 
 
-async def pay_order(
-    store: Store, vault: Vault, clock: Clock, new_id: Callable[[], str], bank_id: str, request: SignedRequest
-) -> str:
+async def pay_order(store: Store, vault: Vault, clock: Clock, bank_id: str, request: SignedRequest) -> str:
     """Takes a bank's callback, once, and returns the payment's id.
 
     Refuses SIGNATURE_INVALID before anything is read; ORDER_NOT_FOUND, PAYMENT_CONFLICT and PAYMENT_INSUFFICIENT after
@@ -45,7 +42,7 @@ async def pay_order(
         if first is None:
             outcome = await unit.payment(bank_id, payment.payment_id)
             if outcome is None or (outcome is Outcome.FAILED and payment.succeeded):
-                outcome = await _take(unit, payment, new_id, clock())
+                outcome = await _take(unit, payment, clock())
             await unit.answered(bank_id, request.id, outcome)
             first = Callback(payment.payment_id, outcome)
     if first.outcome in money.REFUSED:
@@ -69,7 +66,7 @@ def _callback(body: bytes) -> PaymentCallback:
         raise Refusal(Reason.INVALID_REQUEST) from error
 
 
-async def _take(unit: Unit, payment: Payment, new_id: Callable[[], str], at: datetime) -> Outcome:
+async def _take(unit: Unit, payment: Payment, at: datetime) -> Outcome:
     order = await unit.order(payment.order_id)
     outcome, amount = money.judge(order, payment)
     record = PaymentRecord(
@@ -92,7 +89,7 @@ async def _take(unit: Unit, payment: Payment, new_id: Callable[[], str], at: dat
         if after.status is not order.status:
             await unit.publish(facts.paid(after, payment))
     if amount:
-        refund = money.of_payment(new_id(), record)
+        refund = money.of_payment(record)
         await unit.add_refund(refund)
         await unit.publish(facts.refund_requested(refund))
     if outcome is Outcome.UNKNOWN_ORDER:

@@ -1,7 +1,7 @@
 """What the use cases of orders need of the world."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from generated.events import OrdersEvent
 from services.orders.domain import Bank, HistoryEntry, Order, OrderStatus
 from services.orders.money import Outcome, PaymentRecord, Refund
+from services.orders.reconciliation import Books
 from services.runtime.idempotency import Kept, Key
 from services.runtime.principal import Principal
 
@@ -101,6 +102,9 @@ class Store(Protocol):
     async def order(self, order_id: str) -> Order | None:
         """The order as it stands."""
 
+    async def partner_told(self, order_id: str, partner_id: int, at: datetime) -> None:
+        """Keeps since when that partner knows of the order, the earliest time that was ever said."""
+
     async def steps(self, order_id: str, after: int) -> list[HistoryEntry]:
         """Every change of an order since a version, oldest first."""
 
@@ -128,6 +132,44 @@ class Store(Protocol):
         """Removes the person from the orders that are over, and from the others once they are."""
 
 
+class ReconcileUnit(Unit, Protocol):
+    """One transaction that mends."""
+
+    async def kept(self, order_id: str) -> Books:
+        """All that PostgreSQL keeps of an order, which is locked."""
+
+    async def leaving(self, order_id: str) -> set[str]:
+        """The ids of an order's events that wait to leave."""
+
+    async def untold(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
+        """Orders paid before that, locked, whose partner has not taken them, and nobody was alerted."""
+
+    async def unfetched(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
+        """Orders ready before that, locked, which no deliverer has taken, and nobody was alerted."""
+
+
+class ReconcileStore(Protocol):
+    """Orders, as they are compared."""
+
+    def unit(self) -> AbstractAsyncContextManager[ReconcileUnit]:
+        """Commits at the end of the block, rolls back when it raises."""
+
+    def leading(self) -> AbstractAsyncContextManager[bool]:
+        """Whether no other process reconciles; none does before the block ends."""
+
+    async def due(self, quiet: datetime, long_ago: datetime, size: int) -> Sequence[str]:
+        """Orders that have not changed since `quiet`, and were not compared since they changed, or since `long_ago`."""
+
+    async def kept(self, order_ids: Sequence[str]) -> Mapping[str, Books]:
+        """All that PostgreSQL keeps of some orders."""
+
+    async def reconciled(self, order_ids: Sequence[str], at: datetime, horizon: datetime) -> None:
+        """Marks orders that have not changed since `at`; those that have not since `horizon` are done with."""
+
+    async def waiting(self, before: datetime) -> int:
+        """How many events have waited to leave since before that."""
+
+
 class Documents(Protocol):
     """Where history and payments are kept as documents, each written any number of times to the same effect."""
 
@@ -144,6 +186,9 @@ class Documents(Protocol):
 
     async def history(self, order_id: str, size: int, after: int) -> list[HistoryEntry]:
         """Oldest first, versions above `after`."""
+
+    async def of_orders(self, order_ids: Sequence[str]) -> tuple[list[HistoryEntry], list[PaymentRecord]]:
+        """Everything that is written of some orders; what cannot be read counts as not there."""
 
 
 class Changes(Protocol):

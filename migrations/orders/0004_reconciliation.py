@@ -1,0 +1,21 @@
+"""What is to be compared, and what is old, are found without looking at the rest."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from migrations.common import TIME, index_inbox
+
+revision = "orders_0004"
+down_revision = "orders_0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    index_inbox()
+    op.add_column("callbacks", sa.Column("at", TIME, nullable=False, server_default=sa.func.now()))
+    op.create_index("callbacks_by_time", "callbacks", ["at"])
+    for table, changed in (("orders", "updated_at"), ("payments", "at")):
+        missing = sa.text("reconciled_at IS NULL")
+        op.create_index(f"{table}_unreconciled", table, [changed], postgresql_where=missing)
+        op.create_index(f"{table}_reconciled", table, ["reconciled_at"])
