@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down|status|logs|demo|diagrams|admin`."""
+"""`python -m deploy.local up|down|status|logs|demo|diagrams|admin|reconcile`."""
 
 import argparse
 import asyncio
@@ -105,6 +105,14 @@ def admin(state: State, email: str) -> int:
     return services.make_admin(state, Secrets(state), email)
 
 
+def reconcile(state: State) -> int:
+    """Compares what all stores say of orders, once, now."""
+    if running(state) is None:
+        print("nothing runs; start it with: make up", file=sys.stderr)
+        return 1
+    return services.reconcile(state, Secrets(state))
+
+
 def running(state: State) -> Report | None:
     """The report of a mesh that runs."""
     report = read_report(state)
@@ -117,7 +125,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("up", "supervise"):
         commands.add_parser(name).add_argument("--only", choices=("all", "servers"), default="all")
-    for name in ("down", "status", "demo", "diagrams"):
+    for name in ("down", "status", "demo", "diagrams", "reconcile"):
         commands.add_parser(name)
     commands.add_parser("admin").add_argument("email")
     commands.add_parser("logs").add_argument("names", nargs="*")
@@ -137,6 +145,8 @@ def main() -> int:
             return draw(state)
         case "admin":
             return admin(state, arguments.email)
+        case "reconcile":
+            return reconcile(state)
         case "logs":
             return screen.logs(state, arguments.names)
         case _:

@@ -144,6 +144,14 @@ def make_admin(state: State, secrets: Secrets, email: str) -> int:
     ).returncode
 
 
+def reconcile(state: State, secrets: Secrets) -> int:
+    """Runs the orders' own command; its exit code."""
+    told = common() | dict(environment(state, secrets, "orders"))
+    return subprocess.run(
+        [sys.executable, "-m", "services.orders", "reconcile"], cwd=ROOT, env=told, check=False
+    ).returncode
+
+
 def load_demo_data(state: State, secrets: Secrets) -> None:
     """Runs each service's own command, side by side. Raises CalledProcessError with what it said."""
     running = {

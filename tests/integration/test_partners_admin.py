@@ -309,6 +309,25 @@ async def test_calls_are_listed_newest_first_and_filtered(partners: Partners, rp
     assert (shown.kind, shown.status) == (v1.PartnerCallKind.ORDER, v1.PartnerCallStatus.WAITING)
 
 
+async def test_calls_that_are_over_are_cleared_when_they_are_old_and_others_stay(partners: Partners) -> None:
+    kitchen = await partners.add_partner("http://alive.test", "whsec_AAAA")
+    old, waiting, new = [await partners.plan(kitchen) for _ in range(3)]
+    for call in (old, new):
+        await partners.sql("UPDATE partner_calls SET state = 'delivered' WHERE id = %(id)s", id=call.id)
+    await partners.cancel(old.order_id)
+    for table in (
+        "UPDATE partner_calls SET created_at = created_at - interval '91 days' WHERE order_id = ANY(%(ids)s)",
+        "UPDATE cancelled_orders SET at = at - interval '91 days' WHERE order_id = ANY(%(ids)s)",
+    ):
+        await partners.sql(table, ids=[old.order_id, waiting.order_id])
+    while await partners.store.clear_calls(now() - timedelta(days=90)):
+        pass
+    left = await partners.sql("SELECT order_id FROM partner_calls WHERE kind = 'order'")
+    assert {row["order_id"] for row in left} == {waiting.order_id, new.order_id}
+    marks = "SELECT 1 FROM cancelled_orders WHERE order_id = %(id)s"
+    assert await partners.sql(marks, id=old.order_id) == []
+
+
 class Deaf:
     """A system that refuses, and counts."""
 

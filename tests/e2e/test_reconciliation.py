@@ -1,0 +1,109 @@
+"""A paid order whose partner is not told: operators are mailed, once; and what the stores lost is made again."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pymongo
+import pytest
+
+from deploy.local import scenarios
+from deploy.local.scenarios import BASKET, World
+from deploy.local.secrets import Secrets
+from deploy.local.services import common, environment
+from deploy.local.state import ROOT, State
+from tests.e2e.test_orders import pay
+
+type Bearer = Callable[[str], dict[str, str]]
+
+OPERATORS = "operators@delivery.test"
+
+
+@pytest.fixture
+def told() -> dict[str, str]:
+    """What orders is told on the tests' mesh, and that half a second of waiting is long."""
+    state = State(os.environ)
+    return common() | dict(environment(state, Secrets(state), "orders")) | {"PARTNER_TOLD_SECONDS": "0.5"}
+
+
+@pytest.fixture
+def deaf(sandbox: httpx.Client) -> Iterator[str]:
+    """The partner's system answers nothing, until the test is over."""
+    path = f"/kitchen/{BASKET['partner_id']}/fault"
+    sandbox.put(path, json={"mode": "error"}).raise_for_status()
+    yield path
+    sandbox.put(path, json={"mode": "none"}).raise_for_status()
+
+
+def reconcile(told: dict[str, str]) -> str:
+    command = [sys.executable, "-m", "services.orders", "reconcile"]
+    done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def partner_told_at(told: dict[str, str], order_id: str) -> Any:
+    with psycopg.connect(told["DATABASE_URL"], autocommit=True) as connection:
+        row = connection.execute("SELECT partner_told_at FROM orders WHERE id = %s", (order_id,)).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def alerted(told: dict[str, str], order_id: str) -> bool:
+    with psycopg.connect(told["DATABASE_URL"], autocommit=True) as connection:
+        found = connection.execute("SELECT reason FROM alerts WHERE subject = %s", (f"order:{order_id}",)).fetchall()
+    return found == [("PARTNER_NOT_TOLD",)]
+
+
+def alerts(world: World) -> list[str]:
+    return [mail["subject"] for mail in world.peek(f"/mailbox/{OPERATORS}") if world.order_id in mail["text"]]
+
+
+def test_operators_are_mailed_once_of_a_paid_order_whose_partner_is_not_told(
+    pending: World, deaf: str, told: dict[str, str], edge: httpx.Client, bearer: Bearer
+) -> None:
+    pay(pending)
+    pending.until("it is stuck", lambda: " 0 stuck" not in reconcile(told) and alerted(told, pending.order_id))
+    assert partner_told_at(told, pending.order_id) is None
+    pending.until("operators are mailed", lambda: alerts(pending))
+    reconcile(told)
+
+    pending.outside("PUT", deaf, 204, json={"mode": "none"})
+    found = edge.get("/partner-calls", params={"order_id": pending.order_id}, headers=bearer("admin")).json()["items"]
+    assert edge.post(f"/partner-calls/{found[0]['id']}/replay", headers=bearer("admin")).status_code == 202
+    pending.until("the partner takes it", lambda: partner_told_at(told, pending.order_id))
+    kitchen = pending.peek(f"/kitchen/{BASKET['partner_id']}/orders")
+    heard = [call for call in kitchen if call["body"]["order_id"] == pending.order_id]
+    assert len({call["webhook_id"] for call in heard}) == 1, "saying it again made no second call"
+    assert alerts(pending) == ["Alert: PARTNER_NOT_TOLD"]
+
+
+def test_an_entry_that_was_lost_is_back_and_nobody_is_told_again(pending: World, told: dict[str, str]) -> None:
+    pay(pending)
+    history = f"/orders/{pending.order_id}/history"
+
+    def statuses() -> list[str]:
+        return [entry["status"] for entry in pending.call("GET", history, 200, who="customer")["items"]]
+
+    pending.until("it is written", lambda: statuses() == ["pending", "paid"])
+    pending.until("the partner takes it", lambda: partner_told_at(told, pending.order_id))
+    with pymongo.MongoClient[Any](told["DOCUMENTS_URL"]) as client:
+        client["orders"]["history"].delete_one({"order_id": pending.order_id, "version": 2})
+    assert statuses() == ["pending"]
+    with psycopg.connect(told["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(
+            "UPDATE orders SET updated_at = updated_at - interval '1 hour' WHERE id = %s", (pending.order_id,)
+        )
+    reconcile(told)  # the service may have been faster; either way it is mended now, or in a moment
+    pending.until("it is back", lambda: statuses() == ["pending", "paid"])
+
+    def heard() -> list[str]:
+        return [message["data"].get("event") for message in pending.peek(f"/devices/{pending.device}/messages")]
+
+    scenarios.ready(pending)
+    pending.until("the customer hears what came later", lambda: "orders.ready" in heard())
+    assert heard().count("orders.paid") == 1
