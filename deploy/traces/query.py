@@ -27,6 +27,14 @@ def microseconds(text: str) -> int:
     return int(float(found[1]) * _UNITS[found[2]])
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _number(query: QueryParams, name: str, otherwise: int) -> int:
     text = query.get(name) or str(otherwise)
     if not re.fullmatch(r"\d{1,18}", text):
@@ -73,12 +81,15 @@ def search(query: QueryParams) -> Callable[[Trace], bool]:
         has = {key: word(value) for key, value in (*details.process, *details.tags)}
         return wanted.items() <= has.items()
 
+    # What is no number, nor part of "true" or "false", lies in what is packed as it is: few spans need to be unpacked.
+    sought = text.encode() if text.isascii() and len(text) > 5 and not _is_number(text) else b""
+
     def says(span: Record) -> bool:
-        return (
-            text in span.service.casefold()
-            or text in span.operation.casefold()
-            or any(text in word(value).casefold() for _, value in span.details().tags)
-        )
+        if text in span.service.casefold() or text in span.operation.casefold():
+            return True
+        if sought not in span.packed.lower():
+            return False
+        return any(text in word(value).casefold() for _, value in span.details().tags)
 
     def fits(trace: Trace) -> bool:
         return (
