@@ -21,9 +21,9 @@ up: setup ## boot the mesh and leave it running
 	@$(PYTHON) -m deploy.local up
 down: ## stop the mesh
 	@[ ! -x $(PYTHON) ] || $(PYTHON) -m deploy.local down
-status: ## show every process of the mesh
+status: ## processes, traffic, errors, outboxes and queues of the mesh; WATCH=1 goes on
 	@[ -x $(PYTHON) ] || { echo "the mesh is not running; \`make up\` starts it"; exit 1; }
-	@$(PYTHON) -m deploy.local status
+	@$(PYTHON) -m deploy.local status $(if $(WATCH),--watch)
 logs: setup ## follow the logs; NAMES="orders partners" for some
 	@$(PYTHON) -m deploy.local logs $(NAMES)
 admin: setup ## make EMAIL=… an admin, the first one say

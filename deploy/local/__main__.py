@@ -12,10 +12,10 @@ import time
 
 from rich.console import Console
 
-from deploy.local import diagrams, scenarios, screen, services
+from deploy.local import diagrams, page, scenarios, screen, services
 from deploy.local.plan import stages
 from deploy.local.process import kill_group
-from deploy.local.report import Report, alive, end_orphans, read_report
+from deploy.local.report import alive, end_orphans, read_report, running
 from deploy.local.secrets import Secrets
 from deploy.local.state import ROOT, State
 from deploy.local.supervisor import Supervisor
@@ -113,20 +113,15 @@ def reconcile(state: State) -> int:
     return services.reconcile(state, Secrets(state))
 
 
-def running(state: State) -> Report | None:
-    """The report of a mesh that runs."""
-    report = read_report(state)
-    return report if alive(report) else None
-
-
 def main() -> int:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="deploy.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("up", "supervise"):
         commands.add_parser(name).add_argument("--only", choices=("all", "servers"), default="all")
-    for name in ("down", "status", "demo", "diagrams", "reconcile"):
+    for name in ("down", "demo", "diagrams", "reconcile"):
         commands.add_parser(name)
+    commands.add_parser("status").add_argument("--watch", action="store_true", help="show it anew until interrupted")
     commands.add_parser("admin").add_argument("email")
     commands.add_parser("logs").add_argument("names", nargs="*")
     arguments = parser.parse_args()
@@ -150,7 +145,7 @@ def main() -> int:
         case "logs":
             return screen.logs(state, arguments.names)
         case _:
-            return screen.status(Console(), running(state))
+            return page.show(state, Console(), watch=arguments.watch)
 
 
 if __name__ == "__main__":

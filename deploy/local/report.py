@@ -67,6 +67,12 @@ def alive(report: Report | None) -> bool:
     return report is not None and started_at(report.pid) == report.started
 
 
+def running(state: State) -> Report | None:
+    """The report of a mesh that runs."""
+    report = read_report(state)
+    return report if alive(report) else None
+
+
 def end_orphans(state: State) -> int:
     """Stops what a killed supervisor left behind; how many there were."""
     report = read_report(state)

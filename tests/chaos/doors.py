@@ -16,7 +16,7 @@ from services.runtime.clock import now
 from tests.chaos.mesh import Mesh
 
 PATIENCE = 240.0
-"""Seconds until a client who is never answered gives up: longer than a service that is killed again and again is away."""
+"""Seconds until a client who is never answered gives up: longer than what is killed again and again is away."""
 
 AGAIN = 0.3
 """Seconds between attempts."""
