@@ -87,8 +87,11 @@ class Durations:
         self._since = time.time_ns()
 
     def of(self, operation: str) -> Bound:
-        """The measurements of one operation; asked for once, and kept."""
-        return self._bound.setdefault(operation, Bound())
+        """The measurements of one operation."""
+        bound = self._bound.get(operation)
+        if bound is None:
+            bound = self._bound[operation] = Bound()
+        return bound
 
     def metric(self) -> Metric:
         """Everything measured so far, in OpenTelemetry's words."""
