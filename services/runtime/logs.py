@@ -14,6 +14,7 @@ _PRIVATE = re.compile(
     | \beyJ[\w-]+\.[\w.-]*[\w-]                  # a token
     | (?<=Bearer\ )[^\s'"]+                    # another
     | \bwhsec_[\w+/=-]+                        # a webhook's secret
+    | (?<=DETAIL:\ ).+                           # the values that PostgreSQL has stumbled over
     | (?<![\w+-])\+[1-9]\d{6,14}\b             # a phone number
     """,
     re.VERBOSE,

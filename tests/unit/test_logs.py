@@ -31,6 +31,7 @@ def test_what_is_private_by_its_form_is_left_out(private: str, before: str, afte
     ("text", "kept"),
     [
         ("amqp://orders:s3cr:t@127.0.0.1:5672/delivery", "amqp://orders:[redacted]@127.0.0.1:5672/delivery"),
+        ("exists\nDETAIL:  Key (title)=(Ada) exists.\nCONTEXT: x", "exists\nDETAIL: [redacted]\nCONTEXT: x"),
         ("sent Bearer abc.def", "sent Bearer [redacted]"),
         ("attempt 2 at a message of orders.history failed", "attempt 2 at a message of orders.history failed"),
         ("2026-11-23T10:50:33+00:00 and 1+1000000000", "2026-11-23T10:50:33+00:00 and 1+1000000000"),
