@@ -51,7 +51,8 @@ class GrpcIntake(trace_service_pb2_grpc.TraceServiceServicer):
 
 async def serve(store: Store, address: str) -> grpc.aio.Server:
     """A server that listens. Raises RuntimeError when it cannot."""
-    server = grpc.aio.server()
+    # Two pages on one port would share its connections by chance.
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(GrpcIntake(store), server)  # type: ignore[no-untyped-call]
     server.add_insecure_port(address)
     await server.start()

@@ -50,7 +50,9 @@ def test_everything_binds_to_loopback(mesh: Mesh) -> None:
         for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
             for connection in process.net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN:
-                    assert connection.laddr.ip in ("127.0.0.1", "::1"), f"{name} listens on {connection.laddr}"
+                    assert connection.laddr.ip in ("127.0.0.1", "::1", "::ffff:127.0.0.1"), (
+                        f"{name} listens on {connection.laddr}"
+                    )
 
 
 @pytest.fixture(scope="module")
