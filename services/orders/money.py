@@ -6,7 +6,7 @@ At any time, what banks have captured for an order in its currency is what pays 
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -74,6 +74,8 @@ class Refund:
     status: RefundStatus
     created_at: datetime
     attempts: int = 0
+    trace: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The context in which it became due; whoever keeps it fills it in."""
 
 
 def judge(order: Order | None, payment: Payment) -> tuple[Outcome, int]:

@@ -4,6 +4,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import Table, Text, bindparam, func, null, select, update
 from sqlalchemy.dialects import postgresql
 
@@ -12,6 +13,7 @@ from services.orders.domain import RefundStatus
 from services.orders.money import Outcome, PaymentRecord, Refund
 from services.orders.tables import alerts, callbacks, payments, refunds
 from services.orders.usecases.ports import Callback
+from services.runtime import tracing
 from services.runtime.database import Database, Statement, Transaction
 
 
@@ -95,7 +97,7 @@ _ALERT = Statement(postgresql.insert(alerts).values(named(alerts)).on_conflict_d
 
 def refund_of(row: dict[str, Any]) -> Refund:
     """A row as a refund."""
-    return Refund(**(row | {"status": RefundStatus(row["status"])}))
+    return Refund(**(row | {"status": RefundStatus(row["status"]), "trace": row["trace"] or {}}))
 
 
 class PaymentsUnit:
@@ -127,7 +129,8 @@ class PaymentsUnit:
 
     async def add_refund(self, refund: Refund) -> None:
         """Keeps what the bank is to pay back; the same refund stays as it is."""
-        await self._transaction.run(_ADD_REFUND, **asdict(refund), next_at=refund.created_at)
+        kept = asdict(refund) | {"trace": Jsonb(tracing.carrier())}
+        await self._transaction.run(_ADD_REFUND, **kept, next_at=refund.created_at)
 
     async def end_refund(self, refund: Refund, said: str) -> bool:
         """Keeps how a refund ended; False when it had ended already."""

@@ -160,6 +160,7 @@ refunds = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_at", TIME, nullable=False),
     Column("last_answer", Text),
+    Column("trace", JSONB),
     CheckConstraint("amount > 0", name="refunds_amount"),
     CheckConstraint("status IN ('requested', 'refunded', 'failed')", name="refunds_status"),
     Index("refunds_by_order", "order_id"),

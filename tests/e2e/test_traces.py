@@ -12,7 +12,7 @@ import yaml
 
 from deploy.local import diagrams
 from deploy.local.recording import BrokenTraces, Recorded, Span, faults, read, record
-from deploy.local.scenarios import PASSWORD, Step
+from deploy.local.scenarios import BASKET, PASSWORD, Step, World
 from tests.conftest import ROOT, Mesh, port
 from tests.recorded import Run, page, run
 
@@ -99,6 +99,22 @@ def test_consumers_continue_their_producers_and_link_to_them(recorded: Run) -> N
                 assert spans[span.parent].kind == "producer"
                 assert spans[span.parent].tags["messaging.message.id"] == span.tags["messaging.message.id"]
     assert consumed >= 15
+
+
+def test_money_that_goes_back_does_so_in_the_payments_trace(pending: World) -> None:
+    body = {
+        "order_id": pending.order_id,
+        "amount": BASKET["total_amount"],
+        "currency": BASKET["currency"],
+        "callback_url": pending.checkout["callback_url"],
+        "outcome": "more",
+    }
+    pending.outside("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
+    pending.until("the difference is back", lambda: pending.order()["refund_status"] == "refunded")
+    (paid,) = record(page(), pending.steps[-1:])
+    assert {("orders", "give money back"), ("orders", "refund"), ("orders", "publish payments.refunded")} <= {
+        (span.service, span.name) for span in paid.spans
+    }
 
 
 def test_nobody_is_named(recorded: Run) -> None:

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from opentelemetry.trace import SpanKind
+
 from services.orders import facts, money
 from services.orders.domain import RefundStatus
 from services.orders.money import Refund
 from services.orders.usecases.ports import Answer, PaymentSystem, Store
+from services.runtime import tracing
 from services.runtime.clock import Clock
 
 AT_ONCE = 16
@@ -36,6 +39,12 @@ async def send_refunds(store: Store, banks: PaymentSystem, clock: Clock, schedul
 
 
 async def _send(store: Store, banks: PaymentSystem, clock: Clock, schedule: Sequence[float], refund: Refund) -> None:
+    about: dict[str, str | int] = {"delivery.order_id": refund.order_id, "delivery.attempt": refund.attempts}
+    with tracing.span("give money back", SpanKind.CONSUMER, refund.trace, about, link=True):
+        await _try(store, banks, clock, schedule, refund)
+
+
+async def _try(store: Store, banks: PaymentSystem, clock: Clock, schedule: Sequence[float], refund: Refund) -> None:
     bank = await store.bank(refund.bank_id)
     answer = Answer(False, True, "unknown bank") if bank is None else await banks.refund(bank, refund)
     if answer.done:
