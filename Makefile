@@ -7,7 +7,7 @@ UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-anno
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs admin dead-letters reconcile generate check-generated diagrams check format test fuzz chaos chaos-proof test-identity-oracle tests-cover tests-clear requirements
+.PHONY: help setup demo up down status logs admin caller dead-letters reconcile generate check-generated diagrams check format test fuzz chaos chaos-proof test-identity-oracle tests-cover tests-clear requirements
 
 help: ## list these commands
 	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,8 @@ logs: setup ## follow the logs; NAMES="orders partners" for some
 	@$(PYTHON) -m deploy.local logs $(NAMES)
 admin: setup ## make EMAIL=… an admin, the first one say
 	@$(PYTHON) -m deploy.local admin "$(or $(EMAIL),$(error say which account: make admin EMAIL=…))"
+caller: setup ## give the caller NAME=… of the contract a certificate and a sidecar
+	@$(PYTHON) -m deploy.local caller "$(or $(NAME),$(error say which caller: make caller NAME=…))"
 dead-letters: setup ## messages that nothing could settle: DO="list", "show QUEUE ID", "replay …", "drop …"
 	@$(PYTHON) -m deploy.local.delivery dead-letters $(or $(DO),list)
 reconcile: setup ## compare what all stores say of each order now, mend or report it, and print what disagreed

@@ -91,6 +91,8 @@ class ProtoContracts:
     pool: DescriptorPool
     services: tuple[Service, ...]
     events: tuple[Event, ...]
+    callers: tuple[str, ...]
+    """Everybody who may be granted a method, as policies name them: "gateway"."""
 
 
 def load_protos(root: Path) -> ProtoContracts:
@@ -105,6 +107,7 @@ def load_protos(root: Path) -> ProtoContracts:
         pool=pool,
         services=tuple(service for file in descriptors.file for service in _services(file, options)),
         events=tuple(event for file in descriptors.file for event in _events(file, options)),
+        callers=options.callers(),
     )
 
 
@@ -129,6 +132,10 @@ class _Options:
         message_factory.GetMessageClass(extension.message_type)
         own = message_factory.GetMessageClass(extension.containing_type).FromString(options.SerializeToString())
         return own.Extensions[extension] if own.HasExtension(extension) else None
+
+    def callers(self) -> tuple[str, ...]:
+        """Every caller, but for the one that is none."""
+        return tuple(self.caller(number) for number in sorted(self._callers) if number)
 
     def caller(self, number: int) -> str:
         """CALLER_GATEWAY → "gateway"."""

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.envoy import edge, lint, ops, sidecar
+from codegen.envoy import edge, guests, lint, ops, sidecar
 from codegen.envoy.common import Config, Profile, bootstrap
 
 MESH = Path(__file__).parents[2] / "envoy/mesh.yaml"
@@ -28,7 +28,7 @@ def service(contracts: Contracts, profile: Profile, mesh: Config, name: str) -> 
     front = (
         edge.listeners(contracts, profile)
         if name == "gateway"
-        else [sidecar.ingress(contracts, profile, trust_domain, name)]
+        else [sidecar.ingress(contracts, profile, trust_domain, name, mesh["sidecars"])]
     )
     return bootstrap(
         name,
@@ -44,10 +44,11 @@ def generate(contracts: Contracts) -> Files:
     files: Files = {}
     for profile in PROFILES:
         made = {name: service(contracts, profile, mesh, name) for name in services}
+        callees = [name for name in services if name != "gateway"]
+        for name in guests.names(contracts, mesh):
+            made[name] = guests.generate(contracts, profile, mesh["trust_domain"], callees, name)
         if profile.development:
-            made[ops.NAME] = ops.generate(
-                contracts, profile, mesh["trust_domain"], [name for name in services if name != "gateway"]
-            )
+            made[ops.NAME] = ops.generate(contracts, profile, mesh["trust_domain"], callees)
         for name, config in made.items():
             lint.check(contracts, f"{profile.name}/{name}", config)
             text = HEADER + yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=120)

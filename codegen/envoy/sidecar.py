@@ -1,6 +1,6 @@
 """Between services: egress by unix socket, ingress by mTLS, and a door for probes."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from codegen.contracts import Contracts
 from codegen.envoy import access
@@ -118,10 +118,16 @@ def egress(contracts: Contracts, caller: str, services: Iterable[str]) -> list[C
     return [listener("egress", where, manager, traffic_direction="OUTBOUND", drain_type="MODIFY_ONLY")]
 
 
-def ingress(contracts: Contracts, profile: Profile, trust_domain: str, service: str) -> Config:
-    """The way in: each method for its callers, and for operators where there are any."""
+def ingress(
+    contracts: Contracts, profile: Profile, trust_domain: str, service: str, services: Collection[str]
+) -> Config:
+    """The way in: each method for its callers, and for operators where there are any.
+
+    Where there are, the callers that are none of `services` may also have the service described by reflection.
+    """
     operators = ["ops"] if profile.development else []
     everybody = sorted({caller for method in methods_of(contracts, service) for caller in method.callers})
+    guests = [caller for caller in everybody if caller not in services]
     to_app = {"cluster": "app", **OPEN_STREAM}
     routes: list[Config] = [
         {
@@ -149,7 +155,7 @@ def ingress(contracts: Contracts, profile: Profile, trust_domain: str, service: 
             "name": prefix.strip("/"),
             "match": {"prefix": prefix},
             "route": to_app,
-            "typed_per_filter_config": access.callers(trust_domain, operators, actor=False),
+            "typed_per_filter_config": access.callers(trust_domain, [*guests, *operators], actor=False),
         }
         for prefix in (REFLECTION if operators else ())
     ]

@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down|status|logs|demo|diagrams|admin|reconcile`."""
+"""`python -m deploy.local up|down|status|logs|demo|diagrams|admin|caller|reconcile`."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ import time
 
 from rich.console import Console
 
-from deploy.local import diagrams, page, scenarios, screen, services
+from deploy.local import callers, diagrams, page, scenarios, screen, services
 from deploy.local.plan import stages
 from deploy.local.process import kill_group
 from deploy.local.report import alive, end_orphans, read_report, running
@@ -123,6 +123,7 @@ def main() -> int:
         commands.add_parser(name)
     commands.add_parser("status").add_argument("--watch", action="store_true", help="show it anew until interrupted")
     commands.add_parser("admin").add_argument("email")
+    commands.add_parser("caller").add_argument("name")
     commands.add_parser("logs").add_argument("names", nargs="*")
     arguments = parser.parse_args()
     state = State()
@@ -144,6 +145,8 @@ def main() -> int:
             return reconcile(state)
         case "logs":
             return screen.logs(state, arguments.names)
+        case "caller":
+            return callers.join(state, arguments.name)
         case _:
             return page.show(state, Console(), watch=arguments.watch)
 

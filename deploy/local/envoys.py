@@ -37,15 +37,24 @@ def render(state: State, name: str) -> Path:
     return path
 
 
+def admin(state: State, name: str) -> httpx.Client:
+    """A client of an Envoy's admin: on its port, or on a unix socket if it has none."""
+    variable = f"{name.upper()}_ADMIN_PORT"
+    if variable in state.ports:
+        return httpx.Client(base_url=f"http://{state.bind}:{state.port(variable)}", trust_env=False, timeout=1)
+    transport = httpx.HTTPTransport(uds=str(state.run / f"{name}-admin.sock"))
+    return httpx.Client(base_url="http://admin", transport=transport, trust_env=False, timeout=1)
+
+
 def sidecar(state: State, name: str) -> Process:
     """One Envoy, ready when its admin says so."""
-    admin = state.port(f"{name.upper()}_ADMIN_PORT")
 
     def ready() -> bool:
-        return httpx.get(f"http://{state.bind}:{admin}/ready", trust_env=False, timeout=1).status_code == 200
+        with admin(state, name) as client:
+            return client.get("/ready").status_code == 200
 
     def drain() -> None:
-        with httpx.Client(base_url=f"http://{state.bind}:{admin}", trust_env=False, timeout=1) as client:
+        with admin(state, name) as client:
             client.post("/healthcheck/fail")
             client.post("/drain_listeners?graceful&skip_exit")
         time.sleep(DRAIN_S)
@@ -63,5 +72,5 @@ def sidecar(state: State, name: str) -> Process:
         ready=ready,
         before_stop=drain,
         ports=sorted(names & state.ports.keys()),
-        sockets=[f"{name}-egress.sock"],
+        sockets=[f"{name}-egress.sock", f"{name}-admin.sock"],
     )

@@ -50,11 +50,17 @@ class Authority:
     def ensure(self) -> None:
         """Every sidecar has a certificate that lasts, and the edge one for this machine's names."""
         for name in self.sidecars:
-            if not _lasts(self.folder / f"{name}.pem"):
-                self.issue(name, [x509.UniformResourceIdentifier(f"spiffe://{self.trust_domain}/{name}")])
+            self.ensure_sidecar(name)
         if not _lasts(self.folder / "edge.pem"):
             loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
             self.issue("edge", [x509.DNSName("localhost"), loopback])
+
+    def ensure_sidecar(self, name: str) -> str:
+        """The SPIFFE id of a sidecar, which has a certificate that lasts."""
+        identity = f"spiffe://{self.trust_domain}/{name}"
+        if not _lasts(self.folder / f"{name}.pem"):
+            self.issue(name, [x509.UniformResourceIdentifier(identity)])
+        return identity
 
     def issue(self, name: str, names: list[x509.GeneralName]) -> None:
         """Writes `<name>.pem` and `<name>.key`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from deploy.local import envoys, servers, services
+from deploy.local import callers, envoys, servers, services
 from deploy.local.pki import Authority
 from deploy.local.process import Process
 from deploy.local.secrets import Secrets
@@ -25,5 +25,5 @@ def stages(state: State, secrets: Secrets, extent: str) -> Sequence[Sequence[Pro
     authority = Authority(state.sub("pki"))
     authority.ensure()
     apps = [services.service(state, secrets, name) for name in servers.SERVICES]
-    sidecars = [envoys.sidecar(state, name) for name in authority.sidecars]
+    sidecars = [envoys.sidecar(state, name) for name in [*authority.sidecars, *callers.joined(state, authority)]]
     return [[*stand, traces(state)], [*apps, *sidecars]]
