@@ -15,12 +15,14 @@ from codegen import (
     events,
     handlers,
     messages,
+    missing,
     models,
     observability,
     problems,
     publish,
     reference,
     rpc,
+    skeletons,
 )
 from codegen.contracts import ContractError, Contracts, Files
 
@@ -44,9 +46,8 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
 )
 
 
-def make_all() -> Files:
+def make_all(source: Contracts) -> Files:
     """Runs every generator over the contracts; a path that two of them claim is a mistake of ours."""
-    source = contracts.load(ROOT)
     files: Files = {}
     for generate in GENERATORS:
         made = generate(source)
@@ -59,13 +60,18 @@ def make_all() -> Files:
 
 
 def write(files: Files, folder: Path) -> None:
-    """Writes the files below `folder` and formats the Python among them."""
+    """Writes the files below an empty `folder` and formats the Python among them."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
+    tidy("codegen/ruff.toml", folder)
+
+
+def tidy(settings: str, *paths: Path) -> None:
+    """Lets ruff mend and format Python by these settings."""
     ruff = str(Path(sys.executable).with_name("ruff"))
-    options = ["--config", str(ROOT / "codegen/ruff.toml"), "--quiet", "--no-cache", str(folder)]
+    options = ["--config", str(ROOT / settings), "--quiet", "--no-cache", *map(str, paths)]
     subprocess.run([ruff, "check", "--fix-only", *options], check=True)
     subprocess.run([ruff, "format", *options], check=True)
 
@@ -80,9 +86,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def generate(_: argparse.Namespace) -> int:
-    """Writes what differs, and removes what no generator makes any more."""
+    """Writes what differs, removes what no generator makes any more, and says what is now left to write by hand."""
+    source = contracts.load(ROOT)
     with tempfile.TemporaryDirectory() as fresh:
-        write(make_all(), Path(fresh))
+        write(make_all(source), Path(fresh))
         wanted, present = contents(Path(fresh)), contents(GENERATED)
     for name in present.keys() - wanted.keys():
         (GENERATED / name).unlink()
@@ -91,13 +98,19 @@ def generate(_: argparse.Namespace) -> int:
             path = GENERATED / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+    known = skeletons.known(present.get(handlers.PATH, b"").decode())
+    if tests := skeletons.write(ROOT, skeletons.new(source, known) if known else {}):
+        tidy("pyproject.toml", *tests)
+        print("a test to finish:", *(path.relative_to(ROOT) for path in tests))
+    if left := missing.missing(ROOT):
+        print("left to write:", *left, sep="\n\n")
     return 0
 
 
 def check(_: argparse.Namespace) -> int:
-    """Regenerates into a temporary folder and compares, stray files included."""
+    """Regenerates into a temporary folder and compares, stray files included; then looks for what nobody has written."""
     with tempfile.TemporaryDirectory() as fresh:
-        write(make_all(), Path(fresh))
+        write(make_all(contracts.load(ROOT)), Path(fresh))
         wanted, present = contents(Path(fresh)), contents(GENERATED)
     drift = [
         *(f"missing  generated/{name}" for name in sorted(wanted.keys() - present.keys())),
@@ -110,6 +123,9 @@ def check(_: argparse.Namespace) -> int:
     ]
     if drift:
         print("generated/ is not what api-specs/ says:", *drift, f"Mend it with: {MEND}", sep="\n", file=sys.stderr)
+        return 1
+    if left := missing.missing(ROOT):
+        print("the contracts promise what nobody has written:", *left, sep="\n\n", file=sys.stderr)
         return 1
     return 0
 

@@ -12,6 +12,7 @@ from codegen.naming import snake
 from codegen.operations import Operation, operations
 
 API = "delivery"
+PATH = "rest/delivery/handlers.py"
 SCALARS = {"integer": "int", "number": "float", "boolean": "bool", "string": "str"}
 FORMATS = {"date": "date", "date-time": "datetime"}
 ARGUMENTS = {"bearer": "principal: Principal", "webhook": "webhook: SignedRequest"}
@@ -201,4 +202,4 @@ def generate(contracts: Contracts) -> Files:
         "from services.runtime.webhooks import SignedRequest",
     ]
     head = '"""Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit."""\n\n'
-    return {"rest/delivery/handlers.py": head + "\n".join(imports) + "\n\n\n" + text}
+    return {PATH: head + "\n".join(imports) + "\n\n\n" + text}

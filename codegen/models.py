@@ -1,10 +1,14 @@
 """A msgspec struct for every named schema of every OpenAPI file, by datamodel-code-generator."""
 
+import hashlib
+import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,13 @@ from codegen.contracts import ContractError, Contracts, Files
 from codegen.naming import module
 
 DEFAULT = re.compile(r"\| UnsetType = .*")
+CACHE = Path(__file__).parents[1] / ".local/codegen"
+OPTIONS = (
+    *("--input-file-type", "openapi", "--output-model-type", "msgspec.Struct", "--target-python-version", "3.13"),
+    *("--disable-timestamp", "--use-title-as-name", "--use-schema-description", "--keyword-only"),
+    *("--output-datetime-class", "datetime", "--output-date-class", "date", "--enum-field-as-literal", "none"),
+    *("--formatters", "builtin"),
+)
 HEADER = '"""Written by `make generate` from api-specs/openapi/{stem}.yaml. Do not edit."""'
 
 
@@ -54,36 +65,33 @@ def unset(text: str, names: Collection[str]) -> str:
 
 def structs(stem: str, document: object, merged: Collection[str] = ()) -> str:
     """One file's models; `merged` are those of merge patches."""
-    with tempfile.TemporaryDirectory() as folder:
-        source, made = Path(folder) / f"{stem}.yaml", Path(folder) / "models.py"
-        source.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
-        subprocess.run(
-            [
-                Path(sys.executable).with_name("datamodel-codegen"),
-                *("--input", source, "--input-file-type", "openapi", "--output", made),
-                *("--output-model-type", "msgspec.Struct", "--target-python-version", "3.13"),
-                *("--disable-timestamp", "--use-title-as-name", "--use-schema-description", "--keyword-only"),
-                *(
-                    "--output-datetime-class",
-                    "datetime",
-                    "--output-date-class",
-                    "date",
-                    "--enum-field-as-literal",
-                    "none",
-                ),
-                *("--formatters", "builtin", "--custom-file-header", HEADER.format(stem=stem)),
-            ],
-            check=True,
-            cwd=folder,
-            capture_output=True,
-        )
-        # The generator lets a field with a default be unset too, which it then never is.
-        return re.sub(r"\| UnsetType = (?!UNSET)", "= ", unset(made.read_text(), merged))
+    made = cached(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), HEADER.format(stem=stem))
+    # The generator lets a field with a default be unset too, which it then never is.
+    return re.sub(r"\| UnsetType = (?!UNSET)", "= ", unset(made, merged))
+
+
+def cached(text: str, header: str) -> str:
+    """What the generator made of the same text before, or makes of it now, which takes it seconds."""
+    said = "\0".join((version("datamodel-code-generator"), *OPTIONS, header, text))
+    path = CACHE / f"{hashlib.sha256(said.encode()).hexdigest()}.py"
+    if not path.exists():
+        # Outside the repository, whose settings the generator would find and follow.
+        with tempfile.TemporaryDirectory() as folder:
+            source, made = Path(folder) / "source.yaml", Path(folder) / "models.py"
+            source.write_text(text)
+            tool = str(Path(sys.executable).with_name("datamodel-codegen"))
+            command = [tool, "--input", str(source), "--output", str(made), *OPTIONS, "--custom-file-header", header]
+            subprocess.run(command, check=True, cwd=folder, capture_output=True)
+            CACHE.mkdir(parents=True, exist_ok=True)
+            fresh = CACHE / f"{path.name}.{os.getpid()}"
+            fresh.write_text(made.read_text())
+            fresh.replace(path)
+    return path.read_text()
 
 
 def generate(contracts: Contracts) -> Files:
     """`generated/rest/<api>/models.py`."""
-    return {
-        f"rest/{module(stem)}/models.py": structs(stem, document, patches(contracts, stem))
-        for stem, document in contracts.openapi.items()
-    }
+    files = contracts.openapi
+    with ThreadPoolExecutor(os.process_cpu_count()) as pool:
+        made = pool.map(lambda stem: structs(stem, files[stem], patches(contracts, stem)), files)
+        return {f"rest/{module(stem)}/models.py": text for stem, text in zip(files, made, strict=True)}
