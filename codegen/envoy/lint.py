@@ -58,6 +58,7 @@ def mistakes(contracts: Contracts, name: str, bootstrap: Config) -> Iterator[str
         tls = listener["filter_chains"][0].get("transport_socket", {}).get("typed_config", {})
         if listener["name"] == "ingress" and tls.get("require_client_certificate") is not True:
             yield "ingress lets in who shows no certificate"
+    guest = [each["name"] for each in bootstrap["static_resources"]["listeners"]] == ["egress"]
     for listener, manager in managers(bootstrap):
         door = listener.removesuffix("_tls")
         if door in GUARDED:
@@ -65,7 +66,7 @@ def mistakes(contracts: Contracts, name: str, bootstrap: Config) -> Iterator[str
         for route in routes(manager):
             yield from _route(door, route)
         if "tracing" in manager:
-            yield from _tracing(door, manager["tracing"])
+            yield from _tracing(door, manager["tracing"], first=door == "edge" or guest)
         if door == "edge":
             yield from _operations(contracts, listener, manager)
         if door == "ingress":
@@ -88,10 +89,10 @@ def _filters(listener: str, manager: Config) -> Iterator[str]:
         yield f"{listener} has a client_sampling, by which clients decide what is traced"
 
 
-def _tracing(door: str, tracing: Config) -> Iterator[str]:
+def _tracing(door: str, tracing: Config, *, first: bool) -> Iterator[str]:
     for personal in set(UNSAID) - {each["tag"] for each in tracing.get("custom_tags", [])}:
         yield f"{door}: its spans say {personal}, which may be a person's"
-    share = "${TRACE_PERCENT}" if door == "edge" else "100"
+    share = "${TRACE_PERCENT}" if first else "100"
     if tracing["random_sampling"] != {"value": share}:
         yield f"{door}: its random_sampling is not {share}; the edge decides, and everybody else follows"
 

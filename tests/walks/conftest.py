@@ -2,14 +2,18 @@
 
 import os
 import shutil
-import subprocess
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.process import kill_group
+from deploy.local.report import alive, end_orphans, read_report
+from deploy.local.state import State
 from tests.conftest import ROOT
+from tests.people import until
 from tests.walks import steps
 
 OFFSET = 1300
@@ -27,11 +31,14 @@ class Walk:
     edge: str = f"http://127.0.0.1:{8080 + OFFSET}"
     sandbox: str = f"http://127.0.0.1:{8090 + OFFSET}"
 
-    def local(self, state: Path, *arguments: str) -> None:
-        """Runs the local runner of the copy."""
-        environment = self.environment | {"DELIVERY_STATE": str(state)}
-        command = [str(self.root / ".venv/bin/python"), "-m", "deploy.local", *arguments]
-        subprocess.run(command, cwd=self.root, env=environment, check=True, capture_output=True)
+    def end(self, folder: Path) -> None:
+        """Ends a mesh of the copy, if there is one, without letting it drain: nobody waits for its answers."""
+        state = State(self.environment | {"DELIVERY_STATE": str(folder)})
+        report = read_report(state)
+        if report is not None:
+            kill_group(report.pid, report.started, signal.SIGKILL)
+            until("the supervisor is gone", lambda: not alive(report))
+            end_orphans(state)
 
 
 @contextmanager
@@ -51,4 +58,4 @@ def walk(page: str) -> Iterator[Walk]:
             yield walked
         finally:
             for state in (root / ".local", root / ".local/test"):
-                walked.local(state, "down")
+                walked.end(state)

@@ -33,6 +33,8 @@ class Step:
 
 def steps(page: str) -> Iterator[Step]:
     """Every block in the order of the page."""
+    fences = [line for line in page.splitlines() if line.lstrip().startswith("```")]
+    assert len(fences) == 2 * len(FENCE.findall(page)), "a fence is indented, or has no language, or no end"
     end = 0
     for found in FENCE.finditer(page):
         yield Step(page[end : found.start()].strip(), found[1], found[3], bool(found[2]))

@@ -13,6 +13,8 @@ from tests.walks.conftest import Walk, walk
 
 NOTE = {"text": "The bell is broken; knock."}
 
+pytestmark = pytest.mark.timeout(400)  # the walk is the fixture's, and boots a mesh
+
 
 @pytest.fixture(scope="module")
 def walked() -> Iterator[Walk]:

@@ -16,6 +16,8 @@ REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 PERMISSION_DENIED = "7"
 PARTNERS, ORDERS = 15003 + OFFSET, 15002 + OFFSET
 
+pytestmark = pytest.mark.timeout(400)  # the walk is the fixture's, and boots a mesh
+
 
 @pytest.fixture(scope="module")
 def walked() -> Iterator[Walk]:
