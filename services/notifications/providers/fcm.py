@@ -46,6 +46,8 @@ class Fcm:
         service = messaging._get_messaging_service(self._app)
         self._client = service._client
         service._fcm_url = f"{url}/v1/projects/{project}/messages:send"
+        # Or Google is asked, in threads that nobody ends, which regions the account may use.
+        self._client.session.credentials._is_regional_access_boundary_lookup_required = lambda: False
         # The SDK's own retries would wait half a minute unseen; ours stand in the history.
         for scheme in ("http://", "https://", "https://fcm.googleapis.com"):
             self._client.session.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=THREADS))

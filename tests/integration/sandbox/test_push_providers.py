@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from google.auth import _regional_access_boundary_utils as boundaries
 
 from services.notifications.domain.notifications import ACCEPTED, Mail, Push, Verdict
 from services.notifications.providers import apns, fcm
@@ -82,6 +83,17 @@ def mailbox(http: httpx.Client, address: str) -> list[dict[str, Any]]:
 @pytest.fixture
 def token() -> str:
     return secrets.token_hex(32)
+
+
+async def test_google_is_not_asked_behind_our_back(
+    sandbox: Sandbox, account: dict[str, str], token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(boundaries._RegionalAccessBoundaryRefreshThread, "run", asked.append)
+    provider = Fcm(account, sandbox.url)
+    assert await provider.push(token, push()) == ACCEPTED
+    await provider.close()
+    assert asked == []
 
 
 async def test_a_phone_shows_it_once_however_often_it_is_sent(
