@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from generated.problems import Reason
 from generated.proto.delivery.notifications.v1 import ListMyNotificationsRequest
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.rest.delivery import convert
@@ -30,6 +31,7 @@ from services.gateway.usecases import accounts, avatars, codes, profiles, sessio
 from services.gateway.usecases.ports import Guesses, Identity, Pictures, Store, Tokens, Wanted
 from services.runtime.clock import Clock
 from services.runtime.principal import Principal
+from services.runtime.refusal import Refusal
 from services.runtime.rest.types import Blob, Reply, Upload, unset_if_none
 
 AVATAR = "/api/v1/users/me/avatar"
@@ -170,8 +172,12 @@ class Sessions(SessionsHandler):
         return _session(await self._of.identity.refresh(body.refresh_token))
 
     async def sign_out(self, *, principal: Principal) -> None:
-        """Ends every session of the account."""
-        await self._of.identity.revoke(principal.user_id)
+        """Ends every session of the account; one that is gone has none."""
+        try:
+            await self._of.identity.revoke(principal.user_id)
+        except Refusal as refused:
+            if refused.reason is not Reason.USER_NOT_FOUND:
+                raise
 
 
 def _session(tokens: Tokens) -> Session:
