@@ -13,12 +13,17 @@ from tests.conftest import port
 SERVICES = ("gateway", "orders", "partners", "notifications")
 
 
+def connect(state: Path, service: str) -> psycopg.Connection:
+    """A service's own database."""
+    password = (state / f"secrets/postgres-{service}.password").read_text()
+    url = f"postgresql://{service}:{password}@127.0.0.1:{port(25432)}/{service}"
+    return psycopg.connect(url, autocommit=True)
+
+
 def texts(state: Path) -> Iterator[str]:
     """Every value of every table, and of every document, as text."""
     for service in SERVICES:
-        password = (state / f"secrets/postgres-{service}.password").read_text()
-        url = f"postgresql://{service}:{password}@127.0.0.1:{port(25432)}/{service}"
-        with psycopg.connect(url, autocommit=True) as connection:
+        with connect(state, service) as connection:
             query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
             for (table,) in connection.execute(query).fetchall():
                 for row in connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))):
