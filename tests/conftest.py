@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -36,6 +37,12 @@ def local(*arguments: str) -> None:
     command = [sys.executable, "-m", "deploy.local", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def began() -> datetime:
+    """When this run began."""
+    return datetime.now(UTC)
 
 
 @pytest.fixture(scope="session")
