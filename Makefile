@@ -7,10 +7,10 @@ UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-anno
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs admin caller dead-letters reconcile generate check-generated diagrams check format test fuzz chaos chaos-proof test-identity-oracle tests-cover tests-clear requirements
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list these commands
-	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ## Run it
 setup: ## set up everything (every other command does, too)
@@ -45,12 +45,15 @@ format: setup ## format and mend what can be mended
 check: setup ## format, lint, types, imports, contracts, drift
 	@ruff format --check --quiet . || { echo "format: mend it with: make format" >&2; exit 1; }
 	@ruff check --quiet . || { echo "lint: some of it mends: make format" >&2; exit 1; }
-	@buf lint && buf format --diff --exit-code
+	@$(PYTHON) -m codegen.gates check
 	@mypy
 	@lint-imports --no-cache | tail -n 1 || { lint-imports --no-cache; exit 1; }
 	@$(MAKE) --no-print-directory check-generated
 check-generated: setup ## say whether generated/ is what the contracts say
 	@$(PYTHON) -m codegen check
+contracts-release: setup ## make the contracts of now the last release; VERSION=X.Y.Z, NOTE="…"
+	@$(PYTHON) -m codegen.gates release --version "$(VERSION)" --note "$(NOTE)"
+	@$(PYTHON) -m codegen generate
 requirements: setup ## pin the newest versions that fit together
 	@$(UV_COMPILE) --upgrade --group local --group dev -o requirements/dev.txt
 	@$(UV_COMPILE) -c requirements/dev.txt --group local -o requirements/local.txt

@@ -97,7 +97,12 @@ class ProtoContracts:
 
 def load_protos(root: Path) -> ProtoContracts:
     """Compiles the protobuf module of `root`. Raises ContractError with buf's words when it does not compile."""
-    descriptors = FileDescriptorSet.FromString(_build(root))
+    return read_protos(_build(root))
+
+
+def read_protos(image: bytes) -> ProtoContracts:
+    """What a compiled image says, comments included where it has them."""
+    descriptors = FileDescriptorSet.FromString(image)
     pool = DescriptorPool()
     for file in descriptors.file:
         pool.Add(file)

@@ -8,8 +8,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 
 class ApnsAlert(Struct, kw_only=True):
-    title: str | UnsetType = UNSET
-    body: str | UnsetType = UNSET
+    """
+    Open, since Apple adds fields.
+    """
+
+    title: Annotated[str, Meta(max_length=4096)] | UnsetType = UNSET
+    body: Annotated[str, Meta(max_length=4096)] | UnsetType = UNSET
 
 
 class ApnsFailure(Struct, kw_only=True):
@@ -24,16 +28,20 @@ class ApnsFailure(Struct, kw_only=True):
 
 
 class Aps(Struct, kw_only=True):
+    """
+    Open, since Apple adds fields.
+    """
+
     alert: ApnsAlert | UnsetType = UNSET
-    sound: str | UnsetType = UNSET
-    thread_id: Annotated[str, Meta(description="Groups notifications on the phone.")] | UnsetType = field(
-        name="thread-id", default=UNSET
+    sound: Annotated[str, Meta(max_length=4096)] | UnsetType = UNSET
+    thread_id: Annotated[str, Meta(description="Groups notifications on the phone.", max_length=4096)] | UnsetType = (
+        field(name="thread-id", default=UNSET)
     )
 
 
 class ApnsPayload(Struct, kw_only=True):
     """
-    What stands beside `aps` is the app's.
+    Open. What stands beside `aps` is the app's.
     """
 
     aps: Aps

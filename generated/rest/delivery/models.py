@@ -635,7 +635,10 @@ type TimeToLive = Annotated[
 ]
 
 
-type LocalTime = Annotated[str, Meta(examples=["22:00"], pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+type LocalTime = Annotated[
+    str,
+    Meta(examples=["22:00"], max_length=5, pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$"),
+]
 
 
 class QuietHours(Struct, kw_only=True):

@@ -109,6 +109,7 @@ class AccountUpdate(Struct, kw_only=True):
             Meta(
                 description="Seconds since 1970; sessions that began before are over.",
                 ge=0,
+                le=253402300799,
             ),
         ]
         | UnsetType

@@ -1,0 +1,88 @@
+"""What redocly says of the OpenAPI files: whether each keeps to the rules, and whether it keeps what was released."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from codegen.gates import OURS, RELEASED, Finding, GateError
+
+SPECS = Path("api-specs/openapi")
+QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "REDOCLY_SUPPRESS_NOTIFICATIONS": "true"}
+
+
+def lint(root: Path) -> list[Finding]:
+    """Every rule of `redocly.yaml` on every file."""
+    files = sorted(str(path.relative_to(root)) for path in (root / SPECS).glob("*.yaml"))
+    reports = _run(root, "lint", "--max-problems=10000", *files)
+    if len(reports) != len(files):
+        raise GateError(f"redocly reports on {len(reports)} of {len(files)} files")
+    found: dict[Finding, None] = {}
+    for problem in (problem for report in reports for problem in report["problems"]):
+        place = problem["location"][0]
+        where = f"{place['source']['ref']} {place.get('pointer', '')}".rstrip()
+        found[Finding(where, problem["message"].splitlines()[0], problem["ruleId"])] = None
+    return list(found)
+
+
+def breaking(root: Path) -> list[Finding]:
+    """What would break somebody who builds on the last release."""
+    return [
+        Finding(f"{side['file']}:{side['line']}", verdict["message"], verdict["ruleId"])
+        for change in changes(root)
+        for verdict in change["verdicts"]
+        if verdict["impact"] == "major"
+        for side in [change.get("revision") or change["base"]]
+    ]
+
+
+def changes(root: Path) -> list[dict[str, Any]]:
+    """Every change since the last release, as redocly puts it; a file that is gone is one change."""
+    with ThreadPoolExecutor(2) as pool:
+        return [change for changed in pool.map(partial(_changes, root), OURS) for change in changed]
+
+
+def _changes(root: Path, stem: str) -> list[dict[str, Any]]:
+    base, revision = RELEASED / "openapi" / f"{stem}.yaml", SPECS / f"{stem}.yaml"
+    if not (root / base).exists():
+        return []
+    if not (root / revision).exists():
+        gone = {"ruleId": "file-removed", "impact": "major", "message": "The file is gone."}
+        return [{"impact": "major", "verdicts": [gone], "revision": {"file": str(revision), "line": 1}}]
+    if (root / base).read_bytes() == (root / revision).read_bytes():
+        return []
+    [report] = _run(root, "diff", "--fail-on=none", str(base), str(revision))
+    found: list[dict[str, Any]] = report["changes"]
+    return found
+
+
+def _run(root: Path, command: str, *arguments: str) -> list[dict[str, Any]]:
+    """The JSON that redocly prints, one document after the other."""
+    redocly = root / "node_modules/.bin/redocly"
+    done = subprocess.run(
+        [redocly, command, "--config=redocly.yaml", "--format=json", *arguments],
+        cwd=root,
+        env=os.environ | QUIET,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    reports = list(_documents(done.stdout))
+    if not reports or done.returncode not in (0, 1):
+        raise GateError(f"redocly {command} did not run:\n{done.stderr.strip()}")
+    return reports
+
+
+def _documents(text: str) -> Iterator[dict[str, Any]]:
+    decoder = json.JSONDecoder()
+    while text := text.lstrip():
+        try:
+            document, end = decoder.raw_decode(text)
+        except json.JSONDecodeError as error:
+            raise GateError(f"redocly did not print JSON: {text[:200]}") from error
+        yield document
+        text = text[end:]
