@@ -80,7 +80,7 @@ def operations(event: Event) -> Config:
             "summary": f"By {queue.split('.')[0]}, from the queue {queue}.",
             "bindings": {"amqp": {"ack": True}},
         }
-        for queue in event.queues
+        for queue in event.taken_from
     }
     return sends | receives
 

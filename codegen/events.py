@@ -33,7 +33,7 @@ def check(events: Sequence[Event]) -> None:
         if event.type in by_type:
             raise ContractError(f"{event.message} and {by_type[event.type]} both have the type {event.type}")
         by_type[event.type] = event.message
-        for queue in event.queues:
+        for queue in event.taken_from:
             if not re.fullmatch(r"[a-z]+\.[a-z_]+", queue):
                 raise ContractError(f"{event.message}: the queue {queue!r} is not <service>.<purpose>")
 
@@ -52,7 +52,7 @@ def types(events: Sequence[Event]) -> str:
         producers[event.producer].append(name)
         lines.append(
             f"{snake(name).upper()}: EventType[{name}] = EventType({event.type!r}, {name}, {event.producer!r}, "
-            f"{tuple(event.queues)!r}, lambda event: {subject(event)})\n"
+            f"{tuple(event.queues)!r}, lambda event: {subject(event)}{express(event)})\n"
             f'"""{event.comment}"""\n\n'
         )
     lines.append("EVENTS: dict[type[Any], EventType[Any]] = {\n")
@@ -71,11 +71,16 @@ def subject(event: Event) -> str:
     return f"{value} if {guard} else ''" if guard else value
 
 
+def express(event: Event) -> str:
+    """The last argument of the event's type, where it has one."""
+    return f", express={event.express!r}" if event.express else ""
+
+
 def consumers(events: Sequence[Event]) -> str:
     """`generated/events/consumers.py`."""
     queues: defaultdict[str, list[Event]] = defaultdict(list)
     for event in events:
-        for queue in event.queues:
+        for queue in event.taken_from:
             queues[queue].append(event)
     names = sorted({short(event) for group in queues.values() for event in group})
     lines = [

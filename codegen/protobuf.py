@@ -77,9 +77,16 @@ class Event:
     producer: str
     """The service whose outbox it leaves from."""
     queues: tuple[str, ...]
+    express: str
+    """The queue for copies of those whose subject is singled out; empty for none."""
     subject: str
     """The dotted path of the field that is the CloudEvents subject: "order.order_id"."""
     comment: str
+
+    @property
+    def taken_from(self) -> tuple[str, ...]:
+        """Every queue that somebody takes it from."""
+        return (*self.queues, self.express) if self.express else self.queues
 
 
 @dataclass(frozen=True)
@@ -204,6 +211,7 @@ def _event(package: str, message: DescriptorProto, policy: Any, comment: str, op
         type=policy.type,
         producer=options.caller(policy.producer),
         queues=tuple(policy.queues),
+        express=policy.express,
         subject=policy.subject,
         comment=comment,
     )

@@ -41,7 +41,7 @@ def service(found: Service) -> Iterator[str]:
 
 def row(event: Event) -> str:
     """A row of the events' table."""
-    queues = ", ".join(f"`{queue}`" for queue in event.queues) or "–"
+    queues = ", ".join(f"`{queue}`" for queue in event.taken_from) or "–"
     return f"| `{event.type}` | {name(event.message)} | {event.producer} | {queues} | {line(event.comment)} |"
 
 

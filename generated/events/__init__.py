@@ -158,16 +158,13 @@ NOTIFICATION_REQUESTED: EventType[NotificationRequested] = EventType(
     NotificationRequested,
     "gateway",
     ("notifications.requested",),
-    lambda event: event.user_id,
+    lambda event: event.agent_id,
+    express="notifications.urgent",
 )
 """Somebody is to be told something that no other event says."""
 
 AGENT_CHANGED: EventType[AgentChanged] = EventType(
-    "notifications.agent_changed",
-    AgentChanged,
-    "notifications",
-    ("notifications.agents",),
-    lambda event: event.agent_id,
+    "notifications.agent_changed", AgentChanged, "notifications", (), lambda event: event.agent_id
 )
 """An agent was made or changed."""
 

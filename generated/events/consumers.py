@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from generated.events import (
-    AGENT_CHANGED,
     EMAIL_REQUESTED,
     NOTIFICATION_REQUESTED,
     ORDER_ASSIGNED,
@@ -26,7 +25,6 @@ from generated.events import (
     USER_UPDATED,
 )
 from generated.proto.delivery.events.v1 import (
-    AgentChanged,
     EmailRequested,
     NotificationRequested,
     OrderAssigned,
@@ -48,19 +46,6 @@ from generated.proto.delivery.events.v1 import (
 )
 from services.runtime.consumer import Consumer
 from services.runtime.events import Delivery, EventType
-
-
-class NotificationsAgentsConsumer(Consumer):
-    """Takes what arrives in the queue `notifications.agents`, in any order, and repeated."""
-
-    QUEUE: ClassVar[str] = "notifications.agents"
-    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "notifications.agent_changed": (AGENT_CHANGED, "agent_changed")
-    }
-
-    @abstractmethod
-    async def agent_changed(self, event: AgentChanged, delivery: Delivery) -> None:
-        """An agent was made or changed."""
 
 
 class NotificationsAlertsConsumer(Consumer):
@@ -134,6 +119,19 @@ class NotificationsRequestedConsumer(Consumer):
     """Takes what arrives in the queue `notifications.requested`, in any order, and repeated."""
 
     QUEUE: ClassVar[str] = "notifications.requested"
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
+        "notifications.requested": (NOTIFICATION_REQUESTED, "notification_requested")
+    }
+
+    @abstractmethod
+    async def notification_requested(self, event: NotificationRequested, delivery: Delivery) -> None:
+        """Somebody is to be told something that no other event says."""
+
+
+class NotificationsUrgentConsumer(Consumer):
+    """Takes what arrives in the queue `notifications.urgent`, in any order, and repeated."""
+
+    QUEUE: ClassVar[str] = "notifications.urgent"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
         "notifications.requested": (NOTIFICATION_REQUESTED, "notification_requested")
     }

@@ -14,12 +14,13 @@ from pydantic import Field, SecretStr
 from generated.events import EVENTS, NotificationsEvent
 from services.notifications import texts
 from services.notifications.cache import CachedAgents
+from services.notifications.changes import AgentChanges
 from services.notifications.dispatcher import Dispatcher
 from services.notifications.documents import NotificationsDocuments
 from services.notifications.domain.agents import URGENT
 from services.notifications.domain.notifications import User
 from services.notifications.domain.progress import Patience
-from services.notifications.events import OPERATORS, AgentEvents, Alerts, Mails, Orders, Requests, UserEvents
+from services.notifications.events import OPERATORS, Alerts, Mails, Orders, Requests, UrgentRequests, UserEvents
 from services.notifications.providers.apns import Key
 from services.notifications.providers.carriers import ProviderCarriers
 from services.notifications.providers.counts import gates_shut
@@ -71,7 +72,12 @@ class Settings(ServiceSettings):
     fallback_seconds: float = Field(
         default=30, ge=0, description="how long a provider may be busy before the next is asked"
     )
-    workers: int = Field(default=12, ge=1, le=28, description="notifications sent at once")
+    claim_seconds: float = Field(
+        default=60,
+        gt=0,
+        description="until what a worker that died was sending is sent again; longer than a send takes",
+    )
+    workers: int = Field(default=24, ge=1, le=28, description="notifications sent at once")
     urgent_workers: int = Field(default=4, ge=1, le=28, description="workers for urgent notifications alone, on top")
 
 
@@ -91,8 +97,9 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = until_
     patience = Patience(fallback_s=settings.fallback_seconds)
     mails = texts.mails()
     work = Dispatch(users, cache, carriers, queue, history, mails[texts.LETTER], patience, now)
+    lease = timedelta(seconds=settings.claim_seconds)
     lanes = [
-        Dispatcher(queue, partial(deliver, work), now, least=least, workers=workers)
+        Dispatcher(queue, partial(deliver, work), now, least=least, workers=workers, lease=lease)
         for least, workers in ((1, settings.workers), (URGENT, settings.urgent_workers))
     ]
     intake = Intake(users, cache, queue, history, now, [lane.wake for lane in lanes])
@@ -113,7 +120,8 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = until_
                 consume(broker, Requests(intake, texts.templates())),
                 consume(broker, Mails(intake, mails)),
                 consume(broker, UserEvents(users, queue, history)),
-                consume(broker, AgentEvents(cache)),
+                consume(broker, UrgentRequests(intake, texts.templates())),
+                AgentChanges(broker, agents, cache).run(),
                 sweep(history, timedelta(days=settings.history_days)),
                 every(SWEEP_S, "forgetting keys", lambda: idempotency.sweep(database)),
                 every(SWEEP_S, "clearing the inbox", lambda: inbox.sweep(database, before(settings.inbox_days))),

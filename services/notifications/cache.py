@@ -7,7 +7,7 @@ from services.notifications.domain.agents import Agent
 from services.notifications.usecases.ports import Agents
 
 LONGEST_S = 10.0
-"""How old a copy may be: the event of a change reaches one process of several."""
+"""How old a copy may be, in case a change was not heard; those that are heard count at once."""
 
 
 class CachedAgents:
@@ -27,6 +27,10 @@ class CachedAgents:
         if agent is not None:  # ids that nobody has could be without number
             self._kept[agent_id] = (self._clock(), agent)
         return agent
+
+    def clear(self) -> None:
+        """Any agent may have changed."""
+        self._kept.clear()
 
     def forget(self, agent_id: str) -> None:
         """The agent has changed."""

@@ -15,24 +15,32 @@ from services.runtime.refusal import Refusal
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=60)
-"""How long a claim lasts; longer than the slowest provider takes. A job whose worker died is due again then."""
-
 POLL = 0.25
 """Seconds between looks at the queue, for jobs that become due and those that other processes put in."""
 
+GATHER = 0.005
+"""Seconds that a free worker waits for others, since a look at the queue for one alone costs as much as for ten."""
+
 
 class Dispatcher:
-    """A lane: some workers for jobs of `least` priority or more."""
+    """A lane: some workers for jobs of `least` priority or more, each of which they claim for `lease`."""
 
     def __init__(
-        self, queue: Queue, deliver: Callable[[Job], Awaitable[None]], clock: Clock, *, least: int, workers: int
+        self,
+        queue: Queue,
+        deliver: Callable[[Job], Awaitable[None]],
+        clock: Clock,
+        *,
+        least: int,
+        workers: int,
+        lease: timedelta,
     ) -> None:
         self._queue = queue
         self._deliver = deliver
         self._clock = clock
         self._least = least
         self._workers = workers
+        self._lease = lease
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -53,6 +61,7 @@ class Dispatcher:
                     task.add_done_callback(running.discard)
                 if len(jobs) == free and running:
                     await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.sleep(GATHER)
                 else:
                     await self._rest()
         finally:
@@ -61,7 +70,7 @@ class Dispatcher:
     async def _claim(self, many: int) -> Sequence[Job]:
         now = self._clock()
         try:
-            return await self._queue.claim(self._least, many, now, now + LEASE)
+            return await self._queue.claim(self._least, many, now, now + self._lease)
         except Refusal as refusal:
             log.warning("the queue waits: %s", refusal)
             return ()

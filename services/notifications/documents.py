@@ -1,27 +1,36 @@
 """The history of notifications in the document store: one document each, by id."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 
-from pymongo import DESCENDING
+from pymongo import DESCENDING, ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
 from services.notifications.domain.notifications import Attempt, Notification, Provider, Status
 from services.notifications.usecases.ports import Wanted
+from services.runtime.batches import Batches
 from services.runtime.documents import Document, available
 
 MAILS = "emails.requested"
 """The event of mails, which are in the history, but no notifications to their reader."""
 
 
+AT_ONCE = 100
+"""Documents that go to the store at once."""
+
+DUPLICATE = 11000
+"""The error of a document whose id is taken."""
+
+
 class NotificationsDocuments:
-    """The collection `notifications`."""
+    """The collection `notifications`. What starts or is saved at the same time goes to the store at once."""
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._notifications = database["notifications"]
+        self._starting = Batches(self._start_all, AT_ONCE)
+        self._saving = Batches(self._save_all, AT_ONCE)
 
     async def prepare(self) -> None:
         """Makes the indexes that are missing."""
@@ -32,13 +41,27 @@ class NotificationsDocuments:
 
     async def start(self, notification: Notification) -> None:
         """Keeps a new notification, unless there is one of the same id."""
-        with available(), suppress(DuplicateKeyError):
-            await self._notifications.insert_one(_document(notification))
+        await self._starting.do(notification)
+
+    async def _start_all(self, notifications: Sequence[Notification]) -> Sequence[None]:
+        with available():
+            try:
+                await self._notifications.insert_many([_document(one) for one in notifications], ordered=False)
+            except BulkWriteError as error:
+                if any(wrong["code"] != DUPLICATE for wrong in error.details["writeErrors"]):
+                    raise
+        return [None] * len(notifications)
 
     async def save(self, notification: Notification) -> None:
         """Keeps how it stands now."""
+        await self._saving.do(notification)
+
+    async def _save_all(self, notifications: Sequence[Notification]) -> Sequence[None]:
         with available():
-            await self._notifications.replace_one({"_id": notification.id}, _document(notification), upsert=True)
+            await self._notifications.bulk_write(
+                [ReplaceOne({"_id": one.id}, _document(one), upsert=True) for one in notifications]
+            )
+        return [None] * len(notifications)
 
     async def forget(self, user_id: str) -> None:
         """Removes what a user was told."""

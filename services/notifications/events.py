@@ -3,17 +3,17 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from typing import ClassVar
 
 from generated.events.consumers import (
-    NotificationsAgentsConsumer,
     NotificationsAlertsConsumer,
     NotificationsMailConsumer,
     NotificationsOrdersConsumer,
     NotificationsRequestedConsumer,
+    NotificationsUrgentConsumer,
     NotificationsUsersConsumer,
 )
 from generated.proto.delivery.events.v1 import (
-    AgentChanged,
     EmailRequested,
     NotificationRequested,
     OrderAssigned,
@@ -29,7 +29,6 @@ from generated.proto.delivery.events.v1 import (
     UserUpdated,
 )
 from services.notifications import texts
-from services.notifications.cache import CachedAgents
 from services.notifications.domain.notifications import ID, Text, User
 from services.notifications.usecases import intake, users
 from services.notifications.usecases.intake import Happened, Intake
@@ -140,8 +139,8 @@ class Alerts(_Teller, NotificationsAlertsConsumer):
         await self.tell(event, delivery)
 
 
-class Requests(NotificationsRequestedConsumer):
-    """What others want somebody to be told."""
+class _Asked:
+    """Says what others ask for."""
 
     def __init__(self, to: Intake, templates: Mapping[str, Mapping[str, Text]]) -> None:
         self._to = to
@@ -151,7 +150,7 @@ class Requests(NotificationsRequestedConsumer):
         """One request."""
         await intake.tell(
             self._to,
-            happened(delivery),
+            happened(delivery)._replace(queue=NotificationsRequestedConsumer.QUEUE),
             self._templates.get(event.template),
             event.agent_id,
             at(event, "user_id"),
@@ -159,6 +158,17 @@ class Requests(NotificationsRequestedConsumer):
             event.values,
             patient=delivery.attempt <= PATIENCE,
         )
+
+
+class Requests(_Asked, NotificationsRequestedConsumer):
+    """What others want somebody to be told, by any agent."""
+
+    PREFETCH: ClassVar[int] = 200
+    """As many as are written down at once."""
+
+
+class UrgentRequests(_Asked, NotificationsUrgentConsumer):
+    """Copies of those by urgent agents, which overtake the others; the inbox of both is one, so each is told once."""
 
 
 class UserEvents(NotificationsUsersConsumer):
@@ -199,14 +209,3 @@ class Mails(NotificationsMailConsumer):
         await intake.mail(
             self._to, happened(delivery), templates, event.user_id, event.email, event.locale, event.values
         )
-
-
-class AgentEvents(NotificationsAgentsConsumer):
-    """Agents that have changed."""
-
-    def __init__(self, cache: CachedAgents) -> None:
-        self._cache = cache
-
-    async def agent_changed(self, event: AgentChanged, delivery: Delivery) -> None:
-        """One agent."""
-        self._cache.forget(event.agent_id)

@@ -6,13 +6,15 @@ from typing import Any
 
 import msgspec
 from psycopg.types.json import Jsonb
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Text, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from generated.events import NotificationsEvent
 from services.notifications.domain.notifications import Mail, Notification, Provider
 from services.notifications.domain.progress import Job
 from services.notifications.tables import outgoing
 from services.runtime import inbox
+from services.runtime.batches import Batches
 from services.runtime.database import Database, Statement
 from services.runtime.outbox import Outbox
 from services.runtime.vault import Vault
@@ -35,35 +37,55 @@ _CLAIM = Statement(
 _mine = (outgoing.c.id == bindparam("of"), outgoing.c.due_at == bindparam("claim"))
 _MOVING = ("notification", "due_at", "provider", "since", "rounds", "settled", "accepted", "unclear")
 _KEEP = Statement(update(outgoing).where(*_mine).values({name: bindparam(name) for name in _MOVING}))
-_FINISH = Statement(delete(outgoing).where(*_mine))
+_claims = select(
+    func.unnest(bindparam("ids", type_=ARRAY(Text))),
+    func.unnest(bindparam("claims", type_=ARRAY(outgoing.c.due_at.type))),
+)
+_FINISH = Statement(
+    delete(outgoing)
+    .where(tuple_(outgoing.c.id, outgoing.c.due_at).in_(_claims))
+    .returning(outgoing.c.id, outgoing.c.due_at)
+)
 _DROP = Statement(delete(outgoing).where(outgoing.c.user_id == bindparam("user_id"), outgoing.c.mail.is_(None)))
 
 
+type _Adding = tuple[str, str, Mapping[str, object]]
+"""The queue an event came from, its id, and the row of its job."""
+
+type _Finishing = tuple[Job, Mapping[str, object] | None]
+"""A job that is over, and the row of the event that says so."""
+
+
 class PostgresQueue:
-    """Every method is one transaction."""
+    """Every method is one transaction, which what is added or finished at the same time shares."""
 
     def __init__(self, database: Database, outbox: Outbox[NotificationsEvent], vault: Vault) -> None:
         self._database = database
         self._outbox = outbox
         self._vault = vault
+        self._adding = Batches(self._add_all)
+        self._finishing = Batches(self._finish_all)
 
     async def add(self, queue: str, event_id: str, job: Job) -> bool:
         """Puts a job into the queue, once per event consumed; False when it was there."""
         mail = self._vault.lock(msgspec.json.encode(job.mail).decode()) if job.mail else None
+        row = {
+            "id": job.id,
+            "user_id": job.notification.user_id,
+            "priority": job.priority,
+            "expires_at": job.expires_at,
+            "mail": mail,
+            "trace": Jsonb(dict(job.trace)),
+            **_moving(job, job.notification.created_at),
+        }
+        return await self._adding.do((queue, event_id, row))
+
+    async def _add_all(self, items: Sequence[_Adding]) -> Sequence[bool]:
         async with self._database.transaction() as transaction:
-            if not await inbox.first(transaction, queue, event_id):
-                return False
-            await transaction.run(
-                _ADD,
-                id=job.id,
-                user_id=job.notification.user_id,
-                priority=job.priority,
-                expires_at=job.expires_at,
-                mail=mail,
-                trace=Jsonb(dict(job.trace)),
-                **_moving(job, job.notification.created_at),
-            )
-            return True
+            new = await inbox.firsts(transaction, ((queue, event_id) for queue, event_id, _ in items))
+            rows = {(queue, event_id): row for queue, event_id, row in reversed(items) if (queue, event_id) in new}
+            await transaction.each(_ADD, list(rows.values()))
+        return [rows.get((queue, event_id)) is row for queue, event_id, row in items]
 
     async def claim(self, least: int, many: int, now: datetime, until: datetime) -> Sequence[Job]:
         """Jobs that are due, of this priority or more, the most urgent first; nobody else gets them until then."""
@@ -76,12 +98,15 @@ class PostgresQueue:
 
     async def finish(self, job: Job, event: NotificationsEvent | None) -> bool:
         """Removes the job, and lets the event leave; False when the claim is lost."""
+        return await self._finishing.do((job, None if event is None else self._outbox.row(event)))
+
+    async def _finish_all(self, items: Sequence[_Finishing]) -> Sequence[bool]:
         async with self._database.transaction() as transaction:
-            if await transaction.run(_FINISH, of=job.id, claim=job.claim) != 1:
-                return False
-            if event is not None:
-                await self._outbox.add(transaction, event)
-            return True
+            ids, claims = [job.id for job, _ in items], [job.claim for job, _ in items]
+            gone = {(row["id"], row["due_at"]) for row in await transaction.many(_FINISH, ids=ids, claims=claims)}
+            told = [event for job, event in items if event is not None and (job.id, job.claim) in gone]
+            await self._outbox.add_rows(transaction, told)
+        return [(job.id, job.claim) in gone for job, _ in items]
 
     async def drop(self, user_id: str) -> None:
         """Removes what a user was to be told, but for mails: the one that says the account is gone is among them."""

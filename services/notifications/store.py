@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, func, null, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, and_, bindparam, delete, func, null, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from generated.events import NotificationsEvent
 from generated.proto.delivery.events.v1 import AgentChanged
@@ -13,6 +13,7 @@ from services.notifications.domain.notifications import Device, Provider, User, 
 from services.notifications.tables import agent_keys, agents, devices, users
 from services.notifications.usecases.ports import Keys
 from services.runtime import idempotency
+from services.runtime.batches import Batches
 from services.runtime.database import Database, Statement, Transaction
 from services.runtime.idempotency import Kept, Key
 from services.runtime.outbox import Outbox
@@ -22,7 +23,8 @@ MOST_DEVICES = 10
 """Of a user; the newest count."""
 
 _user_columns = (users.c.user_id, users.c.email, users.c.locale, users.c.time_zone, users.c.version)
-_USER = Statement(select(*_user_columns).where(users.c.user_id == bindparam("user_id")), into=User)
+_ids = bindparam("ids", type_=ARRAY(Text))
+_USERS = Statement(select(*_user_columns).where(users.c.user_id == _ids.any_()), into=User)
 _put = insert(users).values({column.name: bindparam(column.name) for column in _user_columns})
 _PUT_USER = Statement(
     _put.on_conflict_do_update(
@@ -44,17 +46,19 @@ _PUT_DEVICE = Statement(
         set_={"version": func.greatest(devices.c.version, _device.excluded.version)},
     )
 )
-_DEVICES = Statement(
-    select(devices.c.provider, devices.c.token)
-    .join(users, users.c.user_id == devices.c.user_id)
-    .where(
-        devices.c.user_id == bindparam("user_id"),
-        devices.c.version > users.c.cleared,
-        devices.c.version > devices.c.dropped,
+_newest = (devices.c.version.desc(), devices.c.token)
+_known = (
+    select(
+        devices.c.user_id,
+        devices.c.provider,
+        devices.c.token,
+        func.row_number().over(partition_by=devices.c.user_id, order_by=_newest).label("place"),
     )
-    .order_by(devices.c.version.desc(), devices.c.token)
-    .limit(MOST_DEVICES)
+    .join(users, users.c.user_id == devices.c.user_id)
+    .where(devices.c.user_id == _ids.any_(), devices.c.version > users.c.cleared, devices.c.version > devices.c.dropped)
+    .subquery()
 )
+_DEVICES = Statement(select(_known).where(_known.c.place <= MOST_DEVICES).order_by(_known.c.place))
 _DROP_DEVICE = Statement(
     update(devices)
     .where(devices.c.user_id == bindparam("of"), devices.c.token == bindparam("gone"))
@@ -88,10 +92,12 @@ _DROP_KEY = Statement(
 
 
 class UsersStore:
-    """Every method is one transaction."""
+    """Every method is one transaction; who is looked up at the same time shares a query."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._users = Batches(self._users_of)
+        self._devices = Batches(self._devices_of)
 
     async def put_user(self, user: User, token: str | None) -> None:
         """Keeps where a user is reached, unless something newer is known; a version without a token forgets devices."""
@@ -119,12 +125,21 @@ class UsersStore:
 
     async def user(self, user_id: str) -> User | None:
         """Where a user is reached."""
-        return await self._database.one(_USER, user_id=user_id)
+        return await self._users.do(user_id)
+
+    async def _users_of(self, ids: Sequence[str]) -> Sequence[User | None]:
+        found = {user.user_id: user for user in await self._database.many(_USERS, ids=list(set(ids)))}
+        return [found.get(user_id) for user_id in ids]
 
     async def devices(self, user_id: str) -> Sequence[Device]:
         """The newest first."""
-        rows = await self._database.many(_DEVICES, user_id=user_id)
-        return [Device(Provider(row["provider"]), row["token"]) for row in rows]
+        return await self._devices.do(user_id)
+
+    async def _devices_of(self, ids: Sequence[str]) -> Sequence[Sequence[Device]]:
+        found: dict[str, list[Device]] = {user_id: [] for user_id in ids}
+        for row in await self._database.many(_DEVICES, ids=list(found)):
+            found[row["user_id"]].append(Device(Provider(row["provider"]), row["token"]))
+        return [found[user_id] for user_id in ids]
 
     async def drop_device(self, user_id: str, token: str) -> None:
         """Forgets a device, until the user names it again."""

@@ -87,6 +87,31 @@ class Channel:
         await self._answer(ask)
         return counted[0]
 
+    async def bind_exchange(self, to: str, exchange: str, key: str) -> None:
+        """Routes copies of what has this key to another exchange."""
+        await self._answer(lambda done: self._channel.exchange_bind(to, exchange, key, callback=done))
+
+    async def delete_queue(self, name: str) -> None:
+        """Removes a queue, if it is there, with all that is in it."""
+        await self._answer(lambda done: self._channel.queue_delete(name, callback=done))
+
+    async def declare_own_queue(self) -> str:
+        """Makes a queue that lives as long as the connection; its name."""
+        frame = await self._answer(
+            lambda done: self._channel.queue_declare("", exclusive=True, auto_delete=True, callback=done)
+        )
+        return str(frame.method.queue)
+
+    async def single_out(self, express: str, subject: str) -> None:
+        """From now on, copies of events about this subject go to the express queue."""
+        about = {"x-match": "all", topology.SUBJECT: subject}
+        await self._answer(lambda done: self._channel.queue_bind(express, express, arguments=about, callback=done))
+
+    async def leave_in(self, express: str, subject: str) -> None:
+        """Takes `single_out` back."""
+        about = {"x-match": "all", topology.SUBJECT: subject}
+        await self._answer(lambda done: self._channel.queue_unbind(express, express, arguments=about, callback=done))
+
     async def publish_all(self, envelopes: Iterable[Envelope]) -> None:
         """Publishes events and waits until the broker has confirmed each of them."""
         with ExitStack() as spans:
@@ -175,16 +200,16 @@ class Channel:
         if self._lost.done():
             self._lost.result()
 
-    async def _answer(self, ask: Callable[[Callable[[Any], None]], Any]) -> None:
-        answered: asyncio.Future[None] = self._loop.create_future()
+    async def _answer(self, ask: Callable[[Callable[[Any], None]], Any]) -> Any:
+        answered: asyncio.Future[Any] = self._loop.create_future()
         self._check()
 
-        def done(_frame: object) -> None:
+        def done(frame: object) -> None:
             if not answered.done():
-                answered.set_result(None)
+                answered.set_result(frame)
 
         ask(done)
-        await self._unless_lost(answered, CONFIRM_TIMEOUT)
+        return await self._unless_lost(answered, CONFIRM_TIMEOUT)
 
     async def _unless_lost[T](self, what: Awaitable[T], timeout: float | None = None) -> T:
         task = asyncio.ensure_future(what)

@@ -4,7 +4,7 @@ SQLAlchemy at run time would cost a request 13 to 30% of its CPU; as a language 
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self, cast
 
@@ -140,6 +140,12 @@ class Transaction:
         """How many rows it touched."""
         cursor = await self._execute(statement, values)
         return cursor.rowcount
+
+    async def each(self, statement: Statement[Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        """The statement once per row of values, without waiting for one answer before the next is sent."""
+        with tracing.child(statement.summary, attributes=statement.about):
+            cursor = self.connection.cursor()
+            await cursor.executemany(statement.sql, [{**statement.defaults, **row} for row in rows])
 
 
 class Database:

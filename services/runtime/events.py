@@ -17,13 +17,22 @@ EXCHANGE = "delivery.events"
 
 @dataclass(frozen=True)
 class EventType[E: betterproto2.Message]:
-    """One event of the contract. `subject` reads the CloudEvents subject out of a payload."""
+    """One event of the contract. `subject` reads the CloudEvents subject out of a payload.
+
+    `express` is the queue for copies of those whose subject is singled out, if there is one.
+    """
 
     type: str
     message: MessageClass[E]
     producer: str
     queues: tuple[str, ...]
     subject: Callable[[E], str]
+    express: str = ""
+
+    @property
+    def taken_from(self) -> tuple[str, ...]:
+        """Every queue that somebody takes it from."""
+        return (*self.queues, self.express) if self.express else self.queues
 
     def encode(self, event: E) -> bytes:
         """Payload to protobuf bytes."""

@@ -4,10 +4,11 @@ It is forgotten after `INBOX_DAYS`: far longer than messages are tried again by 
 leave dead letters lying that they mean to send again.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import Column, DateTime, Index, MetaData, PrimaryKeyConstraint, Table, Text, bindparam
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Column, DateTime, Index, MetaData, PrimaryKeyConstraint, Table, Text, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.runtime.database import Database, Statement, Transaction, delete_some
 
@@ -32,11 +33,31 @@ _ADD = Statement(
     .on_conflict_do_nothing()
 )
 _FORGET = delete_some(_table, _table.c.at < bindparam("before"))
+_new = select(
+    func.unnest(bindparam("queues", type_=ARRAY(Text))),
+    func.unnest(bindparam("ids", type_=ARRAY(Text))),
+    bindparam("now", type_=DateTime(timezone=True)),
+)
+_ADD_ALL = Statement(
+    insert(_table)
+    .from_select(["queue", "event_id", "at"], _new)
+    .on_conflict_do_nothing()
+    .returning(_table.c.queue, _table.c.event_id)
+)
 
 
 async def first(transaction: Transaction, queue: str, event_id: str) -> bool:
     """Whether this event is new to this queue; from now on it is not, if the transaction commits."""
     return await transaction.run(_ADD, queue=queue, event_id=event_id, at=datetime.now(UTC)) == 1
+
+
+async def firsts(transaction: Transaction, events: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of (queue, event id) that are new, as `first` says of one."""
+    # In order, so that two who add some of the same do not wait for each other.
+    pairs = sorted(set(events))
+    queues, ids = [queue for queue, _ in pairs], [event_id for _, event_id in pairs]
+    rows = await transaction.many(_ADD_ALL, queues=queues, ids=ids, now=datetime.now(UTC))
+    return {(row["queue"], row["event_id"]) for row in rows}
 
 
 async def sweep(database: Database, before: datetime) -> int:

@@ -6,6 +6,7 @@ A crash between commit and publish leaves the row; one between publish and delet
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -93,16 +94,23 @@ class Outbox[Event]:
 
         An event that may have to be said again has an id of its own, by which its consumers know it.
         """
+        await transaction.run(_ADD, **self.row(event, event_id))
+
+    def row(self, event: Event, event_id: str | None = None) -> Mapping[str, object]:
+        """The event as `add_rows` takes it, with the current trace context."""
         kind = self._types[type(event)]
-        await transaction.run(
-            _ADD,
-            event_id=event_id or str(uuid4()),
-            type=kind.type,
-            subject=kind.subject(event),
-            payload=kind.encode(event),
-            trace=Jsonb(tracing.carrier()),
-            at=datetime.now(UTC),
-        )
+        return {
+            "event_id": event_id or str(uuid4()),
+            "type": kind.type,
+            "subject": kind.subject(event),
+            "payload": kind.encode(event),
+            "trace": Jsonb(tracing.carrier()),
+            "at": datetime.now(UTC),
+        }
+
+    async def add_rows(self, transaction: Transaction, rows: Sequence[Mapping[str, object]]) -> None:
+        """Writes events of several traces at once."""
+        await transaction.each(_ADD, rows)
 
 
 class Relay:

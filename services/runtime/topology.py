@@ -9,8 +9,14 @@ from services.runtime.events import EXCHANGE
 RETRY_DELAYS = (1, 5, 30, 120)
 """Seconds before the second, third … attempt at a message."""
 
-QUEUES = tuple(sorted({queue for event in EVENTS.values() for queue in event.queues}))
+QUEUES = tuple(sorted({queue for event in EVENTS.values() for queue in event.taken_from}))
 """Every queue that somebody consumes from."""
+
+RETIRED = ("notifications.agents",)
+"""Queues that nobody takes from any more."""
+
+SUBJECT = "cloudEvents:subject"
+"""The header by which events are singled out."""
 
 _NEVER_DROPS = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
 
@@ -30,6 +36,12 @@ class Channel(Protocol):
 
     async def bind(self, queue: str, exchange: str, key: str) -> None:
         """Routes what has this key to the queue."""
+
+    async def bind_exchange(self, to: str, exchange: str, key: str) -> None:
+        """Routes copies of what has this key to another exchange."""
+
+    async def delete_queue(self, name: str) -> None:
+        """Removes a queue, if it is there, with all that is in it."""
 
     def close(self) -> None:
         """Gives the channel back."""
@@ -62,6 +74,11 @@ async def declare(opened: Callable[[], Awaitable[Channel]]) -> None:
     for event in EVENTS.values():
         for queue in event.queues:
             await channel.bind(queue, EXCHANGE, event.type)
+        if event.express:
+            await channel.declare_exchange(event.express, "headers")
+            await channel.bind_exchange(event.express, EXCHANGE, event.type)
+    for queue in RETIRED:
+        await channel.delete_queue(queue)
     channel.close()
 
 

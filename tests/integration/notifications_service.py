@@ -10,6 +10,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 import httpx
+import pika
 
 from generated.events import EVENTS, NotificationsEvent
 from generated.proto.delivery.events.v1 import NotificationRequested, OrderFacts, OrderPaid, UserRegistered
@@ -29,10 +30,10 @@ from services.runtime.vault import Vault
 from tests.integration.servers import Servers
 
 
-async def until(probe: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def until(probe: Callable[[], Awaitable[bool]], seconds: float = 20, every: float = 0.02) -> None:
     async with asyncio.timeout(seconds):
         while not await probe():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(every)
 
 
 def name() -> str:
@@ -51,6 +52,7 @@ class Service:
         outbox = Outbox[NotificationsEvent](EVENTS)
         self.users, self.agents = UsersStore(self.database), AgentsStore(self.database, outbox, self.vault)
         self.queue = PostgresQueue(self.database, outbox, self.vault)
+        self.broker_url = servers.settings("notifications")["BROKER_URL"]
         self.broker = Broker(servers.settings("gateway")["BROKER_URL"], "test")
         self.world = httpx.AsyncClient(base_url=servers.state.sandbox, trust_env=False)
         self.smtp = settings["SMTP_URL"]
@@ -72,6 +74,14 @@ class Service:
             for start in range(0, len(envelopes), 500):
                 await channel.publish_all(envelopes[start : start + 500])
         return [made.id for made in envelopes]
+
+    async def waiting(self, queue: str) -> int:
+        """How many messages wait in the broker, untouched."""
+        return await asyncio.to_thread(_count, self.broker_url, queue, purge=False)
+
+    async def purge(self, queue: str) -> None:
+        """Lets go of them."""
+        await asyncio.to_thread(_count, self.broker_url, queue, purge=True)
 
     async def person(self, *tokens: str, **profile: Any) -> str:
         """A user with these devices, the first one the newest."""
@@ -118,6 +128,14 @@ class Service:
 
         await self.agents.once(None, work)
         return agent
+
+
+def _count(url: str, queue: str, *, purge: bool) -> int:
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        channel = connection.channel()
+        if purge:
+            channel.queue_purge(queue)
+        return int(channel.queue_declare(queue, passive=True).method.message_count)
 
 
 def envelope(event: Any) -> Envelope:

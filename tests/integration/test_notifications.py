@@ -217,6 +217,21 @@ async def test_ten_thousand_that_wait_do_not_delay_an_urgent_one(service: Servic
     assert waiting > 9000
 
 
+async def test_an_urgent_request_overtakes_those_that_wait_in_the_broker(service: Service) -> None:
+    crowd, user = await service.person(android()), await service.person(android())
+    try:
+        await service.publish(*(request(crowd, "news") for _ in range(3000)))
+        [event] = await service.publish(request(user, "alerts", "Now"))
+        outcome = await service.outcome(user, event)
+        waiting = await service.waiting("notifications.requested")
+    finally:
+        await service.purge("notifications.requested")
+        async with service.database.connection() as connection:
+            await connection.connection.execute("DELETE FROM outgoing WHERE user_id = %s", (crowd,))
+    assert tried(outcome) == [("fcm", "accepted")]
+    assert waiting > 0
+
+
 async def waits(service: Service) -> int:
     async with service.database.connection() as connection:
         cursor = await connection.connection.execute("SELECT count(*) AS n FROM outgoing WHERE priority = 1")

@@ -1,6 +1,7 @@
 """Something that happened becomes a notification on its way."""
 
 import html
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,6 +11,9 @@ from services.notifications.domain.notifications import DEFAULT_LOCALE, Mail, No
 from services.notifications.domain.progress import Job
 from services.notifications.usecases.ports import Agents, History, MailTemplate, NotYet, Queue, Users
 from services.runtime.clock import Clock
+from services.runtime.refusal import Refusal
+
+log = logging.getLogger(__name__)
 
 MAILS = "mails"
 """The agent of the mails that accounts need."""
@@ -39,7 +43,7 @@ class Intake:
     wake: Sequence[Callable[[], None]]
 
     async def put(self, happened: Happened, notification: Notification, mail: Mail | None = None) -> None:
-        """Starts the history and puts the job into the queue, once per event."""
+        """Puts the job into the queue and starts its history, once per event."""
         agent = await self.agents.agent(notification.agent_id)
         job = Job(
             notification=notification,
@@ -48,10 +52,14 @@ class Intake:
             mail=mail,
             trace=tuple(happened.trace.items()),
         )
-        await self.history.start(replace(notification, status=Status.QUEUED))
-        if await self.queue.add(happened.queue, happened.event_id, job):
-            for wake in self.wake:
-                wake()
+        if not await self.queue.add(happened.queue, happened.event_id, job):
+            return
+        for wake in self.wake:
+            wake()
+        try:
+            await self.history.start(replace(notification, status=Status.QUEUED))
+        except Refusal as refusal:
+            log.warning("the history of %s begins with its first attempt: %s", job.id, refusal)
 
 
 async def tell(
