@@ -66,9 +66,14 @@ async def beside(servers: Servers, folder: Path, **told: str) -> AsyncIterator[t
     async with Service(servers) as service:
         await process.start()
         try:
+            await until(lambda: _exists(folder / "n.sock"), 60)
             yield process, service
         finally:
             await process.stop()
+
+
+async def _exists(path: Path) -> bool:
+    return path.exists()
 
 
 class Flood:
