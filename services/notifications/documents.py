@@ -17,7 +17,7 @@ MAILS = "emails.requested"
 """The event of mails, which are in the history, but no notifications to their reader."""
 
 
-AT_ONCE = 100
+AT_ONCE = 50
 """Documents that go to the store at once."""
 
 DUPLICATE = 11000

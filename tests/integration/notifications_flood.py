@@ -61,6 +61,7 @@ async def beside(servers: Servers, folder: Path, **told: str) -> AsyncIterator[t
     """The process, started, and its stores; `told` are settings of its own."""
     own = {"SERVICE_SOCKET": str(folder / "n.sock"), "CLAIM_SECONDS": CLAIM_SECONDS, "FALLBACK_SECONDS": "60"}
     environment = os.environ | servers.settings("notifications") | own | told
+    environment.pop("OTEL_EXPORTER_OTLP_ENDPOINT", None)  # nobody collects traces here
     migrations.migrate("notifications", environment["DATABASE_URL"])
     process = Process(environment)
     async with Service(servers) as service:

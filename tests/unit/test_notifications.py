@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generated.proto.delivery.events.v1 import NotificationFailed, NotificationSent
@@ -256,6 +256,7 @@ answers = st.sampled_from([ACCEPTED, UNREGISTERED, replace(BUSY, retry_after=20.
 
 
 @given(fcm=st.lists(answers, max_size=12), apns=st.lists(answers, max_size=12), mail=st.lists(answers, max_size=12))
+@settings(deadline=None)
 def test_every_notification_ends_and_sent_is_only_said_after_a_yes(
     fcm: list[Answer], apns: list[Answer], mail: list[Answer]
 ) -> None:
