@@ -107,13 +107,16 @@ def load_protos(root: Path) -> ProtoContracts:
     return read_protos(_build(root))
 
 
-def read_protos(image: bytes) -> ProtoContracts:
-    """What a compiled image says, comments included where it has them."""
+def read_protos(image: bytes, newer: DescriptorPool | None = None) -> ProtoContracts:
+    """What a compiled image says, comments included where it has them.
+
+    `newer` has the options of today, by which an image of yesterday is read; without it, the image's own.
+    """
     descriptors = FileDescriptorSet.FromString(image)
     pool = DescriptorPool()
     for file in descriptors.file:
         pool.Add(file)
-    options = _Options(pool)
+    options = _Options(newer or pool)
     return ProtoContracts(
         descriptors=descriptors,
         pool=pool,

@@ -51,7 +51,8 @@ def events_breaking(root: Path) -> list[Finding]:
     """Whether what is published still reaches those who were promised it, in the form they were promised."""
     if not (root / IMAGE).exists():
         return []
-    released, present = read_protos((root / IMAGE).read_bytes()), contracts.load(root)
+    present = contracts.load(root)
+    released = read_protos((root / IMAGE).read_bytes(), present.protos.pool)
     now = _yaml(str(asyncapi.generate(present)["asyncapi/delivery.yaml"]))
     then = _yaml((root / ASYNCAPI).read_text())
     return [*_events(released, present.protos), *_envelopes(then, now)]

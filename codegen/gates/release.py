@@ -62,7 +62,8 @@ def _changed(root: Path) -> list[str]:
     """What the changelog says by itself: counts of changes, and the names of what came and went."""
     impacts = [change["impact"] for change in openapi.changes(root)]
     rest = ", ".join(f"{impacts.count(each)} {each}" for each in ("major", "minor", "patch") if each in impacts)
-    released, present = read_protos((root / protos.IMAGE).read_bytes()), contracts.load(root).protos
+    present = contracts.load(root).protos
+    released = read_protos((root / protos.IMAGE).read_bytes(), present.pool)
     then, now = _names(released), _names(present)
     lines = [f"REST: {rest} changes."] if rest else []
     lines += [f"Added {name}." for name in sorted(now - then)]
