@@ -12,9 +12,11 @@ from services.orders.domain import Bank
 from services.orders.money import Refund
 from services.orders.usecases.payments import secrets
 from services.orders.usecases.ports import Answer
-from services.runtime import tracing, webhooks
+from services.runtime import third_party, tracing, webhooks
 from services.runtime.clock import Clock
 from services.runtime.vault import Vault
+
+PATH = "/refunds"
 
 FINAL = frozenset({400, 401, 403, 404, 409, 410, 422})
 """Statuses that no later attempt would change."""
@@ -38,6 +40,7 @@ class HttpPaymentSystem:
         self._timeout_s = timeout_s
         self._vault = vault
         self._clock = clock
+        self._contract = third_party.contract("payment-system")
 
     async def refund(self, bank: Bank, refund: Refund) -> Answer:
         """Asks once. Never raises for what the bank or the network does."""
@@ -46,6 +49,9 @@ class HttpPaymentSystem:
     async def _ask(self, bank: Bank, refund: Refund) -> Answer:
         asked = _Taken(refund.id, refund.payment_id, refund.amount, refund.currency)
         body = msgspec.json.encode(asked)
+        headers = self._headers(bank, refund, body)
+        if not self._contract.allows(PATH, headers, body):
+            return Answer(False, False, "not sent, not by the contract")
         about = {
             "service.peer.name": "bank",
             "http.request.method": "POST",
@@ -58,7 +64,7 @@ class HttpPaymentSystem:
                 async with (
                     asyncio.timeout(self._timeout_s),  # httpx's own begins again with every byte
                     self._client.stream(
-                        "POST", f"{bank.api_url}/refunds", content=body, headers=self._headers(bank, refund, body)
+                        "POST", bank.api_url + PATH, content=body, headers=headers | tracing.carrier()
                     ) as answer,
                 ):
                     tracing.answered(span, answer.status_code)
@@ -72,6 +78,8 @@ class HttpPaymentSystem:
                 return Answer(False, False, type(error).__name__)
         if answer.status_code != httpx.codes.OK:
             return Answer(False, answer.status_code in FINAL, str(answer.status_code))
+        if not self._contract.knows(PATH, headers, body, answer, read):
+            return Answer(False, False, "200, not by the contract")
         return Answer(True, True, "200") if _says(read, asked) else Answer(False, False, "200 with another refund")
 
     def _headers(self, bank: Bank, refund: Refund, body: bytes) -> dict[str, str]:
@@ -80,7 +88,7 @@ class HttpPaymentSystem:
         signed = [webhooks.sign(refund.id, now, body, secret) for secret in secrets(bank, self._vault, now)]
         signatures = " ".join(headers["webhook-signature"] for headers in signed)
         said = {"content-type": "application/json", "accept-encoding": "identity"}
-        return signed[0] | tracing.carrier() | said | {"webhook-signature": signatures}
+        return signed[0] | said | {"webhook-signature": signatures}
 
 
 def _says(read: bytes, asked: _Taken) -> bool:

@@ -15,7 +15,7 @@ from services.partners import counts
 from services.partners.domain import Partner
 from services.partners.retries import Answer, Call, CallKind, Verdict
 from services.partners.usecases import secrets
-from services.runtime import outgoing, tracing, webhooks
+from services.runtime import outgoing, third_party, tracing, webhooks
 from services.runtime.clock import Clock
 from services.runtime.vault import Vault
 
@@ -31,6 +31,7 @@ class HttpPartnerSystem:
         self._vault = vault
         self._clock = clock
         self._timeout_s = timeout_s
+        self._contract = third_party.contract("partner-system")
 
     async def send(self, partner: Partner, call: Call) -> Answer:
         """Asks once. Never raises for what the partner or the network does."""
@@ -38,6 +39,9 @@ class HttpPartnerSystem:
 
     async def _ask(self, partner: Partner, call: Call) -> Answer:
         body = msgspec.json.encode(call.payload)
+        path, headers = _path(call), self._headers(partner, call, body)
+        if not self._contract.allows(path, headers, body):
+            return Answer(Verdict.FAILED, "not sent, not by the contract")
         about: dict[str, str | int] = {
             "service.peer.name": "partner system",
             "http.request.method": "POST",
@@ -51,7 +55,7 @@ class HttpPartnerSystem:
                 async with (
                     asyncio.timeout(self._timeout_s),  # httpx's own begins again with every byte
                     self._client.stream(
-                        "POST", _url(partner, call), content=body, headers=self._headers(partner, call, body)
+                        "POST", partner.api_url.rstrip("/") + path, content=body, headers=headers | tracing.carrier()
                     ) as answer,
                 ):
                     tracing.answered(span, answer.status_code)
@@ -63,7 +67,10 @@ class HttpPartnerSystem:
             except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
                 tracing.failed(span, type(error).__name__)
                 return Answer(Verdict.FAILED, _words(error))
-        return judge(answer, read, call.order_id, self._clock())
+        judged = judge(answer, read, call.order_id, self._clock())
+        if judged.verdict is Verdict.FAILED or self._contract.knows(path, headers, body, answer, read):
+            return judged
+        return Answer(Verdict.FAILED, f"{answer.status_code}, not by the contract")
 
     def _headers(self, partner: Partner, call: Call, body: bytes) -> dict[str, str]:
         """Signed with every secret that is good now: the partner may not have the new one yet."""
@@ -71,7 +78,7 @@ class HttpPartnerSystem:
         signed = [webhooks.sign(call.id, now, body, secret) for secret in secrets.good(partner, self._vault, now)]
         signatures = " ".join(headers["webhook-signature"] for headers in signed)
         said = {"content-type": "application/json", "accept-encoding": "identity"}
-        return signed[0] | tracing.carrier() | said | {"webhook-signature": signatures}
+        return signed[0] | said | {"webhook-signature": signatures}
 
 
 def judge(answer: httpx.Response, body: bytes, order_id: str, now: datetime) -> Answer:
@@ -99,9 +106,8 @@ def retry_after(value: str, now: datetime) -> timedelta | None:
     return None
 
 
-def _url(partner: Partner, call: Call) -> str:
-    orders = f"{partner.api_url.rstrip('/')}/orders"
-    return orders if call.kind is CallKind.ORDER else f"{orders}/{quote(call.order_id, safe='')}/cancellation"
+def _path(call: Call) -> str:
+    return "/orders" if call.kind is CallKind.ORDER else f"/orders/{quote(call.order_id, safe='')}/cancellation"
 
 
 def _names(body: bytes, order_id: str) -> bool:

@@ -27,7 +27,12 @@ OLD, NEW = new_secret(), new_secret()
 PARTNER = Partner(
     7, "Green Bowl", "B", "+1", "b@delivery.test", "1 Square", "http://kitchen.test/api/", True, True, VAULT.lock(NEW)
 )
-CALL = Call("e1", 7, "o1", CallKind.ORDER, {"order_id": "o1"}, {}, CallState.WAITING, 1, NOW, NOW)
+ORDER = {
+    "order_id": "o1",
+    "items": [{"product_id": 1, "title": "Soup", "quantity": 2}],
+    "callback_url": "http://edge.test/ready",
+}
+CALL = Call("e1", 7, "o1", CallKind.ORDER, ORDER, {}, CallState.WAITING, 1, NOW, NOW)
 
 type Serve = Callable[[httpx.Request], httpx.Response]
 
@@ -97,6 +102,7 @@ async def test_both_secrets_sign_until_the_old_one_has_run_out() -> None:
         (httpx.Response(200, json={}), Verdict.FAILED, "200, not by the contract"),
         (httpx.Response(200, html="<h1>It works!</h1>"), Verdict.FAILED, "200, not by the contract"),
         (httpx.Response(200, content=b"\xff"), Verdict.FAILED, "200, not by the contract"),
+        (httpx.Response(200, content=b'{"order_id": "o1"}'), Verdict.FAILED, "200, not by the contract"),
         (httpx.Response(202), Verdict.FAILED, "202, not by the contract"),
         (httpx.Response(301, headers={"location": "http://127.0.0.1:9901/"}), Verdict.FAILED, "301, a redirect"),
         (httpx.Response(307, headers={"location": "/elsewhere"}), Verdict.FAILED, "307, a redirect"),
@@ -177,3 +183,12 @@ async def test_the_body_is_the_payload() -> None:
         return httpx.Response(204)
 
     assert (await send(serve)).verdict is Verdict.TAKEN
+
+
+async def test_what_the_contract_does_not_allow_is_not_sent() -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(request.content)
+
+    for payload in ({"order_id": "o1"}, {**ORDER, "items": []}, {**ORDER, "colour": "red"}):
+        given = await send(serve, call=replace(CALL, payload=payload))
+        assert given == Answer(Verdict.FAILED, "not sent, not by the contract")
