@@ -63,7 +63,7 @@ requirements: setup ## pin the newest versions that fit together
 test: setup ## the whole suite
 	@deploy/local/setup.sh browser prometheus
 	@$(MAKE) --no-print-directory check
-	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest tests/unit tests/contract tests/integration tests/e2e tests/browser tests/fuzz tests/chaos tests/walks $(ARGS)
+	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest $(ARGS)
 fuzz: setup ## fuzz for SECONDS (600) by a random SEED; reports/ has HAR and JUnit
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; FUZZ_EXAMPLES=200 FUZZ_SECONDS=$(or $(SECONDS),600) \
 		FUZZ_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) FUZZ_REPORTS=$(CURDIR)/reports $(TEST) $(PYTHON) -m pytest tests/fuzz/test_rest.py $(ARGS)

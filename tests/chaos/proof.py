@@ -42,15 +42,15 @@ PLANTED = (
         "the outbox marks an event before it is published",
         "services/runtime/outbox.py",
         {
-            "            if rows:\n                await channel": (
+            "            if rows:\n                await channel.publish_all(": (
                 "            if rows:\n"
                 "                await transaction.run(_DELETE, ids=[row.id for row in rows])\n"
                 "        if rows:\n"
                 "            if True:\n"
-                "                await channel"
+                "                await channel.publish_all("
             ),
-            "                )\n                await transaction.run(_DELETE, ids=[row.id for row in rows])\n": (
-                "                )\n"
+            "event_label(kind)})\n                await transaction.run(_DELETE, ids=[row.id for row in rows])\n": (
+                "event_label(kind)})\n"
             ),
         },
         "rabbitmq,orders",
@@ -59,8 +59,8 @@ PLANTED = (
         "a message is acknowledged before its work is done",
         "services/runtime/consumer.py",
         {
-            "        await _take(channel, consumer, message)\n        channel.acknowledge(message)": (
-                "        channel.acknowledge(message)\n        await _take(channel, consumer, message)"
+            "            outcome = await _take(channel, consumer, message)\n            channel.acknowledge(message)": (
+                "            channel.acknowledge(message)\n            outcome = await _take(channel, consumer, message)"
             )
         },
         "orders,documents,postgres,partners,rabbitmq",

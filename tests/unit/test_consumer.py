@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 from pika.spec import BasicProperties
 
-from generated.events.consumers import NotificationsAgentsConsumer
+from generated.events.consumers import NotificationsAlertsConsumer
 from generated.problems import Reason
-from generated.proto.delivery.events.v1 import AgentChanged
+from generated.proto.delivery.events.v1 import SystemAlert
 from services.runtime import metrics
 from services.runtime.broker import BrokerUnavailable, Channel, Message
 from services.runtime.consumer import ATTEMPT, OUTAGE_ATTEMPTS, OUTAGES, _process
@@ -16,16 +16,16 @@ from services.runtime.events import Delivery
 from services.runtime.refusal import Refusal
 from services.runtime.topology import RETRY_DELAYS
 
-TYPE = "notifications.agent_changed"
+TYPE = "system.alert"
 
 
-class Broken(NotificationsAgentsConsumer):
+class Broken(NotificationsAlertsConsumer):
     """Raises what it was given, if anything."""
 
     def __init__(self, error: Exception | None) -> None:
         self._error = error
 
-    async def agent_changed(self, event: AgentChanged, delivery: Delivery) -> None:
+    async def system_alert(self, event: SystemAlert, delivery: Delivery) -> None:
         if self._error is not None:
             raise self._error
 
@@ -80,9 +80,9 @@ WRONG = ValueError("wrong")
         (None, {}, "consumed", []),
         (WRONG, {}, "retried", ["delivery.retry.1s"]),
         (WRONG, {ATTEMPT: len(RETRY_DELAYS)}, "retried", ["delivery.retry.120s"]),
-        (WRONG, {ATTEMPT: len(RETRY_DELAYS) + 1}, "dead", ["notifications.agents.dead"]),
+        (WRONG, {ATTEMPT: len(RETRY_DELAYS) + 1}, "dead", ["notifications.alerts.dead"]),
         (AWAY, {}, "waiting", ["delivery.retry.1s"]),
-        (AWAY, {OUTAGES: OUTAGE_ATTEMPTS}, "dead", ["notifications.agents.dead"]),
+        (AWAY, {OUTAGES: OUTAGE_ATTEMPTS}, "dead", ["notifications.alerts.dead"]),
     ],
 )
 async def test_each_outcome_is_counted_as_what_it_is(
@@ -91,14 +91,14 @@ async def test_each_outcome_is_counted_as_what_it_is(
     channel = FakeChannel()
     await _process(cast(Channel, channel), Broken(error), message(**headers))
     assert (channel.sent, channel.settled) == (sent, 1)
-    assert recorder.labels == [{"queue": "notifications.agents", "event": TYPE, "outcome": outcome}]
+    assert recorder.labels == [{"queue": "notifications.alerts", "event": TYPE, "outcome": outcome}]
 
 
 async def test_what_nobody_knows_is_dead_and_named_other(recorder: Recorder) -> None:
     channel = FakeChannel()
     await _process(cast(Channel, channel), Broken(None), message("ada@delivery.test"))
-    assert channel.sent == ["notifications.agents.dead"]
-    assert recorder.labels == [{"queue": "notifications.agents", "event": "other", "outcome": "dead"}]
+    assert channel.sent == ["notifications.alerts.dead"]
+    assert recorder.labels == [{"queue": "notifications.alerts", "event": "other", "outcome": "dead"}]
 
 
 async def test_a_message_that_comes_again_is_not_counted_yet(recorder: Recorder) -> None:
