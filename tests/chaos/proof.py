@@ -60,7 +60,8 @@ PLANTED = (
         "services/runtime/consumer.py",
         {
             "            outcome = await _take(channel, consumer, message)\n            channel.acknowledge(message)": (
-                "            channel.acknowledge(message)\n            outcome = await _take(channel, consumer, message)"
+                "            channel.acknowledge(message)\n"
+                "            outcome = await _take(channel, consumer, message)"
             )
         },
         "orders,documents,postgres,partners,rabbitmq",
