@@ -147,8 +147,9 @@ def list_products(world: World) -> None:
     """The customer lists products."""
     catalog = world.call("GET", "/catalog", 200, who="customer")
     partner = next((item for item in catalog["items"] if item["id"] == BASKET["partner_id"]), None)
-    if partner is None or len(partner["products"]) < 4:
-        raise ScenarioFailed(f"the demo partner or its products are missing: {catalog}")
+    ids = [product["id"] for product in partner["products"]] if partner else []
+    if len(ids) < 4 or len(ids) != len(set(ids)):
+        raise ScenarioFailed(f"the demo partner's products are missing or there twice: {catalog}")
 
 
 def check(world: World) -> None:

@@ -45,7 +45,8 @@ _offers = (
     )
     .order_by(products.c.id)
     .limit(PRODUCTS_SHOWN + 1)
-    .subquery()
+    .correlate(partners)
+    .lateral()
 )
 _shown = (
     select(

@@ -131,6 +131,22 @@ async def test_a_change_names_the_version_it_is_made_to_and_one_of_two_wins(rpc:
     assert same.version == 2
 
 
+async def test_the_catalog_shows_at_each_partner_what_that_one_sells(rpc: PartnersRpc) -> None:
+    soup, bread = await new_product(rpc, "Soup"), await new_product(rpc, "Bread")
+    sold = {await new_partner(rpc): {soup: 350, bread: 90}, await new_partner(rpc): {soup: 400}}
+    for number, prices in sold.items():
+        for product, price in prices.items():
+            await rpc.set_availability(offer(number, product, price), ADMIN)
+    await new_partner(rpc)
+    await rpc.set_availability(offer(min(sold), await new_product(rpc, "Gone"), active=False), ADMIN)
+    page = await rpc.list_catalog(v1.ListCatalogRequest(page_size=100))
+    shown = {entry.id: [(one.id, one.price) for one in entry.products] for entry in page.items}
+    assert {number: shown.get(number) for number in sold} == {n: sorted(prices.items()) for n, prices in sold.items()}
+    assert all(shown.values())
+    (found,) = (await rpc.list_catalog(v1.ListCatalogRequest(page_size=100, partner_id=min(sold), q="BREA"))).items
+    assert [one.id for one in found.products] == [bread]
+
+
 @pytest.mark.parametrize(
     ("was", "change", "told"),
     [
