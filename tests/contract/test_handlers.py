@@ -79,4 +79,5 @@ def test_an_event_is_made_by_its_producer_alone(event: EventType[Any]) -> None:
 def test_every_queue_has_the_consumer_that_its_events_name() -> None:
     queues = Counter(base.QUEUE for base in abstract(consumers) if issubclass(base, Consumer))
     assert set(queues.values()) == {1}
-    assert queues.keys() == {queue for event in EVENTS.values() for queue in event.queues}
+    named = {queue for event in EVENTS.values() for queue in (*event.queues, event.express) if queue}
+    assert queues.keys() == named

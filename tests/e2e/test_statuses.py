@@ -165,3 +165,11 @@ def gone(edge: httpx.Client, sandbox: httpx.Client) -> Person:
 def test_nothing_of_those_who_have_left(gone: Person, operation: Operation) -> None:
     answer = gone.call(operation.method, operation.path, **body(operation))
     problem(answer, 404, "USER_NOT_FOUND" if "avatar" not in operation.id.lower() else answer.json()["reason"])
+
+
+@pytest.mark.parametrize("there", ["/banks/visa", "/partners/1", "/products/1"])
+def test_nothing_that_one_has_is_sent_again(edge: httpx.Client, bearer: Bearer, there: str) -> None:
+    first = edge.get(there, headers=bearer("admin"))
+    again = edge.get(there, headers=bearer("admin") | {"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    problem(edge.get(there, headers=bearer("admin") | {"if-none-match": "x" * 4097}), 400, "INVALID_REQUEST")

@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _BOOLEANS = {"true": True, "false": False}
 
 BY_RUNTIME = frozenset({"if-none-match"})
-"""Header parameters that no handler takes."""
+"""Header parameters that no handler takes; several lines of them are one list."""
 
 
 def argument(name: str) -> str:
@@ -89,12 +89,12 @@ class Parameters:
         taken = [
             (definition["in"], Parameter(definition, hints.get(argument(definition["name"]))))
             for definition in definitions
-            if definition["name"].lower() not in BY_RUNTIME
         ]
         self._path = [parameter for where, parameter in taken if where == "path"]
         self._query = {parameter.name: parameter for where, parameter in taken if where == "query"}
         self._headers = {parameter.name.lower().encode(): parameter for where, parameter in taken if where == "header"}
-        self._defaults = {p.argument: p.default for where, p in taken if where != "path" and not p.required}
+        optional = [p for where, p in taken if where != "path" and not p.required]
+        self._defaults = {p.argument: p.default for p in optional if p.name.lower() not in BY_RUNTIME}
         self._required = [p for where, p in taken if where != "path" and p.required]
         if others := {where for where, _ in taken} - {"path", "query", "header"}:
             raise TypeError(f"parameters in {others} are not known")
@@ -112,7 +112,11 @@ class Parameters:
                 if name in self._headers:
                     given.setdefault(name, []).append(value.decode("latin-1"))
             for name, values in given.items():
-                arguments[self._headers[name].argument] = self._headers[name].read(values)
+                parameter = self._headers[name]
+                if parameter.name.lower() in BY_RUNTIME:
+                    parameter.read((", ".join(values),))
+                else:
+                    arguments[parameter.argument] = parameter.read(values)
         for parameter in self._required:
             if parameter.argument not in arguments:
                 raise invalid(parameter.name, "is missing")
