@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON := .venv/bin/python
 TEST := DELIVERY_STATE=.local/test PORT_OFFSET=2000
+TSC := node node_modules/typescript/bin/tsc
 UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-annotate --no-header pyproject.toml
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
 
@@ -47,10 +48,14 @@ check: setup ## format, lint, types, imports, contracts, drift
 	@ruff check --quiet . || { echo "lint: some of it mends: make format" >&2; exit 1; }
 	@$(PYTHON) -m codegen.gates check
 	@mypy
+	@$(TSC) -p generated/typescript --noEmit
 	@lint-imports --no-cache | tail -n 1 || { lint-imports --no-cache; exit 1; }
 	@$(MAKE) --no-print-directory check-generated
 check-generated: setup ## say whether generated/ is what the contracts say
 	@$(PYTHON) -m codegen check
+client: setup ## compile the TypeScript client to dist/typescript
+	@$(TSC) -p generated/typescript --outDir dist/typescript
+	@cp generated/typescript/package.json generated/typescript/README.md dist/typescript/
 contracts-release: setup ## make the contracts of now the last release; VERSION=X.Y.Z, NOTE="…"
 	@$(PYTHON) -m codegen.gates release --version "$(VERSION)" --note "$(NOTE)"
 	@$(PYTHON) -m codegen generate

@@ -23,6 +23,7 @@ from codegen import (
     reference,
     rpc,
     skeletons,
+    typescript,
 )
 from codegen.contracts import ContractError, Contracts, Files
 
@@ -43,6 +44,7 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     reference.generate,
     envoy.generate,
     observability.generate,
+    typescript.generate,
 )
 
 

@@ -1,6 +1,5 @@
 """A msgspec struct for every named schema of every OpenAPI file, by datamodel-code-generator."""
 
-import hashlib
 import os
 import re
 import subprocess
@@ -14,11 +13,11 @@ from typing import Any
 
 import yaml
 
+from codegen.cache import cached
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.naming import module
 
 DEFAULT = re.compile(r"\| UnsetType = .*")
-CACHE = Path(__file__).parents[1] / ".local/codegen"
 OPTIONS = (
     *("--input-file-type", "openapi", "--output-model-type", "msgspec.Struct", "--target-python-version", "3.13"),
     *("--disable-timestamp", "--use-title-as-name", "--use-schema-description", "--keyword-only"),
@@ -65,28 +64,25 @@ def unset(text: str, names: Collection[str]) -> str:
 
 def structs(stem: str, document: object, merged: Collection[str] = ()) -> str:
     """One file's models; `merged` are those of merge patches."""
-    made = cached(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), HEADER.format(stem=stem))
+    text = made(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), HEADER.format(stem=stem))
     # The generator lets a field with a default be unset too, which it then never is.
-    return re.sub(r"\| UnsetType = (?!UNSET)", "= ", unset(made, merged))
+    return re.sub(r"\| UnsetType = (?!UNSET)", "= ", unset(text, merged))
 
 
-def cached(text: str, header: str) -> str:
-    """What the generator made of the same text before, or makes of it now, which takes it seconds."""
-    said = "\0".join((version("datamodel-code-generator"), *OPTIONS, header, text))
-    path = CACHE / f"{hashlib.sha256(said.encode()).hexdigest()}.py"
-    if not path.exists():
+def made(text: str, header: str) -> str:
+    """What the generator makes of a text, which takes it seconds."""
+
+    def make() -> str:
         # Outside the repository, whose settings the generator would find and follow.
         with tempfile.TemporaryDirectory() as folder:
-            source, made = Path(folder) / "source.yaml", Path(folder) / "models.py"
+            source, models = Path(folder) / "source.yaml", Path(folder) / "models.py"
             source.write_text(text)
             tool = str(Path(sys.executable).with_name("datamodel-codegen"))
-            command = [tool, "--input", str(source), "--output", str(made), *OPTIONS, "--custom-file-header", header]
+            command = [tool, "--input", str(source), "--output", str(models), *OPTIONS, "--custom-file-header", header]
             subprocess.run(command, check=True, cwd=folder, capture_output=True)
-            CACHE.mkdir(parents=True, exist_ok=True)
-            fresh = CACHE / f"{path.name}.{os.getpid()}"
-            fresh.write_text(made.read_text())
-            fresh.replace(path)
-    return path.read_text()
+            return models.read_text()
+
+    return cached(version("datamodel-code-generator"), *OPTIONS, header, text, make=make)
 
 
 def generate(contracts: Contracts) -> Files:

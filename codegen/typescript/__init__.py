@@ -1,0 +1,109 @@
+"""The TypeScript client: types by openapi-typescript, a function for each stream, and the package around them."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from codegen.cache import cached
+from codegen.contracts import ContractError, Contracts, Files
+from codegen.operations import Operation, operations
+from codegen.publish import published
+
+API = "delivery"
+ROOT = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parent / "package"
+TOOL = ROOT / "node_modules/openapi-typescript"
+HEADER = "// Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit.\n"
+
+
+def generate(contracts: Contracts) -> Files:
+    """A whole package, below `typescript/`."""
+    files: Files = {
+        str(path.relative_to(PACKAGE)): path.read_text() for path in sorted(PACKAGE.rglob("*")) if path.is_file()
+    }
+    files["package.json"] = _manifest(contracts.openapi[API]["info"]["version"])
+    files["src/schema.ts"] = HEADER + types(published(contracts.openapi[API]))
+    files["src/streams.ts"] = HEADER + streams(contracts)
+    return {f"typescript/{name}": content for name, content in files.items()}
+
+
+def _manifest(version: str) -> str:
+    wanted = json.loads((ROOT / "package.json").read_text())["devDependencies"]
+    manifest = {
+        "name": "@delivery/client",
+        "version": version,
+        "description": "The client of the delivery platform's API.",
+        "license": "MIT",
+        "type": "module",
+        "exports": {".": {"types": "./index.d.ts", "default": "./index.js"}},
+        "sideEffects": False,
+        "engines": {"node": ">=20"},
+        "dependencies": {"openapi-fetch": wanted["openapi-fetch"]},
+    }
+    return json.dumps(manifest, indent=2) + "\n"
+
+
+def types(document: dict[str, Any]) -> str:
+    """What openapi-typescript makes of a document. Raises ContractError with its words when it makes nothing."""
+    version = json.loads((TOOL / "package.json").read_text())["version"]
+    text = json.dumps(document, sort_keys=False)
+
+    def make() -> str:
+        # Outside the repository, whose settings the tool would find and follow.
+        with tempfile.TemporaryDirectory() as folder:
+            source, made = Path(folder) / "source.json", Path(folder) / "schema.ts"
+            source.write_text(text)
+            command = ["node", str(TOOL / "bin/cli.js"), str(source), "--output", str(made), "--alphabetize"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise ContractError(f"openapi-typescript: {done.stderr.strip() or done.stdout.strip()}")
+            return made.read_text()
+
+    return cached("openapi-typescript", version, text, make=make)
+
+
+def streams(contracts: Contracts) -> str:
+    """A function for each operation that answers by server-sent events."""
+    made = "".join(_stream(operation) for operation in _watched(contracts))
+    imports = (
+        'import type { Delivery } from "./client.js";\n'
+        'import type { components, paths } from "./schema.js";\n'
+        'import { type Told, watch, type WatchOptions } from "./watch.js";\n'
+    )
+    return f"{imports}{made}"
+
+
+def _watched(contracts: Contracts) -> Iterator[Operation]:
+    for operation in operations(contracts, API):
+        if "text/event-stream" in operation.content:
+            if "x-ends" not in operation.raw:
+                raise ContractError(
+                    f"{API}.yaml: {operation.id} is a stream, and x-ends does not say what its last event has"
+                )
+            yield operation
+
+
+def _stream(operation: Operation) -> str:
+    schema = operation.content["text/event-stream"]["schema"]
+    data = schema["properties"]["data"]["contentSchema"]["$ref"].rsplit("/", 1)[-1]
+    ((field, last),) = operation.raw["x-ends"].items()
+    path = operation.path.replace("{", "${encodeURIComponent(path.").replace("}", ")}")
+    description = operation.description.strip().replace("\n", "\n * ")
+    return f"""
+/**
+ * {operation.summary}
+ *
+ * {description}
+ */
+export function {operation.id}(
+  delivery: Delivery,
+  path: paths["{operation.path}"]["get"]["parameters"]["path"],
+  options: WatchOptions = {{}},
+): AsyncGenerator<Told<components["schemas"]["{data}"]>> {{
+  const last: ReadonlySet<string> = new Set({json.dumps(last)});
+  return watch(delivery, `{path}`, (data) => last.has(data.{field}), options);
+}}
+"""
