@@ -40,3 +40,11 @@ def test_every_address_of_it(mesh: Mesh, page: Page) -> None:
         assert answer.status == 200
         assert "unpkg" not in answer.text()
         expect(page.locator(".opblock")).not_to_have_count(0)
+
+
+def test_every_reason_of_an_error_is_explained(mesh: Mesh, page: Page) -> None:
+    page.goto(f"{mesh.edge}/problems/")
+    page.get_by_role("link", name="ORDER_NOT_FOUND").click()
+    expect(page.get_by_role("heading", name="No such order")).to_be_visible()
+    page.get_by_role("link", name="All problems").click()
+    expect(page.get_by_role("heading", name="Problems")).to_be_visible()

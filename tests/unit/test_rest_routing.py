@@ -1,5 +1,8 @@
+import re
+
 import pytest
 
+from generated.problems import PROBLEMS
 from services.runtime.rest.types import Blob, Reply
 from tests.rest_sample import THING, WHO, Things, application, ask, problem
 
@@ -67,6 +70,16 @@ def test_every_reason_has_a_cacheable_page(method: str) -> None:
         headers={"if-none-match": answer.headers["etag"]},
     )
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_one_page_leads_to_all_of_them() -> None:
+    listed = ask(application(Things()), "GET", "http://edge/problems/")
+    assert listed.status_code == 200
+    links = re.findall(r'href="(/problems/\w+)"', listed.text)
+    assert sorted(links) == sorted(f"/problems/{reason}" for reason in PROBLEMS)
+    for link in links:
+        page = ask(application(Things()), "GET", f"http://edge{link}")
+        assert (page.status_code, 'href="/problems/"' in page.text, "`" in page.text) == (200, True, False)
 
 
 def test_a_document_takes_no_other_method() -> None:

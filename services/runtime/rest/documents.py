@@ -2,6 +2,7 @@
 
 import hashlib
 import html
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,16 +13,34 @@ from services.runtime.refusal import Refusal
 from services.runtime.rest.replies import SAFE, encode
 from services.runtime.rest.types import Blob, Reply
 
-_STYLE = "body{font:16px/1.5 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem}code{background:#8882}"
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{reason}</title>
+_STYLE = """
+:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui;max-width:48rem;margin:3rem auto;padding:0 1rem}
+code{background:#8882;padding:0 .2em;overflow-wrap:anywhere}
+table{border-collapse:collapse;width:100%}
+td,th{text-align:left;vertical-align:top;padding:.3rem .8rem .3rem 0;border-top:1px solid #8884}
+"""
+_FRAME = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<link rel="icon" href="data:,">
 <style>{style}</style>
-<h1>{title}</h1>
-<p>{description}</p>
-<p>Status <code>{status}</code>, reason <code>{reason}</code>.</p>
+{body}
 </html>
 """
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_PAGE = """<h1>{title}</h1>
+<p>{description}</p>
+<p>Status <code>{status}</code>, reason <code>{reason}</code>.</p>
+<p><a href="/problems/">All problems</a> · <a href="/docs">The API</a></p>"""
+_INDEX = """<h1>Problems</h1>
+<p>Every error is <code>application/problem+json</code>; its <code>reason</code> is one of these.</p>
+<table><tr><th>Status</th><th>Reason, and what it means</th></tr>
+{rows}
+</table>
+<p><a href="/docs">The API</a></p>"""
+_ROW = """<tr><td>{status}</td>
+<td><a href="/problems/{reason}"><code>{reason}</code></a><br><b>{title}.</b> {description}</td></tr>"""
+_CODE = re.compile("`([^`]+)`")
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _SCRIPTED = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
 )
@@ -29,20 +48,23 @@ _SCRIPTED = (
 
 
 def pages() -> dict[str, Blob]:
-    """`/problems/<reason>`, from the catalogue."""
-    return {
-        f"/problems/{reason}": Blob(
-            "text/html; charset=utf-8",
-            _PAGE.format(
-                reason=reason,
-                style=_STYLE,
-                title=html.escape(problem.title),
-                description=html.escape(problem.description).replace("`", ""),
-                status=problem.status,
-            ).encode(),
-        )
+    """`/problems/<reason>` and `/problems/`, which lists them by status, from the catalogue."""
+    told = {
+        reason: {
+            "reason": reason,
+            "title": html.escape(problem.title),
+            "description": _CODE.sub(r"<code>\1</code>", html.escape(problem.description)),
+            "status": problem.status,
+        }
         for reason, problem in PROBLEMS.items()
     }
+    rows = sorted(told.values(), key=lambda each: (each["status"], each["reason"]))
+    made = {f"/problems/{reason}": _page(reason, _PAGE.format_map(each)) for reason, each in told.items()}
+    return made | {"/problems/": _page("Problems", _INDEX.format(rows="\n".join(map(_ROW.format_map, rows))))}
+
+
+def _page(title: str, body: str) -> Blob:
+    return Blob("text/html; charset=utf-8", _FRAME.format(title=title, style=_STYLE, body=body).encode())
 
 
 def contract(folder: Path, name: str) -> dict[str, Blob]:
