@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from betterproto2_compiler.compile.naming import pythonize_class_name, pythonize_method_name
 
+from codegen import bounds
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.protobuf import Method, Service
 
@@ -23,10 +24,13 @@ def generate(contracts: Contracts) -> Files:
     packages: defaultdict[str, list[Service]] = defaultdict(list)
     for service in contracts.protos.services:
         packages[service.package].append(service)
-    return {f"proto/{name.replace('.', '/')}/rpc.py": module(services) for name, services in packages.items()}
+    return {
+        f"proto/{name.replace('.', '/')}/rpc.py": module(services, bounds.of(contracts))
+        for name, services in packages.items()
+    }
 
 
-def module(services: list[Service]) -> str:
+def module(services: list[Service], stated: bounds.Bounds) -> str:
     """The text of one `rpc.py`; unused imports are left for the formatter to remove."""
     check_names(services)
     methods = [method for service in services for method in service.methods]
@@ -35,7 +39,7 @@ def module(services: list[Service]) -> str:
         IMPORTS,
         *imports(methods),
         "\n",
-        *map(constant, methods),
+        *(constant(method, stated(method)) for method in methods),
         *(text for service in services for text in (servicer(service), stub(service))),
     ]
     return "\n".join(parts)
@@ -58,7 +62,7 @@ def imports(methods: Iterable[Method]) -> list[str]:
     return [f"from generated.proto.{name} import {', '.join(sorted(found))}" for name, found in sorted(names.items())]
 
 
-def constant(method: Method) -> str:
+def constant(method: Method, stated: bounds.Schema) -> str:
     """The method's row in the table."""
     request, response = class_name(method.request), class_name(method.response)
     return f"""
@@ -74,6 +78,7 @@ def constant(method: Method) -> str:
     actor_required={method.actor_required},
     timeout_s={method.timeout_s},
     attempts={method.attempts},
+    bounds={stated!r},
 )
 """
 

@@ -22,6 +22,7 @@ from opentelemetry.trace import Span
 
 from generated.problems import Reason
 from services.runtime import metrics, spans, status
+from services.runtime.bounds import Check, check
 from services.runtime.codec import DecodeError, codec
 from services.runtime.durations import Timed
 from services.runtime.paging import DEFAULT_SIZE, LARGEST_SIZE
@@ -65,6 +66,8 @@ class Method[Request: Message, Response: Message]:
     timeout_s: float | None
     """How long the whole call may take, retries included; None for a stream without an end."""
     attempts: int
+    bounds: Mapping[str, Any]
+    """The JSON Schema of the request, as far as the public contract states one; empty when it does not."""
 
     @property
     def path(self) -> str:
@@ -113,13 +116,14 @@ class Servicer(ABC):
 def _handler(method: Method[Any, Any], behaviour: Callable[..., Any], streams: Streams) -> Handler:
     """Decodes inside: what gRPC's own deserializer raises would reach the caller as UNKNOWN with a parser's words."""
     encode = codec().encode
+    held = check(method.bounds)
     served = metrics.SERVED.of(method.path.removeprefix("/"))
 
     async def unary(data: bytes, context: Context) -> bytes:
         metadata = _metadata(context)
         with spans.server_span(method.path, metadata) as span, served.timed(CANCELLED) as timed:
             try:
-                answer = encode(await behaviour(*_arguments(method, data, metadata, context)))
+                answer = encode(await behaviour(*_arguments(method, held, data, metadata, context)))
             # The guard: whatever a method raises ends here, for nobody further out could tell the caller.
             except Exception as error:  # noqa: BLE001
                 await _abort(method, error, span, timed, context)
@@ -132,7 +136,7 @@ def _handler(method: Method[Any, Any], behaviour: Callable[..., Any], streams: S
         with spans.server_span(method.path, metadata) as span, served.timed(CANCELLED) as timed:
             try:
                 async with streams.entered():
-                    async for message in behaviour(*_arguments(method, data, metadata, context)):
+                    async for message in behaviour(*_arguments(method, held, data, metadata, context)):
                         yield encode(message)
             except Exception as error:  # noqa: BLE001
                 await _abort(method, error, span, timed, context)
@@ -149,7 +153,9 @@ def _metadata(context: Context) -> dict[str, str]:
     return {key: value for key, value in pairs if isinstance(value, str)}
 
 
-def _arguments(method: Method[Any, Any], data: bytes, metadata: Mapping[str, str], context: Context) -> tuple[Any, ...]:
+def _arguments(
+    method: Method[Any, Any], held: Check, data: bytes, metadata: Mapping[str, str], context: Context
+) -> tuple[Any, ...]:
     """What the servicer's method is called with. Raises INVALID_REQUEST or UNAUTHENTICATED."""
     bounds = [seconds for seconds in (context.time_remaining(), method.timeout_s) if seconds is not None]
     current_deadline.set(time.monotonic() + min(bounds) if bounds else None)
@@ -162,6 +168,7 @@ def _arguments(method: Method[Any, Any], data: bytes, metadata: Mapping[str, str
             message = f"is not between 0 and {LARGEST_SIZE}"
             raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError("page_size", message)])
         request.page_size = request.page_size or DEFAULT_SIZE
+    held(request)
     return (request, _principal(metadata)) if method.actor_required else (request,)
 
 

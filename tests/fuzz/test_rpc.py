@@ -136,3 +136,17 @@ def test_random_messages(
 ) -> None:
     message = data.draw(messages(method.input_type))
     assert outcome(mesh, service, method, message.SerializeToString(), admin) not in MISTAKES
+
+
+@pytest.mark.parametrize(
+    "listing", ["/partners", "/products", "/banks", "/notification-agents", "/orders", "/notifications"]
+)
+def test_what_was_written_can_be_read(edge: httpx.Client, admin: tuple[tuple[str, str], ...], listing: str) -> None:
+    """Whatever the methods took, the public API can say: what it could not was refused."""
+    page: dict[str, str] = {}
+    while True:
+        answer = edge.get(listing, params={"page_size": "100"} | page, headers=dict(admin))
+        assert answer.status_code == 200, answer.text
+        if (token := answer.json().get("next_page_token")) is None:
+            return
+        page = {"page_token": token}

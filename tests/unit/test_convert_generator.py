@@ -20,7 +20,7 @@ from generated.proto.delivery.orders.v1 import RefundStatus as Refund
 from generated.proto.delivery.partners.v1 import BasketItem
 from generated.rest.delivery import convert as written
 from generated.rest.delivery import models
-from services.runtime.rest.schema import compile_schema
+from services.runtime.schema import compile_schema
 
 type Schemas = dict[str, dict[str, Any]]
 

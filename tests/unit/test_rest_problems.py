@@ -22,7 +22,7 @@ from services.runtime.principal import current_token
 from services.runtime.refusal import FieldError, Refusal
 from services.runtime.rest import ProblemException
 from services.runtime.rest.problems import document, reference
-from services.runtime.rest.schema import compile_schema, pointer
+from services.runtime.schema import compile_schema, pointer
 from tests.rest_sample import THING, WHO, Things, application, ask, identity, problem
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

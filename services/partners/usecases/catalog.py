@@ -1,5 +1,6 @@
 """What customers see of partners, and what a basket costs."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -12,9 +13,11 @@ from services.partners.usecases.ports import CatalogEntry, Store
 from services.runtime import paging, webhooks
 from services.runtime.clock import Clock
 from services.runtime.paging import Page
-from services.runtime.refusal import Refusal
+from services.runtime.refusal import FieldError, Refusal
 from services.runtime.vault import Vault
 from services.runtime.webhooks import SignedRequest
+
+_PATH = re.compile(r"(/[A-Za-z0-9._-]+)+")
 
 
 async def list_catalog(
@@ -28,7 +31,9 @@ async def list_catalog(
 async def set_product_picture(
     store: Store, clock: Clock, product_id: int, picture_url: str
 ) -> tuple[Product, str | None]:
-    """The product as it is now, and where its picture was. Refuses PRODUCT_NOT_FOUND."""
+    """The product as it is now, and where its picture was. Refuses PRODUCT_NOT_FOUND and INVALID_REQUEST."""
+    if not _PATH.fullmatch(picture_url):
+        raise Refusal(Reason.INVALID_REQUEST, errors=[FieldError("/picture_url", "is no path of the public API")])
     async with store.unit() as unit:
         found = await unit.set_product_picture(product_id, picture_url)
         if found is None:

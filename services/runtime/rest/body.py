@@ -11,8 +11,8 @@ from starlette.types import Receive
 
 from generated.problems import Reason
 from services.runtime.refusal import FieldError, Refusal
-from services.runtime.rest.schema import UNHELD, compile_schema, field_errors, pointer
 from services.runtime.rest.types import Upload
+from services.runtime.schema import UNHELD, compile_schema, field_errors, pointer
 
 type HeaderList = Sequence[tuple[bytes, bytes]]
 

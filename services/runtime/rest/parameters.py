@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from generated.problems import Reason
 from services.runtime.refusal import FieldError, Refusal
-from services.runtime.rest.schema import UNHELD, compile_schema
+from services.runtime.schema import UNHELD, compile_schema
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from services.runtime.rest.schema import compile_schema, field_errors
 from services.runtime.rest.streams import MEDIA_TYPE, data_schema
 from services.runtime.rest.types import Blob, Operation, Reply
+from services.runtime.schema import compile_schema, field_errors
 
 _JSON = "application/json"
 _EDGES = frozenset({"x-request-id", "traceresponse"})

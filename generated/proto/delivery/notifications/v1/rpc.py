@@ -31,6 +31,14 @@ LIST_MY_NOTIFICATIONS: Method[ListMyNotificationsRequest, ListMyNotificationsRes
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -46,6 +54,16 @@ LIST_NOTIFICATIONS: Method[ListNotificationsRequest, ListNotificationsResponse] 
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "user_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "agent_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -61,6 +79,33 @@ CREATE_AGENT: Method[CreateAgentRequest, CreateAgentResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {
+            "name": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "priority": {"format": "int32", "maximum": 10, "minimum": 1, "type": "integer"},
+            "providers": {"minItems": 1, "maxItems": 3, "uniqueItems": True},
+            "preferences": {
+                "properties": {
+                    "quiet_hours": {
+                        "properties": {
+                            "start": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
+                            "end": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
+                        },
+                        "required": ["end", "start"],
+                        "x-absent": [],
+                    },
+                    "ttl_s": {"format": "int32", "maximum": 2419200, "minimum": 1, "type": "integer"},
+                    "collapse": {"type": "boolean"},
+                },
+                "required": ["ttl_s"],
+                "x-absent": [],
+            },
+            "enabled": {"type": "boolean"},
+            "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
+        },
+        "required": ["name", "preferences", "priority", "providers"],
+        "x-absent": ["enabled"],
+    },
 )
 
 
@@ -76,6 +121,14 @@ LIST_AGENTS: Method[ListAgentsRequest, ListAgentsResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -91,6 +144,11 @@ GET_AGENT: Method[GetAgentRequest, GetAgentResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {"agent_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
+        "required": ["agent_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -106,6 +164,26 @@ UPDATE_AGENT: Method[UpdateAgentRequest, UpdateAgentResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {
+            "agent_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "if_match": {"maxLength": 200, "pattern": '^([*]|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$', "type": "string"},
+            "name": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "priority": {"format": "int32", "maximum": 10, "minimum": 1, "type": "integer"},
+            "providers": {"minItems": 1, "maxItems": 3, "uniqueItems": True},
+            "quiet_hours": {
+                "properties": {
+                    "start": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
+                    "end": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
+                },
+                "required": ["end", "start"],
+                "x-absent": [],
+            },
+            "enabled": {"type": "boolean"},
+        },
+        "required": ["agent_id"],
+        "x-absent": ["providers"],
+    },
 )
 
 

@@ -52,6 +52,14 @@ LIST_BANKS: Method[ListBanksRequest, ListBanksResponse] = Method(
     actor_required=False,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -67,6 +75,30 @@ CREATE_BANK: Method[CreateBankRequest, CreateBankResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
+            "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "webcheckout_url": {
+                "format": "uri",
+                "maxLength": 500,
+                "minLength": 8,
+                "pattern": "^https?://[\\x21-\\x7e]+$",
+                "type": "string",
+            },
+            "api_url": {
+                "format": "uri",
+                "maxLength": 500,
+                "minLength": 8,
+                "pattern": "^https?://[\\x21-\\x7e]+$",
+                "type": "string",
+            },
+            "active": {"type": "boolean"},
+            "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
+        },
+        "required": ["api_url", "id", "title", "webcheckout_url"],
+        "x-absent": ["active"],
+    },
 )
 
 
@@ -82,6 +114,11 @@ GET_BANK: Method[GetBankRequest, GetBankResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {"bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"}},
+        "required": ["bank_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -97,6 +134,29 @@ UPDATE_BANK: Method[UpdateBankRequest, UpdateBankResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {
+            "bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
+            "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "webcheckout_url": {
+                "format": "uri",
+                "maxLength": 500,
+                "minLength": 8,
+                "pattern": "^https?://[\\x21-\\x7e]+$",
+                "type": "string",
+            },
+            "api_url": {
+                "format": "uri",
+                "maxLength": 500,
+                "minLength": 8,
+                "pattern": "^https?://[\\x21-\\x7e]+$",
+                "type": "string",
+            },
+            "active": {"type": "boolean"},
+        },
+        "required": ["bank_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -112,6 +172,11 @@ ROTATE_BANK_SECRET: Method[RotateBankSecretRequest, RotateBankSecretResponse] = 
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {"bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"}},
+        "required": ["bank_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -127,6 +192,39 @@ CREATE_ORDER: Method[CreateOrderRequest, CreateOrderResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "basket": {
+                "properties": {
+                    "partner": {
+                        "properties": {
+                            "id": {"format": "int64", "minimum": 1, "type": "integer"},
+                            "title": {"type": "string"},
+                            "brand": {"type": "string"},
+                        },
+                        "required": ["brand", "id", "title"],
+                        "x-absent": [],
+                    },
+                    "items": {
+                        "items": {
+                            "properties": {
+                                "product_id": {"format": "int64", "minimum": 1, "type": "integer"},
+                                "title": {"type": "string"},
+                                "quantity": {"format": "int32", "maximum": 99, "minimum": 1, "type": "integer"},
+                                "price": {"format": "int64", "maximum": 1000000000, "minimum": 0, "type": "integer"},
+                            },
+                            "required": ["price", "product_id", "quantity", "title"],
+                            "x-absent": [],
+                        }
+                    },
+                },
+                "required": [],
+                "x-absent": ["items"],
+            }
+        },
+        "required": [],
+        "x-absent": [],
+    },
 )
 
 
@@ -142,6 +240,11 @@ GET_ORDER: Method[GetOrderRequest, GetOrderResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {"order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
+        "required": ["order_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -157,6 +260,14 @@ LIST_ORDERS: Method[ListOrdersRequest, ListOrdersResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -172,6 +283,14 @@ LIST_AVAILABLE_DELIVERIES: Method[ListAvailableDeliveriesRequest, ListAvailableD
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -187,6 +306,7 @@ PAY_ORDER: Method[PayOrderRequest, PayOrderResponse] = Method(
     actor_required=False,
     timeout_s=5.0,
     attempts=3,
+    bounds={},
 )
 
 
@@ -202,6 +322,16 @@ LIST_PAYMENTS: Method[ListPaymentsRequest, ListPaymentsResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -217,6 +347,11 @@ WATCH_ORDER: Method[WatchOrderRequest, WatchOrderResponse] = Method(
     actor_required=True,
     timeout_s=None,
     attempts=1,
+    bounds={
+        "properties": {"order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
+        "required": ["order_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -232,6 +367,14 @@ CANCEL_ORDER: Method[CancelOrderRequest, CancelOrderResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {
+            "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "reason": {"maxLength": 500, "minLength": 1, "pattern": "^[^\\x00]*$", "type": "string"},
+        },
+        "required": ["order_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -247,6 +390,11 @@ ASSIGN_ORDER: Method[AssignOrderRequest, AssignOrderResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {"order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
+        "required": ["order_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -262,6 +410,7 @@ COMPLETE_ORDER: Method[CompleteOrderRequest, CompleteOrderResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={},
 )
 
 
@@ -277,6 +426,15 @@ GET_ORDER_HISTORY: Method[GetOrderHistoryRequest, GetOrderHistoryResponse] = Met
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+        },
+        "required": ["order_id"],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 

@@ -1268,7 +1268,7 @@ class SetProductPictureRequest(betterproto2.Message):
 
     picture_url: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where the picture is.
+    Where the picture is: a path of the public API.
     """
 
 

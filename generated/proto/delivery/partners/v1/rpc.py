@@ -61,6 +61,16 @@ LIST_CATALOG: Method[ListCatalogRequest, ListCatalogResponse] = Method(
     actor_required=False,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+            "q": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00]*$", "type": "string"},
+        },
+        "required": [],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -76,6 +86,22 @@ CHECK_PRODUCTS: Method[CheckProductsRequest, CheckProductsResponse] = Method(
     actor_required=False,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "items": {
+                "items": {
+                    "properties": {
+                        "product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+                        "quantity": {"format": "int32", "maximum": 99, "minimum": 1, "type": "integer"},
+                    },
+                    "required": ["product_id", "quantity"],
+                    "x-absent": [],
+                }
+            }
+        },
+        "required": [],
+        "x-absent": ["items"],
+    },
 )
 
 
@@ -91,6 +117,7 @@ SET_PRODUCT_PICTURE: Method[SetProductPictureRequest, SetProductPictureResponse]
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={},
 )
 
 
@@ -106,6 +133,7 @@ LIST_PRODUCT_PICTURES: Method[ListProductPicturesRequest, ListProductPicturesRes
     actor_required=False,
     timeout_s=5.0,
     attempts=3,
+    bounds={},
 )
 
 
@@ -121,6 +149,15 @@ LIST_PARTNER_PRODUCTS: Method[ListPartnerProductsRequest, ListPartnerProductsRes
     actor_required=False,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+        },
+        "required": ["partner_id"],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -136,6 +173,27 @@ CREATE_PARTNER: Method[CreatePartnerRequest, CreatePartnerResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {
+            "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "brand": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "phone": {"pattern": "^\\+[1-9][0-9]{6,14}$", "type": "string"},
+            "email": {"format": "email", "maxLength": 254, "type": "string"},
+            "address": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "api_url": {
+                "format": "uri",
+                "maxLength": 500,
+                "minLength": 8,
+                "pattern": "^https?://[\\x21\\x22\\x24-\\x3e\\x41-\\x7e]+$",
+                "type": "string",
+            },
+            "verified": {"type": "boolean"},
+            "enabled": {"type": "boolean"},
+            "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
+        },
+        "required": ["address", "api_url", "brand", "email", "phone", "title"],
+        "x-absent": ["enabled", "verified"],
+    },
 )
 
 
@@ -151,6 +209,14 @@ LIST_PARTNERS: Method[ListPartnersRequest, ListPartnersResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -166,6 +232,11 @@ GET_PARTNER: Method[GetPartnerRequest, GetPartnerResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {"partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
+        "required": ["partner_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -181,6 +252,27 @@ UPDATE_PARTNER: Method[UpdatePartnerRequest, UpdatePartnerResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {
+            "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+            "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "brand": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "phone": {"pattern": "^\\+[1-9][0-9]{6,14}$", "type": "string"},
+            "email": {"format": "email", "maxLength": 254, "type": "string"},
+            "address": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "api_url": {
+                "format": "uri",
+                "maxLength": 500,
+                "minLength": 8,
+                "pattern": "^https?://[\\x21\\x22\\x24-\\x3e\\x41-\\x7e]+$",
+                "type": "string",
+            },
+            "verified": {"type": "boolean"},
+            "enabled": {"type": "boolean"},
+        },
+        "required": ["partner_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -196,6 +288,11 @@ DISABLE_PARTNER: Method[DisablePartnerRequest, DisablePartnerResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {"partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
+        "required": ["partner_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -211,6 +308,11 @@ ROTATE_PARTNER_SECRET: Method[RotatePartnerSecretRequest, RotatePartnerSecretRes
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {"partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
+        "required": ["partner_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -226,6 +328,16 @@ CREATE_PRODUCT: Method[CreateProductRequest, CreateProductResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {
+            "title": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "description": {"maxLength": 2000, "pattern": "^[^\\x00]*$", "type": "string"},
+            "picture_url": {"format": "uri", "maxLength": 500, "pattern": "^https://[\\x21-\\x7e]+$", "type": "string"},
+            "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
+        },
+        "required": ["description", "title"],
+        "x-absent": [],
+    },
 )
 
 
@@ -241,6 +353,14 @@ LIST_PRODUCTS: Method[ListProductsRequest, ListProductsResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -256,6 +376,11 @@ GET_PRODUCT: Method[GetProductRequest, GetProductResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {"product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
+        "required": ["product_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -271,6 +396,21 @@ UPDATE_PRODUCT: Method[UpdateProductRequest, UpdateProductResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {
+            "product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+            "title": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+            "description": {"maxLength": 2000, "pattern": "^[^\\x00]*$", "type": "string"},
+            "picture_url": {
+                "format": "uri",
+                "maxLength": 500,
+                "pattern": "^https://[\\x21-\\x7e]+$",
+                "type": ["string", "null"],
+            },
+        },
+        "required": ["product_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -286,6 +426,11 @@ DELETE_PRODUCT: Method[DeleteProductRequest, DeleteProductResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {"product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
+        "required": ["product_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -301,6 +446,23 @@ SET_AVAILABILITY: Method[SetAvailabilityRequest, SetAvailabilityResponse] = Meth
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+            "product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+            "availability": {
+                "properties": {
+                    "price": {"format": "int64", "maximum": 1000000000, "minimum": 0, "type": "integer"},
+                    "currency": {"pattern": "^[A-Z]{3}$", "type": "string"},
+                    "active": {"type": "boolean"},
+                },
+                "required": ["active", "currency", "price"],
+                "x-absent": [],
+            },
+        },
+        "required": ["partner_id", "product_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -316,6 +478,14 @@ REMOVE_AVAILABILITY: Method[RemoveAvailabilityRequest, RemoveAvailabilityRespons
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {
+            "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+            "product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+        },
+        "required": ["partner_id", "product_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -331,6 +501,16 @@ LIST_PARTNER_CALLS: Method[ListPartnerCallsRequest, ListPartnerCallsResponse] = 
     actor_required=True,
     timeout_s=5.0,
     attempts=3,
+    bounds={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+            "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-absent": ["page_size", "page_token"],
+    },
 )
 
 
@@ -346,6 +526,11 @@ REPLAY_PARTNER_CALL: Method[ReplayPartnerCallRequest, ReplayPartnerCallResponse]
     actor_required=True,
     timeout_s=5.0,
     attempts=1,
+    bounds={
+        "properties": {"call_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
+        "required": ["call_id"],
+        "x-absent": [],
+    },
 )
 
 
@@ -361,6 +546,7 @@ VERIFY_READY_CALLBACK: Method[VerifyReadyCallbackRequest, VerifyReadyCallbackRes
     actor_required=False,
     timeout_s=5.0,
     attempts=3,
+    bounds={},
 )
 
 
