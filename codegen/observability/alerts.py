@@ -217,6 +217,12 @@ def others() -> Iterator[Alert]:
         "Money did not go back, and nobody tries any more.",
         critical=True,
     )
+    yield Alert(
+        "StoresDisagree",
+        "sum by (kind, outcome) (increase(delivery_reconciliation_findings_total[1h])) > 0",
+        "0m",
+        "Stores disagreed about an order ({{ $labels.kind }}); it was {{ $labels.outcome }}.",
+    )
 
 
 GROUPS = {"processes": processes, "requests": requests, "events": events, "third-parties": others}

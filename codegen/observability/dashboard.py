@@ -101,6 +101,8 @@ def money() -> Iterator[Config]:
     yield by("currency", "Refunded in an hour, minor units", "short", refunded)
     asked = f"sum by (outcome) (rate(delivery_refunds_attempts_total[{OVER}]))"
     yield by("outcome", "Refunds asked for", "cps", asked)
+    findings = "sum by (kind, outcome) (increase(delivery_reconciliation_findings_total[1h]))"
+    yield by("kind, outcome", "Disagreements of stores in an hour", "short", findings)
 
 
 def outside() -> Iterator[Config]:

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from generated.events import EVENTS, OrdersEvent
-from services.orders import usecases
+from services.orders import counts, usecases
 from services.orders.banks import HttpPaymentSystem
 from services.orders.changes import OrderChanges
 from services.orders.documents import OrdersDocuments
@@ -115,7 +115,9 @@ async def serve(settings: Settings) -> None:
                 every(3600, "clearing the inbox", lambda: inbox.sweep(database, before(settings.inbox_days))),
                 every(3600, "clearing callbacks", lambda: books.clear_callbacks(before(settings.inbox_days))),
                 every(
-                    settings.reconcile_seconds, "reconciling", lambda: usecases.reconcile(books, written, now, terms)
+                    settings.reconcile_seconds,
+                    "reconciling",
+                    lambda: usecases.reconcile(books, written, now, terms, counts.disagreed),
                 ),
                 every(settings.reconcile_seconds, "stuck orders", lambda: usecases.alert_stuck(books, now, terms)),
                 every(

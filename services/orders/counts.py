@@ -1,8 +1,10 @@
-"""What orders count beside requests: how orders move, what banks answer to refunds, and money that went back."""
+"""What orders count beside requests: how orders move, refunds and their money, and what stores disagree about."""
 
 from services.orders.domain import NEXT, Order, OrderStatus
 from services.orders.money import Refund
+from services.orders.reconciliation import Found, Kind
 from services.orders.usecases.ports import Answer
+from services.orders.usecases.reconcile import say_in_log
 from services.runtime import metrics
 
 BEGINNING = "none"
@@ -22,10 +24,16 @@ _asked = metrics.METER.create_counter(
 _refunded = metrics.METER.create_counter(
     "delivery.refunds.amount", description="Money that went back, in minor units of the currency."
 )
+_findings = metrics.METER.create_counter(
+    "delivery.reconciliation.findings",
+    unit="{finding}",
+    description="What stores disagreed about, by kind, and whether it was mended or reported.",
+)
 
 metrics.from_zero(_transitions, [{"from": BEGINNING, "to": str(OrderStatus.PENDING)}])
 metrics.from_zero(_transitions, ({"from": str(old), "to": str(new)} for old in NEXT for new in NEXT[old]))
 metrics.from_zero(_asked, ({"outcome": outcome} for outcome in ("refunded", "refused", "failed")))
+metrics.from_zero(_findings, ({"kind": str(kind), "outcome": kind.outcome} for kind in Kind))
 
 
 def moved(before: Order | None, after: Order) -> None:
@@ -44,3 +52,9 @@ def asked(answer: Answer) -> Answer:
 def refunded(refund: Refund) -> None:
     """A bank has paid back."""
     _refunded.add(refund.amount, {"currency": _CURRENCIES.known(refund.currency)})
+
+
+def disagreed(order_id: str, found: Found) -> None:
+    """Stores disagreed about an order; says so in the log, too."""
+    say_in_log(order_id, found)
+    _findings.add(1, {"kind": str(found.kind), "outcome": found.kind.outcome})

@@ -6,7 +6,7 @@ from services.orders.app import Settings
 from services.orders.documents import OrdersDocuments
 from services.orders.reconcile_store import ReconcileStore
 from services.orders.reconciliation import Found
-from services.orders.usecases.reconcile import compare_some, exhaust, outcome
+from services.orders.usecases.reconcile import compare_some, exhaust
 from services.runtime import documents
 from services.runtime.clock import now
 from services.runtime.database import Database
@@ -21,7 +21,7 @@ async def reconcile(settings: Settings) -> None:
     def say(order_id: str, found: Found) -> None:
         nonlocal disagreed
         disagreed += 1
-        print(f"{order_id}  {found.kind}  {outcome(found)}  {found.detail}")
+        print(f"{order_id}  {found.kind}  {found.kind.outcome}  {found.detail}")
 
     async with Database(settings.database_url.get_secret_value()) as database, client:
         store, written = ReconcileStore(database, Outbox[OrdersEvent](EVENTS)), OrdersDocuments(collections)

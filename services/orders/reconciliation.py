@@ -32,6 +32,11 @@ class Kind(StrEnum):
     PAID_AMOUNT_WRONG = "PAID_AMOUNT_WRONG"
     REFUND_UNEXPECTED = "REFUND_UNEXPECTED"
 
+    @property
+    def outcome(self) -> str:
+        """What comes of it."""
+        return "reported" if self in REPORTED else "mended"
+
 
 REPORTED = frozenset(
     {

@@ -117,6 +117,9 @@ CASES = {
         }
     ),
     "RefundFailed": Case({'delivery_events_published_total{event="payments.refund_failed"}': "0x39 1x20"}),
+    "StoresDisagree": Case(
+        {'delivery_reconciliation_findings_total{kind="HISTORY_MISSING",outcome="mended"}': "0x39 1x20"}
+    ),
 }
 
 NEVER = {

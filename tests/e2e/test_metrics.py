@@ -17,6 +17,8 @@ from deploy.local import scenarios
 from deploy.local.scenarios import World
 from services.notifications.domain.notifications import Provider, Verdict
 from services.orders.domain import OrderStatus
+from services.orders.reconciliation import Kind
+from services.partners.retries import CallKind
 from services.partners.retries import Verdict as Answered
 from services.runtime.topology import QUEUES, RETRIES
 from tests import scrapes
@@ -86,8 +88,19 @@ def test_labels_are_names_of_the_contracts(scraped: dict[str, Scrape]) -> None:
         "rpc_method": {m.path.removeprefix("/") for service in source.protos.services for m in service.methods},
         "event": {*events, "other"},
         "queue": {*QUEUES, *RETRIES},
-        "outcome": {"consumed", "retried", "waiting", "dead", *Verdict, *Answered, "refunded", "failed"},
-        "kind": {"order", "cancellation"},
+        "outcome": {
+            "consumed",
+            "retried",
+            "waiting",
+            "dead",
+            *Verdict,
+            *Answered,
+            "refunded",
+            "failed",
+            "mended",
+            "reported",
+        },
+        "kind": {*CallKind, *Kind},
         "provider": set(Provider),
         "from": {*OrderStatus, "none"},
         "to": set(OrderStatus),

@@ -41,12 +41,7 @@ type Say = Callable[[str, Found], None]
 
 def say_in_log(order_id: str, found: Found) -> None:
     """One disagreement, for those who read logs."""
-    log.warning("order %s: %s, %s: %s", order_id, found.kind, outcome(found), found.detail)
-
-
-def outcome(found: Found) -> str:
-    """What came of it."""
-    return "reported" if found.kind in REPORTED else "mended"
+    log.warning("order %s: %s, %s: %s", order_id, found.kind, found.kind.outcome, found.detail)
 
 
 async def reconcile(
