@@ -1,14 +1,12 @@
 """Puts the gateway together."""
 
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Self
 
 import httpx
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 from starlette.types import ASGIApp
 
 from generated.events import EVENTS, GatewayEvent
@@ -18,7 +16,7 @@ from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery.handlers import OPERATIONS
 from services.gateway.cache import Checks
 from services.gateway.guesses import Limits, MemcachedGuesses
-from services.gateway.identity import EMULATOR, Firebase
+from services.gateway.identity import Firebase
 from services.gateway.jobs import Job
 from services.gateway.pictures import StoredPictures
 from services.gateway.rest.banks import Banks
@@ -38,6 +36,7 @@ from services.runtime.clock import now
 from services.runtime.database import Database
 from services.runtime.objects import Objects, StorageSettings
 from services.runtime.outbox import Outbox, Relay
+from services.runtime.production import PLAYED
 from services.runtime.publisher import Publisher
 from services.runtime.rest.app import build
 from services.runtime.rest.app import serving as serving_rest
@@ -63,7 +62,9 @@ class Settings(StorageSettings):
     firebase_api_key: SecretStr = Field(description="the project's web API key")
     google_application_credentials: str = Field(description="path of the service account's key file")
     identity_url: str = Field(
-        default="", description="where Google's identity hosts are played; empty for Google itself"
+        default="",
+        json_schema_extra=PLAYED,
+        description="where Google's identity hosts are played; empty for Google itself",
     )
     swagger_ui_folder: Path = Field(
         default=ROOT / "node_modules/swagger-ui-dist", description="the folder of the npm package swagger-ui-dist"
@@ -73,12 +74,6 @@ class Settings(StorageSettings):
     guesses_per_account: int = Field(default=100, ge=1, description="failed guesses per account and window")
     guesses_per_address: int = Field(default=300, ge=1, description="failed guesses per address and window")
     guesses_window_seconds: int = Field(default=900, ge=1, description="how long failed guesses count")
-
-    @model_validator(mode="after")
-    def _is_firebase_in_production(self) -> Self:
-        if self.environment is Environment.PRODUCTION and (self.identity_url or os.environ.get(EMULATOR)):
-            raise ValueError(f"IDENTITY_URL and {EMULATOR} are for development")
-        return self
 
 
 async def serve(settings: Settings) -> None:

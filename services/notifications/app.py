@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from services.runtime.consumer import consume
 from services.runtime.database import Database
 from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
+from services.runtime.production import PLAYED, is_loopback
 from services.runtime.refusal import Refusal
 from services.runtime.scrape import expose
 from services.runtime.server import serving, until_signalled
@@ -56,8 +57,8 @@ class Settings(ServiceSettings):
 
     documents_url: SecretStr = Field(description="mongodb://host:port/database, the document store")
     google_application_credentials: Path = Field(description="the key file of the service account that pushes")
-    fcm_url: str = Field(default="https://fcm.googleapis.com", description="where FCM is")
-    apns_url: str = Field(default="https://api.push.apple.com", description="where APNs is")
+    fcm_url: str = Field(default="https://fcm.googleapis.com", json_schema_extra=PLAYED, description="where FCM is")
+    apns_url: str = Field(default="https://api.push.apple.com", json_schema_extra=PLAYED, description="where APNs is")
     apns_key_file: Path | None = Field(
         default=None, description="the .p8 file for Apple; without it nothing goes there"
     )
@@ -79,6 +80,12 @@ class Settings(ServiceSettings):
     )
     workers: int = Field(default=24, ge=1, le=28, description="notifications sent at once")
     urgent_workers: int = Field(default=4, ge=1, le=28, description="workers for urgent notifications alone, on top")
+
+    def faults(self) -> Iterator[str]:
+        """Mail goes to people."""
+        yield from super().faults()
+        if is_loopback(self.smtp_url.get_secret_value()):
+            yield "SMTP_URL is for development: nobody reads mail there"
 
 
 async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = until_signalled) -> None:

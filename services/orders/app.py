@@ -25,6 +25,7 @@ from services.runtime.database import Database
 from services.runtime.ids import new_id
 from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
+from services.runtime.production import PLAYED
 from services.runtime.scrape import expose
 from services.runtime.server import serving, until_signalled
 from services.runtime.settings import Delays, InboxDays, Origins, ServiceSettings
@@ -36,7 +37,9 @@ class Settings(ServiceSettings):
 
     documents_url: SecretStr = Field(description="mongodb://host:port/database, the document store")
     allowed_targets: Annotated[Origins, NoDecode] = Field(
-        default=(), description="origins that may be called although they are private, apart by commas"
+        default=(),
+        json_schema_extra=PLAYED,
+        description="origins that may be called although they are private, apart by commas",
     )
     bank_timeout: float = Field(
         default=15, gt=0, le=30, description="how long a bank may take for a refund, in seconds"

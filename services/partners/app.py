@@ -21,6 +21,7 @@ from services.runtime.consumer import consume
 from services.runtime.database import Database
 from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
+from services.runtime.production import PLAYED
 from services.runtime.scrape import expose
 from services.runtime.server import serving, until_signalled
 from services.runtime.settings import Delays, InboxDays, Origins, ServiceSettings
@@ -31,7 +32,9 @@ class Settings(ServiceSettings):
     """What partners is told."""
 
     allowed_targets: Annotated[Origins, NoDecode] = Field(
-        default=(), description="origins that may be called although they are private, apart by commas"
+        default=(),
+        json_schema_extra=PLAYED,
+        description="origins that may be called although they are private, apart by commas",
     )
     partner_timeout: float = Field(
         default=15, gt=0, le=60, description="how long a partner's system may take, in seconds"

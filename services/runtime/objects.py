@@ -8,18 +8,19 @@ import os
 from collections.abc import AsyncIterable, Callable, Set
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from generated.problems import Reason
 from services.runtime import tracing
 from services.runtime.cutting import Call, Cuttable
+from services.runtime.production import PLAYED
 from services.runtime.refusal import Refusal
-from services.runtime.settings import Environment, ServiceSettings
+from services.runtime.settings import ServiceSettings
 
 TIMEOUT = 3.0
 """Seconds that storage may take to connect, and between two pieces of an answer."""
@@ -54,13 +55,11 @@ class StorageSettings(ServiceSettings):
     """What a service with pictures is told on top."""
 
     storage_bucket: str = Field(description="the bucket of pictures in Google Cloud Storage")
-    storage_url: str = Field(default="", description="where Google Cloud Storage is played; empty for Google itself")
-
-    @model_validator(mode="after")
-    def _is_google_in_production(self) -> Self:
-        if self.environment is Environment.PRODUCTION and (self.storage_url or os.environ.get(EMULATOR)):
-            raise ValueError(f"STORAGE_URL and {EMULATOR} are for development")
-        return self
+    storage_url: str = Field(
+        default="",
+        json_schema_extra=PLAYED,
+        description="where Google Cloud Storage is played; empty for Google itself",
+    )
 
 
 class Objects:

@@ -1,11 +1,15 @@
 """Settings come from the environment, typed, and are checked before anything starts."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from cryptography.fernet import Fernet
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.runtime import production
 
 
 class Environment(StrEnum):
@@ -47,6 +51,27 @@ class ServiceSettings(BaseSettings):
     )
     drain_seconds: float = Field(default=5, ge=0, description="how long requests may take after SIGTERM")
 
+    @field_validator("encryption_key")
+    @classmethod
+    def _is_a_key(cls, key: SecretStr) -> SecretStr:
+        try:
+            Fernet(key.get_secret_value())
+        except ValueError:
+            raise ValueError("is no Fernet key: 32 bytes in URL-safe base64") from None
+        return key
+
+    @model_validator(mode="after")
+    def _is_fit_for_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and (wrong := [*self.faults()]):
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def faults(self) -> Iterator[str]:
+        """What keeps these settings from production."""
+        yield from production.faults(self)
+        if not production.is_public(self.public_url):
+            yield "PUBLIC_URL must be https, where others reach it"
+
 
 class DemoSettings(BaseSettings):
     """What `demo-data` is told on top."""
@@ -68,5 +93,13 @@ def load[S: BaseSettings](kind: type[S]) -> S:
         return kind()
     except ValidationError as error:
         wrong = error.errors(include_input=False)
-        lines = (f"  {'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in wrong)
-        raise SettingsError("the environment is wrong:\n" + "\n".join(lines)) from None
+        lines = (": ".join(filter(None, (_variable(item["loc"]), _said(item["msg"])))) for item in wrong)
+        raise SettingsError("the environment is wrong:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def _variable(where: tuple[int | str, ...]) -> str:
+    return "_".join(map(str, where)).upper()
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("; ", "\n  ")

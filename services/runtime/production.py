@@ -1,0 +1,56 @@
+"""What production does not start with: played third parties, emulators, demo data, and secrets that everybody knows."""
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr
+from pydantic.config import JsonDict
+
+PLAYED: JsonDict = {"played": True}
+"""Marks a setting (`json_schema_extra`) that says where a third party is played; production keeps its default."""
+
+LEAST_SECRET = 12
+"""Characters that a password or key has at least."""
+
+_DEMO = ("DEMO_WEBHOOK_SECRET", "SANDBOX_URL")
+_LOCAL = re.compile(r"-local$|\.test\b")
+"""Names that nobody has outside of one machine: the demo's project, addresses of the reserved domain."""
+
+_LOOPBACK = re.compile(r"localhost|127\..*|::1|0\.0\.0\.0", re.IGNORECASE)
+
+
+def faults(settings: BaseModel) -> Iterator[str]:
+    """A line for each thing that keeps the settings from production; no line says a value."""
+    for name in sorted(os.environ):
+        if name.endswith("_EMULATOR_HOST") or name in _DEMO:
+            yield f"{name} is for development"
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if field.json_schema_extra == PLAYED and value != field.get_default():
+            yield f"{name.upper()} is for development"
+        if isinstance(value, SecretStr) and _known(value.get_secret_value()):
+            yield f"{name.upper()} needs a secret of its own, of {LEAST_SECRET} characters at least"
+        if isinstance(value, str) and _LOCAL.search(value):
+            yield f"{name.upper()} is a name for development"
+
+
+def is_public(url: str) -> bool:
+    """Whether others can reach it, by TLS."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" and not _LOOPBACK.fullmatch(parts.hostname or "localhost")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether it is on this machine."""
+    return bool(_LOOPBACK.fullmatch(urlsplit(url).hostname or ""))
+
+
+def _known(secret: str) -> bool:
+    """A password in an address may be missing, where certificates stand for it; a short one may not be there."""
+    if "://" in secret:
+        password: Any = urlsplit(secret).password
+        return password is not None and len(password) < LEAST_SECRET
+    return len(secret) < LEAST_SECRET
