@@ -72,6 +72,8 @@ test: setup ## the whole suite
 fuzz: setup ## fuzz for SECONDS (600) by a random SEED; reports/ has HAR and JUnit
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; FUZZ_EXAMPLES=200 FUZZ_SECONDS=$(or $(SECONDS),600) \
 		FUZZ_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) FUZZ_REPORTS=$(CURDIR)/reports $(TEST) $(PYTHON) -m pytest tests/fuzz/test_rest.py $(ARGS)
+fuzz-proof: setup ## show that a dropped role check, an undocumented status, a forgotten bound and a skipped ownership check are found
+	@$(PYTHON) -m tests.fuzz.proof
 load: setup ## ten thousand notifications, through kills of their process as well: how long it takes, and that each arrives once
 	@$(TEST) $(PYTHON) -m pytest tests/load $(ARGS)
 chaos: setup ## beat the mesh while 200 orders live in it, and judge from outside; SEED, ORDERS, KILLS

@@ -5,28 +5,23 @@ unguarded, so each has a few seeds to be caught with; and the copy without any m
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from tests.chaos.mesh import ROOT
+from tests.planting import Defect, copy
 
 SEEDS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
-class Planted:
-    """A defect: what is replaced in which file, and which processes are beaten, so that it shows."""
+class Planted(Defect):
+    """A defect, and which processes are beaten, so that it shows."""
 
-    name: str
-    file: str = ""
-    replaced: Mapping[str, str] = field(default_factory=dict)
     targets: str = "orders,partners,notifications,rabbitmq,postgres,documents"
 
 
@@ -69,35 +64,6 @@ PLANTED = (
 )
 
 
-class CannotPlantError(Exception):
-    """The code has changed; the defect must be planted otherwise."""
-
-
-def copy(to: Path) -> None:
-    """Everything that is in the repository, or would be; the virtual environment is shared."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, to / name)
-    (to / "node_modules").symlink_to(ROOT / "node_modules")
-
-
-def plant(defect: Planted, where: Path) -> None:
-    """Raises CannotPlantError when what is to be replaced is not there exactly once."""
-    for old, new in defect.replaced.items():
-        text = (where / defect.file).read_text()
-        if text.count(old) != 1:
-            raise CannotPlantError(f"{defect.file} does not hold once: {old}")
-        (where / defect.file).write_text(text.replace(old, new))
-
-
 def beat(defect: Planted, where: Path, seed: int) -> subprocess.CompletedProcess[str]:
     """One run of chaos in the copy."""
     size = {"ORDERS": "60", "KILLS": "12", "GAP": "1.2", "QUIET": "45", "TARGETS": defect.targets}
@@ -115,7 +81,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="chaos-proof-") as folder:
             where = Path(folder)
             copy(where)
-            plant(defect, where)
+            defect.plant(where)
             caught = None
             for seed in SEEDS:
                 done = beat(defect, where, seed)

@@ -105,17 +105,6 @@ def test_identity_headers_of_a_client_count_nothing(edge: httpx.Client, bearer: 
     assert same == mine
 
 
-def test_another_customers_order_is_not_there(pending: World, edge: httpx.Client, bearer: Bearer) -> None:
-    for path in (f"/orders/{pending.order_id}", f"/orders/{pending.order_id}/history"):
-        for who in ("customer", "deliverer"):
-            theirs = problem(edge.get(path, headers=bearer(who)), 404, "ORDER_NOT_FOUND")
-            unknown = problem(
-                edge.get(path.replace(pending.order_id, "no-such-order"), headers=bearer(who)), 404, "ORDER_NOT_FOUND"
-            )
-            assert theirs["detail"] == unknown["detail"]
-        assert edge.get(path, headers=bearer("admin")).status_code == 200
-
-
 def test_an_order_that_is_not_ready_cannot_be_taken(pending: World, edge: httpx.Client, bearer: Bearer) -> None:
     answer = edge.post(f"/orders/{pending.order_id}/assignment", headers=bearer("deliverer"))
     problem(answer, 409, "ORDER_STATE_CONFLICT")

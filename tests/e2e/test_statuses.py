@@ -10,6 +10,7 @@ import pytest
 
 from codegen.contracts import load
 from codegen.operations import Operation, operations
+from deploy.local.scenarios import World
 from tests import stores
 from tests.conftest import ROOT, Mesh
 from tests.e2e.test_refusals import problem
@@ -78,6 +79,27 @@ def test_nobody_in_another_role(edge: httpx.Client, bearer: Bearer, operation: O
     for other in {"customer", "deliverer", "admin"} - set(operation.roles):
         answer = edge.request(operation.method, path(operation), headers=bearer(other), **body(operation))
         problem(answer, 403, "FORBIDDEN")
+
+
+@some(lambda operation: "{order_id}" in operation.path)
+def test_nothing_of_another_person(pending: World, edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
+    """An order that is somebody else's and one that was never made look the same, and nothing happens to either."""
+    before = pending.order()
+    # Whoever delivers may take any order; the rule that it must be ready has a test of its own.
+    others = {"customer", "deliverer"} & set(operation.roles or ("customer", "deliverer")) - {
+        "deliverer" if operation.id == "assignOrder" else ""
+    }
+    for other in others:
+        answers = [
+            edge.request(
+                operation.method, operation.path.format(order_id=order_id), headers=bearer(other), **body(operation)
+            )
+            for order_id in (pending.order_id, "not-there")
+        ]
+        theirs, unknown = (problem(answer, 404, "ORDER_NOT_FOUND") for answer in answers)
+        assert theirs["detail"] == unknown["detail"]
+        assert answers[0].headers.keys() == answers[1].headers.keys()
+    assert pending.order() == before
 
 
 @pytest.fixture(scope="session")
