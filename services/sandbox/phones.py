@@ -18,6 +18,8 @@ class Delivered(msgspec.Struct, frozen=True):
     body: str
     data: dict[str, str]
     received_at: str
+    times_received: int
+    """How often it came; those before it had the same tag or collapse id, and it took their place."""
 
 
 class Phones:
@@ -36,23 +38,22 @@ class Phones:
 
     def show(self, token: str, name: str, title: str, body: str, data: dict[str, str], collapse: str | None) -> None:
         """Shows a message, in place of the one that has the same `collapse`."""
-        with self._store.transaction():
-            if collapse:
-                self._store.run("DELETE FROM messages WHERE token = ? AND collapse = ?", token, collapse)
-            self._store.insert(
-                "messages",
-                name=name,
-                token=token,
-                collapse=collapse,
-                title=title,
-                body=body,
-                data=msgspec.json.encode(data).decode(),
-                received_at=now_text(),
-            )
+        self._store.insert(
+            "messages",
+            name=name,
+            token=token,
+            collapse=collapse or None,
+            title=title,
+            body=body,
+            data=msgspec.json.encode(data).decode(),
+            received_at=now_text(),
+        )
 
     def _delivered(self, token: str) -> list[Delivered]:
         rows = self._store.all(
-            "SELECT name, title, body, data, received_at FROM messages WHERE token = ? ORDER BY id", token
+            "SELECT name, title, body, data, received_at, max(id) AS last, count(*) AS times FROM messages"
+            " WHERE token = ? GROUP BY coalesce(collapse, id) ORDER BY last",
+            token,
         )
         return [
             Delivered(
@@ -61,6 +62,7 @@ class Phones:
                 row["body"],
                 msgspec.json.decode(row["data"]),
                 row["received_at"],
+                row["times"],
             )
             for row in rows
         ]
@@ -73,7 +75,8 @@ class Phones:
         """A phone, or which phones have messages."""
         token = request.query_params.get("token", "")
         phones = self._store.all(
-            "SELECT token, count(*) AS messages FROM messages GROUP BY token ORDER BY max(id) DESC LIMIT 100"
+            "SELECT token, count(DISTINCT coalesce(collapse, id)) AS messages FROM messages"
+            " GROUP BY token ORDER BY max(id) DESC LIMIT 100"
         )
         messages = self._delivered(token)[-100:][::-1]
         return self._pages.render("phone.html", token=token, messages=messages, phones=phones)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from rich.table import Table
 
 from tests.chaos import blows, lives
 from tests.chaos.blows import Blows
-from tests.chaos.doors import Doors, Person
-from tests.chaos.judge import Finding, judge
+from tests.chaos.doors import Doors
+from tests.chaos.judge import Finding, Seen, judge
 from tests.chaos.lives import Driver, Kitchens, Life
 from tests.chaos.look import look, under_way
 from tests.chaos.mesh import Mesh
@@ -81,7 +81,12 @@ async def run(mesh: Mesh, asked: Asked, console: Console) -> Result:
             tasks.create_task(beating.deal())
             await _live(driver, beating, to_live)
         console.print(f"beaten for {time.monotonic() - began:.0f} s; waiting for quiet", highlight=False)
-        findings, ends = await _quiet(doors, admin, customers, to_live, asked.quiet_s, console)
+        findings, ends = await _quiet(
+            lambda: look(doors, admin, customers, to_live, asked.targets or blows.TARGETS),
+            doors.mesh.broker,
+            asked.quiet_s,
+            console,
+        )
     return Result(asked, to_live, ends, beating, doors.trouble, findings, time.monotonic() - began)
 
 
@@ -100,15 +105,15 @@ async def _live(driver: Driver, beating: Blows, to_live: Sequence[Life]) -> None
 
 
 async def _quiet(
-    doors: Doors, admin: Person, customers: Sequence[Person], to_live: Sequence[Life], patience: float, console: Console
+    seeing: Callable[[], Awaitable[Seen]], broker: str, patience: float, console: Console
 ) -> tuple[Sequence[Finding], Counter[str]]:
     """Looks until all is in order and stays so, or until nothing has become better for so long."""
     held, best, since = 0, None, time.monotonic()
     while True:
-        seen = await look(doors, admin, customers, to_live)
+        seen = await seeing()
         findings = judge(seen)
         try:
-            waiting = await asyncio.to_thread(under_way, doors.mesh.broker)
+            waiting = await asyncio.to_thread(under_way, broker)
         except AMQPError:
             waiting = 1
         ends = Counter(facts.order["status"] for facts in seen.orders.values() if facts.order)
