@@ -1,7 +1,5 @@
 """Generated bootstraps, filled in for one test: its folder, its ports, its certificates."""
 
-import json
-import re
 import socket
 import subprocess
 import sys
@@ -9,30 +7,28 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import httpx
 import yaml
 from cryptography import x509
 
+from deploy.bootstrap import BOOTSTRAPS, default, fill, known
 from deploy.local.pki import Authority
-from tests.conftest import ROOT
 
 ENVOY = Path(sys.executable).with_name("envoy")
-GENERATED = ROOT / "generated/envoy"
 PATIENCE_S = 10.0
 """How long an Envoy may take until it is ready."""
 
 
 def names(profile: str) -> list[str]:
     """The Envoys of a profile."""
-    return sorted(path.stem for path in (GENERATED / profile).glob("*.yaml"))
+    return sorted(path.stem for path in (BOOTSTRAPS / profile).glob("*.yaml"))
 
 
 def bootstrap(profile: str, name: str) -> dict[str, Any]:
     """As generated, placeholders and all."""
-    made: dict[str, Any] = yaml.safe_load((GENERATED / profile / f"{name}.yaml").read_text())
+    made: dict[str, Any] = yaml.safe_load((BOOTSTRAPS / profile / f"{name}.yaml").read_text())
     return made
 
 
@@ -49,34 +45,20 @@ def free_ports(count: int) -> list[int]:
 
 
 def settings(folder: Path, **chosen: str) -> dict[str, str]:
-    """A value for every setting: chosen, or a free port, or the default. Origins are filled in as one expression."""
-    declared: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
+    """A value for every setting: chosen, or a free port, or the default."""
+    declared = known()
     ports = [name for name, setting in declared.items() if setting.get("port")]
-    defaults = {
-        name: str(setting.get("development", setting.get("default")))
-        for name, setting in declared.items()
-        if setting.keys() & {"default", "development"}
-    }
+    defaults = {name: value for name, setting in declared.items() if (value := default(setting, "development"))}
     fresh = {name: str(port) for name, port in zip(ports, free_ports(len(ports)), strict=True)}
     folders = {"RUN_DIR": str(folder / "run"), "PKI_DIR": str(folder / "pki")}
     (folder / "run").mkdir(mode=0o700, exist_ok=True)
-    made = defaults | fresh | folders | chosen
-    return made | {"ALLOWED_ORIGINS": "|".join(map(re.escape, made["ALLOWED_ORIGINS"].split(",")))}
-
-
-def filled(node: Any, values: Mapping[str, str]) -> Any:
-    """The node with every placeholder replaced. Raises KeyError for one without a value."""
-    if isinstance(node, dict):
-        return {key: filled(value, values) for key, value in node.items()}
-    if isinstance(node, list):
-        return [filled(item, values) for item in node]
-    return Template(node).substitute(values) if isinstance(node, str) and "${" in node else node
+    return defaults | fresh | folders | chosen
 
 
 def write(folder: Path, profile: str, name: str, values: Mapping[str, str]) -> Path:
     """The bootstrap as a file that Envoy can run."""
-    path = folder / f"{profile}-{name}.json"
-    path.write_text(json.dumps(filled(bootstrap(profile, name), values)))
+    path = folder / f"{profile}-{name}.yaml"
+    path.write_text(fill(name, profile, values))
     return path
 
 

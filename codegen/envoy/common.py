@@ -220,7 +220,7 @@ def bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> 
     return {
         "node": {"id": service, "cluster": "delivery"},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]},
-        "admin": {"address": address("${BIND}", setting(service, "ADMIN_PORT")), "allow_paths": paths},
+        "admin": {"address": address("${ADMIN_BIND}", setting(service, "ADMIN_PORT")), "allow_paths": paths},
         "static_resources": {"listeners": listeners, "clusters": clusters},
         "application_log_config": {
             "log_format": {

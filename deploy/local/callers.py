@@ -5,6 +5,7 @@ import sys
 import yaml
 from cryptography import x509
 
+from deploy import bootstrap
 from deploy.local import envoys
 from deploy.local.pki import Authority
 from deploy.local.report import alive, read_report
@@ -15,7 +16,9 @@ OPTIONS = "api-specs/proto/delivery/options/v1/options.proto"
 
 def known(authority: Authority) -> list[str]:
     """The guests that the contract names, and `make generate` therefore wrote a bootstrap for."""
-    return sorted({path.stem for path in envoys.BOOTSTRAPS.glob("*.yaml")} - {*authority.sidecars})
+    return sorted(
+        {path.stem for path in (bootstrap.BOOTSTRAPS / envoys.PROFILE).glob("*.yaml")} - {*authority.sidecars}
+    )
 
 
 def joined(state: State, authority: Authority) -> list[str]:
@@ -28,8 +31,8 @@ def joined(state: State, authority: Authority) -> list[str]:
 
 def granted(name: str) -> list[str]:
     """What the contract lets a guest call: "delivery.partners.v1.PartnersService/ListCatalog"."""
-    bootstrap = yaml.safe_load((envoys.BOOTSTRAPS / f"{name}.yaml").read_text())
-    (way_out,) = bootstrap["static_resources"]["listeners"]
+    made = yaml.safe_load((bootstrap.BOOTSTRAPS / envoys.PROFILE / f"{name}.yaml").read_text())
+    (way_out,) = made["static_resources"]["listeners"]
     hosts = way_out["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
     return [route["name"] for host in hosts for route in host["routes"] if "path" in route["match"]]
 

@@ -1,39 +1,34 @@
 """The sidecars: bootstraps filled in for this machine, and the processes."""
 
-import re
-import string
 import sys
 import time
 from pathlib import Path
 
 import httpx
 
+from deploy.bootstrap import default, fill
+from deploy.drain import ask
 from deploy.local.process import Process
-from deploy.local.state import ROOT, State
+from deploy.local.state import State
 
 DRAIN_S = 1
 """Seconds in which connections are asked to go elsewhere before an Envoy stops."""
 
-BOOTSTRAPS = ROOT / "generated/envoy/development"
+PROFILE = "development"
 
 
 def render(state: State, name: str) -> Path:
     """Fills in a bootstrap's placeholders. Raises KeyError for one that nobody knows."""
-    values = {
-        key: state.setting(key)
-        for key, entry in state.mesh.items()
-        if not entry.get("port") and entry.keys() & {"default", "development"}
-    }
-    values |= {key: str(number) for key, (number, _) in state.ports.items()}
-    values |= {
+    told = {
+        **{key: state.setting(key) for key, entry in state.mesh.items() if default(entry, PROFILE) is not None},
+        **{key: str(number) for key, (number, _) in state.ports.items()},
+        "ADMIN_BIND": state.bind,
         "RUN_DIR": str(state.run),
         "PKI_DIR": str(state.sub("pki")),
         "JWKS_PORT": str(state.port("SANDBOX_PORT")),
     }
-    values["ALLOWED_ORIGINS"] = "|".join(map(re.escape, values["ALLOWED_ORIGINS"].split(",")))
-    text = (BOOTSTRAPS / f"{name}.yaml").read_text()
     path = state.sub("envoy") / f"{name}.yaml"
-    path.write_text(string.Template(re.sub(r"^#.*\n", "", text)).substitute(values))
+    path.write_text(fill(name, PROFILE, told))
     return path
 
 
@@ -55,8 +50,7 @@ def sidecar(state: State, name: str) -> Process:
 
     def drain() -> None:
         with admin(state, name) as client:
-            client.post("/healthcheck/fail")
-            client.post("/drain_listeners?graceful&skip_exit")
+            ask(client)
         time.sleep(DRAIN_S)
 
     names = {f"{name.upper()}_{door}_PORT" for door in ("ADMIN", "INGRESS", "PROBE")}

@@ -17,10 +17,10 @@ from deploy.local.state import State
 class Secrets:
     """Files below `<state>/secrets`, mode 0600."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, sandbox: str | None = None) -> None:
         self._folder = state.sub("secrets")
         self._folder.chmod(0o700)
-        self._sandbox = state.sandbox
+        self._sandbox = sandbox or state.sandbox
         self._project = state.setting("FIREBASE_PROJECT_ID")
 
     def _kept(self, name: str, make: Callable[[], str]) -> Path:

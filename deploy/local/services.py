@@ -5,14 +5,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-import grpc
 import httpx
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.process import Process
 from deploy.local.secrets import Secrets
 from deploy.local.servers import BUCKET, broker_url
 from deploy.local.state import ROOT, State
+from services.runtime.probe import serves
 
 DEMO = ("orders", "partners", "gateway")
 """Services that have demo data."""
@@ -92,19 +91,11 @@ def service(state: State, secrets: Secrets, name: str) -> Process:
     """One service, ready when its health says so."""
     socket = state.run / ("gateway-health.sock" if name == "gateway" else f"{name}.sock")
 
-    def ready() -> bool:
-        if not socket.exists():
-            return False
-        with grpc.insecure_channel(f"unix:{socket}") as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1)  # type: ignore[attr-defined]
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
     return Process(
         name=name,
         command=[sys.executable, "-m", f"services.{name}", "serve"],
         environment=environment(state, secrets, name),
-        ready=ready,
+        ready=lambda: serves(socket),
         sockets=[f"{name}.sock", f"{name}-metrics.sock", *(["gateway-health.sock"] if name == "gateway" else [])],
     )
 

@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import yaml
+from deploy import bootstrap
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,16 +41,15 @@ class State:
         self._offset = int(environment.get("PORT_OFFSET", "0"))
 
     @cached_property
-    def mesh(self) -> dict[str, dict[str, object]]:
+    def mesh(self) -> dict[str, dict[str, Any]]:
         """The settings of envoy/mesh.yaml, by name."""
-        settings: dict[str, dict[str, object]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
-        return settings
+        return bootstrap.known()
 
     @cached_property
     def ports(self) -> dict[str, tuple[int, str]]:
         """Every port by the name of its variable: its number here, and what it is for."""
         known = {
-            name: (int(str(s.get("development", s.get("default")))), str(s["about"]))
+            name: (int(bootstrap.default(s, "development") or 0), str(s["about"]))
             for name, s in self.mesh.items()
             if s.get("port")
         }
@@ -65,7 +65,7 @@ class State:
 
     def setting(self, name: str) -> str:
         """A setting of envoy/mesh.yaml that is no port."""
-        return self._environment.get(name, str(self.mesh[name].get("development", self.mesh[name].get("default"))))
+        return self._environment.get(name, str(bootstrap.default(self.mesh[name], "development")))
 
     @property
     def bind(self) -> str:

@@ -1,5 +1,6 @@
 """Settings come from the environment, typed, and are checked before anything starts."""
 
+import os
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -88,9 +89,15 @@ class SettingsError(SystemExit):
 
 
 def load[S: BaseSettings](kind: type[S]) -> S:
-    """Reads the environment. Raises SettingsError, which ends the process with a line per variable and no values."""
+    """Reads the environment, and the folder SECRETS_DIR for what it does not say: a file per setting, named like it.
+
+    Raises SettingsError, which ends the process with a line per variable and no values.
+    """
+    folder = os.environ.get("SECRETS_DIR")
+    if folder is not None and not Path(folder).is_dir():
+        raise SettingsError("the environment is wrong:\n  SECRETS_DIR: is no folder")
     try:
-        return kind()
+        return kind(_secrets_dir=folder)
     except ValidationError as error:
         wrong = error.errors(include_input=False)
         lines = (": ".join(filter(None, (_variable(item["loc"]), _said(item["msg"])))) for item in wrong)

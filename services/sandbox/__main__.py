@@ -5,8 +5,9 @@ import logging
 
 import uvicorn
 
-from services.sandbox import settings
+from services.runtime.settings import load
 from services.sandbox.app import create_app
+from services.sandbox.settings import SandboxSettings
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for chatty in ("httpx", "mail.log", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    told = settings.load()
+    told = load(SandboxSettings)
     uvicorn.run(
         create_app(told),
         host=told.bind,

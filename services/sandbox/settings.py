@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
@@ -54,14 +54,3 @@ class SandboxSettings(BaseSettings):
     sandbox_slow_seconds: float = Field(
         default=20, ge=0, le=600, description="how long an answer takes under the fault `slow`"
     )
-
-
-def load() -> SandboxSettings:
-    """Reads the environment. Ends the process with one line per wrong variable, and no value in it."""
-    try:
-        return SandboxSettings()  # type: ignore[call-arg]  # the fields come from the environment
-    except ValidationError as error:
-        lines = (
-            f"  {'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False)
-        )
-        raise SystemExit("the environment is wrong:\n" + "\n".join(lines)) from None

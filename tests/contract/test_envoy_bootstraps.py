@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from codegen.contracts import load
+from deploy.bootstrap import BOOTSTRAPS
 from tests.conftest import ROOT
-from tests.envoys import ENVOY, GENERATED, issue, names, settings, write
+from tests.envoys import ENVOY, issue, names, settings, write
 
 ALL = [(profile, name) for profile in ("development", "production") for name in names(profile)]
 each = pytest.mark.parametrize(("profile", "name"), ALL)
@@ -40,7 +41,7 @@ def test_envoy_accepts_it(folder: Path, profile: str, name: str) -> None:
 
 @each
 def test_its_placeholders_are_settings(profile: str, name: str) -> None:
-    text = re.sub(r"(?m)^#.*$", "", (GENERATED / profile / f"{name}.yaml").read_text())
+    text = re.sub(r"(?m)^#.*$", "", (BOOTSTRAPS / profile / f"{name}.yaml").read_text())
     declared = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
     used = set(re.findall(r"\$\{(\w+)\}", text))
     assert used <= declared.keys()
@@ -51,7 +52,7 @@ def test_its_placeholders_are_settings(profile: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", names("production"))
 def test_production_knows_no_operators(name: str) -> None:
-    text = (GENERATED / "production" / f"{name}.yaml").read_text()
+    text = (BOOTSTRAPS / "production" / f"{name}.yaml").read_text()
     assert "delivery.local/ops" not in text
     assert "JWKS_HOST" not in text
     assert "ServerReflection" not in text

@@ -6,7 +6,8 @@ import pytest
 import yaml
 from cryptography import x509
 
-from deploy.local import callers, envoys
+from deploy import bootstrap
+from deploy.local import callers
 from deploy.local.pki import Authority
 from deploy.local.state import State
 
@@ -19,12 +20,12 @@ HOSTS = {"route_config": {"virtual_hosts": [{"routes": ROUTES}]}}
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
     """A machine on which the contract knows a kiosk."""
     listener = {"filter_chains": [{"filters": [{"typed_config": HOSTS}]}]}
-    bootstraps = tmp_path / "bootstraps"
-    bootstraps.mkdir()
+    bootstraps = tmp_path / "bootstraps/development"
+    bootstraps.mkdir(parents=True)
     (bootstraps / "kiosk.yaml").write_text(yaml.safe_dump({"static_resources": {"listeners": [listener]}}))
     for name in ("gateway", "ops"):
         (bootstraps / f"{name}.yaml").write_text("")
-    monkeypatch.setattr(envoys, "BOOTSTRAPS", bootstraps)
+    monkeypatch.setattr(bootstrap, "BOOTSTRAPS", bootstraps.parent)
     return State({"DELIVERY_STATE": str(tmp_path / "state")})
 
 
@@ -62,7 +63,7 @@ def test_a_new_authority_takes_its_guests_over(state: State) -> None:
 
 def test_who_is_no_caller_any_more_is_left_out(state: State) -> None:
     callers.join(state, "kiosk")
-    (envoys.BOOTSTRAPS / "kiosk.yaml").unlink()
+    (bootstrap.BOOTSTRAPS / "development/kiosk.yaml").unlink()
     assert joined(state) == []
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy import bootstrap
 from deploy.local import envoys
 from deploy.local.state import State
 
@@ -80,7 +81,8 @@ def test_the_allowed_origins_match_and_no_others(state: State, monkeypatch: pyte
 def test_a_placeholder_that_nobody_knows_is_refused(
     state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "odd.yaml").write_text("admin: ${NOBODY_KNOWS}\n")
-    monkeypatch.setattr(envoys, "BOOTSTRAPS", tmp_path)
+    (tmp_path / "development").mkdir()
+    (tmp_path / "development/odd.yaml").write_text("admin: ${NOBODY_KNOWS}\n")
+    monkeypatch.setattr(bootstrap, "BOOTSTRAPS", tmp_path)
     with pytest.raises(KeyError, match="NOBODY_KNOWS"):
         envoys.render(state, "odd")

@@ -9,9 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
-from deploy.local.state import ROOT, State
+from deploy.local.state import ROOT
 
 TOOLS = ("dirname", "mkdir", "cat", "sha256sum", "id", "rm")
 """Programs that every machine has."""
@@ -115,22 +114,3 @@ def test_what_could_not_be_installed_is_tried_again(project: Path) -> None:
         done = run(project)
         assert done.returncode == 1
         assert "the Python packages could not be installed" in done.stderr
-
-
-def test_containers_have_the_local_runners_ports_and_only_on_this_machine(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("DELIVERY_STATE", str(tmp_path))
-    monkeypatch.delenv("PORT_OFFSET", raising=False)
-    state = State()
-    published = {
-        name: [port.rsplit(":", 1)[0] for port in service["ports"]]
-        for name, service in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].items()
-    }
-    assert published == {
-        "postgres": [f"127.0.0.1:{state.port('POSTGRES_PORT')}"],
-        "mongo": [f"127.0.0.1:{state.port('DOCUMENTS_PORT')}"],
-        "rabbitmq": [f"127.0.0.1:{state.port('RABBITMQ_PORT')}"],
-        "memcached": [f"127.0.0.1:{state.port('MEMCACHED_PORT')}"],
-        "objects": [f"127.0.0.1:{state.port('STORAGE_PORT')}"],
-    }

@@ -1,5 +1,6 @@
 """What production does not start with, tried for each service."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +120,24 @@ def test_a_key_is_a_key_everywhere(monkeypatch: pytest.MonkeyPatch, key: str) ->
     monkeypatch.setenv("ENCRYPTION_KEY", key)
     monkeypatch.setenv("ENVIRONMENT", "development")
     with pytest.raises(SettingsError, match="ENCRYPTION_KEY: is no Fernet key"):
+        load(Orders)
+
+
+def test_secrets_may_be_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        load(Orders)
+    (tmp_path / "database_url").write_text(TOLD["DATABASE_URL"] + "\n")
+    (tmp_path / "broker_url").write_text("amqps://another.example")
+    settings = load(Orders)
+    assert settings.database_url.get_secret_value() == TOLD["DATABASE_URL"]
+    assert settings.broker_url.get_secret_value() == TOLD["BROKER_URL"], "the environment is asked first"
+
+
+def test_secrets_that_are_nowhere_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path / "missing"))
+    with pytest.raises(SettingsError, match="SECRETS_DIR: is no folder"):
         load(Orders)
 
 

@@ -1,0 +1,52 @@
+"""`python -m deploy.bootstrap NAME FILE`: writes a sidecar's bootstrap, filled in from the environment.
+
+Envoy reads no environment variables, so this runs before it, wherever it runs.
+"""
+
+import re
+import string
+import sys
+from collections.abc import Mapping
+from os import environ
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+BOOTSTRAPS = ROOT / "generated/envoy"
+
+
+def known() -> dict[str, dict[str, Any]]:
+    """The placeholders of bootstraps, by name."""
+    settings: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
+    return settings
+
+
+def default(entry: Mapping[str, Any], profile: str) -> str | None:
+    """What a placeholder is when nobody says; None when somebody must."""
+    value = entry.get("default")
+    value = entry.get("development", value) if profile == "development" else value
+    return None if value is None else str(value)
+
+
+def fill(name: str, profile: str, told: Mapping[str, str]) -> str:
+    """The bootstrap of a sidecar in a profile. Raises KeyError with the name of a placeholder that nobody told."""
+    values = {key: told.get(key) or default(entry, profile) for key, entry in known().items()}
+    said = {key: value for key, value in values.items() if value is not None}
+    if origins := said.get("ALLOWED_ORIGINS"):
+        said["ALLOWED_ORIGINS"] = "|".join(map(re.escape, origins.split(",")))
+    text = (BOOTSTRAPS / profile / f"{name}.yaml").read_text()
+    return string.Template(re.sub(r"^#.*\n", "", text)).substitute(said)
+
+
+def main() -> None:
+    """Reads the command line and the environment."""
+    try:
+        Path(sys.argv[2]).write_text(fill(sys.argv[1], environ.get("ENVIRONMENT", "production"), environ))
+    except KeyError as missing:
+        sys.exit(f"the environment is wrong:\n  {missing.args[0]}: is missing")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""`python -m services.runtime.probe [SOCKET]`: exit code 0 when the service on a unix socket says that it serves."""
+
+import os
+import sys
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+PATIENCE_S = 2.0
+
+
+def serves(socket: Path, timeout: float = PATIENCE_S) -> bool:
+    """What the service says of itself by gRPC's health protocol; False when nobody answers within the time."""
+    if not socket.exists():
+        return False
+    with grpc.insecure_channel(f"unix:{socket}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout)  # type: ignore[attr-defined]
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def main() -> int:
+    """The socket as the service itself is told it: the gateway's own speaks HTTP, so it has another for this."""
+    told = os.environ.get("HEALTH_SOCKET") or os.environ.get("SERVICE_SOCKET")
+    socket = sys.argv[1] if len(sys.argv) > 1 else told
+    if socket is None:
+        print("which socket? say it, or set HEALTH_SOCKET or SERVICE_SOCKET", file=sys.stderr)
+        return 2
+    return 0 if serves(Path(socket)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

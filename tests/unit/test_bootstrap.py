@@ -1,0 +1,47 @@
+"""Bootstraps are filled in from the environment, whole or not at all."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy import bootstrap
+from tests.envoys import names
+
+TOLD = {
+    "RUN_DIR": "/run/delivery",
+    "PKI_DIR": "/run/pki",
+    "ALLOWED_ORIGINS": "https://app.example",
+    "OTLP_HOST": "collector.example",
+    "FIREBASE_PROJECT_ID": "delivery",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ENVIRONMENT", raising=False)
+    for name in bootstrap.known():
+        monkeypatch.delenv(name, raising=False)
+    for name, value in TOLD.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("name", names("production"))
+def test_production_is_what_is_filled_in_when_nobody_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bootstrap", name, str(tmp_path / "envoy.yaml")])
+    bootstrap.main()
+    said = (tmp_path / "envoy.yaml").read_text()
+    assert "${" not in said
+    assert yaml.safe_load(said)["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("missing", TOLD)
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str) -> None:
+    monkeypatch.delenv(missing)
+    monkeypatch.setattr(sys, "argv", ["bootstrap", "gateway", str(tmp_path / "envoy.yaml")])
+    with pytest.raises(SystemExit, match=f"{missing}: is missing"):
+        bootstrap.main()
+    assert not (tmp_path / "envoy.yaml").exists()
