@@ -43,12 +43,13 @@ diagrams: setup ## draw design/ from the traces of a run of the scenarios
 	@$(PYTHON) -m deploy.local diagrams
 format: setup ## format and mend what can be mended
 	@ruff check --quiet --fix . ; ruff format --quiet .; buf format -w
-check: setup ## format, lint, types, imports, contracts, drift
+check: setup ## format, lint, types, imports, contracts, containers, drift
 	@ruff format --check --quiet . || { echo "format: mend it with: make format" >&2; exit 1; }
 	@ruff check --quiet . || { echo "lint: some of it mends: make format" >&2; exit 1; }
 	@$(PYTHON) -m codegen.gates check
 	@mypy
 	@$(TSC) -p generated/typescript --noEmit
+	@$(PYTHON) -m deploy.containers.check
 	@lint-imports --no-cache | tail -n 1 || { lint-imports --no-cache; exit 1; }
 	@$(MAKE) --no-print-directory check-generated
 check-generated: setup ## say whether generated/ is what the contracts say

@@ -1,0 +1,71 @@
+"""`python -m deploy.containers.check`: what every container of ours must be, wherever it runs; a line per fault.
+
+Nobody's root, a root file system that nothing is written to, no capability, an image with a version, and something that
+tells whether it lives. The Dockerfile is hadolint's to judge.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.local.state import ROOT
+
+OURS = ("delivery/", "envoyproxy/")
+"""Images that services and sidecars run from; what they stand on is others' to harden."""
+
+ONCE = ("setup", "-demo")
+"""What ends by itself needs nothing that says whether it lives."""
+
+
+def dockerfile(path: Path) -> Iterator[str]:
+    """What hadolint says, and what it does not: the last user, and the health check."""
+    said = subprocess.run(["hadolint", "--no-color", str(path)], check=False, capture_output=True, text=True)
+    yield from (f"Dockerfile: {line.rpartition('/')[2]}" for line in said.stdout.splitlines())
+    stages = path.read_text().split("\nFROM ")
+    for stage in stages:
+        name = stage.splitlines()[0].rpartition(" AS ")[2]
+        users = [line.split()[1] for line in stage.splitlines() if line.startswith("USER ")]
+        if name in ("service", "local") and (not users or users[-1].split(":")[0] in ("0", "root")):
+            yield f"Dockerfile: {name} ends as root"
+        if name == "service" and "\nHEALTHCHECK " not in stage:
+            yield "Dockerfile: service has no HEALTHCHECK"
+
+
+def compose(document: Mapping[str, Any]) -> Iterator[str]:
+    """The faults of docker-compose.yml."""
+    for name, service in document["services"].items():
+        image = service["image"]
+        for port in service.get("ports", []):
+            if not str(port).startswith("127.0.0.1:"):
+                yield f"compose: {name} publishes {port} beyond this machine"
+        if not image.startswith(OURS):
+            if image.rpartition(":")[2] in (image, "latest"):
+                yield f"compose: {name} has an image without a version"
+            continue
+        if str(service.get("user", "")).split(":")[0] in ("0", "root"):
+            yield f"compose: {name} is root"
+        if service.get("read_only") is not True:
+            yield f"compose: {name} can write to its root file system"
+        if service.get("cap_drop") != ["ALL"]:
+            yield f"compose: {name} has capabilities"
+        off = service.get("healthcheck", {}).get("disable")
+        if off and not name.endswith(ONCE):
+            yield f"compose: {name} has no health check"
+
+
+def main() -> int:
+    """0 when there is no fault."""
+    faults = [
+        *dockerfile(ROOT / "deploy/containers/Dockerfile"),
+        *compose(yaml.safe_load((ROOT / "docker-compose.yml").read_text())),
+    ]
+    print("\n".join(faults), file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
