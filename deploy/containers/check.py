@@ -63,7 +63,8 @@ def main() -> int:
         *dockerfile(ROOT / "deploy/containers/Dockerfile"),
         *compose(yaml.safe_load((ROOT / "docker-compose.yml").read_text())),
     ]
-    print("\n".join(faults), file=sys.stderr)
+    for fault in faults:
+        print(fault, file=sys.stderr)
     return 1 if faults else 0
 
 
