@@ -50,6 +50,7 @@ check: setup ## format, lint, types, imports, contracts, containers, drift
 	@mypy
 	@$(TSC) -p generated/typescript --noEmit
 	@$(PYTHON) -m deploy.containers.check
+	@$(PYTHON) -m deploy.kubernetes.check
 	@lint-imports --no-cache | tail -n 1 || { lint-imports --no-cache; exit 1; }
 	@$(MAKE) --no-print-directory check-generated
 check-generated: setup ## say whether generated/ is what the contracts say

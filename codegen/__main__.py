@@ -14,6 +14,7 @@ from codegen import (
     envoy,
     events,
     handlers,
+    kubernetes,
     messages,
     missing,
     models,
@@ -43,6 +44,7 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     asyncapi.generate,
     reference.generate,
     envoy.generate,
+    kubernetes.generate,
     observability.generate,
     typescript.generate,
 )

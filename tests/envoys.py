@@ -50,7 +50,7 @@ def settings(folder: Path, **chosen: str) -> dict[str, str]:
     ports = [name for name, setting in declared.items() if setting.get("port")]
     defaults = {name: value for name, setting in declared.items() if (value := default(setting, "development"))}
     fresh = {name: str(port) for name, port in zip(ports, free_ports(len(ports)), strict=True)}
-    folders = {"RUN_DIR": str(folder / "run"), "PKI_DIR": str(folder / "pki")}
+    folders = {"RUN_DIR": str(folder / "run"), "PKI_DIR": str(folder / "pki"), "EDGE_PKI_DIR": str(folder / "pki")}
     (folder / "run").mkdir(mode=0o700, exist_ok=True)
     return defaults | fresh | folders | chosen
 

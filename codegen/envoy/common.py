@@ -95,11 +95,11 @@ def spiffe(trust_domain: str, name: str) -> str:
     return f"spiffe://{trust_domain}/{name}"
 
 
-def certificate(name: str) -> Config:
+def certificate(name: str, folder: str = "${PKI_DIR}") -> Config:
     """A certificate and its key."""
     return {
-        "certificate_chain": {"filename": f"${{PKI_DIR}}/{name}.pem"},
-        "private_key": {"filename": f"${{PKI_DIR}}/{name}.key"},
+        "certificate_chain": {"filename": f"{folder}/{name}.pem"},
+        "private_key": {"filename": f"{folder}/{name}.key"},
     }
 
 

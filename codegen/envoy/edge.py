@@ -202,7 +202,7 @@ def listeners(contracts: Contracts, profile: Profile) -> list[Config]:
     context = {
         "alpn_protocols": ["h2", "http/1.1"],
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
-        "tls_certificates": [certificate("edge")],
+        "tls_certificates": [certificate("edge", "${EDGE_PKI_DIR}")],
     }
     kind = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
     tls = {"name": "tls", "typed_config": typed(kind, common_tls_context=context)}

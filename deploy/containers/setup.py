@@ -34,7 +34,7 @@ def main() -> None:
     authority.ensure()
     for name in authority.sidecars:
         certificates(authority, name, VOLUMES / name / "pki")
-        told = {**environ, "RUN_DIR": RUN, "PKI_DIR": f"{RUN}/pki"}
+        told = {**environ, "RUN_DIR": RUN, "PKI_DIR": f"{RUN}/pki", "EDGE_PKI_DIR": f"{RUN}/pki"}
         write_private(VOLUMES / name / "envoy.yaml", fill(name, "development", told))
     secrets = Secrets(State({"DELIVERY_STATE": str(VOLUMES / "authority")}), environ["SANDBOX_URL"])
     for path in (secrets.service_account, secrets.apns_key, secrets.signing_key):

@@ -24,7 +24,7 @@ def render(state: State, name: str) -> Path:
         **{key: str(number) for key, (number, _) in state.ports.items()},
         "ADMIN_BIND": state.bind,
         "RUN_DIR": str(state.run),
-        "PKI_DIR": str(state.sub("pki")),
+        **dict.fromkeys(("PKI_DIR", "EDGE_PKI_DIR"), str(state.sub("pki"))),
         "JWKS_PORT": str(state.port("SANDBOX_PORT")),
     }
     path = state.sub("envoy") / f"{name}.yaml"

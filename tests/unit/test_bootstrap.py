@@ -12,6 +12,7 @@ from tests.envoys import names
 TOLD = {
     "RUN_DIR": "/run/delivery",
     "PKI_DIR": "/run/pki",
+    "EDGE_PKI_DIR": "/run/edge",
     "ALLOWED_ORIGINS": "https://app.example",
     "OTLP_HOST": "collector.example",
     "FIREBASE_PROJECT_ID": "delivery",

@@ -1,0 +1,141 @@
+"""What pods must be, seen to be missed where it is missing; and that overlays tell everybody all they need."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from codegen.contracts import Contracts, load
+from codegen.envoy.sidecar import methods_of
+from deploy import bootstrap
+from deploy.kubernetes import check
+from deploy.kubernetes.secrets import secrets
+from deploy.local.state import State
+from services.runtime import settings
+from tests.conftest import ROOT
+from tests.unit.test_production import SERVICES, TOLD
+
+OVERLAYS = ROOT / "deploy/kubernetes"
+SECRET = ("DATABASE_URL", "BROKER_URL", "DOCUMENTS_URL", "ENCRYPTION_KEY", "FIREBASE_API_KEY", "SMTP_URL")
+"""What Secrets hold in production; docs/kubernetes.md lists them."""
+
+
+@pytest.fixture(scope="module")
+def contracts() -> Contracts:
+    return load(ROOT)
+
+
+@pytest.fixture(scope="module", params=check.OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> Any:
+    return check.built(OVERLAYS / request.param)
+
+
+@pytest.fixture
+def local() -> Any:
+    return check.built(OVERLAYS / "local")
+
+
+def find(objects: Any, kind: str, name: str) -> Any:
+    """The one object; generated ConfigMaps have a hash behind their name."""
+    (found,) = (
+        each
+        for each in objects
+        if each["kind"] == kind
+        and (each["metadata"]["name"] == name or each["metadata"]["name"].rpartition("-")[0] == name)
+    )
+    return found
+
+
+def test_nothing_is_wrong(overlay: Any) -> None:
+    assert list(check.faults(overlay)) == []
+
+
+def change(spec: Any, container: str, path: str, value: Any) -> None:
+    """Sets what lies at a path below a container of a pod, or removes it."""
+    *way, last = path.split("/")
+    (at,) = (each for each in spec["containers"] if each["name"] == container)
+    for name in way:
+        at = at[name]
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+
+
+@pytest.mark.parametrize(
+    ("container", "path", "value", "fault"),
+    [
+        ("orders", "livenessProbe", None, "orders has no livenessProbe"),
+        ("envoy", "readinessProbe", None, "envoy has no readinessProbe"),
+        ("orders", "securityContext/runAsUser", 0, "orders may be root"),
+        ("envoy", "securityContext/runAsNonRoot", False, "envoy may be root"),
+        ("orders", "securityContext/readOnlyRootFilesystem", False, "orders can write to its root file system"),
+        ("envoy", "securityContext/readOnlyRootFilesystem", None, "envoy can write to its root file system"),
+        ("envoy", "securityContext/capabilities", {"drop": []}, "envoy has capabilities, or may get some"),
+        ("orders", "resources/limits", None, "orders has no limits"),
+        ("orders", "image", "delivery/service", "orders has an image without a version"),
+        ("orders", "lifecycel", {}, "Additional properties are not allowed ('lifecycel' was unexpected)"),
+    ],
+)
+def test_faults_of_a_pod(local: Any, container: str, path: str, value: Any, fault: str) -> None:
+    found = find(local, "Deployment", "orders")
+    change(found["spec"]["template"]["spec"], container, path, value)
+    (said,) = check.faults([found])
+    assert said == f"Deployment orders: {fault}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_release_has_all_its_settings(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
+    objects = check.built(OVERLAYS / "production")
+    for name in {*TOLD, "SECRETS_DIR", "ENVIRONMENT"}:
+        monkeypatch.delenv(name, raising=False)
+    container = find(objects, "Deployment", service)["spec"]["template"]["spec"]["containers"][0]
+    told = {each["name"]: each["value"] for each in container["env"]} | find(objects, "ConfigMap", service)["data"]
+    assert not told.keys() & {*SECRET}
+    for name, value in (told | {name: TOLD[name] for name in SECRET}).items():
+        monkeypatch.setenv(name, value)
+    assert settings.load(SERVICES[service]).environment == "production"
+
+
+@pytest.mark.parametrize("name", ["local", "production"])
+def test_sidecars_have_all_their_settings(name: str) -> None:
+    objects = check.built(OVERLAYS / name)
+    told = find(objects, "ConfigMap", "sidecars")["data"]
+    for service in SERVICES:
+        assert yaml.safe_load(bootstrap.fill(service, told["ENVIRONMENT"], told))["node"]["id"] == service
+
+
+def test_the_local_overlay_has_all_its_secrets(local: Any, tmp_path: Any) -> None:
+    made = dict(secrets(tmp_path))
+    for each in local:
+        if each["kind"] != "Deployment":
+            continue
+        spec = each["spec"]["template"]["spec"]
+        named = [
+            source["secretRef"]["name"]
+            for c in spec["containers"]
+            for source in c.get("envFrom", [])
+            if "secretRef" in source
+        ]
+        for volume in spec.get("volumes", []):
+            if secret := volume.get("secret"):
+                named.append(secret["secretName"])
+                assert {item["key"] for item in secret.get("items", [])} <= made[secret["secretName"]].keys()
+        assert {*named} <= made.keys()
+
+
+def test_only_the_contracts_callers_reach_a_pod(contracts: Contracts) -> None:
+    objects = check.built(OVERLAYS / "production")
+    for service in ("orders", "partners", "notifications"):
+        doors = find(objects, "NetworkPolicy", service)["spec"]["ingress"]
+        (ingress,) = (door for door in doors if door["ports"] == [{"port": "ingress"}])
+        allowed = {peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for peer in ingress["from"]}
+        assert allowed == {caller for method in methods_of(contracts, service) for caller in method.callers}
+
+
+def test_probes_ask_at_the_probe_doors(local: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PORT_OFFSET", raising=False)
+    for service in SERVICES:
+        app, sidecar = find(local, "Deployment", service)["spec"]["template"]["spec"]["containers"]
+        port = State().port(f"{service.upper()}_PROBE_PORT")
+        assert app["livenessProbe"]["grpc"]["port"] == sidecar["livenessProbe"]["tcpSocket"]["port"] == port
