@@ -24,6 +24,7 @@ def main() -> int:
         kills=int(told.get("KILLS") or 30),
         gap_s=float(told.get("GAP") or 2.5),
         quiet_s=float(told.get("QUIET") or 150),
+        longest_s=float(told.get("LONGEST") or 600),
         targets=tuple(filter(None, told.get("TARGETS", "").split(","))),
     )
     console = Console(soft_wrap=True)

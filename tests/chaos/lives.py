@@ -36,9 +36,6 @@ OUTCOMES = {"pay twice": "twice", "pay more": "more", "pay less": "less", "fail 
 
 ENDS = frozenset({"delivered", "cancelled", "expired"})
 
-LONGEST = 600.0
-"""Seconds that a life may take while the mesh is beaten."""
-
 
 @dataclass
 class Life:
@@ -104,11 +101,13 @@ class Driver:
     admin: Person
     deliverer: Person
     kitchens: Kitchens
+    longest_s: float
+    """How long a life may take while the mesh is beaten."""
 
     async def live(self, life: Life) -> None:
         """One order, from the basket to its end; what cannot be is the life's `failure`."""
         try:
-            async with asyncio.timeout(LONGEST):
+            async with asyncio.timeout(self.longest_s):
                 await self._accept(life)
                 await self._begin(life)
                 await self._end(life)

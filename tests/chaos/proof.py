@@ -17,7 +17,7 @@ from rich.console import Console
 from tests.planting import Defect, copy
 
 SEEDS = (1, 2, 3)
-MOMENT = "await asyncio.sleep(0.3)\n"
+MOMENT = "await asyncio.sleep(1)\n"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ PLANTED = (
 
 def beat(defect: Planted, where: Path, seed: int) -> subprocess.CompletedProcess[str]:
     """One run of chaos in the copy."""
-    size = {"ORDERS": "60", "KILLS": "12", "GAP": "1.2", "QUIET": "45", "TARGETS": defect.targets}
+    size = {"ORDERS": "60", "KILLS": "12", "GAP": "1.2", "QUIET": "30", "LONGEST": "90", "TARGETS": defect.targets}
     told = {**os.environ, "PYTHONPATH": str(where), "DELIVERY_STATE": str(where / ".local/chaos"), "SEED": str(seed)}
     return subprocess.run(
         [sys.executable, "-m", "tests.chaos"], cwd=where, env=told | size, check=False, capture_output=True, text=True

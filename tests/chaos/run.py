@@ -40,6 +40,8 @@ class Asked:
     quiet_s: float
     targets: Sequence[str] = ()
     """Who is beaten; everybody, if nobody is named."""
+    longest_s: float = 600
+    """How long an order may take until it counts as stuck."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ async def run(mesh: Mesh, asked: Asked, console: Console) -> Result:
         to_live = lives.plan(asked.seed, asked.orders, customers)
         planned = blows.plan(asked.seed, asked.kills, asked.gap_s, asked.targets)
         beating = Blows(mesh, planned, lambda said: console.print(f"[dim]{said}[/]", highlight=False))
-        driver = Driver(doors, admin, deliverer, Kitchens(doors))
+        driver = Driver(doors, admin, deliverer, Kitchens(doors), asked.longest_s)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(beating.deal())
             await _live(driver, beating, to_live)
