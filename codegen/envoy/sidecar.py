@@ -11,6 +11,7 @@ from codegen.envoy.common import (
     address,
     app_cluster,
     cluster,
+    extension,
     http2,
     http_manager,
     listener,
@@ -163,7 +164,7 @@ def ingress(
     routes.append({"name": "ungranted", "match": {"prefix": "/"}, "route": to_app})
     manager = http_manager(
         "ingress",
-        [access.jwt_filter(profile), access.rbac_filter()],
+        [access.jwt_filter(profile), access.rbac_filter(), drained()],
         {"virtual_hosts": [{"name": "app", "domains": ["*"], "routes": routes}]},
         codec_type="HTTP2",
         forward_client_cert_details="SANITIZE_SET",
@@ -176,6 +177,13 @@ def ingress(
     tls = typed(kind, require_client_certificate=True, common_tls_context=tls_context(service, peer))
     where = address("${BIND}", setting(service, "INGRESS_PORT"))
     return listener("ingress", where, manager, {"name": "tls", "typed_config": tls}, traffic_direction="INBOUND")
+
+
+def drained() -> Config:
+    """Health fails as soon as the sidecar is asked to drain, whatever the app says, so that others go elsewhere first."""
+    headers = [{"name": ":path", "string_match": {"exact": HEALTH_CHECK}}]
+    kind = "extensions.filters.http.health_check.v3.HealthCheck"
+    return extension("drained", kind, pass_through_mode=True, headers=headers)
 
 
 def probe(service: str) -> Config:
@@ -193,7 +201,7 @@ def probe(service: str) -> Config:
     nothing = {"name": "not found", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
     routes = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": [health, metrics, nothing]}]}
     where = address("${BIND}", setting(service, "PROBE_PORT"))
-    return listener("probe", where, http_manager("probe", [], routes))
+    return listener("probe", where, http_manager("probe", [drained()], routes))
 
 
 def clusters(

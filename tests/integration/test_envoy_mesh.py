@@ -272,6 +272,20 @@ def test_the_probe_door_shows_health_and_nothing_else(doors: Doors, name: str) -
         assert httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 404
 
 
+def test_a_sidecar_that_drains_fails_its_health_and_serves_on(doors: Doors) -> None:
+    port = doors.values["ORDERS_PROBE_PORT"]
+    with httpx.Client(base_url=doors.url("ORDERS_ADMIN_PORT"), trust_env=False) as admin:
+        admin.post("/healthcheck/fail").raise_for_status()
+        try:
+            with pytest.raises(grpc.RpcError) as caught:
+                doors.call(HEALTH, "probe", f"127.0.0.1:{port}")
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            doors.ops(GET_ORDER, **bearer(role="admin"))
+        finally:
+            admin.post("/healthcheck/ok").raise_for_status()
+    assert doors.call(HEALTH, "probe", f"127.0.0.1:{port}") == SERVING
+
+
 def test_the_admin_shows_what_operators_need(doors: Doors) -> None:
     with httpx.Client(base_url=doors.url("ORDERS_ADMIN_PORT"), trust_env=False) as admin:
         for path in ("/ready", "/stats", "/stats/prometheus", "/clusters", "/config_dump"):
