@@ -82,6 +82,9 @@ chaos: setup ## beat the mesh while 200 orders live in it, and judge from outsid
 	@$(PYTHON) -m tests.chaos
 chaos-proof: setup ## show that chaos finds an inbox, an outbox and an acknowledgement that are broken on purpose
 	@$(PYTHON) -m tests.chaos.proof
+containers-test: setup ## the whole system in containers: compose, then pods that are replaced under load; STEPS="images compose pods"
+	@deploy/local/setup.sh containers
+	@$(PYTHON) -m tests.containers $(STEPS)
 test-identity-oracle: setup ## compare the sandbox's identity provider with Google's emulator (fetches it from npm)
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .local/oracle firebase-tools@14.27.0
 	@$(PYTHON) -m pytest tests/oracle $(ARGS)

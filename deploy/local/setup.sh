@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up what must be there before anything of ours can run: uv, the virtual environment, Debian's packages.
-# Quick and silent when there is nothing to do. `setup.sh browser prometheus` adds what tests of either need.
+# Quick and silent when there is nothing to do. `setup.sh browser prometheus containers` adds what tests of each need.
 set -eu
 cd "$(dirname "$0")/../.."
 state=.local/setup
@@ -92,5 +92,14 @@ missing=
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
 ! wants browser || command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+if wants containers; then
+    for program in podman runc debootstrap; do
+        command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ] || missing="$missing $program"
+    done
+    for program in podman/netavark podman/aardvark-dns; do
+        [ -x "/usr/lib/$program" ] || missing="$missing ${program#podman/}"
+    done
+    [ -x /usr/bin/catatonit ] || [ -x /usr/libexec/podman/catatonit ] || missing="$missing catatonit"
+fi
 # shellcheck disable=SC2086
 [ -z "$missing" ] || install_packages $missing

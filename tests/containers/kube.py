@@ -1,0 +1,217 @@
+"""The Deployments of the overlay `standins`, played by Podman: one pod of each, and a second one while a release rolls.
+
+What Podman 4 has no notion of is put into words that it has: Services are aliases in its network, which lead to all
+pods of a name; Secrets for the environment are its own, and those that are files are ConfigMaps, whose names `items`
+has given already; a pod's volumes have the pod's name. It would publish the ports that are only named. Nothing else is
+changed.
+"""
+
+import base64
+import json
+import shlex
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from deploy.kubernetes.check import built
+from deploy.kubernetes.secrets import secrets
+from tests.conftest import ROOT
+from tests.containers.awaiting import until
+from tests.containers.podman import FOLDER, podman
+
+NETWORK = "delivery"
+SERVERS = ("postgres", "mongo", "rabbitmq", "memcached", "objects", "jaeger", "sandbox")
+SERVICES = ("orders", "partners", "notifications", "gateway")
+PROXY = "delivery-service"
+"""What stands in for the gateway's Service, which kube-proxy makes."""
+
+INIT = {"io.podman.annotations.init.container.type": "always"}
+"""Or Podman removes an init container while it still ends."""
+
+
+class Cluster:
+    """What runs, by the name of its Deployment."""
+
+    def __init__(self, folder: Path = FOLDER / "kubernetes") -> None:
+        objects = built(ROOT / "deploy/kubernetes/standins")
+        self._folder = folder
+        self._deployments = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Deployment"}
+        self._settings = [each for each in objects if each["kind"] == "ConfigMap"]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._secrets = dict(secrets(folder))
+        self._pods: dict[str, str] = {}
+
+    def __enter__(self) -> "Cluster":
+        self.__exit__()
+        podman("network", "create", NETWORK)
+        for name, data in self._secrets.items():
+            podman("secret", "create", name, "-", given=json.dumps(_encoded(data)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        podman("pod", "rm", "--all", "--force", check=False)
+        podman("rm", "--force", "--ignore", PROXY, check=False)
+        podman("volume", "prune", "--force", check=False)
+        podman("secret", "rm", "--all", check=False)
+        podman("network", "rm", "--force", NETWORK, check=False)
+
+    def play(self, name: str, instance: str) -> None:
+        """Starts a pod, and waits until it serves."""
+        pod = f"{name}-{instance}"
+        deployment = json.loads(json.dumps(self._deployments[name]))
+        objects = [*self._files(deployment), *self._settings, adapted(deployment, pod)]
+        path = self._folder / f"{pod}.yaml"
+        path.write_text("\n---\n".join(map(json.dumps, objects)))
+        podman("play", "kube", "--network", f"{NETWORK}:alias={name}", str(path))
+        self._pods[name] = f"{pod}-pod-0"
+        address, container = self.address(name), self._deployments[name]["spec"]["template"]["spec"]["containers"][0]
+        if probe := container["readinessProbe"].get("grpc"):
+            until(f"{pod} serving", lambda: serves(address, probe["port"]))
+        else:
+            port = container["readinessProbe"]["tcpSocket"]["port"]
+            until(f"{pod} listening", lambda: listens(address, port))
+
+    def _files(self, deployment: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        """Its Secrets that are files, by the names that its pods give them."""
+        for volume in deployment["spec"]["template"]["spec"].get("volumes", []):
+            if secret := volume.pop("secret", None):
+                data = self._secrets[secret["secretName"]]
+                paths = {item["key"]: item["path"] for item in secret.get("items", [])} or {key: key for key in data}
+                name = f"{secret['secretName']}-files"
+                volume["configMap"] = {"name": name}
+                yield {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": name},
+                    "data": {path: data[key] for key, path in paths.items()},
+                }
+
+    def address(self, name: str) -> str:
+        """The address of its newest pod."""
+        infra = podman("pod", "inspect", self._pods[name], "--format", "{{.InfraContainerID}}")
+        return podman("inspect", infra, "--format", f'{{{{(index .NetworkSettings.Networks "{NETWORK}").IPAddress}}}}')
+
+    def run(self, name: str, *module: str) -> None:
+        """Runs a module in its newest pod's first container. Raises CalledProcessError."""
+        podman("exec", f"{self._pods[name]}-{name}", "python", "-m", *module)
+
+    def roll(self, name: str, instance: str) -> None:
+        """Replaces its pod as a Deployment does: the new one serves, then the old one is told, and ends when it has."""
+        old = self._pods[name]
+        self.play(name, instance)
+        container = self._deployments[name]["spec"]["template"]["spec"]["containers"][0]
+        podman("exec", f"{old}-{name}", *container["lifecycle"]["preStop"]["exec"]["command"])
+        podman("stop", "--time", "30", f"{old}-{name}")
+        podman("pod", "rm", "--force", old)
+
+    def publish(self, doors: Mapping[int, tuple[str, int | None]]) -> None:
+        """What kube-proxy does for Services, by an Envoy of its own: connections to all pods that are ready."""
+        path = self._folder / "services.yaml"
+        path.write_text(json.dumps(_balancer(doors)))
+        image = self._deployments["gateway"]["spec"]["template"]["spec"]["containers"][1]["image"]
+        published = [f"--publish=127.0.0.1:{port}:{port}" for port in doors]
+        podman(
+            *(
+                "run",
+                "--detach",
+                f"--name={PROXY}",
+                f"--network={NETWORK}",
+                *published,
+                f"--volume={path}:/services.yaml:ro",
+            ),
+            *(image, *shlex.split("-c /services.yaml --disable-hot-restart --log-level warn")),
+        )
+
+
+def adapted(deployment: dict[str, Any], pod: str) -> dict[str, Any]:
+    """A Deployment in words that Podman has."""
+    deployment["metadata"] = {"name": pod, "annotations": INIT}
+    spec = deployment["spec"]["template"]["spec"]
+    renamed = {volume["name"]: f"{pod}-{volume['name']}" for volume in spec.get("volumes", []) if "emptyDir" in volume}
+    for volume in spec.get("volumes", []):
+        volume["name"] = renamed.get(volume["name"], volume["name"])
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        for mount in container.get("volumeMounts", []):
+            mount["name"] = renamed.get(mount["name"], mount["name"])
+        for unknown in ("ports", "startupProbe", "readinessProbe"):
+            container.pop(unknown, None)
+        if "grpc" in container.get("livenessProbe", {}):
+            del container["livenessProbe"]["grpc"]
+            container["livenessProbe"]["exec"] = {"command": ["python", "-m", "services.runtime.probe"]}
+            container["livenessProbe"]["timeoutSeconds"] = 15  # a process of its own starts for it
+    return deployment
+
+
+def _balancer(doors: Mapping[int, tuple[str, int | None]]) -> dict[str, Any]:
+    """TCP to every pod behind a name; where it has a probe door, to those that say there that they serve."""
+    http2 = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    asked = {
+        "health_checks": [
+            {
+                "timeout": "1s",
+                "interval": "1s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+                "grpc_health_check": {},
+            }
+        ],
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
+    }
+    clusters, listeners = [], []
+    for port, (name, probe) in doors.items():
+        endpoint: dict[str, Any] = {"address": {"socket_address": {"address": name, "port_value": port}}}
+        if probe:
+            endpoint["health_check_config"] = {"port_value": probe}
+        clusters.append(
+            {
+                "name": name,
+                "type": "STRICT_DNS",
+                "dns_refresh_rate": "1s",
+                "connect_timeout": "1s",
+                "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]},
+                **(asked if probe else {}),
+            }
+        )
+        proxy = {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+            "stat_prefix": name,
+            "cluster": name,
+        }
+        listeners.append(
+            {
+                "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},  # noqa: S104 (in a container)
+                "filter_chains": [{"filters": [{"name": "tcp", "typed_config": proxy}]}],
+            }
+        )
+    return {"static_resources": {"listeners": listeners, "clusters": clusters}}
+
+
+def _encoded(data: Mapping[str, str]) -> dict[str, str]:
+    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+
+
+def listens(address: str, port: int) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def serves(address: str, port: int) -> bool:
+    """What a pod says by gRPC's health protocol, as a kubelet would ask it."""
+    with grpc.insecure_channel(f"{address}:{port}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

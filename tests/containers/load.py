@@ -1,0 +1,57 @@
+"""Customers who go on while pods are replaced, and notice nothing."""
+
+import threading
+from collections import Counter
+from typing import Any, Self
+
+import httpx
+
+from deploy.local.scenarios import BASKET, PASSWORD
+
+CUSTOMERS = 4
+
+
+class Load:
+    """Reads, checks and confirms through the edge until it ends; every failure is kept."""
+
+    def __init__(self, edge: str) -> None:
+        self._edge = edge
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._live) for _ in range(CUSTOMERS)]
+        self.answers: Counter[int] = Counter()
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _live(self) -> None:
+        with httpx.Client(base_url=f"{self._edge}/api/v1", timeout=30, trust_env=False) as client:
+            account = {"email": "customer@delivery.test", "password": PASSWORD}
+            token = client.post("/sessions", json=account).raise_for_status().json()["access_token"]
+            client.headers["authorization"] = f"Bearer {token}"
+            while not self._over.is_set():
+                self._ask(client, "GET", "/catalog")
+                check = self._ask(client, "POST", "/order-checks", BASKET)
+                if check is not None:
+                    confirmed = self._ask(client, "POST", "/orders", {"check_id": check["check_id"]})
+                    if confirmed is not None:
+                        self._ask(client, "GET", f"/orders/{confirmed['order']['id']}")
+
+    def _ask(self, client: httpx.Client, method: str, path: str, body: object = None) -> Any:
+        try:
+            answer = client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            self.failures.append(f"{method} {path}: {error!r}")
+            return None
+        self.answers[answer.status_code] += 1
+        if answer.is_error:
+            self.failures.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+            return None
+        return answer.json()

@@ -1,0 +1,69 @@
+"""Podman, with storage and limits of its own, so that nothing else of this machine is touched."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+FOLDER = ROOT / ".local/containers"
+FILES = ("docker-compose.yml", "compose.local.yml")
+
+CONFIGURATION = """
+[containers]
+default_ulimits = ["nofile={files}:{files}", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+[network]
+network_config_dir = "{folder}/networks"
+"""
+STORAGE = """
+[storage]
+driver = "overlay"
+graphroot = "{folder}/storage"
+runroot = "/run/delivery-containers"
+"""
+
+
+def prepare() -> None:
+    """Says what every podman of this process and its children is to use. Limits are never above the machine's own."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    files = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 65536)
+    told = {
+        "CONTAINERS_CONF": ("containers.conf", CONFIGURATION),
+        "CONTAINERS_STORAGE_CONF": ("storage.conf", STORAGE),
+    }
+    for variable, (name, text) in told.items():
+        (FOLDER / name).write_text(text.format(folder=FOLDER, files=files))
+        os.environ[variable] = str(FOLDER / name)
+    os.environ["BUILDAH_FORMAT"] = "docker"  # OCI's has no HEALTHCHECK
+
+
+def podman(*arguments: str, check: bool = True, given: str | None = None) -> str:
+    """What it prints. Raises CalledProcessError, after printing what it said."""
+    done = subprocess.run(["podman", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, input=given)
+    if check and done.returncode:
+        print(done.stdout[-2000:], done.stderr[-4000:], sep="\n", file=sys.stderr)
+        done.check_returncode()
+    return done.stdout.strip()
+
+
+def build(target: str, *images: str) -> None:
+    """Builds one target of the Dockerfile, which takes packages from where this machine does."""
+    tags = [f"--tag={image}" for image in images]
+    podman("build", "-q", "--network=host", f"--target={target}", *tags, "--file=deploy/containers/Dockerfile", ".")
+
+
+def compose(*arguments: str) -> str:
+    """podman-compose on the files of this repository. Raises CalledProcessError."""
+    program = Path(sys.executable).with_name("podman-compose")
+    named = [f"--file={name}" for name in FILES]
+    done = subprocess.run([program, *named, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stdout[-2000:], done.stderr[-4000:], sep="\n", file=sys.stderr)
+        done.check_returncode()
+    return done.stdout
