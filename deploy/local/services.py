@@ -95,7 +95,7 @@ def service(state: State, secrets: Secrets, name: str) -> Process:
         name=name,
         command=[sys.executable, "-m", f"services.{name}", "serve"],
         environment=environment(state, secrets, name),
-        ready=lambda: serves(socket),
+        ready=lambda: serves(f"unix:{socket}"),
         sockets=[f"{name}.sock", f"{name}-metrics.sock", *(["gateway-health.sock"] if name == "gateway" else [])],
     )
 

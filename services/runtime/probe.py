@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -10,11 +9,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 PATIENCE_S = 2.0
 
 
-def serves(socket: Path, timeout: float = PATIENCE_S) -> bool:
-    """What the service says of itself by gRPC's health protocol; False when nobody answers within the time."""
-    if not socket.exists():
-        return False
-    with grpc.insecure_channel(f"unix:{socket}") as channel:
+def serves(target: str, timeout: float = PATIENCE_S) -> bool:
+    """What a service says of itself by gRPC's health protocol, at `unix:PATH` or `HOST:PORT`.
+
+    False when nobody answers within the time, in seconds.
+    """
+    with grpc.insecure_channel(target) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout)  # type: ignore[attr-defined]
@@ -30,7 +30,7 @@ def main() -> int:
     if socket is None:
         print("which socket? say it, or set HEALTH_SOCKET or SERVICE_SOCKET", file=sys.stderr)
         return 2
-    return 0 if serves(Path(socket)) else 1
+    return 0 if serves(f"unix:{socket}") else 1
 
 
 if __name__ == "__main__":

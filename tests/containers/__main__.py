@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from deploy.local import scenarios
 from tests.containers.awaiting import answers, until
 from tests.containers.kube import SERVERS, SERVICES, Cluster
 from tests.containers.load import Load
-from tests.containers.podman import build, compose, podman, prepare
+from tests.containers.podman import build, compose, healthy, logs, podman, prepare
 
 EDGE, SANDBOX, TRACES = "http://127.0.0.1:8080", "http://127.0.0.1:8090", "http://127.0.0.1:16686"
 VERSION = "0.1.0"
@@ -42,42 +43,64 @@ class Failed(Exception):
     """Something was not as it must be."""
 
 
-def pass_scenarios() -> None:
-    """All seven, from outside. Raises Failed."""
-    if scenarios.main(EDGE, SANDBOX, TRACES):
-        raise Failed("the scenarios did not pass")
-
-
 def in_compose() -> None:
-    """What `docker compose up` does."""
-    compose("up", "--detach", "--no-build")
+    """What `docker compose up` does; that services wait for healthy servers, which Podman 4 cannot, is done here."""
     try:
-        until("the edge, with its data,", lambda: answers(EDGE))
-        pass_scenarios()
-        check_health()
+        with explained():
+            compose("up", "--detach", "--no-build", *SERVERS)
+            await_health()
+            compose("up", "--detach", "--no-build")
+            pass_scenarios()
     finally:
         compose("down", "--volumes", "--timeout", "5")
 
 
-def check_health() -> None:
-    """Runs each container's health check. Raises Failed."""
-    for name in podman("ps", "--format", "{{.Names}}").split():
-        if podman("inspect", name, "--format", "{{if .Config.Healthcheck}}yes{{end}}"):
-            podman("healthcheck", "run", name)
+def pass_scenarios() -> None:
+    """All seven, from outside, as soon as there is an outside; then every container says that it is well.
+
+    Raises Failed and TimeoutError.
+    """
+    until("the edge, with its data,", lambda: answers(EDGE))
+    if scenarios.main(EDGE, SANDBOX, TRACES):
+        raise Failed("the scenarios did not pass")
+    await_health()
+
+
+def await_health() -> None:
+    """Waits until no container's health check fails. Raises TimeoutError."""
+    until("health of all containers", lambda: not ailing(), 60)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Before what goes wrong goes further: what runs, and the last words of what does not."""
+    try:
+        yield
+    except (Failed, TimeoutError):
+        print(podman("ps", "--all", "--format", "{{.Names}}  {{.Status}}"))
+        for name in {*podman("ps", "--all", "--filter=status=exited", "--format", "{{.Names}}").split(), *ailing()}:
+            print(f"-- {name}", logs(name), sep="\n")
+        raise
+
+
+def ailing() -> list[str]:
+    """Running containers whose health check, if they have one, fails now."""
+    asked = "{{.Name}} {{with .Config.Healthcheck}}{{index .Test 0}}{{end}}"
+    running = podman("ps", "--format", "{{.Names}}").split()
+    said = (podman("inspect", name, "--format", asked).partition(" ") for name in running)
+    return [name for name, _, kind in said if kind not in ("", "NONE") and not healthy(name)]
 
 
 def in_pods() -> None:
     """What `kubectl apply -k` does, one Deployment after the other."""
-    with Cluster() as cluster:
+    with Cluster() as cluster, explained():
         for name in (*SERVERS, *SERVICES):
             print(f"starting {name} …", flush=True)
             cluster.play(name, "one")
         for name in ("orders", "partners", "gateway"):
             cluster.run(name, f"services.{name}", "demo-data")
         cluster.publish({8080: ("gateway", 15021), 8090: ("sandbox", None)})
-        until("the edge, with its data,", lambda: answers(EDGE))
         pass_scenarios()
-        check_health()
         roll(cluster)
 
 

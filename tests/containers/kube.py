@@ -14,11 +14,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
 from deploy.kubernetes.check import built
 from deploy.kubernetes.secrets import secrets
+from services.runtime.probe import serves
 from tests.conftest import ROOT
 from tests.containers.awaiting import until
 from tests.containers.podman import FOLDER, podman
@@ -70,7 +68,7 @@ class Cluster:
         self._pods[name] = f"{pod}-pod-0"
         address, container = self.address(name), self._deployments[name]["spec"]["template"]["spec"]["containers"][0]
         if probe := container["readinessProbe"].get("grpc"):
-            until(f"{pod} serving", lambda: serves(address, probe["port"]))
+            until(f"{pod} serving", lambda: serves(f"{address}:{probe['port']}"))
         else:
             port = container["readinessProbe"]["tcpSocket"]["port"]
             until(f"{pod} listening", lambda: listens(address, port))
@@ -139,11 +137,19 @@ def adapted(deployment: dict[str, Any], pod: str) -> dict[str, Any]:
             mount["name"] = renamed.get(mount["name"], mount["name"])
         for unknown in ("ports", "startupProbe", "readinessProbe"):
             container.pop(unknown, None)
-        if "grpc" in container.get("livenessProbe", {}):
-            del container["livenessProbe"]["grpc"]
-            container["livenessProbe"]["exec"] = {"command": ["python", "-m", "services.runtime.probe"]}
-            container["livenessProbe"]["timeoutSeconds"] = 15  # a process of its own starts for it
+        if probe := container.get("livenessProbe"):
+            probe["exec"] = {"command": _asked(probe)}
+            probe["timeoutSeconds"] = 15  # a process of its own starts for it
+            for unknown in ("grpc", "tcpSocket"):
+                probe.pop(unknown, None)
     return deployment
+
+
+def _asked(probe: Mapping[str, Any]) -> list[str]:
+    """A liveness probe as a command, which Podman hands to a shell: it knows no gRPC, and takes a program for TCP."""
+    if "grpc" in probe:
+        return ["python", "-m", "services.runtime.probe"]
+    return ["bash", "-c", shlex.quote(f"exec 3<>/dev/tcp/127.0.0.1/{probe['tcpSocket']['port']}")]
 
 
 def _balancer(doors: Mapping[int, tuple[str, int | None]]) -> dict[str, Any]:
@@ -204,14 +210,3 @@ def listens(address: str, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def serves(address: str, port: int) -> bool:
-    """What a pod says by gRPC's health protocol, as a kubelet would ask it."""
-    with grpc.insecure_channel(f"{address}:{port}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)
-        except grpc.RpcError:
-            return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -52,6 +52,17 @@ def podman(*arguments: str, check: bool = True, given: str | None = None) -> str
     return done.stdout.strip()
 
 
+def healthy(name: str) -> bool:
+    """Runs a container's health check once."""
+    return subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, check=False).returncode == 0
+
+
+def logs(name: str, lines: int = 15) -> str:
+    """What a container said last."""
+    command = ["podman", "logs", f"--tail={lines}", name]
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
+
+
 def build(target: str, *images: str) -> None:
     """Builds one target of the Dockerfile, which takes packages from where this machine does."""
     tags = [f"--tag={image}" for image in images]
