@@ -43,12 +43,13 @@ diagrams: setup ## draw design/ from the traces of a run of the scenarios
 	@$(PYTHON) -m deploy.local diagrams
 format: setup ## format and mend what can be mended
 	@ruff check --quiet --fix . ; ruff format --quiet .; buf format -w
-check: setup ## format, lint, types, imports, contracts, containers, drift
+check: setup ## format, lint, types, imports, contracts, migrations, containers, drift
 	@ruff format --check --quiet . || { echo "format: mend it with: make format" >&2; exit 1; }
 	@ruff check --quiet . || { echo "lint: some of it mends: make format" >&2; exit 1; }
 	@$(PYTHON) -m codegen.gates check
 	@mypy
 	@$(TSC) -p generated/typescript --noEmit
+	@$(PYTHON) -m migrations.check
 	@$(PYTHON) -m deploy.containers.check
 	@$(PYTHON) -m deploy.kubernetes.check
 	@lint-imports --no-cache | tail -n 1 || { lint-imports --no-cache; exit 1; }
@@ -73,7 +74,7 @@ test: setup ## the whole suite
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest $(ARGS)
 fuzz: setup ## fuzz for SECONDS (600) by a random SEED; reports/ has HAR and JUnit
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; FUZZ_EXAMPLES=200 FUZZ_SECONDS=$(or $(SECONDS),600) \
-		FUZZ_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) FUZZ_REPORTS=$(CURDIR)/reports $(TEST) $(PYTHON) -m pytest tests/fuzz/test_rest.py $(ARGS)
+		FUZZ_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) FUZZ_REPORTS=$(CURDIR)/reports $(TEST) $(PYTHON) -m pytest tests/fuzz/test_rest.py -k contract $(ARGS)
 fuzz-proof: setup ## show that a dropped role check, an undocumented status, a forgotten bound and a skipped ownership check are found
 	@$(PYTHON) -m tests.fuzz.proof
 load: setup ## ten thousand notifications, through kills of their process as well: how long it takes, and that each arrives once

@@ -1,13 +1,19 @@
 """Brings a service's own database to the newest revision: at every start, and by the command `migrate`."""
 
 import zlib
+from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, text
 
 SCRIPTS = Path(__file__).parents[2] / "migrations"
+
+BOUNDS = ("SET LOCAL lock_timeout = '5s'", "SET LOCAL statement_timeout = '60s'")
+"""The release that still runs waits for a migration no longer than this."""
 
 
 def migrate(service: str, url: str) -> None:
@@ -20,12 +26,26 @@ def migrate(service: str, url: str) -> None:
     with engine.begin() as connection:
         key = zlib.crc32(b"migrations:" + service.encode())
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-        connection.execute(text("SET LOCAL statement_timeout = '60s'"))
-        config = Config()
-        config.set_main_option("script_location", str(SCRIPTS))
-        config.set_main_option("path_separator", "newline")
-        config.set_main_option("version_locations", str(SCRIPTS / service))
+        for bound in BOUNDS:
+            connection.execute(text(bound))
+        config = _config(service)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     engine.dispose()
+
+
+def scripts(service: str) -> Iterator[tuple[str, str]]:
+    """Each revision, the oldest first, and the SQL that it runs."""
+    config = _config(service)
+    for revision in reversed([*ScriptDirectory.from_config(config).walk_revisions()]):
+        config.output_buffer = written = StringIO()
+        command.upgrade(config, f"{revision.down_revision or 'base'}:{revision.revision}", sql=True)
+        yield revision.revision, "".join(f"{bound};\n" for bound in BOUNDS) + written.getvalue()
+
+
+def _config(service: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(SCRIPTS / service))
+    return config

@@ -58,21 +58,32 @@ def environment(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client) -> dict[s
     }
 
 
+def attack(contract: str, environment: dict[str, str], folder: Path, *options: str) -> None:
+    """Calls every operation of a contract, which is a path or a URL."""
+    settings = (ROOT / "tests/fuzz/schemathesis.toml").read_text()
+    if "--seed" in options:
+        settings = settings.replace("deterministic = true", "deterministic = false")
+    configuration = folder / "schemathesis.toml"
+    configuration.write_text(settings)
+    program = Path(sys.executable).with_name("schemathesis")
+    command = [program, "--config-file", configuration, "run", contract, "--no-color", *options]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+
+
 @pytest.mark.timeout(1200)
 def test_the_mesh_keeps_its_contract(environment: dict[str, str], tmp_path: Path) -> None:
-    reports = Path(os.environ.get("FUZZ_REPORTS", tmp_path))
-    settings = (ROOT / "tests/fuzz/schemathesis.toml").read_text()
-    options = ["--max-examples", os.environ.get("FUZZ_EXAMPLES", "12")]
+    reports = os.environ.get("FUZZ_REPORTS", str(tmp_path))
+    options = ["--max-examples", os.environ.get("FUZZ_EXAMPLES", "12"), "--report=junit,har", "--report-dir", reports]
     if "FUZZ_SECONDS" in os.environ:
         options += ["--max-time", os.environ["FUZZ_SECONDS"]]
     if "FUZZ_SEED" in os.environ:
         options += ["--seed", os.environ["FUZZ_SEED"]]
-        settings = settings.replace("deterministic = true", "deterministic = false")
-    (tmp_path / "schemathesis.toml").write_text(settings)
-    command = [
-        str(Path(sys.executable).with_name("schemathesis")),
-        *("--config-file", str(tmp_path / "schemathesis.toml"), "run", f"{environment['EDGE']}/openapi.json"),
-        *("--report", "junit,har", "--report-dir", str(reports), "--no-color", *options),
-    ]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+    attack(f"{environment['EDGE']}/openapi.json", environment, tmp_path, *options)
+
+
+@pytest.mark.timeout(300)
+def test_who_knows_the_last_release_alone_is_served_as_it_says(environment: dict[str, str], tmp_path: Path) -> None:
+    """Its examples and bounds, on the databases of now."""
+    released = ROOT / "api-specs/released/openapi/delivery.yaml"
+    attack(str(released), environment, tmp_path, "--phases=examples,coverage")
