@@ -1,10 +1,13 @@
 """Converters between messages and REST models, for every schema that says by `x-message` which message it mirrors.
 
-Fields pair up by name. What does not pair up is an error here, and so never a wrong answer there.
+Fields pair up by name. What does not pair up is an error here, and so never a wrong answer there. `convert.py` is for
+messages that handlers look into. Pages, which they only pass on, are long: `pages.py` reads them straight off the wire,
+for an object per item would cost more than all the rest of a request.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
@@ -26,6 +29,13 @@ NO_TEXT = frozenset({"date-time", "date", "time", "duration", "uuid", "byte", "b
 """Formats of which models have types of their own."""
 
 TIMESTAMP = "google.protobuf.Timestamp"
+HEADER = '"""Written by `make generate` from api-specs. Do not edit."""\n\nfrom msgspec import UNSET\n\n'
+PLAIN = "from generated.rest.delivery import models\nfrom services.runtime.rest.types import there\n\n"
+STRAIGHT = """from generated.rest.delivery import convert, models
+from services.runtime.codec import Wire, moment, part
+
+
+"""
 
 
 @dataclass(frozen=True)
@@ -42,24 +52,14 @@ class Pair:
 
 
 class Converters:
-    """Writes `convert.py`."""
+    """Writes one module: converters for some schemas, from message objects or `straight` off the wire."""
 
-    def __init__(self, contracts: Contracts) -> None:
+    def __init__(self, contracts: Contracts, *, straight: bool = False) -> None:
         self.contracts = contracts
-        self.pairs = {
-            name: Pair(name, schema, self.mirrored(name, schema["x-message"]))
-            for name, schema in contracts.schemas(API).items()
-            if "x-message" in schema
-        }
+        self.straight = straight
+        self.pairs = pairs(contracts)
         self.packages: set[str] = set()
         self.enums: dict[str, tuple[str, EnumDescriptor]] = {}
-
-    def mirrored(self, name: str, message: str) -> Descriptor:
-        """The message that a schema mirrors."""
-        try:
-            return self.contracts.protos.pool.FindMessageTypeByName(message)
-        except KeyError as error:
-            raise ContractError(f"{API}.yaml: {name} mirrors {message}, which is no message") from error
 
     def fields(self, pair: Pair) -> Iterator[tuple[str, dict[str, Any], FieldDescriptor, bool]]:
         """Name, schema, field and whether it is required, of each pair of fields; both sides must have the same."""
@@ -101,13 +101,14 @@ class Converters:
                 raise pair.fail(name, f"has other values: {', '.join(sorted(members ^ set(plain['enum'])))}")
             self.enums[model] = (alias(field.enum_type.file.package), field.enum_type)
             self.packages.add(field.enum_type.file.package)
-            return f"{snake(model).upper()}[{source}]"
+            table = f"{snake(model).upper()}[{source}]"
+            return f"convert.{table}" if self.straight else table
         if field.message_type is not None:
             full = field.message_type.full_name
             if full == TIMESTAMP:
                 if plain.get("format") != "date-time":
                     raise pair.fail(name, "is no date-time, but a Timestamp")
-                return source
+                return f"moment({source})" if self.straight else source
             model = schema.get("$ref", "").rsplit("/", 1)[-1]
             if model not in self.pairs or self.pairs[model].message.full_name != full:
                 raise pair.fail(name, f"does not mirror {full}, but the field is one")
@@ -124,6 +125,7 @@ class Converters:
         lines = []
         for name, schema, field, required in self.fields(pair):
             source = f"message.{name}"
+            absent = f'not message.HasField("{name}")' if self.straight else f"{source} is None"
             if field.is_repeated:
                 lines.append(f"{name}={self.value(pair, name, schema, field, source)}")
                 continue
@@ -131,12 +133,13 @@ class Converters:
             if not required and not field.has_presence:
                 raise pair.fail(name, "is not required, but has no `optional`")
             if field.type == FieldDescriptor.TYPE_MESSAGE and required:
-                source = f"there({source})"
+                source = f'part(message, "{name}")' if self.straight else f"there({source})"
             value = self.value(pair, name, schema, field, source)
-            lines.append(f"{name}=UNSET if {source} is None else {value}" if optional else f"{name}={value}")
+            lines.append(f"{name}=UNSET if {absent} else {value}" if optional else f"{name}={value}")
         body = ",\n        ".join(lines)
+        kind = "Wire" if self.straight else self.message_type(pair.message)
         return (
-            f"def {snake(pair.name)}(message: {self.message_type(pair.message)}) -> models.{pair.name}:\n"
+            f"def {snake(pair.name)}(message: {kind}) -> models.{pair.name}:\n"
             f'    """{pair.message.full_name} → {pair.name}."""\n'
             f"    return models.{pair.name}(\n        {body},\n    )\n\n\n"
         )
@@ -157,13 +160,21 @@ class Converters:
             f"    return {kind}(\n        {body},\n    )\n\n\n"
         )
 
-    def text(self) -> str:
+    def module(self, chosen: Iterable[Pair]) -> str:
         """The whole module."""
         functions = "".join(
-            self.to_model(pair) + (self.to_message(pair) if pair.schema.get("additionalProperties") is False else "")
-            for pair in self.pairs.values()
+            self.to_model(pair) + (self.to_message(pair) if not self.straight and is_brought(pair) else "")
+            for pair in chosen
         )
-        tables = "".join(
+        imports = "".join(
+            f"from generated.proto.{package.rpartition('.')[0]} import {package.rpartition('.')[2]} as {alias(package)}\n"
+            for package in sorted(self.packages)
+        )
+        return HEADER + (STRAIGHT if self.straight else f"{imports}{PLAIN}{self.tables()}") + functions
+
+    def tables(self) -> str:
+        """The words of each enum."""
+        return "".join(
             f"{snake(model).upper()} = {{\n"
             + "".join(
                 f"    {package}.{enum.name}.{member}: models.{model}.{member.lower()},\n"
@@ -172,15 +183,37 @@ class Converters:
             + "}\n\n"
             for model, (package, enum) in sorted(self.enums.items())
         )
-        imports = "".join(
-            f"from generated.proto.{package.rpartition('.')[0]} import {package.rpartition('.')[2]} as {alias(package)}\n"
-            for package in sorted(self.packages)
-        )
-        return (
-            '"""Written by `make generate` from api-specs. Do not edit."""\n\n'
-            f"from msgspec import UNSET\n\n{imports}from generated.rest.delivery import models\n"
-            f"from services.runtime.rest.types import there\n\n{tables}\n{functions}"
-        )
+
+
+def pairs(contracts: Contracts) -> dict[str, Pair]:
+    """Every schema that mirrors a message, by name."""
+    return {
+        name: Pair(name, schema, _mirrored(contracts, name, schema["x-message"]))
+        for name, schema in (contracts.schemas(API) if API in contracts.openapi else {}).items()
+        if "x-message" in schema
+    }
+
+
+def _mirrored(contracts: Contracts, name: str, message: str) -> Descriptor:
+    try:
+        return contracts.protos.pool.FindMessageTypeByName(message)
+    except KeyError as error:
+        raise ContractError(f"{API}.yaml: {name} mirrors {message}, which is no message") from error
+
+
+def is_brought(pair: Pair) -> bool:
+    """Whether requests bring it: their schemas are closed."""
+    return pair.schema.get("additionalProperties") is False
+
+
+def pages(contracts: Contracts) -> frozenset[str]:
+    """The responses that are a page, by the name of the message: a schema mirrors them, and they have `items`."""
+    answers = {method.response for service in contracts.protos.services for method in service.methods}
+    return frozenset(
+        pair.message.full_name
+        for pair in pairs(contracts).values()
+        if pair.message.full_name in answers and "items" in pair.message.fields_by_name
+    )
 
 
 def alias(package: str) -> str:
@@ -189,5 +222,34 @@ def alias(package: str) -> str:
 
 
 def generate(contracts: Contracts) -> Files:
-    """`generated/rest/delivery/convert.py`."""
-    return {"rest/delivery/convert.py": Converters(contracts).text()}
+    """`generated/rest/delivery/convert.py`, and `pages.py`."""
+    all_of, paged = pairs(contracts).values(), pages(contracts)
+    roots = [pair.message for pair in all_of if pair.message.full_name in paged]
+    answers = [
+        contracts.protos.pool.FindMessageTypeByName(method.response)
+        for service in contracts.protos.services
+        for method in service.methods
+        if method.response not in paged
+    ]
+    on_pages, looked_into = held(roots), held(answers)
+    straight = [pair for pair in all_of if pair.message.full_name in on_pages]
+    plain = [
+        pair
+        for pair in all_of
+        if is_brought(pair) or pair.message.full_name in looked_into or pair.message.full_name not in on_pages
+    ]
+    reader, converter = Converters(contracts, straight=True), Converters(contracts)
+    text = reader.module(straight)
+    converter.enums, converter.packages = reader.enums, reader.packages
+    return {"rest/delivery/convert.py": converter.module(plain), "rest/delivery/pages.py": text}
+
+
+def held(messages: Iterable[Descriptor]) -> frozenset[str]:
+    """The messages and all that they are made of, by name."""
+
+    @cache
+    def inside(message: Descriptor) -> frozenset[str]:
+        parts = (field.message_type for field in message.fields if field.message_type is not None)
+        return frozenset({message.full_name}).union(*map(inside, parts))
+
+    return frozenset[str]().union(*map(inside, messages))

@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from codegen import naming
+from codegen import events, naming
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.naming import snake
 from codegen.operations import Operation, operations
@@ -26,6 +26,7 @@ KEYS = ("!", "~", "a" * 64, 'A,b;c="d"')
 NO_KEYS = ("", "a" * 65, "a b", " ", "\t", "\x7f", "\x00", "é", 1, None)
 """Samples of the contract's rule: 1 to 64 visible ASCII characters, taken literally."""
 
+KEPT = "x-kept-until"
 BY_RUNTIME = frozenset({"If-None-Match"})
 """Parameters that the runtime answers by itself, for every operation alike."""
 
@@ -105,8 +106,8 @@ def written(kind: str, default: Any) -> str:
 
 
 def arguments(contracts: Contracts, operation: Operation) -> list[str]:
-    """The keyword arguments, those that may be left out last."""
-    required = [ARGUMENTS[operation.scheme]] if operation.scheme else []
+    """The keyword arguments, those that may be left out last. What is kept is the same for everybody who asks."""
+    required = [ARGUMENTS[operation.scheme]] if operation.scheme and KEPT not in operation.raw else []
     if operation.raw.get("x-client-address"):
         required.append("forwarded_for: str")
     optional = []
@@ -137,6 +138,18 @@ def check_idempotency(contracts: Contracts, operation: Operation) -> None:
         if key.get("required") or not all(map(taken, KEYS)) or any(map(taken, NO_KEYS)):
             why = "is optional, a string of 1 to 64 visible ASCII characters: pattern ^[\\x21-\\x7e]{1,64}$"
             raise ContractError(f"{API}.yaml: Idempotency-Key of {operation.id} {why}")
+
+
+def kept_until(contracts: Contracts, operation: Operation) -> str:
+    """The name of the event that ends a kept answer; empty for an operation that keeps none."""
+    if KEPT not in operation.raw:
+        return ""
+    found = [event for event in contracts.protos.events if event.type == operation.raw[KEPT]]
+    if not found:
+        raise ContractError(f"{API}.yaml: {operation.id} is kept until {operation.raw[KEPT]}, which is no event")
+    if operation.method != "GET" or set(operation.content) != {"application/json"} or operation.headers:
+        raise ContractError(f"{API}.yaml: {operation.id} is kept, so it is a GET for JSON, without headers of its own")
+    return events.snake(events.short(found[0])).upper()
 
 
 def method(contracts: Contracts, operation: Operation) -> str:
@@ -171,7 +184,8 @@ def row(contracts: Contracts, operation: Operation) -> str:
     kind = body_type(contracts, operation)
     return (
         f"    {operation.id!r}: Operation({handler(operation.tag)}, {snake(operation.id)!r}, "
-        f"{kind if operation.body else None}, {operation.status}, {media!r}),\n"
+        f"{kind if operation.body else None}, {operation.status}, {media!r}"
+        f"{f', kept_until={until}' if (until := kept_until(contracts, operation)) else ''}),\n"
     )
 
 
@@ -191,11 +205,13 @@ def generate(contracts: Contracts) -> Files:
     table = "".join(row(contracts, operation) for operation in found)
     text = f"{classes}\nOPERATIONS: dict[str, Operation] = {{\n{table}}}\n"
     models = sorted(name for name in contracts.schemas(API) if re.search(rf"\b{name}\b", text))
+    ends = {until for operation in found if (until := kept_until(contracts, operation))}
     glue = [name for name in ("Blob", "Event", "Operation", "Reply", "Upload") if re.search(rf"\b{name}\b", text)]
     imports = [
         "from abc import ABC, abstractmethod",
         "from collections.abc import AsyncIterator",
         "from datetime import date, datetime",
+        *([f"from generated.events import {', '.join(sorted(ends))}"] if ends else []),
         f"from generated.rest.delivery.models import {', '.join(models)}",
         "from services.runtime.principal import Principal",
         f"from services.runtime.rest.types import {', '.join(glue)}",

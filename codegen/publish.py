@@ -28,7 +28,7 @@ def without_extensions(node: Any) -> Any:
 
 
 def _ours(key: object) -> bool:
-    return key in ("x-message", "x-problems", "x-timeout", "x-client-address", "x-ends")
+    return key in ("x-message", "x-problems", "x-timeout", "x-client-address", "x-ends", "x-kept-until")
 
 
 def published(document: dict[str, Any]) -> dict[str, Any]:

@@ -5,15 +5,16 @@ from collections.abc import Iterable
 
 from betterproto2_compiler.compile.naming import pythonize_class_name, pythonize_method_name
 
-from codegen import bounds
+from codegen import bounds, convert
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.protobuf import Method, Service
 
 HEADER = '"""Written by `make generate` from api-specs/proto. Do not edit."""\n'
 IMPORTS = """
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+from services.runtime.codec import Encoded, Wire
 from services.runtime.principal import Principal
 from services.runtime.rpc import Idempotency, Method, Servicer, Stub
 """
@@ -25,12 +26,12 @@ def generate(contracts: Contracts) -> Files:
     for service in contracts.protos.services:
         packages[service.package].append(service)
     return {
-        f"proto/{name.replace('.', '/')}/rpc.py": module(services, bounds.of(contracts))
+        f"proto/{name.replace('.', '/')}/rpc.py": module(services, bounds.of(contracts), convert.pages(contracts))
         for name, services in packages.items()
     }
 
 
-def module(services: list[Service], stated: bounds.Bounds) -> str:
+def module(services: list[Service], stated: bounds.Bounds, pages: frozenset[str]) -> str:
     """The text of one `rpc.py`; unused imports are left for the formatter to remove."""
     check_names(services)
     methods = [method for service in services for method in service.methods]
@@ -40,7 +41,7 @@ def module(services: list[Service], stated: bounds.Bounds) -> str:
         *imports(methods),
         "\n",
         *(constant(method, stated(method)) for method in methods),
-        *(text for service in services for text in (servicer(service), stub(service))),
+        *(text for service in services for text in (servicer(service, pages), stub(service, pages))),
     ]
     return "\n".join(parts)
 
@@ -83,9 +84,9 @@ def constant(method: Method, stated: bounds.Schema) -> str:
 """
 
 
-def servicer(service: Service) -> str:
+def servicer(service: Service, pages: frozenset[str]) -> str:
     """The class that a service implements. A method left out stops it from being instantiated."""
-    methods = "".join(abstract_method(method) for method in service.methods)
+    methods = "".join(abstract_method(method, method.response in pages) for method in service.methods)
     return f"""
 
 class {short_name(service)}Servicer(Servicer):
@@ -96,10 +97,12 @@ class {short_name(service)}Servicer(Servicer):
 {methods}"""
 
 
-def abstract_method(method: Method) -> str:
+def abstract_method(method: Method, page: bool) -> str:
     """One method of a servicer. A streaming one is implemented as an async generator, hence no `async` here."""
     principal = ", principal: Principal" if method.actor_required else ""
     prefix, result = signature(method)
+    if page:
+        result += f" | Encoded[{result}]"
     return f"""
     @abstractmethod
     {prefix}def {attribute(method)}(self, request: {class_name(method.request)}{principal}) -> {result}:
@@ -107,9 +110,9 @@ def abstract_method(method: Method) -> str:
 """
 
 
-def stub(service: Service) -> str:
+def stub(service: Service, pages: frozenset[str]) -> str:
     """The class that callers use."""
-    methods = "".join(stub_method(method) for method in service.methods)
+    methods = "".join(stub_method(method, method.response in pages) for method in service.methods)
     return f"""
 
 class {short_name(service)}Stub(Stub):
@@ -119,11 +122,19 @@ class {short_name(service)}Stub(Stub):
 {methods}"""
 
 
-def stub_method(method: Method) -> str:
-    """One method of a stub."""
+def stub_method(method: Method, page: bool) -> str:
+    """One method of a stub. Pages are read by whatever reads them straight off the wire."""
     prefix, result = signature(method)
     call = "self.stream" if method.server_streaming else "await self.unary"
     request = class_name(method.request)
+    if page:
+        return f"""
+    async def {attribute(method)}[Page](
+        self, request: {request}, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
+        {docstring(method.comment, 8)}
+        return await self.page({constant_name(method)}, request, read, timeout)
+"""
     return f"""
     {prefix}def {attribute(method)}(self, request: {request}, *, timeout: float | None = None) -> {result}:
         {docstring(method.comment, 8)}

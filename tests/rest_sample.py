@@ -272,7 +272,7 @@ SIGNED = {"webhook-id": "msg_1", "webhook-timestamp": "1700000000", "webhook-sig
 
 def application(handler: ThingsHandler, *, validate_responses: bool = True) -> ASGIApp:
     """The API as the gateway serves its own: from the published document."""
-    return build(published(DOCUMENT), [handler], OPERATIONS, pages(), validate_responses=validate_responses)
+    return build(published(DOCUMENT), [handler], OPERATIONS, pages(), {}, validate_responses=validate_responses)
 
 
 def ask(app: ASGIApp, method: str, path: str, **request: Any) -> httpx.Response:

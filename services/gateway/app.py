@@ -41,6 +41,7 @@ from services.runtime.publisher import Publisher
 from services.runtime.rest.app import build
 from services.runtime.rest.app import serving as serving_rest
 from services.runtime.rest.documents import contract, events, pages
+from services.runtime.rest.kept import follow, room
 from services.runtime.rest.swagger import swagger
 from services.runtime.scrape import expose
 from services.runtime.server import serving, until_signalled
@@ -106,6 +107,7 @@ async def serve(settings: Settings) -> None:
             Callbacks(orders, partners, publisher, now),
             Notifications(notifications),
         ]
+        kept = room(OPERATIONS.values())
         app = build(
             json.loads((CONTRACTS / "delivery.json").read_text()),
             handlers,
@@ -114,6 +116,7 @@ async def serve(settings: Settings) -> None:
             | events(EVENT_CONTRACTS, "delivery")
             | pages()
             | swagger(settings.swagger_ui_folder),
+            kept,
             validate_responses=settings.environment is not Environment.PRODUCTION,
         )
         await run_beside(
@@ -123,6 +126,7 @@ async def serve(settings: Settings) -> None:
                 Relay("gateway", database, broker).run(),
                 expose("gateway", settings.service_socket, database, broker, queues_of_all=RETRIES),
                 publisher.run(),
+                follow(broker, kept),
                 mailer.run(),
                 Job("finishing accounts", lambda: accounts.sweep(store, identity, pictures, now), 10).run(),
                 Job("removing avatars", lambda: avatars.sweep(store, pictures), 600).run(),

@@ -1,6 +1,7 @@
 """What partners are made of, as messages."""
 
 from dataclasses import asdict
+from typing import Any
 
 import msgspec
 
@@ -10,16 +11,16 @@ from services.partners.retries import Call, CallState
 from services.partners.usecases.ports import CatalogEntry
 
 
-def catalog_partner_of(entry: CatalogEntry) -> v1.CatalogPartner:
-    """A partner as customers see it."""
-    return v1.CatalogPartner(
-        id=entry.id,
-        title=entry.title,
-        brand=entry.brand,
-        address=entry.address,
-        products=[v1.CatalogProduct(**product) for product in entry.products],
-        products_truncated=entry.products_truncated,
-    )
+def catalog_partner_of(entry: CatalogEntry) -> dict[str, Any]:
+    """A `CatalogPartner`, by its fields: a page has hundreds of products, too many for an object each."""
+    return {
+        "id": entry.id,
+        "title": entry.title,
+        "brand": entry.brand,
+        "address": entry.address,
+        "products": entry.products,
+        "products_truncated": entry.products_truncated,
+    }
 
 
 def product_of(product: Product) -> v1.Product:

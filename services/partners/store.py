@@ -50,8 +50,8 @@ _offers = (
 )
 _shown = (
     select(
-        func.jsonb_agg(
-            func.jsonb_build_object(*(part for column in _offers.c for part in (cast(column.name, Text), column)))
+        func.json_agg(
+            func.json_build_object(*(part for column in _offers.c for part in (cast(column.name, Text), column)))
         ).label("products")
     )
     .select_from(_offers)

@@ -6,6 +6,7 @@ converts only those that need it; `encode` hands a nest of dicts to the C messag
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
@@ -22,9 +23,12 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from generated.proto.message_pool import default_message_pool
 
-__all__ = ("Codec", "DecodeError", "codec", "contract_files", "descriptor_pool")
+__all__ = ("Codec", "DecodeError", "Encoded", "Wire", "codec", "contract_files", "descriptor_pool", "moment", "part")
 
 type Convert = Callable[[Any], Any]
+
+type Wire = Any
+"""A message of protobuf's C implementation, whose fields no type checker knows."""
 
 WRAPPERS = frozenset(
     f"google.protobuf.{name}Value"
@@ -53,6 +57,13 @@ class Converters(NamedTuple):
     encode: Convert
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Encoded[M: betterproto2.Message]:
+    """An answer that is on the wire already."""
+
+    data: bytes
+
+
 class Codec:
     """Converters between the message classes of one betterproto2 pool and their descriptors.
 
@@ -74,15 +85,30 @@ class Codec:
         wire: Message = made if isinstance(made, Message) else ready.wire_class(**made)
         return wire.SerializeToString()
 
+    def pack[M: betterproto2.Message](self, cls: type[M], **fields: Any) -> Encoded[M]:
+        """The wire form of long answers, whose parts are given as dicts by the names of the contract.
+
+        Raises TypeError or ValueError when a value does not fit its field.
+        """
+        ready = self._ready.get(cls) or self._prepare(cls)
+        return Encoded(ready.wire_class(**fields).SerializeToString())
+
     def decode[M: betterproto2.Message](self, cls: type[M], data: bytes) -> M:
         """The message that `data` is. Raises DecodeError when it is none, or holds a time that datetime cannot."""
+        return self.read(cls, data, self.reader(cls))
+
+    def reader[M: betterproto2.Message](self, cls: type[M]) -> Callable[[Wire], M]:
+        """What makes a message of this class of a C message."""
+        return (self._ready.get(cls) or self._prepare(cls)).decode
+
+    def read[Read](self, cls: type[betterproto2.Message], data: bytes, read: Callable[[Wire], Read]) -> Read:
+        """What `read` makes of the C message that `data` is. Raises DecodeError when it is none, or unreadable."""
         ready = self._ready.get(cls) or self._prepare(cls)
         wire = ready.wire_class.FromString(data)
         try:
-            message: M = ready.decode(wire)
+            return read(wire)
         except (OverflowError, ValueError) as error:
-            raise DecodeError(f"{cls.__name__} holds a time out of range") from error
-        return message
+            raise DecodeError(f"{cls.__name__}: {error}") from error
 
     def _prepare(self, cls: type[betterproto2.Message]) -> Converters:
         name = self._classes.type_to_url[cls].removeprefix(URL_PREFIX)
@@ -148,7 +174,7 @@ class Codec:
             return None, None
         match field.message_type.full_name:
             case "google.protobuf.Timestamp":
-                return _from_timestamp, _to_timestamp
+                return moment, _to_timestamp
             case "google.protobuf.Duration":
                 return _from_duration, _to_duration
             case name if name in WRAPPERS:
@@ -234,8 +260,16 @@ class _Members(dict[int, Any]):
         return self._cls(number)
 
 
-def _from_timestamp(wire: Any) -> datetime:
+def moment(wire: Wire) -> datetime:
+    """A Timestamp. Raises OverflowError when it is none that datetime can hold."""
     return EPOCH + timedelta(0, wire.seconds, wire.nanos // 1000)
+
+
+def part(wire: Wire, name: str) -> Wire:
+    """A part that the contract requires. Raises ValueError when the other side left it out."""
+    if not wire.HasField(name):
+        raise ValueError(f"a message lacks its {name}")
+    return getattr(wire, name)
 
 
 def _to_timestamp(value: datetime) -> dict[str, int]:

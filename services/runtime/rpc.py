@@ -23,7 +23,7 @@ from opentelemetry.trace import Span
 from generated.problems import Reason
 from services.runtime import metrics, spans, status
 from services.runtime.bounds import Check, check
-from services.runtime.codec import DecodeError, codec
+from services.runtime.codec import DecodeError, Encoded, Wire, codec
 from services.runtime.durations import Timed
 from services.runtime.paging import DEFAULT_SIZE, LARGEST_SIZE
 from services.runtime.principal import PAYLOAD_HEADER, Principal, current_token
@@ -123,7 +123,8 @@ def _handler(method: Method[Any, Any], behaviour: Callable[..., Any], streams: S
         metadata = _metadata(context)
         with spans.server_span(method.path, metadata) as span, served.timed(CANCELLED) as timed:
             try:
-                answer = encode(await behaviour(*_arguments(method, held, data, metadata, context)))
+                found = await behaviour(*_arguments(method, held, data, metadata, context))
+                answer: bytes = found.data if isinstance(found, Encoded) else encode(found)
             # The guard: whatever a method raises ends here, for nobody further out could tell the caller.
             except Exception as error:  # noqa: BLE001
                 await _abort(method, error, span, timed, context)
@@ -216,6 +217,12 @@ class Stub:
         self, method: Method[Request, Response], request: Request, timeout_s: float | None
     ) -> Response:
         """Makes a call. `timeout_s` can only shorten what the contract allows."""
+        return await self.page(method, request, codec().reader(method.response), timeout_s)
+
+    async def page[Page](
+        self, method: Method[Any, Any], request: Message, read: Callable[[Wire], Page], timeout_s: float | None
+    ) -> Page:
+        """The same, for answers that are read straight off the wire."""
         metadata = _outgoing_metadata(method)
         with spans.client_span(method.path, metadata) as span, self._called[method.path].timed(CANCELLED) as timed:
             try:
@@ -224,12 +231,12 @@ class Stub:
                     timeout=_timeout(method, timeout_s),
                     metadata=grpc.aio.Metadata(*metadata.items()),
                 )
-                response = codec().decode(method.response, data)
+                found = codec().read(method.response, data, read)
             except (grpc.aio.AioRpcError, DecodeError) as error:
                 raise _refused(error, span, timed) from error
             spans.end_client_span(span, grpc.StatusCode.OK)
             timed.outcome = OK
-            return response
+            return found
 
     async def stream[Request: Message, Response: Message](
         self, method: Method[Request, Response], request: Request, timeout_s: float | None

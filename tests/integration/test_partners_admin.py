@@ -15,6 +15,7 @@ from services.partners.retries import Answer, CallState, Try, Verdict
 from services.partners.rpc import PartnersRpc
 from services.runtime import webhooks
 from services.runtime.clock import now
+from services.runtime.codec import codec
 from services.runtime.ids import new_id
 from services.runtime.principal import Principal
 from services.runtime.refusal import Refusal
@@ -131,6 +132,11 @@ async def test_a_change_names_the_version_it_is_made_to_and_one_of_two_wins(rpc:
     assert same.version == 2
 
 
+async def catalog(rpc: PartnersRpc, **wanted: Any) -> v1.ListCatalogResponse:
+    answer = await rpc.list_catalog(v1.ListCatalogRequest(page_size=100, **wanted))
+    return codec().decode(v1.ListCatalogResponse, answer.data)
+
+
 async def test_the_catalog_shows_at_each_partner_what_that_one_sells(rpc: PartnersRpc) -> None:
     soup, bread = await new_product(rpc, "Soup"), await new_product(rpc, "Bread")
     sold = {await new_partner(rpc): {soup: 350, bread: 90}, await new_partner(rpc): {soup: 400}}
@@ -139,11 +145,11 @@ async def test_the_catalog_shows_at_each_partner_what_that_one_sells(rpc: Partne
             await rpc.set_availability(offer(number, product, price), ADMIN)
     await new_partner(rpc)
     await rpc.set_availability(offer(min(sold), await new_product(rpc, "Gone"), active=False), ADMIN)
-    page = await rpc.list_catalog(v1.ListCatalogRequest(page_size=100))
+    page = await catalog(rpc)
     shown = {entry.id: [(one.id, one.price) for one in entry.products] for entry in page.items}
     assert {number: shown.get(number) for number in sold} == {n: sorted(prices.items()) for n, prices in sold.items()}
     assert all(shown.values())
-    (found,) = (await rpc.list_catalog(v1.ListCatalogRequest(page_size=100, partner_id=min(sold), q="BREA"))).items
+    (found,) = (await catalog(rpc, partner_id=min(sold), q="BREA")).items
     assert [one.id for one in found.products] == [bread]
 
 

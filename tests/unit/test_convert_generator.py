@@ -19,7 +19,8 @@ from generated.proto.delivery.orders.v1 import OrderStatus as Status
 from generated.proto.delivery.orders.v1 import RefundStatus as Refund
 from generated.proto.delivery.partners.v1 import BasketItem
 from generated.rest.delivery import convert as written
-from generated.rest.delivery import models
+from generated.rest.delivery import models, pages
+from services.runtime.codec import DecodeError, codec
 from services.runtime.schema import compile_schema
 
 type Schemas = dict[str, dict[str, Any]]
@@ -71,15 +72,23 @@ def test_generation_is_deterministic_and_is_python() -> None:
 
 def test_every_schema_that_mirrors_a_message_has_a_typed_converter() -> None:
     for name, schema in real().schemas("delivery").items():
-        function = getattr(written, snake(name), None)
-        assert (function is not None) == ("x-message" in schema), name
-        if function is not None:
-            assert function.__annotations__["return"] is getattr(models, name)
+        found = [function for module in (written, pages) if (function := getattr(module, snake(name), None))]
+        assert bool(found) == ("x-message" in schema), name
+        assert all(function.__annotations__["return"] is getattr(models, name) for function in found)
+
+
+def test_pages_are_read_off_the_wire_alone() -> None:
+    assert not {name for name in vars(written) if name.endswith("_page")}
+    assert {"catalog_page", "order_page", "history_page"} <= vars(pages).keys()
 
 
 def test_only_what_requests_bring_is_converted_back() -> None:
     back = {name for name in vars(written) if name.startswith("to_")}
     assert back == {"to_basket_item", "to_quiet_hours"}
+
+
+def order_page(message: ListOrdersResponse) -> models.OrderPage:
+    return codec().read(ListOrdersResponse, codec().encode(message), pages.order_page)
 
 
 def test_a_message_becomes_json_that_the_contract_allows() -> None:
@@ -105,14 +114,24 @@ def test_a_message_becomes_json_that_the_contract_allows() -> None:
 def test_what_is_absent_stays_absent() -> None:
     made = msgspec.to_builtins(written.order(an_order()))
     assert not made.keys() & {"payment_id", "pickup_address", "deliverer_id", "cancel_reason", "customer_name"}
-    assert msgspec.to_builtins(written.order_page(ListOrdersResponse(items=[]))) == {"items": []}
-    page = written.order_page(ListOrdersResponse(items=[an_order()], next_page_token="next"))
+    assert msgspec.to_builtins(order_page(ListOrdersResponse(items=[]))) == {"items": []}
+    page = order_page(ListOrdersResponse(items=[an_order()], next_page_token="next"))
     assert (len(page.items), page.next_page_token) == (1, "next")
+
+
+def test_an_order_on_a_page_is_what_it_is_alone() -> None:
+    orders = [
+        an_order(),
+        an_order(status=Status.DELIVERED, payment_id="p1", pickup_address="", deliverer_id="user-2", paid_amount=200),
+    ]
+    assert order_page(ListOrdersResponse(items=orders)).items == [written.order(order) for order in orders]
 
 
 def test_a_message_without_a_required_part_is_an_error() -> None:
     with pytest.raises(ValueError, match="lacks a part"):
         written.order(an_order(partner=None))
+    with pytest.raises(DecodeError, match="lacks its partner"):
+        order_page(ListOrdersResponse(items=[an_order(partner=None)]))
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status])

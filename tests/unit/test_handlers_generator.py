@@ -141,6 +141,53 @@ def test_the_table_says_who_handles_an_operation_and_how_it_ends() -> None:
     assert "'callback': Operation(ThingsHandler, 'callback', Thing, 202, '')," in text
 
 
+def kept(**changes: Any) -> dict[str, Any]:
+    """A thing that everybody is shown alike until there is an event."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}
+    raw = {
+        "operationId": "keptThing",
+        "tags": ["things"],
+        "security": [{"bearer": []}],
+        "x-kept-until": "partners.catalog_changed",
+        "responses": {"200": {"description": ".", "content": content}},
+    }
+    return raw | changes
+
+
+def test_what_is_kept_is_not_told_who_asks_and_names_what_ends_it() -> None:
+    source = changed(**{"/kept": {"get": kept()}})
+    text = str(handlers.generate(source)["rest/delivery/handlers.py"])
+    assert "async def keptThing" not in text
+    assert "    async def kept_thing(self) -> Thing:\n" in text
+    row = "'keptThing': Operation(ThingsHandler, 'kept_thing', None, 200, 'application/json', "
+    assert row + "kept_until=PARTNER_CATALOG_CHANGED)," in text
+    assert "from generated.events import PARTNER_CATALOG_CHANGED\n" in text
+
+
+@pytest.mark.parametrize(
+    ("item", "complaint"),
+    [
+        ({"get": kept(**{"x-kept-until": "partners.eaten"})}, "keptThing is kept until partners.eaten, which is no"),
+        ({"post": kept()}, "keptThing is kept, so it is a GET for JSON"),
+        ({"get": kept(responses={"204": {"description": "."}})}, "keptThing is kept, so it is a GET for JSON"),
+        (
+            {
+                "get": kept(
+                    responses={
+                        "200": kept()["responses"]["200"] | {"headers": {"ETag": {"schema": {"type": "string"}}}}
+                    }
+                )
+            },
+            "without headers of its own",
+        ),
+    ],
+    ids=["event", "method", "content", "headers"],
+)
+def test_what_cannot_be_kept_is_named(item: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ContractError, match=complaint):
+        generated(changed(**{"/kept": item}))
+
+
 def test_generation_is_deterministic() -> None:
     assert handlers.generate(changed()) == handlers.generate(changed())
     assert problems.generate(real()) == problems.generate(real())

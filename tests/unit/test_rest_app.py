@@ -15,6 +15,7 @@ from deploy.local.state import ROOT
 from generated.rest.delivery.handlers import OPERATIONS as PUBLIC
 from services.runtime.rest.app import build, serving
 from services.runtime.rest.documents import contract, pages
+from services.runtime.rest.kept import room
 from services.runtime.rest.types import Operation
 from tests.rest_sample import DOCUMENT, OPERATIONS, THING, Things, application
 
@@ -32,21 +33,21 @@ async def served(app: ASGIApp, socket: Path) -> None:
 @pytest.mark.parametrize("handlers", [[], [Things(), Things()]])
 def test_a_missing_or_a_second_handler_fails_at_start(handlers: list[object]) -> None:
     with pytest.raises(TypeError, match=f"ThingsHandler needs one handler, {len(handlers)} given"):
-        build(DOCUMENT, handlers, OPERATIONS, {}, validate_responses=True)
+        build(DOCUMENT, handlers, OPERATIONS, {}, {}, validate_responses=True)
 
 
 def test_a_document_that_is_none_fails_at_start() -> None:
     document = copy.deepcopy(DOCUMENT)
     del document["info"]
     with pytest.raises(Exception, match="info"):
-        build(document, [Things()], OPERATIONS, {}, validate_responses=True)
+        build(document, [Things()], OPERATIONS, {}, {}, validate_responses=True)
 
 
 async def test_an_operation_that_cannot_be_compiled_fails_at_start(tmp_path: Path) -> None:
     document = copy.deepcopy(DOCUMENT)
     content = document["paths"]["/things"]["post"]["requestBody"]["content"]
     content["text/plain"] = {"schema": {"type": "string"}}
-    app = build(document, [Things()], OPERATIONS, {}, validate_responses=True)
+    app = build(document, [Things()], OPERATIONS, {}, {}, validate_responses=True)
     with pytest.raises(RuntimeError, match="did not start"):
         await asyncio.wait_for(served(app, tmp_path / "s"), timeout=10)
 
@@ -67,7 +68,9 @@ async def test_the_public_api_compiles(tmp_path: Path) -> None:
     folder = ROOT / "generated/openapi"
     handlers = [complete(handler) for handler in {row.handler for row in PUBLIC.values()}]
     spec = json.loads((folder / "delivery.json").read_text())
-    app = build(spec, handlers, PUBLIC, contract(folder, "delivery") | pages(), validate_responses=True)
+    app = build(
+        spec, handlers, PUBLIC, contract(folder, "delivery") | pages(), room(PUBLIC.values()), validate_responses=True
+    )
     async with serving(app, tmp_path / "s", grace_s=1), client(tmp_path / "s") as edge:
         answer = await edge.get("http://edge/openapi.json")
         assert answer.json() == spec

@@ -95,4 +95,4 @@ def test_two_methods_with_one_name_are_refused(tmp_path: Path) -> None:
     protos = load_protos(changed(tmp_path, "// A text.\nmessage EchoRequest", second))
 
     with pytest.raises(ContractError, match="would both be COUNT"):
-        rpc.module(list(protos.services), lambda method: {})
+        rpc.module(list(protos.services), lambda method: {}, frozenset())

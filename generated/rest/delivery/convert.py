@@ -60,38 +60,6 @@ REFUND_STATUS = {
 }
 
 
-def catalog_page(message: partners_v1.ListCatalogResponse) -> models.CatalogPage:
-    """delivery.partners.v1.ListCatalogResponse → CatalogPage."""
-    return models.CatalogPage(
-        items=[catalog_partner(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
-    )
-
-
-def catalog_partner(message: partners_v1.CatalogPartner) -> models.CatalogPartner:
-    """delivery.partners.v1.CatalogPartner → CatalogPartner."""
-    return models.CatalogPartner(
-        id=message.id,
-        title=message.title,
-        brand=message.brand,
-        address=message.address,
-        products=[catalog_product(item) for item in message.products],
-        products_truncated=message.products_truncated,
-    )
-
-
-def catalog_product(message: partners_v1.CatalogProduct) -> models.CatalogProduct:
-    """delivery.partners.v1.CatalogProduct → CatalogProduct."""
-    return models.CatalogProduct(
-        id=message.id,
-        title=message.title,
-        description=message.description,
-        picture_url=UNSET if message.picture_url is None else message.picture_url,
-        price=message.price,
-        currency=message.currency,
-    )
-
-
 def product(message: partners_v1.Product) -> models.Product:
     """delivery.partners.v1.Product → Product."""
     return models.Product(
@@ -99,22 +67,6 @@ def product(message: partners_v1.Product) -> models.Product:
         title=message.title,
         description=message.description,
         picture_url=UNSET if message.picture_url is None else message.picture_url,
-    )
-
-
-def catalog_product_page(message: partners_v1.ListPartnerProductsResponse) -> models.CatalogProductPage:
-    """delivery.partners.v1.ListPartnerProductsResponse → CatalogProductPage."""
-    return models.CatalogProductPage(
-        items=[catalog_product(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
-    )
-
-
-def product_page(message: partners_v1.ListProductsResponse) -> models.ProductPage:
-    """delivery.partners.v1.ListProductsResponse → ProductPage."""
-    return models.ProductPage(
-        items=[product(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
     )
 
 
@@ -133,69 +85,12 @@ def partner(message: partners_v1.Partner) -> models.Partner:
     )
 
 
-def partner_page(message: partners_v1.ListPartnersResponse) -> models.PartnerPage:
-    """delivery.partners.v1.ListPartnersResponse → PartnerPage."""
-    return models.PartnerPage(
-        items=[partner(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
-    )
-
-
 def availability(message: partners_v1.Availability) -> models.Availability:
     """delivery.partners.v1.Availability → Availability."""
     return models.Availability(
         price=message.price,
         currency=message.currency,
         active=message.active,
-    )
-
-
-def partner_call_page(message: partners_v1.ListPartnerCallsResponse) -> models.PartnerCallPage:
-    """delivery.partners.v1.ListPartnerCallsResponse → PartnerCallPage."""
-    return models.PartnerCallPage(
-        items=[partner_call(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
-    )
-
-
-def partner_call(message: partners_v1.PartnerCall) -> models.PartnerCall:
-    """delivery.partners.v1.PartnerCall → PartnerCall."""
-    return models.PartnerCall(
-        id=message.id,
-        partner_id=message.partner_id,
-        order_id=message.order_id,
-        kind=PARTNER_CALL_KIND[message.kind],
-        status=PARTNER_CALL_STATUS[message.status],
-        attempts=message.attempts,
-        body=message.body,
-        tries=[partner_call_try(item) for item in message.tries],
-        next_at=UNSET if message.next_at is None else message.next_at,
-        created_at=there(message.created_at),
-    )
-
-
-def partner_call_try(message: partners_v1.PartnerCallTry) -> models.PartnerCallTry:
-    """delivery.partners.v1.PartnerCallTry → PartnerCallTry."""
-    return models.PartnerCallTry(
-        at=there(message.at),
-        answer=message.answer,
-        took_ms=message.took_ms,
-    )
-
-
-def bank_page(message: orders_v1.ListBanksResponse) -> models.BankPage:
-    """delivery.orders.v1.ListBanksResponse → BankPage."""
-    return models.BankPage(
-        items=[bank_summary(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
-    )
-
-
-def bank_summary(message: orders_v1.BankSummary) -> models.BankSummary:
-    """delivery.orders.v1.BankSummary → BankSummary."""
-    return models.BankSummary(
-        id=message.id,
-        title=message.title,
     )
 
 
@@ -207,28 +102,6 @@ def bank(message: orders_v1.Bank) -> models.Bank:
         webcheckout_url=message.webcheckout_url,
         api_url=message.api_url,
         active=message.active,
-    )
-
-
-def payment_page(message: orders_v1.ListPaymentsResponse) -> models.PaymentPage:
-    """delivery.orders.v1.ListPaymentsResponse → PaymentPage."""
-    return models.PaymentPage(
-        items=[payment(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
-    )
-
-
-def payment(message: orders_v1.Payment) -> models.Payment:
-    """delivery.orders.v1.Payment → Payment."""
-    return models.Payment(
-        bank_id=message.bank_id,
-        payment_id=message.payment_id,
-        order_id=message.order_id,
-        amount=message.amount,
-        currency=message.currency,
-        outcome=PAYMENT_OUTCOME[message.outcome],
-        refund_amount=message.refund_amount,
-        at=there(message.at),
     )
 
 
@@ -321,83 +194,6 @@ def order_item(message: orders_v1.OrderItem) -> models.OrderItem:
     )
 
 
-def order_page(message: orders_v1.ListOrdersResponse) -> models.OrderPage:
-    """delivery.orders.v1.ListOrdersResponse → OrderPage."""
-    return models.OrderPage(
-        items=[order(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
-    )
-
-
-def delivery_page(message: orders_v1.ListAvailableDeliveriesResponse) -> models.DeliveryPage:
-    """delivery.orders.v1.ListAvailableDeliveriesResponse → DeliveryPage."""
-    return models.DeliveryPage(
-        items=[order(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
-    )
-
-
-def history_page(message: orders_v1.GetOrderHistoryResponse) -> models.HistoryPage:
-    """delivery.orders.v1.GetOrderHistoryResponse → HistoryPage."""
-    return models.HistoryPage(
-        items=[history_entry(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
-    )
-
-
-def history_entry(message: orders_v1.HistoryEntry) -> models.HistoryEntry:
-    """delivery.orders.v1.HistoryEntry → HistoryEntry."""
-    return models.HistoryEntry(
-        status=ORDER_STATUS[message.status],
-        at=there(message.at),
-        actor=message.actor,
-        note=UNSET if message.note is None else message.note,
-    )
-
-
-def notification_page(message: notifications_v1.ListMyNotificationsResponse) -> models.NotificationPage:
-    """delivery.notifications.v1.ListMyNotificationsResponse → NotificationPage."""
-    return models.NotificationPage(
-        items=[notification(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
-    )
-
-
-def notification(message: notifications_v1.Notification) -> models.Notification:
-    """delivery.notifications.v1.Notification → Notification."""
-    return models.Notification(
-        id=message.id,
-        event=message.event,
-        order_id=UNSET if message.order_id is None else message.order_id,
-        agent_id=message.agent_id,
-        title=message.title,
-        body=message.body,
-        status=NOTIFICATION_STATUS[message.status],
-        attempts=[notification_attempt(item) for item in message.attempts],
-        created_at=there(message.created_at),
-        sent_at=UNSET if message.sent_at is None else message.sent_at,
-        user_id=message.user_id,
-        reason=UNSET if message.reason is None else message.reason,
-    )
-
-
-def notification_attempt(message: notifications_v1.Attempt) -> models.NotificationAttempt:
-    """delivery.notifications.v1.Attempt → NotificationAttempt."""
-    return models.NotificationAttempt(
-        provider=PROVIDER[message.provider],
-        at=there(message.at),
-        outcome=message.outcome,
-    )
-
-
-def notification_record_page(message: notifications_v1.ListNotificationsResponse) -> models.NotificationRecordPage:
-    """delivery.notifications.v1.ListNotificationsResponse → NotificationRecordPage."""
-    return models.NotificationRecordPage(
-        items=[notification(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
-    )
-
-
 def agent(message: notifications_v1.Agent) -> models.Agent:
     """delivery.notifications.v1.Agent → Agent."""
     return models.Agent(
@@ -432,14 +228,6 @@ def to_quiet_hours(model: models.QuietHours) -> notifications_v1.QuietHours:
     return notifications_v1.QuietHours(
         start=model.start,
         end=model.end,
-    )
-
-
-def agent_page(message: notifications_v1.ListAgentsResponse) -> models.AgentPage:
-    """delivery.notifications.v1.ListAgentsResponse → AgentPage."""
-    return models.AgentPage(
-        items=[agent(item) for item in message.items],
-        next_page_token=UNSET if message.next_page_token is None else message.next_page_token,
     )
 
 

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 
+from generated.events import PARTNER_CATALOG_CHANGED
 from generated.rest.delivery.models import (
     Agent,
     AgentPage,
@@ -214,13 +215,7 @@ class CatalogHandler(ABC):
 
     @abstractmethod
     async def list_catalog(
-        self,
-        *,
-        principal: Principal,
-        page_size: int = 20,
-        page_token: str | None = None,
-        partner_id: int | None = None,
-        q: str | None = None,
+        self, *, page_size: int = 20, page_token: str | None = None, partner_id: int | None = None, q: str | None = None
     ) -> CatalogPage:
         """List partners and their products: GET /catalog.
 
@@ -233,7 +228,7 @@ class CatalogHandler(ABC):
 
     @abstractmethod
     async def list_partner_products(
-        self, *, principal: Principal, partner_id: int, page_size: int = 20, page_token: str | None = None
+        self, *, partner_id: int, page_size: int = 20, page_token: str | None = None
     ) -> CatalogProductPage:
         """List all that a partner sells: GET /catalog/{partner_id}/products.
 
@@ -606,13 +601,17 @@ OPERATIONS: dict[str, Operation] = {
     "signIn": Operation(SessionsHandler, "sign_in", SignInRequest, 200, "application/json"),
     "signOut": Operation(SessionsHandler, "sign_out", None, 204, ""),
     "refreshSession": Operation(SessionsHandler, "refresh_session", RefreshSessionRequest, 200, "application/json"),
-    "listCatalog": Operation(CatalogHandler, "list_catalog", None, 200, "application/json"),
+    "listCatalog": Operation(
+        CatalogHandler, "list_catalog", None, 200, "application/json", kept_until=PARTNER_CATALOG_CHANGED
+    ),
     "listBanks": Operation(CatalogHandler, "list_banks", None, 200, "application/json"),
     "createBank": Operation(BanksHandler, "create_bank", CreateBankRequest, 201, "application/json"),
     "getBank": Operation(BanksHandler, "get_bank", None, 200, "application/json"),
     "updateBank": Operation(BanksHandler, "update_bank", BankPatch, 200, "application/json"),
     "rotateBankSecret": Operation(BanksHandler, "rotate_bank_secret", None, 200, "application/json"),
-    "listPartnerProducts": Operation(CatalogHandler, "list_partner_products", None, 200, "application/json"),
+    "listPartnerProducts": Operation(
+        CatalogHandler, "list_partner_products", None, 200, "application/json", kept_until=PARTNER_CATALOG_CHANGED
+    ),
     "listPartners": Operation(PartnersHandler, "list_partners", None, 200, "application/json"),
     "createPartner": Operation(PartnersHandler, "create_partner", CreatePartnerRequest, 201, "application/json"),
     "getPartner": Operation(PartnersHandler, "get_partner", None, 200, "application/json"),

@@ -2,7 +2,7 @@
 
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
-from generated.rest.delivery import convert
+from generated.rest.delivery import convert, pages
 from generated.rest.delivery.handlers import BanksHandler
 from generated.rest.delivery.models import (
     Bank,
@@ -87,4 +87,4 @@ class Banks(BanksHandler):
         request = v1.ListPaymentsRequest(
             page_size=page_size, page_token=page_token or "", order_id=order_id, bank_id=bank_id
         )
-        return convert.payment_page(await self._orders.list_payments(request))
+        return await self._orders.list_payments(request, pages.payment_page)

@@ -4,7 +4,7 @@ from generated.proto.delivery.orders.v1 import ListBanksRequest
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1 import ListCatalogRequest, ListPartnerProductsRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
-from generated.rest.delivery import convert
+from generated.rest.delivery import convert, pages
 from generated.rest.delivery.handlers import CatalogHandler
 from generated.rest.delivery.models import BankPage, CatalogPage, CatalogProductPage, Product
 from services.gateway.usecases import product_pictures
@@ -24,7 +24,6 @@ class Catalog(CatalogHandler):
     async def list_catalog(
         self,
         *,
-        principal: Principal,
         page_size: int = 20,
         page_token: str | None = None,
         partner_id: int | None = None,
@@ -32,19 +31,19 @@ class Catalog(CatalogHandler):
     ) -> CatalogPage:
         """Partners and their products."""
         request = ListCatalogRequest(page_size=page_size, page_token=page_token or "", partner_id=partner_id, q=q)
-        return convert.catalog_page(await self._partners.list_catalog(request))
+        return await self._partners.list_catalog(request, pages.catalog_page)
 
     async def list_partner_products(
-        self, *, principal: Principal, partner_id: int, page_size: int = 20, page_token: str | None = None
+        self, *, partner_id: int, page_size: int = 20, page_token: str | None = None
     ) -> CatalogProductPage:
         """All that a partner sells."""
         request = ListPartnerProductsRequest(page_size=page_size, page_token=page_token or "", partner_id=partner_id)
-        return convert.catalog_product_page(await self._partners.list_partner_products(request))
+        return await self._partners.list_partner_products(request, pages.catalog_product_page)
 
     async def list_banks(self, *, principal: Principal, page_size: int = 20, page_token: str | None = None) -> BankPage:
         """Banks to pay at."""
         request = ListBanksRequest(page_size=page_size, page_token=page_token or "")
-        return convert.bank_page(await self._orders.list_banks(request))
+        return await self._orders.list_banks(request, pages.bank_page)
 
     async def put_product_picture(self, *, principal: Principal, product_id: int, body: Upload) -> Product:
         """A product with its new picture."""

@@ -4,7 +4,7 @@ from msgspec import UNSET, UnsetType
 
 from generated.proto.delivery.notifications import v1
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
-from generated.rest.delivery import convert
+from generated.rest.delivery import convert, pages
 from generated.rest.delivery.handlers import NotificationsHandler
 from generated.rest.delivery.models import (
     Agent,
@@ -46,14 +46,14 @@ class Notifications(NotificationsHandler):
             agent_id=agent_id,
             status=None if status is None else v1.NotificationStatus[status.name.upper()],
         )
-        return convert.notification_record_page(await self._notifications.list_notifications(request))
+        return await self._notifications.list_notifications(request, pages.notification_record_page)
 
     async def list_agents(
         self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
     ) -> AgentPage:
         """A page of agents."""
         request = v1.ListAgentsRequest(page_size=page_size, page_token=page_token or "")
-        return convert.agent_page(await self._notifications.list_agents(request))
+        return await self._notifications.list_agents(request, pages.agent_page)
 
     async def create_agent(
         self, *, principal: Principal, body: CreateAgentRequest, idempotency_key: str | None = None

@@ -24,7 +24,7 @@ from generated.proto.delivery.orders.v1 import OrderStatus as OrderStatusMessage
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1 import CheckProductsRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
-from generated.rest.delivery import convert
+from generated.rest.delivery import convert, pages
 from generated.rest.delivery.handlers import DeliveriesHandler, OrdersHandler
 from generated.rest.delivery.models import (
     CancelOrderRequest as Cancellation,
@@ -129,7 +129,7 @@ class Orders(OrdersHandler):
         """The orders that exist for the user."""
         wanted = None if status is None else OrderStatusMessage[status.name.upper()]
         request = ListOrdersRequest(page_size=page_size, page_token=page_token or "", status=wanted)
-        return convert.order_page(await self._orders.list_orders(request))
+        return await self._orders.list_orders(request, pages.order_page)
 
     async def get_order(self, *, principal: Principal, order_id: str) -> Order:
         """One order."""
@@ -141,7 +141,7 @@ class Orders(OrdersHandler):
     ) -> HistoryPage:
         """What happened to an order."""
         request = GetOrderHistoryRequest(order_id=order_id, page_size=page_size, page_token=page_token or "")
-        return convert.history_page(await self._orders.get_order_history(request))
+        return await self._orders.get_order_history(request, pages.history_page)
 
     async def cancel_order(self, *, principal: Principal, order_id: str, body: Cancellation) -> Order:
         """Gives an order up."""
@@ -174,7 +174,7 @@ class Deliveries(DeliveriesHandler):
     ) -> DeliveryPage:
         """Orders that wait for a deliverer."""
         request = ListAvailableDeliveriesRequest(page_size=page_size, page_token=page_token or "")
-        return convert.delivery_page(await self._orders.list_available_deliveries(request))
+        return await self._orders.list_available_deliveries(request, pages.delivery_page)
 
     async def assign_order(self, *, principal: Principal, order_id: str) -> Order:
         """Takes an order."""

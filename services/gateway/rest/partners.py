@@ -2,7 +2,7 @@
 
 from generated.proto.delivery.partners import v1
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
-from generated.rest.delivery import convert
+from generated.rest.delivery import convert, pages
 from generated.rest.delivery.handlers import PartnersHandler
 from generated.rest.delivery.models import (
     Availability,
@@ -64,7 +64,7 @@ class Partners(PartnersHandler):
     ) -> PartnerPage:
         """Partners, by id."""
         request = v1.ListPartnersRequest(page_size=page_size, page_token=page_token or "")
-        return convert.partner_page(await self._partners.list_partners(request))
+        return await self._partners.list_partners(request, pages.partner_page)
 
     async def get_partner(self, *, principal: Principal, partner_id: int) -> Reply[Partner]:
         """One partner."""
@@ -133,7 +133,7 @@ class Partners(PartnersHandler):
             order_id=order_id,
             status=None if status is None else v1.PartnerCallStatus[status.name.upper()],
         )
-        return convert.partner_call_page(await self._partners.list_partner_calls(request))
+        return await self._partners.list_partner_calls(request, pages.partner_call_page)
 
     async def replay_partner_call(self, *, principal: Principal, call_id: str) -> None:
         """Makes a call again."""

@@ -2,7 +2,7 @@
 
 from generated.proto.delivery.partners import v1
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
-from generated.rest.delivery import convert
+from generated.rest.delivery import convert, pages
 from generated.rest.delivery.handlers import ProductsHandler
 from generated.rest.delivery.models import CreateProductRequest, Product, ProductPage, ProductPatch
 from services.runtime.principal import Principal
@@ -36,7 +36,7 @@ class Products(ProductsHandler):
     ) -> ProductPage:
         """Products, by id."""
         request = v1.ListProductsRequest(page_size=page_size, page_token=page_token or "")
-        return convert.product_page(await self._partners.list_products(request))
+        return await self._partners.list_products(request, pages.product_page)
 
     async def get_product(self, *, principal: Principal, product_id: int) -> Reply[Product]:
         """One product."""

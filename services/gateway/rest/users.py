@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from generated.problems import Reason
 from generated.proto.delivery.notifications.v1 import ListMyNotificationsRequest
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
-from generated.rest.delivery import convert
+from generated.rest.delivery import pages
 from generated.rest.delivery.handlers import SessionsHandler, UsersHandler
 from generated.rest.delivery.models import (
     ChangePasswordRequest,
@@ -153,7 +153,7 @@ class Users(UsersHandler):
     ) -> NotificationPage:
         """What one was told."""
         request = ListMyNotificationsRequest(page_size=page_size, page_token=page_token or "")
-        return convert.notification_page(await self._notifications.list_my_notifications(request))
+        return await self._notifications.list_my_notifications(request, pages.notification_page)
 
 
 class Sessions(SessionsHandler):

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from generated.problems import Reason
 from services.runtime.refusal import Refusal
 from services.runtime.rest.documents import Documents
+from services.runtime.rest.kept import KeptUntil
 from services.runtime.rest.operation import CompiledOperation
 from services.runtime.rest.problems import Problems
 from services.runtime.rest.routing import TableRouting
@@ -56,12 +57,14 @@ class CompiledApi(RoutedAPI[CompiledOperation]):  # type: ignore[misc]
         *args: Any,
         calls: Mapping[str, Callable[..., Any]],
         types: Mapping[str, Operation],
+        kept: KeptUntil,
         check_answers: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._calls = calls
         self._types = types
+        self._kept = kept
         self._check_answers = check_answers
         self.add_paths()
 
@@ -69,7 +72,7 @@ class CompiledApi(RoutedAPI[CompiledOperation]):  # type: ignore[misc]
         """One operation."""
         name = operation.operation_id
         return CompiledOperation(
-            operation, self._calls[name], self._types[name], validate_responses=self._check_answers
+            operation, self._calls[name], self._types[name], self._kept, validate_responses=self._check_answers
         )
 
 
@@ -103,13 +106,14 @@ def build(
     handlers: Sequence[object],
     operations: Mapping[str, Operation],
     documents: Mapping[str, Blob],
+    kept: KeptUntil,
     *,
     validate_responses: bool,
 ) -> ASGIApp:
     """The ASGI application of one document. Raises TypeError when a handler is missing."""
     calls = implementations(handlers, operations)
     connexion = ConnexionMiddleware(
-        CompiledApp(calls=calls, types=operations, check_answers=validate_responses),
+        CompiledApp(calls=calls, types=operations, kept=kept, check_answers=validate_responses),
         import_name=__name__,
         lifespan=_lifespan,
         middlewares=[Problems, partial(Documents, documents=documents), LifespanMiddleware, TableRouting],

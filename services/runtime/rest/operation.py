@@ -13,9 +13,10 @@ from services.runtime.clock import now
 from services.runtime.principal import PAYLOAD_HEADER, Principal, current_token
 from services.runtime.refusal import Refusal
 from services.runtime.rest.body import JSON_LIMIT, FormBody, HeaderList, JsonBody, read_raw
+from services.runtime.rest.kept import KeptUntil
 from services.runtime.rest.parameters import Parameters
 from services.runtime.rest.promise import Promise
-from services.runtime.rest.replies import SAFE, encode
+from services.runtime.rest.replies import SAFE, encode, json_head, respond
 from services.runtime.rest.streams import MEDIA_TYPE, ending_of, stream
 from services.runtime.rest.types import Operation, Reply
 from services.runtime.rpc import current_deadline
@@ -57,7 +58,9 @@ def signed(headers: HeaderList, body: bytes) -> SignedRequest:
 class CompiledOperation:
     """Parse, validate, call, encode."""
 
-    def __init__(self, spec: Any, call: Callable[..., Any], types: Operation, *, validate_responses: bool) -> None:
+    def __init__(
+        self, spec: Any, call: Callable[..., Any], types: Operation, kept: KeptUntil, *, validate_responses: bool
+    ) -> None:
         self._id: str = spec.operation_id
         self._call = call
         self._route: str = spec.path
@@ -68,6 +71,11 @@ class CompiledOperation:
         self._bearer = "bearer" in schemes
         self._webhook = "webhook" in schemes
         self._forwarded = "forwarded_for" in inspect.signature(call).parameters
+        self._told = "principal" in inspect.signature(call).parameters
+        self._kept = kept[types.kept_until] if types.kept_until else None
+        # What admins change, they see changed at once, and not only when the event has made its round.
+        administers = spec.method.upper() not in SAFE and spec.security == [{"bearer": ["admin"]}]
+        self._ends = tuple(kept.values()) if administers else ()
         self._body: JsonBody | FormBody | None = None
         if len(spec.consumes) > 1 and spec.request_body:
             raise TypeError(f"{self._id} takes several media types; it takes one")
@@ -95,7 +103,14 @@ class CompiledOperation:
         timeout = header(headers, _TIMEOUT)
         bounded = timeout is not None and timeout.isdigit() and self._media != MEDIA_TYPE
         current_deadline.set(time.monotonic() + int(timeout) / 1000 if timeout and bounded else None)
-        who = {"principal": principal(headers)} if self._bearer else {}
+        asks = principal(headers) if self._bearer else None
+        asked, edition = (scope["path"], scope["query_string"]), 0
+        if self._kept is not None:
+            if (kept := self._kept.get(asked)) is not None:
+                await respond(send, self._status, json_head(kept), kept)
+                return
+            edition = self._kept.edition
+        who = {"principal": asks} if self._told else {}
         raw, body = b"", {}
         if self._body is not None:
             raw = await read_raw(receive, self._body.limit)
@@ -111,14 +126,19 @@ class CompiledOperation:
         if self._media == MEDIA_TYPE:
             await self._stream(arguments, scope, receive, send)
             return
-        result = await self._call(**arguments)
+        try:
+            result = await self._call(**arguments)
+        finally:
+            for answers in self._ends:
+                answers.forget()
         reply = result if isinstance(result, Reply) else Reply(result)
         if_none_match = header(headers, b"if-none-match") if scope["method"] in SAFE else None
         status, head, content = encode(reply, self._status, if_none_match)
         if self._promise is not None:
             self._promise.check(reply, content)
-        await send({"type": "http.response.start", "status": status, "headers": head})
-        await send({"type": "http.response.body", "body": content})
+        if self._kept is not None:
+            self._kept.put(asked, content, edition)
+        await respond(send, status, head, content)
 
     async def _stream(self, arguments: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
         """Events, at most for as long as the token is good."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from starlette.types import Send
 
 from services.runtime.rest.types import Blob, Reply
 
@@ -25,9 +26,20 @@ def encode(reply: Reply[Any], status: int, if_none_match: bytes | None) -> tuple
         return status, head, b""
     if isinstance(reply.body, Blob):
         media, body = reply.body.media_type.encode(), reply.body.content
-    else:
-        media, body = b"application/json", _encode(reply.body)
-    return status, [*head, (b"content-type", media), (b"content-length", b"%d" % len(body))], body
+        return status, [*head, (b"content-type", media), (b"content-length", b"%d" % len(body))], body
+    body = _encode(reply.body)
+    return status, [*head, *json_head(body)], body
+
+
+def json_head(body: bytes) -> Head:
+    """What every JSON body is sent with."""
+    return [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+
+
+async def respond(send: Send, status: int, head: Head, body: bytes) -> None:
+    """Sends all of it."""
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
 
 
 def matches(if_none_match: bytes, etag: str | None) -> bool:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
+from services.runtime.events import EventType
+
 
 @dataclass(frozen=True, slots=True)
 class Reply[Body]:
@@ -52,6 +54,8 @@ class Operation(NamedTuple):
     status: int
     media_type: str
     """Of the success body; empty without one."""
+    kept_until: EventType[Any] | None = None
+    """The event that makes an answer wrong, which is kept until then; None where each request is answered anew."""
 
 
 def there[T](value: T | None) -> T:

@@ -1,6 +1,7 @@
 """Written by `make generate` from api-specs/proto. Do not edit."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 from generated.proto.delivery.notifications.v1 import (
     CreateAgentRequest,
@@ -16,6 +17,7 @@ from generated.proto.delivery.notifications.v1 import (
     UpdateAgentRequest,
     UpdateAgentResponse,
 )
+from services.runtime.codec import Encoded, Wire
 from services.runtime.principal import Principal
 from services.runtime.rpc import Idempotency, Method, Servicer, Stub
 
@@ -203,13 +205,13 @@ class NotificationsServicer(Servicer):
     @abstractmethod
     async def list_my_notifications(
         self, request: ListMyNotificationsRequest, principal: Principal
-    ) -> ListMyNotificationsResponse:
+    ) -> ListMyNotificationsResponse | Encoded[ListMyNotificationsResponse]:
         """Lists what the calling user was told, newest first."""
 
     @abstractmethod
     async def list_notifications(
         self, request: ListNotificationsRequest, principal: Principal
-    ) -> ListNotificationsResponse:
+    ) -> ListNotificationsResponse | Encoded[ListNotificationsResponse]:
         """Lists what everybody was told, newest first; for admins."""
 
     @abstractmethod
@@ -217,7 +219,9 @@ class NotificationsServicer(Servicer):
         """Makes an agent; for admins."""
 
     @abstractmethod
-    async def list_agents(self, request: ListAgentsRequest, principal: Principal) -> ListAgentsResponse:
+    async def list_agents(
+        self, request: ListAgentsRequest, principal: Principal
+    ) -> ListAgentsResponse | Encoded[ListAgentsResponse]:
         """Lists agents by id; for admins."""
 
     @abstractmethod
@@ -234,25 +238,27 @@ class NotificationsStub(Stub):
 
     METHODS = NotificationsServicer.METHODS
 
-    async def list_my_notifications(
-        self, request: ListMyNotificationsRequest, *, timeout: float | None = None
-    ) -> ListMyNotificationsResponse:
+    async def list_my_notifications[Page](
+        self, request: ListMyNotificationsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists what the calling user was told, newest first."""
-        return await self.unary(LIST_MY_NOTIFICATIONS, request, timeout)
+        return await self.page(LIST_MY_NOTIFICATIONS, request, read, timeout)
 
-    async def list_notifications(
-        self, request: ListNotificationsRequest, *, timeout: float | None = None
-    ) -> ListNotificationsResponse:
+    async def list_notifications[Page](
+        self, request: ListNotificationsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists what everybody was told, newest first; for admins."""
-        return await self.unary(LIST_NOTIFICATIONS, request, timeout)
+        return await self.page(LIST_NOTIFICATIONS, request, read, timeout)
 
     async def create_agent(self, request: CreateAgentRequest, *, timeout: float | None = None) -> CreateAgentResponse:
         """Makes an agent; for admins."""
         return await self.unary(CREATE_AGENT, request, timeout)
 
-    async def list_agents(self, request: ListAgentsRequest, *, timeout: float | None = None) -> ListAgentsResponse:
+    async def list_agents[Page](
+        self, request: ListAgentsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists agents by id; for admins."""
-        return await self.unary(LIST_AGENTS, request, timeout)
+        return await self.page(LIST_AGENTS, request, read, timeout)
 
     async def get_agent(self, request: GetAgentRequest, *, timeout: float | None = None) -> GetAgentResponse:
         """Reads an agent; for admins."""

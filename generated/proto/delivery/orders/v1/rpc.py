@@ -1,7 +1,7 @@
 """Written by `make generate` from api-specs/proto. Do not edit."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from generated.proto.delivery.orders.v1 import (
     AssignOrderRequest,
@@ -37,6 +37,7 @@ from generated.proto.delivery.orders.v1 import (
     WatchOrderRequest,
     WatchOrderResponse,
 )
+from services.runtime.codec import Encoded, Wire
 from services.runtime.principal import Principal
 from services.runtime.rpc import Idempotency, Method, Servicer, Stub
 
@@ -462,7 +463,7 @@ class OrdersServicer(Servicer):
     )
 
     @abstractmethod
-    async def list_banks(self, request: ListBanksRequest) -> ListBanksResponse:
+    async def list_banks(self, request: ListBanksRequest) -> ListBanksResponse | Encoded[ListBanksResponse]:
         """Lists the banks that customers can pay at."""
 
     @abstractmethod
@@ -494,13 +495,15 @@ class OrdersServicer(Servicer):
         """Shows an order to its customer, its deliverer or an admin. Refuses ORDER_NOT_FOUND."""
 
     @abstractmethod
-    async def list_orders(self, request: ListOrdersRequest, principal: Principal) -> ListOrdersResponse:
+    async def list_orders(
+        self, request: ListOrdersRequest, principal: Principal
+    ) -> ListOrdersResponse | Encoded[ListOrdersResponse]:
         """Lists orders, newest first: a customer's own, a deliverer's assigned, all for an admin."""
 
     @abstractmethod
     async def list_available_deliveries(
         self, request: ListAvailableDeliveriesRequest, principal: Principal
-    ) -> ListAvailableDeliveriesResponse:
+    ) -> ListAvailableDeliveriesResponse | Encoded[ListAvailableDeliveriesResponse]:
         """Lists the orders that wait for a deliverer, longest ready first."""
 
     @abstractmethod
@@ -510,7 +513,9 @@ class OrdersServicer(Servicer):
         """
 
     @abstractmethod
-    async def list_payments(self, request: ListPaymentsRequest, principal: Principal) -> ListPaymentsResponse:
+    async def list_payments(
+        self, request: ListPaymentsRequest, principal: Principal
+    ) -> ListPaymentsResponse | Encoded[ListPaymentsResponse]:
         """Lists payments as they were recorded, newest first."""
 
     @abstractmethod
@@ -534,7 +539,9 @@ class OrdersServicer(Servicer):
         """Ends a delivery at the customer's door. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
 
     @abstractmethod
-    async def get_order_history(self, request: GetOrderHistoryRequest, principal: Principal) -> GetOrderHistoryResponse:
+    async def get_order_history(
+        self, request: GetOrderHistoryRequest, principal: Principal
+    ) -> GetOrderHistoryResponse | Encoded[GetOrderHistoryResponse]:
         """Tells what happened to an order, oldest first, to whom the order is shown. Refuses ORDER_NOT_FOUND."""
 
 
@@ -543,9 +550,11 @@ class OrdersStub(Stub):
 
     METHODS = OrdersServicer.METHODS
 
-    async def list_banks(self, request: ListBanksRequest, *, timeout: float | None = None) -> ListBanksResponse:
+    async def list_banks[Page](
+        self, request: ListBanksRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists the banks that customers can pay at."""
-        return await self.unary(LIST_BANKS, request, timeout)
+        return await self.page(LIST_BANKS, request, read, timeout)
 
     async def create_bank(self, request: CreateBankRequest, *, timeout: float | None = None) -> CreateBankResponse:
         """Registers a bank, and says the secret it signs with, once. Refuses BANK_EXISTS.
@@ -575,15 +584,17 @@ class OrdersStub(Stub):
         """Shows an order to its customer, its deliverer or an admin. Refuses ORDER_NOT_FOUND."""
         return await self.unary(GET_ORDER, request, timeout)
 
-    async def list_orders(self, request: ListOrdersRequest, *, timeout: float | None = None) -> ListOrdersResponse:
+    async def list_orders[Page](
+        self, request: ListOrdersRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists orders, newest first: a customer's own, a deliverer's assigned, all for an admin."""
-        return await self.unary(LIST_ORDERS, request, timeout)
+        return await self.page(LIST_ORDERS, request, read, timeout)
 
-    async def list_available_deliveries(
-        self, request: ListAvailableDeliveriesRequest, *, timeout: float | None = None
-    ) -> ListAvailableDeliveriesResponse:
+    async def list_available_deliveries[Page](
+        self, request: ListAvailableDeliveriesRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists the orders that wait for a deliverer, longest ready first."""
-        return await self.unary(LIST_AVAILABLE_DELIVERIES, request, timeout)
+        return await self.page(LIST_AVAILABLE_DELIVERIES, request, read, timeout)
 
     async def pay_order(self, request: PayOrderRequest, *, timeout: float | None = None) -> PayOrderResponse:
         """Verifies and records a bank's signed callback. A repeated webhook id gets the first answer again.
@@ -591,11 +602,11 @@ class OrdersStub(Stub):
         """
         return await self.unary(PAY_ORDER, request, timeout)
 
-    async def list_payments(
-        self, request: ListPaymentsRequest, *, timeout: float | None = None
-    ) -> ListPaymentsResponse:
+    async def list_payments[Page](
+        self, request: ListPaymentsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists payments as they were recorded, newest first."""
-        return await self.unary(LIST_PAYMENTS, request, timeout)
+        return await self.page(LIST_PAYMENTS, request, read, timeout)
 
     def watch_order(
         self, request: WatchOrderRequest, *, timeout: float | None = None
@@ -621,8 +632,8 @@ class OrdersStub(Stub):
         """Ends a delivery at the customer's door. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
         return await self.unary(COMPLETE_ORDER, request, timeout)
 
-    async def get_order_history(
-        self, request: GetOrderHistoryRequest, *, timeout: float | None = None
-    ) -> GetOrderHistoryResponse:
+    async def get_order_history[Page](
+        self, request: GetOrderHistoryRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Tells what happened to an order, oldest first, to whom the order is shown. Refuses ORDER_NOT_FOUND."""
-        return await self.unary(GET_ORDER_HISTORY, request, timeout)
+        return await self.page(GET_ORDER_HISTORY, request, read, timeout)

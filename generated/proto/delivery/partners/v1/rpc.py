@@ -1,6 +1,7 @@
 """Written by `make generate` from api-specs/proto. Do not edit."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 from generated.proto.delivery.partners.v1 import (
     CheckProductsRequest,
@@ -46,6 +47,7 @@ from generated.proto.delivery.partners.v1 import (
     VerifyReadyCallbackRequest,
     VerifyReadyCallbackResponse,
 )
+from services.runtime.codec import Encoded, Wire
 from services.runtime.principal import Principal
 from services.runtime.rpc import Idempotency, Method, Servicer, Stub
 
@@ -579,7 +581,7 @@ class PartnersServicer(Servicer):
     )
 
     @abstractmethod
-    async def list_catalog(self, request: ListCatalogRequest) -> ListCatalogResponse:
+    async def list_catalog(self, request: ListCatalogRequest) -> ListCatalogResponse | Encoded[ListCatalogResponse]:
         """Lists the verified, enabled partners that have available products, by id."""
 
     @abstractmethod
@@ -597,7 +599,9 @@ class PartnersServicer(Servicer):
         """Lists the pictures that products point to, by product."""
 
     @abstractmethod
-    async def list_partner_products(self, request: ListPartnerProductsRequest) -> ListPartnerProductsResponse:
+    async def list_partner_products(
+        self, request: ListPartnerProductsRequest
+    ) -> ListPartnerProductsResponse | Encoded[ListPartnerProductsResponse]:
         """Lists what a verified, enabled partner sells now, by id. Refuses PARTNER_NOT_FOUND."""
 
     @abstractmethod
@@ -607,7 +611,9 @@ class PartnersServicer(Servicer):
         """
 
     @abstractmethod
-    async def list_partners(self, request: ListPartnersRequest, principal: Principal) -> ListPartnersResponse:
+    async def list_partners(
+        self, request: ListPartnersRequest, principal: Principal
+    ) -> ListPartnersResponse | Encoded[ListPartnersResponse]:
         """Lists all partners, by id."""
 
     @abstractmethod
@@ -633,7 +639,9 @@ class PartnersServicer(Servicer):
         """Adds a product. With a key, a repeated request gets the first answer again."""
 
     @abstractmethod
-    async def list_products(self, request: ListProductsRequest, principal: Principal) -> ListProductsResponse:
+    async def list_products(
+        self, request: ListProductsRequest, principal: Principal
+    ) -> ListProductsResponse | Encoded[ListProductsResponse]:
         """Lists all products, by id."""
 
     @abstractmethod
@@ -661,7 +669,7 @@ class PartnersServicer(Servicer):
     @abstractmethod
     async def list_partner_calls(
         self, request: ListPartnerCallsRequest, principal: Principal
-    ) -> ListPartnerCallsResponse:
+    ) -> ListPartnerCallsResponse | Encoded[ListPartnerCallsResponse]:
         """Lists the calls to partners' systems, newest first."""
 
     @abstractmethod
@@ -680,9 +688,11 @@ class PartnersStub(Stub):
 
     METHODS = PartnersServicer.METHODS
 
-    async def list_catalog(self, request: ListCatalogRequest, *, timeout: float | None = None) -> ListCatalogResponse:
+    async def list_catalog[Page](
+        self, request: ListCatalogRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists the verified, enabled partners that have available products, by id."""
-        return await self.unary(LIST_CATALOG, request, timeout)
+        return await self.page(LIST_CATALOG, request, read, timeout)
 
     async def check_products(
         self, request: CheckProductsRequest, *, timeout: float | None = None
@@ -702,11 +712,11 @@ class PartnersStub(Stub):
         """Lists the pictures that products point to, by product."""
         return await self.unary(LIST_PRODUCT_PICTURES, request, timeout)
 
-    async def list_partner_products(
-        self, request: ListPartnerProductsRequest, *, timeout: float | None = None
-    ) -> ListPartnerProductsResponse:
+    async def list_partner_products[Page](
+        self, request: ListPartnerProductsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists what a verified, enabled partner sells now, by id. Refuses PARTNER_NOT_FOUND."""
-        return await self.unary(LIST_PARTNER_PRODUCTS, request, timeout)
+        return await self.page(LIST_PARTNER_PRODUCTS, request, read, timeout)
 
     async def create_partner(
         self, request: CreatePartnerRequest, *, timeout: float | None = None
@@ -716,11 +726,11 @@ class PartnersStub(Stub):
         """
         return await self.unary(CREATE_PARTNER, request, timeout)
 
-    async def list_partners(
-        self, request: ListPartnersRequest, *, timeout: float | None = None
-    ) -> ListPartnersResponse:
+    async def list_partners[Page](
+        self, request: ListPartnersRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists all partners, by id."""
-        return await self.unary(LIST_PARTNERS, request, timeout)
+        return await self.page(LIST_PARTNERS, request, read, timeout)
 
     async def get_partner(self, request: GetPartnerRequest, *, timeout: float | None = None) -> GetPartnerResponse:
         """Shows a partner. Refuses PARTNER_NOT_FOUND."""
@@ -750,11 +760,11 @@ class PartnersStub(Stub):
         """Adds a product. With a key, a repeated request gets the first answer again."""
         return await self.unary(CREATE_PRODUCT, request, timeout)
 
-    async def list_products(
-        self, request: ListProductsRequest, *, timeout: float | None = None
-    ) -> ListProductsResponse:
+    async def list_products[Page](
+        self, request: ListProductsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists all products, by id."""
-        return await self.unary(LIST_PRODUCTS, request, timeout)
+        return await self.page(LIST_PRODUCTS, request, read, timeout)
 
     async def get_product(self, request: GetProductRequest, *, timeout: float | None = None) -> GetProductResponse:
         """Shows a product. Refuses PRODUCT_NOT_FOUND."""
@@ -784,11 +794,11 @@ class PartnersStub(Stub):
         """Takes a product from a partner. Refuses PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
         return await self.unary(REMOVE_AVAILABILITY, request, timeout)
 
-    async def list_partner_calls(
-        self, request: ListPartnerCallsRequest, *, timeout: float | None = None
-    ) -> ListPartnerCallsResponse:
+    async def list_partner_calls[Page](
+        self, request: ListPartnerCallsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
         """Lists the calls to partners' systems, newest first."""
-        return await self.unary(LIST_PARTNER_CALLS, request, timeout)
+        return await self.page(LIST_PARTNER_CALLS, request, read, timeout)
 
     async def replay_partner_call(
         self, request: ReplayPartnerCallRequest, *, timeout: float | None = None
