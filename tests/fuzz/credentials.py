@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import time
 from datetime import UTC, datetime
@@ -23,11 +24,16 @@ BANKS = ("visa", "km", "paypal")
 PARTNERS = ("1", "2")
 PRODUCTS = ("1", "2", "3", "4")
 NOBODYS = 999_999_999
+KEY = re.compile("[!-~]{1,64}")
 
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
-    """Leaves those accounts alone, and the demo's banks, partners and products: other tests pay and order there."""
+    """Leaves those accounts alone, and the demo's banks, partners and products: other tests pay and order there.
+
+    No product is created by the key of an earlier one, which may have been deleted since: the first answer would come
+    again, and name a product that is gone.
+    """
     given = case.path_parameters or {}
     if given.get("user_id") in PROTECTED:
         given["user_id"] = "nobody"
@@ -37,6 +43,9 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
         for name, known in (("partner_id", PARTNERS), ("product_id", PRODUCTS)):
             if str(given.get(name)) in known:
                 given[name] = NOBODYS
+    key = (case.headers or {}).get("Idempotency-Key")
+    if case.operation.definition.raw["operationId"] == "createProduct" and isinstance(key, str) and KEY.fullmatch(key):
+        case.headers["Idempotency-Key"] = secrets.token_hex(16)
 
 
 class Token(requests.auth.AuthBase):
