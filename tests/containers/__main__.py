@@ -73,12 +73,12 @@ def await_health() -> None:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Before what goes wrong goes further: what runs, and the last words of what does not."""
+    """Before what goes wrong goes further: what runs, and the last words of everybody."""
     try:
         yield
     except (Failed, TimeoutError):
         print(podman("ps", "--all", "--format", "{{.Names}}  {{.Status}}"))
-        for name in {*podman("ps", "--all", "--filter=status=exited", "--format", "{{.Names}}").split(), *ailing()}:
+        for name in podman("ps", "--all", "--format", "{{.Names}}").split():
             print(f"-- {name}", logs(name), sep="\n")
         raise
 
