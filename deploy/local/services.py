@@ -62,6 +62,7 @@ def environment(state: State, secrets: Secrets, service: str) -> Mapping[str, st
         "gateway": {
             "EGRESS_SOCKET": str(state.run / "gateway-egress.sock"),
             "HEALTH_SOCKET": str(state.run / "gateway-health.sock"),
+            "CHECK_ANSWERS": os.environ.get("CHECK_ANSWERS", "true"),
             "CACHE_ADDRESS": f"{state.bind}:{state.port('MEMCACHED_PORT')}",
             "FIREBASE_PROJECT_ID": state.setting("FIREBASE_PROJECT_ID"),
             "FIREBASE_API_KEY": "local",
