@@ -50,6 +50,7 @@ def in_compose() -> None:
             compose("up", "--detach", "--no-build", *SERVERS)
             await_health()
             compose("up", "--detach", "--no-build")
+            await_demo()
             pass_scenarios()
     finally:
         compose("down", "--volumes", "--timeout", "5")
@@ -64,6 +65,14 @@ def pass_scenarios() -> None:
     if scenarios.main(EDGE, SANDBOX, TRACES):
         raise Failed("the scenarios did not pass")
     await_health()
+
+
+def await_demo() -> None:
+    """Waits for the demo's accounts: to sign in before there are any counts as guessing. Raises Failed."""
+    names = podman("ps", "--all", "--filter=name=-demo_", "--format", "{{.Names}}").split()
+    ends = podman("wait", *names).split()
+    if failed := [name for name, end in zip(names, ends, strict=True) if end != "0"]:
+        raise Failed(f"{', '.join(failed)} failed")
 
 
 def await_health() -> None:
