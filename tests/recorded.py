@@ -3,10 +3,8 @@
 import functools
 from typing import NamedTuple
 
-from rich.console import Console
-
-from deploy.local.recording import Recorded, record
-from deploy.local.scenarios import SCENARIOS, World, opened
+from deploy.local.recording import Recorded, drive, record
+from deploy.local.scenarios import World
 from tests.conftest import Mesh, port
 
 
@@ -29,8 +27,6 @@ def page() -> str:
 @functools.cache
 def run(mesh: Mesh) -> Run:
     """Drives them twice: what earlier tests have left half open is settled by the first."""
-    for _ in range(2):
-        with opened(mesh.edge, mesh.sandbox, Console(quiet=True)) as world:
-            for scenario in SCENARIOS:
-                world.drive(scenario)
+    drive(mesh.edge, mesh.sandbox)
+    world = drive(mesh.edge, mesh.sandbox)
     return Run(record(page(), world.steps), world)

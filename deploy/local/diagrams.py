@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-
-from deploy.local.recording import Recorded, Span, record
-from deploy.local.scenarios import SCENARIOS, World, opened
+from deploy.local.recording import Recorded, Span, drive, record
+from deploy.local.scenarios import SCENARIOS, World
 from deploy.local.state import State
 
 REMEMBERED = frozenset({"SELECT agents", "SELECT agent_keys"})
@@ -163,10 +161,7 @@ def pages(recorded: Sequence[Recorded]) -> dict[str, str]:
 
 def main(state: State, folder: Path) -> int:
     """Drives the scenarios and draws them."""
-    with opened(state.edge, state.sandbox, Console(quiet=True)) as world:
-        for scenario in SCENARIOS:
-            world.drive(scenario)
-    for name, text in pages(record(state.traces, world.steps)).items():
+    for name, text in pages(record(state.traces, drive(state.edge, state.sandbox).steps)).items():
         (folder / name).write_text(text)
         print(folder / name)
     return 0

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from rich.console import Console
 
-from deploy.local.scenarios import Step
+from deploy.local.scenarios import PASSWORD, SCENARIOS, Step, World, opened
 from generated.events import EVENTS
 
 PATIENCE = 20.0
@@ -87,6 +88,26 @@ def faults(spans: Sequence[Span]) -> list[str]:
             waiting = [queue for queue in QUEUES.get(str(kind), ()) if (queue, event) not in processed]
             found += [f"{queue} has not processed {kind}" for queue in waiting]
     return found
+
+
+def drive(edge: str, sandbox: str) -> World:
+    """Drives the scenarios, quietly; the world is closed after that. Raises ScenarioFailed."""
+    with opened(edge, sandbox, Console(quiet=True)) as world:
+        forget_catalog(world)
+        for scenario in SCENARIOS:
+            world.drive(scenario)
+    return world
+
+
+def forget_catalog(world: World) -> None:
+    """Lets the gateway ask for the catalog again, as it does after any wish of an admin, refused or not."""
+    account = {"email": "admin@delivery.test", "password": PASSWORD}
+    session = world.edge.post("/api/v1/sessions", json=account).raise_for_status().json()
+    nothing = world.edge.delete(
+        "/api/v1/products/999999999", headers={"authorization": f"Bearer {session['access_token']}"}
+    )
+    if nothing.status_code != httpx.codes.NOT_FOUND:
+        nothing.raise_for_status()
 
 
 def record(page: str, steps: Iterable[Step]) -> list[Recorded]:

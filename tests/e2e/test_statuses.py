@@ -113,6 +113,8 @@ def test_nobody_without_a_role(waiting: Person, operation: Operation) -> None:
     problem(waiting.call(operation.method, path(operation), **body(operation)), 403, "FORBIDDEN")
 
 
+KEYED = some(lambda operation: any(each["name"] == "Idempotency-Key" for each in operation.parameters))
+
 OWNERS = {
     "createBank": "orders",
     "confirmOrder": "orders",
@@ -123,7 +125,7 @@ OWNERS = {
 """The service that keeps the keys of an operation, in its database."""
 
 
-@some(lambda operation: any(each["name"] == "Idempotency-Key" for each in operation.parameters))
+@KEYED
 def test_no_key_whose_first_request_is_under_way(
     edge: httpx.Client, mesh: Mesh, bearer: Bearer, operation: Operation
 ) -> None:
@@ -138,6 +140,19 @@ def test_no_key_whose_first_request_is_under_way(
         )
     problem(answer, 409, "IDEMPOTENCY_KEY_BUSY")
     assert answer.headers["retry-after"]
+
+
+@KEYED
+def test_no_key_that_another_request_has_used(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
+    headers = bearer(role(operation)) | {"idempotency-key": f"used-{secrets.token_hex(8)}"}
+    asked = body(operation)["json"]
+    name = next(name for name in ("check_id", "title", "name") if name in asked)
+    asked |= {name: f"{asked[name]}-{secrets.token_hex(4)}"}
+    first, again = (edge.request(operation.method, path(operation), headers=headers, json=asked) for _ in range(2))
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (first.status_code, "true")
+    other = asked | {name: f"{asked[name]}-other"}
+    answer = edge.request(operation.method, path(operation), headers=headers, json=other)
+    problem(answer, 422, "IDEMPOTENCY_KEY_REUSED")
 
 
 @some(lambda operation: "400" in operation.raw["responses"])
