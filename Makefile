@@ -42,7 +42,7 @@ generate: setup ## write generated/ from api-specs/
 diagrams: setup ## draw design/ from the traces of a run of the scenarios
 	@$(PYTHON) -m deploy.local diagrams
 format: setup ## format and mend what can be mended
-	@ruff check --quiet --fix . ; ruff format --quiet .; buf format -w
+	@ruff check --quiet --fix-only . ; ruff format --quiet .; buf format -w
 check: setup ## format, lint, types, imports, contracts, migrations, containers, drift
 	@ruff format --check --quiet . || { echo "format: mend it with: make format" >&2; exit 1; }
 	@ruff check --quiet . || { echo "lint: some of it mends: make format" >&2; exit 1; }

@@ -93,7 +93,7 @@ missing=
 command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
 ! wants browser || command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 if wants containers; then
-    for program in podman runc debootstrap; do
+    for program in podman runc debootstrap iptables; do
         command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ] || missing="$missing $program"
     done
     for program in podman/netavark podman/aardvark-dns; do
