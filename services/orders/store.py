@@ -59,10 +59,18 @@ def _values(order: Order) -> dict[str, Any]:
 _ORDER = Statement(select(*COLUMNS).where(orders.c.id == bindparam("id")))
 _LOCKED_ORDER = Statement(select(*COLUMNS).where(orders.c.id == bindparam("id")).with_for_update())
 _ORDER_OF_CHECK = Statement(select(*COLUMNS).where(orders.c.check_id == bindparam("check_id")))
-_ADD_ORDER = Statement(
+_made = (
     postgresql.insert(orders)
     .values({name: bindparam(name) for name in (*_FIELDS, "check_id")})
     .on_conflict_do_nothing(index_elements=["check_id"])
+    .returning(orders.c.id, orders.c.version, orders.c.status, orders.c.updated_at)
+    .cte("made")
+)
+_ADD_ORDER = Statement(
+    insert(steps).from_select(
+        ["order_id", "version", "status", "at", "actor"],
+        select(_made.c.id, _made.c.version, _made.c.status, _made.c.updated_at, bindparam("actor", type_=Text)),
+    )
 )
 _CHANGE_ORDER = Statement(
     update(orders)
@@ -182,10 +190,9 @@ class OrdersUnit(PaymentsUnit):
         return None if row is None else order_of(row)
 
     async def add_order(self, order: Order, check_id: str, actor: str) -> bool:
-        """Keeps a new order; False when the check has become one already."""
-        if not await self._transaction.run(_ADD_ORDER, check_id=check_id, **_values(order)):
+        """Keeps a new order and its first step; False when the check has become one already."""
+        if not await self._transaction.run(_ADD_ORDER, check_id=check_id, actor=actor, **_values(order)):
             return False
-        await self._add_step(order, actor, None)
         self._transaction.after_commit(lambda: counts.moved(None, order))
         return True
 

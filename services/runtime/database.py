@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, select
+from sqlalchemy import CTE, ColumnElement, Select, Table, bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import visitors
@@ -64,6 +64,8 @@ class Statement[Row = dict[str, Any]]:
 
 def _what(statement: ClauseElement) -> tuple[str, str]:
     """What a statement does, and to which table first: ("UPDATE", "orders")."""
+    written = (each.element for each in visitors.iterate(statement) if isinstance(each, CTE))
+    statement = next((each for each in written if isinstance(each, UpdateBase)), statement)
     if isinstance(statement, UpdateBase) and isinstance(statement.table, Table):
         return statement.__visit_name__.upper(), statement.table.name
     if isinstance(statement, Select):

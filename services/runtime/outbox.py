@@ -27,7 +27,7 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 
 from services.runtime import metrics, tracing
 from services.runtime.broker import Broker, Channel
@@ -77,10 +77,11 @@ class _Waiting(NamedTuple):
     at: datetime
 
 
-_TAKE = Statement(
-    select(_table).order_by(_table.c.id).limit(bindparam("batch")).with_for_update(skip_locked=True), into=_Waiting
+_first = (
+    select(_table.c.id).order_by(_table.c.id).limit(bindparam("batch")).with_for_update(skip_locked=True).cte("first")
 )
-_DELETE = Statement(delete(_table).where(_table.c.id == bindparam("ids", type_=ARRAY(BigInteger)).any_()))
+_TAKE = Statement(delete(_table).where(_table.c.id == _first.c.id).returning(_table), into=_Waiting)
+"""Out of the table, for good once the transaction commits: which is after the broker has confirmed."""
 
 
 class Outbox[Event]:
@@ -156,7 +157,7 @@ class Relay:
 
     async def _batch(self, channel: Channel) -> int:
         async with self._database.transaction() as transaction:
-            rows = await transaction.many(_TAKE, batch=BATCH)
+            rows = sorted(await transaction.many(_TAKE, batch=BATCH))
             if rows:
                 await channel.publish_all(
                     Envelope(row.event_id, self._source, row.type, row.subject, row.at, row.trace, row.payload)
@@ -164,5 +165,4 @@ class Relay:
                 )
                 for kind, number in Counter(row.type for row in rows).items():
                     metrics.PUBLISHED.add(number, {"event": metrics.event_label(kind)})
-                await transaction.run(_DELETE, ids=[row.id for row in rows])
         return len(rows)

@@ -41,19 +41,14 @@ PLANTED = (
         "rabbitmq,partners",
     ),
     Planted(
-        "the outbox marks an event before it is published",
+        "an event leaves the outbox before it is published",
         "services/runtime/outbox.py",
         {
             "            if rows:\n                await channel.publish_all(": (
-                "            if rows:\n"
-                "                await transaction.run(_DELETE, ids=[row.id for row in rows])\n"
                 "        if rows:\n"
                 f"            {MOMENT}"
                 "            if True:\n"
                 "                await channel.publish_all("
-            ),
-            "event_label(kind)})\n                await transaction.run(_DELETE, ids=[row.id for row in rows])\n": (
-                "event_label(kind)})\n"
             ),
         },
         "rabbitmq,orders",

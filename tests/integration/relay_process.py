@@ -1,7 +1,7 @@
 """A relay of orders in a process of its own, which kills itself at the moment that its argument names.
 
-`commit`: the rows are committed and taken, nothing is published. `publish`: the broker has confirmed, no row is
-marked. `mark`: the rows are deleted, but not for good. `never`: it runs until it is killed.
+`take`: the rows are taken out of the table, not yet for good, and nothing is published. `publish`: the broker has
+confirmed, and they are still not gone for good. `never`: it runs until it is killed.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any
 
 from services.runtime import outbox
 from services.runtime.broker import Broker, Channel
-from services.runtime.database import Database, Statement, Transaction
+from services.runtime.database import Database
 
 
 def die() -> None:
@@ -27,37 +27,18 @@ class DyingChannel(Channel):
 
     async def publish_all(self, envelopes: Any) -> None:
         waiting = list(envelopes)
-        if waiting and self.moment == "commit":
+        if waiting and self.moment == "take":
             die()
         await super().publish_all(waiting)
         if waiting and self.moment == "publish":
             die()
 
 
-class DyingDatabase(Database):
-    """Dies when rows are deleted, before that is committed."""
-
-    moment = ""
-
-    def transaction(self) -> Any:
-        made = super().transaction()
-        run = Transaction.run
-
-        async def dying(transaction: Transaction, statement: Statement[Any], **values: Any) -> int:
-            done = await run(transaction, statement, **values)
-            if self.moment == "mark" and statement is outbox._DELETE:
-                die()
-            return done
-
-        Transaction.run = dying  # type: ignore[method-assign]
-        return made
-
-
 async def main(moment: str) -> None:
     """Relays until it dies."""
-    DyingChannel.moment = DyingDatabase.moment = moment
+    DyingChannel.moment = moment
     broker = Broker(os.environ["BROKER_URL"], "relay")
-    async with DyingDatabase(os.environ["DATABASE_URL"]) as database:
+    async with Database(os.environ["DATABASE_URL"]) as database:
 
         async def relay(channel: Channel) -> None:
             channel.__class__ = DyingChannel

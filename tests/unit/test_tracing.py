@@ -95,6 +95,7 @@ def test_an_error_is_told_by_its_kind_and_not_by_its_words(monkeypatch: pytest.M
 
 orders = Table("orders", MetaData(), Column("id", Text, primary_key=True), Column("state", Text))
 lines = Table("lines", MetaData(), Column("order_id", Text))
+_made = insert(orders).values(id=bindparam("id")).returning(orders.c.id).cte("made")
 _due = select(orders.c.id).where(orders.c.state == bindparam("was")).with_for_update().cte("due")
 
 
@@ -107,6 +108,7 @@ _due = select(orders.c.id).where(orders.c.state == bindparam("was")).with_for_up
         (insert(orders).values(id=bindparam("id")), "INSERT orders"),
         (postgresql.insert(orders).values(id="1").on_conflict_do_nothing(), "INSERT orders"),
         (update(orders).where(orders.c.id.in_(select(_due.c.id))).values(state="b"), "UPDATE orders"),
+        (insert(lines).from_select(["order_id"], select(_made.c.id)), "INSERT orders"),
         (delete(orders), "DELETE orders"),
         (select(func.pg_advisory_xact_lock(1)), "SELECT pg_advisory_xact_lock"),
         (text("VACUUM"), "VACUUM"),

@@ -40,25 +40,24 @@ async def create_order(
 
     Refuses UPSTREAM_UNAVAILABLE when the cache is away and the check has become no order, since it still may.
     """
-    order = await unit.order_of_check(check_id)
-    if order is None and basket is not None:
-        bank = await unit.bank(basket.bank_id)
-        if bank is None or not bank.active:
-            raise Refusal(Reason.BANK_UNAVAILABLE)
+    wanted = None if basket is None else await unit.bank(basket.bank_id)
+    if basket is not None and wanted is not None and wanted.active:
         order = domain.place(new_id(), who.user_id, basket, clock())
         actor = f"customer:{who.user_id}"
         if await unit.add_order(order, check_id, actor):
             await unit.publish(OrderCreated(order=facts.order(order, actor)))
-            return order, bank
-        order = await unit.order_of_check(check_id)
-    if order is None and cache_away:
+            return order, wanted
+    became = await unit.order_of_check(check_id)
+    if became is None and basket is not None:
+        raise Refusal(Reason.BANK_UNAVAILABLE)
+    if became is None and cache_away:
         raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "The cache is away.", retry_after=1)
-    if order is None or order.customer_id != who.user_id:
+    if became is None or became.customer_id != who.user_id:
         raise Refusal(Reason.CHECK_EXPIRED)
-    bank = await unit.bank(order.bank_id)
+    bank = await unit.bank(became.bank_id)
     if bank is None:
         raise Refusal(Reason.BANK_UNAVAILABLE)
-    return order, bank
+    return became, bank
 
 
 async def get_order(store: Store, who: Principal, order_id: str) -> Order:
