@@ -1,0 +1,55 @@
+"""`python -m bench.peers.history relay|consumer`: events leave the outbox, and become an order's history.
+
+Hand-written as it is mostly done: a loop over the outbox with confirmed messages, and a consumer that writes documents.
+"""
+
+import os
+import sys
+import time
+from typing import Any
+
+import pika
+import psycopg
+import pymongo
+
+BATCH, PAUSE_S = 100, 0.05
+QUEUE = "peers.history"
+TAKE = "SELECT id, type, subject, payload, at FROM outbox ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
+
+
+def channel() -> Any:
+    """A channel with the queue."""
+    made = pika.BlockingConnection(pika.URLParameters(os.environ["PEERS_BROKER"])).channel()
+    made.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+    return made
+
+
+def relay() -> None:
+    """Until it is killed."""
+    out = channel()
+    out.confirm_delivery()
+    durable = pika.BasicProperties(delivery_mode=2)
+    with psycopg.connect(os.environ["PEERS_URL"]) as connection:
+        while True:
+            with connection.transaction():
+                rows = connection.execute(TAKE, [BATCH]).fetchall()
+                for _, _, _, payload, _ in rows:
+                    out.basic_publish("", QUEUE, bytes(payload), durable)
+                connection.execute("DELETE FROM outbox WHERE id = ANY(%s)", [[row[0] for row in rows]])
+            if not rows:
+                out.connection.process_data_events()
+                time.sleep(PAUSE_S)
+
+
+def consumer() -> None:
+    """Until it is killed."""
+    documents: Any = pymongo.MongoClient(os.environ["PEERS_DOCUMENTS"])["peers"]["history"]
+    taken = channel()
+    taken.basic_qos(prefetch_count=50)
+    for method, _, body in taken.consume(QUEUE):
+        documents.insert_one({"event": bytes(body), "at": time.time()})
+        taken.basic_ack(method.delivery_tag)
+
+
+if __name__ == "__main__":
+    {"relay": relay, "consumer": consumer}[sys.argv[1]]()

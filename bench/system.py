@@ -1,0 +1,58 @@
+"""The whole system as a newcomer meets it: how long it takes to stand, and what it takes of the machine."""
+
+import shutil
+import time
+from pathlib import Path
+
+import psutil
+
+from bench.mesh import SETTINGS, Mesh, local
+from bench.places import STATE
+from bench.results import Row, at_most
+from deploy.local.report import running
+
+DEMO = ("demo",)
+
+
+def pss_mb(pids: list[int]) -> float:
+    """Proportional set size: what is shared counts once."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total / 1000
+
+
+def demo() -> float:
+    """Seconds that `make demo` takes, set-up excluded."""
+    began = time.monotonic()
+    local("demo")
+    return time.monotonic() - began
+
+
+def run() -> list[Row]:
+    """Three times from nothing, and three times while it runs."""
+    cold, warm, memory = [], [], []
+    for _ in range(3):
+        local("down")
+        shutil.rmtree(STATE, ignore_errors=True)
+        cold.append(demo())
+        warm.append(demo())
+        report = running(Mesh().state)
+        if report is None:
+            raise RuntimeError("the mesh has gone")
+        pids = [report.pid, *(child.pid for child in report.children if child.pid)]
+        family = {
+            each.pid for pid in pids for each in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))
+        }
+        memory.append(pss_mb([*family]))
+    local("down")
+    return [
+        at_most("system: `make demo` from nothing, downloads excluded", 120, cold, "s"),
+        at_most("system: `make demo` while it runs", 15, warm, "s"),
+        at_most("system: memory of everything at rest (PSS), servers included", 1200, memory, "MB"),
+    ]
+
+
+__all__ = ["SETTINGS", "run"]

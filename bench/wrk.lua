@@ -1,0 +1,46 @@
+-- What wrk sends, and what it says at the end. PATHS is a file of paths, taken in turn; FLOW is a file with a basket, which is
+-- checked, confirmed and read again. The process of wrk has one thread, so queues are everybody's.
+local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Content-Type"] = "application/json" }
+local extra = os.getenv("HEADER")
+if extra then headers["x-jwt-payload"] = extra end
+local paths, at, basket = {}, 0, nil
+local checks, orders = {}, {}
+
+function init()
+  if os.getenv("FLOW") then
+    basket = io.open(os.getenv("FLOW")):read("*a")
+  else
+    for line in io.lines(os.getenv("PATHS")) do paths[#paths + 1] = line end
+    at = math.floor(tonumber(os.getenv("START") or "0") % #paths)
+  end
+end
+
+function request()
+  if not basket then
+    at = at % #paths + 1
+    return wrk.format("GET", paths[at], headers)
+  end
+  if #orders > 0 then return wrk.format("GET", "/api/v1/orders/" .. table.remove(orders), headers) end
+  if #checks > 0 and not os.getenv("ONLY_CHECK") then
+    return wrk.format("POST", "/api/v1/orders", headers, '{"check_id":"' .. table.remove(checks) .. '"}')
+  end
+  return wrk.format("POST", "/api/v1/order-checks", headers, basket)
+end
+
+if os.getenv("FLOW") and not os.getenv("ONLY_CHECK") then
+  function response(status, _, body)
+    if status ~= 201 then return end
+    local order = body:match('"order":{"id":"([%w_-]+)"')
+    if order then orders[#orders + 1] = order return end
+    local check = body:match('"check_id":"([%w_-]+)"')
+    if check then checks[#checks + 1] = check end
+  end
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '{"requests":%d,"seconds":%f,"p50_ms":%f,"p99_ms":%f,"failed":%d}\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1000, latency:percentile(99) / 1000,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
