@@ -4,12 +4,14 @@ import base64
 import json
 import random
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.load import Contender, Sample, drive
 from bench.mesh import FIRST, Mesh, basket
 from bench.places import STATE
+from bench.results import Row, at_least, at_most, plain, ratios
+from bench.rivals import CEILINGS, ONE, ORM, RAW, serving
 
 MESH = "mesh"
 SERVERS = ("postgres", "memcached", "rabbitmq", "documents")
@@ -17,6 +19,9 @@ SERVERS = ("postgres", "memcached", "rabbitmq", "documents")
 
 PAGES = 50_000
 """Requests for the same page by different tokens, which no cache of some hundreds of pages can have seen."""
+
+COLD, WARM, ORDERS = "catalog", "catalog from the gateway's cache", "check, confirm and get order"
+SHORT = {COLD: "cold", WARM: "warm"}
 
 
 def token(after: int) -> str:
@@ -35,31 +40,26 @@ def files() -> dict[str, Path]:
         "basket": json.dumps(basket()),
     }
     folder = STATE / "sent"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text)
     return {name: folder / name for name in texts}
 
 
-def contenders(mesh: Mesh, doors: dict[str, tuple[str, list[int]]], what: str) -> Iterator[Contender]:
-    """Everybody who does this: `cold` or `warm` (the catalog), or `orders`."""
+def contenders(mesh: Mesh, doors: Mapping[str, tuple[str, list[int]]], what: str) -> Iterator[Contender]:
+    """Everybody who does this."""
     sent, bearer = files(), mesh.token()
-    ours = {"TOKEN": bearer} | _told(sent, what, "mesh")
-    yield Contender(MESH, mesh.state.edge, ours, mesh.pids)
+    yield Contender(MESH, mesh.state.edge, {"TOKEN": bearer} | _told(sent, what, "mesh"), mesh.pids)
     for name, (url, pids) in doors.items():
-        if what == "orders" and name.startswith("Starlette"):
-            continue
         told = {"TOKEN": bearer} | _told(sent, what, "peer")
         yield Contender(name, url, told, lambda pids=pids: [*pids, *mesh.pids(*SERVERS)])  # type: ignore[misc]
 
 
-def _told(sent: dict[str, Path], what: str, side: str) -> dict[str, str]:
-    if what == "orders":
-        return {"FLOW": str(sent["basket"])}
-    return {"PATHS": str(sent[f"{what}-{side}"])}
+def _told(sent: Mapping[str, Path], what: str, side: str) -> dict[str, str]:
+    return {"FLOW": str(sent["basket"])} if what == ORDERS else {"PATHS": str(sent[f"{SHORT[what]}-{side}"])}
 
 
-def run(all_of: Sequence[Contender], connections: int, repeats: int, seconds: int) -> dict[str, list[Sample]]:
+def drive_all(all_of: Sequence[Contender], connections: int, repeats: int, seconds: int) -> dict[str, list[Sample]]:
     """By contender: a sample per repeat."""
     found: dict[str, list[Sample]] = {contender.name: [] for contender in all_of}
     for _ in range(repeats):
@@ -68,5 +68,49 @@ def run(all_of: Sequence[Contender], connections: int, repeats: int, seconds: in
         for contender in order:
             found[contender.name].append(drive(contender, connections, seconds))
             print(".", end="", flush=True)
-    print()
+    print(flush=True)
     return found
+
+
+def compare(found: Mapping[str, Sequence[Sample]], about: str, what: str, connections: int) -> Iterator[Row]:
+    """What the contract of this bench asks of such a run, and the rest of it."""
+    named = f"mesh: {about}"
+    rates, p99, cpu = (
+        {name: ratios(found[MESH], found[name], read) for name in (ORM, RAW, ONE) if name in found}
+        for read in (lambda sample: sample.rate, lambda sample: sample.p99, lambda sample: sample.cpu)
+    )
+    of_orm = f"by {ORM}"
+    if connections == 1:
+        yield at_least(f"{named}, requests {of_orm}", 0.75, rates[ORM])
+        yield at_most(f"{named}, p99 {of_orm}", 1.5, p99[ORM])
+    elif what == WARM:
+        yield at_least(f"{named}, requests {of_orm}", 1.8, rates[ORM])
+        yield at_most(f"{named}, CPU {of_orm}", 0.7, cpu[ORM])
+    else:
+        most = (1.15, 1.0, 0.85) if what == COLD else (1.0, 1.25, 1.1)
+        yield at_least(f"{named}, requests {of_orm}", most[0], rates[ORM])
+        yield at_most(f"{named}, p99 {of_orm}", most[1], p99[ORM])
+        yield at_most(f"{named}, CPU {of_orm}", most[2], cpu[ORM])
+        yield at_least(f"{named}, requests by {RAW}", 1.05 if what == COLD else 0.75, rates[RAW])
+    if ONE in found:
+        yield plain(f"{named}, requests by {ONE}", rates[ONE], "×")
+        yield plain(f"{named}, CPU by {ONE}", cpu[ONE], "×")
+    for name, samples in found.items():
+        yield plain(f"{named}: {name}", [sample.rate for sample in samples], "requests/s")
+        yield plain(f"{named}: {name}, p99", [sample.p99 for sample in samples], "ms")
+        yield plain(f"{named}: {name}, CPU", [sample.cpu for sample in samples], "ms/request")
+
+
+def run(mesh: Mesh, repeats: int, seconds: int) -> list[Row]:
+    """All of it; the ceilings are shown once."""
+    rows: list[Row] = []
+    with serving(mesh) as doors:
+        checked = {name: door for name, door in doors.items() if name not in CEILINGS}
+        rounds = [(what, connections) for what in (COLD, WARM, ORDERS) for connections in (16, 32)]
+        for what, connections in [*rounds, (ORDERS, 1)]:
+            about = f"{what}, {connections} connection{'s' if connections > 1 else ''}"
+            print(about, flush=True)
+            there = doors if (what, connections) == rounds[0] else checked
+            found = drive_all([*contenders(mesh, there, what)], connections, repeats, seconds)
+            rows += compare(found, about, what, connections)
+    return rows

@@ -1,6 +1,7 @@
 """The mesh under test, as `make up` runs it, in a folder and on ports of its own; and what both sides sell."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,13 +19,9 @@ from deploy.local.report import running
 from deploy.local.secrets import Secrets
 from deploy.local.state import State
 
-SETTINGS = {
-    "DELIVERY_STATE": str(STATE),
-    "PORT_OFFSET": str(OFFSET),
-    "TRACE_PERCENT": "1",
-    "CHECK_ANSWERS": "false",
-}
+PRODUCTION = {"TRACE_PERCENT": "1", "CHECK_ANSWERS": "false"}
 """What production does by default; the rest is as `make up` has it."""
+
 FIRST = 1_000_000
 """Partners have ids from here on, so that every token below means the same page, and is another request."""
 
@@ -39,14 +36,15 @@ def basket() -> dict[str, Any]:
     return {
         "partner_id": FIRST,
         "items": [{"product_id": product, "quantity": 2} for product in ids],
-        "total_amount": 2 * sum(_price(product) for product in ids),
+        "total_amount": 2 * sum(price(product) for product in ids),
         "currency": "USD",
         "bank_id": "visa",
         "delivery_address": "1 Long Street, Springfield",
     }
 
 
-def _price(product: int) -> int:
+def price(product: int) -> int:
+    """Minor units."""
     return 100 + product % 97
 
 
@@ -60,15 +58,23 @@ def products(count: int = PARTNERS, each: int = PRODUCTS) -> Iterator[tuple[int,
     """Id, title, description, partner, price."""
     for number in range(count * each):
         product = FIRST + 1 + number
-        yield product, f"Product {product}", "Tomato, mozzarella, basil.", FIRST + number // each, _price(product)
+        yield product, f"Product {product}", "Tomato, mozzarella, basil.", FIRST + number // each, price(product)
 
 
 class Mesh:
     """What runs."""
 
-    def __init__(self) -> None:
-        self.state = State({**os.environ, **SETTINGS})
+    def __init__(self, folder: Path = STATE, offset: int = OFFSET) -> None:
+        self._told = {**os.environ, **PRODUCTION, "DELIVERY_STATE": str(folder), "PORT_OFFSET": str(offset)}
+        self.state = State(self._told)
         self.secrets = Secrets(self.state)
+
+    def local(self, command: str) -> None:
+        """What make does. Raises RuntimeError with what it said."""
+        program = [sys.executable, "-m", "deploy.local", command]
+        done = subprocess.run(program, cwd=ROOT, env=self._told, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{command}: {done.stdout}{done.stderr}")
 
     def database(self, name: str, **more: Any) -> psycopg.Connection[Any]:
         """A connection of the superuser."""
@@ -88,9 +94,9 @@ class Mesh:
         wanted = [child for child in report.children if (child.name in names if names else child.name not in OUTSIDE)]
         return [pid for child in wanted if child.pid for pid in family(child.pid)]
 
-    def token(self) -> str:
-        """The demo customer's."""
-        account = {"email": "customer@delivery.test", "password": "delivery-demo-1"}
+    def token(self, who: str = "customer") -> str:
+        """A demo account's: the customer's, the deliverer's or the admin's."""
+        account = {"email": f"{who}@delivery.test", "password": "delivery-demo-1"}
         answer = httpx.post(f"{self.state.edge}/api/v1/sessions", json=account, trust_env=False).raise_for_status()
         return str(answer.json()["access_token"])
 
@@ -121,28 +127,23 @@ class Mesh:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
-def local(command: str) -> None:
-    """What make does. Raises RuntimeError with what it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "deploy.local", command],
-        cwd=ROOT,
-        env={**os.environ, **SETTINGS},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{command}: {done.stdout}{done.stderr}")
+@contextmanager
+def up(folder: Path = STATE, offset: int = OFFSET) -> Iterator[Mesh]:
+    """For as long as it is measured, and from nothing."""
+    mesh = Mesh(folder, offset)
+    mesh.local("down")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    mesh.local("up")
+    try:
+        yield mesh
+    finally:
+        mesh.local("down")
 
 
 @contextmanager
-def up() -> Iterator[Mesh]:
-    """For as long as it is measured."""
-    Path(STATE).mkdir(parents=True, exist_ok=True)
-    local("up")
-    try:
-        mesh = Mesh()
+def stocked() -> Iterator[Mesh]:
+    """The same, with partners and what they sell."""
+    with up() as mesh:
         mesh.stock()
         yield mesh
-    finally:
-        local("down")

@@ -28,6 +28,10 @@ class Row:
         """The group of rows it was measured with."""
         return self.name.partition(":")[0]
 
+    def mark(self) -> str:
+        """Whether it is what it should be, in a word; nothing where nothing is asked."""
+        return {None: "", True: "yes", False: "no"}[self.met]
+
     def spread(self) -> str:
         """The quartiles around the median."""
         if len(self.runs) < 2:

@@ -1,10 +1,7 @@
 """The peers as processes, on the same servers as the mesh."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -13,11 +10,18 @@ from sqlalchemy import create_engine, insert
 from bench.load import family
 from bench.mesh import Mesh, partners, products
 from bench.peers.tables import Bank, Base, Offer, Partner, Product
-from bench.places import PEERS_FROM, ROOT, STATE
+from bench.places import PEERS_FROM, STATE
+from bench.processes import Processes
 from deploy.local.servers import broker_url
 from tests.containers.awaiting import until
 
 UVICORN = ("uvicorn", "--loop=uvloop", "--http=httptools", "--no-access-log", "--log-level=warning", "--host=127.0.0.1")
+
+ORM, RAW = "FastAPI and gRPC, ORM", "FastAPI and gRPC, raw driver"
+ONE = "FastAPI, one process, raw driver"
+STARLETTE, ENVOY = "Starlette and msgspec, raw driver", "Envoy, a page that it has at hand"
+CEILINGS = (STARLETTE, ENVOY)
+"""They only show the catalog, and check nothing."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +37,14 @@ class Peer:
 def peers() -> Iterator[Peer]:
     """All of them."""
     base = PEERS_FROM
-    for number, (name, behind) in enumerate(
-        [
-            ("two processes, ORM", "orm"),
-            ("two processes, raw driver", "raw"),
-        ]
-    ):
+    for number, (name, behind) in enumerate([(ORM, "orm"), (RAW, "raw")]):
         port, back = base + 10 * number, base + 10 * number + 1
         app = (*UVICORN, f"--port={port}", "bench.peers.fastapi_app:app")
         yield Peer(name, port, (("bench.peers.backend", str(back), behind), app), f"127.0.0.1:{back}")
     app = (*UVICORN, f"--port={base + 20}", "bench.peers.fastapi_app:app")
-    yield Peer("one process, raw driver", base + 20, (app,), "raw")
-    yield Peer("Starlette and msgspec", base + 30, ((*UVICORN, f"--port={base + 30}", "bench.peers.ceiling:app"),))
+    yield Peer(ONE, base + 20, (app,), "raw")
+    yield Peer(STARLETTE, base + 30, ((*UVICORN, f"--port={base + 30}", "bench.peers.ceiling:app"),))
+    yield Peer(ENVOY, base + 40, (("bench.peers.direct", str(base + 40)),))
 
 
 def stock(mesh: Mesh) -> None:
@@ -73,9 +73,6 @@ def serving(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
     """By name: a door, and the processes behind it."""
     stock(mesh)
     told = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "NO_PROXY": "127.0.0.1",
         "PEERS_URL": mesh.url("peers"),
         "PEERS_BROKER": broker_url(mesh.state, mesh.secrets, "orders"),
         "PEERS_DOCUMENTS": f"mongodb://{mesh.state.bind}:{mesh.state.port('DOCUMENTS_PORT')}/?directConnection=true",
@@ -83,26 +80,14 @@ def serving(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
         "PEERS_JWKS": f"{mesh.state.sandbox}/jwks.json",
     }
     found = {}
-    with ExitStack() as stack, (STATE / "peers.log").open("w") as log:
-
-        def start(*command: str, **more: str) -> int:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *command],
-                cwd=ROOT,
-                env=told | more,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-            stack.callback(_stop, process)
-            return process.pid
-
-        beside = [start("bench.peers.history", part) for part in ("relay", "consumer")]
+    with Processes(STATE / "peers.log", **told) as processes:
+        beside = [processes.start("bench.peers.history", part) for part in ("relay", "consumer")]
         for peer in peers():
-            pids = [start(*command, PEERS_BEHIND=peer.behind) for command in peer.commands]
+            pids = [processes.start(*command, PEERS_BEHIND=peer.behind) for command in peer.commands]
             url = f"http://127.0.0.1:{peer.port}"
             until(peer.name, lambda url=url: _answers(url), 30)  # type: ignore[misc]
-            found[peer.name] = (url, [pid for each in (*pids, *beside) for pid in family(each)])
+            pids += beside if peer.behind else []
+            found[peer.name] = (url, [pid for each in pids for pid in family(each)])
         yield found
 
 
@@ -111,8 +96,3 @@ def _answers(url: str) -> bool:
         return httpx.get(f"{url}/openapi.json", trust_env=False).status_code < 500
     except httpx.HTTPError:
         return False
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    process.wait(10)

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import psutil
 
-from bench.mesh import SETTINGS, Mesh, local
+from bench.mesh import Mesh
 from bench.places import STATE
 from bench.results import Row, at_most
 from deploy.local.report import running
-
-DEMO = ("demo",)
 
 
 def pss_mb(pids: list[int]) -> float:
@@ -24,10 +22,10 @@ def pss_mb(pids: list[int]) -> float:
     return total / 1000
 
 
-def demo() -> float:
+def demo(mesh: Mesh) -> float:
     """Seconds that `make demo` takes, set-up excluded."""
     began = time.monotonic()
-    local("demo")
+    mesh.local("demo")
     return time.monotonic() - began
 
 
@@ -35,11 +33,13 @@ def run() -> list[Row]:
     """Three times from nothing, and three times while it runs."""
     cold, warm, memory = [], [], []
     for _ in range(3):
-        local("down")
+        mesh = Mesh()
+        mesh.local("down")
         shutil.rmtree(STATE, ignore_errors=True)
-        cold.append(demo())
-        warm.append(demo())
-        report = running(Mesh().state)
+        STATE.mkdir(parents=True)
+        cold.append(demo(mesh))
+        warm.append(demo(mesh))
+        report = running(mesh.state)
         if report is None:
             raise RuntimeError("the mesh has gone")
         pids = [report.pid, *(child.pid for child in report.children if child.pid)]
@@ -47,12 +47,9 @@ def run() -> list[Row]:
             each.pid for pid in pids for each in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))
         }
         memory.append(pss_mb([*family]))
-    local("down")
+    mesh.local("down")
     return [
         at_most("system: `make demo` from nothing, downloads excluded", 120, cold, "s"),
         at_most("system: `make demo` while it runs", 15, warm, "s"),
         at_most("system: memory of everything at rest (PSS), servers included", 1200, memory, "MB"),
     ]
-
-
-__all__ = ["SETTINGS", "run"]

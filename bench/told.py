@@ -27,7 +27,7 @@ async def _orders(client: httpx.AsyncClient, count: int) -> list[tuple[str, dict
             made = await client.post("/api/v1/orders", json={"check_id": check["check_id"]})
             confirmed = made.raise_for_status().json()
         order = confirmed["order"]
-        pays = {"order_id": order["id"], "amount": order["total_amount"], "currency": "USD", "outcome": "success"}
+        pays = {"order_id": order["id"], "amount": order["total_amount"], "currency": "USD", "outcome": "pay"}
         return order["id"], pays | {"callback_url": confirmed["payment"]["callback_url"]}
 
     return await asyncio.gather(*(one() for _ in range(count)))

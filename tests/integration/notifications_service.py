@@ -87,7 +87,7 @@ class Service:
         """A user with these devices, the first one the newest."""
         user = name()
         for version, token in enumerate(reversed(tokens or [""]), start=1):
-            event = {"user_id": user, "email": f"{user}@delivery.test", "version": version} | profile
+            event: dict[str, Any] = {"user_id": user, "email": f"{user}@delivery.test", "version": version} | profile
             await self.publish(UserRegistered(**event, notif_token=token or None))
 
         async def known() -> bool:

@@ -1,0 +1,49 @@
+"""Programs of the bench, each in a session of its own, ended together."""
+
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from bench.places import ROOT
+
+
+class Processes:
+    """What is started ends with the block; what it says goes into one file."""
+
+    def __init__(self, log: Path, **told: str) -> None:
+        self._log = log
+        self._told = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1", **told}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._said = self._stack.enter_context(self._log.open("w"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def start(self, *module: str, **more: str) -> int:
+        """Runs a module; its process id."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module],
+            cwd=ROOT,
+            env=self._told | more,
+            stdout=self._said,
+            stderr=self._said,
+            start_new_session=True,
+        )
+        self._stack.callback(_stop, process)
+        return process.pid
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
