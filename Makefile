@@ -69,7 +69,7 @@ requirements: setup ## pin the newest versions that fit together
 
 ## Test it
 test: setup ## the whole suite
-	@deploy/local/setup.sh browser prometheus
+	@deploy/local/setup.sh browser prometheus bench
 	@$(MAKE) --no-print-directory check
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest $(ARGS)
 fuzz: setup ## fuzz for SECONDS (600) by a random SEED; reports/ has HAR and JUnit
@@ -77,6 +77,9 @@ fuzz: setup ## fuzz for SECONDS (600) by a random SEED; reports/ has HAR and JUn
 		FUZZ_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) FUZZ_REPORTS=$(CURDIR)/reports $(TEST) $(PYTHON) -m pytest tests/fuzz/test_rest.py -k contract $(ARGS)
 fuzz-proof: setup ## show that a dropped role check, an undocumented status, a forgotten bound and a skipped ownership check are found
 	@$(PYTHON) -m tests.fuzz.proof
+bench: setup ## measure the mesh beside its peers; docs/performance.md and bench/results.json; PARTS="messages alone" for some
+	@deploy/local/setup.sh bench
+	@$(PYTHON) -m bench $(PARTS)
 load: setup ## ten thousand notifications, through kills of their process as well: how long it takes, and that each arrives once
 	@$(TEST) $(PYTHON) -m pytest tests/load $(ARGS)
 chaos: setup ## beat the mesh while 200 orders live in it, and judge from outside; SEED, ORDERS, KILLS

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up what must be there before anything of ours can run: uv, the virtual environment, Debian's packages.
-# Quick and silent when there is nothing to do. `setup.sh browser prometheus containers` adds what tests of each need.
+# Quick and silent when there is nothing to do. `setup.sh browser prometheus containers bench` adds what tests of each need.
 set -eu
 cd "$(dirname "$0")/../.."
 state=.local/setup
@@ -92,6 +92,7 @@ missing=
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
 ! wants browser || command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+! wants bench || command -v wrk >/dev/null 2>&1 || missing="$missing wrk"
 if wants containers; then
     for program in podman runc debootstrap iptables; do
         command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ] || missing="$missing $program"
