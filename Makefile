@@ -6,6 +6,8 @@ TEST := DELIVERY_STATE=.local/test PORT_OFFSET=2000
 TSC := node node_modules/typescript/bin/tsc
 UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-annotate --no-header pyproject.toml
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
+# A mesh is many processes, and its tests start them often: what one has compiled, the next finds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))

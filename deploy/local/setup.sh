@@ -53,13 +53,15 @@ find_uv() {
     echo .local/uv/bin/uv
 }
 
-wanted=$(cat .python-version requirements/dev.txt | sha256sum)
+# Everything is compiled right away: else each of the many processes of a mesh would do it, where Python may not write
+# what it compiled. This file is part of what is wanted, so that it is carried out again when it changes.
+wanted=$(cat .python-version requirements/dev.txt deploy/local/setup.sh | sha256sum)
 if [ "$(cat "$state/venv" 2>/dev/null)" != "$wanted" ] || [ ! -x .venv/bin/python ]; then
     python=$(find_python)
     uv=$(find_uv "$python")
     echo "setup: making the virtual environment" >&2
     [ -x .venv/bin/python ] || "$uv" venv -q --python "$python" .venv
-    "$uv" pip sync -q --python .venv/bin/python --require-hashes requirements/dev.txt || fail "the Python packages could not be installed."
+    "$uv" pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt || fail "the Python packages could not be installed."
     printf '%s' "$wanted" >"$state/venv"
 fi
 

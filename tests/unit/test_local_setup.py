@@ -53,7 +53,7 @@ def run(project: Path) -> subprocess.CompletedProcess[str]:
 def set_up(project: Path) -> None:
     """As if the virtual environment had been made, and Node's packages were there."""
     program(project / ".venv/bin/python")
-    wanted = hashlib.sha256(b"3.13\n").hexdigest()
+    wanted = hashlib.sha256(b"3.13\n" + (project / "deploy/local/setup.sh").read_bytes()).hexdigest()
     (project / ".local/setup").mkdir(parents=True)
     (project / ".local/setup/venv").write_text(f"{wanted}  -")
     (project / "node_modules").mkdir()
@@ -100,7 +100,7 @@ def test_changed_requirements_are_installed_with_their_hashes_checked(project: P
     (project / "requirements/dev.txt").write_text("changed==1\n")
     run(project)
     calls = (project / "calls").read_text()
-    assert calls == "pip sync -q --python .venv/bin/python --require-hashes requirements/dev.txt\n"
+    assert calls == "pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt\n"
     run(project)
     assert (project / "calls").read_text() == calls
 
