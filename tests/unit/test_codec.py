@@ -1,6 +1,7 @@
 import struct
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ TIMES = st.datetimes(timezones=st.just(UTC))
 SPANS = st.timedeltas(timedelta(days=-3_650_000), timedelta(days=3_650_000))
 
 
+@cache
 def values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
+    """What may stand in a field. Cached, as hypothesis looks through every strategy that is new to it."""
     if field.message_type is None:
         return NUMBERS[field.type]
     if field.message_type.full_name == "google.protobuf.Timestamp":
@@ -56,6 +59,22 @@ def values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
     if field.message_type.full_name == "google.protobuf.Duration":
         return SPANS.map(lambda span: make(field.message_type, lambda wire: wire.FromTimedelta(span)))
     return wires(field.message_type, depth - 1)
+
+
+@cache
+def many(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
+    """What may stand in a repeated field: a list, or the entries of a map."""
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        key, value = (field.message_type.fields_by_name[part] for part in ("key", "value"))
+        return st.dictionaries(values(key, 0), values(value, depth), max_size=2)
+    return st.lists(values(field, depth), max_size=2)
+
+
+@cache
+def some(descriptor: Descriptor, depth: int) -> st.SearchStrategy[list[FieldDescriptor]]:
+    """Which fields are set; none that holds a message where it would be too deep."""
+    fields = [field for field in descriptor.fields if depth or not field.message_type]
+    return st.lists(st.sampled_from(fields), unique=True, max_size=8) if fields else st.just([])
 
 
 def make(descriptor: Descriptor, fill: Callable[[Any], None]) -> Message:
@@ -68,17 +87,17 @@ def make(descriptor: Descriptor, fill: Callable[[Any], None]) -> Message:
 def wires(draw: st.DrawFn, descriptor: Descriptor, depth: int = 2) -> Message:
     """A C message with some of its fields set, three levels deep at most."""
     wire: Any = GetMessageClass(descriptor)()
-    fields = [field for field in descriptor.fields if depth or not field.message_type]
-    for field in draw(st.lists(st.sampled_from(fields), unique=True, max_size=8)) if fields else []:
-        if field.message_type and field.message_type.GetOptions().map_entry:
-            key, value = (field.message_type.fields_by_name[part] for part in ("key", "value"))
-            for name, item in draw(st.dictionaries(values(key, 0), values(value, depth), max_size=2)).items():
-                if value.message_type:
+    for field in draw(some(descriptor, depth)):
+        if field.is_repeated:
+            items = draw(many(field, depth))
+            if not isinstance(items, dict):
+                getattr(wire, field.name).extend(items)
+                continue
+            for name, item in items.items():
+                if isinstance(item, Message):
                     getattr(wire, field.name)[name].CopyFrom(item)
                 else:
                     getattr(wire, field.name)[name] = item
-        elif field.is_repeated:
-            getattr(wire, field.name).extend(draw(st.lists(values(field, depth), max_size=2)))
         elif field.message_type:
             getattr(wire, field.name).CopyFrom(draw(values(field, depth)))
             getattr(wire, field.name).SetInParent()
