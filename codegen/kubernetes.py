@@ -30,7 +30,7 @@ HARDENED = {
 }
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Writes shared parts in full, for readers."""
 
     def ignore_aliases(self, data: Any) -> bool:

@@ -64,7 +64,8 @@ def unset(text: str, names: Collection[str]) -> str:
 
 def structs(stem: str, document: object, merged: Collection[str] = ()) -> str:
     """One file's models; `merged` are those of merge patches."""
-    text = made(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), HEADER.format(stem=stem))
+    written = yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    text = made(written, HEADER.format(stem=stem))
     # The generator lets a field with a default be unset too, which it then never is.
     return re.sub(r"\| UnsetType = (?!UNSET)", "= ", unset(text, merged))
 

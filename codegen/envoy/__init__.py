@@ -15,7 +15,7 @@ PROFILES = (Profile("development"), Profile("production"))
 HEADER = "# Written by `make generate` from api-specs and envoy/mesh.yaml. Do not edit. ${NAME} is filled in where the mesh runs.\n"
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Writes shared parts in full; Envoy reads no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:

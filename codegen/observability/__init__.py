@@ -34,7 +34,7 @@ def scraping(mesh: Mapping[str, Any]) -> Config:
 
 def written(content: Config) -> str:
     """As YAML, expressions in one line each."""
-    return HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000)
+    return HEADER + yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 
 def generate(contracts: Contracts) -> Files:
