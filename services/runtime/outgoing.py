@@ -3,8 +3,10 @@
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from urllib.parse import urlsplit
@@ -134,10 +136,16 @@ class _Transport(httpx.AsyncBaseTransport):
         self._resolver.close()
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom we trust; reading it takes longer than a request, so all clients share it."""
+    return httpx.create_ssl_context()
+
+
 def _through(backend: httpcore.AsyncNetworkBackend) -> httpx.AsyncHTTPTransport:
-    transport = httpx.AsyncHTTPTransport(retries=0)
+    transport = httpx.AsyncHTTPTransport(verify=_trusted(), retries=0)
     transport._pool = httpcore.AsyncConnectionPool(  # httpx offers no other way to hand over a network backend
-        ssl_context=httpx.create_ssl_context(), max_connections=100, network_backend=backend
+        ssl_context=_trusted(), max_connections=100, network_backend=backend
     )
     return transport
 
