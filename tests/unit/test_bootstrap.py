@@ -36,7 +36,7 @@ def test_production_is_what_is_filled_in_when_nobody_says(
     bootstrap.main()
     said = (tmp_path / "envoy.yaml").read_text()
     assert "${" not in said
-    assert yaml.safe_load(said)["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+    assert yaml.load(said, Loader=yaml.CSafeLoader)["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("missing", TOLD)

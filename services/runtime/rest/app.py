@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ _VALIDATORS = {"3.0": OpenAPIV30SpecValidator, "3.1": OpenAPIV31SpecValidator}
 
 def _validate(_: type, spec: dict[str, Any]) -> None:
     """Checks a specification of either version; Connexion's own check only knows 3.0."""
+    _validate_once(json.dumps(spec))
+
+
+@lru_cache(8)
+def _validate_once(text: str) -> None:
+    """Applications of the same specification differ in their handlers only; what is wrong raises every time."""
+    spec = json.loads(text)
     _VALIDATORS[spec["openapi"][:3]](spec).validate()
 
 
