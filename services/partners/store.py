@@ -48,15 +48,9 @@ _offers = (
     .correlate(partners)
     .lateral()
 )
-_shown = (
-    select(
-        func.json_agg(
-            func.json_build_object(*(part for column in _offers.c for part in (cast(column.name, Text), column)))
-        ).label("products")
-    )
-    .select_from(_offers)
-    .lateral()
-)
+_shown = select(func.json_agg(_offers.table_valued()).label("products")).select_from(_offers).lateral()
+"""Objects with the names of the columns; made of whole rows, which is quicker than naming each."""
+
 _CATALOG = Statement(
     select(partners.c.id, partners.c.title, partners.c.brand, partners.c.address, _shown.c.products)
     .join_from(partners, _shown, true())
