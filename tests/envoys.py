@@ -28,7 +28,8 @@ def names(profile: str) -> list[str]:
 
 def bootstrap(profile: str, name: str) -> dict[str, Any]:
     """As generated, placeholders and all."""
-    made: dict[str, Any] = yaml.safe_load((BOOTSTRAPS / profile / f"{name}.yaml").read_text())
+    text = (BOOTSTRAPS / profile / f"{name}.yaml").read_text()
+    made: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
     return made
 
 

@@ -24,7 +24,7 @@ def built(overlay: Path) -> list[dict[str, Any]]:
     """The objects of an overlay. Raises CalledProcessError."""
     kubectl = str(Path(sys.executable).with_name("kubectl"))
     made = subprocess.run([kubectl, "kustomize", str(overlay)], check=True, capture_output=True, text=True)
-    return list(yaml.safe_load_all(made.stdout))
+    return list(yaml.load_all(made.stdout, Loader=yaml.CSafeLoader))
 
 
 def faults(objects: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """What pods must be, seen to be missed where it is missing; and that overlays tell everybody all they need."""
 
+import copy
+from functools import cache
 from typing import Any
 
 import pytest
@@ -25,14 +27,21 @@ def contracts() -> Contracts:
     return load(ROOT)
 
 
+@cache
+def built(name: str) -> Any:
+    """The objects of an overlay, for those who only read them."""
+    return check.built(OVERLAYS / name)
+
+
 @pytest.fixture(scope="module", params=check.OVERLAYS)
 def overlay(request: pytest.FixtureRequest) -> Any:
-    return check.built(OVERLAYS / request.param)
+    return built(request.param)
 
 
 @pytest.fixture
 def local() -> Any:
-    return check.built(OVERLAYS / "local")
+    """A copy to plant in."""
+    return copy.deepcopy(built("local"))
 
 
 def find(objects: Any, kind: str, name: str) -> Any:
@@ -86,7 +95,7 @@ def test_faults_of_a_pod(local: Any, container: str, path: str, value: Any, faul
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_release_has_all_its_settings(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
-    objects = check.built(OVERLAYS / "production")
+    objects = built("production")
     for name in {*TOLD, "SECRETS_DIR", "ENVIRONMENT"}:
         monkeypatch.delenv(name, raising=False)
     container = find(objects, "Deployment", service)["spec"]["template"]["spec"]["containers"][0]
@@ -99,10 +108,11 @@ def test_a_release_has_all_its_settings(monkeypatch: pytest.MonkeyPatch, service
 
 @pytest.mark.parametrize("name", ["local", "production"])
 def test_sidecars_have_all_their_settings(name: str) -> None:
-    objects = check.built(OVERLAYS / name)
+    objects = built(name)
     told = find(objects, "ConfigMap", "sidecars")["data"]
     for service in SERVICES:
-        assert yaml.safe_load(bootstrap.fill(service, told["ENVIRONMENT"], told))["node"]["id"] == service
+        filled = bootstrap.fill(service, told["ENVIRONMENT"], told)
+        assert yaml.load(filled, Loader=yaml.CSafeLoader)["node"]["id"] == service
 
 
 def test_the_local_overlay_has_all_its_secrets(local: Any, tmp_path: Any) -> None:
@@ -125,7 +135,7 @@ def test_the_local_overlay_has_all_its_secrets(local: Any, tmp_path: Any) -> Non
 
 
 def test_only_the_contracts_callers_reach_a_pod(contracts: Contracts) -> None:
-    objects = check.built(OVERLAYS / "production")
+    objects = built("production")
     for service in ("orders", "partners", "notifications"):
         doors = find(objects, "NetworkPolicy", service)["spec"]["ingress"]
         (ingress,) = (door for door in doors if door["ports"] == [{"port": "ingress"}])
