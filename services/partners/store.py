@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Integer, Text, bindparam, cast, func, select, true, tuple_, update
+from sqlalchemy import BigInteger, ColumnElement, Integer, Text, bindparam, cast, func, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from generated.events import PartnersEvent
@@ -34,36 +34,57 @@ class _CatalogRow(NamedTuple):
 
 
 _SHOWN = [products.c[name] for name in ("id", "title", "description", "picture_url")]
-_wanted = bindparam("q", type_=Text)
-_offers = (
-    select(*_SHOWN, availability.c.price, availability.c.currency)
-    .join_from(availability, products, availability.c.product_id == products.c.id)
-    .where(
-        availability.c.partner_id == partners.c.id,
-        availability.c.active,
-        _wanted.is_(None) | (func.strpos(func.lower(products.c.title), func.lower(_wanted)) > 0),
-    )
-    .order_by(products.c.id)
-    .limit(PRODUCTS_SHOWN + 1)
-    .correlate(partners)
-    .lateral()
-)
-_shown = select(func.json_agg(_offers.table_valued()).label("products")).select_from(_offers).lateral()
-"""Objects with the names of the columns; made of whole rows, which is quicker than naming each."""
 
-_CATALOG = Statement(
-    select(partners.c.id, partners.c.title, partners.c.brand, partners.c.address, _shown.c.products)
-    .join_from(partners, _shown, true())
-    .where(
-        partners.c.verified,
-        partners.c.enabled,
-        _shown.c.products.is_not(None),
-        partners.c.id > bindparam("after", type_=BigInteger),
-        bindparam("partner_id", type_=BigInteger).is_(None) | (partners.c.id == bindparam("partner_id")),
+
+def containing(words: str) -> str:
+    """A pattern of LIKE for texts in which these words stand, whatever is in them."""
+    escaped = words.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"
+
+
+_titled = func.lower(products.c.title).like(func.lower(bindparam("words", type_=Text)))
+"""What the index `products_by_words` finds; the pattern is made by `containing`."""
+
+
+def _catalog(sold: ColumnElement[bool], *sellers: ColumnElement[bool]) -> Statement[_CatalogRow]:
+    """Partners that sell something, with what they sell; of both only those of which these are true."""
+    offers = (
+        select(*_SHOWN, availability.c.price, availability.c.currency)
+        .join_from(availability, products, availability.c.product_id == products.c.id)
+        .where(availability.c.partner_id == partners.c.id, availability.c.active, sold)
+        .order_by(products.c.id)
+        .limit(PRODUCTS_SHOWN + 1)
+        .correlate(partners)
+        .lateral()
     )
-    .order_by(partners.c.id)
-    .limit(bindparam("size")),
-    into=_CatalogRow,
+    # Objects with the names of the columns, made of whole rows: that is quicker than naming each.
+    shown = select(func.json_agg(offers.table_valued()).label("products")).select_from(offers).lateral()
+    wanted_partner = bindparam("partner_id", type_=BigInteger)
+    return Statement(
+        select(partners.c.id, partners.c.title, partners.c.brand, partners.c.address, shown.c.products)
+        .join_from(partners, shown, true())
+        .where(
+            partners.c.verified,
+            partners.c.enabled,
+            shown.c.products.is_not(None),
+            partners.c.id > bindparam("after", type_=BigInteger),
+            wanted_partner.is_(None) | (partners.c.id == wanted_partner),
+            *sellers,
+        )
+        .order_by(partners.c.id)
+        .limit(bindparam("size")),
+        into=_CatalogRow,
+    )
+
+
+_CATALOG = _catalog(true())
+_FOUND = _catalog(
+    _titled,
+    partners.c.id.in_(
+        select(availability.c.partner_id)
+        .join_from(products, availability, availability.c.product_id == products.c.id)
+        .where(_titled, availability.c.active)
+    ),
 )
 _PARTNER = Statement(
     select(*(partners.c[field.name] for field in fields(Partner))).where(partners.c.id == bindparam("id")),
@@ -184,7 +205,8 @@ class PartnersStore(CallsDue):
 
     async def catalog(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
         """At most `size` entries whose id is above `after`."""
-        rows = await self._database.many(_CATALOG, after=after, size=size, partner_id=partner_id, q=q)
+        statement, words = (_CATALOG, {}) if q is None else (_FOUND, {"words": containing(q)})
+        rows = await self._database.many(statement, after=after, size=size, partner_id=partner_id, **words)
         return [
             CatalogEntry(
                 id=row.id,

@@ -13,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -55,6 +56,7 @@ products = Table(
     Column("description", Text, nullable=False),
     Column("picture_url", Text),
     Column("version", BigInteger, nullable=False, server_default="1"),
+    Index("products_by_words", text("lower(title) gin_trgm_ops"), postgresql_using="gin"),
 )
 availability = Table(
     "availability",

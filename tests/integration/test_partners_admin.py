@@ -153,6 +153,25 @@ async def test_the_catalog_shows_at_each_partner_what_that_one_sells(rpc: Partne
     assert [one.id for one in found.products] == [bread]
 
 
+async def test_words_of_a_search_mean_themselves_wherever_they_stand(rpc: PartnersRpc) -> None:
+    titles = ("100 % rye", "100 x rye", r"A\B_C", r"A\BxC", "Ölsardinen", "It's")
+    sold = {title: await new_product(rpc, title) for title in titles}
+    partner = await new_partner(rpc)
+    for product in sold.values():
+        await rpc.set_availability(offer(partner, product, 100), ADMIN)
+    for words, wanted in {
+        "100 % RYE": ["100 % rye"],
+        "%": ["100 % rye"],
+        r"\b_c": [r"A\B_C"],
+        "_": [r"A\B_C"],
+        "ölsa": ["Ölsardinen"],
+        "'": ["It's"],
+        "x": ["100 x rye", r"A\BxC"],
+    }.items():
+        (found,) = (await catalog(rpc, partner_id=partner, q=words)).items
+        assert [one.id for one in found.products] == sorted(sold[title] for title in wanted), words
+
+
 @pytest.mark.parametrize(
     ("was", "change", "told"),
     [
