@@ -1,6 +1,10 @@
-"""The gateway without its sidecar, with backends that answer at once: an application for uvicorn."""
+"""The gateway without its sidecar, with backends that answer at once: an application for uvicorn.
+
+With `KEEPS` it keeps answers, as it does where it hears of changes; without, every page is made anew.
+"""
 
 import json
+import os
 from typing import Any, cast
 
 from bench.canned import Cache, Channel
@@ -29,6 +33,9 @@ channel = cast(Any, Channel())
 orders, partners, notifications = OrdersStub(channel), PartnersStub(channel), NotificationsStub(channel)
 checks = Checks("127.0.0.1:1")
 checks._client = cast(Any, Cache())
+kept = room(OPERATIONS.values())
+for answers in kept.values():
+    answers.hear("KEEPS" in os.environ)
 app = build(
     json.loads((CONTRACTS / "delivery.json").read_text()),
     [
@@ -45,7 +52,6 @@ app = build(
     ],
     OPERATIONS,
     {},
-    room(OPERATIONS.values()),
+    kept,
     validate_responses=False,
 )
-"""Nobody hears of changes, so no page is kept: what is measured is how pages are made."""

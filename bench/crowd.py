@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from psycopg import ClientCursor
+
 from bench.mesh import FIRST, Mesh, price
 
 READY = 400
@@ -79,6 +81,8 @@ def gather(mesh: Mesh, customer: str, deliverer: str, partners: int, each: int, 
         "orders": (ORDERS, STEPS, PAYMENTS),
     }.items():
         with mesh.database(database) as connection:
+            # Put together here: a server takes small numbers for small types, which overflow.
+            cursor = ClientCursor(connection)
             for statement in statements:
-                connection.execute(statement.encode(), said)
+                cursor.execute(statement.encode(), said)
             connection.execute("VACUUM ANALYZE")

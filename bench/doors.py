@@ -2,57 +2,61 @@
 
 import base64
 import json
+from collections.abc import Iterator, Mapping, Sequence
 
 import httpx
 
 from bench import contest
-from bench.load import Contender, family
+from bench.load import Contender, Sample, family
 from bench.places import PEERS_FROM, STATE
 from bench.processes import Processes
 from bench.results import Row, at_least, plain, ratios
 from bench.rivals import UVICORN
 from tests.containers.awaiting import until
 
-OURS, PEER = "gateway", "FastAPI"
-APPS = {OURS: "bench.alone:app", PEER: "bench.peers.alone:app"}
-GOALS = {"list of 20 partners × 10 products": 5, "validated POST of checkOrder": 4}
+PEER, OURS, KEEPS = "FastAPI", "gateway", "gateway, as it runs: kept until it changes"
+APPS = {PEER: ("bench.peers.alone:app", {}), OURS: ("bench.alone:app", {}), KEEPS: ("bench.alone:app", {"KEEPS": "1"})}
+LIST, POST = "list of 20 partners × 10 products", "validated POST of checkOrder"
+GOALS = {LIST: 5, POST: 4}
 CONNECTIONS = 16
 
 
 def run(repeats: int, seconds: int) -> list[Row]:
-    """Both doors, by both requests."""
+    """All doors, by both requests; only a list can be kept."""
     payload = {"sub": "somebody", "user_id": "somebody", "role": "customer", "exp": 4_000_000_000}
     header = base64.urlsafe_b64encode(json.dumps(payload).encode()).decode().rstrip("=")
     sent = contest.files()
-    told = {"TOKEN": "none", "HEADER": header}
-    asked = {
-        "list of 20 partners × 10 products": {"PATHS": str(sent["warm-peer"])},
-        "validated POST of checkOrder": {"FLOW": str(sent["basket"]), "ONLY_CHECK": "1"},
-    }
+    asked = {LIST: {"PATHS": str(sent["warm-peer"])}, POST: {"FLOW": str(sent["basket"]), "ONLY_CHECK": "1"}}
+    rows: list[Row] = []
     with Processes(STATE / "doors.log") as processes:
-        ports = {name: PEERS_FROM + 50 + number for number, name in enumerate(APPS)}
-        pids = {name: processes.start(*UVICORN, f"--port={ports[name]}", app) for name, app in APPS.items()}
-        for name, port in ports.items():
+        doors = {}
+        for port, (name, (app, told)) in enumerate(APPS.items(), start=PEERS_FROM + 50):
+            doors[name] = (port, processes.start(*UVICORN, f"--port={port}", app, **told))
             until(name, lambda port=port: _answers(port), 30)  # type: ignore[misc]
-        rows = []
         for what, goal in GOALS.items():
             contenders = [
                 Contender(
                     name,
                     f"http://127.0.0.1:{port}",
-                    told | asked[what],
-                    lambda pid=pids[name]: family(pid),  # type: ignore[misc]
+                    {"TOKEN": "none", "HEADER": header} | asked[what],
+                    lambda pid=pid: family(pid),  # type: ignore[misc]
                 )
-                for name, port in ports.items()
+                for name, (port, pid) in doors.items()
+                if what == LIST or name != KEEPS
             ]
-            found = contest.drive_all(contenders, CONNECTIONS, repeats, seconds)
-            faster = ratios(found[OURS], found[PEER], lambda sample: sample.rate)
-            rows.append(at_least(f"alone: gateway, {what}, requests by FastAPI's", goal, faster))
-            rows += [
-                plain(f"alone: {name}, {what}", [sample.rate for sample in samples], "requests/s")
-                for name, samples in found.items()
-            ]
+            rows += compare(what, goal, contest.drive_all(contenders, CONNECTIONS, repeats, seconds))
     return rows
+
+
+def compare(what: str, goal: float, found: Mapping[str, Sequence[Sample]]) -> Iterator[Row]:
+    """Ours by the peer's, and everybody's own."""
+    for name, samples in found.items():
+        named = f"alone: {what}, {name}"
+        if name != PEER:
+            rates = ratios(samples, found[PEER], lambda sample: sample.rate)
+            yield at_least(f"{named}, requests by {PEER}'s", goal, rates)
+        yield plain(named, [sample.rate for sample in samples], "requests/s")
+        yield plain(f"{named}, CPU", [sample.cpu for sample in samples], "ms/request")
 
 
 def _answers(port: int) -> bool:
