@@ -3,6 +3,7 @@
 Hand-written as it is mostly done: a loop over the outbox with confirmed messages, and a consumer that writes documents.
 """
 
+import json
 import os
 import sys
 import time
@@ -44,10 +45,14 @@ def relay() -> None:
 def consumer() -> None:
     """Until it is killed."""
     documents: Any = pymongo.MongoClient(os.environ["PEERS_DOCUMENTS"])["peers"]["history"]
+    documents.create_index([("order_id", 1), ("version", 1)])
     taken = channel()
     taken.basic_qos(prefetch_count=50)
     for method, _, body in taken.consume(QUEUE):
-        documents.insert_one({"event": bytes(body), "at": time.time()})
+        event = json.loads(body)
+        key = f"{event['order_id']}:{event['version']}"
+        entry = {**event, "status": "pending", "at": time.time(), "actor": "customer"}
+        documents.replace_one({"_id": key}, {"_id": key, **entry}, upsert=True)
         taken.basic_ack(method.delivery_tag)
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from mongoeco.core.query_plan import AndCondition, EqualsCondition, QueryNode
 from mongoeco.engines.sqlite import SQLiteEngine
 from mongoeco.wire.proxy import AsyncMongoEcoProxyServer
 
@@ -21,6 +22,24 @@ class Engine(SQLiteEngine):
             how["scan_payload_id"] = False
         super()._validate_document_against_unique_indexes(db_name, coll_name, document, **how)
 
+    def _select_first_document_for_plan(
+        self, db_name: str, coll_name: str, plan: QueryNode, **how: Any
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Looks through the collection only for what no id names, or may be there: an upsert mostly finds nothing."""
+        named = wanted_id(plan)
+        if named is not None and not self._has(db_name, coll_name, named, how.get("context")):
+            return None
+        found: tuple[str, dict[str, Any]] | None = super()._select_first_document_for_plan(
+            db_name, coll_name, plan, **how
+        )
+        return found
+
+    def _has(self, db_name: str, coll_name: str, document_id: str, context: Any) -> bool:
+        key = (db_name, coll_name, self._storage_key(document_id))
+        where = "db_name = ? AND coll_name = ? AND storage_key = ?"
+        connection = self._require_connection(context)
+        return bool(connection.execute(f"SELECT 1 FROM documents WHERE {where}", key).fetchone())  # noqa: S608
+
     def register_change_consumer(self, consumer_id: str, **how: Any) -> int:
         """Nobody watches changes."""
         return 0
@@ -30,6 +49,13 @@ class Engine(SQLiteEngine):
 
     def dispatch_committed_changes(self, consumer_id: str, consumer: Callable[[Any], None]) -> None:
         """Nobody is told of them, which would start a thread for every write."""
+
+
+def wanted_id(plan: QueryNode) -> str | None:
+    """The id that a document must have to be found, where it is text, as all of ours are."""
+    clauses = plan.clauses if isinstance(plan, AndCondition) else (plan,)
+    named = (each.value for each in clauses if isinstance(each, EqualsCondition) and each.field == "_id")
+    return next((value for value in named if isinstance(value, str)), None)
 
 
 async def main(host: str, port: int, file: str) -> None:
