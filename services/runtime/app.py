@@ -1,6 +1,7 @@
 """How every service runs: its server, and beside it what it does in the background, until it is told to stop."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
@@ -17,6 +18,9 @@ async def run_beside(
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(_forever(work)) for work in background]
         async with server:
+            # What was made by now stays for good: collections need not look through it again and again.
+            gc.collect()
+            gc.freeze()
             await stop()
         for task in running:
             task.cancel()
