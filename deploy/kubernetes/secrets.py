@@ -1,6 +1,6 @@
 """`python -m deploy.kubernetes.secrets`: the Secrets of the local overlay, as YAML for `kubectl apply -f -`; made once.
 
-In production nothing of this exists: docs/kubernetes.md says who keeps which secret.
+In production nothing of this exists: docs/containers.md says who keeps which secret.
 """
 
 import os

@@ -38,7 +38,7 @@ from services.runtime.consumer import consume
 from services.runtime.database import Database
 from services.runtime.jobs import every
 from services.runtime.outbox import Outbox, Relay
-from services.runtime.production import PLAYED, is_loopback
+from services.runtime.production import PLAYED, is_played
 from services.runtime.refusal import Refusal
 from services.runtime.scrape import expose
 from services.runtime.server import serving, until_signalled
@@ -84,7 +84,7 @@ class Settings(ServiceSettings):
     def faults(self) -> Iterator[str]:
         """Mail goes to people."""
         yield from super().faults()
-        if is_loopback(self.smtp_url.get_secret_value()):
+        if is_played(self.smtp_url.get_secret_value()):
             yield "SMTP_URL is for development: nobody reads mail there"
 
 

@@ -18,8 +18,8 @@ from services.runtime.vault import Vault
 
 PATH = "/refunds"
 
-FINAL = frozenset({400, 401, 403, 404, 409, 410, 422})
-"""Statuses that no later attempt would change."""
+FINAL = frozenset({400, 401, 404, 409, 422})
+"""Statuses that are final by the contract; what it does not know is a failed try."""
 
 MAX_ANSWER = 64 * 1024
 """Bytes of an answer that are read; more than that is not an answer."""

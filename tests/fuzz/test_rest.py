@@ -71,7 +71,7 @@ def attack(contract: str, environment: dict[str, str], folder: Path, *options: s
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(300 + int(os.environ.get("FUZZ_SECONDS", "0")))
 def test_the_mesh_keeps_its_contract(environment: dict[str, str], tmp_path: Path) -> None:
     reports = os.environ.get("FUZZ_REPORTS", str(tmp_path))
     options = ["--max-examples", os.environ.get("FUZZ_EXAMPLES", "12"), "--report=junit,har", "--report-dir", reports]

@@ -46,3 +46,23 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     with pytest.raises(SystemExit, match=f"{missing}: is missing"):
         bootstrap.main()
     assert not (tmp_path / "envoy.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FIREBASE_PROJECT_ID", "delivery-local"),
+        ("ALLOWED_ORIGINS", "http://localhost:5173"),
+        ("ALLOWED_ORIGINS", "https://app.example,http://127.0.0.1:3000"),
+    ],
+)
+def test_production_does_not_take_what_is_for_development(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["bootstrap", "gateway", str(tmp_path / "envoy.yaml")])
+    with pytest.raises(SystemExit, match=f"{name} is .*for development"):
+        bootstrap.main()
+    assert not (tmp_path / "envoy.yaml").exists()
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    bootstrap.main()

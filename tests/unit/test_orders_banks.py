@@ -70,6 +70,8 @@ async def test_a_refund_is_asked_for_by_its_id_and_signed_by_every_good_secret()
         (httpx.Response(204), "204"),
         (httpx.Response(302, headers={"location": "http://127.0.0.1/"}), "302"),
         (httpx.Response(503), "503"),
+        (httpx.Response(403), "403"),
+        (httpx.Response(410), "410"),
     ],
 )
 async def test_what_is_not_by_the_contract_is_a_failed_try(answer: httpx.Response, words: str) -> None:

@@ -34,7 +34,13 @@ TOLD = {
 }
 SERVICES = {"gateway": Gateway, "orders": Orders, "partners": Partners, "notifications": Notifications}
 ANY = {
-    "PUBLIC_URL": ["http://127.0.0.1:8080", "https://localhost", "http://delivery.example"],
+    "PUBLIC_URL": [
+        "http://127.0.0.1:8080",
+        "https://localhost",
+        "http://delivery.example",
+        "https://sandbox:8090",
+        "https://gateway",
+    ],
     "DATABASE_URL": ["postgresql://app:local@postgres/orders"],
     "BROKER_URL": ["amqp://guest:guest@rabbitmq/"],
     "FIREBASE_AUTH_EMULATOR_HOST": ["127.0.0.1:9099"],
@@ -56,7 +62,16 @@ OWN = {
     "notifications": {
         "FCM_URL": ["http://127.0.0.1:8090"],
         "APNS_URL": ["http://127.0.0.1:2197"],
-        "SMTP_URL": ["smtp://127.0.0.1:1025", "smtp://localhost", "smtp://a:b@mail.example"],
+        "SMTP_URL": [
+            "smtp://127.0.0.1:1025",
+            "smtp://localhost",
+            "smtp://a:b@mail.example",
+            "smtp://sandbox:1025",
+            "smtp://sandbox.delivery.svc",
+        ],
+        "APNS_KEY_ID": ["LOCALKEY01"],
+        "APNS_TEAM_ID": ["LOCALTEAM1"],
+        "APNS_TOPIC": ["test.delivery.app"],
         "MAIL_FROM": ["Delivery <no-reply@delivery.test>"],
         "OPERATORS_EMAIL": ["operators@delivery.test"],
     },
