@@ -1,6 +1,7 @@
 """The sandbox as a real process, and a shop for its banks and kitchens to call."""
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -20,6 +21,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from standardwebhooks.webhooks import Webhook
+
+from services.runtime.third_party import contract
 
 PROJECT = "delivery-local"
 STARTS_WITHIN = 20.0
@@ -116,8 +119,25 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, signing_key: bytes, apple_
 
 @pytest.fixture
 def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=sandbox.url, timeout=10) as client:
+    with httpx.Client(base_url=sandbox.url, timeout=10, event_hooks={"response": [held_to_its_contract]}) as client:
         yield client
+
+
+CONTRACTS = {
+    "payment-system": re.compile(r"/bank/[^/]+(/refunds)"),
+    "partner-system": re.compile(r"/partner/[^/]+(/orders(?:/[^/]+/cancellation)?)"),
+}
+"""Whose part the sandbox plays at an address; the contract's path is what is grouped."""
+
+
+def held_to_its_contract(answer: httpx.Response) -> None:
+    """Whatever a bank or a kitchen of the sandbox answers to a test is an answer of its contract."""
+    for name, path in CONTRACTS.items():
+        played = path.fullmatch(answer.request.url.path)
+        if played and answer.request.method == "POST":
+            read, headers = answer.read(), {"content-type": "application/json", **answer.request.headers}
+            known = contract(name).knows(played.group(1), headers, answer.request.read(), answer, read)
+            assert known, f"{name}: {answer.status_code} {read[:200]!r}"
 
 
 @dataclass
