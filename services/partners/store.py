@@ -46,7 +46,9 @@ _titled = func.lower(products.c.title).like(func.lower(bindparam("words", type_=
 """What the index `products_by_words` finds; the pattern is made by `containing`."""
 
 
-def _catalog(sold: ColumnElement[bool], *sellers: ColumnElement[bool]) -> Statement[_CatalogRow]:
+def _catalog(
+    sold: ColumnElement[bool], *sellers: ColumnElement[bool], each_anew: bool = False
+) -> Statement[_CatalogRow]:
     """Partners that sell something, with what they sell; of both only those of which these are true."""
     offers = (
         select(*_SHOWN, availability.c.price, availability.c.currency)
@@ -74,6 +76,7 @@ def _catalog(sold: ColumnElement[bool], *sellers: ColumnElement[bool]) -> Statem
         .order_by(partners.c.id)
         .limit(bindparam("size")),
         into=_CatalogRow,
+        each_anew=each_anew,
     )
 
 
@@ -85,6 +88,7 @@ _FOUND = _catalog(
         .join_from(products, availability, availability.c.product_id == products.c.id)
         .where(_titled, availability.c.active)
     ),
+    each_anew=True,  # words that are rare are looked for first, words that are everywhere last
 )
 _PARTNER = Statement(
     select(*(partners.c[field.name] for field in fields(Partner))).where(partners.c.id == bindparam("id")),
