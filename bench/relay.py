@@ -1,14 +1,21 @@
-"""How many events a second leave an outbox, confirmed; afterwards each is looked for in a quorum queue."""
+"""How many events a second leave an outbox, confirmed; afterwards each is looked for in a quorum queue.
+
+`python -m bench.relay DATABASE BROKER` is one relay, in a process of its own.
+"""
 
 import asyncio
+import sys
 import time
 from contextlib import suppress
 
 import pika
 import psycopg
 
+from bench.load import settle
 from bench.mesh import Mesh
-from bench.results import Row, at_least
+from bench.places import STATE
+from bench.processes import Processes
+from bench.results import Row, at_least, plain
 from deploy.local.servers import broker_url
 from services.runtime.broker import Broker
 from services.runtime.database import Database
@@ -24,15 +31,19 @@ FILL = (
 )
 
 
+async def emptied(url: str) -> None:
+    """Waits until nothing is left."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        while await (await connection.execute("SELECT 1 FROM outbox LIMIT 1")).fetchone():
+            await asyncio.sleep(0.02)
+
+
 async def drain(url: str, broker: str) -> float:
     """Seconds until a relay has nothing left."""
-    database = Database(url)
-    async with database:
+    async with Database(url) as database:
         began = time.monotonic()
         relay = asyncio.create_task(Relay("bench", database, Broker(broker, "bench")).run())
-        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-            while await (await connection.execute("SELECT 1 FROM outbox LIMIT 1")).fetchone():
-                await asyncio.sleep(0.02)
+        await emptied(url)
         took = time.monotonic() - began
         relay.cancel()
         with suppress(asyncio.CancelledError):
@@ -53,7 +64,7 @@ def arrived(broker: str, queue: str) -> set[str]:
 
 
 def run(mesh: Mesh, repeats: int) -> list[Row]:
-    """One relay, as each service has one."""
+    """One relay, as each service has one; then as processes, one and two side by side."""
     mesh.recreate("outbox")
     with mesh.database("orders") as of, mesh.database("outbox") as to:
         columns = "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id text NOT NULL, type text NOT NULL,"
@@ -68,17 +79,50 @@ def run(mesh: Mesh, repeats: int) -> list[Row]:
     queue = "bench.relay"
     channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
     channel.queue_bind(queue, EXCHANGE, TYPE)
-    rates = []
-    for _ in range(repeats):
+    url = mesh.url("outbox")
+
+    def filled() -> None:
         with mesh.database("outbox") as to:
             to.execute(FILL, [TYPE, EVENTS])
             to.execute("ANALYZE outbox")
-        rates.append(EVENTS / asyncio.run(drain(mesh.url("outbox"), broker)))
+            to.execute("NOTIFY outbox")
+
+    def looked_for() -> None:
         if arrived(broker, queue) != {f"event-{n}" for n in range(1, EVENTS + 1)}:
             raise AssertionError("events are missing in the queue")
+
+    rates = []
+    for _ in range(repeats):
+        filled()
+        rates.append(EVENTS / asyncio.run(drain(url, broker)))
+        looked_for()
+    rows = [at_least("relay: events that leave one outbox", 10_000, rates, "events/s")]
+    for number in (1, 2):
+        with Processes(STATE / "relays.log") as processes:
+            pids = [processes.start("bench.relay", url, broker) for _ in range(number)]
+            beside = []
+            for _ in range(max(repeats // 2, 1)):
+                settle(pids)
+                filled()
+                began = time.monotonic()
+                asyncio.run(emptied(url))
+                beside.append(EVENTS / (time.monotonic() - began))
+                looked_for()
+        named = f"relay: the same by {number} relay process{'es' if number > 1 else ''}"
+        rows.append(plain(named, beside, "events/s"))
     connection.close()
     with suppress(pika.exceptions.AMQPError):
         connection = pika.BlockingConnection(pika.URLParameters(broker))
         connection.channel().queue_delete(queue)
         connection.close()
-    return [at_least("relay: events that leave one outbox", 10_000, rates, "events/s")]
+    return rows
+
+
+async def relay_on(url: str, broker: str) -> None:
+    """Relays until it is killed."""
+    async with Database(url) as database:
+        await Relay("bench", database, Broker(broker, "bench")).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(relay_on(*sys.argv[1:]))
