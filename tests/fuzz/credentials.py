@@ -5,7 +5,9 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import cycle
 from typing import Any
 
 import requests
@@ -49,13 +51,13 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
 
 
 class Token(requests.auth.AuthBase):
-    """A bearer token."""
+    """A bearer token of everybody who may, in turns."""
 
-    def __init__(self, name: str) -> None:
-        self._token = TOKENS.get(name, "")
+    def __init__(self, names: Sequence[str]) -> None:
+        self._turns = cycle([TOKENS.get(name, "") for name in names])
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
+        request.headers["Authorization"] = f"Bearer {next(self._turns)}"
         return request
 
 
@@ -76,12 +78,12 @@ class Signature(requests.auth.AuthBase):
 
 
 CONTRACT = json.loads(os.environ.get("FUZZ_SECURITY", "{}"))
-"""By operationId: the roles that may call it, or "signed"."""
+"""By operationId: the roles that may call it, or "signed" alone."""
 
 for operation, who in CONTRACT.items():
-    if who == "signed":
+    if who == ["signed"]:
         schemathesis.auth.set_from_requests(Signature()).apply_to(operation_id=operation)
     else:
-        schemathesis.auth.set_from_requests(Token(operation if operation in TOKENS else who)).apply_to(
+        schemathesis.auth.set_from_requests(Token([operation] if operation in TOKENS else who)).apply_to(
             operation_id=operation
         )
