@@ -17,7 +17,7 @@ def _messages() -> list[Row]:
 
 def _contest() -> list[Row]:
     with stocked() as mesh:
-        return contest.run(mesh, repeats=9, seconds=4)
+        return contest.run(mesh, repeats=9, seconds=3)
 
 
 def _relay() -> list[Row]:
@@ -37,19 +37,19 @@ def _streams() -> list[Row]:
 
 def _workers() -> list[Row]:
     with stocked() as mesh:
-        return workers.run(mesh, repeats=9, seconds=4)
+        return workers.run(mesh, repeats=5, seconds=3)
 
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "messages": _messages,
-    "alone": lambda: doors.run(repeats=9, seconds=4),
+    "alone": lambda: doors.run(repeats=9, seconds=3),
     "mesh": _contest,
     "workers": _workers,
     "relay": _relay,
     "told": _told,
     "streams": _streams,
     "growth": lambda: growth.run(200),
-    "notifications": lambda: flood.run(3),
+    "notifications": lambda: flood.run(2),
     "system": system.run,
 }
 """By the word that the names of their rows begin with."""

@@ -13,7 +13,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    text,
+    func,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -56,7 +56,12 @@ products = Table(
     Column("description", Text, nullable=False),
     Column("picture_url", Text),
     Column("version", BigInteger, nullable=False, server_default="1"),
-    Index("products_by_words", text("lower(title) gin_trgm_ops"), postgresql_using="gin"),
+)
+Index(
+    "products_by_words",
+    func.lower(products.c.title).label("words"),
+    postgresql_using="gin",
+    postgresql_ops={"words": "gin_trgm_ops"},
 )
 availability = Table(
     "availability",
