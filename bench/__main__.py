@@ -17,7 +17,7 @@ def _messages() -> list[Row]:
 
 def _contest() -> list[Row]:
     with stocked() as mesh:
-        return contest.run(mesh, repeats=9, seconds=3)
+        return contest.run(mesh, repeats=9, seconds=2, keep=results.save)
 
 
 def _relay() -> list[Row]:

@@ -4,7 +4,7 @@ import base64
 import json
 import random
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.load import Contender, Sample, drive
@@ -101,8 +101,11 @@ def compare(found: Mapping[str, Sequence[Sample]], about: str, what: str, connec
         yield plain(f"{named}: {name}, CPU", [sample.cpu for sample in samples], "ms/request")
 
 
-def run(mesh: Mesh, repeats: int, seconds: int) -> list[Row]:
-    """All of it; who has no goal of its own is shown with 16 connections, the ceilings once."""
+def run(mesh: Mesh, repeats: int, seconds: int, keep: Callable[[Sequence[Row]], None]) -> list[Row]:
+    """All of it; who has no goal of its own is shown with 16 connections, the ceilings once.
+
+    `keep` is given what is there after each round.
+    """
     rows: list[Row] = []
     with serving(mesh) as doors:
         checked = {name: door for name, door in doors.items() if name not in CEILINGS}
@@ -114,4 +117,5 @@ def run(mesh: Mesh, repeats: int, seconds: int) -> list[Row]:
             there = doors if (what, connections) == rounds[0] else checked if connections == 16 else few
             found = drive_all([*contenders(mesh, there, what)], connections, repeats, seconds)
             rows += compare(found, about, what, connections)
+            keep(rows)
     return rows

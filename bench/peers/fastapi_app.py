@@ -210,7 +210,7 @@ async def connect() -> None:
         await rows.open()
         app.state.behind = Direct(rows)
     host, _, port = os.environ["PEERS_CACHE"].partition(":")
-    app.state.cache = PooledClient((host, int(port)), max_pool_size=16, default_noreply=False, no_delay=True)
+    app.state.cache = PooledClient((host, int(port)), max_pool_size=64, default_noreply=False, no_delay=True)
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import kubernetes_validate
 import yaml
 
+from deploy.containers.check import FOREIGN as FOREIGN_IMAGE
 from deploy.containers.check import OURS
 from deploy.local.state import ROOT
 
@@ -56,11 +57,15 @@ def _pod(spec: Mapping[str, Any], kind: str) -> Iterator[str]:
         if own.get("capabilities", {}).get("drop") != ["ALL"] or own.get("allowPrivilegeEscalation") is not False:
             yield f"{name} has capabilities, or may get some"
         if lasting and "delivery/local" not in image:
-            for probe in ("livenessProbe", "readinessProbe"):
-                if probe not in container:
-                    yield f"{name} has no {probe}"
-            if "limits" not in container.get("resources", {}):
-                yield f"{name} has no limits"
+            foreign = FOREIGN_IMAGE in image
+            for needed in ("livenessProbe", "readinessProbe", *(() if foreign else ("startupProbe",))):
+                if needed not in container:
+                    yield f"{name} has no {needed}"
+            if "preStop" not in container.get("lifecycle", {}):
+                yield f"{name} is not told to drain"
+            for bound in ("limits", "requests"):
+                if bound not in container.get("resources", {}):
+                    yield f"{name} has no {bound}"
 
 
 def main() -> int:

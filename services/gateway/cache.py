@@ -35,7 +35,7 @@ class Checks:
         host, _, port = address.rpartition(":")
         self._client = PooledClient(
             (host, int(port)),
-            max_pool_size=16,
+            max_pool_size=64,  # more than threads can ask at once
             connect_timeout=PATIENCE_S,
             timeout=PATIENCE_S,
             no_delay=True,
