@@ -22,6 +22,8 @@ PAGES = 50_000
 
 COLD, WARM, ORDERS = "catalog", "catalog from the gateway's cache", "check, confirm and get order"
 SHORT = {COLD: "cold", WARM: "warm"}
+ROUNDS = ((COLD, 16), (ORDERS, 16), (WARM, 16), (ORDERS, 1), (ORDERS, 32), (COLD, 32), (WARM, 32))
+"""What is driven by how many connections, those first that say most."""
 
 
 def token(after: int) -> str:
@@ -110,11 +112,10 @@ def run(mesh: Mesh, repeats: int, seconds: int, keep: Callable[[Sequence[Row]], 
     with serving(mesh) as doors:
         checked = {name: door for name, door in doors.items() if name not in CEILINGS}
         few = {name: door for name, door in checked.items() if name != ONE}
-        rounds = [(what, connections) for what in (COLD, WARM, ORDERS) for connections in (16, 32)]
-        for what, connections in [*rounds, (ORDERS, 1)]:
+        for what, connections in ROUNDS:
             about = f"{what}, {connections} connection{'s' if connections > 1 else ''}"
             print(about, flush=True)
-            there = doors if (what, connections) == rounds[0] else checked if connections == 16 else few
+            there = {(COLD, 16): doors, (ORDERS, 16): checked}.get((what, connections), few)
             found = drive_all([*contenders(mesh, there, what)], connections, repeats, seconds)
             rows += compare(found, about, what, connections)
             keep(rows)
