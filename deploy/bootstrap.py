@@ -41,12 +41,7 @@ def faults(told: Mapping[str, str]) -> Iterator[str]:
 
 
 def fill(name: str, profile: str, told: Mapping[str, str]) -> str:
-    """The bootstrap of a sidecar in a profile.
-
-    Raises KeyError with the name of a placeholder that nobody told, and ValueError for what production does not take.
-    """
-    if profile == "production" and (wrong := [*faults(told)]):
-        raise ValueError("\n  ".join(wrong))
+    """The bootstrap of a sidecar in a profile. Raises KeyError with the name of a placeholder that nobody told."""
     values = {key: told.get(key) or default(entry, profile) for key, entry in known().items()}
     said = {key: value for key, value in values.items() if value is not None}
     if origins := said.get("ALLOWED_ORIGINS"):
@@ -57,12 +52,13 @@ def fill(name: str, profile: str, told: Mapping[str, str]) -> str:
 
 def main() -> None:
     """Reads the command line and the environment."""
+    profile = environ.get("ENVIRONMENT", "production")
+    if profile == "production" and (wrong := [*faults(environ)]):
+        sys.exit("\n  ".join(("the environment is wrong:", *wrong)))
     try:
-        Path(sys.argv[2]).write_text(fill(sys.argv[1], environ.get("ENVIRONMENT", "production"), environ))
+        Path(sys.argv[2]).write_text(fill(sys.argv[1], profile, environ))
     except KeyError as missing:
         sys.exit(f"the environment is wrong:\n  {missing.args[0]}: is missing")
-    except ValueError as wrong:
-        sys.exit(f"the environment is wrong:\n  {wrong}")
 
 
 if __name__ == "__main__":
