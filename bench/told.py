@@ -50,7 +50,7 @@ async def _pay(sandbox: httpx.AsyncClient, orders: list[tuple[str, dict[str, obj
 async def measure(mesh: Mesh) -> tuple[list[float], float]:
     """By order, milliseconds; and how late payments began, in seconds."""
     headers = {"Authorization": f"Bearer {mesh.token()}"}
-    limits = httpx.Limits(max_connections=100)
+    limits = httpx.Limits(max_connections=100, keepalive_expiry=1)  # servers close theirs after some seconds
     async with (
         httpx.AsyncClient(base_url=mesh.state.edge, headers=headers, trust_env=False, timeout=30) as client,
         httpx.AsyncClient(base_url=mesh.state.sandbox, trust_env=False, timeout=30, limits=limits) as sandbox,
