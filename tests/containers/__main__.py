@@ -145,7 +145,7 @@ def show(console: Console) -> None:
     for name, repository in SERVED_BY.items():
         image = standins.named(repository)
         said = podman("image", "inspect", image, "--format", f'{{{{index .Labels "{standins.LABEL}"}}}}')
-        table.add_row(name, "real", f"{image}, made of: {said}" if said else f"{image}, pulled")
+        table.add_row(name, "real", f"{image}, made of: {said}" if said else f"{image}, not said to be made here")
     for name, which in STOOD_IN.items():
         table.add_row(name, "stand-in", which)
     console.print(table)
