@@ -68,7 +68,7 @@ def operation_route(base: str, operation: Operation) -> Config:
     methods = {operation.method, "HEAD"} if operation.method == "GET" else {operation.method}
     action: Config = {"cluster": "app", "timeout": operation.raw.get("x-timeout", TIMEOUT)}
     if STREAM in operation.content:
-        action |= {"timeout": "0s", "idle_timeout": STREAM_IDLE}
+        action |= {"timeout": "0s", "idle_timeout": STREAM_IDLE, "priority": "HIGH"}
     if operation.method == "GET":
         action["retry_policy"] = {"retry_on": "connect-failure,refused-stream,reset", "num_retries": 2}
     door = access.token(operation.roles) if operation.scheme == "bearer" else access.public()

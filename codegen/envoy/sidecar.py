@@ -6,10 +6,12 @@ from codegen.contracts import Contracts
 from codegen.envoy import access
 from codegen.envoy.common import (
     HEALTH_CHECK,
+    STREAMS,
     Config,
     Profile,
     address,
     app_cluster,
+    bounds,
     cluster,
     extension,
     http2,
@@ -59,7 +61,7 @@ def upstream(trust_domain: str, caller: str, service: str) -> Config:
         address(setting(service, "HOST"), setting(service, "INGRESS_PORT")),
         kind="STRICT_DNS",
         transport_socket={"name": "tls", "typed_config": tls},
-        circuit_breakers={"thresholds": [{"max_requests": 1024, "max_pending_requests": 256, "max_retries": 8}]},
+        **bounds(max_retries=8),
         outlier_detection={"consecutive_5xx": 10, "interval": "1s", "base_ejection_time": "2s"},
         health_checks=[
             {
@@ -77,9 +79,9 @@ def upstream(trust_domain: str, caller: str, service: str) -> Config:
     )
 
 
-def silence(method: Method) -> Config:
-    """A stream of answers may be silent for as long as it likes; it ends when either side leaves."""
-    return {"idle_timeout": "0s"} if method.server_streaming else {}
+def lasting(method: Method) -> Config:
+    """A stream of answers may be silent for as long as it likes, and is counted apart; it ends when either side leaves."""
+    return {"idle_timeout": "0s", "priority": "HIGH"} if method.server_streaming else {}
 
 
 def egress_route(service: str, method: Method) -> Config:
@@ -89,7 +91,7 @@ def egress_route(service: str, method: Method) -> Config:
         "cluster": service,
         "timeout": "0s",
         "max_stream_duration": {"max_stream_duration": bound, "grpc_timeout_header_max": bound},
-        **silence(method),
+        **lasting(method),
     }
     if method.attempts > 1:
         action["retry_policy"] = {
@@ -113,7 +115,15 @@ def egress(contracts: Contracts, caller: str, services: Iterable[str]) -> list[C
     ]
     if not hosts:
         return []
-    manager = http_manager("egress", [], {"virtual_hosts": hosts}, codec_type="HTTP2", tracing=tracing(caller, "100"))
+    manager = http_manager(
+        "egress",
+        [],
+        {"virtual_hosts": hosts},
+        codec_type="HTTP2",
+        # The app has one connection for all.
+        http2_protocol_options={"max_concurrent_streams": 2 * STREAMS},
+        tracing=tracing(caller, "100"),
+    )
     where = pipe(f"{caller}-egress")
     where["pipe"]["mode"] = 0o600
     return [listener("egress", where, manager, traffic_direction="OUTBOUND", drain_type="MODIFY_ONLY")]
@@ -134,7 +144,7 @@ def ingress(
         {
             "name": method.path.removeprefix("/"),
             "match": {"path": method.path},
-            "route": to_app | silence(method),
+            "route": to_app | lasting(method),
             "decorator": {"operation": method.path.removeprefix("/"), "propagate": False},
             "typed_per_filter_config": access.callers(
                 trust_domain, [*method.callers, *operators], actor=method.actor_required

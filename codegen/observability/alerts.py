@@ -24,6 +24,10 @@ RUNBOOK = "docs/runbook.md"
 OPERATION_TIMEOUT = "delivery:operation:timeout_seconds"
 METHOD_TIMEOUT = "delivery:method:timeout_seconds"
 EDGE = 'envoy_http_conn_manager_prefix="edge"'
+BREAKERS = tuple(
+    f"envoy_cluster_circuit_breakers_{what}_open" for what in ("default_rq", "default_rq_pending", "high_rq")
+)
+"""Requests under way, requests that wait for a connection, and streams, which have priority HIGH."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,9 @@ def processes() -> Iterator[Alert]:
     )
     yield Alert(
         "CircuitBreakerOpen",
-        "envoy_cluster_circuit_breakers_default_rq_open > 0",
+        " or ".join(f"{breaker} > 0" for breaker in BREAKERS),
         "1m",
-        "{{ $labels.service }}'s Envoy has as many requests at {{ $labels.envoy_cluster_name }} as it allows.",
+        "{{ $labels.service }}'s Envoy has as many requests or streams at {{ $labels.envoy_cluster_name }} as it allows.",
     )
     yield Alert(
         "CertificateExpiring",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
-from codegen.observability.alerts import EDGE
+from codegen.observability.alerts import BREAKERS, EDGE
 from codegen.observability.names import (
     CODE,
     FAULTS,
@@ -116,7 +116,7 @@ def outside() -> Iterator[Config]:
         "short",
         partners="sum(delivery_partners_breakers_open)",
         providers="sum(delivery_providers_breakers_open)",
-        Envoy="sum(envoy_cluster_circuit_breakers_default_rq_open)",
+        Envoy=" + ".join(f"sum({breaker})" for breaker in BREAKERS),
     )
 
 

@@ -22,6 +22,7 @@ from services.runtime.idempotency import Kept, Key
 from services.runtime.outbox import Outbox
 from services.runtime.principal import Principal
 from services.runtime.refusal import Refusal
+from services.runtime.together import Together
 
 _FIELDS = tuple(field.name for field in fields(Order))
 COLUMNS = [orders.c[name] for name in _FIELDS]
@@ -243,6 +244,7 @@ class OrdersStore(RefundsDue):
     def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
         super().__init__(database)
         self._outbox = outbox
+        self._followers = Together(self._steps)
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[OrdersUnit]:
@@ -257,7 +259,11 @@ class OrdersStore(RefundsDue):
         )
 
     async def steps(self, order_id: str, after: int) -> list[HistoryEntry]:
-        """Every change of an order since a version, oldest first."""
+        """Every change of an order since a version, oldest first; asked once for all who follow it."""
+        return await self._followers.get((order_id, after))
+
+    async def _steps(self, since: tuple[str, int]) -> list[HistoryEntry]:
+        order_id, after = since
         rows = await self._database.many(_STEPS, order_id=order_id, after=after)
         return [HistoryEntry(**(row | {"status": OrderStatus(row["status"])})) for row in rows]
 

@@ -16,6 +16,9 @@ from opentelemetry.util.types import AttributeValue
 
 tracer = trace.get_tracer("delivery")
 
+_UNSAMPLED = "-00"
+"""How a `traceparent` ends of which no span is recorded, by the W3C's version 00 of it."""
+
 LAST_WORDS_S = 0.8
 """Seconds that a process which ends waits until its last spans have left."""
 
@@ -106,7 +109,13 @@ def failed(made: Span, why: str) -> None:
 def passing(
     name: str, kind: SpanKind, parent: Mapping[str, str], attributes: Mapping[str, AttributeValue]
 ) -> Iterator[dict[str, str]]:
-    """A span that is never the current one, so that many can be open at once; its context as headers."""
+    """A span that is never the current one, so that many can be open at once; its context as headers.
+
+    What nobody records passes as it came.
+    """
+    if str(parent.get("traceparent")).endswith(_UNSAMPLED):
+        yield dict(parent)
+        return
     made = tracer.start_span(name, propagate.extract(parent), kind, attributes)
     headers: dict[str, str] = {}
     propagate.inject(headers, trace.set_span_in_context(made))

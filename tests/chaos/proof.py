@@ -44,12 +44,14 @@ PLANTED = (
         "an event leaves the outbox before it is published",
         "services/runtime/outbox.py",
         {
-            "            if rows:\n                await channel.publish_all(": (
-                "        if rows:\n"
-                f"            {MOMENT}"
+            "            async with turn:\n                rows =": "            rows =",
+            "                confirmed =": (
+                f"        {MOMENT}"
+                "        async with turn:\n"
                 "            if True:\n"
-                "                await channel.publish_all("
+                "                confirmed ="
             ),
+            "            await confirmed": "        await confirmed",
         },
         "rabbitmq,orders",
     ),

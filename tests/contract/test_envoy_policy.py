@@ -74,6 +74,7 @@ def test_an_operation_has_one_route_with_its_rule(profile: str, door: str, opera
     streams = "text/event-stream" in operation.content
     assert route["route"]["timeout"] == ("0s" if streams else operation.raw.get("x-timeout", "15s"))
     assert ("idle_timeout" in route["route"]) == streams
+    assert counted_apart(route) == streams
     limits = [name for name in route["typed_per_filter_config"] if name.startswith("body_")]
     assert limits == [f"body_{operation.raw.get('x-max-bytes', 64 * 1024)}"]
     if operation.method != "GET":
@@ -118,6 +119,7 @@ def test_a_method_is_open_to_its_callers(profile: str, service: str) -> None:
         route = found.pop(method.path)
         assert granted(route) == {f"spiffe://delivery.local/{name}" for name in {*method.callers, *people}}
         assert needs_token(route) == method.actor_required
+        assert counted_apart(route) == method.server_streaming
     assert list(found) == ["/grpc.health.v1.Health/Check"]
 
 
@@ -131,6 +133,24 @@ def test_a_sidecar_calls_only_what_it_is_granted(profile: str, caller: str) -> N
     for path, route in found.items():
         assert tries(route) == expected_tries(granted_methods[path])
         assert route["route"]["timeout"] == "0s"
+        assert counted_apart(route) == granted_methods[path].server_streaming
+
+
+def counted_apart(route: Node) -> bool:
+    return bool(route["route"].get("priority") == "HIGH")
+
+
+@pytest.mark.parametrize(("profile", "name"), [(p, n) for p in PROFILES for n in names(p)])
+def test_streams_leave_requests_their_room(profile: str, name: str) -> None:
+    bounds = {each["name"]: each.get("circuit_breakers", {}).get("thresholds", [])
+              for each in envoy(profile, name)["static_resources"]["clusters"]}  # fmt: skip
+    for manager in managers(profile, name).values():
+        for route in routes(manager):
+            if "route" in route and counted_apart(route):
+                requests, streams = bounds[route["route"]["cluster"]]
+                assert "priority" not in requests
+                assert streams["priority"] == "HIGH"
+                assert streams["max_requests"] > requests["max_requests"]
 
 
 def tries(route: Node) -> int:

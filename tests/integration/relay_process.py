@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Awaitable
 from typing import Any
 
 from services.runtime import outbox
@@ -25,12 +26,15 @@ class DyingChannel(Channel):
 
     moment = ""
 
-    async def publish_all(self, envelopes: Any) -> None:
+    def send_all(self, envelopes: Any) -> Awaitable[None]:
         waiting = list(envelopes)
         if waiting and self.moment == "take":
             die()
-        await super().publish_all(waiting)
-        if waiting and self.moment == "publish":
+        return self._confirmed(super().send_all(waiting), dies=bool(waiting) and self.moment == "publish")
+
+    async def _confirmed(self, confirmed: Awaitable[None], *, dies: bool) -> None:
+        await confirmed
+        if dies:
             die()
 
 

@@ -1,0 +1,27 @@
+"""One question for all who ask the same at the same time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+
+class Together[K, V]:
+    """Puts a question to `ask` once for everybody who wants it before it is put.
+
+    Nobody joins a question that is under way: what it finds may be older than what made them ask.
+    """
+
+    def __init__(self, ask: Callable[[K], Awaitable[V]]) -> None:
+        self._ask = ask
+        self._next: dict[K, asyncio.Task[V]] = {}
+
+    async def get(self, about: K) -> V:
+        """What `ask` returns or raises. Who is cancelled leaves the others their answer."""
+        if about not in self._next:
+            self._next[about] = asyncio.create_task(self._put(about))
+        return await asyncio.shield(self._next[about])
+
+    async def _put(self, about: K) -> V:
+        # All whom one event wakes run in this turn of the loop; the question is put in the next.
+        await asyncio.sleep(0)
+        del self._next[about]
+        return await self._ask(about)
