@@ -31,7 +31,7 @@ PLANTED = (
     ),
     Planted(
         "Envoy drops role checks",
-        "deploy/local/envoys.py",
+        "deploy/bootstrap.py",
         {'f"{name}.yaml").read_text()': 'f"{name}.yaml").read_text().replace("regex: admin", "regex: .+")'},
         REFUSALS,
     ),
