@@ -12,7 +12,7 @@ from bench.results import Row
 
 
 def _messages() -> list[Row]:
-    return [messages.page(15), asyncio.run(messages.calls(15))]
+    return [messages.page(15), asyncio.run(messages.calls(15, 1500))]
 
 
 def _contest() -> list[Row]:

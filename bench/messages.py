@@ -1,6 +1,5 @@
 """Messages alone: what they cost beside google.protobuf's own, in the same process, in turns."""
 
-import asyncio
 import random
 import tempfile
 import time
@@ -107,7 +106,7 @@ def page(repeats: int) -> Row:
     return at_most("messages: rows → protobuf → JSON of 200 products, beside protobuf + msgspec by hand", 1.2, ratios)
 
 
-async def calls(repeats: int) -> Row:
+async def calls(repeats: int, times: int) -> Row:
     """A small RPC over grpc.aio on a unix socket, with betterproto2's messages and with google.protobuf's."""
     answer = check()
     request_type, response_type = types("check")
@@ -144,7 +143,7 @@ async def calls(repeats: int) -> Row:
         for _ in range(repeats):
             took = {}
             for index in random.sample(range(2), 2):
-                took[index] = await _time_of((by_better, by_google)[index], 1500)
+                took[index] = await _time_of((by_better, by_google)[index], times)
             ratios.append(took[0] / took[1])
     return at_most("messages: a small RPC with betterproto2, beside google.protobuf", 1.1, ratios)
 
@@ -181,8 +180,3 @@ class _server:  # noqa: N801 (read as a function)
         await self._channel.close()
         await self._server.stop(1)
         self._folder.cleanup()
-
-
-def run(repeats: int) -> list[Row]:
-    """Both rows."""
-    return [asyncio.run(calls(repeats)), page(repeats)]
