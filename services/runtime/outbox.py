@@ -148,7 +148,7 @@ class Relay:
         while True:
             self._wake.clear()
             try:
-                await self._empty(channel)
+                await self._publish_waiting(channel)
             except Refusal:
                 log.warning("the outbox cannot be read; trying again")
             try:
@@ -157,7 +157,7 @@ class Relay:
             except TimeoutError:
                 continue
 
-    async def _empty(self, channel: Channel) -> None:
+    async def _publish_waiting(self, channel: Channel) -> None:
         turn = asyncio.Lock()
         if not await self._batch(channel, turn):
             return

@@ -103,10 +103,10 @@ async def test_a_crash_between_publish_and_delete_publishes_again_with_the_same_
     async with orders.broker.channel() as channel, beside(consume(orders.broker, Seen(orders.documents))):
         channel.__class__ = Crashing
         with pytest.raises(Refusal):
-            await orders.relay()._empty(channel)
+            await orders.relay()._publish_waiting(channel)
         channel.__class__ = Channel
         assert await orders.waiting() == 1
-        await orders.relay()._empty(channel)
+        await orders.relay()._publish_waiting(channel)
         await until(lambda: _is(_length(seen), 2))
     assert len(set(seen)) == 1
 
