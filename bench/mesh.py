@@ -30,11 +30,11 @@ OUTSIDE = ("sandbox", "traces")
 """Played by us, and nobody's cost."""
 
 
-def basket() -> dict[str, Any]:
-    """Two products of the first partner."""
-    ids = [FIRST + 1, FIRST + 2]
+def basket(nth: int = 0) -> dict[str, Any]:
+    """Two products of one partner, the first unless told otherwise."""
+    ids = [FIRST + 1 + nth * PRODUCTS, FIRST + 2 + nth * PRODUCTS]
     return {
-        "partner_id": FIRST,
+        "partner_id": FIRST + nth,
         "items": [{"product_id": product, "quantity": 2} for product in ids],
         "total_amount": 2 * sum(price(product) for product in ids),
         "currency": "USD",

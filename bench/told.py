@@ -5,10 +5,13 @@ import time
 
 import httpx
 
-from bench.mesh import Mesh, basket
+from bench.mesh import PARTNERS, Mesh, basket
 from bench.results import Row, at_most, plain
 
-RATE, SECONDS = 50, 20
+GOAL, BELOW = 50, (10, 20)
+"""Orders per second, of all partners together: what is asked for, and what two processors can do."""
+
+SECONDS = 15
 AT_ONCE = 8
 WAITS_S = 60
 TOLD = (
@@ -18,27 +21,27 @@ TOLD = (
 
 
 async def _orders(client: httpx.AsyncClient, count: int) -> list[tuple[str, dict[str, object]]]:
-    """New orders, and what their bank is told."""
+    """New orders at every partner, and what their bank is told."""
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one() -> tuple[str, dict[str, object]]:
+    async def one(nth: int) -> tuple[str, dict[str, object]]:
         async with gate:
-            check = (await client.post("/api/v1/order-checks", json=basket())).raise_for_status().json()
+            check = (await client.post("/api/v1/order-checks", json=basket(nth))).raise_for_status().json()
             made = await client.post("/api/v1/orders", json={"check_id": check["check_id"]})
             confirmed = made.raise_for_status().json()
         order = confirmed["order"]
         pays = {"order_id": order["id"], "amount": order["total_amount"], "currency": "USD", "outcome": "pay"}
         return order["id"], pays | {"callback_url": confirmed["payment"]["callback_url"]}
 
-    return await asyncio.gather(*(one() for _ in range(count)))
+    return await asyncio.gather(*(one(number % PARTNERS) for number in range(count)))
 
 
-async def _pay(sandbox: httpx.AsyncClient, orders: list[tuple[str, dict[str, object]]]) -> float:
+async def _pay(sandbox: httpx.AsyncClient, orders: list[tuple[str, dict[str, object]]], rate: int) -> float:
     """At the rate, whoever is slow; how late the last began, in seconds."""
     began, late = time.monotonic(), 0.0
     tasks = []
     for number, (_, pays) in enumerate(orders):
-        due = began + number / RATE
+        due = began + number / rate
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         late = max(late, time.monotonic() - due)
         tasks.append(asyncio.create_task(sandbox.post("/checkout/visa", json=pays)))
@@ -47,7 +50,7 @@ async def _pay(sandbox: httpx.AsyncClient, orders: list[tuple[str, dict[str, obj
     return late
 
 
-async def measure(mesh: Mesh) -> tuple[list[float], float]:
+async def measure(mesh: Mesh, rate: int) -> tuple[list[float], float]:
     """By order, milliseconds; and how late payments began, in seconds."""
     headers = {"Authorization": f"Bearer {mesh.token()}"}
     limits = httpx.Limits(max_connections=100, keepalive_expiry=1)  # servers close theirs after some seconds
@@ -55,8 +58,8 @@ async def measure(mesh: Mesh) -> tuple[list[float], float]:
         httpx.AsyncClient(base_url=mesh.state.edge, headers=headers, trust_env=False, timeout=30) as client,
         httpx.AsyncClient(base_url=mesh.state.sandbox, trust_env=False, timeout=30, limits=limits) as sandbox,
     ):
-        orders = await _orders(client, RATE * SECONDS)
-        late = await _pay(sandbox, orders)
+        orders = await _orders(client, rate * SECONDS)
+        late = await _pay(sandbox, orders, rate)
     ids = [order_id for order_id, _ in orders]
     end = time.monotonic() + WAITS_S
     with mesh.database("orders") as connection:
@@ -68,11 +71,13 @@ async def measure(mesh: Mesh) -> tuple[list[float], float]:
 
 
 def run(mesh: Mesh) -> list[Row]:
-    """Three runs of a thousand orders."""
-    runs = [asyncio.run(measure(mesh)) for _ in range(3)]
-    p99 = [took[int(len(took) * 0.99)] for took, _ in runs]
-    p50 = [took[len(took) // 2] for took, _ in runs]
-    return [
-        at_most(f"told: paid → the partner's system told, at {RATE} orders/s, p99", 250, p99, "ms"),
-        plain(f"told: paid → the partner's system told, at {RATE} orders/s, p50", p50, "ms"),
-    ]
+    """Three runs of each rate."""
+    rows = []
+    for rate in (*BELOW, GOAL):
+        runs = [asyncio.run(measure(mesh, rate)) for _ in range(3)]
+        p99 = [took[int(len(took) * 0.99)] for took, _ in runs]
+        p50 = [took[len(took) // 2] for took, _ in runs]
+        named = f"told: paid → the partner's system told, at {rate} orders/s"
+        rows.append(at_most(f"{named}, p99", 250, p99, "ms") if rate == GOAL else plain(f"{named}, p99", p99, "ms"))
+        rows.append(plain(f"{named}, p50", p50, "ms"))
+    return rows

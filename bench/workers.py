@@ -25,20 +25,21 @@ CONNECTIONS = 32
 
 def beside(mesh: Mesh, processes: Processes, name: str) -> int:
     """Starts a second process of a service, and lets its sidecar know; its id."""
-    run = mesh.state.run
-    told = common() | dict(environment(mesh.state, mesh.secrets, name))
-    told |= {key: value.replace(f"{name}", f"{name}-2") for key, value in told.items() if key == "SERVICE_SOCKET"}
+    second = mesh.state.run / "second"
+    second.mkdir(exist_ok=True)
+    sockets = {"SERVICE_SOCKET": str(second / f"{name}.sock")}
     if name == "gateway":
-        told["HEALTH_SOCKET"] = str(run / "gateway-2-health.sock")
+        sockets["HEALTH_SOCKET"] = str(second / "gateway-health.sock")
+    told = {**common(), **environment(mesh.state, mesh.secrets, name), **sockets}
     pid = processes.start(f"services.{name}", "serve", **told)
-    health = run / (f"{name}-2-health.sock" if name == "gateway" else f"{name}-2.sock")
+    health = [*sockets.values()][-1]
     until(f"the second {name}", lambda: serves(f"unix:{health}"), 60)
     path = mesh.state.sub("envoy") / f"{name}.yaml"
     bootstrap = yaml.safe_load(path.read_text())
     for cluster in bootstrap["static_resources"]["clusters"]:
         if cluster["name"] == "app":
-            second = {"endpoint": {"address": {"pipe": {"path": str(run / f"{name}-2.sock")}}}}
-            cluster["load_assignment"]["endpoints"][0]["lb_endpoints"].append(second)
+            endpoint = {"endpoint": {"address": {"pipe": {"path": sockets["SERVICE_SOCKET"]}}}}
+            cluster["load_assignment"]["endpoints"][0]["lb_endpoints"].append(endpoint)
     path.write_text(yaml.safe_dump(bootstrap))
     (old,) = mesh.pids(f"{name}-envoy")[:1]
     os.kill(old, signal.SIGTERM)  # the supervisor starts it again
