@@ -14,7 +14,7 @@ STRIPPED = ("x-jwt-", "x-auth-", "x-envoy-", "x-forwarded-client-cert")
 """Prefixes of headers that only sidecars may set; what a client sends of them is removed before anything reads it."""
 
 
-STREAMS = 4096
+STREAMS = 2048
 """Streams of answers that are open at once, per service; each lasts, so they have bounds apart from requests."""
 
 UNSAID = ("http.url", "peer.address", "user_agent")
@@ -81,17 +81,17 @@ def cluster(name: str, endpoint: Config, *, kind: str = "STATIC", **more: Any) -
     }
 
 
-def bounds(**requests: int) -> Config:
+def bounds(requests: Config, **both: int) -> Config:
     """How much is under way at once: requests, and streams apart from them, so that neither leaves the other no room."""
-    least = {"max_pending_requests": 256}
+    alike = {"max_pending_requests": 256, **both}
     streams = {"priority": "HIGH", "max_connections": STREAMS, "max_requests": STREAMS}
-    return {"circuit_breakers": {"thresholds": [least | {"max_requests": 1024} | requests, least | streams]}}
+    return {"circuit_breakers": {"thresholds": [{**alike, "max_requests": 1024, **requests}, {**alike, **streams}]}}
 
 
 def app_cluster(service: str) -> Config:
     """The service's own app, behind its unix socket."""
     protocol = {} if service == "gateway" else http2()
-    return cluster("app", pipe(service), **bounds(max_connections=256), **protocol)
+    return cluster("app", pipe(service), **bounds({"max_connections": 256}), **protocol)
 
 
 def otlp_cluster() -> Config:

@@ -61,7 +61,7 @@ def upstream(trust_domain: str, caller: str, service: str) -> Config:
         address(setting(service, "HOST"), setting(service, "INGRESS_PORT")),
         kind="STRICT_DNS",
         transport_socket={"name": "tls", "typed_config": tls},
-        **bounds(max_retries=8),
+        **bounds({}, max_retries=8),
         outlier_detection={"consecutive_5xx": 10, "interval": "1s", "base_ejection_time": "2s"},
         health_checks=[
             {

@@ -25,9 +25,11 @@ OPERATION_TIMEOUT = "delivery:operation:timeout_seconds"
 METHOD_TIMEOUT = "delivery:method:timeout_seconds"
 EDGE = 'envoy_http_conn_manager_prefix="edge"'
 BREAKERS = tuple(
-    f"envoy_cluster_circuit_breakers_{what}_open" for what in ("default_rq", "default_rq_pending", "high_rq")
+    f"envoy_cluster_circuit_breakers_{priority}_{what}_open"
+    for priority in ("default", "high")
+    for what in ("rq", "rq_pending")
 )
-"""Requests under way, requests that wait for a connection, and streams, which have priority HIGH."""
+"""Requests under way, and those that wait for a connection; the same of streams, which have priority HIGH."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from services.runtime.events import EXCHANGE, Envelope
 log = logging.getLogger(__name__)
 
 CONFIRM_TIMEOUT = 10.0
-"""Seconds until a publish without a confirm counts as failed."""
+"""Seconds without any word of the broker until what waits for one counts as failed."""
 
 _MISFIT = 406
 """AMQP's PRECONDITION_FAILED."""
@@ -30,6 +30,10 @@ _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 class BrokerUnavailable(Exception):
     """The connection is gone, or the broker did not confirm; what was not confirmed may or may not have arrived."""
+
+
+class _Silent(BrokerUnavailable):
+    """The broker has said nothing for as long as it may."""
 
 
 class _Misfit(BrokerUnavailable, topology.Misfit):
@@ -163,10 +167,16 @@ class Channel:
 
     async def _taken(self, batch: Batch, spans: ExitStack) -> None:
         with spans:
-            try:
-                await self._unless_lost(batch.taken(), CONFIRM_TIMEOUT)
-            except Refused as error:
-                raise BrokerUnavailable(str(error)) from error
+            while True:
+                before = self._confirms.answers
+                try:
+                    return await self._unless_lost(batch.taken(), CONFIRM_TIMEOUT)
+                except Refused as error:
+                    raise BrokerUnavailable(str(error)) from error
+                except _Silent:
+                    # Sending all of it again would only add to what a slow broker has to do.
+                    if self._confirms.answers == before:
+                        raise
 
     async def consume(self, queue: str, prefetch: int) -> AsyncIterator[Message]:
         """What arrives in the queue, at most `prefetch` unacknowledged at a time."""
@@ -218,7 +228,7 @@ class Channel:
             if task.done():
                 return task.result()
             self._check()
-            raise BrokerUnavailable(f"no answer in {timeout} seconds")
+            raise _Silent(f"no answer in {timeout} seconds")
         finally:
             task.cancel()
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import resource
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -9,6 +10,9 @@ import uvloop
 
 from services.runtime import logs, migrations, tracing
 from services.runtime.settings import DemoSettings, Environment, ServiceSettings, load
+
+MOST_FILES = 65_536
+"""Open files of a service; it takes what it may have, up to this."""
 
 
 def main[S: ServiceSettings](
@@ -36,6 +40,7 @@ def main[S: ServiceSettings](
     if command in ("serve", "migrate"):
         migrations.migrate(service, settings.database_url.get_secret_value())
     if command == "serve":
+        _open_as_many_as_allowed()
         provider = tracing.setup(service, settings.trace_percent)
         try:
             uvloop.run(_awaited(serve(settings)))
@@ -49,6 +54,14 @@ def main[S: ServiceSettings](
         asyncio.run(_awaited(more[command](settings, arguments.of)))
     elif jobs and command in jobs:
         asyncio.run(_awaited(jobs[command](settings)))
+
+
+def _open_as_many_as_allowed() -> None:
+    """A stream is an open file, and there may be more than the 1,024 that a shell lets a process have by default."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
 
 
 async def _awaited(work: Awaitable[None]) -> None:

@@ -17,6 +17,7 @@ class Batch:
     def __init__(self) -> None:
         self._left = 0
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._done.add_done_callback(_heard)
 
     def sent(self) -> None:
         """One more to wait for."""
@@ -33,15 +34,17 @@ class Batch:
             self._done.set_result(None)
 
     async def taken(self) -> None:
-        """Waits until the broker has taken all that were sent. Raises Refused."""
+        """Waits until the broker has taken all that were sent; may be asked again. Raises Refused."""
         if self._left or self._done.done():
-            await self._done
+            await asyncio.shield(self._done)
 
 
 class Confirms:
     """What a channel in confirm mode has sent and the broker has not answered yet, oldest first."""
 
     def __init__(self) -> None:
+        self.answers = 0
+        """How often the broker has said something: it is slow, not silent, as long as this grows."""
         self._sent = 0
         self._open: dict[int, Batch] = {}
 
@@ -53,7 +56,14 @@ class Confirms:
 
     def arrived(self, frame: Any) -> None:
         """An ack or a nack."""
+        self.answers += 1
         tag, taken = frame.method.delivery_tag, isinstance(frame.method, Basic.Ack)
         tags = [*takewhile(lambda key: key <= tag, self._open)] if frame.method.multiple else [tag]
         for key in tags:
             self._open.pop(key).answered(taken=taken)
+
+
+def _heard(done: asyncio.Future[None]) -> None:
+    """Nobody may be waiting any more for what was refused."""
+    if not done.cancelled():
+        done.exception()

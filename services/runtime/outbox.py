@@ -161,21 +161,24 @@ class Relay:
         turn = asyncio.Lock()
         if not await self._batch(channel, turn):
             return
+        over = False
 
         async def batches() -> None:
-            while await self._batch(channel, turn):
-                pass
+            nonlocal over
+            try:
+                while not over and await self._batch(channel, turn):
+                    pass
+            finally:
+                over = True
 
-        under_way = [asyncio.create_task(batches()) for _ in range(UNDER_WAY)]
-        try:
-            await asyncio.gather(*under_way)
-        finally:
-            for task in under_way:
-                task.cancel()
-            await asyncio.wait(under_way)
+        # When one fails, the other is finished: what the broker has confirmed need not be sent again.
+        ends = await asyncio.gather(*(batches() for _ in range(UNDER_WAY)), return_exceptions=True)
+        for error in ends:
+            if error is not None:
+                raise error
 
     async def _batch(self, channel: Channel, turn: asyncio.Lock) -> bool:
-        """Whether it was a full one. What is taken and sent in turn leaves in the order in which it was written."""
+        """Whether it was a full one. What is taken and sent in turn leaves as it was written, unless one fails."""
         async with self._database.transaction() as transaction:
             async with turn:
                 rows = sorted(await transaction.many(_TAKE, batch=BATCH))

@@ -46,10 +46,7 @@ PLANTED = (
         {
             "            async with turn:\n                rows =": "            rows =",
             "                confirmed =": (
-                f"        {MOMENT}"
-                "        async with turn:\n"
-                "            if True:\n"
-                "                confirmed ="
+                f"        {MOMENT}        async with turn:\n            if True:\n                confirmed ="
             ),
             "            await confirmed": "        await confirmed",
         },

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 
 import pytest
 
@@ -82,3 +83,20 @@ async def test_who_leaves_leaves_the_others_their_answer() -> None:
 
     assert await staying == "a 1"
     assert ledger.asked == ["a"]
+
+
+async def test_a_failure_that_nobody_waits_for_is_no_news() -> None:
+    said: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    ledger = Ledger()
+    together = Together(ledger.ask)
+    leaving = asyncio.create_task(together.get("broken"))
+    await until_asked(ledger, 1)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    ledger.let.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert said == []
