@@ -90,7 +90,7 @@ def test_an_error_is_told_by_its_kind_and_not_by_its_words(monkeypatch: pytest.M
     (span,) = exporter.get_finished_spans()
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes == {"error.type": "ValueError"}
-    assert "ada" not in span.to_json()
+    assert "ada@delivery" not in span.to_json()  # hexadecimal ids may hold "ada"
 
 
 orders = Table("orders", MetaData(), Column("id", Text, primary_key=True), Column("state", Text))
