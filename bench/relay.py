@@ -18,6 +18,7 @@ from bench.places import STATE
 from bench.processes import Processes
 from bench.results import Row, at_least, plain
 from deploy.local.servers import broker_url
+from services.runtime import tracing
 from services.runtime.broker import Broker
 from services.runtime.database import Database
 from services.runtime.events import EXCHANGE
@@ -67,6 +68,7 @@ def arrived(broker: str, queue: str) -> set[str]:
 
 def run(mesh: Mesh, repeats: int) -> list[Row]:
     """One relay, as each service has one; then as processes, one and two side by side."""
+    tracing.setup("bench", percent=0)
     mesh.recreate("outbox")
     with mesh.database("orders") as of, mesh.database("outbox") as to:
         columns = "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id text NOT NULL, type text NOT NULL,"
@@ -127,4 +129,5 @@ async def relay_on(url: str, broker: str) -> None:
 
 
 if __name__ == "__main__":
+    tracing.setup("bench", percent=0)
     uvloop.run(relay_on(*sys.argv[1:]))

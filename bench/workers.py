@@ -32,7 +32,7 @@ def beside(mesh: Mesh, processes: Processes, name: str) -> int:
         sockets["HEALTH_SOCKET"] = str(second / "gateway-health.sock")
     told = {**common(), **environment(mesh.state, mesh.secrets, name), **sockets}
     pid = processes.start(f"services.{name}", "serve", **told)
-    health = [*sockets.values()][-1]
+    health = sockets.get("HEALTH_SOCKET", sockets["SERVICE_SOCKET"])
     until(f"the second {name}", lambda: serves(f"unix:{health}"), 60)
     path = mesh.state.sub("envoy") / f"{name}.yaml"
     bootstrap = yaml.safe_load(path.read_text())

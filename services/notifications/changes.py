@@ -7,8 +7,9 @@ from generated.events import AGENT_CHANGED, NOTIFICATION_REQUESTED
 from services.notifications.cache import CachedAgents
 from services.notifications.domain.agents import URGENT, Agent
 from services.notifications.usecases.ports import AgentStore
+from services.runtime.amqp import Channel
 from services.runtime.announcements import heard, listen
-from services.runtime.broker import Broker, Channel
+from services.runtime.broker import Broker
 from services.runtime.refusal import Refusal
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import betterproto2
 
-from services.runtime.broker import Channel
+from services.runtime.amqp import Channel
 from services.runtime.codec import DecodeError
 from services.runtime.events import EXCHANGE, EventType
 

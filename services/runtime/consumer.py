@@ -11,7 +11,8 @@ from opentelemetry.trace import SpanKind
 
 from generated.problems import Reason
 from services.runtime import metrics, tracing
-from services.runtime.broker import Broker, BrokerUnavailable, Channel, Message
+from services.runtime.amqp import BrokerUnavailable, Channel, Message
+from services.runtime.broker import Broker
 from services.runtime.clock import now
 from services.runtime.codec import DecodeError
 from services.runtime.durations import CLOCK

@@ -27,7 +27,7 @@ from pika.exceptions import (
 from pika.spec import Basic, BasicProperties
 
 from generated.events import EVENTS
-from services.runtime.broker import own_headers
+from services.runtime.amqp import own_headers
 from services.runtime.codec import DecodeError
 from services.runtime.consumer import ATTEMPT, DEAD_AT, DEAD_REASON, OUTAGES, counted
 from services.runtime.topology import QUEUES, dead

@@ -30,7 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.runtime import metrics, tracing
-from services.runtime.broker import Broker, Channel
+from services.runtime.amqp import Channel
+from services.runtime.broker import Broker
 from services.runtime.database import Database, Statement, Transaction
 from services.runtime.events import Envelope, EventType
 from services.runtime.refusal import Refusal

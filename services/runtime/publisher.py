@@ -5,7 +5,8 @@ import logging
 
 from generated.problems import Reason
 from services.runtime import metrics
-from services.runtime.broker import Broker, BrokerUnavailable, Channel
+from services.runtime.amqp import BrokerUnavailable, Channel
+from services.runtime.broker import Broker
 from services.runtime.events import Envelope
 from services.runtime.refusal import Refusal
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import MetaData, func, select
 
-from services.runtime.broker import Broker, BrokerUnavailable, Channel
+from services.runtime.amqp import BrokerUnavailable, Channel
+from services.runtime.broker import Broker
 from services.runtime.clock import now
 from services.runtime.database import Database, Statement
 from services.runtime.metrics import Level, Metrics, setup

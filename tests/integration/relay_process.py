@@ -12,7 +12,8 @@ from collections.abc import Awaitable
 from typing import Any
 
 from services.runtime import outbox
-from services.runtime.broker import Broker, Channel
+from services.runtime.amqp import Channel
+from services.runtime.broker import Broker
 from services.runtime.database import Database
 
 

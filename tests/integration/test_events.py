@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -23,7 +23,8 @@ from generated.proto.delivery.events.v1 import (
 from services.orders import usecases
 from services.orders.domain import OrderStatus
 from services.orders.events import History, Payments, Readiness
-from services.runtime.broker import Channel
+from services.runtime import outbox
+from services.runtime.amqp import Channel
 from services.runtime.clock import now
 from services.runtime.consumer import consume
 from services.runtime.events import Delivery, Envelope
@@ -109,6 +110,77 @@ async def test_a_crash_between_publish_and_delete_publishes_again_with_the_same_
         await orders.relay()._publish_waiting(channel)
         await until(lambda: _is(_length(seen), 2))
     assert len(set(seen)) == 1
+
+
+class Watched(Channel):
+    """Keeps what was sent. The second batch is over only when a third has been sent, and fails then if it shall."""
+
+    batches: list[list[str]]
+    fails: bool
+
+    @classmethod
+    def on(cls, channel: Channel, *, fails: bool = False) -> "Watched":
+        """Watches a channel from now on."""
+        channel.__class__ = cls
+        watched = cast(Watched, channel)
+        watched.batches, watched.fails = [], fails
+        return watched
+
+    @property
+    def sent(self) -> list[str]:
+        """The ids of events, as they were sent."""
+        return [event_id for batch in self.batches for event_id in batch]
+
+    def send_all(self, envelopes: Any) -> Any:
+        batch = [*envelopes]
+        self.batches.append([each.id for each in batch])
+        return self._wait(super().send_all(batch), len(self.batches))
+
+    async def _wait(self, confirmed: Any, number: int) -> None:
+        await confirmed
+        if number == 2:
+            await until(self._third)
+            if self.fails:
+                raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "as if the database had gone here")
+
+    async def _third(self) -> bool:
+        return len(self.batches) > 2
+
+
+@pytest.fixture
+async def backlog(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of thirty events that wait, oldest first, of which batches take five."""
+    async with beside(orders.relay().run()):
+        await until(lambda: _is(orders.waiting(), 0))
+    for _ in range(30):
+        await orders.place()
+    monkeypatch.setattr(outbox, "BATCH", 5)
+    return [row["event_id"] for row in await orders.sql("SELECT event_id FROM outbox ORDER BY id")]
+
+
+async def test_a_backlog_leaves_in_its_order_with_one_batch_sent_while_another_is_confirmed(
+    orders: Orders, backlog: list[str]
+) -> None:
+    async with orders.broker.channel() as channel:
+        watched = Watched.on(channel)
+        await orders.relay()._publish_waiting(watched)
+        assert watched.sent == backlog
+    assert await orders.waiting() == 0
+
+
+async def test_a_batch_that_fails_takes_no_other_with_it(orders: Orders, backlog: list[str]) -> None:
+    async with orders.broker.channel() as channel:
+        watched = Watched.on(channel, fails=True)
+        with pytest.raises(Refusal):
+            await orders.relay()._publish_waiting(watched)
+        left = [row["event_id"] for row in await orders.sql("SELECT event_id FROM outbox ORDER BY id")]
+        assert not {*backlog[:5], *backlog[10:15]} & {*left}, "what was confirmed would be sent again"
+        assert {*watched.sent, *left} == {*backlog}
+
+        again = Watched.on(channel)
+        await orders.relay()._publish_waiting(again)
+        assert again.sent == left
+    assert await orders.waiting() == 0
 
 
 async def _length(items: list[str]) -> int:

@@ -19,7 +19,7 @@ from generated.events import EVENTS
 from generated.proto.delivery.events.v1 import OrderCreated, OrderFacts
 from services.orders.domain import NEXT, OrderStatus
 from services.orders.events import History
-from services.runtime.broker import Message
+from services.runtime.amqp import Message
 from services.runtime.clock import now
 from services.runtime.consumer import consume
 from services.runtime.events import Delivery, Envelope

@@ -10,7 +10,7 @@ from generated.events.consumers import NotificationsAlertsConsumer
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import SystemAlert
 from services.runtime import metrics
-from services.runtime.broker import BrokerUnavailable, Channel, Message
+from services.runtime.amqp import BrokerUnavailable, Channel, Message
 from services.runtime.consumer import ATTEMPT, OUTAGE_ATTEMPTS, OUTAGES, _process
 from services.runtime.events import Delivery
 from services.runtime.refusal import Refusal

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.runtime.broker import BrokerUnavailable
+from services.runtime.amqp import BrokerUnavailable
 from services.runtime.durations import BOUNDS, Durations
 from services.runtime.metrics import OTHER, REQUESTS, Level, Names, event_label, setup
 from services.runtime.scrape import Door

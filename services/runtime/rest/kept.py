@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from services.runtime import announcements
-from services.runtime.broker import Broker, Channel
+from services.runtime.amqp import Channel
+from services.runtime.broker import Broker
 from services.runtime.events import EventType
 from services.runtime.rest.types import Operation
 
