@@ -34,7 +34,7 @@ admin: setup ## make EMAIL=… an admin, the first one say
 caller: setup ## give the caller NAME=… of the contract a certificate and a sidecar
 	@$(PYTHON) -m deploy.local caller "$(or $(NAME),$(error say which caller: make caller NAME=…))"
 dead-letters: setup ## messages that nothing could settle: DO="list", "show QUEUE ID", "replay …", "drop …"
-	@$(PYTHON) -m deploy.local.delivery dead-letters $(or $(DO),list)
+	@$(PYTHON) -m deploy.local.dead_letters dead-letters $(or $(DO),list)
 reconcile: setup ## compare what all stores say of each order now, mend or report it, and print what disagreed
 	@$(PYTHON) -m deploy.local reconcile
 
@@ -43,12 +43,12 @@ generate: setup ## write generated/ from api-specs/
 	@$(PYTHON) -m codegen generate
 diagrams: setup ## draw design/ from the traces of a run of the scenarios
 	@$(PYTHON) -m deploy.local diagrams
-format: setup ## format and mend what can be mended
+format: setup ## format and mend what can be repaired
 	@ruff check --quiet --fix-only . ; ruff format --quiet .; buf format -w
 check: setup ## format, lint, types, imports, contracts, migrations, containers, drift
 	@ruff format --check --quiet . || { echo "format: mend it with: make format" >&2; exit 1; }
 	@ruff check --quiet . || { echo "lint: some of it mends: make format" >&2; exit 1; }
-	@$(PYTHON) -m codegen.gates check
+	@$(PYTHON) -m codegen.checks check
 	@mypy || { echo "types: the errors above are mypy's" >&2; exit 1; }
 	@$(TSC) -p generated/typescript --noEmit || { echo "typescript: the client does not compile" >&2; exit 1; }
 	@$(PYTHON) -m migrations.check
@@ -62,7 +62,7 @@ client: setup ## compile the TypeScript client to dist/typescript
 	@$(TSC) -p generated/typescript --outDir dist/typescript
 	@cp generated/typescript/package.json generated/typescript/README.md dist/typescript/
 contracts-release: setup ## make the contracts of now the last release; VERSION=X.Y.Z, NOTE="…"
-	@$(PYTHON) -m codegen.gates release --version "$(VERSION)" --note "$(NOTE)"
+	@$(PYTHON) -m codegen.checks release --version "$(VERSION)" --note "$(NOTE)"
 	@$(PYTHON) -m codegen generate
 requirements: setup ## pin the newest versions that fit together
 	@$(UV_COMPILE) --upgrade --group local --group dev -o requirements/dev.txt
@@ -78,7 +78,7 @@ fuzz: setup ## fuzz for SECONDS (600) by a random SEED; reports/ has HAR and JUn
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; FUZZ_EXAMPLES=200 FUZZ_SECONDS=$(or $(SECONDS),600) \
 		FUZZ_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) FUZZ_REPORTS=$(CURDIR)/reports $(TEST) $(PYTHON) -m pytest tests/fuzz/test_rest.py -k contract $(ARGS)
 fuzz-proof: setup ## show that a dropped role check, an undocumented status, a forgotten bound and a skipped ownership check are found
-	@$(PYTHON) -m tests.fuzz.proof
+	@$(PYTHON) -m tests.fuzz.mutation
 bench: setup ## measure the mesh beside its peers; docs/performance.md and bench/results.json; PARTS="messages alone" for some
 	@deploy/local/setup.sh bench
 	@$(PYTHON) -m bench $(PARTS)
@@ -87,13 +87,13 @@ load: setup ## ten thousand notifications, through kills of their process as wel
 chaos: setup ## beat the mesh while 200 orders live in it, and judge from outside; SEED, ORDERS, KILLS
 	@$(PYTHON) -m tests.chaos
 chaos-proof: setup ## show that chaos finds an inbox, an outbox and an acknowledgement that are broken on purpose
-	@$(PYTHON) -m tests.chaos.proof
+	@$(PYTHON) -m tests.chaos.mutation
 containers-test: setup ## the whole system in containers: compose, then pods that are replaced under load; STEPS="images compose pods"
 	@deploy/local/setup.sh containers
 	@$(PYTHON) -m tests.containers $(STEPS)
 test-identity-oracle: setup ## compare the sandbox's identity provider with Google's emulator (fetches it from npm)
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .local/oracle firebase-tools@14.27.0
-	@$(PYTHON) -m pytest tests/oracle $(ARGS)
+	@$(PYTHON) -m pytest tests/conformance $(ARGS)
 tests-cover: setup ## the whole suite with a report of what it covers
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest --cov --cov-report=term-missing:skip-covered --cov-report=html $(ARGS)
 tests-clear: ## remove what tests and coverage leave behind

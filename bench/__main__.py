@@ -6,51 +6,64 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import contest, doors, flood, growth, messages, page, relay, results, streams, system, told, workers
-from bench.mesh import stocked
+from bench import (
+    codec,
+    compare_isolated_gateways,
+    compare_mesh,
+    data_volume,
+    footprint,
+    gateway_workers,
+    notification_burst,
+    outbox_relay,
+    partner_latency,
+    report,
+    results,
+    sse,
+)
+from bench.mesh import running_mesh_with_catalog
 from bench.results import Row
 
 
-def _messages() -> list[Row]:
-    return [messages.page(15), asyncio.run(messages.calls(15, 1500))]
+def _measure_codec() -> list[Row]:
+    return [codec.measure_page(15), asyncio.run(codec.measure_rpc(15, 1500))]
 
 
-def _contest() -> list[Row]:
-    with stocked() as mesh:
-        return contest.run(mesh, repeats=9, seconds=2, keep=results.save)
+def _compare_mesh() -> list[Row]:
+    with running_mesh_with_catalog() as mesh:
+        return compare_mesh.run(mesh, repeats=9, seconds=2, save_rows=results.save_rows)
 
 
-def _relay() -> list[Row]:
-    with stocked() as mesh:
-        return relay.run(mesh, repeats=9)
+def _measure_relay() -> list[Row]:
+    with running_mesh_with_catalog() as mesh:
+        return outbox_relay.run(mesh, repeats=9)
 
 
-def _told() -> list[Row]:
-    with stocked() as mesh:
-        return told.run(mesh)
+def _measure_partner_latency() -> list[Row]:
+    with running_mesh_with_catalog() as mesh:
+        return partner_latency.run(mesh)
 
 
-def _streams() -> list[Row]:
-    with stocked() as mesh:
-        return streams.run(mesh)
+def _measure_streams() -> list[Row]:
+    with running_mesh_with_catalog() as mesh:
+        return sse.run(mesh)
 
 
-def _workers() -> list[Row]:
-    with stocked() as mesh:
-        return workers.run(mesh, repeats=5, seconds=3)
+def _measure_workers() -> list[Row]:
+    with running_mesh_with_catalog() as mesh:
+        return gateway_workers.run(mesh, repeats=5, seconds=3)
 
 
-PARTS: dict[str, Callable[[], list[Row]]] = {
-    "messages": _messages,
-    "alone": lambda: doors.run(repeats=9, seconds=3),
-    "mesh": _contest,
-    "workers": _workers,
-    "relay": _relay,
-    "told": _told,
-    "streams": _streams,
-    "growth": lambda: growth.run(200),
-    "notifications": lambda: flood.run(2),
-    "system": system.run,
+BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
+    "messages": _measure_codec,
+    "alone": lambda: compare_isolated_gateways.run(repeats=9, seconds=3),
+    "mesh": _compare_mesh,
+    "workers": _measure_workers,
+    "relay": _measure_relay,
+    "told": _measure_partner_latency,
+    "streams": _measure_streams,
+    "growth": lambda: data_volume.run(200),
+    "notifications": lambda: notification_burst.run(2),
+    "system": footprint.run,
 }
 """By the word that the names of their rows begin with."""
 
@@ -58,17 +71,20 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
 def main() -> int:
     """0 when all was measured, whatever it was."""
     parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, "page", []])
+    parser.add_argument("parts", nargs="*", choices=[*BENCHMARKS, "page", []])
     asked = parser.parse_args()
-    for part in asked.parts or PARTS:
+    for part in asked.parts or BENCHMARKS:
         if part != "page":
             began = time.monotonic()
             print(f"== {part}", flush=True)
-            results.save(rows := PARTS[part]())
+            results.save_rows(rows := BENCHMARKS[part]())
             for row in rows:
-                print(f"  {row.mark():3} {row.name}: {results.short(row.value)} {row.unit} {row.goal}", flush=True)
+                print(
+                    f"  {row.status_label():3} {row.name}: {results.format_value(row.value)} {row.unit} {row.goal}",
+                    flush=True,
+                )
             print(f"== {part}: {time.monotonic() - began:.0f} s", flush=True)
-    page.write(results.load())
+    report.write_report(results.load_rows())
     return 0
 
 

@@ -13,105 +13,129 @@ import httpx
 import psycopg
 from psycopg import sql
 
-from bench.load import family
-from bench.places import OFFSET, ROOT, STATE
-from deploy.local.report import running
-from deploy.local.secrets import Secrets
-from deploy.local.state import State
+from bench.load_generator import list_process_tree
+from bench.paths import PORT_OFFSET, ROOT, STATE_DIR
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.supervisor_state import read_running_state
 
-PRODUCTION = {"TRACE_PERCENT": "1", "CHECK_ANSWERS": "false"}
+PRODUCTION_SETTINGS = {"TRACE_PERCENT": "1", "VALIDATE_RESPONSES": "false"}
 """What production does by default; the rest is as `make up` has it."""
 
-FIRST = 1_000_000
+FIRST_PARTNER_ID = 1_000_000
 """Partners have ids from here on, so that every token below means the same page, and is another request."""
 
-PARTNERS, PRODUCTS = 20, 10
-OUTSIDE = ("sandbox", "traces")
+PARTNER_COUNT, PRODUCTS_PER_PARTNER = 20, 10
+EXCLUDED_PROCESSES = ("sandbox", "traces")
 """Played by us, and nobody's cost."""
 
 
-def basket(nth: int = 0) -> dict[str, Any]:
+def build_basket(partner_index: int = 0) -> dict[str, Any]:
     """Two products of one partner, the first unless told otherwise."""
-    ids = [FIRST + 1 + nth * PRODUCTS, FIRST + 2 + nth * PRODUCTS]
+    ids = [
+        FIRST_PARTNER_ID + 1 + partner_index * PRODUCTS_PER_PARTNER,
+        FIRST_PARTNER_ID + 2 + partner_index * PRODUCTS_PER_PARTNER,
+    ]
     return {
-        "partner_id": FIRST + nth,
+        "partner_id": FIRST_PARTNER_ID + partner_index,
         "items": [{"product_id": product, "quantity": 2} for product in ids],
-        "total_amount": 2 * sum(price(product) for product in ids),
+        "total_amount": 2 * sum(compute_price(product) for product in ids),
         "currency": "USD",
         "bank_id": "visa",
         "delivery_address": "1 Long Street, Springfield",
     }
 
 
-def price(product: int) -> int:
+def compute_price(product_id: int) -> int:
     """Minor units."""
-    return 100 + product % 97
+    return 100 + product_id % 97
 
 
-def partners(count: int = PARTNERS) -> Iterator[tuple[int, str, str, str]]:
+def generate_partners(count: int = PARTNER_COUNT) -> Iterator[tuple[int, str, str, str]]:
     """Id, title, brand, address."""
-    for number in range(FIRST, FIRST + count):
+    for number in range(FIRST_PARTNER_ID, FIRST_PARTNER_ID + count):
         yield number, f"Partner {number}", "Bench & Sons", f"{number} Long Street"
 
 
-def products(count: int = PARTNERS, each: int = PRODUCTS) -> Iterator[tuple[int, str, str, int, int]]:
+def generate_products(
+    partner_count: int = PARTNER_COUNT, products_per_partner: int = PRODUCTS_PER_PARTNER
+) -> Iterator[tuple[int, str, str, int, int]]:
     """Id, title, description, partner, price."""
-    for number in range(count * each):
-        product = FIRST + 1 + number
-        yield product, f"Product {product}", "Tomato, mozzarella, basil.", FIRST + number // each, price(product)
+    for number in range(partner_count * products_per_partner):
+        product = FIRST_PARTNER_ID + 1 + number
+        yield (
+            product,
+            f"Product {product}",
+            "Tomato, mozzarella, basil.",
+            FIRST_PARTNER_ID + number // products_per_partner,
+            compute_price(product),
+        )
 
 
 class Mesh:
     """What runs."""
 
-    def __init__(self, folder: Path = STATE, offset: int = OFFSET) -> None:
-        self._told = {**os.environ, **PRODUCTION, "DELIVERY_STATE": str(folder), "PORT_OFFSET": str(offset)}
-        self.state = State(self._told)
-        self.secrets = Secrets(self.state)
+    def __init__(self, folder: Path = STATE_DIR, offset: int = PORT_OFFSET) -> None:
+        self._environment = {
+            **os.environ,
+            **PRODUCTION_SETTINGS,
+            "DELIVERY_STATE": str(folder),
+            "PORT_OFFSET": str(offset),
+        }
+        self.config = MeshConfig(self._environment)
+        self.secrets = Secrets(self.config)
 
-    def local(self, command: str) -> None:
+    def run_local(self, command: str) -> None:
         """What make does. Raises RuntimeError with what it said."""
         program = [sys.executable, "-m", "deploy.local", command]
-        done = subprocess.run(program, cwd=ROOT, env=self._told, capture_output=True, text=True, check=False)
+        done = subprocess.run(program, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{command}: {done.stdout}{done.stderr}")
 
-    def database(self, name: str, **more: Any) -> psycopg.Connection[Any]:
+    def connect_database(self, name: str, **more: Any) -> psycopg.Connection[Any]:
         """A connection of the superuser."""
-        where: dict[str, Any] = {"host": self.state.bind, "port": self.state.port("POSTGRES_PORT"), "dbname": name}
+        where: dict[str, Any] = {
+            "host": self.config.bind_address,
+            "port": self.config.get_port("POSTGRES_PORT"),
+            "dbname": name,
+        }
         return psycopg.connect(**where, user="app", password=self.secrets.password("postgres"), autocommit=True, **more)
 
-    def url(self, database: str) -> str:
+    def database_url(self, database: str) -> str:
         """The same, as a URL."""
-        where = f"{self.state.bind}:{self.state.port('POSTGRES_PORT')}"
+        where = f"{self.config.bind_address}:{self.config.get_port('POSTGRES_PORT')}"
         return f"postgresql://app:{self.secrets.password('postgres')}@{where}/{database}"
 
-    def pids(self, *names: str) -> list[int]:
+    def list_pids(self, *names: str) -> list[int]:
         """Processes of these names, or of everything of ours, and below them."""
-        report = running(self.state)
+        report = read_running_state(self.config)
         if report is None:
             raise RuntimeError("the mesh has gone")
-        wanted = [child for child in report.children if (child.name in names if names else child.name not in OUTSIDE)]
-        return [pid for child in wanted if child.pid for pid in family(child.pid)]
+        wanted = [
+            child
+            for child in report.children
+            if (child.name in names if names else child.name not in EXCLUDED_PROCESSES)
+        ]
+        return [pid for child in wanted if child.pid for pid in list_process_tree(child.pid)]
 
-    def token(self, who: str = "customer") -> str:
+    def get_access_token(self, role: str = "customer") -> str:
         """A demo account's: the customer's, the deliverer's or the admin's."""
-        account = {"email": f"{who}@delivery.test", "password": "delivery-demo-1"}
-        answer = httpx.post(f"{self.state.edge}/api/v1/sessions", json=account, trust_env=False).raise_for_status()
+        account = {"email": f"{role}@delivery.test", "password": "delivery-demo-1"}
+        answer = httpx.post(f"{self.config.edge_url}/api/v1/sessions", json=account, trust_env=False).raise_for_status()
         return str(answer.json()["access_token"])
 
-    def stock(self) -> None:
+    def insert_catalog(self) -> None:
         """Partners, products and prices."""
-        with self.database("partners") as connection, connection.transaction():
-            connection.execute("DELETE FROM availability WHERE partner_id >= %s", [FIRST])
-            for row in partners():
+        with self.connect_database("partners") as connection, connection.transaction():
+            connection.execute("DELETE FROM availability WHERE partner_id >= %s", [FIRST_PARTNER_ID])
+            for row in generate_partners():
                 connection.execute(
                     "INSERT INTO partners (id, title, brand, address, phone, email, api_url, webhook_secret, verified,"
                     " enabled) SELECT %s, %s, %s, %s, phone, email, api_url, webhook_secret, true, true"
                     " FROM partners WHERE id = 1 ON CONFLICT DO NOTHING",
                     row,
                 )
-            for product, title, description, partner, price in products():
+            for product, title, description, partner, price in generate_products():
                 connection.execute(
                     "INSERT INTO products (id, title, description) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
                     [product, title, description],
@@ -120,30 +144,30 @@ class Mesh:
                     "INSERT INTO availability VALUES (%s, %s, %s, 'USD', true)", [partner, product, price]
                 )
 
-    def recreate(self, name: str) -> None:
+    def recreate_database(self, name: str) -> None:
         """An empty database."""
-        with self.database("postgres") as connection:
+        with self.connect_database("postgres") as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
 @contextmanager
-def up(folder: Path = STATE, offset: int = OFFSET) -> Iterator[Mesh]:
+def running_mesh(folder: Path = STATE_DIR, offset: int = PORT_OFFSET) -> Iterator[Mesh]:
     """For as long as it is measured, and from nothing."""
     mesh = Mesh(folder, offset)
-    mesh.local("down")
+    mesh.run_local("down")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    mesh.local("up")
+    mesh.run_local("up")
     try:
         yield mesh
     finally:
-        mesh.local("down")
+        mesh.run_local("down")
 
 
 @contextmanager
-def stocked() -> Iterator[Mesh]:
+def running_mesh_with_catalog() -> Iterator[Mesh]:
     """The same, with partners and what they sell."""
-    with up() as mesh:
-        mesh.stock()
+    with running_mesh() as mesh:
+        mesh.insert_catalog()
         yield mesh

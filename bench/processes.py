@@ -7,20 +7,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from bench.places import ROOT
+from bench.paths import ROOT
 
 
-class Processes:
+class ProcessGroup:
     """What is started ends with the block; what it says goes into one file."""
 
     def __init__(self, log: Path, **told: str) -> None:
         self._log = log
-        self._told = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1", **told}
+        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1", **told}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._said = self._stack.enter_context(self._log.open("w"))
+        self._log_file = self._stack.enter_context(self._log.open("w"))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -31,16 +31,16 @@ class Processes:
         process = subprocess.Popen(
             [sys.executable, "-m", *module],
             cwd=ROOT,
-            env=self._told | more,
-            stdout=self._said,
-            stderr=self._said,
+            env=self._environment | more,
+            stdout=self._log_file,
+            stderr=self._log_file,
             start_new_session=True,
         )
-        self._stack.callback(_stop, process)
+        self._stack.callback(_stop_process, process)
         return process.pid
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop_process(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(10)

@@ -7,54 +7,40 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from codegen import (
-    asyncapi,
-    contracts,
-    convert,
-    envoy,
-    events,
-    handlers,
-    kubernetes,
-    messages,
-    missing,
-    models,
-    observability,
-    problems,
-    publish,
-    reference,
-    rpc,
-    skeletons,
-    typescript,
-)
+from codegen import contracts, envoy, observability, reference_docs, typescript
 from codegen.contracts import ContractError, Contracts, Files
+from codegen.events import asyncapi, event_types
+from codegen.kubernetes import manifests
+from codegen.rest import converters, handlers, models, problems, published_openapi, test_scaffolding, unimplemented
+from codegen.rpc import messages, servicers
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ROOT / "generated"
-MEND = "make generate"
+FIX_COMMAND = "make generate"
 
 GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     messages.generate,
-    rpc.generate,
-    events.generate,
+    servicers.generate,
+    event_types.generate,
     problems.generate,
     models.generate,
     handlers.generate,
-    convert.generate,
-    publish.generate,
+    converters.generate,
+    published_openapi.generate,
     asyncapi.generate,
-    reference.generate,
+    reference_docs.generate,
     envoy.generate,
-    kubernetes.generate,
+    manifests.generate,
     observability.generate,
     typescript.generate,
 )
 
 
-def make_all(source: Contracts) -> Files:
+def run_generators(contracts_source: Contracts) -> Files:
     """Runs every generator over the contracts; a path that two of them claim is a mistake of ours."""
     files: Files = {}
     for generate in GENERATORS:
-        made = generate(source)
+        made = generate(contracts_source)
         if both := files.keys() & made.keys():
             raise ContractError(f"{generate.__module__} writes what another generator wrote: {', '.join(sorted(both))}")
         files |= made
@@ -63,24 +49,24 @@ def make_all(source: Contracts) -> Files:
     return files
 
 
-def write(files: Files, folder: Path) -> None:
+def write_tree(files: Files, folder: Path) -> None:
     """Writes the files below an empty `folder` and formats the Python among them."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-    tidy("codegen/ruff.toml", folder)
+    format_python("codegen/ruff.toml", folder)
 
 
-def tidy(settings: str, *paths: Path) -> None:
+def format_python(ruff_config: str, *paths: Path) -> None:
     """Lets ruff mend and format Python by these settings."""
     ruff = str(Path(sys.executable).with_name("ruff"))
-    options = ["--config", str(ROOT / settings), "--quiet", "--no-cache", *map(str, paths)]
+    options = ["--config", str(ROOT / ruff_config), "--quiet", "--no-cache", *map(str, paths)]
     subprocess.run([ruff, "check", "--fix-only", *options], check=True)
     subprocess.run([ruff, "format", *options], check=True)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def read_tree(folder: Path) -> dict[str, bytes]:
     """Every file below `folder`, but for what Python leaves beside its sources."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -93,8 +79,8 @@ def generate(_: argparse.Namespace) -> int:
     """Writes what differs, removes what no generator makes any more, and says what is now left to write by hand."""
     source = contracts.load(ROOT)
     with tempfile.TemporaryDirectory() as fresh:
-        write(make_all(source), Path(fresh))
-        wanted, present = contents(Path(fresh)), contents(GENERATED)
+        write_tree(run_generators(source), Path(fresh))
+        wanted, present = read_tree(Path(fresh)), read_tree(GENERATED)
     for name in present.keys() - wanted.keys():
         (GENERATED / name).unlink()
     for name, content in wanted.items():
@@ -102,11 +88,11 @@ def generate(_: argparse.Namespace) -> int:
             path = GENERATED / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    known = skeletons.known(present.get(handlers.PATH, b"").decode())
-    if tests := skeletons.write(ROOT, skeletons.new(source, known) if known else {}):
-        tidy("pyproject.toml", *tests)
+    known = test_scaffolding.bound_operations(present.get(handlers.OUTPUT_PATH, b"").decode())
+    if tests := test_scaffolding.write_tests(ROOT, test_scaffolding.new_tests(source, known) if known else {}):
+        format_python("pyproject.toml", *tests)
         print("a test to finish:", *(path.relative_to(ROOT) for path in tests))
-    if left := missing.missing(ROOT):
+    if left := unimplemented.find_unimplemented(ROOT):
         print("left to write:", *left, sep="\n\n")
     return 0
 
@@ -114,8 +100,8 @@ def generate(_: argparse.Namespace) -> int:
 def check(_: argparse.Namespace) -> int:
     """Regenerates into a temporary folder and compares, stray files included; then looks for what nobody has written."""
     with tempfile.TemporaryDirectory() as fresh:
-        write(make_all(contracts.load(ROOT)), Path(fresh))
-        wanted, present = contents(Path(fresh)), contents(GENERATED)
+        write_tree(run_generators(contracts.load(ROOT)), Path(fresh))
+        wanted, present = read_tree(Path(fresh)), read_tree(GENERATED)
     drift = [
         *(f"missing  generated/{name}" for name in sorted(wanted.keys() - present.keys())),
         *(f"stray    generated/{name}" for name in sorted(present.keys() - wanted.keys())),
@@ -127,10 +113,14 @@ def check(_: argparse.Namespace) -> int:
     ]
     if drift:
         print(
-            "drift: generated/ is not what api-specs/ says:", *drift, f"Mend it with: {MEND}", sep="\n", file=sys.stderr
+            "drift: generated/ is not what api-specs/ says:",
+            *drift,
+            f"Mend it with: {FIX_COMMAND}",
+            sep="\n",
+            file=sys.stderr,
         )
         return 1
-    if left := missing.missing(ROOT):
+    if left := unimplemented.find_unimplemented(ROOT):
         print("handlers: the contracts promise what nobody has written:", *left, sep="\n\n", file=sys.stderr)
         return 1
     return 0

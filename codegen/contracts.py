@@ -12,7 +12,7 @@ from codegen.protobuf import ProtoContracts, load_protos
 type Files = dict[str, str | bytes]
 """What a generator makes: a path relative to `generated/`, and the file's content."""
 
-METHODS = ("get", "put", "post", "delete", "patch")
+HTTP_METHODS = ("get", "put", "post", "delete", "patch")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Contracts:
     """By file stem ("delivery"); references are left as they are, and all of them are local."""
     protos: ProtoContracts
 
-    def deref(self, api: str, node: dict[str, Any]) -> dict[str, Any]:
+    def resolve_reference(self, api: str, node: dict[str, Any]) -> dict[str, Any]:
         """Follows `$ref` until it ends at something that is none."""
         while "$ref" in node:
             target: Any = self.openapi[api]

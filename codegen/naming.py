@@ -8,7 +8,7 @@ def snake(name: str) -> str:
     return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 
-def module(stem: str) -> str:
+def package_name(stem: str) -> str:
     """A file's name as a package's: payment-system → payment_system."""
     return stem.replace("-", "_")
 

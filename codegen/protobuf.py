@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 
 from codegen.errors import ContractError
 
-OPTIONS = "delivery.options.v1"
+OPTIONS_PACKAGE = "delivery.options.v1"
 """The package of our own options. Code reads them here; no message of it ever travels."""
 
 
@@ -50,7 +50,7 @@ class Method:
         return f"/{self.service}/{self.name}"
 
     @property
-    def idempotent(self) -> bool:
+    def is_idempotent(self) -> bool:
         """Whether the method may be tried again."""
         return self.idempotency != "IDEMPOTENCY_UNKNOWN"
 
@@ -77,16 +77,16 @@ class Event:
     producer: str
     """The service whose outbox it leaves from."""
     queues: tuple[str, ...]
-    express: str
+    priority_queue: str
     """The queue for copies of those whose subject is singled out; empty for none."""
     subject: str
     """The dotted path of the field that is the CloudEvents subject: "order.order_id"."""
     comment: str
 
     @property
-    def taken_from(self) -> tuple[str, ...]:
+    def all_queues(self) -> tuple[str, ...]:
         """Every queue that somebody takes it from."""
-        return (*self.queues, self.express) if self.express else self.queues
+        return (*self.queues, self.priority_queue) if self.priority_queue else self.queues
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ class ProtoContracts:
 
 def load_protos(root: Path) -> ProtoContracts:
     """Compiles the protobuf module of `root`. Raises ContractError with buf's words when it does not compile."""
-    return read_protos(_build(root))
+    return parse_image(_build(root))
 
 
-def read_protos(image: bytes, newer: DescriptorPool | None = None) -> ProtoContracts:
+def parse_image(image: bytes, options_pool: DescriptorPool | None = None) -> ProtoContracts:
     """What a compiled image says, comments included where it has them.
 
     `newer` has the options of today, by which an image of yesterday is read; without it, the image's own.
@@ -116,13 +116,13 @@ def read_protos(image: bytes, newer: DescriptorPool | None = None) -> ProtoContr
     pool = DescriptorPool()
     for file in descriptors.file:
         pool.Add(file)
-    options = _Options(newer or pool)
+    options = _OptionReader(options_pool or pool)
     return ProtoContracts(
         descriptors=descriptors,
         pool=pool,
-        services=tuple(service for file in descriptors.file for service in _services(file, options)),
-        events=tuple(event for file in descriptors.file for event in _events(file, options)),
-        callers=options.callers(),
+        services=tuple(service for file in descriptors.file for service in _parse_services(file, options)),
+        events=tuple(event for file in descriptors.file for event in _parse_events(file, options)),
+        callers=options.caller_names(),
     )
 
 
@@ -134,32 +134,32 @@ def _build(root: Path) -> bytes:
     return done.stdout
 
 
-class _Options:
+class _OptionReader:
     """Reads our options, which the descriptors carry as extensions that only `pool` knows."""
 
     def __init__(self, pool: DescriptorPool) -> None:
         self._pool = pool
-        self._callers = pool.FindEnumTypeByName(f"{OPTIONS}.Caller").values_by_number
+        self._callers = pool.FindEnumTypeByName(f"{OPTIONS_PACKAGE}.Caller").values_by_number
 
     def read(self, options: Message, extension_name: str) -> Any:
         """The option's message, or None where it is not stated."""
-        extension: Any = self._pool.FindExtensionByName(f"{OPTIONS}.{extension_name}")
+        extension: Any = self._pool.FindExtensionByName(f"{OPTIONS_PACKAGE}.{extension_name}")
         message_factory.GetMessageClass(extension.message_type)
         own = message_factory.GetMessageClass(extension.containing_type).FromString(options.SerializeToString())
         return own.Extensions[extension] if own.HasExtension(extension) else None
 
-    def callers(self) -> tuple[str, ...]:
+    def caller_names(self) -> tuple[str, ...]:
         """Every caller, but for the one that is none."""
-        return tuple(self.caller(number) for number in sorted(self._callers) if number)
+        return tuple(self.caller_name(number) for number in sorted(self._callers) if number)
 
-    def caller(self, number: int) -> str:
+    def caller_name(self, number: int) -> str:
         """CALLER_GATEWAY → "gateway"."""
         name: str = self._callers[number].name
         return name.removeprefix("CALLER_").lower()
 
 
-def _services(file: FileDescriptorProto, options: _Options) -> Iterator[Service]:
-    comments = _comments(file)
+def _parse_services(file: FileDescriptorProto, options: _OptionReader) -> Iterator[Service]:
+    comments = _comments_by_path(file)
     for i, service in enumerate(file.service):
         full_name = f"{file.package}.{service.name}"
         yield Service(
@@ -168,13 +168,13 @@ def _services(file: FileDescriptorProto, options: _Options) -> Iterator[Service]
             name=service.name,
             comment=comments.get((6, i), ""),
             methods=tuple(
-                _method(method, full_name, comments.get((6, i, 2, j), ""), options)
+                _parse_method(method, full_name, comments.get((6, i, 2, j), ""), options)
                 for j, method in enumerate(service.method)
             ),
         )
 
 
-def _method(method: MethodDescriptorProto, service: str, comment: str, options: _Options) -> Method:
+def _parse_method(method: MethodDescriptorProto, service: str, comment: str, options: _OptionReader) -> Method:
     policy = options.read(method.options, "method")
     if policy is None:
         raise ContractError(f"{service}.{method.name} has no option (delivery.options.v1.method): say who may call it")
@@ -188,39 +188,39 @@ def _method(method: MethodDescriptorProto, service: str, comment: str, options: 
         response=method.output_type.removeprefix("."),
         server_streaming=method.server_streaming,
         idempotency=MethodOptions.IdempotencyLevel.Name(method.options.idempotency_level),
-        callers=tuple(options.caller(number) for number in policy.callers),
+        callers=tuple(options.caller_name(number) for number in policy.callers),
         actor_required=bool(policy.actor),
         timeout_s=policy.timeout.ToTimedelta().total_seconds() if policy.HasField("timeout") else None,
         attempts=max(1, policy.attempts),
     )
-    if made.attempts > 1 and not made.idempotent:
+    if made.attempts > 1 and not made.is_idempotent:
         raise ContractError(f"{made.path} is tried {made.attempts} times, but its idempotency_level does not allow it")
     if made.timeout_s is None and not made.server_streaming:
         raise ContractError(f"{made.path} has no timeout; only a stream may live without one")
     return made
 
 
-def _events(file: FileDescriptorProto, options: _Options) -> Iterator[Event]:
-    comments = _comments(file)
+def _parse_events(file: FileDescriptorProto, options: _OptionReader) -> Iterator[Event]:
+    comments = _comments_by_path(file)
     for i, message in enumerate(file.message_type):
         policy = options.read(message.options, "event")
         if policy is not None:
-            yield _event(file.package, message, policy, comments.get((4, i), ""), options)
+            yield _parse_event(file.package, message, policy, comments.get((4, i), ""), options)
 
 
-def _event(package: str, message: DescriptorProto, policy: Any, comment: str, options: _Options) -> Event:
+def _parse_event(package: str, message: DescriptorProto, policy: Any, comment: str, options: _OptionReader) -> Event:
     return Event(
         message=f"{package}.{message.name}",
         type=policy.type,
-        producer=options.caller(policy.producer),
+        producer=options.caller_name(policy.producer),
         queues=tuple(policy.queues),
-        express=policy.express,
+        priority_queue=policy.priority_queue,
         subject=policy.subject,
         comment=comment,
     )
 
 
-def _comments(file: FileDescriptorProto) -> dict[tuple[int, ...], str]:
+def _comments_by_path(file: FileDescriptorProto) -> dict[tuple[int, ...], str]:
     """The comment above each element, by its path of field numbers and indexes in FileDescriptorProto."""
     return {
         tuple(location.path): "\n".join(line.strip() for line in location.leading_comments.strip().splitlines())

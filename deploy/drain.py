@@ -10,22 +10,22 @@ from os import environ
 
 import httpx
 
-from deploy.bootstrap import default, known
+from deploy.render_bootstrap import default_value, load_placeholders
 
 
-def ask(admin: httpx.Client) -> None:
+def start_draining(admin: httpx.Client) -> None:
     """Probes fail from now on, and answers say that the connection closes. Raises httpx.HTTPError."""
     for path in ("/healthcheck/fail", "/drain_listeners?graceful&skip_exit"):
         admin.post(path).raise_for_status()
 
 
 def main() -> None:
-    """The sidecar is in the same network namespace; DRAIN_WAIT is how long to wait, in seconds."""
+    """The sidecar is in the same network namespace; DRAIN_WAIT_S is how long to wait, in seconds."""
     variable = f"{sys.argv[1].upper()}_ADMIN_PORT"
-    port = environ.get(variable) or default(known()[variable], "production")
+    port = environ.get(variable) or default_value(load_placeholders()[variable], "production")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=2) as admin:
-        ask(admin)
-    time.sleep(float(environ.get("DRAIN_WAIT", "10")))
+        start_draining(admin)
+    time.sleep(float(environ.get("DRAIN_WAIT_S", "10")))
 
 
 if __name__ == "__main__":

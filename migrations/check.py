@@ -9,27 +9,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from services.runtime.migrations import scripts
+from services.runtime.storage.migrations import iter_revision_sql
 
 SERVICES = ("gateway", "orders", "partners", "notifications")
 
-FIRST = {"gateway": 3, "orders": 5, "partners": 4, "notifications": 3}
+INITIAL_REVISION_COUNTS = {"gateway": 3, "orders": 5, "partners": 4, "notifications": 3}
 """How many revisions made the first release's schema: no table had rows when they ran."""
 
-STYLE = (
+STYLE_RULES = (
     *("prefer-bigint-over-int", "prefer-bigint-over-smallint", "prefer-identity"),
     *("prefer-robust-stmts", "prefer-text-field"),
 )
-IN_ONE_TRANSACTION = ("require-concurrent-index-creation",)
+TRANSACTIONAL_INDEX_RULES = ("require-concurrent-index-creation",)
 """An index is made in the migration's transaction, or a failure would leave half of it; the bounds hold for it, too."""
 
-ON_ROWS = ("constraint-missing-not-valid", "ban-drop-constraint")
+POPULATED_TABLE_RULES = ("constraint-missing-not-valid", "ban-drop-constraint")
 
 
-def faults(name: str, sql: str, excluded: tuple[str, ...] = ()) -> Iterator[str]:
+def lint_migration(name: str, sql: str, excluded_rules: tuple[str, ...] = ()) -> Iterator[str]:
     """What squawk says of a migration."""
     command = ["squawk", "--reporter=json", "--pg-version=18", "--assume-in-transaction", f"--stdin-filepath={name}"]
-    rules = ",".join((*STYLE, *IN_ONE_TRANSACTION, *excluded))
+    rules = ",".join((*STYLE_RULES, *TRANSACTIONAL_INDEX_RULES, *excluded_rules))
     said = subprocess.run([*command, f"--exclude={rules}"], input=sql, check=False, capture_output=True, text=True)
     lines = sql.splitlines()
     for fault in json.loads(said.stdout):
@@ -40,8 +40,10 @@ def main() -> int:
     """0 when there is nothing to say."""
     found = []
     for service in SERVICES:
-        for number, (revision, sql) in enumerate(scripts(service), start=1):
-            found += faults(revision, sql, ON_ROWS if number <= FIRST[service] else ())
+        for number, (revision, sql) in enumerate(iter_revision_sql(service), start=1):
+            found += lint_migration(
+                revision, sql, POPULATED_TABLE_RULES if number <= INITIAL_REVISION_COUNTS[service] else ()
+            )
     print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
     return 1 if found else 0
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-TIME = sa.DateTime(timezone=True)
+TIMESTAMPTZ = sa.DateTime(timezone=True)
 
 
 def create_outbox() -> None:
@@ -17,7 +17,7 @@ def create_outbox() -> None:
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("payload", sa.LargeBinary, nullable=False),
         sa.Column("trace", JSONB, nullable=False),
-        sa.Column("at", TIME, nullable=False),
+        sa.Column("at", TIMESTAMPTZ, nullable=False),
     )
     op.execute(
         "CREATE FUNCTION notify_outbox() RETURNS trigger LANGUAGE plpgsql AS "
@@ -32,12 +32,12 @@ def create_inbox() -> None:
         "inbox",
         sa.Column("queue", sa.Text, nullable=False),
         sa.Column("event_id", sa.Text, nullable=False),
-        sa.Column("at", TIME, nullable=False),
+        sa.Column("at", TIMESTAMPTZ, nullable=False),
         sa.PrimaryKeyConstraint("queue", "event_id"),
     )
 
 
-def create_keys() -> None:
+def create_idempotency_keys() -> None:
     """The first answers to idempotency keys."""
     op.create_table(
         "idempotency_keys",
@@ -47,11 +47,11 @@ def create_keys() -> None:
         sa.Column("fingerprint", sa.LargeBinary, nullable=False),
         sa.Column("refusal", sa.Text),
         sa.Column("answer", sa.LargeBinary, nullable=False),
-        sa.Column("at", TIME, nullable=False),
+        sa.Column("at", TIMESTAMPTZ, nullable=False),
     )
     op.create_index("idempotency_keys_by_time", "idempotency_keys", ["at"])
 
 
-def index_inbox() -> None:
+def create_inbox_time_index() -> None:
     """So that what is old is found without looking at the rest."""
     op.create_index("inbox_by_time", "inbox", ["at"])

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection, and in the transaction, that `services.runtime.migrations` holds."""
+"""Alembic's entry: runs on the connection, and in the transaction, that `services.runtime.storage.migrations` holds."""
 
 from alembic import context
 

@@ -12,27 +12,27 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OFFSET = int(os.environ.setdefault("PORT_OFFSET", "2000"))
-os.environ.setdefault("GUESSES_PER_ADDRESS", "1000000")  # all tests come from one address
+PORT_OFFSET = int(os.environ.setdefault("PORT_OFFSET", "2000"))
+os.environ.setdefault("FAILED_ATTEMPTS_PER_ADDRESS", "1000000")  # all tests come from one address
 os.environ.setdefault("ACCESS_LOG_PERCENT", "100")  # what must not stand in logs has every chance to
-STATE = Path(os.environ.setdefault("DELIVERY_STATE", str(ROOT / ".local/test")))
+STATE_DIR = Path(os.environ.setdefault("DELIVERY_STATE", str(ROOT / ".local/test")))
 
 
-def port(default: int) -> int:
+def shift_port(default_port: int) -> int:
     """Where the tests' mesh has what the contract puts on this port."""
-    return default + OFFSET
+    return default_port + PORT_OFFSET
 
 
 @dataclass(frozen=True)
 class Mesh:
     """The two doors of a running mesh."""
 
-    edge: str
-    sandbox: str
-    state: Path
+    edge_url: str
+    sandbox_url: str
+    state_dir: Path
 
 
-def local(*arguments: str) -> None:
+def run_local(*arguments: str) -> None:
     """Runs the local runner; what it says is shown when it fails."""
     command = [sys.executable, "-m", "deploy.local", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -40,7 +40,7 @@ def local(*arguments: str) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def began() -> datetime:
+def session_start() -> datetime:
     """When this run began."""
     return datetime.now(UTC)
 
@@ -48,19 +48,19 @@ def began() -> datetime:
 @pytest.fixture(scope="session")
 def mesh() -> Mesh:
     """Everything, running."""
-    local("up")
-    return Mesh(f"http://127.0.0.1:{port(8080)}", f"http://127.0.0.1:{port(8090)}", STATE)
+    run_local("up")
+    return Mesh(f"http://127.0.0.1:{shift_port(8080)}", f"http://127.0.0.1:{shift_port(8090)}", STATE_DIR)
 
 
 @pytest.fixture(scope="session")
 def edge(mesh: Mesh) -> Iterator[httpx.Client]:
     """A client of the public API, without a token."""
-    with httpx.Client(base_url=f"{mesh.edge}/api/v1", timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=f"{mesh.edge_url}/api/v1", timeout=20, trust_env=False) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def sandbox(mesh: Mesh) -> Iterator[httpx.Client]:
     """A client of the outside world."""
-    with httpx.Client(base_url=mesh.sandbox, timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=mesh.sandbox_url, timeout=20, trust_env=False) as client:
         yield client

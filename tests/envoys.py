@@ -13,27 +13,27 @@ import httpx
 import yaml
 from cryptography import x509
 
-from deploy.bootstrap import BOOTSTRAPS, default, fill, known
-from deploy.local.pki import Authority
+from deploy.local.pki.certificates import CertificateAuthority
+from deploy.render_bootstrap import BOOTSTRAPS_DIR, default_value, load_placeholders, render_bootstrap
 
-ENVOY = Path(sys.executable).with_name("envoy")
-PATIENCE_S = 10.0
+ENVOY_BINARY = Path(sys.executable).with_name("envoy")
+TIMEOUT_S = 10.0
 """How long an Envoy may take until it is ready."""
 
 
-def names(profile: str) -> list[str]:
+def list_envoys(profile: str) -> list[str]:
     """The Envoys of a profile."""
-    return sorted(path.stem for path in (BOOTSTRAPS / profile).glob("*.yaml"))
+    return sorted(path.stem for path in (BOOTSTRAPS_DIR / profile).glob("*.yaml"))
 
 
-def bootstrap(profile: str, name: str) -> dict[str, Any]:
+def load_bootstrap(profile: str, name: str) -> dict[str, Any]:
     """As generated, placeholders and all."""
-    text = (BOOTSTRAPS / profile / f"{name}.yaml").read_text()
+    text = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text()
     made: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
     return made
 
 
-def free_ports(count: int) -> list[int]:
+def find_free_ports(count: int) -> list[int]:
     """Ports of the loopback that nobody listens on."""
     sockets = [socket.socket() for _ in range(count)]
     try:
@@ -45,57 +45,57 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-def settings(folder: Path, **chosen: str) -> dict[str, str]:
+def build_settings(folder: Path, **chosen: str) -> dict[str, str]:
     """A value for every setting: chosen, or a free port, or the default."""
-    declared = known()
+    declared = load_placeholders()
     ports = [name for name, setting in declared.items() if setting.get("port")]
-    defaults = {name: value for name, setting in declared.items() if (value := default(setting, "development"))}
-    fresh = {name: str(port) for name, port in zip(ports, free_ports(len(ports)), strict=True)}
+    defaults = {name: value for name, setting in declared.items() if (value := default_value(setting, "development"))}
+    fresh = {name: str(port) for name, port in zip(ports, find_free_ports(len(ports)), strict=True)}
     folders = {"RUN_DIR": str(folder / "run"), "PKI_DIR": str(folder / "pki"), "EDGE_PKI_DIR": str(folder / "pki")}
     (folder / "run").mkdir(mode=0o700, exist_ok=True)
     return defaults | fresh | folders | chosen
 
 
-def write(folder: Path, profile: str, name: str, values: Mapping[str, str]) -> Path:
+def write_bootstrap(folder: Path, profile: str, name: str, values: Mapping[str, str]) -> Path:
     """The bootstrap as a file that Envoy can run."""
     path = folder / f"{profile}-{name}.yaml"
-    path.write_text(fill(name, profile, values))
+    path.write_text(render_bootstrap(name, profile, values))
     return path
 
 
-def issue(folder: Path, **strangers: str) -> Authority:
+def issue_certificates(folder: Path, **strangers: str) -> CertificateAuthority:
     """A certificate for every sidecar, and one for each stranger: its name → its SPIFFE id."""
-    authority = Authority(folder / "pki")
-    authority.ensure()
+    authority = CertificateAuthority(folder / "pki")
+    authority.ensure_certificates()
     for name, identity in strangers.items():
-        authority.issue(name, [x509.UniformResourceIdentifier(identity)])
+        authority.issue_certificate(name, [x509.UniformResourceIdentifier(identity)])
     return authority
 
 
 @contextmanager
-def running(folder: Path, name: str, values: Mapping[str, str]) -> Iterator[None]:
+def running_envoy(folder: Path, name: str, values: Mapping[str, str]) -> Iterator[None]:
     """One Envoy of the development profile, from ready to gone. Raises AssertionError with its log when it is not."""
-    command = [str(ENVOY), "-c", str(write(folder, "development", name, values))]
+    command = [str(ENVOY_BINARY), "-c", str(write_bootstrap(folder, "development", name, values))]
     options = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--drain-time-s", "1"]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen([*command, *options], stdout=log, stderr=subprocess.STDOUT)
     try:
-        await_ready(process, int(values[f"{name.upper()}_ADMIN_PORT"]), folder / f"{name}.log")
+        wait_until_ready(process, int(values[f"{name.upper()}_ADMIN_PORT"]), folder / f"{name}.log")
         yield
     finally:
         process.terminate()
-        process.wait(PATIENCE_S)
+        process.wait(TIMEOUT_S)
 
 
-def await_ready(process: subprocess.Popen[bytes], admin: int, log: Path) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], admin_port: int, log_path: Path) -> None:
     """Waits until the admin says so."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     with closing(httpx.Client(trust_env=False, timeout=1)) as client:
         while time.monotonic() < deadline and process.poll() is None:
             try:
-                if client.get(f"http://127.0.0.1:{admin}/ready").status_code == 200:
+                if client.get(f"http://127.0.0.1:{admin_port}/ready").status_code == 200:
                     return
             except httpx.TransportError:
                 pass
             time.sleep(0.02)
-    raise AssertionError(f"Envoy is not ready:\n{log.read_text()}")
+    raise AssertionError(f"Envoy is not ready:\n{log_path.read_text()}")

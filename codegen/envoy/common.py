@@ -6,18 +6,18 @@ from typing import Any
 
 type Config = dict[str, Any]
 
-API = "type.googleapis.com/envoy"
-JWT = "jwt"
-RBAC = "rbac"
-HEALTH_CHECK = "/grpc.health.v1.Health/Check"
-STRIPPED = ("x-jwt-", "x-auth-", "x-envoy-", "x-forwarded-client-cert")
+TYPE_URL_PREFIX = "type.googleapis.com/envoy"
+JWT_FILTER = "jwt"
+RBAC_FILTER = "rbac"
+HEALTH_CHECK_PATH = "/grpc.health.v1.Health/Check"
+STRIPPED_HEADER_PREFIXES = ("x-jwt-", "x-auth-", "x-envoy-", "x-forwarded-client-cert")
 """Prefixes of headers that only sidecars may set; what a client sends of them is removed before anything reads it."""
 
 
-STREAMS = 2048
+MAX_STREAMS = 2048
 """Streams of answers that are open at once, per service; each lasts, so they have bounds apart from requests."""
 
-UNSAID = ("http.url", "peer.address", "user_agent")
+REDACTED_SPAN_TAGS = ("http.url", "peer.address", "user_agent")
 """What Envoy says of a request by itself and spans do not repeat: it is a person's, or may be."""
 
 
@@ -28,49 +28,49 @@ class Profile:
     name: str
 
     @property
-    def development(self) -> bool:
+    def is_development(self) -> bool:
         """Whether operators have a door of their own, and tokens come from the sandbox."""
         return self.name == "development"
 
 
-def typed(kind: str, **fields: Any) -> Config:
+def typed_config(message_name: str, **fields: Any) -> Config:
     """A typed configuration: `kind` is the message's name below `envoy.`."""
-    return {"@type": f"{API}.{kind}", **fields}
+    return {"@type": f"{TYPE_URL_PREFIX}.{message_name}", **fields}
 
 
-def extension(name: str, kind: str, **fields: Any) -> Config:
+def extension(name: str, message_name: str, **fields: Any) -> Config:
     """A named extension."""
-    return {"name": name, "typed_config": typed(kind, **fields)}
+    return {"name": name, "typed_config": typed_config(message_name, **fields)}
 
 
-def address(host: str, port: str) -> Config:
+def tcp_address(host: str, port: str) -> Config:
     """A TCP address; both may be placeholders."""
     return {"socket_address": {"address": host, "port_value": port}}
 
 
-def pipe(name: str) -> Config:
+def unix_address(name: str) -> Config:
     """A unix socket in the run folder, for its owner only."""
     return {"pipe": {"path": f"${{RUN_DIR}}/{name}.sock"}}
 
 
-def setting(service: str, what: str) -> str:
+def setting_placeholder(service: str, setting_name: str) -> str:
     """The placeholder of one service: ("orders", "ADMIN_PORT") → ${ORDERS_ADMIN_PORT}."""
-    return f"${{{service.upper()}_{what}}}"
+    return f"${{{service.upper()}_{setting_name}}}"
 
 
-def http2(**protocol: Any) -> Config:
+def http2_options(**protocol: Any) -> Config:
     """Upstream HTTP/2."""
     kind = "extensions.upstreams.http.v3.HttpProtocolOptions"
     keepalive = {"connection_keepalive": {"interval": "30s", "timeout": "5s"}}
-    options = typed(kind, explicit_http_config={"http2_protocol_options": keepalive}, **protocol)
+    options = typed_config(kind, explicit_http_config={"http2_protocol_options": keepalive}, **protocol)
     return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}}
 
 
-def cluster(name: str, endpoint: Config, *, kind: str = "STATIC", **more: Any) -> Config:
+def cluster(name: str, endpoint: Config, *, discovery_type: str = "STATIC", **more: Any) -> Config:
     """A cluster of one endpoint. When all of it is unhealthy, nothing is routed to it."""
     return {
         "name": name,
-        "type": kind,
+        "type": discovery_type,
         "connect_timeout": "1s",
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "load_assignment": {
@@ -81,30 +81,34 @@ def cluster(name: str, endpoint: Config, *, kind: str = "STATIC", **more: Any) -
     }
 
 
-def bounds(requests: Config, **both: int) -> Config:
+def circuit_breakers(request_thresholds: Config, **both: int) -> Config:
     """How much is under way at once: requests, and streams apart from them, so that neither leaves the other no room."""
     alike = {"max_pending_requests": 256, **both}
-    streams = {"priority": "HIGH", "max_connections": STREAMS, "max_requests": STREAMS}
-    return {"circuit_breakers": {"thresholds": [{**alike, "max_requests": 1024, **requests}, {**alike, **streams}]}}
+    streams = {"priority": "HIGH", "max_connections": MAX_STREAMS, "max_requests": MAX_STREAMS}
+    return {
+        "circuit_breakers": {
+            "thresholds": [{**alike, "max_requests": 1024, **request_thresholds}, {**alike, **streams}]
+        }
+    }
 
 
 def app_cluster(service: str) -> Config:
     """The service's own app, behind its unix socket."""
-    protocol = {} if service == "gateway" else http2()
-    return cluster("app", pipe(service), **bounds({"max_connections": 256}), **protocol)
+    protocol = {} if service == "gateway" else http2_options()
+    return cluster("app", unix_address(service), **circuit_breakers({"max_connections": 256}), **protocol)
 
 
 def otlp_cluster() -> Config:
     """Where spans go."""
-    return cluster("otlp", address("${OTLP_HOST}", "${OTLP_PORT}"), kind="STRICT_DNS", **http2())
+    return cluster("otlp", tcp_address("${OTLP_HOST}", "${OTLP_PORT}"), discovery_type="STRICT_DNS", **http2_options())
 
 
-def spiffe(trust_domain: str, name: str) -> str:
+def spiffe_id(trust_domain: str, name: str) -> str:
     """The identity in a sidecar's certificate."""
     return f"spiffe://{trust_domain}/{name}"
 
 
-def certificate(name: str, folder: str = "${PKI_DIR}") -> Config:
+def tls_certificate(name: str, folder: str = "${PKI_DIR}") -> Config:
     """A certificate and its key."""
     return {
         "certificate_chain": {"filename": f"{folder}/{name}.pem"},
@@ -112,25 +116,25 @@ def certificate(name: str, folder: str = "${PKI_DIR}") -> Config:
     }
 
 
-def tls_context(name: str, peer: Config, protocols: Sequence[str] = ("h2",)) -> Config:
+def tls_context(name: str, peer_validation: Config, alpn_protocols: Sequence[str] = ("h2",)) -> Config:
     """TLS 1.3 and nothing else, as `name`; both bounds are set, or every handshake would fail."""
     return {
-        "alpn_protocols": list(protocols),
+        "alpn_protocols": list(alpn_protocols),
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
-        "tls_certificates": [certificate(name)],
-        **peer,
+        "tls_certificates": [tls_certificate(name)],
+        **peer_validation,
     }
 
 
-def trusted(san: Config) -> Config:
+def peer_validation_context(san_matcher: Config) -> Config:
     """Peers of our own CA whose SPIFFE id fits."""
-    sans = [{"san_type": "URI", "matcher": san}]
+    sans = [{"san_type": "URI", "matcher": san_matcher}]
     return {
         "validation_context": {"trusted_ca": {"filename": "${PKI_DIR}/ca.pem"}, "match_typed_subject_alt_names": sans}
     }
 
 
-def tracing(service: str, percent: str) -> Config:
+def tracing_config(service: str, percent: str) -> Config:
     """Spans to the collector. Sampling is decided at the edge; inner hops follow their parent."""
     provider = extension(
         "envoy.tracers.opentelemetry",
@@ -143,7 +147,7 @@ def tracing(service: str, percent: str) -> Config:
         "http.response.status_code": "%RESPONSE_CODE%",
         "http.route": "%ROUTE_NAME%",
         "network.protocol.name": "http",
-        **dict.fromkeys(UNSAID, "-"),
+        **dict.fromkeys(REDACTED_SPAN_TAGS, "-"),
     }
     return {
         "custom_tags": [{"tag": tag, "value": value} for tag, value in said.items()],
@@ -155,7 +159,7 @@ def tracing(service: str, percent: str) -> Config:
     }
 
 
-def access_log(name: str) -> list[Config]:
+def access_log_config(name: str) -> list[Config]:
     """One JSON line for every answer that is the server's fault. The edge, which sees each request once, samples the rest.
 
     No line holds a path, a query, an address or a header that clients choose: all of them can be personal.
@@ -176,7 +180,7 @@ def access_log(name: str) -> list[Config]:
         "trace_id": "%TRACE_ID%",
     }
     kind = "extensions.access_loggers.stream.v3.StdoutAccessLog"
-    least = {"default_value": 500, "runtime_key": "access_log.least_status"}
+    least = {"default_value": 500, "runtime_key": "access_log.min_status"}
     failed: Config = {"status_code_filter": {"comparison": {"op": "GE", "value": least}}}
     sampled = {"runtime_key": "access_log.percent", "percent_sampled": {"numerator": "${ACCESS_LOG_PERCENT}"}}
     wanted = {"or_filter": {"filters": [failed, {"runtime_filter": sampled}]}} if name == "edge" else failed
@@ -185,13 +189,16 @@ def access_log(name: str) -> list[Config]:
 
 def strip_headers(*more: str) -> list[Config]:
     """Removes what a client may not say, before routing, authentication and tracing read it."""
-    removed = [{"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}} for prefix in STRIPPED]
+    removed = [
+        {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
+        for prefix in STRIPPED_HEADER_PREFIXES
+    ]
     named = [{"remove": name} for name in more]
     kind = "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     return [extension("strip", kind, mutations=[*removed, *named])]
 
 
-def http_manager(name: str, filters: list[Config], routes: Config, **more: Any) -> Config:
+def http_connection_manager(name: str, filters: list[Config], routes: Config, **more: Any) -> Config:
     """A network filter that speaks HTTP, strict about paths and headers."""
     return extension(
         "http",
@@ -203,7 +210,7 @@ def http_manager(name: str, filters: list[Config], routes: Config, **more: Any) 
         common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST", "idle_timeout": "300s"},
         request_headers_timeout="10s",
         server_header_transformation="PASS_THROUGH",
-        access_log=access_log(name),
+        access_log=access_log_config(name),
         http_filters=[
             *filters,
             extension("router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
@@ -213,10 +220,12 @@ def http_manager(name: str, filters: list[Config], routes: Config, **more: Any) 
     )
 
 
-def listener(name: str, where: Config, manager: Config, transport: Config | None = None, **more: Any) -> Config:
+def listener(
+    name: str, bind_address: Config, manager: Config, transport_socket: Config | None = None, **more: Any
+) -> Config:
     """A listener with one chain."""
-    chain = {"filters": [manager], **({"transport_socket": transport} if transport else {})}
-    return {"name": name, "address": where, "filter_chains": [chain], **more}
+    chain = {"filters": [manager], **({"transport_socket": transport_socket} if transport_socket else {})}
+    return {"name": name, "address": bind_address, "filter_chains": [chain], **more}
 
 
 def bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> Config:
@@ -229,7 +238,10 @@ def bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> 
     return {
         "node": {"id": service, "cluster": "delivery"},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]},
-        "admin": {"address": address("${ADMIN_BIND}", setting(service, "ADMIN_PORT")), "allow_paths": paths},
+        "admin": {
+            "address": tcp_address("${ADMIN_BIND}", setting_placeholder(service, "ADMIN_PORT")),
+            "allow_paths": paths,
+        },
         "static_resources": {"listeners": listeners, "clusters": clusters},
         "application_log_config": {
             "log_format": {

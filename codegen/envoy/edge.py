@@ -6,34 +6,34 @@ from collections.abc import Iterable
 from typing import Any
 
 from codegen.contracts import Contracts
-from codegen.envoy import access
+from codegen.envoy import authorization
 from codegen.envoy.common import (
     Config,
     Profile,
-    address,
-    certificate,
     extension,
-    http_manager,
+    http_connection_manager,
     listener,
     strip_headers,
-    tracing,
-    typed,
+    tcp_address,
+    tls_certificate,
+    tracing_config,
+    typed_config,
 )
-from codegen.envoy.replies import local_replies, set_header, trace_filter, trace_headers
-from codegen.operations import Operation, operations
+from codegen.envoy.local_replies import local_replies, set_header, trace_filter, trace_response_headers
+from codegen.rest.operations import Operation, operations
 
-JSON_LIMIT = 64 * 1024
-TIMEOUT = "15s"
-STREAM = "text/event-stream"
-STREAM_IDLE = "60s"
+MAX_JSON_BODY_BYTES = 64 * 1024
+DEFAULT_TIMEOUT = "15s"
+EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
+STREAM_IDLE_TIMEOUT = "60s"
 """Streams live as long as something comes; heartbeats do, every 15 seconds."""
-PUBLIC = ("/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs")
-PUBLIC_PREFIXES = ("/problems/", "/docs/")
-EXPOSED = "ETag, Location, Retry-After, Idempotency-Replayed, traceresponse, x-request-id"
-ASKED = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id"
+PUBLIC_PATHS = ("/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs")
+PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/")
+CORS_EXPOSED_HEADERS = "ETag, Location, Retry-After, Idempotency-Replayed, traceresponse, x-request-id"
+CORS_ALLOWED_HEADERS = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id"
 
 
-def path_match(path: str) -> Config:
+def path_matcher(path: str) -> Config:
     """A literal path, or a template whose parameters are one segment each."""
     if "{" not in path:
         return {"path": path}
@@ -41,52 +41,54 @@ def path_match(path: str) -> Config:
     return {"safe_regex": {"regex": "[^/]+".join(re.escape(part).replace("\\-", "-") for part in parts)}}
 
 
-def method_match(methods: Iterable[str]) -> Config:
+def method_matcher(methods: Iterable[str]) -> Config:
     """The methods of a route."""
     regex = "|".join(sorted(methods))
     return {"name": ":method", "string_match": {"safe_regex": {"regex": regex}}}
 
 
-def body_limit(operation: Operation) -> int:
+def max_body_bytes(operation: Operation) -> int:
     """Bytes that the operation takes."""
-    limit: int = operation.raw.get("x-max-bytes", JSON_LIMIT)
+    limit: int = operation.raw.get("x-max-bytes", MAX_JSON_BODY_BYTES)
     return limit
 
 
-def limit_name(limit: int) -> str:
+def body_limit_filter_name(limit: int) -> str:
     """The name of the filter that enforces a limit."""
     return f"body_{limit}"
 
 
-def limited(limit: int) -> Config:
+def enable_body_limit(limit: int) -> Config:
     """Switches one limit on for a route."""
-    return {limit_name(limit): typed("config.route.v3.FilterConfig", config={})}
+    return {body_limit_filter_name(limit): typed_config("config.route.v3.FilterConfig", config={})}
 
 
-def operation_route(base: str, operation: Operation) -> Config:
+def operation_route(base_path: str, operation: Operation) -> Config:
     """One operation: its door, its limit, its time."""
     methods = {operation.method, "HEAD"} if operation.method == "GET" else {operation.method}
-    action: Config = {"cluster": "app", "timeout": operation.raw.get("x-timeout", TIMEOUT)}
-    if STREAM in operation.content:
-        action |= {"timeout": "0s", "idle_timeout": STREAM_IDLE, "priority": "HIGH"}
+    action: Config = {"cluster": "app", "timeout": operation.raw.get("x-timeout", DEFAULT_TIMEOUT)}
+    if EVENT_STREAM_MEDIA_TYPE in operation.content:
+        action |= {"timeout": "0s", "idle_timeout": STREAM_IDLE_TIMEOUT, "priority": "HIGH"}
     if operation.method == "GET":
         action["retry_policy"] = {"retry_on": "connect-failure,refused-stream,reset", "num_retries": 2}
-    door = access.token(operation.roles) if operation.scheme == "bearer" else access.public()
+    door = (
+        authorization.require_token(operation.roles) if operation.scheme == "bearer" else authorization.allow_public()
+    )
     return {
         "name": operation.id,
-        "match": path_match(base + operation.path) | {"headers": [method_match(methods)]},
+        "match": path_matcher(base_path + operation.path) | {"headers": [method_matcher(methods)]},
         "route": action,
         "decorator": {"operation": operation.id, "propagate": False},
-        "typed_per_filter_config": door | limited(body_limit(operation)),
+        "typed_per_filter_config": door | enable_body_limit(max_body_bytes(operation)),
     }
 
 
-def other_methods(path: str, methods: set[str]) -> Config:
+def method_not_allowed_route(path: str, methods: set[str]) -> Config:
     """A path of the contract with a method that it does not have."""
-    return not_allowed(path, path_match(path), methods | ({"HEAD"} if "GET" in methods else set()))
+    return direct_405_route(path, path_matcher(path), methods | ({"HEAD"} if "GET" in methods else set()))
 
 
-def not_allowed(name: str, match: Config, methods: set[str]) -> Config:
+def direct_405_route(name: str, match: Config, methods: set[str]) -> Config:
     """Says which methods there are."""
     allowed = ", ".join(sorted(methods))
     return {
@@ -94,11 +96,11 @@ def not_allowed(name: str, match: Config, methods: set[str]) -> Config:
         "match": match,
         "direct_response": {"status": 405},
         "response_headers_to_add": [set_header("allow", allowed)],
-        "typed_per_filter_config": access.public(),
+        "typed_per_filter_config": authorization.allow_public(),
     }
 
 
-def routes(contracts: Contracts) -> list[Config]:
+def edge_routes(contracts: Contracts) -> list[Config]:
     """Literal paths before templates, so that `/users/me` is never taken for a user."""
     base = contracts.openapi["delivery"]["servers"][0]["url"]
     found = sorted(operations(contracts, "delivery"), key=lambda operation: "{" in operation.path)
@@ -110,71 +112,76 @@ def routes(contracts: Contracts) -> list[Config]:
         "match": {
             "prefix": "/",
             "headers": [
-                method_match(["OPTIONS"]),
+                method_matcher(["OPTIONS"]),
                 {"name": "origin", "present_match": True},
                 {"name": "access-control-request-method", "present_match": True},
             ],
         },
         "route": {"cluster": "app"},
-        "typed_per_filter_config": access.public(),
+        "typed_per_filter_config": authorization.allow_public(),
     }
     nothing = {
         "name": "not found",
         "match": {"prefix": "/"},
         "direct_response": {"status": 404},
-        "typed_per_filter_config": access.public(),
+        "typed_per_filter_config": authorization.allow_public(),
     }
     literal = {path: methods for path, methods in by_path.items() if "{" not in path}
     templates = {path: methods for path, methods in by_path.items() if "{" in path}
     return [
         preflight,
         *(operation_route(base, operation) for operation in found if "{" not in operation.path),
-        *(other_methods(path, methods) for path, methods in literal.items()),
+        *(method_not_allowed_route(path, methods) for path, methods in literal.items()),
         *(operation_route(base, operation) for operation in found if "{" in operation.path),
-        *(other_methods(path, methods) for path, methods in templates.items()),
-        *documents(),
+        *(method_not_allowed_route(path, methods) for path, methods in templates.items()),
+        *static_document_routes(),
         nothing,
     ]
 
 
-def documents() -> list[Config]:
+def static_document_routes() -> list[Config]:
     """What everybody may read, outside the API."""
-    matches = {path: {"path": path} for path in PUBLIC} | {path: {"prefix": path} for path in PUBLIC_PREFIXES}
+    matches = {path: {"path": path} for path in PUBLIC_PATHS} | {
+        path: {"prefix": path} for path in PUBLIC_PATH_PREFIXES
+    }
     readers = {"GET", "HEAD"}
     readable = [
         {
             "name": f"document: {path}",
-            "match": match | {"headers": [method_match(readers)]},
-            "route": {"cluster": "app", "timeout": TIMEOUT},
-            "typed_per_filter_config": access.public(),
+            "match": match | {"headers": [method_matcher(readers)]},
+            "route": {"cluster": "app", "timeout": DEFAULT_TIMEOUT},
+            "typed_per_filter_config": authorization.allow_public(),
         }
         for path, match in matches.items()
     ]
-    return [*readable, *(not_allowed(path, match, readers) for path, match in matches.items())]
+    return [*readable, *(direct_405_route(path, match, readers) for path, match in matches.items())]
 
 
-def cors() -> Config:
+def cors_policy() -> Config:
     """Browsers may call from these origins."""
-    return typed(
+    return typed_config(
         "extensions.filters.http.cors.v3.CorsPolicy",
         allow_origin_string_match=[{"safe_regex": {"regex": "${ALLOWED_ORIGINS}"}}],
         allow_methods="GET, HEAD, POST, PUT, PATCH, DELETE",
-        allow_headers=ASKED,
-        expose_headers=EXPOSED,
+        allow_headers=CORS_ALLOWED_HEADERS,
+        expose_headers=CORS_EXPOSED_HEADERS,
         max_age="600",
     )
 
 
-def filters(contracts: Contracts, profile: Profile) -> list[Config]:
+def edge_filters(contracts: Contracts, profile: Profile) -> list[Config]:
     """In the order of the contract: token, role, size."""
-    limits = sorted({body_limit(operation) for operation in operations(contracts, "delivery")})
+    limits = sorted({max_body_bytes(operation) for operation in operations(contracts, "delivery")})
     kind = "extensions.filters.http.body_size_limit.v3.BodySizeLimit"
     return [
         trace_filter(),
         extension("cors", "extensions.filters.http.cors.v3.Cors"),
-        access.jwt_filter(profile),
-        access.rbac_filter(),
-        *(extension(limit_name(limit), kind, max_request_bytes=limit) | {"disabled": True} for limit in limits),
+        authorization.jwt_filter(profile),
+        authorization.rbac_filter(),
+        *(
+            extension(body_limit_filter_name(limit), kind, max_request_bytes=limit) | {"disabled": True}
+            for limit in limits
+        ),
     ]
 
 
@@ -184,29 +191,29 @@ def listeners(contracts: Contracts, profile: Profile) -> list[Config]:
     host = {
         "name": "api",
         "domains": ["*"],
-        "typed_per_filter_config": {"cors": cors()},
-        "routes": routes(contracts),
+        "typed_per_filter_config": {"cors": cors_policy()},
+        "routes": edge_routes(contracts),
     }
-    manager = http_manager(
+    manager = http_connection_manager(
         "edge",
-        filters(contracts, profile),
-        {"virtual_hosts": [host], "response_headers_to_add": trace_headers()},
+        edge_filters(contracts, profile),
+        {"virtual_hosts": [host], "response_headers_to_add": trace_response_headers()},
         use_remote_address=True,
         request_timeout="30s",
         always_set_request_id_in_response=True,
         forward_client_cert_details="SANITIZE",
         early_header_mutation_extensions=strip_headers("traceparent", "tracestate"),
-        tracing=tracing("gateway", "${TRACE_PERCENT}"),
+        tracing=tracing_config("gateway", "${TRACE_PERCENT}"),
         local_reply_config=local_replies(catalogue),
     )
     context = {
         "alpn_protocols": ["h2", "http/1.1"],
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
-        "tls_certificates": [certificate("edge", "${EDGE_PKI_DIR}")],
+        "tls_certificates": [tls_certificate("edge", "${EDGE_PKI_DIR}")],
     }
     kind = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
-    tls = {"name": "tls", "typed_config": typed(kind, common_tls_context=context)}
+    tls = {"name": "tls", "typed_config": typed_config(kind, common_tls_context=context)}
     return [
-        listener("edge", address("${BIND}", "${EDGE_PORT}"), manager, traffic_direction="INBOUND"),
-        listener("edge_tls", address("${BIND}", "${EDGE_TLS_PORT}"), manager, tls, traffic_direction="INBOUND"),
+        listener("edge", tcp_address("${BIND}", "${EDGE_PORT}"), manager, traffic_direction="INBOUND"),
+        listener("edge_tls", tcp_address("${BIND}", "${EDGE_TLS_PORT}"), manager, tls, traffic_direction="INBOUND"),
     ]

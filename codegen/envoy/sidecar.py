@@ -3,65 +3,65 @@
 from collections.abc import Collection, Iterable
 
 from codegen.contracts import Contracts
-from codegen.envoy import access
+from codegen.envoy import authorization
 from codegen.envoy.common import (
-    HEALTH_CHECK,
-    STREAMS,
+    HEALTH_CHECK_PATH,
+    MAX_STREAMS,
     Config,
     Profile,
-    address,
     app_cluster,
-    bounds,
+    circuit_breakers,
     cluster,
     extension,
-    http2,
-    http_manager,
+    http2_options,
+    http_connection_manager,
     listener,
     otlp_cluster,
-    pipe,
-    setting,
-    spiffe,
+    peer_validation_context,
+    setting_placeholder,
+    spiffe_id,
     strip_headers,
+    tcp_address,
     tls_context,
-    tracing,
-    trusted,
-    typed,
+    tracing_config,
+    typed_config,
+    unix_address,
 )
 from codegen.protobuf import Method
 
-REFLECTION = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
-OPEN_STREAM = {"timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
+REFLECTION_PREFIXES = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
+NO_ROUTE_TIMEOUT = {"timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
 """Calls end by the deadline that the caller's sidecar has bounded; this one adds none of its own."""
 
-UNTRACED = {"tracing": {"random_sampling": {"numerator": 0}, "overall_sampling": {"numerator": 0}}}
+TRACING_DISABLED = {"tracing": {"random_sampling": {"numerator": 0}, "overall_sampling": {"numerator": 0}}}
 
 
-def methods_of(contracts: Contracts, service: str) -> list[Method]:
+def service_methods(contracts: Contracts, service: str) -> list[Method]:
     """What a service offers."""
     package = f"delivery.{service}.v1"
     return [method for found in contracts.protos.services if found.package == package for method in found.methods]
 
 
-def targets(contracts: Contracts, caller: str, services: Iterable[str]) -> dict[str, list[Method]]:
+def granted_methods(contracts: Contracts, caller: str, services: Iterable[str]) -> dict[str, list[Method]]:
     """By service, the methods that a caller is granted; services that grant it none are left out."""
     granted = {
-        service: [method for method in methods_of(contracts, service) if caller in method.callers]
+        service: [method for method in service_methods(contracts, service) if caller in method.callers]
         for service in services
     }
     return {service: methods for service, methods in granted.items() if methods}
 
 
-def upstream(trust_domain: str, caller: str, service: str) -> Config:
+def upstream_cluster(trust_domain: str, caller: str, service: str) -> Config:
     """Another service's ingress, by mTLS, as long as it is healthy."""
     kind = "extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-    peer = trusted({"exact": spiffe(trust_domain, service)})
-    tls = typed(kind, common_tls_context=tls_context(caller, peer))
+    peer = peer_validation_context({"exact": spiffe_id(trust_domain, service)})
+    tls = typed_config(kind, common_tls_context=tls_context(caller, peer))
     return cluster(
         service,
-        address(setting(service, "HOST"), setting(service, "INGRESS_PORT")),
-        kind="STRICT_DNS",
+        tcp_address(setting_placeholder(service, "HOST"), setting_placeholder(service, "INGRESS_PORT")),
+        discovery_type="STRICT_DNS",
         transport_socket={"name": "tls", "typed_config": tls},
-        **bounds({}, max_retries=8),
+        **circuit_breakers({}, max_retries=8),
         outlier_detection={"consecutive_5xx": 10, "interval": "1s", "base_ejection_time": "2s"},
         health_checks=[
             {
@@ -75,11 +75,11 @@ def upstream(trust_domain: str, caller: str, service: str) -> Config:
                 "grpc_health_check": {},
             }
         ],
-        **http2(),
+        **http2_options(),
     )
 
 
-def lasting(method: Method) -> Config:
+def stream_route_options(method: Method) -> Config:
     """A stream of answers may be silent for as long as it likes, and is counted apart; it ends when either side leaves."""
     return {"idle_timeout": "0s", "priority": "HIGH"} if method.server_streaming else {}
 
@@ -91,7 +91,7 @@ def egress_route(service: str, method: Method) -> Config:
         "cluster": service,
         "timeout": "0s",
         "max_stream_duration": {"max_stream_duration": bound, "grpc_timeout_header_max": bound},
-        **lasting(method),
+        **stream_route_options(method),
     }
     if method.attempts > 1:
         action["retry_policy"] = {
@@ -107,58 +107,60 @@ def egress_route(service: str, method: Method) -> Config:
     }
 
 
-def egress(contracts: Contracts, caller: str, services: Iterable[str]) -> list[Config]:
+def egress_listeners(contracts: Contracts, caller: str, services: Iterable[str]) -> list[Config]:
     """The way out, for the app alone: the :authority chooses the service, and only granted methods have a route."""
     hosts = [
         {"name": service, "domains": [service], "routes": [egress_route(service, method) for method in methods]}
-        for service, methods in targets(contracts, caller, services).items()
+        for service, methods in granted_methods(contracts, caller, services).items()
     ]
     if not hosts:
         return []
-    manager = http_manager(
+    manager = http_connection_manager(
         "egress",
         [],
         {"virtual_hosts": hosts},
         codec_type="HTTP2",
         # The app has one connection for all.
-        http2_protocol_options={"max_concurrent_streams": 2 * STREAMS},
-        tracing=tracing(caller, "100"),
+        http2_protocol_options={"max_concurrent_streams": 2 * MAX_STREAMS},
+        tracing=tracing_config(caller, "100"),
     )
-    where = pipe(f"{caller}-egress")
+    where = unix_address(f"{caller}-egress")
     where["pipe"]["mode"] = 0o600
     return [listener("egress", where, manager, traffic_direction="OUTBOUND", drain_type="MODIFY_ONLY")]
 
 
-def ingress(
+def ingress_listener(
     contracts: Contracts, profile: Profile, trust_domain: str, service: str, services: Collection[str]
 ) -> Config:
     """The way in: each method for its callers, and for operators where there are any.
 
     Where there are, the callers that are none of `services` may also have the service described by reflection.
     """
-    operators = ["ops"] if profile.development else []
-    everybody = sorted({caller for method in methods_of(contracts, service) for caller in method.callers})
+    operators = ["ops"] if profile.is_development else []
+    everybody = sorted({caller for method in service_methods(contracts, service) for caller in method.callers})
     guests = [caller for caller in everybody if caller not in services]
-    to_app = {"cluster": "app", **OPEN_STREAM}
+    to_app = {"cluster": "app", **NO_ROUTE_TIMEOUT}
     routes: list[Config] = [
         {
             "name": method.path.removeprefix("/"),
             "match": {"path": method.path},
-            "route": to_app | lasting(method),
+            "route": to_app | stream_route_options(method),
             "decorator": {"operation": method.path.removeprefix("/"), "propagate": False},
-            "typed_per_filter_config": access.callers(
-                trust_domain, [*method.callers, *operators], actor=method.actor_required
+            "typed_per_filter_config": authorization.allow_callers(
+                trust_domain, [*method.callers, *operators], actor_required=method.actor_required
             ),
         }
-        for method in methods_of(contracts, service)
+        for method in service_methods(contracts, service)
     ]
     routes.append(
         {
             "name": "health",
-            "match": {"path": HEALTH_CHECK},
+            "match": {"path": HEALTH_CHECK_PATH},
             "route": to_app,
-            "typed_per_filter_config": access.callers(trust_domain, [*everybody, *operators], actor=False),
-            **UNTRACED,
+            "typed_per_filter_config": authorization.allow_callers(
+                trust_domain, [*everybody, *operators], actor_required=False
+            ),
+            **TRACING_DISABLED,
         }
     )
     routes += [
@@ -166,41 +168,43 @@ def ingress(
             "name": prefix.strip("/"),
             "match": {"prefix": prefix},
             "route": to_app,
-            "typed_per_filter_config": access.callers(trust_domain, [*guests, *operators], actor=False),
+            "typed_per_filter_config": authorization.allow_callers(
+                trust_domain, [*guests, *operators], actor_required=False
+            ),
         }
-        for prefix in (REFLECTION if operators else ())
+        for prefix in (REFLECTION_PREFIXES if operators else ())
     ]
     # Everything else is met by the filters' own defaults, which are closed.
-    routes.append({"name": "ungranted", "match": {"prefix": "/"}, "route": to_app})
-    manager = http_manager(
+    routes.append({"name": "default_deny", "match": {"prefix": "/"}, "route": to_app})
+    manager = http_connection_manager(
         "ingress",
-        [access.jwt_filter(profile), access.rbac_filter(), drained()],
+        [authorization.jwt_filter(profile), authorization.rbac_filter(), draining_health_filter()],
         {"virtual_hosts": [{"name": "app", "domains": ["*"], "routes": routes}]},
         codec_type="HTTP2",
         forward_client_cert_details="SANITIZE_SET",
         set_current_client_cert_details={"uri": True},
         early_header_mutation_extensions=strip_headers(),
-        tracing=tracing(service, "100"),
+        tracing=tracing_config(service, "100"),
     )
     kind = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
-    peer = trusted({"prefix": spiffe(trust_domain, "")})
-    tls = typed(kind, require_client_certificate=True, common_tls_context=tls_context(service, peer))
-    where = address("${BIND}", setting(service, "INGRESS_PORT"))
+    peer = peer_validation_context({"prefix": spiffe_id(trust_domain, "")})
+    tls = typed_config(kind, require_client_certificate=True, common_tls_context=tls_context(service, peer))
+    where = tcp_address("${BIND}", setting_placeholder(service, "INGRESS_PORT"))
     return listener("ingress", where, manager, {"name": "tls", "typed_config": tls}, traffic_direction="INBOUND")
 
 
-def drained() -> Config:
+def draining_health_filter() -> Config:
     """Health fails as soon as the sidecar is asked to drain, whatever the app says, so that others go elsewhere first."""
-    headers = [{"name": ":path", "string_match": {"exact": HEALTH_CHECK}}]
+    headers = [{"name": ":path", "string_match": {"exact": HEALTH_CHECK_PATH}}]
     kind = "extensions.filters.http.health_check.v3.HealthCheck"
     return extension("drained", kind, pass_through_mode=True, headers=headers)
 
 
-def probe(service: str) -> Config:
+def probe_listener(service: str) -> Config:
     """For orchestrators and scrapers: health by gRPC, GET /metrics, and nothing else."""
     health = {
         "name": "health",
-        "match": {"path": HEALTH_CHECK},
+        "match": {"path": HEALTH_CHECK_PATH},
         "route": {"cluster": "health" if service == "gateway" else "app", "timeout": "5s"},
     }
     metrics = {
@@ -210,20 +214,20 @@ def probe(service: str) -> Config:
     }
     nothing = {"name": "not found", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
     routes = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": [health, metrics, nothing]}]}
-    where = address("${BIND}", setting(service, "PROBE_PORT"))
-    return listener("probe", where, http_manager("probe", [drained()], routes))
+    where = tcp_address("${BIND}", setting_placeholder(service, "PROBE_PORT"))
+    return listener("probe", where, http_connection_manager("probe", [draining_health_filter()], routes))
 
 
 def clusters(
     contracts: Contracts, profile: Profile, trust_domain: str, service: str, services: Iterable[str]
 ) -> list[Config]:
     """Everything a sidecar reaches."""
-    health = [cluster("health", pipe("gateway-health"), **http2())] if service == "gateway" else []
+    health = [cluster("health", unix_address("gateway-health"), **http2_options())] if service == "gateway" else []
     return [
         app_cluster(service),
         *health,
-        cluster("metrics", pipe(f"{service}-metrics")),
+        cluster("metrics", unix_address(f"{service}-metrics")),
         otlp_cluster(),
-        access.jwks_cluster(profile),
-        *(upstream(trust_domain, service, target) for target in targets(contracts, service, services)),
+        authorization.jwks_cluster(profile),
+        *(upstream_cluster(trust_domain, service, target) for target in granted_methods(contracts, service, services)),
     ]

@@ -7,16 +7,16 @@ from typing import Any
 import yaml
 
 from codegen.contracts import Contracts, Files
-from codegen.envoy import MESH, ops
+from codegen.envoy import MESH_FILE, operator_proxy
 from codegen.envoy.common import Config
 from codegen.observability import alerts, dashboard
 
 HEADER = "# Written by `make generate` from api-specs and envoy/mesh.yaml. Do not edit.\n"
 
 
-def scraping(mesh: Mapping[str, Any]) -> Config:
+def scrape_config(mesh: Mapping[str, Any]) -> Config:
     """Every app by its sidecar's probe door, and every Envoy by its admin, where they are by default."""
-    names = [name for name in mesh["sidecars"] if name != ops.NAME]
+    names = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
 
     def targets(door: str) -> list[Config]:
         ports = {name: mesh["settings"][f"{name.upper()}_{door}_PORT"]["default"] for name in names}
@@ -32,16 +32,17 @@ def scraping(mesh: Mapping[str, Any]) -> Config:
     }
 
 
-def written(content: Config) -> str:
+def dump_yaml(content: Config) -> str:
     """As YAML, expressions in one line each."""
     return HEADER + yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 
 def generate(contracts: Contracts) -> Files:
     """`generated/observability/`: prometheus.yml, alerts.yml and dashboard.json."""
-    mesh: Config = yaml.safe_load(MESH.read_text())
+    mesh: Config = yaml.safe_load(MESH_FILE.read_text())
     return {
-        "observability/prometheus.yml": written(scraping(mesh)),
-        "observability/alerts.yml": written(alerts.rules(contracts)),
-        "observability/dashboard.json": json.dumps(dashboard.board(contracts), indent=1, ensure_ascii=False) + "\n",
+        "observability/prometheus.yml": dump_yaml(scrape_config(mesh)),
+        "observability/alerts.yml": dump_yaml(alerts.alert_rules(contracts)),
+        "observability/dashboard.json": json.dumps(dashboard.build_dashboard(contracts), indent=1, ensure_ascii=False)
+        + "\n",
     }

@@ -5,26 +5,26 @@ from dataclasses import dataclass
 
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
-from codegen.observability.names import (
-    CODE,
-    FAULTS,
-    PROCESSED,
-    PUBLISHED,
-    REQUESTS,
-    SERVED,
-    STATUS,
-    failing,
-    method_timeouts,
-    operation_timeouts,
+from codegen.observability.promql import (
+    EVENT_PROCESS_DURATION,
+    EVENTS_PUBLISHED,
+    HTTP_SERVER_DURATION,
+    HTTP_STATUS_LABEL,
+    RPC_SERVER_DURATION,
+    RPC_STATUS_LABEL,
+    SERVER_ERROR_CODES,
+    error_ratio,
+    error_ratio_above,
+    method_timeouts_s,
+    operation_timeouts_s,
     quantile,
-    ratio,
 )
 
 RUNBOOK = "docs/runbook.md"
-OPERATION_TIMEOUT = "delivery:operation:timeout_seconds"
-METHOD_TIMEOUT = "delivery:method:timeout_seconds"
-EDGE = 'envoy_http_conn_manager_prefix="edge"'
-BREAKERS = tuple(
+OPERATION_TIMEOUT_METRIC = "delivery:operation:timeout_seconds"
+METHOD_TIMEOUT_METRIC = "delivery:method:timeout_seconds"
+EDGE_SELECTOR = 'envoy_http_conn_manager_prefix="edge"'
+CIRCUIT_BREAKER_METRICS = tuple(
     f"envoy_cluster_circuit_breakers_{priority}_{what}_open"
     for priority in ("default", "high")
     for what in ("rq", "rq_pending")
@@ -38,32 +38,36 @@ class Alert:
 
     name: str
     expr: str
-    lasts: str
+    for_duration: str
     summary: str
-    critical: bool = False
+    is_critical: bool = False
 
-    def rule(self) -> Config:
+    def to_rule(self) -> Config:
         """As Prometheus wants it."""
         return {
             "alert": self.name,
             "expr": self.expr,
-            "for": self.lasts,
-            "labels": {"severity": "critical" if self.critical else "warning"},
+            "for": self.for_duration,
+            "labels": {"severity": "critical" if self.is_critical else "warning"},
             "annotations": {"summary": self.summary, "runbook_url": f"{RUNBOOK}#{self.name.lower()}"},
         }
 
 
-def processes() -> Iterator[Alert]:
+def process_alerts() -> Iterator[Alert]:
     """Whether everything is there."""
     yield Alert(
-        "ServiceDown", 'up{job="delivery"} == 0', "1m", "{{ $labels.service }} does not answer scrapers.", critical=True
+        "ServiceDown",
+        'up{job="delivery"} == 0',
+        "1m",
+        "{{ $labels.service }} does not answer scrapers.",
+        is_critical=True,
     )
     yield Alert(
         "SidecarDown",
         'up{job="envoy"} == 0',
         "1m",
         "The Envoy of {{ $labels.service }} does not answer.",
-        critical=True,
+        is_critical=True,
     )
     yield Alert(
         "UpstreamUnhealthy",
@@ -71,11 +75,11 @@ def processes() -> Iterator[Alert]:
         " < envoy_cluster_membership_total",
         "1m",
         "In the eyes of {{ $labels.service }}'s Envoy, {{ $labels.envoy_cluster_name }} is unhealthy.",
-        critical=True,
+        is_critical=True,
     )
     yield Alert(
         "CircuitBreakerOpen",
-        " or ".join(f"{breaker} > 0" for breaker in BREAKERS),
+        " or ".join(f"{breaker} > 0" for breaker in CIRCUIT_BREAKER_METRICS),
         "1m",
         "{{ $labels.service }}'s Envoy has as many requests or streams at {{ $labels.envoy_cluster_name }} as it allows.",
     )
@@ -86,74 +90,76 @@ def processes() -> Iterator[Alert]:
         "A certificate of {{ $labels.service }}'s Envoy ends in {{ $value }} days.",
     )
     yield Alert(
-        "TokenKeysUnfetched",
-        f"increase(envoy_http_jwt_authn_jwks_fetch_failed{{{EDGE}}}[15m]) > 0"
-        f" and increase(envoy_http_jwt_authn_jwks_fetch_success{{{EDGE}}}[15m]) == 0",
+        "JwksFetchFailing",
+        f"increase(envoy_http_jwt_authn_jwks_fetch_failed{{{EDGE_SELECTOR}}}[15m]) > 0"
+        f" and increase(envoy_http_jwt_authn_jwks_fetch_success{{{EDGE_SELECTOR}}}[15m]) == 0",
         "5m",
         "The edge cannot fetch the keys that tokens are signed with; it goes on with those it has.",
     )
 
 
-def requests() -> Iterator[Alert]:
+def request_alerts() -> Iterator[Alert]:
     """Whether people and services are served, and in time."""
     yield Alert(
-        "EdgeErrors",
-        f'sum(rate(envoy_http_downstream_rq_xx{{{EDGE}, envoy_response_code_class="5"}}[5m]))'
-        f" / sum(rate(envoy_http_downstream_rq_xx{{{EDGE}}}[5m])) > 0.05"
-        f' and sum(increase(envoy_http_downstream_rq_xx{{{EDGE}, envoy_response_code_class="5"}}[5m])) > 3',
+        "EdgeHighErrorRate",
+        f'sum(rate(envoy_http_downstream_rq_xx{{{EDGE_SELECTOR}, envoy_response_code_class="5"}}[5m]))'
+        f" / sum(rate(envoy_http_downstream_rq_xx{{{EDGE_SELECTOR}}}[5m])) > 0.05"
+        f' and sum(increase(envoy_http_downstream_rq_xx{{{EDGE_SELECTOR}, envoy_response_code_class="5"}}[5m])) > 3',
         "2m",
         "{{ $value | humanizePercentage }} of all requests at the edge end in a server's error.",
-        critical=True,
+        is_critical=True,
     )
     yield Alert(
-        "OperationErrors",
-        failing(REQUESTS + "_count", f'{STATUS}=~"5.."', "operation", 0.05),
+        "OperationHighErrorRate",
+        error_ratio_above(HTTP_SERVER_DURATION + "_count", f'{HTTP_STATUS_LABEL}=~"5.."', "operation", 0.05),
         "5m",
         "{{ $value | humanizePercentage }} of {{ $labels.operation }} fail.",
-        critical=True,
+        is_critical=True,
     )
     yield Alert(
-        "OperationSlow",
-        f"{quantile(0.99, REQUESTS, 'operation')} > on (operation) 0.5 * {OPERATION_TIMEOUT}",
+        "OperationHighLatency",
+        f"{quantile(0.99, HTTP_SERVER_DURATION, 'operation')} > on (operation) 0.5 * {OPERATION_TIMEOUT_METRIC}",
         "10m",
         "1% of {{ $labels.operation }} takes over {{ $value | humanizeDuration }}: half of what it may.",
     )
     yield Alert(
-        "MethodErrors",
-        failing(SERVED + "_count", f'{CODE}=~"{FAULTS}"', "rpc_method", 0.05),
+        "RpcMethodHighErrorRate",
+        error_ratio_above(
+            RPC_SERVER_DURATION + "_count", f'{RPC_STATUS_LABEL}=~"{SERVER_ERROR_CODES}"', "rpc_method", 0.05
+        ),
         "5m",
         "{{ $value | humanizePercentage }} of {{ $labels.rpc_method }} fail.",
     )
     yield Alert(
-        "MethodSlow",
-        f"{quantile(0.99, SERVED, 'rpc_method')} > on (rpc_method) 0.5 * {METHOD_TIMEOUT}",
+        "RpcMethodHighLatency",
+        f"{quantile(0.99, RPC_SERVER_DURATION, 'rpc_method')} > on (rpc_method) 0.5 * {METHOD_TIMEOUT_METRIC}",
         "10m",
         "1% of {{ $labels.rpc_method }} takes over {{ $value | humanizeDuration }}: half of what it may.",
     )
 
 
-def events() -> Iterator[Alert]:
+def event_alerts() -> Iterator[Alert]:
     """Whether what happened gets to everybody."""
     yield Alert(
         "OutboxLag",
         "delivery_outbox_lag_seconds > 30",
         "1m",
         "{{ $labels.service }} has an event that has waited for {{ $value | humanizeDuration }}.",
-        critical=True,
+        is_critical=True,
     )
     yield Alert(
-        "DatabaseAway",
-        'up{job="delivery"} == 1 unless on (service) delivery_outbox_rows',
+        "DatabaseUnavailable",
+        'up{job="delivery"} == 1 unless on (service) delivery_outbox_pending_events',
         "2m",
         "{{ $labels.service }} cannot read its own database.",
-        critical=True,
+        is_critical=True,
     )
     yield Alert(
-        "BrokerAway",
+        "BrokerUnavailable",
         'up{job="delivery"} == 1 unless on (service) delivery_queue_messages',
         "2m",
         "{{ $labels.service }} does not reach the broker.",
-        critical=True,
+        is_critical=True,
     )
     yield Alert(
         "QueueBacklog",
@@ -162,8 +168,8 @@ def events() -> Iterator[Alert]:
         "{{ $value }} messages wait in {{ $labels.queue }}.",
     )
     yield Alert(
-        "EventsRetried",
-        failing(PROCESSED + "_count", 'outcome!="consumed"', "queue", 0.1),
+        "ConsumerHighRetryRate",
+        error_ratio_above(EVENT_PROCESS_DURATION + "_count", 'outcome!="consumed"', "queue", 0.1),
         "5m",
         "{{ $value | humanizePercentage }} of what {{ $labels.queue }} is given does not succeed at once.",
     )
@@ -172,45 +178,45 @@ def events() -> Iterator[Alert]:
         "delivery_queue_dead_letters > 0",
         "0m",
         "{{ $value }} messages of {{ $labels.queue }} are dead letters.",
-        critical=True,
+        is_critical=True,
     )
     yield Alert(
         "SystemAlert",
-        f'increase({PUBLISHED}{{event="system.alert"}}[15m]) > 0',
+        f'increase({EVENTS_PUBLISHED}{{event="system.alert"}}[15m]) > 0',
         "0m",
         "{{ $labels.service }} has found what only people can settle.",
-        critical=True,
+        is_critical=True,
     )
 
 
-def others() -> Iterator[Alert]:
+def third_party_alerts() -> Iterator[Alert]:
     """Whether third parties do their part."""
     yield Alert(
-        "ProviderShut",
+        "ProviderCircuitBreakerOpen",
         "delivery_providers_breakers_open > 0",
         "2m",
         "{{ $labels.provider }} fails or asks to wait; notifications go elsewhere or wait.",
     )
     yield Alert(
-        "ProviderErrors",
-        failing("delivery_providers_answers_total", 'outcome=~"busy|unclear"', "provider", 0.2),
+        "ProviderHighErrorRate",
+        error_ratio_above("delivery_providers_responses_total", 'outcome=~"busy|unclear"', "provider", 0.2),
         "5m",
         "{{ $value | humanizePercentage }} of what {{ $labels.provider }} is sent is not taken at once.",
     )
     yield Alert(
-        "PartnersLeftAlone",
+        "PartnerCircuitBreakerOpen",
         "delivery_partners_breakers_open > 0",
         "10m",
         "{{ $value }} partners' systems fail in a row and are left alone.",
     )
     yield Alert(
-        "PartnerErrors",
-        ratio("delivery_partners_answers_total", 'outcome="failed"', "kind") + " > 0.5",
+        "PartnerHighErrorRate",
+        error_ratio("delivery_partners_responses_total", 'outcome="failed"', "kind") + " > 0.5",
         "10m",
         "{{ $value | humanizePercentage }} of the tries at telling partners ({{ $labels.kind }}) fail.",
     )
     yield Alert(
-        "RefundsFailing",
+        "RefundHighFailureRate",
         'sum(rate(delivery_refunds_attempts_total{outcome!="refunded"}[15m]))'
         " / sum(rate(delivery_refunds_attempts_total[15m])) > 0.5",
         "10m",
@@ -218,31 +224,36 @@ def others() -> Iterator[Alert]:
     )
     yield Alert(
         "RefundFailed",
-        f'increase({PUBLISHED}{{event="payments.refund_failed"}}[1h]) > 0',
+        f'increase({EVENTS_PUBLISHED}{{event="payments.refund_failed"}}[1h]) > 0',
         "0m",
         "Money did not go back, and nobody tries any more.",
-        critical=True,
+        is_critical=True,
     )
     yield Alert(
-        "StoresDisagree",
-        "sum by (kind, outcome) (increase(delivery_reconciliation_findings_total[1h])) > 0",
+        "ReconciliationDiscrepancyFound",
+        "sum by (kind, outcome) (increase(delivery_reconciliation_discrepancies_total[1h])) > 0",
         "0m",
         "Stores disagreed about an order ({{ $labels.kind }}); it was {{ $labels.outcome }}.",
     )
 
 
-GROUPS = {"processes": processes, "requests": requests, "events": events, "third-parties": others}
+ALERT_GROUPS = {
+    "processes": process_alerts,
+    "requests": request_alerts,
+    "events": event_alerts,
+    "third-parties": third_party_alerts,
+}
 
 
-def rules(contracts: Contracts) -> Config:
+def alert_rules(contracts: Contracts) -> Config:
     """The rules file; its first group says how long the contracts let everything take."""
     timeouts = [
         {"record": record, "expr": f"vector({seconds:g})", "labels": {label: name}}
         for record, label, found in (
-            (OPERATION_TIMEOUT, "operation", operation_timeouts(contracts)),
-            (METHOD_TIMEOUT, "rpc_method", method_timeouts(contracts)),
+            (OPERATION_TIMEOUT_METRIC, "operation", operation_timeouts_s(contracts)),
+            (METHOD_TIMEOUT_METRIC, "rpc_method", method_timeouts_s(contracts)),
         )
         for name, seconds in found.items()
     ]
-    groups = [{"name": name, "rules": [alert.rule() for alert in made()]} for name, made in GROUPS.items()]
+    groups = [{"name": name, "rules": [alert.to_rule() for alert in made()]} for name, made in ALERT_GROUPS.items()]
     return {"groups": [{"name": "timeouts", "rules": timeouts}, *groups]}

@@ -5,25 +5,25 @@ from collections.abc import Iterator, Mapping
 
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
-from codegen.observability.alerts import BREAKERS, EDGE
-from codegen.observability.names import (
-    CODE,
-    FAULTS,
-    PROCESSED,
-    PUBLISHED,
-    REQUESTS,
-    SERVED,
-    STATUS,
-    methods,
+from codegen.observability.alerts import CIRCUIT_BREAKER_METRICS, EDGE_SELECTOR
+from codegen.observability.promql import (
+    EVENT_PROCESS_DURATION,
+    EVENTS_PUBLISHED,
+    HTTP_SERVER_DURATION,
+    HTTP_STATUS_LABEL,
+    RPC_SERVER_DURATION,
+    RPC_STATUS_LABEL,
+    SERVER_ERROR_CODES,
+    consumed_queues,
+    error_ratio,
     quantile,
-    queues,
-    ratio,
+    rpc_methods,
 )
-from codegen.operations import operations
+from codegen.rest.operations import operations
 
-SOURCE = {"type": "prometheus", "uid": "${source}"}
-OVER = "$__rate_interval"
-COLUMNS, HEIGHT = 24, 8
+DATASOURCE = {"type": "prometheus", "uid": "${source}"}
+RATE_INTERVAL = "$__rate_interval"
+GRID_COLUMNS, PANEL_HEIGHT = 24, 8
 
 
 def panel(title: str, unit: str, **series: str) -> Config:
@@ -31,145 +31,157 @@ def panel(title: str, unit: str, **series: str) -> Config:
     return {
         "type": "timeseries",
         "title": title,
-        "datasource": SOURCE,
+        "datasource": DATASOURCE,
         "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
         "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
         "targets": [
-            {"refId": chr(65 + index), "datasource": SOURCE, "expr": expr, "legendFormat": legend.replace("_", " ")}
+            {"refId": chr(65 + index), "datasource": DATASOURCE, "expr": expr, "legendFormat": legend.replace("_", " ")}
             for index, (legend, expr) in enumerate(series.items())
         ],
     }
 
 
-def by(label: str, title: str, unit: str, expr: str) -> Config:
+def panel_by_label(label: str, title: str, unit: str, expr: str) -> Config:
     """A graph with a line per value of a label, or per pair of them."""
     made = panel(title, unit, line=expr)
     made["targets"][0]["legendFormat"] = " ".join(f"{{{{{each}}}}}" for each in label.split(", "))
     return made
 
 
-def narrowed(metric: str, label: str, names: list[str], more: str = "") -> str:
+def filter_by_name(metric: str, label: str, names: list[str], extra_selector: str = "") -> str:
     """The metric for some names only."""
-    return f'{metric}{{{label}=~"{"|".join(names)}"{more}}}'
+    return f'{metric}{{{label}=~"{"|".join(names)}"{extra_selector}}}'
 
 
-def red(metric: str, label: str, names: list[str], bad: str) -> Iterator[Config]:
+def red_panels(metric: str, label: str, names: list[str], error_selector: str) -> Iterator[Config]:
     """Rate, errors, duration."""
-    count, bucket = (narrowed(metric + part, label, names) for part in ("_count", "_bucket"))
-    wrong = narrowed(metric + "_count", label, names, f", {bad}")
-    yield by(label, "Rate", "reqps", f"sum by ({label}) (rate({count}[{OVER}]))")
-    errors = f"sum by ({label}) (rate({wrong}[{OVER}])) / sum by ({label}) (rate({count}[{OVER}]))"
-    yield by(label, "Errors", "percentunit", errors)
-    p99 = f"histogram_quantile(0.99, sum by ({label}, le) (rate({bucket}[{OVER}])))"
-    yield by(label, "Duration, 99%", "s", p99)
+    count, bucket = (filter_by_name(metric + part, label, names) for part in ("_count", "_bucket"))
+    wrong = filter_by_name(metric + "_count", label, names, f", {error_selector}")
+    yield panel_by_label(label, "Rate", "reqps", f"sum by ({label}) (rate({count}[{RATE_INTERVAL}]))")
+    errors = f"sum by ({label}) (rate({wrong}[{RATE_INTERVAL}])) / sum by ({label}) (rate({count}[{RATE_INTERVAL}]))"
+    yield panel_by_label(label, "Errors", "percentunit", errors)
+    p99 = f"histogram_quantile(0.99, sum by ({label}, le) (rate({bucket}[{RATE_INTERVAL}])))"
+    yield panel_by_label(label, "Duration, 99%", "s", p99)
 
 
-def edge() -> Iterator[Config]:
+def edge_panels() -> Iterator[Config]:
     """What people see."""
-    classes = f"sum by (envoy_response_code_class) (rate(envoy_http_downstream_rq_xx{{{EDGE}}}[{OVER}]))"
-    yield by("envoy_response_code_class", "Answers by class", "reqps", classes)
-    timing = f"sum by (le) (rate(envoy_http_downstream_rq_time_bucket{{{EDGE}}}[{OVER}]))"
+    classes = (
+        f"sum by (envoy_response_code_class) (rate(envoy_http_downstream_rq_xx{{{EDGE_SELECTOR}}}[{RATE_INTERVAL}]))"
+    )
+    yield panel_by_label("envoy_response_code_class", "Answers by class", "reqps", classes)
+    timing = f"sum by (le) (rate(envoy_http_downstream_rq_time_bucket{{{EDGE_SELECTOR}}}[{RATE_INTERVAL}]))"
     quantiles = {f"{q:.0%}": f"histogram_quantile({q}, {timing})" for q in (0.5, 0.95, 0.99)}
     yield panel("Duration", "ms", **quantiles)
-    yield by("service", "Requests under way", "short", "sum by (service) (envoy_http_downstream_rq_active)")
+    yield panel_by_label("service", "Requests under way", "short", "sum by (service) (envoy_http_downstream_rq_active)")
 
 
-def messages(contracts: Contracts) -> Iterator[Config]:
+def event_panels(contracts: Contracts) -> Iterator[Config]:
     """Events, from outbox to queue to consumer."""
-    every = queues(contracts)
-    yield by("event", "Published", "cps", f"sum by (event) (rate({PUBLISHED}[{OVER}]))")
-    processed = f"sum by (queue, outcome) (rate({narrowed(PROCESSED + '_count', 'queue', every)}[{OVER}]))"
-    yield by("queue, outcome", "Taken, by what came of it", "cps", processed)
-    yield by("queue", "Duration, 99%", "s", quantile(0.99, PROCESSED, "queue", OVER))
-    yield by(
+    every = consumed_queues(contracts)
+    yield panel_by_label("event", "Published", "cps", f"sum by (event) (rate({EVENTS_PUBLISHED}[{RATE_INTERVAL}]))")
+    processed = f"sum by (queue, outcome) (rate({filter_by_name(EVENT_PROCESS_DURATION + '_count', 'queue', every)}[{RATE_INTERVAL}]))"
+    yield panel_by_label("queue, outcome", "Taken, by what came of it", "cps", processed)
+    yield panel_by_label("queue", "Duration, 99%", "s", quantile(0.99, EVENT_PROCESS_DURATION, "queue", RATE_INTERVAL))
+    yield panel_by_label(
         "queue",
         "Not consumed at once",
         "percentunit",
-        ratio(PROCESSED + "_count", 'outcome!="consumed"', "queue", OVER),
+        error_ratio(EVENT_PROCESS_DURATION + "_count", 'outcome!="consumed"', "queue", RATE_INTERVAL),
     )
-    yield by("queue", "Waiting in queues", "short", "delivery_queue_messages")
-    yield by("queue", "Dead letters", "short", "delivery_queue_dead_letters")
-    yield by("service", "Outbox: age of the oldest", "s", "delivery_outbox_lag_seconds")
-    yield by("service", "Outbox: rows", "short", "delivery_outbox_rows")
+    yield panel_by_label("queue", "Waiting in queues", "short", "delivery_queue_messages")
+    yield panel_by_label("queue", "Dead letters", "short", "delivery_queue_dead_letters")
+    yield panel_by_label("service", "Outbox: age of the oldest", "s", "delivery_outbox_lag_seconds")
+    yield panel_by_label("service", "Outbox: rows", "short", "delivery_outbox_pending_events")
 
 
-def money() -> Iterator[Config]:
+def order_panels() -> Iterator[Config]:
     """Orders and what they cost."""
-    moves = f"sum by (from, to) (rate(delivery_orders_transitions_total[{OVER}]))"
-    yield by("from, to", "Orders by transition", "cps", moves)
+    moves = f"sum by (from, to) (rate(delivery_orders_transitions_total[{RATE_INTERVAL}]))"
+    yield panel_by_label("from, to", "Orders by transition", "cps", moves)
     refunded = "sum by (currency) (increase(delivery_refunds_amount_total[1h]))"
-    yield by("currency", "Refunded in an hour, minor units", "short", refunded)
-    asked = f"sum by (outcome) (rate(delivery_refunds_attempts_total[{OVER}]))"
-    yield by("outcome", "Refunds asked for", "cps", asked)
-    findings = "sum by (kind, outcome) (increase(delivery_reconciliation_findings_total[1h]))"
-    yield by("kind, outcome", "Disagreements of stores in an hour", "short", findings)
+    yield panel_by_label("currency", "Refunded in an hour, minor units", "short", refunded)
+    asked = f"sum by (outcome) (rate(delivery_refunds_attempts_total[{RATE_INTERVAL}]))"
+    yield panel_by_label("outcome", "Refunds asked for", "cps", asked)
+    findings = "sum by (kind, outcome) (increase(delivery_reconciliation_discrepancies_total[1h]))"
+    yield panel_by_label("kind, outcome", "Disagreements of stores in an hour", "short", findings)
 
 
-def outside() -> Iterator[Config]:
+def third_party_panels() -> Iterator[Config]:
     """Third parties."""
-    answers = f"sum by (provider, outcome) (rate(delivery_providers_answers_total[{OVER}]))"
-    yield by("provider, outcome", "Push and mail providers' answers", "cps", answers)
-    told = f"sum by (kind, outcome) (rate(delivery_partners_answers_total[{OVER}]))"
-    yield by("kind, outcome", "Partners' answers", "cps", told)
+    answers = f"sum by (provider, outcome) (rate(delivery_providers_responses_total[{RATE_INTERVAL}]))"
+    yield panel_by_label("provider, outcome", "Push and mail providers' answers", "cps", answers)
+    told = f"sum by (kind, outcome) (rate(delivery_partners_responses_total[{RATE_INTERVAL}]))"
+    yield panel_by_label("kind, outcome", "Partners' answers", "cps", told)
     yield panel(
         "Breakers open",
         "short",
         partners="sum(delivery_partners_breakers_open)",
         providers="sum(delivery_providers_breakers_open)",
-        Envoy=" + ".join(f"sum({breaker})" for breaker in BREAKERS),
+        Envoy=" + ".join(f"sum({breaker})" for breaker in CIRCUIT_BREAKER_METRICS),
     )
 
 
-def machines() -> Iterator[Config]:
+def process_panels() -> Iterator[Config]:
     """Processes."""
-    yield by("service", "CPU", "percentunit", f'rate(process_cpu_seconds_total{{job="delivery"}}[{OVER}])')
-    yield by("service", "Memory", "bytes", 'process_resident_memory_bytes{job="delivery"}')
-    yield by("service", "Envoy: memory", "bytes", "envoy_server_memory_allocated")
+    yield panel_by_label(
+        "service", "CPU", "percentunit", f'rate(process_cpu_seconds_total{{job="delivery"}}[{RATE_INTERVAL}])'
+    )
+    yield panel_by_label("service", "Memory", "bytes", 'process_resident_memory_bytes{job="delivery"}')
+    yield panel_by_label("service", "Envoy: memory", "bytes", "envoy_server_memory_allocated")
 
 
-def rows(contracts: Contracts) -> Mapping[str, list[Config]]:
+def dashboard_rows(contracts: Contracts) -> Mapping[str, list[Config]]:
     """By title, what stands in it."""
     tags: defaultdict[str, list[str]] = defaultdict(list)
     for operation in operations(contracts, "delivery"):
         tags[operation.tag].append(operation.id)
     services: defaultdict[str, list[str]] = defaultdict(list)
-    for method in methods(contracts):
+    for method in rpc_methods(contracts):
         services[method.service].append(method.path.removeprefix("/"))
     return {
-        "Edge": list(edge()),
-        **{f"REST: {tag}": list(red(REQUESTS, "operation", ids, f'{STATUS}=~"5.."')) for tag, ids in tags.items()},
-        **{f"RPC: {name}": list(red(SERVED, "rpc_method", m, f'{CODE}=~"{FAULTS}"')) for name, m in services.items()},
-        "Events": list(messages(contracts)),
-        "Orders and money": list(money()),
-        "Third parties": list(outside()),
-        "Processes": list(machines()),
+        "Edge": list(edge_panels()),
+        **{
+            f"REST: {tag}": list(red_panels(HTTP_SERVER_DURATION, "operation", ids, f'{HTTP_STATUS_LABEL}=~"5.."'))
+            for tag, ids in tags.items()
+        },
+        **{
+            f"RPC: {name}": list(
+                red_panels(RPC_SERVER_DURATION, "rpc_method", m, f'{RPC_STATUS_LABEL}=~"{SERVER_ERROR_CODES}"')
+            )
+            for name, m in services.items()
+        },
+        "Events": list(event_panels(contracts)),
+        "Orders and money": list(order_panels()),
+        "Third parties": list(third_party_panels()),
+        "Processes": list(process_panels()),
     }
 
 
-def placed(contracts: Contracts) -> Iterator[Config]:
+def lay_out(contracts: Contracts) -> Iterator[Config]:
     """Rows and panels with numbers and places."""
     top, number = 0, 0
-    for title, panels in rows(contracts).items():
+    for title, panels in dashboard_rows(contracts).items():
         number += 1
         yield {
             "id": number,
             "type": "row",
             "title": title,
             "collapsed": False,
-            "gridPos": {"x": 0, "y": top, "w": COLUMNS, "h": 1},
+            "gridPos": {"x": 0, "y": top, "w": GRID_COLUMNS, "h": 1},
         }
         top += 1
-        width = COLUMNS // min(len(panels), 4)
+        width = GRID_COLUMNS // min(len(panels), 4)
         for index, each in enumerate(panels):
             number += 1
-            across = index * width % COLUMNS
+            across = index * width % GRID_COLUMNS
             if index and across == 0:
-                top += HEIGHT
-            yield {"id": number, **each, "gridPos": {"x": across, "y": top, "w": width, "h": HEIGHT}}
-        top += HEIGHT
+                top += PANEL_HEIGHT
+            yield {"id": number, **each, "gridPos": {"x": across, "y": top, "w": width, "h": PANEL_HEIGHT}}
+        top += PANEL_HEIGHT
 
 
-def board(contracts: Contracts) -> Config:
+def build_dashboard(contracts: Contracts) -> Config:
     """The whole dashboard."""
     return {
         "uid": "delivery",
@@ -180,5 +192,5 @@ def board(contracts: Contracts) -> Config:
         "refresh": "30s",
         "time": {"from": "now-1h", "to": "now"},
         "templating": {"list": [{"name": "source", "label": "Source", "type": "datasource", "query": "prometheus"}]},
-        "panels": list(placed(contracts)),
+        "panels": list(lay_out(contracts)),
     }

@@ -7,30 +7,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from codegen.cache import cached
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.operations import Operation, operations
-from codegen.publish import published
+from codegen.rest.operations import Operation, operations
+from codegen.rest.published_openapi import publish_document
+from codegen.tool_cache import get_or_create
 
 API = "delivery"
 ROOT = Path(__file__).parents[2]
-PACKAGE = Path(__file__).parent / "package"
-TOOL = ROOT / "node_modules/openapi-typescript"
+PACKAGE_FOLDER = Path(__file__).parent / "package"
+OPENAPI_TYPESCRIPT = ROOT / "node_modules/openapi-typescript"
 HEADER = "// Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit.\n"
 
 
 def generate(contracts: Contracts) -> Files:
     """A whole package, below `typescript/`."""
     files: Files = {
-        str(path.relative_to(PACKAGE)): path.read_text() for path in sorted(PACKAGE.rglob("*")) if path.is_file()
+        str(path.relative_to(PACKAGE_FOLDER)): path.read_text()
+        for path in sorted(PACKAGE_FOLDER.rglob("*"))
+        if path.is_file()
     }
-    files["package.json"] = _manifest(contracts.openapi[API]["info"]["version"])
-    files["src/schema.ts"] = HEADER + types(published(contracts.openapi[API]))
-    files["src/streams.ts"] = HEADER + streams(contracts)
+    files["package.json"] = _package_manifest(contracts.openapi[API]["info"]["version"])
+    files["src/schema.ts"] = HEADER + generate_types(publish_document(contracts.openapi[API]))
+    files["src/streams.ts"] = HEADER + generate_streams(contracts)
     return {f"typescript/{name}": content for name, content in files.items()}
 
 
-def _manifest(version: str) -> str:
+def _package_manifest(version: str) -> str:
     wanted = json.loads((ROOT / "package.json").read_text())["devDependencies"]
     manifest = {
         "name": "@delivery/client",
@@ -46,9 +48,9 @@ def _manifest(version: str) -> str:
     return json.dumps(manifest, indent=2) + "\n"
 
 
-def types(document: dict[str, Any]) -> str:
+def generate_types(document: dict[str, Any]) -> str:
     """What openapi-typescript makes of a document. Raises ContractError with its words when it makes nothing."""
-    version = json.loads((TOOL / "package.json").read_text())["version"]
+    version = json.loads((OPENAPI_TYPESCRIPT / "package.json").read_text())["version"]
     text = json.dumps(document, sort_keys=False)
 
     def make() -> str:
@@ -56,18 +58,25 @@ def types(document: dict[str, Any]) -> str:
         with tempfile.TemporaryDirectory() as folder:
             source, made = Path(folder) / "source.json", Path(folder) / "schema.ts"
             source.write_text(text)
-            command = ["node", str(TOOL / "bin/cli.js"), str(source), "--output", str(made), "--alphabetize"]
+            command = [
+                "node",
+                str(OPENAPI_TYPESCRIPT / "bin/cli.js"),
+                str(source),
+                "--output",
+                str(made),
+                "--alphabetize",
+            ]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise ContractError(f"openapi-typescript: {done.stderr.strip() or done.stdout.strip()}")
             return made.read_text()
 
-    return cached("openapi-typescript", version, text, make=make)
+    return get_or_create("openapi-typescript", version, text, create=make)
 
 
-def streams(contracts: Contracts) -> str:
+def generate_streams(contracts: Contracts) -> str:
     """A function for each operation that answers by server-sent events."""
-    made = "".join(_stream(operation) for operation in _watched(contracts))
+    made = "".join(_render_stream(operation) for operation in _streaming_operations(contracts))
     imports = (
         'import type { Delivery } from "./client.js";\n'
         'import type { components, paths } from "./schema.js";\n'
@@ -76,20 +85,20 @@ def streams(contracts: Contracts) -> str:
     return f"{imports}{made}"
 
 
-def _watched(contracts: Contracts) -> Iterator[Operation]:
+def _streaming_operations(contracts: Contracts) -> Iterator[Operation]:
     for operation in operations(contracts, API):
         if "text/event-stream" in operation.content:
-            if "x-ends" not in operation.raw:
+            if "x-final-event" not in operation.raw:
                 raise ContractError(
-                    f"{API}.yaml: {operation.id} is a stream, and x-ends does not say what its last event has"
+                    f"{API}.yaml: {operation.id} is a stream, and x-final-event does not say what its last event has"
                 )
             yield operation
 
 
-def _stream(operation: Operation) -> str:
+def _render_stream(operation: Operation) -> str:
     schema = operation.content["text/event-stream"]["schema"]
     data = schema["properties"]["data"]["contentSchema"]["$ref"].rsplit("/", 1)[-1]
-    ((field, last),) = operation.raw["x-ends"].items()
+    ((field, last),) = operation.raw["x-final-event"].items()
     path = operation.path.replace("{", "${encodeURIComponent(path.").replace("}", ")}")
     description = operation.description.strip().replace("\n", "\n * ")
     return f"""

@@ -12,19 +12,19 @@ from typing import Any
 
 import yaml
 
-from deploy.local.state import ROOT
+from deploy.local.mesh_config import ROOT
 
-OURS = ("delivery/", "envoyproxy/")
+OWN_IMAGE_PREFIXES = ("delivery/", "envoyproxy/")
 """Images that services and sidecars run from; what they stand on is others' to harden."""
 
-FOREIGN = "envoyproxy/"
+ENVOY_IMAGE_PREFIX = "envoyproxy/"
 """Whose image says neither who runs it nor how it is; ours do, in the Dockerfile."""
 
-ONCE = ("setup", "-demo")
+ONE_SHOT_SUFFIXES = ("setup", "-demo")
 """What ends by itself needs nothing that says whether it lives."""
 
 
-def dockerfile(path: Path) -> Iterator[str]:
+def check_dockerfile(path: Path) -> Iterator[str]:
     """What hadolint says, and what it does not: the last user, and the health check."""
     said = subprocess.run(["hadolint", "--no-color", str(path)], check=False, capture_output=True, text=True)
     yield from (f"Dockerfile: {line.rpartition('/')[2]}" for line in said.stdout.splitlines())
@@ -38,18 +38,18 @@ def dockerfile(path: Path) -> Iterator[str]:
             yield "Dockerfile: service has no HEALTHCHECK"
 
 
-def compose(document: Mapping[str, Any]) -> Iterator[str]:
+def check_compose(document: Mapping[str, Any]) -> Iterator[str]:
     """The faults of docker-compose.yml."""
     for name, service in document["services"].items():
         image = service["image"]
         for port in service.get("ports", []):
             if not str(port).startswith("127.0.0.1:"):
                 yield f"compose: {name} publishes {port} beyond this machine"
-        if not image.startswith(OURS):
+        if not image.startswith(OWN_IMAGE_PREFIXES):
             if image.rpartition(":")[2] in (image, "latest"):
                 yield f"compose: {name} has an image without a version"
             continue
-        foreign = image.startswith(FOREIGN)
+        foreign = image.startswith(ENVOY_IMAGE_PREFIX)
         if str(service.get("user") or ("root" if foreign else "")).split(":")[0] in ("0", "root"):
             yield f"compose: {name} is root"
         if service.get("read_only") is not True:
@@ -58,15 +58,15 @@ def compose(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"compose: {name} has capabilities"
         asked = service.get("healthcheck", {})
         off = asked.get("disable") or asked.get("test", ["CMD"])[0] == "NONE" or (foreign and "test" not in asked)
-        if off and not name.endswith(ONCE):
+        if off and not name.endswith(ONE_SHOT_SUFFIXES):
             yield f"compose: {name} has no health check"
 
 
 def main() -> int:
     """0 when there is no fault."""
     faults = [
-        *dockerfile(ROOT / "deploy/containers/Dockerfile"),
-        *compose(yaml.safe_load((ROOT / "docker-compose.yml").read_text())),
+        *check_dockerfile(ROOT / "deploy/containers/Dockerfile"),
+        *check_compose(yaml.safe_load((ROOT / "docker-compose.yml").read_text())),
     ]
     for fault in faults:
         print(fault, file=sys.stderr)

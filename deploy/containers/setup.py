@@ -9,42 +9,47 @@ nobody else's key.
 from os import environ
 from pathlib import Path
 
-from deploy.bootstrap import fill
-from deploy.local.pki import Authority
-from deploy.local.secrets import Secrets, write_private
-from deploy.local.state import State
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.pki.certificates import CertificateAuthority
+from deploy.local.pki.secrets import Secrets, write_private
+from deploy.render_bootstrap import render_bootstrap
 
-VOLUMES = Path("/var/lib/delivery")
-SECRETS = Path("/run/secrets")
-RUN = "/run/delivery"
+VOLUMES_DIR = Path("/var/lib/delivery")
+SECRETS_DIR = Path("/run/secrets")
+SIDECAR_RUN_DIR = "/run/delivery"
 """Where a sidecar and its service have their volume."""
 
 
-def certificates(authority: Authority, name: str, to: Path) -> None:
+def write_certificates(authority: CertificateAuthority, name: str, target_dir: Path) -> None:
     """What one sidecar needs of the authority."""
-    to.mkdir(mode=0o700, exist_ok=True)
+    target_dir.mkdir(mode=0o700, exist_ok=True)
     names = [name, *(["edge"] if name == "gateway" else [])]
     for file in ("ca.pem", *(f"{each}.{kind}" for each in names for kind in ("pem", "key"))):
-        write_private(to / file, (authority.folder / file).read_text())
+        write_private(target_dir / file, (authority.folder / file).read_text())
 
 
 def main() -> None:
     """Into the volumes that docker-compose.yml mounts here."""
-    authority = Authority(VOLUMES / "authority")
-    authority.ensure()
+    authority = CertificateAuthority(VOLUMES_DIR / "authority")
+    authority.ensure_certificates()
     for name in authority.sidecars:
-        certificates(authority, name, VOLUMES / name / "pki")
-        told = {**environ, "RUN_DIR": RUN, "PKI_DIR": f"{RUN}/pki", "EDGE_PKI_DIR": f"{RUN}/pki"}
-        write_private(VOLUMES / name / "envoy.yaml", fill(name, "development", told))
-    secrets = Secrets(State({"DELIVERY_STATE": str(VOLUMES / "authority")}), environ["SANDBOX_URL"])
+        write_certificates(authority, name, VOLUMES_DIR / name / "pki")
+        told = {
+            **environ,
+            "RUN_DIR": SIDECAR_RUN_DIR,
+            "PKI_DIR": f"{SIDECAR_RUN_DIR}/pki",
+            "EDGE_PKI_DIR": f"{SIDECAR_RUN_DIR}/pki",
+        }
+        write_private(VOLUMES_DIR / name / "envoy.yaml", render_bootstrap(name, "development", told))
+    secrets = Secrets(MeshConfig({"DELIVERY_STATE": str(VOLUMES_DIR / "authority")}), environ["SANDBOX_URL"])
     for path in (secrets.service_account, secrets.apns_key, secrets.signing_key):
-        write_private(SECRETS / path.name, path.read_text())
+        write_private(SECRETS_DIR / path.name, path.read_text())
     for name, value in {
         "encryption_key": secrets.encryption_key,
         "demo_webhook_secret": secrets.webhook_secret,
         "sandbox_webhook_secret": secrets.webhook_secret,
     }.items():
-        write_private(SECRETS / name, value)
+        write_private(SECRETS_DIR / name, value)
 
 
 if __name__ == "__main__":

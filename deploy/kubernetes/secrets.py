@@ -10,28 +10,28 @@ from pathlib import Path
 
 import yaml
 
-from deploy.local.pki import Authority
-from deploy.local.secrets import Secrets
-from deploy.local.servers import SERVICES
-from deploy.local.state import ROOT, State
+from deploy.local.infrastructure.servers import SERVICES
+from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.pki.certificates import CertificateAuthority
+from deploy.local.pki.secrets import Secrets
 
-SANDBOX = "http://sandbox:8090"
+SANDBOX_URL = "http://sandbox:8090"
 
 
-def certificate(folder: Path, name: str) -> dict[str, str]:
+def read_certificate(folder: Path, name: str) -> dict[str, str]:
     """As cert-manager writes it."""
     files = {"tls.crt": f"{name}.pem", "tls.key": f"{name}.key", "ca.crt": "ca.pem"}
     return {key: (folder / file).read_text() for key, file in files.items()}
 
 
-def secrets(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def build_secrets(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The name of each Secret, and what it holds."""
-    authority = Authority(folder / "pki")
-    authority.ensure()
-    made = Secrets(State({"DELIVERY_STATE": str(folder)}), SANDBOX)
+    authority = CertificateAuthority(folder / "pki")
+    authority.ensure_certificates()
+    made = Secrets(MeshConfig({"DELIVERY_STATE": str(folder)}), SANDBOX_URL)
     files = {path.name: path.read_text() for path in (made.service_account, made.apns_key)}
     for name in SERVICES:
-        yield f"{name}-pki", certificate(authority.folder, name)
+        yield f"{name}-pki", read_certificate(authority.folder, name)
         yield f"{name}-files", files
         yield (
             name,
@@ -43,7 +43,7 @@ def secrets(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 "DEMO_WEBHOOK_SECRET": made.webhook_secret,
             },
         )
-    yield "gateway-edge", certificate(authority.folder, "edge")
+    yield "gateway-edge", read_certificate(authority.folder, "edge")
     key = {made.signing_key.name: made.signing_key.read_text()}
     yield "sandbox-files", files | key | {"sandbox_webhook_secret": made.webhook_secret}
 
@@ -55,7 +55,7 @@ def main() -> None:
     yaml.safe_dump_all(
         (
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
-            for name, data in secrets(folder)
+            for name, data in build_secrets(folder)
         ),
         sys.stdout,
     )

@@ -12,29 +12,42 @@ import time
 
 from rich.console import Console
 
-from deploy.local import callers, diagrams, page, scenarios, screen, services
-from deploy.local.plan import stages
-from deploy.local.process import kill_group
-from deploy.local.report import alive, end_orphans, read_report, running
-from deploy.local.secrets import Secrets
-from deploy.local.state import ROOT, State
-from deploy.local.supervisor import Supervisor
+from deploy.local.demo import diagrams, scenarios
+from deploy.local.infrastructure import services
+from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.pki import external_callers
+from deploy.local.pki.secrets import Secrets
+from deploy.local.status import progress, status_view
+from deploy.local.supervisor.process import signal_process_group
+from deploy.local.supervisor.stages import define_stages
+from deploy.local.supervisor.supervisor import Supervisor
+from deploy.local.supervisor.supervisor_state import (
+    is_supervisor_alive,
+    read_running_state,
+    read_supervisor_state,
+    stop_orphans,
+)
 
-PATIENCE = 150.0
+START_TIMEOUT_S = 150.0
 """Seconds that `up` waits for the mesh."""
 
 
-def taken(state: State, extent: str) -> list[str]:
+def find_ports_in_use(config: MeshConfig, scope: str) -> list[str]:
     """Ports that we need and others listen on, each with what it is for and how to change it."""
     found = []
-    needed = {name for stage in stages(state, Secrets(state), extent) for process in stage for name in process.ports}
-    for name, (number, about) in state.ports.items():
+    needed = {
+        name
+        for stage in define_stages(config, Secrets(config), scope)
+        for process in stage
+        for name in process.port_variables
+    }
+    for name, (number, about) in config.ports.items():
         if name not in needed:
             continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((state.bind, number))
+                probe.bind((config.bind_address, number))
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
@@ -44,73 +57,73 @@ def taken(state: State, extent: str) -> list[str]:
     return found
 
 
-def up(state: State, extent: str) -> int:
+def start_mesh(config: MeshConfig, scope: str) -> int:
     """Starts the mesh, or finds it running."""
-    report = read_report(state)
-    if report is not None and alive(report) and (report.extent, extent) == ("servers", "all"):
-        down(state)
-    elif report is not None and alive(report):
-        return screen.watch(state, report.pid, PATIENCE)
-    if orphans := end_orphans(state):
+    report = read_supervisor_state(config)
+    if report is not None and is_supervisor_alive(report) and (report.scope, scope) == ("servers", "all"):
+        stop_mesh(config)
+    elif report is not None and is_supervisor_alive(report):
+        return progress.wait_until_ready(config, report.pid, START_TIMEOUT_S)
+    if orphans := stop_orphans(config):
         print(f"stopped {orphans} processes that a killed supervisor had left")
-    if problems := taken(state, extent):
+    if problems := find_ports_in_use(config, scope):
         print("\n".join(problems), file=sys.stderr)
         return 1
-    with (state.sub("logs") / "supervisor.log").open("ab") as log:
+    with (config.ensure_subdirectory("logs") / "supervisor.log").open("ab") as log:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local", "supervise", "--only", extent],
+            [sys.executable, "-m", "deploy.local", "supervise", "--only", scope],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
-    return screen.watch(state, supervisor.pid, PATIENCE)
+    return progress.wait_until_ready(config, supervisor.pid, START_TIMEOUT_S)
 
 
-def down(state: State) -> int:
+def stop_mesh(config: MeshConfig) -> int:
     """Stops the mesh, and what an earlier one may have left."""
-    report = read_report(state)
-    if report is not None and alive(report):
+    report = read_supervisor_state(config)
+    if report is not None and is_supervisor_alive(report):
         os.kill(report.pid, signal.SIGTERM)
         end = time.monotonic() + 60
-        while alive(report) and time.monotonic() < end:
+        while is_supervisor_alive(report) and time.monotonic() < end:
             time.sleep(0.05)
-        if alive(report):
-            kill_group(report.pid, report.started, signal.SIGKILL)
-    end_orphans(state)
+        if is_supervisor_alive(report):
+            signal_process_group(report.pid, report.start_time, signal.SIGKILL)
+    stop_orphans(config)
     return 0
 
 
-def supervise(state: State, extent: str) -> int:
+def run_supervisor(config: MeshConfig, scope: str) -> int:
     """The supervisor itself; `up` starts it."""
-    return asyncio.run(Supervisor(state, extent).run())
+    return asyncio.run(Supervisor(config, scope).run())
 
 
-def demo(state: State) -> int:
+def run_demo(config: MeshConfig) -> int:
     """The seven scenarios, on a mesh that is started if it is not there."""
-    return up(state, "all") or scenarios.main(state.edge, state.sandbox, state.traces)
+    return start_mesh(config, "all") or scenarios.main(config.edge_url, config.sandbox_url, config.traces_url)
 
 
-def draw(state: State) -> int:
+def draw_diagrams(config: MeshConfig) -> int:
     """Draws design/, on a mesh that is started if it is not there."""
-    return up(state, "all") or diagrams.main(state, ROOT / "design")
+    return start_mesh(config, "all") or diagrams.main(config, ROOT / "design")
 
 
-def admin(state: State, email: str) -> int:
+def grant_admin(config: MeshConfig, email: str) -> int:
     """Makes the account of an address an admin."""
-    if running(state) is None:
+    if read_running_state(config) is None:
         print("nothing runs; start it with: make up", file=sys.stderr)
         return 1
-    return services.make_admin(state, Secrets(state), email)
+    return services.grant_admin(config, Secrets(config), email)
 
 
-def reconcile(state: State) -> int:
+def run_reconciliation(config: MeshConfig) -> int:
     """Compares what all stores say of orders, once, now."""
-    if running(state) is None:
+    if read_running_state(config) is None:
         print("nothing runs; start it with: make up", file=sys.stderr)
         return 1
-    return services.reconcile(state, Secrets(state))
+    return services.run_reconciliation(config, Secrets(config))
 
 
 def main() -> int:
@@ -126,29 +139,29 @@ def main() -> int:
     commands.add_parser("caller").add_argument("name")
     commands.add_parser("logs").add_argument("names", nargs="*")
     arguments = parser.parse_args()
-    state = State()
+    state = MeshConfig()
     state.folder.mkdir(parents=True, exist_ok=True)
     match arguments.command:
         case "up":
-            return up(state, arguments.only)
+            return start_mesh(state, arguments.only)
         case "supervise":
-            return supervise(state, arguments.only)
+            return run_supervisor(state, arguments.only)
         case "down":
-            return down(state)
+            return stop_mesh(state)
         case "demo":
-            return demo(state)
+            return run_demo(state)
         case "diagrams":
-            return draw(state)
+            return draw_diagrams(state)
         case "admin":
-            return admin(state, arguments.email)
+            return grant_admin(state, arguments.email)
         case "reconcile":
-            return reconcile(state)
+            return run_reconciliation(state)
         case "logs":
-            return screen.logs(state, arguments.names)
+            return progress.follow_logs(state, arguments.names)
         case "caller":
-            return callers.join(state, arguments.name)
+            return external_callers.enrol_caller(state, arguments.name)
         case _:
-            return page.show(state, Console(), watch=arguments.watch)
+            return status_view.show_status(state, Console(), watch=arguments.watch)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from generated.proto.delivery.events.v1 import (
     UserRegistered,
     UserUpdated,
 )
-from services.runtime.events import EventType
+from services.runtime.messaging.events import EventType
 
 USER_REGISTERED: EventType[UserRegistered] = EventType(
     "users.registered", UserRegistered, "gateway", ("notifications.users",), lambda event: event.user_id
@@ -159,7 +159,7 @@ NOTIFICATION_REQUESTED: EventType[NotificationRequested] = EventType(
     "gateway",
     ("notifications.requested",),
     lambda event: event.agent_id,
-    express="notifications.urgent",
+    priority_queue="notifications.urgent",
 )
 """Somebody is to be told something that no other event says."""
 

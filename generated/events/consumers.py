@@ -44,8 +44,8 @@ from generated.proto.delivery.events.v1 import (
     UserRegistered,
     UserUpdated,
 )
-from services.runtime.consumer import Consumer
-from services.runtime.events import Delivery, EventType
+from services.runtime.messaging.consumer import Consumer
+from services.runtime.messaging.events import EventType, MessageMetadata
 
 
 class NotificationsAlertsConsumer(Consumer):
@@ -55,7 +55,7 @@ class NotificationsAlertsConsumer(Consumer):
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"system.alert": (SYSTEM_ALERT, "system_alert")}
 
     @abstractmethod
-    async def system_alert(self, event: SystemAlert, delivery: Delivery) -> None:
+    async def system_alert(self, event: SystemAlert, delivery: MessageMetadata) -> None:
         """Something a person should look at."""
 
 
@@ -68,7 +68,7 @@ class NotificationsMailConsumer(Consumer):
     }
 
     @abstractmethod
-    async def email_requested(self, event: EmailRequested, delivery: Delivery) -> None:
+    async def email_requested(self, event: EmailRequested, delivery: MessageMetadata) -> None:
         """A mail is to be sent."""
 
 
@@ -87,31 +87,31 @@ class NotificationsOrdersConsumer(Consumer):
     }
 
     @abstractmethod
-    async def order_paid(self, event: OrderPaid, delivery: Delivery) -> None:
+    async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
         """An order was paid."""
 
     @abstractmethod
-    async def order_ready(self, event: OrderReady, delivery: Delivery) -> None:
+    async def order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
         """An order waits for a deliverer."""
 
     @abstractmethod
-    async def order_assigned(self, event: OrderAssigned, delivery: Delivery) -> None:
+    async def order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
         """A deliverer has taken an order."""
 
     @abstractmethod
-    async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None:
+    async def order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
         """An order is at the customer's door."""
 
     @abstractmethod
-    async def order_cancelled(self, event: OrderCancelled, delivery: Delivery) -> None:
+    async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
         """An order was given up before it was on its way; what was paid for it goes back."""
 
     @abstractmethod
-    async def order_expired(self, event: OrderExpired, delivery: Delivery) -> None:
+    async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
         """An order was not paid in time."""
 
     @abstractmethod
-    async def refunded(self, event: Refunded, delivery: Delivery) -> None:
+    async def refunded(self, event: Refunded, delivery: MessageMetadata) -> None:
         """A bank has taken a refund; the money is on its way back."""
 
 
@@ -124,7 +124,7 @@ class NotificationsRequestedConsumer(Consumer):
     }
 
     @abstractmethod
-    async def notification_requested(self, event: NotificationRequested, delivery: Delivery) -> None:
+    async def notification_requested(self, event: NotificationRequested, delivery: MessageMetadata) -> None:
         """Somebody is to be told something that no other event says."""
 
 
@@ -137,7 +137,7 @@ class NotificationsUrgentConsumer(Consumer):
     }
 
     @abstractmethod
-    async def notification_requested(self, event: NotificationRequested, delivery: Delivery) -> None:
+    async def notification_requested(self, event: NotificationRequested, delivery: MessageMetadata) -> None:
         """Somebody is to be told something that no other event says."""
 
 
@@ -152,15 +152,15 @@ class NotificationsUsersConsumer(Consumer):
     }
 
     @abstractmethod
-    async def user_registered(self, event: UserRegistered, delivery: Delivery) -> None:
+    async def user_registered(self, event: UserRegistered, delivery: MessageMetadata) -> None:
         """A user has signed up."""
 
     @abstractmethod
-    async def user_updated(self, event: UserUpdated, delivery: Delivery) -> None:
+    async def user_updated(self, event: UserUpdated, delivery: MessageMetadata) -> None:
         """A user has changed the profile."""
 
     @abstractmethod
-    async def user_deleted(self, event: UserDeleted, delivery: Delivery) -> None:
+    async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
         """A user is gone; what is personal of the account goes everywhere."""
 
 
@@ -179,31 +179,31 @@ class OrdersHistoryConsumer(Consumer):
     }
 
     @abstractmethod
-    async def order_created(self, event: OrderCreated, delivery: Delivery) -> None:
+    async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
         """An order was confirmed and waits for its payment."""
 
     @abstractmethod
-    async def order_paid(self, event: OrderPaid, delivery: Delivery) -> None:
+    async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
         """An order was paid."""
 
     @abstractmethod
-    async def order_ready(self, event: OrderReady, delivery: Delivery) -> None:
+    async def order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
         """An order waits for a deliverer."""
 
     @abstractmethod
-    async def order_assigned(self, event: OrderAssigned, delivery: Delivery) -> None:
+    async def order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
         """A deliverer has taken an order."""
 
     @abstractmethod
-    async def order_delivered(self, event: OrderDelivered, delivery: Delivery) -> None:
+    async def order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
         """An order is at the customer's door."""
 
     @abstractmethod
-    async def order_cancelled(self, event: OrderCancelled, delivery: Delivery) -> None:
+    async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
         """An order was given up before it was on its way; what was paid for it goes back."""
 
     @abstractmethod
-    async def order_expired(self, event: OrderExpired, delivery: Delivery) -> None:
+    async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
         """An order was not paid in time."""
 
 
@@ -217,11 +217,11 @@ class OrdersPartnersConsumer(Consumer):
     }
 
     @abstractmethod
-    async def partner_notified(self, event: PartnerNotified, delivery: Delivery) -> None:
+    async def partner_notified(self, event: PartnerNotified, delivery: MessageMetadata) -> None:
         """A partner's system has taken an order."""
 
     @abstractmethod
-    async def partner_unreachable(self, event: PartnerUnreachable, delivery: Delivery) -> None:
+    async def partner_unreachable(self, event: PartnerUnreachable, delivery: MessageMetadata) -> None:
         """A partner's system has not taken an order, and is not asked again: the order cannot be made."""
 
 
@@ -234,7 +234,7 @@ class OrdersPaymentsConsumer(Consumer):
     }
 
     @abstractmethod
-    async def payment_recorded(self, event: PaymentRecorded, delivery: Delivery) -> None:
+    async def payment_recorded(self, event: PaymentRecorded, delivery: MessageMetadata) -> None:
         """A payment callback was taken, whatever came of it."""
 
 
@@ -247,7 +247,7 @@ class OrdersReadinessConsumer(Consumer):
     }
 
     @abstractmethod
-    async def order_ready_reported(self, event: OrderReadyReported, delivery: Delivery) -> None:
+    async def order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:
         """A partner has said that an order is ready; whether it may become so is for the order to decide."""
 
 
@@ -258,7 +258,7 @@ class OrdersUsersConsumer(Consumer):
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"users.deleted": (USER_DELETED, "user_deleted")}
 
     @abstractmethod
-    async def user_deleted(self, event: UserDeleted, delivery: Delivery) -> None:
+    async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
         """A user is gone; what is personal of the account goes everywhere."""
 
 
@@ -272,9 +272,9 @@ class PartnersCallsConsumer(Consumer):
     }
 
     @abstractmethod
-    async def order_paid(self, event: OrderPaid, delivery: Delivery) -> None:
+    async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
         """An order was paid."""
 
     @abstractmethod
-    async def order_cancelled(self, event: OrderCancelled, delivery: Delivery) -> None:
+    async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
         """An order was given up before it was on its way; what was paid for it goes back."""

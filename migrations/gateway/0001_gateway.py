@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.common import TIME, create_outbox
+from migrations.common import TIMESTAMPTZ, create_outbox
 
 revision = "gateway_0001"
 down_revision = None
@@ -25,14 +25,14 @@ def upgrade() -> None:
         sa.Column("time_zone", sa.Text),
         sa.Column("notif_token", sa.Text),
         sa.Column("version", sa.BigInteger, nullable=False),
-        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("created_at", TIMESTAMPTZ, nullable=False),
     )
     op.create_table(
         "codes",
         sa.Column("digest", sa.LargeBinary, primary_key=True),
         sa.Column("purpose", sa.Text, nullable=False),
         sa.Column("user_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
-        sa.Column("expires_at", TIME, nullable=False),
+        sa.Column("expires_at", TIMESTAMPTZ, nullable=False),
     )
     op.create_index("codes_by_user", "codes", ["user_id"])
     create_outbox()

@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.add_column("accounts", sa.Column("state", sa.Text, nullable=False, server_default="active"))
     op.add_column("accounts", sa.Column("role", sa.Text))
     op.add_column("accounts", sa.Column("avatar", sa.Text))
-    op.create_check_constraint("accounts_state", "accounts", "state IN ('making', 'active', 'leaving')")
+    op.create_check_constraint("accounts_state", "accounts", "state IN ('creating', 'active', 'deleting')")
     op.create_index("accounts_by_email", "accounts", ["email"])
     op.create_index("accounts_by_time", "accounts", ["created_at", "id"])
     op.create_index("accounts_unfinished", "accounts", ["created_at"], postgresql_where=sa.text("state <> 'active'"))

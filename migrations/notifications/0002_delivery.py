@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from migrations.common import TIME
+from migrations.common import TIMESTAMPTZ
 
 revision = "notifications_0002"
 down_revision = "notifications_0001"
@@ -21,7 +21,7 @@ def upgrade() -> None:
         "agent_keys",
         sa.Column("agent_id", sa.Text, sa.ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
         sa.Column("provider", sa.Text, nullable=False),
-        sa.Column("locked", sa.LargeBinary, nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("agent_id", "provider"),
     )
     # Whoever has changed these agents meanwhile keeps the change.
@@ -33,14 +33,14 @@ def upgrade() -> None:
         "('mails', 'Mails of accounts', 9, '{email}', 86400, true), "
         "('news', 'Announcements', 1, '{fcm,apns}', 86400, true) ON CONFLICT DO NOTHING"
     )
-    op.add_column("users", sa.Column("cleared", sa.BigInteger, nullable=False, server_default="0"))
+    op.add_column("users", sa.Column("devices_cleared_version", sa.BigInteger, nullable=False, server_default="0"))
     op.create_table(
         "devices",
         sa.Column("user_id", sa.Text, nullable=False),
         sa.Column("token", sa.Text, nullable=False),
         sa.Column("provider", sa.Text, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
-        sa.Column("dropped", sa.BigInteger, nullable=False, server_default="-1"),
+        sa.Column("deleted_version", sa.BigInteger, nullable=False, server_default="-1"),
         sa.PrimaryKeyConstraint("user_id", "token"),
     )
     op.execute(
@@ -49,21 +49,21 @@ def upgrade() -> None:
         "FROM users WHERE notif_token IS NOT NULL"
     )
     op.create_table(
-        "outgoing",
+        "delivery_jobs",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("user_id", sa.Text, nullable=False),
         sa.Column("priority", sa.SmallInteger, nullable=False),
-        sa.Column("due_at", TIME, nullable=False),
-        sa.Column("expires_at", TIME, nullable=False),
+        sa.Column("due_at", TIMESTAMPTZ, nullable=False),
+        sa.Column("expires_at", TIMESTAMPTZ, nullable=False),
         sa.Column("notification", JSONB, nullable=False),
         sa.Column("mail", sa.LargeBinary),
         sa.Column("provider", sa.Text),
-        sa.Column("since", TIME),
+        sa.Column("since", TIMESTAMPTZ),
         sa.Column("rounds", sa.Integer, nullable=False),
         sa.Column("settled", ARRAY(sa.Text), nullable=False),
         sa.Column("accepted", sa.Boolean, nullable=False),
         sa.Column("unclear", sa.Boolean, nullable=False),
         sa.Column("trace", JSONB, nullable=False),
     )
-    op.create_index("outgoing_due", "outgoing", [sa.text("priority DESC"), "due_at"])
-    op.create_index("outgoing_user", "outgoing", ["user_id"])
+    op.create_index("delivery_jobs_due", "delivery_jobs", [sa.text("priority DESC"), "due_at"])
+    op.create_index("delivery_jobs_user", "delivery_jobs", ["user_id"])

@@ -1,6 +1,6 @@
 """Keys that make creating agents safe; an inbox that is cleared."""
 
-from migrations.common import create_keys, index_inbox
+from migrations.common import create_idempotency_keys, create_inbox_time_index
 
 revision = "notifications_0003"
 down_revision = "notifications_0002"
@@ -9,5 +9,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    create_keys()
-    index_inbox()
+    create_idempotency_keys()
+    create_inbox_time_index()

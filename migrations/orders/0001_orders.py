@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from migrations.common import TIME, create_inbox, create_outbox
+from migrations.common import TIMESTAMPTZ, create_inbox, create_outbox
 
 revision = "orders_0001"
 down_revision = None
@@ -44,9 +44,9 @@ def upgrade() -> None:
         sa.Column("deliverer_id", sa.Text),
         sa.Column("cancel_reason", sa.Text),
         sa.Column("version", sa.BigInteger, nullable=False),
-        sa.Column("created_at", TIME, nullable=False),
-        sa.Column("updated_at", TIME, nullable=False),
-        sa.Column("ready_at", TIME),
+        sa.Column("created_at", TIMESTAMPTZ, nullable=False),
+        sa.Column("updated_at", TIMESTAMPTZ, nullable=False),
+        sa.Column("ready_at", TIMESTAMPTZ),
         sa.CheckConstraint(
             "status IN ('pending', 'paid', 'ready', 'delivering', 'delivered', 'cancelled', 'expired')",
             name="orders_status",
@@ -74,8 +74,8 @@ def upgrade() -> None:
         ["deliverer_id", "created_at", "id"],
         postgresql_where=sa.text("deliverer_id IS NOT NULL"),
     )
-    op.create_index("orders_by_time", "orders", ["created_at", "id"])
-    op.create_index("orders_ready_longest", "orders", ["ready_at", "id"], postgresql_where=sa.text("status = 'ready'"))
+    op.create_index("orders_by_created_at", "orders", ["created_at", "id"])
+    op.create_index("orders_by_ready_at", "orders", ["ready_at", "id"], postgresql_where=sa.text("status = 'ready'"))
     op.create_table(
         "callbacks",
         sa.Column("bank_id", sa.Text, primary_key=True),
@@ -91,7 +91,7 @@ def upgrade() -> None:
         sa.Column("currency", sa.Text, nullable=False),
         sa.Column("outcome", sa.Text, nullable=False),
         sa.Column("refund_amount", sa.BigInteger, nullable=False),
-        sa.Column("at", TIME, nullable=False),
+        sa.Column("at", TIMESTAMPTZ, nullable=False),
         sa.CheckConstraint("0 <= refund_amount AND refund_amount <= amount", name="payments_refund"),
     )
     op.create_table(
@@ -103,7 +103,7 @@ def upgrade() -> None:
         sa.Column("amount", sa.BigInteger, nullable=False),
         sa.Column("currency", sa.Text, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
-        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("created_at", TIMESTAMPTZ, nullable=False),
         sa.CheckConstraint("amount > 0", name="refunds_amount"),
         sa.CheckConstraint("status IN ('requested', 'refunded', 'failed')", name="refunds_status"),
     )

@@ -10,4 +10,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_table("forgotten", sa.Column("customer_id", sa.Text, primary_key=True))
+    op.create_table("anonymised_customers", sa.Column("customer_id", sa.Text, primary_key=True))

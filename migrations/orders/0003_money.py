@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.common import TIME
+from migrations.common import TIMESTAMPTZ
 
 revision = "orders_0003"
 down_revision = "orders_0002"
@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("banks", sa.Column("old_secret", sa.LargeBinary))
-    op.add_column("banks", sa.Column("old_secret_until", TIME))
+    op.add_column("banks", sa.Column("old_secret_until", TIMESTAMPTZ))
     op.add_column("banks", sa.Column("version", sa.BigInteger, nullable=False, server_default="1"))
     _orders()
     _money()
@@ -25,53 +25,57 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.LargeBinary, nullable=False),
         sa.Column("refusal", sa.Text),
         sa.Column("answer", sa.LargeBinary, nullable=False),
-        sa.Column("at", TIME, nullable=False),
+        sa.Column("at", TIMESTAMPTZ, nullable=False),
     )
     op.create_index("idempotency_keys_by_time", "idempotency_keys", ["at"])
     op.create_table(
         "alerts",
         sa.Column("subject", sa.Text, primary_key=True),
         sa.Column("reason", sa.Text, primary_key=True),
-        sa.Column("at", TIME, nullable=False),
+        sa.Column("at", TIMESTAMPTZ, nullable=False),
     )
 
 
 def _orders() -> None:
-    op.add_column("orders", sa.Column("partner_told_at", TIME))
-    op.add_column("orders", sa.Column("reconciled_at", TIME))
+    op.add_column("orders", sa.Column("partner_notified_at", TIMESTAMPTZ))
+    op.add_column("orders", sa.Column("reconciled_at", TIMESTAMPTZ))
     op.create_check_constraint("orders_version", "orders", "version >= 1")
     op.create_check_constraint("orders_unpaid", "orders", "status NOT IN ('pending', 'expired') OR payment_id IS NULL")
     op.create_check_constraint("orders_reason", "orders", "cancel_reason IS NULL OR status = 'cancelled'")
-    op.create_index("orders_unpaid_longest", "orders", ["created_at"], postgresql_where=sa.text("status = 'pending'"))
-    op.create_index("orders_by_change", "orders", ["updated_at"])
     op.create_index(
-        "orders_under_way", "orders", ["updated_at"], postgresql_where=sa.text("status IN ('paid', 'ready')")
+        "orders_pending_by_created_at", "orders", ["created_at"], postgresql_where=sa.text("status = 'pending'")
+    )
+    op.create_index("orders_by_updated_at", "orders", ["updated_at"])
+    op.create_index(
+        "orders_in_progress", "orders", ["updated_at"], postgresql_where=sa.text("status IN ('paid', 'ready')")
     )
     op.create_table(
-        "steps",
+        "order_transitions",
         sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), primary_key=True),
         sa.Column("version", sa.BigInteger, primary_key=True),
         sa.Column("status", sa.Text, nullable=False),
-        sa.Column("at", TIME, nullable=False),
+        sa.Column("at", TIMESTAMPTZ, nullable=False),
         sa.Column("actor", sa.Text, nullable=False),
         sa.Column("note", sa.Text),
     )
     op.execute(
-        "INSERT INTO steps (order_id, version, status, at, actor) "
+        "INSERT INTO order_transitions (order_id, version, status, at, actor) "
         "SELECT id, version, status, updated_at, 'system' FROM orders"
     )
     op.execute(
-        "CREATE FUNCTION notify_orders() RETURNS trigger LANGUAGE plpgsql AS "
+        "CREATE FUNCTION notify_order_change() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_notify('orders', NEW.order_id); RETURN NULL; END $$"
     )
-    op.execute("CREATE TRIGGER step_added AFTER INSERT ON steps FOR EACH ROW EXECUTE FUNCTION notify_orders()")
+    op.execute(
+        "CREATE TRIGGER order_transition_inserted AFTER INSERT ON order_transitions FOR EACH ROW EXECUTE FUNCTION notify_order_change()"
+    )
 
 
 def _money() -> None:
     op.add_column("callbacks", sa.Column("outcome", sa.Text))
-    op.add_column("payments", sa.Column("reconciled_at", TIME))
+    op.add_column("payments", sa.Column("reconciled_at", TIMESTAMPTZ))
     op.create_index(
-        "payments_one_pays",
+        "payments_one_paid_per_order",
         "payments",
         ["order_id"],
         unique=True,
@@ -80,7 +84,7 @@ def _money() -> None:
     op.create_index("payments_by_order", "payments", ["order_id"])
     op.create_index("payments_by_time", "payments", ["at"])
     op.add_column("refunds", sa.Column("attempts", sa.Integer, nullable=False, server_default="0"))
-    op.add_column("refunds", sa.Column("next_at", TIME, nullable=False, server_default=sa.text("now()")))
-    op.add_column("refunds", sa.Column("last_answer", sa.Text))
+    op.add_column("refunds", sa.Column("next_at", TIMESTAMPTZ, nullable=False, server_default=sa.text("now()")))
+    op.add_column("refunds", sa.Column("last_response", sa.Text))
     op.create_index("refunds_by_order", "refunds", ["order_id"])
     op.create_index("refunds_due", "refunds", ["next_at"], postgresql_where=sa.text("status = 'requested'"))

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.common import TIME, index_inbox
+from migrations.common import TIMESTAMPTZ, create_inbox_time_index
 
 revision = "orders_0004"
 down_revision = "orders_0003"
@@ -12,8 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    index_inbox()
-    op.add_column("callbacks", sa.Column("at", TIME, nullable=False, server_default=sa.func.now()))
+    create_inbox_time_index()
+    op.add_column("callbacks", sa.Column("at", TIMESTAMPTZ, nullable=False, server_default=sa.func.now()))
     op.create_index("callbacks_by_time", "callbacks", ["at"])
     for table, changed in (("orders", "updated_at"), ("payments", "at")):
         missing = sa.text("reconciled_at IS NULL")

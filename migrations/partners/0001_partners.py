@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from migrations.common import TIME, create_inbox, create_outbox
+from migrations.common import TIMESTAMPTZ, create_inbox, create_outbox
 
 revision = "partners_0001"
 down_revision = None
@@ -52,8 +52,8 @@ def upgrade() -> None:
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("answer", sa.Text),
-        sa.Column("next_at", TIME, nullable=False),
-        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("next_at", TIMESTAMPTZ, nullable=False),
+        sa.Column("created_at", TIMESTAMPTZ, nullable=False),
         sa.CheckConstraint("state IN ('waiting', 'delivered', 'failed')", name="partner_calls_state"),
     )
     op.create_index("partner_calls_due", "partner_calls", ["next_at"], postgresql_where=sa.text("state = 'waiting'"))

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from migrations.common import TIME
+from migrations.common import TIMESTAMPTZ
 
 revision = "partners_0002"
 down_revision = "partners_0001"
@@ -14,7 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("partners", sa.Column("old_secret", sa.LargeBinary))
-    op.add_column("partners", sa.Column("old_secret_until", TIME))
+    op.add_column("partners", sa.Column("old_secret_until", TIMESTAMPTZ))
     op.add_column("partners", sa.Column("gone", sa.Boolean, nullable=False, server_default="false"))
     op.add_column("partners", sa.Column("version", sa.BigInteger, nullable=False, server_default="1"))
     op.create_check_constraint("partners_gone", "partners", "NOT (gone AND enabled)")
@@ -25,12 +25,12 @@ def upgrade() -> None:
         "partner_breakers",
         sa.Column("partner_id", sa.BigInteger, sa.ForeignKey("partners.id"), primary_key=True, autoincrement=False),
         sa.Column("failures", sa.Integer, nullable=False),
-        sa.Column("open_until", TIME),
+        sa.Column("open_until", TIMESTAMPTZ),
     )
     op.create_table(
         "cancelled_orders",
         sa.Column("order_id", sa.Text, primary_key=True),
-        sa.Column("at", TIME, nullable=False),
+        sa.Column("at", TIMESTAMPTZ, nullable=False),
     )
     op.create_table(
         "idempotency_keys",
@@ -40,7 +40,7 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.LargeBinary, nullable=False),
         sa.Column("refusal", sa.Text),
         sa.Column("answer", sa.LargeBinary, nullable=False),
-        sa.Column("at", TIME, nullable=False),
+        sa.Column("at", TIMESTAMPTZ, nullable=False),
     )
     op.create_index("idempotency_keys_by_time", "idempotency_keys", ["at"])
 
@@ -48,18 +48,18 @@ def upgrade() -> None:
 def _calls() -> None:
     op.add_column("partner_calls", sa.Column("kind", sa.Text, nullable=False, server_default="order"))
     op.add_column("partner_calls", sa.Column("tries", JSONB, nullable=False, server_default="[]"))
-    op.add_column("partner_calls", sa.Column("leased_until", TIME))
+    op.add_column("partner_calls", sa.Column("leased_until", TIMESTAMPTZ))
     op.drop_constraint("partner_calls_state", "partner_calls")
     op.create_check_constraint(
         "partner_calls_state", "partner_calls", "state IN ('waiting', 'delivered', 'failed', 'withdrawn')"
     )
     op.create_check_constraint("partner_calls_kind", "partner_calls", "kind IN ('order', 'cancellation')")
     op.create_index(
-        "partner_calls_under_way",
+        "partner_calls_in_progress",
         "partner_calls",
         ["partner_id"],
         postgresql_where=sa.text("leased_until IS NOT NULL"),
     )
-    op.create_index("partner_calls_once", "partner_calls", ["order_id", "kind"], unique=True)
+    op.create_index("partner_calls_unique", "partner_calls", ["order_id", "kind"], unique=True)
     op.create_index("partner_calls_by_time", "partner_calls", ["created_at", "id"])
     op.create_index("partner_calls_by_partner", "partner_calls", ["partner_id", "created_at", "id"])

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.common import index_inbox
+from migrations.common import create_inbox_time_index
 
 revision = "partners_0004"
 down_revision = "partners_0003"
@@ -12,8 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    index_inbox()
+    create_inbox_time_index()
     op.create_index("cancelled_orders_by_time", "cancelled_orders", ["at"])
     op.create_index(
-        "partner_calls_over", "partner_calls", ["created_at"], postgresql_where=sa.text("state <> 'waiting'")
+        "partner_calls_finished", "partner_calls", ["created_at"], postgresql_where=sa.text("state <> 'waiting'")
     )

@@ -12,7 +12,7 @@ depends_on = None
 def upgrade() -> None:
     op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     op.create_index(
-        "products_by_words",
+        "products_by_title_trigrams",
         "products",
         [sa.text("lower(title) gin_trgm_ops")],
         postgresql_using="gin",

@@ -1,9 +1,9 @@
 """`python -m services.gateway serve|migrate|demo-data|admin EMAIL`."""
 
-from services.gateway.admin import make_admin
 from services.gateway.app import Settings, serve
-from services.gateway.demo import load
-from services.runtime.cli import main
+from services.gateway.entrypoints.commands.demo_data import load_demo_data
+from services.gateway.entrypoints.commands.make_admin import promote_to_admin
+from services.runtime.process.cli import main
 
 if __name__ == "__main__":
-    main("gateway", Settings, serve, load, {"admin": make_admin})
+    main("gateway", Settings, serve, load_demo_data, {"admin": promote_to_admin})

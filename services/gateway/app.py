@@ -14,42 +14,42 @@ from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery.handlers import OPERATIONS
-from services.gateway.cache import Checks
-from services.gateway.guesses import Limits, MemcachedGuesses
-from services.gateway.identity import Firebase
-from services.gateway.jobs import Job
-from services.gateway.pictures import StoredPictures
-from services.gateway.rest.banks import Banks
-from services.gateway.rest.callbacks import Callbacks
-from services.gateway.rest.catalog import Catalog
-from services.gateway.rest.notifications import Notifications
-from services.gateway.rest.orders import Deliveries, Orders
-from services.gateway.rest.partners import Partners
-from services.gateway.rest.products import Products
-from services.gateway.rest.users import Accounts, Sessions, Users
-from services.gateway.store import AccountsStore
-from services.gateway.usecases import accounts, avatars, codes, product_pictures
-from services.runtime.app import run_beside
-from services.runtime.broker import Broker
-from services.runtime.channel import open_channel
-from services.runtime.clock import now
-from services.runtime.database import Database
-from services.runtime.objects import Objects, StorageSettings
-from services.runtime.outbox import Outbox, Relay
-from services.runtime.production import PLAYED
-from services.runtime.publisher import Publisher
-from services.runtime.rest.app import build
-from services.runtime.rest.app import serving as serving_rest
-from services.runtime.rest.documents import contract, events, pages
-from services.runtime.rest.kept import follow, room
-from services.runtime.rest.swagger import swagger
-from services.runtime.scrape import expose
-from services.runtime.server import serving, until_signalled
-from services.runtime.topology import RETRIES
+from services.gateway.adapters.firebase_identity import FirebaseIdentityProvider
+from services.gateway.adapters.image_store import GcsImageStore
+from services.gateway.adapters.login_rate_limiter import FailedAttemptLimits, MemcachedLoginRateLimiter
+from services.gateway.adapters.order_check_cache import OrderCheckCache
+from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
+from services.gateway.entrypoints.rest.banks import Banks
+from services.gateway.entrypoints.rest.callbacks import Callbacks
+from services.gateway.entrypoints.rest.catalog import Catalog
+from services.gateway.entrypoints.rest.notifications import Notifications
+from services.gateway.entrypoints.rest.orders import Deliveries, Orders
+from services.gateway.entrypoints.rest.partners import Partners
+from services.gateway.entrypoints.rest.products import Products
+from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
+from services.gateway.usecases import accounts, avatars, product_images, verification_codes
+from services.runtime.concurrency.triggered import PeriodicJob
+from services.runtime.config.production_checks import EMULATED
+from services.runtime.core.clock import now
+from services.runtime.messaging.connection import Broker
+from services.runtime.messaging.outbox import Outbox, Relay
+from services.runtime.messaging.publisher import Publisher
+from services.runtime.messaging.topology import RETRY_QUEUES
+from services.runtime.process.lifecycle import serve_with_background_tasks
+from services.runtime.process.metrics_endpoint import serve_metrics
+from services.runtime.rest.app import build_app
+from services.runtime.rest.app import serve_app as serving_rest
+from services.runtime.rest.response_cache import build_caches, run_invalidation
+from services.runtime.rest.static_documents import build_problem_pages, load_asyncapi_document, load_openapi_documents
+from services.runtime.rest.swagger_ui import load_swagger_ui
+from services.runtime.rpc.channel import open_channel
+from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
+from services.runtime.storage.database import Database
+from services.runtime.storage.object_storage import ObjectStore, StorageSettings
 
 ROOT = Path(__file__).parents[2]
-CONTRACTS = ROOT / "generated/openapi"
-EVENT_CONTRACTS = ROOT / "generated/asyncapi"
+OPENAPI_FOLDER = ROOT / "generated/openapi"
+ASYNCAPI_FOLDER = ROOT / "generated/asyncapi"
 
 
 class Settings(StorageSettings):
@@ -63,21 +63,23 @@ class Settings(StorageSettings):
     google_application_credentials: str = Field(description="path of the service account's key file")
     identity_url: str = Field(
         default="",
-        json_schema_extra=PLAYED,
+        json_schema_extra=EMULATED,
         description="where Google's identity hosts are played; empty for Google itself",
     )
     swagger_ui_folder: Path = Field(
         default=ROOT / "node_modules/swagger-ui-dist", description="the folder of the npm package swagger-ui-dist"
     )
-    check_answers: bool = Field(
+    validate_responses: bool = Field(
         default=False,
         description="whether each answer is compared with the contract before it leaves; to develop",
     )
     trusted_hops: int = Field(default=0, ge=0, le=10, description="proxies before the edge that say who called them")
-    guesses_per_pair: int = Field(default=10, ge=1, description="failed guesses per account and address, and window")
-    guesses_per_account: int = Field(default=100, ge=1, description="failed guesses per account and window")
-    guesses_per_address: int = Field(default=300, ge=1, description="failed guesses per address and window")
-    guesses_window_seconds: int = Field(default=900, ge=1, description="how long failed guesses count")
+    failed_attempts_per_account_and_address: int = Field(
+        default=10, ge=1, description="failed guesses per account and address, and window"
+    )
+    failed_attempts_per_account: int = Field(default=100, ge=1, description="failed guesses per account and window")
+    failed_attempts_per_address: int = Field(default=300, ge=1, description="failed guesses per address and window")
+    failed_attempts_window_seconds: int = Field(default=900, ge=1, description="how long failed guesses count")
 
 
 async def serve(settings: Settings) -> None:
@@ -85,19 +87,19 @@ async def serve(settings: Settings) -> None:
     database = Database(settings.database_url.get_secret_value())
     broker = Broker(settings.broker_url.get_secret_value(), "gateway")
     publisher = Publisher(broker)
-    store = AccountsStore(database, Outbox[GatewayEvent](EVENTS))
+    store = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
     channels = {name: open_channel(settings.egress_socket, name) for name in ("orders", "partners", "notifications")}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     notifications = NotificationsStub(channels["notifications"])
-    checks = Checks(settings.cache_address)
+    checks = OrderCheckCache(settings.cache_address)
     async with database, httpx.AsyncClient(trust_env=False) as client, AsyncExitStack() as closing_last:
-        identity = firebase(settings, client)
-        pictures = StoredPictures(Objects(settings.storage_bucket, settings.storage_url))
-        counters = guesses(settings)
+        identity = build_firebase(settings, client)
+        pictures = GcsImageStore(ObjectStore(settings.storage_bucket, settings.storage_url))
+        counters = build_rate_limiter(settings)
         for each in (identity, pictures, counters, checks):
             closing_last.callback(each.close)
-        mailer = Job("mailing codes", lambda: codes.mail_codes(store, now), 5)
-        of = Accounts(store, identity, counters, pictures, now, settings.trusted_hops, mailer.wake)
+        mailer = PeriodicJob("mailing codes", lambda: verification_codes.send_requested_codes(store, now), 5)
+        of = AccountContext(store, identity, counters, pictures, now, settings.trusted_hops, mailer.notify)
         handlers = [
             Users(of, notifications),
             Sessions(of),
@@ -110,50 +112,56 @@ async def serve(settings: Settings) -> None:
             Callbacks(orders, partners, publisher, now),
             Notifications(notifications),
         ]
-        kept = room(OPERATIONS.values())
-        app = build(
-            json.loads((CONTRACTS / "delivery.json").read_text()),
+        kept = build_caches(OPERATIONS.values())
+        app = build_app(
+            json.loads((OPENAPI_FOLDER / "delivery.json").read_text()),
             handlers,
             OPERATIONS,
-            contract(CONTRACTS, "delivery")
-            | events(EVENT_CONTRACTS, "delivery")
-            | pages()
-            | swagger(settings.swagger_ui_folder),
+            load_openapi_documents(OPENAPI_FOLDER, "delivery")
+            | load_asyncapi_document(ASYNCAPI_FOLDER, "delivery")
+            | build_problem_pages()
+            | load_swagger_ui(settings.swagger_ui_folder),
             kept,
-            validate_responses=settings.check_answers,
+            validate_responses=settings.validate_responses,
         )
-        await run_beside(
-            both(settings, app),
-            until_signalled,
+        await serve_with_background_tasks(
+            serve_rest_and_health(settings, app),
+            wait_for_stop_signal,
             [
                 Relay("gateway", database, broker).run(),
-                expose("gateway", settings.service_socket, database, broker, queues_of_all=RETRIES),
+                serve_metrics("gateway", settings.service_socket, database, broker, shared_queues=RETRY_QUEUES),
                 publisher.run(),
-                follow(broker, kept),
+                run_invalidation(broker, kept),
                 mailer.run(),
-                Job("finishing accounts", lambda: accounts.sweep(store, identity, pictures, now), 10).run(),
-                Job("removing avatars", lambda: avatars.sweep(store, pictures), 600).run(),
-                Job("removing pictures", lambda: product_pictures.sweep(partners, pictures), 600).run(),
+                PeriodicJob(
+                    "finishing accounts",
+                    lambda: accounts.finish_interrupted_accounts(store, identity, pictures, now),
+                    10,
+                ).run(),
+                PeriodicJob("removing avatars", lambda: avatars.delete_orphaned_avatars(store, pictures), 600).run(),
+                PeriodicJob(
+                    "removing pictures", lambda: product_images.delete_orphaned_product_images(partners, pictures), 600
+                ).run(),
             ],
         )
     for channel in channels.values():
         await channel.close()
 
 
-def guesses(settings: Settings) -> MemcachedGuesses:
+def build_rate_limiter(settings: Settings) -> MemcachedLoginRateLimiter:
     """The counters as the settings say."""
-    limits = Limits(
-        settings.guesses_per_pair,
-        settings.guesses_per_account,
-        settings.guesses_per_address,
-        settings.guesses_window_seconds,
+    limits = FailedAttemptLimits(
+        settings.failed_attempts_per_account_and_address,
+        settings.failed_attempts_per_account,
+        settings.failed_attempts_per_address,
+        settings.failed_attempts_window_seconds,
     )
-    return MemcachedGuesses(settings.cache_address, limits)
+    return MemcachedLoginRateLimiter(settings.cache_address, limits)
 
 
-def firebase(settings: Settings, client: httpx.AsyncClient) -> Firebase:
+def build_firebase(settings: Settings, client: httpx.AsyncClient) -> FirebaseIdentityProvider:
     """The identity provider as the settings say."""
-    return Firebase(
+    return FirebaseIdentityProvider(
         settings.firebase_project_id,
         settings.firebase_api_key.get_secret_value(),
         settings.identity_url,
@@ -163,10 +171,10 @@ def firebase(settings: Settings, client: httpx.AsyncClient) -> Firebase:
 
 
 @asynccontextmanager
-async def both(settings: Settings, app: ASGIApp) -> AsyncIterator[None]:
+async def serve_rest_and_health(settings: Settings, app: ASGIApp) -> AsyncIterator[None]:
     """REST on one socket, health by gRPC on another; health says NOT_SERVING before REST drains."""
     async with (
         serving_rest(app, settings.service_socket, grace_s=settings.drain_seconds),
-        serving(settings.health_socket, grace_s=settings.drain_seconds),
+        serve_rpc(settings.health_socket, grace_s=settings.drain_seconds),
     ):
         yield

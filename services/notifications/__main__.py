@@ -1,7 +1,7 @@
 """`python -m services.notifications serve|migrate`."""
 
 from services.notifications.app import Settings, serve
-from services.runtime.cli import main
+from services.runtime.process.cli import main
 
 if __name__ == "__main__":
     main("notifications", Settings, serve)

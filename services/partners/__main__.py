@@ -1,8 +1,8 @@
 """`python -m services.partners serve|migrate|demo-data`."""
 
 from services.partners.app import Settings, serve
-from services.partners.demo import load
-from services.runtime.cli import main
+from services.partners.entrypoints.commands.demo_data import load_demo_data
+from services.runtime.process.cli import main
 
 if __name__ == "__main__":
-    main("partners", Settings, serve, load)
+    main("partners", Settings, serve, load_demo_data)

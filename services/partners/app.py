@@ -7,25 +7,28 @@ from pydantic import Field
 from pydantic_settings import NoDecode
 
 from generated.events import EVENTS, PartnersEvent
-from services.partners import counts, retries
-from services.partners.events import Calls
-from services.partners.rpc import PartnersRpc
-from services.partners.store import PartnersStore
-from services.partners.systems import HttpPartnerSystem
-from services.partners.worker import Terms, work
-from services.runtime import idempotency, inbox, outgoing
-from services.runtime.app import run_beside
-from services.runtime.broker import Broker
-from services.runtime.clock import before, now
-from services.runtime.consumer import consume
-from services.runtime.database import Database
-from services.runtime.jobs import every
-from services.runtime.outbox import Outbox, Relay
-from services.runtime.production import PLAYED
-from services.runtime.scrape import expose
-from services.runtime.server import serving, until_signalled
-from services.runtime.settings import Delays, InboxDays, Origins, ServiceSettings
-from services.runtime.vault import Vault
+from services.partners.adapters import metrics
+from services.partners.adapters.partner_system_client import PartnerSystemClient
+from services.partners.adapters.postgres.partners import PostgresRepository
+from services.partners.domain import call_policy
+from services.partners.entrypoints.call_worker import CallPolicy, run_worker
+from services.partners.entrypoints.consumers import OrderEventsConsumer
+from services.partners.entrypoints.rpc import PartnersRpc
+from services.runtime.concurrency.periodic import run_periodically
+from services.runtime.config.production_checks import EMULATED
+from services.runtime.config.settings import Delays, InboxDays, Origins, ServiceSettings
+from services.runtime.core.clock import days_ago, now
+from services.runtime.messaging import inbox
+from services.runtime.messaging.connection import Broker
+from services.runtime.messaging.consumer import consume
+from services.runtime.messaging.outbox import Outbox, Relay
+from services.runtime.outbound import safe_http_client
+from services.runtime.process.lifecycle import serve_with_background_tasks
+from services.runtime.process.metrics_endpoint import serve_metrics
+from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
+from services.runtime.storage import idempotency
+from services.runtime.storage.database import Database
+from services.runtime.storage.encryption import SecretBox
 
 
 class Settings(ServiceSettings):
@@ -33,19 +36,19 @@ class Settings(ServiceSettings):
 
     allowed_targets: Annotated[Origins, NoDecode] = Field(
         default=(),
-        json_schema_extra=PLAYED,
+        json_schema_extra=EMULATED,
         description="origins that may be called although they are private, apart by commas",
     )
-    partner_timeout: float = Field(
+    partner_timeout_seconds: float = Field(
         default=15, gt=0, le=60, description="how long a partner's system may take, in seconds"
     )
-    partner_schedule: Annotated[Delays, NoDecode] = Field(
-        default=retries.SCHEDULE,
+    partner_retry_delays_seconds: Annotated[Delays, NoDecode] = Field(
+        default=call_policy.RETRY_DELAYS_S,
         min_length=1,
         description="seconds before the first, second, third … try at telling a partner, apart by commas",
     )
     inbox_days: InboxDays = 30
-    calls_days: float = Field(
+    call_history_days: float = Field(
         default=90, ge=7, le=3650, description="how long it is kept what partners were told and what they said"
     )
 
@@ -54,22 +57,35 @@ async def serve(settings: Settings) -> None:
     """Runs until SIGTERM."""
     database = Database(settings.database_url.get_secret_value())
     broker = Broker(settings.broker_url.get_secret_value(), "partners")
-    vault = Vault(settings.encryption_key.get_secret_value())
+    vault = SecretBox(settings.encryption_key.get_secret_value())
     outbox = Outbox[PartnersEvent](EVENTS)
-    store = PartnersStore(database, outbox)
-    terms = Terms(settings.partner_schedule, settings.partner_timeout)
+    store = PostgresRepository(database, outbox)
+    terms = CallPolicy(settings.partner_retry_delays_seconds, settings.partner_timeout_seconds)
     planned = asyncio.Event()
-    async with database, outgoing.client(settings.allowed_targets, timeout=settings.partner_timeout) as client:
-        await run_beside(
-            serving(settings.service_socket, [PartnersRpc(store, vault, now)], grace_s=settings.drain_seconds),
-            until_signalled,
+    async with (
+        database,
+        safe_http_client.create_client(settings.allowed_targets, timeout_s=settings.partner_timeout_seconds) as client,
+    ):
+        await serve_with_background_tasks(
+            serve_rpc(settings.service_socket, [PartnersRpc(store, vault, now)], grace_s=settings.drain_seconds),
+            wait_for_stop_signal,
             [
                 Relay("partners", database, broker).run(),
-                expose("partners", settings.service_socket, database, broker, [counts.breakers_open(database)]),
-                every(3600, "forgetting keys", lambda: idempotency.sweep(database)),
-                every(3600, "clearing the inbox", lambda: inbox.sweep(database, before(settings.inbox_days))),
-                every(3600, "clearing calls", lambda: store.clear_calls(before(settings.calls_days))),
-                consume(broker, Calls(store, now, settings.public_url, terms.schedule[0], planned)),
-                work(store, HttpPartnerSystem(client, vault, now, terms.timeout_s), now, terms, planned),
+                serve_metrics(
+                    "partners",
+                    settings.service_socket,
+                    database,
+                    broker,
+                    [metrics.build_open_breakers_refresh(database)],
+                ),
+                run_periodically(3600, "forgetting keys", lambda: idempotency.delete_expired(database)),
+                run_periodically(
+                    3600, "clearing the inbox", lambda: inbox.delete_older_than(database, days_ago(settings.inbox_days))
+                ),
+                run_periodically(
+                    3600, "clearing calls", lambda: store.delete_old_calls(days_ago(settings.call_history_days))
+                ),
+                consume(broker, OrderEventsConsumer(store, now, settings.public_url, terms.retry_delays_s[0], planned)),
+                run_worker(store, PartnerSystemClient(client, vault, now, terms.timeout_s), now, terms, planned),
             ],
         )

@@ -5,7 +5,7 @@ import logging
 
 import uvicorn
 
-from services.runtime.settings import load
+from services.runtime.config.settings import load_settings
 from services.sandbox.app import create_app
 from services.sandbox.settings import SandboxSettings
 
@@ -18,7 +18,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for chatty in ("httpx", "mail.log", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    told = load(SandboxSettings)
+    told = load_settings(SandboxSettings)
     uvicorn.run(
         create_app(told),
         host=told.bind,

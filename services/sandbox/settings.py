@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 
-def check_webhook_secret(secret: str) -> str:
+def validate_webhook_secret(secret: str) -> str:
     """The secret itself, if Standard Webhooks can sign with it. Raises ValueError otherwise."""
     if not secret.startswith("whsec_"):
         raise ValueError("a webhook secret starts with whsec_")
@@ -19,8 +19,8 @@ def check_webhook_secret(secret: str) -> str:
     return secret
 
 
-def _check_secret(secret: SecretStr) -> SecretStr:
-    check_webhook_secret(secret.get_secret_value())
+def _validate_secret(secret: SecretStr) -> SecretStr:
+    validate_webhook_secret(secret.get_secret_value())
     return secret
 
 
@@ -45,12 +45,12 @@ class SandboxSettings(BaseSettings):
     firebase_project_id: str = Field(
         default="delivery-local", pattern="^[a-z][a-z0-9-]{4,29}$", description="issuer and audience"
     )
-    sandbox_signing_key: Path = Field(description="a PEM file with the RSA private key that signs ID tokens")
-    sandbox_state: Path = Field(description="the folder of the SQLite file; made when it is not there")
-    sandbox_webhook_secret: Annotated[SecretStr, AfterValidator(_check_secret)] = Field(
+    sandbox_signing_key_file: Path = Field(description="a PEM file with the RSA private key that signs ID tokens")
+    sandbox_state_dir: Path = Field(description="the folder of the SQLite file; made when it is not there")
+    sandbox_webhook_secret: Annotated[SecretStr, AfterValidator(_validate_secret)] = Field(
         description="whsec_…; what every bank and partner signs with until it is told another"
     )
-    sandbox_token_seconds: int = Field(default=3600, ge=1, le=86400, description="how long an ID token is valid")
-    sandbox_slow_seconds: float = Field(
+    sandbox_id_token_seconds: int = Field(default=3600, ge=1, le=86400, description="how long an ID token is valid")
+    sandbox_fault_delay_seconds: float = Field(
         default=20, ge=0, le=600, description="how long an answer takes under the fault `slow`"
     )

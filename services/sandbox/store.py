@@ -6,56 +6,56 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-type Value = str | int | None
+type SqlValue = str | int | None
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
 
 
-def now_text() -> str:
+def now_rfc3339() -> str:
     """Now, as RFC 3339 in UTC with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Store:
+class SqliteDatabase:
     """The file. Used from the event loop's thread only; no transaction waits for anything, so each is atomic."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._db = sqlite3.connect(folder / "sandbox.db", isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.executescript(_SCHEMA.read_text())
+        self._connection = sqlite3.connect(folder / "sandbox.db", isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.executescript(_SCHEMA.read_text())
 
-    def all(self, sql: str, *values: Value) -> list[sqlite3.Row]:
+    def fetch_all(self, sql: str, *values: SqlValue) -> list[sqlite3.Row]:
         """Every row."""
-        return self._db.execute(sql, values).fetchall()
+        return self._connection.execute(sql, values).fetchall()
 
-    def one(self, sql: str, *values: Value) -> sqlite3.Row | None:
+    def fetch_one(self, sql: str, *values: SqlValue) -> sqlite3.Row | None:
         """The first row, if there is one."""
-        row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+        row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
         return row
 
-    def run(self, sql: str, *values: Value) -> int:
+    def execute(self, sql: str, *values: SqlValue) -> int:
         """Changes something; how many rows it changed. Raises sqlite3.IntegrityError where a row is there already."""
-        return self._db.execute(sql, values).rowcount
+        return self._connection.execute(sql, values).rowcount
 
-    def insert(self, table: str, **values: Value) -> None:
+    def insert(self, table: str, **values: SqlValue) -> None:
         """Adds a row. Raises sqlite3.IntegrityError where it is there already."""
         marks = ", ".join("?" * len(values))
         # The names are this package's own; what comes from outside is bound.
-        self._db.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
+        self._connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and on disk when it ends."""
-        self._db.execute("BEGIN IMMEDIATE")
+        self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._connection.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        self._connection.execute("COMMIT")
 
     def close(self) -> None:
         """Folds the journal into the file."""
-        self._db.close()
+        self._connection.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.conftest import port
+from tests.conftest import shift_port
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,8 @@ def browser() -> Iterator[Browser]:
     assert program, "Chromium is missing; `deploy/local/setup.sh browser` installs it"
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", f"--explicitly-allowed-ports={port(8080)},{port(16686)}"]
+            executable_path=program,
+            args=["--no-sandbox", f"--explicitly-allowed-ports={shift_port(8080)},{shift_port(16686)}"],
         )
         yield started
         started.close()

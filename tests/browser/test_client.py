@@ -13,10 +13,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Error, Page
 
-from deploy.local.scenarios import PASSWORD
+from deploy.local.demo.scenarios import DEMO_PASSWORD
 from tests.conftest import ROOT, Mesh
-from tests.javascript import compiled
 from tests.typescript.journeys import arrived
+from tests.typescript_client import compile_client
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>Shop</title><link rel="icon" href="data:,">
 <script type="importmap">{"imports": {"openapi-fetch": "./openapi-fetch.mjs"}}</script>"""
@@ -52,7 +52,7 @@ def serving(folder: Path, port: int) -> Iterator[str]:
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     """A page with the client beside it."""
-    shutil.copytree(compiled(), tmp_path / "client")
+    shutil.copytree(compile_client(), tmp_path / "client")
     shutil.copy(ROOT / "tests/typescript/journey.mjs", tmp_path)
     shutil.copy(ROOT / "node_modules/openapi-fetch/dist/index.mjs", tmp_path / "openapi-fetch.mjs")
     (tmp_path / "index.html").write_text(PAGE)
@@ -66,11 +66,11 @@ def travel(page: Page, mesh: Mesh, origin: str) -> dict[str, Any]:
         order, payment = bought["order"], bought["payment"]
         body = {"order_id": order["id"], "amount": order["total_amount"], "currency": order["currency"]}
         told = {**body, "callback_url": payment["callback_url"], "outcome": "pay"}
-        httpx.post(f"{mesh.sandbox}/checkout/{order['bank_id']}", json=told, trust_env=False).raise_for_status()
+        httpx.post(f"{mesh.sandbox_url}/checkout/{order['bank_id']}", json=told, trust_env=False).raise_for_status()
 
     page.expose_function("pay", pay)
     page.goto(origin)
-    told = {"baseUrl": f"{mesh.edge}/api/v1", "email": "customer@delivery.test", "password": PASSWORD}
+    told = {"baseUrl": f"{mesh.edge_url}/api/v1", "email": "customer@delivery.test", "password": DEMO_PASSWORD}
     seen: dict[str, Any] = page.evaluate(JOURNEY, told)
     return seen
 

@@ -19,7 +19,7 @@ def execute(page: Page, operation: str) -> Any:
 
 
 def test_it_is_tried_out_after_a_sign_in(mesh: Mesh, page: Page) -> None:
-    page.goto(f"{mesh.edge}/docs")
+    page.goto(f"{mesh.edge_url}/docs")
     expect(page.get_by_role("heading", name="Delivery")).to_be_visible()
     expect(page.locator(".opblock")).not_to_have_count(0)
     session = execute(page, "signIn")
@@ -35,7 +35,7 @@ def test_it_is_tried_out_after_a_sign_in(mesh: Mesh, page: Page) -> None:
 
 def test_every_address_of_it(mesh: Mesh, page: Page) -> None:
     for path in ("/docs", "/docs/", "/docs/index.html"):
-        answer = page.goto(f"{mesh.edge}{path}")
+        answer = page.goto(f"{mesh.edge_url}{path}")
         assert answer is not None
         assert answer.status == 200
         assert "unpkg" not in answer.text()
@@ -43,7 +43,7 @@ def test_every_address_of_it(mesh: Mesh, page: Page) -> None:
 
 
 def test_every_reason_of_an_error_is_explained(mesh: Mesh, page: Page) -> None:
-    page.goto(f"{mesh.edge}/problems/")
+    page.goto(f"{mesh.edge_url}/problems/")
     page.get_by_role("link", name="ORDER_NOT_FOUND").click()
     expect(page.get_by_role("heading", name="No such order")).to_be_visible()
     page.get_by_role("link", name="All problems").click()

@@ -8,17 +8,17 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
-from tests.conftest import Mesh, port
-from tests.recorded import Run, run
-from tests.recorded import page as address
+from tests.conftest import Mesh, shift_port
+from tests.recorded_traces import RecordedRun, record_run
+from tests.recorded_traces import get_traces_url as address
 
 SERVICES = ("gateway", "gateway-envoy", "orders", "orders-envoy", "partners", "notifications")
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 
 @pytest.fixture(scope="module")
-def recorded(mesh: Mesh) -> Run:
-    return run(mesh)
+def recorded(mesh: Mesh) -> RecordedRun:
+    return record_run(mesh)
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
 
-def test_an_orders_traces_are_found_and_show_every_service(recorded: Run, page: Page) -> None:
+def test_an_orders_traces_are_found_and_show_every_service(recorded: RecordedRun, page: Page) -> None:
     page.goto(address())
-    page.get_by_label("Any value contains").fill(recorded.world.order_id)
+    page.get_by_label("Any value contains").fill(recorded.context.order_id)
     page.get_by_label("Service").select_option("partners")
     page.get_by_role("button", name="Find").click()
     traces = page.locator(".trace")
@@ -48,26 +48,26 @@ def test_an_orders_traces_are_found_and_show_every_service(recorded: Run, page: 
     pills = page.locator("main > .pills .pill")
     assert sorted(text.rpartition(" ")[0] for text in pills.all_inner_texts()) == sorted(SERVICES)
     rows = page.locator(".row:not(.axis)")
-    (paid,) = recorded.of("pay", "POST /checkout/visa")
+    (paid,) = recorded.find_traces("pay", "POST /checkout/visa")
     expect(rows).to_have_count(len(paid.spans))
     expect(page.get_by_text("without parent")).to_have_count(0)
     rows.filter(has_text="tell partner of order").click()
     detail = page.locator(".detail:visible")
-    expect(detail.get_by_role("row", name="delivery.order_id")).to_contain_text(recorded.world.order_id)
+    expect(detail.get_by_role("row", name="delivery.order_id")).to_contain_text(recorded.context.order_id)
     rows.filter(has_text="process partners.calls").click()
     expect(page.get_by_text("Links to")).to_be_visible()
     picture(page, "traces-trace")
 
 
-def test_it_is_read_at_night(recorded: Run, dark: Page) -> None:
-    (paid,) = recorded.of("pay", "POST /checkout/visa")
+def test_it_is_read_at_night(recorded: RecordedRun, dark: Page) -> None:
+    (paid,) = recorded.find_traces("pay", "POST /checkout/visa")
     dark.goto(f"{address()}/trace/{paid.step.trace_id}")
     expect(dark.locator(".row").first).to_be_visible()
     assert dark.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 28)"
     picture(dark, "traces-dark")
 
 
-def test_the_map_shows_every_service(recorded: Run, page: Page) -> None:
+def test_the_map_shows_every_service(recorded: RecordedRun, page: Page) -> None:
     page.goto(f"{address()}/dependencies")
     names = page.locator("svg.map text:not(.count)")
     expect(names.filter(has_text="orders-envoy")).to_have_count(1)
@@ -116,7 +116,7 @@ def test_what_a_span_says_is_never_more_than_text(mesh: Mesh, page: Page) -> Non
         }
         for number, span in enumerate(spans)
     ]
-    where = f"http://127.0.0.1:{port(4318)}/v1/traces"
+    where = f"http://127.0.0.1:{shift_port(4318)}/v1/traces"
     httpx.post(where, json={"resourceSpans": sent}, trust_env=False).raise_for_status()
     for path in ("search", f"trace/{trace_id}", "dependencies"):
         answer = page.goto(f"{address()}/{path}")

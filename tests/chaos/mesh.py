@@ -12,20 +12,20 @@ from pathlib import Path
 
 import psutil
 
-from deploy.local.process import started_at
-from deploy.local.report import Child, alive, read_report
-from deploy.local.secrets import Secrets
-from deploy.local.servers import broker_url
-from deploy.local.state import State
-from tests.chaos.supervise import IMPATIENT
+from deploy.local.infrastructure.servers import broker_url
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.process import get_start_time
+from deploy.local.supervisor.supervisor_state import ProcessState, is_supervisor_alive, read_supervisor_state
+from tests.chaos.fast_supervisor import SHORT_TIMEOUTS
 
 ROOT = Path(__file__).parents[2]
 
-START = 150.0
+START_TIMEOUT_S = 150.0
 """Seconds until a mesh that is not ready has failed."""
 
 
-class MeshFailed(Exception):
+class MeshStartError(Exception):
     """It did not start."""
 
 
@@ -33,59 +33,59 @@ class Mesh:
     """Its doors, and its processes by name."""
 
     def __init__(self, folder: Path, offset: int) -> None:
-        own = {"DELIVERY_STATE": str(folder), "PORT_OFFSET": str(offset), "GUESSES_PER_ADDRESS": "1000000"}
-        self.environment = {**os.environ, **IMPATIENT, **own}
-        self.state = State(self.environment)
-        self.secrets = Secrets(self.state)
+        own = {"DELIVERY_STATE": str(folder), "PORT_OFFSET": str(offset), "FAILED_ATTEMPTS_PER_ADDRESS": "1000000"}
+        self.environment = {**os.environ, **SHORT_TIMEOUTS, **own}
+        self.config = MeshConfig(self.environment)
+        self.secrets = Secrets(self.config)
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     @property
-    def broker(self) -> str:
+    def broker_url(self) -> str:
         """Where dead letters are looked for."""
-        return broker_url(self.state, self.secrets, "gateway")
+        return broker_url(self.config, self.secrets, "gateway")
 
-    def children(self) -> dict[str, Child]:
+    def read_process_states(self) -> dict[str, ProcessState]:
         """What the supervisor says of each process."""
-        report = read_report(self.state)
+        report = read_supervisor_state(self.config)
         return {child.name: child for child in report.children} if report else {}
 
-    def signal(self, name: str, number: int) -> bool:
+    def send_signal(self, name: str, signal_number: int) -> bool:
         """Signals a process and all that it has started; False when it is not there just now."""
-        child = self.children()[name]
-        if not child.pid or started_at(child.pid) != child.started:
+        child = self.read_process_states()[name]
+        if not child.pid or get_start_time(child.pid) != child.start_time:
             return False
         try:
             leader = psutil.Process(child.pid)
             # PostgreSQL's and RabbitMQ's children lead sessions of their own.
-            led = leader.children(recursive=True) if number != child.stop_signal else []
+            led = leader.children(recursive=True) if signal_number != child.stop_signal else []
         except psutil.NoSuchProcess:
             return False
         for process in [leader, *led]:
             with suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
+                process.send_signal(signal_number)
         return True
 
-    def down(self) -> None:
+    def stop(self) -> None:
         """Stops everything, what is paused included."""
-        for name in self.children():
-            self.signal(name, signal.SIGCONT)
-        self._local("down")
+        for name in self.read_process_states():
+            self.send_signal(name, signal.SIGCONT)
+        self._run_local("down")
         if self._supervisor is not None:
             self._supervisor.wait()
             self._supervisor = None
 
-    def _local(self, command: str) -> None:
+    def _run_local(self, command: str) -> None:
         subprocess.run([sys.executable, "-m", "deploy.local", command], cwd=ROOT, env=self.environment, check=True)
 
-    def up(self) -> None:
+    def start(self) -> None:
         """Starts it with nothing in it. Raises MeshFailed."""
-        self.down()
-        shutil.rmtree(self.state.folder, ignore_errors=True)
-        self.state = State(self.environment)
-        self.secrets = Secrets(self.state)
-        with (self.state.sub("logs") / "supervisor.log").open("ab") as log:
+        self.stop()
+        shutil.rmtree(self.config.folder, ignore_errors=True)
+        self.config = MeshConfig(self.environment)
+        self.secrets = Secrets(self.config)
+        with (self.config.ensure_subdirectory("logs") / "supervisor.log").open("ab") as log:
             self._supervisor = supervisor = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.supervise"],
+                [sys.executable, "-m", "tests.chaos.fast_supervisor"],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -93,26 +93,28 @@ class Mesh:
                 stderr=log,
                 start_new_session=True,
             )
-        end = time.monotonic() + START
+        end = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < end:
-            report = read_report(self.state)
+            report = read_supervisor_state(self.config)
             if report is not None and report.pid == supervisor.pid and report.phase == "ready":
                 return
             if supervisor.poll() is not None or (report is not None and report.phase == "failed"):
-                raise MeshFailed(report.why if report and alive(report) else log.name)
+                raise MeshStartError(report.error if report and is_supervisor_alive(report) else log.name)
             try:
                 supervisor.wait(timeout=0.1)
             except subprocess.TimeoutExpired:
                 continue
-        raise MeshFailed(f"not ready after {START:.0f} seconds; see {self.state.sub('logs')}")
+        raise MeshStartError(
+            f"not ready after {START_TIMEOUT_S:.0f} seconds; see {self.config.ensure_subdirectory('logs')}"
+        )
 
 
 @contextmanager
-def running(folder: Path, offset: int) -> Iterator[Mesh]:
+def running_mesh(folder: Path, offset: int) -> Iterator[Mesh]:
     """A fresh mesh while the block runs; its folder stays, with its logs, until the next."""
     mesh = Mesh(folder, offset)
     try:
-        mesh.up()
+        mesh.start()
         yield mesh
     finally:
-        mesh.down()
+        mesh.stop()

@@ -7,19 +7,23 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.chaos.__main__ import OFFSET
-from tests.chaos.mesh import ROOT, running
-from tests.chaos.run import Asked, run, show
+from tests.chaos.__main__ import PORT_OFFSET
+from tests.chaos.mesh import ROOT, running_mesh
+from tests.chaos.run import RunConfig, print_result, run
 
 
 @pytest.mark.timeout(300)
 async def test_no_order_is_lost_doubled_or_stuck(tmp_path: Path) -> None:
     seed = int(os.environ.get("SEED") or 1)
     console = Console(soft_wrap=True)
-    with running(ROOT / ".local/chaos-short", OFFSET) as mesh:
-        result = await run(mesh, Asked(seed, orders=50, kills=5, gap_s=1.5, quiet_s=75), console)
-    show(result, console)
-    result.write(tmp_path / "results.json")
+    with running_mesh(ROOT / ".local/chaos-short", PORT_OFFSET) as mesh:
+        result = await run(
+            mesh,
+            RunConfig(seed, order_count=50, kill_count=5, fault_interval_s=1.5, stabilisation_timeout_s=75),
+            console,
+        )
+    print_result(result, console)
+    result.write_summary(tmp_path / "results.json")
     assert json.loads((tmp_path / "results.json").read_text()) == {
         "seed": seed,
         "kills": 5,

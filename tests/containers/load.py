@@ -6,19 +6,19 @@ from typing import Any, Self
 
 import httpx
 
-from deploy.local.scenarios import BASKET, PASSWORD
+from deploy.local.demo.scenarios import BASKET, DEMO_PASSWORD
 
-CUSTOMERS = 4
+CUSTOMER_COUNT = 4
 
 
-class Load:
+class BackgroundLoad:
     """Reads, checks and confirms through the edge until it ends; every failure is kept."""
 
-    def __init__(self, edge: str) -> None:
-        self._edge = edge
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._live) for _ in range(CUSTOMERS)]
-        self.answers: Counter[int] = Counter()
+    def __init__(self, edge_url: str) -> None:
+        self._edge_url = edge_url
+        self._stop_event = threading.Event()
+        self._threads = [threading.Thread(target=self._run_customer) for _ in range(CUSTOMER_COUNT)]
+        self.status_counts: Counter[int] = Counter()
         self.failures: list[str] = []
 
     def __enter__(self) -> Self:
@@ -27,30 +27,30 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stop_event.set()
         for thread in self._threads:
             thread.join()
 
-    def _live(self) -> None:
-        with httpx.Client(base_url=f"{self._edge}/api/v1", timeout=30, trust_env=False) as client:
-            account = {"email": "customer@delivery.test", "password": PASSWORD}
+    def _run_customer(self) -> None:
+        with httpx.Client(base_url=f"{self._edge_url}/api/v1", timeout=30, trust_env=False) as client:
+            account = {"email": "customer@delivery.test", "password": DEMO_PASSWORD}
             token = client.post("/sessions", json=account).raise_for_status().json()["access_token"]
             client.headers["authorization"] = f"Bearer {token}"
-            while not self._over.is_set():
-                self._ask(client, "GET", "/catalog")
-                check = self._ask(client, "POST", "/order-checks", BASKET)
+            while not self._stop_event.is_set():
+                self._request(client, "GET", "/catalog")
+                check = self._request(client, "POST", "/order-checks", BASKET)
                 if check is not None:
-                    confirmed = self._ask(client, "POST", "/orders", {"check_id": check["check_id"]})
+                    confirmed = self._request(client, "POST", "/orders", {"check_id": check["check_id"]})
                     if confirmed is not None:
-                        self._ask(client, "GET", f"/orders/{confirmed['order']['id']}")
+                        self._request(client, "GET", f"/orders/{confirmed['order']['id']}")
 
-    def _ask(self, client: httpx.Client, method: str, path: str, body: object = None) -> Any:
+    def _request(self, client: httpx.Client, method: str, path: str, body: object = None) -> Any:
         try:
             answer = client.request(method, path, json=body)
         except httpx.HTTPError as error:
             self.failures.append(f"{method} {path}: {error!r}")
             return None
-        self.answers[answer.status_code] += 1
+        self.status_counts[answer.status_code] += 1
         if answer.is_error:
             self.failures.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
             return None

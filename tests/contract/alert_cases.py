@@ -46,47 +46,47 @@ CASES = {
     "CertificateExpiring": Case(
         {'envoy_server_days_until_first_cert_expiring{service="orders"}': "15x10 13x110"}, fires=80
     ),
-    "TokenKeysUnfetched": Case(
+    "JwksFetchFailing": Case(
         {
             f"envoy_http_jwt_authn_jwks_fetch_failed{{{EDGE}}}": "0x10 0+1x50",
             f"envoy_http_jwt_authn_jwks_fetch_success{{{EDGE}}}": "0+1x10 10x50",
         }
     ),
-    "EdgeErrors": Case(
+    "EdgeHighErrorRate": Case(
         {
             f'envoy_http_downstream_rq_xx{{envoy_response_code_class="2",{EDGE}}}': ALL_ALONG,
             f'envoy_http_downstream_rq_xx{{envoy_response_code_class="5",{EDGE}}}': FROM_TEN,
         }
     ),
-    "OperationErrors": Case(
+    "OperationHighErrorRate": Case(
         {
             REQUEST.format(part="count", of="confirmOrder", more=',http_response_status_code="201"'): ALL_ALONG,
             REQUEST.format(part="count", of="confirmOrder", more=',http_response_status_code="503"'): FROM_TEN,
         }
     ),
-    "OperationSlow": Case(slow(REQUEST, "confirmOrder")),
-    "MethodErrors": Case(
+    "OperationHighLatency": Case(slow(REQUEST, "confirmOrder")),
+    "RpcMethodHighErrorRate": Case(
         {
             CALL.format(part="count", of=GET_ORDER, more=',rpc_response_status_code="OK"'): ALL_ALONG,
             CALL.format(part="count", of=GET_ORDER, more=',rpc_response_status_code="UNAVAILABLE"'): FROM_TEN,
         }
     ),
-    "MethodSlow": Case(slow(CALL, GET_ORDER)),
+    "RpcMethodHighLatency": Case(slow(CALL, GET_ORDER)),
     "OutboxLag": Case({'delivery_outbox_lag_seconds{service="orders"}': "0x10 40x50"}),
-    "DatabaseAway": Case(
+    "DatabaseUnavailable": Case(
         {
             'up{job="delivery",service="orders"}': "1x60",
-            'delivery_outbox_rows{job="delivery",service="orders"}': "0x10 stale",
+            'delivery_outbox_pending_events{job="delivery",service="orders"}': "0x10 stale",
         }
     ),
-    "BrokerAway": Case(
+    "BrokerUnavailable": Case(
         {
             'up{job="delivery",service="orders"}': "1x60",
             'delivery_queue_messages{queue="orders.history",job="delivery",service="orders"}': "0x10 stale",
         }
     ),
     "QueueBacklog": Case({'delivery_queue_messages{queue="orders.history",service="orders"}': "1000x10 1001x50"}),
-    "EventsRetried": Case(
+    "ConsumerHighRetryRate": Case(
         counted(
             "delivery_events_process_duration_seconds_count",
             'queue="orders.history",event="orders.paid",outcome="consumed"',
@@ -95,40 +95,42 @@ CASES = {
     ),
     "DeadLetters": Case({'delivery_queue_dead_letters{queue="orders.history",service="orders"}': "0x10 1x50"}),
     "SystemAlert": Case({'delivery_events_published_total{event="system.alert",service="orders"}': "0x39 1x20"}),
-    "ProviderShut": Case({'delivery_providers_breakers_open{provider="fcm"}': "0x10 1x50"}),
-    "ProviderErrors": Case(
+    "ProviderCircuitBreakerOpen": Case({'delivery_providers_breakers_open{provider="fcm"}': "0x10 1x50"}),
+    "ProviderHighErrorRate": Case(
         counted(
-            "delivery_providers_answers_total",
+            "delivery_providers_responses_total",
             'provider="fcm",outcome="accepted"',
             'provider="fcm",outcome="busy"',
         )
     ),
-    "PartnersLeftAlone": Case({"delivery_partners_breakers_open": "0x10 1x50"}),
-    "PartnerErrors": Case(
+    "PartnerCircuitBreakerOpen": Case({"delivery_partners_breakers_open": "0x10 1x50"}),
+    "PartnerHighErrorRate": Case(
         {
-            'delivery_partners_answers_total{kind="order",outcome="taken"}': UP_TO_TEN,
-            'delivery_partners_answers_total{kind="order",outcome="failed"}': FROM_TEN,
+            'delivery_partners_responses_total{kind="order",outcome="taken"}': UP_TO_TEN,
+            'delivery_partners_responses_total{kind="order",outcome="failed"}': FROM_TEN,
         }
     ),
-    "RefundsFailing": Case(
+    "RefundHighFailureRate": Case(
         {
             'delivery_refunds_attempts_total{outcome="refunded"}': UP_TO_TEN,
             'delivery_refunds_attempts_total{outcome="failed"}': FROM_TEN,
         }
     ),
     "RefundFailed": Case({'delivery_events_published_total{event="payments.refund_failed"}': "0x39 1x20"}),
-    "StoresDisagree": Case(
-        {'delivery_reconciliation_findings_total{kind="HISTORY_MISSING",outcome="mended"}': "0x39 1x20"}
+    "ReconciliationDiscrepancyFound": Case(
+        {'delivery_reconciliation_discrepancies_total{kind="HISTORY_MISSING",outcome="repaired"}': "0x39 1x20"}
     ),
 }
 
 NEVER = {
-    "OperationSlow": slow(REQUEST, "watchOrder"),
-    "OperationErrors": {
+    "OperationHighLatency": slow(REQUEST, "watchOrder"),
+    "OperationHighErrorRate": {
         REQUEST.format(part="count", of="confirmOrder", more=',http_response_status_code="422"'): ALL_ALONG,
         REQUEST.format(part="count", of="confirmOrder", more=',http_response_status_code="503"'): "0x10 1x50",
     },
-    "MethodErrors": {CALL.format(part="count", of=GET_ORDER, more=',rpc_response_status_code="NOT_FOUND"'): ALL_ALONG},
+    "RpcMethodHighErrorRate": {
+        CALL.format(part="count", of=GET_ORDER, more=',rpc_response_status_code="NOT_FOUND"'): ALL_ALONG
+    },
     "QueueBacklog": {'delivery_queue_messages{queue="delivery.retry.5s",service="gateway"}': "5000x60"},
 }
 """What raises no alarm: a stream that lasts, clients' mistakes, a single mishap, messages that are meant to wait."""

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from deploy.containers import check
-from deploy.containers.standins import named
-from deploy.local.state import State
+from deploy.containers.substitute_images import find_image_reference
+from deploy.local.mesh_config import MeshConfig
 from tests.conftest import ROOT
 
 DOCKERFILE = ROOT / "deploy/containers/Dockerfile"
@@ -21,7 +21,7 @@ def document() -> Any:
 
 
 def test_nothing_is_wrong(document: Any) -> None:
-    assert [*check.dockerfile(DOCKERFILE), *check.compose(document)] == []
+    assert [*check.check_dockerfile(DOCKERFILE), *check.check_compose(document)] == []
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_faults_of_the_dockerfile(tmp_path: Path, old: str, new: str, fault: str
     text = re.sub(old, new, DOCKERFILE.read_text(), count=1)
     assert text != DOCKERFILE.read_text()
     (tmp_path / "Dockerfile").write_text(text)
-    assert any(fault in line for line in check.dockerfile(tmp_path / "Dockerfile"))
+    assert any(fault in line for line in check.check_dockerfile(tmp_path / "Dockerfile"))
 
 
 @pytest.mark.parametrize(
@@ -59,24 +59,24 @@ def test_faults_of_the_dockerfile(tmp_path: Path, old: str, new: str, fault: str
 )
 def test_faults_of_compose(document: Any, service: str, changes: dict[str, Any], fault: str) -> None:
     document["services"][service] |= changes
-    assert list(check.compose(document)) == [f"compose: {fault}"]
+    assert list(check.check_compose(document)) == [f"compose: {fault}"]
 
 
 def test_containers_have_the_contracts_ports(document: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DELIVERY_STATE", str(tmp_path))
     monkeypatch.delenv("PORT_OFFSET", raising=False)
-    state = State()
+    state = MeshConfig()
     published = {
         int(port.split(":")[1]) for service in document["services"].values() for port in service.get("ports", [])
     }
     sidecars = [name for name in state.ports if name.endswith(("_ADMIN_PORT", "_PROBE_PORT"))]
     doors = ["EDGE_PORT", "EDGE_TLS_PORT", "OPS_PORT", "SANDBOX_PORT", "TRACES_PORT", *sidecars]
-    assert published == {state.port(name) for name in doors} - {state.port("OPS_ADMIN_PORT")}
+    assert published == {state.get_port(name) for name in doors} - {state.get_port("OPS_ADMIN_PORT")}
 
 
 @pytest.mark.parametrize("image", ["python", "node", "envoyproxy/envoy", "postgres", "rabbitmq", "memcached"])
 def test_what_stands_in_has_the_name_it_stands_in_for(image: str) -> None:
-    assert named(image).startswith(f"{image}:")
+    assert find_image_reference(image).startswith(f"{image}:")
 
 
 def test_services_share_nothing_but_a_volume_with_their_sidecar_alone(document: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.javascript import node
+from tests.typescript_client import run_node
 
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
 BLOCK = re.compile(r"^```ts\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -31,7 +31,7 @@ def test_what_frontends_are_shown_compiles() -> None:
     page = ROOT / ".local/frontend.mts"
     page.write_text(shown)
     try:
-        done = node("node_modules/typescript/bin/tsc", "-p", "tests/typescript")
+        done = run_node("node_modules/typescript/bin/tsc", "-p", "tests/typescript")
     finally:
         page.unlink()
     assert done.returncode == 0, done.stdout

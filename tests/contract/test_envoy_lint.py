@@ -9,7 +9,7 @@ import pytest
 from codegen.contracts import ContractError, Contracts, load
 from codegen.envoy import lint
 from tests.conftest import ROOT
-from tests.envoys import bootstrap
+from tests.envoys import load_bootstrap
 
 type Node = dict[str, Any]
 
@@ -156,14 +156,14 @@ MISTAKES: dict[str, tuple[str, Callable[[Node], object], str]] = {
 
 @pytest.mark.parametrize("name", ["gateway", "orders", "partners", "notifications", "ops"])
 def test_what_is_generated_has_none(contracts: Contracts, name: str) -> None:
-    lint.check(contracts, name, bootstrap("development", name))
+    lint.check(contracts, name, load_bootstrap("development", name))
 
 
 @pytest.mark.parametrize(("name", "plant", "word"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_a_planted_mistake_is_found(
     contracts: Contracts, name: str, plant: Callable[[Node], object], word: str
 ) -> None:
-    made = bootstrap("development", name)
+    made = load_bootstrap("development", name)
     plant(made)
     with pytest.raises(ContractError, match=word):
         lint.check(contracts, name, made)

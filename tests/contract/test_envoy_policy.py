@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from codegen.contracts import Contracts, load
-from codegen.operations import Operation, operations
 from codegen.protobuf import Method
+from codegen.rest.operations import Operation, operations
 from tests.conftest import ROOT
-from tests.envoys import bootstrap, names
+from tests.envoys import list_envoys, load_bootstrap
 
 PROFILES = ("development", "production")
 SERVICES = ("orders", "partners", "notifications")
@@ -28,7 +28,7 @@ type Node = dict[str, Any]
 
 @cache
 def envoy(profile: str, name: str) -> Node:
-    return bootstrap(profile, name)
+    return load_bootstrap(profile, name)
 
 
 def managers(profile: str, name: str) -> dict[str, Node]:
@@ -140,7 +140,7 @@ def counted_apart(route: Node) -> bool:
     return bool(route["route"].get("priority") == "HIGH")
 
 
-@pytest.mark.parametrize(("profile", "name"), [(p, n) for p in PROFILES for n in names(p)])
+@pytest.mark.parametrize(("profile", "name"), [(p, n) for p in PROFILES for n in list_envoys(p)])
 def test_streams_leave_requests_their_room(profile: str, name: str) -> None:
     bounds = {each["name"]: each.get("circuit_breakers", {}).get("thresholds", [])
               for each in envoy(profile, name)["static_resources"]["clusters"]}  # fmt: skip
@@ -158,10 +158,10 @@ def tries(route: Node) -> int:
 
 
 def expected_tries(method: Method) -> int:
-    return method.attempts if method.idempotent else 1
+    return method.attempts if method.is_idempotent else 1
 
 
-@pytest.mark.parametrize(("profile", "name"), [(p, n) for p in PROFILES for n in names(p)])
+@pytest.mark.parametrize(("profile", "name"), [(p, n) for p in PROFILES for n in list_envoys(p)])
 def test_tls_between_sidecars_is_mutual_and_exact(profile: str, name: str) -> None:
     resources = envoy(profile, name)["static_resources"]
     for each in resources["listeners"]:

@@ -13,17 +13,18 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from sqlalchemy import MetaData, create_engine
 
 from codegen import __main__ as generators
-from codegen import contracts, convert, handlers
+from codegen import contracts
 from codegen.contracts import ContractError, Contracts
-from codegen.publish import published
-from deploy.local.secrets import Secrets
-from deploy.local.services import environment
-from deploy.local.state import ROOT, State
-from services.gateway.tables import metadata as gateway
-from services.notifications.tables import metadata as notifications
-from services.orders.tables import metadata as orders
-from services.partners.tables import metadata as partners
-from services.runtime.migrations import migrate
+from codegen.rest import converters, handlers
+from codegen.rest.published_openapi import publish_document
+from deploy.local.infrastructure.services import build_service_environment
+from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.pki.secrets import Secrets
+from services.gateway.adapters.postgres.tables import metadata as gateway
+from services.notifications.adapters.postgres.tables import metadata as notifications
+from services.orders.adapters.postgres.tables import metadata as orders
+from services.partners.adapters.postgres.tables import metadata as partners
+from services.runtime.storage.migrations import migrate
 from tests.conftest import Mesh
 
 
@@ -34,7 +35,7 @@ def source() -> Contracts:
 
 @pytest.mark.parametrize("stem", [path.stem for path in sorted((ROOT / "api-specs/openapi").glob("*.yaml"))])
 def test_the_published_document_is_valid(source: Contracts, stem: str) -> None:
-    OpenAPIV31SpecValidator(published(source.openapi[stem])).validate()
+    OpenAPIV31SpecValidator(publish_document(source.openapi[stem])).validate()
 
 
 def test_a_new_query_parameter_changes_the_handlers_signature(source: Contracts, tmp_path: Path) -> None:
@@ -53,12 +54,12 @@ def test_a_new_query_parameter_changes_the_handlers_signature(source: Contracts,
         "--config-file",
         ROOT / "pyproject.toml",
         "-p",
-        "services.gateway.rest",
+        "services.gateway.entrypoints.rest",
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     errors = [line for line in done.stdout.splitlines() if " error: " in line]
     assert len(errors) == 1, done.stdout
-    assert "services/gateway/rest/catalog.py" in errors[0]
+    assert "services/gateway/entrypoints/rest/catalog.py" in errors[0]
     assert '"list_catalog"' in errors[0]
 
 
@@ -85,7 +86,7 @@ def test_drift_names_itself_and_each_file(
 def test_a_field_without_its_counterpart_is_an_error(source: Contracts) -> None:
     source.schemas("delivery")["Order"]["properties"]["colour"] = {"type": "string"}
     with pytest.raises(ContractError, match=r"Order\.colour has no field in delivery/orders/v1/orders\.proto"):
-        convert.generate(source)
+        converters.generate(source)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +94,8 @@ def test_a_field_without_its_counterpart_is_an_error(source: Contracts) -> None:
     [("gateway", gateway), ("orders", orders), ("partners", partners), ("notifications", notifications)],
 )
 def test_migrations_make_the_tables_that_the_code_knows(mesh: Mesh, service: str, metadata: MetaData) -> None:
-    state = State()
-    url = environment(state, Secrets(state), service)["DATABASE_URL"]
+    state = MeshConfig()
+    url = build_service_environment(state, Secrets(state), service)["DATABASE_URL"]
     migrate(service, url)
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
     with engine.connect() as connection:

@@ -16,9 +16,9 @@ from generated.proto.delivery.notifications.v1 import rpc as notifications
 from generated.proto.delivery.orders.v1 import rpc as orders
 from generated.proto.delivery.partners.v1 import rpc as partners
 from generated.rest.delivery import handlers
-from services.runtime.consumer import Consumer
-from services.runtime.events import EventType
-from services.runtime.rpc import Servicer
+from services.runtime.messaging.consumer import Consumer
+from services.runtime.messaging.events import EventType
+from services.runtime.rpc.service import Servicer
 from tests.conftest import ROOT
 
 for module in pkgutil.walk_packages(services.__path__, "services."):
@@ -79,5 +79,5 @@ def test_an_event_is_made_by_its_producer_alone(event: EventType[Any]) -> None:
 def test_every_queue_has_the_consumer_that_its_events_name() -> None:
     queues = Counter(base.QUEUE for base in abstract(consumers) if issubclass(base, Consumer))
     assert set(queues.values()) == {1}
-    named = {queue for event in EVENTS.values() for queue in (*event.queues, event.express) if queue}
+    named = {queue for event in EVENTS.values() for queue in (*event.queues, event.priority_queue) if queue}
     assert queues.keys() == named

@@ -8,14 +8,14 @@ import pytest
 import yaml
 
 from codegen.contracts import Contracts, load
-from codegen.envoy.sidecar import methods_of
-from deploy import bootstrap
+from codegen.envoy.sidecar import service_methods
+from deploy import render_bootstrap
 from deploy.kubernetes import check
-from deploy.kubernetes.secrets import secrets
-from deploy.local.state import State
-from services.runtime import settings
+from deploy.kubernetes.secrets import build_secrets
+from deploy.local.mesh_config import MeshConfig
+from services.runtime.config import settings
 from tests.conftest import ROOT
-from tests.unit.test_production import SERVICES, TOLD
+from tests.unit.runtime.config.test_production_checks import SERVICES, TOLD
 
 OVERLAYS = ROOT / "deploy/kubernetes"
 SECRET = ("DATABASE_URL", "BROKER_URL", "DOCUMENTS_URL", "ENCRYPTION_KEY", "FIREBASE_API_KEY", "SMTP_URL")
@@ -30,7 +30,7 @@ def contracts() -> Contracts:
 @cache
 def built(name: str) -> Any:
     """The objects of an overlay, for those who only read them."""
-    return check.built(OVERLAYS / name)
+    return check.build_overlay(OVERLAYS / name)
 
 
 @pytest.fixture(scope="module", params=check.OVERLAYS)
@@ -56,7 +56,7 @@ def find(objects: Any, kind: str, name: str) -> Any:
 
 
 def test_nothing_is_wrong(overlay: Any) -> None:
-    assert list(check.faults(overlay)) == []
+    assert list(check.check_objects(overlay)) == []
 
 
 def change(spec: Any, container: str, path: str, value: Any) -> None:
@@ -93,7 +93,7 @@ def change(spec: Any, container: str, path: str, value: Any) -> None:
 def test_faults_of_a_pod(local: Any, container: str, path: str, value: Any, fault: str) -> None:
     found = find(local, "Deployment", "orders")
     change(found["spec"]["template"]["spec"], container, path, value)
-    (said,) = check.faults([found])
+    (said,) = check.check_objects([found])
     assert said == f"Deployment orders: {fault}"
 
 
@@ -107,7 +107,7 @@ def test_a_release_has_all_its_settings(monkeypatch: pytest.MonkeyPatch, service
     assert not told.keys() & {*SECRET}
     for name, value in (told | {name: TOLD[name] for name in SECRET}).items():
         monkeypatch.setenv(name, value)
-    assert settings.load(SERVICES[service]).environment == "production"
+    assert settings.load_settings(SERVICES[service]).environment == "production"
 
 
 @pytest.mark.parametrize("name", ["local", "production"])
@@ -115,12 +115,12 @@ def test_sidecars_have_all_their_settings(name: str) -> None:
     objects = built(name)
     told = find(objects, "ConfigMap", "sidecars")["data"]
     for service in SERVICES:
-        filled = bootstrap.fill(service, told["ENVIRONMENT"], told)
+        filled = render_bootstrap.render_bootstrap(service, told["ENVIRONMENT"], told)
         assert yaml.load(filled, Loader=yaml.CSafeLoader)["node"]["id"] == service
 
 
 def test_the_local_overlay_has_all_its_secrets(local: Any, tmp_path: Any) -> None:
-    made = dict(secrets(tmp_path))
+    made = dict(build_secrets(tmp_path))
     for each in local:
         if each["kind"] != "Deployment":
             continue
@@ -144,12 +144,12 @@ def test_only_the_contracts_callers_reach_a_pod(contracts: Contracts) -> None:
         doors = find(objects, "NetworkPolicy", service)["spec"]["ingress"]
         (ingress,) = (door for door in doors if door["ports"] == [{"port": "ingress"}])
         allowed = {peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for peer in ingress["from"]}
-        assert allowed == {caller for method in methods_of(contracts, service) for caller in method.callers}
+        assert allowed == {caller for method in service_methods(contracts, service) for caller in method.callers}
 
 
 def test_probes_ask_at_the_probe_doors(local: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PORT_OFFSET", raising=False)
     for service in SERVICES:
         app, sidecar = find(local, "Deployment", service)["spec"]["template"]["spec"]["containers"]
-        port = State().port(f"{service.upper()}_PROBE_PORT")
+        port = MeshConfig().get_port(f"{service.upper()}_PROBE_PORT")
         assert app["livenessProbe"]["grpc"]["port"] == sidecar["livenessProbe"]["tcpSocket"]["port"] == port

@@ -2,11 +2,11 @@
 
 import pytest
 
-from migrations.check import faults, main
-from services.runtime.migrations import BOUNDS
+from migrations.check import lint_migration, main
+from services.runtime.storage.migrations import SESSION_TIMEOUTS
 
 TIMEOUTS = ("require-lock-timeout", "require-statement-timeout")
-PREAMBLE = "".join(f"{bound};\n" for bound in BOUNDS)
+PREAMBLE = "".join(f"{bound};\n" for bound in SESSION_TIMEOUTS)
 
 
 def test_those_that_are_there_stop_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,15 +28,15 @@ def test_those_that_are_there_stop_nothing(capsys: pytest.CaptureFixture[str]) -
     ],
 )
 def test_what_would_stop_the_release_before_is_named(statement: str, rule: str) -> None:
-    assert any(f": {rule}: " in fault for fault in faults("orders_0009", PREAMBLE + statement))
+    assert any(f": {rule}: " in fault for fault in lint_migration("orders_0009", PREAMBLE + statement))
 
 
-@pytest.mark.parametrize(("bound", "rule"), [*zip(BOUNDS, TIMEOUTS, strict=True)])
+@pytest.mark.parametrize(("bound", "rule"), [*zip(SESSION_TIMEOUTS, TIMEOUTS, strict=True)])
 def test_a_missing_bound_is_named(bound: str, rule: str) -> None:
     sql = PREAMBLE.replace(f"{bound};\n", "") + "ALTER TABLE orders ADD COLUMN tip bigint;"
-    assert [fault.split(": ")[1] for fault in faults("orders_0009", sql)] == [rule]
+    assert [fault.split(": ")[1] for fault in lint_migration("orders_0009", sql)] == [rule]
 
 
 def test_what_only_adds_passes() -> None:
     sql = PREAMBLE + "ALTER TABLE orders ADD COLUMN tip bigint;\nCREATE INDEX orders_by_tip ON orders (tip);"
-    assert not [*faults("orders_0009", sql)]
+    assert not [*lint_migration("orders_0009", sql)]

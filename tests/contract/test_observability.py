@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from codegen import contracts
-from codegen.operations import operations
+from codegen.rest.operations import operations
 from tests.conftest import ROOT
 from tests.contract.alert_cases import CASES, NEVER, Case
 

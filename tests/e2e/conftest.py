@@ -6,9 +6,9 @@ import httpx
 import pytest
 from rich.console import Console
 
-from deploy.local import scenarios
-from deploy.local.scenarios import PASSWORD, World
-from tests import stores
+from deploy.local.demo import scenarios
+from deploy.local.demo.scenarios import DEMO_PASSWORD, ScenarioContext
+from tests import store_dump
 from tests.conftest import Mesh
 
 
@@ -19,7 +19,7 @@ def token(edge: httpx.Client) -> Callable[[str], str]:
 
     def of(name: str) -> str:
         if name not in tokens:
-            body = {"email": f"{name}@delivery.test", "password": PASSWORD}
+            body = {"email": f"{name}@delivery.test", "password": DEMO_PASSWORD}
             tokens[name] = edge.post("/sessions", json=body).raise_for_status().json()["access_token"]
         return tokens[name]
 
@@ -33,17 +33,17 @@ def bearer(token: Callable[[str], str]) -> Callable[[str], dict[str, str]]:
 
 
 @pytest.fixture
-def world(mesh: Mesh) -> Iterator[World]:
+def world(mesh: Mesh) -> Iterator[ScenarioContext]:
     """The doors, as scenarios use them, with nobody signed up yet."""
     with (
-        httpx.Client(base_url=mesh.edge, timeout=20, trust_env=False) as edge,
-        httpx.Client(base_url=mesh.sandbox, timeout=20, trust_env=False) as outside,
+        httpx.Client(base_url=mesh.edge_url, timeout=20, trust_env=False) as edge,
+        httpx.Client(base_url=mesh.sandbox_url, timeout=20, trust_env=False) as outside,
     ):
-        yield World(edge, outside, Console(quiet=True))
+        yield ScenarioContext(edge, outside, Console(quiet=True))
 
 
 @pytest.fixture
-def pending(world: World) -> World:
+def pending(world: ScenarioContext) -> ScenarioContext:
     """A world in which a new customer has confirmed an order."""
     for scenario in (scenarios.register, scenarios.check, scenarios.confirm):
         scenario(world)
@@ -55,6 +55,6 @@ def state_text(mesh: Mesh) -> Callable[[], str]:
     """Every text in every table of the services' databases and in the document store, each on a line."""
 
     def read() -> str:
-        return "\n".join(stores.texts(mesh.state))
+        return "\n".join(store_dump.iter_stored_values(mesh.state_dir))
 
     return read

@@ -9,20 +9,20 @@ import httpx
 import pytest
 from PIL import Image
 
-from deploy.local import scenarios
-from deploy.local.scenarios import World
-from tests.conftest import Mesh, local
-from tests.e2e.test_refusals import problem
-from tests.people import PASSWORD, Person, picture, until
+from deploy.local.demo import scenarios
+from deploy.local.demo.scenarios import ScenarioContext
+from tests.conftest import Mesh, run_local
+from tests.e2e.test_error_responses import problem
+from tests.users import PASSWORD, User, create_image, wait_until
 
 type Bearer = Callable[[str], dict[str, str]]
-type SignUp = Callable[..., Person]
+type SignUp = Callable[..., User]
 
 
 @pytest.fixture
 def sign_up(edge: httpx.Client, sandbox: httpx.Client) -> SignUp:
     """Makes people."""
-    return lambda *args, **profile: Person(edge, sandbox, *args, **profile)
+    return lambda *args, **profile: User(edge, sandbox, *args, **profile)
 
 
 def test_an_address_is_taken_once(edge: httpx.Client, sign_up: SignUp) -> None:
@@ -39,23 +39,23 @@ def test_demo_accounts_are_there_at_once(edge: httpx.Client, bearer: Bearer) -> 
 
 def test_a_mailed_code_confirms_once(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
-    assert ada.call("GET", "/users/me").json()["email_verified"] is False
-    code = ada.code()
+    assert ada.request("GET", "/users/me").json()["email_verified"] is False
+    code = ada.wait_for_code()
     wrong = ada.confirm(code[:-1] + ("A" if code[-1] != "A" else "B"))
     assert ada.confirm(code).status_code == 204
     used = ada.confirm(code)
     assert problem(wrong, 422, "CODE_INVALID")["detail"] == problem(used, 422, "CODE_INVALID")["detail"]
-    assert ada.call("GET", "/users/me").json()["email_verified"] is True
+    assert ada.request("GET", "/users/me").json()["email_verified"] is True
 
 
 def test_another_code_is_mailed_to_whom_it_may_help(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up()
-    ada.code(1)
+    ada.wait_for_code(1)
     known = edge.post("/users/verification", json={"email": ada.email})
     unknown = edge.post("/users/verification", json={"email": "nobody@delivery.test"})
     assert (known.status_code, known.content) == (unknown.status_code, unknown.content) == (202, b"")
-    assert ada.confirm(ada.code(2)).status_code == 204
-    assert ada.mails("nobody@delivery.test") == []
+    assert ada.confirm(ada.wait_for_code(2)).status_code == 204
+    assert ada.list_mails("nobody@delivery.test") == []
 
 
 def test_no_more_mails_than_are_of_use(edge: httpx.Client, sign_up: SignUp) -> None:
@@ -64,35 +64,35 @@ def test_no_more_mails_than_are_of_use(edge: httpx.Client, sign_up: SignUp) -> N
         assert edge.post("/users/verification", json={"email": ada.email}).status_code == 202
     # Requests are dealt with in their order, so the other's mail is proof that all of Ada's were.
     edge.post("/users/verification", json={"email": other.email})
-    other.code(2)
-    until("five codes are good", lambda: len(ada.mails()) >= 5)
-    assert len(ada.mails()) == 5
+    other.wait_for_code(2)
+    wait_until("five codes are good", lambda: len(ada.list_mails()) >= 5)
+    assert len(ada.list_mails()) == 5
 
 
 def test_signing_out_ends_sessions(sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     assert ada.refresh().status_code == 200
-    assert ada.call("DELETE", "/sessions").status_code == 204
+    assert ada.request("DELETE", "/sessions").status_code == 204
     problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
     assert ada.sign_in().refresh().status_code == 200
 
 
 def test_a_profile_is_patched(sign_up: SignUp) -> None:
     ada = sign_up(phone="+4915112345678", birth_date="1990-12-10").sign_in()
-    before = ada.call("GET", "/users/me")
+    before = ada.request("GET", "/users/me")
     assert before.json()["phone"] == "+4915112345678"
     patch = {"first_name": "Ада Λ עדה", "birth_date": None, "time_zone": "Europe/Berlin"}
-    after = ada.call("PATCH", "/users/me", json=patch, headers={"if-match": before.headers["etag"]})
+    after = ada.request("PATCH", "/users/me", json=patch, headers={"if-match": before.headers["etag"]})
     assert after.status_code == 200
     assert after.json() == {
         **{name: value for name, value in before.json().items() if name != "birth_date"},
         "first_name": "Ада Λ עדה",
         "time_zone": "Europe/Berlin",
     }
-    assert ada.call("GET", "/users/me").json() == after.json()
-    stale = ada.call("PATCH", "/users/me", json=patch, headers={"if-match": before.headers["etag"]})
+    assert ada.request("GET", "/users/me").json() == after.json()
+    stale = ada.request("PATCH", "/users/me", json=patch, headers={"if-match": before.headers["etag"]})
     problem(stale, 412, "PRECONDITION_FAILED")
-    fresh = ada.call("GET", "/users/me", headers={"if-none-match": after.headers["etag"]})
+    fresh = ada.request("GET", "/users/me", headers={"if-none-match": after.headers["etag"]})
     assert (fresh.status_code, fresh.content) == (304, b"")
 
 
@@ -114,14 +114,14 @@ def test_a_profile_is_patched(sign_up: SignUp) -> None:
 )
 def test_a_patch_that_is_none(sign_up: SignUp, patch: dict[str, Any]) -> None:
     ada = sign_up().sign_in()
-    before = ada.call("GET", "/users/me").json()
-    problem(ada.call("PATCH", "/users/me", json=patch), 400, "INVALID_REQUEST")
-    assert ada.call("GET", "/users/me").json() == before
+    before = ada.request("GET", "/users/me").json()
+    problem(ada.request("PATCH", "/users/me", json=patch), 400, "INVALID_REQUEST")
+    assert ada.request("GET", "/users/me").json() == before
 
 
 def test_a_time_zone_that_there_is_not(sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
-    problem(ada.call("PATCH", "/users/me", json={"time_zone": "Mars/Olympus"}), 422, "TIME_ZONE_UNKNOWN")
+    problem(ada.request("PATCH", "/users/me", json={"time_zone": "Mars/Olympus"}), 422, "TIME_ZONE_UNKNOWN")
 
 
 def test_an_address_that_the_provider_does_not_take(edge: httpx.Client) -> None:
@@ -133,39 +133,39 @@ def test_an_address_that_the_provider_does_not_take(edge: httpx.Client) -> None:
 def test_lone_surrogates_are_refused(sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     body = b'{"first_name": "\\ud800"}'
-    answer = ada.call("PATCH", "/users/me", content=body, headers={"content-type": "application/json"})
+    answer = ada.request("PATCH", "/users/me", content=body, headers={"content-type": "application/json"})
     problem(answer, 400, "INVALID_REQUEST")
 
 
 def test_another_address_takes_effect_when_it_is_confirmed(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     old, new = ada.email, f"new-{ada.email}"
-    assert ada.call("POST", "/users/me/email", json={"email": new}).status_code == 202
-    assert ada.call("GET", "/users/me").json()["email"] == old
-    assert ada.confirm(ada.code(1, new)).status_code == 204
+    assert ada.request("POST", "/users/me/email", json={"email": new}).status_code == 202
+    assert ada.request("GET", "/users/me").json()["email"] == old
+    assert ada.confirm(ada.wait_for_code(1, new)).status_code == 204
     ada.email = new
     ada.sign_in()
-    profile = ada.call("GET", "/users/me").json()
+    profile = ada.request("GET", "/users/me").json()
     assert (profile["email"], profile["email_verified"]) == (new, True)
     problem(edge.post("/sessions", json={"email": old, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
 
 
 def test_an_address_that_is_taken_gets_no_code(sign_up: SignUp) -> None:
     ada, bob, other = sign_up().sign_in(), sign_up(), sign_up().sign_in()
-    bob.code(1)
-    answers = [ada.call("POST", "/users/me/email", json={"email": bob.email})]
-    answers.append(other.call("POST", "/users/me/email", json={"email": f"free-{other.email}"}))
+    bob.wait_for_code(1)
+    answers = [ada.request("POST", "/users/me/email", json={"email": bob.email})]
+    answers.append(other.request("POST", "/users/me/email", json={"email": f"free-{other.email}"}))
     assert [(a.status_code, a.content) for a in answers] == [(202, b"")] * 2
-    other.code(1, f"free-{other.email}")
-    assert len(bob.mails()) == 1
+    other.wait_for_code(1, f"free-{other.email}")
+    assert len(bob.list_mails()) == 1
 
 
 def test_a_password_is_changed_by_the_old_one(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     wrong = {"old_password": "not-the-right-one", "new_password": "another-long-one"}
-    problem(ada.call("PUT", "/users/me/password", json=wrong), 422, "PASSWORD_WRONG")
+    problem(ada.request("PUT", "/users/me/password", json=wrong), 422, "PASSWORD_WRONG")
     right = {"old_password": PASSWORD, "new_password": "another-long-one"}
-    assert ada.call("PUT", "/users/me/password", json=right).status_code == 204
+    assert ada.request("PUT", "/users/me/password", json=right).status_code == 204
     problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
     problem(edge.post("/sessions", json={"email": ada.email, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
     ada.password = "another-long-one"
@@ -174,32 +174,32 @@ def test_a_password_is_changed_by_the_old_one(edge: httpx.Client, sign_up: SignU
 
 def test_a_forgotten_password(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
-    ada.code(1)
+    ada.wait_for_code(1)
     known = edge.post("/password-resets", json={"email": ada.email})
     unknown = edge.post("/password-resets", json={"email": "nobody@delivery.test"})
     assert (known.status_code, known.content) == (unknown.status_code, unknown.content) == (202, b"")
-    code = ada.code(2)
+    code = ada.wait_for_code(2)
     problem(ada.confirm(code), 422, "CODE_INVALID")  # one purpose
     body = {"code": code, "password": "remembered-now"}
     assert edge.post("/password-resets/confirm", json=body).status_code == 204
     problem(edge.post("/password-resets/confirm", json=body), 422, "CODE_INVALID")
     problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
     ada.password = "remembered-now"
-    assert ada.sign_in().call("GET", "/users/me").json()["email_verified"] is True
+    assert ada.sign_in().request("GET", "/users/me").json()["email_verified"] is True
 
 
 def test_a_deliverer_waits_for_an_admin(edge: httpx.Client, bearer: Bearer, sign_up: SignUp) -> None:
     dora = sign_up("deliverer").sign_in()
     assert "role" not in dora.profile
-    problem(dora.call("GET", "/deliveries"), 403, "FORBIDDEN")
+    problem(dora.request("GET", "/deliveries"), 403, "FORBIDDEN")
     waiting = edge.get("/users", params={"approved": False, "q": dora.email}, headers=bearer("admin")).json()
     assert [user["id"] for user in waiting["items"]] == [dora.id]
     given = edge.put(f"/users/{dora.id}/role", json={"role": "deliverer"}, headers=bearer("admin"))
     assert given.json()["role"] == "deliverer"
-    problem(dora.call("GET", "/deliveries"), 403, "FORBIDDEN")  # not before the next refresh
+    problem(dora.request("GET", "/deliveries"), 403, "FORBIDDEN")  # not before the next refresh
     dora.refresh()
-    assert dora.call("GET", "/deliveries").status_code == 200
-    assert dora.call("GET", "/users/me").json()["role"] == "deliverer"
+    assert dora.request("GET", "/deliveries").status_code == 200
+    assert dora.request("GET", "/users/me").json()["role"] == "deliverer"
     assert (
         edge.get("/users", params={"approved": False, "q": dora.email}, headers=bearer("admin")).json()["items"] == []
     )
@@ -215,29 +215,29 @@ def test_accounts_are_listed_for_admins_newest_first(edge: httpx.Client, bearer:
     ).json()
     assert [user["id"] for user in first["items"] + second["items"]] == [person.id for person in reversed(people)]
     assert "next_page_token" not in second
-    problem(people[0].sign_in().call("GET", "/users"), 403, "FORBIDDEN")
-    problem(people[0].call("PUT", f"/users/{people[0].id}/role", json={"role": "admin"}), 403, "FORBIDDEN")
+    problem(people[0].sign_in().request("GET", "/users"), 403, "FORBIDDEN")
+    problem(people[0].request("PUT", f"/users/{people[0].id}/role", json={"role": "admin"}), 403, "FORBIDDEN")
     problem(edge.put("/users/nobody/role", json={"role": "admin"}, headers=bearer("admin")), 404, "USER_NOT_FOUND")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_an_avatar(sign_up: SignUp, kind: str) -> None:
     ada = sign_up().sign_in()
-    problem(ada.call("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
-    files = {"avatar": ("me.bin", picture(kind), f"image/{kind.lower()}")}
-    put = ada.call("PUT", "/users/me/avatar", files=files)
+    problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
+    files = {"avatar": ("me.bin", create_image(kind), f"image/{kind.lower()}")}
+    put = ada.request("PUT", "/users/me/avatar", files=files)
     assert put.status_code == 200, put.text
-    got = ada.call("GET", put.json()["avatar_url"].removeprefix("/api/v1"))
+    got = ada.request("GET", put.json()["avatar_url"].removeprefix("/api/v1"))
     assert got.headers["content-type"] == "image/webp"
     assert got.headers["cache-control"] == "private, no-cache"
     assert Image.open(io.BytesIO(got.content)).size == (400, 400)
-    same = ada.call("GET", "/users/me/avatar", headers={"if-none-match": got.headers["etag"]})
+    same = ada.request("GET", "/users/me/avatar", headers={"if-none-match": got.headers["etag"]})
     assert (same.status_code, same.content) == (304, b"")
-    ada.call("PUT", "/users/me/avatar", files={"avatar": ("me.png", picture(colour="blue"), "image/png")})
-    assert ada.call("GET", "/users/me/avatar").headers["etag"] != got.headers["etag"]
-    assert ada.call("DELETE", "/users/me/avatar").status_code == 204
-    problem(ada.call("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
-    assert "avatar_url" not in ada.call("GET", "/users/me").json()
+    ada.request("PUT", "/users/me/avatar", files={"avatar": ("me.png", create_image(colour="blue"), "image/png")})
+    assert ada.request("GET", "/users/me/avatar").headers["etag"] != got.headers["etag"]
+    assert ada.request("DELETE", "/users/me/avatar").status_code == 204
+    problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
+    assert "avatar_url" not in ada.request("GET", "/users/me").json()
 
 
 @pytest.mark.parametrize(
@@ -245,31 +245,33 @@ def test_an_avatar(sign_up: SignUp, kind: str) -> None:
     [
         (b"", "image/png", 422, "PICTURE_REFUSED"),
         (b"<svg onload='alert(1)'/>", "image/png", 422, "PICTURE_REFUSED"),
-        (picture()[:200], "image/png", 422, "PICTURE_REFUSED"),
-        (picture(size=(10_000, 10_000)), "image/png", 422, "PICTURE_REFUSED"),
-        (picture("GIF"), "image/png", 422, "PICTURE_REFUSED"),
-        (picture("GIF"), "image/gif", 415, "UNSUPPORTED_MEDIA_TYPE"),
+        (create_image()[:200], "image/png", 422, "PICTURE_REFUSED"),
+        (create_image(size=(10_000, 10_000)), "image/png", 422, "PICTURE_REFUSED"),
+        (create_image("GIF"), "image/png", 422, "PICTURE_REFUSED"),
+        (create_image("GIF"), "image/gif", 415, "UNSUPPORTED_MEDIA_TYPE"),
         (b"x" * (5 * 1024 * 1024 + 1), "image/png", 413, "PAYLOAD_TOO_LARGE"),
     ],
     ids=["empty", "another format", "truncated", "too many pixels", "disguised", "not taken", "too large"],
 )
 def test_a_picture_that_cannot_be_taken(sign_up: SignUp, content: bytes, kind: str, status: int, reason: str) -> None:
     ada = sign_up().sign_in()
-    problem(ada.call("PUT", "/users/me/avatar", files={"avatar": ("a", content, kind)}), status, reason)
-    problem(ada.call("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
+    problem(ada.request("PUT", "/users/me/avatar", files={"avatar": ("a", content, kind)}), status, reason)
+    problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
 
 
 def test_an_account_that_is_deleted_leaves_nothing(
     edge: httpx.Client, bearer: Bearer, sign_up: SignUp, state_text: Callable[[], str]
 ) -> None:
     ada = sign_up(first_name="Zuleika", phone="+4915112345678", notif_token="phone-of-zuleika").sign_in()
-    ada.call("PUT", "/users/me/avatar", files={"avatar": ("me.png", picture(), "image/png")})
-    assert ada.call("DELETE", "/users/me").status_code == 204
-    problem(ada.call("GET", "/users/me"), 404, "USER_NOT_FOUND")
+    ada.request("PUT", "/users/me/avatar", files={"avatar": ("me.png", create_image(), "image/png")})
+    assert ada.request("DELETE", "/users/me").status_code == 204
+    problem(ada.request("GET", "/users/me"), 404, "USER_NOT_FOUND")
     problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
     problem(edge.post("/sessions", json={"email": ada.email, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
     assert edge.get("/users", params={"q": ada.email}, headers=bearer("admin")).json()["items"] == []
-    until("no store of ours knows the person", lambda: not {ada.email, "phone-of-zuleika"} & set(state_text().split()))
+    wait_until(
+        "no store of ours knows the person", lambda: not {ada.email, "phone-of-zuleika"} & set(state_text().split())
+    )
     again = {"email": ada.email, "password": PASSWORD, "first_name": "A", "last_name": "B", "role": "customer"}
     assert edge.post("/users", json=again).status_code == 201
 
@@ -284,9 +286,9 @@ def test_guessing_is_slowed_down(edge: httpx.Client, sign_up: SignUp) -> None:
         problem(locked, 429, "TOO_MANY_REQUESTS")
         assert 0 < int(locked.headers["retry-after"]) <= 900
     body = {"old_password": PASSWORD, "new_password": "another-long-one"}
-    problem(ada.call("PUT", "/users/me/password", json=body), 429, "TOO_MANY_REQUESTS")
+    problem(ada.request("PUT", "/users/me/password", json=body), 429, "TOO_MANY_REQUESTS")
     assert ada.refresh().status_code == 200  # running sessions go on
-    assert ada.call("GET", "/users/me").status_code == 200
+    assert ada.request("GET", "/users/me").status_code == 200
 
 
 def test_signing_in_well_is_no_guess(sign_up: SignUp) -> None:
@@ -297,14 +299,14 @@ def test_signing_in_well_is_no_guess(sign_up: SignUp) -> None:
 
 def test_the_first_admin_is_made_by_a_command(mesh: Mesh, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
-    local("admin", ada.email)
+    run_local("admin", ada.email)
     ada.refresh()
-    assert ada.call("GET", "/users", params={"role": "admin", "q": ada.email}).json()["items"][0]["id"] == ada.id
+    assert ada.request("GET", "/users", params={"role": "admin", "q": ada.email}).json()["items"][0]["id"] == ada.id
     with pytest.raises(AssertionError, match="there is no account of nobody"):
-        local("admin", "nobody@delivery.test")
+        run_local("admin", "nobody@delivery.test")
 
 
-def test_orders_are_kept_without_the_person(pending: World, edge: httpx.Client, bearer: Bearer) -> None:
+def test_orders_are_kept_without_the_person(pending: ScenarioContext, edge: httpx.Client, bearer: Bearer) -> None:
     for scenario in (scenarios.pay, scenarios.ready, scenarios.deliver):
         scenario(pending)
     order = edge.get(f"/orders/{pending.order_id}", headers=bearer("admin")).json()
@@ -316,4 +318,4 @@ def test_orders_are_kept_without_the_person(pending: World, edge: httpx.Client, 
         after = edge.get(f"/orders/{pending.order_id}", headers=bearer("admin")).json()
         return after == {**order, "delivery_address": ""}
 
-    until("the order has lost the person", erased)
+    wait_until("the order has lost the person", erased)

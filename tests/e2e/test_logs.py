@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.scenarios import BASKET
-from tests import scrapes
+from deploy.local.demo.scenarios import BASKET
+from tests import metrics_scraping
 from tests.conftest import ROOT, Mesh
-from tests.people import Person, picture, until
-from tests.plants import Plants, leaks
-from tests.poison import poisoned
-from tests.scrapes import MATRIX, SERVICES
+from tests.metrics_scraping import EXPECTED_METRICS, SERVICES
+from tests.poison_message import poison_message
+from tests.sensitive_markers import SensitiveMarkers, find_leaks
+from tests.users import User, create_image, wait_until
 
 CONTRACT: dict[str, Any] = json.loads((ROOT / "generated/openapi/delivery.json").read_text())
 NOBODYS = 999_999_999
@@ -31,7 +31,7 @@ type Bearer = Callable[[str], dict[str, str]]
 class Sown:
     """What was planted, the logs with how long they were before, and the trace of every request at the edge."""
 
-    plants: Plants
+    plants: SensitiveMarkers
     logs: dict[Path, int]
     traces: list[str] = field(default_factory=list)
 
@@ -46,19 +46,19 @@ class Sown:
 class Sower:
     """Calls every operation, with what is planted wherever it can be."""
 
-    def __init__(self, edge: httpx.Client, sandbox: httpx.Client, plants: Plants, admin: str) -> None:
+    def __init__(self, edge: httpx.Client, sandbox: httpx.Client, plants: SensitiveMarkers, admin: str) -> None:
         self.edge, self.sandbox, self.plants = edge, sandbox, plants
-        named = {"first_name": plants.text("first"), "last_name": plants.text("last"), "phone": plants.phone}
-        self.customer = Person(edge, sandbox, **named, notif_token=f"push-{plants.mark}")
-        self.deliverer = Person(edge, sandbox, "deliverer", **named)
+        named = {"first_name": plants.make_text("first"), "last_name": plants.make_text("last"), "phone": plants.phone}
+        self.customer = User(edge, sandbox, **named, notif_token=f"push-{plants.marker}")
+        self.deliverer = User(edge, sandbox, "deliverer", **named)
         as_admin = {"authorization": f"Bearer {admin}"}
         edge.put(f"/users/{self.deliverer.id}/role", json={"role": "deliverer"}, headers=as_admin).raise_for_status()
         self.tokens = {"admin": admin}
         for role, person in (("customer", self.customer), ("deliverer", self.deliverer)):
             session = person.sign_in().session
             self.tokens[role] = session["access_token"]
-            plants.keep(person.email, person.password, session["access_token"], session["refresh_token"])
-        plants.keep(admin)
+            plants.add_secrets(person.email, person.password, session["access_token"], session["refresh_token"])
+        plants.add_secrets(admin)
         self.known: dict[str, Any] = {}
 
     def everywhere(self) -> None:
@@ -78,32 +78,34 @@ class Sower:
         where = re.sub(r"\{(\w+)\}", lambda found: str(self.known.get(found[1], self.nobodys(found[1]))), path)
         content = operation.get("requestBody", {}).get("content", {})
         headers = {
-            "idempotency-key": plants.mark,
-            "user-agent": plants.text("agent"),
-            "cookie": f"session={plants.mark}",
-            "webhook-id": f"msg_{plants.mark}",
+            "idempotency-key": plants.marker,
+            "user-agent": plants.make_text("agent"),
+            "cookie": f"session={plants.marker}",
+            "webhook-id": f"msg_{plants.marker}",
             "webhook-timestamp": "1",
-            "webhook-signature": f"v1,{plants.mark}",
+            "webhook-signature": f"v1,{plants.marker}",
         }
         token = {"authorization": f"Bearer {self.tokens[role]}"} if role else {}
         if "application/json" in content:
-            body = plants.fill(content["application/json"]["schema"])
+            body = plants.generate_value(content["application/json"]["schema"])
             answer = self.send(method, where, json=body, headers=headers | token)
             if method == "POST" and answer.status_code == 201:
                 self.made(path, answer.json())
-            self.send(method, where, json=body | {plants.mark: plants.text("more")}, headers=headers | token)
+            self.send(method, where, json=body | {plants.marker: plants.make_text("more")}, headers=headers | token)
             self.send(method, where, json=_ended(body), headers=headers | token)
-            broken = f'{{"password": "{plants.mark}'.encode()
+            broken = f'{{"password": "{plants.marker}'.encode()
             self.send(method, where, content=broken, headers=headers | token | {"content-type": "application/json"})
         elif content:
-            files = {"avatar" if "avatar" in path else "picture": (f"{plants.mark}.png", picture(), "image/png")}
+            files = {"avatar" if "avatar" in path else "picture": (f"{plants.marker}.png", create_image(), "image/png")}
             self.send(method, where, files=files, headers=headers | token)
-            self.send(method, where, files={plants.mark: ("x.png", plants.mark.encode())}, headers=headers | token)
+            self.send(method, where, files={plants.marker: ("x.png", plants.marker.encode())}, headers=headers | token)
         else:
             self.send(method, where, headers=headers | token)
-        self.send(method, where, params={"q": plants.email("q"), plants.mark: plants.mark}, headers=headers | token)
-        self.send(method, where, headers=headers | {"authorization": f"Bearer {plants.mark}"})
-        self.send(method, re.sub(r"\{\w+\}", plants.mark, path), headers=headers | token)
+        self.send(
+            method, where, params={"q": plants.make_email("q"), plants.marker: plants.marker}, headers=headers | token
+        )
+        self.send(method, where, headers=headers | {"authorization": f"Bearer {plants.marker}"})
+        self.send(method, re.sub(r"\{\w+\}", plants.marker, path), headers=headers | token)
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request; of a stream, the beginning."""
@@ -112,7 +114,7 @@ class Sower:
                 answer.read()
         assert answer.status_code != 500, f"{method} {path}: {answer.text}"
         if answer.is_success and "webhook_secret" in answer.text:
-            self.plants.keep(answer.json()["webhook_secret"])
+            self.plants.add_secrets(answer.json()["webhook_secret"])
         return answer
 
     def role(self, operation: dict[str, Any]) -> str:
@@ -122,7 +124,7 @@ class Sower:
 
     def nobodys(self, name: str) -> str | int:
         """An id of nothing; of partners and products it is a number."""
-        return NOBODYS if name in ("partner_id", "product_id") else self.plants.mark
+        return NOBODYS if name in ("partner_id", "product_id") else self.plants.marker
 
     def made(self, path: str, answer: dict[str, Any]) -> None:
         """Remembers what was made."""
@@ -136,8 +138,8 @@ class Sower:
         who = {"authorization": f"Bearer {self.tokens['customer']}"}
         plants = self.plants
         personal = {
-            "delivery_address": plants.text("1 Long Street"),
-            "customer_name": plants.text("name"),
+            "delivery_address": plants.make_text("1 Long Street"),
+            "customer_name": plants.make_text("name"),
             "customer_phone": plants.phone,
         }
         checked = self.edge.post("/order-checks", json=BASKET | personal, headers=who).raise_for_status().json()
@@ -156,49 +158,49 @@ class Sower:
             self.sandbox.put(path, json=body).raise_for_status()
         delivered, cancelled = self.order(), self.order()
         ready = f"/kitchen/{BASKET['partner_id']}/orders/{delivered}/ready"
-        pickup = {"pickup_address": self.plants.text("1 Market Square")}
-        until("the kitchen has it", lambda: self.sandbox.post(ready, json=pickup).is_success)
+        pickup = {"pickup_address": self.plants.make_text("1 Market Square")}
+        wait_until("the kitchen has it", lambda: self.sandbox.post(ready, json=pickup).is_success)
         customer, deliverer = ({"authorization": f"Bearer {self.tokens[r]}"} for r in ("customer", "deliverer"))
 
         def status(order: str) -> dict[str, Any]:
             found: dict[str, Any] = self.edge.get(f"/orders/{order}", headers=customer).json()
             return found
 
-        until("it is ready", lambda: status(delivered)["status"] == "ready")
+        wait_until("it is ready", lambda: status(delivered)["status"] == "ready")
         self.edge.post(f"/orders/{delivered}/assignment", headers=deliverer).raise_for_status()
         self.edge.post(f"/orders/{delivered}/delivery", headers=deliverer).raise_for_status()
-        reason = {"reason": self.plants.text("reason")}
+        reason = {"reason": self.plants.make_text("reason")}
         self.edge.post(f"/orders/{cancelled}/cancel", json=reason, headers=customer).raise_for_status()
-        until("the money is back", lambda: status(cancelled)["refund_status"] == "refunded")
+        wait_until("the money is back", lambda: status(cancelled)["refund_status"] == "refunded")
         for path, body in faults.items():
             self.sandbox.put(path, json=body | {"mode": "none"}).raise_for_status()
 
     def accounts(self) -> None:
         """What is done to an account in its life, codes and passwords included; then it is deleted."""
-        plants, edge, person = self.plants, self.edge, Person(self.edge, self.sandbox).sign_in()
-        plants.keep(person.email, person.session["access_token"], person.session["refresh_token"])
-        code = person.code()
-        plants.keep(code)
+        plants, edge, person = self.plants, self.edge, User(self.edge, self.sandbox).sign_in()
+        plants.add_secrets(person.email, person.session["access_token"], person.session["refresh_token"])
+        code = person.wait_for_code()
+        plants.add_secrets(code)
         person.confirm(code).raise_for_status()
-        address = plants.email("new")
-        person.call("POST", "/users/me/email", json={"email": address}).raise_for_status()
-        code = person.code(1, address)
-        plants.keep(code)
+        address = plants.make_email("new")
+        person.request("POST", "/users/me/email", json={"email": address}).raise_for_status()
+        code = person.wait_for_code(1, address)
+        plants.add_secrets(code)
         person.confirm(code).raise_for_status()
-        for password in (plants.text("pass"), plants.text("word")):
+        for password in (plants.make_text("pass"), plants.make_text("word")):
             body = {"old_password": person.password, "new_password": password}
-            person.call("PUT", "/users/me/password", json=body).raise_for_status()
+            person.request("PUT", "/users/me/password", json=body).raise_for_status()
             person.password = password
         edge.post("/password-resets", json={"email": address}).raise_for_status()
-        code = person.code(2, address)
-        plants.keep(code)
-        body = {"code": code, "password": plants.text("reset")}
+        code = person.wait_for_code(2, address)
+        plants.add_secrets(code)
+        body = {"code": code, "password": plants.make_text("reset")}
         edge.post("/password-resets/confirm", json=body).raise_for_status()
         person.email, person.password = address, body["password"]
-        edge.post("/sessions", json={"email": address, "password": plants.text("wrong")})
+        edge.post("/sessions", json={"email": address, "password": plants.make_text("wrong")})
         session = person.sign_in().session
-        plants.keep(session["access_token"], session["refresh_token"])
-        person.call("DELETE", "/users/me").raise_for_status()
+        plants.add_secrets(session["access_token"], session["refresh_token"])
+        person.request("DELETE", "/users/me").raise_for_status()
 
 
 def _ended(body: Any) -> Any:
@@ -215,17 +217,17 @@ def _ended(body: Any) -> Any:
 
 def settled() -> bool:
     """Whether nothing is under way any more."""
-    told = [sample for service in SERVICES for sample in scrapes.app(service)]
+    told = [sample for service in SERVICES for sample in metrics_scraping.scrape_service(service)]
     waiting = [each for each in told if each.name == "delivery_queue_messages"]
-    rows = [each for each in told if each.name == "delivery_outbox_rows"]
+    rows = [each for each in told if each.name == "delivery_outbox_pending_events"]
     return len(rows) == len(SERVICES) and not any(each.value for each in (*waiting, *rows))
 
 
 @pytest.fixture(scope="module")
 def sown(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client, bearer: Bearer) -> Sown:
     """Everything planted, everything settled, every log written."""
-    files = [path for path in mesh.state.rglob("*.log") if path.name != "sandbox.log"]
-    made = Sown(Plants(CONTRACT), {path: path.stat().st_size for path in files})
+    files = [path for path in mesh.state_dir.rglob("*.log") if path.name != "sandbox.log"]
+    made = Sown(SensitiveMarkers(CONTRACT), {path: path.stat().st_size for path in files})
 
     def traced(answer: httpx.Response) -> None:
         made.traces.append(answer.headers["traceresponse"].split("-")[1])
@@ -236,22 +238,24 @@ def sown(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client, bearer: Bearer) 
         sower.accounts()
         sower.lives()
         sower.everywhere()
-    with poisoned(f"poison-{made.plants.mark}", "orders.paid", made.plants.mark.encode(), traceparent=PRODUCED):
-        until("everything is settled", settled)
-    until("the last line is written", lambda: any(made.traces[-1] in line for line in made.lines("gateway-envoy")))
+    with poison_message(
+        f"poison-{made.plants.marker}", "orders.paid", made.plants.marker.encode(), traceparent=PRODUCED
+    ):
+        wait_until("everything is settled", settled)
+    wait_until("the last line is written", lambda: any(made.traces[-1] in line for line in made.lines("gateway-envoy")))
     return made
 
 
 def test_nothing_that_was_planted_is_in_any_log(sown: Sown) -> None:
     assert {"gateway", "orders-envoy", "postgres", "rabbitmq", "documents"} <= {path.stem for path in sown.logs}
-    assert list(leaks(sown.logs, sown.plants.forms())) == []
+    assert list(find_leaks(sown.logs, sown.plants.list_encodings())) == []
 
 
 def test_a_leak_is_found(sown: Sown, tmp_path: Path) -> None:
-    for number, form in enumerate(sown.plants.forms()):
+    for number, form in enumerate(sown.plants.list_encodings()):
         path = tmp_path / f"{number}.log"
         path.write_text(f'{{"message": "signed up with {form} at once"}}\n')
-        assert len(list(leaks({path: 0}, sown.plants.forms()))) == 1
+        assert len(list(find_leaks({path: 0}, sown.plants.list_encodings()))) == 1
 
 
 def test_every_request_has_one_access_line(sown: Sown) -> None:
@@ -269,7 +273,7 @@ def test_access_lines_name_every_operation(sown: Sown) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_lines_have_the_fields_of_the_matrix(sown: Sown, service: str) -> None:
-    wanted = MATRIX["logs"]
+    wanted = EXPECTED_METRICS["logs"]
     for line in map(json.loads, sown.lines(service)):
         traced = wanted["services"]["trace"] if "trace_id" in line else []
         allowed = {*wanted["services"]["fields"], *traced}

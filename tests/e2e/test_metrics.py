@@ -12,20 +12,20 @@ import yaml
 from rich.console import Console
 
 from codegen import contracts
-from codegen.operations import operations
-from deploy.local import scenarios
-from deploy.local.scenarios import World
-from services.notifications.domain.notifications import Provider, Verdict
-from services.orders.domain import OrderStatus
-from services.orders.reconciliation import Kind
-from services.partners.retries import CallKind
-from services.partners.retries import Verdict as Answered
-from services.runtime.topology import QUEUES, RETRIES
-from tests import scrapes
+from codegen.rest.operations import operations
+from deploy.local.demo import scenarios
+from deploy.local.demo.scenarios import ScenarioContext
+from services.notifications.domain.notifications import Outcome, Provider
+from services.orders.domain.orders import OrderStatus
+from services.orders.domain.reconciliation import DiscrepancyKind
+from services.partners.domain.call_policy import CallKind
+from services.partners.domain.call_policy import Outcome as Answered
+from services.runtime.messaging.topology import QUEUES, RETRY_QUEUES
+from tests import metrics_scraping
 from tests.conftest import ROOT, Mesh
-from tests.people import PATIENCE_S
-from tests.poison import poisoned
-from tests.scrapes import MATRIX, PROBES, SERVICES, Scrape
+from tests.metrics_scraping import EXPECTED_METRICS, PROBE_PORTS, SERVICES, Scrape
+from tests.poison_message import poison_message
+from tests.users import TIMEOUT_S
 
 OBSERVABILITY = ROOT / "generated/observability"
 
@@ -33,21 +33,24 @@ OBSERVABILITY = ROOT / "generated/observability"
 @pytest.fixture(scope="module")
 def poison(mesh: Mesh) -> Iterator[None]:
     """A dead letter of orders.history, of a type that nobody knows."""
-    with poisoned("poison-for-metrics", "nobody.knows"):
+    with poison_message("poison-for-metrics", "nobody.knows"):
         yield
 
 
-def cancelled(world: World) -> None:
+def cancelled(world: ScenarioContext) -> None:
     """An order is paid and cancelled, and its money goes back."""
     for scenario in (scenarios.register, scenarios.check, scenarios.confirm, scenarios.pay):
         scenario(world)
-    world.call("POST", f"/orders/{world.order_id}/cancel", 200, who="customer", json={})
-    world.until("the money is back", lambda: world.order()["refund_status"] == "refunded")
+    world.request("POST", f"/orders/{world.order_id}/cancel", 200, user="customer", json={})
+    world.wait_until("the money is back", lambda: world.get_order()["refund_status"] == "refunded")
 
 
 def lacking(told: dict[str, Scrape]) -> dict[str, list[str]]:
     """By service, what the matrix wants and nobody tells."""
-    found = {service: scrapes.missing(told[service], MATRIX["metrics"][service]) for service in SERVICES}
+    found = {
+        service: metrics_scraping.find_missing_metrics(told[service], EXPECTED_METRICS["metrics"][service])
+        for service in SERVICES
+    }
     return {service: names for service, names in found.items() if names}
 
 
@@ -55,29 +58,32 @@ def lacking(told: dict[str, Scrape]) -> dict[str, list[str]]:
 def scraped(mesh: Mesh, poison: None) -> dict[str, Scrape]:
     """What every service tells after the seven scenarios, a cancelled order and a message that nobody can read."""
     with (
-        httpx.Client(base_url=mesh.edge, timeout=20, trust_env=False) as edge,
-        httpx.Client(base_url=mesh.sandbox, timeout=20, trust_env=False) as outside,
+        httpx.Client(base_url=mesh.edge_url, timeout=20, trust_env=False) as edge,
+        httpx.Client(base_url=mesh.sandbox_url, timeout=20, trust_env=False) as outside,
     ):
-        world = World(edge, outside, Console(quiet=True))
+        world = ScenarioContext(edge, outside, Console(quiet=True))
         for scenario in scenarios.SCENARIOS:
             scenario(world)
-        cancelled(World(edge, outside, Console(quiet=True)))
-    end = time.monotonic() + PATIENCE_S
-    while lacking(told := {service: scrapes.app(service) for service in SERVICES}) and time.monotonic() < end:
+        cancelled(ScenarioContext(edge, outside, Console(quiet=True)))
+    end = time.monotonic() + TIMEOUT_S
+    while (
+        lacking(told := {service: metrics_scraping.scrape_service(service) for service in SERVICES})
+        and time.monotonic() < end
+    ):
         time.sleep(0.1)
     return told
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_tells_what_the_matrix_says(scraped: dict[str, Scrape], service: str) -> None:
-    assert scrapes.missing(scraped[service], MATRIX["metrics"][service]) == []
+    assert metrics_scraping.find_missing_metrics(scraped[service], EXPECTED_METRICS["metrics"][service]) == []
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_metric_that_is_removed_is_missed(scraped: dict[str, Scrape], service: str) -> None:
-    for wanted in MATRIX["metrics"][service]:
+    for wanted in EXPECTED_METRICS["metrics"][service]:
         without = [sample for sample in scraped[service] if sample.name != wanted["metric"]]
-        assert any(wanted["metric"] in each for each in scrapes.missing(without, [wanted]))
+        assert any(wanted["metric"] in each for each in metrics_scraping.find_missing_metrics(without, [wanted]))
 
 
 def test_labels_are_names_of_the_contracts(scraped: dict[str, Scrape]) -> None:
@@ -87,20 +93,20 @@ def test_labels_are_names_of_the_contracts(scraped: dict[str, Scrape]) -> None:
         "operation": {operation.id for operation in operations(source, "delivery")} | {"other"},
         "rpc_method": {m.path.removeprefix("/") for service in source.protos.services for m in service.methods},
         "event": {*events, "other"},
-        "queue": {*QUEUES, *RETRIES},
+        "queue": {*QUEUES, *RETRY_QUEUES},
         "outcome": {
             "consumed",
             "retried",
             "waiting",
             "dead",
-            *Verdict,
+            *Outcome,
             *Answered,
             "refunded",
             "failed",
-            "mended",
+            "repaired",
             "reported",
         },
-        "kind": {*CallKind, *Kind},
+        "kind": {*CallKind, *DiscrepancyKind},
         "provider": set(Provider),
         "from": {*OrderStatus, "none"},
         "to": set(OrderStatus),
@@ -120,7 +126,9 @@ def test_labels_are_names_of_the_contracts(scraped: dict[str, Scrape]) -> None:
 def test_what_alerts_and_the_dashboard_ask_for_is_there(scraped: dict[str, Scrape]) -> None:
     """But for labels that Prometheus adds, and metrics that rules record."""
     labels: dict[str, set[str]] = {"up": set()}
-    for sample in [each for service in SERVICES for each in (*scraped[service], *scrapes.envoy(service))]:
+    for sample in [
+        each for service in SERVICES for each in (*scraped[service], *metrics_scraping.scrape_envoy(service))
+    ]:
         labels.setdefault(sample.name, set()).update(sample.labels)
     rules = [
         rule
@@ -134,18 +142,18 @@ def test_what_alerts_and_the_dashboard_ask_for_is_there(scraped: dict[str, Scrap
     asked = [rule["expr"] for rule in rules if "alert" in rule]
     asked += [target["expr"] for panel in panels for target in panel.get("targets", [])]
     for expr in asked:
-        found = list(scrapes.selected(expr))
+        found = list(metrics_scraping.parse_selectors(expr))
         assert found, expr
         for name, matched in found:
             assert name in labels, f"nobody tells {name}: {expr}"
             assert matched <= labels[name] | {"job", "service"}, f"{name} has no such label: {expr}"
 
 
-@pytest.mark.parametrize("number", PROBES.values())
+@pytest.mark.parametrize("number", PROBE_PORTS.values())
 @pytest.mark.parametrize(("method", "path"), [("POST", "/metrics"), ("HEAD", "/metrics"), ("GET", "/"), ("GET", "/x")])
 def test_the_probe_door_has_nothing_else(mesh: Mesh, number: int, method: str, path: str) -> None:
     assert httpx.request(method, f"http://127.0.0.1:{number}{path}", trust_env=False).status_code == 404
 
 
 def test_metrics_are_not_to_be_had_at_the_edge(mesh: Mesh) -> None:
-    assert httpx.get(f"{mesh.edge}/metrics", trust_env=False).status_code == 404
+    assert httpx.get(f"{mesh.edge_url}/metrics", trust_env=False).status_code == 404

@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.e2e.test_refusals import problem
-from tests.people import Person, until
+from tests.e2e.test_error_responses import problem
+from tests.users import User, wait_until
 
 type Bearer = Callable[[str], dict[str, str]]
 
@@ -159,14 +159,14 @@ def test_an_agent_that_is_not_there(admin: httpx.Client) -> None:
 def test_the_history_has_the_mails_that_a_user_does_not_see(
     admin: httpx.Client, edge: httpx.Client, sandbox: httpx.Client
 ) -> None:
-    ada = Person(edge, sandbox, notif_token=f"phone-{secrets.token_hex(6)}").sign_in()
+    ada = User(edge, sandbox, notif_token=f"phone-{secrets.token_hex(6)}").sign_in()
     query: dict[str, str] = {"user_id": ada.id, "agent_id": "mails", "status": "sent"}
-    [mail] = until(
+    [mail] = wait_until(
         "the mail is in the history", lambda: admin.get("/notifications", params=query).json()["items"] or None
     )
     assert (mail["event"], mail["body"], mail["user_id"]) == ("emails.requested", "", ada.id)
     assert [attempt["outcome"] for attempt in mail["attempts"]] == ["accepted"]
-    assert ada.call("GET", "/users/me/notifications").json()["items"] == []
+    assert ada.request("GET", "/users/me/notifications").json()["items"] == []
     assert admin.get("/notifications", params=query | {"status": "failed"}).json()["items"] == []
     first = admin.get("/notifications", params={"page_size": 1}).json()
     assert len(first["items"]) == 1

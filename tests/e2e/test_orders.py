@@ -7,25 +7,25 @@ from uuid import uuid4
 
 import httpx
 
-from deploy.local import scenarios
-from deploy.local.scenarios import BASKET, World
+from deploy.local.demo import scenarios
+from deploy.local.demo.scenarios import BASKET, ScenarioContext
 
 type Bearer = Callable[[str], dict[str, str]]
 
 
-def pay(world: World, outcome: str = "pay") -> Any:
-    total = world.order()["total_amount"]
+def pay(world: ScenarioContext, outcome: str = "pay") -> Any:
+    total = world.get_order()["total_amount"]
     said = {"order_id": world.order_id, "amount": total, "currency": "USD", "outcome": outcome}
     body = said | {"callback_url": world.checkout["callback_url"]}
-    return world.outside("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
+    return world.sandbox_request("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
 
 
-def ledger(world: World) -> list[tuple[int, int]]:
-    entries = world.peek(f"/bank/{BASKET['bank_id']}/ledger")
+def ledger(world: ScenarioContext) -> list[tuple[int, int]]:
+    entries = world.sandbox_get(f"/bank/{BASKET['bank_id']}/ledger")
     return [(entry["captured"], entry["refunded"]) for entry in entries if entry["order_id"] == world.order_id]
 
 
-def test_a_key_makes_confirming_repeatable(world: World, edge: httpx.Client) -> None:
+def test_a_key_makes_confirming_repeatable(world: ScenarioContext, edge: httpx.Client) -> None:
     scenarios.register(world)
     scenarios.check(world)
     headers = {"authorization": f"Bearer {world.tokens['customer']}", "idempotency-key": str(uuid4())}
@@ -39,7 +39,7 @@ def test_a_key_makes_confirming_repeatable(world: World, edge: httpx.Client) -> 
     assert (other.status_code, other.json()["reason"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
-def test_a_cancelled_order_is_followed_to_its_end_and_paid_back(pending: World, edge: httpx.Client) -> None:
+def test_a_cancelled_order_is_followed_to_its_end_and_paid_back(pending: ScenarioContext, edge: httpx.Client) -> None:
     headers = {"authorization": f"Bearer {pending.tokens['customer']}"}
     path = f"/orders/{pending.order_id}/events"
     told: list[dict[str, Any]] = []
@@ -54,17 +54,17 @@ def test_a_cancelled_order_is_followed_to_its_end_and_paid_back(pending: World, 
                 if told[-1]["status"] == "pending":
                     pay(pending, "more")
                 elif told[-1]["status"] == "paid" and len(told) == 2:
-                    pending.call(
+                    pending.request(
                         "POST",
                         f"/orders/{pending.order_id}/cancel",
                         200,
-                        who="customer",
+                        user="customer",
                         json={"reason": "no appetite"},
                     )
     assert (told[0]["status"], told[1]["status"], told[-1]["status"]) == ("pending", "paid", "cancelled")
     assert ids == sorted(ids, key=int)
-    pending.until("the money is back", lambda: pending.order()["refund_status"] == "refunded")
-    order = pending.order()
+    pending.wait_until("the money is back", lambda: pending.get_order()["refund_status"] == "refunded")
+    order = pending.get_order()
     assert (order["refunded_amount"], order["cancel_reason"]) == (order["paid_amount"], "no appetite")
     assert ledger(pending) == [(order["paid_amount"], order["paid_amount"])]
     with edge.stream("GET", path, headers=headers | {"last-event-id": "1"}, timeout=10) as stream:
@@ -74,18 +74,18 @@ def test_a_cancelled_order_is_followed_to_its_end_and_paid_back(pending: World, 
     assert (again.status_code, again.json()["reason"]) == (409, "ORDER_STATE_CONFLICT")
 
 
-def test_what_is_paid_too_little_comes_back(pending: World, edge: httpx.Client, bearer: Bearer) -> None:
+def test_what_is_paid_too_little_comes_back(pending: ScenarioContext, edge: httpx.Client, bearer: Bearer) -> None:
     answer = pay(pending, "less")["callbacks"][0]
     assert answer["status"] == 422
-    pending.until("the money is back", lambda: pending.order()["refund_status"] == "refunded")
-    assert pending.order()["status"] == "pending"
+    pending.wait_until("the money is back", lambda: pending.get_order()["refund_status"] == "refunded")
+    assert pending.get_order()["status"] == "pending"
     assert [captured - refunded for captured, refunded in ledger(pending)] == [0]
 
     def listed() -> Any:
         found = edge.get("/payments", params={"order_id": pending.order_id}, headers=bearer("admin")).json()
         return [payment["outcome"] for payment in found["items"]]
 
-    pending.until("the payment is listed", listed)
+    pending.wait_until("the payment is listed", listed)
     assert listed() == ["insufficient"]
 
 

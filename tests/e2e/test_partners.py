@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.test_refusals import problem
-from tests.people import until
+from tests.e2e.test_error_responses import problem
+from tests.users import wait_until
 
 type Bearer = Callable[[str], dict[str, str]]
 
@@ -191,7 +191,7 @@ def test_an_order_is_told_to_a_new_partner_and_the_call_can_be_seen_and_made_aga
         return pages(admin, "/partner-calls", order_id=order_id)
 
     # The kitchen lies once; the second try comes five seconds later.
-    until("it is delivered", lambda: [call["status"] for call in calls()] == ["delivered"])
+    wait_until("it is delivered", lambda: [call["status"] for call in calls()] == ["delivered"])
     [call] = calls()
     assert [one["answer"] for one in call["tries"]] == ["200, not by the contract", "204"]
     assert (call["partner_id"], call["kind"], call["attempts"]) == (number, "order", 2)
@@ -201,11 +201,11 @@ def test_an_order_is_told_to_a_new_partner_and_the_call_can_be_seen_and_made_aga
         told: list[dict[str, Any]] = sandbox.get(f"/kitchen/{number}/orders").json()
         return told
 
-    until("it is sent again", lambda: heard()[0]["times_received"] == 3)
+    wait_until("it is sent again", lambda: heard()[0]["times_received"] == 3)
     assert [one["webhook_id"] for one in heard()] == [call["id"]]
 
     customer.post(f"/orders/{order_id}/cancel", json={"reason": "Too late."}).raise_for_status()
-    until(
+    wait_until(
         "the cancellation arrives",
         lambda: [call["kind"] for call in calls() if call["status"] == "delivered"] == ["cancellation", "order"],
     )

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.e2e.test_refusals import problem
-from tests.people import picture
+from tests.e2e.test_error_responses import problem
+from tests.users import create_image
 
 type Bearer = Callable[[str], dict[str, str]]
 
@@ -26,7 +26,7 @@ def shown(edge: httpx.Client, bearer: Bearer) -> Any:
 
 
 def test_a_products_picture(edge: httpx.Client, bearer: Bearer) -> None:
-    first = put(edge, bearer, "admin", 4, picture())
+    first = put(edge, bearer, "admin", 4, create_image())
     assert first.status_code == 200, first.text
     url = first.json()["picture_url"]
     assert shown(edge, bearer)["picture_url"] == url
@@ -36,17 +36,17 @@ def test_a_products_picture(edge: httpx.Client, bearer: Bearer) -> None:
     assert Image.open(io.BytesIO(got.content)).size == (400, 400)
     again = edge.get(url.removeprefix("/api/v1"), headers={"if-none-match": got.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    second = put(edge, bearer, "admin", 4, picture(colour="blue")).json()["picture_url"]
+    second = put(edge, bearer, "admin", 4, create_image(colour="blue")).json()["picture_url"]
     assert shown(edge, bearer)["picture_url"] == second != url
     problem(edge.get(url.removeprefix("/api/v1")), 404, "PICTURE_NOT_FOUND")
 
 
 def test_a_picture_without_a_product_leaves_nothing(edge: httpx.Client, bearer: Bearer) -> None:
-    problem(put(edge, bearer, "admin", 999_999, picture()), 404, "PRODUCT_NOT_FOUND")
+    problem(put(edge, bearer, "admin", 999_999, create_image()), 404, "PRODUCT_NOT_FOUND")
 
 
 def test_only_admins_set_pictures(edge: httpx.Client, bearer: Bearer) -> None:
-    problem(put(edge, bearer, "customer", 4, picture()), 403, "FORBIDDEN")
+    problem(put(edge, bearer, "customer", 4, create_image()), 403, "FORBIDDEN")
 
 
 @pytest.mark.parametrize("path", ["/pictures/..%2fsecret", "/pictures/x", "/pictures/" + "a" * 32 + "." + "0" * 64])

@@ -10,11 +10,11 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import OFFSET, ROOT, Mesh
+from tests.conftest import PORT_OFFSET, ROOT, Mesh
 from tests.contract.test_observability import PROMTOOL
-from tests.envoys import free_ports
-from tests.people import until
-from tests.poison import poisoned
+from tests.envoys import find_free_ports
+from tests.poison_message import poison_message
+from tests.users import wait_until
 
 OBSERVABILITY = ROOT / "generated/observability"
 
@@ -22,7 +22,7 @@ OBSERVABILITY = ROOT / "generated/observability"
 def shifted(target: str) -> str:
     """Where the tests' mesh has the door."""
     host, _, number = target.partition(":")
-    return f"{host}:{int(number) + OFFSET}"
+    return f"{host}:{int(number) + PORT_OFFSET}"
 
 
 def configuration() -> dict[str, Any]:
@@ -41,7 +41,7 @@ def prometheus(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A client of its API."""
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration()))
-    (port,) = free_ports(1)
+    (port,) = find_free_ports(1)
     options = {
         "config.file": folder / "prometheus.yml",
         "storage.tsdb.path": folder / "data",
@@ -63,7 +63,7 @@ def prometheus(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             except httpx.TransportError:
                 return False
 
-        until("Prometheus answers", ready)
+        wait_until("Prometheus answers", ready)
         yield client
     process.terminate()
     process.wait(10)
@@ -82,7 +82,7 @@ def test_every_door_is_understood(prometheus: httpx.Client) -> None:
         targets = prometheus.get("/targets").json()["data"]["activeTargets"]
         return len(targets) == 8 and all(each["health"] == "up" for each in targets)
 
-    until("every target is up", scraped)
+    wait_until("every target is up", scraped)
 
 
 def test_rules_are_evaluated_without_a_mishap(prometheus: httpx.Client) -> None:
@@ -92,16 +92,16 @@ def test_rules_are_evaluated_without_a_mishap(prometheus: httpx.Client) -> None:
         assert not (wrong := [rule["lastError"] for rule in rules if rule.get("lastError")]), wrong
         return bool(rules) and all(rule["health"] == "ok" for rule in rules)
 
-    until("every rule was evaluated", evaluated)
+    wait_until("every rule was evaluated", evaluated)
 
 
 def test_a_dead_letter_raises_its_alarm_and_takes_it_back(prometheus: httpx.Client) -> None:
     alarm = 'ALERTS{alertname="DeadLetters", alertstate="firing", queue="orders.history", service="orders"}'
-    with poisoned(f"poison-{time.monotonic_ns()}", "nobody.knows"):
-        until("the alarm is raised", lambda: ask(prometheus, alarm))
-    until("the alarm is over", lambda: not ask(prometheus, alarm))
+    with poison_message(f"poison-{time.monotonic_ns()}", "nobody.knows"):
+        wait_until("the alarm is raised", lambda: ask(prometheus, alarm))
+    wait_until("the alarm is over", lambda: not ask(prometheus, alarm))
 
 
 def test_nothing_else_is_amiss(prometheus: httpx.Client) -> None:
     amiss = 'ALERTS{alertname=~".*Down|.*Away|.*Expiring|OutboxLag|QueueBacklog"}'
-    until("no alarm is even pending", lambda: not ask(prometheus, amiss))
+    wait_until("no alarm is even pending", lambda: not ask(prometheus, amiss))

@@ -11,11 +11,11 @@ import psycopg
 import pymongo
 import pytest
 
-from deploy.local import scenarios
-from deploy.local.scenarios import BASKET, World
-from deploy.local.secrets import Secrets
-from deploy.local.services import common, environment
-from deploy.local.state import ROOT, State
+from deploy.local.demo import scenarios
+from deploy.local.demo.scenarios import BASKET, ScenarioContext
+from deploy.local.infrastructure.services import build_base_environment, build_service_environment
+from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.pki.secrets import Secrets
 from tests.e2e.test_orders import pay
 
 type Bearer = Callable[[str], dict[str, str]]
@@ -26,8 +26,12 @@ OPERATORS = "operators@delivery.test"
 @pytest.fixture
 def told() -> dict[str, str]:
     """What orders is told on the tests' mesh, and that half a second of waiting is long."""
-    state = State(os.environ)
-    return common() | dict(environment(state, Secrets(state), "orders")) | {"PARTNER_TOLD_SECONDS": "0.5"}
+    state = MeshConfig(os.environ)
+    return (
+        build_base_environment()
+        | dict(build_service_environment(state, Secrets(state), "orders"))
+        | {"PARTNER_NOTIFICATION_TIMEOUT_SECONDS": "0.5"}
+    )
 
 
 @pytest.fixture
@@ -46,9 +50,9 @@ def reconcile(told: dict[str, str]) -> str:
     return done.stdout
 
 
-def partner_told_at(told: dict[str, str], order_id: str) -> Any:
+def partner_notified_at(told: dict[str, str], order_id: str) -> Any:
     with psycopg.connect(told["DATABASE_URL"], autocommit=True) as connection:
-        row = connection.execute("SELECT partner_told_at FROM orders WHERE id = %s", (order_id,)).fetchone()
+        row = connection.execute("SELECT partner_notified_at FROM orders WHERE id = %s", (order_id,)).fetchone()
     assert row is not None
     return row[0]
 
@@ -56,41 +60,43 @@ def partner_told_at(told: dict[str, str], order_id: str) -> Any:
 def alerted(told: dict[str, str], order_id: str) -> bool:
     with psycopg.connect(told["DATABASE_URL"], autocommit=True) as connection:
         found = connection.execute("SELECT reason FROM alerts WHERE subject = %s", (f"order:{order_id}",)).fetchall()
-    return found == [("PARTNER_NOT_TOLD",)]
+    return found == [("PARTNER_NOT_NOTIFIED",)]
 
 
-def alerts(world: World) -> list[str]:
-    return [mail["subject"] for mail in world.peek(f"/mailbox/{OPERATORS}") if world.order_id in mail["text"]]
+def alerts(world: ScenarioContext) -> list[str]:
+    return [mail["subject"] for mail in world.sandbox_get(f"/mailbox/{OPERATORS}") if world.order_id in mail["text"]]
 
 
 def test_operators_are_mailed_once_of_a_paid_order_whose_partner_is_not_told(
-    pending: World, deaf: str, told: dict[str, str], edge: httpx.Client, bearer: Bearer
+    pending: ScenarioContext, deaf: str, told: dict[str, str], edge: httpx.Client, bearer: Bearer
 ) -> None:
     pay(pending)
-    pending.until("it is stuck", lambda: " 0 stuck" not in reconcile(told) and alerted(told, pending.order_id))
-    assert partner_told_at(told, pending.order_id) is None
-    pending.until("operators are mailed", lambda: alerts(pending))
+    pending.wait_until("it is stuck", lambda: " 0 stuck" not in reconcile(told) and alerted(told, pending.order_id))
+    assert partner_notified_at(told, pending.order_id) is None
+    pending.wait_until("operators are mailed", lambda: alerts(pending))
     reconcile(told)
 
-    pending.outside("PUT", deaf, 204, json={"mode": "none"})
+    pending.sandbox_request("PUT", deaf, 204, json={"mode": "none"})
     found = edge.get("/partner-calls", params={"order_id": pending.order_id}, headers=bearer("admin")).json()["items"]
     assert edge.post(f"/partner-calls/{found[0]['id']}/replay", headers=bearer("admin")).status_code == 202
-    pending.until("the partner takes it", lambda: partner_told_at(told, pending.order_id))
-    kitchen = pending.peek(f"/kitchen/{BASKET['partner_id']}/orders")
+    pending.wait_until("the partner takes it", lambda: partner_notified_at(told, pending.order_id))
+    kitchen = pending.sandbox_get(f"/kitchen/{BASKET['partner_id']}/orders")
     heard = [call for call in kitchen if call["body"]["order_id"] == pending.order_id]
     assert len({call["webhook_id"] for call in heard}) == 1, "saying it again made no second call"
-    assert alerts(pending) == ["Alert: PARTNER_NOT_TOLD"]
+    assert alerts(pending) == ["Alert: PARTNER_NOT_NOTIFIED"]
 
 
-def test_an_entry_that_was_lost_is_back_and_nobody_is_told_again(pending: World, told: dict[str, str]) -> None:
+def test_an_entry_that_was_lost_is_back_and_nobody_is_told_again(
+    pending: ScenarioContext, told: dict[str, str]
+) -> None:
     pay(pending)
     history = f"/orders/{pending.order_id}/history"
 
     def statuses() -> list[str]:
-        return [entry["status"] for entry in pending.call("GET", history, 200, who="customer")["items"]]
+        return [entry["status"] for entry in pending.request("GET", history, 200, user="customer")["items"]]
 
-    pending.until("it is written", lambda: statuses() == ["pending", "paid"])
-    pending.until("the partner takes it", lambda: partner_told_at(told, pending.order_id))
+    pending.wait_until("it is written", lambda: statuses() == ["pending", "paid"])
+    pending.wait_until("the partner takes it", lambda: partner_notified_at(told, pending.order_id))
     with pymongo.MongoClient[Any](told["DOCUMENTS_URL"]) as client:
         client["orders"]["history"].delete_one({"order_id": pending.order_id, "version": 2})
     assert statuses() == ["pending"]
@@ -98,12 +104,12 @@ def test_an_entry_that_was_lost_is_back_and_nobody_is_told_again(pending: World,
         connection.execute(
             "UPDATE orders SET updated_at = updated_at - interval '1 hour' WHERE id = %s", (pending.order_id,)
         )
-    reconcile(told)  # the service may have been faster; either way it is mended now, or in a moment
-    pending.until("it is back", lambda: statuses() == ["pending", "paid"])
+    reconcile(told)  # the service may have been faster; either way it is repaired now, or in a moment
+    pending.wait_until("it is back", lambda: statuses() == ["pending", "paid"])
 
     def heard() -> list[str]:
-        return [message["data"].get("event") for message in pending.peek(f"/devices/{pending.device}/messages")]
+        return [message["data"].get("event") for message in pending.sandbox_get(f"/devices/{pending.device}/messages")]
 
     scenarios.ready(pending)
-    pending.until("the customer hears what came later", lambda: "orders.ready" in heard())
+    pending.wait_until("the customer hears what came later", lambda: "orders.ready" in heard())
     assert heard().count("orders.paid") == 1

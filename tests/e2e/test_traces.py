@@ -10,11 +10,18 @@ import httpx
 import pytest
 import yaml
 
-from deploy.local import diagrams
-from deploy.local.recording import BrokenTraces, Recorded, Span, faults, read, record
-from deploy.local.scenarios import BASKET, PASSWORD, Step, World
-from tests.conftest import ROOT, Mesh, port
-from tests.recorded import Run, page, run
+from deploy.local.demo import diagrams
+from deploy.local.demo.scenarios import BASKET, DEMO_PASSWORD, ScenarioContext, Step
+from deploy.local.demo.trace_recorder import (
+    IncompleteTraces,
+    RecordedTrace,
+    Span,
+    collect_traces,
+    list_trace_errors,
+    parse_trace,
+)
+from tests.conftest import ROOT, Mesh, shift_port
+from tests.recorded_traces import RecordedRun, get_traces_url, record_run
 
 MATRIX = yaml.safe_load(Path(__file__).with_name("spans.yaml").read_text())
 
@@ -37,32 +44,32 @@ def says(span: Span, kind: Mapping[str, Any]) -> bool:
     )
 
 
-def missing(steps: list[Recorded], service: str, kind: str, name: str) -> str:
+def missing(steps: list[RecordedTrace], service: str, kind: str, name: str) -> str:
     """What is wrong with a row of the matrix; nothing when it holds."""
     found = [span for each in steps for span in each.spans if (span.service, span.name) == (service, name)]
     if not found:
         return f"{service} emits no {name}"
-    bad = [span for span in found if not says(span, MATRIX["kinds"][kind]) and not span.failed]
+    bad = [span for span in found if not says(span, MATRIX["kinds"][kind]) and not span.is_failed]
     return f"{service}: {name} is not as a span of {kind} should be: {bad[0]}" if bad else ""
 
 
 @pytest.fixture(scope="module")
-def recorded(mesh: Mesh) -> Run:
-    return run(mesh)
+def recorded(mesh: Mesh) -> RecordedRun:
+    return record_run(mesh)
 
 
-def test_every_service_emits_what_the_matrix_says(recorded: Run) -> None:
+def test_every_service_emits_what_the_matrix_says(recorded: RecordedRun) -> None:
     wrong = [
         f"{scenario}, {step}: {said}"
         for scenario, step, service, kind, name in rows()
-        if (said := missing(recorded.of(scenario, step), service, kind, name))
+        if (said := missing(recorded.find_traces(scenario, step), service, kind, name))
     ]
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_matrix_knows_every_step(recorded: Run) -> None:
+def test_the_matrix_knows_every_step(recorded: RecordedRun) -> None:
     known = {(scenario, step) for scenario, steps in MATRIX["steps"].items() for step in steps}
-    seen = {(each.step.scenario, each.step.name) for each in recorded.steps}
+    seen = {(each.step.scenario, each.step.name) for each in recorded.traces}
     # Read-only steps that only look at what another has done are in no row.
     assert seen - known == {
         ("confirm", "GET /api/v1/banks"),
@@ -71,37 +78,37 @@ def test_the_matrix_knows_every_step(recorded: Run) -> None:
     }
 
 
-def test_a_span_that_is_missing_is_missed(recorded: Run) -> None:
-    (paid,) = recorded.of("pay", "POST /checkout/visa")
-    without = Recorded(paid.step, [span for span in paid.spans if span.name != "fcm send"])
+def test_a_span_that_is_missing_is_missed(recorded: RecordedRun) -> None:
+    (paid,) = recorded.find_traces("pay", "POST /checkout/visa")
+    without = RecordedTrace(paid.step, [span for span in paid.spans if span.name != "fcm send"])
     assert missing([paid], "notifications", "outside", "fcm send") == ""
     assert missing([without], "notifications", "outside", "fcm send") == "notifications emits no fcm send"
 
 
-def test_no_trace_has_a_fault(recorded: Run) -> None:
-    assert [fault for each in recorded.steps for fault in faults(each.spans)] == []
+def test_no_trace_has_a_fault(recorded: RecordedRun) -> None:
+    assert [fault for each in recorded.traces for fault in list_trace_errors(each.spans)] == []
 
 
-def test_paying_shows_all_four_services_and_the_sidecars_between_them(recorded: Run) -> None:
-    (paid,) = recorded.of("pay", "POST /checkout/visa")
+def test_paying_shows_all_four_services_and_the_sidecars_between_them(recorded: RecordedRun) -> None:
+    (paid,) = recorded.find_traces("pay", "POST /checkout/visa")
     services = {"gateway", "orders", "partners", "notifications"}
     assert {span.service for span in paid.spans} == services | {"gateway-envoy", "orders-envoy"}
 
 
-def test_consumers_continue_their_producers_and_link_to_them(recorded: Run) -> None:
+def test_consumers_continue_their_producers_and_link_to_them(recorded: RecordedRun) -> None:
     consumed = 0
-    for each in recorded.steps:
+    for each in recorded.traces:
         spans = {span.id: span for span in each.spans}
         for span in each.spans:
             if "messaging.system" in span.tags and span.kind == "consumer":
                 consumed += 1
-                assert span.links == [span.parent]
-                assert spans[span.parent].kind == "producer"
-                assert spans[span.parent].tags["messaging.message.id"] == span.tags["messaging.message.id"]
+                assert span.links == [span.parent_id]
+                assert spans[span.parent_id].kind == "producer"
+                assert spans[span.parent_id].tags["messaging.message.id"] == span.tags["messaging.message.id"]
     assert consumed >= 15
 
 
-def test_money_that_goes_back_does_so_in_the_payments_trace(pending: World) -> None:
+def test_money_that_goes_back_does_so_in_the_payments_trace(pending: ScenarioContext) -> None:
     body = {
         "order_id": pending.order_id,
         "amount": BASKET["total_amount"],
@@ -109,29 +116,29 @@ def test_money_that_goes_back_does_so_in_the_payments_trace(pending: World) -> N
         "callback_url": pending.checkout["callback_url"],
         "outcome": "more",
     }
-    pending.outside("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
-    pending.until("the difference is back", lambda: pending.order()["refund_status"] == "refunded")
-    (paid,) = record(page(), pending.steps[-1:])
+    pending.sandbox_request("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
+    pending.wait_until("the difference is back", lambda: pending.get_order()["refund_status"] == "refunded")
+    (paid,) = collect_traces(get_traces_url(), pending.steps[-1:])
     assert {("orders", "give money back"), ("orders", "refund"), ("orders", "publish payments.refunded")} <= {
         (span.service, span.name) for span in paid.spans
     }
 
 
-def test_nobody_is_named(recorded: Run) -> None:
-    world = recorded.world
+def test_nobody_is_named(recorded: RecordedRun) -> None:
+    world = recorded.context
     secrets = [
         world.email,
         world.device,
         "@delivery.test",
-        PASSWORD,
+        DEMO_PASSWORD,
         "Ada",
         "Byron",
         "Long Street",
         *world.tokens.values(),
     ]
     secrets += ["python-httpx", "eyJ"]
-    for each in recorded.steps:
-        text = httpx.get(f"{page()}/api/traces/{each.step.trace_id}", trust_env=False).text
+    for each in recorded.traces:
+        text = httpx.get(f"{get_traces_url()}/api/traces/{each.step.trace_id}", trust_env=False).text
         assert [secret for secret in secrets if secret in text] == []
         assert not {str(span.tags.get("peer.address", "-")) for span in each.spans} - {"-"}
 
@@ -150,24 +157,24 @@ def otlp(trace_id: str, span_id: str, parent: str = "", **attributes: str) -> No
     }
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "planted"}}]}
     body = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
-    httpx.post(f"http://127.0.0.1:{port(4318)}/v1/traces", json=body, trust_env=False).raise_for_status()
+    httpx.post(f"http://127.0.0.1:{shift_port(4318)}/v1/traces", json=body, trust_env=False).raise_for_status()
 
 
 def test_a_planted_orphan_is_found(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
     trace_id = os.urandom(16).hex()
     otlp(trace_id, "00000000000000a1")
-    spans = read(httpx.get(f"{page()}/api/traces/{trace_id}", trust_env=False).json()["data"][0])
-    assert faults(spans) == []
+    spans = parse_trace(httpx.get(f"{get_traces_url()}/api/traces/{trace_id}", trust_env=False).json()["data"][0])
+    assert list_trace_errors(spans) == []
     otlp(trace_id, "00000000000000a2", parent="00000000000000ff")
-    spans = read(httpx.get(f"{page()}/api/traces/{trace_id}", trust_env=False).json()["data"][0])
-    assert faults(spans) == ["planted: planted has lost its parent"]
-    monkeypatch.setattr("deploy.local.recording.PATIENCE", 0.5)
-    with pytest.raises(BrokenTraces, match="planted has lost its parent"):
-        record(page(), [Step("planted", "nobody", "GET /", 200, trace_id)])
+    spans = parse_trace(httpx.get(f"{get_traces_url()}/api/traces/{trace_id}", trust_env=False).json()["data"][0])
+    assert list_trace_errors(spans) == ["planted: planted has lost its parent"]
+    monkeypatch.setattr("deploy.local.demo.trace_recorder.TIMEOUT_S", 0.5)
+    with pytest.raises(IncompleteTraces, match="planted has lost its parent"):
+        collect_traces(get_traces_url(), [Step("planted", "nobody", "GET /", 200, trace_id)])
 
 
-def test_the_diagrams_still_show_what_happens(recorded: Run) -> None:
-    drawn = diagrams.pages(recorded.steps)
+def test_the_diagrams_still_show_what_happens(recorded: RecordedRun) -> None:
+    drawn = diagrams.render_diagrams(recorded.traces)
     kept = {path.name: path.read_text() for path in (ROOT / "design").glob("[0-9]*.md")}
     assert drawn.keys() == kept.keys()
     for name, text in drawn.items():

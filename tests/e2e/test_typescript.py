@@ -2,21 +2,21 @@
 
 import json
 
-from deploy.local.scenarios import PASSWORD
-from tests.conftest import Mesh, port
-from tests.javascript import compiled, node
+from deploy.local.demo.scenarios import DEMO_PASSWORD
+from tests.conftest import Mesh, shift_port
 from tests.typescript.journeys import arrived
+from tests.typescript_client import compile_client, run_node
 
 
 def test_a_journey_in_node(mesh: Mesh) -> None:
-    done = node(
+    done = run_node(
         "tests/typescript/node.mjs",
-        CLIENT=str(compiled()),
-        BASE_URL=f"https://127.0.0.1:{port(4443)}/api/v1",
-        NODE_EXTRA_CA_CERTS=str(mesh.state / "pki/ca.pem"),
-        SANDBOX=mesh.sandbox,
+        CLIENT=str(compile_client()),
+        BASE_URL=f"https://127.0.0.1:{shift_port(4443)}/api/v1",
+        NODE_EXTRA_CA_CERTS=str(mesh.state_dir / "pki/ca.pem"),
+        SANDBOX=mesh.sandbox_url,
         EMAIL="customer@delivery.test",
-        PASSWORD=PASSWORD,
+        PASSWORD=DEMO_PASSWORD,
     )
     assert done.returncode == 0, done.stderr
     arrived(json.loads(done.stdout))

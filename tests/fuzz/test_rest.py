@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT, Mesh
-from tests.people import Person
+from tests.users import User
 
 DEMO = ("admin", "customer", "deliverer")
 DOOMED = ("deleteProfile", "changePassword")
@@ -43,23 +43,23 @@ def account_id(edge: httpx.Client, header: dict[str, str], email: str) -> str:
 
 @pytest.fixture
 def environment(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client) -> dict[str, str]:
-    contract = httpx.get(f"{mesh.edge}/openapi.json", trust_env=False).json()
+    contract = httpx.get(f"{mesh.edge_url}/openapi.json", trust_env=False).json()
     admin = edge.post("/sessions", json={"email": "admin@delivery.test", "password": "delivery-demo-1"}).json()
     tokens = {"admin": admin["access_token"]}
     for name in ("customer", *DOOMED):
-        tokens[name] = Person(edge, sandbox).sign_in().session["access_token"]
-    deliverer = Person(edge, sandbox, "deliverer")
+        tokens[name] = User(edge, sandbox).sign_in().session["access_token"]
+    deliverer = User(edge, sandbox, "deliverer")
     header = {"authorization": f"Bearer {tokens['admin']}"}
     edge.put(f"/users/{deliverer.id}/role", json={"role": "deliverer"}, headers=header)
     tokens["deliverer"] = deliverer.sign_in().session["access_token"]
     protected = [deliverer.id, *(account_id(edge, header, f"{role}@delivery.test") for role in DEMO)]
     return {
         **os.environ,
-        "EDGE": mesh.edge,
+        "EDGE": mesh.edge_url,
         "FUZZ_TOKENS": json.dumps(tokens),
         "FUZZ_PROTECTED": json.dumps(protected),
         "FUZZ_SECURITY": json.dumps(security(contract)),
-        "FUZZ_SECRET": (mesh.state / "secrets/demo-webhook.secret").read_text(),
+        "FUZZ_SECRET": (mesh.state_dir / "secrets/demo-webhook.secret").read_text(),
         "PYTHONPATH": str(ROOT),
     }
 

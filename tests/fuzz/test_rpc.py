@@ -14,7 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import ROOT, Mesh, port
+from tests.conftest import ROOT, Mesh, shift_port
 
 SERVICES = ("orders", "partners", "notifications")
 MISTAKES = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED}
@@ -102,7 +102,7 @@ def outcome(
 ) -> grpc.StatusCode:
     options = [("grpc.default_authority", service), ("grpc.enable_retries", 0), ("grpc.enable_http_proxy", 0)]
     path = f"/{method.containing_service.full_name}/{method.name}"
-    with grpc.insecure_channel(f"127.0.0.1:{port(15000)}", options=options) as channel:
+    with grpc.insecure_channel(f"127.0.0.1:{shift_port(15000)}", options=options) as channel:
         try:
             if method.server_streaming:
                 next(iter(channel.unary_stream(path)(body, timeout=5, metadata=metadata)), None)

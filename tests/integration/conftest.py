@@ -4,19 +4,19 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from services.orders import demo
-from services.runtime import migrations
-from services.runtime.settings import DemoSettings, ServiceSettings
-from tests.conftest import STATE
-from tests.integration.orders import Orders
-from tests.integration.partners import Partners
-from tests.integration.servers import Servers
+from services.orders.entrypoints.commands import demo_data
+from services.runtime.config.settings import DemoSettings, ServiceSettings
+from services.runtime.storage import migrations
+from tests.conftest import STATE_DIR
+from tests.integration.fixtures.orders import Orders
+from tests.integration.fixtures.partners import PartnersFixture
+from tests.integration.fixtures.servers import Servers
 
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """Running servers, with nobody else on them."""
-    made = Servers(STATE.with_name("events"), 4000)
+    made = Servers(STATE_DIR.with_name("events"), 4000)
     done = made.run("up", "--only", "servers")
     assert done.returncode == 0, done.stdout + done.stderr
     yield made
@@ -30,21 +30,21 @@ async def orders(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     migrations.migrate("orders", settings["DATABASE_URL"])
-    await demo.load(ServiceSettings(), DemoSettings())  # type: ignore[call-arg]
+    await demo_data.load(ServiceSettings(), DemoSettings())  # type: ignore[call-arg]
     made = Orders(settings)
     async with made.database, made.client:
-        await made.documents.prepare()
+        await made.history.create_indexes()
         yield made
 
 
 @pytest.fixture
-async def partners(servers: Servers) -> AsyncIterator[Partners]:
+async def partners(servers: Servers) -> AsyncIterator[PartnersFixture]:
     """The partners service, with no calls that are due."""
     settings = servers.settings("partners")
     migrations.migrate("partners", settings["DATABASE_URL"])
-    made = Partners(settings)
+    made = PartnersFixture(settings)
     async with made.database:
-        await made.sql("DELETE FROM partner_calls")
-        await made.sql("DELETE FROM partner_breakers")
-        await made.sql("DELETE FROM outbox")
+        await made.execute_sql("DELETE FROM partner_calls")
+        await made.execute_sql("DELETE FROM partner_breakers")
+        await made.execute_sql("DELETE FROM outbox")
         yield made

@@ -13,18 +13,18 @@ from generated.events import ORDER_READY_REPORTED, USER_DELETED
 from generated.events.consumers import OrdersUsersConsumer
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderReadyReported, UserDeleted
-from services.orders.domain import OrderStatus
-from services.orders.events import Readiness
-from services.runtime import delivery
-from services.runtime.broker import Broker
-from services.runtime.clock import now
-from services.runtime.consumer import consume
-from services.runtime.dead_letters import DeadLetter, opened
-from services.runtime.events import Delivery, Envelope
-from services.runtime.ids import new_id
-from services.runtime.refusal import Refusal
-from tests.integration.orders import Orders
-from tests.integration.servers import Servers
+from services.orders.domain.orders import OrderStatus
+from services.orders.entrypoints.consumers import ReadinessConsumer
+from services.runtime.core.clock import now
+from services.runtime.core.errors import ApiError
+from services.runtime.core.ids import new_id
+from services.runtime.messaging import dead_letters_cli
+from services.runtime.messaging.connection import Broker
+from services.runtime.messaging.consumer import consume
+from services.runtime.messaging.dead_letters import DeadLetter, connect
+from services.runtime.messaging.events import Envelope, MessageMetadata
+from tests.integration.fixtures.orders import Orders
+from tests.integration.fixtures.servers import Servers
 from tests.integration.test_events import beside, until
 
 QUEUE = "orders.users"
@@ -35,7 +35,7 @@ async def url(servers: Servers, orders: Orders, monkeypatch: pytest.MonkeyPatch)
     """The broker, its queues there and empty."""
     where = servers.settings("orders")["BROKER_URL"]
     monkeypatch.setenv("BROKER_URL", where)
-    async with orders.broker.channel():
+    async with orders.broker.open_channel():
         await asyncio.to_thread(_empty, where)
     yield where
     await asyncio.to_thread(_empty, where)
@@ -60,7 +60,7 @@ class Users(OrdersUsersConsumer):
         self.work = work
         self.done: list[str] = []
 
-    async def user_deleted(self, event: UserDeleted, delivery: Delivery) -> None:
+    async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
         await self.work(event.user_id)
         self.done.append(event.user_id)
 
@@ -74,16 +74,16 @@ async def succeed(_user_id: str) -> None: ...
 
 async def letters(where: str, queue: str = QUEUE) -> list[DeadLetter]:
     def look() -> list[DeadLetter]:
-        with opened(where) as found:
-            return found.letters(queue)
+        with connect(where) as found:
+            return found.list_all(queue)
 
     return await asyncio.to_thread(look)
 
 
 async def bury(broker: Broker, where: str, *envelopes: Envelope) -> list[DeadLetter]:
     """Lets messages fail as often as they may."""
-    async with broker.channel() as channel, beside(consume(broker, Users(fail))):
-        await channel.publish_all(envelopes)
+    async with broker.open_channel() as channel, beside(consume(broker, Users(fail))):
+        await channel.publish(envelopes)
 
         async def buried() -> bool:
             return len(await letters(where)) == len(envelopes)
@@ -93,12 +93,12 @@ async def bury(broker: Broker, where: str, *envelopes: Envelope) -> list[DeadLet
 
 
 async def command(*arguments: str) -> int:
-    return await asyncio.to_thread(delivery.main, ["dead-letters", *arguments])
+    return await asyncio.to_thread(dead_letters_cli.main, ["dead-letters", *arguments])
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.runtime.consumer.RETRY_DELAYS", (1,))
+    monkeypatch.setattr("services.runtime.messaging.consumer.RETRY_DELAYS_S", (1,))
 
 
 async def test_what_fails_too_often_is_dead_with_its_reason_and_looking_at_it_changes_nothing(
@@ -143,15 +143,15 @@ async def test_a_dropped_letter_is_gone_and_the_others_stay_in_order(
 
 
 async def test_a_letter_replayed_twice_has_one_effect(orders: Orders, url: str) -> None:
-    order_id = await orders.place()
+    order_id = await orders.place_order()
     await orders.pay(order_id)
     payload = ORDER_READY_REPORTED.encode(
         OrderReadyReported(order_id=order_id, partner_id=1, pickup_address="1 Market Square")
     )
     said = Envelope(new_id(), "/test", ORDER_READY_REPORTED.type, order_id, now(), {}, payload)
 
-    class Failing(Readiness):
-        async def order_ready_reported(self, event: OrderReadyReported, delivery: Delivery) -> None:
+    class Failing(ReadinessConsumer):
+        async def order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:
             await super().order_ready_reported(event, delivery)
             raise ValueError("done, but not known to be")
 
@@ -161,19 +161,19 @@ async def test_a_letter_replayed_twice_has_one_effect(orders: Orders, url: str) 
     async def drained() -> bool:
         return await waiting(url, "orders.readiness") == 0
 
-    async with orders.broker.channel() as channel:
-        async with beside(consume(orders.broker, Failing(orders.store, now))):
-            await channel.publish_all([said])
+    async with orders.broker.open_channel() as channel:
+        async with beside(consume(orders.broker, Failing(orders.repository, now))):
+            await channel.publish([said])
             await until(buried)
         for _ in range(2):
             assert await command("replay", "orders.readiness", said.id) == 0
-            await channel.publish_all([said])
-            async with beside(consume(orders.broker, Readiness(orders.store, now))):
+            await channel.publish([said])
+            async with beside(consume(orders.broker, ReadinessConsumer(orders.repository, now))):
                 await until(drained)
-            async with beside(consume(orders.broker, Failing(orders.store, now))):
-                await channel.publish_all([said])
+            async with beside(consume(orders.broker, Failing(orders.repository, now))):
+                await channel.publish([said])
                 await until(buried)
-    order = await orders.get(order_id)
+    order = await orders.get_order(order_id)
     assert (order.status, order.version) == (OrderStatus.READY, 3)
 
 
@@ -210,8 +210,8 @@ def _give_back(where: str, times: int) -> None:
 
 
 async def test_what_kills_every_consumer_is_dead_too_and_survives_being_replayed(orders: Orders, url: str) -> None:
-    async with orders.broker.channel() as channel:
-        await channel.publish_all([gone("ada")])
+    async with orders.broker.open_channel() as channel:
+        await channel.publish([gone("ada")])
     await asyncio.to_thread(_give_back, url, 21)
 
     async def given_up() -> bool:
@@ -251,11 +251,11 @@ async def test_a_store_that_is_away_makes_no_dead_letters(orders: Orders, url: s
     async def away(_user_id: str) -> None:
         if outages:
             outages.pop()
-            raise Refusal(Reason.UPSTREAM_UNAVAILABLE)
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
 
     consumer = Users(away)
-    async with orders.broker.channel() as channel, beside(consume(orders.broker, consumer)):
-        await channel.publish_all([gone("ada")])
+    async with orders.broker.open_channel() as channel, beside(consume(orders.broker, consumer)):
+        await channel.publish([gone("ada")])
 
         async def done() -> bool:
             return consumer.done == ["ada"]
@@ -273,11 +273,11 @@ async def test_many_poisoned_messages_delay_nobody(orders: Orders, url: str) -> 
 
     consumer = Users(picky)
     bad = [gone("poison") for _ in range(4 * Users.PREFETCH)] + [gone("hangs") for _ in range(Users.PREFETCH - 1)]
-    async with orders.broker.channel() as channel:
+    async with orders.broker.open_channel() as channel:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("services.runtime.consumer.TAKE_TIMEOUT", 5)
+            patch.setattr("services.runtime.messaging.consumer.HANDLER_TIMEOUT_S", 5)
             async with beside(consume(orders.broker, consumer)):
-                await channel.publish_all([*bad, gone("ada")])
+                await channel.publish([*bad, gone("ada")])
 
                 async def done() -> bool:
                     return consumer.done == ["ada"]
@@ -331,11 +331,11 @@ async def test_a_broker_that_cannot_be_had_is_said_without_its_password(
 def test_all_or_one_but_not_both(capsys: pytest.CaptureFixture[str]) -> None:
     for wrong in (["replay", QUEUE], ["drop", QUEUE, "x", "--all"]):
         with pytest.raises(SystemExit) as ended:
-            delivery.main(["dead-letters", *wrong])
+            dead_letters_cli.main(["dead-letters", *wrong])
         assert ended.value.code == 2
     assert "name one dead letter, or say --all" in capsys.readouterr().err
 
 
 def test_a_terminal_is_shown_nothing_that_moves_its_cursor() -> None:
-    text: Any = delivery.printable("a\x1b[2Jb\nc")
+    text: Any = dead_letters_cli.replace_control_characters("a\x1b[2Jb\nc")
     assert text == "a [2Jb c"

@@ -12,8 +12,17 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.envoys import issue, running, settings
-from tests.toy_mesh import HEALTH, KEY, PROJECT, SERVING, Doors, bearer, token, toy_mesh
+from tests.envoy_test_mesh import (
+    HEALTH_CHECK_METHOD,
+    PROJECT_ID,
+    SERVING_RESPONSE,
+    SIGNING_KEY,
+    MeshClient,
+    build_bearer_headers,
+    create_token,
+    running_test_mesh,
+)
+from tests.envoys import build_settings, issue_certificates, running_envoy
 
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 ORIGIN = "http://localhost:5173"
@@ -25,14 +34,14 @@ FORGED_PAYLOAD = base64.urlsafe_b64encode(
 
 
 @pytest.fixture(scope="module")
-def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    with toy_mesh(tmp_path_factory.mktemp("mesh")) as made:
+def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MeshClient]:
+    with running_test_mesh(tmp_path_factory.mktemp("mesh")) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def edge(doors: Doors) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=doors.url("EDGE_PORT") + "/api/v1", trust_env=False, timeout=10) as client:
+def edge(doors: MeshClient) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=doors.get_url("EDGE_PORT") + "/api/v1", trust_env=False, timeout=10) as client:
         yield client
 
 
@@ -59,14 +68,14 @@ def problem(answer: httpx.Response, status: int, reason: str) -> None:
 REFUSED: dict[str, dict[str, str]] = {
     "none": {},
     "nonsense": {"authorization": "Bearer nonsense"},
-    "another scheme": {"authorization": f"Basic {token()}"},
-    "forged": bearer(OTHER_KEY),
-    "expired": bearer(exp=int(time.time()) - 60),
+    "another scheme": {"authorization": f"Basic {create_token()}"},
+    "forged": build_bearer_headers(OTHER_KEY),
+    "expired": build_bearer_headers(exp=int(time.time()) - 60),
     "without an end": {"authorization": "Bearer " + jwt.encode(
-        {"iss": f"https://securetoken.google.com/{PROJECT}", "aud": PROJECT, "sub": "ada"}, KEY, "RS256",
+        {"iss": f"https://securetoken.google.com/{PROJECT_ID}", "aud": PROJECT_ID, "sub": "ada"}, SIGNING_KEY, "RS256",
         headers={"kid": "one"})},
-    "for another audience": bearer(aud="another-project"),
-    "of another issuer": bearer(iss="https://elsewhere.example"),
+    "for another audience": build_bearer_headers(aud="another-project"),
+    "of another issuer": build_bearer_headers(iss="https://elsewhere.example"),
 }  # fmt: skip
 
 
@@ -76,39 +85,39 @@ def test_a_token_that_is_none(edge: httpx.Client, headers: dict[str, str]) -> No
 
 
 def test_a_token_in_the_query_is_none(edge: httpx.Client) -> None:
-    problem(edge.get("/orders", params={"access_token": token()}), 401, "UNAUTHENTICATED")
+    problem(edge.get("/orders", params={"access_token": create_token()}), 401, "UNAUTHENTICATED")
 
 
 def test_roles(edge: httpx.Client) -> None:
-    assert edge.get("/orders", headers=bearer(role="customer")).status_code == 200
-    assert edge.get("/orders", headers=bearer(role="admin")).status_code == 200
+    assert edge.get("/orders", headers=build_bearer_headers(role="customer")).status_code == 200
+    assert edge.get("/orders", headers=build_bearer_headers(role="admin")).status_code == 200
     for role in ("customer", "deliverer2", "xdeliverer", ["deliverer"], None):
-        problem(edge.get("/deliveries", headers=bearer(role=role)), 403, "FORBIDDEN")
-    assert edge.get("/users/me", headers=bearer(role=None)).status_code == 200
+        problem(edge.get("/deliveries", headers=build_bearer_headers(role=role)), 403, "FORBIDDEN")
+    assert edge.get("/users/me", headers=build_bearer_headers(role=None)).status_code == 200
 
 
 def test_the_route_is_looked_at_before_the_token(edge: httpx.Client) -> None:
     problem(edge.get("/nothing"), 404, "NOT_FOUND")
-    problem(edge.get("/orders/one/two/three", headers=bearer()), 404, "NOT_FOUND")
+    problem(edge.get("/orders/one/two/three", headers=build_bearer_headers()), 404, "NOT_FOUND")
     answer = edge.put("/orders")
     problem(answer, 405, "METHOD_NOT_ALLOWED")
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
 
 
 def test_head_goes_where_get_goes(edge: httpx.Client) -> None:
-    assert edge.head("/orders", headers=bearer()).status_code == 200
+    assert edge.head("/orders", headers=build_bearer_headers()).status_code == 200
     assert edge.head("/orders").status_code == 401
 
 
 def test_a_body_that_is_too_large(edge: httpx.Client) -> None:
-    assert edge.post("/order-checks", headers=bearer(), content=b" " * 65_536).status_code == 200
-    problem(edge.post("/order-checks", headers=bearer(), content=b" " * 65_537), 413, "PAYLOAD_TOO_LARGE")
+    assert edge.post("/order-checks", headers=build_bearer_headers(), content=b" " * 65_536).status_code == 200
+    problem(edge.post("/order-checks", headers=build_bearer_headers(), content=b" " * 65_537), 413, "PAYLOAD_TOO_LARGE")
     chunks = iter([b" " * 40_000, b" " * 40_000])
-    problem(edge.post("/order-checks", headers=bearer(), content=chunks), 413, "PAYLOAD_TOO_LARGE")
+    problem(edge.post("/order-checks", headers=build_bearer_headers(), content=chunks), 413, "PAYLOAD_TOO_LARGE")
 
 
 def test_a_path_that_could_be_read_in_two_ways(edge: httpx.Client) -> None:
-    answer = edge.get("/orders%2Fone", headers=bearer())
+    answer = edge.get("/orders%2Fone", headers=build_bearer_headers())
     assert answer.status_code == 400
     assert answer.json()["reason"] == "INVALID_REQUEST"
 
@@ -124,7 +133,7 @@ def test_what_a_client_says_about_itself_is_not_passed_on(edge: httpx.Client) ->
         "tracestate": "mallory=1",
     }
     public = edge.post("/sessions", headers=said)
-    signed = edge.get("/users/me", headers=said | bearer())
+    signed = edge.get("/users/me", headers=said | build_bearer_headers())
     for answer in (public, signed):
         seen = answer.json()
         assert not {"x-jwt-other", "x-auth-sub", "x-envoy-retry-on", "x-envoy-original-path"} & seen.keys()
@@ -136,8 +145,8 @@ def test_what_a_client_says_about_itself_is_not_passed_on(edge: httpx.Client) ->
     assert signed.json()["authorization"].startswith("Bearer ")
 
 
-def test_what_is_public(edge: httpx.Client, doors: Doors) -> None:
-    root = doors.url("EDGE_PORT")
+def test_what_is_public(edge: httpx.Client, doors: MeshClient) -> None:
+    root = doors.get_url("EDGE_PORT")
     for path in ("/openapi.json", "/openapi.yaml", "/problems/NOT_FOUND"):
         assert httpx.get(root + path, trust_env=False).status_code == 200
         refused = httpx.post(root + path, trust_env=False)
@@ -182,38 +191,40 @@ def test_a_request_that_is_refused_unread_is_a_whole_problem(
     assert isinstance(document["trace_id"], str)
 
 
-def test_an_answer_says_that_it_was_not_sampled(doors: Doors, tmp_path: Path) -> None:
-    issue(tmp_path)
-    values = settings(tmp_path, JWKS_PORT=doors.values["JWKS_PORT"], TRACE_PERCENT="0")
-    with running(tmp_path, "gateway", values):
+def test_an_answer_says_that_it_was_not_sampled(doors: MeshClient, tmp_path: Path) -> None:
+    issue_certificates(tmp_path)
+    values = build_settings(tmp_path, JWKS_PORT=doors.settings["JWKS_PORT"], TRACE_PERCENT="0")
+    with running_envoy(tmp_path, "gateway", values):
         answer = httpx.get(f"http://127.0.0.1:{values['EDGE_PORT']}/nothing", trust_env=False)
     assert answer.headers["traceresponse"].endswith("-00")
 
 
-def test_the_edge_by_tls(doors: Doors) -> None:
-    with httpx.Client(http2=True, verify=doors.trust(), trust_env=False) as client:
-        answer = client.get(doors.url("EDGE_TLS_PORT", "https") + "/api/v1/orders", headers=bearer())
+def test_the_edge_by_tls(doors: MeshClient) -> None:
+    with httpx.Client(http2=True, verify=doors.create_ssl_context(), trust_env=False) as client:
+        answer = client.get(doors.get_url("EDGE_TLS_PORT", "https") + "/api/v1/orders", headers=build_bearer_headers())
     assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
 
 
-def test_a_call_between_services(doors: Doors) -> None:
-    got = json.loads(doors.egress(GET_ORDER, **bearer(), **{"x-jwt-payload": FORGED_PAYLOAD}))
+def test_a_call_between_services(doors: MeshClient) -> None:
+    got = json.loads(doors.call_egress(GET_ORDER, **build_bearer_headers(), **{"x-jwt-payload": FORGED_PAYLOAD}))
     assert json.loads(base64.urlsafe_b64decode(got["x-jwt-payload"] + "=="))["sub"] == "ada"
     assert "URI=spiffe://delivery.local/gateway" in got["x-forwarded-client-cert"]
-    assert "x-jwt-payload" not in json.loads(doors.egress(PAY_ORDER, **{"x-jwt-payload": FORGED_PAYLOAD}))
+    assert "x-jwt-payload" not in json.loads(doors.call_egress(PAY_ORDER, **{"x-jwt-payload": FORGED_PAYLOAD}))
 
 
-@pytest.mark.parametrize("headers", [{}, bearer(OTHER_KEY), bearer(exp=1)], ids=["none", "forged", "expired"])
-def test_the_callee_validates_the_token_again(doors: Doors, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "headers", [{}, build_bearer_headers(OTHER_KEY), build_bearer_headers(exp=1)], ids=["none", "forged", "expired"]
+)
+def test_the_callee_validates_the_token_again(doors: MeshClient, headers: dict[str, str]) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        doors.egress(GET_ORDER, **headers)
+        doors.call_egress(GET_ORDER, **headers)
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_what_no_contract_grants_is_not_sent_on(doors: Doors) -> None:
-    for path, authority in ((f"{GET_ORDER}s", "orders"), (HEALTH, "orders"), (GET_ORDER, "elsewhere")):
+def test_what_no_contract_grants_is_not_sent_on(doors: MeshClient) -> None:
+    for path, authority in ((f"{GET_ORDER}s", "orders"), (HEALTH_CHECK_METHOD, "orders"), (GET_ORDER, "elsewhere")):
         with pytest.raises(grpc.RpcError) as caught:
-            doors.egress(path, authority, **bearer())
+            doors.call_egress(path, authority, **build_bearer_headers())
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -222,72 +233,78 @@ def status(answer: httpx.Response) -> grpc.StatusCode:
     return next(code for code in grpc.StatusCode if code.value[0] == number)
 
 
-def test_the_ingress_knows_its_callers(doors: Doors) -> None:
-    assert b"spiffe://delivery.local/gateway" in doors.ingress(PAY_ORDER, "gateway").content
+def test_the_ingress_knows_its_callers(doors: MeshClient) -> None:
+    assert b"spiffe://delivery.local/gateway" in doors.call_ingress(PAY_ORDER, "gateway").content
     for name in ("partners", "stranger"):
-        assert status(doors.ingress(PAY_ORDER, name)) is grpc.StatusCode.PERMISSION_DENIED
-        assert status(doors.ingress(GET_ORDER, name, headers=bearer())) is grpc.StatusCode.PERMISSION_DENIED
-        assert status(doors.ingress(HEALTH, name)) is grpc.StatusCode.PERMISSION_DENIED
+        assert status(doors.call_ingress(PAY_ORDER, name)) is grpc.StatusCode.PERMISSION_DENIED
+        assert (
+            status(doors.call_ingress(GET_ORDER, name, headers=build_bearer_headers()))
+            is grpc.StatusCode.PERMISSION_DENIED
+        )
+        assert status(doors.call_ingress(HEALTH_CHECK_METHOD, name)) is grpc.StatusCode.PERMISSION_DENIED
     reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
     for path in ("/delivery.orders.v1.OrdersService/Nothing", reflection):
-        assert status(doors.ingress(path, "gateway", headers=bearer())) is grpc.StatusCode.PERMISSION_DENIED
+        assert (
+            status(doors.call_ingress(path, "gateway", headers=build_bearer_headers()))
+            is grpc.StatusCode.PERMISSION_DENIED
+        )
 
 
-def test_the_ingress_refuses_who_has_no_certificate_of_ours(doors: Doors, tmp_path: Path) -> None:
-    issue(tmp_path)
+def test_the_ingress_refuses_who_has_no_certificate_of_ours(doors: MeshClient, tmp_path: Path) -> None:
+    issue_certificates(tmp_path)
     for certificate, folder in ((None, None), ("gateway", tmp_path / "pki")):
         with pytest.raises(httpx.TransportError):
-            doors.ingress(PAY_ORDER, certificate, folder)
+            doors.call_ingress(PAY_ORDER, certificate, folder)
     with pytest.raises(httpx.TransportError):
-        httpx.get(doors.url("ORDERS_INGRESS_PORT"), trust_env=False)
+        httpx.get(doors.get_url("ORDERS_INGRESS_PORT"), trust_env=False)
     with pytest.raises(grpc.RpcError) as caught:
-        doors.call(PAY_ORDER, "orders", f"127.0.0.1:{doors.values['ORDERS_INGRESS_PORT']}")
+        doors.call_rpc(PAY_ORDER, "orders", f"127.0.0.1:{doors.settings['ORDERS_INGRESS_PORT']}")
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_operators_call_as_admins(doors: Doors) -> None:
-    assert doors.ops(HEALTH) == SERVING
+def test_operators_call_as_admins(doors: MeshClient) -> None:
+    assert doors.call_ops(HEALTH_CHECK_METHOD) == SERVING_RESPONSE
     for version in ("v1", "v1alpha"):
-        assert doors.ops(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
-    assert json.loads(doors.ops(GET_ORDER, **bearer(role="admin")))
+        assert doors.call_ops(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+    assert json.loads(doors.call_ops(GET_ORDER, **build_bearer_headers(role="admin")))
     for headers, code in (
         ({}, grpc.StatusCode.UNAUTHENTICATED),
-        (bearer(OTHER_KEY, role="admin"), grpc.StatusCode.UNAUTHENTICATED),
-        (bearer(role="customer"), grpc.StatusCode.PERMISSION_DENIED),
+        (build_bearer_headers(OTHER_KEY, role="admin"), grpc.StatusCode.UNAUTHENTICATED),
+        (build_bearer_headers(role="customer"), grpc.StatusCode.PERMISSION_DENIED),
     ):
         for path in (GET_ORDER, PAY_ORDER):
             with pytest.raises(grpc.RpcError) as caught:
-                doors.ops(path, **headers)
+                doors.call_ops(path, **headers)
             assert caught.value.code() is code
 
 
 @pytest.mark.parametrize("name", ["gateway", "orders"])
-def test_the_probe_door_shows_health_and_nothing_else(doors: Doors, name: str) -> None:
-    port = doors.values[f"{name.upper()}_PROBE_PORT"]
-    assert doors.call(HEALTH, "probe", f"127.0.0.1:{port}") == SERVING
+def test_the_probe_door_shows_health_and_nothing_else(doors: MeshClient, name: str) -> None:
+    port = doors.settings[f"{name.upper()}_PROBE_PORT"]
+    assert doors.call_rpc(HEALTH_CHECK_METHOD, "probe", f"127.0.0.1:{port}") == SERVING_RESPONSE
     with pytest.raises(grpc.RpcError) as caught:
-        doors.call(PAY_ORDER, "probe", f"127.0.0.1:{port}")
+        doors.call_rpc(PAY_ORDER, "probe", f"127.0.0.1:{port}")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     for path in ("/", "/api/v1/banks", "/stats"):
         assert httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 404
 
 
-def test_a_sidecar_that_drains_fails_its_health_and_serves_on(doors: Doors) -> None:
-    port = doors.values["ORDERS_PROBE_PORT"]
-    with httpx.Client(base_url=doors.url("ORDERS_ADMIN_PORT"), trust_env=False) as admin:
+def test_a_sidecar_that_drains_fails_its_health_and_serves_on(doors: MeshClient) -> None:
+    port = doors.settings["ORDERS_PROBE_PORT"]
+    with httpx.Client(base_url=doors.get_url("ORDERS_ADMIN_PORT"), trust_env=False) as admin:
         admin.post("/healthcheck/fail").raise_for_status()
         try:
             with pytest.raises(grpc.RpcError) as caught:
-                doors.call(HEALTH, "probe", f"127.0.0.1:{port}")
+                doors.call_rpc(HEALTH_CHECK_METHOD, "probe", f"127.0.0.1:{port}")
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-            doors.ops(GET_ORDER, **bearer(role="admin"))
+            doors.call_ops(GET_ORDER, **build_bearer_headers(role="admin"))
         finally:
             admin.post("/healthcheck/ok").raise_for_status()
-    assert doors.call(HEALTH, "probe", f"127.0.0.1:{port}") == SERVING
+    assert doors.call_rpc(HEALTH_CHECK_METHOD, "probe", f"127.0.0.1:{port}") == SERVING_RESPONSE
 
 
-def test_the_admin_shows_what_operators_need(doors: Doors) -> None:
-    with httpx.Client(base_url=doors.url("ORDERS_ADMIN_PORT"), trust_env=False) as admin:
+def test_the_admin_shows_what_operators_need(doors: MeshClient) -> None:
+    with httpx.Client(base_url=doors.get_url("ORDERS_ADMIN_PORT"), trust_env=False) as admin:
         for path in ("/ready", "/stats", "/stats/prometheus", "/clusters", "/config_dump"):
             assert admin.get(path).status_code == 200, path
         for path in ("/quitquitquit", "/logging", "/runtime_modify", "/certs", "/reset_counters"):

@@ -25,12 +25,12 @@ import pymongo
 import pytest
 from pymemcache.client.base import Client as Memcached
 
-from deploy.local import services
-from deploy.local.report import Child, read_report, running
-from deploy.local.secrets import Secrets
-from deploy.local.servers import SERVICES
-from deploy.local.state import ROOT, State
-from tests.conftest import OFFSET, STATE
+from deploy.local.infrastructure import services
+from deploy.local.infrastructure.servers import SERVICES
+from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.supervisor_state import ProcessState, read_running_state, read_supervisor_state
+from tests.conftest import PORT_OFFSET, STATE_DIR
 
 SERVERS = {"rabbitmq", "postgres", "memcached", "documents", "sandbox"}
 
@@ -39,7 +39,7 @@ SERVERS = {"rabbitmq", "postgres", "memcached", "documents", "sandbox"}
 class Servers:
     """A mesh that ends with the servers, and how to run commands on it."""
 
-    state: State
+    state: MeshConfig
     secrets: Secrets
     environment: dict[str, str]
 
@@ -62,18 +62,18 @@ class Servers:
 
     def told(self, service: str) -> dict[str, str]:
         """The environment that a service would be given."""
-        return dict(services.environment(self.state, self.secrets, service))
+        return dict(services.build_service_environment(self.state, self.secrets, service))
 
     @property
     def supervisor(self) -> int:
         """The pid of the supervisor."""
-        report = read_report(self.state)
+        report = read_supervisor_state(self.state)
         assert report is not None
         return report.pid
 
-    def child(self, name: str) -> Child:
+    def child(self, name: str) -> ProcessState:
         """What the supervisor says of one child."""
-        report = read_report(self.state)
+        report = read_supervisor_state(self.state)
         assert report is not None
         return next(child for child in report.children if child.name == name)
 
@@ -84,7 +84,7 @@ class Servers:
 
     def listening(self) -> set[int]:
         """Those of this mesh's ports on which somebody listens."""
-        return {number for number, _ in self.state.ports.values() if answers(self.state.bind, number)}
+        return {number for number, _ in self.state.ports.values() if answers(self.state.bind_address, number)}
 
 
 def runs(process: psutil.Process) -> bool:
@@ -101,7 +101,7 @@ def answers(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-def until_ready(servers: Servers, name: str, restarts: int) -> Child:
+def until_ready(servers: Servers, name: str, restarts: int) -> ProcessState:
     """Waits until a child has been started again this often and is ready."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
@@ -115,12 +115,12 @@ def until_ready(servers: Servers, name: str, restarts: int) -> Child:
 @pytest.fixture(scope="module")
 def stopped() -> Iterator[Servers]:
     """Servers that have never run; whatever a test starts is stopped in the end."""
-    folder = STATE.absolute() / "servers"
-    environment = os.environ | {"DELIVERY_STATE": str(folder), "PORT_OFFSET": str(OFFSET + 1000)}
+    folder = STATE_DIR.absolute() / "servers"
+    environment = os.environ | {"DELIVERY_STATE": str(folder), "PORT_OFFSET": str(PORT_OFFSET + 1000)}
     with pytest.MonkeyPatch.context() as patch:
         for name in ("DELIVERY_STATE", "PORT_OFFSET"):
             patch.setenv(name, environment[name])
-        state = State()
+        state = MeshConfig()
         folder.mkdir(parents=True, exist_ok=True)
         before = Servers(state, Secrets(state), environment)
         before.run("down")
@@ -134,7 +134,7 @@ def stopped() -> Iterator[Servers]:
 @pytest.fixture
 def servers(stopped: Servers) -> Servers:
     """Servers that run: found running, or started. The runner is only asked when it has something to do."""
-    report = running(stopped.state)
+    report = read_running_state(stopped.state)
     if report is None or report.phase != "ready":
         stopped.up()
     return stopped
@@ -197,7 +197,7 @@ def test_a_service_publishes_with_confirms(servers: Servers, service: str) -> No
     ("user", "host"), [("guest:guest", "delivery"), ("orders:wrong", "delivery"), ("guest:guest", "%2F")]
 )
 def test_the_broker_knows_nobody_else(servers: Servers, user: str, host: str) -> None:
-    url = f"amqp://{user}@{servers.state.bind}:{servers.state.port('RABBITMQ_PORT')}/{host}"
+    url = f"amqp://{user}@{servers.state.bind_address}:{servers.state.get_port('RABBITMQ_PORT')}/{host}"
     with pytest.raises(pika.exceptions.ProbableAuthenticationError):
         pika.BlockingConnection(pika.URLParameters(url))
 
@@ -228,9 +228,9 @@ def test_only_those_with_a_document_store_are_told_of_it(servers: Servers) -> No
 
 
 def test_the_outside_world_answers(servers: Servers) -> None:
-    keys = httpx.get(f"{servers.state.sandbox}/jwks.json", trust_env=False).raise_for_status().json()["keys"]
+    keys = httpx.get(f"{servers.state.sandbox_url}/jwks.json", trust_env=False).raise_for_status().json()["keys"]
     assert [key["kty"] for key in keys] == ["RSA"]
-    with socket.create_connection((servers.state.bind, servers.state.port("SMTP_PORT")), timeout=2) as smtp:
+    with socket.create_connection((servers.state.bind_address, servers.state.get_port("SMTP_PORT")), timeout=2) as smtp:
         assert smtp.recv(64).startswith(b"220 ")
 
 
@@ -295,8 +295,8 @@ def test_data_outlives_the_servers(servers: Servers) -> None:
 
 def test_a_taken_port_is_named_with_its_purpose_and_its_variable(stopped: Servers) -> None:
     stopped.run("down")
-    number = stopped.state.port("POSTGRES_PORT")
-    with socket.create_server((stopped.state.bind, number)):
+    number = stopped.state.get_port("POSTGRES_PORT")
+    with socket.create_server((stopped.state.bind_address, number)):
         done = stopped.run("up", "--only", "servers")
     assert done.returncode == 1
     assert f"port {number} (PostgreSQL) is taken" in done.stderr
@@ -306,13 +306,13 @@ def test_a_taken_port_is_named_with_its_purpose_and_its_variable(stopped: Server
 
 def test_servers_need_no_port_of_the_edge(stopped: Servers) -> None:
     stopped.run("down")
-    with socket.create_server((stopped.state.bind, stopped.state.port("EDGE_PORT"))):
+    with socket.create_server((stopped.state.bind_address, stopped.state.get_port("EDGE_PORT"))):
         assert stopped.run("up", "--only", "servers").returncode == 0
 
 
 def end_port_mapper(servers: Servers) -> None:
     """Ends the port mapper of this mesh, and no other."""
-    environment = os.environ | {"ERL_EPMD_PORT": str(servers.state.port("EPMD_PORT"))}
+    environment = os.environ | {"ERL_EPMD_PORT": str(servers.state.get_port("EPMD_PORT"))}
     subprocess.run(["epmd", "-kill"], env=environment, check=False, capture_output=True)
 
 

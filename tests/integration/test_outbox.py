@@ -14,30 +14,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pika.spec import BasicProperties
 
-from deploy.local.report import read_report
+from deploy.local.supervisor.supervisor_state import read_supervisor_state
 from generated.events import EVENTS
-from generated.proto.delivery.events.v1 import OrderCreated, OrderFacts
-from services.orders.domain import NEXT, OrderStatus
-from services.orders.events import History
-from services.runtime.amqp import Message
-from services.runtime.clock import now
-from services.runtime.consumer import consume
-from services.runtime.events import Delivery, Envelope
-from services.runtime.ids import new_id
+from generated.proto.delivery.events.v1 import OrderCreated, OrderSnapshot
+from services.orders.domain.orders import TRANSITIONS, OrderStatus
+from services.orders.entrypoints.consumers import HistoryConsumer
+from services.runtime.core.clock import now
+from services.runtime.core.ids import new_id
+from services.runtime.messaging.channel import Message
+from services.runtime.messaging.consumer import consume
+from services.runtime.messaging.events import Envelope, MessageMetadata
 from tests.conftest import ROOT
-from tests.integration.orders import Orders
-from tests.integration.servers import Servers
+from tests.integration.fixtures.orders import Orders
+from tests.integration.fixtures.servers import Servers
 from tests.integration.test_events import beside, until
 
 
-class Seen(History):
+class Seen(HistoryConsumer):
     """Counts what arrives, by event and order."""
 
     def __init__(self, orders: Orders) -> None:
-        super().__init__(orders.documents)
+        super().__init__(orders.history)
         self.times: Counter[tuple[str, str]] = Counter()
 
-    async def order_created(self, event: OrderCreated, delivery: Delivery) -> None:
+    async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
         self.times[delivery.event_id, delivery.subject] += 1
 
     def of(self, order_ids: list[str]) -> dict[str, set[str]]:
@@ -47,7 +47,7 @@ class Seen(History):
 
 @asynccontextmanager
 async def relaying(moment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    command = [sys.executable, "-m", "tests.integration.relay_process", moment]
+    command = [sys.executable, "-m", "tests.integration.fixtures.relay_process", moment]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
     try:
         yield process
@@ -59,7 +59,7 @@ async def relaying(moment: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def drained(orders: Orders) -> None:
     async def empty() -> bool:
-        return await orders.waiting() == 0
+        return await orders.count_pending_events() == 0
 
     await until(empty, 40)
 
@@ -73,16 +73,16 @@ async def arrived(seen: Seen, order_ids: list[str]) -> None:
 
 @pytest.mark.parametrize("moment", ["take", "publish"])
 async def test_a_relay_that_is_killed_loses_nothing_and_makes_nothing_new(orders: Orders, moment: str) -> None:
-    async with beside(orders.relay().run()):
+    async with beside(orders.create_relay().run()):
         await drained(orders)
-    order_ids = [await orders.place() for _ in range(20)]
+    order_ids = [await orders.place_order() for _ in range(20)]
     # One event an order, published once more for each relay that died after it had been published.
     async with relaying(moment) as dying:
         async with asyncio.timeout(20):
             assert await dying.wait() == -signal.SIGKILL
 
     async def given_back() -> bool:
-        return await orders.waiting() == len(order_ids)
+        return await orders.count_pending_events() == len(order_ids)
 
     await until(given_back)
     seen = Seen(orders)
@@ -103,7 +103,7 @@ async def test_several_relays_of_which_some_are_killed_share_one_table(orders: O
     order_ids: list[str] = []
     async with beside(consume(orders.broker, seen)), relaying("never"), relaying("never") as second:
         for number in range(60):
-            order_ids.append(await orders.place())
+            order_ids.append(await orders.place_order())
             if number == 30:
                 second.kill()
         async with relaying("never"):
@@ -114,15 +114,15 @@ async def test_several_relays_of_which_some_are_killed_share_one_table(orders: O
 
 async def test_a_broker_that_is_killed_gets_the_backlog_once_it_is_back(orders: Orders, servers: Servers) -> None:
     seen = Seen(orders)
-    async with beside(orders.relay().run(), consume(orders.broker, seen)):
-        first = [await orders.place() for _ in range(5)]
+    async with beside(orders.create_relay().run(), consume(orders.broker, seen)):
+        first = [await orders.place_order() for _ in range(5)]
         await arrived(seen, first)
-        report = read_report(servers.state)
+        report = read_supervisor_state(servers.state)
         assert report is not None
         broker = next(child for child in report.children if child.name == "rabbitmq")
         os.kill(broker.pid, signal.SIGKILL)
-        order_ids = [await orders.place() for _ in range(50)]
-        assert await orders.waiting() >= 40
+        order_ids = [await orders.place_order() for _ in range(50)]
+        assert await orders.count_pending_events() >= 40
         await drained(orders)
         await arrived(seen, order_ids)
     assert all(len(events) == 1 for events in seen.of(order_ids).values())
@@ -144,8 +144,8 @@ def lives(draw: st.DrawFn) -> list[tuple[int, OrderStatus]]:
     """A legal life of an order, as far as it has come; versions that are missing changed no status."""
     version, status = 1, OrderStatus.PENDING
     life = [(version, status)]
-    while NEXT[status] and draw(st.booleans()):
-        status = draw(st.sampled_from(sorted(NEXT[status])))
+    while TRANSITIONS[status] and draw(st.booleans()):
+        status = draw(st.sampled_from(sorted(TRANSITIONS[status])))
         version += draw(st.integers(1, 3))
         life.append((version, status))
     return life
@@ -154,10 +154,10 @@ def lives(draw: st.DrawFn) -> list[tuple[int, OrderStatus]]:
 def message(order_id: str, event_id: str, version: int, status: OrderStatus) -> Message:
     """The event of one step, as it arrives."""
     kind = next(kind for kind in EVENTS.values() if kind.type == TYPES[status])
-    facts = OrderFacts(order_id=order_id, version=version, actor="test", at=now())
+    facts = OrderSnapshot(order_id=order_id, version=version, actor="test", at=now())
     event: Any = kind.message(order=facts)
     envelope = Envelope(event_id, "/orders", kind.type, order_id, now(), {}, kind.encode(event))
-    return Message(1, BasicProperties(headers=envelope.headers()), envelope.payload)
+    return Message(1, BasicProperties(headers=envelope.to_headers()), envelope.payload)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -169,8 +169,8 @@ async def test_history_is_the_same_in_whatever_order_and_however_often_it_is_tol
     messages = [message(order_id, new_id(), version, status) for version, status in life]
     repeated = data.draw(st.lists(st.sampled_from(range(len(life))), max_size=6))
     told = data.draw(st.permutations([*range(len(life)), *repeated]))
-    history = History(orders.documents)
+    history = HistoryConsumer(orders.history)
     for index in told:
-        await history.take(messages[index], 1)
-    entries = await orders.documents.history(order_id, 100, 0)
+        await history.dispatch(messages[index], 1)
+    entries = await orders.history.list_history(order_id, 100, 0)
     assert [(entry.version, entry.status) for entry in entries] == life

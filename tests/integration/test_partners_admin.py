@@ -11,15 +11,15 @@ import pytest
 from generated.problems import Reason
 from generated.proto.delivery.partners import v1
 from services.partners import usecases
-from services.partners.retries import Answer, CallState, Try, Verdict
-from services.partners.rpc import PartnersRpc
-from services.runtime import webhooks
-from services.runtime.clock import now
-from services.runtime.codec import codec
-from services.runtime.ids import new_id
-from services.runtime.principal import Principal
-from services.runtime.refusal import Refusal
-from tests.integration.partners import Partners
+from services.partners.domain.call_policy import Attempt, CallState, Outcome, PartnerResponse
+from services.partners.entrypoints.rpc import PartnersRpc
+from services.runtime.core.clock import now
+from services.runtime.core.errors import ApiError
+from services.runtime.core.ids import new_id
+from services.runtime.core.principal import Principal
+from services.runtime.outbound import webhooks
+from services.runtime.rpc.codec import get_codec
+from tests.integration.fixtures.partners import PartnersFixture
 
 ADMIN = Principal("root", "admin", "root@delivery.test", True, now() + timedelta(hours=1))
 ADA = Principal("ada", "customer", "ada@delivery.test", True, now() + timedelta(hours=1))
@@ -27,8 +27,8 @@ CHANGED = ["partners.catalog_changed"]
 
 
 @pytest.fixture
-def rpc(partners: Partners) -> PartnersRpc:
-    return PartnersRpc(partners.store, partners.vault, now)
+def rpc(partners: PartnersFixture) -> PartnersRpc:
+    return PartnersRpc(partners.repository, partners.secret_box, now)
 
 
 def partner(key: str | None = None, **changed: Any) -> v1.CreatePartnerRequest:
@@ -64,15 +64,15 @@ def offer(partner_id: int, product_id: int, price: int = 350, *, active: bool = 
 
 
 async def refused(work: Awaitable[Any]) -> Reason:
-    with pytest.raises(Refusal) as raised:
+    with pytest.raises(ApiError) as raised:
         await work
     return raised.value.reason
 
 
-async def drained(partners: Partners, subject: str) -> list[str]:
+async def drained(partners: PartnersFixture, subject: str) -> list[str]:
     """The events about something since the last look."""
-    types = await partners.events(subject)
-    await partners.sql("DELETE FROM outbox WHERE subject = %(subject)s", subject=subject)
+    types = await partners.list_pending_event_types(subject)
+    await partners.execute_sql("DELETE FROM outbox WHERE subject = %(subject)s", subject=subject)
     return types
 
 
@@ -86,11 +86,11 @@ async def test_a_secret_is_said_once_and_a_repeated_request_makes_no_second_part
     assert await refused(rpc.create_partner(partner(key, title="South"), ADMIN)) is Reason.IDEMPOTENCY_KEY_REUSED
 
 
-async def test_secrets_are_not_kept_in_the_clear(partners: Partners, rpc: PartnersRpc) -> None:
+async def test_secrets_are_not_kept_in_the_clear(partners: PartnersFixture, rpc: PartnersRpc) -> None:
     made = await rpc.create_partner(partner(new_id()), ADMIN)
     assert made.webhook_secret is not None
     for query in ("SELECT * FROM partners", "SELECT * FROM idempotency_keys"):
-        for row in await partners.sql(query):
+        for row in await partners.execute_sql(query):
             assert made.webhook_secret not in str(row)
             assert made.webhook_secret.encode() not in b"".join(bytes(v) for v in row.values() if isinstance(v, bytes))
 
@@ -124,7 +124,7 @@ async def test_a_change_names_the_version_it_is_made_to_and_one_of_two_wins(rpc:
     ]
     done = await asyncio.gather(*work, return_exceptions=True)
     won = [one for one in done if isinstance(one, v1.UpdatePartnerResponse)]
-    lost = [one.reason for one in done if isinstance(one, Refusal)]
+    lost = [one.reason for one in done if isinstance(one, ApiError)]
     assert lost == [Reason.PRECONDITION_FAILED] * 2
     read = await rpc.get_partner(v1.GetPartnerRequest(partner_id=number), ADMIN)
     assert (read.partner, read.version) == (won[0].partner, 2)
@@ -134,7 +134,7 @@ async def test_a_change_names_the_version_it_is_made_to_and_one_of_two_wins(rpc:
 
 async def catalog(rpc: PartnersRpc, **wanted: Any) -> v1.ListCatalogResponse:
     answer = await rpc.list_catalog(v1.ListCatalogRequest(page_size=100, **wanted))
-    return codec().decode(v1.ListCatalogResponse, answer.data)
+    return get_codec().decode(v1.ListCatalogResponse, answer.data)
 
 
 async def test_the_catalog_shows_at_each_partner_what_that_one_sells(rpc: PartnersRpc) -> None:
@@ -187,15 +187,17 @@ async def test_words_of_a_search_mean_themselves_wherever_they_stand(rpc: Partne
     ],
 )
 async def test_what_customers_see_of_a_partner_is_told_when_it_changes(
-    partners: Partners, rpc: PartnersRpc, was: dict[str, Any], change: dict[str, Any], told: bool
+    partners: PartnersFixture, rpc: PartnersRpc, was: dict[str, Any], change: dict[str, Any], told: bool
 ) -> None:
     number = await new_partner(rpc, **was)
     await drained(partners, f"partner:{number}")
     await rpc.update_partner(v1.UpdatePartnerRequest(partner_id=number, **change), ADMIN)
-    assert await partners.events(f"partner:{number}") == (CHANGED if told else [])
+    assert await partners.list_pending_event_types(f"partner:{number}") == (CHANGED if told else [])
 
 
-async def test_a_partner_that_is_off_sells_nothing_until_it_is_on_again(partners: Partners, rpc: PartnersRpc) -> None:
+async def test_a_partner_that_is_off_sells_nothing_until_it_is_on_again(
+    partners: PartnersFixture, rpc: PartnersRpc
+) -> None:
     number, product = await new_partner(rpc), await new_product(rpc)
     await rpc.set_availability(offer(number, product), ADMIN)
     await drained(partners, f"partner:{number}")
@@ -204,29 +206,31 @@ async def test_a_partner_that_is_off_sells_nothing_until_it_is_on_again(partners
     assert await drained(partners, f"partner:{number}") == CHANGED
     listing = v1.ListPartnerProductsRequest(partner_id=number, page_size=5)
     assert await refused(rpc.list_partner_products(listing)) is Reason.PARTNER_NOT_FOUND
-    assert await refused(usecases.check_products(partners.store, number, [], 0, "USD")) is Reason.PARTNER_UNAVAILABLE
-    await partners.sql("UPDATE partners SET gone = true WHERE id = %(id)s", id=number)
+    assert (
+        await refused(usecases.check_products(partners.repository, number, [], 0, "USD")) is Reason.PARTNER_UNAVAILABLE
+    )
+    await partners.execute_sql("UPDATE partners SET gone = true WHERE id = %(id)s", id=number)
     await rpc.update_partner(v1.UpdatePartnerRequest(partner_id=number, enabled=True), ADMIN)
     assert len((await rpc.list_partner_products(listing)).items) == 1
-    kept = await partners.store.partner(number)
+    kept = await partners.repository.get_partner(number)
     assert kept is not None
     assert not kept.gone
 
 
-async def test_an_old_secret_verifies_for_a_day_more(partners: Partners, rpc: PartnersRpc) -> None:
+async def test_an_old_secret_verifies_for_a_day_more(partners: PartnersFixture, rpc: PartnersRpc) -> None:
     made = await rpc.create_partner(partner(), ADMIN)
     assert made.partner is not None
     assert made.webhook_secret is not None
-    kept = await partners.store.partner(made.partner.id)
+    kept = await partners.repository.get_partner(made.partner.id)
     assert kept is not None
-    call = await partners.plan(kept)
+    call = await partners.plan_order_call(kept)
     request = v1.RotatePartnerSecretRequest(partner_id=kept.id)
     second = (await rpc.rotate_partner_secret(request, ADMIN)).webhook_secret
     number = kept.id
     body = msgspec.json.encode({"order_id": call.order_id, "pickup_address": "1 Lane"})
 
     async def verifies(rpc: PartnersRpc, secret: str) -> bool:
-        headers = webhooks.sign(new_id(), now(), body, secret)
+        headers = webhooks.sign_message(new_id(), now(), body, secret)
         callback = v1.VerifyReadyCallbackRequest(
             partner_id=number,
             webhook_id=headers["webhook-id"],
@@ -236,14 +240,14 @@ async def test_an_old_secret_verifies_for_a_day_more(partners: Partners, rpc: Pa
         )
         try:
             return (await rpc.verify_ready_callback(callback)).order_id == call.order_id
-        except Refusal as refusal:
+        except ApiError as refusal:
             if refusal.reason is not Reason.SIGNATURE_INVALID:
                 raise
             return False
 
     assert [await verifies(rpc, secret) for secret in (made.webhook_secret, second)] == [True, True]
     # The clock of the signatures stays: only the overlap is over.
-    await partners.sql(
+    await partners.execute_sql(
         "UPDATE partners SET old_secret_until = old_secret_until - interval '24 hours' WHERE id = %(id)s", id=kept.id
     )
     assert [await verifies(rpc, secret) for secret in (made.webhook_secret, second)] == [False, True]
@@ -273,7 +277,9 @@ async def test_pages_go_on_where_the_last_ended(rpc: PartnersRpc) -> None:
     assert number in pages
 
 
-async def test_a_product_is_changed_everywhere_and_deleted_everywhere(partners: Partners, rpc: PartnersRpc) -> None:
+async def test_a_product_is_changed_everywhere_and_deleted_everywhere(
+    partners: PartnersFixture, rpc: PartnersRpc
+) -> None:
     one, two, product = await new_partner(rpc), await new_partner(rpc), await new_product(rpc)
     await rpc.set_availability(offer(one, product, 100), ADMIN)
     await rpc.set_availability(offer(two, product, 120), ADMIN)
@@ -295,7 +301,7 @@ async def test_a_product_is_changed_everywhere_and_deleted_everywhere(partners: 
     assert await refused(again) is Reason.PRODUCT_NOT_FOUND
 
 
-async def test_prices_are_told_when_they_change(partners: Partners, rpc: PartnersRpc) -> None:
+async def test_prices_are_told_when_they_change(partners: PartnersFixture, rpc: PartnersRpc) -> None:
     number, product = await new_partner(rpc), await new_product(rpc)
     subject = f"partner:{number}"
     for price, active, told in ((350, True, CHANGED), (350, True, []), (400, True, CHANGED), (400, False, CHANGED)):
@@ -312,7 +318,9 @@ async def test_prices_are_told_when_they_change(partners: Partners, rpc: Partner
     assert await refused(rpc.set_availability(offer(number, 10**9), ADMIN)) is Reason.PRODUCT_NOT_FOUND
 
 
-async def test_a_price_and_a_deletion_at_once_leave_no_price_of_nothing(partners: Partners, rpc: PartnersRpc) -> None:
+async def test_a_price_and_a_deletion_at_once_leave_no_price_of_nothing(
+    partners: PartnersFixture, rpc: PartnersRpc
+) -> None:
     number = await new_partner(rpc)
     for _ in range(10):
         product = await new_product(rpc)
@@ -321,16 +329,16 @@ async def test_a_price_and_a_deletion_at_once_leave_no_price_of_nothing(partners
             rpc.delete_product(v1.DeleteProductRequest(product_id=product), ADMIN),
             return_exceptions=True,
         )
-        assert [one.reason for one in done if isinstance(one, Refusal)] in ([], [Reason.PRODUCT_NOT_FOUND])
-        assert not [one for one in done if isinstance(one, Exception) and not isinstance(one, Refusal)]
-    assert await partners.sql("SELECT * FROM availability WHERE partner_id = %(id)s", id=number) == []
+        assert [one.reason for one in done if isinstance(one, ApiError)] in ([], [Reason.PRODUCT_NOT_FOUND])
+        assert not [one for one in done if isinstance(one, Exception) and not isinstance(one, ApiError)]
+    assert await partners.execute_sql("SELECT * FROM availability WHERE partner_id = %(id)s", id=number) == []
 
 
-async def test_calls_are_listed_newest_first_and_filtered(partners: Partners, rpc: PartnersRpc) -> None:
+async def test_calls_are_listed_newest_first_and_filtered(partners: PartnersFixture, rpc: PartnersRpc) -> None:
     one, two = [await partners.add_partner("http://alive.test", "whsec_AAAA") for _ in range(2)]
-    calls = [await partners.plan(kitchen) for kitchen in (one, two, one)]
+    calls = [await partners.plan_order_call(kitchen) for kitchen in (one, two, one)]
     at = now()
-    await partners.store.take_calls(1, 1, at, at + timedelta(seconds=1))
+    await partners.repository.claim_due_calls(1, 1, at, at + timedelta(seconds=1))
     first = v1.ListPartnerCallsRequest(page_size=2)
     page = await rpc.list_partner_calls(first, ADMIN)
     rest = await rpc.list_partner_calls(
@@ -350,23 +358,23 @@ async def test_calls_are_listed_newest_first_and_filtered(partners: Partners, rp
     assert (shown.kind, shown.status) == (v1.PartnerCallKind.ORDER, v1.PartnerCallStatus.WAITING)
 
 
-async def test_calls_that_are_over_are_cleared_when_they_are_old_and_others_stay(partners: Partners) -> None:
+async def test_calls_that_are_over_are_cleared_when_they_are_old_and_others_stay(partners: PartnersFixture) -> None:
     kitchen = await partners.add_partner("http://alive.test", "whsec_AAAA")
-    old, waiting, new = [await partners.plan(kitchen) for _ in range(3)]
+    old, waiting, new = [await partners.plan_order_call(kitchen) for _ in range(3)]
     for call in (old, new):
-        await partners.sql("UPDATE partner_calls SET state = 'delivered' WHERE id = %(id)s", id=call.id)
-    await partners.cancel(old.order_id)
+        await partners.execute_sql("UPDATE partner_calls SET state = 'delivered' WHERE id = %(id)s", id=call.id)
+    await partners.plan_cancellation_call(old.order_id)
     for table in (
         "UPDATE partner_calls SET created_at = created_at - interval '91 days' WHERE order_id = ANY(%(ids)s)",
         "UPDATE cancelled_orders SET at = at - interval '91 days' WHERE order_id = ANY(%(ids)s)",
     ):
-        await partners.sql(table, ids=[old.order_id, waiting.order_id])
-    while await partners.store.clear_calls(now() - timedelta(days=90)):
+        await partners.execute_sql(table, ids=[old.order_id, waiting.order_id])
+    while await partners.repository.delete_old_calls(now() - timedelta(days=90)):
         pass
-    left = await partners.sql("SELECT order_id FROM partner_calls WHERE kind = 'order'")
+    left = await partners.execute_sql("SELECT order_id FROM partner_calls WHERE kind = 'order'")
     assert {row["order_id"] for row in left} == {waiting.order_id, new.order_id}
     marks = "SELECT 1 FROM cancelled_orders WHERE order_id = %(id)s"
-    assert await partners.sql(marks, id=old.order_id) == []
+    assert await partners.execute_sql(marks, id=old.order_id) == []
 
 
 class Deaf:
@@ -374,38 +382,38 @@ class Deaf:
 
     def __init__(self) -> None:
         self.ids: list[str] = []
-        self.verdict = Verdict.REFUSED
+        self.verdict = Outcome.REJECTED
 
-    async def send(self, partner: Any, call: Any) -> Answer:
+    async def send(self, partner: Any, call: Any) -> PartnerResponse:
         self.ids.append(call.id)
-        return Answer(self.verdict, str(self.verdict))
+        return PartnerResponse(self.verdict, str(self.verdict))
 
 
-async def make(partners: Partners, system: Deaf) -> None:
+async def make(partners: PartnersFixture, system: Deaf) -> None:
     at = now()
-    for call in await partners.store.take_calls(9, 4, at, at + timedelta(seconds=1)):
-        await usecases.make_call(partners.store, system, now, (0, 0), timedelta(seconds=1), call)
+    for call in await partners.repository.claim_due_calls(9, 4, at, at + timedelta(seconds=1)):
+        await usecases.make_call(partners.repository, system, now, (0, 0), timedelta(seconds=1), call)
 
 
-async def test_a_replay_has_the_same_id_and_an_effect(partners: Partners, rpc: PartnersRpc) -> None:
-    call = await partners.plan(await partners.add_partner("http://alive.test", "whsec_AAAA"))
+async def test_a_replay_has_the_same_id_and_an_effect(partners: PartnersFixture, rpc: PartnersRpc) -> None:
+    call = await partners.plan_order_call(await partners.add_partner("http://alive.test", "whsec_AAAA"))
     system = Deaf()
     await make(partners, system)
-    assert (await partners.call(call.id)).state is CallState.FAILED
-    system.verdict = Verdict.TAKEN
+    assert (await partners.get_call(call.id)).state is CallState.FAILED
+    system.verdict = Outcome.ACCEPTED
     await rpc.replay_partner_call(v1.ReplayPartnerCallRequest(call_id=call.id), ADMIN)
     await make(partners, system)
-    done = await partners.call(call.id)
+    done = await partners.get_call(call.id)
     assert (done.state, done.attempts, system.ids) == (CallState.DELIVERED, 1, [call.id, call.id])
-    assert [type(one) for one in done.tries] == [Try, Try]
-    assert await partners.events(call.order_id) == ["partners.unreachable", "partners.notified"]
+    assert [type(one) for one in done.tries] == [Attempt, Attempt]
+    assert await partners.list_pending_event_types(call.order_id) == ["partners.unreachable", "partners.notified"]
 
 
-async def test_a_cancelled_order_is_not_sent_again(partners: Partners, rpc: PartnersRpc) -> None:
-    call = await partners.plan(await partners.add_partner("http://alive.test", "whsec_AAAA"))
+async def test_a_cancelled_order_is_not_sent_again(partners: PartnersFixture, rpc: PartnersRpc) -> None:
+    call = await partners.plan_order_call(await partners.add_partner("http://alive.test", "whsec_AAAA"))
     system = Deaf()
     await make(partners, system)
-    cancellation = await partners.cancel(call.order_id)
+    cancellation = await partners.plan_cancellation_call(call.order_id)
     replay = rpc.replay_partner_call(v1.ReplayPartnerCallRequest(call_id=call.id), ADMIN)
     assert await refused(replay) is Reason.PARTNER_CALL_CONFLICT
     await rpc.replay_partner_call(v1.ReplayPartnerCallRequest(call_id=cancellation), ADMIN)
@@ -413,10 +421,10 @@ async def test_a_cancelled_order_is_not_sent_again(partners: Partners, rpc: Part
     assert await refused(unknown) is Reason.PARTNER_CALL_NOT_FOUND
 
 
-async def test_a_picture_tells_of_a_change_once(partners: Partners, rpc: PartnersRpc) -> None:
+async def test_a_picture_tells_of_a_change_once(partners: PartnersFixture, rpc: PartnersRpc) -> None:
     product = await new_product(rpc)
     request = v1.SetProductPictureRequest(product_id=product, picture_url="/api/v1/pictures/x")
     for _ in range(2):
         await rpc.set_product_picture(request, ADMIN)
-    assert await partners.events(f"product:{product}") == CHANGED
+    assert await partners.list_pending_event_types(f"product:{product}") == CHANGED
     assert (await rpc.get_product(v1.GetProductRequest(product_id=product), ADMIN)).version == 2

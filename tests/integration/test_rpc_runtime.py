@@ -29,12 +29,18 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from generated.problems import Reason
-from services.runtime import spans
-from services.runtime.channel import open_channel
-from services.runtime.principal import PAYLOAD_HEADER, Principal, current_token
-from services.runtime.refusal import FieldError, Refusal
-from services.runtime.rpc import current_deadline
-from services.runtime.server import RpcServer, SocketTakenError, remove_stale, serving, until_signalled
+from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_token
+from services.runtime.rpc.channel import open_channel
+from services.runtime.rpc.server import (
+    RpcServer,
+    SocketInUseError,
+    remove_stale_socket,
+    serve_rpc,
+    wait_for_stop_signal,
+)
+from services.runtime.rpc.service import current_deadline
+from services.runtime.telemetry import rpc_spans
 from tests import sample
 
 MESSAGES, MODULE = sample.installed()
@@ -49,7 +55,7 @@ from generated.proto.sample.v1 import (  # noqa: E402
 from generated.proto.sample.v1.rpc import ECHO, EchoServicer, EchoStub  # noqa: E402
 
 PAYLOAD = base64.urlsafe_b64encode(json.dumps({"sub": "user-1", "exp": 2_000_000_000}).encode()).decode().rstrip("=")
-REFUSAL = Refusal(
+REFUSAL = ApiError(
     Reason.TOTAL_MISMATCH,
     "the total is 300",
     errors=(FieldError("/total_amount", "300"), FieldError("/currency", "ü")),
@@ -104,7 +110,7 @@ async def running(path: Path, servicer: EchoServicer) -> AsyncIterator[grpc.aio.
         yield channel
     finally:
         await channel.close()
-        await server.stop(grace_s=0, notice_s=0)
+        await server.stop(grace_s=0, drain_notice_s=0)
 
 
 @pytest.fixture
@@ -132,7 +138,7 @@ def stub(channel: grpc.aio.Channel) -> EchoStub:
 def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(spans, "TRACER", provider.get_tracer("test"))
+    monkeypatch.setattr(rpc_spans, "TRACER", provider.get_tracer("test"))
     yield exporter
     provider.shutdown()
 
@@ -149,7 +155,7 @@ async def test_an_answer_comes_back(stub: EchoStub) -> None:
 
 
 async def test_a_refusal_comes_back_whole(stub: EchoStub) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         await stub.echo(EchoRequest(text="refuse"))
 
     assert caught.value == REFUSAL
@@ -159,19 +165,19 @@ async def test_a_refusal_comes_back_whole(stub: EchoStub) -> None:
 async def test_every_reason_comes_back(
     stub: EchoStub, servicer: Echo, reason: Reason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(globals(), "REFUSAL", Refusal(reason))
+    monkeypatch.setitem(globals(), "REFUSAL", ApiError(reason))
 
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         await stub.echo(EchoRequest(text="refuse"))
 
-    assert caught.value == Refusal(reason)
+    assert caught.value == ApiError(reason)
 
 
 async def test_our_mistakes_are_logged_and_not_told(stub: EchoStub, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.ERROR), pytest.raises(Refusal) as caught:
+    with caplog.at_level(logging.ERROR), pytest.raises(ApiError) as caught:
         await stub.echo(EchoRequest(text="break"))
 
-    assert caught.value == Refusal(Reason.INTERNAL)
+    assert caught.value == ApiError(Reason.INTERNAL)
     assert "a secret" in caplog.text
 
 
@@ -184,7 +190,7 @@ async def test_bytes_that_are_no_message_are_an_invalid_argument(channel: grpc.a
 
 
 async def test_a_method_for_users_wants_the_payload(channel: grpc.aio.Channel, stub: EchoStub) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         await stub.who_am_i(WhoAmIRequest())
     assert caught.value.reason is Reason.UNAUTHENTICATED
     with pytest.raises(grpc.aio.AioRpcError) as broken:
@@ -235,7 +241,7 @@ async def test_what_is_left_of_the_call_being_served_bounds_the_next(stub: EchoS
 
 
 async def test_a_deadline_that_passes_is_a_timeout_upstream(stub: EchoStub) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         await stub.echo(EchoRequest(text="hang"), timeout=0.05)
 
     assert caught.value.reason is Reason.UPSTREAM_TIMEOUT
@@ -243,7 +249,7 @@ async def test_a_deadline_that_passes_is_a_timeout_upstream(stub: EchoStub) -> N
 
 async def test_nobody_there_is_unavailable_upstream(path: Path) -> None:
     async with open_channel(path, "sample") as channel:
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(ApiError) as caught:
             await EchoStub(channel).echo(EchoRequest())
 
     assert (caught.value.reason, caught.value.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 1)
@@ -268,7 +274,7 @@ async def test_a_status_without_a_reason_is_not_passed_on(path: Path, code: grpc
     server.add_insecure_port(f"unix:{path}")
     await server.start()
     async with open_channel(path, "sample") as channel:
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(ApiError) as caught:
             await EchoStub(channel).echo(EchoRequest())
     await server.stop(0)
 
@@ -279,7 +285,7 @@ async def test_a_status_without_a_reason_is_not_passed_on(path: Path, code: grpc
 async def test_a_stream_comes_through_and_may_end_in_a_refusal(stub: EchoStub) -> None:
     assert [item.number async for item in stub.count(CountRequest(until=4))] == [1, 2, 3, 4]
 
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         assert [item.number async for item in stub.count(CountRequest(until=2))] == []
     assert caught.value == REFUSAL
 
@@ -300,13 +306,13 @@ async def test_a_shutdown_ends_streams_and_lets_calls_finish(path: Path, service
         stream = EchoStub(channel).count(CountRequest())
         assert [(await anext(stream)).number for _ in range(3)] == [1, 2, 3]
         health = HealthStub(channel)  # type: ignore[no-untyped-call]
-        stopping = asyncio.create_task(server.stop(grace_s=5, notice_s=0.2))
+        stopping = asyncio.create_task(server.stop(grace_s=5, drain_notice_s=0.2))
         await asyncio.sleep(0)
         answer = await health.Check(HealthCheckRequest(service="sample.v1.EchoService"))
         assert answer.status == HealthCheckResponse.NOT_SERVING
         assert (await EchoStub(channel).echo(EchoRequest(text="late"))).text == "late"
         started = time.monotonic()
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(ApiError) as caught:
             await anext(stream)
         await stopping
 
@@ -357,26 +363,26 @@ async def test_a_socket_that_nobody_serves_is_replaced(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(path))
 
-    async with serving(path, [Echo()], grace_s=0, notice_s=0), open_channel(path, "sample") as channel:
+    async with serve_rpc(path, [Echo()], grace_s=0, drain_notice_s=0), open_channel(path, "sample") as channel:
         assert (await EchoStub(channel).echo(EchoRequest(text="here"))).text == "here"
 
 
 @pytest.mark.usefixtures("channel")
 async def test_a_socket_that_is_served_is_left_alone(path: Path) -> None:
-    with pytest.raises(SocketTakenError, match="another process"):
+    with pytest.raises(SocketInUseError, match="another process"):
         await RpcServer(path).start()
 
 
 def test_a_file_that_is_no_socket_is_left_alone(path: Path) -> None:
     path.write_text("precious")
 
-    with pytest.raises(SocketTakenError, match="no socket"):
-        remove_stale(path)
+    with pytest.raises(SocketInUseError, match="no socket"):
+        remove_stale_socket(path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_wait(number: signal.Signals) -> None:
-    waiting = asyncio.create_task(until_signalled())
+    waiting = asyncio.create_task(wait_for_stop_signal())
     await asyncio.sleep(0)
 
     os.kill(os.getpid(), number)
@@ -412,7 +418,7 @@ async def test_one_trace_spans_both_sides(stub: EchoStub, exporter: InMemorySpan
 async def test_a_server_span_fails_only_by_the_servers_fault(
     stub: EchoStub, exporter: InMemorySpanExporter, text: str, code: str, server_status: StatusCode
 ) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         await stub.echo(EchoRequest(text=text))
 
     server, client = await both_sides(exporter)

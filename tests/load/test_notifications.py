@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.notifications_flood import beside, flood, survive
-from tests.integration.notifications_service import request, until
-from tests.integration.servers import Servers
+from tests.integration.fixtures.notification_burst import create_burst, run_service_process, run_with_kills
+from tests.integration.fixtures.notifications import build_notification_request, wait_until
+from tests.integration.fixtures.servers import Servers
 
 
 @pytest.mark.timeout(600)
@@ -16,10 +16,10 @@ from tests.integration.servers import Servers
 async def test_nothing_is_lost_and_nothing_doubled(
     servers: Servers, tmp_path: Path, kills: tuple[float, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with beside(servers, tmp_path) as (process, service):
-        made = await flood(service, people=50, each=200)
-        spent = await survive(process, made, kills, 300)
-        await made.look()
+    async with run_service_process(servers, tmp_path) as (process, service):
+        made = await create_burst(service, user_count=50, events_per_user=200)
+        spent = await run_with_kills(process, made, kills, 300)
+        await made.assert_all_delivered()
     with capsys.disabled():
         rate = len(made.events) / spent
         print(f"\n{len(made.events)} notifications in {spent:.0f} s with {len(kills)} kills: {rate:.0f} a second")
@@ -29,16 +29,16 @@ async def test_nothing_is_lost_and_nothing_doubled(
 async def test_an_urgent_one_goes_out_within_a_second_though_ten_thousand_wait_in_the_broker(
     servers: Servers, tmp_path: Path
 ) -> None:
-    async with beside(servers, tmp_path) as (_, service):
-        made = await flood(service, people=10, each=1000)
-        user = await service.person(f"phone-{secrets.token_hex(8)}")
+    async with run_service_process(servers, tmp_path) as (_, service):
+        made = await create_burst(service, user_count=10, events_per_user=1000)
+        user = await service.create_user(f"phone-{secrets.token_hex(8)}")
         await made.publish()
         published = datetime.now(UTC)
-        [event] = await service.publish(request(user, "alerts", "Now"))
-        outcome = await service.outcome(user, event)
-        waiting = await service.waiting("notifications.requested")
-        await until(made.over, 300, 0.2)
-        await made.look()
+        [event] = await service.publish(build_notification_request(user, "alerts", "Now"))
+        outcome = await service.wait_for_notification(user, event)
+        waiting = await service.count_messages("notifications.requested")
+        await wait_until(made.is_finished, 300, 0.2)
+        await made.assert_all_delivered()
     assert outcome.sent_at is not None
     assert outcome.sent_at - published < timedelta(seconds=1)
     assert waiting > 5000

@@ -9,10 +9,10 @@ from tempfile import mkdtemp
 from types import ModuleType
 
 import generated.proto
-from codegen import messages, rpc
 from codegen.contracts import Contracts
 from codegen.protobuf import ProtoContracts, load_protos
-from services.runtime.codec import descriptor_pool
+from codegen.rpc import messages, servicers
+from services.runtime.rpc.codec import get_descriptor_pool
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -48,13 +48,13 @@ def contracts() -> Contracts:
 def installed() -> tuple[ModuleType, ModuleType]:
     """The sample's messages and its `rpc` module, beside the real ones in `generated.proto`, known to the runtime."""
     folder = Path(mkdtemp())
-    for name, content in (messages.generate(contracts()) | rpc.generate(contracts())).items():
+    for name, content in (messages.generate(contracts()) | servicers.generate(contracts())).items():
         if name.startswith("proto/sample/"):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(str(content))
     generated.proto.__path__.append(str(folder / "proto"))
-    descriptor_pool().Add(next(file for file in contracts().protos.descriptors.file if file.package == "sample.v1"))
+    get_descriptor_pool().Add(next(file for file in contracts().protos.descriptors.file if file.package == "sample.v1"))
     return importlib.import_module("generated.proto.sample.v1"), importlib.import_module(
         "generated.proto.sample.v1.rpc"
     )

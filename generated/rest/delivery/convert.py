@@ -6,7 +6,7 @@ from generated.proto.delivery.notifications import v1 as notifications_v1
 from generated.proto.delivery.orders import v1 as orders_v1
 from generated.proto.delivery.partners import v1 as partners_v1
 from generated.rest.delivery import models
-from services.runtime.rest.types import there
+from services.runtime.rest.types import require
 
 NOTIFICATION_STATUS = {
     notifications_v1.NotificationStatus.QUEUED: models.NotificationStatus.queued,
@@ -156,7 +156,7 @@ def order(message: orders_v1.Order) -> models.Order:
         customer_id=message.customer_id,
         customer_name=UNSET if message.customer_name is None else message.customer_name,
         customer_phone=UNSET if message.customer_phone is None else message.customer_phone,
-        partner=order_partner(there(message.partner)),
+        partner=order_partner(require(message.partner)),
         items=[order_item(item) for item in message.items],
         total_amount=message.total_amount,
         currency=message.currency,
@@ -170,8 +170,8 @@ def order(message: orders_v1.Order) -> models.Order:
         deliverer_id=UNSET if message.deliverer_id is None else message.deliverer_id,
         cancel_reason=UNSET if message.cancel_reason is None else message.cancel_reason,
         version=message.version,
-        created_at=there(message.created_at),
-        updated_at=there(message.updated_at),
+        created_at=require(message.created_at),
+        updated_at=require(message.updated_at),
     )
 
 
@@ -201,7 +201,7 @@ def agent(message: notifications_v1.Agent) -> models.Agent:
         name=message.name,
         priority=message.priority,
         providers=[PROVIDER[item] for item in message.providers],
-        preferences=preferences(there(message.preferences)),
+        preferences=preferences(require(message.preferences)),
         enabled=message.enabled,
     )
 

@@ -63,9 +63,9 @@ from generated.rest.delivery.models import (
     User,
     UserPage,
 )
-from services.runtime.principal import Principal
-from services.runtime.rest.types import Blob, Event, Operation, Reply, Upload
-from services.runtime.webhooks import SignedRequest
+from services.runtime.core.principal import Principal
+from services.runtime.outbound.webhooks import SignedRequest
+from services.runtime.rest.types import BinaryResponse, Event, Operation, Response, Upload
 
 
 class UsersHandler(ABC):
@@ -88,7 +88,7 @@ class UsersHandler(ABC):
         """
 
     @abstractmethod
-    async def sign_up(self, *, body: SignUpRequest) -> Reply[User]:
+    async def sign_up(self, *, body: SignUpRequest) -> Response[User]:
         """Sign up: POST /users.
 
         Makes an account and mails a verification code. Signing in and ordering need no confirmed e-mail. A deliverer has no role until an admin gives it.
@@ -109,7 +109,7 @@ class UsersHandler(ABC):
         """
 
     @abstractmethod
-    async def get_profile(self, *, principal: Principal) -> Reply[User]:
+    async def get_profile(self, *, principal: Principal) -> Response[User]:
         """Read one's own profile: GET /users/me."""
 
     @abstractmethod
@@ -122,7 +122,7 @@ class UsersHandler(ABC):
     @abstractmethod
     async def update_profile(
         self, *, principal: Principal, body: ProfilePatch, if_match: str | None = None
-    ) -> Reply[User]:
+    ) -> Response[User]:
         """Change one's own profile: PATCH /users/me.
 
         A JSON merge patch: null removes, what is absent stays.
@@ -143,11 +143,11 @@ class UsersHandler(ABC):
         """
 
     @abstractmethod
-    async def get_avatar(self, *, principal: Principal) -> Reply[Blob]:
+    async def get_avatar(self, *, principal: Principal) -> Response[BinaryResponse]:
         """Read one's own avatar: GET /users/me/avatar."""
 
     @abstractmethod
-    async def put_avatar(self, *, principal: Principal, body: Upload) -> Reply[User]:
+    async def put_avatar(self, *, principal: Principal, body: Upload) -> Response[User]:
         """Set the avatar: PUT /users/me/avatar.
 
         PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. It is cropped to a square, scaled to 400×400 and stripped of everything but the picture.
@@ -243,7 +243,7 @@ class CatalogHandler(ABC):
         """
 
     @abstractmethod
-    async def get_picture(self, *, picture: str) -> Reply[Blob]:
+    async def get_picture(self, *, picture: str) -> Response[BinaryResponse]:
         """Read a product's picture: GET /pictures/{picture}.
 
         A picture never changes; another one is somewhere else.
@@ -256,20 +256,20 @@ class BanksHandler(ABC):
     @abstractmethod
     async def create_bank(
         self, *, principal: Principal, body: CreateBankRequest, idempotency_key: str | None = None
-    ) -> Reply[CreatedBank]:
+    ) -> Response[CreatedBank]:
         """Register a bank: POST /banks.
 
         The answer shows the secret that the bank and we sign with, this once. With an `Idempotency-Key`, a repeated request gets the first answer again, without the secret.
         """
 
     @abstractmethod
-    async def get_bank(self, *, principal: Principal, bank_id: str) -> Reply[Bank]:
+    async def get_bank(self, *, principal: Principal, bank_id: str) -> Response[Bank]:
         """Read a bank: GET /banks/{bank_id}."""
 
     @abstractmethod
     async def update_bank(
         self, *, principal: Principal, bank_id: str, body: BankPatch, if_match: str | None = None
-    ) -> Reply[Bank]:
+    ) -> Response[Bank]:
         """Change a bank: PATCH /banks/{bank_id}.
 
         A JSON merge patch. What is absent stays.
@@ -313,14 +313,14 @@ class PartnersHandler(ABC):
     @abstractmethod
     async def create_partner(
         self, *, principal: Principal, body: CreatePartnerRequest, idempotency_key: str | None = None
-    ) -> Reply[CreatedPartner]:
+    ) -> Response[CreatedPartner]:
         """Register a partner: POST /partners.
 
         The answer shows the secret that the partner and we sign with, this once. With an `Idempotency-Key`, a repeated request gets the first answer again, without the secret.
         """
 
     @abstractmethod
-    async def get_partner(self, *, principal: Principal, partner_id: int) -> Reply[Partner]:
+    async def get_partner(self, *, principal: Principal, partner_id: int) -> Response[Partner]:
         """Read a partner: GET /partners/{partner_id}."""
 
     @abstractmethod
@@ -333,7 +333,7 @@ class PartnersHandler(ABC):
     @abstractmethod
     async def update_partner(
         self, *, principal: Principal, partner_id: int, body: PartnerPatch, if_match: str | None = None
-    ) -> Reply[Partner]:
+    ) -> Response[Partner]:
         """Change a partner: PATCH /partners/{partner_id}.
 
         A JSON merge patch. What is absent stays. To enable a partner whose system said 410 is to call that system again.
@@ -395,14 +395,14 @@ class ProductsHandler(ABC):
     @abstractmethod
     async def create_product(
         self, *, principal: Principal, body: CreateProductRequest, idempotency_key: str | None = None
-    ) -> Reply[Product]:
+    ) -> Response[Product]:
         """Add a product: POST /products.
 
         Partners sell it once `setAvailability` says what it costs there.
         """
 
     @abstractmethod
-    async def get_product(self, *, principal: Principal, product_id: int) -> Reply[Product]:
+    async def get_product(self, *, principal: Principal, product_id: int) -> Response[Product]:
         """Read a product: GET /products/{product_id}."""
 
     @abstractmethod
@@ -415,7 +415,7 @@ class ProductsHandler(ABC):
     @abstractmethod
     async def update_product(
         self, *, principal: Principal, product_id: int, body: ProductPatch, if_match: str | None = None
-    ) -> Reply[Product]:
+    ) -> Response[Product]:
         """Change a product: PATCH /products/{product_id}.
 
         A JSON merge patch. What is absent stays; null removes the picture.
@@ -426,7 +426,7 @@ class OrdersHandler(ABC):
     """From the basket to the door."""
 
     @abstractmethod
-    async def check_order(self, *, principal: Principal, body: CheckOrderRequest) -> Reply[OrderCheck]:
+    async def check_order(self, *, principal: Principal, body: CheckOrderRequest) -> Response[OrderCheck]:
         """Check a basket: POST /order-checks.
 
         Compares the basket with the partner's own prices and keeps what it found for 10 minutes.
@@ -449,7 +449,7 @@ class OrdersHandler(ABC):
     @abstractmethod
     async def confirm_order(
         self, *, principal: Principal, body: ConfirmOrderRequest, idempotency_key: str | None = None
-    ) -> Reply[ConfirmedOrder]:
+    ) -> Response[ConfirmedOrder]:
         """Confirm a checked basket: POST /orders.
 
         Makes the order, and only then says where to pay. Confirming the same check again answers with the same order, also after the check has run out.
@@ -543,20 +543,20 @@ class NotificationsHandler(ABC):
     @abstractmethod
     async def create_agent(
         self, *, principal: Principal, body: CreateAgentRequest, idempotency_key: str | None = None
-    ) -> Reply[Agent]:
+    ) -> Response[Agent]:
         """Make an agent: POST /notification-agents.
 
         Keys are stored encrypted and never shown; without a key of its own an agent sends by the platform's.
         """
 
     @abstractmethod
-    async def get_agent(self, *, principal: Principal, agent_id: str) -> Reply[Agent]:
+    async def get_agent(self, *, principal: Principal, agent_id: str) -> Response[Agent]:
         """Read an agent: GET /notification-agents/{agent_id}."""
 
     @abstractmethod
     async def update_agent(
         self, *, principal: Principal, agent_id: str, body: AgentPatch, if_match: str | None = None
-    ) -> Reply[Agent]:
+    ) -> Response[Agent]:
         """Change an agent: PATCH /notification-agents/{agent_id}.
 
         A JSON merge patch: null removes, what is absent stays.
@@ -602,7 +602,7 @@ OPERATIONS: dict[str, Operation] = {
     "signOut": Operation(SessionsHandler, "sign_out", None, 204, ""),
     "refreshSession": Operation(SessionsHandler, "refresh_session", RefreshSessionRequest, 200, "application/json"),
     "listCatalog": Operation(
-        CatalogHandler, "list_catalog", None, 200, "application/json", kept_until=PARTNER_CATALOG_CHANGED
+        CatalogHandler, "list_catalog", None, 200, "application/json", cache_until_event=PARTNER_CATALOG_CHANGED
     ),
     "listBanks": Operation(CatalogHandler, "list_banks", None, 200, "application/json"),
     "createBank": Operation(BanksHandler, "create_bank", CreateBankRequest, 201, "application/json"),
@@ -610,7 +610,12 @@ OPERATIONS: dict[str, Operation] = {
     "updateBank": Operation(BanksHandler, "update_bank", BankPatch, 200, "application/json"),
     "rotateBankSecret": Operation(BanksHandler, "rotate_bank_secret", None, 200, "application/json"),
     "listPartnerProducts": Operation(
-        CatalogHandler, "list_partner_products", None, 200, "application/json", kept_until=PARTNER_CATALOG_CHANGED
+        CatalogHandler,
+        "list_partner_products",
+        None,
+        200,
+        "application/json",
+        cache_until_event=PARTNER_CATALOG_CHANGED,
     ),
     "listPartners": Operation(PartnersHandler, "list_partners", None, 200, "application/json"),
     "createPartner": Operation(PartnersHandler, "create_partner", CreatePartnerRequest, 201, "application/json"),

@@ -3,7 +3,7 @@
 from msgspec import UNSET
 
 from generated.rest.delivery import convert, models
-from services.runtime.codec import Wire, moment, part
+from services.runtime.rpc.codec import Wire, parse_timestamp, require_field
 
 
 def catalog_page(message: Wire) -> models.CatalogPage:
@@ -106,15 +106,15 @@ def partner_call(message: Wire) -> models.PartnerCall:
         attempts=message.attempts,
         body=message.body,
         tries=[partner_call_try(item) for item in message.tries],
-        next_at=UNSET if not message.HasField("next_at") else moment(message.next_at),
-        created_at=moment(part(message, "created_at")),
+        next_at=UNSET if not message.HasField("next_at") else parse_timestamp(message.next_at),
+        created_at=parse_timestamp(require_field(message, "created_at")),
     )
 
 
 def partner_call_try(message: Wire) -> models.PartnerCallTry:
     """delivery.partners.v1.PartnerCallTry → PartnerCallTry."""
     return models.PartnerCallTry(
-        at=moment(part(message, "at")),
+        at=parse_timestamp(require_field(message, "at")),
         answer=message.answer,
         took_ms=message.took_ms,
     )
@@ -154,7 +154,7 @@ def payment(message: Wire) -> models.Payment:
         currency=message.currency,
         outcome=convert.PAYMENT_OUTCOME[message.outcome],
         refund_amount=message.refund_amount,
-        at=moment(part(message, "at")),
+        at=parse_timestamp(require_field(message, "at")),
     )
 
 
@@ -166,7 +166,7 @@ def order(message: Wire) -> models.Order:
         customer_id=message.customer_id,
         customer_name=UNSET if not message.HasField("customer_name") else message.customer_name,
         customer_phone=UNSET if not message.HasField("customer_phone") else message.customer_phone,
-        partner=order_partner(part(message, "partner")),
+        partner=order_partner(require_field(message, "partner")),
         items=[order_item(item) for item in message.items],
         total_amount=message.total_amount,
         currency=message.currency,
@@ -180,8 +180,8 @@ def order(message: Wire) -> models.Order:
         deliverer_id=UNSET if not message.HasField("deliverer_id") else message.deliverer_id,
         cancel_reason=UNSET if not message.HasField("cancel_reason") else message.cancel_reason,
         version=message.version,
-        created_at=moment(part(message, "created_at")),
-        updated_at=moment(part(message, "updated_at")),
+        created_at=parse_timestamp(require_field(message, "created_at")),
+        updated_at=parse_timestamp(require_field(message, "updated_at")),
     )
 
 
@@ -232,7 +232,7 @@ def history_entry(message: Wire) -> models.HistoryEntry:
     """delivery.orders.v1.HistoryEntry → HistoryEntry."""
     return models.HistoryEntry(
         status=convert.ORDER_STATUS[message.status],
-        at=moment(part(message, "at")),
+        at=parse_timestamp(require_field(message, "at")),
         actor=message.actor,
         note=UNSET if not message.HasField("note") else message.note,
     )
@@ -257,8 +257,8 @@ def notification(message: Wire) -> models.Notification:
         body=message.body,
         status=convert.NOTIFICATION_STATUS[message.status],
         attempts=[notification_attempt(item) for item in message.attempts],
-        created_at=moment(part(message, "created_at")),
-        sent_at=UNSET if not message.HasField("sent_at") else moment(message.sent_at),
+        created_at=parse_timestamp(require_field(message, "created_at")),
+        sent_at=UNSET if not message.HasField("sent_at") else parse_timestamp(message.sent_at),
         user_id=message.user_id,
         reason=UNSET if not message.HasField("reason") else message.reason,
     )
@@ -268,7 +268,7 @@ def notification_attempt(message: Wire) -> models.NotificationAttempt:
     """delivery.notifications.v1.Attempt → NotificationAttempt."""
     return models.NotificationAttempt(
         provider=convert.PROVIDER[message.provider],
-        at=moment(part(message, "at")),
+        at=parse_timestamp(require_field(message, "at")),
         outcome=message.outcome,
     )
 
@@ -288,7 +288,7 @@ def agent(message: Wire) -> models.Agent:
         name=message.name,
         priority=message.priority,
         providers=[convert.PROVIDER[item] for item in message.providers],
-        preferences=preferences(part(message, "preferences")),
+        preferences=preferences(require_field(message, "preferences")),
         enabled=message.enabled,
     )
 

@@ -4,61 +4,65 @@ import logging
 from datetime import timedelta
 
 from generated.problems import Reason
-from services.gateway import domain
-from services.gateway.domain import Account
+from services.gateway.domain import accounts as account_rules
+from services.gateway.domain.accounts import Account
 from services.gateway.usecases import profiles
-from services.gateway.usecases.ports import Pictures, Store
-from services.runtime.principal import Principal
-from services.runtime.refusal import Refusal
-from services.runtime.rest.types import Blob, Upload
+from services.gateway.usecases.ports import ImageStore, Repository
+from services.runtime.core.errors import ApiError
+from services.runtime.core.principal import Principal
+from services.runtime.rest.types import BinaryResponse, Upload
 
 log = logging.getLogger(__name__)
 
 FOLDER = "avatars"
-GRACE = timedelta(hours=1)
+ORPHAN_MIN_AGE = timedelta(hours=1)
 """How old a picture without an account must be to be removed; longer than any upload takes."""
 
 
-async def put(store: Store, pictures: Pictures, who: Principal, upload: Upload) -> Account:
+async def set_avatar(repository: Repository, image_store: ImageStore, principal: Principal, upload: Upload) -> Account:
     """The profile with its new picture. Refuses USER_NOT_FOUND, PICTURE_REFUSED and UNSUPPORTED_MEDIA_TYPE."""
-    await profiles.get(store, who)
-    name = await pictures.add(FOLDER, upload)
-    return await _point(store, pictures, who, name)
+    await profiles.get_profile(repository, principal)
+    name = await image_store.add(FOLDER, upload)
+    return await _set_avatar_name(repository, image_store, principal, name)
 
 
-async def delete(store: Store, pictures: Pictures, who: Principal) -> None:
+async def delete_avatar(repository: Repository, image_store: ImageStore, principal: Principal) -> None:
     """Refuses USER_NOT_FOUND; without a picture there is nothing to do."""
-    await _point(store, pictures, who, None)
+    await _set_avatar_name(repository, image_store, principal, None)
 
 
-async def _point(store: Store, pictures: Pictures, who: Principal, name: str | None) -> Account:
-    for _ in range(profiles.TRIES):
-        account = await profiles.get(store, who)
+async def _set_avatar_name(
+    repository: Repository, image_store: ImageStore, principal: Principal, name: str | None
+) -> Account:
+    for _ in range(profiles.MAX_ATTEMPTS):
+        account = await profiles.get_profile(repository, principal)
         if account.avatar == name:
             return account
-        after = account.changed(avatar=name)
-        if await store.save(after, domain.updated(after)):
+        after = account.next_version(avatar=name)
+        if await repository.save_account(after, account_rules.build_user_updated_event(after)):
             break
     else:
-        raise Refusal(Reason.UPSTREAM_UNAVAILABLE, "The profile is being changed.", retry_after=1)
+        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The profile is being changed.", retry_after=1)
     if account.avatar is not None:
         try:
-            await pictures.remove(account.avatar)
-        except Refusal as refusal:
+            await image_store.delete(account.avatar)
+        except ApiError as refusal:
             log.warning("an old avatar is left to the sweep: %s", refusal)
     return after
 
 
-async def get(store: Store, pictures: Pictures, who: Principal) -> tuple[str, Blob]:
+async def get_avatar(
+    repository: Repository, image_store: ImageStore, principal: Principal
+) -> tuple[str, BinaryResponse]:
     """The picture with its ETag, which does not tell its name. Refuses USER_NOT_FOUND and AVATAR_NOT_FOUND."""
-    account = await profiles.get(store, who)
-    picture = None if account.avatar is None else await pictures.get(account.avatar)
+    account = await profiles.get_profile(repository, principal)
+    picture = None if account.avatar is None else await image_store.get(account.avatar)
     if account.avatar is None or picture is None:
-        raise Refusal(Reason.AVATAR_NOT_FOUND)
-    return f'"{domain.digest(account.avatar).hex()[:32]}"', picture
+        raise ApiError(Reason.AVATAR_NOT_FOUND)
+    return f'"{account_rules.hash_secret(account.avatar).hex()[:32]}"', picture
 
 
-async def sweep(store: Store, pictures: Pictures) -> int:
+async def delete_orphaned_avatars(repository: Repository, image_store: ImageStore) -> int:
     """Removes pictures that no account points to. Returns 0: what is left is as young as it was."""
-    await pictures.remove_orphans(FOLDER, await store.avatars(), GRACE)
+    await image_store.delete_orphans(FOLDER, await repository.list_avatar_names(), ORPHAN_MIN_AGE)
     return 0

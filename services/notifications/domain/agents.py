@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.notifications.domain.notifications import Provider
 
-URGENT = 8
+MIN_URGENT_PRIORITY = 8
 """Agents of this priority or more have workers of their own, which nothing less urgent can keep busy."""
 
 
@@ -38,7 +38,7 @@ class Agent:
         return f'"{self.version}"'
 
 
-def zone(name: str | None) -> ZoneInfo:
+def resolve_time_zone(name: str | None) -> ZoneInfo:
     """An IANA time zone; UTC when it is unknown."""
     try:
         return ZoneInfo(name or "UTC")
@@ -46,12 +46,12 @@ def zone(name: str | None) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def quiet_until(quiet: QuietHours | None, time_zone: str | None, now: datetime) -> datetime | None:
+def find_quiet_hours_end(quiet_hours: QuietHours | None, time_zone: str | None, now: datetime) -> datetime | None:
     """When the user may be disturbed again, later than `now`; None when it may be done now."""
-    if quiet is None or quiet.start == quiet.end:
+    if quiet_hours is None or quiet_hours.start == quiet_hours.end:
         return None
-    local = now.astimezone(zone(time_zone))
-    start, end = time.fromisoformat(quiet.start), time.fromisoformat(quiet.end)
+    local = now.astimezone(resolve_time_zone(time_zone))
+    start, end = time.fromisoformat(quiet_hours.start), time.fromisoformat(quiet_hours.end)
     clock = local.time()
     inside = start <= clock < end if start < end else clock >= start or clock < end
     if not inside:

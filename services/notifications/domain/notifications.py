@@ -8,10 +8,10 @@ from enum import StrEnum
 
 DEFAULT_LOCALE = "en"
 
-ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What a notification's id may look like, so that every provider takes it: Apple allows 64 bytes."""
 
-_APPLE = re.compile(r"(?:[0-9a-fA-F]{2}){32,100}")
+_APNS_TOKEN_PATTERN = re.compile(r"(?:[0-9a-fA-F]{2}){32,100}")
 
 
 class Status(StrEnum):
@@ -31,26 +31,26 @@ class Provider(StrEnum):
     EMAIL = "email"
 
 
-class Verdict(StrEnum):
+class Outcome(StrEnum):
     """What an answer of a provider means."""
 
     ACCEPTED = "accepted"
-    REFUSED = "refused"  # definitely, and for good
+    REJECTED = "rejected"  # definitely, and for good
     BUSY = "busy"  # definitely not taken, but it may be later
     UNCLEAR = "unclear"  # it may have arrived; only the same provider may be asked again
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProviderResponse:
     """A provider's answer. `word` is its own; `retry_after` is in seconds; `gone` says that nobody is there."""
 
-    verdict: Verdict
-    word: str
+    outcome: Outcome
+    code: str
     retry_after: float | None = None
-    gone: bool = False
+    is_unregistered: bool = False
 
 
-ACCEPTED = Answer(Verdict.ACCEPTED, "accepted")
+ACCEPTED_RESPONSE = ProviderResponse(Outcome.ACCEPTED, "accepted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ class Push:
     body: str
     data: Mapping[str, str]
     expires_at: datetime
-    urgent: bool
-    collapse: str | None = None
+    is_urgent: bool
+    collapse_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class User:
     version: int
 
     @property
-    def gone(self) -> bool:
+    def is_deleted(self) -> bool:
         """Whether the account is deleted, and only its mark left."""
         return not self.email
 
@@ -129,19 +129,19 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class NotificationTemplate:
     """What is said; both may hold names in braces."""
 
     title: str
     body: str
 
 
-def provider_of(token: str) -> Provider:
+def detect_provider(token: str) -> Provider:
     """Apple's tokens are bytes in hexadecimal, 32 or more; Firebase's hold other characters too."""
-    return Provider.APNS if _APPLE.fullmatch(token) else Provider.FCM
+    return Provider.APNS if _APNS_TOKEN_PATTERN.fullmatch(token) else Provider.FCM
 
 
-def localized[T](by_locale: Mapping[str, T], locale: str | None) -> T:
+def select_localised[T](by_locale: Mapping[str, T], locale: str | None) -> T:
     """What is nearest to the locale: itself, its language, English."""
     wanted = locale or DEFAULT_LOCALE
     for tag in (wanted, wanted.split("-")[0].lower()):

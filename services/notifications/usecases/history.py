@@ -3,22 +3,33 @@
 from datetime import datetime
 
 from services.notifications.domain.notifications import Notification
-from services.notifications.usecases.ports import History, Wanted
-from services.runtime import paging
-from services.runtime.paging import Page
-from services.runtime.principal import Principal
+from services.notifications.usecases.ports import HistoryFilter, HistoryRepository
+from services.runtime.core import pagination
+from services.runtime.core.pagination import Page
+from services.runtime.core.principal import Principal
 
 
-async def mine(history: History, who: Principal, size: int, token: str) -> Page[Notification]:
+async def list_for_user(
+    history: HistoryRepository, principal: Principal, size: int, page_token: str
+) -> Page[Notification]:
     """A page of what the user was told, newest first."""
-    return await _page(history, Wanted(user_id=who.user_id), size, token, mails=False)
+    return await _list_page(history, HistoryFilter(user_id=principal.user_id), size, page_token, include_mails=False)
 
 
-async def everybodys(history: History, wanted: Wanted, size: int, token: str) -> Page[Notification]:
+async def list_all(
+    history: HistoryRepository, history_filter: HistoryFilter, size: int, page_token: str
+) -> Page[Notification]:
     """A page of what everybody was told, newest first, mails included."""
-    return await _page(history, wanted, size, token, mails=True)
+    return await _list_page(history, history_filter, size, page_token, include_mails=True)
 
 
-async def _page(history: History, wanted: Wanted, size: int, token: str, *, mails: bool) -> Page[Notification]:
-    rows = await history.find(wanted, size + 1, paging.decode(token, tuple[datetime, str]), mails=mails)
-    return paging.cut(rows, size, lambda row: (row.created_at.isoformat(), row.id))
+async def _list_page(
+    history: HistoryRepository, history_filter: HistoryFilter, size: int, page_token: str, *, include_mails: bool
+) -> Page[Notification]:
+    rows = await history.find(
+        history_filter,
+        size + 1,
+        pagination.decode_page_token(page_token, tuple[datetime, str]),
+        include_mails=include_mails,
+    )
+    return pagination.build_page(rows, size, lambda row: (row.created_at.isoformat(), row.id))

@@ -7,33 +7,33 @@ from typing import NamedTuple, Protocol
 
 from generated.events import NotificationsEvent
 from services.notifications.domain.agents import Agent
+from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import (
-    Answer,
     Device,
     Mail,
     Notification,
+    NotificationTemplate,
     Provider,
+    ProviderResponse,
     Push,
     Status,
-    Text,
     User,
 )
-from services.notifications.domain.progress import Job
-from services.runtime.idempotency import Kept, Key
+from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
 
 
-class NotYet(Exception):
+class UnknownUserError(Exception):
     """It cannot be done now, but may be later: a user not heard of yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class NotificationRule:
     """What is said for one type of event: by which agent, to whom and about which order (paths), in which words."""
 
-    agent: str
-    to: str
-    order: str | None
-    texts: Mapping[str, Text]
+    agent_id: str
+    recipient_path: str
+    order_id_path: str | None
+    templates: Mapping[str, NotificationTemplate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class MailTemplate:
     html: str
 
 
-class Wanted(NamedTuple):
+class HistoryFilter(NamedTuple):
     """Narrows a list of notifications."""
 
     user_id: str | None = None
@@ -53,124 +53,128 @@ class Wanted(NamedTuple):
     status: Status | None = None
 
 
-class Keys(NamedTuple):
+class ProviderKeys(NamedTuple):
     """What an agent signs in with at providers, as text; None for ours."""
 
     fcm: str | None = None
     apns: str | None = None
 
 
-class Users(Protocol):
+class UserRepository(Protocol):
     """Users and their devices."""
 
-    async def put_user(self, user: User, token: str | None) -> None:
+    async def upsert_user(self, user: User, token: str | None) -> None:
         """Keeps where a user is reached, unless something newer is known; a version without a token forgets devices."""
 
-    async def user(self, user_id: str) -> User | None:
+    async def get_user(self, user_id: str) -> User | None:
         """Where a user is reached."""
 
-    async def devices(self, user_id: str) -> Sequence[Device]:
+    async def list_devices(self, user_id: str) -> Sequence[Device]:
         """The newest first."""
 
-    async def drop_device(self, user_id: str, token: str) -> None:
+    async def delete_device(self, user_id: str, token: str) -> None:
         """Forgets a device, until the user names it again."""
 
 
-class Agents(Protocol):
+class AgentReader(Protocol):
     """Senders."""
 
-    async def agent(self, agent_id: str) -> Agent | None:
+    async def get_agent(self, agent_id: str) -> Agent | None:
         """The agent, enabled or not."""
 
 
-class AgentUnit(Protocol):
+class AgentUnitOfWork(Protocol):
     """One transaction in which an agent is made."""
 
     async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
         """Keeps a new agent and its keys."""
 
 
-class AgentStore(Agents, Protocol):
+class AgentRepository(AgentReader, Protocol):
     """Senders, as they are managed."""
 
-    async def once(self, key: Key | None, work: Callable[[AgentUnit], Awaitable[bytes]]) -> Kept:
+    async def run_idempotently(
+        self, key: IdempotencyKey | None, work: Callable[[AgentUnitOfWork], Awaitable[bytes]]
+    ) -> StoredResponse:
         """Does the work in a unit, or gives the first answer to the key again."""
 
-    async def agents(self, size: int, after: str | None) -> Sequence[Agent]:
+    async def list_agents(self, limit: int, after: str | None) -> Sequence[Agent]:
         """By id."""
 
     async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
         """Keeps the next version of an agent; False when somebody else has made it. A key of None is removed."""
 
-    async def keys(self, agent_id: str) -> Keys:
+    async def get_keys(self, agent_id: str) -> ProviderKeys:
         """What the agent signs in with."""
 
 
-class Queue(Protocol):
+class JobQueue(Protocol):
     """Notifications on their way."""
 
-    async def add(self, queue: str, event_id: str, job: Job) -> bool:
+    async def add(self, source_queue: str, event_id: str, job: DeliveryJob) -> bool:
         """Puts a job into the queue, once per event consumed; False when it was there."""
 
-    async def claim(self, least: int, many: int, now: datetime, until: datetime) -> Sequence[Job]:
+    async def claim(
+        self, min_priority: int, limit: int, now: datetime, lease_expires_at: datetime
+    ) -> Sequence[DeliveryJob]:
         """Jobs that are due, of this priority or more, the most urgent first; nobody else gets them until then."""
 
-    async def keep(self, job: Job, due: datetime) -> bool:
+    async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
         """Puts the job back until `due`; False when the claim is lost."""
 
-    async def finish(self, job: Job, event: NotificationsEvent | None) -> bool:
+    async def complete(self, job: DeliveryJob, event: NotificationsEvent | None) -> bool:
         """Removes the job, and lets the event leave; False when the claim is lost."""
 
 
-class History(Protocol):
+class HistoryRepository(Protocol):
     """What came of every notification."""
 
-    async def start(self, notification: Notification) -> None:
+    async def insert_if_absent(self, notification: Notification) -> None:
         """Keeps a new notification, unless there is one of the same id."""
 
-    async def save(self, notification: Notification) -> None:
+    async def upsert(self, notification: Notification) -> None:
         """Keeps how it stands now."""
 
-    async def forget(self, user_id: str) -> None:
+    async def delete_for_user(self, user_id: str) -> None:
         """Removes what a user was told."""
 
     async def find(
-        self, wanted: Wanted, size: int, before: tuple[datetime, str] | None, *, mails: bool
+        self, history_filter: HistoryFilter, limit: int, before: tuple[datetime, str] | None, *, include_mails: bool
     ) -> Sequence[Notification]:
         """Newest first."""
 
 
-class PushCarrier(Protocol):
+class PushClient(Protocol):
     """A carrier of pushes."""
 
-    async def push(self, token: str, push: Push) -> Answer:
+    async def push(self, token: str, push: Push) -> ProviderResponse:
         """Sends to one device."""
 
 
-class MailCarrier(Protocol):
+class MailClient(Protocol):
     """A carrier of mail."""
 
-    async def send(self, mail: Mail) -> Answer:
+    async def send(self, mail: Mail) -> ProviderResponse:
         """Hands the mail over."""
 
 
-class Gate(Protocol):
+class CircuitBreaker(Protocol):
     """Keeps us from a provider that is failing, or has asked us to wait."""
 
-    def wait(self) -> float:
+    def reserve_permission(self) -> float:
         """Seconds until it may be asked; 0 for now."""
 
-    def heard(self, answer: Answer) -> None:
+    def record(self, response: ProviderResponse) -> None:
         """Takes an answer into account."""
 
 
-class Carriers(Protocol):
+class ProviderRegistry(Protocol):
     """Every provider there is."""
 
-    mailer: MailCarrier
+    mail_client: MailClient
 
-    async def pusher(self, agent: Agent, provider: Provider) -> PushCarrier | None:
+    async def get_push_client(self, agent: Agent, provider: Provider) -> PushClient | None:
         """Who carries the agent's pushes there; None when nobody does."""
 
-    def gate(self, agent: Agent, provider: Provider) -> Gate:
+    def get_breaker(self, agent: Agent, provider: Provider) -> CircuitBreaker:
         """The provider's gate."""

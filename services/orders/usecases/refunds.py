@@ -8,14 +8,15 @@ from datetime import datetime, timedelta
 
 from opentelemetry.trace import SpanKind
 
-from services.orders import facts, money
-from services.orders.domain import RefundStatus
-from services.orders.money import Refund
-from services.orders.usecases.ports import Answer, PaymentSystem, Store
-from services.runtime import tracing
-from services.runtime.clock import Clock
+from services.orders.domain import payments as payment_rules
+from services.orders.domain.orders import RefundStatus
+from services.orders.domain.payments import Refund
+from services.orders.usecases import event_factory
+from services.orders.usecases.ports import PaymentSystem, RefundResponse, Repository
+from services.runtime.core.clock import Clock
+from services.runtime.telemetry import tracing
 
-AT_ONCE = 16
+MAX_CONCURRENT = 16
 """Refunds that one process asks for at the same time."""
 
 LEASE = timedelta(seconds=60)
@@ -25,7 +26,9 @@ JITTER = 0.2
 """How far a delay may be off, so that refunds that failed together do not come back together."""
 
 
-async def send_refunds(store: Store, banks: PaymentSystem, clock: Clock, schedule: Sequence[float]) -> int:
+async def send_due_refunds(
+    repository: Repository, payment_system: PaymentSystem, clock: Clock, retry_delays_s: Sequence[float]
+) -> int:
     """Asks for some of the refunds that are due, and returns how many.
 
     `schedule` holds the seconds before the second, third … attempt; after the last the refund has failed. Several
@@ -33,45 +36,49 @@ async def send_refunds(store: Store, banks: PaymentSystem, clock: Clock, schedul
     bank takes each id once, however often it is asked.
     """
     now = clock()
-    due = await store.due_refunds(now, now + LEASE, AT_ONCE)
-    await asyncio.gather(*(_send(store, banks, clock, schedule, refund) for refund in due))
+    due = await repository.claim_due_refunds(now, now + LEASE, MAX_CONCURRENT)
+    await asyncio.gather(*(_send_traced(repository, payment_system, clock, retry_delays_s, refund) for refund in due))
     return len(due)
 
 
-async def _send(store: Store, banks: PaymentSystem, clock: Clock, schedule: Sequence[float], refund: Refund) -> None:
+async def _send_traced(
+    repository: Repository, payment_system: PaymentSystem, clock: Clock, retry_delays_s: Sequence[float], refund: Refund
+) -> None:
     about: dict[str, str | int] = {"delivery.order_id": refund.order_id, "delivery.attempt": refund.attempts}
-    with tracing.span("give money back", SpanKind.CONSUMER, refund.trace, about, link=True):
-        await _try(store, banks, clock, schedule, refund)
+    with tracing.start_span("give money back", SpanKind.CONSUMER, refund.trace, about, link=True):
+        await _attempt_refund(repository, payment_system, clock, retry_delays_s, refund)
 
 
-async def _try(store: Store, banks: PaymentSystem, clock: Clock, schedule: Sequence[float], refund: Refund) -> None:
-    bank = await store.bank(refund.bank_id)
-    answer = Answer(False, True, "unknown bank") if bank is None else await banks.refund(bank, refund)
-    if answer.done:
-        await _end(store, replace(refund, status=RefundStatus.REFUNDED), answer.said, clock())
-    elif answer.final or refund.attempts > len(schedule):
-        await _end(store, replace(refund, status=RefundStatus.FAILED), answer.said, clock())
+async def _attempt_refund(
+    repository: Repository, payment_system: PaymentSystem, clock: Clock, retry_delays_s: Sequence[float], refund: Refund
+) -> None:
+    bank = await repository.get_bank(refund.bank_id)
+    answer = RefundResponse(False, True, "unknown bank") if bank is None else await payment_system.refund(bank, refund)
+    if answer.is_refunded:
+        await _complete_refund(repository, replace(refund, status=RefundStatus.REFUNDED), answer.message, clock())
+    elif answer.is_final or refund.attempts > len(retry_delays_s):
+        await _complete_refund(repository, replace(refund, status=RefundStatus.FAILED), answer.message, clock())
     else:
-        delay = schedule[refund.attempts - 1] * random.SystemRandom().uniform(1 - JITTER, 1 + JITTER)
-        await store.postpone_refund(refund, clock() + timedelta(seconds=delay), answer.said)
+        delay = retry_delays_s[refund.attempts - 1] * random.SystemRandom().uniform(1 - JITTER, 1 + JITTER)
+        await repository.reschedule_refund(refund, clock() + timedelta(seconds=delay), answer.message)
 
 
-async def _end(store: Store, refund: Refund, said: str, at: datetime) -> None:
-    async with store.unit() as unit:
+async def _complete_refund(repository: Repository, refund: Refund, response: str, at: datetime) -> None:
+    async with repository.unit_of_work() as unit:
         # The order first, as every other use case locks it first.
-        order = await unit.order(refund.order_id)
-        if not await unit.end_refund(refund, said):
+        order = await unit.get_order_for_update(refund.order_id)
+        if not await unit.complete_refund(refund, response):
             return
         customer = None
         if order is not None and order.bank_id == refund.bank_id:
             customer = order.customer_id
-            after = money.follow(order, await unit.refunds(order.id, order.bank_id), at)
+            after = payment_rules.apply_refunds(order, await unit.list_refunds(order.id, order.bank_id), at)
             if after is not order:
-                await unit.change_order(order, after, f"bank:{refund.bank_id}", f"refund {refund.id} {refund.status}")
+                await unit.update_order(order, after, f"bank:{refund.bank_id}", f"refund {refund.id} {refund.status}")
         if refund.status is RefundStatus.REFUNDED:
-            await unit.publish(facts.refunded(refund, customer, at))
+            await unit.publish(event_factory.build_refunded(refund, customer, at))
             return
-        await unit.publish(facts.refund_failed(refund, said, at))
-        alert = facts.refund_alert(refund, said, at)
-        if await unit.alert_once(alert.subject, alert.reason, at):
+        await unit.publish(event_factory.build_refund_failed(refund, response, at))
+        alert = event_factory.build_refund_alert(refund, response, at)
+        if await unit.register_alert(alert.subject, alert.reason, at):
             await unit.publish(alert)

@@ -12,14 +12,14 @@
 - list_partner_calls, replay_partner_call: what it was told, and once more
 """
 
-from services.partners.usecases.calls import make_call, plan_cancellation, plan_order
 from services.partners.usecases.catalog import (
     check_products,
     list_catalog,
     list_product_pictures,
     set_product_picture,
-    verify_ready,
+    verify_ready_callback,
 )
+from services.partners.usecases.partner_calls import make_call, plan_cancellation_call, plan_order_call
 from services.partners.usecases.partners import (
     create_partner,
     disable_partner,
@@ -38,7 +38,7 @@ from services.partners.usecases.products import (
     set_availability,
     update_product,
 )
-from services.partners.usecases.replays import list_partner_calls, replay_partner_call
+from services.partners.usecases.replay_calls import list_partner_calls, replay_partner_call
 
 __all__ = [
     "check_products",
@@ -55,8 +55,8 @@ __all__ = [
     "list_product_pictures",
     "list_products",
     "make_call",
-    "plan_cancellation",
-    "plan_order",
+    "plan_cancellation_call",
+    "plan_order_call",
     "remove_availability",
     "replay_partner_call",
     "rotate_partner_secret",
@@ -64,5 +64,5 @@ __all__ = [
     "set_product_picture",
     "update_partner",
     "update_product",
-    "verify_ready",
+    "verify_ready_callback",
 ]

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from generated.events import PartnersEvent
-from services.partners.domain import Availability, Offer, Partner, Product
-from services.partners.retries import Answer, Breaker, Call, CallState
-from services.runtime.idempotency import Kept, Key
+from services.partners.domain.call_policy import Call, CallState, CircuitBreaker, PartnerResponse
+from services.partners.domain.partners import Availability, Offer, Partner, Product
+from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class CatalogOffer:
     currency: str
 
 
-class CallsUnit(Protocol):
+class CallUnitOfWork(Protocol):
     """One transaction over the calls to partners' systems."""
 
-    async def first_event(self, queue: str, event_id: str) -> bool:
+    async def mark_event_processed(self, queue: str, event_id: str) -> bool:
         """Whether this event was never consumed before; from now on it was."""
 
     async def lock_order(self, order_id: str) -> None:
@@ -54,35 +54,35 @@ class CallsUnit(Protocol):
     async def add_call(self, call: Call) -> None:
         """Keeps a new call, if there is none of this kind about the order."""
 
-    async def order_call(self, order_id: str) -> Call | None:
+    async def get_order_call_for_update(self, order_id: str) -> Call | None:
         """The call that tells of an order, locked."""
 
-    async def call(self, call_id: str) -> Call | None:
+    async def get_call_for_update(self, call_id: str) -> Call | None:
         """A call, locked."""
 
-    async def put_call(self, call: Call) -> None:
+    async def save_call(self, call: Call) -> None:
         """Keeps what a call is now."""
 
-    async def hurry_calls(self, partner_id: int, now: datetime) -> None:
+    async def make_calls_due(self, partner_id: int, now: datetime) -> None:
         """Makes every call to a partner due that waits, unless it is under way."""
 
-    async def breaker(self, partner_id: int) -> Breaker:
+    async def get_breaker_for_update(self, partner_id: int) -> CircuitBreaker:
         """How a partner's system did of late, locked."""
 
-    async def put_breaker(self, partner_id: int, breaker: Breaker) -> None:
+    async def save_breaker(self, partner_id: int, breaker: CircuitBreaker) -> None:
         """Keeps how a partner's system did."""
 
-    async def partner(self, partner_id: int) -> Partner | None:
+    async def get_partner_for_update(self, partner_id: int) -> Partner | None:
         """A partner, locked."""
 
-    async def put_partner(self, partner: Partner) -> None:
+    async def save_partner(self, partner: Partner) -> None:
         """Keeps what a partner is now."""
 
     async def publish(self, event: PartnersEvent) -> None:
         """Lets the event leave when the transaction has committed."""
 
 
-class Unit(CallsUnit, Protocol):
+class UnitOfWork(CallUnitOfWork, Protocol):
     """One transaction over all that partners keep."""
 
     async def add_partner(self, partner: Partner) -> Partner:
@@ -91,25 +91,25 @@ class Unit(CallsUnit, Protocol):
     async def add_product(self, product: Product) -> Product:
         """Keeps a new product, and gives it an id."""
 
-    async def product(self, product_id: int) -> Product | None:
+    async def get_product_for_update(self, product_id: int) -> Product | None:
         """A product, locked."""
 
-    async def put_product(self, product: Product) -> None:
+    async def save_product(self, product: Product) -> None:
         """Keeps what a product is now."""
 
     async def delete_product(self, product_id: int) -> None:
         """Deletes a product, and what it costs anywhere."""
 
-    async def keep_partner(self, partner_id: int) -> bool:
+    async def lock_partner_for_share(self, partner_id: int) -> bool:
         """Whether there is such a partner, and it stays until the transaction ends."""
 
-    async def keep_product(self, product_id: int) -> bool:
+    async def lock_product_for_share(self, product_id: int) -> bool:
         """Whether there is such a product, and it stays until the transaction ends."""
 
-    async def availability(self, partner_id: int, product_id: int) -> Availability | None:
+    async def get_availability_for_update(self, partner_id: int, product_id: int) -> Availability | None:
         """What a product costs at a partner; None when it is not sold there."""
 
-    async def put_availability(self, partner_id: int, product_id: int, availability: Availability) -> None:
+    async def save_availability(self, partner_id: int, product_id: int, availability: Availability) -> None:
         """Keeps what a product costs at a partner."""
 
     async def remove_availability(self, partner_id: int, product_id: int) -> bool:
@@ -119,28 +119,30 @@ class Unit(CallsUnit, Protocol):
         """The product as it is now, and where its picture was; None when there is no such product."""
 
 
-class Store(Protocol):
+class Repository(Protocol):
     """Where partners are kept."""
 
-    def unit(self) -> AbstractAsyncContextManager[Unit]:
+    def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Commits at the end of the block, rolls back when it raises."""
 
-    async def once(self, key: Key | None, work: Callable[[Unit], Awaitable[bytes]]) -> Kept:
+    async def run_idempotently(
+        self, key: IdempotencyKey | None, work: Callable[[UnitOfWork], Awaitable[bytes]]
+    ) -> StoredResponse:
         """Does the work in a unit, or gives the first answer to the key again."""
 
-    async def partners(self, after: int, size: int) -> list[Partner]:
+    async def list_partners(self, after: int, size: int) -> list[Partner]:
         """Partners above `after`, by id."""
 
-    async def products(self, after: int, size: int) -> list[Product]:
+    async def list_products(self, after: int, size: int) -> list[Product]:
         """Products above `after`, by id."""
 
-    async def product(self, product_id: int) -> Product | None:
+    async def get_product(self, product_id: int) -> Product | None:
         """A product."""
 
-    async def partner_products(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
+    async def list_partner_products(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
         """What a partner sells now, above `after`, by id."""
 
-    async def calls(
+    async def list_calls(
         self,
         size: int,
         before: tuple[datetime, str] | None,
@@ -150,29 +152,31 @@ class Store(Protocol):
     ) -> list[Call]:
         """Calls made before a time and an id, newest first."""
 
-    async def call(self, call_id: str) -> Call | None:
+    async def get_call(self, call_id: str) -> Call | None:
         """A call."""
 
-    async def product_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
+    async def list_product_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
         """Products above `after` that have a picture, each with where it is."""
 
-    async def catalog(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
+    async def list_catalog(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
         """At most `size` entries whose id is above `after`."""
 
-    async def partner(self, partner_id: int) -> Partner | None:
+    async def get_partner(self, partner_id: int) -> Partner | None:
         """The partner, whether it takes orders or not."""
 
-    async def offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:
+    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:
         """Those of the products that the partner sells now."""
 
-    async def has_order(self, partner_id: int, order_id: str) -> bool:
+    async def was_sent_to_partner(self, partner_id: int, order_id: str) -> bool:
         """Whether the order was ever given to the partner."""
 
 
-class CallsDue(Protocol):
+class DueCallsQueue(Protocol):
     """The calls that are to be made now."""
 
-    async def take_calls(self, size: int, per_partner: int, now: datetime, until: datetime) -> list[Call]:
+    async def claim_due_calls(
+        self, size: int, max_per_partner: int, now: datetime, lease_until: datetime
+    ) -> list[Call]:
         """Calls that are due, which nobody else gets until `until`; each counts as one more attempt.
 
         No partner has more than `per_partner` under way, and no call overtakes an earlier one about the same order.
@@ -182,5 +186,5 @@ class CallsDue(Protocol):
 class PartnerSystem(Protocol):
     """How a partner's system is reached."""
 
-    async def send(self, partner: Partner, call: Call) -> Answer:
+    async def send(self, partner: Partner, call: Call) -> PartnerResponse:
         """Asks once. Never raises for what the partner or the network does."""

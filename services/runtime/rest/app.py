@@ -18,35 +18,35 @@ from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValida
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from generated.problems import Reason
-from services.runtime.refusal import Refusal
-from services.runtime.rest.documents import Documents
-from services.runtime.rest.kept import KeptUntil
+from services.runtime.core.errors import ApiError
 from services.runtime.rest.operation import CompiledOperation
-from services.runtime.rest.problems import Problems
-from services.runtime.rest.routing import TableRouting
-from services.runtime.rest.streams import mark
-from services.runtime.rest.types import Blob, Operation
-from services.runtime.server import remove_stale
+from services.runtime.rest.problem_details import ProblemDetailsMiddleware
+from services.runtime.rest.response_cache import CachesByEvent
+from services.runtime.rest.routing import TableRouter
+from services.runtime.rest.server_sent_events import attach_shutdown_event
+from services.runtime.rest.static_documents import StaticDocuments
+from services.runtime.rest.types import BinaryResponse, Operation
+from services.runtime.rpc.server import remove_stale_socket
 
 _VALIDATORS = {"3.0": OpenAPIV30SpecValidator, "3.1": OpenAPIV31SpecValidator}
 
 
-def _validate(_: type, spec: dict[str, Any]) -> None:
+def _validate_specification(_: type, specification: dict[str, Any]) -> None:
     """Checks a specification of either version; Connexion's own check only knows 3.0."""
-    _validate_once(json.dumps(spec))
+    _validate_specification_json(json.dumps(specification))
 
 
 @lru_cache(8)
-def _validate_once(text: str) -> None:
+def _validate_specification_json(specification_json: str) -> None:
     """Applications of the same specification differ in their handlers only; what is wrong raises every time."""
-    spec = json.loads(text)
+    spec = json.loads(specification_json)
     _VALIDATORS[spec["openapi"][:3]](spec).validate()
 
 
-OpenAPISpecification._validate_spec = classmethod(_validate)
+OpenAPISpecification._validate_spec = classmethod(_validate_specification)
 
 
-def implementations(handlers: Sequence[object], operations: Mapping[str, Operation]) -> dict[str, Callable[..., Any]]:
+def bind_handlers(handlers: Sequence[object], operations: Mapping[str, Operation]) -> dict[str, Callable[..., Any]]:
     """By operationId, the method that handles it. Raises TypeError when a class has no instance, or several."""
     found = {}
     for name, operation in operations.items():
@@ -63,24 +63,28 @@ class CompiledApi(RoutedAPI[CompiledOperation]):  # type: ignore[misc]
     def __init__(
         self,
         *args: Any,
-        calls: Mapping[str, Callable[..., Any]],
-        types: Mapping[str, Operation],
-        kept: KeptUntil,
-        check_answers: bool,
+        handlers_by_id: Mapping[str, Callable[..., Any]],
+        operations: Mapping[str, Operation],
+        caches: CachesByEvent,
+        validate_responses: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._calls = calls
-        self._types = types
-        self._kept = kept
-        self._check_answers = check_answers
+        self._handlers_by_id = handlers_by_id
+        self._operations = operations
+        self._caches = caches
+        self._validate_responses = validate_responses
         self.add_paths()
 
     def make_operation(self, operation: Any) -> CompiledOperation:
         """One operation."""
         name = operation.operation_id
         return CompiledOperation(
-            operation, self._calls[name], self._types[name], self._kept, validate_responses=self._check_answers
+            operation,
+            self._handlers_by_id[name],
+            self._operations[name],
+            self._caches,
+            validate_responses=self._validate_responses,
         )
 
 
@@ -89,18 +93,18 @@ class CompiledApp(RoutedMiddleware[CompiledApi]):  # type: ignore[misc]
 
     api_cls = CompiledApi
 
-    def __init__(self, **compiling: Any) -> None:
-        super().__init__(_nothing)
-        self._compiling = compiling
+    def __init__(self, **options: Any) -> None:
+        super().__init__(_raise_not_found)
+        self._compile_options = options
 
     def add_api(self, specification: Any, **kwargs: Any) -> CompiledApi:
         """Compiles one document."""
-        api: CompiledApi = super().add_api(specification, **kwargs, **self._compiling)
+        api: CompiledApi = super().add_api(specification, **{**kwargs, **self._compile_options})
         return api
 
 
-async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    raise Refusal(Reason.NOT_FOUND)
+async def _raise_not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    raise ApiError(Reason.NOT_FOUND)
 
 
 @contextlib.asynccontextmanager
@@ -109,29 +113,36 @@ async def _lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     yield {}
 
 
-def build(
-    spec: dict[str, Any],
+def build_app(
+    specification: dict[str, Any],
     handlers: Sequence[object],
     operations: Mapping[str, Operation],
-    documents: Mapping[str, Blob],
-    kept: KeptUntil,
+    documents: Mapping[str, BinaryResponse],
+    caches: CachesByEvent,
     *,
     validate_responses: bool,
 ) -> ASGIApp:
     """The ASGI application of one document. Raises TypeError when a handler is missing."""
-    calls = implementations(handlers, operations)
+    handlers_by_id = bind_handlers(handlers, operations)
     connexion = ConnexionMiddleware(
-        CompiledApp(calls=calls, types=operations, kept=kept, check_answers=validate_responses),
+        CompiledApp(
+            handlers_by_id=handlers_by_id, operations=operations, caches=caches, validate_responses=validate_responses
+        ),
         import_name=__name__,
         lifespan=_lifespan,
-        middlewares=[Problems, partial(Documents, documents=documents), LifespanMiddleware, TableRouting],
+        middlewares=[
+            ProblemDetailsMiddleware,
+            partial(StaticDocuments, documents=documents),
+            LifespanMiddleware,
+            TableRouter,
+        ],
     )
-    connexion.add_api(spec, resolver=Resolver(calls.__getitem__))
+    connexion.add_api(specification, resolver=Resolver(handlers_by_id.__getitem__))
     app: ASGIApp = connexion
     return app
 
 
-class _Server(uvicorn.Server):
+class _UvicornServer(uvicorn.Server):
     """Signals are the process's business."""
 
     @contextlib.contextmanager
@@ -149,18 +160,18 @@ async def _serve(server: uvicorn.Server) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, path: Path, *, grace_s: float) -> AsyncIterator[None]:
+async def serve_app(app: ASGIApp, socket_path: Path, *, grace_s: float) -> AsyncIterator[None]:
     """Serves on the socket, which only its owner may open, while the block runs; then ends streams and drains."""
-    remove_stale(path)
+    remove_stale_socket(socket_path)
     ending = asyncio.Event()
 
     async def marked(scope: Scope, receive: Receive, send: Send) -> None:
-        mark(scope, ending)
+        attach_shutdown_event(scope, ending)
         await app(scope, receive, send)
 
     config = uvicorn.Config(
         marked,
-        uds=str(path),
+        uds=str(socket_path),
         http="httptools",
         lifespan="on",
         log_config=None,
@@ -171,17 +182,17 @@ async def serving(app: ASGIApp, path: Path, *, grace_s: float) -> AsyncIterator[
         timeout_keep_alive=120,
         timeout_graceful_shutdown=max(1, round(grace_s)),
     )
-    server = _Server(config)
+    server = _UvicornServer(config)
     task = asyncio.create_task(_serve(server))
     while not server.started:
         done, _ = await asyncio.wait({task}, timeout=0.01)
         if done:
             task.result()
-    path.chmod(0o600)
+    socket_path.chmod(0o600)
     try:
         yield
     finally:
         ending.set()
         server.should_exit = True
         await task
-        path.unlink(missing_ok=True)
+        socket_path.unlink(missing_ok=True)

@@ -8,71 +8,71 @@ from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
 
 from generated.problems import Reason
-from services.runtime.refusal import FieldError, Refusal
-from services.runtime.schema import UNHELD, compile_schema
+from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.json_schema import UNREPRESENTABLE_TIME, compile_schema
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _BOOLEANS = {"true": True, "false": False}
 
-BY_RUNTIME = frozenset({"if-none-match"})
+RUNTIME_HEADERS = frozenset({"if-none-match"})
 """Header parameters that no handler takes; several lines of them are one list."""
 
 
-def argument(name: str) -> str:
+def to_argument_name(name: str) -> str:
     """A parameter's name as a handler's argument: If-Match → if_match, orderId → order_id."""
     return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 
-def invalid(name: str, message: str) -> Refusal:
+def invalid_parameter_error(name: str, message: str) -> ApiError:
     """What is wrong with one parameter."""
-    return Refusal(Reason.INVALID_REQUEST, f"The parameter {name} {message}.", errors=[FieldError(name, message)])
+    return ApiError(Reason.INVALID_REQUEST, f"The parameter {name} {message}.", errors=[FieldError(name, message)])
 
 
 class Parameter:
     """One parameter. Text that is not of its type stays text, which its schema then refuses."""
 
-    __slots__ = ("_convert", "_parse", "_valid", "argument", "default", "name", "required")
+    __slots__ = ("_convert", "_parse", "_validator", "argument_name", "default", "is_required", "name")
 
-    def __init__(self, definition: Mapping[str, Any], hint: Any) -> None:
+    def __init__(self, definition: Mapping[str, Any], type_hint: Any) -> None:
         schema = definition["schema"]
         self.name: str = definition["name"]
-        self.argument = argument(self.name)
-        self.required: bool = definition.get("required", False)
-        self._parse = _parser(schema.get("type"))
-        self._valid = compile_schema(schema)
-        self._convert = _converter(hint)
+        self.argument_name = to_argument_name(self.name)
+        self.is_required: bool = definition.get("required", False)
+        self._parse = _make_parser(schema.get("type"))
+        self._validator = compile_schema(schema)
+        self._convert = _make_converter(type_hint)
         default = schema.get("default")
         self.default = self._convert(default) if self._convert and default is not None else default
 
-    def read(self, texts: Sequence[str]) -> Any:
+    def parse(self, values: Sequence[str]) -> Any:
         """The value. Refuses INVALID_REQUEST."""
-        if len(texts) > 1:
-            raise invalid(self.name, f"is given {len(texts)} times")
-        value = self._parse(texts[0])
-        if not self._valid.is_valid(value):
-            raise invalid(self.name, next(iter(self._valid.iter_errors(value))).message)
+        if len(values) > 1:
+            raise invalid_parameter_error(self.name, f"is given {len(values)} times")
+        value = self._parse(values[0])
+        if not self._validator.is_valid(value):
+            raise invalid_parameter_error(self.name, next(iter(self._validator.iter_errors(value))).message)
         if self._convert is None:
             return value
         try:
             return self._convert(value)
         except ValueError as error:
-            raise invalid(self.name, UNHELD) from error
+            raise invalid_parameter_error(self.name, UNREPRESENTABLE_TIME) from error
 
 
-def _parser(kind: str | None) -> Callable[[str], Any]:
-    if kind == "integer":
+def _make_parser(json_type: str | None) -> Callable[[str], Any]:
+    if json_type == "integer":
         return lambda text: int(text) if _INTEGER.fullmatch(text) else text
-    if kind == "number":
+    if json_type == "number":
         return lambda text: float(text) if _NUMBER.fullmatch(text) else text
-    if kind == "boolean":
+    if json_type == "boolean":
         return lambda text: _BOOLEANS.get(text, text)
     return lambda text: text
 
 
-def _converter(hint: Any) -> Callable[[Any], Any] | None:
+def _make_converter(type_hint: Any) -> Callable[[Any], Any] | None:
     """From what JSON Schema knows to what the handler's signature says."""
-    for kind in getattr(hint, "__args__", (hint,)):
+    for kind in getattr(type_hint, "__args__", (type_hint,)):
         if isinstance(kind, type) and issubclass(kind, StrEnum):
             return kind
         if kind in (date, datetime):
@@ -87,25 +87,25 @@ class Parameters:
     def __init__(self, definitions: Sequence[Mapping[str, Any]], handler: Callable[..., Any]) -> None:
         hints = get_type_hints(handler)
         taken = [
-            (definition["in"], Parameter(definition, hints.get(argument(definition["name"]))))
+            (definition["in"], Parameter(definition, hints.get(to_argument_name(definition["name"]))))
             for definition in definitions
         ]
         self._path = [parameter for where, parameter in taken if where == "path"]
         self._query = {parameter.name: parameter for where, parameter in taken if where == "query"}
         self._headers = {parameter.name.lower().encode(): parameter for where, parameter in taken if where == "header"}
-        optional = [p for where, p in taken if where != "path" and not p.required]
-        self._defaults = {p.argument: p.default for p in optional if p.name.lower() not in BY_RUNTIME}
-        self._required = [p for where, p in taken if where != "path" and p.required]
+        optional = [p for where, p in taken if where != "path" and not p.is_required]
+        self._defaults = {p.argument_name: p.default for p in optional if p.name.lower() not in RUNTIME_HEADERS}
+        self._required = [p for where, p in taken if where != "path" and p.is_required]
         if others := {where for where, _ in taken} - {"path", "query", "header"}:
             raise TypeError(f"parameters in {others} are not known")
 
-    def read(self, path: Mapping[str, str], query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
+    def parse(self, path: Mapping[str, str], query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
         """The handler's arguments. Refuses INVALID_REQUEST for what is wrong, missing, repeated or unknown."""
         arguments = dict(self._defaults)
         for parameter in self._path:
-            arguments[parameter.argument] = parameter.read((path[parameter.name],))
+            arguments[parameter.argument_name] = parameter.parse((path[parameter.name],))
         if query:
-            self._read_query(query, arguments)
+            self._parse_query(query, arguments)
         if self._headers:
             given: dict[bytes, list[str]] = {}
             for name, value in headers:
@@ -113,24 +113,24 @@ class Parameters:
                     given.setdefault(name, []).append(value.decode("latin-1"))
             for name, values in given.items():
                 parameter = self._headers[name]
-                if parameter.name.lower() in BY_RUNTIME:
-                    parameter.read((", ".join(values),))
+                if parameter.name.lower() in RUNTIME_HEADERS:
+                    parameter.parse((", ".join(values),))
                 else:
-                    arguments[parameter.argument] = parameter.read(values)
+                    arguments[parameter.argument_name] = parameter.parse(values)
         for parameter in self._required:
-            if parameter.argument not in arguments:
-                raise invalid(parameter.name, "is missing")
+            if parameter.argument_name not in arguments:
+                raise invalid_parameter_error(parameter.name, "is missing")
         return arguments
 
-    def _read_query(self, query: bytes, arguments: dict[str, Any]) -> None:
+    def _parse_query(self, query: bytes, arguments: dict[str, Any]) -> None:
         try:
             pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
         except ValueError as error:
-            raise Refusal(Reason.INVALID_REQUEST, "The query string cannot be read.") from error
+            raise ApiError(Reason.INVALID_REQUEST, "The query string cannot be read.") from error
         given: dict[str, list[str]] = {}
         for name, value in pairs:
             given.setdefault(name, []).append(value)
         for name, values in given.items():
             if name not in self._query:
-                raise invalid(name[:100], "is not in the contract")
-            arguments[self._query[name].argument] = self._query[name].read(values)
+                raise invalid_parameter_error(name[:100], "is not in the contract")
+            arguments[self._query[name].argument_name] = self._query[name].parse(values)

@@ -7,17 +7,17 @@ from connexion.middleware.abstract import ROUTING_CONTEXT, SpecMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from generated.problems import Reason
-from services.runtime.refusal import Refusal
+from services.runtime.core.errors import ApiError
 
-METHODS = ("get", "put", "post", "delete", "patch")
+HTTP_METHODS = ("get", "put", "post", "delete", "patch")
 
 
-class TableRouting(SpecMiddleware):  # type: ignore[misc]
+class TableRouter(SpecMiddleware):  # type: ignore[misc]
     """Puts the operation of a request where Connexion's routed middlewares look for it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._literal: dict[str, dict[str, dict[str, str]]] = {}
+        self._literal_paths: dict[str, dict[str, dict[str, str]]] = {}
         self._templates: list[tuple[re.Pattern[str], dict[str, dict[str, str]]]] = []
 
     def add_api(self, specification: Any, base_path: str | None = None, **_: Any) -> None:
@@ -26,7 +26,7 @@ class TableRouting(SpecMiddleware):  # type: ignore[misc]
         for path, item in specification["paths"].items():
             methods = {
                 method.upper(): {"api_base_path": base, "operation_id": item[method]["operationId"]}
-                for method in METHODS
+                for method in HTTP_METHODS
                 if method in item
             }
             if "GET" in methods:
@@ -38,7 +38,7 @@ class TableRouting(SpecMiddleware):  # type: ignore[misc]
                 )
                 self._templates.append((re.compile(pattern), methods))
             else:
-                self._literal[base + path] = methods
+                self._literal_paths[base + path] = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses NOT_FOUND, and METHOD_NOT_ALLOWED with the methods that are."""
@@ -47,15 +47,15 @@ class TableRouting(SpecMiddleware):  # type: ignore[misc]
             return
         methods, scope["path_params"] = self._find(scope["path"])
         if methods is None:
-            raise Refusal(Reason.NOT_FOUND)
+            raise ApiError(Reason.NOT_FOUND)
         if scope["method"] not in methods:
-            raise Refusal(Reason.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(methods))})
+            raise ApiError(Reason.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(methods))})
         scope.setdefault("extensions", {})[ROUTING_CONTEXT] = methods[scope["method"]]
         await self._app(scope, receive, send)
 
     def _find(self, path: str) -> tuple[dict[str, dict[str, str]] | None, dict[str, str]]:
-        if path in self._literal:
-            return self._literal[path], {}
+        if path in self._literal_paths:
+            return self._literal_paths[path], {}
         for pattern, methods in self._templates:
             if match := pattern.fullmatch(path):
                 return methods, match.groupdict()

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
-from services.runtime.events import EventType
+from services.runtime.messaging.events import EventType
 
 
 @dataclass(frozen=True, slots=True)
-class Reply[Body]:
+class Response[Body]:
     """A success body with the headers that the contract asks for."""
 
     body: Body
@@ -20,7 +20,7 @@ class Reply[Body]:
 
 
 @dataclass(frozen=True, slots=True)
-class Blob:
+class BinaryResponse:
     """A body that is not JSON."""
 
     media_type: str
@@ -54,22 +54,22 @@ class Operation(NamedTuple):
     status: int
     media_type: str
     """Of the success body; empty without one."""
-    kept_until: EventType[Any] | None = None
+    cache_until_event: EventType[Any] | None = None
     """The event that makes an answer wrong, which is kept until then; None where each request is answered anew."""
 
 
-def there[T](value: T | None) -> T:
+def require[T](value: T | None) -> T:
     """A part that the contract requires. Raises ValueError when the other side left it out."""
     if value is None:
         raise ValueError("a message lacks a part that the contract requires")
     return value
 
 
-def unset_if_none[T](value: T | None) -> T | UnsetType:
+def none_to_unset[T](value: T | None) -> T | UnsetType:
     """For fields of REST models, which leave out what is absent."""
     return UNSET if value is None else value
 
 
-def none_if_unset[T](value: T | UnsetType) -> T | None:
+def unset_to_none[T](value: T | UnsetType) -> T | None:
     """For everything else, where what is absent is None."""
     return None if isinstance(value, UnsetType) else value

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from standardwebhooks.webhooks import Webhook
 
-from services.runtime.third_party import contract
+from services.runtime.outbound.contract_validation import load_contract
 
 PROJECT = "delivery-local"
 STARTS_WITHIN = 20.0
@@ -60,10 +60,10 @@ class Sandbox:
             "SMTP_PORT": str(self.smtp_port),
             "APNS_PORT": str(self.apns_port),
             "APNS_KEY_FILE": str(self.folder / "apns.p8"),
-            "SANDBOX_STATE": str(self.folder / "state"),
-            "SANDBOX_SIGNING_KEY": str(self.folder / "key.pem"),
+            "SANDBOX_STATE_DIR": str(self.folder / "state"),
+            "SANDBOX_SIGNING_KEY_FILE": str(self.folder / "key.pem"),
             "SANDBOX_WEBHOOK_SECRET": self.secret,
-            "SANDBOX_SLOW_SECONDS": "0.3",
+            "SANDBOX_FAULT_DELAY_SECONDS": "0.3",
             "FIREBASE_PROJECT_ID": PROJECT,
         }
         self.process = subprocess.Popen([sys.executable, "-m", "services.sandbox", "serve"], env=environment)
@@ -136,7 +136,7 @@ def held_to_its_contract(answer: httpx.Response) -> None:
         played = path.fullmatch(answer.request.url.path)
         if played and answer.request.method == "POST":
             read, headers = answer.read(), {"content-type": "application/json", **answer.request.headers}
-            known = contract(name).knows(played.group(1), headers, answer.request.read(), answer, read)
+            known = load_contract(name).is_valid_response(played.group(1), headers, answer.request.read(), answer, read)
             assert known, f"{name}: {answer.status_code} {read[:200]!r}"
 
 

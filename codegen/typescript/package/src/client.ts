@@ -24,7 +24,7 @@ export interface Delivery extends Client<paths> {
 export function createDelivery({ baseUrl, token, renew, fetch = (request) => globalThis.fetch(request) }: Options): Delivery {
   let renewing: Promise<string | undefined> | undefined;
 
-  const renewOnce = (): Promise<string | undefined> => {
+  const renewTokenOnce = (): Promise<string | undefined> => {
     renewing ??= (renew?.() ?? Promise.resolve(undefined)).finally(() => (renewing = undefined));
     return renewing;
   };
@@ -35,7 +35,7 @@ export function createDelivery({ baseUrl, token, renew, fetch = (request) => glo
     const again = first !== undefined && renew ? request.clone() : undefined;
     const answer = await fetch(bearing(request, first));
     if (answer.status !== 401 || !again) return answer;
-    const fresh = await renewOnce();
+    const fresh = await renewTokenOnce();
     if (fresh === undefined) return answer;
     await answer.body?.cancel();
     return fetch(bearing(again, fresh));

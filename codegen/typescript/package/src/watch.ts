@@ -22,7 +22,7 @@ export interface Told<T> {
   data: T;
 }
 
-const LONGEST_PAUSE = 30_000;
+const MAX_DELAY_MS = 30_000;
 
 /**
  * Follows a stream over lost connections without a gap or a repetition, until an event is the last.
@@ -69,7 +69,7 @@ export async function* watch<T>(
     } finally {
       connection.close();
     }
-    await rested(wait ?? Math.min(asked * 2 ** Math.max(0, failures - 1), LONGEST_PAUSE), signal);
+    await rested(wait ?? Math.min(asked * 2 ** Math.max(0, failures - 1), MAX_DELAY_MS), signal);
   }
 }
 
@@ -104,7 +104,7 @@ class Connection {
 }
 
 function seconds(of: number | undefined): number | undefined {
-  return of === undefined ? undefined : Math.min(of * 1_000, LONGEST_PAUSE);
+  return of === undefined ? undefined : Math.min(of * 1_000, MAX_DELAY_MS);
 }
 
 /** Waits, but not for longer than the caller does. */

@@ -14,11 +14,11 @@ __all__ = (
     "OrderCreated",
     "OrderDelivered",
     "OrderExpired",
-    "OrderFacts",
     "OrderLine",
     "OrderPaid",
     "OrderReady",
     "OrderReadyReported",
+    "OrderSnapshot",
     "PartnerCatalogChanged",
     "PartnerNotified",
     "PartnerUnreachable",
@@ -278,7 +278,7 @@ class OrderAssigned(betterproto2.Message):
     A deliverer has taken an order.
     """
 
-    order: "OrderFacts | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The order.
     """
@@ -298,7 +298,7 @@ class OrderCancelled(betterproto2.Message):
     An order was given up before it was on its way; what was paid for it goes back.
     """
 
-    order: "OrderFacts | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The order.
     """
@@ -318,7 +318,7 @@ class OrderCreated(betterproto2.Message):
     An order was confirmed and waits for its payment.
     """
 
-    order: "OrderFacts | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The order.
     """
@@ -333,7 +333,7 @@ class OrderDelivered(betterproto2.Message):
     An order is at the customer's door.
     """
 
-    order: "OrderFacts | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The order.
     """
@@ -353,7 +353,7 @@ class OrderExpired(betterproto2.Message):
     An order was not paid in time.
     """
 
-    order: "OrderFacts | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The order.
     """
@@ -363,7 +363,102 @@ default_message_pool.register_message("delivery.events.v1", "OrderExpired", Orde
 
 
 @dataclass(eq=False, repr=False)
-class OrderFacts(betterproto2.Message):
+class OrderLine(betterproto2.Message):
+    """
+    A line of an order.
+    """
+
+    product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The product.
+    """
+
+    title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    What it was called when the order was confirmed.
+    """
+
+    quantity: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
+    """
+    1 to 99.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "OrderLine", OrderLine)
+
+
+@dataclass(eq=False, repr=False)
+class OrderPaid(betterproto2.Message):
+    """
+    An order was paid.
+    """
+
+    order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The order.
+    """
+
+    payment_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The payment, as the bank names it.
+    """
+
+    items: "list[OrderLine]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    What the partner is to prepare.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "OrderPaid", OrderPaid)
+
+
+@dataclass(eq=False, repr=False)
+class OrderReady(betterproto2.Message):
+    """
+    An order waits for a deliverer.
+    """
+
+    order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The order.
+    """
+
+    pickup_address: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Where the deliverer picks it up.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "OrderReady", OrderReady)
+
+
+@dataclass(eq=False, repr=False)
+class OrderReadyReported(betterproto2.Message):
+    """
+    A partner has said that an order is ready; whether it may become so is for the order to decide.
+    """
+
+    order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The order.
+    """
+
+    partner_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    The partner that said so.
+    """
+
+    pickup_address: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Where the deliverer picks it up.
+    """
+
+
+default_message_pool.register_message("delivery.events.v1", "OrderReadyReported", OrderReadyReported)
+
+
+@dataclass(eq=False, repr=False)
+class OrderSnapshot(betterproto2.Message):
     """
     What every event of an order says of it.
     """
@@ -419,102 +514,7 @@ class OrderFacts(betterproto2.Message):
     """
 
 
-default_message_pool.register_message("delivery.events.v1", "OrderFacts", OrderFacts)
-
-
-@dataclass(eq=False, repr=False)
-class OrderLine(betterproto2.Message):
-    """
-    A line of an order.
-    """
-
-    product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
-    """
-    The product.
-    """
-
-    title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
-    """
-    What it was called when the order was confirmed.
-    """
-
-    quantity: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
-    """
-    1 to 99.
-    """
-
-
-default_message_pool.register_message("delivery.events.v1", "OrderLine", OrderLine)
-
-
-@dataclass(eq=False, repr=False)
-class OrderPaid(betterproto2.Message):
-    """
-    An order was paid.
-    """
-
-    order: "OrderFacts | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
-    """
-    The order.
-    """
-
-    payment_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
-    """
-    The payment, as the bank names it.
-    """
-
-    items: "list[OrderLine]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
-    """
-    What the partner is to prepare.
-    """
-
-
-default_message_pool.register_message("delivery.events.v1", "OrderPaid", OrderPaid)
-
-
-@dataclass(eq=False, repr=False)
-class OrderReady(betterproto2.Message):
-    """
-    An order waits for a deliverer.
-    """
-
-    order: "OrderFacts | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
-    """
-    The order.
-    """
-
-    pickup_address: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
-    """
-    Where the deliverer picks it up.
-    """
-
-
-default_message_pool.register_message("delivery.events.v1", "OrderReady", OrderReady)
-
-
-@dataclass(eq=False, repr=False)
-class OrderReadyReported(betterproto2.Message):
-    """
-    A partner has said that an order is ready; whether it may become so is for the order to decide.
-    """
-
-    order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
-    """
-    The order.
-    """
-
-    partner_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
-    """
-    The partner that said so.
-    """
-
-    pickup_address: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
-    """
-    Where the deliverer picks it up.
-    """
-
-
-default_message_pool.register_message("delivery.events.v1", "OrderReadyReported", OrderReadyReported)
+default_message_pool.register_message("delivery.events.v1", "OrderSnapshot", OrderSnapshot)
 
 
 @dataclass(eq=False, repr=False)

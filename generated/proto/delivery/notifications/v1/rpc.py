@@ -17,9 +17,9 @@ from generated.proto.delivery.notifications.v1 import (
     UpdateAgentRequest,
     UpdateAgentResponse,
 )
-from services.runtime.codec import Encoded, Wire
-from services.runtime.principal import Principal
-from services.runtime.rpc import Idempotency, Method, Servicer, Stub
+from services.runtime.core.principal import Principal
+from services.runtime.rpc.codec import PreEncoded, Wire
+from services.runtime.rpc.service import Idempotency, Method, Servicer, Stub
 
 LIST_MY_NOTIFICATIONS: Method[ListMyNotificationsRequest, ListMyNotificationsResponse] = Method(
     service="delivery.notifications.v1.NotificationsService",
@@ -32,14 +32,14 @@ LIST_MY_NOTIFICATIONS: Method[ListMyNotificationsRequest, ListMyNotificationsRes
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -55,8 +55,8 @@ LIST_NOTIFICATIONS: Method[ListNotificationsRequest, ListNotificationsResponse] 
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
@@ -64,7 +64,7 @@ LIST_NOTIFICATIONS: Method[ListNotificationsRequest, ListNotificationsResponse] 
             "agent_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -80,8 +80,8 @@ CREATE_AGENT: Method[CreateAgentRequest, CreateAgentResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {
             "name": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
             "priority": {"format": "int32", "maximum": 10, "minimum": 1, "type": "integer"},
@@ -94,19 +94,19 @@ CREATE_AGENT: Method[CreateAgentRequest, CreateAgentResponse] = Method(
                             "end": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
                         },
                         "required": ["end", "start"],
-                        "x-absent": [],
+                        "x-implicit-presence": [],
                     },
                     "ttl_s": {"format": "int32", "maximum": 2419200, "minimum": 1, "type": "integer"},
                     "collapse": {"type": "boolean"},
                 },
                 "required": ["ttl_s"],
-                "x-absent": [],
+                "x-implicit-presence": [],
             },
             "enabled": {"type": "boolean"},
             "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
         },
         "required": ["name", "preferences", "priority", "providers"],
-        "x-absent": ["enabled"],
+        "x-implicit-presence": ["enabled"],
     },
 )
 
@@ -122,14 +122,14 @@ LIST_AGENTS: Method[ListAgentsRequest, ListAgentsResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -145,11 +145,11 @@ GET_AGENT: Method[GetAgentRequest, GetAgentResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {"agent_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
         "required": ["agent_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -165,8 +165,8 @@ UPDATE_AGENT: Method[UpdateAgentRequest, UpdateAgentResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {
             "agent_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "if_match": {"maxLength": 200, "pattern": '^([*]|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$', "type": "string"},
@@ -179,12 +179,12 @@ UPDATE_AGENT: Method[UpdateAgentRequest, UpdateAgentResponse] = Method(
                     "end": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
                 },
                 "required": ["end", "start"],
-                "x-absent": [],
+                "x-implicit-presence": [],
             },
             "enabled": {"type": "boolean"},
         },
         "required": ["agent_id"],
-        "x-absent": ["providers"],
+        "x-implicit-presence": ["providers"],
     },
 )
 
@@ -205,13 +205,13 @@ class NotificationsServicer(Servicer):
     @abstractmethod
     async def list_my_notifications(
         self, request: ListMyNotificationsRequest, principal: Principal
-    ) -> ListMyNotificationsResponse | Encoded[ListMyNotificationsResponse]:
+    ) -> ListMyNotificationsResponse | PreEncoded[ListMyNotificationsResponse]:
         """Lists what the calling user was told, newest first."""
 
     @abstractmethod
     async def list_notifications(
         self, request: ListNotificationsRequest, principal: Principal
-    ) -> ListNotificationsResponse | Encoded[ListNotificationsResponse]:
+    ) -> ListNotificationsResponse | PreEncoded[ListNotificationsResponse]:
         """Lists what everybody was told, newest first; for admins."""
 
     @abstractmethod
@@ -221,7 +221,7 @@ class NotificationsServicer(Servicer):
     @abstractmethod
     async def list_agents(
         self, request: ListAgentsRequest, principal: Principal
-    ) -> ListAgentsResponse | Encoded[ListAgentsResponse]:
+    ) -> ListAgentsResponse | PreEncoded[ListAgentsResponse]:
         """Lists agents by id; for admins."""
 
     @abstractmethod
@@ -242,13 +242,13 @@ class NotificationsStub(Stub):
         self, request: ListMyNotificationsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists what the calling user was told, newest first."""
-        return await self.page(LIST_MY_NOTIFICATIONS, request, read, timeout)
+        return await self.unary_raw(LIST_MY_NOTIFICATIONS, request, read, timeout)
 
     async def list_notifications[Page](
         self, request: ListNotificationsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists what everybody was told, newest first; for admins."""
-        return await self.page(LIST_NOTIFICATIONS, request, read, timeout)
+        return await self.unary_raw(LIST_NOTIFICATIONS, request, read, timeout)
 
     async def create_agent(self, request: CreateAgentRequest, *, timeout: float | None = None) -> CreateAgentResponse:
         """Makes an agent; for admins."""
@@ -258,7 +258,7 @@ class NotificationsStub(Stub):
         self, request: ListAgentsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists agents by id; for admins."""
-        return await self.page(LIST_AGENTS, request, read, timeout)
+        return await self.unary_raw(LIST_AGENTS, request, read, timeout)
 
     async def get_agent(self, request: GetAgentRequest, *, timeout: float | None = None) -> GetAgentResponse:
         """Reads an agent; for admins."""

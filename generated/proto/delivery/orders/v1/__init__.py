@@ -540,7 +540,7 @@ class CreateOrderRequest(betterproto2.Message):
     The client's Idempotency-Key.
     """
 
-    cache_away: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
+    cache_unavailable: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
     """
     Whether the cache could not be asked, so that an absent basket says nothing.
     """

@@ -37,9 +37,9 @@ from generated.proto.delivery.orders.v1 import (
     WatchOrderRequest,
     WatchOrderResponse,
 )
-from services.runtime.codec import Encoded, Wire
-from services.runtime.principal import Principal
-from services.runtime.rpc import Idempotency, Method, Servicer, Stub
+from services.runtime.core.principal import Principal
+from services.runtime.rpc.codec import PreEncoded, Wire
+from services.runtime.rpc.service import Idempotency, Method, Servicer, Stub
 
 LIST_BANKS: Method[ListBanksRequest, ListBanksResponse] = Method(
     service="delivery.orders.v1.OrdersService",
@@ -52,14 +52,14 @@ LIST_BANKS: Method[ListBanksRequest, ListBanksResponse] = Method(
     callers=("gateway",),
     actor_required=False,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -75,8 +75,8 @@ CREATE_BANK: Method[CreateBankRequest, CreateBankResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
             "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
@@ -98,7 +98,7 @@ CREATE_BANK: Method[CreateBankRequest, CreateBankResponse] = Method(
             "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
         },
         "required": ["api_url", "id", "title", "webcheckout_url"],
-        "x-absent": ["active"],
+        "x-implicit-presence": ["active"],
     },
 )
 
@@ -114,11 +114,11 @@ GET_BANK: Method[GetBankRequest, GetBankResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {"bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"}},
         "required": ["bank_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -134,8 +134,8 @@ UPDATE_BANK: Method[UpdateBankRequest, UpdateBankResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {
             "bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
             "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
@@ -156,7 +156,7 @@ UPDATE_BANK: Method[UpdateBankRequest, UpdateBankResponse] = Method(
             "active": {"type": "boolean"},
         },
         "required": ["bank_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -172,11 +172,11 @@ ROTATE_BANK_SECRET: Method[RotateBankSecretRequest, RotateBankSecretResponse] = 
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {"bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"}},
         "required": ["bank_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -192,8 +192,8 @@ CREATE_ORDER: Method[CreateOrderRequest, CreateOrderResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "basket": {
                 "properties": {
@@ -204,7 +204,7 @@ CREATE_ORDER: Method[CreateOrderRequest, CreateOrderResponse] = Method(
                             "brand": {"type": "string"},
                         },
                         "required": ["brand", "id", "title"],
-                        "x-absent": [],
+                        "x-implicit-presence": [],
                     },
                     "items": {
                         "items": {
@@ -215,16 +215,16 @@ CREATE_ORDER: Method[CreateOrderRequest, CreateOrderResponse] = Method(
                                 "price": {"format": "int64", "maximum": 1000000000, "minimum": 0, "type": "integer"},
                             },
                             "required": ["price", "product_id", "quantity", "title"],
-                            "x-absent": [],
+                            "x-implicit-presence": [],
                         }
                     },
                 },
                 "required": [],
-                "x-absent": ["items"],
+                "x-implicit-presence": ["items"],
             }
         },
         "required": [],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -240,11 +240,11 @@ GET_ORDER: Method[GetOrderRequest, GetOrderResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {"order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
         "required": ["order_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -260,14 +260,14 @@ LIST_ORDERS: Method[ListOrdersRequest, ListOrdersResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -283,14 +283,14 @@ LIST_AVAILABLE_DELIVERIES: Method[ListAvailableDeliveriesRequest, ListAvailableD
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -306,8 +306,8 @@ PAY_ORDER: Method[PayOrderRequest, PayOrderResponse] = Method(
     callers=("gateway",),
     actor_required=False,
     timeout_s=5.0,
-    attempts=3,
-    bounds={},
+    max_attempts=3,
+    constraints={},
 )
 
 
@@ -322,8 +322,8 @@ LIST_PAYMENTS: Method[ListPaymentsRequest, ListPaymentsResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
@@ -331,7 +331,7 @@ LIST_PAYMENTS: Method[ListPaymentsRequest, ListPaymentsResponse] = Method(
             "bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
         },
         "required": [],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -347,11 +347,11 @@ WATCH_ORDER: Method[WatchOrderRequest, WatchOrderResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=None,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {"order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
         "required": ["order_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -367,14 +367,14 @@ CANCEL_ORDER: Method[CancelOrderRequest, CancelOrderResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {
             "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "reason": {"maxLength": 500, "minLength": 1, "pattern": "^[^\\x00]*$", "type": "string"},
         },
         "required": ["order_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -390,11 +390,11 @@ ASSIGN_ORDER: Method[AssignOrderRequest, AssignOrderResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {"order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
         "required": ["order_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -410,8 +410,8 @@ COMPLETE_ORDER: Method[CompleteOrderRequest, CompleteOrderResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={},
+    max_attempts=3,
+    constraints={},
 )
 
 
@@ -426,15 +426,15 @@ GET_ORDER_HISTORY: Method[GetOrderHistoryRequest, GetOrderHistoryResponse] = Met
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": ["order_id"],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -463,7 +463,7 @@ class OrdersServicer(Servicer):
     )
 
     @abstractmethod
-    async def list_banks(self, request: ListBanksRequest) -> ListBanksResponse | Encoded[ListBanksResponse]:
+    async def list_banks(self, request: ListBanksRequest) -> ListBanksResponse | PreEncoded[ListBanksResponse]:
         """Lists the banks that customers can pay at."""
 
     @abstractmethod
@@ -497,13 +497,13 @@ class OrdersServicer(Servicer):
     @abstractmethod
     async def list_orders(
         self, request: ListOrdersRequest, principal: Principal
-    ) -> ListOrdersResponse | Encoded[ListOrdersResponse]:
+    ) -> ListOrdersResponse | PreEncoded[ListOrdersResponse]:
         """Lists orders, newest first: a customer's own, a deliverer's assigned, all for an admin."""
 
     @abstractmethod
     async def list_available_deliveries(
         self, request: ListAvailableDeliveriesRequest, principal: Principal
-    ) -> ListAvailableDeliveriesResponse | Encoded[ListAvailableDeliveriesResponse]:
+    ) -> ListAvailableDeliveriesResponse | PreEncoded[ListAvailableDeliveriesResponse]:
         """Lists the orders that wait for a deliverer, longest ready first."""
 
     @abstractmethod
@@ -515,7 +515,7 @@ class OrdersServicer(Servicer):
     @abstractmethod
     async def list_payments(
         self, request: ListPaymentsRequest, principal: Principal
-    ) -> ListPaymentsResponse | Encoded[ListPaymentsResponse]:
+    ) -> ListPaymentsResponse | PreEncoded[ListPaymentsResponse]:
         """Lists payments as they were recorded, newest first."""
 
     @abstractmethod
@@ -541,7 +541,7 @@ class OrdersServicer(Servicer):
     @abstractmethod
     async def get_order_history(
         self, request: GetOrderHistoryRequest, principal: Principal
-    ) -> GetOrderHistoryResponse | Encoded[GetOrderHistoryResponse]:
+    ) -> GetOrderHistoryResponse | PreEncoded[GetOrderHistoryResponse]:
         """Tells what happened to an order, oldest first, to whom the order is shown. Refuses ORDER_NOT_FOUND."""
 
 
@@ -554,7 +554,7 @@ class OrdersStub(Stub):
         self, request: ListBanksRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists the banks that customers can pay at."""
-        return await self.page(LIST_BANKS, request, read, timeout)
+        return await self.unary_raw(LIST_BANKS, request, read, timeout)
 
     async def create_bank(self, request: CreateBankRequest, *, timeout: float | None = None) -> CreateBankResponse:
         """Registers a bank, and says the secret it signs with, once. Refuses BANK_EXISTS.
@@ -588,13 +588,13 @@ class OrdersStub(Stub):
         self, request: ListOrdersRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists orders, newest first: a customer's own, a deliverer's assigned, all for an admin."""
-        return await self.page(LIST_ORDERS, request, read, timeout)
+        return await self.unary_raw(LIST_ORDERS, request, read, timeout)
 
     async def list_available_deliveries[Page](
         self, request: ListAvailableDeliveriesRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists the orders that wait for a deliverer, longest ready first."""
-        return await self.page(LIST_AVAILABLE_DELIVERIES, request, read, timeout)
+        return await self.unary_raw(LIST_AVAILABLE_DELIVERIES, request, read, timeout)
 
     async def pay_order(self, request: PayOrderRequest, *, timeout: float | None = None) -> PayOrderResponse:
         """Verifies and records a bank's signed callback. A repeated webhook id gets the first answer again.
@@ -606,7 +606,7 @@ class OrdersStub(Stub):
         self, request: ListPaymentsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists payments as they were recorded, newest first."""
-        return await self.page(LIST_PAYMENTS, request, read, timeout)
+        return await self.unary_raw(LIST_PAYMENTS, request, read, timeout)
 
     def watch_order(
         self, request: WatchOrderRequest, *, timeout: float | None = None
@@ -636,4 +636,4 @@ class OrdersStub(Stub):
         self, request: GetOrderHistoryRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Tells what happened to an order, oldest first, to whom the order is shown. Refuses ORDER_NOT_FOUND."""
-        return await self.page(GET_ORDER_HISTORY, request, read, timeout)
+        return await self.unary_raw(GET_ORDER_HISTORY, request, read, timeout)

@@ -47,9 +47,9 @@ from generated.proto.delivery.partners.v1 import (
     VerifyReadyCallbackRequest,
     VerifyReadyCallbackResponse,
 )
-from services.runtime.codec import Encoded, Wire
-from services.runtime.principal import Principal
-from services.runtime.rpc import Idempotency, Method, Servicer, Stub
+from services.runtime.core.principal import Principal
+from services.runtime.rpc.codec import PreEncoded, Wire
+from services.runtime.rpc.service import Idempotency, Method, Servicer, Stub
 
 LIST_CATALOG: Method[ListCatalogRequest, ListCatalogResponse] = Method(
     service="delivery.partners.v1.PartnersService",
@@ -62,8 +62,8 @@ LIST_CATALOG: Method[ListCatalogRequest, ListCatalogResponse] = Method(
     callers=("gateway",),
     actor_required=False,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
@@ -71,7 +71,7 @@ LIST_CATALOG: Method[ListCatalogRequest, ListCatalogResponse] = Method(
             "q": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00]*$", "type": "string"},
         },
         "required": [],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -87,8 +87,8 @@ CHECK_PRODUCTS: Method[CheckProductsRequest, CheckProductsResponse] = Method(
     callers=("gateway",),
     actor_required=False,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "items": {
                 "items": {
@@ -97,12 +97,12 @@ CHECK_PRODUCTS: Method[CheckProductsRequest, CheckProductsResponse] = Method(
                         "quantity": {"format": "int32", "maximum": 99, "minimum": 1, "type": "integer"},
                     },
                     "required": ["product_id", "quantity"],
-                    "x-absent": [],
+                    "x-implicit-presence": [],
                 }
             }
         },
         "required": [],
-        "x-absent": ["items"],
+        "x-implicit-presence": ["items"],
     },
 )
 
@@ -118,8 +118,8 @@ SET_PRODUCT_PICTURE: Method[SetProductPictureRequest, SetProductPictureResponse]
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={},
+    max_attempts=3,
+    constraints={},
 )
 
 
@@ -134,8 +134,8 @@ LIST_PRODUCT_PICTURES: Method[ListProductPicturesRequest, ListProductPicturesRes
     callers=("gateway",),
     actor_required=False,
     timeout_s=5.0,
-    attempts=3,
-    bounds={},
+    max_attempts=3,
+    constraints={},
 )
 
 
@@ -150,15 +150,15 @@ LIST_PARTNER_PRODUCTS: Method[ListPartnerProductsRequest, ListPartnerProductsRes
     callers=("gateway",),
     actor_required=False,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
         },
         "required": ["partner_id"],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -174,8 +174,8 @@ CREATE_PARTNER: Method[CreatePartnerRequest, CreatePartnerResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {
             "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
             "brand": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
@@ -194,7 +194,7 @@ CREATE_PARTNER: Method[CreatePartnerRequest, CreatePartnerResponse] = Method(
             "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
         },
         "required": ["address", "api_url", "brand", "email", "phone", "title"],
-        "x-absent": ["enabled", "verified"],
+        "x-implicit-presence": ["enabled", "verified"],
     },
 )
 
@@ -210,14 +210,14 @@ LIST_PARTNERS: Method[ListPartnersRequest, ListPartnersResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -233,11 +233,11 @@ GET_PARTNER: Method[GetPartnerRequest, GetPartnerResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {"partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
         "required": ["partner_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -253,8 +253,8 @@ UPDATE_PARTNER: Method[UpdatePartnerRequest, UpdatePartnerResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {
             "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
             "title": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
@@ -273,7 +273,7 @@ UPDATE_PARTNER: Method[UpdatePartnerRequest, UpdatePartnerResponse] = Method(
             "enabled": {"type": "boolean"},
         },
         "required": ["partner_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -289,11 +289,11 @@ DISABLE_PARTNER: Method[DisablePartnerRequest, DisablePartnerResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {"partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
         "required": ["partner_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -309,11 +309,11 @@ ROTATE_PARTNER_SECRET: Method[RotatePartnerSecretRequest, RotatePartnerSecretRes
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {"partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
         "required": ["partner_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -329,8 +329,8 @@ CREATE_PRODUCT: Method[CreateProductRequest, CreateProductResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {
             "title": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
             "description": {"maxLength": 2000, "pattern": "^[^\\x00]*$", "type": "string"},
@@ -338,7 +338,7 @@ CREATE_PRODUCT: Method[CreateProductRequest, CreateProductResponse] = Method(
             "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
         },
         "required": ["description", "title"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -354,14 +354,14 @@ LIST_PRODUCTS: Method[ListProductsRequest, ListProductsResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -377,11 +377,11 @@ GET_PRODUCT: Method[GetProductRequest, GetProductResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {"product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
         "required": ["product_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -397,8 +397,8 @@ UPDATE_PRODUCT: Method[UpdateProductRequest, UpdateProductResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {
             "product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
             "title": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
@@ -411,7 +411,7 @@ UPDATE_PRODUCT: Method[UpdateProductRequest, UpdateProductResponse] = Method(
             },
         },
         "required": ["product_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -427,11 +427,11 @@ DELETE_PRODUCT: Method[DeleteProductRequest, DeleteProductResponse] = Method(
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {"product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
         "required": ["product_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -447,8 +447,8 @@ SET_AVAILABILITY: Method[SetAvailabilityRequest, SetAvailabilityResponse] = Meth
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
             "product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
@@ -459,11 +459,11 @@ SET_AVAILABILITY: Method[SetAvailabilityRequest, SetAvailabilityResponse] = Meth
                     "active": {"type": "boolean"},
                 },
                 "required": ["active", "currency", "price"],
-                "x-absent": [],
+                "x-implicit-presence": [],
             },
         },
         "required": ["partner_id", "product_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -479,14 +479,14 @@ REMOVE_AVAILABILITY: Method[RemoveAvailabilityRequest, RemoveAvailabilityRespons
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {
             "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
             "product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
         },
         "required": ["partner_id", "product_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -502,8 +502,8 @@ LIST_PARTNER_CALLS: Method[ListPartnerCallsRequest, ListPartnerCallsResponse] = 
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=3,
-    bounds={
+    max_attempts=3,
+    constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
             "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
@@ -511,7 +511,7 @@ LIST_PARTNER_CALLS: Method[ListPartnerCallsRequest, ListPartnerCallsResponse] = 
             "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
-        "x-absent": ["page_size", "page_token"],
+        "x-implicit-presence": ["page_size", "page_token"],
     },
 )
 
@@ -527,11 +527,11 @@ REPLAY_PARTNER_CALL: Method[ReplayPartnerCallRequest, ReplayPartnerCallResponse]
     callers=("gateway",),
     actor_required=True,
     timeout_s=5.0,
-    attempts=1,
-    bounds={
+    max_attempts=1,
+    constraints={
         "properties": {"call_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
         "required": ["call_id"],
-        "x-absent": [],
+        "x-implicit-presence": [],
     },
 )
 
@@ -547,8 +547,8 @@ VERIFY_READY_CALLBACK: Method[VerifyReadyCallbackRequest, VerifyReadyCallbackRes
     callers=("gateway",),
     actor_required=False,
     timeout_s=5.0,
-    attempts=3,
-    bounds={},
+    max_attempts=3,
+    constraints={},
 )
 
 
@@ -581,7 +581,7 @@ class PartnersServicer(Servicer):
     )
 
     @abstractmethod
-    async def list_catalog(self, request: ListCatalogRequest) -> ListCatalogResponse | Encoded[ListCatalogResponse]:
+    async def list_catalog(self, request: ListCatalogRequest) -> ListCatalogResponse | PreEncoded[ListCatalogResponse]:
         """Lists the verified, enabled partners that have available products, by id."""
 
     @abstractmethod
@@ -601,7 +601,7 @@ class PartnersServicer(Servicer):
     @abstractmethod
     async def list_partner_products(
         self, request: ListPartnerProductsRequest
-    ) -> ListPartnerProductsResponse | Encoded[ListPartnerProductsResponse]:
+    ) -> ListPartnerProductsResponse | PreEncoded[ListPartnerProductsResponse]:
         """Lists what a verified, enabled partner sells now, by id. Refuses PARTNER_NOT_FOUND."""
 
     @abstractmethod
@@ -613,7 +613,7 @@ class PartnersServicer(Servicer):
     @abstractmethod
     async def list_partners(
         self, request: ListPartnersRequest, principal: Principal
-    ) -> ListPartnersResponse | Encoded[ListPartnersResponse]:
+    ) -> ListPartnersResponse | PreEncoded[ListPartnersResponse]:
         """Lists all partners, by id."""
 
     @abstractmethod
@@ -641,7 +641,7 @@ class PartnersServicer(Servicer):
     @abstractmethod
     async def list_products(
         self, request: ListProductsRequest, principal: Principal
-    ) -> ListProductsResponse | Encoded[ListProductsResponse]:
+    ) -> ListProductsResponse | PreEncoded[ListProductsResponse]:
         """Lists all products, by id."""
 
     @abstractmethod
@@ -669,7 +669,7 @@ class PartnersServicer(Servicer):
     @abstractmethod
     async def list_partner_calls(
         self, request: ListPartnerCallsRequest, principal: Principal
-    ) -> ListPartnerCallsResponse | Encoded[ListPartnerCallsResponse]:
+    ) -> ListPartnerCallsResponse | PreEncoded[ListPartnerCallsResponse]:
         """Lists the calls to partners' systems, newest first."""
 
     @abstractmethod
@@ -692,7 +692,7 @@ class PartnersStub(Stub):
         self, request: ListCatalogRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists the verified, enabled partners that have available products, by id."""
-        return await self.page(LIST_CATALOG, request, read, timeout)
+        return await self.unary_raw(LIST_CATALOG, request, read, timeout)
 
     async def check_products(
         self, request: CheckProductsRequest, *, timeout: float | None = None
@@ -716,7 +716,7 @@ class PartnersStub(Stub):
         self, request: ListPartnerProductsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists what a verified, enabled partner sells now, by id. Refuses PARTNER_NOT_FOUND."""
-        return await self.page(LIST_PARTNER_PRODUCTS, request, read, timeout)
+        return await self.unary_raw(LIST_PARTNER_PRODUCTS, request, read, timeout)
 
     async def create_partner(
         self, request: CreatePartnerRequest, *, timeout: float | None = None
@@ -730,7 +730,7 @@ class PartnersStub(Stub):
         self, request: ListPartnersRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists all partners, by id."""
-        return await self.page(LIST_PARTNERS, request, read, timeout)
+        return await self.unary_raw(LIST_PARTNERS, request, read, timeout)
 
     async def get_partner(self, request: GetPartnerRequest, *, timeout: float | None = None) -> GetPartnerResponse:
         """Shows a partner. Refuses PARTNER_NOT_FOUND."""
@@ -764,7 +764,7 @@ class PartnersStub(Stub):
         self, request: ListProductsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists all products, by id."""
-        return await self.page(LIST_PRODUCTS, request, read, timeout)
+        return await self.unary_raw(LIST_PRODUCTS, request, read, timeout)
 
     async def get_product(self, request: GetProductRequest, *, timeout: float | None = None) -> GetProductResponse:
         """Shows a product. Refuses PRODUCT_NOT_FOUND."""
@@ -798,7 +798,7 @@ class PartnersStub(Stub):
         self, request: ListPartnerCallsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists the calls to partners' systems, newest first."""
-        return await self.page(LIST_PARTNER_CALLS, request, read, timeout)
+        return await self.unary_raw(LIST_PARTNER_CALLS, request, read, timeout)
 
     async def replay_partner_call(
         self, request: ReplayPartnerCallRequest, *, timeout: float | None = None

@@ -1,0 +1,107 @@
+"""The peers as processes, on the same servers as the mesh."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+from sqlalchemy import create_engine, insert
+
+from bench.baselines.tables import Bank, Base, Offer, Partner, Product
+from bench.load_generator import list_process_tree
+from bench.mesh import Mesh, generate_partners, generate_products
+from bench.paths import FIRST_BASELINE_PORT, STATE_DIR
+from bench.processes import ProcessGroup
+from deploy.local.infrastructure.servers import broker_url
+from tests.containers.wait import wait_until
+
+UVICORN_COMMAND = (
+    "uvicorn",
+    "--loop=uvloop",
+    "--http=httptools",
+    "--no-access-log",
+    "--log-level=warning",
+    "--host=127.0.0.1",
+)
+
+GRPC_ORM, GRPC_RAW = "FastAPI and gRPC, ORM", "FastAPI and gRPC, raw driver"
+SINGLE_PROCESS = "FastAPI, one process, raw driver"
+STARLETTE, ENVOY = "Starlette and msgspec, raw driver", "Envoy, a page that it has at hand"
+UPPER_BOUNDS = (STARLETTE, ENVOY)
+"""They only show the catalog, and check nothing."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Its processes, each a command; the last one has the door."""
+
+    name: str
+    port: int
+    commands: tuple[tuple[str, ...], ...]
+    backend: str = ""
+
+
+def list_baselines() -> Iterator[Baseline]:
+    """All of them."""
+    base = FIRST_BASELINE_PORT
+    for number, (name, behind) in enumerate([(GRPC_ORM, "orm"), (GRPC_RAW, "raw")]):
+        port, back = base + 10 * number, base + 10 * number + 1
+        app = (*UVICORN_COMMAND, f"--port={port}", "bench.baselines.fastapi_app:app")
+        yield Baseline(name, port, (("bench.baselines.grpc_backend", str(back), behind), app), f"127.0.0.1:{back}")
+    app = (*UVICORN_COMMAND, f"--port={base + 20}", "bench.baselines.fastapi_app:app")
+    yield Baseline(SINGLE_PROCESS, base + 20, (app,), "raw")
+    yield Baseline(
+        STARLETTE, base + 30, ((*UVICORN_COMMAND, f"--port={base + 30}", "bench.baselines.bare_starlette:app"),)
+    )
+    yield Baseline(ENVOY, base + 40, (("bench.baselines.envoy_direct_response", str(base + 40)),))
+
+
+def insert_catalog(mesh: Mesh) -> None:
+    """The same data as the mesh's."""
+    mesh.recreate_database("peers")
+    engine = create_engine(mesh.database_url("peers").replace("postgresql://", "postgresql+psycopg://"))
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        named = ("id", "title", "brand", "address")
+        rows = [dict(zip(named, row, strict=True)) | {"verified": True, "enabled": True} for row in generate_partners()]
+        connection.execute(insert(Partner), rows)
+        for product, title, description, partner, price in generate_products():
+            connection.execute(insert(Product).values(id=product, title=title, description=description))
+            offer = {"partner_id": partner, "product_id": product, "price": price, "currency": "USD", "active": True}
+            connection.execute(insert(Offer).values(**offer))
+        connection.execute(insert(Bank).values(id="visa", webcheckout_url="http://127.0.0.1/checkout", active=True))
+    engine.dispose()
+    with mesh.connect_database("peers") as connection:
+        connection.execute("ANALYZE")
+    with mesh.connect_database("partners") as connection:
+        connection.execute("ANALYZE")
+
+
+@contextmanager
+def running_baselines(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
+    """By name: a door, and the processes behind it."""
+    insert_catalog(mesh)
+    told = {
+        "BASELINE_DATABASE_URL": mesh.database_url("peers"),
+        "BASELINE_BROKER_URL": broker_url(mesh.config, mesh.secrets, "orders"),
+        "BASELINE_MONGO_URL": f"mongodb://{mesh.config.bind_address}:{mesh.config.get_port('DOCUMENTS_PORT')}/?directConnection=true",
+        "BASELINE_CACHE_ADDRESS": f"127.0.0.1:{mesh.config.get_port('MEMCACHED_PORT')}",
+        "BASELINE_JWKS_URL": f"{mesh.config.sandbox_url}/jwks.json",
+    }
+    found = {}
+    with ProcessGroup(STATE_DIR / "peers.log", **told) as processes:
+        beside = [processes.start("bench.baselines.outbox_history", part) for part in ("relay", "consumer")]
+        for peer in list_baselines():
+            pids = [processes.start(*command, BASELINE_BACKEND=peer.backend) for command in peer.commands]
+            url = f"http://127.0.0.1:{peer.port}"
+            wait_until(peer.name, lambda url=url: _is_responding(url), 30)  # type: ignore[misc]
+            pids += beside if peer.backend else []
+            found[peer.name] = (url, [pid for each in pids for pid in list_process_tree(each)])
+        yield found
+
+
+def _is_responding(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/openapi.json", trust_env=False).status_code < 500
+    except httpx.HTTPError:
+        return False

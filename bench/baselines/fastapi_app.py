@@ -1,0 +1,278 @@
+"""A FastAPI application: JWT checked in Python, pydantic, and behind it a gRPC service or the database itself.
+
+`BASELINE_BACKEND` says which: `host:port` of a backend, `orm` or `raw`.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any, Protocol
+
+import grpc
+import jwt
+import msgspec
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from pymemcache.client.base import PooledClient
+from starlette.concurrency import run_in_threadpool
+
+from bench.baselines import order_rules
+from bench.baselines.messages import get_message_types, get_rpc_path
+from bench.baselines.models import CatalogPage, CheckOrder, ConfirmedOrder, ConfirmOrder, Order, OrderCheck
+from bench.baselines.store import Repository, Row, create_repository
+
+CHECK_LIFETIME_S = 600
+
+
+class Backend(Protocol):
+    """Who knows partners and orders."""
+
+    async def catalog(self, after: str, size: int) -> Row:
+        """A page."""
+
+    async def price(self, basket: Row) -> Row:
+        """A basket with its prices."""
+
+    async def create(self, check_id: str, customer: str, basket: Row) -> Row:
+        """An order and where to pay it."""
+
+    async def order(self, order_id: str, customer: str) -> Row | None:
+        """An order."""
+
+
+class GrpcBackend:
+    """A backend, by gRPC."""
+
+    def __init__(self, target: str) -> None:
+        self._stubs = self.create_stubs(grpc.aio.insecure_channel(target))
+
+    def create_stubs(self, channel: Any) -> dict[str, Any]:
+        """The four methods."""
+        found = {}
+        for name in ("catalog", "check", "create", "order"):
+            request, response = get_message_types(name)
+            found[name] = channel.unary_unary(
+                get_rpc_path(name),
+                request_serializer=request.SerializeToString,
+                response_deserializer=response.FromString,
+            )
+        return found
+
+    async def _call_rpc(self, name: str, customer: str, **fields: Any) -> Any:
+        try:
+            return await self._stubs[name](
+                get_message_types(name)[0](**fields), metadata=(("x-user", customer),), timeout=5
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return None
+            raise HTTPException(422, error.details()) from error
+
+    async def catalog(self, after: str, size: int) -> Row:
+        """A page."""
+        found = await self._call_rpc("catalog", "", page_size=size, page_token=after)
+        return {
+            "items": [
+                {
+                    "id": partner.id,
+                    "title": partner.title,
+                    "brand": partner.brand,
+                    "address": partner.address,
+                    "products": [
+                        {
+                            "id": product.id,
+                            "title": product.title,
+                            "description": product.description,
+                            "picture_url": product.picture_url or None,
+                            "price": product.price,
+                            "currency": product.currency,
+                        }
+                        for product in partner.products
+                    ],
+                    "products_truncated": partner.products_truncated,
+                }
+                for partner in found.items
+            ],
+            "next_page_token": found.next_page_token or None,
+        }
+
+    async def price(self, basket: Row) -> Row:
+        """A basket with its prices."""
+        names = ("partner_id", "items", "total_amount", "currency")
+        found = await self._call_rpc("check", "", **{name: basket[name] for name in names})
+        return {"partner": _partner_fields(found.partner), "items": [_item_fields(item) for item in found.items]}
+
+    async def create(self, check_id: str, customer: str, basket: Row) -> Row:
+        """An order and where to pay it."""
+        said = {name: value for name, value in basket.items() if value is not None}
+        made = await self._call_rpc("create", customer, check_id=check_id, basket=said)
+        payment = {"webcheckout_url": made.payment.webcheckout_url, "callback_url": made.payment.callback_url}
+        return {"order": _order_fields(made.order), "payment": payment}
+
+    async def order(self, order_id: str, customer: str) -> Row | None:
+        """An order."""
+        found = await self._call_rpc("order", customer, order_id=order_id)
+        return None if found is None else _order_fields(found.order)
+
+
+def _partner_fields(message: Any) -> Row:
+    return {"id": message.id, "title": message.title, "brand": message.brand}
+
+
+def _item_fields(item: Any) -> Row:
+    return {"product_id": item.product_id, "title": item.title, "quantity": item.quantity, "price": item.price}
+
+
+def _order_fields(order: Any) -> Row:
+    values = order.DESCRIPTOR.fields_by_name
+    status = values["status"].enum_type.values_by_number[order.status].name
+    refund = values["refund_status"].enum_type.values_by_number[order.refund_status].name
+    plain = ("id", "customer_id", "total_amount", "currency", "paid_amount", "refunded_amount", "bank_id")
+    return {
+        **{name: getattr(order, name) for name in (*plain, "delivery_address", "version")},
+        "status": status.removeprefix("ORDER_STATUS_").lower(),
+        "refund_status": refund.removeprefix("REFUND_STATUS_").lower(),
+        "customer_name": order.customer_name or None,
+        "customer_phone": order.customer_phone or None,
+        "partner": _partner_fields(order.partner),
+        "items": [_item_fields(item) for item in order.items],
+        "created_at": order.created_at.ToDatetime(tzinfo=UTC),
+        "updated_at": order.updated_at.ToDatetime(tzinfo=UTC),
+    }
+
+
+class DatabaseBackend:
+    """The database, without anybody between."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    async def catalog(self, after: str, size: int) -> Row:
+        """A page."""
+        rows = await self._repository.list_catalog(int(after or 0), size + 1)
+        return {"items": rows[:size], "next_page_token": str(rows[size - 1]["id"]) if len(rows) > size else None}
+
+    async def price(self, basket: Row) -> Row:
+        """A basket with its prices."""
+        try:
+            partner, priced = await order_rules.price_basket(
+                self._repository, basket["partner_id"], basket["items"], basket["total_amount"], basket["currency"]
+            )
+        except order_rules.OrderError as refused:
+            raise HTTPException(422, str(refused)) from refused
+        return {"partner": partner, "items": priced}
+
+    async def create(self, check_id: str, customer: str, basket: Row) -> Row:
+        """An order and where to pay it."""
+        try:
+            order, payment = await order_rules.create_order(self._repository, check_id, customer, basket)
+        except order_rules.OrderError as refused:
+            raise HTTPException(422, str(refused)) from refused
+        return {"order": order, "payment": payment}
+
+    async def order(self, order_id: str, customer: str) -> Row | None:
+        """An order."""
+        return await self._repository.find_order(order_id, customer)
+
+
+jwks_client = jwt.PyJWKClient(os.environ["BASELINE_JWKS_URL"], cache_keys=True)
+PROJECT_ID = "delivery-local"
+
+
+def verify_token(request: Request) -> str:
+    """Whose token it is. Raises HTTPException."""
+    token = request.headers.get("authorization", "").removeprefix("Bearer ")
+    try:
+        key = jwks_client.get_signing_key_from_jwt(token)
+        claims = jwt.decode(
+            token, key, algorithms=["RS256"], audience=PROJECT_ID, issuer=f"https://securetoken.google.com/{PROJECT_ID}"
+        )
+    except jwt.PyJWTError as error:
+        raise HTTPException(401) from error
+    if claims.get("role", "customer") not in ("customer", "admin", "deliverer"):
+        raise HTTPException(403)
+    return str(claims["sub"])
+
+
+async def authenticate(request: Request) -> str:
+    """The same, as a dependency that runs in the loop."""
+    return verify_token(request)
+
+
+CustomerId = Annotated[str, Depends(authenticate)]
+
+
+async def connect() -> None:
+    """To whatever is behind."""
+    behind = os.environ["BASELINE_BACKEND"]
+    if ":" in behind:
+        app.state.behind = GrpcBackend(behind)
+    else:
+        rows = create_repository(behind, os.environ["BASELINE_DATABASE_URL"])
+        await rows.open()
+        app.state.behind = DatabaseBackend(rows)
+    host, _, port = os.environ["BASELINE_CACHE_ADDRESS"].partition(":")
+    app.state.cache = PooledClient((host, int(port)), max_pool_size=64, default_noreply=False, no_delay=True)
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """Connects."""
+    await connect()
+    yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/api/v1/catalog", response_model_exclude_none=True)
+async def list_catalog(
+    request: Request,
+    customer_id: CustomerId,
+    page_size: Annotated[int, Query(ge=1, le=100)] = 20,
+    page_token: Annotated[str, Query(pattern="^[0-9]*$")] = "",
+) -> CatalogPage:
+    """A page of partners."""
+    return CatalogPage.model_validate(await request.app.state.behind.catalog(page_token, page_size))
+
+
+@app.post("/api/v1/order-checks", status_code=201, response_model_exclude_none=True)
+async def check_order(request: Request, customer_id: CustomerId, body: CheckOrder) -> OrderCheck:
+    """A basket is compared, and kept for ten minutes."""
+    said = body.model_dump()
+    if len({item["product_id"] for item in said["items"]}) < len(said["items"]):
+        raise HTTPException(400)
+    priced = await request.app.state.behind.price(said)
+    check_id = secrets.token_urlsafe(16)
+    basket = {name: value for name, value in said.items() if name != "partner_id"} | priced
+    kept = msgspec.json.encode({"customer": customer_id, "basket": basket})
+    await run_in_threadpool(request.app.state.cache.set, check_id, kept, CHECK_LIFETIME_S)
+    return OrderCheck(
+        check_id=check_id,
+        expires_at=datetime.fromtimestamp(time.time() + CHECK_LIFETIME_S, UTC),
+        total_amount=body.total_amount,
+        currency=body.currency,
+        **priced,
+    )
+
+
+@app.post("/api/v1/orders", status_code=201, response_model_exclude_none=True)
+async def confirm_order(request: Request, customer_id: CustomerId, body: ConfirmOrder) -> ConfirmedOrder:
+    """A check becomes an order."""
+    found = await run_in_threadpool(request.app.state.cache.get, body.check_id)
+    kept = msgspec.json.decode(found) if found else None
+    if kept is None or kept["customer"] != customer_id:
+        raise HTTPException(410)
+    made = await request.app.state.behind.create(body.check_id, customer_id, kept["basket"])
+    return ConfirmedOrder.model_validate(made)
+
+
+@app.get("/api/v1/orders/{order_id}", response_model_exclude_none=True)
+async def get_order(request: Request, customer_id: CustomerId, order_id: str) -> Order:
+    """An order of one's own."""
+    found = await request.app.state.behind.order(order_id, customer_id)
+    if found is None:
+        raise HTTPException(404)
+    return Order.model_validate(found)

@@ -1,0 +1,40 @@
+"""google.protobuf's classes (its C implementation) of the messages in api-specs/."""
+
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+
+from bench.paths import ROOT
+
+_pool = DescriptorPool()
+for _file in FileDescriptorSet.FromString((ROOT / "generated/descriptors.binpb").read_bytes()).file:
+    _pool.Add(_file)
+
+
+def get_message_class(name: str) -> Any:
+    """`partners.ListCatalogRequest`, say."""
+    package, _, rest = name.partition(".")
+    return GetMessageClass(_pool.FindMessageTypeByName(f"delivery.{package}.v1.{rest}"))
+
+
+RPC_METHODS = {
+    "catalog": ("partners", "ListCatalog"),
+    "check": ("partners", "CheckProducts"),
+    "create": ("orders", "CreateOrder"),
+    "order": ("orders", "GetOrder"),
+}
+"""The four that the bench drives."""
+
+
+def get_rpc_path(method: str) -> str:
+    """As gRPC writes it."""
+    package, name = RPC_METHODS[method]
+    return f"/delivery.{package}.v1.{package.title()}Service/{name}"
+
+
+def get_message_types(method: str) -> tuple[Any, Any]:
+    """Request and response."""
+    package, name = RPC_METHODS[method]
+    return get_message_class(f"{package}.{name}Request"), get_message_class(f"{package}.{name}Response")

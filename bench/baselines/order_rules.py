@@ -1,0 +1,57 @@
+"""What an order costs and becomes, over a store: the rules that the services of the mesh have, too."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bench.baselines.store import Repository, Row
+
+
+class OrderError(Exception):
+    """A rule says no."""
+
+
+async def price_basket(
+    repository: Repository, partner_id: int, items: Sequence[Row], total: int, currency: str
+) -> tuple[Row, list[Row]]:
+    """A basket by the partner's own prices. Raises Refused."""
+    partner, offers = await repository.find_offers(partner_id, [item["product_id"] for item in items])
+    if partner is None:
+        raise OrderError("PARTNER_UNAVAILABLE")
+    priced = []
+    for item in items:
+        offer = offers.get(item["product_id"])
+        if offer is None or offer["currency"] != currency:
+            raise OrderError("PRODUCT_UNAVAILABLE")
+        priced.append({**item, "title": offer["title"], "price": offer["price"]})
+    if sum(line["price"] * line["quantity"] for line in priced) != total:
+        raise OrderError("TOTAL_MISMATCH")
+    return partner, priced
+
+
+async def create_order(repository: Repository, check_id: str, customer_id: str, basket: Row) -> tuple[Row, Row]:
+    """A new order, and where to pay it. Raises Refused."""
+    now = datetime.now(UTC)
+    made: dict[str, Any] = {
+        **basket,
+        "id": secrets.token_urlsafe(16),
+        "check_id": check_id,
+        "status": "pending",
+        "customer_id": customer_id,
+        "paid_amount": 0,
+        "refunded_amount": 0,
+        "refund_status": "none",
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+    url = await repository.create_order(made)
+    if url is None:
+        raise OrderError("BANK_UNAVAILABLE")
+    payment = {
+        "webcheckout_url": f"{url}?order_id={made['id']}&amount={made['total_amount']}",
+        "callback_url": f"http://127.0.0.1:8080/api/v1/callbacks/payments/{basket['bank_id']}",
+    }
+    del made["check_id"]
+    return made, payment

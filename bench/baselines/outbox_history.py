@@ -1,0 +1,60 @@
+"""`python -m bench.baselines.outbox_history relay|consumer`: events leave the outbox, and become an order's history.
+
+Hand-written as it is mostly done: a loop over the outbox with confirmed messages, and a consumer that writes documents.
+"""
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import pika
+import psycopg
+import pymongo
+
+BATCH_SIZE, POLL_INTERVAL_S = 100, 0.05
+QUEUE = "peers.history"
+SELECT_EVENTS = "SELECT id, type, subject, payload, at FROM outbox ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
+
+
+def open_channel() -> Any:
+    """A channel with the queue."""
+    made = pika.BlockingConnection(pika.URLParameters(os.environ["BASELINE_BROKER_URL"])).channel()
+    made.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+    return made
+
+
+def run_relay() -> None:
+    """Until it is killed."""
+    out = open_channel()
+    out.confirm_delivery()
+    durable = pika.BasicProperties(delivery_mode=2)
+    with psycopg.connect(os.environ["BASELINE_DATABASE_URL"]) as connection:
+        while True:
+            with connection.transaction():
+                rows = connection.execute(SELECT_EVENTS, [BATCH_SIZE]).fetchall()
+                for _, _, _, payload, _ in rows:
+                    out.basic_publish("", QUEUE, bytes(payload), durable)
+                connection.execute("DELETE FROM outbox WHERE id = ANY(%s)", [[row[0] for row in rows]])
+            if not rows:
+                out.connection.process_data_events()
+                time.sleep(POLL_INTERVAL_S)
+
+
+def run_consumer() -> None:
+    """Until it is killed."""
+    documents: Any = pymongo.MongoClient(os.environ["BASELINE_MONGO_URL"])["peers"]["history"]
+    documents.create_index([("order_id", 1), ("version", 1)])
+    taken = open_channel()
+    taken.basic_qos(prefetch_count=50)
+    for method, _, body in taken.consume(QUEUE):
+        event = json.loads(body)
+        key = f"{event['order_id']}:{event['version']}"
+        entry = {**event, "status": "pending", "at": time.time(), "actor": "customer"}
+        documents.replace_one({"_id": key}, {"_id": key, **entry}, upsert=True)
+        taken.basic_ack(method.delivery_tag)
+
+
+if __name__ == "__main__":
+    {"relay": run_relay, "consumer": run_consumer}[sys.argv[1]]()

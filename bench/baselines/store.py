@@ -1,0 +1,208 @@
+"""What peers ask of PostgreSQL: by SQLAlchemy's ORM, and again on the raw driver. Both answer with plain dicts."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import selectinload
+
+from bench.baselines.tables import Bank, Offer, Order, Outbox, Partner
+
+type Row = dict[str, Any]
+
+POOL_SIZE = 8
+ORDER_COLUMNS = tuple(column.name for column in Order.__table__.columns if column.name != "check_id")
+
+
+class Repository(Protocol):
+    """Both of them."""
+
+    async def open(self) -> None:
+        """Connects."""
+
+    async def list_catalog(self, after: int, size: int) -> list[Row]:
+        """Partners above an id with what they sell."""
+
+    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> tuple[Row | None, dict[int, Row]]:
+        """A partner, and what it sells of these."""
+
+    async def create_order(self, order: Row) -> str | None:
+        """Saves an order and its event; where to pay it, None without such a bank."""
+
+    async def find_order(self, order_id: str, customer_id: str) -> Row | None:
+        """An order of a customer's."""
+
+
+class OrmRepository:
+    """As the books say: models, sessions, eager loading."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_async_engine(url.replace("postgresql://", "postgresql+psycopg://"), pool_size=POOL_SIZE)
+        self._session = async_sessionmaker(self._engine, expire_on_commit=False)
+
+    async def open(self) -> None:
+        """Connects by itself."""
+
+    async def list_catalog(self, after: int, size: int) -> list[Row]:
+        """Three statements, as `selectinload` has it."""
+        wanted = (
+            select(Partner)
+            .where(Partner.id > after, Partner.verified, Partner.enabled)
+            .order_by(Partner.id)
+            .limit(size)
+            .options(selectinload(Partner.offers.and_(Offer.active)).selectinload(Offer.product))
+        )
+        async with self._session() as session:
+            found = (await session.scalars(wanted)).all()
+        return [
+            {
+                "id": partner.id,
+                "title": partner.title,
+                "brand": partner.brand,
+                "address": partner.address,
+                "products": [
+                    {
+                        "id": offer.product.id,
+                        "title": offer.product.title,
+                        "description": offer.product.description,
+                        "picture_url": offer.product.picture_url,
+                        "price": offer.price,
+                        "currency": offer.currency,
+                    }
+                    for offer in partner.offers[:50]
+                ],
+                "products_truncated": len(partner.offers) > 50,
+            }
+            for partner in found
+        ]
+
+    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> tuple[Row | None, dict[int, Row]]:
+        """Two statements."""
+        async with self._session() as session:
+            partner = await session.get(Partner, partner_id)
+            wanted = (
+                select(Offer)
+                .where(Offer.partner_id == partner_id, Offer.active, Offer.product_id.in_(product_ids))
+                .options(selectinload(Offer.product))
+            )
+            offers = (await session.scalars(wanted)).all()
+        if partner is None or not (partner.verified and partner.enabled):
+            return None, {}
+        found = {
+            offer.product_id: {"title": offer.product.title, "price": offer.price, "currency": offer.currency}
+            for offer in offers
+        }
+        return {"id": partner.id, "title": partner.title, "brand": partner.brand}, found
+
+    async def create_order(self, order: Row) -> str | None:
+        """One transaction."""
+        async with self._session.begin() as session:
+            bank = await session.get(Bank, order["bank_id"])
+            if bank is None or not bank.active:
+                return None
+            session.add(Order(**order))
+            session.add(Outbox(**_build_event(order)))
+            return bank.webcheckout_url
+
+    async def find_order(self, order_id: str, customer_id: str) -> Row | None:
+        """One statement."""
+        async with self._session() as session:
+            found = await session.get(Order, order_id)
+        if found is None or found.customer_id != customer_id:
+            return None
+        return {name: getattr(found, name) for name in ORDER_COLUMNS}
+
+
+class RawRepository:
+    """Statements in SQL, by psycopg."""
+
+    def __init__(self, url: str) -> None:
+        options = {"row_factory": dict_row, "prepare_threshold": 0, "autocommit": True}
+        self._pool = AsyncConnectionPool(url, min_size=POOL_SIZE, max_size=POOL_SIZE, kwargs=options, open=False)
+
+    async def open(self) -> None:
+        """Fills the pool."""
+        await self._pool.open(wait=True)
+
+    async def _fetch_all(self, sql: str, **values: Any) -> list[Row]:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(sql.encode(), values)).fetchall()  # type: ignore[return-value]
+
+    async def list_catalog(self, after: int, size: int) -> list[Row]:
+        """One statement, a row per product."""
+        rows = await self._fetch_all(
+            "SELECT p.id, p.title, p.brand, p.address, jsonb_agg(jsonb_build_object('id', r.id, 'title', r.title,"
+            " 'description', r.description, 'picture_url', r.picture_url, 'price', a.price, 'currency', a.currency)"
+            " ORDER BY r.id) AS products FROM (SELECT * FROM partners WHERE id > %(after)s AND verified AND enabled"
+            " ORDER BY id LIMIT %(size)s) p JOIN availability a ON a.partner_id = p.id AND a.active"
+            " JOIN products r ON r.id = a.product_id GROUP BY p.id, p.title, p.brand, p.address ORDER BY p.id",
+            after=after,
+            size=size,
+        )
+        for row in rows:
+            row["products_truncated"] = len(row["products"]) > 50
+            row["products"] = row["products"][:50]
+        return rows
+
+    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> tuple[Row | None, dict[int, Row]]:
+        """One statement."""
+        rows = await self._fetch_all(
+            "SELECT p.id, p.title, p.brand, a.product_id, r.title AS product, a.price, a.currency FROM partners p"
+            " JOIN availability a ON a.partner_id = p.id AND a.active JOIN products r ON r.id = a.product_id"
+            " WHERE p.id = %(partner)s AND p.verified AND p.enabled AND a.product_id = ANY(%(products)s)",
+            partner=partner_id,
+            products=list(product_ids),
+        )
+        if not rows:
+            return None, {}
+        partner = {name: rows[0][name] for name in ("id", "title", "brand")}
+        return partner, {
+            row["product_id"]: {"title": row["product"], "price": row["price"], "currency": row["currency"]}
+            for row in rows
+        }
+
+    async def create_order(self, order: Row) -> str | None:
+        """One transaction of two statements."""
+        values = order | {"partner": Jsonb(order["partner"]), "items": Jsonb(order["items"])}
+        names = ", ".join(values)
+        async with self._pool.connection() as connection, connection.transaction():
+            banks = await connection.execute(
+                "SELECT webcheckout_url FROM banks WHERE id = %s AND active", [order["bank_id"]]
+            )
+            bank = await banks.fetchone()
+            if bank is None:
+                return None
+            places = ", ".join(f"%({name})s" for name in values)
+            event = _build_event(order)
+            await connection.execute(
+                f"WITH made AS (INSERT INTO orders ({names}) VALUES ({places}))"  # noqa: S608 (names are ours)
+                " INSERT INTO outbox (type, subject, payload, at)"
+                " VALUES (%(e_type)s, %(e_subject)s, %(e_payload)s, %(e_at)s)".encode(),
+                values | {f"e_{name}": value for name, value in event.items()},
+            )
+            return str(bank["webcheckout_url"])  # type: ignore[call-overload]
+
+    async def find_order(self, order_id: str, customer_id: str) -> Row | None:
+        """One statement."""
+        rows = await self._fetch_all(
+            f"SELECT {', '.join(ORDER_COLUMNS)} FROM orders WHERE id = %(id)s AND customer_id = %(customer)s",  # noqa: S608
+            id=order_id,
+            customer=customer_id,
+        )
+        return rows[0] if rows else None
+
+
+def _build_event(order: Row) -> Row:
+    payload = msgspec.json.encode({"order_id": order["id"], "version": 1})
+    return {"type": "orders.created", "subject": order["id"], "payload": payload, "at": datetime.now(UTC)}
+
+
+def create_repository(kind: str, url: str) -> Repository:
+    """`orm` or `raw`."""
+    return OrmRepository(url) if kind == "orm" else RawRepository(url)

@@ -1,0 +1,99 @@
+"""What peers keep, as SQLAlchemy maps it; the indexes are those of the mesh's own tables."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Text
+from sqlalchemy.dialects.postgresql import BYTEA, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class Base(DeclarativeBase):
+    """All of them."""
+
+    type_annotation_map = {str: Text, int: BigInteger, datetime: DateTime(timezone=True)}  # noqa: RUF012
+
+
+class Partner(Base):
+    """A partner."""
+
+    __tablename__ = "partners"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    brand: Mapped[str]
+    address: Mapped[str]
+    verified: Mapped[bool]
+    enabled: Mapped[bool]
+    offers: Mapped[list["Offer"]] = relationship(order_by="Offer.product_id")
+
+
+class Product(Base):
+    """A product."""
+
+    __tablename__ = "products"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    description: Mapped[str]
+    picture_url: Mapped[str | None]
+
+
+class Offer(Base):
+    """A product at a partner."""
+
+    __tablename__ = "availability"
+    partner_id: Mapped[int] = mapped_column(ForeignKey("partners.id"), primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), primary_key=True)
+    price: Mapped[int]
+    currency: Mapped[str]
+    active: Mapped[bool]
+    product: Mapped[Product] = relationship()
+
+
+class Bank(Base):
+    """Where to pay."""
+
+    __tablename__ = "banks"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    webcheckout_url: Mapped[str]
+    active: Mapped[bool]
+
+
+class Order(Base):
+    """An order."""
+
+    __tablename__ = "orders"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    check_id: Mapped[str] = mapped_column(unique=True)
+    status: Mapped[str]
+    customer_id: Mapped[str]
+    customer_name: Mapped[str | None]
+    customer_phone: Mapped[str | None]
+    partner: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    items: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    total_amount: Mapped[int]
+    currency: Mapped[str]
+    paid_amount: Mapped[int]
+    refunded_amount: Mapped[int]
+    refund_status: Mapped[str]
+    bank_id: Mapped[str] = mapped_column(ForeignKey("banks.id"))
+    delivery_address: Mapped[str]
+    version: Mapped[int]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    __table_args__ = (
+        Index("orders_by_customer", "customer_id", "created_at", "id"),
+        Index("orders_by_created_at", "created_at", "id"),
+        Index("orders_by_updated_at", "updated_at"),
+        Index("orders_pending_by_created_at", "created_at", postgresql_where="status = 'pending'"),
+    )
+
+
+class Outbox(Base):
+    """Events that wait to leave, in the order's transaction."""
+
+    __tablename__ = "outbox"
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    type: Mapped[str]
+    subject: Mapped[str]
+    payload: Mapped[bytes] = mapped_column(BYTEA)
+    at: Mapped[datetime]

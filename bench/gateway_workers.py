@@ -1,0 +1,93 @@
+"""Two processes of every service behind its sidecar, beside one: as many as this machine has processors."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import httpx
+import yaml
+
+from bench import compare_mesh
+from bench.compare_mesh import COLD_CATALOG, MESH_NAME, ORDER_FLOW
+from bench.load_generator import Target, list_process_tree
+from bench.mesh import Mesh
+from bench.paths import STATE_DIR
+from bench.processes import ProcessGroup
+from bench.results import Row, informational
+from deploy.local.infrastructure.envoys import open_admin_client
+from deploy.local.infrastructure.services import build_base_environment, build_service_environment
+from services.runtime.rpc.health_check import is_serving
+from tests.containers.wait import wait_until
+
+SERVICES = ("orders", "partners", "notifications", "gateway")
+CONNECTIONS = 32
+
+
+def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
+    """Starts a second process of a service, and lets its sidecar know; its id."""
+    second = mesh.config.socket_dir / "second"
+    second.mkdir(exist_ok=True)
+    sockets = {"SERVICE_SOCKET": str(second / f"{name}.sock")}
+    if name == "gateway":
+        sockets["HEALTH_SOCKET"] = str(second / "gateway-health.sock")
+    told = {**build_base_environment(), **build_service_environment(mesh.config, mesh.secrets, name), **sockets}
+    pid = processes.start(f"services.{name}", "serve", **told)
+    health = sockets.get("HEALTH_SOCKET", sockets["SERVICE_SOCKET"])
+    wait_until(f"the second {name}", lambda: is_serving(f"unix:{health}"), 60)
+    path = mesh.config.ensure_subdirectory("envoy") / f"{name}.yaml"
+    bootstrap = yaml.safe_load(path.read_text())
+    for cluster in bootstrap["static_resources"]["clusters"]:
+        if cluster["name"] == "app":
+            endpoint = {"endpoint": {"address": {"pipe": {"path": sockets["SERVICE_SOCKET"]}}}}
+            cluster["load_assignment"]["endpoints"][0]["lb_endpoints"].append(endpoint)
+    path.write_text(yaml.safe_dump(bootstrap))
+    (old,) = mesh.list_pids(f"{name}-envoy")[:1]
+    os.kill(old, signal.SIGTERM)  # the supervisor starts it again
+    wait_until(
+        f"the sidecar of {name}",
+        lambda: mesh.list_pids(f"{name}-envoy")[:1] != [old] and _is_sidecar_ready(mesh, name),
+        30,
+    )
+    return pid
+
+
+def _is_sidecar_ready(mesh: Mesh, name: str) -> bool:
+    try:
+        with open_admin_client(mesh.config, name) as client:
+            return client.get("/ready").status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def run(mesh: Mesh, repeats: int, seconds: int) -> list[Row]:
+    """Catalog and orders with one, then with two: they cannot take turns, since sidecars start anew in between."""
+    rows = _measure_rows(mesh, mesh.list_pids, "one worker", repeats, seconds)
+    with ProcessGroup(STATE_DIR / "workers.log") as processes:
+        pids = [start_second_worker(mesh, processes, name) for name in SERVICES]
+        wait_until("the edge", lambda: _is_catalog_available(mesh), 30)
+        second = [each for pid in pids for each in list_process_tree(pid)]
+        rows += _measure_rows(mesh, lambda: [*mesh.list_pids(), *second], "two workers", repeats, seconds)
+    return rows
+
+
+def _is_catalog_available(mesh: Mesh) -> bool:
+    try:
+        headers = {"Authorization": f"Bearer {mesh.get_access_token()}"}
+        return httpx.get(f"{mesh.config.edge_url}/api/v1/catalog", headers=headers, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _measure_rows(mesh: Mesh, list_pids: Callable[[], list[int]], label: str, repeats: int, seconds: int) -> list[Row]:
+    rows = []
+    for what in (COLD_CATALOG, ORDER_FLOW):
+        (ours, *_) = compare_mesh.list_targets(mesh, {}, what)
+        contender = Target(MESH_NAME, ours.url, ours.environment, list_pids)
+        samples = compare_mesh.measure_all([contender], CONNECTIONS, repeats, seconds)[MESH_NAME]
+        about = f"workers: {label} per service, {what}, {CONNECTIONS} connections"
+        rows += [
+            informational(about, [sample.rate for sample in samples], "requests/s"),
+            informational(f"{about}, p99", [sample.p99 for sample in samples], "ms"),
+            informational(f"{about}, CPU", [sample.cpu for sample in samples], "ms/request"),
+        ]
+    return rows

@@ -1,0 +1,57 @@
+"""The gateway without its sidecar, with backends that answer at once: an application for uvicorn.
+
+With `KEEPS` it keeps answers, as it does where it hears of changes; without, every page is made anew.
+"""
+
+import json
+import os
+from typing import Any, cast
+
+from bench.stub_backends import StubCache, StubChannel
+from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
+from generated.proto.delivery.orders.v1.rpc import OrdersStub
+from generated.proto.delivery.partners.v1.rpc import PartnersStub
+from generated.rest.delivery.handlers import OPERATIONS
+from services.gateway.adapters.order_check_cache import OrderCheckCache
+from services.gateway.app import OPENAPI_FOLDER
+from services.gateway.entrypoints.rest.banks import Banks
+from services.gateway.entrypoints.rest.callbacks import Callbacks
+from services.gateway.entrypoints.rest.catalog import Catalog
+from services.gateway.entrypoints.rest.notifications import Notifications
+from services.gateway.entrypoints.rest.orders import Deliveries, Orders
+from services.gateway.entrypoints.rest.partners import Partners
+from services.gateway.entrypoints.rest.products import Products
+from services.gateway.entrypoints.rest.users import Sessions, Users
+from services.runtime.core.clock import now
+from services.runtime.rest.app import build_app
+from services.runtime.rest.response_cache import build_caches
+from services.runtime.telemetry import tracing
+
+UNUSED = cast(Any, None)
+tracing.setup_tracing("gateway", 1)
+channel = cast(Any, StubChannel())
+orders, partners, notifications = OrdersStub(channel), PartnersStub(channel), NotificationsStub(channel)
+order_checks = OrderCheckCache("127.0.0.1:1")
+order_checks._client = cast(Any, StubCache())
+response_caches = build_caches(OPERATIONS.values())
+for response_cache in response_caches.values():
+    response_cache.set_subscribed("KEEPS" in os.environ)
+app = build_app(
+    json.loads((OPENAPI_FOLDER / "delivery.json").read_text()),
+    [
+        Users(UNUSED, notifications),
+        Sessions(UNUSED),
+        Catalog(partners, orders, UNUSED),
+        Orders(orders, partners, order_checks, now),
+        Deliveries(orders),
+        Banks(orders),
+        Partners(partners),
+        Products(partners),
+        Callbacks(orders, partners, UNUSED, now),
+        Notifications(notifications),
+    ],
+    OPERATIONS,
+    {},
+    response_caches,
+    validate_responses=False,
+)

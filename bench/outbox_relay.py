@@ -1,0 +1,133 @@
+"""How many events a second leave an outbox, one in a hundred traced, confirmed; each is looked for in a quorum queue.
+
+`python -m bench.outbox_relay DATABASE BROKER` is one relay, in a process of its own.
+"""
+
+import asyncio
+import sys
+import time
+from contextlib import suppress
+
+import pika
+import psycopg
+import uvloop
+
+from bench.load_generator import wait_until_idle
+from bench.mesh import Mesh
+from bench.paths import STATE_DIR
+from bench.processes import ProcessGroup
+from bench.results import Row, informational, require_at_least
+from deploy.local.infrastructure.servers import broker_url
+from services.runtime.messaging.connection import Broker
+from services.runtime.messaging.events import EXCHANGE
+from services.runtime.messaging.outbox import Relay
+from services.runtime.storage.database import Database
+from services.runtime.telemetry import tracing
+
+EVENT_COUNT = 20_000
+EVENT_TYPE = "bench.counted"
+FILL_OUTBOX = (
+    "INSERT INTO outbox (event_id, type, subject, payload, trace, at)"
+    " SELECT 'event-' || n, %s, 'order-' || n, convert_to(repeat('x', 400), 'UTF8'), jsonb_build_object('traceparent',"
+    " '00-' || md5(n::text) || '-' || left(md5(n::text), 16) || CASE n %% 100 WHEN 0 THEN '-01' ELSE '-00' END), now()"
+    " FROM generate_series(1, %s) n"
+)
+
+
+async def wait_until_empty(url: str) -> None:
+    """Waits until nothing is left."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        while await (await connection.execute("SELECT 1 FROM outbox LIMIT 1")).fetchone():
+            await asyncio.sleep(0.05)
+
+
+async def measure_drain_s(url: str, broker: str) -> float:
+    """Seconds until a relay has nothing left."""
+    async with Database(url) as database:
+        began = time.monotonic()
+        relay = asyncio.create_task(Relay("bench", database, Broker(broker, "bench")).run())
+        await wait_until_empty(url)
+        took = time.monotonic() - began
+        relay.cancel()
+        with suppress(asyncio.CancelledError):
+            await relay
+    return took
+
+
+def consume_event_ids(broker: str, queue: str) -> set[str]:
+    """The ids of all that is in the queue, which is empty after that."""
+    connection = pika.BlockingConnection(pika.URLParameters(broker))
+    found = set()
+    for _, properties, _ in connection.channel().consume(queue, auto_ack=True, inactivity_timeout=1):
+        if properties is None:
+            break
+        found.add(properties.headers["cloudEvents:id"])
+    connection.close()
+    return found
+
+
+def run(mesh: Mesh, repeats: int) -> list[Row]:
+    """One relay, as each service has one; then as processes, one and two side by side."""
+    tracing.setup_tracing("bench", sample_percent=0)
+    mesh.recreate_database("outbox")
+    with mesh.connect_database("orders") as of, mesh.connect_database("outbox") as to:
+        columns = "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id text NOT NULL, type text NOT NULL,"
+        columns += " subject text NOT NULL, payload bytea NOT NULL, trace jsonb NOT NULL, at timestamptz NOT NULL"
+        to.execute(f"CREATE TABLE outbox ({columns})".encode())
+        wanted = of.execute("SELECT count(*) FROM information_schema.columns WHERE table_name = 'outbox'").fetchone()
+        if wanted != (7,):
+            raise AssertionError("the outbox has other columns now")
+    broker = broker_url(mesh.config, mesh.secrets, "orders")
+    connection = pika.BlockingConnection(pika.URLParameters(broker))
+    channel = connection.channel()
+    queue = "bench.outbox_relay"
+    channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+    channel.queue_bind(queue, EXCHANGE, EVENT_TYPE)
+    url = mesh.database_url("outbox")
+
+    def filled() -> None:
+        with mesh.connect_database("outbox") as to:
+            to.execute(FILL_OUTBOX, [EVENT_TYPE, EVENT_COUNT])
+            to.execute("ANALYZE outbox")
+            to.execute("NOTIFY outbox")
+
+    def looked_for() -> None:
+        if consume_event_ids(broker, queue) != {f"event-{n}" for n in range(1, EVENT_COUNT + 1)}:
+            raise AssertionError("events are missing in the queue")
+
+    rates = []
+    for _ in range(repeats):
+        filled()
+        rates.append(EVENT_COUNT / uvloop.run(measure_drain_s(url, broker)))
+        looked_for()
+    rows = [require_at_least("relay: events that leave one outbox", 10_000, rates, "events/s")]
+    for number in (1, 2):
+        with ProcessGroup(STATE_DIR / "relays.log") as processes:
+            pids = [processes.start("bench.outbox_relay", url, broker) for _ in range(number)]
+            beside = []
+            for _ in range(max(repeats // 2, 1)):
+                wait_until_idle(pids)
+                filled()
+                began = time.monotonic()
+                asyncio.run(wait_until_empty(url))
+                beside.append(EVENT_COUNT / (time.monotonic() - began))
+                looked_for()
+        named = f"relay: the same by {number} relay process{'es' if number > 1 else ''}"
+        rows.append(informational(named, beside, "events/s"))
+    connection.close()
+    with suppress(pika.exceptions.AMQPError):
+        connection = pika.BlockingConnection(pika.URLParameters(broker))
+        connection.channel().queue_delete(queue)
+        connection.close()
+    return rows
+
+
+async def run_relay(url: str, broker: str) -> None:
+    """Relays until it is killed."""
+    async with Database(url) as database:
+        await Relay("bench", database, Broker(broker, "bench")).run()
+
+
+if __name__ == "__main__":
+    tracing.setup_tracing("bench", sample_percent=0)
+    uvloop.run(run_relay(*sys.argv[1:]))

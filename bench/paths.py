@@ -1,0 +1,9 @@
+"""Where everything of a bench is."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+STATE_DIR = ROOT / ".local/bench"
+PORT_OFFSET = 7000
+FIRST_BASELINE_PORT = 17500
+"""The first port of the peers."""

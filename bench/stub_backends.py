@@ -1,0 +1,66 @@
+"""What stubbed backends answer, as bytes on the wire: the same for everybody whose door is measured alone."""
+
+from typing import Any
+
+from bench.baselines.messages import get_message_types, get_rpc_path
+from bench.mesh import FIRST_PARTNER_ID, build_basket, generate_partners, generate_products
+
+
+def encode_catalog_page() -> bytes:
+    """A page of 20 partners with 10 products each."""
+    page = get_message_types("catalog")[1](next_page_token="next")
+    for number, title, brand, address in generate_partners():
+        page.items.add(id=number, title=title, brand=brand, address=address)
+    for product, title, description, partner, price in generate_products():
+        page.items[partner - FIRST_PARTNER_ID].products.add(
+            id=product, title=title, description=description, price=price, currency="USD"
+        )
+    wire: bytes = page.SerializeToString()
+    return wire
+
+
+def encode_priced_basket() -> bytes:
+    """A priced basket."""
+    asked = build_basket()
+    prices = {product: (title, price) for product, title, _, _, price in generate_products()}
+    items = [
+        {**item, "title": prices[item["product_id"]][0], "price": prices[item["product_id"]][1]}
+        for item in asked["items"]
+    ]
+    partner = {"id": FIRST_PARTNER_ID, "title": f"Partner {FIRST_PARTNER_ID}", "brand": "Bench & Sons"}
+    answer = get_message_types("check")[1](
+        partner=partner, items=items, total_amount=asked["total_amount"], currency="USD"
+    )
+    wire: bytes = answer.SerializeToString()
+    return wire
+
+
+class StubChannel:
+    """Answers at once, whatever is asked."""
+
+    def __init__(self) -> None:
+        self._responses = {
+            get_rpc_path("catalog"): encode_catalog_page(),
+            get_rpc_path("check"): encode_priced_basket(),
+        }
+
+    def unary_unary(self, method: str, request_serializer: Any = bytes, response_deserializer: Any = bytes) -> Any:
+        """A call that takes no time."""
+        answer = self._responses.get(method, b"")
+
+        async def call(request: Any, **_: Any) -> Any:
+            request_serializer(request)
+            return response_deserializer(answer)
+
+        return call
+
+    def unary_stream(self, _: str) -> None:
+        """Nobody streams here."""
+
+
+class StubCache:
+    """Keeps nothing."""
+
+    def set(self, *_: object, **__: object) -> bool:
+        """As Memcached says it."""
+        return True

@@ -1,0 +1,92 @@
+"""What redocly says of the OpenAPI files: whether each keeps to the rules, and whether it keeps what was released."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from codegen.checks import OWN_SPECS, RELEASED_FOLDER, ContractCheckError, Finding
+
+SPECS_FOLDER = Path("api-specs/openapi")
+REDOCLY_ENVIRONMENT = {
+    "REDOCLY_TELEMETRY": "off",
+    "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true",
+    "REDOCLY_SUPPRESS_NOTIFICATIONS": "true",
+}
+
+
+def lint(root: Path) -> list[Finding]:
+    """Every rule of `redocly.yaml` on every file."""
+    files = sorted(str(path.relative_to(root)) for path in (root / SPECS_FOLDER).glob("*.yaml"))
+    reports = _run_redocly(root, "lint", "--max-problems=10000", *files)
+    if len(reports) != len(files):
+        raise ContractCheckError(f"redocly reports on {len(reports)} of {len(files)} files")
+    found: dict[Finding, None] = {}
+    for problem in (problem for report in reports for problem in report["problems"]):
+        place = problem["location"][0]
+        where = f"{place['source']['ref']} {place.get('pointer', '')}".rstrip()
+        found[Finding(where, problem["message"].splitlines()[0], problem["ruleId"])] = None
+    return list(found)
+
+
+def find_breaking_changes(root: Path) -> list[Finding]:
+    """What would break somebody who builds on the last release."""
+    return [
+        Finding(f"{side['file']}:{side['line']}", verdict["message"], verdict["ruleId"])
+        for change in list_changes(root)
+        for verdict in change["verdicts"]
+        if verdict["impact"] == "major"
+        for side in [change.get("revision") or change["base"]]
+    ]
+
+
+def list_changes(root: Path) -> list[dict[str, Any]]:
+    """Every change since the last release, as redocly puts it; a file that is gone is one change."""
+    with ThreadPoolExecutor(2) as pool:
+        return [change for changed in pool.map(partial(_list_file_changes, root), OWN_SPECS) for change in changed]
+
+
+def _list_file_changes(root: Path, stem: str) -> list[dict[str, Any]]:
+    base, revision = RELEASED_FOLDER / "openapi" / f"{stem}.yaml", SPECS_FOLDER / f"{stem}.yaml"
+    if not (root / base).exists():
+        return []
+    if not (root / revision).exists():
+        gone = {"ruleId": "file-removed", "impact": "major", "message": "The file is gone."}
+        return [{"impact": "major", "verdicts": [gone], "revision": {"file": str(revision), "line": 1}}]
+    if (root / base).read_bytes() == (root / revision).read_bytes():
+        return []
+    [report] = _run_redocly(root, "diff", "--fail-on=none", str(base), str(revision))
+    found: list[dict[str, Any]] = report["changes"]
+    return found
+
+
+def _run_redocly(root: Path, command: str, *arguments: str) -> list[dict[str, Any]]:
+    """The JSON that redocly prints, one document after the other."""
+    redocly = root / "node_modules/.bin/redocly"
+    done = subprocess.run(
+        [redocly, command, "--config=redocly.yaml", "--format=json", *arguments],
+        cwd=root,
+        env=os.environ | REDOCLY_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    reports = list(_parse_documents(done.stdout))
+    if not reports or done.returncode not in (0, 1):
+        raise ContractCheckError(f"redocly {command} did not run:\n{done.stderr.strip()}")
+    return reports
+
+
+def _parse_documents(text: str) -> Iterator[dict[str, Any]]:
+    decoder = json.JSONDecoder()
+    while text := text.lstrip():
+        try:
+            document, end = decoder.raw_decode(text)
+        except json.JSONDecodeError as error:
+            raise ContractCheckError(f"redocly did not print JSON: {text[:200]}") from error
+        yield document
+        text = text[end:]

@@ -1,0 +1,142 @@
+"""Who may pass: tokens by jwt_authn, roles and callers by RBAC. Both are closed by default; every route says what it opens."""
+
+from collections.abc import Iterator, Sequence
+
+from codegen.envoy.common import (
+    JWT_FILTER,
+    RBAC_FILTER,
+    Config,
+    Profile,
+    cluster,
+    extension,
+    http2_options,
+    spiffe_id,
+    tcp_address,
+    typed_config,
+)
+
+JWT_PROVIDER = "firebase"
+GOOGLE_JWKS_URL = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
+
+
+def jwt_filter(profile: Profile) -> Config:
+    """Requires a valid token everywhere; routes opt out, or name the requirement.
+
+    Keys are fetched ahead, so that an outage of the provider stops nobody. Verdicts are not cached: a key that left counts at once.
+    """
+    uri = "http://${JWKS_HOST}:${JWKS_PORT}/jwks.json" if profile.is_development else GOOGLE_JWKS_URL
+    provider = {
+        "issuer": "https://securetoken.google.com/${FIREBASE_PROJECT_ID}",
+        "audiences": ["${FIREBASE_PROJECT_ID}"],
+        "require_expiration": True,
+        "clock_skew_seconds": 5,
+        "forward": True,
+        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
+        "forward_payload_header": "x-jwt-payload",
+        "payload_in_metadata": JWT_FILTER,
+        "remote_jwks": {
+            "http_uri": {"uri": uri, "cluster": "jwks", "timeout": "2s"},
+            "cache_duration": {"seconds": 300},
+            "async_fetch": {"failed_refetch_duration": "1s"},
+            "retry_policy": {"num_retries": 3},
+        },
+    }
+    return extension(
+        JWT_FILTER,
+        "extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+        providers={JWT_PROVIDER: provider},
+        requirement_map={"bearer": {"provider_name": JWT_PROVIDER}},
+        rules=[{"match": {"prefix": "/"}, "requires": {"provider_name": JWT_PROVIDER}}],
+    )
+
+
+def jwks_cluster(profile: Profile) -> Config:
+    """Where the keys of tokens are fetched."""
+    if profile.is_development:
+        return cluster("jwks", tcp_address("${JWKS_HOST}", "${JWKS_PORT}"), discovery_type="STRICT_DNS")
+    host = "www.googleapis.com"
+    context = typed_config(
+        "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        sni=host,
+        common_tls_context={
+            "validation_context": {
+                "trusted_ca": {"filename": "/etc/ssl/certs/ca-certificates.crt"},
+                "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": host}}],
+            }
+        },
+    )
+    return (
+        cluster(
+            "jwks",
+            tcp_address(host, "443"),
+            discovery_type="STRICT_DNS",
+            transport_socket={"name": "tls", "typed_config": context},
+        )
+        | http2_options()
+    )
+
+
+def rbac_filter() -> Config:
+    """Lets nobody pass; routes say who may."""
+    return extension(RBAC_FILTER, "extensions.filters.http.rbac.v3.RBAC", rules={"action": "ALLOW"})
+
+
+def _jwt_per_route(**what: object) -> Config:
+    return {JWT_FILTER: typed_config("extensions.filters.http.jwt_authn.v3.PerRouteConfig", **what)}
+
+
+def _rbac_per_route(principals: Sequence[Config] | None) -> Config:
+    kind = "extensions.filters.http.rbac.v3.RBACPerRoute"
+    if principals is None:
+        return {RBAC_FILTER: typed_config(kind)}
+    policy = {"permissions": [{"any": True}], "principals": list(principals)}
+    return {RBAC_FILTER: typed_config(kind, rbac={"rules": {"action": "ALLOW", "policies": {"who": policy}}})}
+
+
+def allow_public() -> Config:
+    """Anybody, without a token."""
+    return _jwt_per_route(disabled=True) | _rbac_per_route(None)
+
+
+def require_token(roles: Sequence[str]) -> Config:
+    """A valid token, with one of the roles if there are any."""
+    if not roles:
+        return _jwt_per_route(requirement_name="bearer") | _rbac_per_route(None)
+    value = {"string_match": {"safe_regex": {"regex": "|".join(roles)}}}
+    path = [{"key": JWT_FILTER}, {"key": "role"}]
+    matcher = {"filter": "envoy.filters.http.jwt_authn", "path": path, "value": value}
+    return _jwt_per_route(requirement_name="bearer") | _rbac_per_route(
+        [{"sourced_metadata": {"metadata_matcher": matcher}}]
+    )
+
+
+def allow_callers(trust_domain: str, names: Sequence[str], *, actor_required: bool) -> Config:
+    """Sidecars of these names; with a valid token if the method acts for a user."""
+    principals = [{"authenticated": {"principal_name": {"exact": spiffe_id(trust_domain, name)}}} for name in names]
+    return (
+        _jwt_per_route(requirement_name="bearer") if actor_required else _jwt_per_route(disabled=True)
+    ) | _rbac_per_route(principals)
+
+
+def is_token_required(filter_config: Config) -> bool:
+    """Whether these rules of a route demand a valid token."""
+    return "requirement_name" in filter_config[JWT_FILTER]
+
+
+def allowed_roles(filter_config: Config) -> set[str]:
+    """The roles that these rules of a route name."""
+    return {role for value in _find_values(filter_config[RBAC_FILTER], "regex") for role in value.split("|")}
+
+
+def allowed_spiffe_ids(filter_config: Config) -> set[str]:
+    """The SPIFFE ids that these rules of a route name."""
+    return set(_find_values(filter_config[RBAC_FILTER], "exact"))
+
+
+def _find_values(node: object, name: str) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from [value] if key == name else _find_values(value, name)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _find_values(item, name)

@@ -1,0 +1,64 @@
+"""The operators' Envoy: an identity of its own, reflection and health open, everything else for admins. Development only."""
+
+from collections.abc import Sequence
+
+from codegen.contracts import Contracts
+from codegen.envoy import authorization
+from codegen.envoy.common import (
+    HEALTH_CHECK_PATH,
+    Config,
+    Profile,
+    bootstrap,
+    extension,
+    http_connection_manager,
+    listener,
+    otlp_cluster,
+    strip_headers,
+    tcp_address,
+    tracing_config,
+)
+from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, REFLECTION_PREFIXES, upstream_cluster
+
+SIDECAR_NAME = "ops"
+CONNECT_BRIDGE_CONFIG = "extensions.filters.http.connect_grpc_bridge.v3.FilterConfig"
+
+
+def generate(contracts: Contracts, profile: Profile, trust_domain: str, services: Sequence[str]) -> Config:
+    """The whole bootstrap; the :authority chooses the service."""
+    hosts: list[Config] = []
+    for service in services:
+        action = {"cluster": service, **NO_ROUTE_TIMEOUT}
+        open_routes = [
+            {"name": "health", "match": {"path": HEALTH_CHECK_PATH}},
+            *({"name": prefix.strip("/"), "match": {"prefix": prefix}} for prefix in REFLECTION_PREFIXES),
+        ]
+        routes = [
+            *(
+                route | {"route": action, "typed_per_filter_config": authorization.allow_public()}
+                for route in open_routes
+            ),
+            {
+                "name": "admins",
+                "match": {"prefix": f"/delivery.{service}.v1."},
+                "route": action,
+                "typed_per_filter_config": authorization.require_token(["admin"]),
+            },
+        ]
+        hosts.append({"name": service, "domains": [service, f"{service}:*"], "routes": routes})
+    # Without an :authority of ours, reflection is answered by the first service: it can describe every message.
+    described = [route for route in hosts[0]["routes"] if route["name"] != "admins"]
+    hosts.append({"name": "anybody", "domains": ["*"], "routes": described})
+    manager = http_connection_manager(
+        SIDECAR_NAME,
+        # People's tools speak Connect by default (buf curl does), so this door translates.
+        [authorization.jwt_filter(profile), authorization.rbac_filter(), extension("connect", CONNECT_BRIDGE_CONFIG)],
+        {"virtual_hosts": hosts},
+        early_header_mutation_extensions=strip_headers("traceparent", "tracestate"),
+        tracing=tracing_config(SIDECAR_NAME, "100"),
+    )
+    clusters = [
+        otlp_cluster(),
+        authorization.jwks_cluster(profile),
+        *(upstream_cluster(trust_domain, SIDECAR_NAME, service) for service in services),
+    ]
+    return bootstrap(SIDECAR_NAME, [listener(SIDECAR_NAME, tcp_address("${BIND}", "${OPS_PORT}"), manager)], clusters)

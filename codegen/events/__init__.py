@@ -1,0 +1,1 @@
+"""Generators that read protobuf events: event types and AsyncAPI."""

@@ -1,0 +1,64 @@
+"""What the contracts say of operations and methods, as expressions over metrics need it."""
+
+from collections.abc import Iterator, Mapping
+
+from codegen.contracts import Contracts
+from codegen.envoy.edge import DEFAULT_TIMEOUT, EVENT_STREAM_MEDIA_TYPE
+from codegen.protobuf import Method
+from codegen.rest.operations import operations
+
+HTTP_SERVER_DURATION = "http_server_request_duration_seconds"
+RPC_SERVER_DURATION = "rpc_server_call_duration_seconds"
+EVENT_PROCESS_DURATION = "delivery_events_process_duration_seconds"
+EVENTS_PUBLISHED = "delivery_events_published_total"
+HTTP_STATUS_LABEL = "http_response_status_code"
+RPC_STATUS_LABEL = "rpc_response_status_code"
+
+SERVER_ERROR_CODES = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"
+"""The codes that a server is to blame for; others are answers."""
+
+
+def rpc_methods(contracts: Contracts) -> Iterator[Method]:
+    """Every RPC."""
+    for service in contracts.protos.services:
+        yield from service.methods
+
+
+def operation_timeouts_s(contracts: Contracts) -> Mapping[str, float]:
+    """Seconds that the edge waits for each operation; streams of events last for as long as they like."""
+    return {
+        operation.id: float(str(operation.raw.get("x-timeout", DEFAULT_TIMEOUT)).removesuffix("s"))
+        for operation in operations(contracts, "delivery")
+        if EVENT_STREAM_MEDIA_TYPE not in operation.content
+    }
+
+
+def method_timeouts_s(contracts: Contracts) -> Mapping[str, float]:
+    """Seconds that each RPC may take, without streams."""
+    return {
+        method.path.removeprefix("/"): method.timeout_s
+        for method in rpc_methods(contracts)
+        if method.timeout_s is not None and not method.server_streaming
+    }
+
+
+def consumed_queues(contracts: Contracts) -> list[str]:
+    """Every queue that somebody consumes from."""
+    return sorted({queue for event in contracts.protos.events for queue in event.queues})
+
+
+def error_ratio(metric: str, error_selector: str, label: str, window: str = "5m") -> str:
+    """Which part of what was counted was bad, by a label."""
+    return (
+        f"sum by ({label}) (rate({metric}{{{error_selector}}}[{window}])) / sum by ({label}) (rate({metric}[{window}]))"
+    )
+
+
+def error_ratio_above(metric: str, error_selector: str, label: str, threshold: float) -> str:
+    """More than this part was bad, and more than three in five minutes: one mishap at night wakes nobody."""
+    return f"{error_ratio(metric, error_selector, label)} > {threshold:g} and sum by ({label}) (increase({metric}{{{error_selector}}}[5m])) > 3"
+
+
+def quantile(q: float, metric: str, label: str, window: str = "5m") -> str:
+    """A quantile of a histogram, by a label."""
+    return f"histogram_quantile({q}, sum by ({label}, le) (rate({metric}_bucket[{window}])))"

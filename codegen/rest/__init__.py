@@ -1,0 +1,1 @@
+"""Generators that read OpenAPI: handlers, models, converters and published documents."""

@@ -1,0 +1,1 @@
+"""Generators that read protobuf services: messages, servicers and stubs."""

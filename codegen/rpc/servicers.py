@@ -1,0 +1,185 @@
+"""Per protobuf package with services: a table of its methods, abstract servicers, and stubs."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from betterproto2_compiler.compile.naming import pythonize_class_name, pythonize_method_name
+
+from codegen.contracts import ContractError, Contracts, Files
+from codegen.protobuf import Method, Service
+from codegen.rest import converters
+from codegen.rpc import request_constraints
+
+HEADER = '"""Written by `make generate` from api-specs/proto. Do not edit."""\n'
+IMPORTS = """
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable
+
+from services.runtime.rpc.codec import PreEncoded, Wire
+from services.runtime.core.principal import Principal
+from services.runtime.rpc.service import Idempotency, Method, Servicer, Stub
+"""
+
+
+def generate(contracts: Contracts) -> Files:
+    """Writes `proto/<package>/rpc.py` beside the package's messages."""
+    packages: defaultdict[str, list[Service]] = defaultdict(list)
+    for service in contracts.protos.services:
+        packages[service.package].append(service)
+    return {
+        f"proto/{name.replace('.', '/')}/rpc.py": render_module(
+            services, request_constraints.build_lookup(contracts), converters.page_responses(contracts)
+        )
+        for name, services in packages.items()
+    }
+
+
+def render_module(
+    services: list[Service], constraints_for: request_constraints.ConstraintLookup, page_responses: frozenset[str]
+) -> str:
+    """The text of one `rpc.py`; unused imports are left for the formatter to remove."""
+    check_constant_names(services)
+    methods = [method for service in services for method in service.methods]
+    parts = [
+        HEADER,
+        IMPORTS,
+        *render_imports(methods),
+        "\n",
+        *(render_method_constant(method, constraints_for(method)) for method in methods),
+        *(
+            text
+            for service in services
+            for text in (render_servicer(service, page_responses), render_stub(service, page_responses))
+        ),
+    ]
+    return "\n".join(parts)
+
+
+def check_constant_names(services: list[Service]) -> None:
+    """Names of the package's methods become module constants, so no two may agree."""
+    owners: dict[str, str] = {}
+    for method in (method for service in services for method in service.methods):
+        other = owners.setdefault(constant_name(method), method.path)
+        if other != method.path:
+            raise ContractError(f"{other} and {method.path} would both be {constant_name(method)}: rename one")
+
+
+def render_imports(methods: Iterable[Method]) -> list[str]:
+    """One line per package that the methods' messages come from."""
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for full_name in (name for method in methods for name in (method.request, method.response)):
+        names[full_name.rpartition(".")[0]].add(class_name(full_name))
+    return [f"from generated.proto.{name} import {', '.join(sorted(found))}" for name, found in sorted(names.items())]
+
+
+def render_method_constant(method: Method, constraints: request_constraints.Schema) -> str:
+    """The method's row in the table."""
+    request, response = class_name(method.request), class_name(method.response)
+    return f"""
+{constant_name(method)}: Method[{request}, {response}] = Method(
+    service={method.service!r},
+    name={method.name!r},
+    attribute={method_name(method)!r},
+    request={request},
+    response={response},
+    server_streaming={method.server_streaming},
+    idempotency=Idempotency.{method.idempotency},
+    callers={method.callers!r},
+    actor_required={method.actor_required},
+    timeout_s={method.timeout_s},
+    max_attempts={method.attempts},
+    constraints={constraints!r},
+)
+"""
+
+
+def render_servicer(service: Service, page_responses: frozenset[str]) -> str:
+    """The class that a service implements. A method left out stops it from being instantiated."""
+    methods = "".join(render_abstract_method(method, method.response in page_responses) for method in service.methods)
+    return f"""
+
+class {base_name(service)}Servicer(Servicer):
+    {docstring(service.comment, 4)}
+
+    SERVICE = {service.full_name!r}
+    METHODS = ({"".join(f"{constant_name(method)}, " for method in service.methods)})
+{methods}"""
+
+
+def render_abstract_method(method: Method, is_page: bool) -> str:
+    """One method of a servicer. A streaming one is implemented as an async generator, hence no `async` here."""
+    principal = ", principal: Principal" if method.actor_required else ""
+    prefix, result = signature(method)
+    if is_page:
+        result += f" | PreEncoded[{result}]"
+    return f"""
+    @abstractmethod
+    {prefix}def {method_name(method)}(self, request: {class_name(method.request)}{principal}) -> {result}:
+        {docstring(method.comment, 8)}
+"""
+
+
+def render_stub(service: Service, page_responses: frozenset[str]) -> str:
+    """The class that callers use."""
+    methods = "".join(render_stub_method(method, method.response in page_responses) for method in service.methods)
+    return f"""
+
+class {base_name(service)}Stub(Stub):
+    {docstring(service.comment, 4)}
+
+    METHODS = {base_name(service)}Servicer.METHODS
+{methods}"""
+
+
+def render_stub_method(method: Method, is_page: bool) -> str:
+    """One method of a stub. Pages are read by whatever reads them straight off the wire."""
+    prefix, result = signature(method)
+    call = "self.stream" if method.server_streaming else "await self.unary"
+    request = class_name(method.request)
+    if is_page:
+        return f"""
+    async def {method_name(method)}[Page](
+        self, request: {request}, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
+        {docstring(method.comment, 8)}
+        return await self.unary_raw({constant_name(method)}, request, read, timeout)
+"""
+    return f"""
+    {prefix}def {method_name(method)}(self, request: {request}, *, timeout: float | None = None) -> {result}:
+        {docstring(method.comment, 8)}
+        return {call}({constant_name(method)}, request, timeout)
+"""
+
+
+def signature(method: Method) -> tuple[str, str]:
+    """What stands before `def`, and the type that follows `->`."""
+    response = class_name(method.response)
+    return ("", f"AsyncIterator[{response}]") if method.server_streaming else ("async ", response)
+
+
+def base_name(service: Service) -> str:
+    """OrdersService → Orders."""
+    return pythonize_class_name(service.name).removesuffix("Service")
+
+
+def class_name(full_name: str) -> str:
+    """delivery.orders.v1.GetOrderRequest → GetOrderRequest, as betterproto2 names it."""
+    return pythonize_class_name(full_name.rpartition(".")[2])
+
+
+def method_name(method: Method) -> str:
+    """GetOrder → get_order."""
+    return pythonize_method_name(method.name)
+
+
+def constant_name(method: Method) -> str:
+    """GetOrder → GET_ORDER."""
+    return method_name(method).upper()
+
+
+def docstring(comment: str, indent: int) -> str:
+    """The comment as a docstring at that depth."""
+    lines = comment.replace("\\", "\\\\").replace('"""', "'''").splitlines()
+    if len(lines) > 1 or comment.endswith('"'):
+        lines.append("")
+    return '"""' + ("\n" + " " * indent).join(lines) + '"""'

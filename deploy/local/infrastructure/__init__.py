@@ -1,0 +1,1 @@
+"""Processes that the local runner starts: servers, sidecars, services and the trace viewer."""

@@ -1,0 +1,84 @@
+"""The sidecars: bootstraps filled in for this machine, and the processes."""
+
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from deploy.drain import start_draining
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.supervisor.process import ProcessSpec
+from deploy.render_bootstrap import default_value, render_bootstrap
+
+DRAIN_TIME_S = 1
+"""Seconds in which connections are asked to go elsewhere before an Envoy stops."""
+
+PROFILE = "development"
+
+
+def write_bootstrap(config: MeshConfig, name: str) -> Path:
+    """Fills in a bootstrap's placeholders. Raises KeyError for one that nobody knows."""
+    told = {
+        **{
+            key: config.get_setting(key)
+            for key, entry in config.mesh_settings.items()
+            if default_value(entry, PROFILE) is not None
+        },
+        **{key: str(number) for key, (number, _) in config.ports.items()},
+        "ADMIN_BIND": config.bind_address,
+        "RUN_DIR": str(config.socket_dir),
+        **dict.fromkeys(("PKI_DIR", "EDGE_PKI_DIR"), str(config.ensure_subdirectory("pki"))),
+        "JWKS_PORT": str(config.get_port("SANDBOX_PORT")),
+    }
+    path = config.ensure_subdirectory("envoy") / f"{name}.yaml"
+    path.write_text(render_bootstrap(name, PROFILE, told))
+    return path
+
+
+def open_admin_client(config: MeshConfig, name: str) -> httpx.Client:
+    """A client of an Envoy's admin: on its port, or on a unix socket if it has none."""
+    variable = f"{name.upper()}_ADMIN_PORT"
+    if variable in config.ports:
+        return httpx.Client(
+            base_url=f"http://{config.bind_address}:{config.get_port(variable)}", trust_env=False, timeout=1
+        )
+    transport = httpx.HTTPTransport(uds=str(config.socket_dir / f"{name}-admin.sock"))
+    return httpx.Client(base_url="http://admin", transport=transport, trust_env=False, timeout=1)
+
+
+def define_sidecar(config: MeshConfig, name: str) -> ProcessSpec:
+    """One Envoy, ready when its admin says so."""
+
+    def ready() -> bool:
+        with open_admin_client(config, name) as client:
+            return client.get("/ready").status_code == 200
+
+    def drain() -> None:
+        with open_admin_client(config, name) as client:
+            start_draining(client)
+        time.sleep(DRAIN_TIME_S)
+
+    names = {f"{name.upper()}_{door}_PORT" for door in ("ADMIN", "INGRESS", "PROBE")}
+    names |= {"gateway": {"EDGE_PORT", "EDGE_TLS_PORT"}, "ops": {"OPS_PORT"}}.get(name, set())
+    return ProcessSpec(
+        name=f"{name}-envoy",
+        command=[
+            str(Path(sys.executable).with_name("envoy")),
+            *(
+                "-c",
+                str(write_bootstrap(config, name)),
+                "--disable-hot-restart",
+                "--concurrency",
+                "1",
+                "--log-level",
+                "warn",
+            ),
+            *("--drain-time-s", str(DRAIN_TIME_S), "--file-flush-interval-msec", "1000"),
+        ],
+        environment={},
+        is_ready=ready,
+        before_stop=drain,
+        port_variables=sorted(names & config.ports.keys()),
+        sockets=[f"{name}-egress.sock", f"{name}-admin.sock"],
+    )

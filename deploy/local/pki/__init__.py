@@ -1,0 +1,1 @@
+"""Local certificates, secrets and credentials of external callers."""

@@ -1,0 +1,129 @@
+"""A certificate authority of one machine, and a certificate with a SPIFFE id for every sidecar."""
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from deploy.local.mesh_config import ROOT
+from deploy.local.pki.secrets import write_private
+
+CA_LIFETIME = timedelta(days=3650)
+CERTIFICATE_LIFETIME = timedelta(days=90)
+_CA_USAGE = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+RENEW_BEFORE = timedelta(days=30)
+"""A certificate that ends sooner than this is made anew."""
+
+
+class CertificateAuthority:
+    """Signs certificates; its key never leaves the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        mesh = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())
+        self.trust_domain: str = mesh["trust_domain"]
+        self.sidecars: list[str] = mesh["sidecars"]
+        if not _is_valid_long_enough(folder / "ca.pem") or not _has_key_identifier(folder / "ca.pem"):
+            self._create_ca_certificate()
+        self._key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+        self._certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+        identifier = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        self._key_identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+    def ensure_certificates(self) -> None:
+        """Every sidecar has a certificate that lasts, and the edge one for this machine's names."""
+        for name in self.sidecars:
+            self.ensure_sidecar_certificate(name)
+        if not _is_valid_long_enough(self.folder / "edge.pem"):
+            loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+            self.issue_certificate("edge", [x509.DNSName("localhost"), loopback])
+
+    def ensure_sidecar_certificate(self, name: str) -> str:
+        """The SPIFFE id of a sidecar, which has a certificate that lasts."""
+        identity = f"spiffe://{self.trust_domain}/{name}"
+        if not _is_valid_long_enough(self.folder / f"{name}.pem"):
+            self.issue_certificate(name, [x509.UniformResourceIdentifier(identity)])
+        return identity
+
+    def issue_certificate(self, name: str, subject_alt_names: list[x509.GeneralName]) -> None:
+        """Writes `<name>.pem` and `<name>.key`."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        certificate = (
+            _create_builder(name, CERTIFICATE_LIFETIME)
+            .issuer_name(self._certificate.subject)
+            .public_key(key.public_key())
+            .add_extension(x509.SubjectAlternativeName(subject_alt_names), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(self._key_identifier, critical=False)
+            .sign(self._key, hashes.SHA256())  # type: ignore[arg-type]
+        )
+        _write_certificate(self.folder, name, key, certificate)
+
+    def _create_ca_certificate(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _create_builder("Delivery local CA", CA_LIFETIME)
+        certificate = (
+            builder.issuer_name(_build_name("Delivery local CA"))
+            .public_key(key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(_CA_USAGE, critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        for old in self.folder.glob("*.pem"):
+            old.unlink()
+        _write_certificate(self.folder, "ca", key, certificate)
+
+
+def _build_name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _create_builder(common_name: str, lifetime: timedelta) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_build_name(common_name))
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + lifetime)
+    )
+
+
+def _is_valid_long_enough(path: Path) -> bool:
+    if not path.exists() or not path.with_suffix(".key").exists():
+        return False
+    return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc > datetime.now(UTC) + RENEW_BEFORE
+
+
+def _has_key_identifier(path: Path) -> bool:
+    extensions = x509.load_pem_x509_certificate(path.read_bytes()).extensions
+    return any(isinstance(extension.value, x509.SubjectKeyIdentifier) for extension in extensions)
+
+
+def _write_certificate(folder: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    write_private(folder / f"{name}.key", private.decode())
+    write_private(folder / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM).decode())

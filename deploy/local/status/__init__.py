@@ -1,0 +1,1 @@
+"""Terminal output: progress, logs and the status view."""

@@ -1,0 +1,33 @@
+"""What runs, in which order: each stage starts when all of the one before is ready."""
+
+from collections.abc import Sequence
+
+from deploy.local.infrastructure import envoys, servers, services
+from deploy.local.infrastructure.trace_viewer import define_trace_viewer
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.pki import external_callers
+from deploy.local.pki.certificates import CertificateAuthority
+from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.process import ProcessSpec
+
+
+def define_stages(config: MeshConfig, secrets: Secrets, scope: str) -> Sequence[Sequence[ProcessSpec]]:
+    """`extent` is "all", or "servers" for what services stand on and nothing of ours."""
+    stand = [
+        servers.define_rabbitmq(config, secrets),
+        servers.define_postgres(config, secrets),
+        servers.define_memcached(config),
+        servers.define_mongo_emulator(config),
+        servers.define_object_storage(config),
+        services.define_sandbox(config, secrets),
+    ]
+    if scope == "servers":
+        return [stand]
+    authority = CertificateAuthority(config.ensure_subdirectory("pki"))
+    authority.ensure_certificates()
+    apps = [services.define_service(config, secrets, name) for name in servers.SERVICES]
+    sidecars = [
+        envoys.define_sidecar(config, name)
+        for name in [*authority.sidecars, *external_callers.list_enrolled_callers(config, authority)]
+    ]
+    return [[*stand, define_trace_viewer(config)], [*apps, *sidecars]]

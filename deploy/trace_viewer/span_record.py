@@ -1,0 +1,144 @@
+"""A span as it is kept: what searches look at, and the rest packed away."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
+
+MAX_TAGS = 128
+"""Attributes, events and links that are kept of one span."""
+
+MAX_TEXT_CHARS = 2048
+"""Characters that are kept of one value or name."""
+
+SPAN_OVERHEAD_BYTES = 400
+"""Bytes that a span takes beside what is packed, measured, with its place in the store's tables."""
+
+KIND_NAMES = {
+    Span.SPAN_KIND_SERVER: "server",
+    Span.SPAN_KIND_CLIENT: "client",
+    Span.SPAN_KIND_PRODUCER: "producer",
+    Span.SPAN_KIND_CONSUMER: "consumer",
+    Span.SPAN_KIND_INTERNAL: "internal",
+}
+
+type Tag = tuple[str, bool | int | float | str]
+
+
+class SpanDetails(msgspec.Struct, array_like=True):
+    """What only a trace's own page shows. Links are trace and span ids; events are a time in µs, a name and tags."""
+
+    tags: list[Tag]
+    links: list[tuple[str, str]]
+    events: list[tuple[int, str, list[Tag]]]
+    process_tags: list[Tag]
+
+
+class SpanRecord(msgspec.Struct, frozen=True, gc=False):
+    """One span. Ids are hexadecimal, times in microseconds; `packed` are its Details."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    service: str
+    operation: str
+    kind: str
+    has_error: bool
+    start_us: int
+    duration_us: int
+    encoded_details: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes, about."""
+        return len(self.encoded_details) + len(self.service) + len(self.operation) + SPAN_OVERHEAD_BYTES
+
+    def decode_details(self) -> SpanDetails:
+        """What is packed."""
+        return _decode_details(self.encoded_details)
+
+
+_decode_details = msgspec.msgpack.Decoder(SpanDetails).decode
+_encode_details = msgspec.msgpack.Encoder().encode
+
+
+def parse_spans(groups: Iterable[ResourceSpans]) -> Iterator[SpanRecord]:
+    """What an OTLP request brings. Spans whose ids are none are left out."""
+    for group in groups:
+        process = parse_tags(group.resource.attributes)
+        service = next((str(value) for key, value in process if key == "service.name"), "unknown_service")
+        process = [(key, value) for key, value in process if key != "service.name"]
+        for scope in group.scope_spans:
+            library: list[Tag] = [("otel.scope.name", truncate(scope.scope.name))] if scope.scope.name else []
+            for span in scope.spans:
+                if len(span.trace_id) == 16 and len(span.span_id) == 8:
+                    yield _build_record(span, service, library, process)
+
+
+def _build_record(span: Span, service: str, scope_tags: list[Tag], process_tags: list[Tag]) -> SpanRecord:
+    error = span.status.code == Status.STATUS_CODE_ERROR
+    kind = KIND_NAMES.get(span.kind, "")
+    found = parse_tags(span.attributes) + scope_tags
+    if kind:
+        found.append(("span.kind", kind))
+    if error:
+        found += [("error", True), ("otel.status_code", "ERROR")]
+        if span.status.message:
+            found.append(("otel.status_description", truncate(span.status.message)))
+    details = SpanDetails(
+        found,
+        [(link.trace_id.hex(), link.span_id.hex()) for link in span.links[:MAX_TAGS]],
+        [
+            (event.time_unix_nano // 1000, truncate(event.name), parse_tags(event.attributes))
+            for event in span.events[:MAX_TAGS]
+        ],
+        process_tags,
+    )
+    start = span.start_time_unix_nano // 1000
+    return SpanRecord(
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        span.parent_span_id.hex(),
+        sys.intern(service),
+        sys.intern(truncate(span.name)),
+        kind,
+        error,
+        start,
+        max(0, span.end_time_unix_nano // 1000 - start),
+        _encode_details(details),
+    )
+
+
+def parse_tags(attributes: Iterable[KeyValue]) -> list[Tag]:
+    """The attributes; what is a list or a map becomes text."""
+    return [
+        (truncate(each.key), _plain_value(each.value)) for each, _ in zip(attributes, range(MAX_TAGS), strict=False)
+    ]
+
+
+def truncate(text: str) -> str:
+    """No longer than MAX_TEXT."""
+    return text if len(text) <= MAX_TEXT_CHARS else f"{text[: MAX_TEXT_CHARS - 1]}…"
+
+
+def _plain_value(value: AnyValue) -> bool | int | float | str:
+    kind = value.WhichOneof("value")
+    if kind in ("bool_value", "int_value", "double_value"):
+        found: bool | int | float = getattr(value, kind)
+        return found
+    return truncate(value.string_value if kind == "string_value" else str(_nested_value(value)))
+
+
+def _nested_value(value: AnyValue) -> Any:
+    match value.WhichOneof("value"):
+        case "array_value":
+            return [_nested_value(each) for each in value.array_value.values[:MAX_TAGS]]
+        case "kvlist_value":
+            return {each.key: _nested_value(each.value) for each in value.kvlist_value.values[:MAX_TAGS]}
+        case None:
+            return ""
+        case kind:
+            return getattr(value, kind)

@@ -1,0 +1,1 @@
+"""Outbound adapters of the gateway: PostgreSQL, Memcached, Firebase and object storage."""

@@ -1,0 +1,262 @@
+"""Profiles, codes and requests for codes in PostgreSQL."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import Boolean, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
+
+from generated.events import GatewayEvent
+from services.gateway.adapters.postgres.tables import TIME, accounts, code_requests, codes
+from services.gateway.domain import accounts as account_rules
+from services.gateway.domain.accounts import MAX_VALID_CODES, Account, AccountState, CodePurpose, VerificationCode
+from services.gateway.usecases.ports import AccountFilter, CodeRequest
+from services.runtime.messaging.outbox import Outbox
+from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.telemetry import tracing
+
+_ACCOUNT_FIELDS = [field.name for field in fields(Account)]
+_MUTABLE_FIELDS = [name for name in _ACCOUNT_FIELDS if name not in ("id", "created_at", "version")]
+_is_active = accounts.c.state == AccountState.ACTIVE
+
+_ADD_ACCOUNT = Statement(insert(accounts).values({name: bindparam(name) for name in _ACCOUNT_FIELDS}))
+_ACTIVATE_ACCOUNT = Statement(
+    update(accounts)
+    .where(accounts.c.id == bindparam("user_id"), accounts.c.state == AccountState.CREATING)
+    .values(state="active")
+)
+_DELETE_CODES = Statement(delete(codes).where(codes.c.user_id == bindparam("user_id")))
+_DELETE_UNFINISHED_ACCOUNT = Statement(
+    delete(accounts).where(accounts.c.id == bindparam("user_id"), accounts.c.state != AccountState.ACTIVE)
+)
+_GET_ACCOUNT = Statement(select(accounts).where(accounts.c.id == bindparam("user_id"), _is_active), row_type=Account)
+_GET_ACCOUNT_BY_EMAIL = Statement(
+    select(accounts).where(accounts.c.email == bindparam("email"), _is_active).limit(1), row_type=Account
+)
+_role_param, _approved_param = cast(bindparam("role"), Text), cast(bindparam("approved"), Boolean)
+_prefix_param = cast(bindparam("beginning"), Text)
+_LIST_ACCOUNTS = Statement(
+    select(accounts)
+    .where(
+        _is_active,
+        tuple_(accounts.c.created_at, accounts.c.id)
+        < tuple_(bindparam("before_at", type_=TIME), bindparam("before_id", type_=Text)),
+        or_(_role_param.is_(None), accounts.c.role == _role_param),
+        or_(_approved_param.is_(None), accounts.c.role.is_not(None) == _approved_param),
+        or_(
+            _prefix_param.is_(None),
+            *(
+                func.starts_with(func.lower(accounts.c[name]), _prefix_param)
+                for name in ("email", "first_name", "last_name")
+            ),
+        ),
+    )
+    .order_by(accounts.c.created_at.desc(), accounts.c.id.desc())
+    .limit(bindparam("size")),
+    row_type=Account,
+)
+_LIST_UNFINISHED_ACCOUNTS = Statement(
+    select(accounts)
+    .where(accounts.c.state != AccountState.ACTIVE, accounts.c.created_at < bindparam("before"))
+    .order_by(accounts.c.created_at)
+    .limit(bindparam("size")),
+    row_type=Account,
+)
+_SAVE_ACCOUNT = Statement(
+    update(accounts)
+    .where(accounts.c.id == bindparam("user_id"), accounts.c.version == bindparam("old_version"), _is_active)
+    .values(version=bindparam("old_version") + 1, **{name: bindparam(f"new_{name}") for name in _MUTABLE_FIELDS})
+)
+_LIST_AVATAR_NAMES = Statement(select(accounts.c.avatar).where(accounts.c.avatar.is_not(None)))
+_ADD_CODE = Statement(insert(codes).values({field.name: bindparam(field.name) for field in fields(VerificationCode)}))
+_DELETE_EXPIRED_CODES = Statement(
+    delete(codes).where(codes.c.user_id == bindparam("user_id"), codes.c.expires_at <= bindparam("now"))
+)
+_COUNT_VALID_CODES = Statement(
+    select(func.count().label("good")).where(
+        codes.c.user_id == bindparam("user_id"),
+        codes.c.purpose == bindparam("purpose"),
+        codes.c.expires_at > bindparam("now"),
+    )
+)
+_GET_CODE = Statement(
+    select(codes).where(codes.c.digest == bindparam("digest"), codes.c.expires_at > bindparam("now")),
+    row_type=VerificationCode,
+)
+_DELETE_CODE = Statement(delete(codes).where(codes.c.digest == bindparam("digest")))
+_MARK_EMAIL_VERIFIED = Statement(
+    update(accounts)
+    .where(accounts.c.id == bindparam("user_id"), _is_active)
+    .values(
+        email=func.coalesce(bindparam("new_email", type_=Text), accounts.c.email),
+        email_verified=True,
+        version=accounts.c.version + 1,
+    )
+    .returning(accounts),
+    row_type=Account,
+)
+_ADD_CODE_REQUEST = Statement(
+    insert(code_requests).values({name: bindparam(name) for name in ("purpose", "email", "user_id", "trace")})
+)
+_CLAIM_CODE_REQUESTS = Statement(
+    select(code_requests).order_by(code_requests.c.id).limit(bindparam("size")).with_for_update(skip_locked=True)
+)
+_DELETE_CODE_REQUEST = Statement(delete(code_requests).where(code_requests.c.id == bindparam("request_id")))
+
+_FIRST_PAGE_CURSOR = (datetime.max.replace(tzinfo=UTC), "")
+
+
+class PostgresUnitOfWork:
+    """One transaction over requests for codes."""
+
+    def __init__(self, transaction: Transaction, outbox: Outbox[GatewayEvent]) -> None:
+        self._transaction = transaction
+        self._outbox = outbox
+
+    async def claim_code_requests(self, size: int) -> Sequence[CodeRequest]:
+        """The oldest, locked until the transaction ends; those that others work on are left out."""
+        rows = await self._transaction.fetch_all(_CLAIM_CODE_REQUESTS, size=size)
+        return [
+            CodeRequest(row["id"], CodePurpose(row["purpose"]), row["email"], row["user_id"], row["trace"] or {})
+            for row in rows
+        ]
+
+    async def get_account_by_email(self, email: str) -> Account | None:
+        """The account of an address."""
+        return await self._transaction.fetch_one(_GET_ACCOUNT_BY_EMAIL, email=email)
+
+    async def get_account(self, user_id: str) -> Account | None:
+        """The account of an id."""
+        return await self._transaction.fetch_one(_GET_ACCOUNT, user_id=user_id)
+
+    async def add_code(self, code: VerificationCode, now: datetime) -> bool:
+        """Keeps a code, unless MAX_CODES of its kind are good already; those that are no longer good go."""
+        await self._transaction.execute(_DELETE_EXPIRED_CODES, user_id=code.user_id, now=now)
+        row = await self._transaction.fetch_one(_COUNT_VALID_CODES, user_id=code.user_id, purpose=code.purpose, now=now)
+        if row is not None and row["good"] >= MAX_VALID_CODES:
+            return False
+        await self._transaction.execute(_ADD_CODE, **asdict(code))
+        return True
+
+    async def publish(self, event: GatewayEvent) -> None:
+        """Lets the event leave when the transaction has committed."""
+        await self._outbox.add(self._transaction, event)
+
+    async def complete_code_request(self, request_id: int) -> None:
+        """The request is dealt with."""
+        await self._transaction.execute(_DELETE_CODE_REQUEST, request_id=request_id)
+
+
+class PostgresAccountRepository:
+    """Every method but `unit` is one transaction."""
+
+    def __init__(self, database: Database, outbox: Outbox[GatewayEvent]) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    async def add_account(self, account: Account) -> None:
+        """Keeps an account that is being made."""
+        await self._database.execute(_ADD_ACCOUNT, **asdict(account))
+
+    async def activate_account(self, account: Account, code: VerificationCode, *events: GatewayEvent) -> None:
+        """The account is made: from now on it is seen. Nothing happens when it was already."""
+        async with self._database.transaction() as transaction:
+            if await transaction.execute(_ACTIVATE_ACCOUNT, user_id=account.id):
+                await transaction.execute(_ADD_CODE, **asdict(code))
+                await self._publish(transaction, events)
+
+    async def delete_unfinished_account(self, user_id: str) -> None:
+        """Forgets an account that is half made or half gone."""
+        await self._database.execute(_DELETE_UNFINISHED_ACCOUNT, user_id=user_id)
+
+    async def get_account(self, user_id: str) -> Account | None:
+        """The profile of an active account."""
+        return await self._database.fetch_one(_GET_ACCOUNT, user_id=user_id)
+
+    async def get_account_by_email(self, email: str) -> Account | None:
+        """The active account of an address."""
+        return await self._database.fetch_one(_GET_ACCOUNT_BY_EMAIL, email=email)
+
+    async def list_accounts(
+        self, size: int, before: tuple[datetime, str] | None, account_filter: AccountFilter
+    ) -> list[Account]:
+        """Active accounts, newest first."""
+        at, last = before or _FIRST_PAGE_CURSOR
+        beginning = None if account_filter.prefix is None else account_filter.prefix.lower()
+        return await self._database.fetch_all(
+            _LIST_ACCOUNTS,
+            size=size,
+            before_at=at,
+            before_id=last,
+            role=account_filter.role,
+            approved=account_filter.approved,
+            beginning=beginning,
+        )
+
+    async def list_unfinished_accounts(self, before: datetime, size: int) -> list[Account]:
+        """Accounts that are half made, or half gone, since before then."""
+        return await self._database.fetch_all(_LIST_UNFINISHED_ACCOUNTS, before=before, size=size)
+
+    async def save_account(self, account: Account, *events: GatewayEvent) -> bool:
+        """The next version of an account, and the events; False when it is no longer the next."""
+        async with self._database.transaction() as transaction:
+            return await self._save_account(transaction, account, events)
+
+    async def mark_deleting(self, account: Account, *events: GatewayEvent) -> bool:
+        """As `save`, and its codes are worth nothing any more."""
+        async with self._database.transaction() as transaction:
+            await transaction.execute(_DELETE_CODES, user_id=account.id)
+            return await self._save_account(transaction, account, events)
+
+    async def _save_account(self, transaction: Transaction, account: Account, events: Sequence[GatewayEvent]) -> bool:
+        values = {f"new_{name}": getattr(account, name) for name in _MUTABLE_FIELDS}
+        if not await transaction.execute(_SAVE_ACCOUNT, user_id=account.id, old_version=account.version - 1, **values):
+            return False
+        await self._publish(transaction, events)
+        return True
+
+    async def _publish(self, transaction: Transaction, events: Sequence[GatewayEvent]) -> None:
+        for event in events:
+            await self._outbox.add(transaction, event)
+
+    async def get_code(self, digest: bytes, now: datetime) -> VerificationCode | None:
+        """A code that is good."""
+        return await self._database.fetch_one(_GET_CODE, digest=digest, now=now)
+
+    async def use_code(self, code: VerificationCode) -> bool:
+        """Uses a code, once: its address is the account's, and verified. False when it was used before.
+
+        When the address or the password is another now, the account's other codes are worth nothing any more.
+        """
+        async with self._database.transaction() as transaction:
+            if not await transaction.execute(_DELETE_CODE, digest=code.digest):
+                return False
+            account = await transaction.fetch_one(_MARK_EMAIL_VERIFIED, user_id=code.user_id, new_email=code.new_email)
+            if account is None:
+                return False
+            if code.purpose is not CodePurpose.EMAIL_VERIFICATION:
+                await transaction.execute(_DELETE_CODES, user_id=code.user_id)
+            await self._outbox.add(transaction, account_rules.build_user_updated_event(account))
+            return True
+
+    async def delete_code(self, code: VerificationCode) -> None:
+        """The code is worth nothing any more."""
+        await self._database.execute(_DELETE_CODE, digest=code.digest)
+
+    async def add_code_request(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
+        """Keeps a request for a code."""
+        await self._database.execute(
+            _ADD_CODE_REQUEST, purpose=purpose, email=email, user_id=user_id, trace=Jsonb(tracing.get_context_headers())
+        )
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[PostgresUnitOfWork]:
+        """Commits at the end of the block, rolls back when it raises."""
+        async with self._database.transaction() as transaction:
+            yield PostgresUnitOfWork(transaction, self._outbox)
+
+    async def list_avatar_names(self) -> set[str]:
+        """The names of all pictures that an account points to."""
+        return {row["avatar"] for row in await self._database.fetch_all(_LIST_AVATAR_NAMES)}

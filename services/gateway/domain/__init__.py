@@ -1,0 +1,1 @@
+"""Account rules, without I/O."""

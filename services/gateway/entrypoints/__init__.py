@@ -1,0 +1,1 @@
+"""Inbound entry points of the gateway: REST handlers and commands."""

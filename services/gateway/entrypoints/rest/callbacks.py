@@ -1,0 +1,62 @@
+"""What banks and partners tell us: passed on raw to the service that owns the secret, which verifies before it acts."""
+
+from uuid import NAMESPACE_URL, uuid5
+
+from generated.events import ORDER_READY_REPORTED
+from generated.proto.delivery.events.v1 import OrderReadyReported
+from generated.proto.delivery.orders.v1 import PayOrderRequest
+from generated.proto.delivery.orders.v1.rpc import OrdersStub
+from generated.proto.delivery.partners.v1 import VerifyReadyCallbackRequest
+from generated.proto.delivery.partners.v1.rpc import PartnersStub
+from generated.rest.delivery import convert
+from generated.rest.delivery.handlers import CallbacksHandler
+from generated.rest.delivery.models import PaymentCallback, PaymentReceipt, ReadyCallback
+from services.runtime.core.clock import Clock
+from services.runtime.messaging.events import Envelope
+from services.runtime.messaging.publisher import Publisher
+from services.runtime.outbound.webhooks import SignedRequest
+from services.runtime.telemetry import tracing
+
+
+class Callbacks(CallbacksHandler):
+    """The operations tagged `callbacks`."""
+
+    def __init__(self, orders: OrdersStub, partners: PartnersStub, publisher: Publisher, clock: Clock) -> None:
+        self._orders = orders
+        self._partners = partners
+        self._publisher = publisher
+        self._clock = clock
+
+    async def payment_callback(self, *, webhook: SignedRequest, bank_id: str, body: PaymentCallback) -> PaymentReceipt:
+        """A bank tells what came of a payment."""
+        request = PayOrderRequest(
+            bank_id=bank_id,
+            webhook_id=webhook.id,
+            webhook_timestamp=webhook.timestamp,
+            webhook_signature=webhook.signature,
+            body=webhook.body,
+        )
+        return convert.payment_receipt(await self._orders.pay_order(request))
+
+    async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int, body: ReadyCallback) -> None:
+        """A partner tells that an order is ready. The event's id follows from the webhook's."""
+        request = VerifyReadyCallbackRequest(
+            partner_id=partner_id,
+            webhook_id=webhook.id,
+            webhook_timestamp=webhook.timestamp,
+            webhook_signature=webhook.signature,
+            body=webhook.body,
+        )
+        said = await self._partners.verify_ready_callback(request)
+        event = OrderReadyReported(order_id=said.order_id, partner_id=partner_id, pickup_address=said.pickup_address)
+        await self._publisher.publish(
+            Envelope(
+                id=str(uuid5(NAMESPACE_URL, f"partner:{partner_id}:{webhook.id}")),
+                source="/gateway",
+                type=ORDER_READY_REPORTED.type,
+                subject=said.order_id,
+                occurred_at=self._clock(),
+                trace_context=tracing.get_context_headers(),
+                payload=ORDER_READY_REPORTED.encode(event),
+            )
+        )

@@ -1,0 +1,1 @@
+"""Outbound adapters of notifications: PostgreSQL, MongoDB, providers and templates."""

@@ -1,0 +1,1 @@
+"""PostgreSQL repositories and job queue of notifications."""

@@ -1,0 +1,158 @@
+"""What is on its way, in PostgreSQL: the most urgent first, and a claim that ends by itself when its worker dies."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg.types.json import Jsonb
+from sqlalchemy import Text, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from generated.events import NotificationsEvent
+from services.notifications.adapters.postgres.tables import delivery_jobs
+from services.notifications.domain.delivery_state import DeliveryJob
+from services.notifications.domain.notifications import Mail, Notification, Provider
+from services.runtime.concurrency.micro_batching import MicroBatcher
+from services.runtime.messaging import inbox
+from services.runtime.messaging.outbox import Outbox
+from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.encryption import SecretBox
+
+_INSERT = Statement(insert(delivery_jobs).values({column.name: bindparam(column.name) for column in delivery_jobs.c}))
+_due_jobs = (
+    select(delivery_jobs.c.id)
+    .where(delivery_jobs.c.due_at <= bindparam("now"), delivery_jobs.c.priority >= bindparam("least"))
+    .order_by(delivery_jobs.c.priority.desc(), delivery_jobs.c.due_at)
+    .limit(bindparam("many"))
+    .with_for_update(skip_locked=True)
+    .cte("due")
+)
+_CLAIM = Statement(
+    update(delivery_jobs)
+    .where(delivery_jobs.c.id.in_(select(_due_jobs.c.id)))
+    .values(due_at=bindparam("until"))
+    .returning(*delivery_jobs.c)
+)
+_lease_conditions = (delivery_jobs.c.id == bindparam("of"), delivery_jobs.c.due_at == bindparam("claim"))
+_MUTABLE_COLUMNS = ("notification", "due_at", "provider", "since", "rounds", "settled", "accepted", "unclear")
+_RESCHEDULE = Statement(
+    update(delivery_jobs).where(*_lease_conditions).values({name: bindparam(name) for name in _MUTABLE_COLUMNS})
+)
+_leases = select(
+    func.unnest(bindparam("ids", type_=ARRAY(Text))),
+    func.unnest(bindparam("claims", type_=ARRAY(delivery_jobs.c.due_at.type))),
+)
+_DELETE_COMPLETED = Statement(
+    delete(delivery_jobs)
+    .where(tuple_(delivery_jobs.c.id, delivery_jobs.c.due_at).in_(_leases))
+    .returning(delivery_jobs.c.id, delivery_jobs.c.due_at)
+)
+_DELETE_FOR_USER = Statement(
+    delete(delivery_jobs).where(delivery_jobs.c.user_id == bindparam("user_id"), delivery_jobs.c.mail.is_(None))
+)
+
+
+type _PendingInsert = tuple[str, str, Mapping[str, object]]
+"""The queue an event came from, its id, and the row of its job."""
+
+type _PendingCompletion = tuple[DeliveryJob, Mapping[str, object] | None]
+"""A job that is over, and the row of the event that says so."""
+
+
+class PostgresJobQueue:
+    """Every method is one transaction, which what is added or finished at the same time shares."""
+
+    def __init__(self, database: Database, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._secret_box = secret_box
+        self._insert_batcher = MicroBatcher(self._insert_all)
+        self._completion_batcher = MicroBatcher(self._complete_all)
+
+    async def add(self, source_queue: str, event_id: str, job: DeliveryJob) -> bool:
+        """Puts a job into the queue, once per event consumed; False when it was there."""
+        mail = self._secret_box.encrypt(msgspec.json.encode(job.mail).decode()) if job.mail else None
+        row = {
+            "id": job.id,
+            "user_id": job.notification.user_id,
+            "priority": job.priority,
+            "expires_at": job.expires_at,
+            "mail": mail,
+            "trace": Jsonb(dict(job.trace_context)),
+            **_to_mutable_values(job, job.notification.created_at),
+        }
+        return await self._insert_batcher.submit((source_queue, event_id, row))
+
+    async def _insert_all(self, items: Sequence[_PendingInsert]) -> Sequence[bool]:
+        async with self._database.transaction() as transaction:
+            new = await inbox.mark_processed_many(transaction, ((queue, event_id) for queue, event_id, _ in items))
+            rows = {(queue, event_id): row for queue, event_id, row in reversed(items) if (queue, event_id) in new}
+            await transaction.execute_many(_INSERT, list(rows.values()))
+        return [rows.get((queue, event_id)) is row for queue, event_id, row in items]
+
+    async def claim(
+        self, min_priority: int, limit: int, now: datetime, lease_expires_at: datetime
+    ) -> Sequence[DeliveryJob]:
+        """Jobs that are due, of this priority or more, the most urgent first; nobody else gets them until then."""
+        rows = await self._database.fetch_all(_CLAIM, least=min_priority, many=limit, now=now, until=lease_expires_at)
+        return sorted((self._to_job(row) for row in rows), key=lambda job: -job.priority)
+
+    async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
+        """Puts the job back until `due`; False when the claim is lost."""
+        return (
+            await self._database.execute(
+                _RESCHEDULE, of=job.id, claim=job.lease_expires_at, **_to_mutable_values(job, due_at)
+            )
+            == 1
+        )
+
+    async def complete(self, job: DeliveryJob, event: NotificationsEvent | None) -> bool:
+        """Removes the job, and lets the event leave; False when the claim is lost."""
+        return await self._completion_batcher.submit((job, None if event is None else self._outbox.to_row(event)))
+
+    async def _complete_all(self, items: Sequence[_PendingCompletion]) -> Sequence[bool]:
+        async with self._database.transaction() as transaction:
+            ids, claims = [job.id for job, _ in items], [job.lease_expires_at for job, _ in items]
+            gone = {
+                (row["id"], row["due_at"])
+                for row in await transaction.fetch_all(_DELETE_COMPLETED, ids=ids, claims=claims)
+            }
+            told = [event for job, event in items if event is not None and (job.id, job.lease_expires_at) in gone]
+            await self._outbox.add_many(transaction, told)
+        return [(job.id, job.lease_expires_at) in gone for job, _ in items]
+
+    async def discard_for_user(self, user_id: str) -> None:
+        """Removes what a user was to be told, but for mails: the one that says the account is gone is among them."""
+        await self._database.execute(_DELETE_FOR_USER, user_id=user_id)
+
+    def _to_job(self, row: Mapping[str, Any]) -> DeliveryJob:
+        mail = row["mail"]
+        return DeliveryJob(
+            notification=msgspec.convert(row["notification"], Notification),
+            priority=row["priority"],
+            expires_at=row["expires_at"],
+            mail=None if mail is None else msgspec.json.decode(self._secret_box.decrypt(mail), type=Mail),
+            provider=None if row["provider"] is None else Provider(row["provider"]),
+            provider_started_at=row["since"],
+            rounds=row["rounds"],
+            final_addresses=tuple(row["settled"]),
+            is_accepted=row["accepted"],
+            has_unclear_response=row["unclear"],
+            lease_expires_at=row["due_at"],
+            trace_context=tuple(row["trace"].items()),
+        )
+
+
+def _to_mutable_values(job: DeliveryJob, due_at: datetime) -> dict[str, object]:
+    """The columns that change on the way."""
+    return {
+        "notification": Jsonb(job.notification),
+        "due_at": due_at,
+        "provider": job.provider,
+        "since": job.provider_started_at,
+        "rounds": job.rounds,
+        "settled": list(job.final_addresses),
+        "accepted": job.is_accepted,
+        "unclear": job.has_unclear_response,
+    }

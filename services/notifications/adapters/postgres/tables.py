@@ -1,0 +1,96 @@
+"""The tables of notifications."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from services.runtime.messaging.inbox import define_inbox_table
+from services.runtime.messaging.outbox import define_outbox_table
+from services.runtime.storage.idempotency import build_keys_table
+
+metadata = MetaData()
+define_outbox_table(metadata)
+define_inbox_table(metadata)
+build_keys_table(metadata)
+
+TIME = DateTime(timezone=True)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("providers", ARRAY(Text), nullable=False),
+    Column("ttl_s", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("quiet_start", Text),
+    Column("quiet_end", Text),
+    Column("collapse", Boolean),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    CheckConstraint("priority BETWEEN 1 AND 10", name="agents_priority"),
+    CheckConstraint("ttl_s > 0", name="agents_ttl"),
+)
+agent_keys = Table(
+    "agent_keys",
+    metadata,
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("agent_id", "provider"),
+)
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("notif_token", Text),  # before devices there were one at most; nobody reads it any more
+    Column("locale", Text),
+    Column("time_zone", Text),
+    Column("version", BigInteger, nullable=False),
+    Column("devices_cleared_version", BigInteger, nullable=False, server_default="0"),
+)
+devices = Table(
+    "devices",
+    metadata,
+    Column("user_id", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("deleted_version", BigInteger, nullable=False, server_default="-1"),
+    PrimaryKeyConstraint("user_id", "token"),
+)
+delivery_jobs = Table(
+    "delivery_jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("due_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    Column("notification", JSONB, nullable=False),
+    Column("mail", LargeBinary),
+    Column("provider", Text),
+    Column("since", TIME),
+    Column("rounds", Integer, nullable=False),
+    Column("settled", ARRAY(Text), nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("unclear", Boolean, nullable=False),
+    Column("trace", JSONB, nullable=False),
+)
+Index("delivery_jobs_due", delivery_jobs.c.priority.desc(), delivery_jobs.c.due_at)
+Index("delivery_jobs_user", delivery_jobs.c.user_id)

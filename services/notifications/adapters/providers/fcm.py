@@ -1,0 +1,148 @@
+"""Firebase Cloud Messaging (HTTP v1) by firebase-admin, in threads of its own, since the SDK blocks."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+import firebase_admin
+import requests
+from firebase_admin import credentials, exceptions, messaging
+from google.auth.exceptions import GoogleAuthError
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+
+from services.notifications.adapters.providers.http import MAX_PAYLOAD_BYTES, parse_retry_after
+from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outcome, ProviderResponse, Push
+from services.runtime.core.clock import Clock, now
+
+TIMEOUT_S = 5
+"""Seconds to connect, and seconds to answer."""
+
+TOTAL_TIMEOUT_S = 12.0
+"""Seconds one send may take, a new access token included."""
+
+MAX_THREADS = 32
+"""More than there are workers, so that nobody waits for a thread."""
+
+RETRYABLE_STATUSES = {401, 403, 429, 503}
+"""Statuses that say it was not taken, but may be later; 401 and 403 are about our credentials."""
+
+NOT_SENT_ERRORS = (NewConnectionError, ConnectTimeoutError)
+
+
+class FcmClient:
+    """Sends by the project of a service account; `url` is Google's, or whatever plays it."""
+
+    def __init__(self, account: Mapping[str, str], url: str, clock: Clock = now) -> None:
+        project = account["project_id"]
+        self._clock = clock
+        self._executor = ThreadPoolExecutor(MAX_THREADS, "fcm")
+        self._app = firebase_admin.initialize_app(
+            credentials.Certificate(dict(account)), {"projectId": project, "httpTimeout": TIMEOUT_S}, name=uuid4().hex
+        )
+        service = messaging._get_messaging_service(self._app)
+        self._client = service._client
+        service._fcm_url = f"{url}/v1/projects/{project}/messages:send"
+        # Or Google is asked, in threads that nobody ends, which regions the account may use.
+        self._client.session.credentials._is_regional_access_boundary_lookup_required = lambda: False
+        # The SDK's own retries would wait half a minute unseen; ours stand in the history.
+        for scheme in ("http://", "https://", "https://fcm.googleapis.com"):
+            self._client.session.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=MAX_THREADS))
+
+    async def push(self, token: str, push: Push) -> ProviderResponse:
+        """Sends to one device. The notification's id is the tag by which a phone shows repeats once."""
+        if compute_payload_size(push) > MAX_PAYLOAD_BYTES:
+            return ProviderResponse(Outcome.REJECTED, "PAYLOAD_TOO_LARGE")
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(TOTAL_TIMEOUT_S):
+                return await loop.run_in_executor(self._executor, self._send, self._build_message(token, push))
+        except TimeoutError:
+            return ProviderResponse(Outcome.UNCLEAR, "TIMEOUT")
+
+    def _build_message(self, token: str, push: Push) -> messaging.Message:
+        left = max(timedelta(0), push.expires_at - self._clock())
+        message = messaging.Message(
+            notification=messaging.Notification(title=push.title, body=push.body),
+            data=dict(push.data),
+            android=messaging.AndroidConfig(
+                collapse_key=push.collapse_key or push.id,
+                priority="high" if push.is_urgent else "normal",
+                ttl=timedelta(seconds=int(left.total_seconds())),
+                notification=messaging.AndroidNotification(tag=push.id),
+            ),
+            apns=messaging.APNSConfig(headers={"apns-collapse-id": push.id}),
+        )
+        # The constructor warns of `token` in favour of installation ids; our users have registration tokens.
+        message.token = token
+        return message
+
+    def _send(self, message: messaging.Message) -> ProviderResponse:
+        try:
+            name = messaging.send(message, app=self._app)
+        except exceptions.FirebaseError as error:
+            return map_error(error)
+        except GoogleAuthError:
+            return ProviderResponse(Outcome.BUSY, "AUTH_UNAVAILABLE")
+        except requests.RequestException:
+            return ProviderResponse(Outcome.UNCLEAR, "TRANSPORT")
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return ProviderResponse(Outcome.UNCLEAR, "NONSENSE")
+        named = isinstance(name, str) and name.startswith("projects/")
+        return ACCEPTED_RESPONSE if named else ProviderResponse(Outcome.UNCLEAR, "NONSENSE")
+
+    async def close(self) -> None:
+        """Lets go of the threads; what they are sending is sent."""
+        self._executor.shutdown(wait=False)
+        # In a thread, since the SDK runs a loop of its own to close its asynchronous client.
+        await asyncio.to_thread(firebase_admin.delete_app, self._app)
+        self._client.close()
+
+
+def compute_payload_size(push: Push) -> int:
+    """Bytes of a message as Firebase counts them."""
+    return len(json.dumps([{"title": push.title, "body": push.body}, push.data], ensure_ascii=False).encode())
+
+
+def map_error(error: exceptions.FirebaseError) -> ProviderResponse:
+    """What an error means, in Google's own word: "UNREGISTERED"."""
+    response = error.http_response
+    if response is None:
+        return _map_connection_error(error)
+    status, word, wait = (
+        response.status_code,
+        _parse_error_code(response, error),
+        parse_retry_after(response.headers.get("retry-after")),
+    )
+    if isinstance(error, messaging.UnregisteredError):
+        return ProviderResponse(Outcome.REJECTED, "UNREGISTERED", is_unregistered=True)
+    if isinstance(error, messaging.SenderIdMismatchError):
+        return ProviderResponse(Outcome.REJECTED, "SENDER_ID_MISMATCH")
+    if status in RETRYABLE_STATUSES:
+        return ProviderResponse(Outcome.BUSY, word, wait)
+    # A success that cannot be read may have been one.
+    return ProviderResponse(Outcome.REJECTED if 400 <= status < 500 else Outcome.UNCLEAR, word, wait)
+
+
+def _parse_error_code(response: requests.Response, error: exceptions.FirebaseError) -> str:
+    if response.ok:
+        return "NONSENSE"
+    try:
+        details = response.json()["error"]["details"]
+        return str(next(detail["errorCode"] for detail in details if "errorCode" in detail))[:64]
+    except (ValueError, KeyError, TypeError, StopIteration):
+        return str(error.code)
+
+
+def _map_connection_error(error: exceptions.FirebaseError) -> ProviderResponse:
+    """Only a connection that was never made is sure not to have carried the message."""
+    cause = error.cause
+    reason = cause.args[0] if cause is not None and cause.args else None
+    if isinstance(cause, requests.ConnectTimeout) or (
+        isinstance(reason, MaxRetryError) and isinstance(reason.reason, NOT_SENT_ERRORS)
+    ):
+        return ProviderResponse(Outcome.BUSY, "UNREACHABLE")
+    return ProviderResponse(Outcome.UNCLEAR, "TIMEOUT" if isinstance(cause, requests.Timeout) else "TRANSPORT")

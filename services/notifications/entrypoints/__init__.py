@@ -1,0 +1,1 @@
+"""Inbound entry points of notifications: gRPC, event consumers and the delivery workers."""

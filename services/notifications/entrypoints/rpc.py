@@ -1,0 +1,192 @@
+"""The gRPC door of notifications."""
+
+import json
+
+import msgspec
+
+from generated.problems import Reason
+from generated.proto.delivery.notifications import v1
+from generated.proto.delivery.notifications.v1.rpc import NotificationsServicer
+from services.notifications.domain.agents import Agent, QuietHours
+from services.notifications.domain.notifications import Notification, Provider, Status
+from services.notifications.usecases import agents, history
+from services.notifications.usecases.agents import AgentPatch
+from services.notifications.usecases.ports import AgentRepository, AgentUnitOfWork, HistoryFilter, HistoryRepository
+from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.principal import Principal
+from services.runtime.rpc.codec import get_codec
+from services.runtime.storage.idempotency import IdempotencyKey
+
+
+class NotificationsRpc(NotificationsServicer):
+    """Implements the generated servicer."""
+
+    def __init__(self, agent_repository: AgentRepository, history_repository: HistoryRepository) -> None:
+        self._agents = agent_repository
+        self._history = history_repository
+
+    async def list_my_notifications(
+        self, request: v1.ListMyNotificationsRequest, principal: Principal
+    ) -> v1.ListMyNotificationsResponse:
+        """A page of what the user was told."""
+        page = await history.list_for_user(self._history, principal, request.page_size, request.page_token)
+        return v1.ListMyNotificationsResponse(
+            items=[_to_notification_message(one) for one in page.items], next_page_token=page.next_page_token
+        )
+
+    async def list_notifications(
+        self, request: v1.ListNotificationsRequest, principal: Principal
+    ) -> v1.ListNotificationsResponse:
+        """A page of what everybody was told."""
+        _require_admin(principal)
+        status = None if request.status is None else Status(_to_enum_name(request.status, v1.NotificationStatus))
+        wanted = HistoryFilter(request.user_id, request.agent_id, status)
+        page = await history.list_all(self._history, wanted, request.page_size, request.page_token)
+        return v1.ListNotificationsResponse(
+            items=[_to_notification_message(one) for one in page.items], next_page_token=page.next_page_token
+        )
+
+    async def create_agent(self, request: v1.CreateAgentRequest, principal: Principal) -> v1.CreateAgentResponse:
+        """A new agent. Its keys are in no answer, and of a repeated request only a digest is kept."""
+        _require_admin(principal)
+        preferences = request.preferences or v1.Preferences()
+        given = {Provider.FCM: request.fcm_key, Provider.APNS: _to_apns_key_json(request.apns_key)}
+        keys: dict[str, str] = {name: key for name, key in given.items() if key is not None}
+        wanted = Agent(
+            id="",
+            name=request.name,
+            priority=request.priority,
+            providers=_to_providers(request.providers),
+            ttl_s=preferences.ttl_s,
+            enabled=request.enabled,
+            quiet_hours=_to_quiet_hours(preferences.quiet_hours),
+            collapse=preferences.collapse,
+        )
+
+        async def work(unit: AgentUnitOfWork) -> bytes:
+            agent = await agents.create(unit, wanted, keys)
+            return get_codec().encode(v1.CreateAgentResponse(agent=_to_agent_message(agent), etag=agent.etag))
+
+        said = msgspec.json.encode((wanted, keys))
+        key = None
+        if request.idempotency_key is not None:
+            key = IdempotencyKey(principal.user_id, "createAgent", request.idempotency_key, said)
+        kept = await self._agents.run_idempotently(key, work)
+        answer = get_codec().decode(v1.CreateAgentResponse, kept.response)
+        answer.replayed = kept.replayed
+        return answer
+
+    async def list_agents(self, request: v1.ListAgentsRequest, principal: Principal) -> v1.ListAgentsResponse:
+        """A page of agents."""
+        _require_admin(principal)
+        page = await agents.list_agents(self._agents, request.page_size, request.page_token)
+        return v1.ListAgentsResponse(
+            items=[_to_agent_message(agent) for agent in page.items], next_page_token=page.next_page_token
+        )
+
+    async def get_agent(self, request: v1.GetAgentRequest, principal: Principal) -> v1.GetAgentResponse:
+        """An agent."""
+        _require_admin(principal)
+        agent = await agents.read(self._agents, request.agent_id)
+        return v1.GetAgentResponse(agent=_to_agent_message(agent), etag=agent.etag)
+
+    async def update_agent(self, request: v1.UpdateAgentRequest, principal: Principal) -> v1.UpdateAgentResponse:
+        """An agent, changed."""
+        _require_admin(principal)
+        agent = await agents.update(self._agents, request.agent_id, _to_patch(request), request.if_match)
+        return v1.UpdateAgentResponse(agent=_to_agent_message(agent), etag=agent.etag)
+
+
+def _require_admin(principal: Principal) -> None:
+    """The edge has looked at the role already; whoever comes past it is looked at here."""
+    if principal.role != "admin":
+        raise ApiError(Reason.FORBIDDEN)
+
+
+def _to_patch(request: v1.UpdateAgentRequest) -> AgentPatch:
+    values: dict[str, object] = {
+        "name": request.name,
+        "priority": request.priority,
+        "providers": _to_providers(request.providers) or None,
+        "quiet_hours": _to_quiet_hours(request.quiet_hours),
+        "ttl_s": request.ttl_s,
+        "collapse": request.collapse,
+        "enabled": request.enabled,
+    }
+    keys = {Provider.FCM: request.fcm_key, Provider.APNS: _to_apns_key_json(request.apns_key)}
+    removed = set(request.remove)
+    if unknown := removed - {"quiet_hours", "collapse", "fcm_key", "apns_key"}:
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("remove", f"{', '.join(sorted(unknown))} must stay")])
+    return AgentPatch(
+        {name: value for name, value in values.items() if value is not None or name in removed},
+        {name: key for name, key in keys.items() if key is not None or f"{name}_key" in removed},
+    )
+
+
+def _to_enum_name(
+    value: v1.Provider | v1.NotificationStatus, enum_type: type[v1.Provider | v1.NotificationStatus]
+) -> str:
+    """PROVIDER_FCM → "fcm". Refuses INVALID_REQUEST for what the contract does not name."""
+    if value == 0 or value not in list(enum_type):
+        raise ApiError(Reason.INVALID_REQUEST, f"{enum_type.__name__} has no {int(value)}.")
+    return str(enum_type(value).name).lower()
+
+
+def _to_providers(values: list[v1.Provider]) -> tuple[Provider, ...]:
+    return tuple(Provider(_to_enum_name(value, v1.Provider)) for value in values)
+
+
+def _to_quiet_hours(hours: v1.QuietHours | None) -> QuietHours | None:
+    if hours is None:
+        return None
+    for name, value in (("start", hours.start), ("end", hours.end)):
+        clock, _, minutes = value.partition(":")
+        well = len(value) == 5 and (clock + minutes).isdecimal() and int(clock) < 24 and int(minutes) < 60
+        if not well:
+            raise ApiError(
+                Reason.INVALID_REQUEST, errors=[FieldError(f"/preferences/quiet_hours/{name}", "is no time")]
+            )
+    return QuietHours(hours.start, hours.end)
+
+
+def _to_apns_key_json(key: v1.ApnsKey | None) -> str | None:
+    if key is None:
+        return None
+    names = ("key_id", "team_id", "topic", "private_key")
+    return json.dumps({name: getattr(key, name) for name in names})
+
+
+def _to_agent_message(agent: Agent) -> v1.Agent:
+    hours = agent.quiet_hours
+    return v1.Agent(
+        id=agent.id,
+        name=agent.name,
+        priority=agent.priority,
+        providers=[v1.Provider[provider.name] for provider in agent.providers],
+        preferences=v1.Preferences(
+            quiet_hours=None if hours is None else v1.QuietHours(start=hours.start, end=hours.end),
+            ttl_s=agent.ttl_s,
+            collapse=agent.collapse,
+        ),
+        enabled=agent.enabled,
+    )
+
+
+def _to_notification_message(notification: Notification) -> v1.Notification:
+    return v1.Notification(
+        id=notification.id,
+        event=notification.event,
+        order_id=notification.order_id,
+        agent_id=notification.agent_id,
+        title=notification.title,
+        body=notification.body,
+        status=v1.NotificationStatus[notification.status.name],
+        attempts=[
+            v1.Attempt(provider=v1.Provider[attempt.provider.name], at=attempt.at, outcome=attempt.outcome)
+            for attempt in notification.attempts
+        ],
+        created_at=notification.created_at,
+        sent_at=notification.sent_at,
+        user_id=notification.user_id,
+        reason=notification.reason,
+    )

@@ -1,0 +1,1 @@
+"""Outbound adapters of orders: PostgreSQL, MongoDB, payment systems and change notifications."""

@@ -1,0 +1,97 @@
+"""Order history and payments in the document store, each document written any number of times to one effect."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from services.orders.domain.orders import HistoryEntry, OrderStatus
+from services.orders.domain.payments import PaymentOutcome, PaymentRecord
+from services.runtime.storage.mongo import Document, map_unavailable
+
+log = logging.getLogger(__name__)
+
+
+class MongoHistoryRepository:
+    """The collections `history` and `payments`."""
+
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
+        self._history = database["history"]
+        self._payments = database["payments"]
+
+    async def create_indexes(self) -> None:
+        """Makes the indexes that are missing."""
+        with map_unavailable():
+            await self._history.create_index([("order_id", ASCENDING), ("version", ASCENDING)])
+            await self._payments.create_index([("order_id", ASCENDING)])
+            await self._payments.create_index([("at", DESCENDING), ("_id", DESCENDING)])
+
+    async def save_history_entry(self, entry: HistoryEntry) -> None:
+        """Keyed by order and version."""
+        await self._upsert(self._history, f"{entry.order_id}:{entry.version}", asdict(entry))
+
+    async def save_payment(self, record: PaymentRecord) -> None:
+        """Keyed by bank and payment. What is older than what is there is left alone."""
+        key = f"{record.bank_id}:{record.payment_id}"
+        with map_unavailable(), suppress(DuplicateKeyError):
+            await self._payments.replace_one(
+                {"_id": key, "at": {"$lte": record.at}}, {"_id": key, **asdict(record)}, upsert=True
+            )
+
+    async def list_payments(
+        self, size: int, before: tuple[datetime, str, str] | None, order_id: str | None, bank_id: str | None
+    ) -> list[PaymentRecord]:
+        """Newest first, before a time, bank and payment; of an order, of a bank, or all."""
+        named = {"order_id": order_id, "bank_id": bank_id}
+        wanted: Document = {name: value for name, value in named.items() if value is not None}
+        if before is not None:
+            at, bank, payment = before
+            wanted["$or"] = [{"at": {"$lt": at}}, {"at": at, "_id": {"$lt": f"{bank}:{payment}"}}]
+        with map_unavailable():
+            cursor = self._payments.find(wanted).sort([("at", DESCENDING), ("_id", DESCENDING)])
+            found = await cursor.limit(size).to_list()
+        return [_parse_payment_record(document) for document in found]
+
+    async def _upsert(self, collection: Any, key: str, document: Document) -> None:
+        with map_unavailable():
+            await collection.replace_one({"_id": key}, {"_id": key, **document}, upsert=True)
+
+    async def list_history(self, order_id: str, size: int, after: int) -> list[HistoryEntry]:
+        """Oldest first, versions above `after`."""
+        with map_unavailable():
+            cursor = self._history.find({"order_id": order_id, "version": {"$gt": after}}, {"_id": False})
+            found = await cursor.sort("version", ASCENDING).limit(size).to_list()
+        return [_parse_history_entry(document) for document in found]
+
+    async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[list[HistoryEntry], list[PaymentRecord]]:
+        """Everything that is written of some orders; what cannot be read counts as not there."""
+        wanted = {"order_id": {"$in": list(order_ids)}}
+        with map_unavailable():
+            history = await self._history.find(wanted, {"_id": False}).to_list()
+            payments = await self._payments.find(wanted).to_list()
+        return _parse_all_valid(history, _parse_history_entry), _parse_all_valid(payments, _parse_payment_record)
+
+
+def _parse_history_entry(document: Document) -> HistoryEntry:
+    return HistoryEntry(**(document | {"status": OrderStatus(document["status"])}))
+
+
+def _parse_payment_record(document: Document) -> PaymentRecord:
+    values = {name: value for name, value in document.items() if name != "_id"}
+    return PaymentRecord(**(values | {"outcome": PaymentOutcome(document["outcome"])}))
+
+
+def _parse_all_valid[T](documents: Sequence[Document], parse: Callable[[Document], T]) -> list[T]:
+    found = []
+    for document in documents:
+        try:
+            found.append(parse(document))
+        except (TypeError, ValueError, KeyError) as error:
+            log.warning("a document of order %s cannot be read: %s", document.get("order_id"), error)
+    return found

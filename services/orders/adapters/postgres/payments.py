@@ -1,0 +1,176 @@
+"""Payments, callbacks and refunds in PostgreSQL."""
+
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import Table, Text, bindparam, func, null, select, update
+from sqlalchemy.dialects import postgresql
+
+from services.orders.adapters import metrics
+from services.orders.adapters.postgres.tables import alerts, callbacks, payments, refunds
+from services.orders.domain.orders import RefundStatus
+from services.orders.domain.payments import PaymentOutcome, PaymentRecord, Refund
+from services.orders.usecases.ports import ProcessedCallback
+from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.telemetry import tracing
+
+
+def bind_all_columns(table: Table) -> dict[str, Any]:
+    """Every column, from a parameter of its name."""
+    return {column.name: bindparam(column.name) for column in table.c}
+
+
+_PAYMENT_FIELDS = tuple(field.name for field in fields(PaymentRecord))
+REFUND_COLUMNS = [refunds.c[field.name] for field in fields(Refund)]
+
+_INSERT_CALLBACK = Statement(
+    postgresql.insert(callbacks)
+    .values({name: bindparam(name) for name in ("bank_id", "webhook_id", "payment_id")})
+    .on_conflict_do_nothing()
+)
+_is_this_callback = (callbacks.c.bank_id == bindparam("bank"), callbacks.c.webhook_id == bindparam("webhook"))
+_SELECT_CALLBACK = Statement(
+    # A row of the release before has no outcome of its own; its payment's is the same.
+    select(callbacks.c.payment_id, func.coalesce(callbacks.c.outcome, payments.c.outcome).label("outcome"))
+    .outerjoin(
+        payments, (payments.c.bank_id == callbacks.c.bank_id) & (payments.c.payment_id == callbacks.c.payment_id)
+    )
+    .where(*_is_this_callback)
+)
+_UPDATE_CALLBACK_OUTCOME = Statement(
+    update(callbacks).where(*_is_this_callback).values(outcome=bindparam("new_outcome"))
+)
+_LOCK_PAYMENT = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0))))
+_SELECT_PAYMENT_OUTCOME = Statement(
+    select(payments.c.outcome).where(
+        payments.c.bank_id == bindparam("bank_id"), payments.c.payment_id == bindparam("payment_id")
+    )
+)
+_insert_payment = postgresql.insert(payments).values({name: bindparam(name) for name in _PAYMENT_FIELDS})
+_UPSERT_PAYMENT = Statement(
+    _insert_payment.on_conflict_do_update(
+        index_elements=["bank_id", "payment_id"],
+        set_={name: _insert_payment.excluded[name] for name in _PAYMENT_FIELDS[2:]} | {"reconciled_at": null()},
+    )
+)
+_INSERT_REFUND = Statement(
+    postgresql.insert(refunds)
+    .values({column.name: bindparam(column.name) for column in (*REFUND_COLUMNS, refunds.c.next_at)})
+    .on_conflict_do_nothing()
+)
+_COMPLETE_REFUND = Statement(
+    update(refunds)
+    .where(refunds.c.id == bindparam("refund_id"), refunds.c.status == "requested")
+    .values(status=bindparam("ended"), last_response=bindparam("said"))
+)
+_SELECT_REFUNDS = Statement(
+    select(*REFUND_COLUMNS)
+    .where(refunds.c.order_id == bindparam("order_id"), refunds.c.bank_id == bindparam("bank_id"))
+    .order_by(refunds.c.created_at, refunds.c.id)
+)
+_CLAIM_DUE_REFUNDS = Statement(
+    update(refunds)
+    .where(
+        refunds.c.id.in_(
+            select(refunds.c.id)
+            .where(refunds.c.status == "requested", refunds.c.next_at <= bindparam("now"))
+            .order_by(refunds.c.next_at)
+            .limit(bindparam("size"))
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+    )
+    .values(attempts=refunds.c.attempts + 1, next_at=bindparam("until"))
+    .returning(*REFUND_COLUMNS)
+)
+_RESCHEDULE_REFUND = Statement(
+    update(refunds)
+    .where(
+        refunds.c.id == bindparam("refund_id"),
+        refunds.c.status == "requested",
+        refunds.c.attempts == bindparam("tried"),
+    )
+    .values(next_at=bindparam("until"), last_response=bindparam("said"))
+)
+_INSERT_ALERT = Statement(postgresql.insert(alerts).values(bind_all_columns(alerts)).on_conflict_do_nothing())
+
+
+def refund_from_row(row: dict[str, Any]) -> Refund:
+    """A row as a refund."""
+    return Refund(**(row | {"status": RefundStatus(row["status"]), "trace": row["trace"] or {}}))
+
+
+class PostgresPaymentsUnitOfWork:
+    """One transaction over payments."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def register_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> ProcessedCallback | None:
+        """What this callback was first taken for; None when it is new, and from now on it is not."""
+        if await self._transaction.execute(
+            _INSERT_CALLBACK, bank_id=bank_id, webhook_id=webhook_id, payment_id=payment_id
+        ):
+            return None
+        row = await self._transaction.fetch_one(_SELECT_CALLBACK, bank=bank_id, webhook=webhook_id)
+        return None if row is None else ProcessedCallback(row["payment_id"], PaymentOutcome(row["outcome"]))
+
+    async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
+        """Keeps what came of a callback."""
+        await self._transaction.execute(_UPDATE_CALLBACK_OUTCOME, bank=bank_id, webhook=webhook_id, new_outcome=outcome)
+
+    async def get_payment_outcome_for_update(self, bank_id: str, payment_id: str) -> PaymentOutcome | None:
+        """What came of a payment, if it was taken before; waits for one that is being taken."""
+        await self._transaction.fetch_one(_LOCK_PAYMENT, key=f"{bank_id}:{payment_id}")
+        row = await self._transaction.fetch_one(_SELECT_PAYMENT_OUTCOME, bank_id=bank_id, payment_id=payment_id)
+        return None if row is None else PaymentOutcome(row["outcome"])
+
+    async def save_payment(self, record: PaymentRecord) -> None:
+        """Keeps what came of a payment; one that failed may have succeeded since."""
+        await self._transaction.execute(_UPSERT_PAYMENT, **asdict(record))
+
+    async def add_refund(self, refund: Refund) -> None:
+        """Keeps what the bank is to pay back; the same refund stays as it is."""
+        kept = asdict(refund) | {"trace": Jsonb(tracing.get_context_headers())}
+        await self._transaction.execute(_INSERT_REFUND, **kept, next_at=refund.created_at)
+
+    async def complete_refund(self, refund: Refund, response: str) -> bool:
+        """Keeps how a refund ended; False when it had ended already."""
+        if not await self._transaction.execute(
+            _COMPLETE_REFUND, refund_id=refund.id, ended=refund.status, said=response
+        ):
+            return False
+        if refund.status is RefundStatus.REFUNDED:
+            self._transaction.add_after_commit_hook(lambda: metrics.record_refund(refund))
+        return True
+
+    async def list_refunds(self, order_id: str, bank_id: str) -> list[Refund]:
+        """Every refund of an order at its bank."""
+        return [
+            refund_from_row(row)
+            for row in await self._transaction.fetch_all(_SELECT_REFUNDS, order_id=order_id, bank_id=bank_id)
+        ]
+
+    async def register_alert(self, subject: str, reason: str, at: datetime) -> bool:
+        """Whether nobody was alerted to this before; from now on somebody was."""
+        return await self._transaction.execute(_INSERT_ALERT, subject=subject, reason=reason, at=at) == 1
+
+
+class PostgresRefundQueue:
+    """The refunds that the bank is to be asked for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim_due_refunds(self, now: datetime, lease_until: datetime, size: int) -> list[Refund]:
+        """Refunds to ask for now, which nobody else gets until `until`; each counts as one more attempt."""
+        rows = await self._database.fetch_all(_CLAIM_DUE_REFUNDS, now=now, until=lease_until, size=size)
+        return [refund_from_row(row) for row in rows]
+
+    async def reschedule_refund(self, refund: Refund, not_before: datetime, response: str) -> None:
+        """Asks for a refund again, but not before that."""
+        await self._database.execute(
+            _RESCHEDULE_REFUND, refund_id=refund.id, tried=refund.attempts, until=not_before, said=response
+        )

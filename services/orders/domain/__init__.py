@@ -1,0 +1,1 @@
+"""Order, payment and reconciliation rules, without I/O."""

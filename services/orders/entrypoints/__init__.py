@@ -1,0 +1,1 @@
+"""Inbound entry points of orders: gRPC, event consumers and commands."""

@@ -1,0 +1,44 @@
+"""What orders are made of, as messages and back."""
+
+from dataclasses import asdict, fields
+
+from generated.proto.delivery.orders import v1
+from services.orders.domain.orders import Bank, Basket, Item, Order, Partner
+
+
+def bank_to_proto(bank: Bank) -> v1.Bank:
+    """A bank without its secrets."""
+    return v1.Bank(
+        id=bank.id,
+        title=bank.title,
+        webcheckout_url=bank.webcheckout_url,
+        api_url=bank.api_url,
+        active=bank.active,
+    )
+
+
+def basket_from_proto(basket: v1.CheckedBasket) -> Basket:
+    """What was checked."""
+    partner = basket.partner or v1.OrderPartner()
+    return Basket(
+        partner=Partner(partner.id, partner.title, partner.brand),
+        items=tuple(Item(item.product_id, item.title, item.quantity, item.price) for item in basket.items),
+        total_amount=basket.total_amount,
+        currency=basket.currency,
+        bank_id=basket.bank_id,
+        delivery_address=basket.delivery_address,
+        customer_name=basket.customer_name,
+        customer_phone=basket.customer_phone,
+    )
+
+
+def order_to_proto(order: Order) -> v1.Order:
+    """An order."""
+    same = {field.name: getattr(order, field.name) for field in fields(order)}
+    different = {
+        "status": v1.OrderStatus[order.status.name],
+        "refund_status": v1.RefundStatus[order.refund_status.name],
+        "partner": v1.OrderPartner(**asdict(order.partner)),
+        "items": [v1.OrderItem(**asdict(item)) for item in order.items],
+    }
+    return v1.Order(**(same | different))

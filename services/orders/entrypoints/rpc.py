@@ -1,0 +1,223 @@
+"""The gRPC door of orders: messages in, use case, messages out."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import asdict
+from urllib.parse import urlencode
+
+import msgspec
+
+from generated.problems import Reason
+from generated.proto.delivery.orders import v1
+from generated.proto.delivery.orders.v1.rpc import OrdersServicer
+from services.orders import usecases
+from services.orders.domain.orders import Bank, Order, OrderStatus
+from services.orders.entrypoints.proto_mapping import bank_to_proto, basket_from_proto, order_to_proto
+from services.orders.usecases.banks import generate_secret
+from services.orders.usecases.ports import HistoryRepository, OrderChangeListener, Repository, UnitOfWork
+from services.runtime.core.clock import Clock
+from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.principal import Principal
+from services.runtime.outbound.webhooks import SignedRequest
+from services.runtime.rpc.codec import get_codec
+from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.idempotency import IdempotencyKey
+
+
+class OrdersRpc(OrdersServicer):
+    """Implements the generated servicer."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        history: HistoryRepository,
+        change_listener: OrderChangeListener,
+        secret_box: SecretBox,
+        clock: Clock,
+        new_id: Callable[[], str],
+        public_url: str,
+    ) -> None:
+        self._repository = repository
+        self._history = history
+        self._change_listener = change_listener
+        self._secret_box = secret_box
+        self._clock = clock
+        self._new_id = new_id
+        self._public_url = public_url
+
+    async def list_banks(self, request: v1.ListBanksRequest) -> v1.ListBanksResponse:
+        """A page of active banks."""
+        page = await usecases.list_banks(self._repository, request.page_size, request.page_token)
+        items = [v1.BankSummary(id=bank.id, title=bank.title) for bank in page.items]
+        return v1.ListBanksResponse(items=items, next_page_token=page.next_page_token)
+
+    async def create_order(self, request: v1.CreateOrderRequest, principal: Principal) -> v1.CreateOrderResponse:
+        """The order, and where to pay it."""
+        basket = None if request.basket is None else basket_from_proto(request.basket)
+
+        async def work(unit: UnitOfWork) -> bytes:
+            order, bank = await usecases.create_order(
+                unit,
+                self._clock,
+                self._new_id,
+                principal,
+                request.check_id,
+                basket,
+                cache_unavailable=request.cache_unavailable,
+            )
+            return get_codec().encode(
+                v1.CreateOrderResponse(
+                    order=order_to_proto(order), payment=self._build_payment_instructions(order, bank)
+                )
+            )
+
+        key = _build_idempotency_key(principal, "confirmOrder", request.idempotency_key, request.check_id)
+        kept = await self._repository.run_idempotently(key, work)
+        answer = get_codec().decode(v1.CreateOrderResponse, kept.response)
+        answer.replayed = kept.replayed
+        return answer
+
+    async def create_bank(self, request: v1.CreateBankRequest, principal: Principal) -> v1.CreateBankResponse:
+        """The bank, with its secret, which no repeated answer has."""
+        said = (request.id, request.title, request.webcheckout_url, request.api_url, request.active)
+        secret = generate_secret()
+
+        async def work(unit: UnitOfWork) -> bytes:
+            bank = await usecases.create_bank(unit, principal, Bank(*said, self._secret_box.encrypt(secret)))
+            return get_codec().encode(v1.CreateBankResponse(bank=bank_to_proto(bank), version=bank.version))
+
+        kept = await self._repository.run_idempotently(
+            _build_idempotency_key(principal, "createBank", request.idempotency_key, said), work
+        )
+        answer = get_codec().decode(v1.CreateBankResponse, kept.response)
+        answer.replayed = kept.replayed
+        if not kept.replayed:
+            answer.webhook_secret = secret
+        return answer
+
+    async def get_bank(self, request: v1.GetBankRequest, principal: Principal) -> v1.GetBankResponse:
+        """One bank."""
+        bank = await usecases.get_bank(self._repository, principal, request.bank_id)
+        return v1.GetBankResponse(bank=bank_to_proto(bank), version=bank.version)
+
+    async def update_bank(self, request: v1.UpdateBankRequest, principal: Principal) -> v1.UpdateBankResponse:
+        """The bank as it is now."""
+        said = {name: getattr(request, name) for name in ("title", "webcheckout_url", "api_url", "active")}
+        changes = {name: value for name, value in said.items() if value is not None}
+        bank = await usecases.update_bank(self._repository, principal, request.bank_id, request.version, changes)
+        return v1.UpdateBankResponse(bank=bank_to_proto(bank), version=bank.version)
+
+    async def rotate_bank_secret(
+        self, request: v1.RotateBankSecretRequest, principal: Principal
+    ) -> v1.RotateBankSecretResponse:
+        """A new secret."""
+        secret = await usecases.rotate_bank_secret(
+            self._repository, self._secret_box, self._clock, principal, request.bank_id
+        )
+        return v1.RotateBankSecretResponse(webhook_secret=secret)
+
+    async def list_payments(self, request: v1.ListPaymentsRequest, principal: Principal) -> v1.ListPaymentsResponse:
+        """A page of payments."""
+        page = await usecases.list_payments(
+            self._history, principal, request.page_size, request.page_token, request.order_id, request.bank_id
+        )
+        items = [
+            v1.Payment(**(asdict(record) | {"outcome": v1.PaymentOutcome[record.outcome.name]}))
+            for record in page.items
+        ]
+        return v1.ListPaymentsResponse(items=items, next_page_token=page.next_page_token)
+
+    async def watch_order(
+        self, request: v1.WatchOrderRequest, principal: Principal
+    ) -> AsyncIterator[v1.WatchOrderResponse]:
+        """Where an order stands, as long as it changes."""
+        steps = usecases.watch_order(
+            self._repository, self._change_listener, self._clock, principal, request.order_id, request.after_version
+        )
+        async with aclosing(steps):
+            async for step in steps:
+                yield v1.WatchOrderResponse(version=step.version, status=v1.OrderStatus[step.status.name], at=step.at)
+
+    async def get_order(self, request: v1.GetOrderRequest, principal: Principal) -> v1.GetOrderResponse:
+        """One order."""
+        order = await usecases.get_order(self._repository, principal, request.order_id)
+        return v1.GetOrderResponse(order=order_to_proto(order))
+
+    async def list_orders(self, request: v1.ListOrdersRequest, principal: Principal) -> v1.ListOrdersResponse:
+        """A page of orders."""
+        status = None if request.status is None else _parse_status(request.status)
+        page = await usecases.list_orders(self._repository, principal, request.page_size, request.page_token, status)
+        return v1.ListOrdersResponse(
+            items=[order_to_proto(order) for order in page.items], next_page_token=page.next_page_token
+        )
+
+    async def list_available_deliveries(
+        self, request: v1.ListAvailableDeliveriesRequest, principal: Principal
+    ) -> v1.ListAvailableDeliveriesResponse:
+        """A page of orders that wait for a deliverer."""
+        page = await usecases.list_available_deliveries(self._repository, request.page_size, request.page_token)
+        items = [order_to_proto(order) for order in page.items]
+        return v1.ListAvailableDeliveriesResponse(items=items, next_page_token=page.next_page_token)
+
+    async def pay_order(self, request: v1.PayOrderRequest) -> v1.PayOrderResponse:
+        """The bank's payment is recorded."""
+        signed = SignedRequest(request.webhook_id, request.webhook_timestamp, request.webhook_signature, request.body)
+        payment_id = await usecases.pay_order(self._repository, self._secret_box, self._clock, request.bank_id, signed)
+        return v1.PayOrderResponse(payment_id=payment_id)
+
+    async def cancel_order(self, request: v1.CancelOrderRequest, principal: Principal) -> v1.CancelOrderResponse:
+        """The order is given up."""
+        order = await usecases.cancel_order(self._repository, self._clock, principal, request.order_id, request.reason)
+        return v1.CancelOrderResponse(order=order_to_proto(order))
+
+    async def assign_order(self, request: v1.AssignOrderRequest, principal: Principal) -> v1.AssignOrderResponse:
+        """The order is the deliverer's."""
+        order = await usecases.assign_order(self._repository, self._clock, principal, request.order_id)
+        return v1.AssignOrderResponse(order=order_to_proto(order))
+
+    async def complete_order(self, request: v1.CompleteOrderRequest, principal: Principal) -> v1.CompleteOrderResponse:
+        """The order is delivered."""
+        order = await usecases.complete_order(self._repository, self._clock, principal, request.order_id)
+        return v1.CompleteOrderResponse(order=order_to_proto(order))
+
+    async def get_order_history(
+        self, request: v1.GetOrderHistoryRequest, principal: Principal
+    ) -> v1.GetOrderHistoryResponse:
+        """A page of what happened to an order."""
+        page = await usecases.get_history(
+            self._repository, self._history, principal, request.order_id, request.page_size, request.page_token
+        )
+        items = [
+            v1.HistoryEntry(status=v1.OrderStatus[entry.status.name], at=entry.at, actor=entry.actor, note=entry.note)
+            for entry in page.items
+        ]
+        return v1.GetOrderHistoryResponse(items=items, next_page_token=page.next_page_token)
+
+    def _build_payment_instructions(self, order: Order, bank: Bank) -> v1.PaymentInstructions:
+        callback_url = f"{self._public_url}/api/v1/callbacks/payments/{bank.id}"
+        query = urlencode(
+            {
+                "order_id": order.id,
+                "amount": order.total_amount,
+                "currency": order.currency,
+                "callback_url": callback_url,
+            }
+        )
+        joint = "&" if "?" in bank.webcheckout_url else "?"
+        page = f"{bank.webcheckout_url}{joint}{query}"
+        return v1.PaymentInstructions(webcheckout_url=page, callback_url=callback_url)
+
+
+def _parse_status(status: v1.OrderStatus) -> OrderStatus:
+    """Refuses INVALID_REQUEST for a number that has no name yet."""
+    try:
+        return OrderStatus[status.name or ""]
+    except KeyError as error:
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not known")]) from error
+
+
+def _build_idempotency_key(
+    principal: Principal, operation: str, key: str | None, request: object
+) -> IdempotencyKey | None:
+    """`request` is what must be equal for the first answer to be right again."""
+    return None if key is None else IdempotencyKey(principal.user_id, operation, key, msgspec.json.encode(request))

@@ -1,0 +1,1 @@
+"""Outbound adapters of partners: PostgreSQL and partner systems."""

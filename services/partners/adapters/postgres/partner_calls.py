@@ -1,0 +1,237 @@
+"""Calls to partners' systems in PostgreSQL, and what decides which of them are made."""
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg.types.json import Jsonb
+from sqlalchemy import ScalarSelect, Text, bindparam, delete, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from services.partners.adapters.postgres.tables import breakers, calls, cancelled_orders, partners
+from services.partners.domain.call_policy import Attempt, Call, CallKind, CallState, CircuitBreaker
+from services.partners.domain.partners import Partner
+from services.runtime.messaging import inbox
+from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete, build_upsert
+
+CALL_COLUMNS = [calls.c[field.name] for field in fields(Call)]
+_STORED_COLUMNS = [*(field.name for field in fields(Call)), "answer"]
+
+_ADVISORY_LOCK = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0))))
+_IS_CANCELLED = Statement(
+    select(cancelled_orders.c.order_id).where(cancelled_orders.c.order_id == bindparam("order_id"))
+)
+_MARK_CANCELLED = Statement(
+    insert(cancelled_orders).values(order_id=bindparam("order_id"), at=bindparam("at")).on_conflict_do_nothing()
+)
+_ADD_CALL = Statement(
+    insert(calls)
+    .values({name: bindparam(name) for name in _STORED_COLUMNS})
+    .on_conflict_do_nothing(index_elements=["order_id", "kind"])
+)
+_SAVE_CALL = Statement(
+    update(calls)
+    .where(calls.c.id == bindparam("call_id"))
+    .values(
+        {name: bindparam(f"new_{name}") for name in ("state", "attempts", "tries", "answer", "next_at", "leased_until")}
+    )
+)
+_CALL_FOR_UPDATE = Statement(select(*CALL_COLUMNS).where(calls.c.id == bindparam("id")).with_for_update())
+_ORDER_CALL_FOR_UPDATE = Statement(
+    select(*CALL_COLUMNS)
+    .where(calls.c.order_id == bindparam("order_id"), calls.c.kind == str(CallKind.ORDER))
+    .with_for_update()
+)
+_MAKE_CALLS_DUE = Statement(
+    update(calls)
+    .where(
+        calls.c.partner_id == bindparam("partner"),
+        calls.c.state == str(CallState.WAITING),
+        calls.c.leased_until.is_(None),
+    )
+    .values(next_at=bindparam("now"))
+)
+_BREAKER = Statement(
+    select(breakers.c.failures, breakers.c.open_until).where(breakers.c.partner_id == bindparam("partner_id")),
+    row_type=CircuitBreaker,
+)
+_SAVE_BREAKER = build_upsert(breakers)
+_DELETE_BREAKER = Statement(delete(breakers).where(breakers.c.partner_id == bindparam("partner")))
+PARTNER_FOR_UPDATE = Statement(
+    select(*(partners.c[field.name] for field in fields(Partner)))
+    .where(partners.c.id == bindparam("id"))
+    .with_for_update(),
+    row_type=Partner,
+)
+_SAVE_PARTNER = Statement(
+    update(partners)
+    .where(partners.c.id == bindparam("partner_id"))
+    .values({field.name: bindparam(f"new_{field.name}") for field in fields(Partner) if field.name != "id"})
+)
+
+_now = bindparam("now", type_=calls.c.next_at.type)
+_earlier = calls.alias("earlier")
+_is_due = (
+    calls.c.state == str(CallState.WAITING),
+    calls.c.next_at <= _now,
+    calls.c.leased_until.is_(None) | (calls.c.leased_until <= _now),
+)
+
+
+def _count_in_progress() -> ScalarSelect[int]:
+    """How many calls to the same partner are."""
+    other = calls.alias("other")
+    return (
+        select(func.count())
+        .where(other.c.partner_id == calls.c.partner_id, other.c.leased_until > _now)
+        .scalar_subquery()
+    )
+
+
+# What is sent to one partner waits for that partner only: of each, the first few count, less those under way.
+_ranked = (
+    select(
+        calls.c.id,
+        func.row_number().over(partition_by=calls.c.partner_id, order_by=(calls.c.next_at, calls.c.id)).label("rank"),
+        _count_in_progress().label("under_way"),
+    )
+    .where(
+        *_is_due,
+        ~exists().where(
+            _earlier.c.order_id == calls.c.order_id, _earlier.c.id != calls.c.id, _earlier.c.leased_until > _now
+        ),
+    )
+    .subquery("ranked")
+)
+_due = (
+    select(calls.c.id)
+    .join(_ranked, _ranked.c.id == calls.c.id)
+    .where(*_is_due, _ranked.c.rank + _ranked.c.under_way <= bindparam("per_partner"))
+    .order_by(calls.c.next_at)
+    .limit(bindparam("size"))
+    .with_for_update(of=calls, skip_locked=True)
+    .cte("due")
+)
+_CLAIM_DUE_CALLS = Statement(
+    update(calls)
+    .where(calls.c.id == _due.c.id)
+    .values(attempts=calls.c.attempts + 1, leased_until=bindparam("until"))
+    .returning(*CALL_COLUMNS)
+)
+_DELETE_OLD_CALLS = build_batch_delete(
+    calls, calls.c.state != str(CallState.WAITING), calls.c.created_at < bindparam("before")
+)
+_DELETE_OLD_CANCELLED_ORDERS = build_batch_delete(cancelled_orders, cancelled_orders.c.at < bindparam("before"))
+
+
+def call_from_row(row: dict[str, Any]) -> Call:
+    """A row as a call."""
+    tries = msgspec.convert(row["tries"], tuple[Attempt, ...])
+    return Call(**(row | {"kind": CallKind(row["kind"]), "state": CallState(row["state"]), "tries": tries}))
+
+
+def _call_to_row(call: Call) -> dict[str, Any]:
+    values: dict[str, Any] = {field.name: getattr(call, field.name) for field in fields(Call)}
+    return values | {
+        "payload": Jsonb(call.payload),
+        "trace": Jsonb(call.trace),
+        "tries": Jsonb(msgspec.to_builtins(call.tries)),
+        "answer": call.tries[-1].answer if call.tries else None,
+    }
+
+
+class PostgresCallUnitOfWork:
+    """One transaction over the calls to partners' systems."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def mark_event_processed(self, queue: str, event_id: str) -> bool:
+        """Whether this event was never consumed before; from now on it was."""
+        return await inbox.mark_processed(self._transaction, queue, event_id)
+
+    async def lock_order(self, order_id: str) -> None:
+        """Lets nobody else plan calls about this order until the transaction ends."""
+        await self._transaction.execute(_ADVISORY_LOCK, key=f"order:{order_id}")
+
+    async def is_cancelled(self, order_id: str) -> bool:
+        """Whether an order is known to be cancelled."""
+        return await self._transaction.fetch_one(_IS_CANCELLED, order_id=order_id) is not None
+
+    async def mark_cancelled(self, order_id: str, at: datetime) -> None:
+        """Remembers that an order is cancelled, whether its partner was told of it or not."""
+        await self._transaction.execute(_MARK_CANCELLED, order_id=order_id, at=at)
+
+    async def add_call(self, call: Call) -> None:
+        """Keeps a new call, if there is none of this kind about the order."""
+        await self._transaction.execute(_ADD_CALL, **_call_to_row(call))
+
+    async def get_order_call_for_update(self, order_id: str) -> Call | None:
+        """The call that tells of an order, locked."""
+        row = await self._transaction.fetch_one(_ORDER_CALL_FOR_UPDATE, order_id=order_id)
+        return None if row is None else call_from_row(row)
+
+    async def get_call_for_update(self, call_id: str) -> Call | None:
+        """A call, locked."""
+        row = await self._transaction.fetch_one(_CALL_FOR_UPDATE, id=call_id)
+        return None if row is None else call_from_row(row)
+
+    async def save_call(self, call: Call) -> None:
+        """Keeps what a call is now."""
+        values = {f"new_{name}": value for name, value in _call_to_row(call).items()}
+        await self._transaction.execute(_SAVE_CALL, call_id=call.id, **values)
+
+    async def make_calls_due(self, partner_id: int, now: datetime) -> None:
+        """Makes every call to a partner due that waits, unless it is under way."""
+        await self._transaction.execute(_MAKE_CALLS_DUE, partner=partner_id, now=now)
+
+    async def get_breaker_for_update(self, partner_id: int) -> CircuitBreaker:
+        """How a partner's system did of late, locked."""
+        await self._transaction.execute(_ADVISORY_LOCK, key=f"breaker:{partner_id}")
+        return await self._transaction.fetch_one(_BREAKER, partner_id=partner_id) or CircuitBreaker()
+
+    async def save_breaker(self, partner_id: int, breaker: CircuitBreaker) -> None:
+        """Keeps how a partner's system did."""
+        if breaker == CircuitBreaker():
+            await self._transaction.execute(_DELETE_BREAKER, partner=partner_id)
+        else:
+            await self._transaction.execute(
+                _SAVE_BREAKER, partner_id=partner_id, failures=breaker.failures, open_until=breaker.open_until
+            )
+
+    async def get_partner_for_update(self, partner_id: int) -> Partner | None:
+        """A partner, locked."""
+        return await self._transaction.fetch_one(PARTNER_FOR_UPDATE, id=partner_id)
+
+    async def save_partner(self, partner: Partner) -> None:
+        """Keeps what a partner is now."""
+        values = {f"new_{field.name}": getattr(partner, field.name) for field in fields(Partner)}
+        await self._transaction.execute(_SAVE_PARTNER, partner_id=partner.id, **values)
+
+
+class PostgresDueCallsQueue:
+    """The calls that are to be made now, and those that are over."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim_due_calls(
+        self, size: int, max_per_partner: int, now: datetime, lease_until: datetime
+    ) -> list[Call]:
+        """Calls that are due, which nobody else gets until `until`; each counts as one more attempt.
+
+        No partner has more than `per_partner` under way, and no call overtakes an earlier one about the same order.
+        """
+        rows = await self._database.fetch_all(
+            _CLAIM_DUE_CALLS, size=size, per_partner=max_per_partner, now=now, until=lease_until
+        )
+        return [call_from_row(row) for row in rows]
+
+    async def delete_old_calls(self, before: datetime) -> int:
+        """Removes some calls made before that which are over, and marks as old; 0 when there is nothing more.
+
+        An order is long at its end by then; until then a call that is there keeps the order from being told twice.
+        """
+        marks = await self._database.execute(_DELETE_OLD_CANCELLED_ORDERS, before=before)
+        return marks + await self._database.execute(_DELETE_OLD_CALLS, before=before)

@@ -1,0 +1,285 @@
+"""Partners in PostgreSQL: statements, and the rows they make and read."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, ColumnElement, Integer, Text, bindparam, cast, func, select, true, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from generated.events import PartnersEvent
+from services.partners.adapters.postgres.catalog import PostgresCatalogUnitOfWork
+from services.partners.adapters.postgres.partner_calls import CALL_COLUMNS, PostgresDueCallsQueue, call_from_row
+from services.partners.adapters.postgres.tables import TIMESTAMP, availability, calls, partners, products
+from services.partners.domain.call_policy import Call, CallKind, CallState
+from services.partners.domain.partners import Offer, Partner, Product
+from services.partners.usecases.ports import CatalogEntry, CatalogOffer
+from services.runtime.messaging.outbox import Outbox
+from services.runtime.storage import idempotency
+from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
+
+MAX_PRODUCTS_PER_ENTRY = 50
+"""How many products a catalog entry shows at most."""
+
+
+class _CatalogRow(NamedTuple):
+    id: int
+    title: str
+    brand: str
+    address: str
+    products: list[dict[str, Any]]  # one more than are shown, if there are more
+
+
+_CATALOG_COLUMNS = [products.c[name] for name in ("id", "title", "description", "picture_url")]
+
+
+def build_like_pattern(text: str) -> str:
+    """A pattern of LIKE for texts in which these words stand, whatever is in them."""
+    escaped = text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"
+
+
+_title_matches = func.lower(products.c.title).like(func.lower(bindparam("words", type_=Text)))
+"""What the index `products_by_title_trigrams` finds; the pattern is made by `containing`."""
+
+
+def _build_catalog_statement(
+    product_filter: ColumnElement[bool], *sellers: ColumnElement[bool], is_replanned: bool = False
+) -> Statement[_CatalogRow]:
+    """Partners that sell something, with what they sell; of both only those of which these are true."""
+    offers = (
+        select(*_CATALOG_COLUMNS, availability.c.price, availability.c.currency)
+        .join_from(availability, products, availability.c.product_id == products.c.id)
+        .where(availability.c.partner_id == partners.c.id, availability.c.active, product_filter)
+        .order_by(products.c.id)
+        .limit(MAX_PRODUCTS_PER_ENTRY + 1)
+        .correlate(partners)
+        .lateral()
+    )
+    # Objects with the names of the columns, made of whole rows: that is quicker than naming each.
+    shown = select(func.json_agg(offers.table_valued()).label("products")).select_from(offers).lateral()
+    wanted_partner = bindparam("partner_id", type_=BigInteger)
+    return Statement(
+        select(partners.c.id, partners.c.title, partners.c.brand, partners.c.address, shown.c.products)
+        .join_from(partners, shown, true())
+        .where(
+            partners.c.verified,
+            partners.c.enabled,
+            shown.c.products.is_not(None),
+            partners.c.id > bindparam("after", type_=BigInteger),
+            wanted_partner.is_(None) | (partners.c.id == wanted_partner),
+            *sellers,
+        )
+        .order_by(partners.c.id)
+        .limit(bindparam("size")),
+        row_type=_CatalogRow,
+        is_replanned=is_replanned,
+    )
+
+
+_CATALOG = _build_catalog_statement(true())
+_CATALOG_SEARCH = _build_catalog_statement(
+    _title_matches,
+    partners.c.id.in_(
+        select(availability.c.partner_id)
+        .join_from(products, availability, availability.c.product_id == products.c.id)
+        .where(_title_matches, availability.c.active)
+    ),
+    is_replanned=True,  # words that are rare are looked for first, words that are everywhere last
+)
+_PARTNER = Statement(
+    select(*(partners.c[field.name] for field in fields(Partner))).where(partners.c.id == bindparam("id")),
+    row_type=Partner,
+)
+_PARTNERS = Statement(
+    select(*(partners.c[field.name] for field in fields(Partner)))
+    .where(partners.c.id > bindparam("after"))
+    .order_by(partners.c.id)
+    .limit(bindparam("size")),
+    row_type=Partner,
+)
+_select_products = select(*(products.c[field.name] for field in fields(Product)))
+_PRODUCT = Statement(_select_products.where(products.c.id == bindparam("id")), row_type=Product)
+_PRODUCTS = Statement(
+    _select_products.where(products.c.id > bindparam("after")).order_by(products.c.id).limit(bindparam("size")),
+    row_type=Product,
+)
+_PARTNER_PRODUCTS = Statement(
+    select(*_CATALOG_COLUMNS, availability.c.price, availability.c.currency)
+    .join_from(availability, products, availability.c.product_id == products.c.id)
+    .where(
+        availability.c.partner_id == bindparam("partner_id"),
+        availability.c.active,
+        products.c.id > bindparam("after"),
+    )
+    .order_by(products.c.id)
+    .limit(bindparam("size")),
+    row_type=CatalogOffer,
+)
+_OFFERS = Statement(
+    select(availability.c.product_id, products.c.title, availability.c.price, availability.c.currency)
+    .join_from(availability, products, availability.c.product_id == products.c.id)
+    .where(
+        availability.c.partner_id == bindparam("partner_id"),
+        availability.c.active,
+        availability.c.product_id == bindparam("product_ids", type_=ARRAY(BigInteger)).any_(),
+    ),
+    row_type=Offer,
+)
+
+_ORDER_CALL_EXISTS = Statement(
+    select(calls.c.id).where(
+        calls.c.order_id == bindparam("order_id"),
+        calls.c.partner_id == bindparam("partner_id"),
+        calls.c.kind == str(CallKind.ORDER),
+    )
+)
+_partner_filter = bindparam("partner", type_=BigInteger)
+_order_filter, _state_filter = bindparam("order", type_=Text), bindparam("state", type_=Text)
+_CALLS = Statement(
+    select(*CALL_COLUMNS)
+    .where(
+        tuple_(calls.c.created_at, calls.c.id)
+        < tuple_(bindparam("before_at", type_=TIMESTAMP), bindparam("before_id", type_=Text)),
+        _partner_filter.is_(None) | (calls.c.partner_id == _partner_filter),
+        _order_filter.is_(None) | (calls.c.order_id == _order_filter),
+        _state_filter.is_(None) | (calls.c.state == _state_filter),
+    )
+    .order_by(calls.c.created_at.desc(), calls.c.id.desc())
+    .limit(bindparam("size"))
+)
+_CALL = Statement(select(*CALL_COLUMNS).where(calls.c.id == bindparam("id")))
+_previous = select(products).where(products.c.id == bindparam("product_id")).with_for_update().cte("old")
+# The same picture once more is a retry, and changes nothing.
+_next_version = products.c.version + cast(
+    products.c.picture_url.is_distinct_from(bindparam("picture", type_=Text)), Integer
+)
+_SET_PRODUCT_PICTURE = Statement(
+    update(products)
+    .where(products.c.id == _previous.c.id)
+    .values(picture_url=bindparam("picture"), version=_next_version)
+    .returning(products, _previous.c.picture_url.label("old_picture_url"))
+)
+_PRODUCT_PICTURES = Statement(
+    select(products.c.id, products.c.picture_url)
+    .where(products.c.id > bindparam("after"), products.c.picture_url.is_not(None))
+    .order_by(products.c.id)
+    .limit(bindparam("size"))
+)
+
+
+class PostgresUnitOfWork(PostgresCatalogUnitOfWork):
+    """One transaction over all that partners keep."""
+
+    def __init__(self, transaction: Transaction, outbox: Outbox[PartnersEvent]) -> None:
+        super().__init__(transaction)
+        self._outbox = outbox
+
+    async def publish(self, event: PartnersEvent) -> None:
+        """Lets the event leave when the transaction has committed."""
+        await self._outbox.add(self._transaction, event)
+
+    async def set_product_picture(self, product_id: int, picture_url: str) -> tuple[Product, str | None] | None:
+        """The product as it is now, and where its picture was; None when there is no such product."""
+        row = await self._transaction.fetch_one(_SET_PRODUCT_PICTURE, product_id=product_id, picture=picture_url)
+        if row is None:
+            return None
+        old = row.pop("old_picture_url")
+        return Product(**row), old
+
+
+class PostgresRepository(PostgresDueCallsQueue):
+    """Partners in PostgreSQL."""
+
+    def __init__(self, database: Database, outbox: Outbox[PartnersEvent]) -> None:
+        super().__init__(database)
+        self._outbox = outbox
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[PostgresUnitOfWork]:
+        """Commits at the end of the block, rolls back when it raises."""
+        async with self._database.transaction() as transaction:
+            yield PostgresUnitOfWork(transaction, self._outbox)
+
+    async def run_idempotently(
+        self, key: IdempotencyKey | None, work: Callable[[PostgresUnitOfWork], Awaitable[bytes]]
+    ) -> StoredResponse:
+        """Does the work in a unit, or gives the first answer to the key again."""
+        return await idempotency.run_idempotently(
+            self._database, key, lambda transaction: work(PostgresUnitOfWork(transaction, self._outbox))
+        )
+
+    async def list_catalog(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
+        """At most `size` entries whose id is above `after`."""
+        statement, words = (_CATALOG, {}) if q is None else (_CATALOG_SEARCH, {"words": build_like_pattern(q)})
+        rows = await self._database.fetch_all(statement, after=after, size=size, partner_id=partner_id, **words)
+        return [
+            CatalogEntry(
+                id=row.id,
+                title=row.title,
+                brand=row.brand,
+                address=row.address,
+                products=row.products[:MAX_PRODUCTS_PER_ENTRY],
+                products_truncated=len(row.products) > MAX_PRODUCTS_PER_ENTRY,
+            )
+            for row in rows
+        ]
+
+    async def get_partner(self, partner_id: int) -> Partner | None:
+        """The partner, whether it takes orders or not."""
+        return await self._database.fetch_one(_PARTNER, id=partner_id)
+
+    async def list_partners(self, after: int, size: int) -> list[Partner]:
+        """Partners above `after`, by id."""
+        return await self._database.fetch_all(_PARTNERS, after=after, size=size)
+
+    async def list_products(self, after: int, size: int) -> list[Product]:
+        """Products above `after`, by id."""
+        return await self._database.fetch_all(_PRODUCTS, after=after, size=size)
+
+    async def get_product(self, product_id: int) -> Product | None:
+        """A product."""
+        return await self._database.fetch_one(_PRODUCT, id=product_id)
+
+    async def list_partner_products(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
+        """What a partner sells now, above `after`, by id."""
+        return await self._database.fetch_all(_PARTNER_PRODUCTS, partner_id=partner_id, after=after, size=size)
+
+    async def list_calls(
+        self,
+        size: int,
+        before: tuple[datetime, str] | None,
+        partner_id: int | None,
+        order_id: str | None,
+        state: CallState | None,
+    ) -> list[Call]:
+        """Calls made before a time and an id, newest first."""
+        at, call_id = before or (datetime.max.replace(tzinfo=UTC), "")
+        rows = await self._database.fetch_all(
+            _CALLS, size=size, before_at=at, before_id=call_id, partner=partner_id, order=order_id, state=state
+        )
+        return [call_from_row(row) for row in rows]
+
+    async def get_call(self, call_id: str) -> Call | None:
+        """A call."""
+        row = await self._database.fetch_one(_CALL, id=call_id)
+        return None if row is None else call_from_row(row)
+
+    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:
+        """Those of the products that the partner sells now."""
+        rows = await self._database.fetch_all(_OFFERS, partner_id=partner_id, product_ids=list(product_ids))
+        return {offer.product_id: offer for offer in rows}
+
+    async def was_sent_to_partner(self, partner_id: int, order_id: str) -> bool:
+        """Whether the order was ever given to the partner."""
+        return await self._database.fetch_one(_ORDER_CALL_EXISTS, partner_id=partner_id, order_id=order_id) is not None
+
+    async def list_product_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
+        """Products above `after` that have a picture, each with where it is."""
+        return [
+            (row["id"], row["picture_url"])
+            for row in await self._database.fetch_all(_PRODUCT_PICTURES, after=after, size=size)
+        ]

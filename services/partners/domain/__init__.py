@@ -1,0 +1,1 @@
+"""Catalog, price and partner call rules, without I/O."""

@@ -1,0 +1,1 @@
+"""Inbound entry points of partners: gRPC, event consumers, the call worker and commands."""

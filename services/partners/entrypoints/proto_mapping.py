@@ -1,0 +1,72 @@
+"""What partners are made of, as messages."""
+
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from generated.proto.delivery.partners import v1
+from services.partners.domain.call_policy import Call, CallState
+from services.partners.domain.partners import Availability, Partner, Product
+from services.partners.usecases.ports import CatalogEntry
+
+
+def catalog_partner_to_proto(entry: CatalogEntry) -> dict[str, Any]:
+    """A `CatalogPartner`, by its fields: a page has hundreds of products, too many for an object each."""
+    return {
+        "id": entry.id,
+        "title": entry.title,
+        "brand": entry.brand,
+        "address": entry.address,
+        "products": entry.products,
+        "products_truncated": entry.products_truncated,
+    }
+
+
+def product_to_proto(product: Product) -> v1.Product:
+    """A product without its version."""
+    return v1.Product(
+        id=product.id, title=product.title, description=product.description, picture_url=product.picture_url
+    )
+
+
+def partner_to_proto(partner: Partner) -> v1.Partner:
+    """A partner without its secrets."""
+    return v1.Partner(
+        id=partner.id,
+        title=partner.title,
+        brand=partner.brand,
+        phone=partner.phone,
+        email=partner.email,
+        address=partner.address,
+        api_url=partner.api_url,
+        verified=partner.verified,
+        enabled=partner.enabled,
+    )
+
+
+def availability_to_proto(availability: Availability) -> v1.Availability:
+    """What a product costs at a partner."""
+    return v1.Availability(**asdict(availability))
+
+
+def availability_from_proto(message: v1.Availability | None) -> Availability:
+    """The same, the other way round."""
+    message = message or v1.Availability()
+    return Availability(message.price, message.currency, message.active)
+
+
+def call_to_proto(call: Call) -> v1.PartnerCall:
+    """A call, with what is sent as it is sent."""
+    return v1.PartnerCall(
+        id=call.id,
+        partner_id=call.partner_id,
+        order_id=call.order_id,
+        kind=v1.PartnerCallKind[call.kind.name],
+        status=v1.PartnerCallStatus[call.state.name],
+        attempts=call.attempts,
+        body=msgspec.json.encode(call.payload).decode(),
+        tries=[v1.PartnerCallTry(at=one.at, answer=one.answer, took_ms=one.took_ms) for one in call.tries],
+        next_at=call.next_at if call.state is CallState.WAITING else None,
+        created_at=call.created_at,
+    )

@@ -1,0 +1,20 @@
+"""What is said when the catalog changes."""
+
+from datetime import datetime
+
+from generated.proto.delivery.events.v1 import PartnerCatalogChanged
+
+
+def partner_changed_event(partner_id: int, at: datetime) -> PartnerCatalogChanged:
+    """A partner's whole entry."""
+    return PartnerCatalogChanged(subject=f"partner:{partner_id}", partner_id=partner_id, at=at)
+
+
+def product_changed_event(product_id: int, at: datetime) -> PartnerCatalogChanged:
+    """A product, wherever it is sold."""
+    return PartnerCatalogChanged(subject=f"product:{product_id}", product_id=product_id, at=at)
+
+
+def offer_changed_event(partner_id: int, product_id: int, at: datetime) -> PartnerCatalogChanged:
+    """A product at one partner."""
+    return PartnerCatalogChanged(subject=f"partner:{partner_id}", partner_id=partner_id, product_id=product_id, at=at)

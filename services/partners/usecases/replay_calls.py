@@ -1,0 +1,49 @@
+"""What admins see of the calls to partners' systems, and how they make one again."""
+
+from datetime import datetime
+
+from generated.problems import Reason
+from services.partners.domain import call_policy
+from services.partners.domain.call_policy import Call, CallKind, CallState
+from services.partners.usecases.partners import require_admin
+from services.partners.usecases.ports import Repository
+from services.runtime.core import pagination
+from services.runtime.core.clock import Clock
+from services.runtime.core.errors import ApiError
+from services.runtime.core.pagination import Page
+from services.runtime.core.principal import Principal
+
+
+async def list_partner_calls(
+    repository: Repository,
+    principal: Principal,
+    size: int,
+    token: str,
+    partner_id: int | None,
+    order_id: str | None,
+    state: CallState | None,
+) -> Page[Call]:
+    """A page of calls, newest first."""
+    require_admin(principal)
+    before = pagination.decode_page_token(token, tuple[datetime, str])
+    rows = await repository.list_calls(size + 1, before, partner_id, order_id, state)
+    return pagination.build_page(rows, size, lambda call: (call.created_at.isoformat(), call.id))
+
+
+async def replay_partner_call(repository: Repository, clock: Clock, principal: Principal, call_id: str) -> None:
+    """Makes a call again, at once and then by the schedule from its beginning; its webhook id stays.
+
+    Refuses PARTNER_CALL_NOT_FOUND, and PARTNER_CALL_CONFLICT for an order that was cancelled meanwhile.
+    """
+    require_admin(principal)
+    known = await repository.get_call(call_id)
+    if known is None:
+        raise ApiError(Reason.PARTNER_CALL_NOT_FOUND)
+    async with repository.unit_of_work() as unit:
+        await unit.lock_order(known.order_id)
+        call = await unit.get_call_for_update(call_id)
+        if call is None:
+            raise ApiError(Reason.PARTNER_CALL_NOT_FOUND)
+        if call.kind is CallKind.ORDER and await unit.is_cancelled(call.order_id):
+            raise ApiError(Reason.PARTNER_CALL_CONFLICT)
+        await unit.save_call(call_policy.reset_for_replay(call, clock()))

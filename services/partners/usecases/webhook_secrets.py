@@ -1,0 +1,19 @@
+"""The secrets that partners and we sign with."""
+
+import base64
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.partners.domain.partners import Partner
+from services.runtime.storage.encryption import SecretBox
+
+
+def new_secret() -> str:
+    """A secret as Standard Webhooks writes it, of 256 random bits."""
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+def active_secrets(partner: Partner, secret_box: SecretBox, now: datetime) -> Sequence[str]:
+    """The secrets that are good now, the newest first: for a day after a rotation there are two."""
+    return [secret_box.decrypt(secret) for secret in partner.active_encrypted_secrets(now)]

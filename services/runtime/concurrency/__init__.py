@@ -1,0 +1,1 @@
+"""Request coalescing, micro-batching and periodic jobs."""

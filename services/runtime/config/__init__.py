@@ -1,0 +1,1 @@
+"""Settings, and the checks that production settings must pass."""

@@ -1,0 +1,1 @@
+"""Types that every layer uses: errors, principal, pagination, clock, ids and JSON Schema."""

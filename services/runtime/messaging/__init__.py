@@ -1,0 +1,1 @@
+"""RabbitMQ: connection, publisher confirms, consumers, outbox, inbox and dead letters."""

@@ -1,0 +1,1 @@
+"""HTTP calls to third parties: SSRF guard, webhook signatures, contract validation; image validation."""

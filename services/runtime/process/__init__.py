@@ -1,0 +1,1 @@
+"""Process lifecycle: command line, background tasks and the metrics endpoint."""

@@ -1,0 +1,69 @@
+"""`python -m services.<name> serve|migrate|demo-data`, the same for every service, and what it can do on top."""
+
+import argparse
+import asyncio
+import resource
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+
+import uvloop
+
+from services.runtime.config.settings import DemoSettings, Environment, ServiceSettings, load_settings
+from services.runtime.storage import migrations
+from services.runtime.telemetry import logging_setup, tracing
+
+MAX_OPEN_FILES = 65_536
+"""Open files of a service; it takes what it may have, up to this."""
+
+
+def main[S: ServiceSettings](
+    service: str,
+    settings_type: type[S],
+    serve: Callable[[S], Awaitable[None]],
+    load_demo_data: Callable[[S, DemoSettings], Awaitable[None]] | None = None,
+    commands_with_argument: Mapping[str, Callable[[S, str], Awaitable[None]]] | None = None,
+    commands_without_argument: Mapping[str, Callable[[S], Awaitable[None]]] | None = None,
+) -> None:
+    """Reads the command line and the environment, and does what they say; `serve` migrates first.
+
+    `more` are the service's own commands, each with one argument; `jobs` those without.
+    """
+    parser = argparse.ArgumentParser(prog=f"services.{service}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("serve", "migrate", *(["demo-data"] if load_demo_data else []), *(commands_without_argument or {})):
+        commands.add_parser(name)
+    for name in commands_with_argument or {}:
+        commands.add_parser(name).add_argument("of")
+    arguments = parser.parse_args()
+    command = arguments.command
+    settings = load_settings(settings_type)
+    logging_setup.setup_logging(service, settings.log_level)
+    if command in ("serve", "migrate"):
+        migrations.migrate(service, settings.database_url.get_secret_value())
+    if command == "serve":
+        _raise_open_file_limit()
+        provider = tracing.setup_tracing(service, settings.trace_percent)
+        try:
+            uvloop.run(_to_coroutine(serve(settings)))
+        finally:
+            tracing.shutdown_tracing(provider)
+    elif command == "demo-data" and load_demo_data is not None:
+        if settings.environment is Environment.PRODUCTION:
+            sys.exit("demo data has no place in production")
+        asyncio.run(_to_coroutine(load_demo_data(settings, load_settings(DemoSettings))))
+    elif commands_with_argument and command in commands_with_argument:
+        asyncio.run(_to_coroutine(commands_with_argument[command](settings, arguments.of)))
+    elif commands_without_argument and command in commands_without_argument:
+        asyncio.run(_to_coroutine(commands_without_argument[command](settings)))
+
+
+def _raise_open_file_limit() -> None:
+    """A stream is an open file, and there may be more than the 1,024 that a shell lets a process have by default."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+
+
+async def _to_coroutine(work: Awaitable[None]) -> None:
+    await work

@@ -1,0 +1,1 @@
+"""gRPC: codec, servicers, stubs, server, reflection, errors and health check."""

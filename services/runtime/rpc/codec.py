@@ -1,0 +1,334 @@
+"""betterproto2 objects on the API, protobuf's C implementation ("upb") on the wire.
+
+betterproto2's own codec is written in Python: hundreds of times slower on lists, and silent about truncated bytes. So a
+pair of functions is composed per message class, once: `decode` reads all fields of the C message in one call, and
+converts only those that need it; `encode` hands a nest of dicts to the C message's constructor.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from importlib import resources
+from keyword import iskeyword
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import betterproto2
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from generated.proto.message_pool import default_message_pool
+
+__all__ = (
+    "Codec",
+    "DecodeError",
+    "PreEncoded",
+    "Wire",
+    "get_codec",
+    "get_descriptor_pool",
+    "load_contract_files",
+    "parse_timestamp",
+    "require_field",
+)
+
+type Converter = Callable[[Any], Any]
+
+type Wire = Any
+"""A message of protobuf's C implementation, whose fields no type checker knows."""
+
+WRAPPER_TYPES = frozenset(
+    f"google.protobuf.{name}Value"
+    for name in ("Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64")
+)
+URL_PREFIX = "type.googleapis.com/"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class FieldConverter(NamedTuple):
+    """How one field of a betterproto2 class travels. Without converters its value is the same on both sides."""
+
+    attribute_name: str
+    name: str
+    has_presence: bool
+    decode: Converter | None
+    encode: Converter | None
+
+
+class MessageConverters(NamedTuple):
+    """What travels for one betterproto2 class, and how to get from one to the other."""
+
+    wire_class: type[Message]
+    decode: Converter
+    encode: Converter
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PreEncoded[M: betterproto2.Message]:
+    """An answer that is on the wire already."""
+
+    data: bytes
+
+
+class Codec:
+    """Converters between the message classes of one betterproto2 pool and their descriptors.
+
+    Fields that this program does not know yet are kept, and written out again.
+    """
+
+    def __init__(self, pool: DescriptorPool, classes: betterproto2.MessagePool) -> None:
+        self._pool = pool
+        self._classes = classes
+        self._decoders: dict[str, Converter] = {}
+        self._encoders: dict[str, Converter] = {}
+        self._converters_by_class: dict[type[betterproto2.Message], MessageConverters] = {}
+
+    def encode(self, message: betterproto2.Message) -> bytes:
+        """The wire form. Raises TypeError or ValueError when a value does not fit its field."""
+        cls = type(message)
+        ready = self._converters_by_class.get(cls) or self._build_converters(cls)
+        made = ready.encode(message)
+        wire: Message = made if isinstance(made, Message) else ready.wire_class(**made)
+        return wire.SerializeToString()
+
+    def encode_fields[M: betterproto2.Message](self, cls: type[M], **fields: Any) -> PreEncoded[M]:
+        """The wire form of long answers, whose parts are given as dicts by the names of the contract.
+
+        Raises TypeError or ValueError when a value does not fit its field.
+        """
+        ready = self._converters_by_class.get(cls) or self._build_converters(cls)
+        return PreEncoded(ready.wire_class(**fields).SerializeToString())
+
+    def decode[M: betterproto2.Message](self, cls: type[M], data: bytes) -> M:
+        """The message that `data` is. Raises DecodeError when it is none, or holds a time that datetime cannot."""
+        return self.decode_with(cls, data, self.make_reader(cls))
+
+    def make_reader[M: betterproto2.Message](self, cls: type[M]) -> Callable[[Wire], M]:
+        """What makes a message of this class of a C message."""
+        return (self._converters_by_class.get(cls) or self._build_converters(cls)).decode
+
+    def decode_with[Read](self, cls: type[betterproto2.Message], data: bytes, reader: Callable[[Wire], Read]) -> Read:
+        """What `read` makes of the C message that `data` is. Raises DecodeError when it is none, or unreadable."""
+        ready = self._converters_by_class.get(cls) or self._build_converters(cls)
+        wire = ready.wire_class.FromString(data)
+        try:
+            return reader(wire)
+        except (OverflowError, ValueError) as error:
+            raise DecodeError(f"{cls.__name__}: {error}") from error
+
+    def _build_converters(self, cls: type[betterproto2.Message]) -> MessageConverters:
+        name = self._classes.type_to_url[cls].removeprefix(URL_PREFIX)
+        ready = MessageConverters(self._wire_class(name), self._get_decoder(name), self._get_encoder(name))
+        self._converters_by_class[cls] = ready
+        return ready
+
+    def _message_class(self, name: str) -> Any:
+        return self._classes.url_to_type[URL_PREFIX + name]
+
+    def _wire_class(self, name: str) -> type[Message]:
+        return GetMessageClass(self._pool.FindMessageTypeByName(name))
+
+    def _get_decoder(self, name: str) -> Converter:
+        if name not in self._decoders:
+
+            def later(wire: Message) -> betterproto2.Message:
+                """Stands in while the fields are looked at, for messages that contain themselves."""
+                message: betterproto2.Message = self._decoders[name](wire)
+                return message
+
+            self._decoders[name] = later
+            self._decoders[name] = _compile_decoder(self._message_class(name), list(self._describe_fields(name)))
+        return self._decoders[name]
+
+    def _get_encoder(self, name: str) -> Converter:
+        if name not in self._encoders:
+
+            def later(message: betterproto2.Message) -> Any:
+                """As above."""
+                return self._encoders[name](message)
+
+            self._encoders[name] = later
+            self._encoders[name] = _compile_encoder(self._wire_class(name), list(self._describe_fields(name)))
+        return self._encoders[name]
+
+    def _describe_fields(self, name: str) -> Iterator[FieldConverter]:
+        descriptor = self._pool.FindMessageTypeByName(name)
+        metadata = self._message_class(name)._betterproto
+        for field in descriptor.fields:
+            attribute = metadata.field_name_by_number[field.number]
+            decode, encode = self._get_field_converters(field, metadata.cls_by_field, attribute)
+            yield FieldConverter(attribute, field.name, field.has_presence, decode, encode)
+
+    def _get_field_converters(
+        self, field: FieldDescriptor, classes: Mapping[str, type], attribute: str
+    ) -> tuple[Converter | None, Converter | None]:
+        """What to do with the whole value of a field, be it one, a list or a map."""
+        message = field.message_type
+        if message and message.GetOptions().map_entry:
+            decode, encode = self._get_value_converters(message.fields_by_name["value"], classes[f"{attribute}.value"])
+            return _make_map_converter(decode) or dict, _make_map_converter(encode)
+        decode, encode = self._get_value_converters(field, classes[attribute])
+        if field.is_repeated:
+            return _make_list_converter(decode) or list, _make_list_converter(encode)
+        return decode, encode
+
+    def _get_value_converters(self, field: FieldDescriptor, cls: type) -> tuple[Converter | None, Converter | None]:
+        """What to do with one value. An IntEnum is an integer already, so enums need no way back."""
+        if field.enum_type:
+            return _EnumMembers(cls, field.enum_type).__getitem__, None
+        if not field.message_type:
+            return None, None
+        match field.message_type.full_name:
+            case "google.protobuf.Timestamp":
+                return parse_timestamp, _to_timestamp
+            case "google.protobuf.Duration":
+                return _from_duration, _to_duration
+            case name if name in WRAPPER_TYPES:
+                return attrgetter("value"), lambda value: {"value": value}
+            case name if URL_PREFIX + name in self._classes.url_to_type:
+                return self._get_decoder(name), self._get_encoder(name)
+            case name:
+                raise TypeError(f"{field.full_name}: no class is generated for {name}")
+
+
+def _compile_decoder(cls: type[betterproto2.Message], fields: list[FieldConverter]) -> Converter:
+    """Composes `C message → betterproto2 object`.
+
+    The object is filled without its constructor: that would compute every default only to overwrite it.
+    """
+    names: dict[str, Any] = {
+        "cls": cls,
+        "new": object.__new__,
+        "Unknown": UnknownFieldSet,
+        "rest": _serialize_unknown_fields,
+    }
+    values = []
+    for number, field in enumerate(fields):
+        value = f"getattr(wire, {field.name!r})" if iskeyword(field.name) else f"wire.{field.name}"
+        if field.decode:
+            names[f"decode_{number}"] = field.decode
+            value = f"decode_{number}({value})"
+        if field.has_presence:
+            value = f"{value} if wire.HasField({field.name!r}) else None"
+        values.append(f"{field.attribute_name!r}: {value},")
+    source = f"""
+def decode(wire):
+    message = new(cls)
+    message.__dict__ = {{{" ".join(values)} '_unknown_fields': rest(wire) if len(Unknown(wire)) else b''}}
+    return message
+"""
+    return _compile_functions(source, names)["decode"]
+
+
+def _compile_encoder(wire_class: type[Message], fields: list[FieldConverter]) -> Converter:
+    """Composes `betterproto2 object → arguments of the C message's constructor`, or the C message where it must be."""
+    names: dict[str, Any] = {"whole": partial(_build_with_unknown_fields, wire_class)}
+    values = []
+    for number, field in enumerate(fields):
+        value = f"message.{field.attribute_name}"
+        if field.encode:
+            names[f"encode_{number}"] = field.encode
+            value = f"None if {value} is None else encode_{number}({value})"
+        values.append(f"{field.name!r}: {value},")
+    source = f"""
+def encode(message):
+    values = {{{" ".join(values)}}}
+    return whole(values, message._unknown_fields) if message._unknown_fields else values
+"""
+    return _compile_functions(source, names)["encode"]
+
+
+def _compile_functions(source: str, names: dict[str, Any]) -> dict[str, Converter]:
+    """Functions that name every field, as dataclasses make theirs: a loop over fields takes three times as long."""
+    exec(source, names)  # noqa: S102 (its names are the contract's)
+    return names
+
+
+def _build_with_unknown_fields(wire_class: type[Message], values: dict[str, Any], unknown_fields: bytes) -> Message:
+    """A C message with the fields that this program does not know, too."""
+    wire = wire_class(**values)
+    wire.MergeFromString(unknown_fields)
+    return wire
+
+
+def _make_list_converter(convert: Converter | None) -> Converter | None:
+    return convert and (lambda values: [convert(value) for value in values])
+
+
+def _make_map_converter(convert: Converter | None) -> Converter | None:
+    return convert and (lambda values: {key: convert(value) for key, value in values.items()})
+
+
+class _EnumMembers(dict[int, Any]):
+    """The members of an enum by number, since to call the class is ten times slower. Unknown numbers become members."""
+
+    def __init__(self, cls: type, descriptor: EnumDescriptor) -> None:
+        super().__init__((value.number, cls(value.number)) for value in descriptor.values)
+        self._cls = cls
+
+    def __missing__(self, number: int) -> Any:
+        return self._cls(number)
+
+
+def parse_timestamp(wire: Wire) -> datetime:
+    """A Timestamp. Raises OverflowError when it is none that datetime can hold."""
+    return EPOCH + timedelta(0, wire.seconds, wire.nanos // 1000)
+
+
+def require_field(wire: Wire, name: str) -> Wire:
+    """A part that the contract requires. Raises ValueError when the other side left it out."""
+    if not wire.HasField(name):
+        raise ValueError(f"a message lacks its {name}")
+    return getattr(wire, name)
+
+
+def _to_timestamp(value: datetime) -> dict[str, int]:
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone cannot be sent")
+    seconds, microseconds = divmod((value - EPOCH) // MICROSECOND, 1_000_000)
+    return {"seconds": seconds, "nanos": microseconds * 1000}
+
+
+def _from_duration(wire: Any) -> timedelta:
+    return timedelta(0, wire.seconds, int(wire.nanos / 1000))
+
+
+def _to_duration(value: timedelta) -> dict[str, int]:
+    """Both parts carry the sign, as the format wants it."""
+    sign = -1 if value < timedelta(0) else 1
+    seconds, microseconds = divmod(abs(value) // MICROSECOND, 1_000_000)
+    return {"seconds": sign * seconds, "nanos": sign * microseconds * 1000}
+
+
+def _serialize_unknown_fields(wire: Message) -> bytes:
+    """What is left of a message when everything known is taken out."""
+    rest = type(wire)()
+    rest.CopyFrom(wire)
+    for field, _ in wire.ListFields():
+        rest.ClearField(field.name)
+    return rest.SerializeToString()
+
+
+def load_contract_files() -> Sequence[FileDescriptorProto]:
+    """Every protobuf file of the contract after its imports, with the options of its methods."""
+    return FileDescriptorSet.FromString(resources.files("generated").joinpath("descriptors.binpb").read_bytes()).file
+
+
+@cache
+def get_descriptor_pool() -> DescriptorPool:
+    """The contract's descriptors."""
+    pool = DescriptorPool()
+    for file in load_contract_files():
+        pool.Add(file)
+    return pool
+
+
+@cache
+def get_codec() -> Codec:
+    """The codec of the contract's messages."""
+    return Codec(get_descriptor_pool(), default_message_pool)

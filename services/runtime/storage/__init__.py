@@ -1,0 +1,1 @@
+"""PostgreSQL, MongoDB and object storage; idempotency keys, migrations and encryption."""

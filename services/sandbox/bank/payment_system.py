@@ -1,0 +1,268 @@
+"""Banks: a checkout page, signed callbacks, refunds and a ledger of what was captured and given back."""
+
+import secrets
+from enum import StrEnum
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from services.sandbox.fault_injection import BankFault, BankFaultMode, FaultInjector
+from services.sandbox.http_helpers import (
+    HttpError,
+    convert_form,
+    is_form_request,
+    json_response,
+    read_form_fields,
+    read_json_body,
+)
+from services.sandbox.rendering import PageRenderer
+from services.sandbox.store import SqliteDatabase, now_rfc3339
+from services.sandbox.webhooks import CallbackResponse, SetSecretRequest, WebhookClient
+
+MAX_AMOUNT = 2**53 - 1
+
+type Amount = Annotated[int, msgspec.Meta(ge=0, le=MAX_AMOUNT)]
+type Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+type Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+type Url = Annotated[str, msgspec.Meta(max_length=2000, pattern="^https?://")]
+
+
+class CheckoutOutcome(StrEnum):
+    """What the payer lets happen; `less` and `more` are off by one minor unit, `twice` sends one callback two times."""
+
+    PAY = "pay"
+    FAIL = "fail"
+    TWICE = "twice"
+    LESS = "less"
+    MORE = "more"
+
+
+_AMOUNT_OFFSETS = {CheckoutOutcome.LESS: -1, CheckoutOutcome.MORE: 1}
+
+
+class Checkout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A payment to be made; the amount in minor units."""
+
+    order_id: Identifier
+    amount: Amount
+    currency: Currency
+    callback_url: Url
+    outcome: CheckoutOutcome
+
+
+class PaymentCallback(msgspec.Struct, frozen=True):
+    """What a bank tells the shop."""
+
+    payment_id: str
+    order_id: str
+    amount: int
+    currency: str
+    status: str
+
+
+class CheckoutResult(msgspec.Struct, frozen=True):
+    """What came of a checkout: an answer for each callback, in the order they were sent."""
+
+    payment_id: str
+    callbacks: list[CallbackResponse]
+
+
+class Refund(msgspec.Struct, frozen=True):
+    """Money to be given back, in minor units; the id makes asking again safe."""
+
+    refund_id: Identifier
+    payment_id: Identifier
+    amount: Annotated[int, msgspec.Meta(ge=1, le=MAX_AMOUNT)]
+    currency: Currency
+
+
+class LedgerEntry(msgspec.Struct, frozen=True):
+    """One payment, in minor units. A failed one captured nothing."""
+
+    payment_id: str
+    order_id: str
+    captured: int
+    refunded: int
+    currency: str
+
+
+class Bank:
+    """Every bank there is; they differ by id, secret and fault only."""
+
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        webhook_client: WebhookClient,
+        fault_injector: FaultInjector,
+        renderer: PageRenderer,
+        public_url: str,
+    ) -> None:
+        self._database = database
+        self._webhook_client = webhook_client
+        self._fault_injector = fault_injector
+        self._renderer = renderer
+        self._public_url = public_url
+
+    def routes(self) -> list[Route]:
+        """The checkout for people and scripts, and the bank's own interface."""
+        return [
+            Route("/checkout/{bank_id}", self.show_checkout, methods=["GET"]),
+            Route("/checkout/{bank_id}", self.submit_checkout, methods=["POST"]),
+            Route("/bank/{bank_id}", self.show_ledger_page, methods=["GET"]),
+            Route("/bank/{bank_id}/refunds", self.refund, methods=["POST"]),
+            Route("/bank/{bank_id}/ledger", self.list_ledger, methods=["GET"]),
+            Route("/bank/{bank_id}/secret", self.set_secret, methods=["PUT"]),
+            Route("/bank/{bank_id}/fault", self.set_fault, methods=["PUT", "POST"]),
+        ]
+
+    async def show_checkout(self, request: Request) -> Response:
+        """The page `webcheckout_url` leads to, filled in from its query."""
+        bank_id = request.path_params["bank_id"]
+        query = request.query_params
+        default_callback = f"{self._public_url}/api/v1/callbacks/payments/{bank_id}"
+        order_id = query.get("order_id", "")
+        rows = self._database.fetch_all(
+            "SELECT * FROM payments WHERE bank_id = ? AND order_id = ? ORDER BY id DESC LIMIT 20", bank_id, order_id
+        )
+        return self._renderer.render(
+            "checkout.html",
+            bank_id=bank_id,
+            order_id=order_id,
+            amount=query.get("amount", ""),
+            currency=query.get("currency", "USD"),
+            callback_url=query.get("callback_url", default_callback),
+            newest=query.get("payment_id"),
+            payments=[{**row, "callbacks": msgspec.json.decode(row["callbacks"])} for row in rows],
+        )
+
+    async def submit_checkout(self, request: Request) -> Response:
+        """Pays or does not, tells the shop, and says what it answered; a person reads it on the page."""
+        bank_id = request.path_params["bank_id"]
+        if not is_form_request(request):
+            return json_response(await self._pay(bank_id, await read_json_body(request, Checkout)))
+        checkout = convert_form(await read_form_fields(request), Checkout)
+        receipt = await self._pay(bank_id, checkout)
+        query = {name: getattr(checkout, name) for name in ("order_id", "amount", "currency", "callback_url")}
+        query["payment_id"] = receipt.payment_id
+        return RedirectResponse(f"{request.url.path}?{urlencode(query)}", 303)
+
+    async def _pay(self, bank_id: str, checkout: Checkout) -> CheckoutResult:
+        amount = checkout.amount + _AMOUNT_OFFSETS.get(checkout.outcome, 0)
+        if not 0 <= amount <= MAX_AMOUNT:
+            raise HttpError(422, f"{checkout.outcome} would pay {amount}")
+        failed = checkout.outcome is CheckoutOutcome.FAIL
+        callback = PaymentCallback(
+            f"pay_{secrets.token_hex(12)}",
+            checkout.order_id,
+            amount,
+            checkout.currency,
+            "failed" if failed else "succeeded",
+        )
+        # The money moves before anybody is told of it, as it does at a bank that dies here.
+        self._database.insert(
+            "payments",
+            bank_id=bank_id,
+            payment_id=callback.payment_id,
+            order_id=checkout.order_id,
+            captured=0 if failed else amount,
+            currency=checkout.currency,
+            outcome=checkout.outcome,
+            at=now_rfc3339(),
+        )
+        webhook_id = f"msg_{secrets.token_hex(12)}"
+        answers: list[CallbackResponse] = []
+        for _ in range(2 if checkout.outcome is CheckoutOutcome.TWICE else 1):
+            answers.append(
+                await self._webhook_client.send(f"bank:{bank_id}", checkout.callback_url, webhook_id, callback)
+            )
+        self._database.execute(
+            "UPDATE payments SET callbacks = ? WHERE payment_id = ?",
+            msgspec.json.encode(answers).decode(),
+            callback.payment_id,
+        )
+        return CheckoutResult(callback.payment_id, answers)
+
+    async def refund(self, request: Request) -> Response:
+        """Gives money back, once for each refund id."""
+        bank_id = request.path_params["bank_id"]
+        if not self._webhook_client.has_valid_signature(f"bank:{bank_id}", request.headers, await request.body()):
+            raise HttpError(401, "the signature does not verify")
+        refund = await read_json_body(request, Refund)
+        mode = self._fault_injector.consume(f"bank:{bank_id}")
+        if mode == BankFaultMode.ERROR:
+            raise HttpError(503, "told to fail")
+        if mode == BankFaultMode.REFUSE:
+            raise HttpError(422, "told to refuse")
+        self._refund(bank_id, refund)
+        if (
+            mode == BankFaultMode.SLOW
+        ):  # done, but the caller may be gone before it hears so: the nastier half of a timeout
+            await self._fault_injector.delay()
+        return json_response(refund)
+
+    def _refund(self, bank_id: str, refund: Refund) -> None:
+        with self._database.transaction():
+            known = self._database.fetch_one(
+                "SELECT * FROM refunds WHERE bank_id = ? AND refund_id = ?", bank_id, refund.refund_id
+            )
+            if known is not None:
+                if (known["payment_id"], known["amount"], known["currency"]) != (
+                    refund.payment_id,
+                    refund.amount,
+                    refund.currency,
+                ):
+                    raise HttpError(409, "another refund has this id")
+                return
+            payment = self._database.fetch_one(
+                "SELECT * FROM payments WHERE bank_id = ? AND payment_id = ?", bank_id, refund.payment_id
+            )
+            if payment is None:
+                raise HttpError(404, "no such payment")
+            if payment["currency"] != refund.currency or payment["captured"] - payment["refunded"] < refund.amount:
+                raise HttpError(422, "more than is left of the payment, or in another currency")
+            self._database.execute(
+                "UPDATE payments SET refunded = refunded + ? WHERE payment_id = ?", refund.amount, refund.payment_id
+            )
+            self._database.insert("refunds", bank_id=bank_id, **msgspec.structs.asdict(refund))
+
+    def _load_ledger(self, bank_id: str) -> list[LedgerEntry]:
+        rows = self._database.fetch_all(
+            "SELECT payment_id, order_id, captured, refunded, currency FROM payments WHERE bank_id = ? ORDER BY id",
+            bank_id,
+        )
+        return [LedgerEntry(**row) for row in rows]
+
+    async def list_ledger(self, request: Request) -> Response:
+        """Every payment of the bank, oldest first."""
+        return json_response(self._load_ledger(request.path_params["bank_id"]))
+
+    async def show_ledger_page(self, request: Request) -> Response:
+        """The ledger for people, with the fault switches."""
+        bank_id = request.path_params["bank_id"]
+        entries = self._load_ledger(bank_id)[-200:][::-1]
+        return self._renderer.render(
+            "bank.html", bank_id=bank_id, entries=entries, fault=self._fault_injector.get(f"bank:{bank_id}")
+        )
+
+    async def set_secret(self, request: Request) -> Response:
+        """The secret we and the bank share from now on."""
+        self._webhook_client.set_secret(
+            f"bank:{request.path_params['bank_id']}", await read_json_body(request, SetSecretRequest)
+        )
+        return Response(status_code=204)
+
+    async def set_fault(self, request: Request) -> Response:
+        """How refunds fail; PUT by scripts, POST by the page."""
+        bank_id = request.path_params["bank_id"]
+        by_page = is_form_request(request)
+        fault = (
+            convert_form(await read_form_fields(request), BankFault)
+            if by_page
+            else await read_json_body(request, BankFault)
+        )
+        self._fault_injector.set(f"bank:{bank_id}", fault.mode, fault.count)
+        return RedirectResponse(f"/bank/{bank_id}", 303) if by_page else Response(status_code=204)

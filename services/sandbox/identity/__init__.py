@@ -1,0 +1,1 @@
+"""Emulated Firebase Authentication."""

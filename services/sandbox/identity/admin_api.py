@@ -1,0 +1,224 @@
+"""Google's Identity Toolkit, as a server uses it with an access token: any account, its claims, its sessions."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.sandbox.http_helpers import json_response
+from services.sandbox.identity.accounts import (
+    Account,
+    AccountRepository,
+    IdentityError,
+    hash_password,
+    normalise_email,
+    validate_claims,
+)
+from services.sandbox.identity.out_of_band_codes import OobCodeSender, SendOobCodeRequest
+from services.sandbox.identity.schemas import IdentityRequest, Text, handle_identity_errors, user_info
+from services.sandbox.identity.tokens import TokenIssuer
+
+type LocalId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+type OperationHandler = Callable[[bytes], Awaitable[Response]]
+
+
+class CreateAccountRequest(IdentityRequest, frozen=True):
+    """accounts."""
+
+    email: Text
+    password: Text | None = None
+    local_id: LocalId | None = None
+    display_name: Text | None = None
+    email_verified: bool = False
+    disabled: bool = False
+
+
+class LookupRequest(IdentityRequest, frozen=True):
+    """accounts:lookup."""
+
+    local_id: Annotated[tuple[LocalId, ...], msgspec.Meta(max_length=100)] = ()
+    email: Annotated[tuple[Text, ...], msgspec.Meta(max_length=100)] = ()
+
+
+class UpdateAccountRequest(IdentityRequest, frozen=True):
+    """accounts:update; what is not named stays."""
+
+    local_id: LocalId
+    email: Text | None = None
+    password: Text | None = None
+    display_name: Text | None = None
+    email_verified: bool | None = None
+    disable_user: bool | None = None
+    custom_attributes: str | None = None
+    valid_since: int | str | None = None
+    delete_attribute: tuple[Literal["DISPLAY_NAME", "PHOTO_URL"], ...] = ()
+
+
+class DeleteAccountRequest(IdentityRequest, frozen=True):
+    """accounts:delete."""
+
+    local_id: LocalId
+
+
+class QueryExpression(IdentityRequest, frozen=True):
+    """One alternative of a query."""
+
+    email: Text | None = None
+    user_id: Text | None = None
+
+
+class QueryRequest(IdentityRequest, frozen=True):
+    """accounts:query, by e-mail or id; without an expression, all accounts."""
+
+    expression: Annotated[tuple[QueryExpression, ...], msgspec.Meta(max_length=1)] = ()
+    return_user_info: bool = True
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 500
+
+
+class IdentityAdminApi:
+    """The server's side."""
+
+    def __init__(
+        self, accounts: AccountRepository, token_issuer: TokenIssuer, oob_codes: OobCodeSender, project: str
+    ) -> None:
+        self._accounts = accounts
+        self._token_issuer = token_issuer
+        self._oob_codes = oob_codes
+        self._project = project
+
+    def routes(self) -> list[Route]:
+        """Everything below /projects/{project}."""
+        base = "/identitytoolkit.googleapis.com/v1/projects/{project}/accounts"
+        operations: dict[str, OperationHandler] = {
+            "": self.create,
+            ":lookup": self.lookup,
+            ":update": self.update,
+            ":delete": self.delete,
+            ":query": self.query,
+            ":sendOobCode": self.send_code,
+        }
+        return [
+            *(
+                Route(base + name, handle_identity_errors(self._require_admin(operation)), methods=["POST"])
+                for name, operation in operations.items()
+            ),
+            Route(base + ":batchGet", handle_identity_errors(self.batch_get), methods=["GET"]),
+        ]
+
+    def _authorise(self, request: Request) -> None:
+        if not self._token_issuer.is_admin(request.headers.get("authorization", "")):
+            raise IdentityError("Request is missing required authentication credential.", 401)
+        if request.path_params["project"] != self._project:
+            raise IdentityError("PROJECT_NOT_FOUND")
+
+    def _require_admin(self, operation: OperationHandler) -> Callable[[Request], Awaitable[Response]]:
+        async def checked(request: Request) -> Response:
+            self._authorise(request)
+            return await operation(await request.body())
+
+        return checked
+
+    async def create(self, content: bytes) -> Response:
+        """Makes an account."""
+        body = msgspec.json.decode(content, type=CreateAccountRequest)
+        email = normalise_email(body.email)
+        password = None if body.password is None else await hash_password(body.password)
+        account = self._accounts.create(email, password, body.local_id)
+        account = self._accounts.save(
+            msgspec.structs.replace(
+                account, display_name=body.display_name, email_verified=body.email_verified, disabled=body.disabled
+            )
+        )
+        return json_response(
+            {"kind": "identitytoolkit#SignupNewUserResponse", "localId": account.local_id, "email": account.email}
+        )
+
+    async def lookup(self, content: bytes) -> Response:
+        """The accounts that are there of those asked for."""
+        body = msgspec.json.decode(content, type=LookupRequest)
+        asked = [*map(self._accounts.find_by_id, body.local_id), *map(self._accounts.find_by_email, body.email)]
+        found = {account.local_id: account for account in asked if account}
+        answer: dict[str, object] = {"kind": "identitytoolkit#GetAccountInfoResponse"}
+        if found:
+            answer["users"] = [user_info(account) for account in found.values()]
+        return json_response(answer)
+
+    async def update(self, content: bytes) -> Response:
+        """Changes an account; `validSince` ends the sessions that began until then."""
+        body = msgspec.json.decode(content, type=UpdateAccountRequest)
+        before = self._accounts.get(body.local_id)
+        changes: dict[str, object] = {}
+        if body.email is not None:
+            changes["email"] = normalise_email(body.email)
+            changes["email_verified"] = changes["email"] == before.email and before.email_verified
+        if body.email_verified is not None:
+            changes["email_verified"] = body.email_verified
+        if body.display_name is not None or "DISPLAY_NAME" in body.delete_attribute:
+            changes["display_name"] = body.display_name
+        if body.disable_user is not None:
+            changes["disabled"] = body.disable_user
+        if body.custom_attributes is not None:
+            changes["custom_attributes"] = validate_claims(body.custom_attributes)
+        valid_since = _parse_seconds(body.valid_since)
+        if body.password is not None:
+            changes |= {"password": await hash_password(body.password), "password_updated_at": int(time.time() * 1000)}
+        account = self._accounts.save(msgspec.structs.replace(self._accounts.get(body.local_id), **changes))
+        if valid_since is not None:
+            account = self._accounts.revoke_sessions(account, valid_since)
+        return json_response({"kind": "identitytoolkit#SetAccountInfoResponse", **user_info(account)})
+
+    async def delete(self, content: bytes) -> Response:
+        """Deletes an account."""
+        self._accounts.delete(msgspec.json.decode(content, type=DeleteAccountRequest).local_id)
+        return json_response({"kind": "identitytoolkit#DeleteAccountResponse"})
+
+    async def query(self, content: bytes) -> Response:
+        """Finds accounts, by id."""
+        body = msgspec.json.decode(content, type=QueryRequest)
+        found: list[Account | None] = []
+        for expression in body.expression:
+            found = [
+                self._accounts.find_by_email(expression.email)
+                if expression.email
+                else self._accounts.find_by_id(expression.user_id or "")
+            ]
+        users = (
+            [account for account in found if account] if body.expression else self._accounts.list_page("", body.limit)
+        )
+        answer: dict[str, object] = {"recordsCount": str(len(users))}
+        return json_response(
+            answer | ({"userInfo": [user_info(account) for account in users]} if body.return_user_info else {})
+        )
+
+    async def send_code(self, content: bytes) -> Response:
+        """Makes a code for an account, mailed by Google or returned for mailing."""
+        body = msgspec.json.decode(content, type=SendOobCodeRequest)
+        return json_response(self._oob_codes.send(body, None, is_trusted=True))
+
+    async def batch_get(self, request: Request) -> Response:
+        """A page of all accounts, by id."""
+        self._authorise(request)
+        asked = request.query_params.get("maxResults", "20")
+        if not (asked.isascii() and asked.isdigit() and 1 <= int(asked) <= 1000):
+            raise IdentityError("INVALID_PAGE_SELECTION")
+        size = int(asked)
+        page = self._accounts.list_page(request.query_params.get("nextPageToken", ""), size)
+        answer: dict[str, object] = {
+            "kind": "identitytoolkit#DownloadAccountResponse",
+            "users": [user_info(one) for one in page],
+        }
+        return json_response(answer | ({"nextPageToken": page[-1].local_id} if len(page) == size else {}))
+
+
+def _parse_seconds(valid_since: int | str | None) -> int | None:
+    """Google writes 64-bit numbers as strings, its Python library as numbers. Raises IdentityError."""
+    if valid_since is None:
+        return None
+    text = str(valid_since)
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise IdentityError("INVALID_VALID_SINCE")
+    return int(text)

@@ -1,0 +1,243 @@
+"""Google's Identity Toolkit and Secure Token, as an app with an API key uses them: accounts, sessions, codes."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.sandbox.http_helpers import json_response
+from services.sandbox.identity.accounts import (
+    Account,
+    AccountRepository,
+    IdentityError,
+    OobCodeKind,
+    hash_password,
+    is_password_correct,
+    normalise_email,
+)
+from services.sandbox.identity.out_of_band_codes import OobCodeSender, SendOobCodeRequest
+from services.sandbox.identity.schemas import (
+    IdTokenRequest,
+    ResetPasswordRequest,
+    SignInRequest,
+    SignUpRequest,
+    UpdateAccountRequest,
+    handle_identity_errors,
+    user_info,
+)
+from services.sandbox.identity.tokens import ACCESS_TOKEN_LIFETIME_S, TokenIssuer
+
+
+class IdentityClientApi:
+    """The app's side."""
+
+    def __init__(
+        self, accounts: AccountRepository, token_issuer: TokenIssuer, oob_codes: OobCodeSender, project: str
+    ) -> None:
+        self._accounts = accounts
+        self._token_issuer = token_issuer
+        self._oob_codes = oob_codes
+        self._project = project
+
+    def routes(self) -> list[Route]:
+        """Everything that takes an API key, the key set and the door for service accounts."""
+        base = "/identitytoolkit.googleapis.com/v1/accounts:"
+        operations = {
+            "signUp": self.sign_up,
+            "signInWithPassword": self.sign_in,
+            "lookup": self.lookup,
+            "update": self.update,
+            "delete": self.delete,
+            "sendOobCode": self.send_code,
+            "resetPassword": self.reset_password,
+        }
+        return [
+            *(
+                Route(base + name, handle_identity_errors(_require_api_key(handler)), methods=["POST"])
+                for name, handler in operations.items()
+            ),
+            Route(
+                "/securetoken.googleapis.com/v1/token",
+                handle_identity_errors(_require_api_key(self.refresh)),
+                methods=["POST"],
+            ),
+            Route("/oauth2/token", self.exchange_assertion, methods=["POST"]),
+            Route("/jwks.json", self.serve_jwks),
+        ]
+
+    async def sign_up(self, request: Request) -> Response:
+        """Makes an account and a session."""
+        body = msgspec.json.decode(await request.body(), type=SignUpRequest)
+        email, password = normalise_email(body.email), await hash_password(body.password)
+        account = self._accounts.create(email, password)
+        if body.display_name:
+            account = self._accounts.save(msgspec.structs.replace(account, display_name=body.display_name))
+        return json_response(
+            {
+                "kind": "identitytoolkit#SignupNewUserResponse",
+                **self._create_session(account),
+                "localId": account.local_id,
+                "email": account.email,
+            }
+        )
+
+    async def sign_in(self, request: Request) -> Response:
+        """A session for a password. Which of the two is wrong is not told, as in Google's newer projects."""
+        body = msgspec.json.decode(await request.body(), type=SignInRequest)
+        account = self._accounts.find_by_email(normalise_email(body.email))
+        if not await is_password_correct(account, body.password) or account is None:
+            raise IdentityError("INVALID_LOGIN_CREDENTIALS")
+        if account.disabled:
+            raise IdentityError("USER_DISABLED")
+        answer = {"kind": "identitytoolkit#VerifyPasswordResponse", "localId": account.local_id, "email": account.email}
+        return json_response(
+            {**answer, "displayName": account.display_name or "", "registered": True, **self._create_session(account)}
+        )
+
+    def _create_session(self, account: Account) -> dict[str, object]:
+        refresh_token, auth_time = self._accounts.create_session(account)
+        id_token = self._token_issuer.create_id_token(account, auth_time)
+        return {
+            "idToken": id_token,
+            "refreshToken": refresh_token,
+            "expiresIn": str(self._token_issuer.id_token_lifetime_s),
+        }
+
+    def _authenticate(self, id_token: str) -> Account:
+        local_id, auth_time = self._token_issuer.verify_id_token(id_token)
+        account = self._accounts.get(local_id)
+        if account.disabled:
+            raise IdentityError("USER_DISABLED")
+        if auth_time < account.valid_since:
+            raise IdentityError("TOKEN_EXPIRED")
+        return account
+
+    async def lookup(self, request: Request) -> Response:
+        """Who the token is about."""
+        account = self._authenticate(msgspec.json.decode(await request.body(), type=IdTokenRequest).id_token)
+        return json_response({"kind": "identitytoolkit#GetAccountInfoResponse", "users": [user_info(account)]})
+
+    async def delete(self, request: Request) -> Response:
+        """The account deletes itself."""
+        account = self._authenticate(msgspec.json.decode(await request.body(), type=IdTokenRequest).id_token)
+        self._accounts.delete(account.local_id)
+        return json_response({"kind": "identitytoolkit#DeleteAccountResponse"})
+
+    async def update(self, request: Request) -> Response:
+        """By a code: what the code is for. By a token: password and name; another e-mail address needs a code."""
+        body = msgspec.json.decode(await request.body(), type=UpdateAccountRequest)
+        if body.oob_code:
+            account = self._apply_code(body.oob_code)
+        elif not body.id_token:
+            raise IdentityError("MISSING_ID_TOKEN")
+        else:
+            account = await self._apply_update(self._authenticate(body.id_token), body)
+        answer = {"kind": "identitytoolkit#SetAccountInfoResponse", **user_info(account)}
+        return json_response(answer | (self._create_session(account) if body.return_secure_token else {}))
+
+    def _apply_code(self, code: str) -> Account:
+        found = self._accounts.get_code(code)
+        account = self._accounts.get(found.local_id)
+        if found.kind is OobCodeKind.PASSWORD_RESET:
+            raise IdentityError("INVALID_OOB_CODE")
+        if found.new_email:
+            account = msgspec.structs.replace(account, email=found.new_email)
+        account = self._accounts.save(msgspec.structs.replace(account, email_verified=True))
+        self._accounts.consume_code(code)
+        return account
+
+    async def _apply_update(self, account: Account, body: UpdateAccountRequest) -> Account:
+        if body.email is not None and normalise_email(body.email) != account.email:
+            raise IdentityError("OPERATION_NOT_ALLOWED : Please verify the new email before changing email.")
+        if body.password is not None:
+            password, changed_at = await hash_password(body.password), int(time.time() * 1000)
+            account = msgspec.structs.replace(
+                self._accounts.get(account.local_id), password=password, password_updated_at=changed_at
+            )
+        name = None if body.delete_attribute else body.display_name or account.display_name
+        return self._accounts.save(msgspec.structs.replace(account, display_name=name))
+
+    async def send_code(self, request: Request) -> Response:
+        """Mails a code to the account's address, or to the one it is to have."""
+        body = msgspec.json.decode(await request.body(), type=SendOobCodeRequest)
+        if body.return_oob_link:
+            raise IdentityError("INSUFFICIENT_PERMISSION", 403)
+        owner = self._authenticate(body.id_token) if body.id_token else None
+        return json_response(self._oob_codes.send(body, owner))
+
+    async def reset_password(self, request: Request) -> Response:
+        """A new password for a mailed code, which proves the address too."""
+        body = msgspec.json.decode(await request.body(), type=ResetPasswordRequest)
+        code = self._accounts.get_code(body.oob_code)
+        account = self._accounts.get(code.local_id)
+        if body.new_password is not None:
+            if code.kind is not OobCodeKind.PASSWORD_RESET:
+                raise IdentityError("INVALID_OOB_CODE")
+            password = await hash_password(body.new_password)
+            self._accounts.consume_code(body.oob_code)
+            account, now = self._accounts.get(account.local_id), int(time.time() * 1000)
+            self._accounts.save(
+                msgspec.structs.replace(account, password=password, email_verified=True, password_updated_at=now)
+            )
+        answer = {"kind": "identitytoolkit#ResetPasswordResponse", "email": account.email, "requestType": code.kind}
+        return json_response(answer | ({"newEmail": code.new_email} if code.new_email else {}))
+
+    async def refresh(self, request: Request) -> Response:
+        """A fresh ID token for a session that was not ended."""
+        async with request.form(max_files=0, max_fields=10) as form:
+            if _form_field(form, "grant_type") != "refresh_token":
+                raise IdentityError("INVALID_GRANT_TYPE")
+            refresh_token = _form_field(form, "refresh_token")
+        if not refresh_token:
+            raise IdentityError("MISSING_REFRESH_TOKEN")
+        account, auth_time = self._accounts.get_session(refresh_token)
+        token = self._token_issuer.create_id_token(account, auth_time)
+        answer = {"access_token": token, "id_token": token, "refresh_token": refresh_token, "token_type": "Bearer"}
+        return json_response(
+            {
+                **answer,
+                "expires_in": str(self._token_issuer.id_token_lifetime_s),
+                "user_id": account.local_id,
+                "project_id": self._project,
+            }
+        )
+
+    async def exchange_assertion(self, request: Request) -> Response:
+        """OAuth for service accounts (RFC 7523). Their keys are self-made: the signature is not checked."""
+        async with request.form(max_files=0, max_fields=10) as form:
+            grant, assertion = _form_field(form, "grant_type"), _form_field(form, "assertion")
+        if grant != "urn:ietf:params:oauth:grant-type:jwt-bearer":
+            return json_response({"error": "unsupported_grant_type"}, 400)
+        issuer = self._token_issuer.parse_assertion_issuer(assertion)
+        if issuer is None:
+            return json_response({"error": "invalid_grant"}, 400)
+        return json_response(
+            {
+                "access_token": self._token_issuer.create_access_token(issuer),
+                "expires_in": ACCESS_TOKEN_LIFETIME_S,
+                "token_type": "Bearer",
+            },
+            headers={"cache-control": "no-store"},
+        )
+
+    async def serve_jwks(self, _: Request) -> Response:
+        """The keys that ID tokens are verified with."""
+        return json_response(self._token_issuer.build_jwks(), headers={"cache-control": "public, max-age=300"})
+
+
+def _form_field(form: FormData, name: str) -> str:
+    value = form.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _require_api_key(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def checked(request: Request) -> Response:
+        if not request.query_params.get("key"):
+            raise IdentityError("The request is missing a valid API key.", 403)
+        return await handler(request)
+
+    return checked

@@ -1,0 +1,126 @@
+"""Tokens as Google makes them: ID tokens for users, access tokens for service accounts, by a key of our own."""
+
+import base64
+import hashlib
+import time
+from pathlib import Path
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from jwt.algorithms import RSAAlgorithm
+
+from services.sandbox.identity.accounts import Account, IdentityError
+
+_ACCESS_TOKEN_ISSUER = "https://accounts.google.com"  # noqa: S105
+_ACCESS_TOKEN_AUDIENCE = "https://www.googleapis.com/"  # noqa: S105
+ACCESS_TOKEN_LIFETIME_S = 3600
+
+
+class TokenIssuer:
+    """Signs and verifies with one key."""
+
+    def __init__(self, key_file: Path, project: str, id_token_lifetime_s: int) -> None:
+        key = load_pem_private_key(key_file.read_bytes(), password=None)
+        if not isinstance(key, RSAPrivateKey):
+            raise SystemExit("SANDBOX_SIGNING_KEY_FILE: not an RSA key")
+        self._key = key
+        self._public_key = key.public_key()
+        spki = self._public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        self._key_id = base64.urlsafe_b64encode(hashlib.sha256(spki).digest()[:15]).decode()
+        self._issuer = f"https://securetoken.google.com/{project}"
+        self._project = project
+        self.id_token_lifetime_s = id_token_lifetime_s
+
+    def build_jwks(self) -> dict[str, object]:
+        """The public key as a key set (RFC 7517)."""
+        key = RSAAlgorithm.to_jwk(self._public_key, as_dict=True)
+        return {
+            "keys": [
+                {"kty": key["kty"], "n": key["n"], "e": key["e"], "use": "sig", "alg": "RS256", "kid": self._key_id}
+            ]
+        }
+
+    def create_id_token(self, account: Account, auth_time: int) -> str:
+        """For the account as it is now; `auth_time` is when its password was given, in seconds since 1970."""
+        now = int(time.time())
+        claims: dict[str, object] = msgspec.json.decode(account.custom_attributes, type=dict[str, object])
+        claims |= {
+            "iss": self._issuer,
+            "aud": self._project,
+            "sub": account.local_id,
+            "user_id": account.local_id,
+            "auth_time": auth_time,
+            "iat": now,
+            "exp": now + self.id_token_lifetime_s,
+            "email": account.email,
+            "email_verified": account.email_verified,
+            "firebase": {"identities": {"email": [account.email]}, "sign_in_provider": "password"},
+        }
+        if account.display_name:
+            claims["name"] = account.display_name
+        return self._sign(claims)
+
+    def verify_id_token(self, token: str) -> tuple[str, int]:
+        """The account's id and auth_time. Raises IdentityError TOKEN_EXPIRED or INVALID_ID_TOKEN."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._public_key,
+                ["RS256"],
+                audience=self._project,
+                issuer=self._issuer,
+                options={"require": ["exp", "sub", "auth_time"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise IdentityError("TOKEN_EXPIRED") from None
+        except jwt.InvalidTokenError:
+            raise IdentityError("INVALID_ID_TOKEN") from None
+        return str(claims["sub"]), int(claims["auth_time"])
+
+    def create_access_token(self, service_account: str) -> str:
+        """For calls to the admin interfaces, for an hour."""
+        now = int(time.time())
+        return self._sign(
+            {
+                "iss": _ACCESS_TOKEN_ISSUER,
+                "aud": _ACCESS_TOKEN_AUDIENCE,
+                "sub": service_account,
+                "iat": now,
+                "exp": now + ACCESS_TOKEN_LIFETIME_S,
+            }
+        )
+
+    def parse_assertion_issuer(self, assertion: str) -> str | None:
+        """Who asks for an access token; None when the assertion is none. Nobody told us the key it is signed by."""
+        try:
+            claims = jwt.decode(
+                assertion, options={"verify_signature": False, "verify_exp": True, "require": ["iss", "exp", "aud"]}
+            )
+        except jwt.InvalidTokenError:
+            return None
+        return str(claims["iss"])
+
+    def is_admin(self, authorization: str) -> bool:
+        """Whether the header holds an access token of ours, or `owner`, which Google's emulators take."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            return False
+        if token == "owner":  # noqa: S105  # the emulators' own word
+            return True
+        try:
+            jwt.decode(
+                token,
+                self._public_key,
+                ["RS256"],
+                audience=_ACCESS_TOKEN_AUDIENCE,
+                issuer=_ACCESS_TOKEN_ISSUER,
+                options={"require": ["exp"]},
+            )
+        except jwt.InvalidTokenError:
+            return False
+        return True
+
+    def _sign(self, claims: dict[str, object]) -> str:
+        return jwt.encode(claims, self._key, "RS256", {"kid": self._key_id})

@@ -1,0 +1,1 @@
+"""Emulated mail server and its mailboxes."""

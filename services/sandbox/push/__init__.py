@@ -1,0 +1,1 @@
+"""Emulated push providers and devices."""

@@ -1,0 +1,161 @@
+"""Push to Apple's phones: APNs, which checks what Apple checks."""
+
+import re
+import time
+from typing import Annotated, NamedTuple
+from uuid import UUID, uuid4
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from services.sandbox.fault_injection import FaultInjector, PushFaultMode
+from services.sandbox.push.devices import Devices
+from services.sandbox.push.http2 import Http2Request, Http2Response
+
+MAX_PAYLOAD_BYTES = 4096
+MAX_COLLAPSE_ID_BYTES = 64
+MAX_TOKEN_AGE_S = 3600
+
+_DEVICE_TOKEN_PATTERN = re.compile(r"(?:[0-9a-fA-F]{2}){32,100}")
+_PRIORITIES = {"1", "5", "10"}
+_PUSH_TYPES = {"alert", "background", "voip", "complication", "fileprovider", "mdm", "location", "liveactivity"}
+
+
+class ApnsCredentials(NamedTuple):
+    """Who may push, and to which app."""
+
+    key_id: str
+    team_id: str
+    topic: str
+    public_key: EllipticCurvePublicKey
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """What a phone shows."""
+
+    title: str = ""
+    body: str = ""
+
+
+class Aps(msgspec.Struct, frozen=True):
+    """Apple's part of a payload."""
+
+    alert: Alert | str | msgspec.UnsetType = msgspec.UNSET
+    content_available: Annotated[int, msgspec.Meta(ge=0, le=1)] = msgspec.field(name="content-available", default=0)
+
+
+class ApnsPayload(msgspec.Struct, frozen=True):
+    """A payload; what stands beside `aps` is the app's."""
+
+    aps: Aps
+
+
+class ApnsError(Exception):
+    """Apple says no."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+_FAULT_ERRORS = {
+    PushFaultMode.UNAVAILABLE: (503, "ServiceUnavailable"),
+    PushFaultMode.UNREGISTERED: (410, "Unregistered"),
+    PushFaultMode.QUOTA: (429, "TooManyRequests"),
+}
+
+
+class ApnsEmulator:
+    """The one operation there is: POST /3/device/{token}."""
+
+    def __init__(self, devices: Devices, fault_injector: FaultInjector, credentials: ApnsCredentials) -> None:
+        self._devices = devices
+        self._fault_injector = fault_injector
+        self._credentials = credentials
+
+    async def handle(self, request: Http2Request) -> Http2Response:
+        """Checks the request as Apple does, and shows it on the phone."""
+        headers = request.headers
+        apns_id = headers.get("apns-id") or str(uuid4())
+        try:
+            token, payload = self._validate(request)
+            mode = self._fault_injector.consume("push:apns")
+            if mode in _FAULT_ERRORS:
+                raise ApnsError(*_FAULT_ERRORS[PushFaultMode(mode)])
+        except ApnsError as error:
+            return _error_response(error, apns_id)
+        alert = payload.aps.alert
+        shown = alert if isinstance(alert, Alert) else Alert(body=alert) if isinstance(alert, str) else Alert()
+        others = {name: str(value) for name, value in msgspec.json.decode(request.body).items() if name != "aps"}
+        self._devices.deliver(token, apns_id, shown.title, shown.body, others, headers.get("apns-collapse-id"))
+        if mode == PushFaultMode.SLOW:
+            await self._fault_injector.delay()
+        return Http2Response(200, {} if mode == PushFaultMode.INVALID_RESPONSE else {"apns-id": apns_id})
+
+    def _validate(self, request: Http2Request) -> tuple[str, ApnsPayload]:
+        headers = request.headers
+        path = headers.get(":path", "")
+        if headers.get(":method") != "POST":
+            raise ApnsError(405, "MethodNotAllowed")
+        if not path.startswith("/3/device/"):
+            raise ApnsError(404, "BadPath")
+        self._authenticate(headers.get("authorization", ""))
+        token = path.removeprefix("/3/device/")
+        if _DEVICE_TOKEN_PATTERN.fullmatch(token) is None:
+            raise ApnsError(400, "BadDeviceToken")
+        self._validate_headers(headers)
+        if not request.body:
+            raise ApnsError(400, "PayloadEmpty")
+        if len(request.body) > MAX_PAYLOAD_BYTES:
+            raise ApnsError(413, "PayloadTooLarge")
+        try:
+            return token, msgspec.json.decode(request.body, type=ApnsPayload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ApnsError(400, "BadMessage") from error
+
+    def _authenticate(self, authorization: str) -> None:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise ApnsError(403, "MissingProviderToken")
+        try:
+            known = jwt.get_unverified_header(token).get("kid") == self._credentials.key_id
+            claims = jwt.decode(
+                token, self._credentials.public_key, algorithms=["ES256"], options={"verify_iat": False}
+            )
+            fresh = abs(time.time() - int(claims["iat"])) <= MAX_TOKEN_AGE_S
+        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
+            raise ApnsError(403, "InvalidProviderToken") from error
+        if not known or claims.get("iss") != self._credentials.team_id:
+            raise ApnsError(403, "InvalidProviderToken")
+        if not fresh:
+            raise ApnsError(403, "ExpiredProviderToken")
+
+    def _validate_headers(self, headers: dict[str, str]) -> None:
+        if "apns-topic" not in headers:
+            raise ApnsError(400, "MissingTopic")
+        if headers["apns-topic"] != self._credentials.topic:
+            raise ApnsError(400, "DeviceTokenNotForTopic")
+        if headers.get("apns-push-type", "") not in _PUSH_TYPES:
+            raise ApnsError(400, "InvalidPushType")
+        if headers.get("apns-priority", "10") not in _PRIORITIES:
+            raise ApnsError(400, "BadPriority")
+        if not headers.get("apns-expiration", "0").isdecimal():
+            raise ApnsError(400, "BadExpirationDate")
+        if len(headers.get("apns-collapse-id", "").encode()) > MAX_COLLAPSE_ID_BYTES:
+            raise ApnsError(400, "BadCollapseId")
+        try:
+            UUID(headers.get("apns-id", str(uuid4())))
+        except ValueError as error:
+            raise ApnsError(400, "BadMessageId") from error
+
+
+def _error_response(error: ApnsError, apns_id: str) -> Http2Response:
+    body: dict[str, object] = {"reason": error.reason}
+    if error.status == 410:
+        body["timestamp"] = int(time.time() * 1000)
+    headers = {"apns-id": apns_id, "content-type": "application/json"}
+    if error.status == 503:
+        headers["retry-after"] = "1"
+    return Http2Response(error.status, headers, msgspec.json.encode(body))

@@ -1,0 +1,71 @@
+"""Pages for people: rendered here, escaped, without a script or anything from elsewhere."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+_TEMPLATE_FOLDER = Path(__file__).parent / "templates"
+_SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+_DEFAULT_DECIMALS = 2
+_DECIMALS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "OMR": 3, "TND": 3}
+
+DEMO_BANKS = ("visa", "km", "paypal")
+DEMO_PARTNERS = (1, 2)
+DEMO_USERS = ("customer", "deliverer", "admin")
+
+
+def format_money(amount: int, currency: str) -> str:
+    """Minor units as people read them: 1234 USD is 12.34 USD."""
+    decimals = _DECIMALS.get(currency, _DEFAULT_DECIMALS)
+    digits = str(amount).rjust(decimals + 1, "0")
+    return (
+        f"{digits[: len(digits) - decimals]}.{digits[len(digits) - decimals :]} {currency}"
+        if decimals
+        else f"{digits} {currency}"
+    )
+
+
+class PageRenderer:
+    """Renders the templates beside this module."""
+
+    def __init__(self) -> None:
+        self._templates = Environment(
+            loader=FileSystemLoader(_TEMPLATE_FOLDER),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["money"] = format_money
+        self._stylesheet = (_TEMPLATE_FOLDER / "style.css").read_text()
+
+    def routes(self) -> list[Route]:
+        """The index and the style sheet."""
+        return [
+            Route("/", self.show_index, methods=["GET"]),
+            Route("/style.css", self.serve_stylesheet, methods=["GET"]),
+        ]
+
+    def render(self, template: str, **values: object) -> Response:
+        """The page."""
+        return Response(
+            self._templates.get_template(template).render(values), headers=_SECURITY_HEADERS, media_type="text/html"
+        )
+
+    async def show_index(self, _: Request) -> Response:
+        """Where everything is."""
+        return self.render("index.html", banks=DEMO_BANKS, partners=DEMO_PARTNERS, users=DEMO_USERS)
+
+    async def serve_stylesheet(self, _: Request) -> Response:
+        """The style sheet."""
+        return Response(self._stylesheet, headers={"cache-control": "max-age=300"}, media_type="text/css")

@@ -1,0 +1,82 @@
+"""Standard Webhooks, as banks and partners sign and verify them."""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import httpx
+import msgspec
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from services.sandbox.http_helpers import HttpError
+from services.sandbox.settings import validate_webhook_secret
+from services.sandbox.store import SqliteDatabase
+
+log = logging.getLogger(__name__)
+
+
+class SetSecretRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an operator copies from us to the bank or partner."""
+
+    webhook_secret: str
+
+
+class CallbackResponse(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a callback was answered, in which trace. Status 0: nothing came back, and the body says why."""
+
+    status: int
+    body: object
+    trace_id: str | None = None
+
+
+class WebhookClient:
+    """Signs and verifies for each bank and partner, by the secret it was told last."""
+
+    def __init__(self, database: SqliteDatabase, default_secret: str, client: httpx.AsyncClient) -> None:
+        self._database = database
+        self._default_secret = default_secret
+        self._client = client
+
+    def set_secret(self, owner: str, request: SetSecretRequest) -> None:
+        """From now on. Raises RefusedError 400 when it is no `whsec_…`."""
+        try:
+            secret = validate_webhook_secret(request.webhook_secret)
+        except ValueError as error:
+            raise HttpError(400, str(error)) from None
+        self._database.execute("INSERT OR REPLACE INTO secrets VALUES (?, ?)", owner, secret)
+
+    def _create_signer(self, owner: str) -> Webhook:
+        row = self._database.fetch_one("SELECT secret FROM secrets WHERE owner = ?", owner)
+        return Webhook(row["secret"] if row else self._default_secret)
+
+    def has_valid_signature(self, owner: str, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether the owner's secret made the signature less than five minutes ago."""
+        try:
+            self._create_signer(owner).verify(body, dict(headers), json_parse=False)
+        except (WebhookVerificationError, ValueError):
+            return False
+        return True
+
+    async def send(self, owner: str, url: str, webhook_id: str, content: object) -> CallbackResponse:
+        """Signs the content and posts it; never raises for what the other side does."""
+        body = msgspec.json.encode(content)
+        now = datetime.now(UTC)
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": webhook_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._create_signer(owner).sign(webhook_id, now, body.decode()),
+        }
+        try:
+            response = await self._client.post(url, content=body, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            log.warning("%s got no answer to %s: %s", owner, webhook_id, type(error).__name__)
+            return CallbackResponse(0, type(error).__name__)
+        trace_id = response.headers.get("traceresponse", "").split("-")[1:2]
+        traced = trace_id[0] if trace_id else None
+        if not response.content:
+            return CallbackResponse(response.status_code, None, traced)
+        try:
+            return CallbackResponse(response.status_code, msgspec.json.decode(response.content), traced)
+        except msgspec.DecodeError:
+            return CallbackResponse(response.status_code, response.text, traced)

@@ -1,0 +1,217 @@
+"""The Deployments of the overlay `standins`, played by Podman: one pod of each, and a second one while a release rolls.
+
+What Podman 4 has no notion of is put into words that it has: Services are aliases in its network, which lead to all
+pods of a name; Secrets for the environment are its own, and those that are files are ConfigMaps, whose names `items`
+has given already; a pod's volumes have the pod's name. It would publish the ports that are only named. Nothing else is
+changed.
+"""
+
+import base64
+import json
+import shlex
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.kubernetes.check import build_overlay
+from deploy.kubernetes.secrets import build_secrets
+from services.runtime.rpc.health_check import is_serving
+from tests.conftest import ROOT
+from tests.containers.podman import STATE_DIR, run_podman
+from tests.containers.wait import wait_until
+
+NETWORK = "delivery"
+SERVERS = ("postgres", "mongo", "rabbitmq", "memcached", "objects", "jaeger", "sandbox")
+SERVICES = ("orders", "partners", "notifications", "gateway")
+SERVICE_PROXY = "delivery-service"
+"""What stands in for the gateway's Service, which kube-proxy makes."""
+
+INIT_CONTAINER_ANNOTATIONS = {"io.podman.annotations.init.container.type": "always"}
+"""Or Podman removes an init container while it still ends."""
+
+
+class PodmanCluster:
+    """What runs, by the name of its Deployment."""
+
+    def __init__(self, folder: Path = STATE_DIR / "kubernetes") -> None:
+        objects = build_overlay(ROOT / "deploy/kubernetes/substitutes")
+        self._folder = folder
+        self._deployments = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Deployment"}
+        self._config_maps = [each for each in objects if each["kind"] == "ConfigMap"]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._secrets = dict(build_secrets(folder))
+        self._pods: dict[str, str] = {}
+
+    def __enter__(self) -> "PodmanCluster":
+        self.__exit__()
+        run_podman("network", "create", NETWORK)
+        for name, data in self._secrets.items():
+            run_podman("secret", "create", name, "-", stdin_text=json.dumps(_encode_base64(data)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        run_podman("pod", "rm", "--all", "--force", check=False)
+        run_podman("rm", "--force", "--ignore", SERVICE_PROXY, check=False)
+        run_podman("volume", "prune", "--force", check=False)
+        run_podman("secret", "rm", "--all", check=False)
+        run_podman("network", "rm", "--force", NETWORK, check=False)
+
+    def start_pod(self, name: str, instance: str) -> None:
+        """Starts a pod, and waits until it serves."""
+        pod = f"{name}-{instance}"
+        deployment = json.loads(json.dumps(self._deployments[name]))
+        objects = [*self._build_secret_files(deployment), *self._config_maps, adapt_deployment(deployment, pod)]
+        path = self._folder / f"{pod}.yaml"
+        path.write_text("\n---\n".join(map(json.dumps, objects)))
+        run_podman("play", "kube", "--network", f"{NETWORK}:alias={name}", str(path))
+        self._pods[name] = f"{pod}-pod-0"
+        address, container = (
+            self.get_pod_address(name),
+            self._deployments[name]["spec"]["template"]["spec"]["containers"][0],
+        )
+        if probe := container["readinessProbe"].get("grpc"):
+            wait_until(f"{pod} serving", lambda: is_serving(f"{address}:{probe['port']}"))
+        else:
+            port = container["readinessProbe"]["tcpSocket"]["port"]
+            wait_until(f"{pod} listening", lambda: is_listening(address, port))
+
+    def _build_secret_files(self, deployment: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        """Its Secrets that are files, by the names that its pods give them."""
+        for volume in deployment["spec"]["template"]["spec"].get("volumes", []):
+            if secret := volume.pop("secret", None):
+                data = self._secrets[secret["secretName"]]
+                paths = {item["key"]: item["path"] for item in secret.get("items", [])} or {key: key for key in data}
+                name = f"{secret['secretName']}-files"
+                volume["configMap"] = {"name": name}
+                yield {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": name},
+                    "data": {path: data[key] for key, path in paths.items()},
+                }
+
+    def get_pod_address(self, name: str) -> str:
+        """The address of its newest pod."""
+        infra = run_podman("pod", "inspect", self._pods[name], "--format", "{{.InfraContainerID}}")
+        return run_podman(
+            "inspect", infra, "--format", f'{{{{(index .NetworkSettings.Networks "{NETWORK}").IPAddress}}}}'
+        )
+
+    def run_module(self, name: str, *module: str) -> None:
+        """Runs a module in its newest pod's first container. Raises CalledProcessError."""
+        run_podman("exec", f"{self._pods[name]}-{name}", "python", "-m", *module)
+
+    def replace_pod(self, name: str, instance: str) -> None:
+        """Replaces its pod as a Deployment does: the new one serves, then the old one is told, and ends when it has."""
+        old = self._pods[name]
+        self.start_pod(name, instance)
+        container = self._deployments[name]["spec"]["template"]["spec"]["containers"][0]
+        run_podman("exec", f"{old}-{name}", *container["lifecycle"]["preStop"]["exec"]["command"])
+        run_podman("stop", "--time", "30", f"{old}-{name}")
+        run_podman("pod", "rm", "--force", old)
+
+    def publish_ports(self, probe_ports: Mapping[int, tuple[str, int | None]]) -> None:
+        """What kube-proxy does for Services, by an Envoy of its own: connections to all pods that are ready."""
+        path = self._folder / "services.yaml"
+        path.write_text(json.dumps(_build_balancer_config(probe_ports)))
+        image = self._deployments["gateway"]["spec"]["template"]["spec"]["containers"][1]["image"]
+        published = [f"--publish=127.0.0.1:{port}:{port}" for port in probe_ports]
+        run_podman(
+            *(
+                "run",
+                "--detach",
+                f"--name={SERVICE_PROXY}",
+                f"--network={NETWORK}",
+                *published,
+                f"--volume={path}:/services.yaml:ro",
+            ),
+            *(image, *shlex.split("-c /services.yaml --disable-hot-restart --log-level warn")),
+        )
+
+
+def adapt_deployment(deployment: dict[str, Any], pod: str) -> dict[str, Any]:
+    """A Deployment in words that Podman has."""
+    deployment["metadata"] = {"name": pod, "annotations": INIT_CONTAINER_ANNOTATIONS}
+    spec = deployment["spec"]["template"]["spec"]
+    renamed = {volume["name"]: f"{pod}-{volume['name']}" for volume in spec.get("volumes", []) if "emptyDir" in volume}
+    for volume in spec.get("volumes", []):
+        volume["name"] = renamed.get(volume["name"], volume["name"])
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        for mount in container.get("volumeMounts", []):
+            mount["name"] = renamed.get(mount["name"], mount["name"])
+        for unknown in ("ports", "startupProbe", "readinessProbe"):
+            container.pop(unknown, None)
+        if probe := container.get("livenessProbe"):
+            probe["exec"] = {"command": _build_probe_command(probe)}
+            probe["timeoutSeconds"] = 15  # a process of its own starts for it
+            for unknown in ("grpc", "tcpSocket"):
+                probe.pop(unknown, None)
+    return deployment
+
+
+def _build_probe_command(probe: Mapping[str, Any]) -> list[str]:
+    """A liveness probe as a command, which Podman hands to a shell: it knows no gRPC, and takes a program for TCP."""
+    if "grpc" in probe:
+        return ["python", "-m", "services.runtime.rpc.health_check"]
+    return ["bash", "-c", shlex.quote(f"exec 3<>/dev/tcp/127.0.0.1/{probe['tcpSocket']['port']}")]
+
+
+def _build_balancer_config(probe_ports: Mapping[int, tuple[str, int | None]]) -> dict[str, Any]:
+    """TCP to every pod behind a name; where it has a probe door, to those that say there that they serve."""
+    http2 = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    asked = {
+        "health_checks": [
+            {
+                "timeout": "1s",
+                "interval": "1s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+                "grpc_health_check": {},
+            }
+        ],
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
+    }
+    clusters, listeners = [], []
+    for port, (name, probe) in probe_ports.items():
+        endpoint: dict[str, Any] = {"address": {"socket_address": {"address": name, "port_value": port}}}
+        if probe:
+            endpoint["health_check_config"] = {"port_value": probe}
+        clusters.append(
+            {
+                "name": name,
+                "type": "STRICT_DNS",
+                "dns_refresh_rate": "1s",
+                "connect_timeout": "1s",
+                "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]},
+                **(asked if probe else {}),
+            }
+        )
+        proxy = {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+            "stat_prefix": name,
+            "cluster": name,
+        }
+        listeners.append(
+            {
+                "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},  # noqa: S104 (in a container)
+                "filter_chains": [{"filters": [{"name": "tcp", "typed_config": proxy}]}],
+            }
+        )
+    return {"static_resources": {"listeners": listeners, "clusters": clusters}}
+
+
+def _encode_base64(data: Mapping[str, str]) -> dict[str, str]:
+    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+
+
+def is_listening(address: str, port: int) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

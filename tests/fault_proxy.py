@@ -1,0 +1,137 @@
+"""A proxy between us and a server, which is down, slow, lies or loses answers when it is told to."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from typing import Self
+
+INVALID_RESPONSE_BYTES = (
+    b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n{"users": [7]}'
+)
+
+
+class Fault(StrEnum):
+    """What is wrong."""
+
+    NONE = "none"
+    DOWN = "down"
+    UNRESPONSIVE = "slow"
+    """Takes requests, and answers none."""
+    INVALID_RESPONSE = "lying"
+    """Answers each request by nonsense."""
+    DROP_RESPONSE = "losing"
+    """Hands requests on, and loses the answers."""
+
+
+class FaultProxy:
+    """Listens on a port of the loopback, in a thread of its own; a context manager.
+
+    It takes connections itself: a server of asyncio forgets, unclosed, what arrives while it is being closed.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._fault = Fault.NONE
+        self._listen_socket = socket.create_server(("127.0.0.1", 0))
+        self._listen_socket.setblocking(False)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run_loop)
+        self._stop_event = asyncio.Event()
+        self._connection_tasks: set[asyncio.Task[None]] = set()
+        self.port: int = self._listen_socket.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop_event.set)
+        self._thread.join()
+
+    def set_fault(self, fault: Fault) -> None:
+        """From now on; connections that are open are cut."""
+        asyncio.run_coroutine_threadsafe(self._change_fault(fault), self._loop).result(10)
+
+    def _run_loop(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        with self._listen_socket:
+            self._loop.add_reader(self._listen_socket, self._accept)
+            await self._stop_event.wait()
+            self._loop.remove_reader(self._listen_socket)
+        await self._close_connections()
+
+    async def _change_fault(self, fault: Fault) -> None:
+        self._fault = fault
+        await self._close_connections()
+
+    async def _close_connections(self) -> None:
+        for task in self._connection_tasks:
+            task.cancel()
+        await asyncio.gather(*self._connection_tasks, return_exceptions=True)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # whoever came may have gone
+            taken, _ = self._listen_socket.accept()
+            task = self._loop.create_task(self._handle_connection(taken))
+            self._connection_tasks.add(task)
+            task.add_done_callback(self._connection_tasks.discard)
+            task.add_done_callback(lambda _: taken.close())  # also of a task that never began
+
+    async def _handle_connection(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(sock=connection)
+            async with _closing(writer):
+                await self._respond(reader, writer)
+
+    async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        match self._fault:
+            case Fault.DOWN:
+                return
+            case Fault.UNRESPONSIVE:
+                await asyncio.Event().wait()
+            case Fault.INVALID_RESPONSE:
+                while await reader.read(65536):
+                    writer.write(INVALID_RESPONSE_BYTES)
+                    await writer.drain()
+            case _:
+                await self._forward(reader, writer)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind, ahead = await asyncio.open_connection(*self._target)
+        async with _closing(ahead):
+            try:
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(_pipe(reader, ahead))
+                    both.create_task(self._forward_response(behind, writer))
+            except* ConnectionError:
+                pass
+
+    async def _forward_response(self, upstream_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._fault is Fault.DROP_RESPONSE:
+            await upstream_reader.read(1)
+            raise ConnectionAbortedError
+        await _pipe(upstream_reader, writer)
+
+
+async def _pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while data := await source.read(65536):
+        target.write(data)
+        await target.drain()
+    raise ConnectionAbortedError  # one side has left, so the other is to leave too
+
+
+@contextlib.asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """What was written still goes out, unless the connection is cut."""
+    try:
+        yield
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        writer.transport.abort()

@@ -1,0 +1,81 @@
+"""What the contracts ask for and nobody has written is named, with its place and its head."""
+
+from pathlib import Path
+
+import pytest
+
+from codegen.rest import unimplemented
+from tests.conftest import ROOT
+
+HANDLERS = """
+from abc import ABC, abstractmethod
+
+class NotesHandler(ABC):
+    @abstractmethod
+    async def leave_note(self, *, order_id: str) -> None:
+        \"\"\"Leave a note.\"\"\"
+
+    @abstractmethod
+    async def read_note(self, *, order_id: str) -> None:
+        \"\"\"Read it.\"\"\"
+"""
+CONSUMERS = """
+from abc import abstractmethod
+from typing import ClassVar
+
+class OrdersNotesConsumer:
+    QUEUE: ClassVar[str] = "orders.notes"
+
+    @abstractmethod
+    async def order_noted(self, event: str) -> None:
+        \"\"\"A note was left.\"\"\"
+"""
+READS = "async def read_note(self, *, order_id: str) -> None: ..."
+LEAVES = "async def leave_note(self, *, order_id: str) -> None: ..."
+IMPORT = "from generated.rest.delivery.handlers import NotesHandler"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name, text in ((unimplemented.HANDLERS_FILE, HANDLERS), (unimplemented.CONSUMERS_FILE, CONSUMERS)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "services/gateway/entrypoints/rest").mkdir(parents=True)
+    (tmp_path / "services/orders").mkdir()
+    taken = "from generated.events.consumers import OrdersNotesConsumer\n"
+    taken += "class Notes(OrdersNotesConsumer):\n    async def order_noted(self, event: str) -> None: ...\n"
+    (tmp_path / "services/orders/entrypoints/consumers.py").write_text(taken)
+    return tmp_path
+
+
+def write(root: Path, text: str, name: str = "notes") -> None:
+    (root / f"services/gateway/entrypoints/rest/{name}.py").write_text(text)
+
+
+def test_nothing_is_missing_here() -> None:
+    assert unimplemented.find_unimplemented(ROOT) == []
+
+
+def test_a_class_that_nobody_implements_has_a_place(root: Path) -> None:
+    (root / "services/orders/entrypoints/consumers.py").write_text("")
+    assert unimplemented.find_unimplemented(root) == [
+        "services/orders/entrypoints/consumers.py: no class implements OrdersNotesConsumer; write one and hand it over in app.py",
+        "services/gateway/rest/notes.py: no class implements NotesHandler; write one and hand it over in app.py",
+    ]
+
+
+def test_a_function_that_is_not_there_is_given_its_head(root: Path) -> None:
+    write(root, f"{IMPORT}\nclass Notes(NotesHandler):\n    {READS}\n")
+    assert unimplemented.find_unimplemented(root) == [
+        "services/gateway/rest/notes.py: the class Notes needs\n"
+        "    async def leave_note(self, *, order_id: str) -> None:\n"
+        '        """Leave a note."""'
+    ]
+
+
+def test_functions_are_inherited_from_our_own_classes_only(root: Path) -> None:
+    write(root, f"{IMPORT}\nclass Reads(NotesHandler):\n    {READS}\n", "reads")
+    write(root, f"from services.gateway.entrypoints.rest.reads import Reads\nclass Notes(Reads):\n    {LEAVES}\n")
+    assert unimplemented.find_unimplemented(root) == []
+    write(root, f"from elsewhere import Reads\n{IMPORT}\nclass Notes(Reads, NotesHandler):\n    {LEAVES}\n")
+    assert len(unimplemented.find_unimplemented(root)) == 2

@@ -1,0 +1,162 @@
+"""What production does not start with, tried for each service."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.gateway.app import Settings as Gateway
+from services.notifications.app import Settings as Notifications
+from services.orders.app import Settings as Orders
+from services.orders.app import serve
+from services.orders.entrypoints.commands import demo_data
+from services.partners.app import Settings as Partners
+from services.runtime.config.settings import ServiceSettings, SettingsError, load_settings
+from services.runtime.process import cli
+
+SECRET = "a-secret-of-its-own"
+TOLD = {
+    "SERVICE_SOCKET": "/run/delivery/service.sock",
+    "DATABASE_URL": f"postgresql://orders:{SECRET}@database.example/orders",
+    "BROKER_URL": f"amqps://orders:{SECRET}@broker.example/delivery",
+    "DOCUMENTS_URL": f"mongodb+srv://orders:{SECRET}@documents.example/orders",
+    "ENCRYPTION_KEY": "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    "PUBLIC_URL": "https://delivery.example",
+    "EGRESS_SOCKET": "/run/delivery/egress.sock",
+    "HEALTH_SOCKET": "/run/delivery/health.sock",
+    "CACHE_ADDRESS": "cache.example:11211",
+    "FIREBASE_PROJECT_ID": "delivery",
+    "FIREBASE_API_KEY": "AIza-a-key-of-the-project",
+    "GOOGLE_APPLICATION_CREDENTIALS": "/run/secrets/account.json",
+    "STORAGE_BUCKET": "pictures",
+    "SMTP_URL": f"smtps://delivery:{SECRET}@mail.example",
+    "MAIL_FROM": "Delivery <no-reply@delivery.example>",
+}
+SERVICES = {"gateway": Gateway, "orders": Orders, "partners": Partners, "notifications": Notifications}
+ANY = {
+    "PUBLIC_URL": [
+        "http://127.0.0.1:8080",
+        "https://localhost",
+        "http://delivery.example",
+        "https://sandbox:8090",
+        "https://gateway",
+    ],
+    "DATABASE_URL": ["postgresql://app:local@postgres/orders"],
+    "BROKER_URL": ["amqp://guest:guest@rabbitmq/"],
+    "FIREBASE_AUTH_EMULATOR_HOST": ["127.0.0.1:9099"],
+    "STORAGE_EMULATOR_HOST": ["http://127.0.0.1:24443"],
+    "DEMO_WEBHOOK_SECRET": ["whsec_c2VjcmV0"],
+    "SANDBOX_URL": ["http://127.0.0.1:8090"],
+}
+"""What no service starts with."""
+
+OWN = {
+    "gateway": {
+        "IDENTITY_URL": ["http://127.0.0.1:8090"],
+        "STORAGE_URL": ["http://127.0.0.1:24443"],
+        "FIREBASE_PROJECT_ID": ["delivery-local"],
+        "FIREBASE_API_KEY": ["local"],
+    },
+    "orders": {"ALLOWED_TARGETS": ["http://127.0.0.1:8090"]},
+    "partners": {"ALLOWED_TARGETS": ["http://127.0.0.1:8090"]},
+    "notifications": {
+        "FCM_URL": ["http://127.0.0.1:8090"],
+        "APNS_URL": ["http://127.0.0.1:2197"],
+        "SMTP_URL": [
+            "smtp://127.0.0.1:1025",
+            "smtp://localhost",
+            "smtp://a:b@mail.example",
+            "smtp://sandbox:1025",
+            "smtp://sandbox.delivery.svc",
+        ],
+        "APNS_KEY_ID": ["LOCALKEY01"],
+        "APNS_TEAM_ID": ["LOCALTEAM1"],
+        "APNS_TOPIC": ["test.delivery.app"],
+        "MAIL_FROM": ["Delivery <no-reply@delivery.test>"],
+        "OPERATORS_EMAIL": ["operators@delivery.test"],
+    },
+}
+CASES = [
+    pytest.param(service, name, value, id=f"{service}-{name}-{number}")
+    for service in SERVICES
+    for name, values in (ANY | OWN[service]).items()
+    for number, value in enumerate(values)
+]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ENVIRONMENT", *ANY, *(name for own in OWN.values() for name in own)):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in TOLD.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("settings", SERVICES.values(), ids=SERVICES)
+def test_production_starts_with_what_is_real(settings: type[ServiceSettings]) -> None:
+    assert load_settings(settings).environment == "production"
+
+
+@pytest.mark.parametrize(("service", "name", "value"), CASES)
+def test_production_does_not_start_with_what_is_played(
+    monkeypatch: pytest.MonkeyPatch, service: str, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name) as refused:
+        load_settings(SERVICES[service])
+    assert value not in str(refused.value)
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    load_settings(SERVICES[service])
+
+
+def test_everything_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "http://127.0.0.1:8080")
+    monkeypatch.setenv("STORAGE_URL", "http://127.0.0.1:24443")
+    with pytest.raises(SettingsError) as refused:
+        load_settings(Gateway)
+    assert str(refused.value).splitlines() == [
+        "the environment is wrong:",
+        "  STORAGE_URL is for development",
+        "  PUBLIC_URL must be https, where others reach it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"), [(Gateway, "STORAGE_BUCKET"), (Orders, "DOCUMENTS_URL"), (Notifications, "SMTP_URL")]
+)
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, settings: Any, name: str) -> None:
+    monkeypatch.delenv(name)
+    with pytest.raises(SettingsError, match=name):
+        load_settings(settings)
+
+
+@pytest.mark.parametrize("key", ["", "key", "A" * 44, "3q2-7w=="])
+def test_a_key_is_a_key_everywhere(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("ENCRYPTION_KEY", key)
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    with pytest.raises(SettingsError, match="ENCRYPTION_KEY: is no Fernet key"):
+        load_settings(Orders)
+
+
+def test_secrets_may_be_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        load_settings(Orders)
+    (tmp_path / "database_url").write_text(TOLD["DATABASE_URL"] + "\n")
+    (tmp_path / "broker_url").write_text("amqps://another.example")
+    settings = load_settings(Orders)
+    assert settings.database_url.get_secret_value() == TOLD["DATABASE_URL"]
+    assert settings.broker_url.get_secret_value() == TOLD["BROKER_URL"], "the environment is asked first"
+
+
+def test_secrets_that_are_nowhere_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path / "missing"))
+    with pytest.raises(SettingsError, match="SECRETS_DIR: is no folder"):
+        load_settings(Orders)
+
+
+def test_demo_data_is_not_loaded_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["services.orders", "demo-data"])
+    with pytest.raises(SystemExit, match="demo data has no place in production"):
+        cli.main("orders", Orders, serve, demo_data.load)

@@ -1,0 +1,123 @@
+import copy
+import re
+import sys
+from collections.abc import Iterator
+from datetime import date
+from functools import cache
+from types import ModuleType
+from typing import Any, get_type_hints
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codegen import contracts
+from codegen.contracts import ContractError, Contracts
+from codegen.rest import models
+from deploy.local.mesh_config import ROOT
+from services.runtime.rest.types import Response
+from tests.sample_rest_app import (
+    IDENTITY_HEADERS,
+    SPECIFICATION,
+    THING,
+    Kind,
+    RecordingThingsHandler,
+    assert_problem,
+    create_app,
+    send_request,
+)
+
+THINGS = RecordingThingsHandler(lambda: Response(THING))
+APP = create_app(THINGS)
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "id": st.sampled_from(["a1", "b2"]),
+    "count": st.none() | st.integers(0, 9),
+    "born": st.none() | st.dates(),
+    "tags": st.none() | st.lists(st.sampled_from(["x", "y"]), max_size=3),
+    "kind": st.none() | st.sampled_from(Kind),
+    "colour": st.sampled_from(["red", "blue"]),
+}
+
+
+def sample(**patch: Any) -> Contracts:
+    """The sample's document as a contract, with other properties of its merge patch."""
+    document = copy.deepcopy(SPECIFICATION)
+    document["components"]["schemas"]["ThingPatch"]["properties"] |= patch
+    return Contracts(openapi={"sample": document}, protos=contracts.load(ROOT).protos)
+
+
+@cache
+def generated() -> str:
+    return str(models.generate(sample())["rest/sample/models.py"])
+
+
+@pytest.fixture
+def module() -> Iterator[ModuleType]:
+    """The generated models, imported."""
+    made = ModuleType("sample_models")
+    sys.modules[made.__name__] = made
+    exec(generated(), made.__dict__)  # noqa: S102
+    yield made
+    del sys.modules[made.__name__]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.fixed_dictionaries({}, optional=FIELDS).filter(bool))
+def test_null_removes_and_what_is_absent_stays(patch: dict[str, Any]) -> None:
+    THINGS.calls.clear()
+    sent = {"content-type": "application/json", **IDENTITY_HEADERS}
+    assert send_request(APP, "PATCH", "/things/a1", content=msgspec.json.encode(patch), headers=sent).status_code == 200
+    body = THINGS.calls[0]["body"]
+    assert {name: getattr(body, name) for name in FIELDS} == {n: patch.get(n, msgspec.UNSET) for n in FIELDS}
+
+
+@pytest.mark.parametrize("body", [{}, {"id": None}, {"colour": None}, {"more": None}, None, []])
+def test_what_cannot_be_removed_is_refused(body: Any) -> None:
+    THINGS.calls.clear()
+    assert_problem(
+        send_request(APP, "PATCH", "/things/a1", json=body, headers=IDENTITY_HEADERS), 400, "INVALID_REQUEST"
+    )
+    assert THINGS.calls == []
+
+
+def test_a_patch_is_plain_json() -> None:
+    sent = {"content-type": "application/merge-patch+json", **IDENTITY_HEADERS}
+    answer = send_request(APP, "PATCH", "/things/a1", content=b'{"count":null}', headers=sent)
+    assert_problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+def test_the_generated_model_is_the_samples(module: ModuleType) -> None:
+    hints = get_type_hints(module.ThingPatch)
+    assert hints.keys() == FIELDS.keys()
+    assert {n: getattr(module.ThingPatch(), n) for n in hints} == dict.fromkeys(FIELDS, msgspec.UNSET)
+    assert hints["born"] == date | None | msgspec.UnsetType
+    assert type(None) not in hints["id"].__args__
+    assert msgspec.json.decode(b'{"count":null}', type=module.ThingPatch) == module.ThingPatch(count=None)
+
+
+def test_only_merge_patches_lose_defaults() -> None:
+    source = sample()
+    source.schemas("sample")["Thing"]["properties"]["colour"] = {"$ref": "#/components/schemas/Colour"}
+    text = str(models.generate(source)["rest/sample/models.py"])
+    assert re.search(r"class Thing\(.*colour: Colour = .red.*class ThingPatch", text, re.DOTALL)
+    assert re.search(r"class ThingPatch\(.*colour: Colour \| UnsetType = UNSET", text, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer", "default": 3},
+        {"type": "object", "properties": {"a": {"type": "integer", "default": 3}}},
+        {"oneOf": [{"$ref": "#/components/schemas/Nested"}, {"type": "null"}]},
+    ],
+    ids=["own", "inside", "referred to"],
+)
+def test_a_default_in_a_merge_patch_is_refused(schema: dict[str, Any]) -> None:
+    source = sample(extra=schema)
+    source.schemas("sample")["Nested"] = {
+        "type": "object",
+        "properties": {"deep": {"type": "object", "properties": {"a": {"$ref": "#/components/schemas/Colour"}}}},
+    }
+    with pytest.raises(ContractError, match=r"^sample.yaml: ThingPatch.extra has a default"):
+        models.generate(source)
