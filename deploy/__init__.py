@@ -1,1 +1,1 @@
-"""How the mesh is run."""
+"""Deployment: local runner, containers, Kubernetes, Envoy bootstraps and trace viewer."""

@@ -1,7 +1,7 @@
-"""`python -m deploy.drain NAME`: asks a sidecar's clients to go elsewhere, and waits until they have.
+"""`python -m deploy.drain NAME`: drain a sidecar's connections and wait, as a preStop hook of a pod.
 
-For the end of a pod: an orchestrator says that it goes and stops it at the same time, and until all have heard, others
-still call it.
+Kubernetes removes a terminating pod from its endpoints and stops it at the same time, so clients still send requests to
+it until the change has propagated.
 """
 
 import sys
@@ -14,13 +14,16 @@ from deploy.render_bootstrap import default_value, load_placeholders
 
 
 def start_draining(admin: httpx.Client) -> None:
-    """Probes fail from now on, and answers say that the connection closes. Raises httpx.HTTPError."""
+    """Fail Envoy's health checks and drain its listeners, which asks clients to close their connections.
+
+    Raises httpx.HTTPError.
+    """
     for path in ("/healthcheck/fail", "/drain_listeners?graceful&skip_exit"):
         admin.post(path).raise_for_status()
 
 
 def main() -> None:
-    """The sidecar is in the same network namespace; DRAIN_WAIT_S is how long to wait, in seconds."""
+    """Drain the sidecar of this network namespace, then wait DRAIN_WAIT_S seconds."""
     variable = f"{sys.argv[1].upper()}_ADMIN_PORT"
     port = environ.get(variable) or default_value(load_placeholders()[variable], "production")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=2) as admin:

@@ -1,6 +1,6 @@
-"""`python -m deploy.render_bootstrap NAME FILE`: writes a sidecar's bootstrap, filled in from the environment.
+"""`python -m deploy.render_bootstrap NAME FILE`: render a sidecar's bootstrap from environment variables.
 
-Envoy reads no environment variables, so this runs before it, wherever it runs.
+Envoy does not expand environment variables, so this runs before Envoy in every environment.
 """
 
 import re
@@ -20,45 +20,48 @@ BOOTSTRAPS_DIR = ROOT / "generated/envoy"
 
 
 def load_placeholders() -> dict[str, dict[str, Any]]:
-    """The placeholders of bootstraps, by name."""
+    """Return the placeholders of the bootstraps from envoy/mesh.yaml, by name."""
     settings: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
     return settings
 
 
 def default_value(entry: Mapping[str, Any], profile: str) -> str | None:
-    """What a placeholder is when nobody says; None when somebody must."""
+    """Return the default of a placeholder in a profile, or None if the environment must set it."""
     value = entry.get("default")
     value = entry.get("development", value) if profile == "development" else value
     return None if value is None else str(value)
 
 
 def production_errors(environment: Mapping[str, str]) -> Iterator[str]:
-    """A line for each thing that keeps a sidecar from production."""
+    """Yield an error for each setting that is not allowed in production."""
     if is_local_name(environment.get("FIREBASE_PROJECT_ID", "")):
-        yield "FIREBASE_PROJECT_ID is a name for development"
+        yield "FIREBASE_PROJECT_ID is a development name"
     if any(is_emulated(origin) for origin in environment.get("ALLOWED_ORIGINS", "").split(",")):
-        yield "ALLOWED_ORIGINS is for development"
+        yield "ALLOWED_ORIGINS contains a development origin"
 
 
 def render_bootstrap(name: str, profile: str, environment: Mapping[str, str]) -> str:
-    """The bootstrap of a sidecar in a profile. Raises KeyError with the name of a placeholder that nobody told."""
-    values = {key: environment.get(key) or default_value(entry, profile) for key, entry in load_placeholders().items()}
-    said = {key: value for key, value in values.items() if value is not None}
-    if origins := said.get("ALLOWED_ORIGINS"):
-        said["ALLOWED_ORIGINS"] = "|".join(map(re.escape, origins.split(",")))
-    text = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text()
-    return string.Template(re.sub(r"^#.*\n", "", text)).substitute(said)
+    """Return the bootstrap of a sidecar in a profile. Raises KeyError with the name of a placeholder without a value."""
+    values = {
+        key: value
+        for key, entry in load_placeholders().items()
+        if (value := environment.get(key) or default_value(entry, profile)) is not None
+    }
+    if origins := values.get("ALLOWED_ORIGINS"):
+        values["ALLOWED_ORIGINS"] = "|".join(map(re.escape, origins.split(",")))
+    template = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text()
+    return string.Template(re.sub(r"^#.*\n", "", template)).substitute(values)
 
 
 def main() -> None:
-    """Reads the command line and the environment."""
+    """Render the bootstrap named on the command line. Exits the process with an error for invalid settings."""
     profile = environ.get("ENVIRONMENT", "production")
-    if profile == "production" and (wrong := [*production_errors(environ)]):
-        sys.exit("\n  ".join(("the environment is wrong:", *wrong)))
+    if profile == "production" and (errors := [*production_errors(environ)]):
+        sys.exit("\n  ".join(("invalid environment:", *errors)))
     try:
         Path(sys.argv[2]).write_text(render_bootstrap(sys.argv[1], profile, environ))
     except KeyError as missing:
-        sys.exit(f"the environment is wrong:\n  {missing.args[0]}: is missing")
+        sys.exit(f"invalid environment:\n  {missing.args[0]}: is missing")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Runs the whole system in containers."""
+"""Container images, and the setup and checks of docker-compose.yml."""

@@ -1,9 +1,8 @@
-"""`python -m deploy.containers.setup`: certificates, bootstraps and secrets, for containers on one machine.
+"""`python -m deploy.containers.setup`: create certificates, bootstraps and secrets for docker-compose.yml.
 
-What was made stays as it is, and every file is whole at every moment: engines run this again whenever they like.
+The command is idempotent and replaces files atomically, since container engines may run it again at any time.
 
-Each sidecar has a volume of its own, which it shares with its service: sockets, its bootstrap, its certificate, and
-nobody else's key.
+Each sidecar shares one volume with its service. It contains their sockets, the bootstrap, and no other sidecar's key.
 """
 
 from os import environ
@@ -17,11 +16,11 @@ from deploy.render_bootstrap import render_bootstrap
 VOLUMES_DIR = Path("/var/lib/delivery")
 SECRETS_DIR = Path("/run/secrets")
 SIDECAR_RUN_DIR = "/run/delivery"
-"""Where a sidecar and its service have their volume."""
+"""Mount path of the volume that a sidecar shares with its service."""
 
 
 def write_certificates(authority: CertificateAuthority, name: str, target_dir: Path) -> None:
-    """What one sidecar needs of the authority."""
+    """Copy the CA certificate and a sidecar's certificate and key; the gateway's sidecar also receives the edge's."""
     target_dir.mkdir(mode=0o700, exist_ok=True)
     names = [name, *(["edge"] if name == "gateway" else [])]
     for file in ("ca.pem", *(f"{each}.{kind}" for each in names for kind in ("pem", "key"))):
@@ -29,18 +28,18 @@ def write_certificates(authority: CertificateAuthority, name: str, target_dir: P
 
 
 def main() -> None:
-    """Into the volumes that docker-compose.yml mounts here."""
+    """Write the files to the volumes that docker-compose.yml mounts."""
     authority = CertificateAuthority(VOLUMES_DIR / "authority")
     authority.ensure_certificates()
     for name in authority.sidecars:
         write_certificates(authority, name, VOLUMES_DIR / name / "pki")
-        told = {
+        settings = {
             **environ,
             "RUN_DIR": SIDECAR_RUN_DIR,
             "PKI_DIR": f"{SIDECAR_RUN_DIR}/pki",
             "EDGE_PKI_DIR": f"{SIDECAR_RUN_DIR}/pki",
         }
-        write_private(VOLUMES_DIR / name / "envoy.yaml", render_bootstrap(name, "development", told))
+        write_private(VOLUMES_DIR / name / "envoy.yaml", render_bootstrap(name, "development", settings))
     secrets = Secrets(MeshConfig({"DELIVERY_STATE": str(VOLUMES_DIR / "authority")}), environ["SANDBOX_URL"])
     for path in (secrets.service_account, secrets.apns_key, secrets.signing_key):
         write_private(SECRETS_DIR / path.name, path.read_text())

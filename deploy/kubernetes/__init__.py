@@ -1,1 +1,1 @@
-"""Runs the whole system in Kubernetes."""
+"""Kustomize overlays, their secrets and checks."""

@@ -1,6 +1,6 @@
-"""`python -m deploy.kubernetes.check`: what every pod of ours must be, in each overlay; a line per fault.
+"""`python -m deploy.kubernetes.check`: check the pods of every overlay; one line per finding.
 
-Kubernetes' own schema is kubernetes-validate's to judge.
+kubernetes-validate checks the objects against Kubernetes' schema.
 """
 
 import subprocess
@@ -12,24 +12,23 @@ from typing import Any
 import kubernetes_validate
 import yaml
 
-from deploy.containers.check import ENVOY_IMAGE_PREFIX as FOREIGN_IMAGE
-from deploy.containers.check import OWN_IMAGE_PREFIXES
+from deploy.containers.check import ENVOY_IMAGE_PREFIX, OWN_IMAGE_PREFIXES
 from deploy.local.mesh_config import ROOT
 
 OVERLAYS = ("local", "production", "production/migrations")
 CUSTOM_RESOURCE_GROUPS = ("cert-manager.io/",)
-"""APIs that a cluster has only when somebody adds them; their schema is not Kubernetes' own."""
+"""API groups of custom resources, which Kubernetes' schema does not cover."""
 
 
 def build_overlay(overlay: Path) -> list[dict[str, Any]]:
-    """The objects of an overlay. Raises CalledProcessError."""
+    """Return the objects of an overlay. Raises CalledProcessError."""
     kubectl = str(Path(sys.executable).with_name("kubectl"))
-    made = subprocess.run([kubectl, "kustomize", str(overlay)], check=True, capture_output=True, text=True)
-    return list(yaml.load_all(made.stdout, Loader=yaml.CSafeLoader))
+    result = subprocess.run([kubectl, "kustomize", str(overlay)], check=True, capture_output=True, text=True)
+    return list(yaml.load_all(result.stdout, Loader=yaml.CSafeLoader))
 
 
 def check_objects(objects: list[dict[str, Any]]) -> Iterator[str]:
-    """What is wrong with the objects of an overlay."""
+    """Yield the findings about the objects of an overlay."""
     for each in objects:
         name = f"{each['kind']} {each['metadata']['name']}"
         if not each["apiVersion"].startswith(CUSTOM_RESOURCE_GROUPS):
@@ -38,46 +37,51 @@ def check_objects(objects: list[dict[str, Any]]) -> Iterator[str]:
             except kubernetes_validate.ValidationError as error:
                 yield f"{name}: {error.message}"
         if each["kind"] in ("Deployment", "Job"):
-            yield from (f"{name}: {fault}" for fault in _check_pod(each["spec"]["template"]["spec"], each["kind"]))
+            yield from (f"{name}: {finding}" for finding in _check_pod(each["spec"]["template"]["spec"], each["kind"]))
 
 
 def _check_pod(spec: Mapping[str, Any], kind: str) -> Iterator[str]:
-    waiting = [(container, False) for container in spec.get("initContainers", [])]
-    for container, lasting in [*waiting, *((container, kind == "Deployment") for container in spec["containers"])]:
+    init_containers = [(container, False) for container in spec.get("initContainers", [])]
+    containers = [(container, kind == "Deployment") for container in spec["containers"]]
+    for container, is_long_running in [*init_containers, *containers]:
         name, image = container["name"], container["image"].rpartition("@")[0] or container["image"]
         if image.rpartition("/")[2].partition(":")[2] in ("", "latest"):
             yield f"{name} has an image without a version"
         if not any(part in image for part in OWN_IMAGE_PREFIXES):
             continue
-        own, whole = container.get("securityContext", {}), spec.get("securityContext", {})
-        if (whole | own).get("runAsNonRoot") is not True or (whole | own).get("runAsUser") == 0:
-            yield f"{name} may be root"
-        if own.get("readOnlyRootFilesystem") is not True:
-            yield f"{name} can write to its root file system"
-        if own.get("capabilities", {}).get("drop") != ["ALL"] or own.get("allowPrivilegeEscalation") is not False:
-            yield f"{name} has capabilities, or may get some"
-        if lasting and "delivery/local" not in image:
-            foreign = FOREIGN_IMAGE in image
-            for needed in ("livenessProbe", "readinessProbe", *(() if foreign else ("startupProbe",))):
-                if needed not in container:
-                    yield f"{name} has no {needed}"
+        context = container.get("securityContext", {})
+        effective = spec.get("securityContext", {}) | context
+        if effective.get("runAsNonRoot") is not True or effective.get("runAsUser") == 0:
+            yield f"{name} may run as root"
+        if context.get("readOnlyRootFilesystem") is not True:
+            yield f"{name} has a writable root file system"
+        if (
+            context.get("capabilities", {}).get("drop") != ["ALL"]
+            or context.get("allowPrivilegeEscalation") is not False
+        ):
+            yield f"{name} has capabilities or privilege escalation"
+        if is_long_running and "delivery/local" not in image:
+            startup_probe = () if ENVOY_IMAGE_PREFIX in image else ("startupProbe",)
+            for probe in ("livenessProbe", "readinessProbe", *startup_probe):
+                if probe not in container:
+                    yield f"{name} has no {probe}"
             if "preStop" not in container.get("lifecycle", {}):
-                yield f"{name} is not told to drain"
-            for bound in ("limits", "requests"):
-                if bound not in container.get("resources", {}):
-                    yield f"{name} has no {bound}"
+                yield f"{name} has no preStop hook"
+            for resource in ("limits", "requests"):
+                if resource not in container.get("resources", {}):
+                    yield f"{name} has no {resource}"
 
 
 def main() -> int:
-    """0 when there is no fault."""
-    found = [
-        f"{overlay}: {fault}"
+    """Print the findings to standard error. Return 0 if there are none, else 1."""
+    findings = [
+        f"{overlay}: {finding}"
         for overlay in OVERLAYS
-        for fault in check_objects(build_overlay(ROOT / "deploy/kubernetes" / overlay))
+        for finding in check_objects(build_overlay(ROOT / "deploy/kubernetes" / overlay))
     ]
-    for fault in found:
-        print(fault, file=sys.stderr)
-    return 1 if found else 0
+    for finding in findings:
+        print(finding, file=sys.stderr)
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":

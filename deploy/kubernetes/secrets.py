@@ -1,6 +1,6 @@
-"""`python -m deploy.kubernetes.secrets`: the Secrets of the local overlay, as YAML for `kubectl apply -f -`; made once.
+"""`python -m deploy.kubernetes.secrets`: print the Secrets of the local overlay as YAML for `kubectl apply -f -`.
 
-In production nothing of this exists: docs/containers.md says who keeps which secret.
+The secrets are created on the first run and reused. Production uses none of them: see docs/containers.md.
 """
 
 import os
@@ -19,17 +19,17 @@ SANDBOX_URL = "http://sandbox:8090"
 
 
 def read_certificate(folder: Path, name: str) -> dict[str, str]:
-    """As cert-manager writes it."""
+    """Return a certificate's Secret data with the keys that cert-manager uses."""
     files = {"tls.crt": f"{name}.pem", "tls.key": f"{name}.key", "ca.crt": "ca.pem"}
     return {key: (folder / file).read_text() for key, file in files.items()}
 
 
 def build_secrets(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The name of each Secret, and what it holds."""
+    """Yield the name and the data of each Secret."""
     authority = CertificateAuthority(folder / "pki")
     authority.ensure_certificates()
-    made = Secrets(MeshConfig({"DELIVERY_STATE": str(folder)}), SANDBOX_URL)
-    files = {path.name: path.read_text() for path in (made.service_account, made.apns_key)}
+    secrets = Secrets(MeshConfig({"DELIVERY_STATE": str(folder)}), SANDBOX_URL)
+    files = {path.name: path.read_text() for path in (secrets.service_account, secrets.apns_key)}
     for name in SERVICES:
         yield f"{name}-pki", read_certificate(authority.folder, name)
         yield f"{name}-files", files
@@ -39,17 +39,17 @@ def build_secrets(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 "DATABASE_URL": f"postgresql://{name}:local@postgres/{name}",
                 "BROKER_URL": "amqp://app:local@rabbitmq/delivery",
                 "DOCUMENTS_URL": f"mongodb://mongo/{name}?directConnection=true",
-                "ENCRYPTION_KEY": made.encryption_key,
-                "DEMO_WEBHOOK_SECRET": made.webhook_secret,
+                "ENCRYPTION_KEY": secrets.encryption_key,
+                "DEMO_WEBHOOK_SECRET": secrets.webhook_secret,
             },
         )
     yield "gateway-edge", read_certificate(authority.folder, "edge")
-    key = {made.signing_key.name: made.signing_key.read_text()}
-    yield "sandbox-files", files | key | {"sandbox_webhook_secret": made.webhook_secret}
+    key = {secrets.signing_key.name: secrets.signing_key.read_text()}
+    yield "sandbox-files", files | key | {"sandbox_webhook_secret": secrets.webhook_secret}
 
 
 def main() -> None:
-    """Writes to standard output."""
+    """Print the Secrets to standard output."""
     folder = Path(os.environ.get("DELIVERY_STATE", ROOT / ".local/kubernetes"))
     folder.mkdir(parents=True, exist_ok=True)
     yaml.safe_dump_all(

@@ -27,8 +27,8 @@ def test_nothing_is_wrong(document: Any) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        (r"USER 10001:10001\nHEALTH", "HEALTH", "service ends as root"),
-        (r"USER 10001:10001\n$", "", "local ends as root"),
+        (r"USER 10001:10001\nHEALTH", "HEALTH", "service runs as root"),
+        (r"USER 10001:10001\n$", "", "local runs as root"),
         (r"HEALTHCHECK .*\n", "", "service has no HEALTHCHECK"),
         (r"python:[0-9.]+-\S+", "python", "DL3006"),
         (r"pip install --no-cache-dir", "pip install", "DL3042"),
@@ -44,15 +44,15 @@ def test_faults_of_the_dockerfile(tmp_path: Path, old: str, new: str, fault: str
 @pytest.mark.parametrize(
     ("service", "changes", "fault"),
     [
-        ("orders", {"user": "0:0"}, "orders is root"),
-        ("orders-envoy", {"user": "root"}, "orders-envoy is root"),
-        ("gateway", {"read_only": False}, "gateway can write to its root file system"),
+        ("orders", {"user": "0:0"}, "orders runs as root"),
+        ("orders-envoy", {"user": "root"}, "orders-envoy runs as root"),
+        ("gateway", {"read_only": False}, "gateway has a writable root file system"),
         ("partners-envoy", {"cap_drop": []}, "partners-envoy has capabilities"),
         ("notifications", {"healthcheck": {"disable": True}}, "notifications has no health check"),
         ("partners", {"healthcheck": {"test": ["NONE"]}}, "partners has no health check"),
-        ("ops-envoy", {"user": ""}, "ops-envoy is root"),
+        ("ops-envoy", {"user": ""}, "ops-envoy runs as root"),
         ("orders-envoy", {"healthcheck": {}}, "orders-envoy has no health check"),
-        ("gateway-envoy", {"ports": ["8080:8080"]}, "gateway-envoy publishes 8080:8080 beyond this machine"),
+        ("gateway-envoy", {"ports": ["8080:8080"]}, "gateway-envoy publishes 8080:8080 on a non-loopback address"),
         ("postgres", {"image": "postgres"}, "postgres has an image without a version"),
         ("mongo", {"image": "mongo:latest"}, "mongo has an image without a version"),
     ],

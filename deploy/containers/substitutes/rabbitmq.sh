@@ -1,4 +1,4 @@
-# Does what the official image's entry point does, as far as docker-compose.yml asks for it.
+# Entry point of the RabbitMQ substitute: the part of the official image's entry point that docker-compose.yml needs.
 set -eu
 cat >/tmp/rabbitmq.conf <<CONF
 listeners.tcp.default = 5672
