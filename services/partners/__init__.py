@@ -1,1 +1,1 @@
-"""Partners, their products and prices, and the calls to their systems."""
+"""Partners service: partners, products, prices and calls to partner systems."""

@@ -1,7 +1,7 @@
-"""`python -m services.partners serve|migrate|demo-data`."""
+"""Command line: `python -m services.partners serve|migrate|demo-data`."""
 
-from services.partners.app import Settings, serve
-from services.partners.entrypoints.commands.demo_data import load_demo_data
+from services.partners.app import load_demo_data, serve
+from services.partners.settings import Settings
 from services.runtime.process.cli import main
 
 if __name__ == "__main__":

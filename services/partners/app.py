@@ -1,22 +1,19 @@
-"""Puts partners together."""
+"""Composition root of the partners service."""
 
 import asyncio
-from typing import Annotated
-
-from pydantic import Field
-from pydantic_settings import NoDecode
 
 from generated.events import EVENTS, PartnersEvent
 from services.partners.adapters import metrics
 from services.partners.adapters.partner_system_client import PartnerSystemClient
+from services.partners.adapters.postgres.demo_data import PostgresDemoDataWriter
 from services.partners.adapters.postgres.partners import PostgresRepository
-from services.partners.domain import call_policy
 from services.partners.entrypoints.call_worker import CallPolicy, run_worker
+from services.partners.entrypoints.commands import demo_data
 from services.partners.entrypoints.consumers import OrderEventsConsumer
 from services.partners.entrypoints.rpc import PartnersRpc
+from services.partners.settings import Settings
 from services.runtime.concurrency.periodic import run_periodically
-from services.runtime.config.production_checks import EMULATED
-from services.runtime.config.settings import Delays, InboxDays, Origins, ServiceSettings
+from services.runtime.config.settings import DemoSettings
 from services.runtime.core.clock import days_ago, now
 from services.runtime.messaging import inbox
 from services.runtime.messaging.connection import Broker
@@ -30,44 +27,26 @@ from services.runtime.storage import idempotency
 from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
 
-
-class Settings(ServiceSettings):
-    """What partners is told."""
-
-    allowed_targets: Annotated[Origins, NoDecode] = Field(
-        default=(),
-        json_schema_extra=EMULATED,
-        description="origins that may be called although they are private, apart by commas",
-    )
-    partner_timeout_seconds: float = Field(
-        default=15, gt=0, le=60, description="how long a partner's system may take, in seconds"
-    )
-    partner_retry_delays_seconds: Annotated[Delays, NoDecode] = Field(
-        default=call_policy.RETRY_DELAYS_S,
-        min_length=1,
-        description="seconds before the first, second, third … try at telling a partner, apart by commas",
-    )
-    inbox_days: InboxDays = 30
-    call_history_days: float = Field(
-        default=90, ge=7, le=3650, description="how long it is kept what partners were told and what they said"
-    )
+CLEANUP_INTERVAL_S = 3600
 
 
 async def serve(settings: Settings) -> None:
-    """Runs until SIGTERM."""
+    """Run the service until SIGTERM."""
     database = Database(settings.database_url.get_secret_value())
     broker = Broker(settings.broker_url.get_secret_value(), "partners")
-    vault = SecretBox(settings.encryption_key.get_secret_value())
-    outbox = Outbox[PartnersEvent](EVENTS)
-    store = PostgresRepository(database, outbox)
-    terms = CallPolicy(settings.partner_retry_delays_seconds, settings.partner_timeout_seconds)
-    planned = asyncio.Event()
+    secret_box = SecretBox(settings.encryption_key.get_secret_value())
+    repository = PostgresRepository(database, Outbox[PartnersEvent](EVENTS))
+    policy = CallPolicy(settings.partner_retry_delays_seconds, settings.partner_timeout_seconds)
+    wakeup = asyncio.Event()
     async with (
         database,
         safe_http_client.create_client(settings.allowed_targets, timeout_s=settings.partner_timeout_seconds) as client,
     ):
+        system = PartnerSystemClient(client, secret_box, now, policy.timeout_s)
         await serve_with_background_tasks(
-            serve_rpc(settings.service_socket, [PartnersRpc(store, vault, now)], grace_s=settings.drain_seconds),
+            serve_rpc(
+                settings.service_socket, [PartnersRpc(repository, secret_box, now)], grace_s=settings.drain_seconds
+            ),
             wait_for_stop_signal,
             [
                 Relay("partners", database, broker).run(),
@@ -78,14 +57,32 @@ async def serve(settings: Settings) -> None:
                     broker,
                     [metrics.build_open_breakers_refresh(database)],
                 ),
-                run_periodically(3600, "forgetting keys", lambda: idempotency.delete_expired(database)),
                 run_periodically(
-                    3600, "clearing the inbox", lambda: inbox.delete_older_than(database, days_ago(settings.inbox_days))
+                    CLEANUP_INTERVAL_S, "idempotency key cleanup", lambda: idempotency.delete_expired(database)
                 ),
                 run_periodically(
-                    3600, "clearing calls", lambda: store.delete_old_calls(days_ago(settings.call_history_days))
+                    CLEANUP_INTERVAL_S,
+                    "inbox cleanup",
+                    lambda: inbox.delete_older_than(database, days_ago(settings.inbox_days)),
                 ),
-                consume(broker, OrderEventsConsumer(store, now, settings.public_url, terms.retry_delays_s[0], planned)),
-                run_worker(store, PartnerSystemClient(client, vault, now, terms.timeout_s), now, terms, planned),
+                run_periodically(
+                    CLEANUP_INTERVAL_S,
+                    "partner call cleanup",
+                    lambda: repository.delete_old_calls(days_ago(settings.call_history_days)),
+                ),
+                consume(
+                    broker,
+                    OrderEventsConsumer(repository, now, settings.public_url, policy.retry_delays_s[0], wakeup),
+                ),
+                run_worker(repository, system, now, policy, wakeup),
             ],
         )
+
+
+async def load_demo_data(settings: Settings, demo: DemoSettings) -> None:
+    """Insert or reset the demo partners, products and prices."""
+    secret_box = SecretBox(settings.encryption_key.get_secret_value())
+    webhook_secret = secret_box.encrypt(demo.demo_webhook_secret.get_secret_value())
+    database = Database(settings.database_url.get_secret_value(), max_size=1)
+    async with database, database.transaction() as transaction:
+        await demo_data.load_demo_data(PostgresDemoDataWriter(transaction), demo.sandbox_url, webhook_secret)

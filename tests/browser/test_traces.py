@@ -51,7 +51,7 @@ def test_an_orders_traces_are_found_and_show_every_service(recorded: RecordedRun
     (paid,) = recorded.find_traces("pay", "POST /checkout/visa")
     expect(rows).to_have_count(len(paid.spans))
     expect(page.get_by_text("without parent")).to_have_count(0)
-    rows.filter(has_text="tell partner of order").click()
+    rows.filter(has_text="send order to partner").click()
     detail = page.locator(".detail:visible")
     expect(detail.get_by_role("row", name="delivery.order_id")).to_contain_text(recorded.context.order_id)
     rows.filter(has_text="process partners.calls").click()

@@ -106,7 +106,7 @@ CASES = {
     "PartnerCircuitBreakerOpen": Case({"delivery_partners_breakers_open": "0x10 1x50"}),
     "PartnerHighErrorRate": Case(
         {
-            'delivery_partners_responses_total{kind="order",outcome="taken"}': UP_TO_TEN,
+            'delivery_partners_responses_total{kind="order",outcome="accepted"}': UP_TO_TEN,
             'delivery_partners_responses_total{kind="order",outcome="failed"}': FROM_TEN,
         }
     ),

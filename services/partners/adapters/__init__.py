@@ -1,1 +1,1 @@
-"""Outbound adapters of partners: PostgreSQL and partner systems."""
+"""Outbound adapters of partners: PostgreSQL, partner systems and metrics."""

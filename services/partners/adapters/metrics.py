@@ -1,4 +1,4 @@
-"""What partners count beside requests: what partners' systems answer, and from how many of them breakers keep us."""
+"""Metrics of calls to partner systems: responses by outcome, and open circuit breakers."""
 
 from sqlalchemy import bindparam, func, select
 
@@ -11,32 +11,31 @@ from services.runtime.telemetry import metrics
 
 _responses = metrics.METER.create_counter(
     "delivery.partners.responses",
-    unit="{answer}",
-    description="Tries at telling partners, by kind and answer.",
+    unit="{response}",
+    description="Attempts at calls to partner systems, by kind and outcome.",
 )
 _open_breakers = metrics.ObservableGauge(
-    "delivery.partners.breakers_open", "Partners that are left alone after failures.", "{partner}"
+    "delivery.partners.breakers_open", "Partners whose circuit breaker is open.", "{partner}"
 )
 _COUNT_OPEN_BREAKERS = Statement(select(func.count().label("partners")).where(breakers.c.open_until > bindparam("now")))
 
-_SENT_OUTCOMES = [verdict for verdict in Outcome if verdict is not Outcome.BREAKER_OPEN]
+_SENT_OUTCOMES = [outcome for outcome in Outcome if outcome is not Outcome.BREAKER_OPEN]
 metrics.initialise_to_zero(
-    _responses, ({"kind": str(kind), "outcome": str(verdict)} for kind in CallKind for verdict in _SENT_OUTCOMES)
+    _responses, ({"kind": str(kind), "outcome": str(outcome)} for kind in CallKind for outcome in _SENT_OUTCOMES)
 )
 
 
-def record_response(call: Call, response: PartnerResponse) -> PartnerResponse:
-    """A partner's system was asked; hands its answer on."""
+def record_response(call: Call, response: PartnerResponse) -> None:
+    """Count a response of a partner system."""
     _responses.add(1, {"kind": str(call.kind), "outcome": str(response.outcome)})
-    return response
 
 
 def build_open_breakers_refresh(database: Database) -> GaugeRefresh:
-    """How many breakers are open now."""
+    """Return a function that refreshes the number of open circuit breakers from the database."""
 
-    async def look() -> None:
+    async def refresh() -> None:
         _open_breakers.set({})
         row = await database.fetch_one(_COUNT_OPEN_BREAKERS, now=now())
         _open_breakers.set({(): row["partners"] if row else 0})
 
-    return look
+    return refresh

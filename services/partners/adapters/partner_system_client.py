@@ -1,4 +1,7 @@
-"""Partners' own systems, as `partner-system.yaml` describes them: signed, not redirected, capped."""
+"""HTTP client of partner systems, as specified in `partner-system.yaml`.
+
+Requests are signed, redirects are not followed, and response size and total time are limited.
+"""
 
 import asyncio
 import contextlib
@@ -10,7 +13,7 @@ import httpx
 import msgspec
 from opentelemetry.trace import SpanKind
 
-from generated.rest.partner_system.models import Taken
+from generated.rest.partner_system.models import OrderAcknowledgement
 from services.partners.adapters import metrics
 from services.partners.domain.call_policy import Call, CallKind, Outcome, PartnerResponse
 from services.partners.domain.partners import Partner
@@ -21,11 +24,11 @@ from services.runtime.storage.encryption import SecretBox
 from services.runtime.telemetry import tracing
 
 MAX_RESPONSE_BYTES = 64 * 1024
-"""Bytes of an answer that are read; more than that is not an answer."""
+"""Maximum size of a response body; a larger response is a failure."""
 
 
 class PartnerSystemClient:
-    """POST {api_url}/orders, and …/orders/{order_id}/cancellation."""
+    """Sends `POST {api_url}/orders` and `POST {api_url}/orders/{order_id}/cancellation`."""
 
     def __init__(self, client: httpx.AsyncClient, secret_box: SecretBox, clock: Clock, timeout_s: float) -> None:
         self._client = client
@@ -35,15 +38,17 @@ class PartnerSystemClient:
         self._contract = contract_validation.load_contract("partner-system")
 
     async def send(self, partner: Partner, call: Call) -> PartnerResponse:
-        """Asks once. Never raises for what the partner or the network does."""
-        return metrics.record_response(call, await self._send(partner, call))
+        """Make one attempt at the call. Never raises for errors of the partner system or the network."""
+        response = await self._send(partner, call)
+        metrics.record_response(call, response)
+        return response
 
     async def _send(self, partner: Partner, call: Call) -> PartnerResponse:
         body = msgspec.json.encode(call.payload)
         path, headers = _request_path(call), self._signed_headers(partner, call, body)
         if not self._contract.is_valid_request(path, headers, body):
-            return PartnerResponse(Outcome.FAILED, "not sent, not by the contract")
-        about: dict[str, str | int] = {
+            return PartnerResponse(Outcome.FAILED, "not sent: request violates the contract")
+        attributes: dict[str, str | int] = {
             "service.peer.name": "partner system",
             "http.request.method": "POST",
             "http.request.resend_count": call.attempts - 1,
@@ -51,52 +56,54 @@ class PartnerSystemClient:
             "delivery.partner_id": str(partner.id),
             "delivery.order_id": call.order_id,
         }
-        with tracing.start_span(f"tell partner of {call.kind}", SpanKind.CLIENT, None, about) as span:
+        with tracing.start_span(f"send {call.kind} to partner", SpanKind.CLIENT, None, attributes) as span:
             try:
                 async with (
-                    asyncio.timeout(self._timeout_s),  # httpx's own begins again with every byte
+                    asyncio.timeout(self._timeout_s),  # total deadline: httpx's read timeout restarts with every chunk
                     self._client.stream(
                         "POST",
                         partner.api_url.rstrip("/") + path,
                         content=body,
                         headers=headers | tracing.get_context_headers(),
-                    ) as answer,
+                    ) as http_response,
                 ):
-                    tracing.record_http_response(span, answer.status_code)
-                    read = b""
-                    async for chunk in answer.aiter_raw():
-                        read += chunk
-                        if len(read) > MAX_RESPONSE_BYTES:
-                            return PartnerResponse(Outcome.FAILED, "an answer without end")
+                    tracing.record_http_response(span, http_response.status_code)
+                    content = b""
+                    async for chunk in http_response.aiter_raw():
+                        content += chunk
+                        if len(content) > MAX_RESPONSE_BYTES:
+                            return PartnerResponse(Outcome.FAILED, f"response larger than {MAX_RESPONSE_BYTES} bytes")
             except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
                 tracing.record_error(span, type(error).__name__)
                 return PartnerResponse(Outcome.FAILED, _describe_error(error))
-        judged = classify_response(answer, read, call.order_id, self._clock())
-        if judged.outcome is Outcome.FAILED or self._contract.is_valid_response(path, headers, body, answer, read):
-            return judged
-        return PartnerResponse(Outcome.FAILED, f"{answer.status_code}, not by the contract")
+        response = classify_response(http_response, content, call.order_id, self._clock())
+        if response.outcome is Outcome.FAILED or self._contract.is_valid_response(
+            path, headers, body, http_response, content
+        ):
+            return response
+        return PartnerResponse(Outcome.FAILED, f"{http_response.status_code}: response violates the contract")
 
     def _signed_headers(self, partner: Partner, call: Call, body: bytes) -> dict[str, str]:
-        """Signed with every secret that is good now: the partner may not have the new one yet."""
+        """Return the headers, signed with every active secret: the partner may not have the new one yet."""
         now = self._clock()
         signed = [
             webhooks.sign_message(call.id, now, body, secret)
             for secret in webhook_secrets.active_secrets(partner, self._secret_box, now)
         ]
         signatures = " ".join(headers["webhook-signature"] for headers in signed)
-        said = {"content-type": "application/json", "accept-encoding": "identity"}
-        return signed[0] | said | {"webhook-signature": signatures}
+        content_headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        return signed[0] | content_headers | {"webhook-signature": signatures}
 
 
 def classify_response(response: httpx.Response, body: bytes, order_id: str, now: datetime) -> PartnerResponse:
-    """What an answer means by the contract; one that is not in it does not count."""
+    """Return the outcome of a response; a response that the contract does not define is a failure."""
     status = response.status_code
     if status == httpx.codes.NO_CONTENT or (status == httpx.codes.OK and _acknowledges_order(body, order_id)):
         return PartnerResponse(Outcome.ACCEPTED, str(status))
     if response.is_success:
-        return PartnerResponse(Outcome.FAILED, f"{status}, not by the contract")
+        return PartnerResponse(Outcome.FAILED, f"{status}: response violates the contract")
     if response.has_redirect_location:
-        return PartnerResponse(Outcome.FAILED, f"{status}, a redirect, which is not followed")
+        return PartnerResponse(Outcome.FAILED, f"{status}: redirect not followed")
     if status == httpx.codes.GONE:
         return PartnerResponse(Outcome.GONE, str(status))
     if status == httpx.codes.UNPROCESSABLE_ENTITY:
@@ -105,7 +112,7 @@ def classify_response(response: httpx.Response, body: bytes, order_id: str, now:
 
 
 def parse_retry_after(value: str, now: datetime) -> timedelta | None:
-    """What the header asks for, in seconds or as a date; None when it asks for nothing that can be read."""
+    """Return the delay of a Retry-After header, given in seconds or as a date; None if it is missing or invalid."""
     if value.isascii() and value.isdigit() and len(value) < 8:
         return timedelta(seconds=int(value))
     with contextlib.suppress(ValueError, OverflowError):
@@ -119,12 +126,12 @@ def _request_path(call: Call) -> str:
 
 def _acknowledges_order(body: bytes, order_id: str) -> bool:
     try:
-        return msgspec.json.decode(body, type=Taken).order_id == order_id
+        return msgspec.json.decode(body, type=OrderAcknowledgement).order_id == order_id
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
 
 
 def _describe_error(error: Exception) -> str:
     if isinstance(error.__cause__, safe_http_client.ForbiddenTargetError):
-        return "a forbidden target"
+        return "forbidden target"
     return type(error).__name__

@@ -1,4 +1,4 @@
-"""The rules of calls to partners' systems: when one is made again, when it ends, and when a partner is left alone."""
+"""Rules of calls to partner systems: state machine, retry schedule and circuit breaker."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,36 +6,33 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-RETRY_DELAYS_S = (0.0, 5, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
-"""Seconds before the first, second, third … try; after the last there is no more. A setting may say otherwise."""
-
 JITTER_RATIO = 0.2
-"""How far a pause may be off, so that calls that failed together do not come back together."""
+"""Jitter, as a share of the delay: calls that failed together are not retried together."""
 
 MAX_RETRY_AFTER = timedelta(days=1)
-"""As much of a partner's Retry-After as counts: nobody's order waits for longer."""
+"""Upper bound of the Retry-After delay that is honoured."""
 
 MAX_STORED_ATTEMPTS = 50
-"""How many tries a call remembers."""
+"""Number of attempts stored with a call, the latest ones."""
 
 FAILURE_THRESHOLD = 5
-"""Failures in a row that open a partner's breaker."""
+"""Consecutive failures that open a partner's circuit breaker."""
 
 OPEN_DURATION = timedelta(seconds=30)
-"""How long a breaker is open at first; twice as long after each probe that failed."""
+"""Time for which a circuit breaker opens at first; doubled after each failed probe."""
 
 MAX_OPEN_DURATION = timedelta(minutes=5)
 
 
 class CallKind(StrEnum):
-    """What a partner is told."""
+    """Kind of message that a call sends to the partner."""
 
     ORDER = "order"
     CANCELLATION = "cancellation"
 
 
 class CallState(StrEnum):
-    """Where a call stands. Only a replay leads out of the last three."""
+    """State of a call. The last three are final, except that a replay returns a call to `waiting`."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -45,7 +42,7 @@ class CallState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of one try."""
+    """Result of one attempt, as stored and as shown to admins."""
 
     at: datetime
     answer: str
@@ -54,7 +51,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call to a partner's system. `id` is its webhook id, the same at every try; `attempts` counts those begun."""
+    """A call to a partner system.
+
+    `id` is the webhook id of every attempt; `attempts` counts the attempts that have begun since the call was planned
+    or replayed.
+    """
 
     id: str
     partner_id: int
@@ -67,24 +68,25 @@ class Call:
     next_at: datetime
     created_at: datetime
     leased_until: datetime | None = None
-    """Until when the worker that has begun a try is waited for."""
+    """End of the lease of the worker that makes the current attempt."""
     tries: tuple[Attempt, ...] = ()
 
 
 class Outcome(StrEnum):
-    """What an answer means."""
+    """Classification of a partner system's response."""
 
-    ACCEPTED = "taken"
-    REJECTED = "refused"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
     GONE = "gone"
+    """410: the partner system has been shut down permanently."""
     FAILED = "failed"
-    BREAKER_OPEN = "left alone"
-    """Nothing was sent, because the breaker is open."""
+    BREAKER_OPEN = "breaker_open"
+    """No request was sent, because the circuit breaker is open."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerResponse:
-    """What a partner's system said, in words for those who look, and when it wants to be asked again."""
+    """Outcome of an attempt, with a summary for admins and the delay from Retry-After."""
 
     outcome: Outcome
     summary: str
@@ -93,7 +95,10 @@ class PartnerResponse:
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreaker:
-    """How a partner's system did of late. Closed below the threshold; else open until that time, then for one probe."""
+    """Circuit breaker of a partner system.
+
+    Closed below the failure threshold. From there on it is open until `open_until`, and half-open afterwards.
+    """
 
     failures: int = 0
     open_until: datetime | None = None
@@ -102,14 +107,14 @@ class CircuitBreaker:
 def next_delay(
     retry_delays_s: Sequence[float], attempts: int, retry_after: timedelta | None, jitter: float = 0.5
 ) -> timedelta | None:
-    """How long to wait after so many tries, at least as long as the partner asked; None when it was the last.
+    """Return the delay after that many attempts, at least the partner's Retry-After; None after the last attempt.
 
-    `chance`, from 0 to 1, says where in the jitter the pause falls; at 0.5 it is the schedule's own.
+    `jitter`, from 0 to 1, selects the delay within the jitter range; 0.5 is the delay of the schedule.
     """
     if attempts >= len(retry_delays_s):
         return None
-    planned = timedelta(seconds=retry_delays_s[attempts] * (1 + JITTER_RATIO * (2 * jitter - 1)))
-    return max(planned, min(retry_after or timedelta(0), MAX_RETRY_AFTER))
+    delay = timedelta(seconds=retry_delays_s[attempts] * (1 + JITTER_RATIO * (2 * jitter - 1)))
+    return max(delay, min(retry_after or timedelta(0), MAX_RETRY_AFTER))
 
 
 def apply_attempt(
@@ -121,42 +126,42 @@ def apply_attempt(
     retry_delays_s: Sequence[float],
     jitter: float,
 ) -> Call:
-    """The call once a try has been answered. `call` is as it stands now, which may be ahead of that try.
+    """Return the call after an attempt, given its current state, which may already be that of a later attempt.
 
-    A late answer to an attempt that another worker has overtaken counts only if it takes the call; a call that was
-    withdrawn meanwhile stays so.
+    A late response to an attempt that was superseded after its lease expired counts only if it accepts the call. A call
+    that was withdrawn in the meantime stays withdrawn.
     """
-    overtaken = attempt_number != call.attempts
-    tried = Attempt(now, response.summary, round(duration / timedelta(milliseconds=1)))
+    is_superseded = attempt_number != call.attempts
+    attempt = Attempt(now, response.summary, round(duration / timedelta(milliseconds=1)))
     call = replace(
         call,
-        tries=(*call.tries, tried)[-MAX_STORED_ATTEMPTS:],
-        leased_until=call.leased_until if overtaken else None,
+        tries=(*call.tries, attempt)[-MAX_STORED_ATTEMPTS:],
+        leased_until=call.leased_until if is_superseded else None,
     )
     if call.state is not CallState.WAITING:
         return call
     if response.outcome is Outcome.ACCEPTED:
         return replace(call, state=CallState.DELIVERED, leased_until=None)
-    if overtaken:
+    if is_superseded:
         return call
-    wait = next_delay(retry_delays_s, call.attempts, response.retry_after, jitter)
-    if wait is None or response.outcome in (Outcome.REJECTED, Outcome.GONE):
+    delay = next_delay(retry_delays_s, call.attempts, response.retry_after, jitter)
+    if delay is None or response.outcome in (Outcome.REJECTED, Outcome.GONE):
         return replace(call, state=CallState.FAILED)
-    return replace(call, next_at=now + wait)
+    return replace(call, next_at=now + delay)
 
 
 def reset_for_replay(call: Call, now: datetime) -> Call:
-    """The call, due now and with every try of the schedule before it; one that is under way is left to its worker."""
+    """Return the call due now, with the whole retry schedule ahead; a leased call is returned unchanged."""
     if call.leased_until is not None and call.leased_until > now:
         return call
     return replace(call, state=CallState.WAITING, attempts=0, next_at=now, leased_until=None)
 
 
 def try_acquire(breaker: CircuitBreaker, now: datetime, probe_timeout: timedelta) -> CircuitBreaker | None:
-    """The breaker while a call is under way, or None when the partner is left alone.
+    """Return the circuit breaker for the duration of a call, or None if it blocks the call.
 
-    One call at a time probes a breaker whose time is over; the others are left alone until it is answered, or for
-    `patience` if that never happens.
+    A half-open circuit breaker admits one probe at a time. It blocks all other calls until the probe has finished, or
+    for `probe_timeout` if its result is never recorded.
     """
     if breaker.failures < FAILURE_THRESHOLD or breaker.open_until is None:
         return breaker
@@ -164,7 +169,7 @@ def try_acquire(breaker: CircuitBreaker, now: datetime, probe_timeout: timedelta
 
 
 def record_result(breaker: CircuitBreaker, outcome: Outcome, now: datetime) -> CircuitBreaker:
-    """The breaker once a call has been answered; an answer that refuses is a sign of life, too."""
+    """Return the circuit breaker after a call. A rejection closes it too: the system responded."""
     if outcome is Outcome.BREAKER_OPEN:
         return breaker
     if outcome is not Outcome.FAILED:

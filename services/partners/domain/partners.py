@@ -1,4 +1,4 @@
-"""The rules of partners and what they sell: what a basket costs, and which changes customers see."""
+"""Partners, products and prices: entities, basket prices and webhook secret overlap."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
 
 SECRET_OVERLAP = timedelta(hours=24)
-"""How long a secret is good after the next was made."""
+"""Time for which the previous webhook secret stays valid after a rotation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """A restaurant or shop. `api_url` is where its system takes orders; secrets are encrypted."""
+    """A restaurant or shop. `api_url` is the base URL of its system; the webhook secrets are encrypted."""
 
     id: int
     title: str
@@ -28,28 +28,28 @@ class Partner:
     old_secret: bytes | None = None
     old_secret_until: datetime | None = None
     gone: bool = False
-    """Whether its system said that it is gone; it is not called until somebody enables the partner again."""
+    """Set when its system responds with 410. It is not called again until an admin enables the partner."""
     version: int = 1
 
     @property
     def is_open(self) -> bool:
-        """Whether customers see it."""
+        """Return whether the partner is in the catalog and takes orders."""
         return self.verified and self.enabled
 
     def active_encrypted_secrets(self, now: datetime) -> list[bytes]:
-        """The secrets that are good now, the newest first."""
+        """Return the secrets that are valid now, the newest first."""
         if self.old_secret is None or self.old_secret_until is None or self.old_secret_until <= now:
             return [self.webhook_secret]
         return [self.webhook_secret, self.old_secret]
 
 
 CATALOG_FIELDS = ("title", "brand", "address", "verified", "enabled")
-"""What a change of concerns the catalog."""
+"""Fields of a partner that affect its catalog entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class BasketLine:
-    """A product and how many of it, as a customer asks for it."""
+    """A product and its quantity, as requested by a customer."""
 
     product_id: int
     quantity: int
@@ -57,7 +57,7 @@ class BasketLine:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product, wherever it is sold."""
+    """A product, independent of the partners that sell it."""
 
     id: int
     title: str
@@ -68,7 +68,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What a product costs at a partner, in minor units, of one piece."""
+    """Price of a product at a partner, per piece and in minor units, and whether it is on sale."""
 
     price: int
     currency: str
@@ -77,7 +77,7 @@ class Availability:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A product as a partner sells it; `price` is in minor units, of one piece."""
+    """A product as sold by a partner; `price` is per piece, in minor units."""
 
     product_id: int
     title: str
@@ -87,7 +87,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
-    """A line with the partner's own price."""
+    """A basket line with the partner's price per piece."""
 
     product_id: int
     title: str
@@ -95,33 +95,41 @@ class PricedLine:
     price: int
 
 
+@dataclass(frozen=True, slots=True)
+class ReadyCallback:
+    """A partner's report that an order is ready for pickup."""
+
+    order_id: str
+    pickup_address: str
+
+
 def price_basket(
     lines: Sequence[BasketLine], offers: Mapping[int, Offer], total: int, currency: str
 ) -> list[PricedLine]:
-    """Prices a basket with the partner's offers, in the order asked.
+    """Return the basket lines with the partner's prices, in request order.
 
-    Refuses PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, and TOTAL_MISMATCH with the right total in the answer.
+    Raises ApiError: PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, or TOTAL_MISMATCH, whose errors contain the correct total.
     """
-    missing = [
-        FieldError(f"/items/{index}/product_id", "is not to be had at this partner")
+    unavailable = [
+        FieldError(f"/items/{index}/product_id", "is not available at this partner")
         for index, line in enumerate(lines)
         if line.product_id not in offers
     ]
-    if missing:
-        raise ApiError(Reason.PRODUCT_UNAVAILABLE, errors=missing)
-    foreign = [
+    if unavailable:
+        raise ApiError(Reason.PRODUCT_UNAVAILABLE, errors=unavailable)
+    mismatches = [
         FieldError(f"/items/{index}/product_id", f"is sold in {offers[line.product_id].currency}")
         for index, line in enumerate(lines)
         if offers[line.product_id].currency != currency
     ]
-    if foreign:
-        raise ApiError(Reason.CURRENCY_MISMATCH, errors=foreign)
+    if mismatches:
+        raise ApiError(Reason.CURRENCY_MISMATCH, errors=mismatches)
     priced = [
         PricedLine(line.product_id, offers[line.product_id].title, line.quantity, offers[line.product_id].price)
         for line in lines
     ]
-    right = sum(line.price * line.quantity for line in priced)
-    if right != total:
-        message = f"is {right} {currency} at the partner's prices"
+    correct_total = sum(line.price * line.quantity for line in priced)
+    if correct_total != total:
+        message = f"is {correct_total} {currency} at the partner's prices"
         raise ApiError(Reason.TOTAL_MISMATCH, f"The total {message}.", errors=[FieldError("/total_amount", message)])
     return priced

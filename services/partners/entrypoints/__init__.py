@@ -1,1 +1,1 @@
-"""Inbound entry points of partners: gRPC, event consumers, the call worker and commands."""
+"""Inbound entry points of partners: gRPC servicer, event consumers, call worker and commands."""

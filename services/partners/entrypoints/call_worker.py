@@ -1,4 +1,4 @@
-"""The worker that makes the calls that are due. Any number of them may run."""
+"""Worker that makes due calls to partner systems. Any number of workers may run concurrently."""
 
 import asyncio
 import logging
@@ -20,52 +20,55 @@ from services.runtime.telemetry import tracing
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT = 64
-"""How many calls one worker has under way."""
+"""Maximum number of concurrent calls of one worker."""
 
 MAX_PER_PARTNER = 4
-"""How many of them, and of all other workers', go to one partner; a dead one takes no more from the others."""
+"""Maximum number of concurrent calls to one partner, over all workers.
+
+It limits the capacity that an unresponsive partner takes from the others.
+"""
 
 POLL_INTERVAL_S = 1.0
-"""Seconds between looks for calls that are due."""
+"""Interval between queries for due calls."""
 
 WRITE_MARGIN = timedelta(seconds=15)
-"""How long it may take to write down what came of a try; the lease is as much longer than the call may take."""
+"""Time to record the result of an attempt; added to the call timeout to get the lease."""
 
 
 class DueCallRepository(CallRepository, DueCallsQueue, Protocol):
-    """Where calls are kept, and which of them are due."""
+    """Repository of calls, with the queue of due calls."""
 
 
 class CallPolicy(NamedTuple):
-    """How partners' systems are called: the schedule as `retries.SCHEDULE`, and the seconds that a call may take."""
+    """Retry schedule and timeout of calls to partner systems; see `Settings`."""
 
     retry_delays_s: Sequence[float]
     timeout_s: float
 
     @property
     def lease(self) -> timedelta:
-        """How long a call is left to the worker that took it."""
+        """Return the time after which another worker may take over a claimed call."""
         return timedelta(seconds=self.timeout_s) + WRITE_MARGIN
 
 
 async def run_worker(
     repository: DueCallRepository, system: PartnerSystem, clock: Clock, policy: CallPolicy, wakeup: asyncio.Event
 ) -> None:
-    """Makes the calls that are due, until cancelled; `planned` says that there is one now."""
-    under_way: set[asyncio.Task[None]] = set()
+    """Make due calls until cancelled. Setting `wakeup` triggers a query without waiting for the poll interval."""
+    running: set[asyncio.Task[None]] = set()
 
-    def ended(task: asyncio.Task[None]) -> None:
-        """A place is free, and a partner's next call may begin."""
-        under_way.discard(task)
+    def on_done(task: asyncio.Task[None]) -> None:
+        """Free the slot and query again: the partner's next call may now be claimed."""
+        running.discard(task)
         wakeup.set()
 
     async with asyncio.TaskGroup() as tasks:
         while True:
             wakeup.clear()
-            for call in await _claim_calls(repository, clock, policy, MAX_CONCURRENT - len(under_way)):
+            for call in await _claim_calls(repository, clock, policy, MAX_CONCURRENT - len(running)):
                 task = tasks.create_task(_run_call(repository, system, clock, policy, call))
-                under_way.add(task)
-                task.add_done_callback(ended)
+                running.add(task)
+                task.add_done_callback(on_done)
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_INTERVAL_S):
                     await wakeup.wait()
@@ -78,15 +81,15 @@ async def _claim_calls(repository: DueCallRepository, clock: Clock, policy: Call
     try:
         return await repository.claim_due_calls(size, MAX_PER_PARTNER, now, now + policy.lease)
     except ApiError:
-        log.warning("the calls that are due cannot be read; trying again")
+        log.warning("claiming due calls failed: database unavailable; retrying after the poll interval")
         return []
 
 
 async def _run_call(
     repository: DueCallRepository, system: PartnerSystem, clock: Clock, policy: CallPolicy, call: Call
 ) -> None:
-    about: dict[str, str | int] = {"delivery.order_id": call.order_id, "delivery.attempt": call.attempts}
-    with tracing.start_span("make partner call", SpanKind.CONSUMER, call.trace, about, link=True):
+    attributes: dict[str, str | int] = {"delivery.order_id": call.order_id, "delivery.attempt": call.attempts}
+    with tracing.start_span("make partner call", SpanKind.CONSUMER, call.trace, attributes, link=True):
         await _attempt_call(repository, system, clock, policy, call)
 
 
@@ -96,7 +99,11 @@ async def _attempt_call(
     try:
         await usecases.make_call(repository, system, clock, policy.retry_delays_s, policy.lease, call)
     except ApiError:
-        log.warning("the call %s was made but not written down; it will be made again", call.id)
-    # The boundary of one call: whatever is wrong with it is logged, and holds up no other.
+        log.warning(
+            "recording attempt %d of call %s failed: database unavailable; retrying after the lease",
+            call.attempts,
+            call.id,
+        )
+    # Boundary of one call: an unexpected error must not stop the worker.
     except Exception:
-        log.exception("attempt %d at the call %s failed", call.attempts, call.id)
+        log.exception("attempt %d of call %s failed", call.attempts, call.id)

@@ -1,4 +1,4 @@
-"""The broker's door of partners: what becomes of an order is told to its partner."""
+"""Event consumer of partners: plans calls to partner systems from order events."""
 
 import asyncio
 from datetime import timedelta
@@ -10,20 +10,20 @@ from generated.proto.delivery.events.v1 import OrderCancelled, OrderPaid
 from generated.rest.partner_system.models import PartnerItem, PartnerOrder
 from services.partners import usecases
 from services.partners.domain.call_policy import Call, CallKind, CallState
-from services.partners.usecases.partner_calls import CallRepository as Store
+from services.partners.usecases.partner_calls import CallRepository
 from services.runtime.core.clock import Clock
 from services.runtime.messaging.events import MalformedEvent, MessageMetadata
 from services.runtime.telemetry import tracing
 
 MAX_REASON_LENGTH = 500
-"""Characters of a reason that partners are told."""
+"""Maximum length of a cancellation reason sent to a partner, in characters."""
 
 
 class OrderEventsConsumer(PartnersCallsConsumer):
-    """Plans calls. `planned` wakes the worker that makes them; `first_pause` is in seconds, and usually 0."""
+    """Plans calls to partner systems and sets `wakeup`, so that the worker makes them without delay."""
 
     def __init__(
-        self, repository: Store, clock: Clock, public_url: str, initial_delay_s: float, wakeup: asyncio.Event
+        self, repository: CallRepository, clock: Clock, public_url: str, initial_delay_s: float, wakeup: asyncio.Event
     ) -> None:
         self._repository = repository
         self._clock = clock
@@ -32,9 +32,12 @@ class OrderEventsConsumer(PartnersCallsConsumer):
         self._wakeup = wakeup
 
     async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
-        """Plans the call; the event's id is the call's, so a repeat is known here and at the partner's."""
+        """Plan the call about a paid order.
+
+        The event id becomes the webhook id of the call, so both this service and the partner can deduplicate.
+        """
         if event.order is None:
-            raise MalformedEvent("orders.paid without its order")
+            raise MalformedEvent("orders.paid has no order")
         order = PartnerOrder(
             order_id=event.order.order_id,
             items=[
@@ -60,9 +63,9 @@ class OrderEventsConsumer(PartnersCallsConsumer):
             self._wakeup.set()
 
     async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
-        """Plans that the partner is told, if it may have heard of the order."""
+        """Plan the call about a cancellation, if the partner may have received the order."""
         if event.order is None:
-            raise MalformedEvent("orders.cancelled without its order")
+            raise MalformedEvent("orders.cancelled has no order")
         reason = event.reason and event.reason[:MAX_REASON_LENGTH]
         if await usecases.plan_cancellation_call(
             self._repository,

@@ -1,4 +1,4 @@
-"""What partners are made of, as messages."""
+"""Mapping between domain objects and protobuf messages."""
 
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +12,7 @@ from services.partners.usecases.ports import CatalogEntry
 
 
 def catalog_partner_to_proto(entry: CatalogEntry) -> dict[str, Any]:
-    """A `CatalogPartner`, by its fields: a page has hundreds of products, too many for an object each."""
+    """Return the fields of a `CatalogPartner`; an object for each of the hundreds of products of a page is too slow."""
     return {
         "id": entry.id,
         "title": entry.title,
@@ -24,14 +24,14 @@ def catalog_partner_to_proto(entry: CatalogEntry) -> dict[str, Any]:
 
 
 def product_to_proto(product: Product) -> v1.Product:
-    """A product without its version."""
+    """Return a product without its version."""
     return v1.Product(
         id=product.id, title=product.title, description=product.description, picture_url=product.picture_url
     )
 
 
 def partner_to_proto(partner: Partner) -> v1.Partner:
-    """A partner without its secrets."""
+    """Return a partner without its secrets."""
     return v1.Partner(
         id=partner.id,
         title=partner.title,
@@ -46,18 +46,18 @@ def partner_to_proto(partner: Partner) -> v1.Partner:
 
 
 def availability_to_proto(availability: Availability) -> v1.Availability:
-    """What a product costs at a partner."""
+    """Return the price of a product at a partner."""
     return v1.Availability(**asdict(availability))
 
 
 def availability_from_proto(message: v1.Availability | None) -> Availability:
-    """The same, the other way round."""
+    """Return the price of a product at a partner from a message."""
     message = message or v1.Availability()
     return Availability(message.price, message.currency, message.active)
 
 
 def call_to_proto(call: Call) -> v1.PartnerCall:
-    """A call, with what is sent as it is sent."""
+    """Return a call; the body is the JSON that is sent."""
     return v1.PartnerCall(
         id=call.id,
         partner_id=call.partner_id,
@@ -66,7 +66,7 @@ def call_to_proto(call: Call) -> v1.PartnerCall:
         status=v1.PartnerCallStatus[call.state.name],
         attempts=call.attempts,
         body=msgspec.json.encode(call.payload).decode(),
-        tries=[v1.PartnerCallTry(at=one.at, answer=one.answer, took_ms=one.took_ms) for one in call.tries],
+        tries=[v1.PartnerCallTry(**asdict(attempt)) for attempt in call.tries],
         next_at=call.next_at if call.state is CallState.WAITING else None,
         created_at=call.created_at,
     )

@@ -1,92 +1,273 @@
-"""The gRPC door of partners: messages in, use case, messages out."""
+"""gRPC servicer of partners: decodes requests, calls use cases, encodes responses."""
 
 from dataclasses import asdict
 
-from generated.proto.delivery.partners.v1 import (
-    CatalogProduct,
-    CheckProductsRequest,
-    CheckProductsResponse,
-    ListCatalogRequest,
-    ListCatalogResponse,
-    ListPartnerProductsRequest,
-    ListPartnerProductsResponse,
-    ListProductPicturesRequest,
-    ListProductPicturesResponse,
-    PartnerSummary,
-    PricedItem,
-    SetProductPictureRequest,
-    SetProductPictureResponse,
-    VerifyReadyCallbackRequest,
-    VerifyReadyCallbackResponse,
-)
+import msgspec
+
+from generated.problems import Reason
+from generated.proto.delivery.partners import v1
+from generated.proto.delivery.partners.v1.rpc import PartnersServicer
+from generated.rest.delivery import models as rest_models
 from services.partners import usecases
-from services.partners.domain.partners import BasketLine
-from services.partners.entrypoints.admin_rpc import PartnersAdminRpc
-from services.partners.entrypoints.proto_mapping import catalog_partner_to_proto, product_to_proto
+from services.partners.domain.call_policy import CallState
+from services.partners.domain.partners import BasketLine, Partner, Product, ReadyCallback
+from services.partners.entrypoints.proto_mapping import (
+    availability_from_proto,
+    availability_to_proto,
+    call_to_proto,
+    catalog_partner_to_proto,
+    partner_to_proto,
+    product_to_proto,
+)
+from services.partners.usecases.ports import Repository, UnitOfWork
+from services.partners.usecases.webhook_secrets import new_secret
+from services.runtime.core.clock import Clock
+from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rpc.codec import PreEncoded, get_codec
+from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.idempotency import IdempotencyKey
+
+PARTNER_FIELDS = ("title", "brand", "phone", "email", "address", "api_url", "verified", "enabled")
+"""Fields of a partner that admins set."""
+
+PRODUCT_FIELDS = ("title", "description", "picture_url")
+"""Fields of a product that admins set."""
 
 
-class PartnersRpc(PartnersAdminRpc):
-    """Implements the generated servicer."""
+class PartnersRpc(PartnersServicer):
+    """Implementation of the generated servicer."""
 
-    async def list_catalog(self, request: ListCatalogRequest) -> PreEncoded[ListCatalogResponse]:
-        """A page of the catalog, which is the longest of all: its rows go to the wire as they are."""
+    def __init__(self, repository: Repository, secret_box: SecretBox, clock: Clock) -> None:
+        self._repository = repository
+        self._secret_box = secret_box
+        self._clock = clock
+
+    async def list_catalog(self, request: v1.ListCatalogRequest) -> PreEncoded[v1.ListCatalogResponse]:
+        """Return a page of the catalog. It is the largest response, so its rows are encoded without message objects."""
         page = await usecases.list_catalog(
             self._repository, request.page_size, request.page_token, request.partner_id, request.q
         )
         return get_codec().encode_fields(
-            ListCatalogResponse,
+            v1.ListCatalogResponse,
             items=[catalog_partner_to_proto(entry) for entry in page.items],
             next_page_token=page.next_page_token,
         )
 
-    async def list_partner_products(self, request: ListPartnerProductsRequest) -> ListPartnerProductsResponse:
-        """A page of what a partner sells."""
+    async def list_partner_products(self, request: v1.ListPartnerProductsRequest) -> v1.ListPartnerProductsResponse:
+        """Return a page of the products on sale at a partner."""
         page = await usecases.list_partner_products(
             self._repository, request.partner_id, request.page_size, request.page_token
         )
-        return ListPartnerProductsResponse(
-            items=[CatalogProduct(**asdict(offer)) for offer in page.items], next_page_token=page.next_page_token
+        return v1.ListPartnerProductsResponse(
+            items=[v1.CatalogProduct(**asdict(offer)) for offer in page.items], next_page_token=page.next_page_token
         )
 
     async def set_product_picture(
-        self, request: SetProductPictureRequest, principal: Principal
-    ) -> SetProductPictureResponse:
-        """The product with its new picture; the edge lets admins through alone."""
-        product, old = await usecases.set_product_picture(
+        self, request: v1.SetProductPictureRequest, principal: Principal
+    ) -> v1.SetProductPictureResponse:
+        """Set a product's picture. Only the edge checks that the principal is an admin."""
+        product, old_picture_url = await usecases.set_product_picture(
             self._repository, self._clock, request.product_id, request.picture_url
         )
-        return SetProductPictureResponse(product=product_to_proto(product), old_picture_url=old)
+        return v1.SetProductPictureResponse(product=product_to_proto(product), old_picture_url=old_picture_url)
 
-    async def list_product_pictures(self, request: ListProductPicturesRequest) -> ListProductPicturesResponse:
-        """A page of pictures."""
+    async def list_product_pictures(self, request: v1.ListProductPicturesRequest) -> v1.ListProductPicturesResponse:
+        """Return a page of picture URLs."""
         page = await usecases.list_product_pictures(self._repository, request.page_size, request.page_token)
-        return ListProductPicturesResponse(
+        return v1.ListProductPicturesResponse(
             picture_urls=[url for _, url in page.items], next_page_token=page.next_page_token
         )
 
-    async def check_products(self, request: CheckProductsRequest) -> CheckProductsResponse:
-        """A priced basket."""
+    async def check_products(self, request: v1.CheckProductsRequest) -> v1.CheckProductsResponse:
+        """Return a priced basket."""
         lines = [BasketLine(item.product_id, item.quantity) for item in request.items]
         partner, priced = await usecases.check_products(
             self._repository, request.partner_id, lines, request.total_amount, request.currency
         )
-        return CheckProductsResponse(
-            partner=PartnerSummary(id=partner.id, title=partner.title, brand=partner.brand),
-            items=[PricedItem(**asdict(line)) for line in priced],
+        return v1.CheckProductsResponse(
+            partner=v1.PartnerSummary(id=partner.id, title=partner.title, brand=partner.brand),
+            items=[v1.PricedItem(**asdict(line)) for line in priced],
             total_amount=request.total_amount,
             currency=request.currency,
         )
 
-    async def verify_ready_callback(self, request: VerifyReadyCallbackRequest) -> VerifyReadyCallbackResponse:
-        """What a genuine callback says."""
+    async def verify_ready_callback(self, request: v1.VerifyReadyCallbackRequest) -> v1.VerifyReadyCallbackResponse:
+        """Return the content of a ready callback with a valid signature."""
         callback = await usecases.verify_ready_callback(
             self._repository,
             self._secret_box,
             self._clock,
             request.partner_id,
             SignedRequest(request.webhook_id, request.webhook_timestamp, request.webhook_signature, request.body),
+            _decode_ready_callback,
         )
-        return VerifyReadyCallbackResponse(order_id=callback.order_id, pickup_address=callback.pickup_address)
+        return v1.VerifyReadyCallbackResponse(order_id=callback.order_id, pickup_address=callback.pickup_address)
+
+    async def create_partner(self, request: v1.CreatePartnerRequest, principal: Principal) -> v1.CreatePartnerResponse:
+        """Create a partner. Return it with its webhook secret, which a replayed response does not contain."""
+        values = {name: getattr(request, name) for name in PARTNER_FIELDS}
+        secret = new_secret()
+
+        async def work(unit: UnitOfWork) -> bytes:
+            new_partner = Partner(id=0, **values, webhook_secret=self._secret_box.encrypt(secret))
+            partner = await usecases.create_partner(unit, principal, new_partner)
+            return get_codec().encode(
+                v1.CreatePartnerResponse(partner=partner_to_proto(partner), version=partner.version)
+            )
+
+        stored = await self._repository.run_idempotently(
+            _build_idempotency_key(principal, "createPartner", request.idempotency_key, values), work
+        )
+        response = get_codec().decode(v1.CreatePartnerResponse, stored.response)
+        response.replayed = stored.replayed
+        if not stored.replayed:
+            response.webhook_secret = secret
+        return response
+
+    async def list_partners(self, request: v1.ListPartnersRequest, principal: Principal) -> v1.ListPartnersResponse:
+        """Return a page of partners."""
+        page = await usecases.list_partners(self._repository, principal, request.page_size, request.page_token)
+        return v1.ListPartnersResponse(
+            items=[partner_to_proto(partner) for partner in page.items], next_page_token=page.next_page_token
+        )
+
+    async def get_partner(self, request: v1.GetPartnerRequest, principal: Principal) -> v1.GetPartnerResponse:
+        """Return a partner."""
+        partner = await usecases.get_partner(self._repository, principal, request.partner_id)
+        return v1.GetPartnerResponse(partner=partner_to_proto(partner), version=partner.version)
+
+    async def update_partner(self, request: v1.UpdatePartnerRequest, principal: Principal) -> v1.UpdatePartnerResponse:
+        """Update the given fields of a partner and return it."""
+        updates = {name: value for name in PARTNER_FIELDS if (value := getattr(request, name)) is not None}
+        partner = await usecases.update_partner(
+            self._repository, self._clock, principal, request.partner_id, request.version, updates
+        )
+        return v1.UpdatePartnerResponse(partner=partner_to_proto(partner), version=partner.version)
+
+    async def disable_partner(
+        self, request: v1.DisablePartnerRequest, principal: Principal
+    ) -> v1.DisablePartnerResponse:
+        """Stop taking orders for a partner."""
+        await usecases.disable_partner(self._repository, self._clock, principal, request.partner_id)
+        return v1.DisablePartnerResponse()
+
+    async def rotate_partner_secret(
+        self, request: v1.RotatePartnerSecretRequest, principal: Principal
+    ) -> v1.RotatePartnerSecretResponse:
+        """Replace a partner's webhook secret and return the new one."""
+        secret = await usecases.rotate_partner_secret(
+            self._repository, self._secret_box, self._clock, principal, request.partner_id
+        )
+        return v1.RotatePartnerSecretResponse(webhook_secret=secret)
+
+    async def create_product(self, request: v1.CreateProductRequest, principal: Principal) -> v1.CreateProductResponse:
+        """Create a product and return it."""
+        values = tuple(getattr(request, name) for name in PRODUCT_FIELDS)
+
+        async def work(unit: UnitOfWork) -> bytes:
+            product = await usecases.create_product(unit, principal, Product(0, *values))
+            return get_codec().encode(
+                v1.CreateProductResponse(product=product_to_proto(product), version=product.version)
+            )
+
+        stored = await self._repository.run_idempotently(
+            _build_idempotency_key(principal, "createProduct", request.idempotency_key, values), work
+        )
+        response = get_codec().decode(v1.CreateProductResponse, stored.response)
+        response.replayed = stored.replayed
+        return response
+
+    async def list_products(self, request: v1.ListProductsRequest, principal: Principal) -> v1.ListProductsResponse:
+        """Return a page of products."""
+        page = await usecases.list_products(self._repository, principal, request.page_size, request.page_token)
+        return v1.ListProductsResponse(
+            items=[product_to_proto(product) for product in page.items], next_page_token=page.next_page_token
+        )
+
+    async def get_product(self, request: v1.GetProductRequest, principal: Principal) -> v1.GetProductResponse:
+        """Return a product."""
+        product = await usecases.get_product(self._repository, principal, request.product_id)
+        return v1.GetProductResponse(product=product_to_proto(product), version=product.version)
+
+    async def update_product(self, request: v1.UpdateProductRequest, principal: Principal) -> v1.UpdateProductResponse:
+        """Update the given fields of a product and return it."""
+        updates = {name: value for name in PRODUCT_FIELDS if (value := getattr(request, name)) is not None}
+        if request.remove_picture:
+            updates["picture_url"] = None
+        product = await usecases.update_product(
+            self._repository, self._clock, principal, request.product_id, request.version, updates
+        )
+        return v1.UpdateProductResponse(product=product_to_proto(product), version=product.version)
+
+    async def delete_product(self, request: v1.DeleteProductRequest, principal: Principal) -> v1.DeleteProductResponse:
+        """Delete a product."""
+        await usecases.delete_product(self._repository, self._clock, principal, request.product_id)
+        return v1.DeleteProductResponse()
+
+    async def set_availability(
+        self, request: v1.SetAvailabilityRequest, principal: Principal
+    ) -> v1.SetAvailabilityResponse:
+        """Set the price of a product at a partner."""
+        availability = await usecases.set_availability(
+            self._repository,
+            self._clock,
+            principal,
+            request.partner_id,
+            request.product_id,
+            availability_from_proto(request.availability),
+        )
+        return v1.SetAvailabilityResponse(availability=availability_to_proto(availability))
+
+    async def remove_availability(
+        self, request: v1.RemoveAvailabilityRequest, principal: Principal
+    ) -> v1.RemoveAvailabilityResponse:
+        """Remove a product from a partner."""
+        await usecases.remove_availability(
+            self._repository, self._clock, principal, request.partner_id, request.product_id
+        )
+        return v1.RemoveAvailabilityResponse()
+
+    async def list_partner_calls(
+        self, request: v1.ListPartnerCallsRequest, principal: Principal
+    ) -> v1.ListPartnerCallsResponse:
+        """Return a page of calls to partner systems."""
+        page = await usecases.list_partner_calls(
+            self._repository,
+            principal,
+            request.page_size,
+            request.page_token,
+            request.partner_id,
+            request.order_id,
+            None if request.status is None else _call_state_from_proto(request.status),
+        )
+        items = [call_to_proto(call) for call in page.items]
+        return v1.ListPartnerCallsResponse(items=items, next_page_token=page.next_page_token)
+
+    async def replay_partner_call(
+        self, request: v1.ReplayPartnerCallRequest, principal: Principal
+    ) -> v1.ReplayPartnerCallResponse:
+        """Make a call due now."""
+        await usecases.replay_partner_call(self._repository, self._clock, principal, request.call_id)
+        return v1.ReplayPartnerCallResponse()
+
+
+def _call_state_from_proto(status: v1.PartnerCallStatus) -> CallState:
+    """Return the call state. Raises ApiError: INVALID_REQUEST for an unknown enum number."""
+    try:
+        return CallState[status.name or ""]
+    except KeyError as error:
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not a known status")]) from error
+
+
+def _build_idempotency_key(
+    principal: Principal, operation: str, key: str | None, request: object
+) -> IdempotencyKey | None:
+    """Return the key, or None without one. A request is a repetition if its `request` values are equal."""
+    return None if key is None else IdempotencyKey(principal.user_id, operation, key, msgspec.json.encode(request))
+
+
+def _decode_ready_callback(body: bytes) -> ReadyCallback:
+    callback = msgspec.json.decode(body, type=rest_models.ReadyCallback)
+    return ReadyCallback(callback.order_id, callback.pickup_address)

@@ -1,15 +1,15 @@
-"""What partners can do, each as one function:
+"""Use cases of partners, one function each.
 
-- list_catalog, list_partner_products: what customers see of partners and what they sell
-- check_products: what a basket costs at a partner
-- verify_ready: whether a partner's callback is genuine, and the order its own
-- create_partner, list_partners, get_partner, update_partner, disable_partner, rotate_partner_secret: what admins do
-- create_product, list_products, get_product, update_product, delete_product: the same with products
-- set_product_picture, list_product_pictures: what a product looks like
-- set_availability, remove_availability: what a product costs at a partner
-- plan_order, plan_cancellation: an order was paid or cancelled, so the partner's system is to be told
-- make_call: tell it, and write down what it said
-- list_partner_calls, replay_partner_call: what it was told, and once more
+- list_catalog, list_partner_products: catalog and products on sale, for customers
+- check_products: price a basket at a partner
+- verify_ready_callback: verify a partner's ready callback
+- create_partner, list_partners, get_partner, update_partner, disable_partner, rotate_partner_secret: manage partners
+- create_product, list_products, get_product, update_product, delete_product: manage products
+- set_product_picture, list_product_pictures: manage product pictures
+- set_availability, remove_availability: manage prices of products at partners
+- plan_order_call, plan_cancellation_call: plan the call to the partner system after an order is paid or cancelled
+- make_call: make one attempt at a call and record its result
+- list_partner_calls, replay_partner_call: inspect and replay calls
 """
 
 from services.partners.usecases.catalog import (
@@ -17,7 +17,6 @@ from services.partners.usecases.catalog import (
     list_catalog,
     list_product_pictures,
     set_product_picture,
-    verify_ready_callback,
 )
 from services.partners.usecases.partner_calls import make_call, plan_cancellation_call, plan_order_call
 from services.partners.usecases.partners import (
@@ -38,6 +37,7 @@ from services.partners.usecases.products import (
     set_availability,
     update_product,
 )
+from services.partners.usecases.ready_callbacks import verify_ready_callback
 from services.partners.usecases.replay_calls import list_partner_calls, replay_partner_call
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What is said when the catalog changes."""
+"""Events published when the catalog changes."""
 
 from datetime import datetime
 
@@ -6,15 +6,15 @@ from generated.proto.delivery.events.v1 import PartnerCatalogChanged
 
 
 def partner_changed_event(partner_id: int, at: datetime) -> PartnerCatalogChanged:
-    """A partner's whole entry."""
+    """Return the event for a change of a partner's whole catalog entry."""
     return PartnerCatalogChanged(subject=f"partner:{partner_id}", partner_id=partner_id, at=at)
 
 
 def product_changed_event(product_id: int, at: datetime) -> PartnerCatalogChanged:
-    """A product, wherever it is sold."""
+    """Return the event for a change of a product, at all partners."""
     return PartnerCatalogChanged(subject=f"product:{product_id}", product_id=product_id, at=at)
 
 
 def offer_changed_event(partner_id: int, product_id: int, at: datetime) -> PartnerCatalogChanged:
-    """A product at one partner."""
+    """Return the event for a change of a product at one partner."""
     return PartnerCatalogChanged(subject=f"partner:{partner_id}", partner_id=partner_id, product_id=product_id, at=at)

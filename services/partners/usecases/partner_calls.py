@@ -1,4 +1,4 @@
-"""Calls to partners' systems: planned when an order is paid or cancelled, and made until they end."""
+"""Calls to partner systems: planning after an order is paid or cancelled, and attempts."""
 
 import random
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from services.runtime.core.clock import Clock
 
 
 class CallRepository(Protocol):
-    """Where calls are kept."""
+    """Repository of calls and their partners."""
 
     def unit_of_work(self) -> AbstractAsyncContextManager[CallUnitOfWork]:
-        """Commits at the end of the block, rolls back when it raises."""
+        """Open a unit of work, which commits at the end of the block and rolls back if the block raises."""
 
     async def get_partner(self, partner_id: int) -> Partner | None:
-        """The partner, whether it takes orders or not."""
+        """Return a partner, whether it takes orders or not."""
 
 
 async def plan_order_call(repository: CallRepository, queue: str, event_id: str, call: Call) -> bool:
-    """Writes down that the partner is to be told of an order; False when it is not, or is already."""
+    """Plan the call about a paid order. Return False for a repeated event or a cancelled order."""
     async with repository.unit_of_work() as unit:
         if not await unit.mark_event_processed(queue, event_id):
             return False
@@ -47,31 +47,32 @@ async def plan_cancellation_call(
     at: datetime,
     initial_delay_s: float,
 ) -> bool:
-    """Withdraws what the partner was to be told of an order, and plans to tell that it is cancelled.
+    """Withdraw a waiting call about a cancelled order, and plan the call about the cancellation.
 
-    False when the partner cannot have heard of it: it was never called about the order.
+    Return False if no cancellation is planned: for a repeated event, or if no attempt was made to call the partner
+    about the order.
     """
     async with repository.unit_of_work() as unit:
         if not await unit.mark_event_processed(queue, event_id):
             return False
         await unit.lock_order(order_id)
         await unit.mark_cancelled(order_id, at)
-        told = await unit.get_order_call_for_update(order_id)
-        if told is None:
+        order_call = await unit.get_order_call_for_update(order_id)
+        if order_call is None:
             return False
-        if told.state is CallState.WAITING:
-            await unit.save_call(replace(told, state=CallState.WITHDRAWN))
-        if told.attempts == 0 and not told.tries:
+        if order_call.state is CallState.WAITING:
+            await unit.save_call(replace(order_call, state=CallState.WITHDRAWN))
+        if order_call.attempts == 0 and not order_call.tries:
             return False
         payload = {"order_id": order_id} | ({"reason": reason} if reason else {})
         await unit.add_call(
             Call(
                 id=event_id,
-                partner_id=told.partner_id,
+                partner_id=order_call.partner_id,
                 order_id=order_id,
                 kind=CallKind.CANCELLATION,
                 payload=payload,
-                trace=told.trace,
+                trace=order_call.trace,
                 state=CallState.WAITING,
                 attempts=0,
                 next_at=at + timedelta(seconds=initial_delay_s),
@@ -89,24 +90,28 @@ async def make_call(
     probe_timeout: timedelta,
     call: Call,
 ) -> None:
-    """One try. The partner's system knows repeats by the call's id, so a crash after it answered does no harm.
+    """Make one attempt at a call and record its result.
 
-    `patience` is how long others leave a partner alone whose breaker this try probes.
+    If the process crashes in between, the call is repeated after its lease expires, and the partner system deduplicates
+    by the webhook id.
+    `probe_timeout` is the time for which a half-open circuit breaker blocks other calls if this attempt is its probe.
     """
-    began = clock()
-    answer = await _send(repository, system, began, retry_delays_s, probe_timeout, call)
+    started_at = clock()
+    response = await _send(repository, system, started_at, retry_delays_s, probe_timeout, call)
     now = clock()
     async with repository.unit_of_work() as unit:
         before = await unit.get_call_for_update(call.id)
         if before is None:
             return
-        chance = random.SystemRandom().random()
-        after = call_policy.apply_attempt(before, call.attempts, answer, now, now - began, retry_delays_s, chance)
+        jitter = random.SystemRandom().random()
+        after = call_policy.apply_attempt(
+            before, call.attempts, response, now, now - started_at, retry_delays_s, jitter
+        )
         await unit.save_call(after)
         breaker = await unit.get_breaker_for_update(call.partner_id)
-        if (answered := call_policy.record_result(breaker, answer.outcome, now)) != breaker:
-            await unit.save_breaker(call.partner_id, answered)
-        if answer.outcome is Outcome.GONE:
+        if (updated_breaker := call_policy.record_result(breaker, response.outcome, now)) != breaker:
+            await unit.save_breaker(call.partner_id, updated_breaker)
+        if response.outcome is Outcome.GONE:
             await _disable_partner(unit, call.partner_id, now)
         if call.kind is CallKind.ORDER and after.state is not before.state:
             if after.state is CallState.DELIVERED:
@@ -114,7 +119,7 @@ async def make_call(
             elif after.state is CallState.FAILED:
                 await unit.publish(
                     PartnerUnreachable(
-                        order_id=call.order_id, partner_id=call.partner_id, reason=answer.summary, at=now
+                        order_id=call.order_id, partner_id=call.partner_id, reason=response.summary, at=now
                     )
                 )
 
@@ -129,20 +134,20 @@ async def _send(
 ) -> PartnerResponse:
     partner = await repository.get_partner(call.partner_id)
     if partner is None:
-        return PartnerResponse(Outcome.REJECTED, "no such partner")
+        return PartnerResponse(Outcome.REJECTED, "unknown partner")
     if partner.gone:
-        return PartnerResponse(Outcome.GONE, "410, said before")
+        return PartnerResponse(Outcome.GONE, "410 received earlier")
     if call.attempts > len(retry_delays_s):
-        # Workers died over every try; this one is not made, only written down.
-        return PartnerResponse(Outcome.FAILED, "given up")
+        # Workers crashed during the last attempts, so the call is failed without another attempt.
+        return PartnerResponse(Outcome.FAILED, "attempts exhausted")
     async with repository.unit_of_work() as unit:
         breaker = await unit.get_breaker_for_update(partner.id)
-        admitted = call_policy.try_acquire(breaker, now, probe_timeout)
-        if admitted is not None and admitted is not breaker:
-            await unit.save_breaker(partner.id, admitted)
-    # Nobody's order is given up on a breaker's word alone: the last try is always made.
-    if admitted is None and call.attempts < len(retry_delays_s):
-        return PartnerResponse(Outcome.BREAKER_OPEN, "left alone after failures in a row")
+        acquired = call_policy.try_acquire(breaker, now, probe_timeout)
+        if acquired is not None and acquired is not breaker:
+            await unit.save_breaker(partner.id, acquired)
+    # The last attempt is always made: an open circuit breaker alone must not fail an order.
+    if acquired is None and call.attempts < len(retry_delays_s):
+        return PartnerResponse(Outcome.BREAKER_OPEN, "circuit breaker open")
     return await system.send(partner, call)
 
 

@@ -1,4 +1,4 @@
-"""What admins do with partners."""
+"""Management of partners by admins."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,19 +17,22 @@ from services.runtime.storage.encryption import SecretBox
 
 
 def require_admin(principal: Principal) -> None:
-    """Refuses FORBIDDEN. The edge did so before; the service that owns the data does not rely on it."""
+    """Raise ApiError FORBIDDEN unless the principal is an admin.
+
+    The edge checks the role too; the service that owns the data does not rely on it.
+    """
     if principal.role != "admin":
         raise ApiError(Reason.FORBIDDEN)
 
 
 async def create_partner(unit: UnitOfWork, principal: Principal, partner: Partner) -> Partner:
-    """Registers a partner, its secret encrypted already; its id is given here."""
+    """Insert a partner, whose secret is already encrypted, and return it with its new id."""
     require_admin(principal)
     return await unit.add_partner(partner)
 
 
 async def list_partners(repository: Repository, principal: Principal, size: int, token: str) -> Page[Partner]:
-    """A page of all partners, by id."""
+    """Return a page of all partners, by id."""
     require_admin(principal)
     after = pagination.decode_page_token(token, tuple[int]) or (0,)
     return pagination.build_page(
@@ -38,7 +41,7 @@ async def list_partners(repository: Repository, principal: Principal, size: int,
 
 
 async def get_partner(repository: Repository, principal: Principal, partner_id: int) -> Partner:
-    """Refuses PARTNER_NOT_FOUND."""
+    """Return a partner. Raises ApiError: PARTNER_NOT_FOUND."""
     require_admin(principal)
     partner = await repository.get_partner(partner_id)
     if partner is None:
@@ -54,7 +57,10 @@ async def update_partner(
     version: int | None,
     updates: dict[str, Any],
 ) -> Partner:
-    """Changes what is named. Refuses PARTNER_NOT_FOUND, and PRECONDITION_FAILED when it has another version."""
+    """Update the given fields of a partner, if it has the given version.
+
+    Raises ApiError: PARTNER_NOT_FOUND, PRECONDITION_FAILED.
+    """
     require_admin(principal)
     async with repository.unit_of_work() as unit:
         partner = await lock_partner(unit, partner_id)
@@ -64,7 +70,10 @@ async def update_partner(
 
 
 async def disable_partner(repository: Repository, clock: Clock, principal: Principal, partner_id: int) -> None:
-    """Takes no new orders for a partner; paid ones are still told it. Refuses PARTNER_NOT_FOUND."""
+    """Stop taking orders for a partner. Calls about orders that are already paid are still made.
+
+    Raises ApiError: PARTNER_NOT_FOUND.
+    """
     require_admin(principal)
     async with repository.unit_of_work() as unit:
         partner = await lock_partner(unit, partner_id)
@@ -74,7 +83,10 @@ async def disable_partner(repository: Repository, clock: Clock, principal: Princ
 async def rotate_partner_secret(
     repository: Repository, secret_box: SecretBox, clock: Clock, principal: Principal, partner_id: int
 ) -> str:
-    """A new secret; the old one is good for a day more. Refuses PARTNER_NOT_FOUND."""
+    """Replace the webhook secret and return the new one. The old one stays valid for SECRET_OVERLAP.
+
+    Raises ApiError: PARTNER_NOT_FOUND.
+    """
     require_admin(principal)
     secret = new_secret()
     async with repository.unit_of_work() as unit:
@@ -91,7 +103,7 @@ async def rotate_partner_secret(
 
 
 async def lock_partner(unit: UnitOfWork, partner_id: int) -> Partner:
-    """The partner, locked. Refuses PARTNER_NOT_FOUND."""
+    """Return the partner, locked. Raises ApiError: PARTNER_NOT_FOUND."""
     partner = await unit.get_partner_for_update(partner_id)
     if partner is None:
         raise ApiError(Reason.PARTNER_NOT_FOUND)
@@ -99,13 +111,13 @@ async def lock_partner(unit: UnitOfWork, partner_id: int) -> Partner:
 
 
 async def _save_partner(unit: UnitOfWork, clock: Clock, before: Partner, after: Partner) -> Partner:
-    # Whoever switches a partner on says that its system is there again.
+    # Enabling a partner clears the mark that its system responded with 410.
     after = replace(after, gone=before.gone and not after.enabled)
     if after == before:
         return before
     after = replace(after, version=before.version + 1)
     await unit.save_partner(after)
-    seen = any(getattr(before, name) != getattr(after, name) for name in CATALOG_FIELDS)
-    if seen and (before.is_open or after.is_open):
+    affects_catalog = any(getattr(before, name) != getattr(after, name) for name in CATALOG_FIELDS)
+    if affects_catalog and (before.is_open or after.is_open):
         await unit.publish(catalog_events.partner_changed_event(after.id, clock()))
     return after

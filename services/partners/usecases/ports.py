@@ -1,4 +1,4 @@
-"""What the use cases of partners need of the world."""
+"""Ports of the use cases: repositories, unit of work and partner systems."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -14,7 +14,7 @@ from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """A partner with its products by id; each has id, title, description, picture_url, price and currency."""
+    """A partner with its products, by id; each has id, title, description, picture_url, price and currency."""
 
     id: int
     title: str
@@ -26,7 +26,7 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class CatalogOffer:
-    """A product as customers see it at a partner; `price` is in minor units."""
+    """A product in a partner's catalog entry; `price` is in minor units."""
 
     id: int
     title: str
@@ -37,110 +37,110 @@ class CatalogOffer:
 
 
 class CallUnitOfWork(Protocol):
-    """One transaction over the calls to partners' systems."""
+    """One transaction over the calls to partner systems."""
 
     async def mark_event_processed(self, queue: str, event_id: str) -> bool:
-        """Whether this event was never consumed before; from now on it was."""
+        """Mark an event as processed by a queue's consumer. Return whether it is new."""
 
     async def lock_order(self, order_id: str) -> None:
-        """Lets nobody else plan calls about this order until the transaction ends."""
+        """Lock the order until the transaction ends, so that calls about it are planned one at a time."""
 
     async def is_cancelled(self, order_id: str) -> bool:
-        """Whether an order is known to be cancelled."""
+        """Return whether the order is marked as cancelled."""
 
     async def mark_cancelled(self, order_id: str, at: datetime) -> None:
-        """Remembers that an order is cancelled, whether its partner was told of it or not."""
+        """Mark an order as cancelled, whether or not a call about it exists."""
 
     async def add_call(self, call: Call) -> None:
-        """Keeps a new call, if there is none of this kind about the order."""
+        """Insert a call, unless the order already has one of this kind."""
 
     async def get_order_call_for_update(self, order_id: str) -> Call | None:
-        """The call that tells of an order, locked."""
+        """Return the call of kind `order` for an order, locked."""
 
     async def get_call_for_update(self, call_id: str) -> Call | None:
-        """A call, locked."""
+        """Return a call, locked."""
 
     async def save_call(self, call: Call) -> None:
-        """Keeps what a call is now."""
+        """Update a call."""
 
     async def make_calls_due(self, partner_id: int, now: datetime) -> None:
-        """Makes every call to a partner due that waits, unless it is under way."""
+        """Make every waiting call to a partner due, except leased ones."""
 
     async def get_breaker_for_update(self, partner_id: int) -> CircuitBreaker:
-        """How a partner's system did of late, locked."""
+        """Return the circuit breaker of a partner, locked."""
 
     async def save_breaker(self, partner_id: int, breaker: CircuitBreaker) -> None:
-        """Keeps how a partner's system did."""
+        """Store the circuit breaker of a partner."""
 
     async def get_partner_for_update(self, partner_id: int) -> Partner | None:
-        """A partner, locked."""
+        """Return a partner, locked."""
 
     async def save_partner(self, partner: Partner) -> None:
-        """Keeps what a partner is now."""
+        """Update a partner."""
 
     async def publish(self, event: PartnersEvent) -> None:
-        """Lets the event leave when the transaction has committed."""
+        """Add an event to the outbox; it is published after the transaction commits."""
 
 
 class UnitOfWork(CallUnitOfWork, Protocol):
-    """One transaction over all that partners keep."""
+    """One transaction over partners, products, prices and calls."""
 
     async def add_partner(self, partner: Partner) -> Partner:
-        """Keeps a new partner, and gives it an id."""
+        """Insert a partner and return it with its new id."""
 
     async def add_product(self, product: Product) -> Product:
-        """Keeps a new product, and gives it an id."""
+        """Insert a product and return it with its new id."""
 
     async def get_product_for_update(self, product_id: int) -> Product | None:
-        """A product, locked."""
+        """Return a product, locked."""
 
     async def save_product(self, product: Product) -> None:
-        """Keeps what a product is now."""
+        """Update a product."""
 
     async def delete_product(self, product_id: int) -> None:
-        """Deletes a product, and what it costs anywhere."""
+        """Delete a product and its prices at all partners."""
 
     async def lock_partner_for_share(self, partner_id: int) -> bool:
-        """Whether there is such a partner, and it stays until the transaction ends."""
+        """Return whether the partner exists; if so, it cannot be deleted until the transaction ends."""
 
     async def lock_product_for_share(self, product_id: int) -> bool:
-        """Whether there is such a product, and it stays until the transaction ends."""
+        """Return whether the product exists; if so, it cannot be deleted until the transaction ends."""
 
     async def get_availability_for_update(self, partner_id: int, product_id: int) -> Availability | None:
-        """What a product costs at a partner; None when it is not sold there."""
+        """Return the availability of a product at a partner, locked; None if the partner does not sell it."""
 
     async def save_availability(self, partner_id: int, product_id: int, availability: Availability) -> None:
-        """Keeps what a product costs at a partner."""
+        """Insert or update the availability of a product at a partner."""
 
     async def remove_availability(self, partner_id: int, product_id: int) -> bool:
-        """Forgets what a product costs at a partner; False when it was not sold there."""
+        """Delete the availability of a product at a partner. Return whether there was one."""
 
     async def set_product_picture(self, product_id: int, picture_url: str) -> tuple[Product, str | None] | None:
-        """The product as it is now, and where its picture was; None when there is no such product."""
+        """Set the picture URL. Return the updated product and the previous URL, or None if the product is unknown."""
 
 
 class Repository(Protocol):
-    """Where partners are kept."""
+    """Repository of partners, products, prices and calls."""
 
     def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """Commits at the end of the block, rolls back when it raises."""
+        """Open a unit of work, which commits at the end of the block and rolls back if the block raises."""
 
     async def run_idempotently(
         self, key: IdempotencyKey | None, work: Callable[[UnitOfWork], Awaitable[bytes]]
     ) -> StoredResponse:
-        """Does the work in a unit, or gives the first answer to the key again."""
+        """Do the work in a unit of work, or return the stored response of the idempotency key."""
 
     async def list_partners(self, after: int, size: int) -> list[Partner]:
-        """Partners above `after`, by id."""
+        """Return at most `size` partners whose id is above `after`, by id."""
 
     async def list_products(self, after: int, size: int) -> list[Product]:
-        """Products above `after`, by id."""
+        """Return at most `size` products whose id is above `after`, by id."""
 
     async def get_product(self, product_id: int) -> Product | None:
-        """A product."""
+        """Return a product."""
 
     async def list_partner_products(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
-        """What a partner sells now, above `after`, by id."""
+        """Return at most `size` products on sale at a partner whose id is above `after`, by id."""
 
     async def list_calls(
         self,
@@ -150,41 +150,42 @@ class Repository(Protocol):
         order_id: str | None,
         state: CallState | None,
     ) -> list[Call]:
-        """Calls made before a time and an id, newest first."""
+        """Return at most `size` calls created before a time and id, newest first."""
 
     async def get_call(self, call_id: str) -> Call | None:
-        """A call."""
+        """Return a call."""
 
     async def list_product_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
-        """Products above `after` that have a picture, each with where it is."""
+        """Return id and picture URL of at most `size` products with a picture whose id is above `after`."""
 
     async def list_catalog(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
-        """At most `size` entries whose id is above `after`."""
+        """Return at most `size` catalog entries whose partner id is above `after`."""
 
     async def get_partner(self, partner_id: int) -> Partner | None:
-        """The partner, whether it takes orders or not."""
+        """Return a partner, whether it takes orders or not."""
 
     async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:
-        """Those of the products that the partner sells now."""
+        """Return the products that are on sale at the partner, by product id."""
 
     async def was_sent_to_partner(self, partner_id: int, order_id: str) -> bool:
-        """Whether the order was ever given to the partner."""
+        """Return whether a call about the order was planned for the partner."""
 
 
 class DueCallsQueue(Protocol):
-    """The calls that are to be made now."""
+    """Queue of due calls."""
 
     async def claim_due_calls(
         self, size: int, max_per_partner: int, now: datetime, lease_until: datetime
     ) -> list[Call]:
-        """Calls that are due, which nobody else gets until `until`; each counts as one more attempt.
+        """Lease due calls until `lease_until` and count one attempt for each.
 
-        No partner has more than `per_partner` under way, and no call overtakes an earlier one about the same order.
+        At most `max_per_partner` calls to one partner are leased at a time. A call is not leased while another call
+        about the same order is leased.
         """
 
 
 class PartnerSystem(Protocol):
-    """How a partner's system is reached."""
+    """Client of partner systems."""
 
     async def send(self, partner: Partner, call: Call) -> PartnerResponse:
-        """Asks once. Never raises for what the partner or the network does."""
+        """Make one attempt at the call. Never raises for errors of the partner system or the network."""

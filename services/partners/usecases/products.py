@@ -1,4 +1,4 @@
-"""What admins do with products, and with what they cost where."""
+"""Management of products and their prices at partners."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,13 +16,13 @@ from services.runtime.core.principal import Principal
 
 
 async def create_product(unit: UnitOfWork, principal: Principal, product: Product) -> Product:
-    """Adds a product; its id is given here. Nobody sells it yet."""
+    """Insert a product that no partner sells yet, and return it with its new id."""
     require_admin(principal)
     return await unit.add_product(product)
 
 
 async def list_products(repository: Repository, principal: Principal, size: int, token: str) -> Page[Product]:
-    """A page of all products, by id."""
+    """Return a page of all products, by id."""
     require_admin(principal)
     after = pagination.decode_page_token(token, tuple[int]) or (0,)
     return pagination.build_page(
@@ -31,7 +31,7 @@ async def list_products(repository: Repository, principal: Principal, size: int,
 
 
 async def get_product(repository: Repository, principal: Principal, product_id: int) -> Product:
-    """Refuses PRODUCT_NOT_FOUND."""
+    """Return a product. Raises ApiError: PRODUCT_NOT_FOUND."""
     require_admin(principal)
     product = await repository.get_product(product_id)
     if product is None:
@@ -47,7 +47,10 @@ async def update_product(
     version: int | None,
     updates: dict[str, Any],
 ) -> Product:
-    """Changes what is named. Refuses PRODUCT_NOT_FOUND, and PRECONDITION_FAILED when it has another version."""
+    """Update the given fields of a product, if it has the given version.
+
+    Raises ApiError: PRODUCT_NOT_FOUND, PRECONDITION_FAILED.
+    """
     require_admin(principal)
     async with repository.unit_of_work() as unit:
         product = await _lock_product(unit, product_id)
@@ -63,7 +66,7 @@ async def update_product(
 
 
 async def delete_product(repository: Repository, clock: Clock, principal: Principal, product_id: int) -> None:
-    """Deletes a product, wherever it is sold. Refuses PRODUCT_NOT_FOUND."""
+    """Delete a product at all partners. Raises ApiError: PRODUCT_NOT_FOUND."""
     require_admin(principal)
     async with repository.unit_of_work() as unit:
         await _lock_product(unit, product_id)
@@ -79,7 +82,10 @@ async def set_availability(
     product_id: int,
     availability: Availability,
 ) -> Availability:
-    """What a product costs at a partner from now on. Refuses PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
+    """Set the price of a product at a partner and return it.
+
+    Raises ApiError: PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND.
+    """
     require_admin(principal)
     async with repository.unit_of_work() as unit:
         await _lock_partner_and_product(unit, partner_id, product_id)
@@ -92,17 +98,23 @@ async def set_availability(
 async def remove_availability(
     repository: Repository, clock: Clock, principal: Principal, partner_id: int, product_id: int
 ) -> None:
-    """Takes a product from a partner. Refuses PARTNER_NOT_FOUND, and PRODUCT_NOT_FOUND when it does not sell it."""
+    """Remove a product from a partner.
+
+    Raises ApiError: PARTNER_NOT_FOUND, or PRODUCT_NOT_FOUND if the partner does not sell it.
+    """
     require_admin(principal)
     async with repository.unit_of_work() as unit:
         await _lock_partner_and_product(unit, partner_id, product_id)
         if not await unit.remove_availability(partner_id, product_id):
-            raise ApiError(Reason.PRODUCT_NOT_FOUND, "The partner does not sell it.")
+            raise ApiError(Reason.PRODUCT_NOT_FOUND, "The partner does not sell this product.")
         await unit.publish(catalog_events.offer_changed_event(partner_id, product_id, clock()))
 
 
 async def list_partner_products(repository: Repository, partner_id: int, size: int, token: str) -> Page[CatalogOffer]:
-    """A page of what a partner sells now, by id. Refuses PARTNER_NOT_FOUND for one that customers do not see."""
+    """Return a page of the products on sale at an open partner, by id.
+
+    Raises ApiError: PARTNER_NOT_FOUND.
+    """
     partner = await repository.get_partner(partner_id)
     if partner is None or not partner.is_open:
         raise ApiError(Reason.PARTNER_NOT_FOUND)
@@ -119,7 +131,7 @@ async def _lock_product(unit: UnitOfWork, product_id: int) -> Product:
 
 
 async def _lock_partner_and_product(unit: UnitOfWork, partner_id: int, product_id: int) -> None:
-    # In this order everywhere, so that two who lock both wait for each other, and not in a ring.
+    # Always locked in this order, to avoid deadlocks.
     if not await unit.lock_partner_for_share(partner_id):
         raise ApiError(Reason.PARTNER_NOT_FOUND)
     if not await unit.lock_product_for_share(product_id):

@@ -1,4 +1,4 @@
-"""What admins see of the calls to partners' systems, and how they make one again."""
+"""Inspection and replay of calls by admins."""
 
 from datetime import datetime
 
@@ -23,7 +23,7 @@ async def list_partner_calls(
     order_id: str | None,
     state: CallState | None,
 ) -> Page[Call]:
-    """A page of calls, newest first."""
+    """Return a page of calls, newest first."""
     require_admin(principal)
     before = pagination.decode_page_token(token, tuple[datetime, str])
     rows = await repository.list_calls(size + 1, before, partner_id, order_id, state)
@@ -31,16 +31,16 @@ async def list_partner_calls(
 
 
 async def replay_partner_call(repository: Repository, clock: Clock, principal: Principal, call_id: str) -> None:
-    """Makes a call again, at once and then by the schedule from its beginning; its webhook id stays.
+    """Make a call due now and restart its retry schedule; its webhook id stays the same.
 
-    Refuses PARTNER_CALL_NOT_FOUND, and PARTNER_CALL_CONFLICT for an order that was cancelled meanwhile.
+    Raises ApiError: PARTNER_CALL_NOT_FOUND, or PARTNER_CALL_CONFLICT if the order has been cancelled.
     """
     require_admin(principal)
-    known = await repository.get_call(call_id)
-    if known is None:
+    unlocked_call = await repository.get_call(call_id)
+    if unlocked_call is None:
         raise ApiError(Reason.PARTNER_CALL_NOT_FOUND)
     async with repository.unit_of_work() as unit:
-        await unit.lock_order(known.order_id)
+        await unit.lock_order(unlocked_call.order_id)
         call = await unit.get_call_for_update(call_id)
         if call is None:
             raise ApiError(Reason.PARTNER_CALL_NOT_FOUND)

@@ -1,4 +1,4 @@
-"""The secrets that partners and we sign with."""
+"""Webhook secrets, with which both the partner and the platform sign."""
 
 import base64
 import secrets
@@ -10,10 +10,10 @@ from services.runtime.storage.encryption import SecretBox
 
 
 def new_secret() -> str:
-    """A secret as Standard Webhooks writes it, of 256 random bits."""
+    """Return a new Standard Webhooks secret of 256 random bits."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 def active_secrets(partner: Partner, secret_box: SecretBox, now: datetime) -> Sequence[str]:
-    """The secrets that are good now, the newest first: for a day after a rotation there are two."""
+    """Return the valid secrets, decrypted, the newest first: two for a day after a rotation."""
     return [secret_box.decrypt(secret) for secret in partner.active_encrypted_secrets(now)]

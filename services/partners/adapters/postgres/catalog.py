@@ -1,4 +1,4 @@
-"""Partners, products and prices in PostgreSQL, as admins change them."""
+"""Changes of partners, products and prices in PostgreSQL."""
 
 from dataclasses import asdict, fields, replace
 
@@ -37,60 +37,60 @@ _LOCK_PARTNER_FOR_SHARE = Statement(
 _LOCK_PRODUCT_FOR_SHARE = Statement(
     select(products.c.id).where(products.c.id == bindparam("id")).with_for_update(read=True, key_share=True)
 )
-_has_ids = (availability.c.partner_id == bindparam("partner"), availability.c.product_id == bindparam("product"))
+_matches_ids = (availability.c.partner_id == bindparam("partner"), availability.c.product_id == bindparam("product"))
 _AVAILABILITY_FOR_UPDATE = Statement(
-    select(*(availability.c[field.name] for field in fields(Availability))).where(*_has_ids).with_for_update(),
+    select(*(availability.c[field.name] for field in fields(Availability))).where(*_matches_ids).with_for_update(),
     row_type=Availability,
 )
 _SAVE_AVAILABILITY = build_upsert(availability)
-_REMOVE_AVAILABILITY = Statement(delete(availability).where(*_has_ids))
+_REMOVE_AVAILABILITY = Statement(delete(availability).where(*_matches_ids))
 
 
 class PostgresCatalogUnitOfWork(PostgresCallUnitOfWork):
     """One transaction over partners, products and prices."""
 
     async def add_partner(self, partner: Partner) -> Partner:
-        """Keeps a new partner, and gives it an id."""
+        """Insert a partner and return it with its new id."""
         row = await self._transaction.fetch_one(_ADD_PARTNER, **asdict(partner))
         return replace(partner, id=row["id"]) if row else partner
 
     async def add_product(self, product: Product) -> Product:
-        """Keeps a new product, and gives it an id."""
+        """Insert a product and return it with its new id."""
         row = await self._transaction.fetch_one(_ADD_PRODUCT, **asdict(product))
         return replace(product, id=row["id"]) if row else product
 
     async def get_product_for_update(self, product_id: int) -> Product | None:
-        """A product, locked."""
+        """Return a product, locked."""
         return await self._transaction.fetch_one(_PRODUCT_FOR_UPDATE, id=product_id)
 
     async def save_product(self, product: Product) -> None:
-        """Keeps what a product is now."""
+        """Update a product."""
         values = {f"new_{name}": getattr(product, name) for name in _PRODUCT_COLUMNS}
         await self._transaction.execute(_SAVE_PRODUCT, product_id=product.id, **values)
 
     async def delete_product(self, product_id: int) -> None:
-        """Deletes a product, and what it costs anywhere."""
+        """Delete a product and its prices at all partners."""
         await self._transaction.execute(_DELETE_OFFERS, product_id=product_id)
         await self._transaction.execute(_DELETE_PRODUCT, product_id=product_id)
 
     async def lock_partner_for_share(self, partner_id: int) -> bool:
-        """Whether there is such a partner, and it stays until the transaction ends."""
+        """Return whether the partner exists; if so, it cannot be deleted until the transaction ends."""
         return await self._transaction.fetch_one(_LOCK_PARTNER_FOR_SHARE, id=partner_id) is not None
 
     async def lock_product_for_share(self, product_id: int) -> bool:
-        """Whether there is such a product, and it stays until the transaction ends."""
+        """Return whether the product exists; if so, it cannot be deleted until the transaction ends."""
         return await self._transaction.fetch_one(_LOCK_PRODUCT_FOR_SHARE, id=product_id) is not None
 
     async def get_availability_for_update(self, partner_id: int, product_id: int) -> Availability | None:
-        """What a product costs at a partner; None when it is not sold there."""
+        """Return the availability of a product at a partner, locked; None if the partner does not sell it."""
         return await self._transaction.fetch_one(_AVAILABILITY_FOR_UPDATE, partner=partner_id, product=product_id)
 
     async def save_availability(self, partner_id: int, product_id: int, availability: Availability) -> None:
-        """Keeps what a product costs at a partner."""
+        """Insert or update the availability of a product at a partner."""
         await self._transaction.execute(
             _SAVE_AVAILABILITY, partner_id=partner_id, product_id=product_id, **asdict(availability)
         )
 
     async def remove_availability(self, partner_id: int, product_id: int) -> bool:
-        """Forgets what a product costs at a partner; False when it was not sold there."""
+        """Delete the availability of a product at a partner. Return whether there was one."""
         return await self._transaction.execute(_REMOVE_AVAILABILITY, partner=partner_id, product=product_id) == 1

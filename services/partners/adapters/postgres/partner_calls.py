@@ -1,4 +1,4 @@
-"""Calls to partners' systems in PostgreSQL, and what decides which of them are made."""
+"""Calls to partner systems in PostgreSQL, and the queue of due calls."""
 
 from dataclasses import fields
 from datetime import datetime
@@ -80,7 +80,7 @@ _is_due = (
 
 
 def _count_in_progress() -> ScalarSelect[int]:
-    """How many calls to the same partner are."""
+    """Return the number of leased calls to the same partner, as a subquery."""
     other = calls.alias("other")
     return (
         select(func.count())
@@ -89,12 +89,12 @@ def _count_in_progress() -> ScalarSelect[int]:
     )
 
 
-# What is sent to one partner waits for that partner only: of each, the first few count, less those under way.
+# Due calls ranked per partner: a partner that is slow uses up its own share of leases and no more.
 _ranked = (
     select(
         calls.c.id,
         func.row_number().over(partition_by=calls.c.partner_id, order_by=(calls.c.next_at, calls.c.id)).label("rank"),
-        _count_in_progress().label("under_way"),
+        _count_in_progress().label("in_progress"),
     )
     .where(
         *_is_due,
@@ -107,7 +107,7 @@ _ranked = (
 _due = (
     select(calls.c.id)
     .join(_ranked, _ranked.c.id == calls.c.id)
-    .where(*_is_due, _ranked.c.rank + _ranked.c.under_way <= bindparam("per_partner"))
+    .where(*_is_due, _ranked.c.rank + _ranked.c.in_progress <= bindparam("per_partner"))
     .order_by(calls.c.next_at)
     .limit(bindparam("size"))
     .with_for_update(of=calls, skip_locked=True)
@@ -126,7 +126,7 @@ _DELETE_OLD_CANCELLED_ORDERS = build_batch_delete(cancelled_orders, cancelled_or
 
 
 def call_from_row(row: dict[str, Any]) -> Call:
-    """A row as a call."""
+    """Return the call of a row."""
     tries = msgspec.convert(row["tries"], tuple[Attempt, ...])
     return Call(**(row | {"kind": CallKind(row["kind"]), "state": CallState(row["state"]), "tries": tries}))
 
@@ -142,57 +142,57 @@ def _call_to_row(call: Call) -> dict[str, Any]:
 
 
 class PostgresCallUnitOfWork:
-    """One transaction over the calls to partners' systems."""
+    """One transaction over the calls to partner systems."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
     async def mark_event_processed(self, queue: str, event_id: str) -> bool:
-        """Whether this event was never consumed before; from now on it was."""
+        """Mark an event as processed by a queue's consumer. Return whether it is new."""
         return await inbox.mark_processed(self._transaction, queue, event_id)
 
     async def lock_order(self, order_id: str) -> None:
-        """Lets nobody else plan calls about this order until the transaction ends."""
+        """Lock the order until the transaction ends, so that calls about it are planned one at a time."""
         await self._transaction.execute(_ADVISORY_LOCK, key=f"order:{order_id}")
 
     async def is_cancelled(self, order_id: str) -> bool:
-        """Whether an order is known to be cancelled."""
+        """Return whether the order is marked as cancelled."""
         return await self._transaction.fetch_one(_IS_CANCELLED, order_id=order_id) is not None
 
     async def mark_cancelled(self, order_id: str, at: datetime) -> None:
-        """Remembers that an order is cancelled, whether its partner was told of it or not."""
+        """Mark an order as cancelled, whether or not a call about it exists."""
         await self._transaction.execute(_MARK_CANCELLED, order_id=order_id, at=at)
 
     async def add_call(self, call: Call) -> None:
-        """Keeps a new call, if there is none of this kind about the order."""
+        """Insert a call, unless the order already has one of this kind."""
         await self._transaction.execute(_ADD_CALL, **_call_to_row(call))
 
     async def get_order_call_for_update(self, order_id: str) -> Call | None:
-        """The call that tells of an order, locked."""
+        """Return the call of kind `order` for an order, locked."""
         row = await self._transaction.fetch_one(_ORDER_CALL_FOR_UPDATE, order_id=order_id)
         return None if row is None else call_from_row(row)
 
     async def get_call_for_update(self, call_id: str) -> Call | None:
-        """A call, locked."""
+        """Return a call, locked."""
         row = await self._transaction.fetch_one(_CALL_FOR_UPDATE, id=call_id)
         return None if row is None else call_from_row(row)
 
     async def save_call(self, call: Call) -> None:
-        """Keeps what a call is now."""
+        """Update a call."""
         values = {f"new_{name}": value for name, value in _call_to_row(call).items()}
         await self._transaction.execute(_SAVE_CALL, call_id=call.id, **values)
 
     async def make_calls_due(self, partner_id: int, now: datetime) -> None:
-        """Makes every call to a partner due that waits, unless it is under way."""
+        """Make every waiting call to a partner due, except leased ones."""
         await self._transaction.execute(_MAKE_CALLS_DUE, partner=partner_id, now=now)
 
     async def get_breaker_for_update(self, partner_id: int) -> CircuitBreaker:
-        """How a partner's system did of late, locked."""
+        """Return the circuit breaker of a partner, locked."""
         await self._transaction.execute(_ADVISORY_LOCK, key=f"breaker:{partner_id}")
         return await self._transaction.fetch_one(_BREAKER, partner_id=partner_id) or CircuitBreaker()
 
     async def save_breaker(self, partner_id: int, breaker: CircuitBreaker) -> None:
-        """Keeps how a partner's system did."""
+        """Store the circuit breaker of a partner."""
         if breaker == CircuitBreaker():
             await self._transaction.execute(_DELETE_BREAKER, partner=partner_id)
         else:
@@ -201,17 +201,17 @@ class PostgresCallUnitOfWork:
             )
 
     async def get_partner_for_update(self, partner_id: int) -> Partner | None:
-        """A partner, locked."""
+        """Return a partner, locked."""
         return await self._transaction.fetch_one(PARTNER_FOR_UPDATE, id=partner_id)
 
     async def save_partner(self, partner: Partner) -> None:
-        """Keeps what a partner is now."""
+        """Update a partner."""
         values = {f"new_{field.name}": getattr(partner, field.name) for field in fields(Partner)}
         await self._transaction.execute(_SAVE_PARTNER, partner_id=partner.id, **values)
 
 
 class PostgresDueCallsQueue:
-    """The calls that are to be made now, and those that are over."""
+    """Queue of due calls, and deletion of old calls."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -219,9 +219,10 @@ class PostgresDueCallsQueue:
     async def claim_due_calls(
         self, size: int, max_per_partner: int, now: datetime, lease_until: datetime
     ) -> list[Call]:
-        """Calls that are due, which nobody else gets until `until`; each counts as one more attempt.
+        """Lease due calls until `lease_until` and count one attempt for each.
 
-        No partner has more than `per_partner` under way, and no call overtakes an earlier one about the same order.
+        At most `max_per_partner` calls to one partner are leased at a time. A call is not leased while another call
+        about the same order is leased.
         """
         rows = await self._database.fetch_all(
             _CLAIM_DUE_CALLS, size=size, per_partner=max_per_partner, now=now, until=lease_until
@@ -229,9 +230,10 @@ class PostgresDueCallsQueue:
         return [call_from_row(row) for row in rows]
 
     async def delete_old_calls(self, before: datetime) -> int:
-        """Removes some calls made before that which are over, and marks as old; 0 when there is nothing more.
+        """Delete a batch of old finished calls and old marks of cancelled orders; return the number of deleted rows.
 
-        An order is long at its end by then; until then a call that is there keeps the order from being told twice.
+        Until it is deleted, a call prevents a second call of its kind for the order. `before` must therefore lie well
+        behind the end of any order.
         """
-        marks = await self._database.execute(_DELETE_OLD_CANCELLED_ORDERS, before=before)
-        return marks + await self._database.execute(_DELETE_OLD_CALLS, before=before)
+        deleted_marks = await self._database.execute(_DELETE_OLD_CANCELLED_ORDERS, before=before)
+        return deleted_marks + await self._database.execute(_DELETE_OLD_CALLS, before=before)

@@ -1,4 +1,4 @@
-"""Partners in PostgreSQL: statements, and the rows they make and read."""
+"""Repository of partners, products, prices and calls in PostgreSQL."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ from services.runtime.storage.database import Database, Statement, Transaction
 from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
 
 MAX_PRODUCTS_PER_ENTRY = 50
-"""How many products a catalog entry shows at most."""
+"""Maximum number of products in a catalog entry."""
 
 
 class _CatalogRow(NamedTuple):
@@ -30,26 +30,26 @@ class _CatalogRow(NamedTuple):
     title: str
     brand: str
     address: str
-    products: list[dict[str, Any]]  # one more than are shown, if there are more
+    products: list[dict[str, Any]]  # one more than the maximum if the entry is truncated
 
 
 _CATALOG_COLUMNS = [products.c[name] for name in ("id", "title", "description", "picture_url")]
 
 
 def build_like_pattern(text: str) -> str:
-    """A pattern of LIKE for texts in which these words stand, whatever is in them."""
+    """Return the LIKE pattern of texts that contain this text, with wildcards escaped."""
     escaped = text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
     return f"%{escaped}%"
 
 
-_title_matches = func.lower(products.c.title).like(func.lower(bindparam("words", type_=Text)))
-"""What the index `products_by_title_trigrams` finds; the pattern is made by `containing`."""
+_title_matches = func.lower(products.c.title).like(func.lower(bindparam("pattern", type_=Text)))
+"""Condition supported by the index `products_by_title_trigrams`; the pattern is made by `build_like_pattern`."""
 
 
 def _build_catalog_statement(
-    product_filter: ColumnElement[bool], *sellers: ColumnElement[bool], is_replanned: bool = False
+    product_filter: ColumnElement[bool], *partner_filters: ColumnElement[bool], is_replanned: bool = False
 ) -> Statement[_CatalogRow]:
-    """Partners that sell something, with what they sell; of both only those of which these are true."""
+    """Return the statement for open partners with products on sale, both restricted by the given conditions."""
     offers = (
         select(*_CATALOG_COLUMNS, availability.c.price, availability.c.currency)
         .join_from(availability, products, availability.c.product_id == products.c.id)
@@ -59,19 +59,19 @@ def _build_catalog_statement(
         .correlate(partners)
         .lateral()
     )
-    # Objects with the names of the columns, made of whole rows: that is quicker than naming each.
-    shown = select(func.json_agg(offers.table_valued()).label("products")).select_from(offers).lateral()
-    wanted_partner = bindparam("partner_id", type_=BigInteger)
+    # JSON objects of whole rows: faster than json_build_object with each column.
+    entry_products = select(func.json_agg(offers.table_valued()).label("products")).select_from(offers).lateral()
+    partner_id = bindparam("partner_id", type_=BigInteger)
     return Statement(
-        select(partners.c.id, partners.c.title, partners.c.brand, partners.c.address, shown.c.products)
-        .join_from(partners, shown, true())
+        select(partners.c.id, partners.c.title, partners.c.brand, partners.c.address, entry_products.c.products)
+        .join_from(partners, entry_products, true())
         .where(
             partners.c.verified,
             partners.c.enabled,
-            shown.c.products.is_not(None),
+            entry_products.c.products.is_not(None),
             partners.c.id > bindparam("after", type_=BigInteger),
-            wanted_partner.is_(None) | (partners.c.id == wanted_partner),
-            *sellers,
+            partner_id.is_(None) | (partners.c.id == partner_id),
+            *partner_filters,
         )
         .order_by(partners.c.id)
         .limit(bindparam("size")),
@@ -88,7 +88,7 @@ _CATALOG_SEARCH = _build_catalog_statement(
         .join_from(products, availability, availability.c.product_id == products.c.id)
         .where(_title_matches, availability.c.active)
     ),
-    is_replanned=True,  # words that are rare are looked for first, words that are everywhere last
+    is_replanned=True,  # the best plan depends on how frequent the text is
 )
 _PARTNER = Statement(
     select(*(partners.c[field.name] for field in fields(Partner))).where(partners.c.id == bindparam("id")),
@@ -153,7 +153,7 @@ _CALLS = Statement(
 )
 _CALL = Statement(select(*CALL_COLUMNS).where(calls.c.id == bindparam("id")))
 _previous = select(products).where(products.c.id == bindparam("product_id")).with_for_update().cte("old")
-# The same picture once more is a retry, and changes nothing.
+# Setting the same picture again is a retry and does not change the version.
 _next_version = products.c.version + cast(
     products.c.picture_url.is_distinct_from(bindparam("picture", type_=Text)), Integer
 )
@@ -172,27 +172,27 @@ _PRODUCT_PICTURES = Statement(
 
 
 class PostgresUnitOfWork(PostgresCatalogUnitOfWork):
-    """One transaction over all that partners keep."""
+    """One transaction over partners, products, prices and calls."""
 
     def __init__(self, transaction: Transaction, outbox: Outbox[PartnersEvent]) -> None:
         super().__init__(transaction)
         self._outbox = outbox
 
     async def publish(self, event: PartnersEvent) -> None:
-        """Lets the event leave when the transaction has committed."""
+        """Add an event to the outbox; it is published after the transaction commits."""
         await self._outbox.add(self._transaction, event)
 
     async def set_product_picture(self, product_id: int, picture_url: str) -> tuple[Product, str | None] | None:
-        """The product as it is now, and where its picture was; None when there is no such product."""
+        """Set the picture URL. Return the updated product and the previous URL, or None if the product is unknown."""
         row = await self._transaction.fetch_one(_SET_PRODUCT_PICTURE, product_id=product_id, picture=picture_url)
         if row is None:
             return None
-        old = row.pop("old_picture_url")
-        return Product(**row), old
+        old_picture_url = row.pop("old_picture_url")
+        return Product(**row), old_picture_url
 
 
 class PostgresRepository(PostgresDueCallsQueue):
-    """Partners in PostgreSQL."""
+    """Repository of partners, products, prices and calls in PostgreSQL."""
 
     def __init__(self, database: Database, outbox: Outbox[PartnersEvent]) -> None:
         super().__init__(database)
@@ -200,22 +200,22 @@ class PostgresRepository(PostgresDueCallsQueue):
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[PostgresUnitOfWork]:
-        """Commits at the end of the block, rolls back when it raises."""
+        """Open a unit of work, which commits at the end of the block and rolls back if the block raises."""
         async with self._database.transaction() as transaction:
             yield PostgresUnitOfWork(transaction, self._outbox)
 
     async def run_idempotently(
         self, key: IdempotencyKey | None, work: Callable[[PostgresUnitOfWork], Awaitable[bytes]]
     ) -> StoredResponse:
-        """Does the work in a unit, or gives the first answer to the key again."""
+        """Do the work in a unit of work, or return the stored response of the idempotency key."""
         return await idempotency.run_idempotently(
             self._database, key, lambda transaction: work(PostgresUnitOfWork(transaction, self._outbox))
         )
 
     async def list_catalog(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
-        """At most `size` entries whose id is above `after`."""
-        statement, words = (_CATALOG, {}) if q is None else (_CATALOG_SEARCH, {"words": build_like_pattern(q)})
-        rows = await self._database.fetch_all(statement, after=after, size=size, partner_id=partner_id, **words)
+        """Return at most `size` catalog entries whose partner id is above `after`."""
+        statement, filters = (_CATALOG, {}) if q is None else (_CATALOG_SEARCH, {"pattern": build_like_pattern(q)})
+        rows = await self._database.fetch_all(statement, after=after, size=size, partner_id=partner_id, **filters)
         return [
             CatalogEntry(
                 id=row.id,
@@ -229,23 +229,23 @@ class PostgresRepository(PostgresDueCallsQueue):
         ]
 
     async def get_partner(self, partner_id: int) -> Partner | None:
-        """The partner, whether it takes orders or not."""
+        """Return a partner, whether it takes orders or not."""
         return await self._database.fetch_one(_PARTNER, id=partner_id)
 
     async def list_partners(self, after: int, size: int) -> list[Partner]:
-        """Partners above `after`, by id."""
+        """Return at most `size` partners whose id is above `after`, by id."""
         return await self._database.fetch_all(_PARTNERS, after=after, size=size)
 
     async def list_products(self, after: int, size: int) -> list[Product]:
-        """Products above `after`, by id."""
+        """Return at most `size` products whose id is above `after`, by id."""
         return await self._database.fetch_all(_PRODUCTS, after=after, size=size)
 
     async def get_product(self, product_id: int) -> Product | None:
-        """A product."""
+        """Return a product."""
         return await self._database.fetch_one(_PRODUCT, id=product_id)
 
     async def list_partner_products(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
-        """What a partner sells now, above `after`, by id."""
+        """Return at most `size` products on sale at a partner whose id is above `after`, by id."""
         return await self._database.fetch_all(_PARTNER_PRODUCTS, partner_id=partner_id, after=after, size=size)
 
     async def list_calls(
@@ -256,29 +256,29 @@ class PostgresRepository(PostgresDueCallsQueue):
         order_id: str | None,
         state: CallState | None,
     ) -> list[Call]:
-        """Calls made before a time and an id, newest first."""
-        at, call_id = before or (datetime.max.replace(tzinfo=UTC), "")
+        """Return at most `size` calls created before a time and id, newest first."""
+        before_at, before_id = before or (datetime.max.replace(tzinfo=UTC), "")
         rows = await self._database.fetch_all(
-            _CALLS, size=size, before_at=at, before_id=call_id, partner=partner_id, order=order_id, state=state
+            _CALLS, size=size, before_at=before_at, before_id=before_id, partner=partner_id, order=order_id, state=state
         )
         return [call_from_row(row) for row in rows]
 
     async def get_call(self, call_id: str) -> Call | None:
-        """A call."""
+        """Return a call."""
         row = await self._database.fetch_one(_CALL, id=call_id)
         return None if row is None else call_from_row(row)
 
     async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:
-        """Those of the products that the partner sells now."""
+        """Return the products that are on sale at the partner, by product id."""
         rows = await self._database.fetch_all(_OFFERS, partner_id=partner_id, product_ids=list(product_ids))
         return {offer.product_id: offer for offer in rows}
 
     async def was_sent_to_partner(self, partner_id: int, order_id: str) -> bool:
-        """Whether the order was ever given to the partner."""
+        """Return whether a call about the order was planned for the partner."""
         return await self._database.fetch_one(_ORDER_CALL_EXISTS, partner_id=partner_id, order_id=order_id) is not None
 
     async def list_product_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
-        """Products above `after` that have a picture, each with where it is."""
+        """Return id and picture URL of at most `size` products with a picture whose id is above `after`."""
         return [
             (row["id"], row["picture_url"])
             for row in await self._database.fetch_all(_PRODUCT_PICTURES, after=after, size=size)

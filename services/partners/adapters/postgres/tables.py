@@ -1,4 +1,4 @@
-"""Partners' tables."""
+"""Tables of the partners database."""
 
 from sqlalchemy import (
     BigInteger,

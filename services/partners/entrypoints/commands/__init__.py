@@ -1,1 +1,1 @@
-"""Commands of partners."""
+"""Command-line commands of partners."""

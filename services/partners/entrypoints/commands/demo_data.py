@@ -1,11 +1,10 @@
-"""Two partners and four products to try things with."""
+"""Demo data: two partners, four products and their prices."""
 
-from services.partners.adapters.postgres.tables import availability, partners, products
-from services.runtime.config.settings import DemoSettings, ServiceSettings
-from services.runtime.storage.database import Database, build_upsert
-from services.runtime.storage.encryption import SecretBox
+from typing import Any, Protocol
 
-PARTNERS = [
+from services.partners.domain.partners import Availability, Partner, Product
+
+PARTNERS: list[dict[str, Any]] = [
     {
         "id": 1,
         "title": "Green Bowl",
@@ -24,43 +23,42 @@ PARTNERS = [
     },
 ]
 PRODUCTS = [
-    {"id": 1, "title": "Lemonade", "description": "Half a litre, cold."},
-    {"id": 2, "title": "Tomato soup", "description": "With bread."},
-    {"id": 3, "title": "Margherita", "description": "Tomato, mozzarella, basil."},
-    {"id": 4, "title": "Apple pie", "description": "One slice."},
+    Product(1, "Lemonade", "Half a litre, cold.", None),
+    Product(2, "Tomato soup", "With bread.", None),
+    Product(3, "Margherita", "Tomato, mozzarella, basil.", None),
+    Product(4, "Apple pie", "One slice.", None),
 ]
 PRICES = {1: (100, 120), 2: (350, 350), 3: (1500, 1200), 4: (500, 500)}
-"""By product: what it costs at partner 1 and at partner 2, in cents."""
+"""Prices in cents at partners 1 and 2, by product id."""
 
 
-async def load_demo_data(settings: ServiceSettings, demo: DemoSettings) -> None:
-    """Makes the rows, or makes them what they should be."""
-    database = Database(settings.database_url.get_secret_value(), max_size=1)
-    vault = SecretBox(settings.encryption_key.get_secret_value())
-    secret = vault.encrypt(demo.demo_webhook_secret.get_secret_value())
-    async with database, database.transaction() as transaction:
-        for partner in PARTNERS:
-            await transaction.execute(
-                build_upsert(partners),
+class DemoDataWriter(Protocol):
+    """Writes rows with fixed ids; an existing row is overwritten."""
+
+    async def upsert_partner(self, partner: Partner) -> None:
+        """Insert or overwrite a partner."""
+
+    async def upsert_product(self, product: Product) -> None:
+        """Insert or overwrite a product."""
+
+    async def upsert_availability(self, partner_id: int, product_id: int, availability: Availability) -> None:
+        """Insert or overwrite the price of a product at a partner."""
+
+
+async def load_demo_data(writer: DemoDataWriter, sandbox_url: str, webhook_secret: bytes) -> None:
+    """Insert or reset the demo data. `webhook_secret` is encrypted."""
+    for partner in PARTNERS:
+        await writer.upsert_partner(
+            Partner(
                 **partner,
-                api_url=f"{demo.sandbox_url}/partner/{partner['id']}",
-                webhook_secret=secret,
+                api_url=f"{sandbox_url}/partner/{partner['id']}",
                 verified=True,
                 enabled=True,
-                old_secret=None,
-                old_secret_until=None,
-                gone=False,
-                version=1,
+                webhook_secret=webhook_secret,
             )
-        for product in PRODUCTS:
-            await transaction.execute(build_upsert(products), **product, picture_url=None, version=1)
-        for product_id, prices in PRICES.items():
-            for partner, price in zip(PARTNERS, prices, strict=True):
-                await transaction.execute(
-                    build_upsert(availability),
-                    partner_id=partner["id"],
-                    product_id=product_id,
-                    price=price,
-                    currency="USD",
-                    active=True,
-                )
+        )
+    for product in PRODUCTS:
+        await writer.upsert_product(product)
+    for product_id, prices in PRICES.items():
+        for partner, price in zip(PARTNERS, prices, strict=True):
+            await writer.upsert_availability(partner["id"], product_id, Availability(price, "USD", active=True))

@@ -10,7 +10,7 @@ from services.notifications.app import Settings as Notifications
 from services.orders.app import Settings as Orders
 from services.orders.app import serve
 from services.orders.entrypoints.commands import demo_data
-from services.partners.app import Settings as Partners
+from services.partners.settings import Settings as Partners
 from services.runtime.config.settings import ServiceSettings, SettingsError, load_settings
 from services.runtime.process import cli
 
