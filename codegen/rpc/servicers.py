@@ -17,7 +17,9 @@ from collections.abc import AsyncIterator, Callable
 
 from services.runtime.rpc.codec import PreEncoded, Wire
 from services.runtime.core.principal import Principal
-from services.runtime.rpc.service import Idempotency, Method, Servicer, Stub
+from services.runtime.rpc.method import Idempotency, Method
+from services.runtime.rpc.servicer import Servicer
+from services.runtime.rpc.stub import Stub
 """
 
 
@@ -134,7 +136,7 @@ class {base_name(service)}Stub(Stub):
 def render_stub_method(method: Method, is_page: bool) -> str:
     """One method of a stub. Pages are read by whatever reads them straight off the wire."""
     prefix, result = signature(method)
-    call = "self.stream" if method.server_streaming else "await self.unary"
+    call = "self.call_stream" if method.server_streaming else "await self.call_unary"
     request = class_name(method.request)
     if is_page:
         return f"""
@@ -142,7 +144,7 @@ def render_stub_method(method: Method, is_page: bool) -> str:
         self, request: {request}, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         {docstring(method.comment, 8)}
-        return await self.unary_raw({constant_name(method)}, request, read, timeout)
+        return await self.call_unary_wire({constant_name(method)}, request, read, timeout)
 """
     return f"""
     {prefix}def {method_name(method)}(self, request: {request}, *, timeout: float | None = None) -> {result}:

@@ -1,5 +1,6 @@
 """Puts the gateway together."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,7 +29,7 @@ from services.gateway.entrypoints.rest.partners import Partners
 from services.gateway.entrypoints.rest.products import Products
 from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
 from services.gateway.usecases import accounts, avatars, product_images, verification_codes
-from services.runtime.concurrency.triggered import PeriodicJob
+from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.config.production_checks import EMULATED
 from services.runtime.core.clock import now
 from services.runtime.messaging.connection import Broker
@@ -38,8 +39,8 @@ from services.runtime.messaging.topology import RETRY_QUEUES
 from services.runtime.process.lifecycle import serve_with_background_tasks
 from services.runtime.process.metrics_endpoint import serve_metrics
 from services.runtime.rest.app import build_app
-from services.runtime.rest.app import serve_app as serving_rest
 from services.runtime.rest.response_cache import build_caches, run_invalidation
+from services.runtime.rest.server import serve_app
 from services.runtime.rest.static_documents import build_problem_pages, load_asyncapi_document, load_openapi_documents
 from services.runtime.rest.swagger_ui import load_swagger_ui
 from services.runtime.rpc.channel import open_channel
@@ -98,8 +99,8 @@ async def serve(settings: Settings) -> None:
         counters = build_rate_limiter(settings)
         for each in (identity, pictures, counters, checks):
             closing_last.callback(each.close)
-        mailer = PeriodicJob("mailing codes", lambda: verification_codes.send_requested_codes(store, now), 5)
-        of = AccountContext(store, identity, counters, pictures, now, settings.trusted_hops, mailer.notify)
+        codes_requested = asyncio.Event()
+        of = AccountContext(store, identity, counters, pictures, now, settings.trusted_hops, codes_requested.set)
         handlers = [
             Users(of, notifications),
             Sessions(of),
@@ -132,16 +133,25 @@ async def serve(settings: Settings) -> None:
                 serve_metrics("gateway", settings.service_socket, database, broker, shared_queues=RETRY_QUEUES),
                 publisher.run(),
                 run_invalidation(broker, kept),
-                mailer.run(),
-                PeriodicJob(
-                    "finishing accounts",
-                    lambda: accounts.finish_interrupted_accounts(store, identity, pictures, now),
+                run_periodically(
+                    5,
+                    "sending verification codes",
+                    lambda: verification_codes.send_requested_codes(store, now),
+                    codes_requested,
+                ),
+                run_periodically(
                     10,
-                ).run(),
-                PeriodicJob("removing avatars", lambda: avatars.delete_orphaned_avatars(store, pictures), 600).run(),
-                PeriodicJob(
-                    "removing pictures", lambda: product_images.delete_orphaned_product_images(partners, pictures), 600
-                ).run(),
+                    "finishing interrupted accounts",
+                    lambda: accounts.finish_interrupted_accounts(store, identity, pictures, now),
+                ),
+                run_periodically(
+                    600, "deleting orphaned avatars", lambda: avatars.delete_orphaned_avatars(store, pictures)
+                ),
+                run_periodically(
+                    600,
+                    "deleting orphaned product images",
+                    lambda: product_images.delete_orphaned_product_images(partners, pictures),
+                ),
             ],
         )
     for channel in channels.values():
@@ -174,7 +184,7 @@ def build_firebase(settings: Settings, client: httpx.AsyncClient) -> FirebaseIde
 async def serve_rest_and_health(settings: Settings, app: ASGIApp) -> AsyncIterator[None]:
     """REST on one socket, health by gRPC on another; health says NOT_SERVING before REST drains."""
     async with (
-        serving_rest(app, settings.service_socket, grace_s=settings.drain_seconds),
+        serve_app(app, settings.service_socket, grace_s=settings.drain_seconds),
         serve_rpc(settings.health_socket, grace_s=settings.drain_seconds),
     ):
         yield

@@ -1,7 +1,6 @@
-"""One operation, compiled: everything the contract says of it is worked out before the first request."""
+"""ASGI endpoint of one operation, compiled from the OpenAPI document at startup."""
 
 import inspect
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,24 +19,26 @@ from services.runtime.rest.response_validation import ResponseValidator
 from services.runtime.rest.responses import SAFE_METHODS, encode_response, json_headers, send_response
 from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_shutdown_event, stream_events
 from services.runtime.rest.types import Operation, Response
-from services.runtime.rpc.service import current_deadline
+from services.runtime.rpc.deadline import set_deadline_after
 
 _PAYLOAD_HEADER = PAYLOAD_HEADER.encode()
 _TIMEOUT_HEADER = b"x-envoy-expected-rq-timeout-ms"
-"""How long the sidecar waits for us; calls onward get no more than what is left of it."""
-
+"""Timeout of the sidecar for this request, in milliseconds. It bounds the deadline of outgoing calls."""
 
 SPAN_PATH_PARAMETERS = frozenset({"order_id", "partner_id", "product_id", "bank_id"})
-"""Parameters of the path that spans repeat, so that an order's traces are found. None of them is a person's."""
+"""Path parameters recorded as span attributes, to search traces by. None of them identifies a user."""
 
 
 def get_header(headers: HeaderList, name: bytes) -> bytes | None:
-    """The first header of that name, in lower case."""
+    """Return the first header with the name, which is in lower case."""
     return next((value for key, value in headers if key == name), None)
 
 
 def parse_principal(headers: HeaderList) -> Principal:
-    """Who asks, as the sidecar has verified it. Refuses UNAUTHENTICATED, which the sidecar does before."""
+    """Return the principal that the sidecar has verified, and store its token for outgoing calls.
+
+    Raises ApiError: UNAUTHENTICATED without the sidecar's header. The sidecar rejects such a request itself.
+    """
     payload = get_header(headers, _PAYLOAD_HEADER)
     if payload is None:
         raise ApiError(Reason.UNAUTHENTICATED)
@@ -47,7 +48,10 @@ def parse_principal(headers: HeaderList) -> Principal:
 
 
 def parse_signed_request(headers: HeaderList, body: bytes) -> SignedRequest:
-    """A callback with its headers, for whoever owns the secret. Refuses SIGNATURE_INVALID when there are none."""
+    """Return the webhook headers and the body, for the service that owns the secret to verify.
+
+    Raises ApiError: SIGNATURE_INVALID when a header is missing or malformed.
+    """
     values = [get_header(headers, name) for name in (b"webhook-id", b"webhook-timestamp", b"webhook-signature")]
     texts = [value.decode("latin-1") for value in values if value and len(value) <= 1024 and value.isascii()]
     if len(texts) != len(values):
@@ -56,7 +60,7 @@ def parse_signed_request(headers: HeaderList, body: bytes) -> SignedRequest:
 
 
 class CompiledOperation:
-    """Parse, validate, call, encode."""
+    """ASGI endpoint that parses and validates a request, calls the handler and encodes the response."""
 
     def __init__(
         self,
@@ -79,84 +83,85 @@ class CompiledOperation:
         self._takes_forwarded_for = "forwarded_for" in inspect.signature(handler).parameters
         self._takes_principal = "principal" in inspect.signature(handler).parameters
         self._cache = caches[operation.cache_until_event] if operation.cache_until_event else None
-        # What admins change, they see changed at once, and not only when the event has made its round.
-        administers = specification.method.upper() not in SAFE_METHODS and specification.security == [
+        # Admins must see their own writes immediately, before the invalidation event arrives.
+        is_admin_write = specification.method.upper() not in SAFE_METHODS and specification.security == [
             {"bearer": ["admin"]}
         ]
-        self._caches_to_clear = tuple(caches.values()) if administers else ()
+        self._caches_to_clear = tuple(caches.values()) if is_admin_write else ()
         self._body: JsonBody | MultipartBody | None = None
         if len(specification.consumes) > 1 and specification.request_body:
-            raise TypeError(f"{self._operation_id} takes several media types; it takes one")
+            raise TypeError(f"{self._operation_id} has several request media types; only one is supported")
         if specification.request_body:
-            (media,) = specification.request_body["content"]
-            limit = specification._operation.get("x-max-bytes", MAX_JSON_BYTES)
-            if media == "multipart/form-data":
-                self._body = MultipartBody(specification.request_body["content"][media], limit)
+            (media_type,) = specification.request_body["content"]
+            max_bytes = specification._operation.get("x-max-bytes", MAX_JSON_BYTES)
+            if media_type == "multipart/form-data":
+                self._body = MultipartBody(specification.request_body["content"][media_type], max_bytes)
             else:
                 self._body = JsonBody(
-                    media,
-                    specification.body_schema(media),
+                    media_type,
+                    specification.body_schema(media_type),
                     operation.body,
-                    limit,
+                    max_bytes,
                     required=specification.request_body.get("required", False),
                 )
         self._response_validator = ResponseValidator(specification, operation) if validate_responses else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         headers: HeaderList = scope["headers"]
         span = trace.get_current_span()
         span.update_name(self._operation_id)
         span.set_attribute("http.route", self._route)
-        timeout = get_header(headers, _TIMEOUT_HEADER)
-        bounded = timeout is not None and timeout.isdigit() and self._media_type != MEDIA_TYPE
-        current_deadline.set(time.monotonic() + int(timeout) / 1000 if timeout and bounded else None)
-        asks = parse_principal(headers) if self._requires_bearer else None
-        asked, edition = (scope["path"], scope["query_string"]), 0
+        timeout_ms = get_header(headers, _TIMEOUT_HEADER)
+        has_deadline = timeout_ms is not None and timeout_ms.isdigit() and self._media_type != MEDIA_TYPE
+        set_deadline_after(int(timeout_ms) / 1000 if timeout_ms and has_deadline else None)
+        principal = parse_principal(headers) if self._requires_bearer else None
+        cache_key, generation = (scope["path"], scope["query_string"]), 0
         if self._cache is not None:
-            if (kept := self._cache.get(asked)) is not None:
-                await send_response(send, self._success_status, json_headers(kept), kept)
+            if (cached_body := self._cache.get(cache_key)) is not None:
+                await send_response(send, self._success_status, json_headers(cached_body), cached_body)
                 return
-            edition = self._cache.generation
-        who = {"principal": asks} if self._takes_principal else {}
-        raw, body = b"", {}
+            generation = self._cache.generation
+        principal_argument = {"principal": principal} if self._takes_principal else {}
+        raw_body, body_argument = b"", {}
         if self._body is not None:
-            raw = await read_body(receive, self._body.max_bytes)
-            # Before the parameters: its media type is looked at before the shape of anything.
-            body = {"body": await self._body.read(headers, raw)}
-        arguments = self._parameters.parse(scope["path_params"], scope["query_string"], headers) | who | body
+            raw_body = await read_body(receive, self._body.max_bytes)
+            # Read before the parameters are parsed: an unsupported media type is reported before any invalid value.
+            body_argument = {"body": await self._body.read(headers, raw_body)}
+        parameters = self._parameters.parse(scope["path_params"], scope["query_string"], headers)
+        arguments = parameters | principal_argument | body_argument
         for name in scope["path_params"].keys() & SPAN_PATH_PARAMETERS:
             span.set_attribute(f"delivery.{name}", str(arguments[name]))
         if self._takes_forwarded_for:
             arguments["forwarded_for"] = (get_header(headers, b"x-forwarded-for") or b"").decode("latin-1")
         if self._requires_signature:
-            arguments["webhook"] = parse_signed_request(headers, raw)
+            arguments["webhook"] = parse_signed_request(headers, raw_body)
         if self._media_type == MEDIA_TYPE:
             await self._stream_events(arguments, scope, receive, send)
             return
         try:
             result = await self._handler(**arguments)
         finally:
-            for answers in self._caches_to_clear:
-                answers.clear()
-        reply = result if isinstance(result, Response) else Response(result)
+            for cache in self._caches_to_clear:
+                cache.clear()
+        response = result if isinstance(result, Response) else Response(result)
         if_none_match = get_header(headers, b"if-none-match") if scope["method"] in SAFE_METHODS else None
-        status, head, content = encode_response(reply, self._success_status, if_none_match)
+        status, response_headers, content = encode_response(response, self._success_status, if_none_match)
         if self._response_validator is not None:
-            self._response_validator.validate(reply, content)
+            self._response_validator.validate(response, content)
         if self._cache is not None:
-            self._cache.put(asked, content, edition)
-        await send_response(send, status, head, content)
+            self._cache.put(cache_key, content, generation)
+        await send_response(send, status, response_headers, content)
 
     async def _stream_events(self, arguments: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
-        """Events, at most for as long as the token is good."""
-        asks: Principal | None = arguments.get("principal")
+        """Send the handler's events, at most until the token expires."""
+        principal: Principal | None = arguments.get("principal")
         await stream_events(
             self._handler(**arguments),
             receive,
             send,
             shutdown=get_shutdown_event(scope),
-            max_duration_s=None if asks is None else (asks.expires_at - now()).total_seconds(),
+            max_duration_s=None if principal is None else (principal.expires_at - now()).total_seconds(),
             is_head_request=scope["method"] == "HEAD",
             validate=None if self._response_validator is None else self._response_validator.validate_json,
         )

@@ -1,4 +1,4 @@
-"""Path, query and header parameters: text in, checked Python values out, by parsers made once."""
+"""Path, query and header parameters, parsed and validated by parsers built at startup."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,21 +16,21 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _BOOLEANS = {"true": True, "false": False}
 
 RUNTIME_HEADERS = frozenset({"if-none-match"})
-"""Header parameters that no handler takes; several lines of them are one list."""
+"""Header parameters handled by the runtime and not passed to handlers. Repeated header lines are joined to one list."""
 
 
 def to_argument_name(name: str) -> str:
-    """A parameter's name as a handler's argument: If-Match → if_match, orderId → order_id."""
+    """Return the handler's argument name of a parameter: If-Match → if_match, orderId → order_id."""
     return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 
 def invalid_parameter_error(name: str, message: str) -> ApiError:
-    """What is wrong with one parameter."""
+    """Return the INVALID_REQUEST error of one parameter."""
     return ApiError(Reason.INVALID_REQUEST, f"The parameter {name} {message}.", errors=[FieldError(name, message)])
 
 
 class Parameter:
-    """One parameter. Text that is not of its type stays text, which its schema then refuses."""
+    """Parser of one parameter. Text that does not have the parameter's type stays text and fails schema validation."""
 
     __slots__ = ("_convert", "_parse", "_validator", "argument_name", "default", "is_required", "name")
 
@@ -46,7 +46,10 @@ class Parameter:
         self.default = self._convert(default) if self._convert and default is not None else default
 
     def parse(self, values: Sequence[str]) -> Any:
-        """The value. Refuses INVALID_REQUEST."""
+        """Return the value.
+
+        Raises ApiError: INVALID_REQUEST.
+        """
         if len(values) > 1:
             raise invalid_parameter_error(self.name, f"is given {len(values)} times")
         value = self._parse(values[0])
@@ -71,47 +74,52 @@ def _make_parser(json_type: str | None) -> Callable[[str], Any]:
 
 
 def _make_converter(type_hint: Any) -> Callable[[Any], Any] | None:
-    """From what JSON Schema knows to what the handler's signature says."""
+    """Return the conversion from a JSON value to the type in the handler's signature; None when they are the same."""
     for kind in getattr(type_hint, "__args__", (type_hint,)):
         if isinstance(kind, type) and issubclass(kind, StrEnum):
             return kind
         if kind in (date, datetime):
-            read: Callable[[str], Any] = kind.fromisoformat
-            return read
+            parse: Callable[[str], Any] = kind.fromisoformat
+            return parse
     return None
 
 
 class Parameters:
-    """All parameters of one operation."""
+    """Parser of all parameters of one operation."""
 
     def __init__(self, definitions: Sequence[Mapping[str, Any]], handler: Callable[..., Any]) -> None:
         hints = get_type_hints(handler)
-        taken = [
+        located = [
             (definition["in"], Parameter(definition, hints.get(to_argument_name(definition["name"]))))
             for definition in definitions
         ]
-        self._path = [parameter for where, parameter in taken if where == "path"]
-        self._query = {parameter.name: parameter for where, parameter in taken if where == "query"}
-        self._headers = {parameter.name.lower().encode(): parameter for where, parameter in taken if where == "header"}
-        optional = [p for where, p in taken if where != "path" and not p.is_required]
+        self._path = [parameter for location, parameter in located if location == "path"]
+        self._query = {parameter.name: parameter for location, parameter in located if location == "query"}
+        self._headers = {
+            parameter.name.lower().encode(): parameter for location, parameter in located if location == "header"
+        }
+        optional = [p for location, p in located if location != "path" and not p.is_required]
         self._defaults = {p.argument_name: p.default for p in optional if p.name.lower() not in RUNTIME_HEADERS}
-        self._required = [p for where, p in taken if where != "path" and p.is_required]
-        if others := {where for where, _ in taken} - {"path", "query", "header"}:
-            raise TypeError(f"parameters in {others} are not known")
+        self._required = [p for location, p in located if location != "path" and p.is_required]
+        if unsupported := {location for location, _ in located} - {"path", "query", "header"}:
+            raise TypeError(f"unsupported parameter locations: {unsupported}")
 
     def parse(self, path: Mapping[str, str], query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
-        """The handler's arguments. Refuses INVALID_REQUEST for what is wrong, missing, repeated or unknown."""
+        """Return the handler's arguments.
+
+        Raises ApiError: INVALID_REQUEST for a parameter that is invalid, missing, repeated or unknown.
+        """
         arguments = dict(self._defaults)
         for parameter in self._path:
             arguments[parameter.argument_name] = parameter.parse((path[parameter.name],))
         if query:
             self._parse_query(query, arguments)
         if self._headers:
-            given: dict[bytes, list[str]] = {}
+            values_by_name: dict[bytes, list[str]] = {}
             for name, value in headers:
                 if name in self._headers:
-                    given.setdefault(name, []).append(value.decode("latin-1"))
-            for name, values in given.items():
+                    values_by_name.setdefault(name, []).append(value.decode("latin-1"))
+            for name, values in values_by_name.items():
                 parameter = self._headers[name]
                 if parameter.name.lower() in RUNTIME_HEADERS:
                     parameter.parse((", ".join(values),))
@@ -126,11 +134,11 @@ class Parameters:
         try:
             pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
         except ValueError as error:
-            raise ApiError(Reason.INVALID_REQUEST, "The query string cannot be read.") from error
-        given: dict[str, list[str]] = {}
+            raise ApiError(Reason.INVALID_REQUEST, "The query string is malformed.") from error
+        values_by_name: dict[str, list[str]] = {}
         for name, value in pairs:
-            given.setdefault(name, []).append(value)
-        for name, values in given.items():
+            values_by_name.setdefault(name, []).append(value)
+        for name, values in values_by_name.items():
             if name not in self._query:
-                raise invalid_parameter_error(name[:100], "is not in the contract")
+                raise invalid_parameter_error(name[:100], "is not a parameter of this operation")
             arguments[self._query[name].argument_name] = self._query[name].parse(values)

@@ -1,4 +1,4 @@
-"""ETags of versions, and what If-Match says of them (RFC 9110, 13.1.1)."""
+"""ETags of resource versions and the If-Match precondition (RFC 9110, 13.1.1)."""
 
 import re
 
@@ -11,40 +11,45 @@ _VERSION_ETAG = re.compile(r'"(0|[1-9][0-9]{0,18})"')
 
 
 def format_etag(version: int) -> str:
-    """The strong ETag of a resource's version."""
+    """Return the strong ETag of a resource version."""
     return f'"{version}"'
 
 
 def parse_if_match(if_match: str | None) -> frozenset[str] | None:
-    """The strong tags of which the resource must have one; None when any state is right.
+    """Return the strong ETags of which the resource must have one, or None when any state matches.
 
-    Weak tags never match and are left out. Refuses INVALID_REQUEST for what is no list of tags.
+    Weak ETags never match and are omitted.
+
+    Raises ApiError: INVALID_REQUEST for a malformed header.
     """
     if if_match is None or if_match.strip(" \t") == "*":
         return None
     if _ETAG_LIST.fullmatch(if_match) is None:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("If-Match", "is no list of ETags")])
-    return frozenset(tag for tag in re.findall(_ETAG, if_match) if not tag.startswith("W/"))
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("If-Match", "is not a list of ETags")])
+    return frozenset(etag for etag in re.findall(_ETAG, if_match) if not etag.startswith("W/"))
 
 
 def check_if_match(if_match: str | None, current_etag: str) -> None:
-    """Refuses PRECONDITION_FAILED when a resource with this ETag is not in a state that is asked for."""
-    tags = parse_if_match(if_match)
-    if tags is not None and current_etag not in tags:
+    """Check If-Match against the current ETag.
+
+    Raises ApiError: PRECONDITION_FAILED when it does not match, INVALID_REQUEST for a malformed header.
+    """
+    etags = parse_if_match(if_match)
+    if etags is not None and current_etag not in etags:
         raise ApiError(Reason.PRECONDITION_FAILED)
 
 
 def parse_if_match_version(if_match: str | None) -> int | None:
-    """The version that a resource must have, for whoever owns it to compare; None when any is right.
+    """Return the version that the resource must have, for the owning service to compare, or None when any matches.
 
-    Refuses PRECONDITION_FAILED for a tag that no version has, and INVALID_REQUEST for several.
+    Raises ApiError: PRECONDITION_FAILED for an ETag that no version has, INVALID_REQUEST for several ETags.
     """
-    tags = parse_if_match(if_match)
-    if tags is None:
+    etags = parse_if_match(if_match)
+    if etags is None:
         return None
-    if len(tags) > 1:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("If-Match", "names several states; name one")])
-    found = _VERSION_ETAG.fullmatch(next(iter(tags), ""))
-    if found is None:
+    if len(etags) > 1:
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("If-Match", "must contain a single ETag")])
+    match = _VERSION_ETAG.fullmatch(next(iter(etags), ""))
+    if match is None:
         raise ApiError(Reason.PRECONDITION_FAILED)
-    return int(found[1])
+    return int(match[1])

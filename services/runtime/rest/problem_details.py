@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457), whoever raised them; and the span that every request has."""
+"""Problem details (RFC 9457) for all errors, and the server span and duration metric of every request."""
 
 import logging
 from collections.abc import Iterator
@@ -21,18 +21,18 @@ from services.runtime.telemetry.histograms import CLOCK
 log = logging.getLogger(__name__)
 
 CLIENT_CLOSED_REQUEST = 499
-"""Counted for a client that left before its answer began; nobody is sent it."""
+"""Status recorded in metrics when the client disconnects before the response starts. It is never sent."""
 
 UNMATCHED_OPERATION = {"operation_id": metrics.OTHER}
-"""Documents, and what the contract has no operation for."""
+"""Metric label of static documents and of requests that match no operation."""
 
 _REASON_BY_STATUS = {400: Reason.INVALID_REQUEST, 404: Reason.NOT_FOUND, 405: Reason.METHOD_NOT_ALLOWED}
 
 
 def build_problem_document(api_error: ApiError, instance: str) -> dict[str, Any]:
-    """The refusal as clients read it."""
+    """Return the problem document of an error."""
     problem = PROBLEMS[api_error.reason]
-    made: dict[str, Any] = {
+    document: dict[str, Any] = {
         "type": f"/problems/{api_error.reason}",
         "title": problem.title,
         "status": problem.status,
@@ -42,12 +42,12 @@ def build_problem_document(api_error: ApiError, instance: str) -> dict[str, Any]
         "trace_id": tracing.get_current_trace_id(),
     }
     if api_error.errors:
-        made["errors"] = [{"field": error.field, "message": error.message} for error in api_error.errors]
-    return made
+        document["errors"] = [{"field": error.field, "message": error.message} for error in api_error.errors]
+    return document
 
 
 def iter_problem_headers(api_error: ApiError) -> Iterator[tuple[bytes, bytes]]:
-    """What goes with it."""
+    """Yield the response headers of a problem document."""
     yield b"content-type", b"application/problem+json"
     yield b"cache-control", b"no-store"
     if PROBLEMS[api_error.reason].status == 401 and "WWW-Authenticate" not in api_error.headers:
@@ -59,7 +59,7 @@ def iter_problem_headers(api_error: ApiError) -> Iterator[tuple[bytes, bytes]]:
 
 
 def to_api_error(error: Exception) -> ApiError:
-    """What an exception means to a client. One that is ours to mend says nothing but that."""
+    """Map an exception to the error that the client receives. An unexpected one becomes INTERNAL without details."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, HTTPException | ProblemException):
@@ -70,31 +70,31 @@ def to_api_error(error: Exception) -> ApiError:
 
 
 class ProblemDetailsMiddleware:
-    """The outermost middleware: a span around the request, and a problem document for whatever is raised inside."""
+    """Outermost middleware: starts the server span and answers exceptions with a problem document."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         parent = {
             name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name.startswith(b"trace")
         }
-        # The path itself stays out: what a client writes into it may be anything. The operation adds its route.
+        # The raw path is not recorded, as a client may put anything into it. The operation adds its route.
         attributes = {"http.request.method": scope["method"], "url.scheme": scope.get("scheme", "http")}
-        started = False
-        # What routes the request says so in here, whoever copies the scope on the way.
+        is_started = False
+        # Middlewares copy the scope but share this dictionary, in which the router stores the operation.
         extensions = scope["extensions"] = dict(scope.get("extensions") or {})
-        began = CLOCK()
+        started_at = CLOCK()
         status = CLIENT_CLOSED_REQUEST
 
-        async def watched(message: Message) -> None:
-            nonlocal started, status
+        async def send_and_record(message: Message) -> None:
+            nonlocal is_started, status
             if message["type"] == "http.response.start":
-                started = True
+                is_started = True
                 status = message["status"]
                 span.set_attribute("http.response.status_code", message["status"])
                 if message["status"] >= 500:
@@ -103,32 +103,32 @@ class ProblemDetailsMiddleware:
 
         with tracing.start_span(scope["method"], SpanKind.SERVER, parent, attributes) as span:
             try:
-                await self._app(scope, receive, watched)
-            # The guard: whatever was raised ends here as a document, for nobody further out could tell the client.
+                await self._app(scope, receive, send_and_record)
+            # Outermost handler: every exception becomes a problem document.
             except Exception as error:
-                refusal = to_api_error(error)
-                if refusal.reason is Reason.INTERNAL:
-                    log.exception("%s %s failed", scope["method"], scope["path"])
+                api_error = to_api_error(error)
+                if api_error.reason is Reason.INTERNAL:
+                    log.exception("request failed: %s %s", scope["method"], scope["path"])
                     trace.get_current_span().record_exception(error)
-                if started:
+                if is_started:
                     raise
-                await send_problem(refusal, scope, watched)
+                await send_problem(api_error, scope, send_and_record)
             finally:
                 operation = extensions.get(ROUTING_CONTEXT, UNMATCHED_OPERATION)["operation_id"]
-                metrics.HTTP_SERVER_DURATION.for_operation(operation).record(str(status), CLOCK() - began)
+                metrics.HTTP_SERVER_DURATION.for_operation(operation).record(str(status), CLOCK() - started_at)
 
 
 def to_uri_reference(path: str) -> str:
-    """A decoded path as a URI reference (RFC 3986)."""
+    """Return a decoded path as a URI reference (RFC 3986)."""
     encoded = quote(path, safe="/:@!$&'()*+,;=~")
-    # Two slashes at the start would make the next segment a host.
+    # After two leading slashes the next segment would be parsed as a host.
     return f"/%2F{encoded[2:]}" if encoded.startswith("//") else encoded
 
 
 async def send_problem(api_error: ApiError, scope: Scope, send: Send) -> None:
-    """Sends the document."""
+    """Send the problem document of an error."""
     body = msgspec.json.encode(build_problem_document(api_error, to_uri_reference(scope["path"])))
     status = PROBLEMS[api_error.reason].status
-    head = [*iter_problem_headers(api_error), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": head})
+    headers = [*iter_problem_headers(api_error), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,4 @@
-"""Bodies: size first, then type, then shape."""
+"""JSON and multipart request bodies. Size is checked first, then the media type, then the schema."""
 
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -22,14 +22,17 @@ from services.runtime.rest.types import Upload
 type HeaderList = Sequence[tuple[bytes, bytes]]
 
 MAX_JSON_BYTES = 64 * 1024
-"""Bytes of a JSON body; the edge has the same limit."""
+"""Maximum size of a JSON body. The edge proxy has the same limit."""
 
 MAX_JSON_DEPTH = 64
-"""How deep JSON may nest."""
+"""Maximum nesting depth of a JSON body."""
 
 
 async def read_body(receive: Receive, max_bytes: int) -> bytes:
-    """The whole body. Refuses PAYLOAD_TOO_LARGE as soon as it is."""
+    """Return the whole body.
+
+    Raises ApiError: PAYLOAD_TOO_LARGE as soon as the limit is exceeded.
+    """
     chunks, size, more = [], 0, True
     while more:
         message = await receive()
@@ -43,18 +46,19 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
 
 
 def parse_media_type(headers: HeaderList) -> str:
-    """What the request says its body is, without parameters."""
+    """Return the request's media type in lower case, without parameters."""
     value = next((value for name, value in headers if name == b"content-type"), b"")
     return value.split(b";", 1)[0].strip().lower().decode("latin-1")
 
 
-def unsupported_media_type_error(*taken: str) -> ApiError:
-    """Names what is taken."""
-    return ApiError(Reason.UNSUPPORTED_MEDIA_TYPE, f"Send {', '.join(taken)}.", headers={"Accept": ", ".join(taken)})
+def unsupported_media_type_error(*supported: str) -> ApiError:
+    """Return the UNSUPPORTED_MEDIA_TYPE error, which lists the supported media types."""
+    accept = ", ".join(supported)
+    return ApiError(Reason.UNSUPPORTED_MEDIA_TYPE, f"Send {accept}.", headers={"Accept": accept})
 
 
 class JsonBody:
-    """A JSON body of one operation; one that is not required is an empty object when it is not there."""
+    """Parser of the JSON body of one operation. A missing optional body is read as an empty object."""
 
     def __init__(
         self, media_type: str, schema: dict[str, Any], model: Any, max_bytes: int, *, required: bool = True
@@ -66,41 +70,48 @@ class JsonBody:
         self._model = model
 
     async def read(self, headers: HeaderList, raw: bytes) -> Any:
-        """The model. Refuses UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST."""
-        media = parse_media_type(headers)
-        if media != self._media_type and (raw or media):
+        """Return the body as its model.
+
+        Raises ApiError: UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST.
+        """
+        media_type = parse_media_type(headers)
+        if media_type != self._media_type and (raw or media_type):
             raise unsupported_media_type_error(self._media_type)
         if not raw and not self._is_required:
             raw = b"{}"
         if not raw:
-            raise ApiError(Reason.INVALID_REQUEST, "A body is missing.", errors=[FieldError("", "is missing")])
+            raise ApiError(
+                Reason.INVALID_REQUEST, "The request body is missing.", errors=[FieldError("", "is missing")]
+            )
         try:
             body = msgspec.json.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             message = "is not JSON"
             raise ApiError(Reason.INVALID_REQUEST, f"The body {message}.", errors=[FieldError("", message)]) from error
         if exceeds_max_depth(body):
-            raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("", f"nests more than {MAX_JSON_DEPTH} deep")])
+            raise ApiError(
+                Reason.INVALID_REQUEST, errors=[FieldError("", f"is nested deeper than {MAX_JSON_DEPTH} levels")]
+            )
         if not self._validator.is_valid(body):
             raise ApiError(Reason.INVALID_REQUEST, errors=collect_field_errors(self._validator, body))
         try:
-            # JSON Schema counts 1.0 as an integer, so the types, checked above, are taken by value.
+            # JSON Schema accepts 1.0 as an integer, so the conversion is lax. The schema has checked the types.
             return msgspec.convert(body, self._model, strict=False)
         except msgspec.ValidationError as error:
-            # Only what a schema cannot say is left: times that no calendar has, and those that Python's cannot hold.
+            # The schema accepts dates and times that do not exist or that datetime cannot represent.
             raise ApiError(
                 Reason.INVALID_REQUEST, errors=[FieldError(error_pointer(str(error)), UNREPRESENTABLE_TIME)]
             ) from error
 
 
 def error_pointer(message: str) -> str:
-    """Where msgspec found something wrong, as a JSON pointer: `… - at `$.items[0].born`` → /items/0/born."""
+    """Return the JSON pointer of a msgspec error message: `… - at `$.items[0].born`` → /items/0/born."""
     _, _, path = message.rpartition(" - at `$")
     return to_json_pointer(name or index for name, index in re.findall(r"\.([^.\[\]`]+)|\[([0-9]+)\]", path))
 
 
 def exceeds_max_depth(body: Any) -> bool:
-    """Whether values nest deeper than anything in the contract does; such bodies are made to hurt."""
+    """Return whether values nest deeper than MAX_JSON_DEPTH. No body in the contract is that deep."""
     level: list[Any] = [body]
     for _ in range(MAX_JSON_DEPTH):
         level = [
@@ -116,7 +127,7 @@ def exceeds_max_depth(body: Any) -> bool:
 
 
 class MultipartBody:
-    """A multipart form with one file, the only property of its schema."""
+    """Parser of a multipart form with one file, the only property of its schema."""
 
     def __init__(self, media_type_object: Mapping[str, Any], max_bytes: int) -> None:
         (self._field_name,) = media_type_object["schema"]["properties"]
@@ -125,25 +136,28 @@ class MultipartBody:
         self.max_bytes = max_bytes
 
     async def read(self, headers: HeaderList, raw: bytes) -> Upload:
-        """The file. Refuses UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST."""
+        """Return the file.
+
+        Raises ApiError: UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST.
+        """
         if parse_media_type(headers) != "multipart/form-data":
             raise unsupported_media_type_error("multipart/form-data")
         parser = MultiPartParser(Headers(raw=list(headers)), _iter_once(raw), max_files=1, max_fields=1)
-        parser.spool_max_size = self.max_bytes  # it is in memory already, so no file is made of it
+        parser.spool_max_size = self.max_bytes  # the body is in memory already; do not write a temporary file
         try:
             form = await parser.parse()
         except (MultiPartException, KeyError, ValueError) as error:
-            raise ApiError(Reason.INVALID_REQUEST, "The form cannot be read.") from error
+            raise ApiError(Reason.INVALID_REQUEST, "The multipart form is malformed.") from error
         try:
             file = form.get(self._field_name)
             if file is None or isinstance(file, str) or len(form) != 1:
-                message = "must be a file, and the only part"
+                message = "must be a file and the only part"
                 raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError(self._field_name, message)])
-            media = (file.content_type or "").split(";")[0].strip().lower()
-            if self._allowed_media_types and media not in self._allowed_media_types:
+            media_type = (file.content_type or "").split(";")[0].strip().lower()
+            if self._allowed_media_types and media_type not in self._allowed_media_types:
                 raise unsupported_media_type_error(*self._allowed_media_types)
             content = await file.read()
-            return Upload(file.filename or "", media, content)
+            return Upload(file.filename or "", media_type, content)
         finally:
             await form.close()
 

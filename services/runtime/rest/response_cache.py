@@ -1,7 +1,7 @@
-"""Answers that are kept as they were sent, until an event says that they are no longer right.
+"""LRU cache of encoded responses, invalidated by domain events.
 
-An operation whose contract names such an event by `x-cache-until-event` answers everybody alike, so its handler is not told
-who asks. While nobody hears the events, nothing is kept.
+An operation with `x-cache-until-event` in the contract returns the same response to every caller, so its handler does
+not receive the principal. Nothing is cached while the process is not subscribed to the events.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ from services.runtime.rest.types import Operation
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_ENTRY_BYTES = MAX_BYTES // 32
-"""An answer above it is not kept: few of its kind would fill everything."""
+"""Maximum size of a cached response. A few larger ones would fill the cache."""
 
 MAX_AGE_S = 10.0
-"""How old an answer may get: an event may come late, when its producer has lost the broker and we have not."""
+"""Maximum age of a cached response. An event arrives late when its producer has lost the broker connection."""
 
 type CacheKey = tuple[str, bytes]
-"""Path and query string."""
+"""Request path and query string."""
 
 
 class ResponseCache:
-    """Bodies of answers, least recently used first."""
+    """LRU cache of response bodies, limited by size and age."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, max_bytes: int = MAX_BYTES) -> None:
         self._clock = clock
@@ -38,21 +38,22 @@ class ResponseCache:
         self._size_bytes = 0
         self._is_subscribed = False
         self.generation = 0
-        """Goes up when what is kept is forgotten: an answer that was begun before is not kept after."""
+        """Number of invalidations. A response computed in an earlier generation is not stored."""
 
     def get(self, key: CacheKey) -> bytes | None:
-        """The body, if it is still good."""
-        kept = self._entries.get(key)
-        if kept is None:
+        """Return the cached body, or None when it is missing or expired."""
+        entry = self._entries.get(key)
+        if entry is None:
             return None
-        if self._clock() - kept[0] > MAX_AGE_S:
+        cached_at, body = entry
+        if self._clock() - cached_at > MAX_AGE_S:
             self._evict(key)
             return None
         self._entries.move_to_end(key)
-        return kept[1]
+        return body
 
     def put(self, key: CacheKey, body: bytes, generation: int) -> None:
-        """Keeps a body that was begun in an edition, unless there has been another since."""
+        """Store a body computed in `generation`, unless the cache has been invalidated since."""
         if not self._is_subscribed or generation != self.generation or len(body) > MAX_ENTRY_BYTES:
             return
         if key in self._entries:
@@ -66,31 +67,31 @@ class ResponseCache:
         self._size_bytes -= len(self._entries.pop(key)[1])
 
     def clear(self) -> None:
-        """Something has changed."""
+        """Invalidate all entries."""
         self.generation += 1
         self._entries.clear()
         self._size_bytes = 0
 
     def set_subscribed(self, is_subscribed: bool) -> None:
-        """Whether changes are heard from now on; those before may have been missed."""
+        """Enable or disable the cache and invalidate all entries, as earlier events may have been missed."""
         self._is_subscribed = is_subscribed
         self.clear()
 
 
 type CachesByEvent = Mapping[EventType[Any], ResponseCache]
-"""By the event that ends it."""
+"""Caches by the event that invalidates them."""
 
 
 def build_caches(operations: Iterable[Operation]) -> CachesByEvent:
-    """For the answers of those operations that are kept at all."""
+    """Return one cache for each invalidating event of the operations."""
     return {event: ResponseCache() for operation in operations if (event := operation.cache_until_event)}
 
 
 async def run_invalidation(broker: Broker, caches: CachesByEvent) -> None:
-    """Forgets what events have changed, until cancelled and through outages of the broker."""
+    """Invalidate the caches by events until cancelled; reconnect after broker outages."""
     async with asyncio.TaskGroup() as tasks:
-        for event, answers in caches.items():
-            tasks.create_task(broker.run_with_reconnect(partial(_invalidate_on_event, event, answers)))
+        for event, cache in caches.items():
+            tasks.create_task(broker.run_with_reconnect(partial(_invalidate_on_event, event, cache)))
 
 
 async def _invalidate_on_event(event: EventType[Any], cache: ResponseCache, channel: Channel) -> None:

@@ -1,4 +1,4 @@
-"""What the contract promises of a success, to hold our own answers to; only outside production."""
+"""Validation of success responses against the OpenAPI document; disabled in production."""
 
 from fnmatch import fnmatch
 from typing import Any
@@ -11,11 +11,11 @@ from services.runtime.rest.types import BinaryResponse, Operation, Response
 
 _JSON = "application/json"
 _EDGE_HEADERS = frozenset({"x-request-id", "traceresponse"})
-"""Headers that every answer is given on its way out."""
+"""Headers that the edge proxy adds to every response."""
 
 
 class ResponseValidator:
-    """One operation's success response. Everything raises AssertionError when it is broken."""
+    """Validator of one operation's success response. Its methods raise AssertionError."""
 
     def __init__(self, specification: Any, operation: Operation) -> None:
         self._operation_id: str = specification.operation_id
@@ -32,22 +32,22 @@ class ResponseValidator:
             self._validator = compile_schema(get_data_schema(schema) if operation.media_type == MEDIA_TYPE else schema)
 
     def validate(self, response: Response[Any], content: bytes) -> None:
-        """A reply, and its body as it goes out; none when it is 304."""
+        """Validate a response and its encoded body, which is empty for status 304."""
         if missing := self._required_headers - {name.lower() for name in response.headers}:
-            self._fail(f"without {', '.join(sorted(missing))}")
+            self._fail(f"missing headers {', '.join(sorted(missing))}")
         if (response.body is None) != (not self._media_types):
-            self._fail("without its body" if response.body is None else "with a body that nobody expects")
+            self._fail("missing body" if response.body is None else "unexpected body")
         if isinstance(response.body, BinaryResponse):
-            if not any(fnmatch(response.body.media_type, media) for media in self._media_types):
-                self._fail(f"as {response.body.media_type}")
+            if not any(fnmatch(response.body.media_type, pattern) for pattern in self._media_types):
+                self._fail(f"unexpected media type {response.body.media_type}")
         elif content:
             self.validate_json(content)
 
     def validate_json(self, content: bytes) -> None:
-        """A body, or an event's data."""
+        """Validate a JSON body or the data of an event."""
         value = msgspec.json.decode(content)
         if self._validator is not None and not self._validator.is_valid(value):
-            self._fail(f"with {collect_field_errors(self._validator, value)}")
+            self._fail(f"invalid body: {collect_field_errors(self._validator, value)}")
 
     def _fail(self, violation: str) -> None:
-        raise AssertionError(f"{self._operation_id} answers against the contract: {violation}")
+        raise AssertionError(f"{self._operation_id} violates its response contract: {violation}")

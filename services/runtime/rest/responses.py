@@ -1,4 +1,4 @@
-"""What a handler returned, as bytes."""
+"""Encoding of handler results as HTTP responses, with conditional requests (If-None-Match)."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from starlette.types import Send
 from services.runtime.rest.types import BinaryResponse, Response
 
 SAFE_METHODS = ("GET", "HEAD")
-"""The methods for which If-None-Match counts."""
+"""Methods to which If-None-Match applies."""
 
 type ResponseHeaders = list[tuple[bytes, bytes]]
 
@@ -18,35 +18,35 @@ _encode_json = msgspec.json.Encoder().encode
 def encode_response(
     response: Response[Any], status: int, if_none_match: bytes | None
 ) -> tuple[int, ResponseHeaders, bytes]:
-    """Status, headers and body; 304 without a body when the client has what it would get."""
-    head = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
+    """Return status, headers and body; 304 without a body when If-None-Match matches the ETag."""
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
     if response.replayed:
-        head.append((b"idempotency-replayed", b"true"))
+        headers.append((b"idempotency-replayed", b"true"))
     if if_none_match is not None and matches_etag(if_none_match, response.headers.get("ETag")):
-        return 304, head, b""
+        return 304, headers, b""
     if response.body is None:
-        return status, head, b""
+        return status, headers, b""
     if isinstance(response.body, BinaryResponse):
-        media, body = response.body.media_type.encode(), response.body.content
-        return status, [*head, (b"content-type", media), (b"content-length", b"%d" % len(body))], body
+        media_type, body = response.body.media_type.encode(), response.body.content
+        return status, [*headers, (b"content-type", media_type), (b"content-length", b"%d" % len(body))], body
     body = _encode_json(response.body)
-    return status, [*head, *json_headers(body)], body
+    return status, [*headers, *json_headers(body)], body
 
 
 def json_headers(body: bytes) -> ResponseHeaders:
-    """What every JSON body is sent with."""
+    """Return the headers of a JSON body."""
     return [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
 
 
 async def send_response(send: Send, status: int, headers: ResponseHeaders, body: bytes) -> None:
-    """Sends all of it."""
+    """Send a complete response."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 def matches_etag(if_none_match: bytes, etag: str | None) -> bool:
-    """Whether one of the header's tags is the ETag, by weak comparison."""
+    """Return whether an If-None-Match header matches the ETag by weak comparison."""
     if etag is None:
         return False
-    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.decode("latin-1").split(",")}
-    return "*" in tags or etag.removeprefix("W/") in tags
+    listed = {etag.strip().removeprefix("W/") for etag in if_none_match.decode("latin-1").split(",")}
+    return "*" in listed or etag.removeprefix("W/") in listed

@@ -1,4 +1,4 @@
-"""A table router: a dictionary of literal paths, one expression per template, and nothing to guess between them."""
+"""Router of the paths in an OpenAPI document: a dictionary of literal paths and one regular expression per template."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ HTTP_METHODS = ("get", "put", "post", "delete", "patch")
 
 
 class TableRouter(SpecMiddleware):  # type: ignore[misc]
-    """Puts the operation of a request where Connexion's routed middlewares look for it."""
+    """Middleware that stores the operation of a request where Connexion's routed middlewares read it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -21,7 +21,7 @@ class TableRouter(SpecMiddleware):  # type: ignore[misc]
         self._templates: list[tuple[re.Pattern[str], dict[str, dict[str, str]]]] = []
 
     def add_api(self, specification: Any, base_path: str | None = None, **_: Any) -> None:
-        """Learns the paths of one document."""
+        """Register the paths of one document."""
         base = specification.base_path if base_path is None else base_path
         for path, item in specification["paths"].items():
             methods = {
@@ -41,7 +41,10 @@ class TableRouter(SpecMiddleware):  # type: ignore[misc]
                 self._literal_paths[base + path] = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuses NOT_FOUND, and METHOD_NOT_ALLOWED with the methods that are."""
+        """Route one request.
+
+        Raises ApiError: NOT_FOUND, METHOD_NOT_ALLOWED with an Allow header.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Server-sent events: what a handler has to say, for as long as both sides stay."""
+"""Server-sent events: encoding, heartbeats, and the life cycle of an event stream."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +16,7 @@ from services.runtime.rpc import error_status
 MEDIA_TYPE = "text/event-stream"
 
 HEARTBEAT_S = 15.0
-"""How long a stream is silent before a comment says that it lives, in seconds."""
+"""Idle time after which a comment is sent to keep the connection open, in seconds."""
 
 _SHUTDOWN_EVENT_KEY = "delivery.shutdown_event"
 _HEARTBEAT = b":\n\n"
@@ -26,35 +26,41 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 def attach_shutdown_event(scope: Scope, shutdown: asyncio.Event) -> None:
-    """Lets the streams of this scope know when the server ends."""
+    """Store the server's shutdown event in the scope, for its event streams."""
     scope.setdefault("extensions", {})[_SHUTDOWN_EVENT_KEY] = shutdown
 
 
 def get_shutdown_event(scope: Scope) -> asyncio.Event:
-    """What `mark` left; an event that never comes where there is no server."""
-    ending: asyncio.Event = scope.get("extensions", {}).get(_SHUTDOWN_EVENT_KEY) or asyncio.Event()
-    return ending
+    """Return the event stored by `attach_shutdown_event`, or one that is never set when no server stored any."""
+    shutdown: asyncio.Event = scope.get("extensions", {}).get(_SHUTDOWN_EVENT_KEY) or asyncio.Event()
+    return shutdown
 
 
 def get_data_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Of one event's data: the schema describes events with their fields, or all data, or that of each."""
+    """Return the schema of one event's data.
+
+    The response schema may describe an event with its fields, an array of data, or the data itself.
+    """
     data = schema.get("properties", {}).get("data", {})
-    found: dict[str, Any] = data.get("contentSchema") or schema.get("items") or schema
-    return found
+    data_schema: dict[str, Any] = data.get("contentSchema") or schema.get("items") or schema
+    return data_schema
 
 
 def encode_event(event: Event[Any], validate: Callable[[bytes], None] | None = None) -> bytes:
-    """As it goes out. Raises ValueError when the id would break the format."""
+    """Return the event in the text/event-stream format.
+
+    Raises ValueError when the id contains a line break or NUL.
+    """
     if any(character in event.id for character in "\r\n\0"):
-        raise ValueError("the id of an event is one line")
-    data = _encode_json(event.data)  # JSON escapes line breaks, so it is one line
+        raise ValueError("event id must be one line")
+    data = _encode_json(event.data)  # one line: JSON escapes line breaks
     if validate is not None:
         validate(data)
     return b"id: %b\ndata: %b\n\n" % (event.id.encode(), data)
 
 
 class EventStreamWriter:
-    """One response, begun by the first that has something to write."""
+    """Writer of one event-stream response, which starts with the first write."""
 
     def __init__(self, send: Send) -> None:
         self.is_started = False
@@ -63,14 +69,14 @@ class EventStreamWriter:
         self._last_write_at = asyncio.get_running_loop().time()
 
     async def write(self, chunk: bytes) -> None:
-        """Sends it, and the head before it."""
+        """Send a chunk, preceded by the response headers on the first call."""
         async with self._send_lock:
             await self._start()
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
             self._last_write_at = asyncio.get_running_loop().time()
 
     async def end(self) -> None:
-        """The last that is sent."""
+        """Complete the response."""
         await self._start()
         await self._send({"type": "http.response.body", "body": b""})
 
@@ -80,13 +86,13 @@ class EventStreamWriter:
             self.is_started = True
 
     async def send_heartbeats(self, interval_s: float) -> None:
-        """Fills every silence that lasts so long, until cancelled."""
+        """Send a comment after every idle interval, until cancelled."""
         while True:
-            silent_s = asyncio.get_running_loop().time() - self._last_write_at
-            if silent_s >= interval_s:
+            idle_s = asyncio.get_running_loop().time() - self._last_write_at
+            if idle_s >= interval_s:
                 await self.write(_HEARTBEAT)
             else:
-                await asyncio.sleep(interval_s - silent_s)
+                await asyncio.sleep(interval_s - idle_s)
 
 
 async def stream_events(
@@ -100,48 +106,53 @@ async def stream_events(
     is_head_request: bool = False,
     validate: Callable[[bytes], None] | None = None,
 ) -> None:
-    """Sends events until the handler has no more, the client leaves, the server ends or `lasts_s` (the token) is over.
+    """Send events until the iterator ends, the client disconnects, the server shuts down or `max_duration_s` passes.
 
-    The response starts with the first event, or with the first heartbeat when none comes; what is raised before is
-    left to be answered as any error. What is raised afterwards cuts the connection, so that no client takes a torn
-    stream for a complete one. The iterator is closed before this returns, and runs in one task, so in one context.
+    The response starts with the first event or heartbeat. An error before the start is raised, to be answered like any
+    other. An error after the start aborts the connection, so that a client does not take a truncated stream for a
+    complete one. The iterator runs in a single task, so in a single context, and is closed before this returns.
+
+    Raises ApiError: UPSTREAM_UNAVAILABLE when the server shuts down before the start, UNAUTHENTICATED when
+    `max_duration_s` (the lifetime of the token) passes before the start.
     """
     writer = EventStreamWriter(send)
 
     async def pump() -> None:
-        async with AsyncExitStack() as closing:
+        async with AsyncExitStack() as stack:
             if (close := getattr(events, "aclose", None)) is not None:
-                closing.push_async_callback(close)
+                stack.push_async_callback(close)
             async for event in events:
                 chunk = encode_event(event, validate)
                 if is_head_request:
                     return
                 await writer.write(chunk)
 
-    pumping, beating = asyncio.create_task(pump()), asyncio.create_task(writer.send_heartbeats(heartbeat_s))
-    leaving, shutting = asyncio.create_task(_wait_for_disconnect(receive)), asyncio.create_task(shutdown.wait())
-    tasks: set[asyncio.Task[Any]] = {pumping, beating, leaving, shutting}
+    pump_task = asyncio.create_task(pump())
+    heartbeat_task = asyncio.create_task(writer.send_heartbeats(heartbeat_s))
+    disconnect_task = asyncio.create_task(_wait_for_disconnect(receive))
+    shutdown_task = asyncio.create_task(shutdown.wait())
+    tasks: set[asyncio.Task[Any]] = {pump_task, heartbeat_task, disconnect_task, shutdown_task}
     try:
         done, _ = await asyncio.wait(tasks, timeout=max_duration_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-    for task in (pumping, beating):
+    for task in (pump_task, heartbeat_task):
         if task in done and task.cancelled():
-            raise RuntimeError("a stream was cancelled from within")
+            raise RuntimeError("event stream task cancelled unexpectedly")
         if not task.cancelled():
             task.result()
-    if leaving in done:
+    if disconnect_task in done:
         return
-    if not writer.is_started and pumping not in done:
-        if shutting in done:
+    if not writer.is_started and pump_task not in done:
+        if shutdown_task in done:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE, retry_after=error_status.UNAVAILABLE_RETRY_AFTER_S)
         raise ApiError(Reason.UNAUTHENTICATED)
     await writer.end()
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
-    """Returns when the client has left."""
+    """Return when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass

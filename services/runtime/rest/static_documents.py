@@ -1,4 +1,4 @@
-"""What the door itself serves: the published contract, and a page for every reason an error can have."""
+"""Static documents of the API: the published contracts and an HTML page for each error reason."""
 
 import hashlib
 import html
@@ -30,13 +30,13 @@ _HTML_TEMPLATE = """<!doctype html>
 _PROBLEM_TEMPLATE = """<h1>{title}</h1>
 <p>{description}</p>
 <p>Status <code>{status}</code>, reason <code>{reason}</code>.</p>
-<p><a href="/problems/">All problems</a> · <a href="/docs">The API</a></p>"""
+<p><a href="/problems/">All problems</a> · <a href="/docs">API documentation</a></p>"""
 _INDEX_TEMPLATE = """<h1>Problems</h1>
-<p>Every error is <code>application/problem+json</code>; its <code>reason</code> is one of these.</p>
-<table><tr><th>Status</th><th>Reason, and what it means</th></tr>
+<p>Every error is <code>application/problem+json</code>. Its <code>reason</code> is one of the following.</p>
+<table><tr><th>Status</th><th>Reason and description</th></tr>
 {rows}
 </table>
-<p><a href="/docs">The API</a></p>"""
+<p><a href="/docs">API documentation</a></p>"""
 _ROW_TEMPLATE = """<tr><td>{status}</td>
 <td><a href="/problems/{reason}"><code>{reason}</code></a><br><b>{title}.</b> {description}</td></tr>"""
 _CODE_SPAN = re.compile("`([^`]+)`")
@@ -44,12 +44,12 @@ _CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-s
 _DOCS_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
 )
-"""For the pages that try the API out; they load nothing from elsewhere."""
+"""Content security policy of Swagger UI, which loads and calls this origin only."""
 
 
 def build_problem_pages() -> dict[str, BinaryResponse]:
-    """`/problems/<reason>` and `/problems/`, which lists them by status, from the catalogue."""
-    told = {
+    """Return the page of each reason at `/problems/<reason>` and their index, sorted by status, at `/problems/`."""
+    values_by_reason = {
         reason: {
             "reason": reason,
             "title": html.escape(problem.title),
@@ -58,11 +58,12 @@ def build_problem_pages() -> dict[str, BinaryResponse]:
         }
         for reason, problem in PROBLEMS.items()
     }
-    rows = sorted(told.values(), key=lambda each: (each["status"], each["reason"]))
-    made = {
-        f"/problems/{reason}": _render_page(reason, _PROBLEM_TEMPLATE.format_map(each)) for reason, each in told.items()
+    rows = sorted(values_by_reason.values(), key=lambda values: (values["status"], values["reason"]))
+    pages = {
+        f"/problems/{reason}": _render_page(reason, _PROBLEM_TEMPLATE.format_map(values))
+        for reason, values in values_by_reason.items()
     }
-    return made | {
+    return pages | {
         "/problems/": _render_page(
             "Problems", _INDEX_TEMPLATE.format(rows="\n".join(map(_ROW_TEMPLATE.format_map, rows)))
         )
@@ -76,29 +77,29 @@ def _render_page(title: str, body: str) -> BinaryResponse:
 
 
 def load_openapi_documents(directory: Path, name: str) -> dict[str, BinaryResponse]:
-    """`/openapi.json` and `/openapi.yaml`."""
-    types = {"json": "application/json", "yaml": "application/yaml"}
+    """Return the documents at `/openapi.json` and `/openapi.yaml`."""
+    media_types = {"json": "application/json", "yaml": "application/yaml"}
     return {
-        f"/openapi.{end}": BinaryResponse(media, (directory / f"{name}.{end}").read_bytes())
-        for end, media in types.items()
+        f"/openapi.{extension}": BinaryResponse(media_type, (directory / f"{name}.{extension}").read_bytes())
+        for extension, media_type in media_types.items()
     }
 
 
 def load_asyncapi_document(directory: Path, name: str) -> dict[str, BinaryResponse]:
-    """`/asyncapi.yaml`."""
+    """Return the document at `/asyncapi.yaml`."""
     return {"/asyncapi.yaml": BinaryResponse("application/yaml", (directory / f"{name}.yaml").read_bytes())}
 
 
 class StaticDocuments:
-    """Middleware that answers GET for these paths, cacheable, and passes every other path on."""
+    """Middleware that serves cacheable documents at fixed paths and passes other paths on."""
 
     def __init__(self, app: ASGIApp, documents: Mapping[str, BinaryResponse]) -> None:
         self._app = app
         self._responses = {
             path: Response(
-                blob,
+                document,
                 {
-                    "ETag": f'"{hashlib.sha256(blob.content).hexdigest()[:16]}"',
+                    "ETag": f'"{hashlib.sha256(document.content).hexdigest()[:16]}"',
                     "Cache-Control": "public, max-age=300",
                     "Content-Security-Policy": _DOCS_CONTENT_SECURITY_POLICY
                     if path.startswith("/docs")
@@ -106,17 +107,20 @@ class StaticDocuments:
                     "X-Content-Type-Options": "nosniff",
                 },
             )
-            for path, blob in documents.items()
+            for path, document in documents.items()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request. Refuses METHOD_NOT_ALLOWED."""
+        """Serve one request.
+
+        Raises ApiError: METHOD_NOT_ALLOWED.
+        """
         if scope["type"] != "http" or scope["path"] not in self._responses:
             await self._app(scope, receive, send)
             return
         if scope["method"] not in SAFE_METHODS:
             raise ApiError(Reason.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(SAFE_METHODS)})
         if_none_match = next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
-        status, head, body = encode_response(self._responses[scope["path"]], 200, if_none_match)
-        await send({"type": "http.response.start", "status": status, "headers": head})
+        status, headers, body = encode_response(self._responses[scope["path"]], 200, if_none_match)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

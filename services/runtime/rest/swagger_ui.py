@@ -1,4 +1,4 @@
-"""Swagger UI for the published contract, from its npm package, without anything from elsewhere."""
+"""Swagger UI of the published OpenAPI document, served from its npm package without third-party resources."""
 
 from pathlib import Path
 
@@ -35,11 +35,14 @@ _MEDIA_TYPE_BY_FILE = {
 
 
 def load_swagger_ui(directory: Path) -> dict[str, BinaryResponse]:
-    """`/docs` and what it loads. Raises FileNotFoundError when the package is not there."""
+    """Return the page at `/docs` and the files it loads.
+
+    Raises FileNotFoundError when the npm package is not installed.
+    """
     page = BinaryResponse("text/html; charset=utf-8", _PAGE)
     files = {
-        f"/docs/{name}": BinaryResponse(media, (directory / name).read_bytes())
-        for name, media in _MEDIA_TYPE_BY_FILE.items()
+        f"/docs/{name}": BinaryResponse(media_type, (directory / name).read_bytes())
+        for name, media_type in _MEDIA_TYPE_BY_FILE.items()
     }
     return {
         "/docs": page,

@@ -1,4 +1,4 @@
-"""What handlers take and give beside the generated models."""
+"""Types shared by handlers and the REST runtime, in addition to the generated models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,17 +11,17 @@ from services.runtime.messaging.events import EventType
 
 @dataclass(frozen=True, slots=True)
 class Response[Body]:
-    """A success body with the headers that the contract asks for."""
+    """Success response of a handler: body and headers."""
 
     body: Body
     headers: Mapping[str, str] = field(default_factory=dict)
     replayed: bool = field(default=False, kw_only=True)
-    """Whether it is the first answer again, to a repeated `Idempotency-Key`."""
+    """True when the stored response is returned for a repeated `Idempotency-Key`."""
 
 
 @dataclass(frozen=True, slots=True)
 class BinaryResponse:
-    """A body that is not JSON."""
+    """Response body that is not JSON."""
 
     media_type: str
     content: bytes = field(repr=False)
@@ -29,7 +29,7 @@ class BinaryResponse:
 
 @dataclass(frozen=True, slots=True)
 class Event[Body]:
-    """A server-sent event. A client that comes back sends the last `id` it has seen; it is one line."""
+    """Server-sent event. `id` is one line; a client that reconnects sends the last one it received."""
 
     id: str
     data: Body
@@ -37,7 +37,7 @@ class Event[Body]:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The file of a multipart form."""
+    """Uploaded file of a multipart form."""
 
     filename: str
     media_type: str
@@ -45,31 +45,34 @@ class Upload:
 
 
 class Operation(NamedTuple):
-    """One row of the generated table: who handles an operation, and what goes in and out."""
+    """Row of the generated operation table: handler, request type and success response."""
 
     handler: type
     method: str
     body: Any
-    """The type of the body; None without one."""
+    """Type of the request body; None for an operation without one."""
     status: int
     media_type: str
-    """Of the success body; empty without one."""
+    """Media type of the success response; empty when it has no body."""
     cache_until_event: EventType[Any] | None = None
-    """The event that makes an answer wrong, which is kept until then; None where each request is answered anew."""
+    """Event that invalidates cached responses of the operation; None when it is not cached."""
 
 
 def require[T](value: T | None) -> T:
-    """A part that the contract requires. Raises ValueError when the other side left it out."""
+    """Return a field that the contract requires.
+
+    Raises ValueError when the other service has not set it.
+    """
     if value is None:
-        raise ValueError("a message lacks a part that the contract requires")
+        raise ValueError("message lacks a required field")
     return value
 
 
 def none_to_unset[T](value: T | None) -> T | UnsetType:
-    """For fields of REST models, which leave out what is absent."""
+    """Convert None to UNSET, for fields of REST models."""
     return UNSET if value is None else value
 
 
 def unset_to_none[T](value: T | UnsetType) -> T | None:
-    """For everything else, where what is absent is None."""
+    """Convert UNSET, the absent value of REST models, to None."""
     return None if isinstance(value, UnsetType) else value

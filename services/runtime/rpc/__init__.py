@@ -1,1 +1,1 @@
-"""gRPC: codec, servicers, stubs, server, reflection, errors and health check."""
+"""gRPC runtime: codec, servicers, stubs, streams, deadlines, server, channel, reflection, errors and health check."""

@@ -1,4 +1,4 @@
-"""The one channel by which a service reaches another: through its own sidecar's egress socket."""
+"""gRPC channel to another service through the egress socket of the caller's sidecar."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ import grpc.aio
 
 
 def open_channel(egress_socket: Path, service: str) -> grpc.aio.Channel:
-    """A channel to `service` ("orders"). The sidecar chooses the upstream by the :authority."""
+    """Return a channel to `service` ("orders"). The sidecar routes by the `:authority` header."""
     return grpc.aio.insecure_channel(
         f"unix:{egress_socket}",
         options=[
             ("grpc.default_authority", service),
-            # The sidecar retries, as the contract's `attempts` says; two layers of retries would multiply.
+            # The sidecar retries according to `attempts` in the contract. Retries on two layers would multiply.
             ("grpc.enable_retries", 0),
             ("grpc.enable_http_proxy", 0),
         ],

@@ -1,8 +1,8 @@
-"""betterproto2 objects on the API, protobuf's C implementation ("upb") on the wire.
+"""Codec between betterproto2 objects and the wire format, based on protobuf's C implementation ("upb").
 
-betterproto2's own codec is written in Python: hundreds of times slower on lists, and silent about truncated bytes. So a
-pair of functions is composed per message class, once: `decode` reads all fields of the C message in one call, and
-converts only those that need it; `encode` hands a nest of dicts to the C message's constructor.
+betterproto2's own codec is written in Python. It is hundreds of times slower on lists and accepts truncated bytes. This
+codec compiles a pair of functions once per message class. `decode` reads all fields of the C message in one call and
+converts only those that need it. `encode` passes nested dicts to the constructor of the C message.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ __all__ = (
 type Converter = Callable[[Any], Any]
 
 type Wire = Any
-"""A message of protobuf's C implementation, whose fields no type checker knows."""
+"""Message of protobuf's C implementation. Type checkers do not know its fields."""
 
 WRAPPER_TYPES = frozenset(
     f"google.protobuf.{name}Value"
@@ -51,7 +51,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 class FieldConverter(NamedTuple):
-    """How one field of a betterproto2 class travels. Without converters its value is the same on both sides."""
+    """Converters of one field of a betterproto2 class; None where both sides have the same value."""
 
     attribute_name: str
     name: str
@@ -61,7 +61,7 @@ class FieldConverter(NamedTuple):
 
 
 class MessageConverters(NamedTuple):
-    """What travels for one betterproto2 class, and how to get from one to the other."""
+    """C message class of one betterproto2 class, and the converters between the two."""
 
     wire_class: type[Message]
     decode: Converter
@@ -70,7 +70,7 @@ class MessageConverters(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PreEncoded[M: betterproto2.Message]:
-    """An answer that is on the wire already."""
+    """Response in the wire format."""
 
     data: bytes
 
@@ -78,7 +78,7 @@ class PreEncoded[M: betterproto2.Message]:
 class Codec:
     """Converters between the message classes of one betterproto2 pool and their descriptors.
 
-    Fields that this program does not know yet are kept, and written out again.
+    Unknown fields are preserved and encoded again.
     """
 
     def __init__(self, pool: DescriptorPool, classes: betterproto2.MessagePool) -> None:
@@ -89,33 +89,42 @@ class Codec:
         self._converters_by_class: dict[type[betterproto2.Message], MessageConverters] = {}
 
     def encode(self, message: betterproto2.Message) -> bytes:
-        """The wire form. Raises TypeError or ValueError when a value does not fit its field."""
-        cls = type(message)
-        ready = self._converters_by_class.get(cls) or self._build_converters(cls)
-        made = ready.encode(message)
-        wire: Message = made if isinstance(made, Message) else ready.wire_class(**made)
-        return wire.SerializeToString()
-
-    def encode_fields[M: betterproto2.Message](self, cls: type[M], **fields: Any) -> PreEncoded[M]:
-        """The wire form of long answers, whose parts are given as dicts by the names of the contract.
+        """Return the message in the wire format.
 
         Raises TypeError or ValueError when a value does not fit its field.
         """
-        ready = self._converters_by_class.get(cls) or self._build_converters(cls)
-        return PreEncoded(ready.wire_class(**fields).SerializeToString())
+        cls = type(message)
+        converters = self._converters_by_class.get(cls) or self._build_converters(cls)
+        encoded = converters.encode(message)
+        wire: Message = encoded if isinstance(encoded, Message) else converters.wire_class(**encoded)
+        return wire.SerializeToString()
+
+    def encode_fields[M: betterproto2.Message](self, cls: type[M], **fields: Any) -> PreEncoded[M]:
+        """Return a message in the wire format, built from field values and nested dicts; faster for large responses.
+
+        Raises TypeError or ValueError when a value does not fit its field.
+        """
+        converters = self._converters_by_class.get(cls) or self._build_converters(cls)
+        return PreEncoded(converters.wire_class(**fields).SerializeToString())
 
     def decode[M: betterproto2.Message](self, cls: type[M], data: bytes) -> M:
-        """The message that `data` is. Raises DecodeError when it is none, or holds a time that datetime cannot."""
+        """Decode a message.
+
+        Raises DecodeError when `data` is malformed or contains a time that datetime cannot represent.
+        """
         return self.decode_with(cls, data, self.make_reader(cls))
 
     def make_reader[M: betterproto2.Message](self, cls: type[M]) -> Callable[[Wire], M]:
-        """What makes a message of this class of a C message."""
+        """Return the function that converts a C message to a message of the class."""
         return (self._converters_by_class.get(cls) or self._build_converters(cls)).decode
 
     def decode_with[Read](self, cls: type[betterproto2.Message], data: bytes, reader: Callable[[Wire], Read]) -> Read:
-        """What `read` makes of the C message that `data` is. Raises DecodeError when it is none, or unreadable."""
-        ready = self._converters_by_class.get(cls) or self._build_converters(cls)
-        wire = ready.wire_class.FromString(data)
+        """Decode a C message and return the result of `reader`.
+
+        Raises DecodeError when `data` is malformed or `reader` raises OverflowError or ValueError.
+        """
+        converters = self._converters_by_class.get(cls) or self._build_converters(cls)
+        wire = converters.wire_class.FromString(data)
         try:
             return reader(wire)
         except (OverflowError, ValueError) as error:
@@ -123,9 +132,9 @@ class Codec:
 
     def _build_converters(self, cls: type[betterproto2.Message]) -> MessageConverters:
         name = self._classes.type_to_url[cls].removeprefix(URL_PREFIX)
-        ready = MessageConverters(self._wire_class(name), self._get_decoder(name), self._get_encoder(name))
-        self._converters_by_class[cls] = ready
-        return ready
+        converters = MessageConverters(self._wire_class(name), self._get_decoder(name), self._get_encoder(name))
+        self._converters_by_class[cls] = converters
+        return converters
 
     def _message_class(self, name: str) -> Any:
         return self._classes.url_to_type[URL_PREFIX + name]
@@ -136,23 +145,23 @@ class Codec:
     def _get_decoder(self, name: str) -> Converter:
         if name not in self._decoders:
 
-            def later(wire: Message) -> betterproto2.Message:
-                """Stands in while the fields are looked at, for messages that contain themselves."""
+            def decode_late(wire: Message) -> betterproto2.Message:
+                """Placeholder while the decoder is compiled, for recursive messages."""
                 message: betterproto2.Message = self._decoders[name](wire)
                 return message
 
-            self._decoders[name] = later
+            self._decoders[name] = decode_late
             self._decoders[name] = _compile_decoder(self._message_class(name), list(self._describe_fields(name)))
         return self._decoders[name]
 
     def _get_encoder(self, name: str) -> Converter:
         if name not in self._encoders:
 
-            def later(message: betterproto2.Message) -> Any:
-                """As above."""
+            def encode_late(message: betterproto2.Message) -> Any:
+                """Placeholder while the encoder is compiled, for recursive messages."""
                 return self._encoders[name](message)
 
-            self._encoders[name] = later
+            self._encoders[name] = encode_late
             self._encoders[name] = _compile_encoder(self._wire_class(name), list(self._describe_fields(name)))
         return self._encoders[name]
 
@@ -167,7 +176,7 @@ class Codec:
     def _get_field_converters(
         self, field: FieldDescriptor, classes: Mapping[str, type], attribute: str
     ) -> tuple[Converter | None, Converter | None]:
-        """What to do with the whole value of a field, be it one, a list or a map."""
+        """Return the converters of a whole field: a single value, a list or a map."""
         message = field.message_type
         if message and message.GetOptions().map_entry:
             decode, encode = self._get_value_converters(message.fields_by_name["value"], classes[f"{attribute}.value"])
@@ -178,7 +187,7 @@ class Codec:
         return decode, encode
 
     def _get_value_converters(self, field: FieldDescriptor, cls: type) -> tuple[Converter | None, Converter | None]:
-        """What to do with one value. An IntEnum is an integer already, so enums need no way back."""
+        """Return the converters of one value. Enums need no encoder, as an IntEnum is an integer."""
         if field.enum_type:
             return _EnumMembers(cls, field.enum_type).__getitem__, None
         if not field.message_type:
@@ -197,15 +206,15 @@ class Codec:
 
 
 def _compile_decoder(cls: type[betterproto2.Message], fields: list[FieldConverter]) -> Converter:
-    """Composes `C message → betterproto2 object`.
+    """Compile the function `C message → betterproto2 object`.
 
-    The object is filled without its constructor: that would compute every default only to overwrite it.
+    It fills the object without its constructor, which would compute every default value only to be overwritten.
     """
     names: dict[str, Any] = {
         "cls": cls,
-        "new": object.__new__,
-        "Unknown": UnknownFieldSet,
-        "rest": _serialize_unknown_fields,
+        "new_object": object.__new__,
+        "UnknownFieldSet": UnknownFieldSet,
+        "serialize_unknown_fields": _serialize_unknown_fields,
     }
     values = []
     for number, field in enumerate(fields):
@@ -218,16 +227,20 @@ def _compile_decoder(cls: type[betterproto2.Message], fields: list[FieldConverte
         values.append(f"{field.attribute_name!r}: {value},")
     source = f"""
 def decode(wire):
-    message = new(cls)
-    message.__dict__ = {{{" ".join(values)} '_unknown_fields': rest(wire) if len(Unknown(wire)) else b''}}
+    unknown_fields = serialize_unknown_fields(wire) if len(UnknownFieldSet(wire)) else b''
+    message = new_object(cls)
+    message.__dict__ = {{{" ".join(values)} '_unknown_fields': unknown_fields}}
     return message
 """
     return _compile_functions(source, names)["decode"]
 
 
 def _compile_encoder(wire_class: type[Message], fields: list[FieldConverter]) -> Converter:
-    """Composes `betterproto2 object → arguments of the C message's constructor`, or the C message where it must be."""
-    names: dict[str, Any] = {"whole": partial(_build_with_unknown_fields, wire_class)}
+    """Compile the function `betterproto2 object → arguments of the C message's constructor`.
+
+    It returns the C message itself for an object with unknown fields.
+    """
+    names: dict[str, Any] = {"build_with_unknown_fields": partial(_build_with_unknown_fields, wire_class)}
     values = []
     for number, field in enumerate(fields):
         value = f"message.{field.attribute_name}"
@@ -238,19 +251,21 @@ def _compile_encoder(wire_class: type[Message], fields: list[FieldConverter]) ->
     source = f"""
 def encode(message):
     values = {{{" ".join(values)}}}
-    return whole(values, message._unknown_fields) if message._unknown_fields else values
+    if message._unknown_fields:
+        return build_with_unknown_fields(values, message._unknown_fields)
+    return values
 """
     return _compile_functions(source, names)["encode"]
 
 
 def _compile_functions(source: str, names: dict[str, Any]) -> dict[str, Converter]:
-    """Functions that name every field, as dataclasses make theirs: a loop over fields takes three times as long."""
-    exec(source, names)  # noqa: S102 (its names are the contract's)
+    """Compile generated source with one expression per field. A loop over the fields takes three times as long."""
+    exec(source, names)  # noqa: S102 (the names are from the contract)
     return names
 
 
 def _build_with_unknown_fields(wire_class: type[Message], values: dict[str, Any], unknown_fields: bytes) -> Message:
-    """A C message with the fields that this program does not know, too."""
+    """Return a C message with the values and the serialized unknown fields."""
     wire = wire_class(**values)
     wire.MergeFromString(unknown_fields)
     return wire
@@ -265,7 +280,7 @@ def _make_map_converter(convert: Converter | None) -> Converter | None:
 
 
 class _EnumMembers(dict[int, Any]):
-    """The members of an enum by number, since to call the class is ten times slower. Unknown numbers become members."""
+    """Enum members by number, as calling the class is ten times slower. Unknown numbers become members."""
 
     def __init__(self, cls: type, descriptor: EnumDescriptor) -> None:
         super().__init__((value.number, cls(value.number)) for value in descriptor.values)
@@ -276,20 +291,26 @@ class _EnumMembers(dict[int, Any]):
 
 
 def parse_timestamp(wire: Wire) -> datetime:
-    """A Timestamp. Raises OverflowError when it is none that datetime can hold."""
+    """Convert a Timestamp.
+
+    Raises OverflowError when datetime cannot represent it.
+    """
     return EPOCH + timedelta(0, wire.seconds, wire.nanos // 1000)
 
 
 def require_field(wire: Wire, name: str) -> Wire:
-    """A part that the contract requires. Raises ValueError when the other side left it out."""
+    """Return a message field that the contract requires.
+
+    Raises ValueError when the other service has not set it.
+    """
     if not wire.HasField(name):
-        raise ValueError(f"a message lacks its {name}")
+        raise ValueError(f"message lacks required field {name}")
     return getattr(wire, name)
 
 
 def _to_timestamp(value: datetime) -> dict[str, int]:
     if value.tzinfo is None:
-        raise ValueError("a time without a zone cannot be sent")
+        raise ValueError("datetime without a time zone cannot be encoded")
     seconds, microseconds = divmod((value - EPOCH) // MICROSECOND, 1_000_000)
     return {"seconds": seconds, "nanos": microseconds * 1000}
 
@@ -299,29 +320,29 @@ def _from_duration(wire: Any) -> timedelta:
 
 
 def _to_duration(value: timedelta) -> dict[str, int]:
-    """Both parts carry the sign, as the format wants it."""
+    """Convert a timedelta. Seconds and nanoseconds have the same sign, as the format requires."""
     sign = -1 if value < timedelta(0) else 1
     seconds, microseconds = divmod(abs(value) // MICROSECOND, 1_000_000)
     return {"seconds": sign * seconds, "nanos": sign * microseconds * 1000}
 
 
 def _serialize_unknown_fields(wire: Message) -> bytes:
-    """What is left of a message when everything known is taken out."""
-    rest = type(wire)()
-    rest.CopyFrom(wire)
+    """Return the unknown fields of a message in the wire format."""
+    remainder = type(wire)()
+    remainder.CopyFrom(wire)
     for field, _ in wire.ListFields():
-        rest.ClearField(field.name)
-    return rest.SerializeToString()
+        remainder.ClearField(field.name)
+    return remainder.SerializeToString()
 
 
 def load_contract_files() -> Sequence[FileDescriptorProto]:
-    """Every protobuf file of the contract after its imports, with the options of its methods."""
+    """Return the protobuf files of the contract in order of dependency, with the options of their methods."""
     return FileDescriptorSet.FromString(resources.files("generated").joinpath("descriptors.binpb").read_bytes()).file
 
 
 @cache
 def get_descriptor_pool() -> DescriptorPool:
-    """The contract's descriptors."""
+    """Return the pool of the contract's descriptors."""
     pool = DescriptorPool()
     for file in load_contract_files():
         pool.Add(file)
@@ -330,5 +351,5 @@ def get_descriptor_pool() -> DescriptorPool:
 
 @cache
 def get_codec() -> Codec:
-    """The codec of the contract's messages."""
+    """Return the codec of the contract's messages."""
     return Codec(get_descriptor_pool(), default_message_pool)

@@ -1,4 +1,7 @@
-"""Refusals as gRPC statuses, and back. The rich part is google.rpc.Status, as grpc-status-details-bin carries it."""
+"""Conversion of ApiError to gRPC status and back.
+
+Reason, field errors and headers are sent as google.rpc.Status in the trailer `grpc-status-details-bin`.
+"""
 
 import grpc
 import grpc.aio
@@ -12,30 +15,30 @@ from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError, FieldError
 
 ERROR_DOMAIN = "delivery"
-"""Tells our reasons from those of anybody else's ErrorInfo."""
+"""Domain of ErrorInfo that identifies reasons of this contract."""
 
 DETAILS_KEY = "grpc-status-details-bin"
 
 DEFAULT_REASON_BY_CODE = {
     grpc.StatusCode.UNAVAILABLE: Reason.UPSTREAM_UNAVAILABLE,
-    # A server that stops cancels what its grace period did not suffice for.
+    # A server that shuts down cancels calls that outlast its grace period.
     grpc.StatusCode.CANCELLED: Reason.UPSTREAM_UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: Reason.UPSTREAM_TIMEOUT,
-    # The callee's sidecar found the token invalid, mostly because it expired on the way.
+    # The callee's sidecar found the token invalid, mostly because it has expired in the meantime.
     grpc.StatusCode.UNAUTHENTICATED: Reason.UNAUTHENTICATED,
 }
-"""What a status means that did not come from a servicer of ours but from a sidecar or from gRPC itself."""
+"""Reason for a status sent by a sidecar or by gRPC itself and not by a servicer."""
 
 UNAVAILABLE_RETRY_AFTER_S = 1
 
 
 def get_status_code(api_error: ApiError) -> grpc.StatusCode:
-    """The canonical code of the refusal's reason."""
+    """Return the gRPC status code of the error's reason."""
     return grpc.StatusCode[PROBLEMS[api_error.reason].grpc]
 
 
 def build_trailers(api_error: ApiError) -> tuple[tuple[str, bytes]]:
-    """The trailing metadata that lets the caller's stub raise the same refusal."""
+    """Return the trailing metadata from which the caller's stub raises the same error."""
     details: list[Message] = [ErrorInfo(reason=api_error.reason, domain=ERROR_DOMAIN, metadata=dict(api_error.headers))]
     if api_error.errors:
         violations = [
@@ -51,17 +54,17 @@ def build_trailers(api_error: ApiError) -> tuple[tuple[str, bytes]]:
 
 
 def parse_call_error(call_error: grpc.aio.AioRpcError) -> ApiError:
-    """What a failed call means to the caller. Words that did not come from a servicer of ours are not passed on."""
+    """Return the error of a failed call. The message of a status that no servicer has sent is dropped."""
     trailers = call_error.trailing_metadata() or grpc.aio.Metadata()
     details = trailers.get(DETAILS_KEY)
-    if isinstance(details, bytes) and (refusal := _parse_details(details)):
-        return refusal
+    if isinstance(details, bytes) and (api_error := _parse_details(details)):
+        return api_error
     reason = DEFAULT_REASON_BY_CODE.get(call_error.code(), Reason.UPSTREAM_ERROR)
     return ApiError(reason, retry_after=UNAVAILABLE_RETRY_AFTER_S if reason is Reason.UPSTREAM_UNAVAILABLE else None)
 
 
 def _parse_details(details: bytes) -> ApiError | None:
-    """The refusal in a serialized google.rpc.Status; None where there is none, or a reason that we do not know yet."""
+    """Return the error in a serialized google.rpc.Status, or None when it contains none or an unknown reason."""
     info, bad_request, retry = ErrorInfo(), BadRequest(), RetryInfo()
     try:
         status = Status.FromString(details)
@@ -73,12 +76,12 @@ def _parse_details(details: bytes) -> ApiError | None:
     return ApiError(
         Reason(info.reason),
         status.message,
-        errors=tuple(FieldError(found.field, found.description) for found in bad_request.field_violations),
+        errors=tuple(FieldError(violation.field, violation.description) for violation in bad_request.field_violations),
         retry_after=retry.retry_delay.seconds if retry in unpacked else None,
         headers=dict(info.metadata),
     )
 
 
 def _unpack(detail: Any, targets: tuple[Message, ...]) -> Message | None:
-    """Fills the target that `detail` is for, and gives it back."""
+    """Unpack `detail` into the target of its type and return that target, or None when no target matches."""
     return next((target for target in targets if detail.Unpack(target)), None)

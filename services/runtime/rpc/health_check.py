@@ -1,4 +1,7 @@
-"""`python -m services.runtime.rpc.health_check [SOCKET]`: exit code 0 when the service on a unix socket says that it serves."""
+"""gRPC health check of a service on a unix socket.
+
+`python -m services.runtime.rpc.health_check [SOCKET]` exits with code 0 when the service is serving.
+"""
 
 import os
 import sys
@@ -10,25 +13,25 @@ TIMEOUT_S = 2.0
 
 
 def is_serving(target: str, timeout: float = TIMEOUT_S) -> bool:
-    """What a service says of itself by gRPC's health protocol, at `unix:PATH` or `HOST:PORT`.
-
-    False when nobody answers within the time, in seconds.
-    """
+    """Return whether the service at `unix:PATH` or `HOST:PORT` reports SERVING within the timeout in seconds."""
     with grpc.insecure_channel(target) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout)  # type: ignore[attr-defined]
+            response = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout)  # type: ignore[attr-defined]
         except grpc.RpcError:
             return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+    return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def main() -> int:
-    """The socket as the service itself is told it: the gateway's own speaks HTTP, so it has another for this."""
-    told = os.environ.get("HEALTH_SOCKET") or os.environ.get("SERVICE_SOCKET")
-    socket = sys.argv[1] if len(sys.argv) > 1 else told
+    """Check the socket of the command line, HEALTH_SOCKET or SERVICE_SOCKET, and return the exit code.
+
+    The gateway's service socket serves HTTP, so it has a separate health socket.
+    """
+    default_socket = os.environ.get("HEALTH_SOCKET") or os.environ.get("SERVICE_SOCKET")
+    socket = sys.argv[1] if len(sys.argv) > 1 else default_socket
     if socket is None:
-        print("which socket? say it, or set HEALTH_SOCKET or SERVICE_SOCKET", file=sys.stderr)
+        print("no socket: pass SOCKET or set HEALTH_SOCKET or SERVICE_SOCKET", file=sys.stderr)
         return 2
     return 0 if is_serving(f"unix:{socket}") else 1
 

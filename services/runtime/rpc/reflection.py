@@ -1,4 +1,4 @@
-"""gRPC server reflection, v1 and v1alpha, over the contract's own descriptors."""
+"""gRPC server reflection (v1 and v1alpha) of the contract's descriptors."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,7 +22,7 @@ STANDARD_SERVICES = ("grpc.channelz.v1.Channelz", "grpc.health.v1.Health", V1_SE
 
 
 def register_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
-    """Answers under both names. The library knows v1alpha only, but the two are the same on the wire."""
+    """Register reflection under both names. The library implements v1alpha only, but both have the same wire format."""
     servicer = reflection.aio.ReflectionServicer(
         [*services, *STANDARD_SERVICES], build_descriptor_pool(load_contract_files())
     )
@@ -36,25 +36,25 @@ def register_reflection(server: grpc.aio.Server, services: Iterable[str]) -> Non
 
 
 def build_descriptor_pool(contract_files: Iterable[FileDescriptorProto]) -> DescriptorPool:
-    """The contract's files together with those of the standard services."""
+    """Return a pool of the contract's files and those of the standard services."""
     standard = (file for descriptor in (HEALTH, CHANNELZ, V1ALPHA) for file in collect_with_imports(descriptor))
-    pool, known = DescriptorPool(), set[str]()
+    pool, added = DescriptorPool(), set[str]()
     for file in (*contract_files, *standard, build_v1_file()):
-        if file.name not in known:
-            known.add(file.name)
+        if file.name not in added:
+            added.add(file.name)
             pool.Add(file)
     return pool
 
 
 def collect_with_imports(descriptor: Any) -> list[FileDescriptorProto]:
-    """The file after everything that it imports."""
+    """Return the file and its transitive imports in order of dependency."""
     file = FileDescriptorProto()
     descriptor.CopyToProto(file)
-    return [*(found for imported in descriptor.dependencies for found in collect_with_imports(imported)), file]
+    return [*(each for imported in descriptor.dependencies for each in collect_with_imports(imported)), file]
 
 
 def build_v1_file() -> FileDescriptorProto:
-    """reflection.proto of v1, which differs from v1alpha's in the package's name only."""
+    """Return reflection.proto of v1, which differs from v1alpha in the package name only."""
     (file,) = collect_with_imports(V1ALPHA)
     text = text_format.MessageToString(file).replace("v1alpha", "v1")
     return text_format.Parse(text, FileDescriptorProto())

@@ -1,4 +1,4 @@
-"""Holds a request between services to the bounds that the contract states for it."""
+"""Validation of RPC requests against the constraints of the public contract."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,26 +13,32 @@ type RequestValidator = Callable[[Message], None]
 
 
 def build_validator(constraints: Mapping[str, Any]) -> RequestValidator:
-    """What raises INVALID_REQUEST for a request outside of its bounds, which are the JSON Schema of an object."""
+    """Return a validator for a JSON Schema of an object; an empty schema accepts every request.
+
+    The validator raises ApiError: INVALID_REQUEST.
+    """
     if not constraints:
         return lambda request: None
-    valid = compile_schema(dict(constraints))
+    validator = compile_schema(dict(constraints))
 
-    def held(request: Message) -> None:
-        said = _extract_fields(request, constraints)
-        if not valid.is_valid(said):
-            raise ApiError(Reason.INVALID_REQUEST, errors=collect_field_errors(valid, said))
+    def validate(request: Message) -> None:
+        fields = _extract_fields(request, constraints)
+        if not validator.is_valid(fields):
+            raise ApiError(Reason.INVALID_REQUEST, errors=collect_field_errors(validator, fields))
 
-    return held
+    return validate
 
 
 def _extract_fields(message: Message, constraints: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields with bounds that are there; zero values stand for those that could not be left out."""
-    absent = constraints["x-implicit-presence"]
+    """Return the constrained fields that are set.
+
+    A zero value of a field with implicit presence counts as absent.
+    """
+    implicit_presence = constraints["x-implicit-presence"]
     return {
-        name: _extract_value(value, rule)
-        for name, rule in constraints["properties"].items()
-        if (value := getattr(message, name)) is not None and (value or name not in absent)
+        name: _extract_value(value, schema)
+        for name, schema in constraints["properties"].items()
+        if (value := getattr(message, name)) is not None and (value or name not in implicit_presence)
     }
 
 

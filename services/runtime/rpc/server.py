@@ -1,4 +1,4 @@
-"""A gRPC server on a unix socket, with what operators ask of it: health, reflection, channelz, and a clean end."""
+"""gRPC server on a unix socket with health service, reflection, channelz and graceful shutdown."""
 
 import asyncio
 import os
@@ -15,24 +15,25 @@ from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.runtime.rpc import reflection
-from services.runtime.rpc.service import ServerStreams, Servicer
+from services.runtime.rpc.servicer import Servicer
+from services.runtime.rpc.streams import ServerStreams
 
 SERVER_OPTIONS = [
-    # The sidecar pings idle connections; by default the third ping would be answered with GOAWAY too_many_pings.
+    # The sidecar pings idle connections. By default the third ping is answered with GOAWAY too_many_pings.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 ]
 
 DRAIN_NOTICE_S = 1.0
-"""How long after NOT_SERVING calls are still taken, in seconds, so that the sidecar's health check can notice."""
+"""Seconds for which calls are accepted after NOT_SERVING, so that the sidecar's health check detects it."""
 
 
 class SocketInUseError(Exception):
-    """Another process listens on the socket, or something that is no socket lies there."""
+    """Another process listens on the socket, or the path is not a socket."""
 
 
 class RpcServer:
-    """Serves servicers on one unix socket. Without servicers it only answers for the process's health."""
+    """Server of servicers on one unix socket. Without servicers it serves health, channelz and reflection only."""
 
     def __init__(self, socket_path: Path, servicers: Sequence[Servicer] = ()) -> None:
         self._socket_path = socket_path
@@ -42,7 +43,10 @@ class RpcServer:
         self._server = grpc.aio.server(options=SERVER_OPTIONS)
 
     async def start(self) -> None:
-        """Listens, and says SERVING. Raises SocketTakenError."""
+        """Listen and report SERVING.
+
+        Raises SocketInUseError.
+        """
         names = [servicer.SERVICE for servicer in self._servicers]
         for servicer in self._servicers:
             self._server.add_registered_method_handlers(servicer.SERVICE, servicer.build_handlers(self._streams))
@@ -55,7 +59,7 @@ class RpcServer:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace_s: float, drain_notice_s: float = DRAIN_NOTICE_S) -> None:
-        """Says NOT_SERVING, keeps serving for `notice_s`, ends streams, and waits for what runs up to `grace_s`."""
+        """Report NOT_SERVING, wait for `drain_notice_s`, end streams, and drain running calls for up to `grace_s`."""
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(drain_notice_s)
         self._streams.close_all()
@@ -64,23 +68,29 @@ class RpcServer:
 
 
 def bind_socket(server: grpc.aio.Server, path: Path) -> None:
-    """Binds to the socket, which only its owner may open. Raises SocketTakenError."""
+    """Bind the server to a socket that only its owner may open.
+
+    Raises SocketInUseError.
+    """
     remove_stale_socket(path)
-    before = os.umask(0o177)
+    previous_umask = os.umask(0o177)
     try:
         server.add_insecure_port(f"unix:{path}")
     finally:
-        os.umask(before)
+        os.umask(previous_umask)
 
 
 def remove_stale_socket(path: Path) -> None:
-    """Removes the socket that a killed process left. Raises SocketTakenError when it is alive, or is no socket."""
+    """Remove the socket of a killed process.
+
+    Raises SocketInUseError when a process listens on it or the path is not a socket.
+    """
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise SocketInUseError(f"{path} is no socket; move it away")
+        raise SocketInUseError(f"{path} is not a socket; remove it")
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
@@ -94,7 +104,7 @@ def remove_stale_socket(path: Path) -> None:
 async def serve_rpc(
     socket_path: Path, servicers: Sequence[Servicer] = (), *, grace_s: float, drain_notice_s: float = DRAIN_NOTICE_S
 ) -> AsyncIterator[RpcServer]:
-    """Serves while the block runs, and stops cleanly after it."""
+    """Serve while the block runs, then shut down gracefully."""
     server = RpcServer(socket_path, servicers)
     await server.start()
     try:
@@ -104,9 +114,9 @@ async def serve_rpc(
 
 
 async def wait_for_stop_signal() -> None:
-    """Waits for SIGTERM or SIGINT."""
-    signalled = asyncio.Event()
+    """Wait for SIGTERM or SIGINT."""
+    stop_requested = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled.set)
-    await signalled.wait()
+        loop.add_signal_handler(number, stop_requested.set)
+    await stop_requested.wait()

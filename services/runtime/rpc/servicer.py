@@ -1,0 +1,139 @@
+"""Base class of the generated servicers, which decodes, authenticates, validates and traces every call.
+
+A servicer's method receives a message and a principal, and rejects a call by raising ApiError.
+"""
+
+import logging
+from abc import ABC
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, ClassVar, NoReturn
+
+import grpc
+import grpc.aio
+from opentelemetry.trace import Span
+
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_token
+from services.runtime.rpc import error_status
+from services.runtime.rpc.codec import DecodeError, PreEncoded, get_codec
+from services.runtime.rpc.deadline import set_deadline_after
+from services.runtime.rpc.method import Method
+from services.runtime.rpc.request_validation import RequestValidator, build_validator
+from services.runtime.rpc.streams import ServerStreams
+from services.runtime.telemetry import metrics, rpc_spans
+from services.runtime.telemetry.histograms import Timer
+
+log = logging.getLogger(__name__)
+
+OK, CANCELLED = grpc.StatusCode.OK.name, grpc.StatusCode.CANCELLED.name
+
+type Context = grpc.aio.ServicerContext[bytes, bytes]
+type Handler = grpc.RpcMethodHandler[bytes, bytes]
+
+
+class Servicer(ABC):
+    """Abstract base of the generated servicers. A subclass must implement every method to be instantiated."""
+
+    SERVICE: ClassVar[str]
+    METHODS: ClassVar[tuple[Method[Any, Any], ...]]
+
+    def build_handlers(self, streams: ServerStreams) -> dict[str, Handler]:
+        """Return the gRPC handler of each method by its name."""
+        return {
+            method.name: _build_handler(method, getattr(self, method.attribute), streams) for method in self.METHODS
+        }
+
+
+def _build_handler(method: Method[Any, Any], behaviour: Callable[..., Any], streams: ServerStreams) -> Handler:
+    """Return a handler of raw bytes.
+
+    It decodes the request itself, as gRPC reports an error of its deserializer as UNKNOWN with the parser's message.
+    """
+    encode = get_codec().encode
+    validate = build_validator(method.constraints)
+    histogram = metrics.RPC_SERVER_DURATION.for_operation(method.path.removeprefix("/"))
+
+    async def handle_unary(data: bytes, context: Context) -> bytes:
+        metadata = _read_metadata(context)
+        with rpc_spans.start_server_span(method.path, metadata) as span, histogram.start_timer(CANCELLED) as timer:
+            try:
+                result = await behaviour(*_build_arguments(method, validate, data, metadata, context))
+                response: bytes = result.data if isinstance(result, PreEncoded) else encode(result)
+            # Outermost handler: every exception becomes a gRPC status.
+            except Exception as error:  # noqa: BLE001
+                await _abort_with_error(method, error, span, timer, context)
+            rpc_spans.end_server_span(span, grpc.StatusCode.OK)
+            timer.outcome = OK
+            return response
+
+    async def handle_stream(data: bytes, context: Context) -> AsyncIterator[bytes]:
+        metadata = _read_metadata(context)
+        with rpc_spans.start_server_span(method.path, metadata) as span, histogram.start_timer(CANCELLED) as timer:
+            try:
+                async with streams.track():
+                    async for message in behaviour(*_build_arguments(method, validate, data, metadata, context)):
+                        yield encode(message)
+            except Exception as error:  # noqa: BLE001
+                await _abort_with_error(method, error, span, timer, context)
+            rpc_spans.end_server_span(span, grpc.StatusCode.OK)
+            timer.outcome = OK
+
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(handle_stream)
+    return grpc.unary_unary_rpc_method_handler(handle_unary)
+
+
+def _read_metadata(context: Context) -> dict[str, str]:
+    pairs = context.invocation_metadata() or ()
+    return {key: value for key, value in pairs if isinstance(value, str)}
+
+
+def _build_arguments(
+    method: Method[Any, Any], validate: RequestValidator, data: bytes, metadata: Mapping[str, str], context: Context
+) -> tuple[Any, ...]:
+    """Return the arguments of the servicer's method, and set the current deadline.
+
+    Raises ApiError: INVALID_REQUEST, UNAUTHENTICATED.
+    """
+    set_deadline_after(context.time_remaining(), method.timeout_s)
+    try:
+        request = get_codec().decode(method.request, data)
+    except DecodeError as error:
+        raise ApiError(Reason.INVALID_REQUEST, f"malformed {method.request.__name__}") from error
+    if hasattr(request, "page_size"):
+        if not 0 <= request.page_size <= MAX_PAGE_SIZE:
+            message = f"is not between 0 and {MAX_PAGE_SIZE}"
+            raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("page_size", message)])
+        request.page_size = request.page_size or DEFAULT_PAGE_SIZE
+    validate(request)
+    return (request, _parse_principal(metadata)) if method.actor_required else (request,)
+
+
+def _parse_principal(metadata: Mapping[str, str]) -> Principal:
+    """Return the principal that the sidecar has verified, and store its token for outgoing calls."""
+    scheme, _, token = metadata.get("authorization", "").partition(" ")
+    token = token if scheme.lower() == "bearer" else ""
+    try:
+        principal = Principal.from_payload(metadata[PAYLOAD_HEADER], token)
+    except (KeyError, ValueError) as error:
+        raise ApiError(Reason.UNAUTHENTICATED) from error
+    current_token.set(token or None)
+    return principal
+
+
+async def _abort_with_error(
+    method: Method[Any, Any], error: Exception, span: Span, timer: Timer, context: Context
+) -> NoReturn:
+    """Abort the call with the error's status. An unexpected error is logged and reported as INTERNAL."""
+    if isinstance(error, ApiError):
+        api_error = error
+    else:
+        log.error("RPC failed: %s", method.path, exc_info=error)
+        span.record_exception(error)
+        api_error = ApiError(Reason.INTERNAL)
+    code = error_status.get_status_code(api_error)
+    rpc_spans.end_server_span(span, code)
+    timer.outcome = code.name
+    await context.abort(code, api_error.detail, error_status.build_trailers(api_error))

@@ -1,0 +1,109 @@
+"""Base class of the generated stubs, which applies timeouts, forwards the token and traces every call.
+
+A stub's method takes a message and raises the ApiError that the servicer raised.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, ClassVar
+
+import grpc
+import grpc.aio
+from betterproto2 import Message
+from opentelemetry.trace import Span
+
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError
+from services.runtime.core.principal import current_token
+from services.runtime.rpc import error_status
+from services.runtime.rpc.codec import DecodeError, Wire, get_codec
+from services.runtime.rpc.deadline import effective_timeout_s
+from services.runtime.rpc.method import Method
+from services.runtime.telemetry import metrics, rpc_spans
+from services.runtime.telemetry.histograms import Timer
+
+OK, CANCELLED = grpc.StatusCode.OK.name, grpc.StatusCode.CANCELLED.name
+
+
+class Stub:
+    """Base of the generated stubs. Its methods raise ApiError, and nothing else, when a call fails."""
+
+    METHODS: ClassVar[tuple[Method[Any, Any], ...]]
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._unary_calls: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {
+            method.path: channel.unary_unary(method.path) for method in self.METHODS if not method.server_streaming
+        }
+        self._stream_calls: dict[str, grpc.aio.UnaryStreamMultiCallable[bytes, bytes]] = {
+            method.path: channel.unary_stream(method.path) for method in self.METHODS if method.server_streaming
+        }
+        self._histograms = {
+            method.path: metrics.RPC_CLIENT_DURATION.for_operation(method.path.removeprefix("/"))
+            for method in self.METHODS
+        }
+
+    async def call_unary[Request: Message, Response: Message](
+        self, method: Method[Request, Response], request: Request, timeout_s: float | None
+    ) -> Response:
+        """Make a unary call. `timeout_s` can only shorten the timeout of the contract."""
+        return await self.call_unary_wire(method, request, get_codec().make_reader(method.response), timeout_s)
+
+    async def call_unary_wire[Result](
+        self, method: Method[Any, Any], request: Message, reader: Callable[[Wire], Result], timeout_s: float | None
+    ) -> Result:
+        """Make a unary call and return what `reader` builds from the response's C message."""
+        metadata = _build_metadata(method)
+        with (
+            rpc_spans.start_client_span(method.path, metadata) as span,
+            self._histograms[method.path].start_timer(CANCELLED) as timer,
+        ):
+            try:
+                data = await self._unary_calls[method.path](
+                    get_codec().encode(request),
+                    timeout=effective_timeout_s(timeout_s, method.timeout_s),
+                    metadata=grpc.aio.Metadata(*metadata.items()),
+                )
+                result = get_codec().decode_with(method.response, data, reader)
+            except (grpc.aio.AioRpcError, DecodeError) as error:
+                raise _map_call_error(error, span, timer) from error
+            rpc_spans.end_client_span(span, grpc.StatusCode.OK)
+            timer.outcome = OK
+            return result
+
+    async def call_stream[Request: Message, Response: Message](
+        self, method: Method[Request, Response], request: Request, timeout_s: float | None
+    ) -> AsyncIterator[Response]:
+        """Make a server-streaming call. Closing the iterator cancels it."""
+        metadata = _build_metadata(method)
+        with (
+            rpc_spans.start_client_span(method.path, metadata) as span,
+            self._histograms[method.path].start_timer(CANCELLED) as timer,
+        ):
+            call = self._stream_calls[method.path](
+                get_codec().encode(request),
+                timeout=effective_timeout_s(timeout_s, method.timeout_s),
+                metadata=grpc.aio.Metadata(*metadata.items()),
+            )
+            try:
+                async for data in call:
+                    yield get_codec().decode(method.response, data)
+            except (grpc.aio.AioRpcError, DecodeError) as error:
+                raise _map_call_error(error, span, timer) from error
+            finally:
+                call.cancel()
+            rpc_spans.end_client_span(span, grpc.StatusCode.OK)
+            timer.outcome = OK
+
+
+def _build_metadata(method: Method[Any, Any]) -> dict[str, str]:
+    token = current_token.get() if method.actor_required else None
+    return {"authorization": f"Bearer {token}"} if token else {}
+
+
+def _map_call_error(error: grpc.aio.AioRpcError | DecodeError, span: Span, timer: Timer) -> ApiError:
+    """Return the error of a failed call, and record its status on the span and the timer."""
+    code = grpc.StatusCode.INTERNAL if isinstance(error, DecodeError) else error.code()
+    rpc_spans.end_client_span(span, code)
+    timer.outcome = code.name
+    if isinstance(error, DecodeError):
+        return ApiError(Reason.UPSTREAM_ERROR)
+    return error_status.parse_call_error(error)
