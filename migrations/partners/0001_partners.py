@@ -1,4 +1,4 @@
-"""Partners, products, what they cost where, and the calls to partners' systems."""
+"""Create tables of partners, products, prices and calls to partner systems."""
 
 import sqlalchemy as sa
 from alembic import op

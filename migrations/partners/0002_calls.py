@@ -1,4 +1,4 @@
-"""Calls of two kinds with every try, breakers, secrets that overlap, versions, keys that make creating safe."""
+"""Add call kinds, stored attempts, circuit breakers, secret overlap, versions and idempotency keys."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,7 +20,7 @@ def upgrade() -> None:
     op.create_check_constraint("partners_gone", "partners", "NOT (gone AND enabled)")
     op.add_column("products", sa.Column("version", sa.BigInteger, nullable=False, server_default="1"))
     op.create_index("availability_by_product", "availability", ["product_id"])
-    _calls()
+    _alter_calls()
     op.create_table(
         "partner_breakers",
         sa.Column("partner_id", sa.BigInteger, sa.ForeignKey("partners.id"), primary_key=True, autoincrement=False),
@@ -45,7 +45,7 @@ def upgrade() -> None:
     op.create_index("idempotency_keys_by_time", "idempotency_keys", ["at"])
 
 
-def _calls() -> None:
+def _alter_calls() -> None:
     op.add_column("partner_calls", sa.Column("kind", sa.Text, nullable=False, server_default="order"))
     op.add_column("partner_calls", sa.Column("tries", JSONB, nullable=False, server_default="[]"))
     op.add_column("partner_calls", sa.Column("leased_until", TIMESTAMPTZ))

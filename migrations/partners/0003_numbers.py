@@ -1,4 +1,4 @@
-"""Numbers of partners and products that are given here begin above those that demo data brings."""
+"""Start generated ids of partners and products above the fixed ids of the demo data."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""What is old is found without looking at the rest: an inbox and calls that are cleared."""
+"""Add indexes for the deletion of old inbox rows, calls and cancelled orders."""
 
 import sqlalchemy as sa
 from alembic import op

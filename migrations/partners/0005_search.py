@@ -1,4 +1,4 @@
-"""Words anywhere in the titles of products are found without reading every title."""
+"""Add a trigram index for substring search in product titles."""
 
 import sqlalchemy as sa
 from alembic import op
