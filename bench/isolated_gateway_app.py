@@ -12,7 +12,7 @@ from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery.handlers import OPERATIONS
-from services.gateway.adapters.order_check_cache import OrderCheckCache
+from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
 from services.gateway.app import OPENAPI_FOLDER
 from services.gateway.entrypoints.rest.banks import Banks
 from services.gateway.entrypoints.rest.callbacks import Callbacks
@@ -31,7 +31,7 @@ UNUSED = cast(Any, None)
 tracing.setup_tracing("gateway", 1)
 channel = cast(Any, StubChannel())
 orders, partners, notifications = OrdersStub(channel), PartnersStub(channel), NotificationsStub(channel)
-order_checks = OrderCheckCache("127.0.0.1:1")
+order_checks = MemcachedOrderCheckCache("127.0.0.1:1")
 order_checks._client = cast(Any, StubCache())
 response_caches = build_caches(OPERATIONS.values())
 for response_cache in response_caches.values():
@@ -41,7 +41,7 @@ app = build_app(
     [
         Users(UNUSED, notifications),
         Sessions(UNUSED),
-        Catalog(partners, orders, UNUSED),
+        Catalog(partners, orders, UNUSED, UNUSED),
         Orders(orders, partners, order_checks, now),
         Deliveries(orders),
         Banks(orders),

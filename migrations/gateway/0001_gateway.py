@@ -1,4 +1,4 @@
-"""Profiles, and codes that were mailed."""
+"""Create accounts, codes and the outbox."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Accounts' whole life: where each stands, its role and picture, and who asked for a code."""
+"""Add state, role and avatar of accounts, new addresses of codes, and code requests."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Whose request asked for a code, so that the mail belongs to its trace."""
+"""Add the trace context of code requests."""
 
 import sqlalchemy as sa
 from alembic import op

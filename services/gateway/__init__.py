@@ -1,1 +1,1 @@
-"""The only public HTTP door: REST in, gRPC to the other services, accounts and profiles of its own."""
+"""Public HTTP API of the platform: REST in, gRPC to the other services, and its own accounts and profiles."""

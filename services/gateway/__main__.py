@@ -1,8 +1,7 @@
-"""`python -m services.gateway serve|migrate|demo-data|admin EMAIL`."""
+"""Command line: `python -m services.gateway serve|migrate|demo-data|admin EMAIL`."""
 
-from services.gateway.app import Settings, serve
-from services.gateway.entrypoints.commands.demo_data import load_demo_data
-from services.gateway.entrypoints.commands.make_admin import promote_to_admin
+from services.gateway.app import load_demo_data, promote_to_admin, serve
+from services.gateway.settings import Settings
 from services.runtime.process.cli import main
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
-"""Puts the gateway together."""
+"""Composition root of the gateway."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import httpx
-from pydantic import Field, SecretStr
 from starlette.types import ASGIApp
 
 from generated.events import EVENTS, GatewayEvent
@@ -18,8 +16,10 @@ from generated.rest.delivery.handlers import OPERATIONS
 from services.gateway.adapters.firebase_identity import FirebaseIdentityProvider
 from services.gateway.adapters.image_store import GcsImageStore
 from services.gateway.adapters.login_rate_limiter import FailedAttemptLimits, MemcachedLoginRateLimiter
-from services.gateway.adapters.order_check_cache import OrderCheckCache
+from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
 from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
+from services.gateway.adapters.product_image_registry import RpcProductImageRegistry
+from services.gateway.entrypoints.commands import demo_data, make_admin
 from services.gateway.entrypoints.rest.banks import Banks
 from services.gateway.entrypoints.rest.callbacks import Callbacks
 from services.gateway.entrypoints.rest.catalog import Catalog
@@ -28,9 +28,10 @@ from services.gateway.entrypoints.rest.orders import Deliveries, Orders
 from services.gateway.entrypoints.rest.partners import Partners
 from services.gateway.entrypoints.rest.products import Products
 from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
+from services.gateway.settings import ROOT, Settings
 from services.gateway.usecases import accounts, avatars, product_images, verification_codes
 from services.runtime.concurrency.periodic import run_periodically
-from services.runtime.config.production_checks import EMULATED
+from services.runtime.config.settings import DemoSettings
 from services.runtime.core.clock import now
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.outbox import Outbox, Relay
@@ -46,66 +47,38 @@ from services.runtime.rest.swagger_ui import load_swagger_ui
 from services.runtime.rpc.channel import open_channel
 from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
 from services.runtime.storage.database import Database
-from services.runtime.storage.object_storage import ObjectStore, StorageSettings
+from services.runtime.storage.object_storage import ObjectStore
 
-ROOT = Path(__file__).parents[2]
 OPENAPI_FOLDER = ROOT / "generated/openapi"
 ASYNCAPI_FOLDER = ROOT / "generated/asyncapi"
 
 
-class Settings(StorageSettings):
-    """What the gateway is told."""
-
-    egress_socket: Path = Field(description="the sidecar's unix socket for calls to other services")
-    health_socket: Path = Field(description="the unix socket that answers for the process's health, by gRPC")
-    cache_address: str = Field(pattern="^.+:[0-9]+$", description="host:port of Memcached")
-    firebase_project_id: str = Field(description="the Firebase project that accounts live in")
-    firebase_api_key: SecretStr = Field(description="the project's web API key")
-    google_application_credentials: str = Field(description="path of the service account's key file")
-    identity_url: str = Field(
-        default="",
-        json_schema_extra=EMULATED,
-        description="where Google's identity hosts are played; empty for Google itself",
-    )
-    swagger_ui_folder: Path = Field(
-        default=ROOT / "node_modules/swagger-ui-dist", description="the folder of the npm package swagger-ui-dist"
-    )
-    validate_responses: bool = Field(
-        default=False,
-        description="whether each answer is compared with the contract before it leaves; to develop",
-    )
-    trusted_hops: int = Field(default=0, ge=0, le=10, description="proxies before the edge that say who called them")
-    failed_attempts_per_account_and_address: int = Field(
-        default=10, ge=1, description="failed guesses per account and address, and window"
-    )
-    failed_attempts_per_account: int = Field(default=100, ge=1, description="failed guesses per account and window")
-    failed_attempts_per_address: int = Field(default=300, ge=1, description="failed guesses per address and window")
-    failed_attempts_window_seconds: int = Field(default=900, ge=1, description="how long failed guesses count")
-
-
 async def serve(settings: Settings) -> None:
-    """Runs until SIGTERM."""
+    """Run the gateway until SIGTERM."""
     database = Database(settings.database_url.get_secret_value())
     broker = Broker(settings.broker_url.get_secret_value(), "gateway")
     publisher = Publisher(broker)
-    store = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
+    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
     channels = {name: open_channel(settings.egress_socket, name) for name in ("orders", "partners", "notifications")}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     notifications = NotificationsStub(channels["notifications"])
-    checks = OrderCheckCache(settings.cache_address)
-    async with database, httpx.AsyncClient(trust_env=False) as client, AsyncExitStack() as closing_last:
+    image_registry = RpcProductImageRegistry(partners)
+    check_cache = MemcachedOrderCheckCache(settings.cache_address)
+    async with database, httpx.AsyncClient(trust_env=False) as client, AsyncExitStack() as exit_stack:
         identity = build_firebase(settings, client)
-        pictures = GcsImageStore(ObjectStore(settings.storage_bucket, settings.storage_url))
-        counters = build_rate_limiter(settings)
-        for each in (identity, pictures, counters, checks):
-            closing_last.callback(each.close)
+        image_store = GcsImageStore(ObjectStore(settings.storage_bucket, settings.storage_url))
+        rate_limiter = build_rate_limiter(settings)
+        for adapter in (identity, image_store, rate_limiter, check_cache):
+            exit_stack.callback(adapter.close)
         codes_requested = asyncio.Event()
-        of = AccountContext(store, identity, counters, pictures, now, settings.trusted_hops, codes_requested.set)
+        account_context = AccountContext(
+            repository, identity, rate_limiter, image_store, now, settings.trusted_hops, codes_requested.set
+        )
         handlers = [
-            Users(of, notifications),
-            Sessions(of),
-            Catalog(partners, orders, pictures),
-            Orders(orders, partners, checks, now),
+            Users(account_context, notifications),
+            Sessions(account_context),
+            Catalog(partners, orders, image_registry, image_store),
+            Orders(orders, partners, check_cache, now),
             Deliveries(orders),
             Banks(orders),
             Partners(partners),
@@ -113,7 +86,7 @@ async def serve(settings: Settings) -> None:
             Callbacks(orders, partners, publisher, now),
             Notifications(notifications),
         ]
-        kept = build_caches(OPERATIONS.values())
+        response_caches = build_caches(OPERATIONS.values())
         app = build_app(
             json.loads((OPENAPI_FOLDER / "delivery.json").read_text()),
             handlers,
@@ -122,7 +95,7 @@ async def serve(settings: Settings) -> None:
             | load_asyncapi_document(ASYNCAPI_FOLDER, "delivery")
             | build_problem_pages()
             | load_swagger_ui(settings.swagger_ui_folder),
-            kept,
+            response_caches,
             validate_responses=settings.validate_responses,
         )
         await serve_with_background_tasks(
@@ -132,25 +105,25 @@ async def serve(settings: Settings) -> None:
                 Relay("gateway", database, broker).run(),
                 serve_metrics("gateway", settings.service_socket, database, broker, shared_queues=RETRY_QUEUES),
                 publisher.run(),
-                run_invalidation(broker, kept),
+                run_invalidation(broker, response_caches),
                 run_periodically(
                     5,
                     "sending verification codes",
-                    lambda: verification_codes.send_requested_codes(store, now),
+                    lambda: verification_codes.send_requested_codes(repository, now),
                     codes_requested,
                 ),
                 run_periodically(
                     10,
                     "finishing interrupted accounts",
-                    lambda: accounts.finish_interrupted_accounts(store, identity, pictures, now),
+                    lambda: accounts.finish_interrupted_accounts(repository, identity, image_store, now),
                 ),
                 run_periodically(
-                    600, "deleting orphaned avatars", lambda: avatars.delete_orphaned_avatars(store, pictures)
+                    600, "deleting orphaned avatars", lambda: avatars.delete_orphaned_avatars(repository, image_store)
                 ),
                 run_periodically(
                     600,
                     "deleting orphaned product images",
-                    lambda: product_images.delete_orphaned_product_images(partners, pictures),
+                    lambda: product_images.delete_orphaned_product_images(image_registry, image_store),
                 ),
             ],
         )
@@ -158,8 +131,32 @@ async def serve(settings: Settings) -> None:
         await channel.close()
 
 
+async def load_demo_data(settings: Settings, _: DemoSettings) -> None:
+    """Create the demo accounts that do not exist yet."""
+    async with open_account_adapters(settings) as (repository, identity):
+        await demo_data.load_demo_data(repository, identity, now)
+
+
+async def promote_to_admin(settings: Settings, email: str) -> None:
+    """Assign the admin role to the account with the e-mail address."""
+    async with open_account_adapters(settings) as (repository, identity):
+        await make_admin.promote_to_admin(repository, identity, email)
+
+
+@asynccontextmanager
+async def open_account_adapters(
+    settings: Settings,
+) -> AsyncIterator[tuple[PostgresAccountRepository, FirebaseIdentityProvider]]:
+    """Open the account repository and the identity provider for a command."""
+    database = Database(settings.database_url.get_secret_value(), max_size=1)
+    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
+    async with database, httpx.AsyncClient(trust_env=False) as client:
+        with closing(build_firebase(settings, client)) as identity:
+            yield repository, identity
+
+
 def build_rate_limiter(settings: Settings) -> MemcachedLoginRateLimiter:
-    """The counters as the settings say."""
+    """Build the login rate limiter from the settings."""
     limits = FailedAttemptLimits(
         settings.failed_attempts_per_account_and_address,
         settings.failed_attempts_per_account,
@@ -170,7 +167,7 @@ def build_rate_limiter(settings: Settings) -> MemcachedLoginRateLimiter:
 
 
 def build_firebase(settings: Settings, client: httpx.AsyncClient) -> FirebaseIdentityProvider:
-    """The identity provider as the settings say."""
+    """Build the identity provider from the settings."""
     return FirebaseIdentityProvider(
         settings.firebase_project_id,
         settings.firebase_api_key.get_secret_value(),
@@ -182,7 +179,7 @@ def build_firebase(settings: Settings, client: httpx.AsyncClient) -> FirebaseIde
 
 @asynccontextmanager
 async def serve_rest_and_health(settings: Settings, app: ASGIApp) -> AsyncIterator[None]:
-    """REST on one socket, health by gRPC on another; health says NOT_SERVING before REST drains."""
+    """Serve REST on one socket and gRPC health on another; health becomes NOT_SERVING before REST drains."""
     async with (
         serve_app(app, settings.service_socket, grace_s=settings.drain_seconds),
         serve_rpc(settings.health_socket, grace_s=settings.drain_seconds),

@@ -1,1 +1,1 @@
-"""Outbound adapters of the gateway: PostgreSQL, Memcached, Firebase and object storage."""
+"""Outbound adapters of the gateway: PostgreSQL, Memcached, Firebase, object storage and the partners service."""

@@ -1,7 +1,7 @@
-"""Firebase Authentication: firebase-admin for administration, the Identity Toolkit's REST for the rest.
+"""Firebase Authentication: firebase-admin for administration, the Identity Toolkit REST API for sessions.
 
-The SDK blocks, so it runs in threads. Where FIREBASE_AUTH_EMULATOR_HOST is set it speaks to that host; no token is ever
-verified here (the sidecar does), so the variable decides about nobody.
+The SDK blocks, so it runs in threads. It connects to FIREBASE_AUTH_EMULATOR_HOST where that is set. The variable does
+not affect authentication, since the sidecar and not this process verifies tokens.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ from services.runtime.telemetry import tracing
 log = logging.getLogger(__name__)
 
 EMULATOR_HOST_VARIABLE = "FIREBASE_AUTH_EMULATOR_HOST"
-"""Where this variable points, the SDK sends what it would send Google."""
+"""Environment variable with the host to which the SDK connects instead of Google."""
 
 HTTP_TIMEOUT_S = 4.0
-"""Seconds the provider may take for one call."""
+"""Timeout of one HTTP request to the provider."""
 
 TOTAL_TIMEOUT_S = 6.0
-"""Seconds that anybody waits for the SDK, which tries again by itself."""
+"""Timeout of an SDK call, including the SDK's own retries."""
 
 PEER_SERVICE = "identity"
-"""What its spans call it."""
+"""Peer name in spans."""
 
 MAX_THREADS = 16
-"""How many calls of the SDK may be under way; more of them wait, within PATIENCE."""
+"""Maximum number of concurrent SDK calls; further calls wait, for at most TOTAL_TIMEOUT_S."""
 
 _INVALID_CREDENTIALS_CODES = frozenset(
     {"EMAIL_NOT_FOUND", "INVALID_PASSWORD", "INVALID_LOGIN_CREDENTIALS", "USER_DISABLED", "INVALID_EMAIL"}
@@ -71,7 +71,10 @@ class _ErrorResponse(msgspec.Struct):
 
 
 class FirebaseIdentityProvider:
-    """`url` is the base below which the sandbox has Google's host names as paths; empty for Google itself."""
+    """Identity provider on Firebase.
+
+    `emulator_url` is a base URL below which an emulator serves Google's host names as paths; empty for Google itself.
+    """
 
     def __init__(
         self, project_id: str, api_key: str, emulator_url: str, service_account: str, client: httpx.AsyncClient
@@ -89,25 +92,28 @@ class FirebaseIdentityProvider:
         self._executor = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="identity")
 
     def close(self) -> None:
-        """Lets go of the SDK; what is under way is not waited for."""
+        """Close the SDK without waiting for calls in progress."""
         self._executor.shutdown(wait=False, cancel_futures=True)
         firebase_admin.delete_app(self._app)
 
     async def create(self, user_id: str, email: str, password: str, role: str | None) -> None:
-        """Makes an account. Refuses EMAIL_TAKEN and ACCOUNT_REFUSED."""
+        """Create an account.
 
-        def make() -> None:
+        Raises ApiError: EMAIL_TAKEN, ACCOUNT_REFUSED.
+        """
+
+        def create_user() -> None:
             try:
                 auth.create_user(uid=user_id, email=email, password=password, app=self._app)
             except (auth.EmailAlreadyExistsError, auth.UidAlreadyExistsError):
-                # The SDK tries again when an answer is lost, and then meets the account that it has just made.
+                # The SDK retries when a response is lost, and then finds the account that its first attempt created.
                 if not self._user_exists(user_id):
                     raise
             if role is not None:
                 auth.set_custom_user_claims(user_id, {"role": role}, app=self._app)
 
         try:
-            await self._call_admin("create", make)
+            await self._call_admin("create", create_user)
         except auth.EmailAlreadyExistsError as error:
             raise ApiError(Reason.EMAIL_TAKEN) from error
 
@@ -119,54 +125,63 @@ class FirebaseIdentityProvider:
         return True
 
     async def exists(self, user_id: str) -> bool:
-        """Whether there is such an account."""
+        """Return whether the account exists."""
         return await self._call_admin("get", lambda: self._user_exists(user_id))
 
     async def delete(self, user_id: str) -> None:
-        """Removes an account; one that is not there is no error."""
+        """Delete an account, if it exists."""
         try:
             await self._call_admin("delete", lambda: auth.delete_user(user_id, app=self._app))
         except auth.UserNotFoundError:
             return
 
     async def mark_email_verified(self, user_id: str) -> None:
-        """The e-mail address is the user's."""
+        """Mark the e-mail address as verified."""
         await self._update_user(user_id, email_verified=True)
 
     async def change_email(self, user_id: str, email: str) -> None:
-        """Another address, which is the user's. Refuses EMAIL_TAKEN."""
+        """Set another, verified, e-mail address.
+
+        Raises ApiError: EMAIL_TAKEN.
+        """
         try:
             await self._update_user(user_id, email=email, email_verified=True)
         except auth.EmailAlreadyExistsError as error:
             raise ApiError(Reason.EMAIL_TAKEN) from error
 
     async def set_password(self, user_id: str, password: str) -> None:
-        """Another password; every session ends."""
+        """Set the password and end every session."""
         await self._update_user(user_id, password=password)
         await self.revoke_refresh_tokens(user_id)
 
     async def set_role(self, user_id: str, role: str) -> None:
-        """Takes effect with the next refresh."""
+        """Set the role claim of access tokens issued from now on."""
         await self._call_admin_for_user(
             "set role", lambda: auth.set_custom_user_claims(user_id, {"role": role}, app=self._app)
         )
 
     async def revoke_refresh_tokens(self, user_id: str) -> None:
-        """Refresh tokens given so far are worth nothing any more."""
+        """Revoke all refresh tokens of the account."""
         await self._call_admin_for_user("revoke", lambda: auth.revoke_refresh_tokens(user_id, app=self._app))
 
     async def _update_user(self, user_id: str, **changes: Any) -> None:
         await self._call_admin_for_user("update", lambda: auth.update_user(user_id, app=self._app, **changes))
 
     async def _call_admin_for_user[T](self, operation: str, call: Callable[[], T]) -> T:
-        """As `_admin`. Refuses USER_NOT_FOUND for an account that the provider has no more."""
+        """Call the SDK for an account.
+
+        Raises ApiError: USER_NOT_FOUND.
+        """
         try:
             return await self._call_admin(operation, call)
         except auth.UserNotFoundError as error:
             raise ApiError(Reason.USER_NOT_FOUND) from error
 
     async def _call_admin[T](self, operation: str, call: Callable[[], T]) -> T:
-        """In a thread, since the SDK blocks; what takes too long goes on there, unheard."""
+        """Call the SDK in a thread. After the timeout the call continues there, and its result is discarded.
+
+        Raises ApiError: ACCOUNT_REFUSED, UPSTREAM_UNAVAILABLE.
+        """
         loop = asyncio.get_running_loop()
         try:
             with tracing.start_peer_span(PEER_SERVICE, operation):
@@ -175,7 +190,7 @@ class FirebaseIdentityProvider:
             raise
         except exceptions.InvalidArgumentError as error:
             raise ApiError(Reason.ACCOUNT_REFUSED) from error
-        # Nonsense from the provider arrives as whatever the SDK stumbles over.
+        # The SDK does not validate responses: an invalid one causes a KeyError or TypeError.
         except (
             exceptions.FirebaseError,
             GoogleAuthError,
@@ -184,36 +199,42 @@ class FirebaseIdentityProvider:
             TypeError,
             TimeoutError,
         ) as error:
-            log.warning("the identity provider cannot be used: %r", error)
+            log.warning("identity provider call failed: %r", error)
             raise _unavailable() from error
 
     async def sign_in(self, email: str, password: str) -> SessionTokens:
-        """Refuses CREDENTIALS_INVALID, the same for an unknown address and a wrong password."""
-        answer = await self._post(
+        """Exchange e-mail address and password for tokens.
+
+        Raises ApiError: CREDENTIALS_INVALID, for an unknown address and a wrong password alike.
+        """
+        response = await self._post(
             "sign in",
             f"{self._identity_toolkit_url}/accounts:signInWithPassword",
             json={"email": email, "password": password, "returnSecureToken": True},
         )
-        session = _decode_response(answer, _SignInResponse, _INVALID_CREDENTIALS_CODES, Reason.CREDENTIALS_INVALID)
+        session = _decode_response(response, _SignInResponse, _INVALID_CREDENTIALS_CODES, Reason.CREDENTIALS_INVALID)
         return SessionTokens(session.id_token, session.refresh_token, int(session.expires_in), session.local_id)
 
     async def refresh_session(self, refresh_token: str) -> SessionTokens:
-        """Refuses REFRESH_TOKEN_INVALID."""
-        answer = await self._post(
+        """Exchange a refresh token for new tokens.
+
+        Raises ApiError: REFRESH_TOKEN_INVALID.
+        """
+        response = await self._post(
             "refresh",
             f"{self._secure_token_url}/token",
             data={"grant_type": "refresh_token", "refresh_token": refresh_token},
         )
-        session = _decode_response(answer, _RefreshResponse, _INVALID_TOKEN_CODES, Reason.REFRESH_TOKEN_INVALID)
+        session = _decode_response(response, _RefreshResponse, _INVALID_TOKEN_CODES, Reason.REFRESH_TOKEN_INVALID)
         return SessionTokens(session.id_token, session.refresh_token, int(session.expires_in), session.user_id)
 
     async def _post(self, operation: str, url: str, **body: Any) -> httpx.Response:
-        about = {"http.request.method": "POST", "server.address": urlsplit(url).hostname or ""}
+        attributes = {"http.request.method": "POST", "server.address": urlsplit(url).hostname or ""}
         try:
-            with tracing.start_peer_span(PEER_SERVICE, operation, about) as span:
-                answer = await self._client.post(url, params=self._api_key_params, timeout=HTTP_TIMEOUT_S, **body)
-                tracing.record_http_response(span, answer.status_code)
-                return answer
+            with tracing.start_peer_span(PEER_SERVICE, operation, attributes) as span:
+                response = await self._client.post(url, params=self._api_key_params, timeout=HTTP_TIMEOUT_S, **body)
+                tracing.record_http_response(span, response.status_code)
+                return response
         except httpx.HTTPError as error:
             raise _unavailable() from error
 
@@ -221,7 +242,10 @@ class FirebaseIdentityProvider:
 def _decode_response[T](
     response: httpx.Response, response_type: type[T], expected_codes: frozenset[str], reason: Reason
 ) -> T:
-    """The answer, or the refusal that its error code means. Anything else is the provider's fault."""
+    """Decode a successful response.
+
+    Raises ApiError: `reason` for an expected error code, UPSTREAM_UNAVAILABLE for an invalid response or other errors.
+    """
     try:
         if response.is_success:
             return msgspec.json.decode(response.content, type=response_type)
@@ -229,10 +253,9 @@ def _decode_response[T](
     except msgspec.MsgspecError as error:
         raise _unavailable() from error
     if code in expected_codes:
-        headers = {"WWW-Authenticate": "Bearer"}
-        raise ApiError(reason, headers=headers)
+        raise ApiError(reason, headers={"WWW-Authenticate": "Bearer"})
     raise _unavailable()
 
 
 def _unavailable() -> ApiError:
-    return ApiError(Reason.UPSTREAM_UNAVAILABLE, "The identity provider is away.", retry_after=2)
+    return ApiError(Reason.UPSTREAM_UNAVAILABLE, "The identity provider is unavailable.", retry_after=2)

@@ -1,10 +1,9 @@
-"""Guessing is slowed down: failures are counted in Memcached, by account and address, by account, and by address."""
+"""Login rate limiter: failed attempts, counted in Memcached per account and address, per account, and per address."""
 
 import asyncio
 import hashlib
-import ipaddress
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -16,11 +15,11 @@ from services.runtime.core.errors import ApiError
 from services.runtime.telemetry import tracing
 
 COUNTED_REASONS = frozenset({Reason.CREDENTIALS_INVALID, Reason.CODE_INVALID, Reason.PASSWORD_WRONG})
-"""What counts. A provider that is away is nobody's guess."""
+"""Errors that count as failed attempts; an unavailable identity provider does not."""
 
 
 class FailedAttemptLimits(NamedTuple):
-    """Failures within the window, in seconds, until it is enough."""
+    """Maximum number of failed attempts in a window."""
 
     per_account_and_address: int = 10
     per_account: int = 100
@@ -28,28 +27,11 @@ class FailedAttemptLimits(NamedTuple):
     window_s: int = 900
 
 
-def parse_client_address(forwarded_for: str, trusted_hops: int) -> str:
-    """Who asks: the address that the last proxy of ours saw; an IPv6 address as its /64, which is one household's.
-
-    Each proxy appends whom it saw, so what stands further left is only as true as the client.
-    """
-    seen = [part.strip() for part in forwarded_for.split(",") if part.strip()]
-    if not seen:
-        return "unknown"
-    text = seen[max(0, len(seen) - 1 - trusted_hops)]
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return "unknown"
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
-
-
 class MemcachedLoginRateLimiter:
-    """The window begins with the first failure. Without Memcached nobody signs in: guessing would be free."""
+    """Fixed-window counters; the window starts with the first failed attempt.
+
+    Fails closed: without Memcached the number of attempts would be unlimited, so `limit` raises UPSTREAM_UNAVAILABLE.
+    """
 
     def __init__(self, address: str, limits: FailedAttemptLimits) -> None:
         self.address = address
@@ -60,65 +42,75 @@ class MemcachedLoginRateLimiter:
         self._limits = limits
 
     def close(self) -> None:
-        """Closes every connection."""
+        """Close every connection."""
         self._client.close()
 
     @asynccontextmanager
     async def limit(self, account: str | None, client_address: str) -> AsyncIterator[None]:
-        """Counts the attempt before it is made, so that many at once are many, and takes it back unless it fails."""
-        counters = self._limits_by_key(account, client_address)
-        await self._run_in_thread("incr", self._increment, counters)
+        """Count the attempt of the block as failed unless it succeeds.
+
+        The counters are incremented before the attempt, so that concurrent attempts are all counted, and decremented
+        unless it fails.
+
+        Raises ApiError: TOO_MANY_REQUESTS, UPSTREAM_UNAVAILABLE.
+        """
+        limits_by_key = self._limits_by_key(account, client_address)
+        await self._run_in_thread("incr", self._increment, limits_by_key)
         try:
             yield
-        except ApiError as refusal:
-            if refusal.reason not in COUNTED_REASONS:
-                await self._run_in_thread("decr", self._decrement, counters)
+        except ApiError as error:
+            if error.reason not in COUNTED_REASONS:
+                await self._run_in_thread("decr", self._decrement, limits_by_key)
             raise
-        await self._run_in_thread("decr", self._decrement, counters)
+        await self._run_in_thread("decr", self._decrement, limits_by_key)
 
     def _limits_by_key(self, account: str | None, client_address: str) -> dict[str, int]:
-        """By key, how many there may be. Keys are digests: the cache learns no addresses."""
-        counters = {_counter_key("address", client_address): self._limits.per_address}
+        """Return the limit by counter key. Keys are digests, so that the cache contains no addresses."""
+        limits_by_key = {_counter_key("address", client_address): self._limits.per_address}
         if account is not None:
-            counters[_counter_key("account", account)] = self._limits.per_account
-            counters[_counter_key("pair", f"{account} {client_address}")] = self._limits.per_account_and_address
-        return counters
+            limits_by_key[_counter_key("account", account)] = self._limits.per_account
+            limits_by_key[_counter_key("pair", f"{account} {client_address}")] = self._limits.per_account_and_address
+        return limits_by_key
 
-    def _increment(self, counters: dict[str, int]) -> None:
-        counted = []
-        for key, limit in counters.items():
-            counted.append(key)
+    def _increment(self, limits_by_key: dict[str, int]) -> None:
+        incremented_keys = []
+        for key, limit in limits_by_key.items():
+            incremented_keys.append(key)
             if self._increment_counter(key) > limit:
-                self._decrement(dict.fromkeys(counted, 0))
+                self._decrement(incremented_keys)
                 raise ApiError(Reason.TOO_MANY_REQUESTS, retry_after=self._seconds_until_reset(key))
 
     def _increment_counter(self, key: str) -> int:
-        number = self._client.incr(key, 1)
-        if number is None:
-            window = self._limits.window_s
-            if self._client.add(key, b"1", expire=window):
-                self._client.set(f"{key}.end", str(int(time.time()) + window), expire=window)
+        count = self._client.incr(key, 1)
+        if count is None:
+            window_s = self._limits.window_s
+            if self._client.add(key, b"1", expire=window_s):
+                self._client.set(f"{key}.end", str(int(time.time()) + window_s), expire=window_s)
                 return 1
-            number = self._client.incr(key, 1)
-        return int(number or 1)
+            count = self._client.incr(key, 1)
+        return int(count or 1)
 
-    def _decrement(self, counters: dict[str, int]) -> None:
-        for key in counters:
+    def _decrement(self, keys: Iterable[str]) -> None:
+        for key in keys:
             self._client.decr(key, 1)
 
     def _seconds_until_reset(self, key: str) -> int:
-        end = self._client.get(f"{key}.end")
-        return self._limits.window_s if end is None else max(1, int(end) - int(time.time()))
+        window_end = self._client.get(f"{key}.end")
+        return self._limits.window_s if window_end is None else max(1, int(window_end) - int(time.time()))
 
     async def _run_in_thread(
-        self, operation: str, call: Callable[[dict[str, int]], None], counters: dict[str, int]
+        self, operation: str, call: Callable[[dict[str, int]], None], limits_by_key: dict[str, int]
     ) -> None:
-        about = {"db.system.name": "memcached", "db.operation.name": operation, "db.collection.name": "failed_attempts"}
+        attributes = {
+            "db.system.name": "memcached",
+            "db.operation.name": operation,
+            "db.collection.name": "failed_attempts",
+        }
         try:
-            with tracing.start_child_span(f"{operation} failed_attempts", attributes=about):
-                await asyncio.to_thread(call, counters)
+            with tracing.start_child_span(f"{operation} failed_attempts", attributes=attributes):
+                await asyncio.to_thread(call, limits_by_key)
         except (MemcacheError, OSError) as error:
-            raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The cache is away.", retry_after=2) from error
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The rate limiter is unavailable.", retry_after=2) from error
 
 
 def _counter_key(kind: str, subject: str) -> str:

@@ -1,9 +1,8 @@
-"""Checked orders in Memcached: each rests there for ten minutes, and belongs to the customer who checked it."""
+"""Order check cache in Memcached; a check is readable only by the customer that made it."""
 
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import timedelta
 
 import msgspec
 from pymemcache.client.base import PooledClient
@@ -11,31 +10,30 @@ from pymemcache.exceptions import MemcacheError
 
 from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import CheckedBasket
+from services.gateway.usecases.ports import CHECK_TTL
 from services.runtime.core.errors import ApiError
 from services.runtime.rpc.codec import get_codec
 from services.runtime.telemetry import tracing
 
-CHECK_TTL = timedelta(minutes=10)
-
 TIMEOUT_S = 0.25
-"""How long the cache may take, once to connect and once to answer."""
+"""Timeout of a connection attempt, and of each read and write."""
 
 OFFLOAD_THRESHOLD_S = 0.005
-"""A call that takes longer is for a thread: the loop has others to serve."""
+"""Duration of a call above which the next calls run in a thread, so that they do not block the event loop."""
 
 
-class OrderCheckCache:
-    """The client blocks. A cache that is well answers sooner than a thread begins, so it is asked in place; once an
-    answer was slow or none came, threads ask until one is quick again.
+class MemcachedOrderCheckCache:
+    """Cache over a blocking client.
 
-    Unlike a miss, a cache that is away refuses UPSTREAM_UNAVAILABLE.
+    A fast call is cheaper than a thread, so calls run on the event loop. After a slow or failed call they run in
+    threads until one is fast again.
     """
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
         self._client = PooledClient(
             (host, int(port)),
-            max_pool_size=64,  # more than threads can ask at once
+            max_pool_size=64,  # more than the default executor has threads
             connect_timeout=TIMEOUT_S,
             timeout=TIMEOUT_S,
             no_delay=True,
@@ -44,18 +42,18 @@ class OrderCheckCache:
         self._is_fast = False
 
     def close(self) -> None:
-        """Closes every connection."""
+        """Close every connection."""
         self._client.close()
 
     async def put(self, check_id: str, user_id: str, basket: CheckedBasket) -> None:
-        """Keeps a check."""
+        """Store a check."""
         value = msgspec.msgpack.encode((user_id, get_codec().encode(basket)))
-        seconds = int(CHECK_TTL.total_seconds())
-        if not await self._call("set", lambda: self._client.set(_cache_key(check_id), value, expire=seconds)):
+        ttl_s = int(CHECK_TTL.total_seconds())
+        if not await self._call("set", lambda: self._client.set(_cache_key(check_id), value, expire=ttl_s)):
             raise _unavailable()
 
     async def get(self, check_id: str, user_id: str) -> CheckedBasket | None:
-        """The check, if it is there and the user's."""
+        """Return the check; None if it does not exist or belongs to another user."""
         value = await self._call("get", lambda: self._client.get(_cache_key(check_id)))
         if value is None:
             return None
@@ -63,18 +61,18 @@ class OrderCheckCache:
         return get_codec().decode(CheckedBasket, basket) if owner == user_id else None
 
     async def _call[T](self, operation: str, call: Callable[[], T]) -> T:
-        about = {"db.system.name": "memcached", "db.operation.name": operation, "db.collection.name": "check"}
+        attributes = {"db.system.name": "memcached", "db.operation.name": operation, "db.collection.name": "check"}
         try:
-            with tracing.start_child_span(f"{operation} check", attributes=about):
+            with tracing.start_child_span(f"{operation} check", attributes=attributes):
                 return self._call_timed(call) if self._is_fast else await asyncio.to_thread(self._call_timed, call)
         except (MemcacheError, OSError) as error:
             raise _unavailable() from error
 
     def _call_timed[T](self, call: Callable[[], T]) -> T:
-        began, self._is_fast = time.monotonic(), False
-        found = call()
-        self._is_fast = time.monotonic() - began < OFFLOAD_THRESHOLD_S
-        return found
+        started, self._is_fast = time.monotonic(), False
+        result = call()
+        self._is_fast = time.monotonic() - started < OFFLOAD_THRESHOLD_S
+        return result
 
 
 def _cache_key(check_id: str) -> str:
@@ -82,4 +80,4 @@ def _cache_key(check_id: str) -> str:
 
 
 def _unavailable() -> ApiError:
-    return ApiError(Reason.UPSTREAM_UNAVAILABLE, "The cache is away.", retry_after=2)
+    return ApiError(Reason.UPSTREAM_UNAVAILABLE, "The order check cache is unavailable.", retry_after=2)

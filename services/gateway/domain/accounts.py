@@ -1,27 +1,25 @@
-"""The rules of accounts."""
+"""Accounts, verification codes and their events."""
 
 import hashlib
 import secrets
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import TypedDict
 from zoneinfo import available_timezones
 
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import UserDeleted, UserRegistered, UserUpdated
-from generated.rest.delivery.models import ProfilePatch
 from services.runtime.core.errors import ApiError
-from services.runtime.rest.types import unset_to_none
 
 MAX_VALID_CODES = 5
-"""How many codes for one purpose are good at a time; who asks for more gets no mail."""
-
+"""Maximum number of unexpired codes per account and purpose; further requests send no mail."""
 
 TIME_ZONES = frozenset(available_timezones())
 
 
 class AccountState(StrEnum):
-    """Where an account stands. What is half made or half gone is finished by a sweep."""
+    """State of an account. A background job completes accounts whose creation or deletion was interrupted."""
 
     CREATING = "creating"
     ACTIVE = "active"
@@ -29,11 +27,11 @@ class AccountState(StrEnum):
 
 
 class CodePurpose(StrEnum):
-    """What a mailed code is for."""
+    """Purpose of a verification code."""
 
     EMAIL_VERIFICATION = "confirm"
     EMAIL_CHANGE = "email"
-    PASSWORD_RESET = "password"  # noqa: S105 (a name, no password)
+    PASSWORD_RESET = "password"  # noqa: S105 (not a password)
 
 
 CODE_TTL = {
@@ -41,19 +39,35 @@ CODE_TTL = {
     CodePurpose.EMAIL_CHANGE: timedelta(days=1),
     CodePurpose.PASSWORD_RESET: timedelta(hours=1),
 }
-"""How long a mailed code is good for."""
+"""Lifetime of a verification code."""
 
 MAIL_TEMPLATES = {
     CodePurpose.EMAIL_VERIFICATION: "verification",
     CodePurpose.EMAIL_CHANGE: "email_change",
     CodePurpose.PASSWORD_RESET: "password_reset",
 }
-"""The mail that brings a code."""
+"""Mail template by purpose of the code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Data of a sign-up. `role` is None if an admin has to assign it first."""
+
+    email: str
+    password: str = field(repr=False)
+    first_name: str
+    last_name: str
+    role: str | None
+    phone: str | None = None
+    birth_date: date | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    notif_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user's profile. `version` grows by one with every change; `role` mirrors the identity provider's claim."""
+    """A user's profile. Every change increments `version`; `role` mirrors the identity provider's claim."""
 
     id: str
     state: AccountState
@@ -72,20 +86,15 @@ class Account:
     created_at: datetime
 
     def __post_init__(self) -> None:
-        """Rows bring the state as text."""
+        """Convert the state, which rows contain as text."""
         object.__setattr__(self, "state", AccountState(self.state))
 
-    @property
-    def etag(self) -> str:
-        """Names this state of the profile."""
-        return f'"{self.version}"'
-
     def next_version(self, **changes: object) -> "Account":
-        """The next version."""
+        """Return a copy with these changes and the next version number."""
         return replace(self, version=self.version + 1, **changes)  # type: ignore[arg-type]
 
     def anonymised(self) -> "Account":
-        """What stays of an account that is going: its id, and what is still to be removed elsewhere."""
+        """Return the account being deleted: without personal data, with its id and the avatar still to be deleted."""
         return self.next_version(
             state=AccountState.DELETING,
             email="",
@@ -101,9 +110,21 @@ class Account:
         )
 
 
+class ProfileChanges(TypedDict, total=False):
+    """New values of a profile; absent fields stay unchanged."""
+
+    first_name: str
+    last_name: str
+    phone: str | None
+    birth_date: date | None
+    locale: str | None
+    time_zone: str | None
+    notif_token: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class VerificationCode:
-    """What is kept of a mailed code: enough to know it again, not enough to use it."""
+    """Stored form of a mailed code: its digest, from which the code cannot be recovered."""
 
     digest: bytes = field(repr=False)
     purpose: CodePurpose
@@ -112,28 +133,15 @@ class VerificationCode:
     expires_at: datetime
 
     def __post_init__(self) -> None:
-        """Rows bring the purpose as text."""
+        """Convert the purpose, which rows contain as text."""
         object.__setattr__(self, "purpose", CodePurpose(self.purpose))
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileChanges:
-    """A merge patch of a profile, checked."""
-
-    changes: dict[str, object]
-
-    @classmethod
-    def from_merge_patch(cls, body: ProfilePatch) -> "ProfileChanges":
-        """What is absent stays, null removes. Refuses TIME_ZONE_UNKNOWN."""
-        given = {name: getattr(body, name) for name in body.__struct_fields__}
-        zone = unset_to_none(body.time_zone)
-        validate_time_zone(zone)
-        absent = ProfilePatch()
-        return cls({name: value for name, value in given.items() if value is not getattr(absent, name)})
-
-
 def validate_time_zone(time_zone: str | None) -> None:
-    """Refuses TIME_ZONE_UNKNOWN for one that IANA does not know."""
+    """Check that a time zone is in the IANA database.
+
+    Raises ApiError: TIME_ZONE_UNKNOWN.
+    """
     if time_zone is not None and time_zone not in TIME_ZONES:
         raise ApiError(Reason.TIME_ZONE_UNKNOWN)
 
@@ -141,23 +149,23 @@ def validate_time_zone(time_zone: str | None) -> None:
 def generate_code(
     purpose: CodePurpose, user_id: str, now: datetime, new_email: str | None = None
 ) -> tuple[str, VerificationCode]:
-    """128 random bits to be mailed, and what is kept of them."""
-    plain = secrets.token_urlsafe(16)
-    return plain, VerificationCode(hash_secret(plain), purpose, user_id, new_email, now + CODE_TTL[purpose])
+    """Generate a random 128-bit code. Returns the plain code to be mailed, and its stored form."""
+    plain_code = secrets.token_urlsafe(16)
+    return plain_code, VerificationCode(hash_secret(plain_code), purpose, user_id, new_email, now + CODE_TTL[purpose])
 
 
 def hash_secret(secret: str) -> bytes:
-    """SHA-256; the code is random, so it needs no salt and no slowness."""
+    """Return the SHA-256 digest. The secret is random, so neither a salt nor a slow hash is needed."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def normalise_email(email: str) -> str:
-    """The form in which addresses are compared, as the identity provider does."""
+    """Return the lower-case address, the form that the identity provider compares."""
     return email.lower()
 
 
 def build_user_registered_event(account: Account) -> UserRegistered:
-    """The event of a new account."""
+    """Build the event of a new account."""
     return UserRegistered(
         user_id=account.id,
         notif_token=account.notif_token,
@@ -169,7 +177,7 @@ def build_user_registered_event(account: Account) -> UserRegistered:
 
 
 def build_user_updated_event(account: Account) -> UserUpdated:
-    """The event of a changed one."""
+    """Build the event of a changed account."""
     return UserUpdated(
         user_id=account.id,
         notif_token=account.notif_token,
@@ -181,5 +189,5 @@ def build_user_updated_event(account: Account) -> UserUpdated:
 
 
 def build_user_deleted_event(account: Account, now: datetime) -> UserDeleted:
-    """The event of one that is gone."""
+    """Build the event of a deleted account."""
     return UserDeleted(user_id=account.id, version=account.version, at=now)

@@ -1,9 +1,10 @@
-"""What the gateway does itself, each as one function; all else it only passes on:
+"""Use cases of the gateway; every other operation is translated from REST to gRPC in `entrypoints/rest`.
 
-- accounts: sign_up, confirm, delete, sweep: an account's life, from half made to gone
-- codes: ask, mail_codes, use: what is proved by reading a mail
-- sessions: sign_in, refresh, sign_out, change_password, reset_password
-- profiles: get, update, find, set_role, put_avatar, get_avatar, delete_avatar
-- product_pictures: put, get, sweep: what products look like
-- ports: what these need of the outside
+- accounts: sign_up, confirm_email, delete_account, finish_interrupted_accounts
+- passwords: sign_in, sign_out, change_password, reset_password
+- verification_codes: request_code, send_requested_codes
+- profiles: get_profile, update_profile, list_accounts, set_role
+- avatars: set_avatar, get_avatar, delete_avatar, delete_orphaned_avatars
+- product_images: set_product_image, get_product_image, delete_orphaned_product_images
+- ports: protocols of the outbound adapters
 """

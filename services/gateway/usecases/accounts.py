@@ -1,4 +1,4 @@
-"""An account's life. It has two halves, the provider's and ours; whatever is cut off between them, a sweep finishes."""
+"""Account life cycle across the database and the identity provider; a background job completes interrupted changes."""
 
 import logging
 from dataclasses import replace
@@ -6,55 +6,56 @@ from datetime import timedelta
 
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested
-from generated.rest.delivery.models import SignUpRequest
 from services.gateway.domain import accounts as account_rules
-from services.gateway.domain.accounts import MAIL_TEMPLATES, Account, AccountState, CodePurpose
+from services.gateway.domain.accounts import MAIL_TEMPLATES, Account, AccountState, CodePurpose, Registration
 from services.gateway.usecases.ports import IdentityProvider, ImageStore, Repository
+from services.gateway.usecases.profiles import MAX_ATTEMPTS
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import new_id
 from services.runtime.core.principal import Principal
-from services.runtime.rest.types import unset_to_none
 
 log = logging.getLogger(__name__)
 
 GRACE_PERIOD = timedelta(seconds=60)
-"""How long an account may be half made; longer than any request to the provider goes on."""
+"""Minimum age of an unfinished account before the background job completes it; longer than any request in progress."""
 
 BATCH_SIZE = 50
 
 
 async def sign_up(
-    repository: Repository, identity: IdentityProvider, clock: Clock, body: SignUpRequest, role: str | None
+    repository: Repository, identity: IdentityProvider, clock: Clock, registration: Registration
 ) -> Account:
-    """Makes the account and mails a code. Refuses EMAIL_TAKEN.
+    """Create an account and mail a verification code.
 
-    Ours is kept first, under an id that the provider is then given: what it may have made without telling us is found
-    again.
+    The account is stored first, under the id that is then passed to the identity provider. If the provider's response
+    is lost, the background job finds the provider's account by that id.
+
+    Raises ApiError: TIME_ZONE_UNKNOWN, EMAIL_TAKEN, ACCOUNT_REFUSED.
     """
-    account_rules.validate_time_zone(unset_to_none(body.time_zone))
+    account_rules.validate_time_zone(registration.time_zone)
     account = Account(
         id=new_id(),
         state=AccountState.CREATING,
-        email=account_rules.normalise_email(body.email),
+        email=account_rules.normalise_email(registration.email),
         email_verified=False,
-        first_name=body.first_name,
-        last_name=body.last_name,
-        phone=unset_to_none(body.phone),
-        birth_date=unset_to_none(body.birth_date),
-        locale=unset_to_none(body.locale),
-        time_zone=unset_to_none(body.time_zone),
-        notif_token=unset_to_none(body.notif_token),
-        role=role,
+        first_name=registration.first_name,
+        last_name=registration.last_name,
+        phone=registration.phone,
+        birth_date=registration.birth_date,
+        locale=registration.locale,
+        time_zone=registration.time_zone,
+        notif_token=registration.notif_token,
+        role=registration.role,
         avatar=None,
         version=1,
         created_at=clock(),
     )
     await repository.add_account(account)
     try:
-        await identity.create(account.id, account.email, body.password, role)
-    except ApiError as refusal:
-        if refusal.reason in (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED):
+        await identity.create(account.id, account.email, registration.password, registration.role)
+    except ApiError as error:
+        if error.reason in (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED):
             await repository.delete_unfinished_account(account.id)
         raise
     await _activate_account(repository, clock, account)
@@ -62,21 +63,23 @@ async def sign_up(
 
 
 async def _activate_account(repository: Repository, clock: Clock, account: Account) -> None:
-    plain, code = account_rules.generate_code(CodePurpose.EMAIL_VERIFICATION, account.id, clock())
+    plain_code, code = account_rules.generate_code(CodePurpose.EMAIL_VERIFICATION, account.id, clock())
     mail = EmailRequested(
         user_id=account.id,
         email=account.email,
         template=MAIL_TEMPLATES[CodePurpose.EMAIL_VERIFICATION],
         locale=account.locale,
-        values={"code": plain},
+        values={"code": plain_code},
     )
     await repository.activate_account(account, code, account_rules.build_user_registered_event(account), mail)
 
 
 async def confirm_email(repository: Repository, identity: IdentityProvider, clock: Clock, plain_code: str) -> None:
-    """Takes a mailed code, after sign-up or for another address. Refuses CODE_INVALID.
+    """Confirm an e-mail address by a mailed code, after sign-up or after a change of the address.
 
-    The provider comes first and may be told twice; the code is only used once it knows.
+    The identity provider is updated first; repeating that update is harmless. The code is used up only afterwards.
+
+    Raises ApiError: CODE_INVALID.
     """
     code = await repository.get_code(account_rules.hash_secret(plain_code), clock())
     account = None if code is None else await repository.get_account(code.user_id)
@@ -87,11 +90,11 @@ async def confirm_email(repository: Repository, identity: IdentityProvider, cloc
     else:
         try:
             await identity.change_email(account.id, code.new_email or "")
-        except ApiError as refusal:
-            if refusal.reason not in (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED):
+        except ApiError as error:
+            if error.reason not in (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED):
                 raise
             await repository.delete_code(code)
-            raise ApiError(Reason.CODE_INVALID) from refusal
+            raise ApiError(Reason.CODE_INVALID) from error
     if not await repository.use_code(code):
         raise ApiError(Reason.CODE_INVALID)
 
@@ -99,30 +102,36 @@ async def confirm_email(repository: Repository, identity: IdentityProvider, cloc
 async def delete_account(
     repository: Repository, identity: IdentityProvider, image_store: ImageStore, clock: Clock, principal: Principal
 ) -> None:
-    """Everything personal goes; what cannot go now is left to the sweep. Refuses USER_NOT_FOUND."""
-    for _ in range(3):
+    """Delete an account and its personal data; the background job retries deletions that fail elsewhere.
+
+    Raises ApiError: USER_NOT_FOUND.
+    """
+    for _ in range(MAX_ATTEMPTS):
         account = await repository.get_account(principal.user_id)
         if account is None:
             raise ApiError(Reason.USER_NOT_FOUND)
-        left = account.anonymised()
-        if await repository.mark_deleting(left, account_rules.build_user_deleted_event(left, clock())):
+        anonymised = account.anonymised()
+        if await repository.mark_deleting(anonymised, account_rules.build_user_deleted_event(anonymised, clock())):
             break
     else:
-        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The profile is being changed.", retry_after=1)
+        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Concurrent changes of the profile.", retry_after=1)
     try:
-        await _finish_account(repository, identity, image_store, clock, left)
-    except ApiError as refusal:
-        log.warning("the account %s is gone here, and will be at the identity provider: %s", left.id, refusal)
+        await _finish_account(repository, identity, image_store, clock, anonymised)
+    except ApiError as error:
+        log.warning("account deletion incomplete: %s; will be retried (user_id=%s)", error, anonymised.id)
 
 
 async def finish_interrupted_accounts(
     repository: Repository, identity: IdentityProvider, image_store: ImageStore, clock: Clock
 ) -> int:
-    """Finishes what was cut off; several may do so at once. Returns how many accounts it looked at."""
-    found = await repository.list_unfinished_accounts(clock() - GRACE_PERIOD, BATCH_SIZE)
-    for account in found:
+    """Complete interrupted creations and deletions of accounts. Returns the number of accounts processed.
+
+    Several instances may run it concurrently.
+    """
+    unfinished = await repository.list_unfinished_accounts(clock() - GRACE_PERIOD, BATCH_SIZE)
+    for account in unfinished:
         await _finish_account(repository, identity, image_store, clock, account)
-    return len(found)
+    return len(unfinished)
 
 
 async def _finish_account(

@@ -1,4 +1,7 @@
-"""Avatars: a new picture is stored, then pointed to, and only then the old one removed; what is left over is swept."""
+"""Avatars: a new image is stored, then referenced by the profile, and only then the old one is deleted.
+
+A background job deletes images that this leaves unreferenced.
+"""
 
 import logging
 from datetime import timedelta
@@ -6,28 +9,34 @@ from datetime import timedelta
 from generated.problems import Reason
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import Account
+from services.gateway.domain.images import Image
 from services.gateway.usecases import profiles
 from services.gateway.usecases.ports import ImageStore, Repository
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
-from services.runtime.rest.types import BinaryResponse, Upload
 
 log = logging.getLogger(__name__)
 
 FOLDER = "avatars"
 ORPHAN_MIN_AGE = timedelta(hours=1)
-"""How old a picture without an account must be to be removed; longer than any upload takes."""
+"""Minimum age of an unreferenced image before it is deleted; longer than any upload takes."""
 
 
-async def set_avatar(repository: Repository, image_store: ImageStore, principal: Principal, upload: Upload) -> Account:
-    """The profile with its new picture. Refuses USER_NOT_FOUND, PICTURE_REFUSED and UNSUPPORTED_MEDIA_TYPE."""
+async def set_avatar(repository: Repository, image_store: ImageStore, principal: Principal, image: Image) -> Account:
+    """Replace the avatar. Returns the changed profile.
+
+    Raises ApiError: USER_NOT_FOUND, PICTURE_REFUSED, UNSUPPORTED_MEDIA_TYPE.
+    """
     await profiles.get_profile(repository, principal)
-    name = await image_store.add(FOLDER, upload)
+    name = await image_store.add(FOLDER, image)
     return await _set_avatar_name(repository, image_store, principal, name)
 
 
 async def delete_avatar(repository: Repository, image_store: ImageStore, principal: Principal) -> None:
-    """Refuses USER_NOT_FOUND; without a picture there is nothing to do."""
+    """Delete the avatar, if there is one.
+
+    Raises ApiError: USER_NOT_FOUND.
+    """
     await _set_avatar_name(repository, image_store, principal, None)
 
 
@@ -38,31 +47,32 @@ async def _set_avatar_name(
         account = await profiles.get_profile(repository, principal)
         if account.avatar == name:
             return account
-        after = account.next_version(avatar=name)
-        if await repository.save_account(after, account_rules.build_user_updated_event(after)):
+        changed = account.next_version(avatar=name)
+        if await repository.save_account(changed, account_rules.build_user_updated_event(changed)):
             break
     else:
-        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The profile is being changed.", retry_after=1)
+        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Concurrent changes of the profile.", retry_after=1)
     if account.avatar is not None:
         try:
             await image_store.delete(account.avatar)
-        except ApiError as refusal:
-            log.warning("an old avatar is left to the sweep: %s", refusal)
-    return after
+        except ApiError as error:
+            log.warning("old avatar not deleted: %s; left to the orphan clean-up", error)
+    return changed
 
 
-async def get_avatar(
-    repository: Repository, image_store: ImageStore, principal: Principal
-) -> tuple[str, BinaryResponse]:
-    """The picture with its ETag, which does not tell its name. Refuses USER_NOT_FOUND and AVATAR_NOT_FOUND."""
+async def get_avatar(repository: Repository, image_store: ImageStore, principal: Principal) -> tuple[str, Image]:
+    """Return an entity tag, which does not reveal the object's name, and the avatar.
+
+    Raises ApiError: USER_NOT_FOUND, AVATAR_NOT_FOUND.
+    """
     account = await profiles.get_profile(repository, principal)
-    picture = None if account.avatar is None else await image_store.get(account.avatar)
-    if account.avatar is None or picture is None:
+    image = None if account.avatar is None else await image_store.get(account.avatar)
+    if account.avatar is None or image is None:
         raise ApiError(Reason.AVATAR_NOT_FOUND)
-    return f'"{account_rules.hash_secret(account.avatar).hex()[:32]}"', picture
+    return account_rules.hash_secret(account.avatar).hex()[:32], image
 
 
 async def delete_orphaned_avatars(repository: Repository, image_store: ImageStore) -> int:
-    """Removes pictures that no account points to. Returns 0: what is left is as young as it was."""
+    """Delete images that no account references. Returns 0, since one run deletes every orphan that is old enough."""
     await image_store.delete_orphans(FOLDER, await repository.list_avatar_names(), ORPHAN_MIN_AGE)
     return 0

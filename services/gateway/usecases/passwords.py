@@ -1,4 +1,4 @@
-"""Signing in, and what a password protects."""
+"""Sign-in, sign-out, and changes of passwords."""
 
 from generated.problems import Reason
 from services.gateway.domain import accounts as account_rules
@@ -13,9 +13,21 @@ from services.runtime.core.principal import Principal
 async def sign_in(
     identity: IdentityProvider, rate_limiter: LoginRateLimiter, email: str, password: str, client_address: str
 ) -> SessionTokens:
-    """Refuses CREDENTIALS_INVALID and TOO_MANY_REQUESTS, alike with and without such an account."""
+    """Exchange e-mail address and password for tokens. Errors do not reveal whether the account exists.
+
+    Raises ApiError: CREDENTIALS_INVALID, TOO_MANY_REQUESTS.
+    """
     async with rate_limiter.limit(account_rules.normalise_email(email), client_address):
         return await identity.sign_in(email, password)
+
+
+async def sign_out(identity: IdentityProvider, principal: Principal) -> None:
+    """End every session of the account; a deleted account has none."""
+    try:
+        await identity.revoke_refresh_tokens(principal.user_id)
+    except ApiError as error:
+        if error.reason is not Reason.USER_NOT_FOUND:
+            raise
 
 
 async def change_password(
@@ -27,14 +39,17 @@ async def change_password(
     new_password: str,
     client_address: str,
 ) -> None:
-    """Ends every session. Refuses PASSWORD_WRONG, TOO_MANY_REQUESTS and USER_NOT_FOUND."""
+    """Change the password and end every session.
+
+    Raises ApiError: USER_NOT_FOUND, PASSWORD_WRONG, TOO_MANY_REQUESTS.
+    """
     account = await profiles.get_profile(repository, principal)
     try:
         async with rate_limiter.limit(account.email, client_address):
             await identity.sign_in(account.email, old_password)
-    except ApiError as refusal:
-        if refusal.reason is Reason.CREDENTIALS_INVALID:
-            raise ApiError(Reason.PASSWORD_WRONG) from refusal
+    except ApiError as error:
+        if error.reason is Reason.CREDENTIALS_INVALID:
+            raise ApiError(Reason.PASSWORD_WRONG) from error
         raise
     await identity.set_password(account.id, new_password)
 
@@ -48,7 +63,10 @@ async def reset_password(
     password: str,
     client_address: str,
 ) -> None:
-    """Takes a mailed code, which proves the address too, and ends every session. Refuses CODE_INVALID."""
+    """Set a new password by a mailed code, which also verifies the address, and end every session.
+
+    Raises ApiError: CODE_INVALID, TOO_MANY_REQUESTS.
+    """
     async with rate_limiter.limit(None, client_address):
         code = await repository.get_code(account_rules.hash_secret(plain_code), clock())
         account = None if code is None else await repository.get_account(code.user_id)

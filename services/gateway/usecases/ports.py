@@ -1,4 +1,4 @@
-"""What the use cases need of the outside: the identity provider, the store, the counters of guesses."""
+"""Ports of the use cases: protocols that the outbound adapters implement, and the values that they exchange."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -7,13 +7,18 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from generated.events import GatewayEvent
+from generated.proto.delivery.orders.v1 import CheckedBasket
+from generated.proto.delivery.partners.v1 import Product
 from services.gateway.domain.accounts import Account, CodePurpose, VerificationCode
-from services.runtime.rest.types import BinaryResponse, Upload
+from services.gateway.domain.images import Image
+
+CHECK_TTL = timedelta(minutes=10)
+"""Lifetime of an order check."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionTokens:
-    """A session. `expires_in` is the access token's life in seconds."""
+    """Tokens of a session. `expires_in` is the lifetime of the access token in seconds."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -22,7 +27,7 @@ class SessionTokens:
 
 
 class AccountFilter(NamedTuple):
-    """Which accounts a list is about; None leaves a question open."""
+    """Filter of a list of accounts; None does not restrict. `prefix` applies to e-mail address and names."""
 
     role: str | None = None
     approved: bool | None = None
@@ -30,141 +35,213 @@ class AccountFilter(NamedTuple):
 
 
 class CodeRequest(NamedTuple):
-    """Somebody asks for a code: for the account of an address, or to make an address an account's."""
+    """Request for a verification code, for the account with an address or to change an account's address to it."""
 
     id: int
     purpose: CodePurpose
     email: str
     user_id: str | None
-    trace: Mapping[str, str]
-    """The context in which it was asked for."""
+    trace_context: Mapping[str, str]
+    """Trace context headers of the request."""
+
+
+class ProductImageUpdate(NamedTuple):
+    """Result of `set_picture_url`."""
+
+    product: Product | None
+    old_picture_url: str | None
 
 
 class IdentityProvider(Protocol):
-    """The identity provider: e-mail, password, role. Everything refuses UPSTREAM_UNAVAILABLE when it is away."""
+    """Identity provider of e-mail addresses, passwords and roles.
+
+    Every method raises ApiError: UPSTREAM_UNAVAILABLE.
+    """
 
     async def create(self, user_id: str, email: str, password: str, role: str | None) -> None:
-        """Makes an account. Refuses EMAIL_TAKEN."""
+        """Create an account.
+
+        Raises ApiError: EMAIL_TAKEN, ACCOUNT_REFUSED.
+        """
 
     async def exists(self, user_id: str) -> bool:
-        """Whether there is such an account."""
+        """Return whether the account exists."""
 
     async def delete(self, user_id: str) -> None:
-        """Removes an account; one that is not there is no error."""
+        """Delete an account, if it exists."""
 
     async def mark_email_verified(self, user_id: str) -> None:
-        """The e-mail address is the user's."""
+        """Mark the e-mail address as verified.
+
+        Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED.
+        """
 
     async def change_email(self, user_id: str, email: str) -> None:
-        """Another address, which is the user's. Refuses EMAIL_TAKEN."""
+        """Set another, verified, e-mail address.
+
+        Raises ApiError: EMAIL_TAKEN, USER_NOT_FOUND, ACCOUNT_REFUSED.
+        """
 
     async def set_password(self, user_id: str, password: str) -> None:
-        """Another password; every session ends."""
+        """Set the password and end every session.
+
+        Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED.
+        """
 
     async def set_role(self, user_id: str, role: str) -> None:
-        """Takes effect with the next refresh."""
+        """Set the role claim of access tokens issued from now on.
+
+        Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED.
+        """
 
     async def sign_in(self, email: str, password: str) -> SessionTokens:
-        """Refuses CREDENTIALS_INVALID, the same for an unknown address and a wrong password."""
+        """Exchange e-mail address and password for tokens.
+
+        Raises ApiError: CREDENTIALS_INVALID, for an unknown address and a wrong password alike.
+        """
 
     async def refresh_session(self, refresh_token: str) -> SessionTokens:
-        """Refuses REFRESH_TOKEN_INVALID."""
+        """Exchange a refresh token for new tokens.
+
+        Raises ApiError: REFRESH_TOKEN_INVALID.
+        """
 
     async def revoke_refresh_tokens(self, user_id: str) -> None:
-        """Refresh tokens given so far are worth nothing any more."""
+        """Revoke all refresh tokens of the account.
+
+        Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED.
+        """
 
 
 class LoginRateLimiter(Protocol):
-    """Slows guessing down."""
+    """Limit of failed attempts to guess a password or a code."""
 
     def limit(self, account: str | None, client_address: str) -> AbstractAsyncContextManager[None]:
-        """Counts the attempt unless the block ends well. Refuses TOO_MANY_REQUESTS."""
+        """Count the attempt of the block as failed unless it succeeds.
+
+        Raises ApiError: TOO_MANY_REQUESTS, UPSTREAM_UNAVAILABLE.
+        """
 
 
 class ImageStore(Protocol):
-    """Pictures in object storage. Everything refuses UPSTREAM_UNAVAILABLE when it is away."""
+    """Images in object storage.
 
-    async def add(self, folder: str, upload: Upload) -> str:
-        """Normalises a picture and stores it; its name. Refuses PICTURE_REFUSED and UNSUPPORTED_MEDIA_TYPE."""
+    Every method raises ApiError: UPSTREAM_UNAVAILABLE.
+    """
 
-    async def get(self, name: str) -> BinaryResponse | None:
-        """A picture."""
+    async def add(self, folder: str, image: Image) -> str:
+        """Normalise and store an image. Returns its name.
+
+        Raises ApiError: PICTURE_REFUSED, UNSUPPORTED_MEDIA_TYPE.
+        """
+
+    async def get(self, name: str) -> Image | None:
+        """Return the image."""
 
     async def delete(self, name: str) -> None:
-        """Removes a picture; one that is not there is no error."""
+        """Delete the image, if it exists."""
 
     async def delete_orphans(self, folder: str, referenced_names: set[str], min_age: timedelta) -> int:
-        """Removes pictures that are none of the known. Returns how many."""
+        """Delete the folder's images that are older than `min_age` and not referenced. Returns their number."""
+
+
+class ProductImageRegistry(Protocol):
+    """Picture URLs of products, owned by the partners service."""
+
+    async def set_picture_url(self, product_id: int, picture_url: str) -> ProductImageUpdate:
+        """Set the picture URL of a product.
+
+        Raises ApiError: PRODUCT_NOT_FOUND.
+        """
+
+    async def list_picture_urls(self) -> set[str]:
+        """Return the picture URLs of all products."""
+
+
+class OrderCheckCache(Protocol):
+    """Order checks, each readable by the customer that made it, for CHECK_TTL.
+
+    Every method raises ApiError: UPSTREAM_UNAVAILABLE. An unavailable cache is not a miss.
+    """
+
+    async def put(self, check_id: str, user_id: str, basket: CheckedBasket) -> None:
+        """Store a check."""
+
+    async def get(self, check_id: str, user_id: str) -> CheckedBasket | None:
+        """Return the check; None if it does not exist or belongs to another user."""
 
 
 class UnitOfWork(Protocol):
-    """One transaction over requests for codes."""
+    """One transaction that processes code requests."""
 
     async def claim_code_requests(self, size: int) -> Sequence[CodeRequest]:
-        """The oldest, locked until the transaction ends; those that others work on are left out."""
+        """Return and lock the oldest requests that no other transaction has locked."""
 
     async def get_account_by_email(self, email: str) -> Account | None:
-        """The account of an address."""
+        """Return the active account with the address."""
 
     async def get_account(self, user_id: str) -> Account | None:
-        """The account of an id."""
+        """Return the active account."""
 
     async def add_code(self, code: VerificationCode, now: datetime) -> bool:
-        """Keeps a code, unless MAX_CODES of its kind are good already."""
+        """Store a code, unless MAX_VALID_CODES of its account and purpose are valid. Returns whether it was stored."""
 
     async def publish(self, event: GatewayEvent) -> None:
-        """Lets the event leave when the transaction has committed."""
+        """Publish the event when the transaction has committed."""
 
-    async def complete_code_request(self, request_id: int) -> None:
-        """The request is dealt with."""
+    def process_code_request(self, request: CodeRequest) -> AbstractAsyncContextManager[None]:
+        """Delete the request at the end of the block."""
 
 
 class Repository(Protocol):
-    """Profiles, codes and requests for codes."""
+    """Accounts, verification codes and code requests. Every method but `unit_of_work` is one transaction."""
 
     async def add_account(self, account: Account) -> None:
-        """Keeps an account that is being made."""
+        """Store an account that is being created."""
 
     async def activate_account(self, account: Account, code: VerificationCode, *events: GatewayEvent) -> None:
-        """The account is made: from now on it is seen. Nothing happens when it was already."""
+        """Make a created account active, store its code and publish the events. Idempotent."""
 
     async def delete_unfinished_account(self, user_id: str) -> None:
-        """Forgets an account that is half made or half gone."""
+        """Delete an account that is being created or deleted."""
 
     async def get_account(self, user_id: str) -> Account | None:
-        """The profile of an active account."""
+        """Return the active account."""
+
+    async def get_account_by_email(self, email: str) -> Account | None:
+        """Return the active account with the address."""
 
     async def list_accounts(
         self, size: int, before: tuple[datetime, str] | None, account_filter: AccountFilter
     ) -> list[Account]:
-        """Active accounts, newest first."""
+        """Return active accounts, newest first, after the key (created_at, id) of the previous page."""
 
     async def list_unfinished_accounts(self, before: datetime, size: int) -> list[Account]:
-        """Accounts that are half made, or half gone, since before then."""
+        """Return accounts created before the given time that are being created or deleted."""
 
     async def save_account(self, account: Account, *events: GatewayEvent) -> bool:
-        """The next version of an account, and the events; False when it is no longer the next."""
+        """Save the next version of an account and publish the events. Returns False on a version conflict."""
 
     async def mark_deleting(self, account: Account, *events: GatewayEvent) -> bool:
-        """As `save`, and its codes are worth nothing any more."""
+        """Save an account that is being deleted, like `save_account`, and delete its codes."""
 
     async def get_code(self, digest: bytes, now: datetime) -> VerificationCode | None:
-        """A code that is good."""
+        """Return the unexpired code with the digest."""
 
     async def use_code(self, code: VerificationCode) -> bool:
-        """Uses a code, once: its address is the account's, and verified. False when it was used before.
+        """Use a code up and mark its address as the account's verified one. Returns False if it was used before.
 
-        When the address or the password is another now, the account's other codes are worth nothing any more.
+        A change of the address or the password also deletes the account's other codes.
         """
 
     async def delete_code(self, code: VerificationCode) -> None:
-        """The code is worth nothing any more."""
+        """Delete a code."""
 
     async def add_code_request(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
-        """Keeps a request for a code."""
+        """Store a code request."""
 
     def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """Commits at the end of the block, rolls back when it raises."""
+        """Commit at the end of the block, roll back if it raises."""
 
     async def list_avatar_names(self) -> set[str]:
-        """The names of all pictures that an account points to."""
+        """Return the object names of all avatars."""

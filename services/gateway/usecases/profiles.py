@@ -1,9 +1,9 @@
-"""Profiles: one's own, and what admins do with others'."""
+"""Profiles: reading and changing one's own, and administration of accounts."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from generated.problems import Reason
-from generated.rest.delivery.models import ProfilePatch
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import Account, ProfileChanges
 from services.gateway.usecases.ports import AccountFilter, IdentityProvider, Repository
@@ -11,14 +11,16 @@ from services.runtime.core import pagination
 from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal
-from services.runtime.rest import preconditions
 
 MAX_ATTEMPTS = 3
-"""How often a change is made again on top of somebody else's."""
+"""Maximum attempts of a change that conflicts with concurrent changes (optimistic locking)."""
 
 
 async def get_profile(repository: Repository, principal: Principal) -> Account:
-    """One's own profile. Refuses USER_NOT_FOUND when the account is gone."""
+    """Return the caller's profile.
+
+    Raises ApiError: USER_NOT_FOUND.
+    """
     return await _get_account(repository, principal.user_id)
 
 
@@ -30,23 +32,28 @@ async def _get_account(repository: Repository, user_id: str) -> Account:
 
 
 async def update_profile(
-    repository: Repository, principal: Principal, body: ProfilePatch, if_match: str | None
+    repository: Repository, principal: Principal, changes: ProfileChanges, check_version: Callable[[int], None]
 ) -> Account:
-    """A merge patch. Refuses PRECONDITION_FAILED when the profile is not as `if_match` says."""
-    patch = ProfileChanges.from_merge_patch(body)
+    """Change the caller's profile. Returns the changed profile.
+
+    `check_version` raises an error for a current version that the caller does not expect.
+
+    Raises ApiError: TIME_ZONE_UNKNOWN, USER_NOT_FOUND.
+    """
+    account_rules.validate_time_zone(changes.get("time_zone"))
     for _ in range(MAX_ATTEMPTS):
         account = await get_profile(repository, principal)
-        preconditions.check_if_match(if_match, account.etag)
-        after = account.next_version(**patch.changes)
-        if await repository.save_account(after, account_rules.build_user_updated_event(after)):
-            return after
-    raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The profile is being changed.", retry_after=1)
+        check_version(account.version)
+        changed = account.next_version(**changes)
+        if await repository.save_account(changed, account_rules.build_user_updated_event(changed)):
+            return changed
+    raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Concurrent changes of the profile.", retry_after=1)
 
 
 async def list_accounts(
     repository: Repository, page_size: int, page_token: str, account_filter: AccountFilter
 ) -> Page[Account]:
-    """A page of accounts, newest first."""
+    """Return a page of accounts, newest first."""
     rows = await repository.list_accounts(
         page_size + 1, pagination.decode_page_token(page_token, tuple[datetime, str]), account_filter
     )
@@ -54,11 +61,16 @@ async def list_accounts(
 
 
 async def set_role(repository: Repository, identity: IdentityProvider, user_id: str, role: str) -> Account:
-    """The provider first: if ours is cut off, the same request again makes both alike. Refuses USER_NOT_FOUND."""
+    """Assign a role. Returns the changed account.
+
+    The identity provider is updated first, so that repeating an interrupted request makes both stores consistent.
+
+    Raises ApiError: USER_NOT_FOUND.
+    """
     for _ in range(MAX_ATTEMPTS):
         account = await _get_account(repository, user_id)
         await identity.set_role(account.id, role)
-        after = account.next_version(role=role)
-        if await repository.save_account(after, account_rules.build_user_updated_event(after)):
-            return after
-    raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The account is being changed.", retry_after=1)
+        changed = account.next_version(role=role)
+        if await repository.save_account(changed, account_rules.build_user_updated_event(changed)):
+            return changed
+    raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Concurrent changes of the account.", retry_after=1)

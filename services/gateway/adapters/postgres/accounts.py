@@ -1,10 +1,11 @@
-"""Profiles, codes and requests for codes in PostgreSQL."""
+"""Accounts, verification codes and code requests in PostgreSQL."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 
+from opentelemetry.trace import SpanKind
 from psycopg.types.json import Jsonb
 from sqlalchemy import Boolean, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
 
@@ -36,7 +37,7 @@ _GET_ACCOUNT_BY_EMAIL = Statement(
     select(accounts).where(accounts.c.email == bindparam("email"), _is_active).limit(1), row_type=Account
 )
 _role_param, _approved_param = cast(bindparam("role"), Text), cast(bindparam("approved"), Boolean)
-_prefix_param = cast(bindparam("beginning"), Text)
+_prefix_param = cast(bindparam("prefix"), Text)
 _LIST_ACCOUNTS = Statement(
     select(accounts)
     .where(
@@ -75,7 +76,7 @@ _DELETE_EXPIRED_CODES = Statement(
     delete(codes).where(codes.c.user_id == bindparam("user_id"), codes.c.expires_at <= bindparam("now"))
 )
 _COUNT_VALID_CODES = Statement(
-    select(func.count().label("good")).where(
+    select(func.count().label("valid_codes")).where(
         codes.c.user_id == bindparam("user_id"),
         codes.c.purpose == bindparam("purpose"),
         codes.c.expires_at > bindparam("now"),
@@ -109,14 +110,14 @@ _FIRST_PAGE_CURSOR = (datetime.max.replace(tzinfo=UTC), "")
 
 
 class PostgresUnitOfWork:
-    """One transaction over requests for codes."""
+    """One transaction that processes code requests."""
 
     def __init__(self, transaction: Transaction, outbox: Outbox[GatewayEvent]) -> None:
         self._transaction = transaction
         self._outbox = outbox
 
     async def claim_code_requests(self, size: int) -> Sequence[CodeRequest]:
-        """The oldest, locked until the transaction ends; those that others work on are left out."""
+        """Return and lock the oldest requests that no other transaction has locked."""
         rows = await self._transaction.fetch_all(_CLAIM_CODE_REQUESTS, size=size)
         return [
             CodeRequest(row["id"], CodePurpose(row["purpose"]), row["email"], row["user_id"], row["trace"] or {})
@@ -124,88 +125,94 @@ class PostgresUnitOfWork:
         ]
 
     async def get_account_by_email(self, email: str) -> Account | None:
-        """The account of an address."""
+        """Return the active account with the address."""
         return await self._transaction.fetch_one(_GET_ACCOUNT_BY_EMAIL, email=email)
 
     async def get_account(self, user_id: str) -> Account | None:
-        """The account of an id."""
+        """Return the active account."""
         return await self._transaction.fetch_one(_GET_ACCOUNT, user_id=user_id)
 
     async def add_code(self, code: VerificationCode, now: datetime) -> bool:
-        """Keeps a code, unless MAX_CODES of its kind are good already; those that are no longer good go."""
+        """Store a code and delete expired ones, unless MAX_VALID_CODES of its account and purpose are valid.
+
+        Returns whether the code was stored.
+        """
         await self._transaction.execute(_DELETE_EXPIRED_CODES, user_id=code.user_id, now=now)
         row = await self._transaction.fetch_one(_COUNT_VALID_CODES, user_id=code.user_id, purpose=code.purpose, now=now)
-        if row is not None and row["good"] >= MAX_VALID_CODES:
+        if row is not None and row["valid_codes"] >= MAX_VALID_CODES:
             return False
         await self._transaction.execute(_ADD_CODE, **asdict(code))
         return True
 
     async def publish(self, event: GatewayEvent) -> None:
-        """Lets the event leave when the transaction has committed."""
+        """Add the event to the outbox, which publishes it when the transaction has committed."""
         await self._outbox.add(self._transaction, event)
 
-    async def complete_code_request(self, request_id: int) -> None:
-        """The request is dealt with."""
-        await self._transaction.execute(_DELETE_CODE_REQUEST, request_id=request_id)
+    @asynccontextmanager
+    async def process_code_request(self, request: CodeRequest) -> AsyncIterator[None]:
+        """Delete the request at the end of the block, which is traced by a span linked to the request's trace."""
+        with tracing.start_span("process code_requests", SpanKind.CONSUMER, request.trace_context, link=True):
+            yield
+            await self._transaction.execute(_DELETE_CODE_REQUEST, request_id=request.id)
 
 
 class PostgresAccountRepository:
-    """Every method but `unit` is one transaction."""
+    """Accounts, codes and code requests. Every method but `unit_of_work` is one transaction."""
 
     def __init__(self, database: Database, outbox: Outbox[GatewayEvent]) -> None:
         self._database = database
         self._outbox = outbox
 
     async def add_account(self, account: Account) -> None:
-        """Keeps an account that is being made."""
+        """Store an account that is being created."""
         await self._database.execute(_ADD_ACCOUNT, **asdict(account))
 
     async def activate_account(self, account: Account, code: VerificationCode, *events: GatewayEvent) -> None:
-        """The account is made: from now on it is seen. Nothing happens when it was already."""
+        """Make a created account active, store its code and publish the events. Idempotent."""
         async with self._database.transaction() as transaction:
             if await transaction.execute(_ACTIVATE_ACCOUNT, user_id=account.id):
                 await transaction.execute(_ADD_CODE, **asdict(code))
                 await self._publish(transaction, events)
 
     async def delete_unfinished_account(self, user_id: str) -> None:
-        """Forgets an account that is half made or half gone."""
+        """Delete an account that is being created or deleted."""
         await self._database.execute(_DELETE_UNFINISHED_ACCOUNT, user_id=user_id)
 
     async def get_account(self, user_id: str) -> Account | None:
-        """The profile of an active account."""
+        """Return the active account."""
         return await self._database.fetch_one(_GET_ACCOUNT, user_id=user_id)
 
     async def get_account_by_email(self, email: str) -> Account | None:
-        """The active account of an address."""
+        """Return the active account with the address."""
         return await self._database.fetch_one(_GET_ACCOUNT_BY_EMAIL, email=email)
 
     async def list_accounts(
         self, size: int, before: tuple[datetime, str] | None, account_filter: AccountFilter
     ) -> list[Account]:
-        """Active accounts, newest first."""
-        at, last = before or _FIRST_PAGE_CURSOR
-        beginning = None if account_filter.prefix is None else account_filter.prefix.lower()
+        """Return active accounts, newest first, after the key (created_at, id) of the previous page."""
+        before_at, before_id = before or _FIRST_PAGE_CURSOR
+        prefix = None if account_filter.prefix is None else account_filter.prefix.lower()
         return await self._database.fetch_all(
             _LIST_ACCOUNTS,
             size=size,
-            before_at=at,
-            before_id=last,
+            before_at=before_at,
+            before_id=before_id,
             role=account_filter.role,
             approved=account_filter.approved,
-            beginning=beginning,
+            prefix=prefix,
         )
 
     async def list_unfinished_accounts(self, before: datetime, size: int) -> list[Account]:
-        """Accounts that are half made, or half gone, since before then."""
+        """Return accounts created before the given time that are being created or deleted."""
         return await self._database.fetch_all(_LIST_UNFINISHED_ACCOUNTS, before=before, size=size)
 
     async def save_account(self, account: Account, *events: GatewayEvent) -> bool:
-        """The next version of an account, and the events; False when it is no longer the next."""
+        """Save the next version of an account and publish the events. Returns False on a version conflict."""
         async with self._database.transaction() as transaction:
             return await self._save_account(transaction, account, events)
 
     async def mark_deleting(self, account: Account, *events: GatewayEvent) -> bool:
-        """As `save`, and its codes are worth nothing any more."""
+        """Save an account that is being deleted, like `save_account`, and delete its codes."""
         async with self._database.transaction() as transaction:
             await transaction.execute(_DELETE_CODES, user_id=account.id)
             return await self._save_account(transaction, account, events)
@@ -222,13 +229,13 @@ class PostgresAccountRepository:
             await self._outbox.add(transaction, event)
 
     async def get_code(self, digest: bytes, now: datetime) -> VerificationCode | None:
-        """A code that is good."""
+        """Return the unexpired code with the digest."""
         return await self._database.fetch_one(_GET_CODE, digest=digest, now=now)
 
     async def use_code(self, code: VerificationCode) -> bool:
-        """Uses a code, once: its address is the account's, and verified. False when it was used before.
+        """Use a code up and mark its address as the account's verified one. Returns False if it was used before.
 
-        When the address or the password is another now, the account's other codes are worth nothing any more.
+        A change of the address or the password also deletes the account's other codes.
         """
         async with self._database.transaction() as transaction:
             if not await transaction.execute(_DELETE_CODE, digest=code.digest):
@@ -242,21 +249,21 @@ class PostgresAccountRepository:
             return True
 
     async def delete_code(self, code: VerificationCode) -> None:
-        """The code is worth nothing any more."""
+        """Delete a code."""
         await self._database.execute(_DELETE_CODE, digest=code.digest)
 
     async def add_code_request(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
-        """Keeps a request for a code."""
+        """Store a code request with the current trace context."""
         await self._database.execute(
             _ADD_CODE_REQUEST, purpose=purpose, email=email, user_id=user_id, trace=Jsonb(tracing.get_context_headers())
         )
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[PostgresUnitOfWork]:
-        """Commits at the end of the block, rolls back when it raises."""
+        """Commit at the end of the block, roll back if it raises."""
         async with self._database.transaction() as transaction:
             yield PostgresUnitOfWork(transaction, self._outbox)
 
     async def list_avatar_names(self) -> set[str]:
-        """The names of all pictures that an account points to."""
+        """Return the object names of all avatars."""
         return {row["avatar"] for row in await self._database.fetch_all(_LIST_AVATAR_NAMES)}

@@ -1,4 +1,4 @@
-"""The gateway's tables."""
+"""Tables of the gateway."""
 
 from sqlalchemy import (
     BigInteger,

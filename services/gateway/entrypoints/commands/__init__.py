@@ -1,1 +1,1 @@
-"""Commands of the gateway."""
+"""Commands of the gateway: demo data and promotion to admin."""

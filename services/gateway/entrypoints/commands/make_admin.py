@@ -1,31 +1,20 @@
-"""The first admin, whom no other admin can make."""
+"""Promotion to admin on the command line, for the first admin: the API requires another admin."""
 
 import sys
-from contextlib import closing
 
-import httpx
-
-from generated.events import EVENTS, GatewayEvent
-from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
-from services.gateway.app import Settings, build_firebase
 from services.gateway.domain import accounts as account_rules
 from services.gateway.usecases import profiles
+from services.gateway.usecases.ports import IdentityProvider, Repository
 from services.runtime.core.errors import ApiError
-from services.runtime.messaging.outbox import Outbox
-from services.runtime.storage.database import Database
 
 
-async def promote_to_admin(settings: Settings, email: str) -> None:
-    """Gives the account of an address the role. Ends the process with a sentence when there is none."""
-    database = Database(settings.database_url.get_secret_value(), max_size=1)
-    store = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
-    async with database, httpx.AsyncClient(trust_env=False) as client:
-        account = await store.get_account_by_email(account_rules.normalise_email(email))
-        if account is None:
-            sys.exit(f"there is no account of {email}: sign up first")
-        with closing(build_firebase(settings, client)) as identity:
-            try:
-                await profiles.set_role(store, identity, account.id, "admin")
-            except ApiError as refusal:
-                sys.exit(f"{email} is no admin yet: {refusal.detail}")
-    print(f"{email} is an admin, from the next refresh of the session on")
+async def promote_to_admin(repository: Repository, identity: IdentityProvider, email: str) -> None:
+    """Assign the admin role to the account with the e-mail address. Exits with an error message on failure."""
+    account = await repository.get_account_by_email(account_rules.normalise_email(email))
+    if account is None:
+        sys.exit(f"no account with e-mail address {email}; sign up first")
+    try:
+        await profiles.set_role(repository, identity, account.id, "admin")
+    except ApiError as error:
+        sys.exit(f"assigning the admin role to {email} failed: {error.detail}")
+    print(f"{email} is an admin; effective from the next refresh of the session")

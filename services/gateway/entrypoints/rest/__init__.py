@@ -1,1 +1,1 @@
-"""The REST doors, one module per tag of the contract: translate, call, translate back."""
+"""REST handlers, one module per tag of the contract: they translate requests and responses."""

@@ -1,4 +1,4 @@
-"""Where customers pay, and what they paid: what admins do with banks."""
+"""REST handlers of banks and payments, for admins."""
 
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
@@ -18,7 +18,7 @@ from services.runtime.rest.types import Response, none_to_unset, require, unset_
 
 
 class Banks(BanksHandler):
-    """The operations tagged `banks`."""
+    """Operations tagged `banks`."""
 
     def __init__(self, orders: OrdersStub) -> None:
         self._orders = orders
@@ -26,7 +26,7 @@ class Banks(BanksHandler):
     async def create_bank(
         self, *, principal: Principal, body: CreateBankRequest, idempotency_key: str | None = None
     ) -> Response[CreatedBank]:
-        """Registers a bank."""
+        """Register a bank."""
         request = v1.CreateBankRequest(
             id=body.id,
             title=body.title,
@@ -35,28 +35,28 @@ class Banks(BanksHandler):
             active=body.active,
             idempotency_key=idempotency_key,
         )
-        answer = await self._orders.create_bank(request)
-        bank = require(answer.bank)
+        response = await self._orders.create_bank(request)
+        bank = require(response.bank)
         created = CreatedBank(
             id=bank.id,
             title=bank.title,
             webcheckout_url=bank.webcheckout_url,
             api_url=bank.api_url,
             active=bank.active,
-            webhook_secret=none_to_unset(answer.webhook_secret),
+            webhook_secret=none_to_unset(response.webhook_secret),
         )
-        headers = {"Location": f"/api/v1/banks/{bank.id}", "ETag": format_etag(answer.version)}
-        return Response(created, headers, replayed=answer.replayed)
+        headers = {"Location": f"/api/v1/banks/{bank.id}", "ETag": format_etag(response.version)}
+        return Response(created, headers, replayed=response.replayed)
 
     async def get_bank(self, *, principal: Principal, bank_id: str) -> Response[Bank]:
-        """One bank."""
-        answer = await self._orders.get_bank(v1.GetBankRequest(bank_id=bank_id))
-        return Response(convert.bank(require(answer.bank)), {"ETag": format_etag(answer.version)})
+        """Return the bank."""
+        response = await self._orders.get_bank(v1.GetBankRequest(bank_id=bank_id))
+        return Response(convert.bank(require(response.bank)), {"ETag": format_etag(response.version)})
 
     async def update_bank(
         self, *, principal: Principal, bank_id: str, body: BankPatch, if_match: str | None = None
     ) -> Response[Bank]:
-        """Changes a bank."""
+        """Update a bank."""
         webcheckout_url, api_url = unset_to_none(body.webcheckout_url), unset_to_none(body.api_url)
         request = v1.UpdateBankRequest(
             bank_id=bank_id,
@@ -66,13 +66,13 @@ class Banks(BanksHandler):
             active=unset_to_none(body.active),
             version=parse_if_match_version(if_match),
         )
-        answer = await self._orders.update_bank(request)
-        return Response(convert.bank(require(answer.bank)), {"ETag": format_etag(answer.version)})
+        response = await self._orders.update_bank(request)
+        return Response(convert.bank(require(response.bank)), {"ETag": format_etag(response.version)})
 
     async def rotate_bank_secret(self, *, principal: Principal, bank_id: str) -> NewBankSecret:
-        """A new secret."""
-        answer = await self._orders.rotate_bank_secret(v1.RotateBankSecretRequest(bank_id=bank_id))
-        return NewBankSecret(webhook_secret=answer.webhook_secret)
+        """Replace the webhook secret."""
+        response = await self._orders.rotate_bank_secret(v1.RotateBankSecretRequest(bank_id=bank_id))
+        return NewBankSecret(webhook_secret=response.webhook_secret)
 
     async def list_payments(
         self,
@@ -83,7 +83,7 @@ class Banks(BanksHandler):
         order_id: str | None = None,
         bank_id: str | None = None,
     ) -> PaymentPage:
-        """Payments as they were recorded."""
+        """Return a page of payments."""
         request = v1.ListPaymentsRequest(
             page_size=page_size, page_token=page_token or "", order_id=order_id, bank_id=bank_id
         )

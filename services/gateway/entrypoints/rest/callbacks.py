@@ -1,4 +1,7 @@
-"""What banks and partners tell us: passed on raw to the service that owns the secret, which verifies before it acts."""
+"""REST handlers of webhooks from banks and partners.
+
+The raw body is forwarded to the service that owns the secret, which verifies the signature.
+"""
 
 from uuid import NAMESPACE_URL, uuid5
 
@@ -19,7 +22,7 @@ from services.runtime.telemetry import tracing
 
 
 class Callbacks(CallbacksHandler):
-    """The operations tagged `callbacks`."""
+    """Operations tagged `callbacks`."""
 
     def __init__(self, orders: OrdersStub, partners: PartnersStub, publisher: Publisher, clock: Clock) -> None:
         self._orders = orders
@@ -28,7 +31,7 @@ class Callbacks(CallbacksHandler):
         self._clock = clock
 
     async def payment_callback(self, *, webhook: SignedRequest, bank_id: str, body: PaymentCallback) -> PaymentReceipt:
-        """A bank tells what came of a payment."""
+        """Forward the result of a payment."""
         request = PayOrderRequest(
             bank_id=bank_id,
             webhook_id=webhook.id,
@@ -39,7 +42,10 @@ class Callbacks(CallbacksHandler):
         return convert.payment_receipt(await self._orders.pay_order(request))
 
     async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int, body: ReadyCallback) -> None:
-        """A partner tells that an order is ready. The event's id follows from the webhook's."""
+        """Verify that an order is ready and publish the event.
+
+        The event's id is derived from the webhook's, so that consumers deduplicate repeated webhooks.
+        """
         request = VerifyReadyCallbackRequest(
             partner_id=partner_id,
             webhook_id=webhook.id,
@@ -47,14 +53,16 @@ class Callbacks(CallbacksHandler):
             webhook_signature=webhook.signature,
             body=webhook.body,
         )
-        said = await self._partners.verify_ready_callback(request)
-        event = OrderReadyReported(order_id=said.order_id, partner_id=partner_id, pickup_address=said.pickup_address)
+        response = await self._partners.verify_ready_callback(request)
+        event = OrderReadyReported(
+            order_id=response.order_id, partner_id=partner_id, pickup_address=response.pickup_address
+        )
         await self._publisher.publish(
             Envelope(
                 id=str(uuid5(NAMESPACE_URL, f"partner:{partner_id}:{webhook.id}")),
                 source="/gateway",
                 type=ORDER_READY_REPORTED.type,
-                subject=said.order_id,
+                subject=response.order_id,
                 occurred_at=self._clock(),
                 trace_context=tracing.get_context_headers(),
                 payload=ORDER_READY_REPORTED.encode(event),

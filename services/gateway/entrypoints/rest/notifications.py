@@ -1,4 +1,4 @@
-"""Who sends notifications, and what came of each; for admins."""
+"""REST handlers of notification agents and notification records, for admins."""
 
 from msgspec import UNSET, UnsetType
 
@@ -23,7 +23,7 @@ AGENTS_PATH = "/api/v1/notification-agents"
 
 
 class Notifications(NotificationsHandler):
-    """The operations tagged `notifications`."""
+    """Operations tagged `notifications`."""
 
     def __init__(self, notifications: NotificationsStub) -> None:
         self._notifications = notifications
@@ -38,7 +38,7 @@ class Notifications(NotificationsHandler):
         agent_id: str | None = None,
         status: NotificationStatus | None = None,
     ) -> NotificationRecordPage:
-        """A page of what everybody was told."""
+        """Return a page of notification records."""
         request = v1.ListNotificationsRequest(
             page_size=page_size,
             page_token=page_token or "",
@@ -51,16 +51,16 @@ class Notifications(NotificationsHandler):
     async def list_agents(
         self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
     ) -> AgentPage:
-        """A page of agents."""
+        """Return a page of agents."""
         request = v1.ListAgentsRequest(page_size=page_size, page_token=page_token or "")
         return await self._notifications.list_agents(request, pages.agent_page)
 
     async def create_agent(
         self, *, principal: Principal, body: CreateAgentRequest, idempotency_key: str | None = None
     ) -> Response[Agent]:
-        """A new agent."""
+        """Create an agent."""
         preferences, keys = body.preferences, body.keys or None
-        answer = await self._notifications.create_agent(
+        response = await self._notifications.create_agent(
             v1.CreateAgentRequest(
                 name=body.name,
                 priority=body.priority,
@@ -76,19 +76,19 @@ class Notifications(NotificationsHandler):
                 idempotency_key=idempotency_key,
             )
         )
-        agent = convert.agent(require(answer.agent))
-        headers = {"Location": f"{AGENTS_PATH}/{agent.id}", "ETag": answer.etag}
-        return Response(agent, headers, replayed=answer.replayed)
+        agent = convert.agent(require(response.agent))
+        headers = {"Location": f"{AGENTS_PATH}/{agent.id}", "ETag": response.etag}
+        return Response(agent, headers, replayed=response.replayed)
 
     async def get_agent(self, *, principal: Principal, agent_id: str) -> Response[Agent]:
-        """An agent."""
-        answer = await self._notifications.get_agent(v1.GetAgentRequest(agent_id=agent_id))
-        return Response(convert.agent(require(answer.agent)), {"ETag": answer.etag})
+        """Return the agent."""
+        response = await self._notifications.get_agent(v1.GetAgentRequest(agent_id=agent_id))
+        return Response(convert.agent(require(response.agent)), {"ETag": response.etag})
 
     async def update_agent(
         self, *, principal: Principal, agent_id: str, body: AgentPatch, if_match: str | None = None
     ) -> Response[Agent]:
-        """An agent, changed."""
+        """Update an agent."""
         preferences, keys = body.preferences or None, body.keys or None
         removable = {
             "quiet_hours": preferences and preferences.quiet_hours,
@@ -96,7 +96,7 @@ class Notifications(NotificationsHandler):
             "fcm_key": keys and keys.fcm,
             "apns_key": keys and keys.apns,
         }
-        given = {"quiet_hours": preferences, "collapse": preferences, "fcm_key": keys, "apns_key": keys}
+        parents = {"quiet_hours": preferences, "collapse": preferences, "fcm_key": keys, "apns_key": keys}
         request = v1.UpdateAgentRequest(
             agent_id=agent_id,
             if_match=if_match,
@@ -104,7 +104,7 @@ class Notifications(NotificationsHandler):
             priority=unset_or_null_to_none(body.priority),
             providers=[v1.Provider[provider.name.upper()] for provider in body.providers or []],
             enabled=unset_or_null_to_none(body.enabled),
-            remove=[name for name, value in removable.items() if given[name] is not None and value is None],
+            remove=[name for name, value in removable.items() if parents[name] is not None and value is None],
         )
         if preferences is not None:
             request.quiet_hours = _to_quiet_hours(preferences.quiet_hours)
@@ -112,12 +112,12 @@ class Notifications(NotificationsHandler):
             request.collapse = unset_or_null_to_none(preferences.collapse)
         if keys is not None:
             request.fcm_key, request.apns_key = unset_or_null_to_none(keys.fcm), _to_apns_key(keys.apns)
-        answer = await self._notifications.update_agent(request)
-        return Response(convert.agent(require(answer.agent)), {"ETag": answer.etag})
+        response = await self._notifications.update_agent(request)
+        return Response(convert.agent(require(response.agent)), {"ETag": response.etag})
 
 
 def unset_or_null_to_none[T](value: T | UnsetType | None) -> T | None:
-    """What is absent, as messages say it."""
+    """Convert an absent or null value of a REST model to None, as messages have it."""
     return None if value is UNSET or value is None else value
 
 

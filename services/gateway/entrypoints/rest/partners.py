@@ -1,4 +1,4 @@
-"""Restaurants and shops, what they sell for how much, and the calls to their systems: what admins do with them."""
+"""REST handlers of partners, product availability and partner calls, for admins."""
 
 from generated.proto.delivery.partners import v1
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
@@ -22,7 +22,7 @@ from services.runtime.rest.types import Response, none_to_unset, require, unset_
 
 
 class Partners(PartnersHandler):
-    """The operations tagged `partners`."""
+    """Operations tagged `partners`."""
 
     def __init__(self, partners: PartnersStub) -> None:
         self._partners = partners
@@ -30,7 +30,7 @@ class Partners(PartnersHandler):
     async def create_partner(
         self, *, principal: Principal, body: CreatePartnerRequest, idempotency_key: str | None = None
     ) -> Response[CreatedPartner]:
-        """Registers a partner."""
+        """Register a partner."""
         request = v1.CreatePartnerRequest(
             title=body.title,
             brand=body.brand,
@@ -42,8 +42,8 @@ class Partners(PartnersHandler):
             enabled=body.enabled,
             idempotency_key=idempotency_key,
         )
-        answer = await self._partners.create_partner(request)
-        partner = require(answer.partner)
+        response = await self._partners.create_partner(request)
+        partner = require(response.partner)
         created = CreatedPartner(
             id=partner.id,
             title=partner.title,
@@ -54,27 +54,27 @@ class Partners(PartnersHandler):
             api_url=partner.api_url,
             verified=partner.verified,
             enabled=partner.enabled,
-            webhook_secret=none_to_unset(answer.webhook_secret),
+            webhook_secret=none_to_unset(response.webhook_secret),
         )
-        headers = {"Location": f"/api/v1/partners/{partner.id}", "ETag": format_etag(answer.version)}
-        return Response(created, headers, replayed=answer.replayed)
+        headers = {"Location": f"/api/v1/partners/{partner.id}", "ETag": format_etag(response.version)}
+        return Response(created, headers, replayed=response.replayed)
 
     async def list_partners(
         self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
     ) -> PartnerPage:
-        """Partners, by id."""
+        """Return a page of partners, ordered by id."""
         request = v1.ListPartnersRequest(page_size=page_size, page_token=page_token or "")
         return await self._partners.list_partners(request, pages.partner_page)
 
     async def get_partner(self, *, principal: Principal, partner_id: int) -> Response[Partner]:
-        """One partner."""
-        answer = await self._partners.get_partner(v1.GetPartnerRequest(partner_id=partner_id))
-        return Response(convert.partner(require(answer.partner)), {"ETag": format_etag(answer.version)})
+        """Return the partner."""
+        response = await self._partners.get_partner(v1.GetPartnerRequest(partner_id=partner_id))
+        return Response(convert.partner(require(response.partner)), {"ETag": format_etag(response.version)})
 
     async def update_partner(
         self, *, principal: Principal, partner_id: int, body: PartnerPatch, if_match: str | None = None
     ) -> Response[Partner]:
-        """Changes a partner."""
+        """Update a partner."""
         api_url = unset_to_none(body.api_url)
         request = v1.UpdatePartnerRequest(
             partner_id=partner_id,
@@ -88,29 +88,29 @@ class Partners(PartnersHandler):
             enabled=unset_to_none(body.enabled),
             version=parse_if_match_version(if_match),
         )
-        answer = await self._partners.update_partner(request)
-        return Response(convert.partner(require(answer.partner)), {"ETag": format_etag(answer.version)})
+        response = await self._partners.update_partner(request)
+        return Response(convert.partner(require(response.partner)), {"ETag": format_etag(response.version)})
 
     async def disable_partner(self, *, principal: Principal, partner_id: int) -> None:
-        """Switches a partner off."""
+        """Disable a partner."""
         await self._partners.disable_partner(v1.DisablePartnerRequest(partner_id=partner_id))
 
     async def rotate_partner_secret(self, *, principal: Principal, partner_id: int) -> NewPartnerSecret:
-        """A new secret."""
-        answer = await self._partners.rotate_partner_secret(v1.RotatePartnerSecretRequest(partner_id=partner_id))
-        return NewPartnerSecret(webhook_secret=answer.webhook_secret)
+        """Replace the webhook secret."""
+        response = await self._partners.rotate_partner_secret(v1.RotatePartnerSecretRequest(partner_id=partner_id))
+        return NewPartnerSecret(webhook_secret=response.webhook_secret)
 
     async def set_availability(
         self, *, principal: Principal, partner_id: int, product_id: int, body: SetAvailabilityRequest
     ) -> Availability:
-        """What a product costs at a partner from now on."""
-        wanted = v1.Availability(price=body.price, currency=body.currency, active=body.active)
-        request = v1.SetAvailabilityRequest(partner_id=partner_id, product_id=product_id, availability=wanted)
-        answer = await self._partners.set_availability(request)
-        return convert.availability(require(answer.availability))
+        """Set price and availability of a product at a partner."""
+        availability = v1.Availability(price=body.price, currency=body.currency, active=body.active)
+        request = v1.SetAvailabilityRequest(partner_id=partner_id, product_id=product_id, availability=availability)
+        response = await self._partners.set_availability(request)
+        return convert.availability(require(response.availability))
 
     async def remove_availability(self, *, principal: Principal, partner_id: int, product_id: int) -> None:
-        """Takes a product from a partner."""
+        """Remove a product from a partner."""
         await self._partners.remove_availability(
             v1.RemoveAvailabilityRequest(partner_id=partner_id, product_id=product_id)
         )
@@ -125,7 +125,7 @@ class Partners(PartnersHandler):
         order_id: str | None = None,
         status: PartnerCallStatus | None = None,
     ) -> PartnerCallPage:
-        """Calls to partners' systems, newest first."""
+        """Return a page of calls to partner systems, newest first."""
         request = v1.ListPartnerCallsRequest(
             page_size=page_size,
             page_token=page_token or "",
@@ -136,5 +136,5 @@ class Partners(PartnersHandler):
         return await self._partners.list_partner_calls(request, pages.partner_call_page)
 
     async def replay_partner_call(self, *, principal: Principal, call_id: str) -> None:
-        """Makes a call again."""
+        """Repeat a partner call."""
         await self._partners.replay_partner_call(v1.ReplayPartnerCallRequest(call_id=call_id))

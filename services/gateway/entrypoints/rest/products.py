@@ -1,4 +1,4 @@
-"""What partners sell: what admins do with it."""
+"""REST handlers of products, for admins."""
 
 from generated.proto.delivery.partners import v1
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
@@ -11,7 +11,7 @@ from services.runtime.rest.types import Response, require, unset_to_none
 
 
 class Products(ProductsHandler):
-    """The operations tagged `products`."""
+    """Operations tagged `products`."""
 
     def __init__(self, partners: PartnersStub) -> None:
         self._partners = partners
@@ -19,34 +19,34 @@ class Products(ProductsHandler):
     async def create_product(
         self, *, principal: Principal, body: CreateProductRequest, idempotency_key: str | None = None
     ) -> Response[Product]:
-        """Adds a product."""
+        """Create a product."""
         request = v1.CreateProductRequest(
             title=body.title,
             description=body.description,
             picture_url=unset_to_none(body.picture_url),
             idempotency_key=idempotency_key,
         )
-        answer = await self._partners.create_product(request)
-        product = convert.product(require(answer.product))
-        headers = {"Location": f"/api/v1/products/{product.id}", "ETag": format_etag(answer.version)}
-        return Response(product, headers, replayed=answer.replayed)
+        response = await self._partners.create_product(request)
+        product = convert.product(require(response.product))
+        headers = {"Location": f"/api/v1/products/{product.id}", "ETag": format_etag(response.version)}
+        return Response(product, headers, replayed=response.replayed)
 
     async def list_products(
         self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
     ) -> ProductPage:
-        """Products, by id."""
+        """Return a page of products, ordered by id."""
         request = v1.ListProductsRequest(page_size=page_size, page_token=page_token or "")
         return await self._partners.list_products(request, pages.product_page)
 
     async def get_product(self, *, principal: Principal, product_id: int) -> Response[Product]:
-        """One product."""
-        answer = await self._partners.get_product(v1.GetProductRequest(product_id=product_id))
-        return Response(convert.product(require(answer.product)), {"ETag": format_etag(answer.version)})
+        """Return the product."""
+        response = await self._partners.get_product(v1.GetProductRequest(product_id=product_id))
+        return Response(convert.product(require(response.product)), {"ETag": format_etag(response.version)})
 
     async def update_product(
         self, *, principal: Principal, product_id: int, body: ProductPatch, if_match: str | None = None
     ) -> Response[Product]:
-        """Changes a product."""
+        """Update a product."""
         request = v1.UpdateProductRequest(
             product_id=product_id,
             title=unset_to_none(body.title),
@@ -55,9 +55,9 @@ class Products(ProductsHandler):
             remove_picture=body.picture_url is None,
             version=parse_if_match_version(if_match),
         )
-        answer = await self._partners.update_product(request)
-        return Response(convert.product(require(answer.product)), {"ETag": format_etag(answer.version)})
+        response = await self._partners.update_product(request)
+        return Response(convert.product(require(response.product)), {"ETag": format_etag(response.version)})
 
     async def delete_product(self, *, principal: Principal, product_id: int) -> None:
-        """Deletes a product."""
+        """Delete a product."""
         await self._partners.delete_product(v1.DeleteProductRequest(product_id=product_id))

@@ -1,9 +1,11 @@
-"""Accounts, profiles and sessions."""
+"""REST handlers of accounts, profiles and sessions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
-from generated.problems import Reason
+from msgspec import UNSET
+
 from generated.proto.delivery.notifications.v1 import ListMyNotificationsRequest
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.rest.delivery import pages
@@ -25,8 +27,9 @@ from generated.rest.delivery.models import (
     User,
     UserPage,
 )
-from services.gateway.adapters.login_rate_limiter import parse_client_address
-from services.gateway.domain.accounts import Account, CodePurpose
+from services.gateway.domain.accounts import Account, CodePurpose, ProfileChanges, Registration
+from services.gateway.domain.images import Image
+from services.gateway.entrypoints.rest.client_address import parse_client_address
 from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
 from services.gateway.usecases.ports import (
     AccountFilter,
@@ -37,18 +40,18 @@ from services.gateway.usecases.ports import (
     SessionTokens,
 )
 from services.runtime.core.clock import Clock
-from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
-from services.runtime.rest.types import BinaryResponse, Response, Upload, none_to_unset
+from services.runtime.rest.preconditions import check_if_match, format_etag
+from services.runtime.rest.types import BinaryResponse, Response, Upload, none_to_unset, unset_to_none
 
 AVATAR_PATH = "/api/v1/users/me/avatar"
 CACHE_CONTROL_REVALIDATE = "private, no-cache"
-"""The path stays when the picture changes, so a copy is only good as long as its ETag is."""
+"""The path does not change with the image, so a cached copy has to be revalidated by its ETag."""
 
 
 @dataclass(frozen=True)
 class AccountContext:
-    """What the handlers of accounts have in common."""
+    """Dependencies of the handlers of users and sessions."""
 
     repository: Repository
     identity: IdentityProvider
@@ -56,95 +59,112 @@ class AccountContext:
     image_store: ImageStore
     clock: Clock
     trusted_hops: int
-    notify_mailer: Callable[[], None]
+    notify_codes_requested: Callable[[], None]
 
-    def client_address(self, forwarded_for: str) -> str:
-        """Who asks."""
+    def get_client_address(self, forwarded_for: str) -> str:
+        """Return the client address of a request."""
         return parse_client_address(forwarded_for, self.trusted_hops)
 
 
 class Users(UsersHandler):
-    """The operations tagged `users`."""
+    """Operations tagged `users`."""
 
     def __init__(self, context: AccountContext, notifications: NotificationsStub) -> None:
         self._context = context
         self._notifications = notifications
 
     async def sign_up(self, *, body: SignUpRequest) -> Response[User]:
-        """Makes an account. A deliverer waits for an admin to give the role."""
-        role = Role.customer if body.role is SignUpRole.customer else None
+        """Create an account. A deliverer has no role until an admin assigns it."""
         account = await accounts.sign_up(
-            self._context.repository, self._context.identity, self._context.clock, body, role
+            self._context.repository, self._context.identity, self._context.clock, _to_registration(body)
         )
         return Response(_to_user(account), {"Location": "/api/v1/users/me"})
 
     async def confirm_sign_up(self, *, forwarded_for: str, body: ConfirmSignUpRequest) -> None:
-        """Takes a mailed code."""
-        async with self._context.rate_limiter.limit(None, self._context.client_address(forwarded_for)):
+        """Confirm an e-mail address by a mailed code."""
+        async with self._context.rate_limiter.limit(None, self._context.get_client_address(forwarded_for)):
             await accounts.confirm_email(
                 self._context.repository, self._context.identity, self._context.clock, body.code
             )
 
     async def resend_verification(self, *, body: EmailOnly) -> None:
-        """Mails another code, if there is somebody to mail it to."""
+        """Request another verification code, which is mailed if the account exists."""
         await self._request_code(CodePurpose.EMAIL_VERIFICATION, body.email)
 
     async def request_password_reset(self, *, body: EmailOnly) -> None:
-        """Mails a code, if there is somebody to mail it to."""
+        """Request a password reset code, which is mailed if the account exists."""
         await self._request_code(CodePurpose.PASSWORD_RESET, body.email)
 
     async def change_email(self, *, principal: Principal, body: EmailOnly) -> None:
-        """Mails a code to the new address."""
+        """Request a verification code for a new address."""
         account = await profiles.get_profile(self._context.repository, principal)
         await self._request_code(CodePurpose.EMAIL_CHANGE, body.email, account.id)
 
     async def _request_code(self, purpose: CodePurpose, email: str, user_id: str | None = None) -> None:
         await verification_codes.request_code(self._context.repository, purpose, email, user_id)
-        self._context.notify_mailer()
+        self._context.notify_codes_requested()
 
     async def reset_password(self, *, forwarded_for: str, body: ResetPasswordRequest) -> None:
-        """A new password for a mailed code."""
-        of, address = self._context, self._context.client_address(forwarded_for)
+        """Set a new password by a mailed code."""
         await passwords.reset_password(
-            of.repository, of.identity, of.rate_limiter, of.clock, body.code, body.password, address
+            self._context.repository,
+            self._context.identity,
+            self._context.rate_limiter,
+            self._context.clock,
+            body.code,
+            body.password,
+            self._context.get_client_address(forwarded_for),
         )
 
     async def change_password(self, *, principal: Principal, forwarded_for: str, body: ChangePasswordRequest) -> None:
-        """A new password for the old one."""
-        of, address = self._context, self._context.client_address(forwarded_for)
+        """Change the password; requires the old one."""
         await passwords.change_password(
-            of.repository, of.identity, of.rate_limiter, principal, body.old_password, body.new_password, address
+            self._context.repository,
+            self._context.identity,
+            self._context.rate_limiter,
+            principal,
+            body.old_password,
+            body.new_password,
+            self._context.get_client_address(forwarded_for),
         )
 
     async def get_profile(self, *, principal: Principal) -> Response[User]:
-        """One's own profile."""
+        """Return the caller's profile."""
         return _to_profile_response(await profiles.get_profile(self._context.repository, principal))
 
     async def update_profile(
         self, *, principal: Principal, body: ProfilePatch, if_match: str | None = None
     ) -> Response[User]:
-        """Changes one's own profile."""
-        return _to_profile_response(await profiles.update_profile(self._context.repository, principal, body, if_match))
+        """Update the caller's profile."""
+
+        def check_version(version: int) -> None:
+            check_if_match(if_match, format_etag(version))
+
+        return _to_profile_response(
+            await profiles.update_profile(self._context.repository, principal, _to_profile_changes(body), check_version)
+        )
 
     async def delete_profile(self, *, principal: Principal) -> None:
-        """Deletes one's own account."""
+        """Delete the caller's account."""
         await accounts.delete_account(
             self._context.repository, self._context.identity, self._context.image_store, self._context.clock, principal
         )
 
     async def put_avatar(self, *, principal: Principal, body: Upload) -> Response[User]:
-        """Another picture."""
+        """Replace the caller's avatar."""
+        image = Image(body.media_type, body.content)
         return _to_profile_response(
-            await avatars.set_avatar(self._context.repository, self._context.image_store, principal, body)
+            await avatars.set_avatar(self._context.repository, self._context.image_store, principal, image)
         )
 
     async def get_avatar(self, *, principal: Principal) -> Response[BinaryResponse]:
-        """One's own picture."""
-        etag, picture = await avatars.get_avatar(self._context.repository, self._context.image_store, principal)
-        return Response(picture, {"ETag": etag, "Cache-Control": CACHE_CONTROL_REVALIDATE})
+        """Return the caller's avatar."""
+        tag, image = await avatars.get_avatar(self._context.repository, self._context.image_store, principal)
+        headers = {"ETag": f'"{tag}"', "Cache-Control": CACHE_CONTROL_REVALIDATE}
+        return Response(BinaryResponse(image.media_type, image.content), headers)
 
     async def delete_avatar(self, *, principal: Principal) -> None:
-        """No picture any more."""
+        """Delete the caller's avatar."""
         await avatars.delete_avatar(self._context.repository, self._context.image_store, principal)
 
     async def list_users(
@@ -157,46 +177,69 @@ class Users(UsersHandler):
         approved: bool | None = None,
         q: str | None = None,
     ) -> UserPage:
-        """A page of accounts."""
+        """Return a page of accounts."""
         page = await profiles.list_accounts(
             self._context.repository, page_size, page_token or "", AccountFilter(role, approved, q)
         )
         return UserPage(items=list(map(_to_user, page.items)), next_page_token=none_to_unset(page.next_page_token))
 
     async def set_user_role(self, *, principal: Principal, user_id: str, body: SetUserRoleRequest) -> User:
-        """Another role."""
+        """Assign a role."""
         return _to_user(await profiles.set_role(self._context.repository, self._context.identity, user_id, body.role))
 
     async def list_my_notifications(
         self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
     ) -> NotificationPage:
-        """What one was told."""
+        """Return a page of the caller's notifications."""
         request = ListMyNotificationsRequest(page_size=page_size, page_token=page_token or "")
         return await self._notifications.list_my_notifications(request, pages.notification_page)
 
 
 class Sessions(SessionsHandler):
-    """The operations tagged `sessions`."""
+    """Operations tagged `sessions`."""
 
     def __init__(self, context: AccountContext) -> None:
         self._context = context
 
     async def sign_in(self, *, forwarded_for: str, body: SignInRequest) -> Session:
-        """E-mail and password against tokens."""
-        of, address = self._context, self._context.client_address(forwarded_for)
-        return _to_session(await passwords.sign_in(of.identity, of.rate_limiter, body.email, body.password, address))
+        """Exchange e-mail address and password for tokens."""
+        tokens = await passwords.sign_in(
+            self._context.identity,
+            self._context.rate_limiter,
+            body.email,
+            body.password,
+            self._context.get_client_address(forwarded_for),
+        )
+        return _to_session(tokens)
 
     async def refresh_session(self, *, body: RefreshSessionRequest) -> Session:
-        """A refresh token against tokens."""
+        """Exchange a refresh token for new tokens."""
         return _to_session(await self._context.identity.refresh_session(body.refresh_token))
 
     async def sign_out(self, *, principal: Principal) -> None:
-        """Ends every session of the account; one that is gone has none."""
-        try:
-            await self._context.identity.revoke_refresh_tokens(principal.user_id)
-        except ApiError as refused:
-            if refused.reason is not Reason.USER_NOT_FOUND:
-                raise
+        """End every session of the account."""
+        await passwords.sign_out(self._context.identity, principal)
+
+
+def _to_registration(body: SignUpRequest) -> Registration:
+    return Registration(
+        email=body.email,
+        password=body.password,
+        first_name=body.first_name,
+        last_name=body.last_name,
+        role=Role.customer if body.role is SignUpRole.customer else None,
+        phone=unset_to_none(body.phone),
+        birth_date=unset_to_none(body.birth_date),
+        locale=unset_to_none(body.locale),
+        time_zone=unset_to_none(body.time_zone),
+        notif_token=unset_to_none(body.notif_token),
+    )
+
+
+def _to_profile_changes(patch: ProfilePatch) -> ProfileChanges:
+    """Return the fields that the merge patch contains; null removes a value."""
+    fields = {name: getattr(patch, name) for name in patch.__struct_fields__}
+    return cast(ProfileChanges, {name: value for name, value in fields.items() if value is not UNSET})
 
 
 def _to_session(tokens: SessionTokens) -> Session:
@@ -209,7 +252,7 @@ def _to_session(tokens: SessionTokens) -> Session:
 
 
 def _to_profile_response(account: Account) -> Response[User]:
-    return Response(_to_user(account), {"ETag": account.etag})
+    return Response(_to_user(account), {"ETag": format_etag(account.version)})
 
 
 def _to_user(account: Account) -> User:

@@ -1,0 +1,44 @@
+"""Settings of the gateway."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from services.runtime.config.production_checks import EMULATED
+from services.runtime.storage.object_storage import StorageSettings
+
+ROOT = Path(__file__).parents[2]
+
+
+class Settings(StorageSettings):
+    """Environment variables of the gateway."""
+
+    egress_socket: Path = Field(description="the sidecar's unix socket for calls to other services")
+    health_socket: Path = Field(description="the unix socket of the gRPC health service")
+    cache_address: str = Field(pattern="^.+:[0-9]+$", description="host:port of Memcached")
+    firebase_project_id: str = Field(description="the Firebase project of the accounts")
+    firebase_api_key: SecretStr = Field(description="the project's web API key")
+    google_application_credentials: str = Field(description="path of the service account's key file")
+    identity_url: str = Field(
+        default="",
+        json_schema_extra=EMULATED,
+        description="base URL of an emulator of Google's identity hosts; empty for Google itself",
+    )
+    swagger_ui_folder: Path = Field(
+        default=ROOT / "node_modules/swagger-ui-dist", description="the folder of the npm package swagger-ui-dist"
+    )
+    validate_responses: bool = Field(
+        default=False,
+        description="validate each response against the contract before it is sent; for development",
+    )
+    trusted_hops: int = Field(
+        default=0, ge=0, le=10, description="trusted proxies in front of the edge that append to X-Forwarded-For"
+    )
+    failed_attempts_per_account_and_address: int = Field(
+        default=10, ge=1, description="failed attempts per account and client address in a window"
+    )
+    failed_attempts_per_account: int = Field(default=100, ge=1, description="failed attempts per account in a window")
+    failed_attempts_per_address: int = Field(
+        default=300, ge=1, description="failed attempts per client address in a window"
+    )
+    failed_attempts_window_seconds: int = Field(default=900, ge=1, description="length of the window in seconds")
