@@ -1,4 +1,4 @@
-"""Agents that send, and where users are reached."""
+"""Notification agents and contact data of users."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Agents with preferences and keys, several devices a user, and the queue of what is on its way."""
+"""Preferences and keys of agents, several devices per user, and the queue of delivery jobs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("ciphertext", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("agent_id", "provider"),
     )
-    # Whoever has changed these agents meanwhile keeps the change.
+    # Agents that were changed since the first migration are left unchanged.
     op.execute(
         "UPDATE agents SET providers = '{fcm,apns,email}' WHERE id IN ('orders', 'alerts') AND providers = '{fcm}'"
     )

@@ -1,4 +1,4 @@
-"""Keys that make creating agents safe; an inbox that is cleared."""
+"""Idempotency keys for the creation of agents, and a time index for deleting old inbox entries."""
 
 from migrations.common import create_idempotency_keys, create_inbox_time_index
 

@@ -1,1 +1,1 @@
-"""What people are told: push notifications and mail."""
+"""Notifications service: push notifications and mail."""

@@ -1,1 +1,1 @@
-"""Outbound adapters of notifications: PostgreSQL, MongoDB, providers and templates."""
+"""Outbound adapters of notifications: PostgreSQL, MongoDB, provider clients, agent cache and listener, templates."""

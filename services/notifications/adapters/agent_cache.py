@@ -1,4 +1,4 @@
-"""Agents, kept in memory until one changes."""
+"""Cache of notification agents, invalidated by change events."""
 
 import time
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from services.notifications.domain.agents import Agent
 from services.notifications.usecases.ports import AgentReader
 
 MAX_AGE_S = 10.0
-"""How old a copy may be, in case a change was not heard; those that are heard count at once."""
+"""Maximum age of an entry, which limits staleness after a missed change event."""
 
 
 class AgentCache:
-    """Looks into the store when it has to."""
+    """Read-through cache of agents."""
 
     def __init__(self, repository: AgentReader, clock: Callable[[], float] = time.monotonic) -> None:
         self._repository = repository
@@ -19,19 +19,19 @@ class AgentCache:
         self._entries: dict[str, tuple[float, Agent | None]] = {}
 
     async def get_agent(self, agent_id: str) -> Agent | None:
-        """The agent, enabled or not."""
-        kept = self._entries.get(agent_id)
-        if kept is not None and self._clock() - kept[0] < MAX_AGE_S:
-            return kept[1]
+        """Return the agent, enabled or not, or None if it does not exist."""
+        entry = self._entries.get(agent_id)
+        if entry is not None and self._clock() - entry[0] < MAX_AGE_S:
+            return entry[1]
         agent = await self._repository.get_agent(agent_id)
-        if agent is not None:  # ids that nobody has could be without number
+        if agent is not None:  # unknown ids are not cached, since their number is unbounded
             self._entries[agent_id] = (self._clock(), agent)
         return agent
 
     def invalidate_all(self) -> None:
-        """Any agent may have changed."""
+        """Remove all entries."""
         self._entries.clear()
 
     def invalidate(self, agent_id: str) -> None:
-        """The agent has changed."""
+        """Remove the entry of one agent."""
         self._entries.pop(agent_id, None)

@@ -1,4 +1,4 @@
-"""What every process does when an agent changes: forgets its copy, and has the broker let urgent requests overtake."""
+"""Listener for agent changes: invalidates the cache and updates the broker's priority routing."""
 
 import asyncio
 import logging
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 PAGE_SIZE = 100
 
 RETRY_DELAY_S = 2.0
-"""Seconds until the store is asked again, when it is away."""
+"""Delay before agents are read again after the database was unavailable."""
 
 
 class AgentChangeListener:
-    """Follows agents. Every process says the same to the broker, which is the same as if one had."""
+    """Subscribes to agent changes. Every process updates the bindings, which is idempotent."""
 
     def __init__(self, broker: Broker, repository: AgentRepository, cache: AgentCache) -> None:
         self._broker = broker
@@ -29,7 +29,7 @@ class AgentChangeListener:
         self._cache = cache
 
     async def run(self) -> None:
-        """Until cancelled, through outages of what it needs."""
+        """Listen until cancelled, reconnecting after outages of the broker and the database."""
         await self._broker.run_with_reconnect(self._consume)
 
     async def _consume(self, channel: Channel) -> None:
@@ -40,12 +40,12 @@ class AgentChangeListener:
             try:
                 if agent := await self._repository.get_agent(event.agent_id):
                     await _update_binding(channel, agent)
-            except ApiError as refusal:
-                log.warning("agent %s is looked at with all the others: %s", event.agent_id, refusal)
+            except ApiError as error:
+                log.warning("agent %s not refreshed: %s; refreshing all agents", event.agent_id, error)
                 await self._refresh_all(channel)
 
     async def _refresh_all(self, channel: Channel) -> None:
-        """At all of them, since what changed while nobody listened was not heard."""
+        """Refresh the bindings of all agents, since changes without a subscription were missed."""
         while True:
             self._cache.invalidate_all()
             try:
@@ -55,8 +55,8 @@ class AgentChangeListener:
                         await _update_binding(channel, agent)
                     after = agents[-1].id
                 return
-            except ApiError as refusal:
-                log.warning("agents wait to be looked at: %s", refusal)
+            except ApiError as error:
+                log.warning("agents not refreshed: %s; retrying in %s s", error, RETRY_DELAY_S)
                 await asyncio.sleep(RETRY_DELAY_S)
 
 

@@ -1,4 +1,4 @@
-"""The history of notifications in the document store: one document each, by id."""
+"""MongoDB repository of the notification history."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,18 +14,17 @@ from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.storage.mongo import Document, map_unavailable
 
 EMAIL_EVENT_TYPE = "emails.requested"
-"""The event of mails, which are in the history, but no notifications to their reader."""
-
+"""Event type of account mails, which are not listed as notifications of the user."""
 
 MAX_BATCH_SIZE = 50
-"""Documents that go to the store at once."""
+"""Maximum number of documents per bulk write."""
 
 DUPLICATE_KEY_ERROR_CODE = 11000
-"""The error of a document whose id is taken."""
+"""MongoDB error code of a duplicate key."""
 
 
 class MongoHistoryRepository:
-    """The collection `notifications`. What starts or is saved at the same time goes to the store at once."""
+    """Collection `notifications`. Concurrent writes are micro-batched into one bulk write."""
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._notifications = database["notifications"]
@@ -33,56 +32,61 @@ class MongoHistoryRepository:
         self._upsert_batcher = MicroBatcher(self._upsert_all, MAX_BATCH_SIZE)
 
     async def create_indexes(self) -> None:
-        """Makes the indexes that are missing."""
-        newest = [("created_at", DESCENDING), ("_id", DESCENDING)]
+        """Create missing indexes."""
+        by_time = [("created_at", DESCENDING), ("_id", DESCENDING)]
         with map_unavailable():
-            for first in ((), ("user_id",), ("agent_id",), ("status",)):
-                await self._notifications.create_index([*((name, DESCENDING) for name in first), *newest])
+            for prefix in ((), ("user_id",), ("agent_id",), ("status",)):
+                await self._notifications.create_index([*((name, DESCENDING) for name in prefix), *by_time])
 
     async def insert_if_absent(self, notification: Notification) -> None:
-        """Keeps a new notification, unless there is one of the same id."""
+        """Insert a notification unless one with the same id exists."""
         await self._insert_batcher.submit(notification)
 
     async def _insert_all(self, notifications: Sequence[Notification]) -> Sequence[None]:
         with map_unavailable():
             try:
-                await self._notifications.insert_many([_to_document(one) for one in notifications], ordered=False)
+                documents = [_to_document(notification) for notification in notifications]
+                await self._notifications.insert_many(documents, ordered=False)
             except BulkWriteError as error:
-                if any(wrong["code"] != DUPLICATE_KEY_ERROR_CODE for wrong in error.details["writeErrors"]):
+                write_errors = error.details["writeErrors"]
+                if any(write_error["code"] != DUPLICATE_KEY_ERROR_CODE for write_error in write_errors):
                     raise
         return [None] * len(notifications)
 
     async def upsert(self, notification: Notification) -> None:
-        """Keeps how it stands now."""
+        """Insert or replace a notification."""
         await self._upsert_batcher.submit(notification)
 
     async def _upsert_all(self, notifications: Sequence[Notification]) -> Sequence[None]:
         with map_unavailable():
             await self._notifications.bulk_write(
-                [ReplaceOne({"_id": one.id}, _to_document(one), upsert=True) for one in notifications]
+                [
+                    ReplaceOne({"_id": notification.id}, _to_document(notification), upsert=True)
+                    for notification in notifications
+                ]
             )
         return [None] * len(notifications)
 
     async def delete_for_user(self, user_id: str) -> None:
-        """Removes what a user was told."""
+        """Delete the notifications of a user."""
         with map_unavailable():
             await self._notifications.delete_many({"user_id": user_id})
 
     async def delete_older_than(self, before: datetime) -> int:
-        """Removes what is older; returns how many."""
+        """Delete notifications created before this time; return their number."""
         with map_unavailable():
             return (await self._notifications.delete_many({"created_at": {"$lt": before}})).deleted_count
 
     async def find(
         self, history_filter: HistoryFilter, limit: int, before: tuple[datetime, str] | None, *, include_mails: bool
     ) -> Sequence[Notification]:
-        """Newest first."""
+        """Return the matching notifications, newest first, starting after the key `before` (creation time, id)."""
         filters: Document = {name: value for name, value in history_filter._asdict().items() if value is not None}
         if not include_mails:
             filters["event"] = {"$ne": EMAIL_EVENT_TYPE}
         if before is not None:
-            at, last = before
-            filters["$or"] = [{"created_at": {"$lt": at}}, {"created_at": at, "_id": {"$lt": last}}]
+            created_at, last_id = before
+            filters["$or"] = [{"created_at": {"$lt": created_at}}, {"created_at": created_at, "_id": {"$lt": last_id}}]
         with map_unavailable():
             cursor = self._notifications.find(filters).sort([("created_at", DESCENDING), ("_id", DESCENDING)])
             return [_from_document(document) for document in await cursor.limit(limit).to_list()]

@@ -1,4 +1,4 @@
-"""Reads what is said for which event; a file that is wrong ends the start."""
+"""Loader of the notification and mail templates in `templates/`; an invalid file aborts the start of the service."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,6 @@ from services.notifications.usecases.ports import MailTemplate, NotificationRule
 
 TEMPLATE_DIR = Path(__file__).with_name("templates")
 
-FALLBACK_MAIL_TEMPLATE = "notification"
-"""The mail that a notification becomes where no push reaches the user."""
-
 
 def _load_yaml(name: str) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((TEMPLATE_DIR / name).read_text())
@@ -21,28 +18,31 @@ def _load_yaml(name: str) -> dict[str, Any]:
 
 def _parse_templates(name: str, by_locale: dict[str, dict[str, str]]) -> dict[str, NotificationTemplate]:
     if DEFAULT_LOCALE not in by_locale:
-        raise ValueError(f"{name} says nothing in {DEFAULT_LOCALE}")
-    return {locale: NotificationTemplate(**text) for locale, text in by_locale.items()}
+        raise ValueError(f"{name} has no template for the default locale {DEFAULT_LOCALE}")
+    return {locale: NotificationTemplate(**template) for locale, template in by_locale.items()}
 
 
 def load_rules() -> dict[str, NotificationRule]:
-    """By event type."""
+    """Return the notification rules by event type."""
     return {
-        event: NotificationRule(
-            entry["agent"], entry["to"], entry.get("order"), _parse_templates(event, entry["texts"])
+        event_type: NotificationRule(
+            agent_id=rule["agent_id"],
+            recipient_path=rule["recipient_path"],
+            order_id_path=rule.get("order_id_path"),
+            templates=_parse_templates(event_type, rule["templates"]),
         )
-        for event, entry in _load_yaml("notifications.yaml").items()
+        for event_type, rule in _load_yaml("notifications.yaml").items()
     }
 
 
 def load_request_templates() -> dict[str, dict[str, NotificationTemplate]]:
-    """What `notifications.requested` may say, by template and locale."""
+    """Return the templates available to `notifications.requested`, by name and locale."""
     return {name: _parse_templates(name, by_locale) for name, by_locale in _load_yaml("templates.yaml").items()}
 
 
 def load_mail_templates() -> dict[str, dict[str, MailTemplate]]:
-    """By template and locale."""
+    """Return the mail templates by name and locale."""
     return {
-        name: {locale: MailTemplate(**mail) for locale, mail in by_locale.items()}
+        name: {locale: MailTemplate(**template) for locale, template in by_locale.items()}
         for name, by_locale in _load_yaml("mails.yaml").items()
     }

@@ -1,1 +1,1 @@
-"""The rules of notifications; no I/O."""
+"""Domain model of notifications without I/O: notifications, agents and the delivery state machine."""

@@ -1,4 +1,4 @@
-"""Senders: how urgent they are, by whom they send, and when they leave people alone."""
+"""Notification agents and quiet hours."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from services.notifications.domain.notifications import Provider
 
 MIN_URGENT_PRIORITY = 8
-"""Agents of this priority or more have workers of their own, which nothing less urgent can keep busy."""
+"""Agents of this priority or higher have a worker pool of their own, which less urgent jobs cannot occupy."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """From `start` to `end` ("22:00", "07:00") by a user's own clock; never, when both are the same."""
+    """Daily interval from `start` to `end` ("22:00", "07:00") in the user's time zone; empty if both are equal."""
 
     start: str
     end: str
@@ -20,7 +20,10 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A sender. `priority` is 1 to 10 (most urgent); its notifications are worth sending for `ttl_s` seconds."""
+    """Notification agent: the priority, providers and preferences of a group of notifications.
+
+    `priority` is 1 to 10, 10 being the most urgent; `ttl_s` is the time to live of a notification in seconds.
+    """
 
     id: str
     name: str
@@ -34,12 +37,12 @@ class Agent:
 
     @property
     def etag(self) -> str:
-        """Names this state of the agent."""
+        """Return the entity tag of this version."""
         return f'"{self.version}"'
 
 
 def resolve_time_zone(name: str | None) -> ZoneInfo:
-    """An IANA time zone; UTC when it is unknown."""
+    """Return the IANA time zone, or UTC if the name is missing or unknown."""
     try:
         return ZoneInfo(name or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -47,16 +50,18 @@ def resolve_time_zone(name: str | None) -> ZoneInfo:
 
 
 def find_quiet_hours_end(quiet_hours: QuietHours | None, time_zone: str | None, now: datetime) -> datetime | None:
-    """When the user may be disturbed again, later than `now`; None when it may be done now."""
+    """Return the end of the current quiet hours, later than `now`, or None outside quiet hours."""
     if quiet_hours is None or quiet_hours.start == quiet_hours.end:
         return None
-    local = now.astimezone(resolve_time_zone(time_zone))
+    local_now = now.astimezone(resolve_time_zone(time_zone))
     start, end = time.fromisoformat(quiet_hours.start), time.fromisoformat(quiet_hours.end)
-    clock = local.time()
-    inside = start <= clock < end if start < end else clock >= start or clock < end
-    if not inside:
+    local_time = local_now.time()
+    is_quiet = start <= local_time < end if start < end else local_time >= start or local_time < end
+    if not is_quiet:
         return None
-    day = local.date() if clock < end else local.date() + timedelta(days=1)
-    # Where clocks are set back, the end comes twice, and the first of them may be over.
-    ends = (datetime.combine(day, end.replace(fold=fold), local.tzinfo).astimezone(UTC) for fold in (0, 1))
-    return next((at for at in ends if at > now), now + timedelta(minutes=1))
+    end_date = local_now.date() if local_time < end else local_now.date() + timedelta(days=1)
+    # When clocks are set back, the end occurs twice, and the first occurrence may be in the past.
+    candidates = (
+        datetime.combine(end_date, end.replace(fold=fold), local_now.tzinfo).astimezone(UTC) for fold in (0, 1)
+    )
+    return next((candidate for candidate in candidates if candidate > now), now + timedelta(minutes=1))

@@ -1,4 +1,4 @@
-"""How a notification goes on: again, to the next provider, or to its end."""
+"""Delivery state machine of a notification: retry, fall back to the next provider, or finish."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,11 @@ FINAL_OUTCOMES = (Outcome.ACCEPTED, Outcome.REJECTED)
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a provider is asked again. Seconds, but for `rounds`, which bounds the rounds at one provider."""
+    """Retry limits at one provider.
+
+    Delays are exponential between `initial_delay_s` and `max_delay_s`. After `fallback_after_s` seconds the next
+    provider is used. `max_rounds` is the maximum number of rounds at one provider.
+    """
 
     initial_delay_s: float = 1.0
     max_delay_s: float = 300.0
@@ -30,10 +34,12 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryJob:
-    """A notification on its way.
+    """Notification in delivery.
 
-    `provider` is asked since `since`, in `rounds` so far. `settled` are the addresses there that have answered for
-    good, and `unclear` says that one of the others may have taken it. By `claim` a worker holds the job.
+    `provider` is the current provider, used since `provider_started_at` for `rounds` rounds. `final_addresses` are its
+    addresses with a final response. `has_unclear_response` is set once one of its responses was UNCLEAR.
+    `is_accepted` is set once any provider has accepted the notification. `lease_expires_at` identifies the worker's
+    lease on the job.
     """
 
     notification: Notification
@@ -51,12 +57,12 @@ class DeliveryJob:
 
     @property
     def id(self) -> str:
-        """The notification's."""
+        """Return the id of the notification."""
         return self.notification.id
 
 
 class NextStep(Enum):
-    """What is to be done after a round."""
+    """Next step after a round."""
 
     RETRY = auto()
     FALL_BACK = auto()
@@ -64,7 +70,7 @@ class NextStep(Enum):
 
 
 def start_provider(job: DeliveryJob, provider: Provider, now: datetime) -> DeliveryJob:
-    """The job, with this provider as the one that is asked."""
+    """Return the job with this provider as the current one."""
     if job.provider is provider:
         return job
     return replace(
@@ -73,25 +79,25 @@ def start_provider(job: DeliveryJob, provider: Provider, now: datetime) -> Deliv
 
 
 def apply_responses(job: DeliveryJob, responses: Sequence[tuple[str, ProviderResponse]], now: datetime) -> DeliveryJob:
-    """The job after each address has answered."""
+    """Return the job after a round with these responses by address."""
     if job.provider is None:
-        raise ValueError("nobody was asked")
-    verdicts = {answer.outcome for _, answer in responses}
-    accepted = Outcome.ACCEPTED in verdicts
-    tried = tuple(Attempt(job.provider, now, answer.code) for _, answer in responses)
+        raise ValueError("the job has no current provider")
+    outcomes = {response.outcome for _, response in responses}
+    accepted = Outcome.ACCEPTED in outcomes
+    new_attempts = tuple(Attempt(job.provider, now, response.code) for _, response in responses)
     notification = job.notification
     return replace(
         job,
         notification=replace(
             notification,
-            attempts=notification.attempts + tried,
+            attempts=notification.attempts + new_attempts,
             sent_at=notification.sent_at or (now if accepted else None),
         ),
         rounds=job.rounds + 1,
         final_addresses=job.final_addresses
-        + tuple(address for address, answer in responses if answer.outcome in FINAL_OUTCOMES),
+        + tuple(address for address, response in responses if response.outcome in FINAL_OUTCOMES),
         is_accepted=job.is_accepted or accepted,
-        has_unclear_response=job.has_unclear_response or Outcome.UNCLEAR in verdicts,
+        has_unclear_response=job.has_unclear_response or Outcome.UNCLEAR in outcomes,
     )
 
 
@@ -104,36 +110,40 @@ def decide_next_step(
     next_round_at: datetime,
     now: datetime,
 ) -> NextStep:
-    """What comes next. `pending`: an address has not answered for good; `others`: another provider could be asked.
+    """Return the next step after a round.
 
-    Another provider is asked only if this one has definitely not taken it.
+    `has_pending` is set if an address has no final response, `has_fallback` if there is another provider. Falls back
+    only if the current provider has definitely not delivered the notification.
     """
     if not has_pending:
         return NextStep.FINISH if job.is_accepted else NextStep.FALL_BACK
-    waited = now - (job.provider_started_at or now) >= timedelta(seconds=policy.fallback_after_s)
-    hopeless = next_round_at >= job.expires_at
-    if job.is_accepted and (waited or hopeless):
+    fallback_is_due = now - (job.provider_started_at or now) >= timedelta(seconds=policy.fallback_after_s)
+    expires_before_next_round = next_round_at >= job.expires_at
+    if job.is_accepted and (fallback_is_due or expires_before_next_round):
         return NextStep.FINISH
-    if not job.has_unclear_response and has_fallback and (waited or hopeless):
+    if not job.has_unclear_response and has_fallback and (fallback_is_due or expires_before_next_round):
         return NextStep.FALL_BACK
     return NextStep.FINISH if job.rounds >= policy.max_rounds else NextStep.RETRY
 
 
 def compute_retry_delay(rounds: int, policy: RetryPolicy, retry_after: float | None, jitter: float) -> float:
-    """Seconds until the next round: doubling, spread by up to a quarter, and at least what the provider asked for."""
-    wait = min(policy.max_delay_s, policy.initial_delay_s * 2.0 ** min(rounds - 1, 30)) * (1 + jitter / 4)
-    return max(wait, retry_after or 0.0)
+    """Return the seconds until the next round: exponential backoff with jitter, at least `retry_after`.
+
+    `jitter` is 0 to 1 and adds up to a quarter of the delay.
+    """
+    delay_s = min(policy.max_delay_s, policy.initial_delay_s * 2.0 ** min(rounds - 1, 30)) * (1 + jitter / 4)
+    return max(delay_s, retry_after or 0.0)
 
 
 def finish(job: DeliveryJob, reason: str) -> Notification:
-    """The notification at its end; `reason` says why, if nobody has accepted it."""
+    """Return the finished notification: SENT if a provider has accepted it, else FAILED with `reason`."""
     if job.is_accepted:
         return replace(job.notification, status=Status.SENT)
     return replace(job.notification, status=Status.FAILED, reason=reason)
 
 
 def expire(job: DeliveryJob) -> Notification:
-    """The notification when it is worth nothing any more."""
+    """Return the notification after its expiry: SENT if a provider has accepted it, else EXPIRED."""
     if job.is_accepted:
         return replace(job.notification, status=Status.SENT)
     return replace(job.notification, status=Status.EXPIRED, reason="EXPIRED")

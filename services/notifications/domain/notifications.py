@@ -1,4 +1,4 @@
-"""What people are told, where they are reached, and what a provider's answer means."""
+"""Notifications, mails, users, devices and provider responses."""
 
 import re
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from enum import StrEnum
 DEFAULT_LOCALE = "en"
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What a notification's id may look like, so that every provider takes it: Apple allows 64 bytes."""
+"""Notification ids that every provider accepts; APNs allows 64 bytes."""
 
 _APNS_TOKEN_PATTERN = re.compile(r"(?:[0-9a-fA-F]{2}){32,100}")
 
 
 class Status(StrEnum):
-    """Where a notification stands."""
+    """Delivery status of a notification."""
 
     QUEUED = "queued"
     SENT = "sent"
@@ -24,7 +24,7 @@ class Status(StrEnum):
 
 
 class Provider(StrEnum):
-    """Who carries notifications."""
+    """Push or mail provider."""
 
     FCM = "fcm"
     APNS = "apns"
@@ -32,17 +32,21 @@ class Provider(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What an answer of a provider means."""
+    """Classification of a provider response."""
 
     ACCEPTED = "accepted"
-    REJECTED = "rejected"  # definitely, and for good
-    BUSY = "busy"  # definitely not taken, but it may be later
-    UNCLEAR = "unclear"  # it may have arrived; only the same provider may be asked again
+    REJECTED = "rejected"  # not delivered; permanent
+    BUSY = "busy"  # not delivered; temporary
+    UNCLEAR = "unclear"  # possibly delivered; only the same provider may be retried
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderResponse:
-    """A provider's answer. `word` is its own; `retry_after` is in seconds; `gone` says that nobody is there."""
+    """Response of a provider to one send.
+
+    `code` is the provider's own code, `retry_after` is in seconds, and `is_unregistered` reports that the device no
+    longer exists.
+    """
 
     outcome: Outcome
     code: str
@@ -55,7 +59,7 @@ ACCEPTED_RESPONSE = ProviderResponse(Outcome.ACCEPTED, "accepted")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at one provider; `outcome` is "accepted", or the provider's own word for why not."""
+    """One delivery attempt at one provider; `outcome` is "accepted" or the provider's own error code."""
 
     provider: Provider
     at: datetime
@@ -64,7 +68,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Something a user is told. `id` is the same at every provider, so that a person sees it once."""
+    """Notification to a user. `id` is the same at every provider, so that devices can deduplicate it."""
 
     id: str
     user_id: str
@@ -82,7 +86,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail as it leaves. `id` becomes its Message-ID, so that a repeat is known as one."""
+    """Rendered mail. `id` becomes its Message-ID, so that duplicates can be detected."""
 
     id: str
     to: str
@@ -93,7 +97,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """A notification as a provider of pushes carries it. An absent phone keeps the last of a `collapse`."""
+    """Push message. An offline device receives only the latest of those with the same `collapse_key`."""
 
     id: str
     title: str
@@ -106,7 +110,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user as of `version` of the profile."""
+    """Contact data of a user as of `version` of the profile."""
 
     user_id: str
     email: str
@@ -116,13 +120,13 @@ class User:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the account is deleted, and only its mark left."""
+        """Return whether the account is deleted and only its tombstone remains."""
         return not self.email
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where pushes reach a user."""
+    """Registered device of a user."""
 
     provider: Provider
     token: str
@@ -130,21 +134,24 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class NotificationTemplate:
-    """What is said; both may hold names in braces."""
+    """Notification text in one language; both fields may contain placeholders in braces."""
 
     title: str
     body: str
 
 
 def detect_provider(token: str) -> Provider:
-    """Apple's tokens are bytes in hexadecimal, 32 or more; Firebase's hold other characters too."""
+    """Return the push provider of a device token.
+
+    APNs tokens are 32 or more bytes in hexadecimal; FCM tokens contain other characters too.
+    """
     return Provider.APNS if _APNS_TOKEN_PATTERN.fullmatch(token) else Provider.FCM
 
 
 def select_localised[T](by_locale: Mapping[str, T], locale: str | None) -> T:
-    """What is nearest to the locale: itself, its language, English."""
-    wanted = locale or DEFAULT_LOCALE
-    for tag in (wanted, wanted.split("-")[0].lower()):
+    """Return the entry of the locale, else that of its language, else the English one."""
+    requested_locale = locale or DEFAULT_LOCALE
+    for tag in (requested_locale, requested_locale.split("-")[0].lower()):
         if tag in by_locale:
             return by_locale[tag]
     return by_locale[DEFAULT_LOCALE]

@@ -1,1 +1,1 @@
-"""Inbound entry points of notifications: gRPC, event consumers and the delivery workers."""
+"""Inbound entry points of notifications: gRPC servicer, event consumers and delivery worker pools."""

@@ -1,4 +1,4 @@
-"""The broker's doors of notifications."""
+"""Event consumers of notifications."""
 
 import logging
 from collections.abc import Mapping
@@ -28,11 +28,10 @@ from generated.proto.delivery.events.v1 import (
     UserRegistered,
     UserUpdated,
 )
-from services.notifications.adapters import template_loader
 from services.notifications.domain.notifications import ID_PATTERN, NotificationTemplate, User
 from services.notifications.usecases import contacts, enqueue
 from services.notifications.usecases.contacts import PendingJobs
-from services.notifications.usecases.enqueue import NotificationEnqueuer, SourceEvent
+from services.notifications.usecases.enqueue import FALLBACK_MAIL_TEMPLATE, NotificationEnqueuer, SourceEvent
 from services.notifications.usecases.ports import HistoryRepository, MailTemplate, NotificationRule, UserRepository
 from services.runtime.messaging.events import MalformedEvent, MessageMetadata
 from services.runtime.telemetry import tracing
@@ -40,21 +39,21 @@ from services.runtime.telemetry import tracing
 log = logging.getLogger(__name__)
 
 MAX_UNKNOWN_USER_ATTEMPTS = 3
-"""How many attempts wait for a user whose own event has not arrived yet."""
+"""Number of attempts that are retried for an unknown user, whose registration event may still arrive."""
 
 OPERATORS_USER_ID = "operators"
-"""The user that "@operators" stands for."""
+"""Id of the user for the recipient "@operators"."""
 
 
 class _RuleNotifier:
-    """Says what the rules say for an event."""
+    """Queues the notification defined by the rule of an event type."""
 
     def __init__(self, enqueuer: NotificationEnqueuer, rules: Mapping[str, NotificationRule]) -> None:
         self._enqueuer = enqueuer
         self._rules = rules
 
     async def notify(self, event: object, delivery: MessageMetadata) -> None:
-        """Puts it on its way. Raises MalformedEvent when nobody is named."""
+        """Queue the notification. Raises MalformedEvent if the event has no recipient."""
         rule = self._rules[delivery.type]
         user_id = (
             OPERATORS_USER_ID
@@ -74,77 +73,77 @@ class _RuleNotifier:
 
 
 def get_value_at_path(event: object, path: str) -> str:
-    """What stands at "order.customer_id". Raises MalformedEvent when nothing does."""
-    found: object = event
+    """Return the string at a path such as "order.customer_id". Raises MalformedEvent if there is none."""
+    value: object = event
     for name in path.split("."):
-        found = getattr(found, name, None)
-    if not isinstance(found, str) or not found:
-        raise MalformedEvent(f"there is nothing at {path}")
-    return found
+        value = getattr(value, name, None)
+    if not isinstance(value, str) or not value:
+        raise MalformedEvent(f"no value at {path}")
+    return value
 
 
 def collect_template_values(event: object) -> dict[str, object]:
-    """The fields of an event, and those of the messages in it."""
-    found: dict[str, object] = {}
+    """Return the fields of an event and those of the messages in it."""
+    values: dict[str, object] = {}
     for name, value in vars(event).items():
         if is_dataclass(value):
-            found |= {field.name: getattr(value, field.name) for field in fields(value)}
+            values |= {field.name: getattr(value, field.name) for field in fields(value)}
         else:
-            found[name] = value
-    return found
+            values[name] = value
+    return values
 
 
 def build_source_event(delivery: MessageMetadata) -> SourceEvent:
-    """The event as the intake needs it. Raises MalformedEvent when its id could be no notification's."""
+    """Return the event's identity. Raises MalformedEvent if its id is not a valid notification id."""
     if ID_PATTERN.fullmatch(delivery.event_id) is None:
-        raise MalformedEvent("the id is none of ours")
+        raise MalformedEvent("the event id is not a valid notification id")
     return SourceEvent(delivery.queue, delivery.event_id, delivery.type, tracing.get_context_headers())
 
 
 class OrdersConsumer(_RuleNotifier, NotificationsOrdersConsumer):
-    """What happened to an order, told to its customer."""
+    """Notifies customers of changes of their orders."""
 
     async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
-        """Paid."""
+        """Notify the customer of the payment."""
         await self.notify(event, delivery)
 
     async def order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
-        """Ready."""
+        """Notify the customer that the order is ready."""
         await self.notify(event, delivery)
 
     async def order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
-        """On its way."""
+        """Notify the customer that the order is on its way."""
         await self.notify(event, delivery)
 
     async def order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
-        """At the door."""
+        """Notify the customer of the delivery."""
         await self.notify(event, delivery)
 
     async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
-        """Given up."""
+        """Notify the customer of the cancellation."""
         await self.notify(event, delivery)
 
     async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
-        """Not paid in time."""
+        """Notify the customer that the order has expired without payment."""
         await self.notify(event, delivery)
 
     async def refunded(self, event: Refunded, delivery: MessageMetadata) -> None:
-        """The money goes back, if it was for anybody's order."""
+        """Notify the customer of the refund, unless the payment belongs to no order."""
         if event.customer_id:
             await self.notify(event, delivery)
 
 
 class AlertsConsumer(_RuleNotifier, NotificationsAlertsConsumer):
-    """What a person should look at: in the log, and told to the operators."""
+    """Logs system alerts and notifies the operators."""
 
     async def system_alert(self, event: SystemAlert, delivery: MessageMetadata) -> None:
-        """One alert."""
+        """Log the alert and notify the operators."""
         log.error("system alert %s on %s: %s", event.reason, event.subject, event.detail)
         await self.notify(event, delivery)
 
 
 class _RequestConsumer:
-    """Says what others ask for."""
+    """Queues notifications requested by other services."""
 
     def __init__(
         self, enqueuer: NotificationEnqueuer, templates: Mapping[str, Mapping[str, NotificationTemplate]]
@@ -153,7 +152,7 @@ class _RequestConsumer:
         self._templates = templates
 
     async def notification_requested(self, event: NotificationRequested, delivery: MessageMetadata) -> None:
-        """One request."""
+        """Queue the requested notification."""
         await enqueue.enqueue_notification(
             self._enqueuer,
             build_source_event(delivery)._replace(queue=NotificationsRequestedConsumer.QUEUE),
@@ -167,18 +166,21 @@ class _RequestConsumer:
 
 
 class RequestsConsumer(_RequestConsumer, NotificationsRequestedConsumer):
-    """What others want somebody to be told, by any agent."""
+    """Consumer of the notification requests of all agents."""
 
     PREFETCH: ClassVar[int] = 200
-    """As many as are written down at once."""
+    """Maximum number of messages written in one batch."""
 
 
 class UrgentRequestsConsumer(_RequestConsumer, NotificationsUrgentConsumer):
-    """Copies of those by urgent agents, which overtake the others; the inbox of both is one, so each is told once."""
+    """Consumer of the priority queue, which contains copies of the requests of urgent agents.
+
+    Both queues share one inbox, so that each request is processed once.
+    """
 
 
 class UsersConsumer(NotificationsUsersConsumer):
-    """Where users are reached."""
+    """Stores and deletes the contact data of users."""
 
     def __init__(self, user_repository: UserRepository, pending_jobs: PendingJobs, history: HistoryRepository) -> None:
         self._users = user_repository
@@ -186,15 +188,15 @@ class UsersConsumer(NotificationsUsersConsumer):
         self._history = history
 
     async def user_registered(self, event: UserRegistered, delivery: MessageMetadata) -> None:
-        """New."""
+        """Store the contact data of a new user."""
         await self._upsert_contact(event)
 
     async def user_updated(self, event: UserUpdated, delivery: MessageMetadata) -> None:
-        """Changed."""
+        """Store changed contact data."""
         await self._upsert_contact(event)
 
     async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
-        """Gone."""
+        """Delete the user's contact data, pending notifications and history."""
         await contacts.delete_contact(self._users, self._pending_jobs, self._history, event.user_id, event.version)
 
     async def _upsert_contact(self, event: UserRegistered | UserUpdated) -> None:
@@ -203,17 +205,15 @@ class UsersConsumer(NotificationsUsersConsumer):
 
 
 class MailConsumer(NotificationsMailConsumer):
-    """Mails that were asked for."""
+    """Queues account mails."""
 
     def __init__(self, enqueuer: NotificationEnqueuer, templates: Mapping[str, Mapping[str, MailTemplate]]) -> None:
         self._enqueuer = enqueuer
         self._templates = templates
 
     async def email_requested(self, event: EmailRequested, delivery: MessageMetadata) -> None:
-        """One mail."""
-        templates = (
-            None if event.template == template_loader.FALLBACK_MAIL_TEMPLATE else self._templates.get(event.template)
-        )
+        """Queue the requested mail."""
+        templates = None if event.template == FALLBACK_MAIL_TEMPLATE else self._templates.get(event.template)
         await enqueue.enqueue_mail(
             self._enqueuer,
             build_source_event(delivery),

@@ -1,4 +1,4 @@
-"""The gRPC door of notifications."""
+"""gRPC servicer of notifications."""
 
 import json
 
@@ -19,7 +19,7 @@ from services.runtime.storage.idempotency import IdempotencyKey
 
 
 class NotificationsRpc(NotificationsServicer):
-    """Implements the generated servicer."""
+    """Implementation of the generated NotificationsService."""
 
     def __init__(self, agent_repository: AgentRepository, history_repository: HistoryRepository) -> None:
         self._agents = agent_repository
@@ -28,31 +28,39 @@ class NotificationsRpc(NotificationsServicer):
     async def list_my_notifications(
         self, request: v1.ListMyNotificationsRequest, principal: Principal
     ) -> v1.ListMyNotificationsResponse:
-        """A page of what the user was told."""
+        """Return a page of the user's notifications."""
         page = await history.list_for_user(self._history, principal, request.page_size, request.page_token)
         return v1.ListMyNotificationsResponse(
-            items=[_to_notification_message(one) for one in page.items], next_page_token=page.next_page_token
+            items=[_to_notification_message(item) for item in page.items], next_page_token=page.next_page_token
         )
 
     async def list_notifications(
         self, request: v1.ListNotificationsRequest, principal: Principal
     ) -> v1.ListNotificationsResponse:
-        """A page of what everybody was told."""
+        """Return a page of the notifications of all users.
+
+        Raises ApiError: FORBIDDEN, INVALID_REQUEST.
+        """
         _require_admin(principal)
         status = None if request.status is None else Status(_to_enum_name(request.status, v1.NotificationStatus))
-        wanted = HistoryFilter(request.user_id, request.agent_id, status)
-        page = await history.list_all(self._history, wanted, request.page_size, request.page_token)
+        history_filter = HistoryFilter(request.user_id, request.agent_id, status)
+        page = await history.list_all(self._history, history_filter, request.page_size, request.page_token)
         return v1.ListNotificationsResponse(
-            items=[_to_notification_message(one) for one in page.items], next_page_token=page.next_page_token
+            items=[_to_notification_message(item) for item in page.items], next_page_token=page.next_page_token
         )
 
     async def create_agent(self, request: v1.CreateAgentRequest, principal: Principal) -> v1.CreateAgentResponse:
-        """A new agent. Its keys are in no answer, and of a repeated request only a digest is kept."""
+        """Create an agent idempotently.
+
+        The response contains no keys; of the request, only a digest is stored.
+
+        Raises ApiError: FORBIDDEN, INVALID_REQUEST, AGENT_KEY_INVALID, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_BUSY.
+        """
         _require_admin(principal)
         preferences = request.preferences or v1.Preferences()
-        given = {Provider.FCM: request.fcm_key, Provider.APNS: _to_apns_key_json(request.apns_key)}
-        keys: dict[str, str] = {name: key for name, key in given.items() if key is not None}
-        wanted = Agent(
+        optional_keys = {Provider.FCM: request.fcm_key, Provider.APNS: _to_apns_key_json(request.apns_key)}
+        keys: dict[str, str] = {name: key for name, key in optional_keys.items() if key is not None}
+        new_agent = Agent(
             id="",
             name=request.name,
             priority=request.priority,
@@ -64,20 +72,23 @@ class NotificationsRpc(NotificationsServicer):
         )
 
         async def work(unit: AgentUnitOfWork) -> bytes:
-            agent = await agents.create(unit, wanted, keys)
+            agent = await agents.create_agent(unit, new_agent, keys)
             return get_codec().encode(v1.CreateAgentResponse(agent=_to_agent_message(agent), etag=agent.etag))
 
-        said = msgspec.json.encode((wanted, keys))
-        key = None
+        request_content = msgspec.json.encode((new_agent, keys))
+        idempotency_key = None
         if request.idempotency_key is not None:
-            key = IdempotencyKey(principal.user_id, "createAgent", request.idempotency_key, said)
-        kept = await self._agents.run_idempotently(key, work)
-        answer = get_codec().decode(v1.CreateAgentResponse, kept.response)
-        answer.replayed = kept.replayed
-        return answer
+            idempotency_key = IdempotencyKey(principal.user_id, "createAgent", request.idempotency_key, request_content)
+        stored = await self._agents.run_idempotently(idempotency_key, work)
+        response = get_codec().decode(v1.CreateAgentResponse, stored.response)
+        response.replayed = stored.replayed
+        return response
 
     async def list_agents(self, request: v1.ListAgentsRequest, principal: Principal) -> v1.ListAgentsResponse:
-        """A page of agents."""
+        """Return a page of agents.
+
+        Raises ApiError: FORBIDDEN, INVALID_REQUEST.
+        """
         _require_admin(principal)
         page = await agents.list_agents(self._agents, request.page_size, request.page_token)
         return v1.ListAgentsResponse(
@@ -85,20 +96,29 @@ class NotificationsRpc(NotificationsServicer):
         )
 
     async def get_agent(self, request: v1.GetAgentRequest, principal: Principal) -> v1.GetAgentResponse:
-        """An agent."""
+        """Return an agent.
+
+        Raises ApiError: FORBIDDEN, AGENT_NOT_FOUND.
+        """
         _require_admin(principal)
-        agent = await agents.read(self._agents, request.agent_id)
+        agent = await agents.get_agent(self._agents, request.agent_id)
         return v1.GetAgentResponse(agent=_to_agent_message(agent), etag=agent.etag)
 
     async def update_agent(self, request: v1.UpdateAgentRequest, principal: Principal) -> v1.UpdateAgentResponse:
-        """An agent, changed."""
+        """Apply a patch to an agent.
+
+        Raises ApiError: FORBIDDEN, INVALID_REQUEST, AGENT_NOT_FOUND, AGENT_KEY_INVALID, PRECONDITION_FAILED.
+        """
         _require_admin(principal)
-        agent = await agents.update(self._agents, request.agent_id, _to_patch(request), request.if_match)
+        agent = await agents.update_agent(self._agents, request.agent_id, _to_patch(request), request.if_match)
         return v1.UpdateAgentResponse(agent=_to_agent_message(agent), etag=agent.etag)
 
 
 def _require_admin(principal: Principal) -> None:
-    """The edge has looked at the role already; whoever comes past it is looked at here."""
+    """Require the role admin; the gateway's check does not cover direct gRPC calls.
+
+    Raises ApiError: FORBIDDEN.
+    """
     if principal.role != "admin":
         raise ApiError(Reason.FORBIDDEN)
 
@@ -116,7 +136,9 @@ def _to_patch(request: v1.UpdateAgentRequest) -> AgentPatch:
     keys = {Provider.FCM: request.fcm_key, Provider.APNS: _to_apns_key_json(request.apns_key)}
     removed = set(request.remove)
     if unknown := removed - {"quiet_hours", "collapse", "fcm_key", "apns_key"}:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("remove", f"{', '.join(sorted(unknown))} must stay")])
+        raise ApiError(
+            Reason.INVALID_REQUEST, errors=[FieldError("remove", f"{', '.join(sorted(unknown))} cannot be removed")]
+        )
     return AgentPatch(
         {name: value for name, value in values.items() if value is not None or name in removed},
         {name: key for name, key in keys.items() if key is not None or f"{name}_key" in removed},
@@ -126,9 +148,12 @@ def _to_patch(request: v1.UpdateAgentRequest) -> AgentPatch:
 def _to_enum_name(
     value: v1.Provider | v1.NotificationStatus, enum_type: type[v1.Provider | v1.NotificationStatus]
 ) -> str:
-    """PROVIDER_FCM → "fcm". Refuses INVALID_REQUEST for what the contract does not name."""
+    """Return the name of an enum value: PROVIDER_FCM → "fcm".
+
+    Raises ApiError: INVALID_REQUEST for an unspecified or unknown value.
+    """
     if value == 0 or value not in list(enum_type):
-        raise ApiError(Reason.INVALID_REQUEST, f"{enum_type.__name__} has no {int(value)}.")
+        raise ApiError(Reason.INVALID_REQUEST, f"{enum_type.__name__} has no value {int(value)}.")
     return str(enum_type(value).name).lower()
 
 
@@ -140,11 +165,11 @@ def _to_quiet_hours(hours: v1.QuietHours | None) -> QuietHours | None:
     if hours is None:
         return None
     for name, value in (("start", hours.start), ("end", hours.end)):
-        clock, _, minutes = value.partition(":")
-        well = len(value) == 5 and (clock + minutes).isdecimal() and int(clock) < 24 and int(minutes) < 60
-        if not well:
+        hour, _, minute = value.partition(":")
+        is_valid = len(value) == 5 and (hour + minute).isdecimal() and int(hour) < 24 and int(minute) < 60
+        if not is_valid:
             raise ApiError(
-                Reason.INVALID_REQUEST, errors=[FieldError(f"/preferences/quiet_hours/{name}", "is no time")]
+                Reason.INVALID_REQUEST, errors=[FieldError(f"/preferences/quiet_hours/{name}", "must be a time HH:MM")]
             )
     return QuietHours(hours.start, hours.end)
 

@@ -1,4 +1,4 @@
-"""Workers that take what is due out of the queue."""
+"""Worker pool for delivery jobs."""
 
 import asyncio
 import logging
@@ -16,14 +16,17 @@ from services.runtime.telemetry import tracing
 log = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 0.25
-"""Seconds between looks at the queue, for jobs that become due and those that other processes put in."""
+"""Poll interval of the queue, for jobs that become due and jobs added by other processes."""
 
 COALESCE_DELAY_S = 0.005
-"""Seconds that a free worker waits for others, since a look at the queue for one alone costs as much as for ten."""
+"""Delay in which further workers may become free, since claiming one job costs as much as claiming ten."""
 
 
 class WorkerPool:
-    """A lane: some workers for jobs of `least` priority or more, each of which they claim for `lease`."""
+    """Pool of `workers` concurrent deliveries for jobs of at least `min_priority`.
+
+    Each job is leased for `lease`.
+    """
 
     def __init__(
         self,
@@ -44,22 +47,22 @@ class WorkerPool:
         self._work_available = asyncio.Event()
 
     def notify(self) -> None:
-        """There is something to do."""
+        """Notify the pool that a job was added."""
         self._work_available.set()
 
     async def run(self) -> None:
-        """Until cancelled, through outages of what it needs; what is being worked on then is finished first."""
+        """Run until cancelled, through outages of the queue; running deliveries are finished after cancellation."""
         running: set[asyncio.Task[None]] = set()
         try:
             while True:
                 self._work_available.clear()
-                free = self._workers - len(running)
-                jobs = await self._claim(free)
+                free_workers = self._workers - len(running)
+                jobs = await self._claim(free_workers)
                 for job in jobs:
                     task = asyncio.create_task(self._run_job(job))
                     running.add(task)
                     task.add_done_callback(running.discard)
-                if len(jobs) == free and running:
+                if len(jobs) == free_workers and running:
                     await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                     await asyncio.sleep(COALESCE_DELAY_S)
                 else:
@@ -71,8 +74,8 @@ class WorkerPool:
         now = self._clock()
         try:
             return await self._queue.claim(self._min_priority, limit, now, now + self._lease)
-        except ApiError as refusal:
-            log.warning("the queue waits: %s", refusal)
+        except ApiError as error:
+            log.warning("delivery jobs not claimed: %s; retrying", error)
             return ()
 
     async def _wait_for_work(self) -> None:
@@ -89,8 +92,8 @@ class WorkerPool:
         ):
             try:
                 await self._deliver(job)
-            except ApiError as refusal:
-                log.warning("notification %s waits until its claim ends: %s", job.id, refusal)
-            # The boundary of the worker: the claim ends by itself, and the notification at the latest with its life.
+            except ApiError as error:
+                log.warning("delivery of notification %s failed: %s; retrying when its lease expires", job.id, error)
+            # An unexpected error must not stop the pool; the job is retried until the notification expires.
             except Exception:
-                log.exception("notification %s failed; it is tried again when its claim ends", job.id)
+                log.exception("delivery of notification %s failed; retrying when its lease expires", job.id)

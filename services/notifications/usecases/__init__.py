@@ -1,8 +1,8 @@
-"""What notifications can do, each as one function:
+"""Use cases of the notifications service:
 
-- users.remember, users.forget: where a user is reached, and that nothing personal stays
-- intake.tell, intake.mail: something that happened becomes a notification, or a mail, on its way
-- dispatch.deliver: one step of that way, and what came of it
-- agents.create, agents.find, agents.read, agents.update: who sends
-- history.mine, history.everybodys: what came of it
+- contacts.upsert_contact, contacts.delete_contact: store and delete the contact data of a user
+- enqueue.enqueue_notification, enqueue.enqueue_mail: render a notification or a mail and queue its delivery
+- deliver.deliver: run one delivery step of a queued job
+- agents.create_agent, agents.list_agents, agents.get_agent, agents.update_agent: manage notification agents
+- history.list_for_user, history.list_all: list past notifications
 """

@@ -1,4 +1,4 @@
-"""Who sends."""
+"""Management of notification agents."""
 
 import json
 import re
@@ -18,45 +18,54 @@ from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import Page
 
 MAX_TTL_S = 28 * 86400
-"""Seconds; Firebase keeps a message no longer."""
+"""Maximum time to live of a message at FCM (28 days)."""
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class AgentPatch:
-    """A merge patch: `values` by the agent's field, None where a field is removed; so with keys, by provider."""
+    """Merge patch: `values` by field of the agent, `keys` by provider; None removes the field or key."""
 
     values: Mapping[str, object] = field(default_factory=dict)
     keys: Mapping[str, str | None] = field(default_factory=dict)
 
 
-async def create(unit: AgentUnitOfWork, agent: Agent, keys: Mapping[str, str]) -> Agent:
-    """Makes an agent, whose id we choose. Refuses INVALID_REQUEST and AGENT_KEY_INVALID."""
-    made = replace(agent, id=ids.new_id(), version=1)
-    _validate(made, keys)
-    await unit.add_agent(made, keys)
-    return made
+async def create_agent(unit: AgentUnitOfWork, agent: Agent, keys: Mapping[str, str]) -> Agent:
+    """Create an agent with a new id.
+
+    Raises ApiError: INVALID_REQUEST, AGENT_KEY_INVALID.
+    """
+    new_agent = replace(agent, id=ids.new_id(), version=1)
+    _validate(new_agent, keys)
+    await unit.add_agent(new_agent, keys)
+    return new_agent
 
 
 async def list_agents(repository: AgentRepository, size: int, page_token: str) -> Page[Agent]:
-    """A page of agents, by id."""
-    key = pagination.decode_page_token(page_token, tuple[str])
-    rows = await repository.list_agents(size + 1, key[0] if key else None)
+    """Return a page of agents in the order of their ids."""
+    last_key = pagination.decode_page_token(page_token, tuple[str])
+    rows = await repository.list_agents(size + 1, last_key[0] if last_key else None)
     return pagination.build_page(rows, size, lambda agent: (agent.id,))
 
 
-async def read(repository: AgentRepository, agent_id: str) -> Agent:
-    """An agent. Refuses AGENT_NOT_FOUND."""
+async def get_agent(repository: AgentRepository, agent_id: str) -> Agent:
+    """Return the agent.
+
+    Raises ApiError: AGENT_NOT_FOUND.
+    """
     agent = await repository.get_agent(agent_id)
     if agent is None:
         raise ApiError(Reason.AGENT_NOT_FOUND)
     return agent
 
 
-async def update(repository: AgentRepository, agent_id: str, patch: AgentPatch, if_match: str | None) -> Agent:
-    """Changes an agent. Refuses AGENT_NOT_FOUND, and PRECONDITION_FAILED when it is not as `if_match` says."""
-    before = await read(repository, agent_id)
+async def update_agent(repository: AgentRepository, agent_id: str, patch: AgentPatch, if_match: str | None) -> Agent:
+    """Apply a patch to an agent; `if_match` is the expected entity tag.
+
+    Raises ApiError: AGENT_NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST, AGENT_KEY_INVALID.
+    """
+    before = await get_agent(repository, agent_id)
     if if_match not in (None, "*", before.etag):
         raise ApiError(Reason.PRECONDITION_FAILED)
     after = replace(before, version=before.version + 1, **patch.values)  # type: ignore[arg-type]
@@ -67,17 +76,20 @@ async def update(repository: AgentRepository, agent_id: str, patch: AgentPatch, 
 
 
 def _validate(agent: Agent, keys: Mapping[str, str | None]) -> None:
-    """The edge has checked what the contract says of the shape; operators reach the service past it."""
-    wrong = [FieldError(name, why) for name, good, why in _build_validation_rules(agent) if not good]
-    if wrong:
-        raise ApiError(Reason.INVALID_REQUEST, errors=wrong)
-    invalid = [
-        FieldError(f"/keys/{provider}", why)
+    """Validate an agent and its keys; the gateway's contract validation does not cover direct gRPC calls.
+
+    Raises ApiError: INVALID_REQUEST, AGENT_KEY_INVALID.
+    """
+    field_errors = [FieldError(name, error) for name, is_valid, error in _build_validation_rules(agent) if not is_valid]
+    if field_errors:
+        raise ApiError(Reason.INVALID_REQUEST, errors=field_errors)
+    key_errors = [
+        FieldError(f"/keys/{provider}", error)
         for provider, key in keys.items()
-        if key is not None and (why := find_key_error(Provider(provider), key))
+        if key is not None and (error := find_key_error(Provider(provider), key))
     ]
-    if invalid:
-        raise ApiError(Reason.AGENT_KEY_INVALID, errors=invalid)
+    if key_errors:
+        raise ApiError(Reason.AGENT_KEY_INVALID, errors=key_errors)
 
 
 def _build_validation_rules(agent: Agent) -> Sequence[tuple[str, bool, str]]:
@@ -85,28 +97,33 @@ def _build_validation_rules(agent: Agent) -> Sequence[tuple[str, bool, str]]:
         (
             "/name",
             1 <= len(agent.name) <= 100 and not _CONTROL_CHARACTERS.search(agent.name),
-            "is 1 to 100 characters, none of control",
+            "must be 1 to 100 characters without control characters",
         ),
-        ("/priority", 1 <= agent.priority <= 10, "is 1 to 10"),
-        ("/providers", 1 <= len(agent.providers) == len(set(agent.providers)), "names at least one, and none twice"),
-        ("/preferences/ttl_s", 1 <= agent.ttl_s <= MAX_TTL_S, f"is 1 to {MAX_TTL_S}"),
+        ("/priority", 1 <= agent.priority <= 10, "must be 1 to 10"),
+        (
+            "/providers",
+            1 <= len(agent.providers) == len(set(agent.providers)),
+            "must contain at least one provider and no duplicates",
+        ),
+        ("/preferences/ttl_s", 1 <= agent.ttl_s <= MAX_TTL_S, f"must be 1 to {MAX_TTL_S}"),
     )
 
 
 def find_key_error(provider: Provider, key: str) -> str | None:
-    """What is wrong with a key, without a word of it; None for nothing."""
+    """Return the error of a provider key without any part of the key, or None if the key is valid."""
     try:
-        known = json.loads(key)
+        key_file = json.loads(key)
         if provider is Provider.FCM:
             fields = ("type", "project_id", "client_email", "private_key", "token_uri")
-            if not all(isinstance(known.get(name), str) for name in fields) or known["type"] != "service_account":
-                return "is no service account's key file"
-            return None if isinstance(_load_private_key(known["private_key"]), RSAPrivateKey) else "holds no RSA key"
-        private = _load_private_key(known["private_key"])
-        elliptic = isinstance(private, EllipticCurvePrivateKey) and isinstance(private.curve, SECP256R1)
-        return None if elliptic else "holds no elliptic curve key on P-256"
+            if not all(isinstance(key_file.get(name), str) for name in fields) or key_file["type"] != "service_account":
+                return "must be the key file of a service account"
+            is_rsa = isinstance(_load_private_key(key_file["private_key"]), RSAPrivateKey)
+            return None if is_rsa else "must contain an RSA key"
+        private_key = _load_private_key(key_file["private_key"])
+        is_p256 = isinstance(private_key, EllipticCurvePrivateKey) and isinstance(private_key.curve, SECP256R1)
+        return None if is_p256 else "must contain an elliptic curve key on P-256"
     except (ValueError, TypeError, AttributeError, KeyError):
-        return "cannot be read"
+        return "is malformed"
 
 
 def _load_private_key(pem: str) -> object:

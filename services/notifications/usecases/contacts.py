@@ -1,4 +1,4 @@
-"""Where users are reached."""
+"""Contact data of users."""
 
 from typing import Protocol
 
@@ -7,21 +7,28 @@ from services.notifications.usecases.ports import HistoryRepository, UserReposit
 
 
 class PendingJobs(Protocol):
-    """What has not been said yet."""
+    """Delivery jobs that are not finished."""
 
     async def discard_for_user(self, user_id: str) -> None:
-        """Removes what a user was to be told."""
+        """Delete the pending notifications of a user."""
 
 
 async def upsert_contact(users: UserRepository, user: User, token: str | None) -> None:
-    """The newest version wins, whatever order they come in. Every device counts since there last was none."""
+    """Store a user's contact data and register the device `token`.
+
+    The newest version is stored regardless of the order of events. A version without a token removes the devices of
+    earlier versions.
+    """
     await users.upsert_user(user, token)
 
 
 async def delete_contact(
     users: UserRepository, pending_jobs: PendingJobs, history: HistoryRepository, user_id: str, version: int
 ) -> None:
-    """Leaves a mark of the id alone, so that an older event that comes later brings nothing back."""
+    """Delete a user's contact data, pending notifications and history.
+
+    A tombstone with the user's id remains, so that a late event of an older version does not restore the data.
+    """
     await users.upsert_user(User(user_id, "", None, None, version), None)
     await pending_jobs.discard_for_user(user_id)
     await history.delete_for_user(user_id)

@@ -1,9 +1,9 @@
-"""One step of a notification's way: who is asked now, what the answer means, and what is kept of it."""
+"""Delivery of a notification: one step of a job, from the choice of provider to the recorded result."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,7 +14,6 @@ from services.notifications.domain.agents import MIN_URGENT_PRIORITY, Agent, fin
 from services.notifications.domain.delivery_state import DeliveryJob, NextStep, RetryPolicy
 from services.notifications.domain.notifications import (
     Notification,
-    Outcome,
     Provider,
     ProviderResponse,
     Push,
@@ -32,20 +31,19 @@ from services.notifications.usecases.ports import (
 )
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
-from services.runtime.telemetry import tracing
 
 log = logging.getLogger(__name__)
 
-PEER_SERVICE_NAMES = {Provider.FCM: "fcm", Provider.APNS: "apns", Provider.EMAIL: "smtp"}
-"""What spans call them."""
-
 HISTORY_RETRY_DELAY = timedelta(seconds=5)
-"""Until what was delivered is written down, when the history is away."""
+"""Delay before a finished job is completed again after the history was unavailable."""
 
 
 @dataclass(frozen=True)
 class DeliveryContext:
-    """What a step works with. `letter` is the mail that a notification becomes where nothing else reaches the user."""
+    """Dependencies of a delivery step.
+
+    `fallback_mail_templates` by locale render a notification that is delivered by mail.
+    """
 
     users: UserRepository
     agents: AgentReader
@@ -58,7 +56,7 @@ class DeliveryContext:
 
 
 async def deliver(context: DeliveryContext, job: DeliveryJob) -> None:
-    """Takes one claimed job a step further. The claim is given back, or the job is over."""
+    """Run one delivery step of a claimed job. Afterwards the job is rescheduled or completed."""
     notification, now = job.notification, context.clock()
     if notification.status is not Status.QUEUED:
         return await _finish(context, job, notification)
@@ -68,10 +66,10 @@ async def deliver(context: DeliveryContext, job: DeliveryJob) -> None:
         await context.agents.get_agent(notification.agent_id),
         await context.users.get_user(notification.user_id),
     )
-    if (why := _find_rejection_reason(job, agent, user)) is not None or agent is None:
-        return await _finish(context, job, delivery_state.finish(job, why or "AGENT_UNKNOWN"))
-    if job.mail is None and user and (until := find_quiet_hours_end(agent.quiet_hours, user.time_zone, now)):
-        return await _reschedule(context, job, min(until, job.expires_at))
+    if (reason := _find_rejection_reason(job, agent, user)) is not None or agent is None:
+        return await _finish(context, job, delivery_state.finish(job, reason or "AGENT_UNKNOWN"))
+    if job.mail is None and user and (quiet_until := find_quiet_hours_end(agent.quiet_hours, user.time_zone, now)):
+        return await _reschedule(context, job, min(quiet_until, job.expires_at))
     return await _try_providers(context, job, agent, await _resolve_addresses(context, job, agent, user))
 
 
@@ -90,38 +88,50 @@ def _find_rejection_reason(job: DeliveryJob, agent: Agent | None, user: User | N
 async def _resolve_addresses(
     context: DeliveryContext, job: DeliveryJob, agent: Agent, user: User | None
 ) -> dict[Provider, list[str]]:
-    """Where each of the agent's providers reaches the user, in order; those that reach nobody are left out."""
+    """Return the user's addresses by provider, in the agent's order; providers without address are omitted."""
     if job.mail is not None:
         return {Provider.EMAIL: [job.mail.to]}
-    known: dict[Provider, list[str]] = {provider: [] for provider in agent.providers}
+    addresses_by_provider: dict[Provider, list[str]] = {provider: [] for provider in agent.providers}
     for device in await context.users.list_devices(job.notification.user_id):
-        if device.provider in known:
-            known[device.provider].append(device.token)
-    if Provider.EMAIL in known and user is not None:
-        known[Provider.EMAIL] = [user.email]
-    pushed = {p: p is Provider.EMAIL or await context.providers.get_push_client(agent, p) is not None for p in known}
-    return {provider: addresses for provider, addresses in known.items() if addresses and pushed[provider]}
+        if device.provider in addresses_by_provider:
+            addresses_by_provider[device.provider].append(device.token)
+    if Provider.EMAIL in addresses_by_provider and user is not None:
+        addresses_by_provider[Provider.EMAIL] = [user.email]
+    has_client = {
+        provider: provider is Provider.EMAIL or await context.providers.get_push_client(agent, provider) is not None
+        for provider in addresses_by_provider
+    }
+    return {
+        provider: addresses
+        for provider, addresses in addresses_by_provider.items()
+        if addresses and has_client[provider]
+    }
 
 
 async def _try_providers(
     context: DeliveryContext, job: DeliveryJob, agent: Agent, addresses: Mapping[Provider, list[str]]
 ) -> None:
-    """Asks providers from the current one on, until one accepts, one is to be asked again, or none is left."""
-    order = list(addresses)
+    """Try the providers from the current one on, until one accepts, a retry is due or none is left."""
+    remaining = list(addresses)
     if job.provider in agent.providers:
-        asked = agent.providers[: agent.providers.index(job.provider)] if job.provider else ()
-        order = [provider for provider in order if provider not in asked]
-    if job.is_accepted and job.provider not in order:
+        tried = agent.providers[: agent.providers.index(job.provider)] if job.provider else ()
+        remaining = [provider for provider in remaining if provider not in tried]
+    if job.is_accepted and job.provider not in remaining:
         return await _finish(context, job, delivery_state.finish(job, _get_final_reason(job)))
-    for provider in order:
+    for provider in remaining:
         job = delivery_state.start_provider(job, provider, context.clock())
-        job, due, pending = await _run_round(context, job, agent, addresses[provider])
-        others = provider is not order[-1]
-        match delivery_state.decide_next_step(
-            job, context.retry_policy, has_pending=pending, has_fallback=others, next_round_at=due, now=context.clock()
-        ):
+        job, next_round_at, has_pending = await _run_round(context, job, agent, addresses[provider])
+        next_step = delivery_state.decide_next_step(
+            job,
+            context.retry_policy,
+            has_pending=has_pending,
+            has_fallback=provider is not remaining[-1],
+            next_round_at=next_round_at,
+            now=context.clock(),
+        )
+        match next_step:
             case NextStep.RETRY:
-                return await _reschedule(context, job, min(due, job.expires_at))
+                return await _reschedule(context, job, min(next_round_at, job.expires_at))
             case NextStep.FINISH:
                 return await _finish(context, job, delivery_state.finish(job, _get_final_reason(job)))
             case NextStep.FALL_BACK:
@@ -132,27 +142,27 @@ async def _try_providers(
 async def _run_round(
     context: DeliveryContext, job: DeliveryJob, agent: Agent, addresses: list[str]
 ) -> tuple[DeliveryJob, datetime, bool]:
-    """Asks the provider for every address that has not answered for good, unless its gate is shut.
+    """Send to every address without a final response, unless the provider's circuit breaker is open.
 
-    Returns the job, when the next round would be, and whether one is needed.
+    Returns the job, the time of the next round, and whether an address has no final response.
     """
-    left = [address for address in addresses if address not in job.final_addresses]
+    pending = [address for address in addresses if address not in job.final_addresses]
     provider = job.provider
-    if provider is None or not left:
+    if provider is None or not pending:
         return job, context.clock(), False
-    gate = context.providers.get_breaker(agent, provider)
-    if (wait := gate.reserve_permission()) > 0:
-        return job, context.clock() + timedelta(seconds=wait), True
-    answers = await asyncio.gather(*(_send(context, job, agent, provider, address) for address in left))
-    for address, answer in zip(left, answers, strict=True):
-        gate.record(answer)
-        if answer.is_unregistered:
+    breaker = context.providers.get_breaker(agent, provider)
+    if (wait_s := breaker.reserve_permission()) > 0:
+        return job, context.clock() + timedelta(seconds=wait_s), True
+    responses = await asyncio.gather(*(_send(context, job, agent, provider, address) for address in pending))
+    for address, response in zip(pending, responses, strict=True):
+        breaker.record(response)
+        if response.is_unregistered:
             await context.users.delete_device(job.notification.user_id, address)
     now = context.clock()
-    job = delivery_state.apply_responses(job, list(zip(left, answers, strict=True)), now)
-    asked = max((answer.retry_after for answer in answers if answer.retry_after), default=None)
-    seconds = delivery_state.compute_retry_delay(job.rounds, context.retry_policy, asked, random.random())  # noqa: S311
-    return job, now + timedelta(seconds=seconds), any(address not in job.final_addresses for address in left)
+    job = delivery_state.apply_responses(job, list(zip(pending, responses, strict=True)), now)
+    retry_after = max((response.retry_after for response in responses if response.retry_after), default=None)
+    delay_s = delivery_state.compute_retry_delay(job.rounds, context.retry_policy, retry_after, random.random())  # noqa: S311
+    return job, now + timedelta(seconds=delay_s), any(address not in job.final_addresses for address in pending)
 
 
 async def _send(
@@ -160,27 +170,17 @@ async def _send(
 ) -> ProviderResponse:
     notification = job.notification
     if provider is not Provider.EMAIL:
-        pusher = await context.providers.get_push_client(agent, provider)
-        if pusher is None:
+        push_client = await context.providers.get_push_client(agent, provider)
+        if push_client is None:
             raise LookupError(provider)
-        return await _send_traced(provider, pusher.push(address, _build_push(job, agent)))
+        return await push_client.push(address, _build_push(job, agent))
     if job.mail is not None:
-        return await _send_traced(provider, context.providers.mail_client.send(job.mail))
+        return await context.providers.mail_client.send(job.mail)
     user = await context.users.get_user(notification.user_id)
     values = {"title": notification.title, "body": notification.body}
     locale = user.locale if user else None
-    letter = enqueue.render_mail(context.fallback_mail_templates, notification.id, address, locale, values)
-    return await _send_traced(provider, context.providers.mail_client.send(letter))
-
-
-async def _send_traced(provider: Provider, pending_response: Awaitable[ProviderResponse]) -> ProviderResponse:
-    """The answer, within a span that says what it was; to whom it went stays out of it."""
-    with tracing.start_peer_span(PEER_SERVICE_NAMES[provider], "send") as span:
-        answer = await pending_response
-        span.set_attribute("delivery.outcome", answer.code)
-        if answer.outcome is not Outcome.ACCEPTED:
-            tracing.record_error(span, answer.code)
-        return answer
+    mail = enqueue.render_mail(context.fallback_mail_templates, notification.id, address, locale, values)
+    return await context.providers.mail_client.send(mail)
 
 
 def _build_push(job: DeliveryJob, agent: Agent) -> Push:
@@ -206,17 +206,20 @@ def _get_final_reason(job: DeliveryJob) -> str:
 async def _reschedule(context: DeliveryContext, job: DeliveryJob, due_at: datetime) -> None:
     try:
         await context.history.upsert(job.notification)
-    except ApiError as refusal:
-        log.warning("the history of %s waits: %s", job.id, refusal)
+    except ApiError as error:
+        log.warning("history of %s not updated: %s; the next delivery step will update it", job.id, error)
     await context.queue.reschedule(job, due_at)
 
 
 async def _finish(context: DeliveryContext, job: DeliveryJob, notification: Notification) -> None:
-    """Writes down what came of it, then lets the event leave. The queue keeps it while the history is away."""
+    """Store the final state in the history, then complete the job and publish its result event.
+
+    While the history is unavailable, the job stays queued with the final state.
+    """
     try:
         await context.history.upsert(notification)
-    except ApiError as refusal:
-        log.warning("the history of %s waits: %s", job.id, refusal)
+    except ApiError as error:
+        log.warning("history of %s not updated: %s; job rescheduled", job.id, error)
         await context.queue.reschedule(replace(job, notification=notification), context.clock() + HISTORY_RETRY_DELAY)
         return
     if not await context.queue.complete(job, _build_result_event(notification, context.clock())):

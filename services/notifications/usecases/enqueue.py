@@ -1,4 +1,4 @@
-"""Something that happened becomes a notification on its way."""
+"""Creation and queueing of notifications and mails."""
 
 import html
 import logging
@@ -30,14 +30,17 @@ from services.runtime.core.errors import ApiError
 log = logging.getLogger(__name__)
 
 ACCOUNT_MAIL_AGENT_ID = "mails"
-"""The agent of the mails that accounts need."""
+"""Agent of account mails (verification, password reset, deletion)."""
+
+FALLBACK_MAIL_TEMPLATE = "notification"
+"""Name of the mail template for a notification that no push provider has delivered."""
 
 DEFAULT_PRIORITY = 1
 DEFAULT_TTL_S = 86400
 
 
 class SourceEvent(NamedTuple):
-    """An event as the intake needs it. `queue` is where it came from, `trace` the context it came with."""
+    """Identity of a consumed event: source queue, id, type and trace context headers."""
 
     queue: str
     event_id: str
@@ -47,7 +50,7 @@ class SourceEvent(NamedTuple):
 
 @dataclass(frozen=True)
 class NotificationEnqueuer:
-    """What the intake works with. `wake` tells each lane of workers that there is something to do."""
+    """Adds notifications to the job queue. `worker_notifiers` notify the worker pools of a new job."""
 
     users: UserRepository
     agents: AgentReader
@@ -57,7 +60,7 @@ class NotificationEnqueuer:
     worker_notifiers: Sequence[Callable[[], None]]
 
     async def enqueue(self, source: SourceEvent, notification: Notification, mail: Mail | None = None) -> None:
-        """Puts the job into the queue and starts its history, once per event."""
+        """Queue the delivery of the notification and start its history, once per event."""
         agent = await self.agents.get_agent(notification.agent_id)
         job = DeliveryJob(
             notification=notification,
@@ -68,12 +71,12 @@ class NotificationEnqueuer:
         )
         if not await self.queue.add(source.queue, source.event_id, job):
             return
-        for wake in self.worker_notifiers:
-            wake()
+        for notify_workers in self.worker_notifiers:
+            notify_workers()
         try:
             await self.history.insert_if_absent(replace(notification, status=Status.QUEUED))
-        except ApiError as refusal:
-            log.warning("the history of %s begins with its first attempt: %s", job.id, refusal)
+        except ApiError as error:
+            log.warning("history entry of %s not created: %s; the first attempt will create it", job.id, error)
 
 
 async def enqueue_notification(
@@ -87,20 +90,21 @@ async def enqueue_notification(
     *,
     retry_unknown_user: bool,
 ) -> None:
-    """Tells a user, in the user's language. `patient` waits for a user nobody has heard of yet, by raising NotYet.
+    """Queue a notification in the user's language.
 
-    What cannot be said, for want of a text or of a value, is recorded as failed.
+    A missing template or template value is recorded as a failed notification. With `retry_unknown_user`, raises
+    UnknownUserError for an unknown user.
     """
     user = await enqueuer.users.get_user(user_id)
     if user is None and retry_unknown_user:
-        raise UnknownUserError(f"user {user_id} is not known yet")
+        raise UnknownUserError(f"user {user_id} is unknown")
     notification = _create_notification(source, user_id, agent_id, order_id, enqueuer.clock())
     if templates is None:
         notification = replace(notification, status=Status.FAILED, reason="TEMPLATE_UNKNOWN")
     else:
-        text = select_localised(templates, user.locale if user else None)
+        template = select_localised(templates, user.locale if user else None)
         try:
-            title, body = render(text.title, values), render(text.body, values)
+            title, body = render(template.title, values), render(template.body, values)
             notification = replace(notification, title=title, body=body)
         except KeyError:
             notification = replace(notification, status=Status.FAILED, reason="VALUE_MISSING")
@@ -116,42 +120,48 @@ async def enqueue_mail(
     locale: str | None,
     values: Mapping[str, str],
 ) -> None:
-    """Fills in a mail. Its subject stands in the history; its text, which may hold a code, only sealed in the queue."""
+    """Queue a mail. The history contains its subject only.
+
+    The text may contain a verification code and is stored encrypted, in the job queue only.
+    """
     notification = _create_notification(source, user_id, ACCOUNT_MAIL_AGENT_ID, None, enqueuer.clock())
     try:
-        written = None if templates is None else render_mail(templates, source.event_id, to, locale, values)
+        mail = None if templates is None else render_mail(templates, source.event_id, to, locale, values)
     except KeyError:
         await enqueuer.enqueue(source, replace(notification, status=Status.FAILED, reason="VALUE_MISSING"))
         return
-    if written is None:
+    if mail is None:
         await enqueuer.enqueue(source, replace(notification, status=Status.FAILED, reason="TEMPLATE_UNKNOWN"))
         return
     title = select_localised(templates or {}, locale).subject
-    await enqueuer.enqueue(source, replace(notification, title=title), written)
+    await enqueuer.enqueue(source, replace(notification, title=title), mail)
 
 
 def render_mail(
     templates: Mapping[str, MailTemplate], mail_id: str, to: str, locale: str | None, values: Mapping[str, str]
 ) -> Mail:
-    """A mail in the language nearest to the locale. Raises KeyError when a value is missing."""
+    """Render a mail in the language closest to the locale. Raises KeyError if a value is missing."""
     template = select_localised(templates, locale or DEFAULT_LOCALE)
-    escaped = {name: html.escape(value) for name, value in values.items()}
+    escaped_values = {name: html.escape(value) for name, value in values.items()}
     return Mail(
         id=mail_id,
         to=to,
         subject=render(template.subject, values),
         text=render(template.text, values),
-        html=render(template.html, escaped),
+        html=render(template.html, escaped_values),
     )
 
 
 def render(template: str, values: Mapping[str, object]) -> str:
-    """The text with its values; NUL bytes go, since no store and no phone takes them. Raises KeyError."""
+    """Fill in a template. Raises KeyError if a value is missing.
+
+    NUL characters are removed, because neither the databases nor the devices accept them.
+    """
     return template.format_map(values).replace("\x00", "")
 
 
 def _create_notification(
-    source: SourceEvent, user_id: str, agent_id: str, order_id: str | None, at: datetime
+    source: SourceEvent, user_id: str, agent_id: str, order_id: str | None, created_at: datetime
 ) -> Notification:
     return Notification(
         id=source.event_id,
@@ -162,5 +172,5 @@ def _create_notification(
         title="",
         body="",
         status=Status.QUEUED,
-        created_at=at,
+        created_at=created_at,
     )

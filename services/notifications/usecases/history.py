@@ -1,4 +1,4 @@
-"""What came of notifications."""
+"""Queries on the notification history."""
 
 from datetime import datetime
 
@@ -12,14 +12,14 @@ from services.runtime.core.principal import Principal
 async def list_for_user(
     history: HistoryRepository, principal: Principal, size: int, page_token: str
 ) -> Page[Notification]:
-    """A page of what the user was told, newest first."""
+    """Return a page of the user's notifications without mails, newest first."""
     return await _list_page(history, HistoryFilter(user_id=principal.user_id), size, page_token, include_mails=False)
 
 
 async def list_all(
     history: HistoryRepository, history_filter: HistoryFilter, size: int, page_token: str
 ) -> Page[Notification]:
-    """A page of what everybody was told, newest first, mails included."""
+    """Return a page of the notifications of all users, mails included, newest first."""
     return await _list_page(history, history_filter, size, page_token, include_mails=True)
 
 

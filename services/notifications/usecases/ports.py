@@ -1,4 +1,4 @@
-"""What the use cases need of the world."""
+"""Ports of the use cases: repositories, job queue, history and provider clients."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,12 +23,15 @@ from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
 
 
 class UnknownUserError(Exception):
-    """It cannot be done now, but may be later: a user not heard of yet."""
+    """The user is unknown; their registration event may still arrive, so the message can be retried."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationRule:
-    """What is said for one type of event: by which agent, to whom and about which order (paths), in which words."""
+    """Agent, recipient and templates of the notification for one event type.
+
+    `recipient_path` and `order_id_path` are attribute paths into the event; `templates` is by locale.
+    """
 
     agent_id: str
     recipient_path: str
@@ -38,7 +41,7 @@ class NotificationRule:
 
 @dataclass(frozen=True, slots=True)
 class MailTemplate:
-    """A mail in one language; all three may hold names in braces."""
+    """Mail in one language; all fields may contain placeholders in braces."""
 
     subject: str
     text: str
@@ -46,7 +49,7 @@ class MailTemplate:
 
 
 class HistoryFilter(NamedTuple):
-    """Narrows a list of notifications."""
+    """Filter for a list of notifications; None matches every value."""
 
     user_id: str | None = None
     agent_id: str | None = None
@@ -54,127 +57,130 @@ class HistoryFilter(NamedTuple):
 
 
 class ProviderKeys(NamedTuple):
-    """What an agent signs in with at providers, as text; None for ours."""
+    """An agent's own credentials for providers, as JSON; None if the default ones are used."""
 
     fcm: str | None = None
     apns: str | None = None
 
 
 class UserRepository(Protocol):
-    """Users and their devices."""
+    """Repository of users and their devices."""
 
     async def upsert_user(self, user: User, token: str | None) -> None:
-        """Keeps where a user is reached, unless something newer is known; a version without a token forgets devices."""
+        """Store a user's contact data unless a newer version is stored; a version without a token removes devices."""
 
     async def get_user(self, user_id: str) -> User | None:
-        """Where a user is reached."""
+        """Return a user's contact data, or None if the user is unknown."""
 
     async def list_devices(self, user_id: str) -> Sequence[Device]:
-        """The newest first."""
+        """Return a user's devices, newest first."""
 
     async def delete_device(self, user_id: str, token: str) -> None:
-        """Forgets a device, until the user names it again."""
+        """Delete a device until a newer version of the user registers it again."""
 
 
 class AgentReader(Protocol):
-    """Senders."""
+    """Read access to notification agents."""
 
     async def get_agent(self, agent_id: str) -> Agent | None:
-        """The agent, enabled or not."""
+        """Return the agent, enabled or not, or None if it does not exist."""
 
 
 class AgentUnitOfWork(Protocol):
-    """One transaction in which an agent is made."""
+    """Transaction that creates an agent."""
 
     async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
-        """Keeps a new agent and its keys."""
+        """Insert a new agent and its keys."""
 
 
 class AgentRepository(AgentReader, Protocol):
-    """Senders, as they are managed."""
+    """Repository of notification agents."""
 
     async def run_idempotently(
         self, key: IdempotencyKey | None, work: Callable[[AgentUnitOfWork], Awaitable[bytes]]
     ) -> StoredResponse:
-        """Does the work in a unit, or gives the first answer to the key again."""
+        """Run `work` in a transaction, or return the stored response of a repeated key."""
 
     async def list_agents(self, limit: int, after: str | None) -> Sequence[Agent]:
-        """By id."""
+        """Return agents with an id greater than `after`, in the order of their ids."""
 
     async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
-        """Keeps the next version of an agent; False when somebody else has made it. A key of None is removed."""
+        """Update an agent to its next version; a key of None is deleted.
+
+        Returns False if the stored version is not the preceding one.
+        """
 
     async def get_keys(self, agent_id: str) -> ProviderKeys:
-        """What the agent signs in with."""
+        """Return the agent's own provider credentials."""
 
 
 class JobQueue(Protocol):
-    """Notifications on their way."""
+    """Queue of delivery jobs."""
 
     async def add(self, source_queue: str, event_id: str, job: DeliveryJob) -> bool:
-        """Puts a job into the queue, once per event consumed; False when it was there."""
+        """Add a job; return False if the event has been processed before."""
 
     async def claim(
         self, min_priority: int, limit: int, now: datetime, lease_expires_at: datetime
     ) -> Sequence[DeliveryJob]:
-        """Jobs that are due, of this priority or more, the most urgent first; nobody else gets them until then."""
+        """Lease due jobs of at least `min_priority` until `lease_expires_at`, most urgent first."""
 
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
-        """Puts the job back until `due`; False when the claim is lost."""
+        """Store the job's state and release it until `due_at`; return False if the lease is lost."""
 
     async def complete(self, job: DeliveryJob, event: NotificationsEvent | None) -> bool:
-        """Removes the job, and lets the event leave; False when the claim is lost."""
+        """Delete the job and add the event to the outbox; return False if the lease is lost."""
 
 
 class HistoryRepository(Protocol):
-    """What came of every notification."""
+    """History of notifications."""
 
     async def insert_if_absent(self, notification: Notification) -> None:
-        """Keeps a new notification, unless there is one of the same id."""
+        """Insert a notification unless one with the same id exists."""
 
     async def upsert(self, notification: Notification) -> None:
-        """Keeps how it stands now."""
+        """Insert or replace a notification."""
 
     async def delete_for_user(self, user_id: str) -> None:
-        """Removes what a user was told."""
+        """Delete the notifications of a user."""
 
     async def find(
         self, history_filter: HistoryFilter, limit: int, before: tuple[datetime, str] | None, *, include_mails: bool
     ) -> Sequence[Notification]:
-        """Newest first."""
+        """Return the matching notifications, newest first, starting after the key `before` (creation time, id)."""
 
 
 class PushClient(Protocol):
-    """A carrier of pushes."""
+    """Client of a push provider."""
 
     async def push(self, token: str, push: Push) -> ProviderResponse:
-        """Sends to one device."""
+        """Send a push to one device."""
 
 
 class MailClient(Protocol):
-    """A carrier of mail."""
+    """Client of a mail server."""
 
     async def send(self, mail: Mail) -> ProviderResponse:
-        """Hands the mail over."""
+        """Send a mail."""
 
 
 class CircuitBreaker(Protocol):
-    """Keeps us from a provider that is failing, or has asked us to wait."""
+    """Circuit breaker of a provider; it also honours the provider's Retry-After."""
 
     def reserve_permission(self) -> float:
-        """Seconds until it may be asked; 0 for now."""
+        """Return the seconds until a call is permitted; 0 permits the call now."""
 
     def record(self, response: ProviderResponse) -> None:
-        """Takes an answer into account."""
+        """Record the response of a call."""
 
 
 class ProviderRegistry(Protocol):
-    """Every provider there is."""
+    """Registry of provider clients and their circuit breakers."""
 
     mail_client: MailClient
 
     async def get_push_client(self, agent: Agent, provider: Provider) -> PushClient | None:
-        """Who carries the agent's pushes there; None when nobody does."""
+        """Return the agent's client of the provider, or None if there is none."""
 
     def get_breaker(self, agent: Agent, provider: Provider) -> CircuitBreaker:
-        """The provider's gate."""
+        """Return the circuit breaker of the agent's client of the provider."""

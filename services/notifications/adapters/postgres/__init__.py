@@ -1,1 +1,1 @@
-"""PostgreSQL repositories and job queue of notifications."""
+"""PostgreSQL tables, repositories and job queue of notifications."""

@@ -1,4 +1,4 @@
-"""What is on its way, in PostgreSQL: the most urgent first, and a claim that ends by itself when its worker dies."""
+"""Job queue in PostgreSQL, ordered by priority; the lease on a job expires if its worker dies."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,26 +22,26 @@ from services.runtime.storage.encryption import SecretBox
 _INSERT = Statement(insert(delivery_jobs).values({column.name: bindparam(column.name) for column in delivery_jobs.c}))
 _due_jobs = (
     select(delivery_jobs.c.id)
-    .where(delivery_jobs.c.due_at <= bindparam("now"), delivery_jobs.c.priority >= bindparam("least"))
+    .where(delivery_jobs.c.due_at <= bindparam("now"), delivery_jobs.c.priority >= bindparam("min_priority"))
     .order_by(delivery_jobs.c.priority.desc(), delivery_jobs.c.due_at)
-    .limit(bindparam("many"))
+    .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
     .cte("due")
 )
 _CLAIM = Statement(
     update(delivery_jobs)
     .where(delivery_jobs.c.id.in_(select(_due_jobs.c.id)))
-    .values(due_at=bindparam("until"))
+    .values(due_at=bindparam("lease_expires_at"))
     .returning(*delivery_jobs.c)
 )
-_lease_conditions = (delivery_jobs.c.id == bindparam("of"), delivery_jobs.c.due_at == bindparam("claim"))
+_lease_conditions = (delivery_jobs.c.id == bindparam("job_id"), delivery_jobs.c.due_at == bindparam("lease"))
 _MUTABLE_COLUMNS = ("notification", "due_at", "provider", "since", "rounds", "settled", "accepted", "unclear")
 _RESCHEDULE = Statement(
     update(delivery_jobs).where(*_lease_conditions).values({name: bindparam(name) for name in _MUTABLE_COLUMNS})
 )
 _leases = select(
     func.unnest(bindparam("ids", type_=ARRAY(Text))),
-    func.unnest(bindparam("claims", type_=ARRAY(delivery_jobs.c.due_at.type))),
+    func.unnest(bindparam("leases", type_=ARRAY(delivery_jobs.c.due_at.type))),
 )
 _DELETE_COMPLETED = Statement(
     delete(delivery_jobs)
@@ -54,14 +54,14 @@ _DELETE_FOR_USER = Statement(
 
 
 type _PendingInsert = tuple[str, str, Mapping[str, object]]
-"""The queue an event came from, its id, and the row of its job."""
+"""Source queue and id of the event, and the row of its job."""
 
 type _PendingCompletion = tuple[DeliveryJob, Mapping[str, object] | None]
-"""A job that is over, and the row of the event that says so."""
+"""A finished job and the outbox row of its result event."""
 
 
 class PostgresJobQueue:
-    """Every method is one transaction, which what is added or finished at the same time shares."""
+    """Job queue of deliveries. Every method is one transaction; concurrent `add` and `complete` calls share one."""
 
     def __init__(self, database: Database, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
         self._database = database
@@ -71,7 +71,7 @@ class PostgresJobQueue:
         self._completion_batcher = MicroBatcher(self._complete_all)
 
     async def add(self, source_queue: str, event_id: str, job: DeliveryJob) -> bool:
-        """Puts a job into the queue, once per event consumed; False when it was there."""
+        """Add a job; return False if the event has been processed before."""
         mail = self._secret_box.encrypt(msgspec.json.encode(job.mail).decode()) if job.mail else None
         row = {
             "id": job.id,
@@ -94,36 +94,38 @@ class PostgresJobQueue:
     async def claim(
         self, min_priority: int, limit: int, now: datetime, lease_expires_at: datetime
     ) -> Sequence[DeliveryJob]:
-        """Jobs that are due, of this priority or more, the most urgent first; nobody else gets them until then."""
-        rows = await self._database.fetch_all(_CLAIM, least=min_priority, many=limit, now=now, until=lease_expires_at)
+        """Lease due jobs of at least `min_priority` until `lease_expires_at`, most urgent first."""
+        rows = await self._database.fetch_all(
+            _CLAIM, min_priority=min_priority, limit=limit, now=now, lease_expires_at=lease_expires_at
+        )
         return sorted((self._to_job(row) for row in rows), key=lambda job: -job.priority)
 
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
-        """Puts the job back until `due`; False when the claim is lost."""
+        """Store the job's state and release it until `due_at`; return False if the lease is lost."""
         return (
             await self._database.execute(
-                _RESCHEDULE, of=job.id, claim=job.lease_expires_at, **_to_mutable_values(job, due_at)
+                _RESCHEDULE, job_id=job.id, lease=job.lease_expires_at, **_to_mutable_values(job, due_at)
             )
             == 1
         )
 
     async def complete(self, job: DeliveryJob, event: NotificationsEvent | None) -> bool:
-        """Removes the job, and lets the event leave; False when the claim is lost."""
+        """Delete the job and add the event to the outbox; return False if the lease is lost."""
         return await self._completion_batcher.submit((job, None if event is None else self._outbox.to_row(event)))
 
     async def _complete_all(self, items: Sequence[_PendingCompletion]) -> Sequence[bool]:
         async with self._database.transaction() as transaction:
-            ids, claims = [job.id for job, _ in items], [job.lease_expires_at for job, _ in items]
-            gone = {
+            ids, leases = [job.id for job, _ in items], [job.lease_expires_at for job, _ in items]
+            deleted = {
                 (row["id"], row["due_at"])
-                for row in await transaction.fetch_all(_DELETE_COMPLETED, ids=ids, claims=claims)
+                for row in await transaction.fetch_all(_DELETE_COMPLETED, ids=ids, leases=leases)
             }
-            told = [event for job, event in items if event is not None and (job.id, job.lease_expires_at) in gone]
-            await self._outbox.add_many(transaction, told)
-        return [(job.id, job.lease_expires_at) in gone for job, _ in items]
+            events = [event for job, event in items if event is not None and (job.id, job.lease_expires_at) in deleted]
+            await self._outbox.add_many(transaction, events)
+        return [(job.id, job.lease_expires_at) in deleted for job, _ in items]
 
     async def discard_for_user(self, user_id: str) -> None:
-        """Removes what a user was to be told, but for mails: the one that says the account is gone is among them."""
+        """Delete a user's pending notifications, but not account mails, which include the confirmation of deletion."""
         await self._database.execute(_DELETE_FOR_USER, user_id=user_id)
 
     def _to_job(self, row: Mapping[str, Any]) -> DeliveryJob:
@@ -145,7 +147,7 @@ class PostgresJobQueue:
 
 
 def _to_mutable_values(job: DeliveryJob, due_at: datetime) -> dict[str, object]:
-    """The columns that change on the way."""
+    """Return the values of the columns that change during delivery."""
     return {
         "notification": Jsonb(job.notification),
         "due_at": due_at,

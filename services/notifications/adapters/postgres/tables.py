@@ -1,4 +1,4 @@
-"""The tables of notifications."""
+"""SQLAlchemy tables of notifications."""
 
 from sqlalchemy import (
     BigInteger,
@@ -58,7 +58,7 @@ users = Table(
     metadata,
     Column("user_id", Text, primary_key=True),
     Column("email", Text, nullable=False),
-    Column("notif_token", Text),  # before devices there were one at most; nobody reads it any more
+    Column("notif_token", Text),  # superseded by the table devices; no longer read
     Column("locale", Text),
     Column("time_zone", Text),
     Column("version", BigInteger, nullable=False),

@@ -1,1 +1,1 @@
-"""Who carries what we say, one module each."""
+"""Clients of push and mail providers with their registry, circuit breakers, metrics and tracing."""

@@ -1,4 +1,4 @@
-"""Apple Push Notification service over HTTP/2, by provider tokens."""
+"""Client of the Apple Push Notification service (APNs) over HTTP/2, authenticated with provider tokens."""
 
 import json
 import time
@@ -10,22 +10,23 @@ import httpx
 import jwt
 
 from services.notifications.adapters.providers.http import MAX_PAYLOAD_BYTES, parse_retry_after
+from services.notifications.adapters.providers.tracing import traced_send
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outcome, ProviderResponse, Push
 
 TIMEOUT_S = 5.0
-"""Seconds to connect, and seconds to answer."""
+"""Timeout for connecting and for each read."""
 
 MAX_TOKEN_AGE_S = 45 * 60
-"""Apple refuses provider tokens older than an hour, and new ones within twenty minutes."""
+"""Lifetime of a provider token; APNs rejects tokens older than an hour and renewals within twenty minutes."""
 
 UNREGISTERED_REASONS = {"BadDeviceToken", "Unregistered", "ExpiredToken"}
-"""Reasons that say nobody is there."""
+"""Error reasons for a device token that is not registered."""
 
 CREDENTIAL_REASONS = {"ExpiredProviderToken", "InvalidProviderToken", "MissingProviderToken"}
 
 
 class ApnsKey(NamedTuple):
-    """What Apple knows us by; `private_key` is PEM."""
+    """Authentication key for APNs; `private_key` is PEM."""
 
     key_id: str
     team_id: str
@@ -34,7 +35,7 @@ class ApnsKey(NamedTuple):
 
 
 class ApnsClient:
-    """Sends to the devices of one app."""
+    """APNs client for the devices of one app."""
 
     def __init__(self, url: str, key: ApnsKey, clock: Callable[[], float] = time.time) -> None:
         self._key = key
@@ -45,23 +46,24 @@ class ApnsClient:
             base_url=url, http1=False, http2=True, timeout=TIMEOUT_S, trust_env=False, follow_redirects=False
         )
 
+    @traced_send("apns")
     async def push(self, token: str, push: Push) -> ProviderResponse:
-        """Sends to one device. The notification's id is the collapse id by which a phone shows repeats once."""
-        content = build_payload(push)
-        if len(content) > MAX_PAYLOAD_BYTES:
+        """Send to one device. The notification id is the collapse id, so that a duplicate replaces the notification."""
+        payload = build_payload(push)
+        if len(payload) > MAX_PAYLOAD_BYTES:
             return ProviderResponse(Outcome.REJECTED, "PAYLOAD_TOO_LARGE")
         try:
-            response = await self._client.post(f"/3/device/{token}", content=content, headers=self._build_headers(push))
+            response = await self._client.post(f"/3/device/{token}", content=payload, headers=self._build_headers(push))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             return ProviderResponse(Outcome.BUSY, "UNREACHABLE")
         except httpx.TimeoutException:
             return ProviderResponse(Outcome.UNCLEAR, "TIMEOUT")
         except httpx.TransportError:
             return ProviderResponse(Outcome.UNCLEAR, "TRANSPORT")
-        answer = map_response(response)
-        if answer.code in CREDENTIAL_REASONS:
+        provider_response = map_response(response)
+        if provider_response.code in CREDENTIAL_REASONS:
             self._token = ""
-        return answer
+        return provider_response
 
     def _build_headers(self, push: Push) -> dict[str, str]:
         headers = {
@@ -75,7 +77,7 @@ class ApnsClient:
         try:
             headers["apns-id"] = str(UUID(push.id))
         except ValueError:
-            return headers  # Apple makes one
+            return headers  # APNs generates an id
         return headers
 
     def _get_provider_token(self) -> str:
@@ -91,12 +93,12 @@ class ApnsClient:
         return self._token
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         await self._client.aclose()
 
 
 def build_payload(push: Push) -> bytes:
-    """The notification as Apple takes it."""
+    """Return the JSON payload of the notification."""
     aps: dict[str, object] = {"alert": {"title": push.title, "body": push.body}, "sound": "default"}
     if push.collapse_key:
         aps["thread-id"] = push.collapse_key
@@ -104,16 +106,16 @@ def build_payload(push: Push) -> bytes:
 
 
 def map_response(response: httpx.Response) -> ProviderResponse:
-    """What an answer means, in Apple's own word: "Unregistered"."""
+    """Classify an APNs response; the code is its `reason`, for example "Unregistered"."""
     if response.status_code == 200:
         return ACCEPTED_RESPONSE if response.headers.get("apns-id") else ProviderResponse(Outcome.UNCLEAR, "NONSENSE")
-    word, wait = _parse_reason(response), parse_retry_after(response.headers.get("retry-after"))
-    if response.status_code == 410 or word in UNREGISTERED_REASONS:
-        return ProviderResponse(Outcome.REJECTED, word, is_unregistered=True)
-    if response.status_code in (429, 503) or word in CREDENTIAL_REASONS:
-        return ProviderResponse(Outcome.BUSY, word, wait)
-    refused = 400 <= response.status_code < 500
-    return ProviderResponse(Outcome.REJECTED if refused else Outcome.UNCLEAR, word, wait)
+    reason, retry_after = _parse_reason(response), parse_retry_after(response.headers.get("retry-after"))
+    if response.status_code == 410 or reason in UNREGISTERED_REASONS:
+        return ProviderResponse(Outcome.REJECTED, reason, is_unregistered=True)
+    if response.status_code in (429, 503) or reason in CREDENTIAL_REASONS:
+        return ProviderResponse(Outcome.BUSY, reason, retry_after)
+    is_client_error = 400 <= response.status_code < 500
+    return ProviderResponse(Outcome.REJECTED if is_client_error else Outcome.UNCLEAR, reason, retry_after)
 
 
 def _parse_reason(response: httpx.Response) -> str:

@@ -1,4 +1,4 @@
-"""Keeps us from a provider that is failing, or has asked us to wait."""
+"""Circuit breaker of a provider, which also honours the provider's Retry-After."""
 
 import time
 from collections.abc import Callable
@@ -6,19 +6,19 @@ from collections.abc import Callable
 from services.notifications.domain.notifications import Outcome, ProviderResponse
 
 FAILURE_THRESHOLD = 5
-"""Failures in a row that shut the gate."""
+"""Number of consecutive failures that opens the breaker."""
 
 INITIAL_OPEN_S = 1.0
 MAX_OPEN_S = 30.0
 HALF_OPEN_TIMEOUT_S = 15.0
-"""How long one probe may take until another is let through."""
+"""Time after which another probe is permitted if the previous one has no result."""
 
 MAX_RETRY_AFTER_S = 60.0
-"""What a provider asks for beyond this holds for the one message, not for all."""
+"""Limit on the Retry-After that applies to all messages; a longer one applies to its own message only."""
 
 
 class CircuitBreaker:
-    """Shut after failures in a row, longer each time; then one message at a time tries whether the provider is back."""
+    """Opens after consecutive failures, with exponential backoff; when half-open, permits one probe at a time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -28,7 +28,7 @@ class CircuitBreaker:
         self._probe_until = 0.0
 
     def reserve_permission(self) -> float:
-        """Seconds until the provider may be asked; 0 for now, which the caller then does."""
+        """Return the seconds until a call is permitted; 0 permits the call, which the caller must then make."""
         now = self._clock()
         if now < self._open_until:
             return self._open_until - now
@@ -40,11 +40,11 @@ class CircuitBreaker:
         return 0.0
 
     def is_open(self) -> bool:
-        """Whether the provider is left alone, but for those who try whether it is back."""
+        """Return whether calls other than probes are blocked."""
         return self._consecutive_failures >= FAILURE_THRESHOLD or self._clock() < self._open_until
 
     def record(self, response: ProviderResponse) -> None:
-        """Takes an answer into account."""
+        """Record the response of a call."""
         now = self._clock()
         if response.outcome in (Outcome.ACCEPTED, Outcome.REJECTED):
             self._consecutive_failures = self._open_count = 0
@@ -52,7 +52,7 @@ class CircuitBreaker:
             return
         self._consecutive_failures += 1
         if self._consecutive_failures >= FAILURE_THRESHOLD and now >= self._open_until:
-            # Whoever was under way when the gate shut fails too, and does not shut it for longer.
+            # Calls in flight when the breaker opened fail too and must not extend the open period.
             self._open_until = now + min(MAX_OPEN_S, INITIAL_OPEN_S * 2.0**self._open_count)
             self._open_count = min(self._open_count + 1, 10)
             self._probe_until = 0.0

@@ -1,4 +1,4 @@
-"""Firebase Cloud Messaging (HTTP v1) by firebase-admin, in threads of its own, since the SDK blocks."""
+"""Client of Firebase Cloud Messaging (HTTP v1) with firebase-admin, whose blocking calls run in a thread pool."""
 
 import asyncio
 import json
@@ -15,26 +15,27 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from services.notifications.adapters.providers.http import MAX_PAYLOAD_BYTES, parse_retry_after
+from services.notifications.adapters.providers.tracing import traced_send
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outcome, ProviderResponse, Push
 from services.runtime.core.clock import Clock, now
 
 TIMEOUT_S = 5
-"""Seconds to connect, and seconds to answer."""
+"""Timeout for connecting and for each read."""
 
 TOTAL_TIMEOUT_S = 12.0
-"""Seconds one send may take, a new access token included."""
+"""Total timeout of one send, including the request for an access token."""
 
 MAX_THREADS = 32
-"""More than there are workers, so that nobody waits for a thread."""
+"""Size of the thread pool; larger than the default number of workers, so that sends do not queue for a thread."""
 
 RETRYABLE_STATUSES = {401, 403, 429, 503}
-"""Statuses that say it was not taken, but may be later; 401 and 403 are about our credentials."""
+"""Statuses of messages that were not accepted and may be retried; 401 and 403 concern the service's credentials."""
 
 NOT_SENT_ERRORS = (NewConnectionError, ConnectTimeoutError)
 
 
 class FcmClient:
-    """Sends by the project of a service account; `url` is Google's, or whatever plays it."""
+    """FCM client for the project of a service account; `url` is the FCM endpoint or that of an emulator."""
 
     def __init__(self, account: Mapping[str, str], url: str, clock: Clock = now) -> None:
         project = account["project_id"]
@@ -46,14 +47,15 @@ class FcmClient:
         service = messaging._get_messaging_service(self._app)
         self._client = service._client
         service._fcm_url = f"{url}/v1/projects/{project}/messages:send"
-        # Or Google is asked, in threads that nobody ends, which regions the account may use.
+        # Otherwise the SDK requests the account's regional access boundary in threads that are never stopped.
         self._client.session.credentials._is_regional_access_boundary_lookup_required = lambda: False
-        # The SDK's own retries would wait half a minute unseen; ours stand in the history.
+        # The SDK's own retries would block for half a minute; the job queue retries, and the history records it.
         for scheme in ("http://", "https://", "https://fcm.googleapis.com"):
             self._client.session.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=MAX_THREADS))
 
+    @traced_send("fcm")
     async def push(self, token: str, push: Push) -> ProviderResponse:
-        """Sends to one device. The notification's id is the tag by which a phone shows repeats once."""
+        """Send to one device. The notification id is the tag, so that a duplicate replaces the notification."""
         if compute_payload_size(push) > MAX_PAYLOAD_BYTES:
             return ProviderResponse(Outcome.REJECTED, "PAYLOAD_TOO_LARGE")
         loop = asyncio.get_running_loop()
@@ -64,25 +66,25 @@ class FcmClient:
             return ProviderResponse(Outcome.UNCLEAR, "TIMEOUT")
 
     def _build_message(self, token: str, push: Push) -> messaging.Message:
-        left = max(timedelta(0), push.expires_at - self._clock())
+        ttl = max(timedelta(0), push.expires_at - self._clock())
         message = messaging.Message(
             notification=messaging.Notification(title=push.title, body=push.body),
             data=dict(push.data),
             android=messaging.AndroidConfig(
                 collapse_key=push.collapse_key or push.id,
                 priority="high" if push.is_urgent else "normal",
-                ttl=timedelta(seconds=int(left.total_seconds())),
+                ttl=timedelta(seconds=int(ttl.total_seconds())),
                 notification=messaging.AndroidNotification(tag=push.id),
             ),
             apns=messaging.APNSConfig(headers={"apns-collapse-id": push.id}),
         )
-        # The constructor warns of `token` in favour of installation ids; our users have registration tokens.
+        # The constructor deprecates `token` in favour of installation ids; stored devices have registration tokens.
         message.token = token
         return message
 
     def _send(self, message: messaging.Message) -> ProviderResponse:
         try:
-            name = messaging.send(message, app=self._app)
+            message_name = messaging.send(message, app=self._app)
         except exceptions.FirebaseError as error:
             return map_error(error)
         except GoogleAuthError:
@@ -91,28 +93,28 @@ class FcmClient:
             return ProviderResponse(Outcome.UNCLEAR, "TRANSPORT")
         except (KeyError, TypeError, ValueError, AttributeError):
             return ProviderResponse(Outcome.UNCLEAR, "NONSENSE")
-        named = isinstance(name, str) and name.startswith("projects/")
-        return ACCEPTED_RESPONSE if named else ProviderResponse(Outcome.UNCLEAR, "NONSENSE")
+        is_valid = isinstance(message_name, str) and message_name.startswith("projects/")
+        return ACCEPTED_RESPONSE if is_valid else ProviderResponse(Outcome.UNCLEAR, "NONSENSE")
 
     async def close(self) -> None:
-        """Lets go of the threads; what they are sending is sent."""
+        """Release the threads and connections; sends in progress are finished."""
         self._executor.shutdown(wait=False)
-        # In a thread, since the SDK runs a loop of its own to close its asynchronous client.
+        # In a thread, because the SDK runs its own event loop to close its asynchronous client.
         await asyncio.to_thread(firebase_admin.delete_app, self._app)
         self._client.close()
 
 
 def compute_payload_size(push: Push) -> int:
-    """Bytes of a message as Firebase counts them."""
+    """Return the size of a message in bytes as FCM counts it."""
     return len(json.dumps([{"title": push.title, "body": push.body}, push.data], ensure_ascii=False).encode())
 
 
 def map_error(error: exceptions.FirebaseError) -> ProviderResponse:
-    """What an error means, in Google's own word: "UNREGISTERED"."""
+    """Classify an FCM error; the code is its `errorCode`, for example "UNREGISTERED"."""
     response = error.http_response
     if response is None:
         return _map_connection_error(error)
-    status, word, wait = (
+    status, code, retry_after = (
         response.status_code,
         _parse_error_code(response, error),
         parse_retry_after(response.headers.get("retry-after")),
@@ -122,9 +124,9 @@ def map_error(error: exceptions.FirebaseError) -> ProviderResponse:
     if isinstance(error, messaging.SenderIdMismatchError):
         return ProviderResponse(Outcome.REJECTED, "SENDER_ID_MISMATCH")
     if status in RETRYABLE_STATUSES:
-        return ProviderResponse(Outcome.BUSY, word, wait)
-    # A success that cannot be read may have been one.
-    return ProviderResponse(Outcome.REJECTED if 400 <= status < 500 else Outcome.UNCLEAR, word, wait)
+        return ProviderResponse(Outcome.BUSY, code, retry_after)
+    # A successful status with an unreadable body may mean that the message was accepted.
+    return ProviderResponse(Outcome.REJECTED if 400 <= status < 500 else Outcome.UNCLEAR, code, retry_after)
 
 
 def _parse_error_code(response: requests.Response, error: exceptions.FirebaseError) -> str:
@@ -138,7 +140,7 @@ def _parse_error_code(response: requests.Response, error: exceptions.FirebaseErr
 
 
 def _map_connection_error(error: exceptions.FirebaseError) -> ProviderResponse:
-    """Only a connection that was never made is sure not to have carried the message."""
+    """Classify an error without a response; only a connection that was never established rules out delivery."""
     cause = error.cause
     reason = cause.args[0] if cause is not None and cause.args else None
     if isinstance(cause, requests.ConnectTimeout) or (

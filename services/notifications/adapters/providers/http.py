@@ -1,21 +1,21 @@
-"""What providers' answers have in common."""
+"""Helpers shared by the HTTP provider clients."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MAX_PAYLOAD_BYTES = 4096
-"""Bytes that Google and Apple take."""
+"""Maximum payload size that FCM and APNs accept."""
 
 
 def parse_retry_after(header: str | None, now: datetime | None = None) -> float | None:
-    """Seconds out of a `Retry-After`, which holds seconds or a date; None for nonsense."""
+    """Return the seconds of a `Retry-After` header (seconds or HTTP date), or None if it is missing or invalid."""
     if header is None:
         return None
     if header.strip().isdecimal():
         return float(header)
     try:
-        at = parsedate_to_datetime(header)
+        retry_at = parsedate_to_datetime(header)
     except ValueError:
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
+    retry_at = retry_at if retry_at.tzinfo else retry_at.replace(tzinfo=UTC)
+    return max(0.0, (retry_at - (now or datetime.now(UTC))).total_seconds())

@@ -1,4 +1,4 @@
-"""What is counted of providers: their answers, and the gates that are shut before them."""
+"""Metrics of providers: responses and open circuit breakers."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -10,36 +10,37 @@ from services.runtime.telemetry import metrics
 
 _responses = metrics.METER.create_counter(
     "delivery.providers.responses",
-    unit="{answer}",
-    description="Answers of push and mail providers, by what they mean.",
+    unit="{response}",
+    description="Responses of push and mail providers by outcome.",
 )
 _open_breakers = metrics.ObservableGauge(
-    "delivery.providers.breakers_open", "Gates shut before a provider.", "{breaker}", "provider"
+    "delivery.providers.breakers_open", "Open circuit breakers by provider.", "{breaker}", "provider"
 )
 
 metrics.initialise_to_zero(
-    _responses, ({"provider": str(p), "outcome": str(verdict)} for p in Provider for verdict in Outcome)
+    _responses,
+    ({"provider": str(provider), "outcome": str(outcome)} for provider in Provider for outcome in Outcome),
 )
 
 
 class InstrumentedCircuitBreaker(CircuitBreaker):
-    """A provider's gate, which counts what it hears."""
+    """Circuit breaker that counts the responses it records."""
 
     def __init__(self, provider: Provider) -> None:
         super().__init__()
         self._provider = provider
 
     def record(self, response: ProviderResponse) -> None:
-        """Counts an answer, and takes it into account."""
+        """Count and record the response of a call."""
         _responses.add(1, {"provider": str(self._provider), "outcome": str(response.outcome)})
         super().record(response)
 
 
 def make_open_breakers_refresh(list_breakers: Callable[[], Iterable[tuple[Provider, CircuitBreaker]]]) -> GaugeRefresh:
-    """How many gates are shut now, by provider; agents with keys of their own have gates of their own."""
+    """Return a refresh of the number of open breakers by provider; agents with own keys have breakers of their own."""
 
-    async def look() -> None:
-        shut = Counter(provider for provider, gate in list_breakers() if gate.is_open())
-        _open_breakers.set({(str(provider),): shut[provider] for provider in Provider})
+    async def refresh() -> None:
+        open_counts = Counter(provider for provider, breaker in list_breakers() if breaker.is_open())
+        _open_breakers.set({(str(provider),): open_counts[provider] for provider in Provider})
 
-    return look
+    return refresh

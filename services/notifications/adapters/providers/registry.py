@@ -1,4 +1,4 @@
-"""Every provider: ours, and those that agents bring their own keys for."""
+"""Registry of provider clients: the default ones and those with an agent's own keys."""
 
 import json
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ from services.notifications.usecases.ports import MailClient, ProviderKeys, Push
 
 
 class ProviderKeyRepository(Protocol):
-    """Where agents' keys are."""
+    """Read access to the agents' provider keys."""
 
     async def get_keys(self, agent_id: str) -> ProviderKeys:
-        """What the agent signs in with."""
+        """Return the agent's own provider credentials."""
 
 
 class _AgentClients(NamedTuple):
-    """What one version of an agent sends by."""
+    """Clients with the own keys of one version of an agent."""
 
     version: int
     clients: Mapping[Provider, FcmClient | ApnsClient]
 
 
 class ProviderClientRegistry:
-    """Looks up who carries an agent's pushes; what an agent's own keys open is kept until the agent changes."""
+    """Registry of provider clients and circuit breakers; an agent's own clients are cached until the agent changes."""
 
     def __init__(
         self,
@@ -50,47 +50,47 @@ class ProviderClientRegistry:
         self._breakers: dict[tuple[str, Provider], CircuitBreaker] = {}
 
     def register_apns(self, key: ApnsKey) -> None:
-        """From now on we reach Apple."""
+        """Register the default APNs client."""
         self._default_clients[Provider.APNS] = ApnsClient(self._apns_url, key)
 
     async def get_push_client(self, agent: Agent, provider: Provider) -> PushClient | None:
-        """Who carries the agent's pushes there; None when nobody does."""
+        """Return the agent's own client of the provider, else the default one, else None."""
         own = self._agent_clients.get(agent.id)
         if own is None or own.version < agent.version:
             keys = await self._key_repository.get_keys(agent.id)
-            own = self._agent_clients.get(agent.id)  # somebody else may have been quicker
+            own = self._agent_clients.get(agent.id)  # a concurrent call may have created them
             if own is None or own.version < agent.version:
-                before, own = own, _AgentClients(agent.version, self._create_clients(keys))
+                previous, own = own, _AgentClients(agent.version, self._create_clients(keys))
                 self._agent_clients[agent.id] = own
-                await _close_all(before.clients if before else {})
+                await _close_all(previous.clients if previous else {})
         return own.clients.get(provider) or self._default_clients.get(provider)
 
     def _create_clients(self, keys: ProviderKeys) -> dict[Provider, FcmClient | ApnsClient]:
-        opened: dict[Provider, FcmClient | ApnsClient] = {}
+        clients: dict[Provider, FcmClient | ApnsClient] = {}
         if keys.fcm is not None:
-            # Where tokens come from is ours to say: a key file could name any address.
+            # The token endpoint is not read from the key file, which could contain an arbitrary address (SSRF).
             account = json.loads(keys.fcm) | {"token_uri": self._service_account["token_uri"]}
-            opened[Provider.FCM] = FcmClient(account, self._fcm_url)
+            clients[Provider.FCM] = FcmClient(account, self._fcm_url)
         if keys.apns is not None:
-            opened[Provider.APNS] = ApnsClient(self._apns_url, ApnsKey(**json.loads(keys.apns)))
-        return opened
+            clients[Provider.APNS] = ApnsClient(self._apns_url, ApnsKey(**json.loads(keys.apns)))
+        return clients
 
     def get_breaker(self, agent: Agent, provider: Provider) -> CircuitBreaker:
-        """The provider's gate, which agents with keys of their own have for themselves."""
+        """Return the circuit breaker of the provider; agents with own keys have one of their own."""
         own = self._agent_clients.get(agent.id)
         owner = agent.id if own is not None and provider in own.clients else ""
         return self._breakers.setdefault((owner, provider), InstrumentedCircuitBreaker(provider))
 
     def list_breakers(self) -> list[tuple[Provider, CircuitBreaker]]:
-        """Every gate that somebody has come to."""
-        return [(provider, gate) for (_, provider), gate in self._breakers.items()]
+        """Return the circuit breakers in use, with their providers."""
+        return [(provider, breaker) for (_, provider), breaker in self._breakers.items()]
 
     async def close(self) -> None:
-        """Closes every connection."""
-        for carriers in (self._default_clients, *(own.clients for own in self._agent_clients.values())):
-            await _close_all(carriers)
+        """Close all clients."""
+        for clients in (self._default_clients, *(own.clients for own in self._agent_clients.values())):
+            await _close_all(clients)
 
 
 async def _close_all(clients: Mapping[Provider, FcmClient | ApnsClient]) -> None:
-    for carrier in clients.values():
-        await carrier.close()
+    for client in clients.values():
+        await client.close()

@@ -1,4 +1,4 @@
-"""Mail by SMTP."""
+"""SMTP client and mail messages."""
 
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -8,30 +8,32 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
+from services.notifications.adapters.providers.tracing import traced_send
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Mail, Outcome, ProviderResponse
 from services.runtime.core.clock import Clock, now
 
 TIMEOUT_S = 10.0
-"""Seconds a server may take."""
+"""Timeout of each SMTP operation."""
 
 MIN_PERMANENT_ERROR_CODE = 500
-"""SMTP replies from here on say that no repeat will help."""
+"""Lowest SMTP reply code of a permanent failure."""
 
 
 class AddressError(ValueError):
-    """It is no address, or more than one."""
+    """The value is not exactly one mail address."""
 
 
 class SmtpClient:
-    """Sends through one server: `smtp://[user:password@]host:port` (TLS where it is offered), or `smtps://…`."""
+    """SMTP client for one server: `smtp://[user:password@]host:port` (STARTTLS if offered) or `smtps://…`."""
 
     def __init__(self, url: str, sender: str, clock: Clock = now) -> None:
         self._url = urlsplit(url)
         self._sender = sender
         self._clock = clock
 
+    @traced_send("smtp")
     async def send(self, mail: Mail) -> ProviderResponse:
-        """Hands the mail over. A connection that breaks while the server answers may have carried it."""
+        """Send a mail. The result is UNCLEAR if the connection is lost while waiting for the server's reply."""
         try:
             message = build_message(mail, self._sender)
         except AddressError:
@@ -64,14 +66,14 @@ def _map_smtp_reply(code: int) -> ProviderResponse:
 
 
 def build_message(mail: Mail, sender: str) -> EmailMessage:
-    """The mail as it is sent, but for its date. Raises AddressError."""
+    """Return the message without its date. Raises AddressError."""
     message = EmailMessage()
     message["From"] = sender
     try:
         message["To"] = Address(addr_spec=mail.to)
     except (ValueError, MessageError) as error:
         raise AddressError from error
-    # A line break in a value would end the header; the library refuses it, and we make it a blank.
+    # A line break would end the header; the library rejects it, so it is replaced with a space.
     message["Subject"] = " ".join(mail.subject.split())
     message["Message-ID"] = f"<{mail.id}@{get_sender_domain(sender)}>"
     message["Auto-Submitted"] = "auto-generated"
@@ -81,5 +83,5 @@ def build_message(mail: Mail, sender: str) -> EmailMessage:
 
 
 def get_sender_domain(sender: str) -> str:
-    """The part after the @ of "Delivery <no-reply@delivery.test>"."""
+    """Return the domain of a sender such as "Delivery <no-reply@delivery.test>"."""
     return sender.rpartition("@")[2].rstrip("> ")

@@ -1,0 +1,144 @@
+"""PostgreSQL repository of notification agents and their provider keys."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from generated.events import NotificationsEvent
+from generated.proto.delivery.events.v1 import AgentChanged
+from services.notifications.adapters.postgres.tables import agent_keys, agents
+from services.notifications.domain.agents import Agent, QuietHours
+from services.notifications.domain.notifications import Provider
+from services.notifications.usecases.ports import ProviderKeys
+from services.runtime.messaging.outbox import Outbox
+from services.runtime.storage import idempotency
+from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
+
+_AGENT_COLUMNS = [column.name for column in agents.c]
+_SELECT_AGENT = Statement(select(agents).where(agents.c.id == bindparam("id")))
+_SELECT_AGENTS = Statement(
+    select(agents).where(agents.c.id > bindparam("after")).order_by(agents.c.id).limit(bindparam("limit"))
+)
+_INSERT_AGENT = Statement(insert(agents).values({name: bindparam(name) for name in _AGENT_COLUMNS}))
+_UPDATE_AGENT = Statement(
+    update(agents)
+    .where(agents.c.id == bindparam("agent_id"), agents.c.version == bindparam("previous_version"))
+    .values({name: bindparam(name) for name in _AGENT_COLUMNS if name != "id"})
+)
+_SELECT_KEYS = Statement(select(agent_keys).where(agent_keys.c.agent_id == bindparam("agent_id")))
+_insert_key = insert(agent_keys).values({column.name: bindparam(column.name) for column in agent_keys.c})
+_UPSERT_KEY = Statement(
+    _insert_key.on_conflict_do_update(
+        index_elements=["agent_id", "provider"], set_={"ciphertext": _insert_key.excluded.ciphertext}
+    )
+)
+_DELETE_KEY = Statement(
+    delete(agent_keys).where(
+        and_(agent_keys.c.agent_id == bindparam("agent_id"), agent_keys.c.provider == bindparam("provider"))
+    )
+)
+
+
+class PostgresAgentUnitOfWork:
+    """Transaction that creates or updates agents and publishes their changes."""
+
+    def __init__(self, transaction: Transaction, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
+        self._transaction = transaction
+        self._outbox = outbox
+        self._secret_box = secret_box
+
+    async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
+        """Insert a new agent and its keys."""
+        await self._transaction.execute(_INSERT_AGENT, id=agent.id, **_to_columns(agent))
+        await self._save_keys_and_publish(agent, keys)
+
+    async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
+        """Update an agent to its next version; a key of None is deleted.
+
+        Returns False if the stored version is not the preceding one.
+        """
+        updated_rows = await self._transaction.execute(
+            _UPDATE_AGENT, agent_id=agent.id, previous_version=agent.version - 1, **_to_columns(agent)
+        )
+        if updated_rows != 1:
+            return False
+        await self._save_keys_and_publish(agent, keys)
+        return True
+
+    async def _save_keys_and_publish(self, agent: Agent, keys: Mapping[str, str | None]) -> None:
+        for provider, key in keys.items():
+            if key is None:
+                await self._transaction.execute(_DELETE_KEY, agent_id=agent.id, provider=provider)
+            else:
+                ciphertext = self._secret_box.encrypt(key)
+                await self._transaction.execute(
+                    _UPSERT_KEY, agent_id=agent.id, provider=provider, ciphertext=ciphertext
+                )
+        await self._outbox.add(self._transaction, AgentChanged(agent_id=agent.id, version=agent.version))
+
+
+class PostgresAgentRepository:
+    """Repository of agents. Every method is one transaction."""
+
+    def __init__(self, database: Database, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._secret_box = secret_box
+
+    async def run_idempotently(
+        self, key: IdempotencyKey | None, work: Callable[[PostgresAgentUnitOfWork], Awaitable[bytes]]
+    ) -> StoredResponse:
+        """Run `work` in a transaction, or return the stored response of a repeated key."""
+        return await idempotency.run_idempotently(
+            self._database,
+            key,
+            lambda transaction: work(PostgresAgentUnitOfWork(transaction, self._outbox, self._secret_box)),
+        )
+
+    async def get_agent(self, agent_id: str) -> Agent | None:
+        """Return the agent, enabled or not, or None if it does not exist."""
+        row = await self._database.fetch_one(_SELECT_AGENT, id=agent_id)
+        return None if row is None else _to_agent(row)
+
+    async def list_agents(self, limit: int, after: str | None) -> Sequence[Agent]:
+        """Return agents with an id greater than `after`, in the order of their ids."""
+        rows = await self._database.fetch_all(_SELECT_AGENTS, limit=limit, after=after or "")
+        return [_to_agent(row) for row in rows]
+
+    async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
+        """Update an agent to its next version; a key of None is deleted.
+
+        Returns False if the stored version is not the preceding one.
+        """
+        async with self._database.transaction() as transaction:
+            return await PostgresAgentUnitOfWork(transaction, self._outbox, self._secret_box).save_agent(agent, keys)
+
+    async def get_keys(self, agent_id: str) -> ProviderKeys:
+        """Return the agent's own provider credentials."""
+        rows = await self._database.fetch_all(_SELECT_KEYS, agent_id=agent_id)
+        return ProviderKeys(**{row["provider"]: self._secret_box.decrypt(row["ciphertext"]) for row in rows})
+
+
+def _to_columns(agent: Agent) -> dict[str, object]:
+    return {
+        "name": agent.name,
+        "priority": agent.priority,
+        "providers": [str(provider) for provider in agent.providers],
+        "ttl_s": agent.ttl_s,
+        "enabled": agent.enabled,
+        "quiet_start": agent.quiet_hours.start if agent.quiet_hours else None,
+        "quiet_end": agent.quiet_hours.end if agent.quiet_hours else None,
+        "collapse": agent.collapse,
+        "version": agent.version,
+    }
+
+
+def _to_agent(row: Mapping[str, Any]) -> Agent:
+    values = dict(row)
+    start, end = values.pop("quiet_start"), values.pop("quiet_end")
+    providers = tuple(Provider(name) for name in values.pop("providers"))
+    return Agent(providers=providers, quiet_hours=QuietHours(start, end) if start and end else None, **values)

@@ -1,0 +1,122 @@
+"""PostgreSQL repository of users and their devices."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Text, bindparam, delete, func, null, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from services.notifications.adapters.postgres.tables import devices, users
+from services.notifications.domain.notifications import Device, Provider, User, detect_provider
+from services.runtime.concurrency.micro_batching import MicroBatcher
+from services.runtime.storage.database import Database, Statement
+
+MAX_DEVICES = 10
+"""Maximum number of devices per user; older ones are ignored."""
+
+_user_columns = (users.c.user_id, users.c.email, users.c.locale, users.c.time_zone, users.c.version)
+_user_ids_param = bindparam("ids", type_=ARRAY(Text))
+_SELECT_USERS = Statement(select(*_user_columns).where(users.c.user_id == _user_ids_param.any_()), row_type=User)
+_insert_user = insert(users).values({column.name: bindparam(column.name) for column in _user_columns})
+_UPSERT_USER = Statement(
+    _insert_user.on_conflict_do_update(
+        index_elements=["user_id"],
+        set_={column.name: _insert_user.excluded[column.name] for column in _user_columns if not column.primary_key}
+        | {"notif_token": null()},
+        where=users.c.version < _insert_user.excluded.version,
+    )
+)
+_MARK_DEVICES_CLEARED = Statement(
+    update(users)
+    .where(users.c.user_id == bindparam("target_user_id"))
+    .values(devices_cleared_version=func.greatest(users.c.devices_cleared_version, bindparam("version")))
+)
+_insert_device = insert(devices).values({name: bindparam(name) for name in ("user_id", "token", "provider", "version")})
+_UPSERT_DEVICE = Statement(
+    _insert_device.on_conflict_do_update(
+        index_elements=["user_id", "token"],
+        set_={"version": func.greatest(devices.c.version, _insert_device.excluded.version)},
+    )
+)
+_newest_first = (devices.c.version.desc(), devices.c.token)
+_active_devices = (
+    select(
+        devices.c.user_id,
+        devices.c.provider,
+        devices.c.token,
+        func.row_number().over(partition_by=devices.c.user_id, order_by=_newest_first).label("rank"),
+    )
+    .join(users, users.c.user_id == devices.c.user_id)
+    .where(
+        devices.c.user_id == _user_ids_param.any_(),
+        devices.c.version > users.c.devices_cleared_version,
+        devices.c.version > devices.c.deleted_version,
+    )
+    .subquery()
+)
+_SELECT_DEVICES = Statement(
+    select(_active_devices).where(_active_devices.c.rank <= MAX_DEVICES).order_by(_active_devices.c.rank)
+)
+_MARK_DEVICE_DELETED = Statement(
+    update(devices)
+    .where(devices.c.user_id == bindparam("target_user_id"), devices.c.token == bindparam("target_token"))
+    .values(deleted_version=devices.c.version)
+)
+_DELETE_OLD_DEVICES = Statement(
+    delete(devices).where(devices.c.user_id == bindparam("user_id"), devices.c.version <= bindparam("version"))
+)
+
+
+class PostgresUserRepository:
+    """Repository of users and devices. Every method is one transaction; concurrent reads share a query."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._user_batcher = MicroBatcher(self._load_users)
+        self._device_batcher = MicroBatcher(self._load_devices)
+
+    async def upsert_user(self, user: User, token: str | None) -> None:
+        """Store a user's contact data unless a newer version is stored; a version without a token removes devices."""
+        async with self._database.transaction() as transaction:
+            await transaction.execute(
+                _UPSERT_USER,
+                user_id=user.user_id,
+                email=user.email,
+                locale=user.locale,
+                time_zone=user.time_zone,
+                version=user.version,
+            )
+            if token is not None:
+                await transaction.execute(
+                    _UPSERT_DEVICE,
+                    user_id=user.user_id,
+                    token=token,
+                    provider=detect_provider(token),
+                    version=user.version,
+                )
+                return
+            # Deleting alone is not enough: a late event of an older version may register a device.
+            await transaction.execute(_MARK_DEVICES_CLEARED, target_user_id=user.user_id, version=user.version)
+            await transaction.execute(_DELETE_OLD_DEVICES, user_id=user.user_id, version=user.version)
+
+    async def get_user(self, user_id: str) -> User | None:
+        """Return a user's contact data, or None if the user is unknown."""
+        return await self._user_batcher.submit(user_id)
+
+    async def _load_users(self, user_ids: Sequence[str]) -> Sequence[User | None]:
+        rows = await self._database.fetch_all(_SELECT_USERS, ids=list(set(user_ids)))
+        users_by_id = {user.user_id: user for user in rows}
+        return [users_by_id.get(user_id) for user_id in user_ids]
+
+    async def list_devices(self, user_id: str) -> Sequence[Device]:
+        """Return a user's devices, newest first."""
+        return await self._device_batcher.submit(user_id)
+
+    async def _load_devices(self, user_ids: Sequence[str]) -> Sequence[Sequence[Device]]:
+        devices_by_user: dict[str, list[Device]] = {user_id: [] for user_id in user_ids}
+        for row in await self._database.fetch_all(_SELECT_DEVICES, ids=list(devices_by_user)):
+            devices_by_user[row["user_id"]].append(Device(Provider(row["provider"]), row["token"]))
+        return [devices_by_user[user_id] for user_id in user_ids]
+
+    async def delete_device(self, user_id: str, token: str) -> None:
+        """Delete a device until a newer version of the user registers it again."""
+        await self._database.execute(_MARK_DEVICE_DELETED, target_user_id=user_id, target_token=token)
