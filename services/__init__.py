@@ -1,1 +1,1 @@
-"""The four services, what they stand on (`runtime`), and the outside world played locally (`sandbox`)."""
+"""The four services, their shared library (`runtime`) and local emulators of third parties (`sandbox`)."""

@@ -1,1 +1,1 @@
-"""What every service stands on. It knows no service."""
+"""Shared library of the services. It imports no service."""

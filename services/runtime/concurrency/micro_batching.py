@@ -1,4 +1,4 @@
-"""What is asked for at once is done at once: nobody waits for company, but who comes meanwhile goes together."""
+"""Micro-batching: items submitted while a batch runs form the next batch. A single item is not delayed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,7 +9,7 @@ from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 
 MAX_BATCH_SIZE = 200
-"""Items done at once, unless told otherwise."""
+"""Default maximum number of items in a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,10 @@ class _PendingItem[Item, Result]:
 
 
 class MicroBatcher[Item, Result]:
-    """Does items by `work`, which answers each of them in their order, one batch after the other.
+    """Processes items in batches, one batch at a time; `handler` returns the results in the order of the items.
 
-    A batch that fails is done again item by item, so that nobody suffers from a neighbour; not when the store is away.
+    A failed batch is repeated item by item, so that a failing item does not affect the others. It is not repeated if
+    the error is UPSTREAM_UNAVAILABLE.
     """
 
     def __init__(
@@ -34,18 +35,18 @@ class MicroBatcher[Item, Result]:
         self._task: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
-        """The answer for one item. Raises what `work` raises for it."""
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._pending.append(_PendingItem(item, answer, copy_context()))
+        """Return the result for one item, or raise the exception of `handler` for it."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._pending.append(_PendingItem(item, future, copy_context()))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        return await answer
+        return await future
 
     async def _run(self) -> None:
         try:
             while self._pending:
                 batch, self._pending = self._pending[: self._max_batch_size], self._pending[self._max_batch_size :]
-                await self._process([asked for asked in batch if not asked.future.done()])
+                await self._process([pending for pending in batch if not pending.future.done()])
         finally:
             self._task = None
 
@@ -53,23 +54,23 @@ class MicroBatcher[Item, Result]:
         if not batch:
             return
         loop = asyncio.get_running_loop()
-        work = self._call_handler([asked.item for asked in batch])
+        call = self._call_handler([pending.item for pending in batch])
         try:
-            # The trace of who came first has the spans of all.
-            results = await loop.create_task(work, context=batch[0].context)
-        # Whatever it is, it is handed to whom it belongs.
+            # The spans of the whole batch belong to the trace of its first item.
+            results = await loop.create_task(call, context=batch[0].context)
+        # Every exception is passed on to the callers of `submit`.
         except Exception as error:  # noqa: BLE001
             if len(batch) > 1 and not (isinstance(error, ApiError) and error.reason is Reason.UPSTREAM_UNAVAILABLE):
-                for one in batch:
-                    await self._process([one])
+                for pending in batch:
+                    await self._process([pending])
                 return
-            for asked in batch:
-                if not asked.future.done():
-                    asked.future.set_exception(error)
+            for pending in batch:
+                if not pending.future.done():
+                    pending.future.set_exception(error)
             return
-        for asked, result in zip(batch, results, strict=True):
-            if not asked.future.done():
-                asked.future.set_result(result)
+        for pending, result in zip(batch, results, strict=True):
+            if not pending.future.done():
+                pending.future.set_result(result)
 
     async def _call_handler(self, items: Sequence[Item]) -> Sequence[Result]:
         return await self._handler(items)

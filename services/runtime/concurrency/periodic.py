@@ -1,21 +1,32 @@
-"""What services do beside requests: work that is done now and then, by any number of processes at once."""
+"""Periodic background jobs, which any number of processes may run concurrently."""
 
 import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from services.runtime.core.errors import ApiError
 
 log = logging.getLogger(__name__)
 
 
-async def run_periodically(interval_s: float, name: str, work: Callable[[], Awaitable[int]]) -> None:
-    """Does the work until it finds nothing more, and again after about `seconds`, until cancelled."""
+async def run_periodically(
+    interval_s: float, name: str, work: Callable[[], Awaitable[int]], trigger: asyncio.Event | None = None
+) -> None:
+    """Repeat `work` until it returns 0, then again after about `interval_s` seconds, until cancelled.
+
+    `work` returns the number of processed items. Setting `trigger` starts the next run without waiting for the
+    interval. An ApiError is logged, and the job continues with its next run.
+    """
+    trigger = trigger or asyncio.Event()
     while True:
+        trigger.clear()
         try:
             while await work():
                 pass
-        except ApiError as refusal:
-            log.warning("%s waits: %s", name, refusal)
-        await asyncio.sleep(interval_s * random.SystemRandom().uniform(0.8, 1.2))
+        except ApiError as error:
+            log.warning("periodic job failed: %s: %s; retrying after the interval", name, error)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(interval_s * random.SystemRandom().uniform(0.8, 1.2)):
+                await trigger.wait()

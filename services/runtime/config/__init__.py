@@ -1,1 +1,1 @@
-"""Settings, and the checks that production settings must pass."""
+"""Settings from the environment, and the checks that production settings have to pass."""

@@ -1,4 +1,4 @@
-"""Settings come from the environment, typed, and are checked before anything starts."""
+"""Typed settings from the environment, validated at startup."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from services.runtime.config import production_checks
 
 
 class Environment(StrEnum):
-    """Where the process runs; production refuses what only a developer's machine may have."""
+    """Environment of the process; production rejects settings that are allowed in development only."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
@@ -25,32 +25,32 @@ def _split_csv(value: object) -> object:
 
 
 Origins = Annotated[tuple[str, ...], BeforeValidator(_split_csv)]
-"""Origins (scheme://host:port), apart by commas."""
+"""Comma-separated origins (scheme://host:port)."""
 
 Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=30 * 86400)], ...], BeforeValidator(_split_csv)]
-"""Seconds, apart by commas; none is longer than 30 days."""
+"""Comma-separated delays in seconds, each at most 30 days."""
 
 
-InboxDays = Annotated[float, Field(ge=2, le=3650, description="how long it is kept which events were consumed")]
-"""Days. A message is tried for half a day at most; the rest is for dead letters that are sent again."""
+InboxDays = Annotated[float, Field(ge=2, le=3650, description="retention of consumed event ids, in days")]
+"""Days. A message is retried for at most half a day; the rest allows for replays of dead letters."""
 
 
 class ServiceSettings(BaseSettings):
-    """What every service is told. The variables are the fields' names in capitals."""
+    """Settings of every service. A variable is the upper-case name of its field."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     environment: Environment = Field(default=Environment.PRODUCTION, description="development or production")
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="the least level logged")
-    service_socket: Path = Field(description="the unix socket the app listens on; only its sidecar reaches it")
-    database_url: SecretStr = Field(description="postgresql://user:password@host:port/database, the service's own")
-    broker_url: SecretStr = Field(description="amqp://user:password@host:port/vhost, the service's own user")
-    encryption_key: SecretStr = Field(description="a Fernet key; secrets are stored encrypted with it")
-    public_url: str = Field(default="http://127.0.0.1:8080", description="where the edge is, without a path")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="minimum log level")
+    service_socket: Path = Field(description="unix socket of the app, reached by its sidecar only")
+    database_url: SecretStr = Field(description="postgresql://user:password@host:port/database of this service")
+    broker_url: SecretStr = Field(description="amqp://user:password@host:port/vhost, with the user of this service")
+    encryption_key: SecretStr = Field(description="Fernet key that encrypts stored secrets")
+    public_url: str = Field(default="http://127.0.0.1:8080", description="URL of the edge, without a path")
     trace_percent: float = Field(
-        default=1, ge=0, le=100, description="the share of what begins here, at nobody's request, that is traced"
+        default=1, ge=0, le=100, description="percentage of sampled traces among those that start in this process"
     )
-    drain_seconds: float = Field(default=5, ge=0, description="how long requests may take after SIGTERM")
+    drain_seconds: float = Field(default=5, ge=0, description="time limit of open requests after SIGTERM")
 
     @field_validator("encryption_key")
     @classmethod
@@ -58,50 +58,51 @@ class ServiceSettings(BaseSettings):
         try:
             Fernet(key.get_secret_value())
         except ValueError:
-            raise ValueError("is no Fernet key: 32 bytes in URL-safe base64") from None
+            raise ValueError("is not a Fernet key: 32 bytes in URL-safe base64") from None
         return key
 
     @model_validator(mode="after")
     def _validate_for_production(self) -> Self:
-        if self.environment is Environment.PRODUCTION and (wrong := [*self.production_errors()]):
-            raise ValueError("; ".join(wrong))
+        if self.environment is Environment.PRODUCTION and (errors := [*self.production_errors()]):
+            raise ValueError("; ".join(errors))
         return self
 
     def production_errors(self) -> Iterator[str]:
-        """What keeps these settings from production."""
+        """Yield the reasons that these settings are not allowed in production."""
         yield from production_checks.production_errors(self)
         if not production_checks.is_public_url(self.public_url):
-            yield "PUBLIC_URL must be https, where others reach it"
+            yield "PUBLIC_URL must be a public https URL"
 
 
 class DemoSettings(BaseSettings):
-    """What `demo-data` is told on top."""
+    """Additional settings of the `demo-data` command."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     environment: Environment = Environment.PRODUCTION
-    sandbox_url: str = Field(default="http://127.0.0.1:8090", description="where the sandbox's banks and partners are")
-    demo_webhook_secret: SecretStr = Field(description="whsec_…; what every demo bank and partner signs with")
+    sandbox_url: str = Field(default="http://127.0.0.1:8090", description="URL of the sandbox's banks and partners")
+    demo_webhook_secret: SecretStr = Field(description="signing secret of every demo bank and partner (whsec_…)")
 
 
 class SettingsError(SystemExit):
-    """The environment is wrong; the message names each variable."""
+    """Invalid environment; the message names each variable."""
 
 
 def load_settings[S: BaseSettings](settings_type: type[S]) -> S:
-    """Reads the environment, and the folder SECRETS_DIR for what it does not say: a file per setting, named like it.
+    """Load settings from the environment, and from the folder SECRETS_DIR those that the environment does not define.
 
-    Raises SettingsError, which ends the process with a line per variable and no values.
+    The folder contains one file per setting, named after it. Raises SettingsError, which exits the process with one
+    line per invalid variable and without values.
     """
     folder = os.environ.get("SECRETS_DIR")
     if folder is not None and not Path(folder).is_dir():
-        raise SettingsError("the environment is wrong:\n  SECRETS_DIR: is no folder")
+        raise SettingsError("invalid environment:\n  SECRETS_DIR: is not a folder")
     try:
         return settings_type(_secrets_dir=folder)
     except ValidationError as error:
-        wrong = error.errors(include_input=False)
-        lines = (": ".join(filter(None, (_variable_name(item["loc"]), _format_error(item["msg"])))) for item in wrong)
-        raise SettingsError("the environment is wrong:\n" + "\n".join(f"  {line}" for line in lines)) from None
+        details = error.errors(include_input=False)
+        lines = (": ".join(filter(None, (_variable_name(item["loc"]), _format_error(item["msg"])))) for item in details)
+        raise SettingsError("invalid environment:\n" + "\n".join(f"  {line}" for line in lines)) from None
 
 
 def _variable_name(location: tuple[int | str, ...]) -> str:

@@ -1,1 +1,1 @@
-"""Types that every layer uses: errors, principal, pagination, clock, ids and JSON Schema."""
+"""Types used by every layer: errors, principal, pagination, clock, ids and JSON Schema."""

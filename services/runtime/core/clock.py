@@ -1,4 +1,4 @@
-"""The time, as use cases see it."""
+"""Clock that use cases receive as a parameter."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -7,10 +7,10 @@ type Clock = Callable[[], datetime]
 
 
 def now() -> datetime:
-    """The time, in UTC, to the microsecond."""
+    """Return the current UTC time with microsecond resolution."""
     return datetime.now(UTC)
 
 
 def days_ago(days: float) -> datetime:
-    """The time so many days ago."""
+    """Return the time that many days before now."""
     return now() - timedelta(days=days)

@@ -1,4 +1,4 @@
-"""The one exception by which a rule says no, on its way to a gRPC status or a problem document."""
+"""ApiError, which is converted to a gRPC status or a problem document."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,10 @@ from generated.problems import PROBLEMS, Reason
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field: a JSON pointer into the body or a parameter's name, and a sentence."""
+    """A validation error of one field.
+
+    `field` is a JSON pointer into the body or the name of a parameter; `message` completes a sentence about it.
+    """
 
     field: str
     message: str
@@ -16,9 +19,9 @@ class FieldError:
 
 @dataclass(slots=True)
 class ApiError(Exception):
-    """A request that cannot be done, with a reason from the contract's catalogue.
+    """A failed request, with a reason from the contract's error catalogue.
 
-    `detail` and `errors` are shown to the caller, so they name no secret. `retry_after` is in seconds.
+    `detail` and `errors` are returned to the caller and must not contain secrets. `retry_after` is in seconds.
     """
 
     reason: Reason

@@ -1,8 +1,8 @@
-"""Opaque identifiers."""
+"""Opaque random identifiers."""
 
 import secrets
 
 
 def new_id() -> str:
-    """128 random bits as 22 characters of [A-Za-z0-9_-]."""
+    """Return 128 random bits as 22 characters of [A-Za-z0-9_-]."""
     return secrets.token_urlsafe(16)

@@ -1,4 +1,4 @@
-"""JSON Schema validators, compiled once."""
+"""Compiled JSON Schema validators."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -9,17 +9,17 @@ import jsonschema_rs
 from services.runtime.core.errors import FieldError
 
 MAX_ERRORS = 20
-"""How many errors an answer names; a body can hold thousands."""
+"""Maximum number of errors in a response; a body can contain thousands."""
 
 
-UNREPRESENTABLE_TIME = "is no time that can be taken"
-"""Said of dates and times that a schema allows and Python does not: leap seconds, the year 0."""
+UNREPRESENTABLE_TIME = "is not a supported date or time"
+"""Message for dates and times that a schema allows and Python cannot represent: leap seconds, the year 0."""
 
 
 def compile_schema(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
-    """A validator of one schema whose references are followed already.
+    """Return a validator for a schema whose references are already resolved.
 
-    Patterns run in linear time, and messages say "value" in place of what was sent: it may be a password.
+    Patterns are matched in linear time. Error messages contain "value" instead of the input, which may be a password.
     """
     return jsonschema_rs.Draft202012Validator(
         schema,
@@ -31,11 +31,11 @@ def compile_schema(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator
 
 
 def collect_field_errors(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[FieldError]:
-    """What is wrong, each with a JSON pointer to where."""
+    """Return at most MAX_ERRORS validation errors, each with a JSON pointer to its location."""
     errors = islice(validator.iter_errors(value), MAX_ERRORS)
     return [FieldError(to_json_pointer(error.instance_path), error.message[:300]) for error in errors]
 
 
 def to_json_pointer(path: Iterable[str | int]) -> str:
-    """RFC 6901."""
+    """Return the path as a JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)

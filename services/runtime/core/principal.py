@@ -1,4 +1,4 @@
-"""Who is asking, as the sidecar has verified it."""
+"""Authenticated user of a request, verified by the sidecar."""
 
 import base64
 import binascii
@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import msgspec
 
 PAYLOAD_HEADER = "x-jwt-payload"
-"""Where the sidecar puts the verified token's payload, base64url; clients cannot send it."""
+"""Header with the base64url payload of the verified token. The sidecar sets it and removes it from client requests."""
 
 current_token: ContextVar[str | None] = ContextVar("current_token", default=None)
-"""The caller's bearer token, forwarded by stubs to methods that act on behalf of a user."""
+"""Bearer token of the caller; stubs forward it to methods that act on behalf of a user."""
 
 
 class _Claims(msgspec.Struct):
@@ -28,7 +28,7 @@ _decode_claims = msgspec.json.Decoder(_Claims).decode
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user with a verified token. `role` is None until one is given."""
+    """A user with a verified token. `role` is None until a role is assigned."""
 
     user_id: str
     role: str | None
@@ -39,12 +39,15 @@ class Principal:
 
     @classmethod
     def from_payload(cls, payload: str | bytes, token: str = "") -> "Principal":
-        """Reads the payload header. Raises ValueError when it is none, which only a broken sidecar sends."""
+        """Parse the payload header.
+
+        Raises ValueError for a malformed header, which only a faulty sidecar sends.
+        """
         raw = payload.encode() if isinstance(payload, str) else payload
         try:
             claims = _decode_claims(base64.urlsafe_b64decode(raw + b"=" * (-len(raw) % 4)))
         except (binascii.Error, msgspec.MsgspecError) as error:
-            raise ValueError("the sidecar's payload header cannot be read") from error
+            raise ValueError("malformed payload header from the sidecar") from error
         return cls(
             user_id=claims.sub,
             role=claims.role,

@@ -1,7 +1,7 @@
-"""Events that every process of a service has to hear, and not one of several: each has a queue of its own.
+"""Broadcast subscriptions: every process of a service receives each event, through an exclusive queue of its own.
 
-The queue lives as long as its connection. What happens between two connections is not heard, so whoever listens looks
-at everything once it has begun to.
+The queue is deleted with its connection, and events published while a process is disconnected are lost. A subscriber
+therefore refreshes all of its state after subscribing.
 """
 
 import logging
@@ -19,7 +19,7 @@ PREFETCH = 100
 
 
 async def subscribe[E: betterproto2.Message](channel: Channel, event_type: EventType[E]) -> str:
-    """Begins to listen; the queue to hear from."""
+    """Declare an exclusive queue bound to the event type, and return its name."""
     queue = await channel.declare_exclusive_queue()
     await channel.bind(queue, EXCHANGE, event_type.type)
     return queue
@@ -28,12 +28,12 @@ async def subscribe[E: betterproto2.Message](channel: Channel, event_type: Event
 async def iter_events[E: betterproto2.Message](
     channel: Channel, queue: str, event_type: EventType[E]
 ) -> AsyncIterator[E]:
-    """What is heard, for as long as the channel lives; nonsense is not."""
+    """Yield events until the channel closes; messages that cannot be decoded are skipped."""
     async for message in channel.consume(queue, PREFETCH):
         channel.acknowledge(message)
         try:
             event = event_type.decode(message.body)
         except DecodeError:
-            log.error("what was heard is no %s", event_type.message.__name__)
+            log.error("malformed broadcast event: not a %s; skipping", event_type.message.__name__)
         else:
             yield event

@@ -1,4 +1,4 @@
-"""One AMQP channel in confirm mode: what is declared, published and consumed through it."""
+"""AMQP channel in publisher confirm mode."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -16,19 +16,19 @@ from services.runtime.messaging.publisher_confirms import ConfirmBatch, Publishe
 from services.runtime.telemetry import tracing
 
 CONFIRM_TIMEOUT_S = 10.0
-"""Seconds without any word of the broker until what waits for one counts as failed."""
+"""Seconds without a reply, or without any publisher confirm, after which a pending operation fails."""
 
 
 class BrokerUnavailable(Exception):
-    """The connection is gone, or the broker did not confirm; what was not confirmed may or may not have arrived."""
+    """The connection is lost, or the broker sent no confirm. Unconfirmed messages may or may not have been stored."""
 
 
 class _BrokerTimeout(BrokerUnavailable):
-    """The broker has said nothing for as long as it may."""
+    """The broker did not respond within the timeout."""
 
 
 class Message(NamedTuple):
-    """What arrived, and the tag to acknowledge it by."""
+    """A received message; it is acknowledged by its delivery tag."""
 
     delivery_tag: int
     properties: BasicProperties
@@ -36,7 +36,7 @@ class Message(NamedTuple):
 
 
 class Channel:
-    """A channel in confirm mode. Once the connection is gone, everything raises BrokerUnavailable."""
+    """A channel in confirm mode. After the connection is lost, all methods raise BrokerUnavailable."""
 
     def __init__(self, channel: PikaChannel, connection_lost: asyncio.Future[None]) -> None:
         self._channel = channel
@@ -45,78 +45,86 @@ class Channel:
         self._loop = asyncio.get_running_loop()
 
     async def enable_confirms(self) -> None:
-        """Turns confirm mode on."""
-        await self._await_reply(lambda done: self._channel.confirm_delivery(self._confirms.on_confirm, callback=done))
+        """Enable confirm mode."""
+        await self._await_reply(
+            lambda on_reply: self._channel.confirm_delivery(self._confirms.on_confirm, callback=on_reply)
+        )
 
     async def declare_exchange(self, name: str, exchange_type: str) -> None:
-        """Makes a durable exchange, if it is missing."""
+        """Declare a durable exchange."""
         await self._await_reply(
-            lambda done: self._channel.exchange_declare(name, exchange_type, durable=True, callback=done)
+            lambda on_reply: self._channel.exchange_declare(name, exchange_type, durable=True, callback=on_reply)
         )
 
     async def declare_queue(self, name: str, arguments: Mapping[str, Any]) -> None:
-        """Makes a durable quorum queue, if it is missing. Raises topology.Misfit when it was made otherwise."""
+        """Declare a durable quorum queue. Raises QueueArgumentMismatch if it exists with other arguments."""
         await self._await_reply(
-            lambda done: self._channel.queue_declare(
-                name, durable=True, arguments={"x-queue-type": "quorum", **arguments}, callback=done
+            lambda on_reply: self._channel.queue_declare(
+                name, durable=True, arguments={"x-queue-type": "quorum", **arguments}, callback=on_reply
             )
         )
 
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
-        """Routes what has this key to the queue."""
-        await self._await_reply(lambda done: self._channel.queue_bind(queue, exchange, routing_key, callback=done))
+        """Bind a queue to an exchange by routing key."""
+        await self._await_reply(
+            lambda on_reply: self._channel.queue_bind(queue, exchange, routing_key, callback=on_reply)
+        )
 
     async def count_messages(self, queue: str) -> int:
-        """How many messages wait in a queue that is there; those that somebody works on are not among them."""
-        counted: list[int] = []
+        """Return the number of ready messages in an existing queue; unacknowledged messages are not included."""
+        counts: list[int] = []
 
-        def ask(done: Callable[[Any], None]) -> None:
-            def counts(frame: Any) -> None:
-                counted.append(frame.method.message_count)
-                done(frame)
+        def declare(on_reply: Callable[[Any], None]) -> None:
+            def on_declared(frame: Any) -> None:
+                counts.append(frame.method.message_count)
+                on_reply(frame)
 
-            self._channel.queue_declare(queue, passive=True, callback=counts)
+            self._channel.queue_declare(queue, passive=True, callback=on_declared)
 
-        await self._await_reply(ask)
-        return counted[0]
+        await self._await_reply(declare)
+        return counts[0]
 
     async def bind_exchange(self, destination: str, source: str, routing_key: str) -> None:
-        """Routes copies of what has this key to another exchange."""
+        """Bind an exchange to another exchange by routing key."""
         await self._await_reply(
-            lambda done: self._channel.exchange_bind(destination, source, routing_key, callback=done)
+            lambda on_reply: self._channel.exchange_bind(destination, source, routing_key, callback=on_reply)
         )
 
     async def delete_queue(self, name: str) -> None:
-        """Removes a queue, if it is there, with all that is in it."""
-        await self._await_reply(lambda done: self._channel.queue_delete(name, callback=done))
+        """Delete a queue and its messages, if the queue exists."""
+        await self._await_reply(lambda on_reply: self._channel.queue_delete(name, callback=on_reply))
 
     async def declare_exclusive_queue(self) -> str:
-        """Makes a queue that lives as long as the connection; its name."""
+        """Declare a queue that is deleted with the connection, and return its name."""
         frame = await self._await_reply(
-            lambda done: self._channel.queue_declare("", exclusive=True, auto_delete=True, callback=done)
+            lambda on_reply: self._channel.queue_declare("", exclusive=True, auto_delete=True, callback=on_reply)
         )
         return str(frame.method.queue)
 
     async def bind_priority_subject(self, priority_queue: str, subject: str) -> None:
-        """From now on, copies of events about this subject go to the express queue."""
-        about = {"x-match": "all", topology.SUBJECT_HEADER: subject}
+        """Start routing copies of events with this subject to the priority queue."""
+        arguments = {"x-match": "all", topology.SUBJECT_HEADER: subject}
         await self._await_reply(
-            lambda done: self._channel.queue_bind(priority_queue, priority_queue, arguments=about, callback=done)
+            lambda on_reply: self._channel.queue_bind(
+                priority_queue, priority_queue, arguments=arguments, callback=on_reply
+            )
         )
 
     async def unbind_priority_subject(self, priority_queue: str, subject: str) -> None:
-        """Takes `single_out` back."""
-        about = {"x-match": "all", topology.SUBJECT_HEADER: subject}
+        """Stop routing copies of events with this subject to the priority queue."""
+        arguments = {"x-match": "all", topology.SUBJECT_HEADER: subject}
         await self._await_reply(
-            lambda done: self._channel.queue_unbind(priority_queue, priority_queue, arguments=about, callback=done)
+            lambda on_reply: self._channel.queue_unbind(
+                priority_queue, priority_queue, arguments=arguments, callback=on_reply
+            )
         )
 
     async def publish(self, envelopes: Iterable[Envelope]) -> None:
-        """Publishes events and waits until the broker has confirmed each of them."""
+        """Publish events and wait until the broker has confirmed each of them."""
         await self.publish_nowait(envelopes)
 
     def publish_nowait(self, envelopes: Iterable[Envelope]) -> Awaitable[None]:
-        """Publishes events; the broker has confirmed each of them when what this returns is over."""
+        """Publish events; the returned awaitable completes when the broker has confirmed each of them."""
         batch = ConfirmBatch()
         with ExitStack() as spans:
             for envelope in envelopes:
@@ -124,8 +132,11 @@ class Channel:
             return self._await_confirms(batch, spans.pop_all())
 
     def _publish_one(self, envelope: Envelope, batch: ConfirmBatch, spans: ExitStack) -> None:
-        """Sends one, below the span it was written in; the message carries on from its own, which ends with `spans`."""
-        about = {
+        """Publish one event in a producer span, which is a child of the envelope's trace context.
+
+        The message carries the context of the producer span. The span ends when `spans` is closed.
+        """
+        attributes = {
             "messaging.system": "rabbitmq",
             "messaging.operation.type": "send",
             "messaging.operation.name": "publish",
@@ -135,7 +146,9 @@ class Channel:
             **envelope.span_attributes(),
         }
         headers = envelope.to_headers() | spans.enter_context(
-            tracing.start_detached_span(f"publish {envelope.type}", SpanKind.PRODUCER, envelope.trace_context, about)
+            tracing.start_detached_span(
+                f"publish {envelope.type}", SpanKind.PRODUCER, envelope.trace_context, attributes
+            )
         )
         properties = BasicProperties(
             content_type="application/protobuf",
@@ -148,7 +161,7 @@ class Channel:
         self._basic_publish(EXCHANGE, envelope.type, envelope.payload, properties, batch)
 
     async def republish(self, exchange: str, routing_key: str, message: Message, headers: dict[str, Any]) -> None:
-        """Publishes a message that arrived once more, with these headers on top of its own."""
+        """Publish a received message again with additional headers, and wait for the confirm."""
         properties = message.properties
         properties.headers = strip_broker_headers(properties.headers) | headers
         batch = ConfirmBatch()
@@ -165,41 +178,44 @@ class Channel:
     async def _await_confirms(self, batch: ConfirmBatch, spans: ExitStack) -> None:
         with spans:
             while True:
-                before = self._confirms.confirm_count
+                confirm_count = self._confirms.confirm_count
                 try:
                     return await self._race_with_connection_loss(batch.wait(), CONFIRM_TIMEOUT_S)
                 except PublishNacked as error:
                     raise BrokerUnavailable(str(error)) from error
                 except _BrokerTimeout:
-                    # Sending all of it again would only add to what a slow broker has to do.
-                    if self._confirms.confirm_count == before:
+                    # A broker that still confirms messages is slow. Failing here would republish the whole batch and
+                    # increase its load.
+                    if self._confirms.confirm_count == confirm_count:
                         raise
 
     async def consume(self, queue: str, prefetch: int) -> AsyncIterator[Message]:
-        """What arrives in the queue, at most `prefetch` unacknowledged at a time."""
-        arrived: asyncio.Queue[Message] = asyncio.Queue()
-        await self._await_reply(lambda done: self._channel.basic_qos(prefetch_count=prefetch, callback=done))
+        """Yield messages of the queue, with at most `prefetch` unacknowledged messages at a time."""
+        messages: asyncio.Queue[Message] = asyncio.Queue()
+        await self._await_reply(lambda on_reply: self._channel.basic_qos(prefetch_count=prefetch, callback=on_reply))
         await self._await_reply(
-            lambda done: self._channel.basic_consume(
+            lambda on_reply: self._channel.basic_consume(
                 queue,
-                lambda _channel, how, properties, body: arrived.put_nowait(Message(how.delivery_tag, properties, body)),
-                callback=done,
+                lambda _channel, deliver, properties, body: messages.put_nowait(
+                    Message(deliver.delivery_tag, properties, body)
+                ),
+                callback=on_reply,
             )
         )
         while True:
-            yield await self._race_with_connection_loss(arrived.get())
+            yield await self._race_with_connection_loss(messages.get())
 
     def close(self) -> None:
-        """Gives the channel back; the connection stays."""
+        """Close the channel; the connection stays open."""
         self._channel.close()
 
     def acknowledge(self, message: Message) -> None:
-        """The broker may forget the message."""
+        """Acknowledge the message; the broker deletes it from the queue."""
         self._raise_if_closed()
         self._channel.basic_ack(message.delivery_tag)
 
     async def wait_while_connected(self, event: asyncio.Event) -> None:
-        """Waits for the event; raises BrokerUnavailable when the connection goes first."""
+        """Wait for the event. Raises BrokerUnavailable if the connection is lost first."""
         await self._race_with_connection_loss(event.wait())
 
     def _raise_if_closed(self) -> None:
@@ -207,32 +223,34 @@ class Channel:
             self._connection_lost.result()
 
     async def _await_reply(self, send: Callable[[Callable[[Any], None]], Any]) -> Any:
-        answered: asyncio.Future[Any] = self._loop.create_future()
+        """Call `send` with a callback, and return the frame that the callback receives."""
+        reply: asyncio.Future[Any] = self._loop.create_future()
         self._raise_if_closed()
 
-        def done(frame: object) -> None:
-            if not answered.done():
-                answered.set_result(frame)
+        def on_reply(frame: object) -> None:
+            if not reply.done():
+                reply.set_result(frame)
 
-        send(done)
-        return await self._race_with_connection_loss(answered, CONFIRM_TIMEOUT_S)
+        send(on_reply)
+        return await self._race_with_connection_loss(reply, CONFIRM_TIMEOUT_S)
 
     async def _race_with_connection_loss[T](self, awaitable: Awaitable[T], timeout: float | None = None) -> T:
         task = asyncio.ensure_future(awaitable)
-        both: set[asyncio.Future[Any]] = {task, self._connection_lost}
+        futures: set[asyncio.Future[Any]] = {task, self._connection_lost}
         try:
-            await asyncio.wait(both, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
             self._raise_if_closed()
-            raise _BrokerTimeout(f"no answer in {timeout} seconds")
+            raise _BrokerTimeout(f"no reply within {timeout} seconds")
         finally:
             task.cancel()
 
 
 def strip_broker_headers(headers: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A message's headers without those that brokers add.
+    """Return the headers of a message without those that brokers add.
 
-    A broker that finds in them where the message has died takes its next way there for a circle, and drops it.
+    Given an `x-death` header, the broker would treat dead-lettering to the same queue again as a cycle and drop the
+    message.
     """
     return {name: value for name, value in (headers or {}).items() if not name.startswith("x-")}

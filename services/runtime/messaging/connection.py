@@ -1,4 +1,4 @@
-"""RabbitMQ by pika's asyncio adapter: one connection at a time, with the topology of the contract."""
+"""Connection to RabbitMQ through pika's asyncio adapter; it declares the topology of the contract."""
 
 import asyncio
 import logging
@@ -11,23 +11,24 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel as PikaChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
+from services.runtime.concurrency.futures import mark_exception_retrieved
 from services.runtime.messaging import topology
 from services.runtime.messaging.channel import BrokerUnavailable, Channel
 
 log = logging.getLogger(__name__)
 
 _PRECONDITION_FAILED = 406
-"""AMQP's PRECONDITION_FAILED."""
+"""AMQP reply code PRECONDITION_FAILED."""
 
 _BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class _QueueArgumentMismatch(BrokerUnavailable, topology.QueueArgumentMismatch):
-    """Nobody can go on with a channel that a declaration has closed, whoever catches this."""
+    """A BrokerUnavailable as well, since the broker has closed the channel of the failed declaration."""
 
 
 class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika has no types
-    """Says in one write what one turn of the loop has to say; pika would make a system call of every message."""
+    """Connection with one write per iteration of the event loop; pika makes one system call per message."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._write_buffer: list[bytes] = []
@@ -46,7 +47,7 @@ class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika has 
 
 
 class Broker:
-    """Opens connections to one broker, as one user."""
+    """Connection factory for one broker and user."""
 
     def __init__(self, url: str, connection_name: str) -> None:
         self._parameters = pika.URLParameters(url)
@@ -57,25 +58,25 @@ class Broker:
 
     @asynccontextmanager
     async def open_channel(self) -> AsyncIterator[Channel]:
-        """A connection with one channel, in confirm mode, the topology declared. Raises BrokerUnavailable."""
+        """Open a connection, declare the topology and yield a channel in confirm mode. Raises BrokerUnavailable."""
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[AsyncioConnection] = loop.create_future()
-        waiting: list[asyncio.Future[Any]] = [opened]
+        pending: list[asyncio.Future[Any]] = [opened]
         closed = asyncio.Event()
 
-        def on_connection(connection: AsyncioConnection) -> None:
-            if opened.done():  # whoever wanted it has given up
+        def on_open(connection: AsyncioConnection) -> None:
+            if opened.done():  # the connect timeout has expired
                 connection.close()
             else:
                 opened.set_result(connection)
 
         def on_closed(_connection: AsyncioConnection, error: BaseException) -> None:
-            _fail_pending(waiting, error)
+            _fail_pending(pending, error)
             closed.set()
 
         connection = _BufferedConnection(
             self._parameters,
-            on_open_callback=on_connection,
+            on_open_callback=on_open,
             on_open_error_callback=on_closed,
             on_close_callback=on_closed,
             custom_ioloop=loop,
@@ -83,8 +84,8 @@ class Broker:
         try:
             async with asyncio.timeout(10):
                 await opened
-                await topology.declare(lambda: _open_channel(connection, waiting))
-                channel = await _open_channel(connection, waiting)
+                await topology.declare(lambda: _open_channel(connection, pending))
+                channel = await _open_channel(connection, pending)
                 await channel.enable_confirms()
             yield channel
         except (AMQPError, TimeoutError) as error:
@@ -92,12 +93,12 @@ class Broker:
         finally:
             if connection.is_open:
                 connection.close()
-            # Not `lost`: closing closes the channel first, and the socket is still open then.
+            # `closed` and not the loss of the channel: a channel closes first, while the socket is still open.
             with suppress(TimeoutError):
                 await asyncio.wait_for(closed.wait(), timeout=2)
 
     async def run_with_reconnect(self, work: Callable[[Channel], Awaitable[None]]) -> None:
-        """Runs `work` on a channel, on a new one whenever it is lost, with backoff, until cancelled."""
+        """Run `work` on a channel until cancelled; when the channel is lost, reconnect with backoff and restart it."""
         failures = 0
         while True:
             try:
@@ -105,24 +106,24 @@ class Broker:
                     failures = 0
                     await work(channel)
             except BrokerUnavailable as error:
-                pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
+                delay_s = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
                 failures += 1
-                log.warning("the broker is away, trying again in %s s: %s", pause, error)
-                await asyncio.sleep(pause)
+                log.warning("broker unavailable: %s; reconnecting in %s s", error, delay_s)
+                await asyncio.sleep(delay_s)
 
 
 async def _open_channel(connection: AsyncioConnection, pending: list[asyncio.Future[Any]]) -> Channel:
-    """Opens a channel; `waiting` are the futures that fail when the connection goes."""
+    """Open a channel. Its futures are added to `pending`, which fail when the connection closes."""
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[PikaChannel] = loop.create_future()
     lost: asyncio.Future[None] = loop.create_future()
-    lost.add_done_callback(lambda future: future.exception())
+    lost.add_done_callback(mark_exception_retrieved)
     pending += (opened, lost)
 
     def on_open(channel: PikaChannel) -> None:
         channel.add_on_close_callback(lambda _channel, error: _fail_pending([opened, lost], error))
-        # A queue that is deleted or moves ends its consumers, and nothing else would say so.
-        channel.add_on_cancel_callback(lambda _frame: _fail_pending([lost], "the broker has ended a consumer"))
+        # Deleting or moving a queue cancels its consumers without closing the channel.
+        channel.add_on_cancel_callback(lambda _frame: _fail_pending([lost], "consumer cancelled by the broker"))
         if not opened.done():
             opened.set_result(channel)
 
@@ -131,11 +132,11 @@ async def _open_channel(connection: AsyncioConnection, pending: list[asyncio.Fut
 
 
 def _fail_pending(futures: Iterable[asyncio.Future[Any]], error: BaseException | str) -> None:
-    kind = (
+    error_type = (
         _QueueArgumentMismatch
         if isinstance(error, ChannelClosedByBroker) and error.reply_code == _PRECONDITION_FAILED
         else BrokerUnavailable
     )
     for future in futures:
         if not future.done():
-            future.set_exception(kind(str(error) or type(error).__name__))
+            future.set_exception(error_type(str(error) or type(error).__name__))

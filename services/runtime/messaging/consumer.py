@@ -1,4 +1,4 @@
-"""Takes messages out of queues: decode, hand over, acknowledge once the work is committed; or retry, or dead-letter."""
+"""Queue consumers: decode and dispatch messages, then acknowledge, retry or dead-letter them."""
 
 import asyncio
 import logging
@@ -14,8 +14,13 @@ from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.messaging.channel import BrokerUnavailable, Channel, Message
 from services.runtime.messaging.connection import Broker
-from services.runtime.messaging.events import EventType, MalformedEvent, MessageMetadata, parse_metadata
-from services.runtime.messaging.events import span_attributes as described
+from services.runtime.messaging.events import (
+    EventType,
+    MalformedEvent,
+    MessageMetadata,
+    build_span_attributes,
+    parse_metadata,
+)
 from services.runtime.messaging.topology import RETRY_DELAYS_S, dead_letter_queue, retry_exchange
 from services.runtime.rpc.codec import DecodeError
 from services.runtime.telemetry import metrics, tracing
@@ -24,29 +29,29 @@ from services.runtime.telemetry.histograms import CLOCK
 log = logging.getLogger(__name__)
 
 ATTEMPT_HEADER = "delivery-attempt"
-"""The header that counts; the broker's own x-death is no longer reliable for it."""
+"""Header with the number of the attempt; the broker's x-death header is not a reliable counter."""
 
 UNAVAILABLE_ATTEMPTS_HEADER = "delivery-outages"
-"""The header that counts attempts for which a store was away: no fault of the message's."""
+"""Header with the number of attempts that failed because a dependency was unavailable."""
 
 DEAD_REASON_HEADER = "delivery-dead-reason"
-"""The header that says why a message is a dead letter."""
+"""Header with the reason for which a message was dead-lettered."""
 
 DEAD_AT_HEADER = "delivery-dead-at"
-"""The header that says since when, in RFC 3339."""
+"""Header with the time at which a message was dead-lettered, in RFC 3339."""
 
 MAX_REASON_LENGTH = 300
-"""Characters of a reason that are kept."""
+"""Maximum number of characters of a reason; longer ones are truncated."""
 
 MAX_UNAVAILABLE_ATTEMPTS = 360
-"""How often a message is tried while a store is away: for about twelve hours."""
+"""Maximum attempts at a message while a dependency is unavailable, which take about twelve hours."""
 
 HANDLER_TIMEOUT_S = 60.0
-"""Seconds that a message may take; one that hangs would keep its place from others for ever."""
+"""Timeout of a message handler in seconds; a hanging handler would occupy its prefetch slot for ever."""
 
 
 class Outcome(StrEnum):
-    """What became of a message; waiting is retried because a store was away."""
+    """Result of handling a message; WAITING is a retry because a dependency was unavailable."""
 
     CONSUMED = "consumed"
     RETRIED = "retried"
@@ -55,118 +60,119 @@ class Outcome(StrEnum):
 
 
 class Consumer(ABC):
-    """What one queue's generated consumer class adds its abstract methods to."""
+    """Base of the generated consumer classes, one per queue, which add an abstract method per event."""
 
     QUEUE: ClassVar[str]
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]]
-    """By type: the event, and the name of the method that takes it."""
+    """By event type: the event, and the name of its handler method."""
     PREFETCH: ClassVar[int] = 16
-    """How many messages are worked on at once."""
+    """Maximum number of messages handled concurrently."""
 
     async def dispatch(self, message: Message, attempt: int) -> None:
-        """Hands one message to its method. Raises MalformedEvent, or what the method raises."""
+        """Decode a message and call its handler. Raises MalformedEvent, and any exception of the handler."""
         headers = message.properties.headers or {}
-        about = parse_metadata(self.QUEUE, headers, attempt)
-        if about.type not in self.EVENTS:
-            raise MalformedEvent(f"{self.QUEUE} takes no {about.type}")
-        kind, method = self.EVENTS[about.type]
+        metadata = parse_metadata(self.QUEUE, headers, attempt)
+        if metadata.type not in self.EVENTS:
+            raise MalformedEvent(f"{self.QUEUE} does not accept {metadata.type}")
+        event_type, method = self.EVENTS[metadata.type]
         handle: Callable[[Any, MessageMetadata], Awaitable[None]] = getattr(self, method)
+        source = str(headers.get("cloudEvents:source", ""))
         attributes = {
             "messaging.system": "rabbitmq",
             "messaging.destination.name": self.QUEUE,
-            "messaging.message.id": about.event_id,
+            "messaging.message.id": metadata.event_id,
             "messaging.operation.type": "process",
             "messaging.operation.name": "process",
-            "messaging.rabbitmq.destination.routing_key": about.type,
-            **described(about.event_id, about.type, str(headers.get("cloudEvents:source", "")), about.subject),
+            "messaging.rabbitmq.destination.routing_key": metadata.type,
+            **build_span_attributes(metadata.event_id, metadata.type, source, metadata.subject),
         }
         with tracing.start_span(
             f"process {self.QUEUE}", SpanKind.CONSUMER, extract_trace_context(headers), attributes, link=True
         ):
             try:
-                event = kind.decode(message.body)
+                event = event_type.decode(message.body)
             except DecodeError as error:
-                raise MalformedEvent(f"not a {kind.message.__name__}") from error
-            await handle(event, about)
+                raise MalformedEvent(f"not a {event_type.message.__name__}") from error
+            await handle(event, metadata)
 
 
 async def consume(broker: Broker, consumer: Consumer) -> None:
-    """Serves one queue until cancelled; what is being worked on then is finished first."""
+    """Consume one queue until cancelled; messages in progress are completed first."""
 
     async def work(channel: Channel) -> None:
-        under_way: set[asyncio.Task[None]] = set()
+        tasks: set[asyncio.Task[None]] = set()
         try:
             async for message in channel.consume(consumer.QUEUE, consumer.PREFETCH):
                 task = asyncio.create_task(_process_message(channel, consumer, message))
-                under_way.add(task)
-                task.add_done_callback(under_way.discard)
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
         finally:
-            await asyncio.gather(*under_way)
+            await asyncio.gather(*tasks)
 
     await broker.run_with_reconnect(work)
 
 
 async def _process_message(channel: Channel, consumer: Consumer, message: Message) -> None:
     headers = message.properties.headers or {}
-    began, kind = CLOCK(), headers.get("cloudEvents:type")
+    started_at, event_type = CLOCK(), headers.get("cloudEvents:type")
     with tracing.attach_context(extract_trace_context(headers)):
         try:
             outcome = await _handle_with_retry(channel, consumer, message)
             channel.acknowledge(message)
         except BrokerUnavailable:
-            log.warning("the connection went before a message of %s was acknowledged; it comes again", consumer.QUEUE)
+            log.warning("connection lost before acknowledging a message of %s; it will be redelivered", consumer.QUEUE)
             return
-    labels = {"queue": consumer.QUEUE, "event": metrics.normalise_event_type(kind), "outcome": outcome}
-    metrics.EVENT_PROCESS_DURATION.record(CLOCK() - began, labels)
+    labels = {"queue": consumer.QUEUE, "event": metrics.normalise_event_type(event_type), "outcome": outcome}
+    metrics.EVENT_PROCESS_DURATION.record(CLOCK() - started_at, labels)
 
 
 async def _handle_with_retry(channel: Channel, consumer: Consumer, message: Message) -> Outcome:
     headers = message.properties.headers or {}
-    attempt, outages = (
-        parse_int_header(headers, ATTEMPT_HEADER, 1),
-        parse_int_header(headers, UNAVAILABLE_ATTEMPTS_HEADER, 0),
-    )
+    attempt = parse_int_header(headers, ATTEMPT_HEADER, 1)
+    unavailable_attempts = parse_int_header(headers, UNAVAILABLE_ATTEMPTS_HEADER, 0)
     try:
         async with asyncio.timeout(HANDLER_TIMEOUT_S):
             await consumer.dispatch(message, attempt)
     except MalformedEvent as error:
         await _dead_letter(channel, consumer.QUEUE, message, str(error))
         return Outcome.DEAD
-    # The boundary of the process: whatever went wrong is logged, and the message tried again later.
+    # Process boundary: any exception is logged, and the message is retried later.
     except Exception as error:
         if isinstance(error, ApiError) and error.reason is Reason.UPSTREAM_UNAVAILABLE:
-            log.warning("a message of %s waits: %s", consumer.QUEUE, error)
-            outages += 1
-            tries, last, again = outages, MAX_UNAVAILABLE_ATTEMPTS, Outcome.WAITING
+            log.warning("dependency unavailable while handling a message of %s: %s; retrying", consumer.QUEUE, error)
+            unavailable_attempts += 1
+            attempts, max_retries, outcome = unavailable_attempts, MAX_UNAVAILABLE_ATTEMPTS, Outcome.WAITING
         else:
-            log.exception("attempt %d at a message of %s failed", attempt, consumer.QUEUE)
+            log.exception("handling a message of %s failed at attempt %d", consumer.QUEUE, attempt)
             attempt += 1
-            tries, last, again = attempt - 1, len(RETRY_DELAYS_S), Outcome.RETRIED
-        if tries > last:
-            said = f"{type(error).__name__} after {tries} attempts: {error}"
-            await _dead_letter(channel, consumer.QUEUE, message, said[:MAX_REASON_LENGTH])
+            attempts, max_retries, outcome = attempt - 1, len(RETRY_DELAYS_S), Outcome.RETRIED
+        if attempts > max_retries:
+            reason = f"{type(error).__name__} after {attempts} attempts: {error}"
+            await _dead_letter(channel, consumer.QUEUE, message, reason[:MAX_REASON_LENGTH])
             return Outcome.DEAD
-        exchange = retry_exchange(RETRY_DELAYS_S[min(tries, len(RETRY_DELAYS_S)) - 1])
         await channel.republish(
-            exchange, consumer.QUEUE, message, {ATTEMPT_HEADER: attempt, UNAVAILABLE_ATTEMPTS_HEADER: outages}
+            retry_exchange(RETRY_DELAYS_S[min(attempts, len(RETRY_DELAYS_S)) - 1]),
+            consumer.QUEUE,
+            message,
+            {ATTEMPT_HEADER: attempt, UNAVAILABLE_ATTEMPTS_HEADER: unavailable_attempts},
         )
-        return again
+        return outcome
     return Outcome.CONSUMED
 
 
 def extract_trace_context(headers: Mapping[str, Any]) -> dict[str, str]:
-    """The producer's trace context."""
+    """Return the producer's trace context."""
     return {name: str(headers[name]) for name in ("traceparent", "tracestate") if name in headers}
 
 
 def parse_int_header(headers: Mapping[str, Any], name: str, default: int) -> int:
-    """A header that counts; whatever else somebody has put there does not."""
+    """Return an integer header, or the default if it is missing or has another type."""
     value = headers.get(name)
     return value if isinstance(value, int) else default
 
 
 async def _dead_letter(channel: Channel, queue: str, message: Message, reason: str) -> None:
-    log.error("a message of %s is a dead letter: %s", queue, reason)
+    log.error("message of %s dead-lettered: %s", queue, reason)
     await channel.republish(
         "", dead_letter_queue(queue), message, {DEAD_REASON_HEADER: reason, DEAD_AT_HEADER: now().isoformat()}
     )

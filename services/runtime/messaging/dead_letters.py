@@ -1,7 +1,7 @@
-"""Dead letters: messages that no attempt could settle, as operators look at them, send them again, or give them up.
+"""Dead letters: messages whose attempts all failed. Operators list, replay or drop them.
 
-A dead letter stays where it is until the broker has confirmed what becomes of it, so that a crash loses none;
-one that is replayed twice has one effect, since consumers know its id.
+A dead letter stays in its queue until the broker has confirmed its copy, so that a crash loses none. A dead letter that
+is replayed twice has one effect, since consumers deduplicate events by id.
 """
 
 import hashlib
@@ -39,20 +39,20 @@ from services.runtime.messaging.topology import QUEUES, dead_letter_queue
 from services.runtime.rpc.codec import DecodeError
 
 REPLAYS_HEADER = "delivery-replays"
-"""The header that counts how often a message was sent again by an operator."""
+"""Header with the number of replays of a message by operators."""
 
 _RETRY_STATE_HEADERS = (ATTEMPT_HEADER, UNAVAILABLE_ATTEMPTS_HEADER, DEAD_REASON_HEADER, DEAD_AT_HEADER)
 
-_EVENT_TYPES_BY_NAME = {kind.type: kind for kind in EVENTS.values()}
+_EVENT_TYPES_BY_NAME = {event_type.type: event_type for event_type in EVENTS.values()}
 
 
 class DeadLettersError(Exception):
-    """Why it cannot be done, in words for an operator."""
+    """The command failed; the message is shown to the operator."""
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that lies in `<queue>.dead`. `id` is its event's, or made from its bytes where it has none."""
+    """A message in `<queue>.dead`. `id` is the id of its event, or a hash of its payload if it has none."""
 
     queue: str
     id: str
@@ -69,38 +69,41 @@ class DeadLetter:
     payload: bytes = field(repr=False)
 
     def summarise(self) -> dict[str, Any]:
-        """What a list shows; JSON can say it all."""
+        """Return the fields that a list shows, as JSON values."""
         return {name: value for name, value in asdict(self).items() if name not in ("headers", "payload")}
 
     def decode_payload(self) -> Any:
-        """The payload as JSON can say it, by its type in the contract; None for what cannot be read."""
-        kind = _EVENT_TYPES_BY_NAME.get(self.type)
-        if kind is None:
+        """Return the payload decoded by its event type as JSON values, or None if it cannot be decoded."""
+        event_type = _EVENT_TYPES_BY_NAME.get(self.type)
+        if event_type is None:
             return None
         try:
-            return kind.decode(self.payload).to_dict()
+            return event_type.decode(self.payload).to_dict()
         except DecodeError:
             return None
 
 
 class DeadLetters:
-    """The dead letters of one broker. Everything raises DeadLettersError."""
+    """Dead letters of one broker. All methods raise DeadLettersError."""
 
     def __init__(self, channel: BlockingChannel) -> None:
         self._channel = channel
 
     def list_all(self, queue: str) -> list[DeadLetter]:
-        """Every dead letter of a queue, the longest dead first; all of them stay."""
-        with self._lock_messages(queue) as held:
-            return [letter for letter, _ in held]
+        """Return all dead letters of a queue, oldest first, without removing them."""
+        with self._lock_messages(queue) as messages:
+            return [dead_letter for dead_letter, _ in messages]
 
     def replay(self, queue: str, predicate: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
-        """Sends letters to their queue again, as new, and returns them; each leaves once its copy is confirmed."""
+        """Republish the selected dead letters to their queue with reset retry state, and return them.
+
+        A dead letter is removed after the broker has confirmed its copy.
+        """
         return self._resolve(queue, predicate, self._republish)
 
     def drop(self, queue: str, predicate: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
-        """Gives letters up for good, and returns them."""
-        return self._resolve(queue, predicate, lambda letter, properties: None)
+        """Delete the selected dead letters, and return them."""
+        return self._resolve(queue, predicate, lambda dead_letter, properties: None)
 
     def _resolve(
         self,
@@ -108,14 +111,14 @@ class DeadLetters:
         predicate: Callable[[DeadLetter], bool],
         resolve: Callable[[DeadLetter, BasicProperties], None],
     ) -> list[DeadLetter]:
-        done = []
-        with self._lock_messages(queue) as held:
-            for letter, (got, properties) in held:
-                if predicate(letter):
-                    resolve(letter, properties)
-                    self._channel.basic_ack(got.delivery_tag)
-                    done.append(letter)
-        return done
+        resolved = []
+        with self._lock_messages(queue) as messages:
+            for dead_letter, (get_ok, properties) in messages:
+                if predicate(dead_letter):
+                    resolve(dead_letter, properties)
+                    self._channel.basic_ack(get_ok.delivery_tag)
+                    resolved.append(dead_letter)
+        return resolved
 
     def _republish(self, dead_letter: DeadLetter, properties: BasicProperties) -> None:
         headers = {
@@ -128,46 +131,48 @@ class DeadLetters:
             self._channel.basic_publish("", dead_letter.queue, dead_letter.payload, properties, mandatory=True)
         except (UnroutableError, NackError) as error:
             raise DeadLettersError(
-                f"{dead_letter.queue} does not take {dead_letter.id}; it stays a dead letter"
+                f"{dead_letter.queue} does not accept {dead_letter.id}; it remains a dead letter"
             ) from error
 
     @contextmanager
     def _lock_messages(self, queue: str) -> Iterator[list[tuple[DeadLetter, tuple[Basic.GetOk, BasicProperties]]]]:
-        """Takes every letter of a queue out of others' sight; what was not acknowledged goes back where it was."""
+        """Fetch all dead letters of a queue, which hides them from other clients; unacknowledged ones are requeued."""
         if queue not in QUEUES:
-            raise DeadLettersError(f"there is no queue {queue}; the queues are {', '.join(QUEUES)}")
+            raise DeadLettersError(f"unknown queue {queue}; the queues are {', '.join(QUEUES)}")
         try:
-            there = self._channel.queue_declare(dead_letter_queue(queue), passive=True).method.message_count
-            held = []
-            for _ in range(there):
-                got, properties, body = self._channel.basic_get(dead_letter_queue(queue))
-                if got is None:
+            count = self._channel.queue_declare(dead_letter_queue(queue), passive=True).method.message_count
+            messages = []
+            for _ in range(count):
+                get_ok, properties, body = self._channel.basic_get(dead_letter_queue(queue))
+                if get_ok is None:
                     break
-                held.append((parse_dead_letter(queue, properties, body), (got, properties)))
-            yield held
+                messages.append((parse_dead_letter(queue, properties, body), (get_ok, properties)))
+            yield messages
             self._channel.basic_recover(requeue=True)
         except ChannelClosedByBroker as error:
-            raise DeadLettersError(f"the broker refused: {error.reply_text}") from error
+            raise DeadLettersError(f"channel closed by the broker: {error.reply_text}") from error
         except AMQPError as error:
-            raise DeadLettersError(f"the broker went away: {_error_text(error)}") from error
+            raise DeadLettersError(f"connection to the broker lost: {_error_text(error)}") from error
 
 
 @contextmanager
 def connect(url: str) -> Iterator[DeadLetters]:
-    """A connection to the broker. Raises DeadLettersError; its words hold no password."""
-    where = urlsplit(url)
-    address = f"{where.hostname}:{where.port or 5672}"
+    """Connect to the broker. Raises DeadLettersError; its message never contains the password."""
+    parts = urlsplit(url)
+    address = f"{parts.hostname}:{parts.port or 5672}"
     parameters = pika.URLParameters(url)
     parameters.client_properties = {"connection_name": "delivery dead-letters"}
     parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = 10
     try:
         connection = pika.BlockingConnection(parameters)
     except (ProbableAuthenticationError, AuthenticationError) as error:
-        raise DeadLettersError(f"the broker at {address} does not know this user and password") from error
+        raise DeadLettersError(f"authentication failed at the broker {address}: invalid user or password") from error
     except ProbableAccessDeniedError as error:
-        raise DeadLettersError(f"the broker at {address} does not let this user in at {where.path}") from error
+        raise DeadLettersError(
+            f"access denied at the broker {address}: no permission for virtual host {parts.path}"
+        ) from error
     except (AMQPConnectionError, OSError) as error:
-        raise DeadLettersError(f"no broker answers at {address}") from error
+        raise DeadLettersError(f"broker unavailable at {address}") from error
     try:
         channel = connection.channel()
         channel.confirm_delivery()
@@ -178,24 +183,25 @@ def connect(url: str) -> Iterator[DeadLetters]:
 
 
 def parse_dead_letter(queue: str, properties: BasicProperties, payload: bytes) -> DeadLetter:
-    """A message as it lies there, whatever is missing of it."""
+    """Parse a message of a dead-letter queue; any header may be missing."""
     headers = dict(properties.headers or {})
-    broker: Mapping[str, Any] = next(iter(headers.get("x-death") or []), {})
-    died = broker.get("time")
+    x_death: Mapping[str, Any] = next(iter(headers.get("x-death") or []), {})
+    dead_at = x_death.get("time")
     return DeadLetter(
         queue=queue,
         id=str(headers.get("cloudEvents:id") or properties.message_id or _fingerprint(payload)),
         type=str(headers.get("cloudEvents:type") or properties.type or ""),
         subject=str(headers.get("cloudEvents:subject", "")),
         reason=str(
-            headers.get(DEAD_REASON_HEADER) or f"the broker gave it up: {broker.get('reason', 'it does not say why')}"
+            headers.get(DEAD_REASON_HEADER) or f"dead-lettered by the broker: {x_death.get('reason', 'unknown reason')}"
         ),
         attempts=parse_int_header(headers, ATTEMPT_HEADER, 1),
         unavailable_attempts=parse_int_header(headers, UNAVAILABLE_ATTEMPTS_HEADER, 0),
         replays=parse_int_header(headers, REPLAYS_HEADER, 0),
         happened_at=str(headers.get("cloudEvents:time", "")),
         dead_at=str(
-            headers.get(DEAD_AT_HEADER) or (died.replace(tzinfo=UTC).isoformat() if isinstance(died, datetime) else "")
+            headers.get(DEAD_AT_HEADER)
+            or (dead_at.replace(tzinfo=UTC).isoformat() if isinstance(dead_at, datetime) else "")
         ),
         size=len(payload),
         headers=headers,

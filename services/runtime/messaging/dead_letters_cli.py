@@ -1,7 +1,7 @@
-"""`delivery dead-letters list|show|replay|drop`: what operators do with messages that no attempt could settle.
+"""Command line for operators to manage dead letters: `delivery dead-letters list|show|replay|drop`.
 
-`BROKER_URL` says where the broker is. Exits with 0, with 1 and a sentence when it cannot be done, with 2 when it was
-asked wrongly.
+`BROKER_URL` is the URL of the broker. Exit codes: 0 on success, 1 with an error message on failure, 2 for invalid
+arguments.
 """
 
 import argparse
@@ -22,7 +22,7 @@ _COLUMNS = ("queue", "id", "type", "subject", "dead_at", "reason")
 
 
 class Settings(BaseSettings):
-    """What the command is told."""
+    """Settings of the command."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
@@ -30,43 +30,45 @@ class Settings(BaseSettings):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(prog="delivery", description="What operators do with the mesh.")
-    letters = made.add_subparsers(dest="of", required=True).add_parser(
-        "dead-letters", help="messages that no attempt could settle"
+    """Return the argument parser."""
+    parser = argparse.ArgumentParser(prog="delivery", description="Operate the mesh.")
+    group = parser.add_subparsers(dest="group", required=True).add_parser(
+        "dead-letters", help="messages whose attempts all failed"
     )
-    commands = letters.add_subparsers(dest="command", required=True)
-    helps = {
-        "list": "every dead letter, or those of one queue; all of them stay",
-        "show": "one dead letter with its reason and headers; it stays",
-        "replay": "send dead letters to their queue again; what was done before is not done again",
-        "drop": "give dead letters up for good",
+    commands = group.add_subparsers(dest="command", required=True)
+    descriptions = {
+        "list": "list all dead letters, or those of one queue, without removing them",
+        "show": "show one dead letter with its reason and headers, without removing it",
+        "replay": "republish dead letters to their queue; events that were already processed are deduplicated",
+        "drop": "delete dead letters permanently",
     }
-    for name, about in helps.items():
-        command = commands.add_parser(name, help=about, description=about)
+    for name, description in descriptions.items():
+        command = commands.add_parser(name, help=description, description=description)
         command.add_argument(
-            "queue", nargs="?" if name == "list" else None, type=_parse_queue_name, help="as orders.history"
+            "queue", nargs="?" if name == "list" else None, type=_parse_queue_name, help="for example orders.history"
         )
         if name != "list":
-            command.add_argument("id", nargs="?" if name in ("replay", "drop") else None, help="as `list` shows it")
+            command.add_argument("id", nargs="?" if name in ("replay", "drop") else None, help="id shown by `list`")
         if name in ("replay", "drop"):
-            command.add_argument("--all", action="store_true", help="every dead letter of the queue")
+            command.add_argument("--all", action="store_true", help="all dead letters of the queue")
         if name == "show":
-            command.add_argument("--payload", action="store_true", help="show what it says, too; it may be personal")
-        command.add_argument("--json", action="store_true", help="for programs")
-    return made
+            command.add_argument(
+                "--payload", action="store_true", help="show the payload, which may contain personal data"
+            )
+        command.add_argument("--json", action="store_true", help="print JSON")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Reads the command line and does what it says; the exit code."""
-    reader = build_parser()
-    asked = reader.parse_args(arguments)
-    if asked.command in ("replay", "drop") and bool(asked.id) == asked.all:
-        reader.error("name one dead letter, or say --all")
-    say: Callable[[Any, str], None] = _print_json if asked.json else _print_text
+    """Run the command, and return the exit code."""
+    parser = build_parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command in ("replay", "drop") and bool(parsed.id) == parsed.all:
+        parser.error("give either the id of a dead letter or --all")
+    print_result: Callable[[Any, str], None] = _print_json if parsed.json else _print_text
     try:
-        with connect(load_settings(Settings).broker_url.get_secret_value()) as letters:
-            _COMMANDS[asked.command](letters, asked, say)
+        with connect(load_settings(Settings).broker_url.get_secret_value()) as dead_letters:
+            _COMMANDS[parsed.command](dead_letters, parsed, print_result)
     except DeadLettersError as error:
         print(f"delivery: {error}", file=sys.stderr)
         return 1
@@ -74,38 +76,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(dead_letters: DeadLetters, arguments: argparse.Namespace, print_result: Callable[[Any, str], None]) -> None:
-    found = [
-        letter
+    listed = [
+        dead_letter
         for queue in ([arguments.queue] if arguments.queue else QUEUES)
-        for letter in dead_letters.list_all(queue)
+        for dead_letter in dead_letters.list_all(queue)
     ]
-    print_result([letter.summarise() for letter in found], format_table(found) if found else "no dead letters")
+    print_result([each.summarise() for each in listed], format_table(listed) if listed else "no dead letters")
 
 
 def _show(dead_letters: DeadLetters, arguments: argparse.Namespace, print_result: Callable[[Any, str], None]) -> None:
-    letter = next((letter for letter in dead_letters.list_all(arguments.queue) if letter.id == arguments.id), None)
-    if letter is None:
+    dead_letter = next((each for each in dead_letters.list_all(arguments.queue) if each.id == arguments.id), None)
+    if dead_letter is None:
         raise _not_found_error(arguments)
-    told = letter.summarise() | {
-        "headers": {name: _to_json_value(value) for name, value in sorted(letter.headers.items())}
-    }
+    summary = dead_letter.summarise()
+    headers = {name: _to_json_value(value) for name, value in sorted(dead_letter.headers.items())}
+    result = summary | {"headers": headers}
+    lines = [f"{name:12} {value}" for name, value in summary.items()]
+    lines += ["headers", *(f"  {name:24} {value}" for name, value in headers.items())]
+    lines = [*map(replace_control_characters, lines)]
     if arguments.payload:
-        told["payload"] = letter.decode_payload() or {"hex": letter.payload.hex()}
-    lines = [f"{name:12} {value}" for name, value in letter.summarise().items()]
-    lines += ["headers", *(f"  {name:24} {value}" for name, value in told["headers"].items())]
-    payload = ["payload", json.dumps(told["payload"], indent=2, default=_to_json_value)] if arguments.payload else []
-    print_result(told, "\n".join([*map(replace_control_characters, lines), *payload]))
+        result["payload"] = dead_letter.decode_payload() or {"hex": dead_letter.payload.hex()}
+        lines += ["payload", json.dumps(result["payload"], indent=2, default=_to_json_value)]
+    print_result(result, "\n".join(lines))
 
 
 def _replay(dead_letters: DeadLetters, arguments: argparse.Namespace, print_result: Callable[[Any, str], None]) -> None:
-    done = _require_found(dead_letters.replay(arguments.queue, _build_predicate(arguments)), arguments)
-    print_result([letter.summarise() for letter in done], f"{len(done)} sent to {arguments.queue} again")
+    replayed = _require_found(dead_letters.replay(arguments.queue, _build_predicate(arguments)), arguments)
+    print_result([each.summarise() for each in replayed], f"{len(replayed)} replayed to {arguments.queue}")
 
 
 def _drop(dead_letters: DeadLetters, arguments: argparse.Namespace, print_result: Callable[[Any, str], None]) -> None:
-    done = _require_found(dead_letters.drop(arguments.queue, _build_predicate(arguments)), arguments)
+    dropped = _require_found(dead_letters.drop(arguments.queue, _build_predicate(arguments)), arguments)
     print_result(
-        [letter.summarise() for letter in done], f"{len(done)} dropped from {dead_letter_queue(arguments.queue)}"
+        [each.summarise() for each in dropped], f"{len(dropped)} dropped from {dead_letter_queue(arguments.queue)}"
     )
 
 
@@ -113,7 +116,7 @@ _COMMANDS = {"list": _list, "show": _show, "replay": _replay, "drop": _drop}
 
 
 def _build_predicate(arguments: argparse.Namespace) -> Callable[[DeadLetter], bool]:
-    return lambda letter: arguments.all or letter.id == arguments.id
+    return lambda dead_letter: arguments.all or dead_letter.id == arguments.id
 
 
 def _require_found(dead_letters: list[DeadLetter], arguments: argparse.Namespace) -> list[DeadLetter]:
@@ -124,12 +127,12 @@ def _require_found(dead_letters: list[DeadLetter], arguments: argparse.Namespace
 
 def _not_found_error(arguments: argparse.Namespace) -> DeadLettersError:
     return DeadLettersError(
-        f"{dead_letter_queue(arguments.queue)} holds no {arguments.id}, unless another operator looks at it just now"
+        f"{dead_letter_queue(arguments.queue)} does not contain {arguments.id}, or another operator has it locked"
     )
 
 
 def _parse_queue_name(name: str) -> str:
-    """A queue's name, or its dead letters'."""
+    """Return the queue for its own name or the name of its dead-letter queue."""
     return name.removesuffix(".dead")
 
 
@@ -142,8 +145,11 @@ def _print_text(_value: Any, text: str) -> None:
 
 
 def format_table(dead_letters: Sequence[DeadLetter]) -> str:
-    """Columns as wide as they must be; the reason is last, since it is the longest."""
-    rows = [_COLUMNS, *(tuple(str(letter.summarise()[name]) or "-" for name in _COLUMNS) for letter in dead_letters)]
+    """Format dead letters as a table with aligned columns; the last column is the reason, which is the longest."""
+    rows = [
+        _COLUMNS,
+        *(tuple(str(dead_letter.summarise()[name]) or "-" for name in _COLUMNS) for dead_letter in dead_letters),
+    ]
     cells = [tuple(map(replace_control_characters, row)) for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS) - 1)]
     return "\n".join(
@@ -152,7 +158,7 @@ def format_table(dead_letters: Sequence[DeadLetter]) -> str:
 
 
 def replace_control_characters(text: str) -> str:
-    """What a terminal may be shown: a message is anybody's, and may hold what moves its cursor."""
+    """Replace control characters by spaces: message headers are untrusted and may contain terminal escapes."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
@@ -163,9 +169,9 @@ def _to_json_value(value: Any) -> Any:
         case bytes():
             return value.hex()
         case list():
-            return [_to_json_value(each) for each in value]
+            return [_to_json_value(item) for item in value]
         case dict():
-            return {str(name): _to_json_value(each) for name, each in value.items()}
+            return {str(name): _to_json_value(item) for name, item in value.items()}
         case bool() | int() | float() | str() | None:
             return value
         case _:

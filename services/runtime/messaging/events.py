@@ -1,4 +1,4 @@
-"""The words of the broker: event types as the contract states them, and envelopes by CloudEvents in AMQP headers."""
+"""Event types of the contract, and their envelopes: CloudEvents in AMQP headers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from services.runtime.rpc.codec import get_codec
 type MessageClass[E] = type[E]
 
 EXCHANGE = "delivery.events"
-"""The topic exchange every event goes through; the routing key is the event's type."""
+"""Topic exchange of all events; the routing key is the event type."""
 
 
 @dataclass(frozen=True)
 class EventType[E: betterproto2.Message]:
-    """One event of the contract. `subject` reads the CloudEvents subject out of a payload.
+    """An event type of the contract. `subject` returns the CloudEvents subject of a payload.
 
-    `express` is the queue for copies of those whose subject is singled out, if there is one.
+    `priority_queue` receives copies of events whose subject is bound to it; it is empty if there is none.
     """
 
     type: str
@@ -31,20 +31,20 @@ class EventType[E: betterproto2.Message]:
 
     @property
     def all_queues(self) -> tuple[str, ...]:
-        """Every queue that somebody takes it from."""
+        """All queues of this event type, including the priority queue."""
         return (*self.queues, self.priority_queue) if self.priority_queue else self.queues
 
     def encode(self, event: E) -> bytes:
-        """Payload to protobuf bytes."""
+        """Encode the payload as protobuf."""
         return get_codec().encode(event)
 
     def decode(self, data: bytes) -> E:
-        """Protobuf bytes to payload; raises codec.DecodeError."""
+        """Decode the payload from protobuf. Raises DecodeError."""
         return get_codec().decode(self.message, data)
 
 
-def span_attributes(event_id: str, event_type: str, source: str, subject: str) -> dict[str, str]:
-    """The event's attributes by OpenTelemetry's conventions for CloudEvents."""
+def build_span_attributes(event_id: str, event_type: str, source: str, subject: str) -> dict[str, str]:
+    """Return the event's attributes by OpenTelemetry's semantic conventions for CloudEvents."""
     return {
         "cloudevents.event_id": event_id,
         "cloudevents.event_type": event_type,
@@ -54,7 +54,7 @@ def span_attributes(event_id: str, event_type: str, source: str, subject: str) -
 
 
 class Envelope(NamedTuple):
-    """An event on its way. `trace` is W3C trace context; `at` is when it happened."""
+    """An event to publish. `trace_context` is W3C trace context."""
 
     id: str
     source: str
@@ -65,11 +65,11 @@ class Envelope(NamedTuple):
     payload: bytes
 
     def span_attributes(self) -> dict[str, str]:
-        """What a span says of it."""
-        return span_attributes(self.id, self.type, self.source, self.subject)
+        """Return the event's span attributes."""
+        return build_span_attributes(self.id, self.type, self.source, self.subject)
 
     def to_headers(self) -> dict[str, str]:
-        """CloudEvents attributes by its AMQP binding, and the trace context."""
+        """Return the CloudEvents attributes by their AMQP binding, and the trace context."""
         return {
             "cloudEvents:specversion": "1.0",
             "cloudEvents:id": self.id,
@@ -83,7 +83,7 @@ class Envelope(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MessageMetadata:
-    """What a consumer may want to know beside the payload. `attempt` starts at 1."""
+    """Metadata of a received event. `attempt` starts at 1."""
 
     queue: str
     event_id: str
@@ -95,11 +95,14 @@ class MessageMetadata:
 
 
 class MalformedEvent(Exception):
-    """A message that no attempt will make readable; it goes to the dead letters at once."""
+    """A message that cannot be decoded; it is dead-lettered without a retry."""
 
 
 def parse_metadata(queue: str, headers: Mapping[str, Any], attempt: int) -> MessageMetadata:
-    """Reads the attributes. Raises MalformedEvent when one is missing or no time."""
+    """Parse the CloudEvents attributes in the headers.
+
+    Raises MalformedEvent if an attribute is missing or the time is invalid.
+    """
     try:
         return MessageMetadata(
             queue=queue,

@@ -1,7 +1,7 @@
-"""What a consumer has done already, written in the transaction that did it, so that a repeat changes nothing.
+"""Inbox: ids of processed events, written in the transaction of their effects, so that consumers are idempotent.
 
-It is forgotten after `INBOX_DAYS`: far longer than messages are tried again by themselves, and than operators should
-leave dead letters lying that they mean to send again.
+Entries are deleted after `INBOX_DAYS`, which is far longer than the automatic retries of a message take. Operators
+should replay dead letters before that.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from services.runtime.storage.database import Database, Statement, Transaction, 
 
 
 def define_inbox_table(metadata: MetaData) -> Table:
-    """The same table in every service's database that consumes events."""
+    """Define the inbox table, which is the same in the database of every consuming service."""
     return Table(
         "inbox",
         metadata,
@@ -47,13 +47,13 @@ _INSERT_MANY = Statement(
 
 
 async def mark_processed(transaction: Transaction, queue: str, event_id: str) -> bool:
-    """Whether this event is new to this queue; from now on it is not, if the transaction commits."""
+    """Mark the event as processed by the queue. Return whether it was not processed before."""
     return await transaction.execute(_INSERT, queue=queue, event_id=event_id, at=datetime.now(UTC)) == 1
 
 
 async def mark_processed_many(transaction: Transaction, events: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those of (queue, event id) that are new, as `first` says of one."""
-    # In order, so that two who add some of the same do not wait for each other.
+    """Mark pairs of (queue, event id) as processed. Return those that were not processed before."""
+    # Sorted to prevent deadlocks between concurrent transactions with common pairs.
     pairs = sorted(set(events))
     queues, ids = [queue for queue, _ in pairs], [event_id for _, event_id in pairs]
     rows = await transaction.fetch_all(_INSERT_MANY, queues=queues, ids=ids, now=datetime.now(UTC))
@@ -61,5 +61,5 @@ async def mark_processed_many(transaction: Transaction, events: Iterable[tuple[s
 
 
 async def delete_older_than(database: Database, cutoff: datetime) -> int:
-    """Forgets some of what was done before that; returns how many, 0 when there is nothing more."""
+    """Delete a batch of entries older than the cutoff. Return their number, 0 if none are left."""
     return await database.execute(_DELETE_OLD, before=cutoff)

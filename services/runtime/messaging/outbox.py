@@ -1,6 +1,7 @@
-"""Events leave in the transaction that made them true: written to a table, published by a relay, then deleted.
+"""Transactional outbox: events are inserted in the transaction of their change, published by a relay, then deleted.
 
-A crash between commit and publish leaves the row; one between publish and delete publishes again, with the same id.
+A crash between commit and publish leaves the row in the table. A crash between publish and delete publishes the event
+again, with the same id.
 """
 
 import asyncio
@@ -39,19 +40,19 @@ from services.runtime.telemetry import metrics, tracing
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 500
-"""Rows published per wait for confirms; one at a time would be twenty times slower."""
+"""Maximum rows per batch; publishing with a confirm per row would be twenty times slower."""
 
 MAX_IN_FLIGHT_BATCHES = 2
-"""Batches of a backlog at once: one is read and sent while the broker confirms another."""
+"""Concurrent batches of a backlog: one is read and published while the broker confirms the other."""
 
 POLL_INTERVAL_S = 5.0
-"""Seconds between looks at the table when no notification comes, for rows another relay gave up."""
+"""Seconds between polls without a notification, for rows that another relay has released."""
 
 NOTIFY_CHANNEL = "outbox"
 
 
 def define_outbox_table(metadata: MetaData) -> Table:
-    """The same table in every service's database; its insert trigger notifies the channel `outbox`."""
+    """Define the outbox table, which every service's database has; its insert trigger notifies the channel `outbox`."""
     return Table(
         "outbox",
         metadata,
@@ -82,53 +83,53 @@ class _PendingEvent(NamedTuple):
 
 
 _oldest_rows = (
-    select(_table.c.id).order_by(_table.c.id).limit(bindparam("batch")).with_for_update(skip_locked=True).cte("first")
+    select(_table.c.id).order_by(_table.c.id).limit(bindparam("batch")).with_for_update(skip_locked=True).cte("oldest")
 )
 _CLAIM = Statement(delete(_table).where(_table.c.id == _oldest_rows.c.id).returning(_table), row_type=_PendingEvent)
-"""Out of the table, for good once the transaction commits: which is after the broker has confirmed."""
+"""Deletes the oldest unlocked rows; the transaction commits after the broker has confirmed their events."""
 
 
 class Outbox[Event]:
-    """Where a service's use cases put their events; `Event` is the union of those the contract lets it publish."""
+    """Outbox of a service; `Event` is the union of the events that it may publish by the contract."""
 
     def __init__(self, event_types: dict[type[Any], EventType[Any]]) -> None:
         self._event_types = event_types
 
     async def add(self, transaction: Transaction, event: Event, event_id: str | None = None) -> None:
-        """Writes the event with the current trace context; it leaves after the transaction has committed.
+        """Insert the event with the current trace context. It is published after the transaction commits.
 
-        An event that may have to be said again has an id of its own, by which its consumers know it.
+        An event that may be added repeatedly needs a stable `event_id`, by which consumers deduplicate it.
         """
         await transaction.execute(_INSERT, **self.to_row(event, event_id))
 
     def to_row(self, event: Event, event_id: str | None = None) -> Mapping[str, object]:
-        """The event as `add_rows` takes it, with the current trace context."""
-        kind = self._event_types[type(event)]
+        """Return the event as a row for `add_many`, with the current trace context."""
+        event_type = self._event_types[type(event)]
         return {
             "event_id": event_id or str(uuid4()),
-            "type": kind.type,
-            "subject": kind.subject(event),
-            "payload": kind.encode(event),
+            "type": event_type.type,
+            "subject": event_type.subject(event),
+            "payload": event_type.encode(event),
             "trace": Jsonb(tracing.get_context_headers()),
             "at": datetime.now(UTC),
         }
 
     async def add_many(self, transaction: Transaction, rows: Sequence[Mapping[str, object]]) -> None:
-        """Writes events of several traces at once."""
+        """Insert rows of `to_row`, which may belong to different traces."""
         await transaction.execute_many(_INSERT, rows)
 
 
 class Relay:
-    """Publishes what waits in the table. Several may run: each row is locked by the one that publishes it."""
+    """Publishes pending events. Several relays may run concurrently: a relay locks the rows that it publishes."""
 
     def __init__(self, service: str, database: Database, broker: Broker) -> None:
         self._source = f"/{service}"
         self._database = database
         self._broker = broker
-        self._wake_event = asyncio.Event()
+        self._notified = asyncio.Event()
 
     async def run(self) -> None:
-        """Relays until cancelled, through outages of either side."""
+        """Publish events until cancelled; retry while the database or the broker is unavailable."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen_for_notifications(), name="outbox-listen")
             tasks.create_task(self._broker.run_with_reconnect(self._publish_loop), name="outbox-relay")
@@ -138,48 +139,51 @@ class Relay:
             try:
                 async with await psycopg.AsyncConnection.connect(self._database.url, autocommit=True) as connection:
                     await connection.execute(f"LISTEN {NOTIFY_CHANNEL}")
-                    self._wake_event.set()
+                    self._notified.set()
                     async for _ in connection.notifies():
-                        self._wake_event.set()
+                        self._notified.set()
             except psycopg.OperationalError:
-                log.warning("outbox notifications are away; the relay goes on by the clock")
+                log.warning("LISTEN connection lost: outbox notifications unavailable; falling back to polling")
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _publish_loop(self, channel: Channel) -> None:
         while True:
-            self._wake_event.clear()
+            self._notified.clear()
             try:
                 await self._publish_pending(channel)
             except ApiError:
-                log.warning("the outbox cannot be read; trying again")
+                log.warning("reading the outbox failed: database unavailable; retrying")
             try:
                 async with asyncio.timeout(POLL_INTERVAL_S):
-                    await channel.wait_while_connected(self._wake_event)
+                    await channel.wait_while_connected(self._notified)
             except TimeoutError:
                 continue
 
     async def _publish_pending(self, channel: Channel) -> None:
-        turn = asyncio.Lock()
-        if not await self._publish_batch(channel, turn):
+        claim_lock = asyncio.Lock()
+        if not await self._publish_batch(channel, claim_lock):
             return
-        over = False
+        finished = False
 
-        async def batches() -> None:
-            nonlocal over
+        async def publish_batches() -> None:
+            nonlocal finished
             try:
-                while not over and await self._publish_batch(channel, turn):
+                while not finished and await self._publish_batch(channel, claim_lock):
                     pass
             finally:
-                over = True
+                finished = True
 
-        # When one fails, the other is finished: what the broker has confirmed need not be sent again.
-        ends = await asyncio.gather(*(batches() for _ in range(MAX_IN_FLIGHT_BATCHES)), return_exceptions=True)
-        for error in ends:
+        # If one batch fails, the other is completed, so that its confirmed events are not published again.
+        workers = (publish_batches() for _ in range(MAX_IN_FLIGHT_BATCHES))
+        for error in await asyncio.gather(*workers, return_exceptions=True):
             if error is not None:
                 raise error
 
     async def _publish_batch(self, channel: Channel, claim_lock: asyncio.Lock) -> bool:
-        """Whether it was a full one. What is taken and sent in turn leaves as it was written, unless one fails."""
+        """Publish one batch. Return whether it was full.
+
+        Rows are claimed and published under the lock, which preserves their order unless a batch fails.
+        """
         async with self._database.transaction() as transaction:
             async with claim_lock:
                 rows = sorted(await transaction.fetch_all(_CLAIM, batch=BATCH_SIZE))
@@ -188,6 +192,6 @@ class Relay:
                     for row in rows
                 )
             await confirmed
-        for kind, number in Counter(row.type for row in rows).items():
-            metrics.EVENTS_PUBLISHED.add(number, {"event": metrics.normalise_event_type(kind)})
+        for event_type, count in Counter(row.type for row in rows).items():
+            metrics.EVENTS_PUBLISHED.add(count, {"event": metrics.normalise_event_type(event_type)})
         return len(rows) == BATCH_SIZE

@@ -1,4 +1,4 @@
-"""Publishing at once, for what has no transaction of its own: the answer waits for the broker's confirm."""
+"""Publisher for events without a transaction; the caller waits for the broker's confirm."""
 
 import asyncio
 import logging
@@ -14,14 +14,14 @@ log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Keeps a channel open; without one, nothing can be published."""
+    """Publishes events on a channel that is held open; publishing fails while there is none."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._channel: Channel | None = None
 
     async def run(self) -> None:
-        """Keeps the channel until cancelled."""
+        """Hold the channel open until cancelled, reconnecting when it is lost."""
         await self._broker.run_with_reconnect(self._hold_channel)
 
     async def _hold_channel(self, channel: Channel) -> None:
@@ -32,12 +32,12 @@ class Publisher:
             self._channel = None
 
     async def publish(self, envelope: Envelope) -> None:
-        """Returns when the broker has confirmed the event. Refuses UPSTREAM_UNAVAILABLE otherwise."""
+        """Publish the event and wait for its confirm. Raises ApiError: UPSTREAM_UNAVAILABLE."""
         try:
             if self._channel is None:
                 raise BrokerUnavailable("not connected")
             await self._channel.publish([envelope])
             metrics.EVENTS_PUBLISHED.add(1, {"event": metrics.normalise_event_type(envelope.type)})
         except BrokerUnavailable as error:
-            log.warning("%s was not published: %s", envelope.type, error)
-            raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The broker is away.", retry_after=2) from error
+            log.warning("event not published: type %s: %s", envelope.type, error)
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The message broker is unavailable.", retry_after=2) from error

@@ -1,4 +1,4 @@
-"""The exchanges and queues of the contract, made by every service before it publishes or consumes anything."""
+"""Exchanges and queues of the contract. Every service declares all of them before it publishes or consumes."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
@@ -10,67 +10,67 @@ RETRY_DELAYS_S = (1, 5, 30, 120)
 """Seconds before the second, third … attempt at a message."""
 
 QUEUES = tuple(sorted({queue for event in EVENTS.values() for queue in event.all_queues}))
-"""Every queue that somebody consumes from."""
+"""All queues with a consumer."""
 
 QUEUES_TO_DELETE = ("notifications.agents",)
-"""Queues that nobody takes from any more."""
+"""Queues of earlier releases that no consumer uses."""
 
 SUBJECT_HEADER = "cloudEvents:subject"
-"""The header by which events are singled out."""
+"""Header that selects events for a priority queue."""
 
 _AT_LEAST_ONCE_DEAD_LETTERING = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
 
 
 class QueueArgumentMismatch(Exception):
-    """A queue is there, but was made with other arguments; only the channel is gone."""
+    """The queue exists with other arguments. The broker has closed the channel; the connection is open."""
 
 
 class TopologyChannel(Protocol):
-    """What making them takes."""
+    """The channel methods that declare the topology."""
 
     async def declare_exchange(self, name: str, exchange_type: str) -> None:
-        """Makes a durable exchange, if it is missing."""
+        """Declare a durable exchange."""
 
     async def declare_queue(self, name: str, arguments: Mapping[str, object]) -> None:
-        """Makes a durable quorum queue, if it is missing. Raises Misfit when there is one with other arguments."""
+        """Declare a durable quorum queue. Raises QueueArgumentMismatch if it exists with other arguments."""
 
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
-        """Routes what has this key to the queue."""
+        """Bind a queue to an exchange by routing key."""
 
     async def bind_exchange(self, destination: str, source: str, routing_key: str) -> None:
-        """Routes copies of what has this key to another exchange."""
+        """Bind an exchange to another exchange by routing key."""
 
     async def delete_queue(self, name: str) -> None:
-        """Removes a queue, if it is there, with all that is in it."""
+        """Delete a queue and its messages, if the queue exists."""
 
     def close(self) -> None:
-        """Gives the channel back."""
+        """Close the channel."""
 
 
 def retry_exchange(delay_s: int) -> str:
-    """Where a message waits `delay` seconds before its next attempt."""
+    """Return the name of the exchange and queue in which a message waits `delay_s` seconds before its next attempt."""
     return f"delivery.retry.{delay_s}s"
 
 
 RETRY_QUEUES = tuple(map(retry_exchange, RETRY_DELAYS_S))
-"""The queues in which messages of every service wait for their next attempt."""
+"""Queues in which messages of all services wait for their next attempt."""
 
 
 def dead_letter_queue(queue: str) -> str:
-    """Where a queue's dead letters lie."""
+    """Return the name of the queue's dead-letter queue."""
     return f"{queue}.dead"
 
 
 async def declare(open_channel: Callable[[], Awaitable[TopologyChannel]]) -> None:
-    """Makes what is missing of the contract's whole topology, so that no event is published before its queues exist."""
+    """Declare the topology of the whole contract, so that the queues of an event exist before it is published."""
     await _declare_dead_letter_queues(open_channel, map(dead_letter_queue, QUEUES))
     channel = await open_channel()
     await channel.declare_exchange(EXCHANGE, "topic")
-    for delay in RETRY_DELAYS_S:
-        await _declare_retry_queue(channel, delay)
+    for delay_s in RETRY_DELAYS_S:
+        await _declare_retry_queue(channel, delay_s)
     for queue in QUEUES:
-        buried = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead_letter_queue(queue)}
-        await channel.declare_queue(queue, {"x-delivery-limit": 20, **buried, **_AT_LEAST_ONCE_DEAD_LETTERING})
+        dead_lettering = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead_letter_queue(queue)}
+        await channel.declare_queue(queue, {"x-delivery-limit": 20, **dead_lettering, **_AT_LEAST_ONCE_DEAD_LETTERING})
     for event in EVENTS.values():
         for queue in event.queues:
             await channel.bind(queue, EXCHANGE, event.type)
@@ -83,7 +83,7 @@ async def declare(open_channel: Callable[[], Awaitable[TopologyChannel]]) -> Non
 
 
 async def _declare_retry_queue(channel: TopologyChannel, delay_s: int) -> None:
-    """A message waits here `delay` seconds and then goes to the queue that its routing key names."""
+    """Declare a queue whose messages expire after `delay_s` seconds and return to the queue in their routing key."""
     name = retry_exchange(delay_s)
     await channel.declare_exchange(name, "fanout")
     await channel.declare_queue(
@@ -95,9 +95,10 @@ async def _declare_retry_queue(channel: TopologyChannel, delay_s: int) -> None:
 async def _declare_dead_letter_queues(
     open_channel: Callable[[], Awaitable[TopologyChannel]], names: Iterable[str]
 ) -> None:
-    """Looking at a dead letter counts as a delivery, and some brokers drop a message after 20 if not told otherwise.
+    """Declare dead-letter queues with a practically unlimited number of deliveries.
 
-    A queue that was made without being told so stays as it is: its arguments cannot change.
+    Listing a dead letter counts as a delivery, and some brokers drop a message after 20 of them by default. A queue
+    that was declared without this limit is left unchanged, since the arguments of a queue cannot be changed.
     """
     channel = await open_channel()
     for name in names:

@@ -1,1 +1,1 @@
-"""Process lifecycle: command line, background tasks and the metrics endpoint."""
+"""Process lifecycle: command line, background tasks, metrics endpoint and queue depth gauges."""

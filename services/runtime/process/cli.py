@@ -1,4 +1,4 @@
-"""`python -m services.<name> serve|migrate|demo-data`, the same for every service, and what it can do on top."""
+"""Command line of a service: `python -m services.<name> serve|migrate|demo-data` and the service's own commands."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ from services.runtime.storage import migrations
 from services.runtime.telemetry import logging_setup, tracing
 
 MAX_OPEN_FILES = 65_536
-"""Open files of a service; it takes what it may have, up to this."""
+"""Upper bound of the open file limit that a service sets; the hard limit may be lower."""
 
 
 def main[S: ServiceSettings](
@@ -24,16 +24,16 @@ def main[S: ServiceSettings](
     commands_with_argument: Mapping[str, Callable[[S, str], Awaitable[None]]] | None = None,
     commands_without_argument: Mapping[str, Callable[[S], Awaitable[None]]] | None = None,
 ) -> None:
-    """Reads the command line and the environment, and does what they say; `serve` migrates first.
+    """Parse the command line, load the settings and run the command. `serve` migrates the database first.
 
-    `more` are the service's own commands, each with one argument; `jobs` those without.
+    `commands_with_argument` and `commands_without_argument` are the service's own commands, by name.
     """
     parser = argparse.ArgumentParser(prog=f"services.{service}")
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("serve", "migrate", *(["demo-data"] if load_demo_data else []), *(commands_without_argument or {})):
         commands.add_parser(name)
     for name in commands_with_argument or {}:
-        commands.add_parser(name).add_argument("of")
+        commands.add_parser(name).add_argument("argument")
     arguments = parser.parse_args()
     command = arguments.command
     settings = load_settings(settings_type)
@@ -49,20 +49,20 @@ def main[S: ServiceSettings](
             tracing.shutdown_tracing(provider)
     elif command == "demo-data" and load_demo_data is not None:
         if settings.environment is Environment.PRODUCTION:
-            sys.exit("demo data has no place in production")
+            sys.exit("demo data is not allowed in production")
         asyncio.run(_to_coroutine(load_demo_data(settings, load_settings(DemoSettings))))
     elif commands_with_argument and command in commands_with_argument:
-        asyncio.run(_to_coroutine(commands_with_argument[command](settings, arguments.of)))
+        asyncio.run(_to_coroutine(commands_with_argument[command](settings, arguments.argument)))
     elif commands_without_argument and command in commands_without_argument:
         asyncio.run(_to_coroutine(commands_without_argument[command](settings)))
 
 
 def _raise_open_file_limit() -> None:
-    """A stream is an open file, and there may be more than the 1,024 that a shell lets a process have by default."""
+    """Raise the soft limit of open files: each stream is one, and shells often default to a limit of 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    enough = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < enough:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+    target = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < target:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
 
 
 async def _to_coroutine(work: Awaitable[None]) -> None:

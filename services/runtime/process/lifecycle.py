@@ -1,4 +1,4 @@
-"""How every service runs: its server, and beside it what it does in the background, until it is told to stop."""
+"""Lifecycle of a service process: its server and its background tasks until shutdown."""
 
 import asyncio
 import gc
@@ -11,14 +11,14 @@ async def serve_with_background_tasks(
     wait_for_stop: Callable[[], Awaitable[None]],
     background_tasks: Sequence[Awaitable[None]],
 ) -> None:
-    """Serves until `stop`, while the background work goes on; that is cancelled after the server has drained.
+    """Serve until `wait_for_stop` returns, drain the server, then cancel the background tasks.
 
-    A background task that ends by an error ends the process, which is started again by whoever started it.
+    A background task that raises an exception ends the process, which its supervisor restarts.
     """
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(_run_until_cancelled(work)) for work in background_tasks]
         async with server:
-            # What was made by now stays for good: collections need not look through it again and again.
+            # Objects created during startup are permanent; freezing excludes them from later garbage collections.
             gc.collect()
             gc.freeze()
             await wait_for_stop()

@@ -6,97 +6,97 @@ import pytest
 from services.runtime.concurrency.coalescing import RequestCoalescer
 
 
-class Ledger:
-    """Answers when it is let."""
+class Backend:
+    """Fake that returns a result when it is released."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.let = asyncio.Event()
+        self.calls: list[str] = []
+        self.released = asyncio.Event()
 
-    async def ask(self, about: str) -> str:
-        self.asked.append(about)
-        answer = f"{about} {self.asked.count(about)}"
-        await self.let.wait()
-        if about == "broken":
-            raise ValueError(answer)
-        return answer
+    async def fetch(self, key: str) -> str:
+        self.calls.append(key)
+        result = f"{key} {self.calls.count(key)}"
+        await self.released.wait()
+        if key == "broken":
+            raise ValueError(result)
+        return result
 
 
-async def until_asked(ledger: Ledger, number: int) -> None:
+async def wait_for_calls(backend: Backend, count: int) -> None:
     async with asyncio.timeout(5):
-        while len(ledger.asked) < number:
+        while len(backend.calls) < count:
             await asyncio.sleep(0)
 
 
-async def test_all_whom_one_event_wakes_ask_once() -> None:
-    ledger, woken = Ledger(), asyncio.Event()
-    ledger.let.set()
-    together = RequestCoalescer(ledger.ask)
+async def test_concurrent_callers_share_one_call() -> None:
+    backend, event = Backend(), asyncio.Event()
+    backend.released.set()
+    coalescer = RequestCoalescer(backend.fetch)
 
-    async def wait(about: str) -> str:
-        await woken.wait()
-        return await together.get(about)
+    async def get_after_event(key: str) -> str:
+        await event.wait()
+        return await coalescer.get(key)
 
-    waiting = [asyncio.create_task(wait(about)) for about in ("a", "b") * 50]
+    callers = [asyncio.create_task(get_after_event(key)) for key in ("a", "b") * 50]
     await asyncio.sleep(0)
-    woken.set()
+    event.set()
 
-    assert await asyncio.gather(*waiting) == ["a 1", "b 1"] * 50
-    assert sorted(ledger.asked) == ["a", "b"]
+    assert await asyncio.gather(*callers) == ["a 1", "b 1"] * 50
+    assert sorted(backend.calls) == ["a", "b"]
 
 
-async def test_nobody_is_answered_by_a_question_that_was_put_before_theirs() -> None:
-    ledger = Ledger()
-    together = RequestCoalescer(ledger.ask)
-    early = asyncio.create_task(together.get("a"))
-    await until_asked(ledger, 1)
+async def test_late_caller_does_not_join_running_call() -> None:
+    backend = Backend()
+    coalescer = RequestCoalescer(backend.fetch)
+    early = asyncio.create_task(coalescer.get("a"))
+    await wait_for_calls(backend, 1)
 
-    late = asyncio.create_task(together.get("a"))
-    await until_asked(ledger, 2)
-    ledger.let.set()
+    late = asyncio.create_task(coalescer.get("a"))
+    await wait_for_calls(backend, 2)
+    backend.released.set()
 
     assert (await early, await late) == ("a 1", "a 2")
 
 
-async def test_a_failure_reaches_all_and_is_forgotten() -> None:
-    ledger = Ledger()
-    ledger.let.set()
-    together = RequestCoalescer(ledger.ask)
+async def test_failure_reaches_all_callers_and_is_not_cached() -> None:
+    backend = Backend()
+    backend.released.set()
+    coalescer = RequestCoalescer(backend.fetch)
 
-    failures = await asyncio.gather(*(together.get("broken") for _ in range(3)), return_exceptions=True)
+    failures = await asyncio.gather(*(coalescer.get("broken") for _ in range(3)), return_exceptions=True)
 
     assert [str(failure) for failure in failures] == ["broken 1"] * 3
     with pytest.raises(ValueError, match="broken 2"):
-        await together.get("broken")
+        await coalescer.get("broken")
 
 
-async def test_who_leaves_leaves_the_others_their_answer() -> None:
-    ledger = Ledger()
-    together = RequestCoalescer(ledger.ask)
-    leaving, staying = (asyncio.create_task(together.get("a")) for _ in range(2))
-    await until_asked(ledger, 1)
+async def test_cancelled_caller_does_not_cancel_others() -> None:
+    backend = Backend()
+    coalescer = RequestCoalescer(backend.fetch)
+    cancelled, remaining = (asyncio.create_task(coalescer.get("a")) for _ in range(2))
+    await wait_for_calls(backend, 1)
 
-    leaving.cancel()
+    cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await leaving
-    ledger.let.set()
+        await cancelled
+    backend.released.set()
 
-    assert await staying == "a 1"
-    assert ledger.asked == ["a"]
+    assert await remaining == "a 1"
+    assert backend.calls == ["a"]
 
 
-async def test_a_failure_that_nobody_waits_for_is_no_news() -> None:
-    said: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
-    ledger = Ledger()
-    together = RequestCoalescer(ledger.ask)
-    leaving = asyncio.create_task(together.get("broken"))
-    await until_asked(ledger, 1)
-    leaving.cancel()
+async def test_failure_without_remaining_callers_is_not_reported() -> None:
+    reports: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+    backend = Backend()
+    coalescer = RequestCoalescer(backend.fetch)
+    cancelled = asyncio.create_task(coalescer.get("broken"))
+    await wait_for_calls(backend, 1)
+    cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await leaving
-    ledger.let.set()
+        await cancelled
+    backend.released.set()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     gc.collect()
-    assert said == []
+    assert reports == []

@@ -1,4 +1,4 @@
-"""Batches: everybody is answered for what they asked, whoever else was in the batch."""
+"""Micro-batching: each caller receives the result of its own item."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.core.errors import ApiError
 
 
-class Doubling:
-    """Doubles numbers, but none below zero; remembers how many it did at once."""
+class DoublingHandler:
+    """Doubles numbers, rejects batches with negative numbers and records the batch sizes."""
 
-    def __init__(self, *, away: bool = False) -> None:
-        self.sizes: list[int] = []
-        self.away = away
+    def __init__(self, *, unavailable: bool = False) -> None:
+        self.batch_sizes: list[int] = []
+        self.unavailable = unavailable
 
     async def __call__(self, items: Sequence[int]) -> Sequence[int]:
-        self.sizes.append(len(items))
+        self.batch_sizes.append(len(items))
         await asyncio.sleep(0)
-        if self.away:
+        if self.unavailable:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
         if any(item < 0 for item in items):
             raise ValueError("below zero")
@@ -30,41 +30,41 @@ class Doubling:
 
 
 @given(st.lists(st.integers(-3, 30), max_size=40), st.integers(1, 12))
-def test_each_is_answered_for_itself(items: list[int], most: int) -> None:
+def test_each_caller_receives_result_of_its_item(items: list[int], max_batch_size: int) -> None:
     async def run() -> list[int | BaseException]:
-        batches = MicroBatcher(Doubling(), most)
-        return await asyncio.gather(*map(batches.submit, items), return_exceptions=True)
+        batcher = MicroBatcher(DoublingHandler(), max_batch_size)
+        return await asyncio.gather(*map(batcher.submit, items), return_exceptions=True)
 
-    answers = asyncio.run(run())
-    assert [answer if isinstance(answer, int) else None for answer in answers] == [
+    results = asyncio.run(run())
+    assert [result if isinstance(result, int) else None for result in results] == [
         item * 2 if item >= 0 else None for item in items
     ]
-    assert all(isinstance(answer, int | ValueError) for answer in answers)
+    assert all(isinstance(result, int | ValueError) for result in results)
 
 
-async def test_who_comes_meanwhile_goes_together() -> None:
-    work = Doubling()
-    batches = MicroBatcher(work, 10)
-    assert await asyncio.gather(*map(batches.submit, range(25))) == [n * 2 for n in range(25)]
-    assert work.sizes == [10, 10, 5]
-    assert await batches.submit(4) == 8
+async def test_items_submitted_during_batch_form_next_batch() -> None:
+    handler = DoublingHandler()
+    batcher = MicroBatcher(handler, 10)
+    assert await asyncio.gather(*map(batcher.submit, range(25))) == [n * 2 for n in range(25)]
+    assert handler.batch_sizes == [10, 10, 5]
+    assert await batcher.submit(4) == 8
 
 
-async def test_a_store_that_is_away_is_asked_once() -> None:
-    work = Doubling(away=True)
-    batches = MicroBatcher(work)
-    answers = await asyncio.gather(*map(batches.submit, range(5)), return_exceptions=True)
-    assert {type(answer) for answer in answers} == {ApiError}
-    assert work.sizes == [5]
+async def test_upstream_unavailable_fails_batch_without_retry() -> None:
+    handler = DoublingHandler(unavailable=True)
+    batcher = MicroBatcher(handler)
+    results = await asyncio.gather(*map(batcher.submit, range(5)), return_exceptions=True)
+    assert {type(result) for result in results} == {ApiError}
+    assert handler.batch_sizes == [5]
 
 
-async def test_who_gives_up_is_left_out() -> None:
-    work = Doubling()
-    batches = MicroBatcher(work, 1)
-    first, second = asyncio.create_task(batches.submit(1)), asyncio.create_task(batches.submit(2))
+async def test_cancelled_item_is_removed_from_batch() -> None:
+    handler = DoublingHandler()
+    batcher = MicroBatcher(handler, 1)
+    first, second = asyncio.create_task(batcher.submit(1)), asyncio.create_task(batcher.submit(2))
     await asyncio.sleep(0)
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
     assert await first == 2
-    assert await batches.submit(3) == 6
+    assert await batcher.submit(3) == 6

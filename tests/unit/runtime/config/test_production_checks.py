@@ -1,12 +1,12 @@
-"""What production does not start with, tried for each service."""
+"""Settings that production rejects, for each service."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.gateway.app import Settings as Gateway
-from services.notifications.app import Settings as Notifications
+from services.gateway.settings import Settings as Gateway
+from services.notifications.settings import Settings as Notifications
 from services.orders.app import Settings as Orders
 from services.orders.app import serve
 from services.orders.entrypoints.commands import demo_data
@@ -14,8 +14,8 @@ from services.partners.settings import Settings as Partners
 from services.runtime.config.settings import ServiceSettings, SettingsError, load_settings
 from services.runtime.process import cli
 
-SECRET = "a-secret-of-its-own"
-TOLD = {
+SECRET = "a-production-secret"
+VALID_SETTINGS = {
     "SERVICE_SOCKET": "/run/delivery/service.sock",
     "DATABASE_URL": f"postgresql://orders:{SECRET}@database.example/orders",
     "BROKER_URL": f"amqps://orders:{SECRET}@broker.example/delivery",
@@ -33,7 +33,7 @@ TOLD = {
     "MAIL_FROM": "Delivery <no-reply@delivery.example>",
 }
 SERVICES = {"gateway": Gateway, "orders": Orders, "partners": Partners, "notifications": Notifications}
-ANY = {
+REJECTED_BY_ALL = {
     "PUBLIC_URL": [
         "http://127.0.0.1:8080",
         "https://localhost",
@@ -48,9 +48,9 @@ ANY = {
     "DEMO_WEBHOOK_SECRET": ["whsec_c2VjcmV0"],
     "SANDBOX_URL": ["http://127.0.0.1:8090"],
 }
-"""What no service starts with."""
+"""Values that every service rejects in production."""
 
-OWN = {
+REJECTED_BY_SERVICE = {
     "gateway": {
         "IDENTITY_URL": ["http://127.0.0.1:8090"],
         "STORAGE_URL": ["http://127.0.0.1:24443"],
@@ -79,84 +79,88 @@ OWN = {
 CASES = [
     pytest.param(service, name, value, id=f"{service}-{name}-{number}")
     for service in SERVICES
-    for name, values in (ANY | OWN[service]).items()
+    for name, values in (REJECTED_BY_ALL | REJECTED_BY_SERVICE[service]).items()
     for number, value in enumerate(values)
 ]
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ENVIRONMENT", *ANY, *(name for own in OWN.values() for name in own)):
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "ENVIRONMENT",
+        *REJECTED_BY_ALL,
+        *(name for rejected in REJECTED_BY_SERVICE.values() for name in rejected),
+    ):
         monkeypatch.delenv(name, raising=False)
-    for name, value in TOLD.items():
+    for name, value in VALID_SETTINGS.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.mark.parametrize("settings", SERVICES.values(), ids=SERVICES)
-def test_production_starts_with_what_is_real(settings: type[ServiceSettings]) -> None:
+def test_production_accepts_real_settings(settings: type[ServiceSettings]) -> None:
     assert load_settings(settings).environment == "production"
 
 
 @pytest.mark.parametrize(("service", "name", "value"), CASES)
-def test_production_does_not_start_with_what_is_played(
+def test_production_rejects_development_value(
     monkeypatch: pytest.MonkeyPatch, service: str, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=name) as refused:
+    with pytest.raises(SettingsError, match=name) as raised:
         load_settings(SERVICES[service])
-    assert value not in str(refused.value)
+    assert value not in str(raised.value)
     monkeypatch.setenv("ENVIRONMENT", "development")
     load_settings(SERVICES[service])
 
 
-def test_everything_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBLIC_URL", "http://127.0.0.1:8080")
     monkeypatch.setenv("STORAGE_URL", "http://127.0.0.1:24443")
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(SettingsError) as raised:
         load_settings(Gateway)
-    assert str(refused.value).splitlines() == [
-        "the environment is wrong:",
+    assert str(raised.value).splitlines() == [
+        "invalid environment:",
         "  STORAGE_URL is for development",
-        "  PUBLIC_URL must be https, where others reach it",
+        "  PUBLIC_URL must be a public https URL",
     ]
 
 
 @pytest.mark.parametrize(
     ("settings", "name"), [(Gateway, "STORAGE_BUCKET"), (Orders, "DOCUMENTS_URL"), (Notifications, "SMTP_URL")]
 )
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, settings: Any, name: str) -> None:
+def test_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, settings: Any, name: str) -> None:
     monkeypatch.delenv(name)
     with pytest.raises(SettingsError, match=name):
         load_settings(settings)
 
 
 @pytest.mark.parametrize("key", ["", "key", "A" * 44, "3q2-7w=="])
-def test_a_key_is_a_key_everywhere(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_invalid_encryption_key_is_rejected_in_development(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("ENCRYPTION_KEY", key)
     monkeypatch.setenv("ENVIRONMENT", "development")
-    with pytest.raises(SettingsError, match="ENCRYPTION_KEY: is no Fernet key"):
+    with pytest.raises(SettingsError, match="ENCRYPTION_KEY: is not a Fernet key"):
         load_settings(Orders)
 
 
-def test_secrets_may_be_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_secret_is_loaded_from_file_unless_in_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DATABASE_URL")
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
     with pytest.raises(SettingsError, match="DATABASE_URL"):
         load_settings(Orders)
-    (tmp_path / "database_url").write_text(TOLD["DATABASE_URL"] + "\n")
+    (tmp_path / "database_url").write_text(VALID_SETTINGS["DATABASE_URL"] + "\n")
     (tmp_path / "broker_url").write_text("amqps://another.example")
     settings = load_settings(Orders)
-    assert settings.database_url.get_secret_value() == TOLD["DATABASE_URL"]
-    assert settings.broker_url.get_secret_value() == TOLD["BROKER_URL"], "the environment is asked first"
+    assert settings.database_url.get_secret_value() == VALID_SETTINGS["DATABASE_URL"]
+    assert settings.broker_url.get_secret_value() == VALID_SETTINGS["BROKER_URL"], "the environment takes precedence"
 
 
-def test_secrets_that_are_nowhere_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_secrets_folder_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path / "missing"))
-    with pytest.raises(SettingsError, match="SECRETS_DIR: is no folder"):
+    with pytest.raises(SettingsError, match="SECRETS_DIR: is not a folder"):
         load_settings(Orders)
 
 
-def test_demo_data_is_not_loaded_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_data_command_is_rejected_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["services.orders", "demo-data"])
-    with pytest.raises(SystemExit, match="demo data has no place in production"):
+    with pytest.raises(SystemExit, match="demo data is not allowed in production"):
         cli.main("orders", Orders, serve, demo_data.load)

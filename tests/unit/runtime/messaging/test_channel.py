@@ -1,4 +1,4 @@
-"""How long a channel waits for a broker, which is played by what pika would call back."""
+"""Confirm timeouts of a channel, with a fake of pika's channel."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -8,81 +8,76 @@ from typing import Any
 import pytest
 from pika.spec import Basic
 
-from services.runtime.messaging import channel
 from services.runtime.messaging.channel import BrokerUnavailable, Channel
 from services.runtime.messaging.events import Envelope
 
-PATIENCE_S = 0.2
+TIMEOUT_S = 0.2
 
-type Played = tuple["Pika", Channel, asyncio.Future[None]]
+type ChannelUnderTest = tuple["FakePikaChannel", Channel, asyncio.Future[None]]
 
 
-class Pika:
-    """A channel that takes everything and says nothing by itself."""
+class FakePikaChannel:
+    """Accepts every message, and sends confirms only when a test calls `confirm`."""
 
     def __init__(self) -> None:
-        self.sent: list[str] = []
+        self.published: list[str] = []
 
-    def confirm_delivery(self, heard: Any, callback: Any) -> None:
-        self.heard = heard
+    def confirm_delivery(self, on_confirm: Any, callback: Any) -> None:
+        self.on_confirm = on_confirm
         callback(None)
 
     def basic_publish(self, _exchange: str, _key: str, _body: bytes, properties: Any) -> None:
-        self.sent.append(properties.message_id)
+        self.published.append(properties.message_id)
 
-    def says(self, kind: type, tag: int) -> None:
-        self.heard(SimpleNamespace(method=kind(delivery_tag=tag, multiple=False)))
+    def confirm(self, method: type, tag: int) -> None:
+        self.on_confirm(SimpleNamespace(method=method(delivery_tag=tag, multiple=False)))
 
 
-def event(name: str) -> Envelope:
-    return Envelope(name, "/test", "test.happened", "test", datetime.now(UTC), {}, b"")
+def build_envelope(event_id: str) -> Envelope:
+    return Envelope(event_id, "/test", "test.happened", "test", datetime.now(UTC), {}, b"")
 
 
 @pytest.fixture
-async def channel(monkeypatch: pytest.MonkeyPatch) -> Played:
-    monkeypatch.setattr(channel, "CONFIRM_TIMEOUT_S", PATIENCE_S)
-    pika, lost = Pika(), asyncio.get_running_loop().create_future()
-    made = Channel(pika, lost)
-    await made.enable_confirms()
-    return pika, made, lost
+async def channel_under_test(monkeypatch: pytest.MonkeyPatch) -> ChannelUnderTest:
+    monkeypatch.setattr("services.runtime.messaging.channel.CONFIRM_TIMEOUT_S", TIMEOUT_S)
+    pika_channel, connection_lost = FakePikaChannel(), asyncio.get_running_loop().create_future()
+    channel = Channel(pika_channel, connection_lost)
+    await channel.enable_confirms()
+    return pika_channel, channel, connection_lost
 
 
-async def test_a_broker_that_says_nothing_is_given_up(
-    channel: Played,
-) -> None:
-    _, made, _ = channel
-    with pytest.raises(BrokerUnavailable, match="no answer"):
-        await made.publish([event("a")])
+async def test_publish_without_any_confirm_times_out(channel_under_test: ChannelUnderTest) -> None:
+    _, channel, _ = channel_under_test
+    with pytest.raises(BrokerUnavailable, match="no reply"):
+        await channel.publish([build_envelope("a")])
 
 
-async def test_a_slow_broker_is_waited_for_as_long_as_it_says_something(
-    channel: Played,
-) -> None:
-    pika, made, _ = channel
+async def test_publish_timeout_restarts_on_each_confirm(channel_under_test: ChannelUnderTest) -> None:
+    pika_channel, channel, _ = channel_under_test
     loop = asyncio.get_running_loop()
-    began = loop.time()
+    started_at = loop.time()
     for tag in range(1, 5):
-        loop.call_later(tag * PATIENCE_S * 0.6, pika.says, Basic.Ack, tag)
+        loop.call_later(tag * TIMEOUT_S * 0.6, pika_channel.confirm, Basic.Ack, tag)
 
-    await made.publish(event(name) for name in "abcd")
+    await channel.publish(build_envelope(event_id) for event_id in "abcd")
 
-    assert loop.time() - began > 2 * PATIENCE_S
-    assert pika.sent == [*"abcd"]
+    assert loop.time() - started_at > 2 * TIMEOUT_S
+    assert pika_channel.published == [*"abcd"]
 
 
-async def test_what_is_refused_fails_at_once(channel: Played) -> None:
-    pika, made, _ = channel
-    confirmed = made.publish_nowait([event("a"), event("b")])
-    pika.says(Basic.Nack, 1)
-    with pytest.raises(BrokerUnavailable, match="refused"):
+async def test_nack_fails_pending_publish(channel_under_test: ChannelUnderTest) -> None:
+    pika_channel, channel, _ = channel_under_test
+    confirmed = channel.publish_nowait([build_envelope("a"), build_envelope("b")])
+    pika_channel.confirm(Basic.Nack, 1)
+    with pytest.raises(BrokerUnavailable, match="nacked"):
         await confirmed
 
 
-async def test_a_connection_that_goes_ends_the_wait(channel: Played) -> None:
-    _, made, lost = channel
-    confirmed = made.publish_nowait([event("a")])
-    lost.set_exception(BrokerUnavailable("gone"))
-    with pytest.raises(BrokerUnavailable, match="gone"):
+async def test_connection_loss_fails_pending_and_later_publish(channel_under_test: ChannelUnderTest) -> None:
+    _, channel, connection_lost = channel_under_test
+    confirmed = channel.publish_nowait([build_envelope("a")])
+    connection_lost.set_exception(BrokerUnavailable("connection lost"))
+    with pytest.raises(BrokerUnavailable, match="connection lost"):
         await confirmed
-    with pytest.raises(BrokerUnavailable, match="gone"):
-        made.publish_nowait([event("b")])
+    with pytest.raises(BrokerUnavailable, match="connection lost"):
+        channel.publish_nowait([build_envelope("b")])

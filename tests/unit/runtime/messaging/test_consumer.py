@@ -1,4 +1,4 @@
-"""What becomes of a message is counted: consumed, tried again, waiting for a store, or dead."""
+"""Outcome metric of handled messages: consumed, retried, waiting for a dependency, or dead."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -24,8 +24,8 @@ from services.runtime.telemetry import metrics
 TYPE = "system.alert"
 
 
-class Broken(NotificationsAlertsConsumer):
-    """Raises what it was given, if anything."""
+class FailingConsumer(NotificationsAlertsConsumer):
+    """Consumer whose handler raises the given error, if any."""
 
     def __init__(self, error: Exception | None) -> None:
         self._error = error
@@ -36,24 +36,24 @@ class Broken(NotificationsAlertsConsumer):
 
 
 class FakeChannel:
-    """Keeps where messages were sent on to, and which were acknowledged."""
+    """Records the destinations of republished messages, and counts acknowledgements."""
 
-    def __init__(self, *, lost: bool = False) -> None:
-        self.sent: list[str] = []
-        self.settled = 0
-        self._lost = lost
+    def __init__(self, *, connection_lost: bool = False) -> None:
+        self.republished: list[str] = []
+        self.acknowledged = 0
+        self._connection_lost = connection_lost
 
     async def republish(self, exchange: str, routing_key: str, message: Message, headers: dict[str, Any]) -> None:
-        self.sent.append(exchange or routing_key)
+        self.republished.append(exchange or routing_key)
 
     def acknowledge(self, message: Message) -> None:
-        if self._lost:
-            raise BrokerUnavailable("gone")
-        self.settled += 1
+        if self._connection_lost:
+            raise BrokerUnavailable("connection lost")
+        self.acknowledged += 1
 
 
-class Recorder:
-    """Takes measurements in the place of an instrument."""
+class FakeHistogram:
+    """Records the labels of measurements."""
 
     def __init__(self) -> None:
         self.labels: list[Mapping[str, str]] = []
@@ -64,48 +64,48 @@ class Recorder:
 
 
 @pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    made = Recorder()
-    monkeypatch.setattr(metrics, "EVENT_PROCESS_DURATION", made)
-    return made
+def histogram(monkeypatch: pytest.MonkeyPatch) -> FakeHistogram:
+    histogram = FakeHistogram()
+    monkeypatch.setattr(metrics, "EVENT_PROCESS_DURATION", histogram)
+    return histogram
 
 
-def message(kind: str = TYPE, **headers: Any) -> Message:
-    named = {"cloudEvents:id": "1", "cloudEvents:type": kind, "cloudEvents:time": "2026-01-01T00:00:00Z"}
-    return Message(1, BasicProperties(headers=named | headers), b"")
+def build_message(event_type: str = TYPE, **headers: Any) -> Message:
+    attributes = {"cloudEvents:id": "1", "cloudEvents:type": event_type, "cloudEvents:time": "2026-01-01T00:00:00Z"}
+    return Message(1, BasicProperties(headers=attributes | headers), b"")
 
 
-AWAY = ApiError(Reason.UPSTREAM_UNAVAILABLE)
-WRONG = ValueError("wrong")
+UNAVAILABLE = ApiError(Reason.UPSTREAM_UNAVAILABLE)
+HANDLER_ERROR = ValueError("wrong")
 
 
 @pytest.mark.parametrize(
-    ("error", "headers", "outcome", "sent"),
+    ("error", "headers", "outcome", "republished"),
     [
         (None, {}, "consumed", []),
-        (WRONG, {}, "retried", ["delivery.retry.1s"]),
-        (WRONG, {ATTEMPT_HEADER: len(RETRY_DELAYS_S)}, "retried", ["delivery.retry.120s"]),
-        (WRONG, {ATTEMPT_HEADER: len(RETRY_DELAYS_S) + 1}, "dead", ["notifications.alerts.dead"]),
-        (AWAY, {}, "waiting", ["delivery.retry.1s"]),
-        (AWAY, {UNAVAILABLE_ATTEMPTS_HEADER: MAX_UNAVAILABLE_ATTEMPTS}, "dead", ["notifications.alerts.dead"]),
+        (HANDLER_ERROR, {}, "retried", ["delivery.retry.1s"]),
+        (HANDLER_ERROR, {ATTEMPT_HEADER: len(RETRY_DELAYS_S)}, "retried", ["delivery.retry.120s"]),
+        (HANDLER_ERROR, {ATTEMPT_HEADER: len(RETRY_DELAYS_S) + 1}, "dead", ["notifications.alerts.dead"]),
+        (UNAVAILABLE, {}, "waiting", ["delivery.retry.1s"]),
+        (UNAVAILABLE, {UNAVAILABLE_ATTEMPTS_HEADER: MAX_UNAVAILABLE_ATTEMPTS}, "dead", ["notifications.alerts.dead"]),
     ],
 )
-async def test_each_outcome_is_counted_as_what_it_is(
-    recorder: Recorder, error: Exception | None, headers: dict[str, Any], outcome: str, sent: list[str]
+async def test_handled_message_is_recorded_with_its_outcome(
+    histogram: FakeHistogram, error: Exception | None, headers: dict[str, Any], outcome: str, republished: list[str]
 ) -> None:
     channel = FakeChannel()
-    await _process_message(cast(Channel, channel), Broken(error), message(**headers))
-    assert (channel.sent, channel.settled) == (sent, 1)
-    assert recorder.labels == [{"queue": "notifications.alerts", "event": TYPE, "outcome": outcome}]
+    await _process_message(cast(Channel, channel), FailingConsumer(error), build_message(**headers))
+    assert (channel.republished, channel.acknowledged) == (republished, 1)
+    assert histogram.labels == [{"queue": "notifications.alerts", "event": TYPE, "outcome": outcome}]
 
 
-async def test_what_nobody_knows_is_dead_and_named_other(recorder: Recorder) -> None:
+async def test_unknown_event_type_is_dead_lettered_and_recorded_as_other(histogram: FakeHistogram) -> None:
     channel = FakeChannel()
-    await _process_message(cast(Channel, channel), Broken(None), message("ada@delivery.test"))
-    assert channel.sent == ["notifications.alerts.dead"]
-    assert recorder.labels == [{"queue": "notifications.alerts", "event": "other", "outcome": "dead"}]
+    await _process_message(cast(Channel, channel), FailingConsumer(None), build_message("ada@delivery.test"))
+    assert channel.republished == ["notifications.alerts.dead"]
+    assert histogram.labels == [{"queue": "notifications.alerts", "event": "other", "outcome": "dead"}]
 
 
-async def test_a_message_that_comes_again_is_not_counted_yet(recorder: Recorder) -> None:
-    await _process_message(cast(Channel, FakeChannel(lost=True)), Broken(None), message())
-    assert recorder.labels == []
+async def test_unacknowledged_message_is_not_recorded(histogram: FakeHistogram) -> None:
+    await _process_message(cast(Channel, FakeChannel(connection_lost=True)), FailingConsumer(None), build_message())
+    assert histogram.labels == []

@@ -7,11 +7,11 @@ from pika.spec import Basic
 from services.runtime.messaging.publisher_confirms import ConfirmBatch, PublisherConfirms, PublishNacked
 
 
-def frame(kind: type, tag: int, *, multiple: bool = False) -> SimpleNamespace:
-    return SimpleNamespace(method=kind(delivery_tag=tag, multiple=multiple))
+def frame(method: type, tag: int, *, multiple: bool = False) -> SimpleNamespace:
+    return SimpleNamespace(method=method(delivery_tag=tag, multiple=multiple))
 
 
-async def test_who_waits_is_told_when_the_last_of_its_own_is_taken() -> None:
+async def test_batch_completes_when_all_its_messages_are_confirmed() -> None:
     confirms, first, second = PublisherConfirms(), ConfirmBatch(), ConfirmBatch()
     for batch in (first, second, first, second):
         confirms.register(batch)
@@ -28,7 +28,7 @@ async def test_who_waits_is_told_when_the_last_of_its_own_is_taken() -> None:
     assert confirms.confirm_count == 3
 
 
-async def test_one_that_is_refused_fails_its_batch_alone() -> None:
+async def test_nack_fails_only_its_batch() -> None:
     confirms, first, second = PublisherConfirms(), ConfirmBatch(), ConfirmBatch()
     for batch in (first, first, second):
         confirms.register(batch)
@@ -41,7 +41,7 @@ async def test_one_that_is_refused_fails_its_batch_alone() -> None:
     await second.wait()
 
 
-async def test_who_stops_waiting_may_ask_again() -> None:
+async def test_wait_can_be_repeated_after_timeout() -> None:
     confirms, batch = PublisherConfirms(), ConfirmBatch()
     confirms.register(batch)
     with pytest.raises(TimeoutError):
@@ -51,5 +51,5 @@ async def test_who_stops_waiting_may_ask_again() -> None:
     await batch.wait()
 
 
-async def test_nothing_sent_is_taken() -> None:
+async def test_empty_batch_is_confirmed() -> None:
     await ConfirmBatch().wait()

@@ -4,17 +4,17 @@ import sys
 
 from tests.conftest import ROOT
 
-ASK = """
+SCRIPT = """
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))
-from services.runtime.process.cli import _open_as_many_as_allowed
-_open_as_many_as_allowed()
+from services.runtime.process.cli import _raise_open_file_limit
+_raise_open_file_limit()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 
 
-def test_a_service_opens_as_many_files_as_it_may() -> None:
+def test_open_file_limit_is_raised_to_hard_limit() -> None:
     hard = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 4096)
-    asked = [sys.executable, "-c", ASK.format(hard=hard)]
-    said = subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True)
-    assert said.stdout.split() == [str(hard), str(hard)]
+    command = [sys.executable, "-c", SCRIPT.format(hard=hard)]
+    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert result.stdout.split() == [str(hard), str(hard)]

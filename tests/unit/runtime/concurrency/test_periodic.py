@@ -1,0 +1,99 @@
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from generated.problems import Reason
+from services.runtime.concurrency.periodic import run_periodically
+from services.runtime.core.errors import ApiError
+
+LONG_INTERVAL_S = 3600.0
+
+
+class Work:
+    """Fake job that returns the given results, then 0; an exception among them is raised."""
+
+    def __init__(self, *results: int | Exception) -> None:
+        self.results = [*results]
+        self.calls = 0
+
+    async def __call__(self) -> int:
+        self.calls += 1
+        result = self.results.pop(0) if self.results else 0
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def wait_for_calls(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while self.calls < count:
+                await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert self.calls == count
+
+
+@asynccontextmanager
+async def running_job(
+    work: Callable[[], Awaitable[int]], interval_s: float = LONG_INTERVAL_S, trigger: asyncio.Event | None = None
+) -> AsyncIterator[None]:
+    task = asyncio.create_task(run_periodically(interval_s, "test job", work, trigger))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_job_repeats_work_until_nothing_is_left() -> None:
+    work = Work(3, 1)
+    async with running_job(work):
+        await work.wait_for_calls(3)
+
+
+async def test_job_is_repeated_after_interval() -> None:
+    work = Work()
+    async with running_job(work, interval_s=0.01), asyncio.timeout(5):
+        while work.calls < 3:
+            await asyncio.sleep(0.001)
+
+
+async def test_trigger_starts_next_run_before_interval() -> None:
+    work, trigger = Work(), asyncio.Event()
+    async with running_job(work, trigger=trigger):
+        await work.wait_for_calls(1)
+        trigger.set()
+        await work.wait_for_calls(2)
+
+
+async def test_trigger_during_run_starts_another_run() -> None:
+    trigger, calls = asyncio.Event(), 0
+
+    async def work() -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            trigger.set()
+        return 0
+
+    async with running_job(work, trigger=trigger), asyncio.timeout(5):
+        while calls < 2:
+            await asyncio.sleep(0)
+
+
+async def test_api_error_is_logged_and_job_continues(caplog: pytest.LogCaptureFixture) -> None:
+    work, trigger = Work(ApiError(Reason.UPSTREAM_UNAVAILABLE), 1), asyncio.Event()
+    async with running_job(work, trigger=trigger):
+        await work.wait_for_calls(1)
+        trigger.set()
+        await work.wait_for_calls(3)
+    (record,) = [each for each in caplog.records if each.levelno == logging.WARNING]
+    assert record.getMessage().startswith("periodic job failed: test job: ")
+
+
+async def test_unexpected_error_ends_job() -> None:
+    with pytest.raises(ValueError, match="broken"):
+        await run_periodically(LONG_INTERVAL_S, "test job", Work(ValueError("broken")))
