@@ -1,4 +1,4 @@
-"""A proxy between us and a server, which is down, slow, lies or loses answers when it is told to."""
+"""TCP proxy in front of a server that injects faults: down, unresponsive, invalid responses, dropped responses."""
 
 import asyncio
 import contextlib
@@ -14,22 +14,22 @@ INVALID_RESPONSE_BYTES = (
 
 
 class Fault(StrEnum):
-    """What is wrong."""
+    """Injected fault."""
 
     NONE = "none"
     DOWN = "down"
-    UNRESPONSIVE = "slow"
-    """Takes requests, and answers none."""
-    INVALID_RESPONSE = "lying"
-    """Answers each request by nonsense."""
-    DROP_RESPONSE = "losing"
-    """Hands requests on, and loses the answers."""
+    UNRESPONSIVE = "unresponsive"
+    """Accepts connections and never responds."""
+    INVALID_RESPONSE = "invalid_response"
+    """Responds to each request with an invalid response."""
+    DROP_RESPONSE = "dropped_response"
+    """Forwards requests and drops the responses."""
 
 
 class FaultProxy:
-    """Listens on a port of the loopback, in a thread of its own; a context manager.
+    """Context manager that listens on a loopback port in a separate thread.
 
-    It takes connections itself: a server of asyncio forgets, unclosed, what arrives while it is being closed.
+    It accepts connections itself, since an asyncio server leaks connections that arrive while it is being closed.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -52,7 +52,7 @@ class FaultProxy:
         self._thread.join()
 
     def set_fault(self, fault: Fault) -> None:
-        """From now on; connections that are open are cut."""
+        """Inject the fault into new connections and abort the open ones."""
         asyncio.run_coroutine_threadsafe(self._change_fault(fault), self._loop).result(10)
 
     def _run_loop(self) -> None:
@@ -76,12 +76,12 @@ class FaultProxy:
         await asyncio.gather(*self._connection_tasks, return_exceptions=True)
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # whoever came may have gone
-            taken, _ = self._listen_socket.accept()
-            task = self._loop.create_task(self._handle_connection(taken))
+        with contextlib.suppress(OSError):  # the client may have disconnected
+            connection, _ = self._listen_socket.accept()
+            task = self._loop.create_task(self._handle_connection(connection))
             self._connection_tasks.add(task)
             task.add_done_callback(self._connection_tasks.discard)
-            task.add_done_callback(lambda _: taken.close())  # also of a task that never began
+            task.add_done_callback(lambda _: connection.close())  # also if the task never started
 
     async def _handle_connection(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -103,12 +103,12 @@ class FaultProxy:
                 await self._forward(reader, writer)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind, ahead = await asyncio.open_connection(*self._target)
-        async with _closing(ahead):
+        upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
+        async with _closing(upstream_writer):
             try:
-                async with asyncio.TaskGroup() as both:
-                    both.create_task(_pipe(reader, ahead))
-                    both.create_task(self._forward_response(behind, writer))
+                async with asyncio.TaskGroup() as pipes:
+                    pipes.create_task(_pipe(reader, upstream_writer))
+                    pipes.create_task(self._forward_response(upstream_reader, writer))
             except* ConnectionError:
                 pass
 
@@ -123,12 +123,12 @@ async def _pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
     while data := await source.read(65536):
         target.write(data)
         await target.drain()
-    raise ConnectionAbortedError  # one side has left, so the other is to leave too
+    raise ConnectionAbortedError  # one side has disconnected, so the other is disconnected too
 
 
 @contextlib.asynccontextmanager
 async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-    """What was written still goes out, unless the connection is cut."""
+    """Close the connection after flushing written data; abort it on an error."""
     try:
         yield
         writer.close()

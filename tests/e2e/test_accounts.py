@@ -1,4 +1,4 @@
-"""Every operation of users and sessions, through the edge."""
+"""Operations of users and sessions, through the edge."""
 
 import io
 import time
@@ -21,23 +21,23 @@ type SignUp = Callable[..., User]
 
 @pytest.fixture
 def sign_up(edge: httpx.Client, sandbox: httpx.Client) -> SignUp:
-    """Makes people."""
+    """Return a function that signs users up."""
     return lambda *args, **profile: User(edge, sandbox, *args, **profile)
 
 
-def test_an_address_is_taken_once(edge: httpx.Client, sign_up: SignUp) -> None:
+def test_sign_up_with_registered_email_returns_409(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up()
     body = {"email": ada.email.upper(), "password": PASSWORD, "first_name": "A", "last_name": "B", "role": "customer"}
     problem(edge.post("/users", json=body), 409, "EMAIL_TAKEN")
 
 
-def test_demo_accounts_are_there_at_once(edge: httpx.Client, bearer: Bearer) -> None:
+def test_demo_accounts_exist(edge: httpx.Client, bearer: Bearer) -> None:
     for role in ("admin", "customer", "deliverer"):
-        mine = edge.get("/users/me", headers=bearer(role)).json()
-        assert (mine["email"], mine["role"], mine["email_verified"]) == (f"{role}@delivery.test", role, True)
+        profile = edge.get("/users/me", headers=bearer(role)).json()
+        assert (profile["email"], profile["role"], profile["email_verified"]) == (f"{role}@delivery.test", role, True)
 
 
-def test_a_mailed_code_confirms_once(edge: httpx.Client, sign_up: SignUp) -> None:
+def test_verification_code_is_single_use(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     assert ada.request("GET", "/users/me").json()["email_verified"] is False
     code = ada.wait_for_code()
@@ -48,28 +48,30 @@ def test_a_mailed_code_confirms_once(edge: httpx.Client, sign_up: SignUp) -> Non
     assert ada.request("GET", "/users/me").json()["email_verified"] is True
 
 
-def test_another_code_is_mailed_to_whom_it_may_help(edge: httpx.Client, sign_up: SignUp) -> None:
+def test_resend_verification_does_not_reveal_accounts(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up()
     ada.wait_for_code(1)
-    known = edge.post("/users/verification", json={"email": ada.email})
-    unknown = edge.post("/users/verification", json={"email": "nobody@delivery.test"})
-    assert (known.status_code, known.content) == (unknown.status_code, unknown.content) == (202, b"")
+    registered = edge.post("/users/verification", json={"email": ada.email})
+    unregistered = edge.post("/users/verification", json={"email": "unregistered@delivery.test"})
+    assert (
+        (registered.status_code, registered.content) == (unregistered.status_code, unregistered.content) == (202, b"")
+    )
     assert ada.confirm(ada.wait_for_code(2)).status_code == 204
-    assert ada.list_mails("nobody@delivery.test") == []
+    assert ada.list_mails("unregistered@delivery.test") == []
 
 
-def test_no_more_mails_than_are_of_use(edge: httpx.Client, sign_up: SignUp) -> None:
+def test_verification_mails_per_account_are_limited(edge: httpx.Client, sign_up: SignUp) -> None:
     ada, other = sign_up(), sign_up()
     for _ in range(8):
         assert edge.post("/users/verification", json={"email": ada.email}).status_code == 202
-    # Requests are dealt with in their order, so the other's mail is proof that all of Ada's were.
+    # Requests are processed in order, so the mail to the other user shows that all of Ada's requests were processed.
     edge.post("/users/verification", json={"email": other.email})
     other.wait_for_code(2)
-    wait_until("five codes are good", lambda: len(ada.list_mails()) >= 5)
+    wait_until("five mails arrive", lambda: len(ada.list_mails()) >= 5)
     assert len(ada.list_mails()) == 5
 
 
-def test_signing_out_ends_sessions(sign_up: SignUp) -> None:
+def test_sign_out_revokes_refresh_token(sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     assert ada.refresh().status_code == 200
     assert ada.request("DELETE", "/sessions").status_code == 204
@@ -77,7 +79,7 @@ def test_signing_out_ends_sessions(sign_up: SignUp) -> None:
     assert ada.sign_in().refresh().status_code == 200
 
 
-def test_a_profile_is_patched(sign_up: SignUp) -> None:
+def test_profile_patch_checks_if_match_and_updates_etag(sign_up: SignUp) -> None:
     ada = sign_up(phone="+4915112345678", birth_date="1990-12-10").sign_in()
     before = ada.request("GET", "/users/me")
     assert before.json()["phone"] == "+4915112345678"
@@ -92,8 +94,8 @@ def test_a_profile_is_patched(sign_up: SignUp) -> None:
     assert ada.request("GET", "/users/me").json() == after.json()
     stale = ada.request("PATCH", "/users/me", json=patch, headers={"if-match": before.headers["etag"]})
     problem(stale, 412, "PRECONDITION_FAILED")
-    fresh = ada.request("GET", "/users/me", headers={"if-none-match": after.headers["etag"]})
-    assert (fresh.status_code, fresh.content) == (304, b"")
+    not_modified = ada.request("GET", "/users/me", headers={"if-none-match": after.headers["etag"]})
+    assert (not_modified.status_code, not_modified.content) == (304, b"")
 
 
 @pytest.mark.parametrize(
@@ -112,32 +114,32 @@ def test_a_profile_is_patched(sign_up: SignUp) -> None:
     ],
     ids=str,
 )
-def test_a_patch_that_is_none(sign_up: SignUp, patch: dict[str, Any]) -> None:
+def test_invalid_profile_patch_returns_400(sign_up: SignUp, patch: dict[str, Any]) -> None:
     ada = sign_up().sign_in()
     before = ada.request("GET", "/users/me").json()
     problem(ada.request("PATCH", "/users/me", json=patch), 400, "INVALID_REQUEST")
     assert ada.request("GET", "/users/me").json() == before
 
 
-def test_a_time_zone_that_there_is_not(sign_up: SignUp) -> None:
+def test_unknown_time_zone_returns_422(sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     problem(ada.request("PATCH", "/users/me", json={"time_zone": "Mars/Olympus"}), 422, "TIME_ZONE_UNKNOWN")
 
 
-def test_an_address_that_the_provider_does_not_take(edge: httpx.Client) -> None:
+def test_email_rejected_by_identity_provider_returns_422(edge: httpx.Client) -> None:
     email = f"a@{'b' * 63}.{'c' * 63}.{'d' * 63}.test"
     body = {"email": email, "password": PASSWORD, "first_name": "A", "last_name": "B", "role": "customer"}
     problem(edge.post("/users", json=body), 422, "ACCOUNT_REFUSED")
 
 
-def test_lone_surrogates_are_refused(sign_up: SignUp) -> None:
+def test_lone_surrogate_returns_400(sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     body = b'{"first_name": "\\ud800"}'
-    answer = ada.request("PATCH", "/users/me", content=body, headers={"content-type": "application/json"})
-    problem(answer, 400, "INVALID_REQUEST")
+    response = ada.request("PATCH", "/users/me", content=body, headers={"content-type": "application/json"})
+    problem(response, 400, "INVALID_REQUEST")
 
 
-def test_another_address_takes_effect_when_it_is_confirmed(edge: httpx.Client, sign_up: SignUp) -> None:
+def test_email_change_requires_confirmation(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     old, new = ada.email, f"new-{ada.email}"
     assert ada.request("POST", "/users/me/email", json={"email": new}).status_code == 202
@@ -150,17 +152,17 @@ def test_another_address_takes_effect_when_it_is_confirmed(edge: httpx.Client, s
     problem(edge.post("/sessions", json={"email": old, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
 
 
-def test_an_address_that_is_taken_gets_no_code(sign_up: SignUp) -> None:
+def test_email_change_to_registered_address_sends_no_code(sign_up: SignUp) -> None:
     ada, bob, other = sign_up().sign_in(), sign_up(), sign_up().sign_in()
     bob.wait_for_code(1)
-    answers = [ada.request("POST", "/users/me/email", json={"email": bob.email})]
-    answers.append(other.request("POST", "/users/me/email", json={"email": f"free-{other.email}"}))
-    assert [(a.status_code, a.content) for a in answers] == [(202, b"")] * 2
+    responses = [ada.request("POST", "/users/me/email", json={"email": bob.email})]
+    responses.append(other.request("POST", "/users/me/email", json={"email": f"free-{other.email}"}))
+    assert [(response.status_code, response.content) for response in responses] == [(202, b"")] * 2
     other.wait_for_code(1, f"free-{other.email}")
     assert len(bob.list_mails()) == 1
 
 
-def test_a_password_is_changed_by_the_old_one(edge: httpx.Client, sign_up: SignUp) -> None:
+def test_password_change_requires_old_password(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     wrong = {"old_password": "not-the-right-one", "new_password": "another-long-one"}
     problem(ada.request("PUT", "/users/me/password", json=wrong), 422, "PASSWORD_WRONG")
@@ -172,31 +174,33 @@ def test_a_password_is_changed_by_the_old_one(edge: httpx.Client, sign_up: SignU
     ada.sign_in()
 
 
-def test_a_forgotten_password(edge: httpx.Client, sign_up: SignUp) -> None:
+def test_password_reset_sets_password_and_ends_sessions(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     ada.wait_for_code(1)
-    known = edge.post("/password-resets", json={"email": ada.email})
-    unknown = edge.post("/password-resets", json={"email": "nobody@delivery.test"})
-    assert (known.status_code, known.content) == (unknown.status_code, unknown.content) == (202, b"")
+    registered = edge.post("/password-resets", json={"email": ada.email})
+    unregistered = edge.post("/password-resets", json={"email": "unregistered@delivery.test"})
+    assert (
+        (registered.status_code, registered.content) == (unregistered.status_code, unregistered.content) == (202, b"")
+    )
     code = ada.wait_for_code(2)
-    problem(ada.confirm(code), 422, "CODE_INVALID")  # one purpose
-    body = {"code": code, "password": "remembered-now"}
+    problem(ada.confirm(code), 422, "CODE_INVALID")  # a code is valid for one purpose
+    body = {"code": code, "password": "another-password"}
     assert edge.post("/password-resets/confirm", json=body).status_code == 204
     problem(edge.post("/password-resets/confirm", json=body), 422, "CODE_INVALID")
     problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
-    ada.password = "remembered-now"
+    ada.password = "another-password"
     assert ada.sign_in().request("GET", "/users/me").json()["email_verified"] is True
 
 
-def test_a_deliverer_waits_for_an_admin(edge: httpx.Client, bearer: Bearer, sign_up: SignUp) -> None:
+def test_deliverer_requires_approval_by_admin(edge: httpx.Client, bearer: Bearer, sign_up: SignUp) -> None:
     dora = sign_up("deliverer").sign_in()
     assert "role" not in dora.profile
     problem(dora.request("GET", "/deliveries"), 403, "FORBIDDEN")
-    waiting = edge.get("/users", params={"approved": False, "q": dora.email}, headers=bearer("admin")).json()
-    assert [user["id"] for user in waiting["items"]] == [dora.id]
-    given = edge.put(f"/users/{dora.id}/role", json={"role": "deliverer"}, headers=bearer("admin"))
-    assert given.json()["role"] == "deliverer"
-    problem(dora.request("GET", "/deliveries"), 403, "FORBIDDEN")  # not before the next refresh
+    pending_users = edge.get("/users", params={"approved": False, "q": dora.email}, headers=bearer("admin")).json()
+    assert [user["id"] for user in pending_users["items"]] == [dora.id]
+    approved = edge.put(f"/users/{dora.id}/role", json={"role": "deliverer"}, headers=bearer("admin"))
+    assert approved.json()["role"] == "deliverer"
+    problem(dora.request("GET", "/deliveries"), 403, "FORBIDDEN")  # effective from the next refresh
     dora.refresh()
     assert dora.request("GET", "/deliveries").status_code == 200
     assert dora.request("GET", "/users/me").json()["role"] == "deliverer"
@@ -205,43 +209,43 @@ def test_a_deliverer_waits_for_an_admin(edge: httpx.Client, bearer: Bearer, sign
     )
 
 
-def test_accounts_are_listed_for_admins_newest_first(edge: httpx.Client, bearer: Bearer, sign_up: SignUp) -> None:
+def test_accounts_are_listed_newest_first_for_admins_only(edge: httpx.Client, bearer: Bearer, sign_up: SignUp) -> None:
     name = f"Zoe{time.monotonic_ns()}"
-    people = [sign_up(first_name=name) for _ in range(3)]
+    users = [sign_up(first_name=name) for _ in range(3)]
     params: dict[str, Any] = {"q": name.upper(), "role": "customer", "page_size": 2}
     first = edge.get("/users", params=params, headers=bearer("admin")).json()
     second = edge.get(
         "/users", params={**params, "page_token": first["next_page_token"]}, headers=bearer("admin")
     ).json()
-    assert [user["id"] for user in first["items"] + second["items"]] == [person.id for person in reversed(people)]
+    assert [user["id"] for user in first["items"] + second["items"]] == [user.id for user in reversed(users)]
     assert "next_page_token" not in second
-    problem(people[0].sign_in().request("GET", "/users"), 403, "FORBIDDEN")
-    problem(people[0].request("PUT", f"/users/{people[0].id}/role", json={"role": "admin"}), 403, "FORBIDDEN")
-    problem(edge.put("/users/nobody/role", json={"role": "admin"}, headers=bearer("admin")), 404, "USER_NOT_FOUND")
+    problem(users[0].sign_in().request("GET", "/users"), 403, "FORBIDDEN")
+    problem(users[0].request("PUT", f"/users/{users[0].id}/role", json={"role": "admin"}), 403, "FORBIDDEN")
+    problem(edge.put("/users/unknown/role", json={"role": "admin"}, headers=bearer("admin")), 404, "USER_NOT_FOUND")
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_an_avatar(sign_up: SignUp, kind: str) -> None:
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP"])
+def test_avatar_is_uploaded_served_replaced_and_deleted(sign_up: SignUp, image_format: str) -> None:
     ada = sign_up().sign_in()
     problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
-    files = {"avatar": ("me.bin", create_image(kind), f"image/{kind.lower()}")}
+    files = {"avatar": ("me.bin", create_image(image_format), f"image/{image_format.lower()}")}
     put = ada.request("PUT", "/users/me/avatar", files=files)
     assert put.status_code == 200, put.text
-    got = ada.request("GET", put.json()["avatar_url"].removeprefix("/api/v1"))
-    assert got.headers["content-type"] == "image/webp"
-    assert got.headers["cache-control"] == "private, no-cache"
-    assert Image.open(io.BytesIO(got.content)).size == (400, 400)
-    same = ada.request("GET", "/users/me/avatar", headers={"if-none-match": got.headers["etag"]})
-    assert (same.status_code, same.content) == (304, b"")
+    avatar = ada.request("GET", put.json()["avatar_url"].removeprefix("/api/v1"))
+    assert avatar.headers["content-type"] == "image/webp"
+    assert avatar.headers["cache-control"] == "private, no-cache"
+    assert Image.open(io.BytesIO(avatar.content)).size == (400, 400)
+    not_modified = ada.request("GET", "/users/me/avatar", headers={"if-none-match": avatar.headers["etag"]})
+    assert (not_modified.status_code, not_modified.content) == (304, b"")
     ada.request("PUT", "/users/me/avatar", files={"avatar": ("me.png", create_image(colour="blue"), "image/png")})
-    assert ada.request("GET", "/users/me/avatar").headers["etag"] != got.headers["etag"]
+    assert ada.request("GET", "/users/me/avatar").headers["etag"] != avatar.headers["etag"]
     assert ada.request("DELETE", "/users/me/avatar").status_code == 204
     problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
     assert "avatar_url" not in ada.request("GET", "/users/me").json()
 
 
 @pytest.mark.parametrize(
-    ("content", "kind", "status", "reason"),
+    ("content", "media_type", "status", "reason"),
     [
         (b"", "image/png", 422, "PICTURE_REFUSED"),
         (b"<svg onload='alert(1)'/>", "image/png", 422, "PICTURE_REFUSED"),
@@ -251,15 +255,23 @@ def test_an_avatar(sign_up: SignUp, kind: str) -> None:
         (create_image("GIF"), "image/gif", 415, "UNSUPPORTED_MEDIA_TYPE"),
         (b"x" * (5 * 1024 * 1024 + 1), "image/png", 413, "PAYLOAD_TOO_LARGE"),
     ],
-    ids=["empty", "another format", "truncated", "too many pixels", "disguised", "not taken", "too large"],
+    ids=[
+        "empty",
+        "not an image",
+        "truncated",
+        "too many pixels",
+        "wrong media type",
+        "unsupported media type",
+        "too large",
+    ],
 )
-def test_a_picture_that_cannot_be_taken(sign_up: SignUp, content: bytes, kind: str, status: int, reason: str) -> None:
+def test_invalid_avatar_is_rejected(sign_up: SignUp, content: bytes, media_type: str, status: int, reason: str) -> None:
     ada = sign_up().sign_in()
-    problem(ada.request("PUT", "/users/me/avatar", files={"avatar": ("a", content, kind)}), status, reason)
+    problem(ada.request("PUT", "/users/me/avatar", files={"avatar": ("a", content, media_type)}), status, reason)
     problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
 
 
-def test_an_account_that_is_deleted_leaves_nothing(
+def test_account_deletion_removes_personal_data(
     edge: httpx.Client, bearer: Bearer, sign_up: SignUp, state_text: Callable[[], str]
 ) -> None:
     ada = sign_up(first_name="Zuleika", phone="+4915112345678", notif_token="phone-of-zuleika").sign_in()
@@ -270,43 +282,43 @@ def test_an_account_that_is_deleted_leaves_nothing(
     problem(edge.post("/sessions", json={"email": ada.email, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
     assert edge.get("/users", params={"q": ada.email}, headers=bearer("admin")).json()["items"] == []
     wait_until(
-        "no store of ours knows the person", lambda: not {ada.email, "phone-of-zuleika"} & set(state_text().split())
+        "no store contains personal data", lambda: not {ada.email, "phone-of-zuleika"} & set(state_text().split())
     )
-    again = {"email": ada.email, "password": PASSWORD, "first_name": "A", "last_name": "B", "role": "customer"}
-    assert edge.post("/users", json=again).status_code == 201
+    registration = {"email": ada.email, "password": PASSWORD, "first_name": "A", "last_name": "B", "role": "customer"}
+    assert edge.post("/users", json=registration).status_code == 201
 
 
-def test_guessing_is_slowed_down(edge: httpx.Client, sign_up: SignUp) -> None:
+def test_repeated_failed_sign_ins_return_429(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     for _ in range(10):
         wrong = edge.post("/sessions", json={"email": ada.email, "password": "not-the-right-one"})
         problem(wrong, 401, "CREDENTIALS_INVALID")
     for password in ("not-the-right-one", PASSWORD):
-        locked = edge.post("/sessions", json={"email": ada.email.upper(), "password": password})
-        problem(locked, 429, "TOO_MANY_REQUESTS")
-        assert 0 < int(locked.headers["retry-after"]) <= 900
+        limited = edge.post("/sessions", json={"email": ada.email.upper(), "password": password})
+        problem(limited, 429, "TOO_MANY_REQUESTS")
+        assert 0 < int(limited.headers["retry-after"]) <= 900
     body = {"old_password": PASSWORD, "new_password": "another-long-one"}
     problem(ada.request("PUT", "/users/me/password", json=body), 429, "TOO_MANY_REQUESTS")
-    assert ada.refresh().status_code == 200  # running sessions go on
+    assert ada.refresh().status_code == 200  # existing sessions stay valid
     assert ada.request("GET", "/users/me").status_code == 200
 
 
-def test_signing_in_well_is_no_guess(sign_up: SignUp) -> None:
+def test_successful_sign_in_is_not_rate_limited(sign_up: SignUp) -> None:
     ada = sign_up()
     for _ in range(12):
         ada.sign_in()
 
 
-def test_the_first_admin_is_made_by_a_command(mesh: Mesh, sign_up: SignUp) -> None:
+def test_admin_command_assigns_role(mesh: Mesh, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     run_local("admin", ada.email)
     ada.refresh()
     assert ada.request("GET", "/users", params={"role": "admin", "q": ada.email}).json()["items"][0]["id"] == ada.id
-    with pytest.raises(AssertionError, match="there is no account of nobody"):
-        run_local("admin", "nobody@delivery.test")
+    with pytest.raises(AssertionError, match="no account with e-mail address unregistered"):
+        run_local("admin", "unregistered@delivery.test")
 
 
-def test_orders_are_kept_without_the_person(pending: ScenarioContext, edge: httpx.Client, bearer: Bearer) -> None:
+def test_orders_of_deleted_account_are_anonymised(pending: ScenarioContext, edge: httpx.Client, bearer: Bearer) -> None:
     for scenario in (scenarios.pay, scenarios.ready, scenarios.deliver):
         scenario(pending)
     order = edge.get(f"/orders/{pending.order_id}", headers=bearer("admin")).json()
@@ -314,8 +326,8 @@ def test_orders_are_kept_without_the_person(pending: ScenarioContext, edge: http
     headers = {"authorization": f"Bearer {pending.tokens['customer']}"}
     assert edge.delete("/users/me", headers=headers).status_code == 204
 
-    def erased() -> bool:
+    def is_anonymised() -> bool:
         after = edge.get(f"/orders/{pending.order_id}", headers=bearer("admin")).json()
         return after == {**order, "delivery_address": ""}
 
-    wait_until("the order has lost the person", erased)
+    wait_until("the order is anonymised", is_anonymised)

@@ -1,4 +1,4 @@
-"""Accounts while the identity provider or the object storage is down, slow, lies or loses answers."""
+"""Accounts during faults of the identity provider and the object storage."""
 
 import asyncio
 import base64
@@ -16,19 +16,18 @@ from sqlalchemy import LargeBinary, Text, column, select, table
 
 from generated.events import EVENTS, GatewayEvent
 from generated.problems import Reason
-from generated.rest.delivery.models import ProfilePatch, SignUpRequest, SignUpRole
 from services.gateway.adapters.firebase_identity import FirebaseIdentityProvider
 from services.gateway.adapters.image_store import GcsImageStore
 from services.gateway.adapters.login_rate_limiter import FailedAttemptLimits, MemcachedLoginRateLimiter
 from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
-from services.gateway.domain.accounts import CodePurpose
+from services.gateway.domain.accounts import CodePurpose, ProfileChanges, Registration
+from services.gateway.domain.images import Image
 from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import new_id
 from services.runtime.core.principal import Principal
 from services.runtime.messaging.outbox import Outbox
-from services.runtime.rest.types import Upload
 from services.runtime.storage import migrations
 from services.runtime.storage.database import Database, Statement
 from services.runtime.storage.object_storage import ObjectStore
@@ -36,19 +35,19 @@ from tests.fault_proxy import Fault, FaultProxy
 from tests.integration.fixtures.servers import Servers
 from tests.users import PASSWORD, create_image
 
-AWAY = [Fault.DOWN, Fault.UNRESPONSIVE, Fault.INVALID_RESPONSE]
+FAULTS = [Fault.DOWN, Fault.UNRESPONSIVE, Fault.INVALID_RESPONSE]
 DEADLINE_S = 8.0
-"""Until everybody must have an answer; the edge gives up after 15."""
+"""Maximum duration of a call during a fault; the edge times out after 15 seconds."""
 
 _OUTBOX = Statement(select(table("outbox", column("type", Text), column("payload", LargeBinary))))
 
 
 class Gateway:
-    """The gateway's part in accounts, without its doors."""
+    """Adapters and use cases of accounts, without entry points."""
 
     def __init__(self, settings: dict[str, str], identity: FaultProxy, storage: FaultProxy) -> None:
         self.database = Database(settings["DATABASE_URL"])
-        self.store = PostgresAccountRepository(self.database, Outbox[GatewayEvent](EVENTS))
+        self.repository = PostgresAccountRepository(self.database, Outbox[GatewayEvent](EVENTS))
         self.client = httpx.AsyncClient(trust_env=False)
         self.identity_proxy, self.storage_proxy = identity, storage
         self.identity = FirebaseIdentityProvider(
@@ -58,33 +57,33 @@ class Gateway:
             settings["GOOGLE_APPLICATION_CREDENTIALS"],
             self.client,
         )
-        self.pictures = GcsImageStore(ObjectStore(settings["STORAGE_BUCKET"], f"http://127.0.0.1:{storage.port}"))
-        self.guesses = MemcachedLoginRateLimiter(settings["CACHE_ADDRESS"], FailedAttemptLimits())
+        self.image_store = GcsImageStore(ObjectStore(settings["STORAGE_BUCKET"], f"http://127.0.0.1:{storage.port}"))
+        self.rate_limiter = MemcachedLoginRateLimiter(settings["CACHE_ADDRESS"], FailedAttemptLimits())
 
     async def sign_up(self, email: str, role: str | None = "customer") -> Principal:
-        body = SignUpRequest(
-            email=email, password=PASSWORD, first_name="Ada", last_name="Byron", role=SignUpRole.customer
-        )
-        account = await accounts.sign_up(self.store, self.identity, now, body, role)
+        registration = Registration(email, PASSWORD, "Ada", "Byron", role)
+        account = await accounts.sign_up(self.repository, self.identity, now, registration)
         return Principal(account.id, role, email, False, now() + timedelta(hours=1))
 
     async def sign_in(self, email: str) -> Any:
-        return await passwords.sign_in(self.identity, self.guesses, email, PASSWORD, "192.0.2.1")
+        return await passwords.sign_in(self.identity, self.rate_limiter, email, PASSWORD, "192.0.2.1")
 
-    async def sweep(self) -> int:
-        """As if the time of grace were over."""
+    async def finish_interrupted_accounts(self) -> int:
+        """Complete interrupted accounts as if the grace period had passed."""
         return await accounts.finish_interrupted_accounts(
-            self.store, self.identity, self.pictures, lambda: now() + 2 * accounts.GRACE_PERIOD
+            self.repository, self.identity, self.image_store, lambda: now() + 2 * accounts.GRACE_PERIOD
         )
 
-    async def events(self) -> list[Any]:
-        kinds = {kind.type: kind for kind in EVENTS.values()}
+    async def list_events(self) -> list[Any]:
+        event_types = {event_type.type: event_type for event_type in EVENTS.values()}
         rows = await self.database.fetch_all(_OUTBOX)
-        return [kinds[row["type"]].decode(bytes(row["payload"])) for row in rows]
+        return [event_types[row["type"]].decode(bytes(row["payload"])) for row in rows]
 
-    async def code(self, user_id: str) -> str:
-        """The last code that was mailed to a user."""
-        mails = [e for e in await self.events() if getattr(e, "template", None) and e.user_id == user_id]
+    async def get_code(self, user_id: str) -> str:
+        """Return the last code mailed to the user."""
+        mails = [
+            event for event in await self.list_events() if getattr(event, "template", None) and event.user_id == user_id
+        ]
         return str(mails[-1].values["code"])
 
 
@@ -92,23 +91,23 @@ class Gateway:
 def proxies(servers: Servers) -> Iterator[tuple[FaultProxy, FaultProxy]]:
     settings = servers.settings("gateway")
     targets = [urlsplit(settings[name]) for name in ("IDENTITY_URL", "STORAGE_URL")]
-    first, second = [FaultProxy(str(target.hostname), int(target.port or 0)) for target in targets]
-    with first, second, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FIREBASE_AUTH_EMULATOR_HOST", f"127.0.0.1:{first.port}")
-        yield first, second
+    identity, storage = [FaultProxy(str(target.hostname), int(target.port or 0)) for target in targets]
+    with identity, storage, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIREBASE_AUTH_EMULATOR_HOST", f"127.0.0.1:{identity.port}")
+        yield identity, storage
 
 
 @pytest.fixture
 async def gateway(servers: Servers, proxies: tuple[FaultProxy, FaultProxy]) -> AsyncIterator[Gateway]:
     settings = servers.settings("gateway")
     await asyncio.to_thread(migrations.migrate, "gateway", settings["DATABASE_URL"])
-    made = Gateway(settings, *proxies)
-    async with made.database, made.client:
-        yield made
+    gateway = Gateway(settings, *proxies)
+    async with gateway.database, gateway.client:
+        yield gateway
         for proxy in proxies:
             proxy.set_fault(Fault.NONE)
-        for each in (made.identity, made.pictures, made.guesses):
-            each.close()
+        for adapter in (gateway.identity, gateway.image_store, gateway.rate_limiter):
+            adapter.close()
 
 
 @pytest.fixture
@@ -116,8 +115,8 @@ def email() -> str:
     return f"ada-{secrets.token_hex(6)}@delivery.test"
 
 
-class Away:
-    """Expects a refusal that says when to come again, in time."""
+class ExpectUnavailable:
+    """Context manager that expects UPSTREAM_UNAVAILABLE with Retry-After within the deadline."""
 
     async def __aenter__(self) -> None:
         self._started = time.monotonic()
@@ -130,45 +129,45 @@ class Away:
         return True
 
 
-async def away(work: Awaitable[Any]) -> None:
-    """For those that are waited for together: what is slow takes its whole time."""
-    async with Away():
+async def assert_unavailable(work: Awaitable[Any]) -> None:
+    """Expect UPSTREAM_UNAVAILABLE; for calls that are awaited concurrently."""
+    async with ExpectUnavailable():
         await work
 
 
-async def refused(work: Any) -> Reason:
-    with pytest.raises(ApiError) as caught:
+async def get_error_reason(work: Awaitable[Any]) -> Reason:
+    with pytest.raises(ApiError) as error:
         await work
-    return caught.value.reason
+    return error.value.reason
 
 
-@pytest.mark.parametrize("fault", AWAY)
-async def test_what_the_provider_never_heard_of_is_removed(gateway: Gateway, email: str, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_account_missing_at_provider_is_removed(gateway: Gateway, email: str, fault: Fault) -> None:
     gateway.identity_proxy.set_fault(fault)
-    async with Away():
+    async with ExpectUnavailable():
         await gateway.sign_up(email)
     gateway.identity_proxy.set_fault(Fault.NONE)
-    assert await gateway.sweep() > 0
-    assert await gateway.store.get_account_by_email(email) is None
-    who = await gateway.sign_up(email)
-    assert (await gateway.sign_in(email)).user_id == who.user_id
+    assert await gateway.finish_interrupted_accounts() > 0
+    assert await gateway.repository.get_account_by_email(email) is None
+    principal = await gateway.sign_up(email)
+    assert (await gateway.sign_in(email)).user_id == principal.user_id
 
 
-async def test_an_account_whose_answer_was_lost_is_completed(gateway: Gateway, email: str) -> None:
+async def test_account_with_lost_provider_response_is_completed(gateway: Gateway, email: str) -> None:
     gateway.identity_proxy.set_fault(Fault.DROP_RESPONSE)
-    async with Away():
+    async with ExpectUnavailable():
         await gateway.sign_up(email)
     gateway.identity_proxy.set_fault(Fault.NONE)
-    assert await refused(gateway.sign_up(email)) is Reason.EMAIL_TAKEN  # a second sign-up completes nothing
-    assert await gateway.store.get_account_by_email(email) is None
-    await gateway.sweep()
-    account = await gateway.store.get_account_by_email(email)
+    assert await get_error_reason(gateway.sign_up(email)) is Reason.EMAIL_TAKEN  # only the background job completes it
+    assert await gateway.repository.get_account_by_email(email) is None
+    await gateway.finish_interrupted_accounts()
+    account = await gateway.repository.get_account_by_email(email)
     assert account is not None
     session = await gateway.sign_in(email)
     assert session.user_id == account.id
     assert '"role":"customer"' in _claims(session.access_token)
-    await accounts.confirm_email(gateway.store, gateway.identity, now, await gateway.code(account.id))
-    assert await gateway.sweep() == 0
+    await accounts.confirm_email(gateway.repository, gateway.identity, now, await gateway.get_code(account.id))
+    assert await gateway.finish_interrupted_accounts() == 0
 
 
 def _claims(token: str) -> str:
@@ -176,157 +175,172 @@ def _claims(token: str) -> str:
     return base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode().replace('": ', '":')
 
 
-@pytest.mark.parametrize("fault", AWAY)
-async def test_a_deleted_account_is_gone_though_the_provider_is_away(
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_account_is_deleted_during_provider_outage(gateway: Gateway, email: str, fault: Fault) -> None:
+    principal = await gateway.sign_up(email)
+    gateway.identity_proxy.set_fault(fault)
+    await accounts.delete_account(gateway.repository, gateway.identity, gateway.image_store, now, principal)
+    assert await get_error_reason(profiles.get_profile(gateway.repository, principal)) is Reason.USER_NOT_FOUND
+    gateway.identity_proxy.set_fault(Fault.NONE)
+    await gateway.finish_interrupted_accounts()
+    assert await get_error_reason(gateway.sign_in(email)) is Reason.CREDENTIALS_INVALID
+    assert not await gateway.identity.exists(principal.user_id)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_session_calls_during_provider_outage_return_unavailable(
     gateway: Gateway, email: str, fault: Fault
 ) -> None:
-    who = await gateway.sign_up(email)
-    gateway.identity_proxy.set_fault(fault)
-    await accounts.delete_account(gateway.store, gateway.identity, gateway.pictures, now, who)
-    assert await refused(profiles.get_profile(gateway.store, who)) is Reason.USER_NOT_FOUND
-    gateway.identity_proxy.set_fault(Fault.NONE)
-    await gateway.sweep()
-    assert await refused(gateway.sign_in(email)) is Reason.CREDENTIALS_INVALID
-    assert not await gateway.identity.exists(who.user_id)
-
-
-@pytest.mark.parametrize("fault", AWAY)
-async def test_sessions_while_the_provider_is_away(gateway: Gateway, email: str, fault: Fault) -> None:
-    who = await gateway.sign_up(email)
+    principal = await gateway.sign_up(email)
     session = await gateway.sign_in(email)
     gateway.identity_proxy.set_fault(fault)
     await asyncio.gather(
-        away(gateway.sign_in(email)),
-        away(gateway.identity.refresh_session(session.refresh_token)),
-        away(gateway.identity.revoke_refresh_tokens(who.user_id)),
+        assert_unavailable(gateway.sign_in(email)),
+        assert_unavailable(gateway.identity.refresh_session(session.refresh_token)),
+        assert_unavailable(gateway.identity.revoke_refresh_tokens(principal.user_id)),
     )
     gateway.identity_proxy.set_fault(Fault.NONE)
-    assert (await gateway.identity.refresh_session(session.refresh_token)).user_id == who.user_id
+    assert (await gateway.identity.refresh_session(session.refresh_token)).user_id == principal.user_id
 
 
-async def test_an_outage_is_no_guess(gateway: Gateway, email: str) -> None:
+async def test_provider_outage_does_not_count_as_failed_attempt(gateway: Gateway, email: str) -> None:
     await gateway.sign_up(email)
     gateway.identity_proxy.set_fault(Fault.DOWN)
     for _ in range(12):
-        async with Away():
+        async with ExpectUnavailable():
             await gateway.sign_in(email)
     gateway.identity_proxy.set_fault(Fault.NONE)
     await gateway.sign_in(email)
 
 
-async def test_a_code_outlives_an_outage(gateway: Gateway, email: str) -> None:
-    who = await gateway.sign_up(email)
-    code = await gateway.code(who.user_id)
+async def test_code_remains_valid_after_provider_outage(gateway: Gateway, email: str) -> None:
+    principal = await gateway.sign_up(email)
+    code = await gateway.get_code(principal.user_id)
     gateway.identity_proxy.set_fault(Fault.DOWN)
-    async with Away():
-        await accounts.confirm_email(gateway.store, gateway.identity, now, code)
+    async with ExpectUnavailable():
+        await accounts.confirm_email(gateway.repository, gateway.identity, now, code)
     gateway.identity_proxy.set_fault(Fault.NONE)
-    await accounts.confirm_email(gateway.store, gateway.identity, now, code)
-    assert (await profiles.get_profile(gateway.store, who)).email_verified
-    confirm = accounts.confirm_email(gateway.store, gateway.identity, now, code)
-    assert await refused(confirm) is Reason.CODE_INVALID
+    await accounts.confirm_email(gateway.repository, gateway.identity, now, code)
+    assert (await profiles.get_profile(gateway.repository, principal)).email_verified
+    confirm = accounts.confirm_email(gateway.repository, gateway.identity, now, code)
+    assert await get_error_reason(confirm) is Reason.CODE_INVALID
 
 
-async def test_a_code_is_used_once_however_many_try(gateway: Gateway, email: str) -> None:
-    who = await gateway.sign_up(email)
-    code = await gateway.code(who.user_id)
-    tries = [accounts.confirm_email(gateway.store, gateway.identity, now, code) for _ in range(8)]
-    done = await asyncio.gather(*tries, return_exceptions=True)
-    assert [result for result in done if not isinstance(result, ApiError)] == [None]
+async def test_concurrent_code_use_succeeds_once(gateway: Gateway, email: str) -> None:
+    principal = await gateway.sign_up(email)
+    code = await gateway.get_code(principal.user_id)
+    attempts = [accounts.confirm_email(gateway.repository, gateway.identity, now, code) for _ in range(8)]
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+    assert [result for result in results if not isinstance(result, ApiError)] == [None]
 
 
-async def test_a_code_runs_out(gateway: Gateway, email: str) -> None:
-    who = await gateway.sign_up(email)
-    code = await gateway.code(who.user_id)
-    tomorrow = accounts.confirm_email(
-        gateway.store, gateway.identity, lambda: now() + timedelta(days=1, seconds=1), code
+async def test_expired_code_is_rejected(gateway: Gateway, email: str) -> None:
+    principal = await gateway.sign_up(email)
+    code = await gateway.get_code(principal.user_id)
+    confirm = accounts.confirm_email(
+        gateway.repository, gateway.identity, lambda: now() + timedelta(days=1, seconds=1), code
     )
-    assert await refused(tomorrow) is Reason.CODE_INVALID
+    assert await get_error_reason(confirm) is Reason.CODE_INVALID
 
 
-async def test_an_address_that_was_taken_meanwhile(gateway: Gateway, email: str) -> None:
-    who = await gateway.sign_up(email)
-    await verification_codes.request_code(gateway.store, CodePurpose.EMAIL_CHANGE, f"new-{email}", who.user_id)
-    while await verification_codes.send_requested_codes(gateway.store, now):
+async def test_email_registered_before_confirmation_is_rejected(gateway: Gateway, email: str) -> None:
+    principal = await gateway.sign_up(email)
+    await verification_codes.request_code(
+        gateway.repository, CodePurpose.EMAIL_CHANGE, f"new-{email}", principal.user_id
+    )
+    while await verification_codes.send_requested_codes(gateway.repository, now):
         pass
-    code = await gateway.code(who.user_id)
+    code = await gateway.get_code(principal.user_id)
     await gateway.sign_up(f"new-{email}")
     for _ in range(2):
-        confirm = accounts.confirm_email(gateway.store, gateway.identity, now, code)
-        assert await refused(confirm) is Reason.CODE_INVALID
-    assert (await profiles.get_profile(gateway.store, who)).email == email
+        confirm = accounts.confirm_email(gateway.repository, gateway.identity, now, code)
+        assert await get_error_reason(confirm) is Reason.CODE_INVALID
+    assert (await profiles.get_profile(gateway.repository, principal)).email == email
 
 
-async def test_changes_at_the_same_time_lose_nothing(gateway: Gateway, email: str) -> None:
-    who = await gateway.sign_up(email)
-    patches = [ProfilePatch(first_name="Grace"), ProfilePatch(last_name="Hopper"), ProfilePatch(phone="+4915112345678")]
-    await asyncio.gather(*(profiles.update_profile(gateway.store, who, patch, None) for patch in patches))
-    after = await profiles.get_profile(gateway.store, who)
-    assert (after.first_name, after.last_name, after.phone, after.version) == ("Grace", "Hopper", "+4915112345678", 4)
+async def test_concurrent_profile_updates_are_all_applied(gateway: Gateway, email: str) -> None:
+    principal = await gateway.sign_up(email)
+    patches: list[ProfileChanges] = [{"first_name": "Grace"}, {"last_name": "Hopper"}, {"phone": "+4915112345678"}]
+    updates = [profiles.update_profile(gateway.repository, principal, patch, lambda version: None) for patch in patches]
+    await asyncio.gather(*updates)
+    profile = await profiles.get_profile(gateway.repository, principal)
+    assert (profile.first_name, profile.last_name, profile.phone, profile.version) == (
+        "Grace",
+        "Hopper",
+        "+4915112345678",
+        4,
+    )
 
 
-@pytest.mark.parametrize("fault", AWAY)
-async def test_no_avatar_is_lost_by_an_outage(gateway: Gateway, email: str, fault: Fault) -> None:
-    who = await gateway.sign_up(email)
-    await avatars.set_avatar(gateway.store, gateway.pictures, who, Upload("a", "image/png", create_image()))
-    before = await avatars.get_avatar(gateway.store, gateway.pictures, who)
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_avatar_survives_storage_outage(gateway: Gateway, email: str, fault: Fault) -> None:
+    principal = await gateway.sign_up(email)
+    await avatars.set_avatar(gateway.repository, gateway.image_store, principal, Image("image/png", create_image()))
+    avatar = await avatars.get_avatar(gateway.repository, gateway.image_store, principal)
     gateway.storage_proxy.set_fault(fault)
-    async with Away():
+    async with ExpectUnavailable():
         await avatars.set_avatar(
-            gateway.store, gateway.pictures, who, Upload("b", "image/png", create_image(colour="blue"))
+            gateway.repository, gateway.image_store, principal, Image("image/png", create_image(colour="blue"))
         )
-    async with Away():
-        await avatars.get_avatar(gateway.store, gateway.pictures, who)
+    async with ExpectUnavailable():
+        await avatars.get_avatar(gateway.repository, gateway.image_store, principal)
     gateway.storage_proxy.set_fault(Fault.NONE)
-    assert await avatars.get_avatar(gateway.store, gateway.pictures, who) == before
+    assert await avatars.get_avatar(gateway.repository, gateway.image_store, principal) == avatar
 
 
-async def test_an_old_avatar_that_could_not_be_removed_is_swept(gateway: Gateway, email: str) -> None:
-    who = await gateway.sign_up(email)
-    first = await avatars.set_avatar(gateway.store, gateway.pictures, who, Upload("a", "image/png", create_image()))
+async def test_orphaned_avatar_is_deleted_by_clean_up(gateway: Gateway, email: str) -> None:
+    principal = await gateway.sign_up(email)
+    first = await avatars.set_avatar(
+        gateway.repository, gateway.image_store, principal, Image("image/png", create_image())
+    )
     gateway.storage_proxy.set_fault(Fault.DOWN)
-    await avatars.delete_avatar(gateway.store, gateway.pictures, who)
+    await avatars.delete_avatar(gateway.repository, gateway.image_store, principal)
     gateway.storage_proxy.set_fault(Fault.NONE)
     assert first.avatar is not None
-    assert await gateway.pictures.get(first.avatar) is not None
-    second = await avatars.set_avatar(gateway.store, gateway.pictures, who, Upload("a", "image/png", create_image()))
+    assert await gateway.image_store.get(first.avatar) is not None
+    second = await avatars.set_avatar(
+        gateway.repository, gateway.image_store, principal, Image("image/png", create_image())
+    )
     assert second.avatar is not None
-    await gateway.pictures.delete_orphans("avatars", await gateway.store.list_avatar_names(), timedelta(seconds=-60))
-    assert await gateway.pictures.get(first.avatar) is None
-    assert await gateway.pictures.get(second.avatar) is not None
+    await gateway.image_store.delete_orphans(
+        "avatars", await gateway.repository.list_avatar_names(), timedelta(seconds=-60)
+    )
+    assert await gateway.image_store.get(first.avatar) is None
+    assert await gateway.image_store.get(second.avatar) is not None
 
 
-async def test_many_guesses_at_once_are_many(gateway: Gateway) -> None:
+async def test_concurrent_failed_attempts_are_all_counted(gateway: Gateway) -> None:
     account = f"{new_id()}@delivery.test"
 
-    async def guess() -> Reason:
-        async def wrong() -> None:
-            async with gateway.guesses.limit(account, "192.0.2.7"):
+    async def attempt() -> Reason:
+        async def fail() -> None:
+            async with gateway.rate_limiter.limit(account, "192.0.2.7"):
                 raise ApiError(Reason.CREDENTIALS_INVALID)
 
-        return await refused(wrong())
+        return await get_error_reason(fail())
 
-    seen = await asyncio.gather(*(guess() for _ in range(40)))
-    assert sorted(map(str, seen)).count("CREDENTIALS_INVALID") == 10
-    assert set(seen) == {Reason.CREDENTIALS_INVALID, Reason.TOO_MANY_REQUESTS}
+    reasons = await asyncio.gather(*(attempt() for _ in range(40)))
+    assert sorted(map(str, reasons)).count("CREDENTIALS_INVALID") == 10
+    assert set(reasons) == {Reason.CREDENTIALS_INVALID, Reason.TOO_MANY_REQUESTS}
 
 
-async def test_an_account_is_guarded_against_many_addresses(gateway: Gateway) -> None:
-    account, seen = f"{new_id()}@delivery.test", []
+async def test_account_limit_applies_across_client_addresses(gateway: Gateway) -> None:
+    account, reasons = f"{new_id()}@delivery.test", []
     with closing(
         MemcachedLoginRateLimiter(
-            gateway.guesses.address, FailedAttemptLimits(per_account_and_address=10, per_account=20, per_address=300)
+            gateway.rate_limiter.address,
+            FailedAttemptLimits(per_account_and_address=10, per_account=20, per_address=300),
         )
-    ) as guesses:
+    ) as rate_limiter:
         for number in range(25):
-            with pytest.raises(ApiError) as caught:
-                async with guesses.limit(account, f"192.0.2.{number}"):
+            with pytest.raises(ApiError) as error:
+                async with rate_limiter.limit(account, f"192.0.2.{number}"):
                     raise ApiError(Reason.CREDENTIALS_INVALID)
-            seen.append(caught.value.reason)
-    assert seen == [Reason.CREDENTIALS_INVALID] * 20 + [Reason.TOO_MANY_REQUESTS] * 5
+            reasons.append(error.value.reason)
+    assert reasons == [Reason.CREDENTIALS_INVALID] * 20 + [Reason.TOO_MANY_REQUESTS] * 5
 
 
-async def test_without_the_cache_nobody_guesses() -> None:
-    with closing(MemcachedLoginRateLimiter("127.0.0.1:1", FailedAttemptLimits())) as guesses:
-        async with Away(), guesses.limit("ada@delivery.test", "192.0.2.1"):
+async def test_attempts_are_rejected_when_cache_is_unavailable() -> None:
+    with closing(MemcachedLoginRateLimiter("127.0.0.1:1", FailedAttemptLimits())) as rate_limiter:
+        async with ExpectUnavailable(), rate_limiter.limit("ada@delivery.test", "192.0.2.1"):
             pass

@@ -1,4 +1,4 @@
-"""Whose guess it is."""
+"""Tests of the client address of a request."""
 
 import ipaddress
 
@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.adapters.login_rate_limiter import parse_client_address
+from services.gateway.entrypoints.rest.client_address import parse_client_address
 
 ADDRESSES = st.ip_addresses(v=4).map(str)
 
 
 @pytest.mark.parametrize(
-    ("header", "hops", "address"),
+    ("forwarded_for", "trusted_hops", "address"),
     [
         ("192.0.2.1", 0, "192.0.2.1"),
         ("10.0.0.1, 192.0.2.1", 0, "192.0.2.1"),
@@ -22,24 +22,24 @@ ADDRESSES = st.ip_addresses(v=4).map(str)
         ("::ffff:192.0.2.1", 0, "192.0.2.1"),
         ("", 0, "unknown"),
         (" , ", 0, "unknown"),
-        ("somebody", 0, "unknown"),
+        ("not-an-address", 0, "unknown"),
     ],
 )
-def test_the_last_proxy_of_ours_says(header: str, hops: int, address: str) -> None:
-    assert parse_client_address(header, hops) == address
+def test_client_address_is_the_entry_of_the_trusted_hop(forwarded_for: str, trusted_hops: int, address: str) -> None:
+    assert parse_client_address(forwarded_for, trusted_hops) == address
 
 
 @given(st.lists(ADDRESSES), ADDRESSES, st.lists(ADDRESSES, max_size=5))
-def test_a_client_cannot_say_who_it_is(said: list[str], real: str, proxies: list[str]) -> None:
-    header = ", ".join([*said, real, *proxies])
-    assert parse_client_address(header, len(proxies)) == real
+def test_client_cannot_spoof_address(spoofed: list[str], address: str, proxies: list[str]) -> None:
+    forwarded_for = ", ".join([*spoofed, address, *proxies])
+    assert parse_client_address(forwarded_for, len(proxies)) == address
 
 
 @given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1))
-def test_a_household_has_one_counter(address: ipaddress.IPv6Address, other: int) -> None:
+def test_ipv6_addresses_of_one_prefix_are_equal(address: ipaddress.IPv6Address, interface_id: int) -> None:
     if address.ipv4_mapped:
         return
-    neighbour = ipaddress.IPv6Address((int(address) >> 64 << 64) | other)
+    neighbour = ipaddress.IPv6Address((int(address) >> 64 << 64) | interface_id)
     if neighbour.ipv4_mapped:
         return
     assert parse_client_address(str(address), 0) == parse_client_address(str(neighbour), 0)
