@@ -41,7 +41,7 @@ def production_errors(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def render_bootstrap(name: str, profile: str, environment: Mapping[str, str]) -> str:
-    """Return the bootstrap of a sidecar in a profile. Raises KeyError with the name of a placeholder without a value."""
+    """Return the bootstrap of a sidecar in a profile. Raises KeyError for a placeholder without a value."""
     values = {
         key: value
         for key, entry in load_placeholders().items()

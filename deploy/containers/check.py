@@ -63,7 +63,7 @@ def check_compose(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the findings to standard error. Return 0 if there are none, else 1."""
+    """Print the findings to standard error. Return 1 if there are findings, else 0."""
     findings = [
         *check_dockerfile(ROOT / "deploy/containers/Dockerfile"),
         *check_compose(yaml.safe_load((ROOT / "docker-compose.yml").read_text())),

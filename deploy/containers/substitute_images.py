@@ -73,7 +73,8 @@ def list_substitutes() -> Iterator[SubstituteImage]:
         find_image_reference("node"),
         "local Node on Debian packages",
         {node: "/usr/local/bin/node", modules / "npm": "/usr/local/lib/node_modules/npm"},
-        f"RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm\nENV NODE_EXTRA_CA_CERTS=/{CA_BUNDLE_PATH}",
+        "RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm\n"
+        f"ENV NODE_EXTRA_CA_CERTS=/{CA_BUNDLE_PATH}",
     )
     yield SubstituteImage(
         find_image_reference("envoyproxy/envoy"),

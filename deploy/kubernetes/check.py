@@ -73,7 +73,7 @@ def _check_pod(spec: Mapping[str, Any], kind: str) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the findings to standard error. Return 0 if there are none, else 1."""
+    """Print the findings to standard error. Return 1 if there are findings, else 0."""
     findings = [
         f"{overlay}: {finding}"
         for overlay in OVERLAYS

@@ -1,1 +1,1 @@
-"""The whole mesh on one machine: servers, the outside world, services and sidecars, as children of one supervisor."""
+"""Local runner: servers, sandbox, services and sidecars of one machine as child processes of a supervisor."""

@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down|status|logs|demo|diagrams|admin|caller|reconcile`."""
+"""`python -m deploy.local up|down|status|logs|demo|diagrams|make-admin|add-caller|reconcile`: run a local mesh."""
 
 import argparse
 import asyncio
@@ -29,20 +29,20 @@ from deploy.local.supervisor.supervisor_state import (
 )
 
 START_TIMEOUT_S = 150.0
-"""Seconds that `up` waits for the mesh."""
+"""Seconds that `up` waits until the mesh is ready."""
 
 
 def find_ports_in_use(config: MeshConfig, scope: str) -> list[str]:
-    """Ports that we need and others listen on, each with what it is for and how to change it."""
-    found = []
-    needed = {
+    """Return an error for each required port that another process uses, with the variable that changes it."""
+    errors = []
+    required = {
         name
         for stage in define_stages(config, Secrets(config), scope)
         for process in stage
         for name in process.port_variables
     }
-    for name, (number, about) in config.ports.items():
-        if name not in needed:
+    for name, (number, description) in config.ports.items():
+        if name not in required:
             continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,23 +51,26 @@ def find_ports_in_use(config: MeshConfig, scope: str) -> list[str]:
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
-                found.append(
-                    f"port {number} ({about}) is taken; set {name} to another, or PORT_OFFSET to shift them all"
+                errors.append(
+                    f"port {number} ({description}) is in use; set {name} to another port, or PORT_OFFSET for all ports"
                 )
-    return found
+    return errors
 
 
 def start_mesh(config: MeshConfig, scope: str) -> int:
-    """Starts the mesh, or finds it running."""
-    report = read_supervisor_state(config)
-    if report is not None and is_supervisor_alive(report) and (report.scope, scope) == ("servers", "all"):
+    """Start the mesh unless it is running, and wait until it is ready. Return the exit code.
+
+    A running mesh of scope "servers" is restarted for scope "all".
+    """
+    state = read_supervisor_state(config)
+    if state is not None and is_supervisor_alive(state) and (state.scope, scope) == ("servers", "all"):
         stop_mesh(config)
-    elif report is not None and is_supervisor_alive(report):
-        return progress.wait_until_ready(config, report.pid, START_TIMEOUT_S)
+    elif state is not None and is_supervisor_alive(state):
+        return progress.wait_until_ready(config, state.pid, START_TIMEOUT_S)
     if orphans := stop_orphans(config):
-        print(f"stopped {orphans} processes that a killed supervisor had left")
-    if problems := find_ports_in_use(config, scope):
-        print("\n".join(problems), file=sys.stderr)
+        print(f"stopped {orphans} orphaned processes of a killed supervisor")
+    if errors := find_ports_in_use(config, scope):
+        print("\n".join(errors), file=sys.stderr)
         return 1
     with (config.ensure_subdirectory("logs") / "supervisor.log").open("ab") as log:
         supervisor = subprocess.Popen(
@@ -82,86 +85,86 @@ def start_mesh(config: MeshConfig, scope: str) -> int:
 
 
 def stop_mesh(config: MeshConfig) -> int:
-    """Stops the mesh, and what an earlier one may have left."""
-    report = read_supervisor_state(config)
-    if report is not None and is_supervisor_alive(report):
-        os.kill(report.pid, signal.SIGTERM)
-        end = time.monotonic() + 60
-        while is_supervisor_alive(report) and time.monotonic() < end:
+    """Stop the mesh and orphaned processes of a killed supervisor. Return the exit code."""
+    state = read_supervisor_state(config)
+    if state is not None and is_supervisor_alive(state):
+        os.kill(state.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 60
+        while is_supervisor_alive(state) and time.monotonic() < deadline:
             time.sleep(0.05)
-        if is_supervisor_alive(report):
-            signal_process_group(report.pid, report.start_time, signal.SIGKILL)
+        if is_supervisor_alive(state):
+            signal_process_group(state.pid, state.start_time, signal.SIGKILL)
     stop_orphans(config)
     return 0
 
 
 def run_supervisor(config: MeshConfig, scope: str) -> int:
-    """The supervisor itself; `up` starts it."""
+    """Run the supervisor in this process; `up` starts it as a subprocess. Return the exit code."""
     return asyncio.run(Supervisor(config, scope).run())
 
 
 def run_demo(config: MeshConfig) -> int:
-    """The seven scenarios, on a mesh that is started if it is not there."""
+    """Run the seven scenarios, and start the mesh if it is not running. Return the exit code."""
     return start_mesh(config, "all") or scenarios.main(config.edge_url, config.sandbox_url, config.traces_url)
 
 
 def draw_diagrams(config: MeshConfig) -> int:
-    """Draws design/, on a mesh that is started if it is not there."""
+    """Write the diagrams in design/, and start the mesh if it is not running. Return the exit code."""
     return start_mesh(config, "all") or diagrams.main(config, ROOT / "design")
 
 
 def grant_admin(config: MeshConfig, email: str) -> int:
-    """Makes the account of an address an admin."""
+    """Grant the admin role to the account with an email address. Return the exit code."""
     if read_running_state(config) is None:
-        print("nothing runs; start it with: make up", file=sys.stderr)
+        print(status_view.NOT_RUNNING_MESSAGE, file=sys.stderr)
         return 1
     return services.grant_admin(config, Secrets(config), email)
 
 
 def run_reconciliation(config: MeshConfig) -> int:
-    """Compares what all stores say of orders, once, now."""
+    """Run the reconciliation of orders once. Return the exit code."""
     if read_running_state(config) is None:
-        print("nothing runs; start it with: make up", file=sys.stderr)
+        print(status_view.NOT_RUNNING_MESSAGE, file=sys.stderr)
         return 1
     return services.run_reconciliation(config, Secrets(config))
 
 
 def main() -> int:
-    """Reads the command line."""
+    """Run the command of the command line. Return the exit code."""
     parser = argparse.ArgumentParser(prog="deploy.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("up", "supervise"):
         commands.add_parser(name).add_argument("--only", choices=("all", "servers"), default="all")
     for name in ("down", "demo", "diagrams", "reconcile"):
         commands.add_parser(name)
-    commands.add_parser("status").add_argument("--watch", action="store_true", help="show it anew until interrupted")
-    commands.add_parser("admin").add_argument("email")
-    commands.add_parser("caller").add_argument("name")
+    commands.add_parser("status").add_argument("--watch", action="store_true", help="refresh until interrupted")
+    commands.add_parser("make-admin").add_argument("email")
+    commands.add_parser("add-caller").add_argument("name")
     commands.add_parser("logs").add_argument("names", nargs="*")
     arguments = parser.parse_args()
-    state = MeshConfig()
-    state.folder.mkdir(parents=True, exist_ok=True)
+    config = MeshConfig()
+    config.folder.mkdir(parents=True, exist_ok=True)
     match arguments.command:
         case "up":
-            return start_mesh(state, arguments.only)
+            return start_mesh(config, arguments.only)
         case "supervise":
-            return run_supervisor(state, arguments.only)
+            return run_supervisor(config, arguments.only)
         case "down":
-            return stop_mesh(state)
+            return stop_mesh(config)
         case "demo":
-            return run_demo(state)
+            return run_demo(config)
         case "diagrams":
-            return draw_diagrams(state)
-        case "admin":
-            return grant_admin(state, arguments.email)
+            return draw_diagrams(config)
+        case "make-admin":
+            return grant_admin(config, arguments.email)
         case "reconcile":
-            return run_reconciliation(state)
+            return run_reconciliation(config)
         case "logs":
-            return progress.follow_logs(state, arguments.names)
-        case "caller":
-            return external_callers.enrol_caller(state, arguments.name)
+            return progress.follow_logs(config, arguments.names)
+        case "add-caller":
+            return external_callers.add_caller(config, arguments.name)
         case _:
-            return status_view.show_status(state, Console(), watch=arguments.watch)
+            return status_view.show_status(config, Console(), watch=arguments.watch)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`delivery …` on the mesh that runs here."""
+"""`python -m deploy.local.dead_letters …`: run the dead-letter command against the broker of the local mesh."""
 
 import os
 import sys
@@ -10,9 +10,9 @@ from services.runtime.messaging import dead_letters_cli
 
 
 def main() -> int:
-    """Tells the command where this machine's broker is; its exit code."""
-    state = MeshConfig()
-    os.environ["BROKER_URL"] = broker_url(state, Secrets(state), "gateway")
+    """Set BROKER_URL and run the command. Return its exit code."""
+    config = MeshConfig()
+    os.environ["BROKER_URL"] = broker_url(config, Secrets(config), "gateway")
     return dead_letters_cli.main()
 
 

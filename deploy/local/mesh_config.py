@@ -1,4 +1,4 @@
-"""Where this machine's mesh keeps its things, and on which ports it listens."""
+"""Folders, ports and settings of a local mesh."""
 
 import hashlib
 import os
@@ -13,27 +13,30 @@ from deploy import render_bootstrap
 ROOT = Path(__file__).parents[2]
 
 MAX_SOCKET_PATH_BYTES = 90
-"""The kernel allows 107 bytes for a unix socket's path."""
+"""Maximum length of a socket path; Linux allows 107 bytes."""
 
 LOCAL_PORTS = {
-    "SANDBOX_PORT": (8090, "the outside world"),
-    "TRACES_PORT": (16686, "the trace page"),
-    "OTLP_HTTP_PORT": (4318, "where spans go, by HTTP"),
+    "SANDBOX_PORT": (8090, "the sandbox"),
+    "TRACES_PORT": (16686, "the trace viewer"),
+    "OTLP_HTTP_PORT": (4318, "OTLP over HTTP"),
     "SMTP_PORT": (1025, "the sandbox's mail sink"),
-    "APNS_PORT": (2197, "the sandbox's push service for Apple's phones (HTTP/2)"),
+    "APNS_PORT": (2197, "the sandbox's APNs (HTTP/2)"),
     "POSTGRES_PORT": (25432, "PostgreSQL"),
     "RABBITMQ_PORT": (25672, "RabbitMQ"),
     "RABBITMQ_DIST_PORT": (25673, "RabbitMQ's Erlang distribution"),
-    "EPMD_PORT": (24369, "Erlang's port mapper"),
+    "EPMD_PORT": (24369, "RabbitMQ's Erlang port mapper"),
     "MEMCACHED_PORT": (21211, "Memcached"),
     "STORAGE_PORT": (24443, "object storage"),
     "DOCUMENTS_PORT": (27117, "the document store"),
 }
-"""Ports that envoy/mesh.yaml does not know: default, and what it is for."""
+"""Ports that envoy/mesh.yaml does not define, with defaults and descriptions."""
 
 
 class MeshConfig:
-    """One mesh. `DELIVERY_STATE` names its folder, `PORT_OFFSET` shifts its ports, so that several can run at once."""
+    """Configuration of one mesh.
+
+    The environment variables DELIVERY_STATE (folder) and PORT_OFFSET (added to all ports) allow several meshes at once.
+    """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._environment = environment
@@ -42,68 +45,72 @@ class MeshConfig:
 
     @cached_property
     def mesh_settings(self) -> dict[str, dict[str, Any]]:
-        """The settings of envoy/mesh.yaml, by name."""
+        """Return the settings of envoy/mesh.yaml, by name."""
         return render_bootstrap.load_placeholders()
 
     @cached_property
     def ports(self) -> dict[str, tuple[int, str]]:
-        """Every port by the name of its variable: its number here, and what it is for."""
-        known = {
-            name: (int(render_bootstrap.default_value(s, "development") or 0), str(s["about"]))
-            for name, s in self.mesh_settings.items()
-            if s.get("port")
+        """Return number and description of every port, by the name of its environment variable."""
+        mesh_ports = {
+            name: (int(render_bootstrap.default_value(entry, "development") or 0), str(entry["about"]))
+            for name, entry in self.mesh_settings.items()
+            if entry.get("port")
         }
         return {
-            name: (self.resolve_port(name, default), about) for name, (default, about) in (known | LOCAL_PORTS).items()
+            name: (self.resolve_port(name, default), description)
+            for name, (default, description) in (mesh_ports | LOCAL_PORTS).items()
         }
 
     def resolve_port(self, name: str, default: int) -> int:
-        """A port, as the environment says or by its default and the offset."""
+        """Return a port from its environment variable, or else its default plus the offset."""
         return int(self._environment.get(name, default + self._port_offset))
 
     def get_port(self, name: str) -> int:
-        """The number of a port."""
+        """Return the number of a port."""
         return self.ports[name][0]
 
     def get_setting(self, name: str) -> str:
-        """A setting of envoy/mesh.yaml that is no port."""
+        """Return a setting of envoy/mesh.yaml other than a port."""
         return self._environment.get(name, str(render_bootstrap.default_value(self.mesh_settings[name], "development")))
 
     @property
     def bind_address(self) -> str:
-        """The address everything binds to."""
+        """Return the address that all processes listen on."""
         return self.get_setting("BIND")
 
     @cached_property
     def socket_dir(self) -> Path:
-        """The folder of unix sockets, for its owner only; a short one elsewhere when its own path is too long."""
+        """Return the folder of Unix sockets, with mode 0700; a temporary folder if the path would be too long.
+
+        Raises PermissionError if another user owns the folder.
+        """
         folder = self.folder / "run"
         if len(str(folder)) > MAX_SOCKET_PATH_BYTES - len("/notifications-egress.sock"):
             name = hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
             folder = Path(tempfile.gettempdir()) / f"delivery-{os.getuid()}-{name}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise PermissionError(f"{folder} is somebody else's; remove it, or set DELIVERY_STATE to a shorter path")
+            raise PermissionError(f"another user owns {folder}; remove it, or set DELIVERY_STATE to a shorter path")
         folder.chmod(0o700)
         return folder
 
     def ensure_subdirectory(self, name: str) -> Path:
-        """A folder of the mesh's own, made if it is missing."""
+        """Return a subfolder of the mesh's folder, and create it if it is missing."""
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     @property
     def edge_url(self) -> str:
-        """Where the edge is."""
+        """Return the URL of the edge."""
         return f"http://{self.bind_address}:{self.get_port('EDGE_PORT')}"
 
     @property
     def sandbox_url(self) -> str:
-        """Where the outside world is."""
+        """Return the URL of the sandbox."""
         return f"http://{self.bind_address}:{self.get_port('SANDBOX_PORT')}"
 
     @property
     def traces_url(self) -> str:
-        """Where the trace page is."""
+        """Return the URL of the trace viewer."""
         return f"http://{self.bind_address}:{self.get_port('TRACES_PORT')}"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sets up what must be there before anything of ours can run: uv, the virtual environment, Debian's packages.
-# Quick and silent when there is nothing to do. `setup.sh browser prometheus containers bench` adds what tests of each need.
+# Installs the prerequisites: uv, the virtual environment, Node packages and Debian packages.
+# Prints nothing if all are installed. `setup.sh browser prometheus containers bench` adds the prerequisites of these tests.
 set -eu
 cd "$(dirname "$0")/../.."
 state=.local/setup
@@ -15,7 +15,7 @@ as_root() {
     fi
 }
 
-# Installs Debian packages without letting them start services of their own; our children run on private ports.
+# Installs Debian packages without starting their services: the local runner starts its own servers on private ports.
 install_packages() {
     command -v apt-get >/dev/null 2>&1 || fail "these packages are missing, and there is no apt-get to install them: $*"
     echo "setup: installing $*" >&2
@@ -28,7 +28,7 @@ install_packages() {
     fi
     log="$state/apt.log"
     { as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"; } \
-        >"$log" 2>&1 || { tail -n 20 "$log" >&2; fail "apt-get could not install $*; the whole log is in $log."; }
+        >"$log" 2>&1 || { tail -n 20 "$log" >&2; fail "apt-get could not install $*; the full log is $log."; }
 }
 
 find_python() {
@@ -44,48 +44,48 @@ find_python() {
 find_uv() {
     if command -v uv >/dev/null 2>&1; then echo uv; return; fi
     if [ ! -x .local/uv/bin/uv ]; then
-        echo "setup: getting uv" >&2
+        echo "setup: installing uv" >&2
         rm -rf .local/uv
         "$1" -m venv .local/uv >/dev/null 2>&1 || { install_packages python3-venv && "$1" -m venv .local/uv; } \
             || fail "Python's venv module is missing; install it and run this again."
-        .local/uv/bin/pip install -qq --disable-pip-version-check uv || fail "uv could not be installed by pip."
+        .local/uv/bin/pip install -qq --disable-pip-version-check uv || fail "pip could not install uv."
     fi
     echo .local/uv/bin/uv
 }
 
-# Everything is compiled right away: else each of the many processes of a mesh would do it, where Python may not write
-# what it compiled. This file is part of what is wanted, so that it is carried out again when it changes.
-wanted=$(cat .python-version requirements/dev.txt deploy/local/setup.sh | sha256sum)
-if [ "$(cat "$state/venv" 2>/dev/null)" != "$wanted" ] || [ ! -x .venv/bin/python ]; then
+# Compiles to bytecode at installation: otherwise every process of a mesh would compile again where Python may not write
+# bytecode files. This script is part of the checksum, so that a change of it repeats the installation.
+checksum=$(cat .python-version requirements/dev.txt deploy/local/setup.sh | sha256sum)
+if [ "$(cat "$state/venv" 2>/dev/null)" != "$checksum" ] || [ ! -x .venv/bin/python ]; then
     python=$(find_python)
     uv=$(find_uv "$python")
-    echo "setup: making the virtual environment" >&2
+    echo "setup: creating the virtual environment" >&2
     [ -x .venv/bin/python ] || "$uv" venv -q --python "$python" .venv
     "$uv" pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt || fail "the Python packages could not be installed."
-    printf '%s' "$wanted" >"$state/venv"
+    printf '%s' "$checksum" >"$state/venv"
 fi
 
-wanted=$(sha256sum package-lock.json)
-if [ "$(cat "$state/node" 2>/dev/null)" != "$wanted" ] || [ ! -d node_modules ]; then
+checksum=$(sha256sum package-lock.json)
+if [ "$(cat "$state/node" 2>/dev/null)" != "$checksum" ] || [ ! -d node_modules ]; then
     command -v npm >/dev/null 2>&1 || fail "Node with npm is missing; install it and run this again."
-    echo "setup: getting Node packages" >&2
+    echo "setup: installing Node packages" >&2
     npm ci --silent --no-audit --no-fund --omit-lockfile-registry-resolved >"$state/npm.log" 2>&1 \
         || { tail -n 20 "$state/npm.log" >&2; fail "the Node packages could not be installed."; }
-    printf '%s' "$wanted" >"$state/node"
+    printf '%s' "$checksum" >"$state/node"
 fi
 
-wants() { case " $words " in *" $1 "*) ;; *) return 1 ;; esac; }
-words="$*"
+requested() { case " $features " in *" $1 "*) ;; *) return 1 ;; esac; }
+features="$*"
 
-# Prometheus' own programs, unpacked beside everything else of ours: tests only run them, nothing is installed.
-if wants prometheus && ! command -v promtool >/dev/null 2>&1 && [ ! -x .local/prometheus/usr/bin/promtool ]; then
-    command -v apt-get >/dev/null 2>&1 || fail "Prometheus is missing, and there is no apt-get to get it."
-    echo "setup: getting Prometheus" >&2
+# Prometheus is unpacked below .local and not installed, since tests only run its programs.
+if requested prometheus && ! command -v promtool >/dev/null 2>&1 && [ ! -x .local/prometheus/usr/bin/promtool ]; then
+    command -v apt-get >/dev/null 2>&1 || fail "Prometheus is missing, and there is no apt-get to download it."
+    echo "setup: downloading Prometheus" >&2
     rm -rf .local/prometheus
     mkdir -p .local/prometheus
     log="$PWD/$state/prometheus.log"
     fetch() { (cd .local/prometheus && apt-get download -q prometheus >"$log" 2>&1); }
-    fetch || { as_root apt-get update -q >>"$log" 2>&1 && fetch; } || { tail -n 20 "$log" >&2; fail "apt-get could not get Prometheus."; }
+    fetch || { as_root apt-get update -q >>"$log" 2>&1 && fetch; } || { tail -n 20 "$log" >&2; fail "apt-get could not download Prometheus."; }
     dpkg -x .local/prometheus/prometheus_*.deb .local/prometheus
     rm .local/prometheus/prometheus_*.deb
 fi
@@ -93,9 +93,9 @@ fi
 missing=
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
-! wants browser || command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
-! wants bench || command -v wrk >/dev/null 2>&1 || missing="$missing wrk"
-if wants containers; then
+! requested browser || command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+! requested bench || command -v wrk >/dev/null 2>&1 || missing="$missing wrk"
+if requested containers; then
     for program in podman runc debootstrap iptables; do
         command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ] || missing="$missing $program"
     done

@@ -1,1 +1,1 @@
-"""A small trace page for one machine: takes OTLP in, keeps what is newest, and answers Jaeger's query JSON."""
+"""Trace viewer: receives OTLP, stores the newest traces in memory, and implements Jaeger's query API."""

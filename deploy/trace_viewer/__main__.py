@@ -1,4 +1,4 @@
-"""`python -m deploy.trace_viewer`: the trace page, until SIGTERM."""
+"""`python -m deploy.trace_viewer`: run the trace viewer until SIGTERM."""
 
 import asyncio
 import signal
@@ -15,37 +15,39 @@ from deploy.trace_viewer.store import TraceStore
 
 
 class Settings(BaseSettings):
-    """What the page is told."""
+    """Settings of the trace viewer."""
 
     bind: str = Field(default="127.0.0.1", description="the address to listen on")
-    traces_port: int = Field(default=16686, description="the page, and Jaeger's query JSON")
-    otlp_port: int = Field(default=4317, description="OTLP by gRPC")
-    otlp_http_port: int = Field(default=4318, description="OTLP by HTTP")
-    trace_store_mb: int = Field(default=64, ge=1, le=4096, description="how much is kept; the oldest goes first")
+    traces_port: int = Field(default=16686, description="port of the user interface and Jaeger's query API")
+    otlp_port: int = Field(default=4317, description="port of OTLP over gRPC")
+    otlp_http_port: int = Field(default=4318, description="port of OTLP over HTTP")
+    trace_store_mb: int = Field(
+        default=64, ge=1, le=4096, description="maximum size of the stored traces in MiB; the oldest are evicted"
+    )
 
 
 class _Server(uvicorn.Server):
-    """One of two servers of this process, which are told together when to stop."""
+    """Server that leaves signals to `serve`, since two servers run in this process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves signals to `serve`."""
+        """Install no signal handlers."""
         yield
 
 
 async def serve(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT."""
+    """Serve the user interface and both OTLP receivers until SIGTERM or SIGINT."""
     store = TraceStore(settings.trace_store_mb * 1024 * 1024)
-    spans = await otlp_receiver.serve_grpc(store, f"{settings.bind}:{settings.otlp_port}")
+    grpc_server = await otlp_receiver.serve_grpc(store, f"{settings.bind}:{settings.otlp_port}")
 
-    def server(what: ASGIApp, port: int) -> _Server:
-        config = uvicorn.Config(what, settings.bind, port, access_log=False, log_level="warning", lifespan="off")
+    def create_server(asgi_app: ASGIApp, port: int) -> _Server:
+        config = uvicorn.Config(asgi_app, settings.bind, port, access_log=False, log_level="warning", lifespan="off")
         config.timeout_graceful_shutdown = 1
         return _Server(config)
 
     servers = [
-        server(app.create_viewer_app(store), settings.traces_port),
-        server(app.create_collector_app(store), settings.otlp_http_port),
+        create_server(app.create_viewer_app(store), settings.traces_port),
+        create_server(app.create_collector_app(store), settings.otlp_http_port),
     ]
 
     def stop() -> None:
@@ -55,7 +57,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     await asyncio.gather(*(each.serve() for each in servers))
-    await spans.stop(0.5)
+    await grpc_server.stop(0.5)
 
 
 if __name__ == "__main__":

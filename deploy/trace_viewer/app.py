@@ -1,4 +1,4 @@
-"""The page, and Jaeger's query interface below /api."""
+"""ASGI applications: the user interface with Jaeger's query API below /api, and the OTLP collector."""
 
 import time
 from pathlib import Path
@@ -29,31 +29,31 @@ SECURITY_HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
-"""On every answer: nothing runs here but our own two files, and nobody else reads or frames what we say."""
+"""Headers of every response: only the viewer's own script and style are loaded, and other sites cannot embed it."""
 
 
 class SecurityHeadersMiddleware:
-    """Sets HEADERS."""
+    """ASGI middleware that adds SECURITY_HEADERS to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle a request."""
 
-        async def watched(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(SECURITY_HEADERS)
             await send(message)
 
-        await self._app(scope, receive, watched)
+        await self._app(scope, receive, send_with_headers)
 
 
 def _json_response(
     data: Any, status: int = 200, total: int = 0, errors: list[dict[str, Any]] | None = None
 ) -> Response:
-    made = {"data": data, "total": total, "limit": 0, "offset": 0, "errors": errors}
-    return Response(msgspec.json.encode(made), status, media_type="application/json")
+    body = {"data": data, "total": total, "limit": 0, "offset": 0, "errors": errors}
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
 def _error_response(status: int, message: str) -> Response:
@@ -61,13 +61,13 @@ def _error_response(status: int, message: str) -> Response:
 
 
 class QueryApi:
-    """Jaeger's paths, and `/api/summaries` beside them: what the page's own list needs of each trace."""
+    """Jaeger's query API, and `/api/summaries` for the trace list of the user interface."""
 
     def __init__(self, store: TraceStore) -> None:
         self._store = store
 
     def routes(self) -> list[Route]:
-        """All of them."""
+        """Return the routes of all endpoints."""
         return [
             Route("/api/services", self.list_services),
             Route("/api/services/{service:path}/operations", self.list_operation_names),
@@ -79,57 +79,57 @@ class QueryApi:
         ]
 
     async def list_services(self, _request: Request) -> Response:
-        """Names."""
-        found = sorted({service for service, _, _ in self._store.list_operations()})
-        return _json_response(found, total=len(found))
+        """Return the names of the services."""
+        services = sorted({service for service, _, _ in self._store.list_operations()})
+        return _json_response(services, total=len(services))
 
     async def list_operation_names(self, request: Request) -> Response:
-        """A service's operations, by name."""
-        wanted = request.path_params["service"]
-        found = sorted({operation for service, operation, _ in self._store.list_operations() if service == wanted})
-        return _json_response(found, total=len(found))
+        """Return the names of a service's operations."""
+        name = request.path_params["service"]
+        operations = sorted({operation for service, operation, _ in self._store.list_operations() if service == name})
+        return _json_response(operations, total=len(operations))
 
     async def list_operations(self, request: Request) -> Response:
-        """A service's operations, by name and kind."""
-        wanted, kind = request.query_params.get("service", ""), request.query_params.get("spanKind")
-        found = [
-            {"name": operation, "spanKind": kind_of}
-            for service, operation, kind_of in self._store.list_operations()
-            if service == wanted and kind in (None, "", kind_of)
+        """Return name and span kind of a service's operations, optionally of one kind."""
+        name, filter_kind = request.query_params.get("service", ""), request.query_params.get("spanKind")
+        operations = [
+            {"name": operation, "spanKind": kind}
+            for service, operation, kind in self._store.list_operations()
+            if service == name and filter_kind in (None, "", kind)
         ]
-        return _json_response(found, total=len(found))
+        return _json_response(operations, total=len(operations))
 
     async def search_traces(self, request: Request) -> Response:
-        """Traces that are searched for, or named by `traceID`."""
-        named = request.query_params.getlist("traceID")
-        if named:
-            found = [trace for name in named if (trace := self._store.get_trace(name.lower().zfill(32)))]
+        """Return the traces with the ids `traceID`, or else those that match the search parameters."""
+        trace_ids = request.query_params.getlist("traceID")
+        if trace_ids:
+            traces = [trace for each in trace_ids if (trace := self._store.get_trace(each.lower().zfill(32)))]
         else:
             try:
-                found = self._store.find_newest(
+                traces = self._store.find_newest(
                     query.parse_search(request.query_params), query.parse_limit(request.query_params)
                 )
             except query.InvalidQuery as error:
                 return _error_response(400, str(error))
-        return _json_response([query.to_jaeger(trace) for trace in found])
+        return _json_response([query.to_jaeger(trace) for trace in traces])
 
     async def get_trace(self, request: Request) -> Response:
-        """One trace."""
+        """Return a trace, or 404."""
         trace = self._store.get_trace(request.path_params["trace_id"].lower().zfill(32))
         return _error_response(404, "trace not found") if trace is None else _json_response([query.to_jaeger(trace)])
 
     async def list_summaries(self, request: Request) -> Response:
-        """As `traces`, each in a few words."""
+        """Return summaries of the traces that match the search parameters."""
         try:
-            found = self._store.find_newest(
+            traces = self._store.find_newest(
                 query.parse_search(request.query_params), query.parse_limit(request.query_params)
             )
         except query.InvalidQuery as error:
             return _error_response(400, str(error))
-        return _json_response([query.build_summary(trace) for trace in found], total=len(self._store))
+        return _json_response([query.build_summary(trace) for trace in traces], total=len(self._store))
 
     async def list_dependencies(self, request: Request) -> Response:
-        """Who called whom how often."""
+        """Return the number of calls between each pair of services."""
         try:
             calls = self._store.count_service_calls(
                 *query.parse_time_range(request.query_params, int(time.time() * 1000) + 60_000)
@@ -137,30 +137,30 @@ class QueryApi:
         except query.InvalidQuery as error:
             return _error_response(400, str(error))
         return _json_response(
-            [{"parent": a, "child": b, "callCount": number} for (a, b), number in sorted(calls.items())]
+            [{"parent": parent, "child": child, "callCount": count} for (parent, child), count in sorted(calls.items())]
         )
 
 
 def create_viewer_app(store: TraceStore) -> ASGIApp:
-    """What listens on 16686. A trace's address is the same as Jaeger's: /trace/{trace_id}."""
+    """Return the user interface and query API, on port 16686. Paths are Jaeger's, such as /trace/{trace_id}."""
 
     async def index(_request: Request) -> Response:
         return FileResponse(STATIC_DIR / "index.html", media_type="text/html")
 
-    async def file(request: Request) -> Response:
+    async def static_file(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in STATIC_MEDIA_TYPES:
             return Response("not found", 404, media_type="text/plain")
         return FileResponse(STATIC_DIR / name, media_type=STATIC_MEDIA_TYPES[name])
 
-    shown = [Route(path, index) for path in ("/", "/search", "/trace/{trace_id}", "/dependencies")]
+    pages = [Route(path, index) for path in ("/", "/search", "/trace/{trace_id}", "/dependencies")]
     return SecurityHeadersMiddleware(
-        Starlette(routes=[*shown, Route("/static/{name}", file), *QueryApi(store).routes()])
+        Starlette(routes=[*pages, Route("/static/{name}", static_file), *QueryApi(store).routes()])
     )
 
 
 def create_collector_app(store: TraceStore) -> ASGIApp:
-    """What takes OTLP by HTTP."""
+    """Return the receiver of OTLP over HTTP."""
     return SecurityHeadersMiddleware(
         Starlette(routes=[Route("/v1/traces", HttpReceiver(store).receive, methods=["POST"])])
     )

@@ -1,4 +1,4 @@
-"""OTLP in, by gRPC and by HTTP. Nothing that is sent here can be more than refused."""
+"""Receivers of OTLP over gRPC and HTTP, with bounded request sizes."""
 
 import asyncio
 import base64
@@ -21,14 +21,14 @@ from deploy.trace_viewer.span_record import parse_spans
 from deploy.trace_viewer.store import TraceStore
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-"""Bytes of one request, unpacked; gRPC's own limit is the same."""
+"""Maximum size of a decompressed request; gRPC's default limit is the same."""
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _ID_FIELDS = {"traceId", "spanId", "parentSpanId"}
 
 
 class OtlpRequestError(Exception):
-    """What is sent is not taken; `status` says why."""
+    """A request is rejected with the HTTP status `status`."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -36,22 +36,22 @@ class OtlpRequestError(Exception):
 
 
 class GrpcReceiver(trace_service_pb2_grpc.TraceServiceServicer):
-    """opentelemetry.proto.collector.trace.v1.TraceService."""
+    """Servicer of opentelemetry.proto.collector.trace.v1.TraceService."""
 
     def __init__(self, store: TraceStore) -> None:
         self._store = store
 
-    async def Export(  # noqa: N802 (the service's own name)
+    async def Export(  # noqa: N802 (name of the RPC)
         self, request: ExportTraceServiceRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> ExportTraceServiceResponse:
-        """Takes one batch."""
+        """Store a batch of spans."""
         self._store.add_spans(parse_spans(request.resource_spans))
         return ExportTraceServiceResponse()
 
 
 async def serve_grpc(store: TraceStore, address: str) -> grpc.aio.Server:
-    """A server that listens. Raises RuntimeError when it cannot."""
-    # Two pages on one port would share its connections by chance.
+    """Start a gRPC server. Raises RuntimeError if it cannot listen on the address."""
+    # With SO_REUSEPORT a second viewer on the same port would start and receive some of the connections.
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(GrpcReceiver(store), server)  # type: ignore[no-untyped-call]
     server.add_insecure_port(address)
@@ -60,67 +60,70 @@ async def serve_grpc(store: TraceStore, address: str) -> grpc.aio.Server:
 
 
 class HttpReceiver:
-    """POST /v1/traces, protobuf or JSON, gzipped or not. Scripts of other pages cannot send either media type here."""
+    """Handler of POST /v1/traces with protobuf or JSON, optionally gzipped.
+
+    Browsers send neither media type to another origin without a CORS preflight, so other sites cannot write traces.
+    """
 
     def __init__(self, store: TraceStore) -> None:
         self._store = store
 
     async def receive(self, request: Request) -> Response:
-        """Takes one batch."""
-        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        """Store a batch of spans."""
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
-            if media not in (PROTOBUF, JSON):
-                raise OtlpRequestError(415, f"{PROTOBUF} or {JSON} is taken")
+            if media_type not in (PROTOBUF, JSON):
+                raise OtlpRequestError(415, f"unsupported media type: expected {PROTOBUF} or {JSON}")
             body = decompress(await _read_body(request), request.headers.get("content-encoding", "identity"))
-            # JSON is slow to read; meanwhile others are served.
-            sent = parse_protobuf(body) if media == PROTOBUF else await asyncio.to_thread(parse_json, body)
-        except OtlpRequestError as refused:
-            return Response(str(refused), refused.status, media_type="text/plain")
-        self._store.add_spans(parse_spans(sent.resource_spans))
-        return Response(b"" if media == PROTOBUF else b"{}", media_type=media)
+            # Parsing JSON is slow and must not block the event loop.
+            export = parse_protobuf(body) if media_type == PROTOBUF else await asyncio.to_thread(parse_json, body)
+        except OtlpRequestError as error:
+            return Response(str(error), error.status, media_type="text/plain")
+        self._store.add_spans(parse_spans(export.resource_spans))
+        return Response(b"" if media_type == PROTOBUF else b"{}", media_type=media_type)
 
 
 async def _read_body(request: Request) -> bytes:
-    read = bytearray()
+    body = bytearray()
     async for chunk in request.stream():
-        read += chunk
-        if len(read) > MAX_BODY_BYTES:
-            raise OtlpRequestError(413, "more than 4 MiB")
-    return bytes(read)
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise OtlpRequestError(413, "body larger than 4 MiB")
+    return bytes(body)
 
 
 def decompress(body: bytes, encoding: str) -> bytes:
-    """The body without its gzip. Raises Refused, also for one that would unfold to more than MAX_BODY."""
+    """Return the decompressed body. Raises OtlpRequestError, also if it would exceed MAX_BODY_BYTES."""
     if encoding == "identity":
         return body
     if encoding != "gzip":
-        raise OtlpRequestError(415, "gzip or nothing is taken")
-    unzip = zlib.decompressobj(wbits=31)
+        raise OtlpRequestError(415, "unsupported content encoding: expected gzip or identity")
+    decompressor = zlib.decompressobj(wbits=31)
     try:
-        found = unzip.decompress(body, MAX_BODY_BYTES + 1)
+        decompressed = decompressor.decompress(body, MAX_BODY_BYTES + 1)
     except zlib.error as error:
-        raise OtlpRequestError(400, "not gzip") from error
-    if len(found) > MAX_BODY_BYTES:
-        raise OtlpRequestError(413, "more than 4 MiB")
-    return found
+        raise OtlpRequestError(400, "body is not gzip") from error
+    if len(decompressed) > MAX_BODY_BYTES:
+        raise OtlpRequestError(413, "body larger than 4 MiB")
+    return decompressed
 
 
 def parse_protobuf(body: bytes) -> ExportTraceServiceRequest:
-    """A batch in protobuf. Raises Refused."""
+    """Parse a batch in protobuf format. Raises OtlpRequestError."""
     try:
         return ExportTraceServiceRequest.FromString(body)
     except DecodeError as error:
-        raise OtlpRequestError(400, "not an ExportTraceServiceRequest") from error
+        raise OtlpRequestError(400, "body is not an ExportTraceServiceRequest") from error
 
 
 def parse_json(body: bytes) -> ExportTraceServiceRequest:
-    """A batch in OTLP's JSON, whose ids are hexadecimal where protobuf's JSON has base64. Raises Refused."""
+    """Parse a batch in OTLP's JSON format, whose ids are hexadecimal instead of base64. Raises OtlpRequestError."""
     try:
         return ParseDict(
             json.loads(body, object_hook=_encode_ids_as_base64), ExportTraceServiceRequest(), ignore_unknown_fields=True
         )
     except (ParseError, ValueError, RecursionError) as error:
-        raise OtlpRequestError(400, "not an ExportTraceServiceRequest") from error
+        raise OtlpRequestError(400, "body is not an ExportTraceServiceRequest") from error
 
 
 def _encode_ids_as_base64(fields: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is asked, and Jaeger's JSON for an answer."""
+"""Parsing of search parameters, and conversion of traces to Jaeger's JSON format."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -16,15 +16,15 @@ _JAEGER_TYPES = {bool: "bool", int: "int64", float: "float64", str: "string"}
 
 
 class InvalidQuery(Exception):
-    """A parameter that cannot be read."""
+    """A query parameter is invalid."""
 
 
 def parse_duration_us(text: str) -> int:
-    """A duration as Go writes it: "1.5s", "200ms". Raises BadQuery."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(ns|us|µs|ms|s|m|h)", text)
-    if found is None:
-        raise InvalidQuery(f"not a duration: {text}")
-    return int(float(found[1]) * _MICROSECONDS_PER_UNIT[found[2]])
+    """Parse a duration in Go's format, such as "1.5s" or "200ms". Raises InvalidQuery."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(ns|us|µs|ms|s|m|h)", text)
+    if match is None:
+        raise InvalidQuery(f"invalid duration: {text}")
+    return int(float(match[1]) * _MICROSECONDS_PER_UNIT[match[2]])
 
 
 def _is_number(text: str) -> bool:
@@ -38,76 +38,78 @@ def _is_number(text: str) -> bool:
 def _parse_int(query: QueryParams, name: str, default: int) -> int:
     text = query.get(name) or str(default)
     if not re.fullmatch(r"\d{1,18}", text):
-        raise InvalidQuery(f"{name} is not a number")
+        raise InvalidQuery(f"{name} is not an integer")
     return int(text)
 
 
 def parse_limit(query: QueryParams) -> int:
-    """How many traces are asked for. Raises BadQuery."""
+    """Return the maximum number of traces. Raises InvalidQuery."""
     return max(1, min(_parse_int(query, "limit", DEFAULT_LIMIT), MAX_LIMIT))
 
 
 def _parse_tags(query: QueryParams) -> dict[str, str]:
-    wanted = dict(each.partition(":")[::2] for each in query.getlist("tag"))
+    tags = dict(each.partition(":")[::2] for each in query.getlist("tag"))
     if query.get("tags"):
         try:
-            wanted |= msgspec.json.decode(query["tags"], type=dict[str, str])
+            tags |= msgspec.json.decode(query["tags"], type=dict[str, str])
         except msgspec.MsgspecError as error:
-            raise InvalidQuery("tags is not an object of texts") from error
-    return wanted
+            raise InvalidQuery("tags is not a JSON object of strings") from error
+    return tags
 
 
 def parse_search(query: QueryParams) -> Callable[[Trace], bool]:
-    """Jaeger's search: a trace fits in which one span has the service, the operation and every tag. Raises BadQuery.
+    """Return the predicate of a search. Raises InvalidQuery.
 
-    `q` is ours: a text that a value, a service or an operation has in it.
+    As in Jaeger, a trace matches if one of its spans has the service, the operation, the duration and all tags. The
+    parameter `q` is an extension: a text that a tag value, a service or an operation contains, or the trace id.
     """
     service, operation, text = query.get("service"), query.get("operation"), (query.get("q") or "").casefold()
     if operation == "all":
         operation = None
-    wanted = _parse_tags(query)
+    tags = _parse_tags(query)
     start, end = _parse_int(query, "start", 0), _parse_int(query, "end", 10**17)
-    least = parse_duration_us(query["minDuration"]) if query.get("minDuration") else 0
-    most = parse_duration_us(query["maxDuration"]) if query.get("maxDuration") else None
+    min_duration_us = parse_duration_us(query["minDuration"]) if query.get("minDuration") else 0
+    max_duration_us = parse_duration_us(query["maxDuration"]) if query.get("maxDuration") else None
 
-    def span_fits(span: SpanRecord) -> bool:
+    def span_matches(span: SpanRecord) -> bool:
         if (service and span.service != service) or (operation and span.operation != operation):
             return False
-        if least > span.duration_us or (most is not None and span.duration_us > most):
+        if min_duration_us > span.duration_us or (max_duration_us is not None and span.duration_us > max_duration_us):
             return False
-        if not wanted:
+        if not tags:
             return True
         details = span.decode_details()
-        has = {key: format_value(value) for key, value in (*details.process_tags, *details.tags)}
-        return wanted.items() <= has.items()
+        span_tags = {key: format_value(value) for key, value in (*details.process_tags, *details.tags)}
+        return tags.items() <= span_tags.items()
 
-    # What is no number, nor part of "true" or "false", lies in what is packed as it is: few spans need to be unpacked.
-    sought = text.encode() if text.isascii() and len(text) > 5 and not _is_number(text) else b""
+    # Encoded details contain strings verbatim. A text that cannot be part of a formatted number or boolean is therefore
+    # searched there first, so that few spans are decoded.
+    encoded_text = text.encode() if text.isascii() and len(text) > 5 and not _is_number(text) else b""
 
-    def says(span: SpanRecord) -> bool:
+    def span_contains_text(span: SpanRecord) -> bool:
         if text in span.service.casefold() or text in span.operation.casefold():
             return True
-        if sought not in span.encoded_details.lower():
+        if encoded_text not in span.encoded_details.lower():
             return False
         return any(text in format_value(value).casefold() for _, value in span.decode_details().tags)
 
-    def fits(trace: Trace) -> bool:
+    def trace_matches(trace: Trace) -> bool:
         return (
             start <= trace.start_us <= end
-            and any(map(span_fits, trace.spans.values()))
-            and (not text or text == trace.id or any(map(says, trace.spans.values())))
+            and any(map(span_matches, trace.spans.values()))
+            and (not text or text == trace.id or any(map(span_contains_text, trace.spans.values())))
         )
 
-    return fits
+    return trace_matches
 
 
 def format_value(value: bool | float | str) -> str:
-    """A value as searches and people write it."""
+    """Return a tag value as text for searches."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def build_summary(trace: Trace) -> dict[str, Any]:
-    """What a list shows of a trace."""
+    """Return the summary of a trace for the trace list."""
     spans, root = trace.spans.values(), trace.root_span
     services: dict[str, int] = {}
     for span in spans:
@@ -126,16 +128,16 @@ def build_summary(trace: Trace) -> dict[str, Any]:
 
 
 def to_jaeger(trace: Trace) -> dict[str, Any]:
-    """A trace in Jaeger's own form."""
+    """Return a trace in Jaeger's JSON format."""
     processes: dict[str, Any] = {}
-    known: dict[tuple[str, tuple[Tag, ...]], str] = {}
+    process_ids: dict[tuple[str, tuple[Tag, ...]], str] = {}
     spans = []
     for span in sorted(trace.spans.values(), key=lambda span: (span.start_us, span.span_id)):
         details = span.decode_details()
-        process = known.setdefault((span.service, tuple(details.process_tags)), f"p{len(known) + 1}")
-        processes[process] = {"serviceName": span.service, "tags": _to_jaeger_tags(details.process_tags)}
+        process_id = process_ids.setdefault((span.service, tuple(details.process_tags)), f"p{len(process_ids) + 1}")
+        processes[process_id] = {"serviceName": span.service, "tags": _to_jaeger_tags(details.process_tags)}
         parent = [_to_jaeger_reference("CHILD_OF", trace.id, span.parent_id)] if span.parent_id else []
-        orphan = bool(span.parent_id) and span.parent_id not in trace.spans
+        is_orphan = bool(span.parent_id) and span.parent_id not in trace.spans
         spans.append(
             {
                 "traceID": trace.id,
@@ -146,11 +148,11 @@ def to_jaeger(trace: Trace) -> dict[str, Any]:
                 "duration": span.duration_us,
                 "tags": _to_jaeger_tags(details.tags),
                 "logs": [
-                    {"timestamp": at, "fields": _to_jaeger_tags([("event", name), *more])}
-                    for at, name, more in details.events
+                    {"timestamp": time_us, "fields": _to_jaeger_tags([("event", name), *tags])}
+                    for time_us, name, tags in details.events
                 ],
-                "processID": process,
-                "warnings": ["its parent has not arrived"] if orphan else None,
+                "processID": process_id,
+                "warnings": ["parent span is missing"] if is_orphan else None,
             }
         )
     return {"traceID": trace.id, "spans": spans, "processes": processes, "warnings": None}
@@ -165,6 +167,6 @@ def _to_jaeger_tags(tags: Sequence[Tag]) -> list[dict[str, Any]]:
 
 
 def parse_time_range(query: QueryParams, now_ms: int) -> tuple[int, int]:
-    """The times that dependencies are asked for, in microseconds. Raises BadQuery."""
+    """Return start and end of the time range of dependencies, in microseconds. Raises InvalidQuery."""
     end = _parse_int(query, "endTs", now_ms)
     return (end - _parse_int(query, "lookback", 7 * 86_400_000)) * 1000, end * 1000

@@ -1,4 +1,4 @@
-"""A span as it is kept: what searches look at, and the rest packed away."""
+"""Stored form of a span: searchable fields, and other details encoded with MessagePack."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -9,13 +9,13 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
 MAX_TAGS = 128
-"""Attributes, events and links that are kept of one span."""
+"""Maximum number of attributes, of events and of links of a span; more are dropped."""
 
 MAX_TEXT_CHARS = 2048
-"""Characters that are kept of one value or name."""
+"""Maximum length of a value or name; longer ones are truncated."""
 
 SPAN_OVERHEAD_BYTES = 400
-"""Bytes that a span takes beside what is packed, measured, with its place in the store's tables."""
+"""Memory of a span without its encoded details and texts, including its entries in the store (measured)."""
 
 KIND_NAMES = {
     Span.SPAN_KIND_SERVER: "server",
@@ -29,7 +29,7 @@ type Tag = tuple[str, bool | int | float | str]
 
 
 class SpanDetails(msgspec.Struct, array_like=True):
-    """What only a trace's own page shows. Links are trace and span ids; events are a time in µs, a name and tags."""
+    """Details of a span. Links are pairs of trace id and span id; events are time in microseconds, name and tags."""
 
     tags: list[Tag]
     links: list[tuple[str, str]]
@@ -38,7 +38,7 @@ class SpanDetails(msgspec.Struct, array_like=True):
 
 
 class SpanRecord(msgspec.Struct, frozen=True, gc=False):
-    """One span. Ids are hexadecimal, times in microseconds; `packed` are its Details."""
+    """Stored span. Ids are hexadecimal, times in microseconds, and `encoded_details` are SpanDetails."""
 
     trace_id: str
     span_id: str
@@ -53,11 +53,11 @@ class SpanRecord(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def size_bytes(self) -> int:
-        """Bytes, about."""
+        """Return the approximate memory of the span, in bytes."""
         return len(self.encoded_details) + len(self.service) + len(self.operation) + SPAN_OVERHEAD_BYTES
 
     def decode_details(self) -> SpanDetails:
-        """What is packed."""
+        """Return the decoded details."""
         return _decode_details(self.encoded_details)
 
 
@@ -66,30 +66,30 @@ _encode_details = msgspec.msgpack.Encoder().encode
 
 
 def parse_spans(groups: Iterable[ResourceSpans]) -> Iterator[SpanRecord]:
-    """What an OTLP request brings. Spans whose ids are none are left out."""
+    """Yield the spans of an OTLP request. Spans with ids of invalid length are dropped."""
     for group in groups:
-        process = parse_tags(group.resource.attributes)
-        service = next((str(value) for key, value in process if key == "service.name"), "unknown_service")
-        process = [(key, value) for key, value in process if key != "service.name"]
+        resource_tags = parse_tags(group.resource.attributes)
+        service = next((str(value) for key, value in resource_tags if key == "service.name"), "unknown_service")
+        process_tags = [(key, value) for key, value in resource_tags if key != "service.name"]
         for scope in group.scope_spans:
-            library: list[Tag] = [("otel.scope.name", truncate(scope.scope.name))] if scope.scope.name else []
+            scope_tags: list[Tag] = [("otel.scope.name", truncate(scope.scope.name))] if scope.scope.name else []
             for span in scope.spans:
                 if len(span.trace_id) == 16 and len(span.span_id) == 8:
-                    yield _build_record(span, service, library, process)
+                    yield _build_record(span, service, scope_tags, process_tags)
 
 
 def _build_record(span: Span, service: str, scope_tags: list[Tag], process_tags: list[Tag]) -> SpanRecord:
-    error = span.status.code == Status.STATUS_CODE_ERROR
+    has_error = span.status.code == Status.STATUS_CODE_ERROR
     kind = KIND_NAMES.get(span.kind, "")
-    found = parse_tags(span.attributes) + scope_tags
+    tags = parse_tags(span.attributes) + scope_tags
     if kind:
-        found.append(("span.kind", kind))
-    if error:
-        found += [("error", True), ("otel.status_code", "ERROR")]
+        tags.append(("span.kind", kind))
+    if has_error:
+        tags += [("error", True), ("otel.status_code", "ERROR")]
         if span.status.message:
-            found.append(("otel.status_description", truncate(span.status.message)))
+            tags.append(("otel.status_description", truncate(span.status.message)))
     details = SpanDetails(
-        found,
+        tags,
         [(link.trace_id.hex(), link.span_id.hex()) for link in span.links[:MAX_TAGS]],
         [
             (event.time_unix_nano // 1000, truncate(event.name), parse_tags(event.attributes))
@@ -97,7 +97,7 @@ def _build_record(span: Span, service: str, scope_tags: list[Tag], process_tags:
         ],
         process_tags,
     )
-    start = span.start_time_unix_nano // 1000
+    start_us = span.start_time_unix_nano // 1000
     return SpanRecord(
         span.trace_id.hex(),
         span.span_id.hex(),
@@ -105,30 +105,30 @@ def _build_record(span: Span, service: str, scope_tags: list[Tag], process_tags:
         sys.intern(service),
         sys.intern(truncate(span.name)),
         kind,
-        error,
-        start,
-        max(0, span.end_time_unix_nano // 1000 - start),
+        has_error,
+        start_us,
+        max(0, span.end_time_unix_nano // 1000 - start_us),
         _encode_details(details),
     )
 
 
 def parse_tags(attributes: Iterable[KeyValue]) -> list[Tag]:
-    """The attributes; what is a list or a map becomes text."""
+    """Return at most MAX_TAGS attributes as tags; lists and maps are converted to text."""
     return [
         (truncate(each.key), _plain_value(each.value)) for each, _ in zip(attributes, range(MAX_TAGS), strict=False)
     ]
 
 
 def truncate(text: str) -> str:
-    """No longer than MAX_TEXT."""
+    """Return the text, truncated to MAX_TEXT_CHARS with an ellipsis."""
     return text if len(text) <= MAX_TEXT_CHARS else f"{text[: MAX_TEXT_CHARS - 1]}…"
 
 
 def _plain_value(value: AnyValue) -> bool | int | float | str:
     kind = value.WhichOneof("value")
     if kind in ("bool_value", "int_value", "double_value"):
-        found: bool | int | float = getattr(value, kind)
-        return found
+        scalar: bool | int | float = getattr(value, kind)
+        return scalar
     return truncate(value.string_value if kind == "string_value" else str(_nested_value(value)))
 
 

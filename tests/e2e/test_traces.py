@@ -119,7 +119,7 @@ def test_money_that_goes_back_does_so_in_the_payments_trace(pending: ScenarioCon
     pending.sandbox_request("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
     pending.wait_until("the difference is back", lambda: pending.get_order()["refund_status"] == "refunded")
     (paid,) = collect_traces(get_traces_url(), pending.steps[-1:])
-    assert {("orders", "give money back"), ("orders", "refund"), ("orders", "publish payments.refunded")} <= {
+    assert {("orders", "send refund"), ("orders", "refund"), ("orders", "publish payments.refunded")} <= {
         (span.service, span.name) for span in paid.spans
     }
 
@@ -167,9 +167,9 @@ def test_a_planted_orphan_is_found(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) 
     assert list_trace_errors(spans) == []
     otlp(trace_id, "00000000000000a2", parent="00000000000000ff")
     spans = parse_trace(httpx.get(f"{get_traces_url()}/api/traces/{trace_id}", trust_env=False).json()["data"][0])
-    assert list_trace_errors(spans) == ["planted: planted has lost its parent"]
+    assert list_trace_errors(spans) == ["planted: planted has no parent span"]
     monkeypatch.setattr("deploy.local.demo.trace_recorder.TIMEOUT_S", 0.5)
-    with pytest.raises(IncompleteTraces, match="planted has lost its parent"):
+    with pytest.raises(IncompleteTraces, match="planted has no parent span"):
         collect_traces(get_traces_url(), [Step("planted", "nobody", "GET /", 200, trace_id)])
 
 

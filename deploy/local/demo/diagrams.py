@@ -1,6 +1,6 @@
-"""Sequence diagrams of the scenarios, drawn from their recorded traces: what they show has happened.
+"""Sequence diagrams of the scenarios, generated from recorded traces.
 
-Times, ids and what differs from run to run stay out of them, so that the same behaviour gives the same file.
+The output is deterministic: it contains no times, ids or other details that differ between runs.
 """
 
 import re
@@ -13,18 +13,18 @@ from deploy.local.demo.trace_recorder import RecordedTrace, Span, collect_traces
 from deploy.local.mesh_config import MeshConfig
 
 CACHED_QUERIES = frozenset({"SELECT agents", "SELECT agent_keys"})
-"""What a service asks only when it does not remember; whether it does depends on when it was asked last."""
+"""Queries whose results services cache; they run only on a cache miss and are therefore omitted."""
 
 HUMAN_ACTORS = frozenset({"visitor", "customer", "deliverer"})
 
 STORE_NAMES = {"postgresql": "PostgreSQL", "mongodb": "document store", "memcached": "Memcached"}
 BROKER_NAME = "RabbitMQ"
 MAX_LINE_CHARS = 70
-"""Characters of a line; longer ones are broken."""
+"""Maximum length of a label line, in characters."""
 
 
 class Message(NamedTuple):
-    """Who says what to whom; "-->>" is an answer."""
+    """Arrow of a sequence diagram. The arrow "-->>" is a response."""
 
     source: str
     arrow: str
@@ -33,35 +33,35 @@ class Message(NamedTuple):
 
 
 def build_messages(recorded_trace: RecordedTrace) -> list[Message]:
-    """What happened in one trace, as a tree: what follows by the broker comes after what was waited for."""
+    """Return the messages of a trace: synchronous calls depth-first, then events and their consequences."""
     step = recorded_trace.step
-    below: dict[str, list[Span]] = {}
+    children_by_parent: dict[str, list[Span]] = {}
     for span in _select_relevant_spans(recorded_trace.spans):
-        below.setdefault(span.parent_id, []).append(span)
-    (root,) = below[""]
-    found = [Message(step.actor, "->>", root.service, root.name)]
-    later: list[tuple[Span, str]] = []
+        children_by_parent.setdefault(span.parent_id, []).append(span)
+    (root,) = children_by_parent[""]
+    messages = [Message(step.actor, "->>", root.service, root.name)]
+    pending: list[tuple[Span, str]] = []
 
-    def walk(span: Span) -> None:
-        children = below.get(span.id, [])
-        later.extend((child, span.service) for child in children if child.kind in ("producer", "consumer"))
+    def add_calls(span: Span) -> None:
+        children = children_by_parent.get(span.id, [])
+        pending.extend((child, span.service) for child in children if child.kind in ("producer", "consumer"))
         for child in sorted(children, key=lambda child: child.start_us):
             if child.kind not in ("producer", "consumer"):
-                found.extend(_build_call_messages(child, span))
-                walk(child)
+                messages.extend(_build_call_messages(child, span))
+                add_calls(child)
 
-    walk(root)
-    found.append(Message(root.service, "-->>", step.actor, str(step.status)))
-    while later:
-        later.sort(key=lambda each: (each[0].kind == "consumer", _sort_key(each[0])))
-        span, source = later.pop(0)
-        found.extend(_build_event_messages(span, source))
-        walk(span)
-    return list(_merge_repeated_messages(found))
+    add_calls(root)
+    messages.append(Message(root.service, "-->>", step.actor, str(step.status)))
+    while pending:
+        pending.sort(key=lambda each: (each[0].kind == "consumer", _sort_key(each[0])))
+        span, source = pending.pop(0)
+        messages.extend(_build_event_messages(span, source))
+        add_calls(span)
+    return list(_merge_repeated_messages(messages))
 
 
 def _select_relevant_spans(spans: Sequence[Span]) -> list[Span]:
-    """Without attempts that failed and were made again, and without what is only sometimes asked."""
+    """Return the spans without failed delivery attempts and cached queries."""
     return [
         span
         for span in spans
@@ -74,14 +74,14 @@ def _sort_key(span: Span) -> tuple[str, str, int]:
 
 
 def _build_call_messages(span: Span, parent: Span) -> Iterator[Message]:
-    said = span.name.rpartition("/")[2]
+    method = span.name.rpartition("/")[2]
     if "db.system.name" in span.tags:
         yield Message(span.service, "->>", STORE_NAMES[span.tags["db.system.name"]], span.name)
     elif "service.peer.name" in span.tags:
         peer = span.tags["service.peer.name"]
         yield Message(span.service, "->>", peer, span.name.removeprefix(f"{peer} "))
     elif span.kind == "server" and span.service != parent.service:
-        yield Message(parent.service, "->>", span.service, said)
+        yield Message(parent.service, "->>", span.service, method)
 
 
 def _build_event_messages(span: Span, source: str) -> Iterator[Message]:
@@ -96,44 +96,44 @@ def _build_event_messages(span: Span, source: str) -> Iterator[Message]:
 
 
 def _merge_repeated_messages(messages: list[Message]) -> Iterator[Message]:
-    """Neighbours between the same two, to a store, become one; repeats are said once."""
-    pending: Message | None = None
-    for arrow in messages:
-        if pending and pending[:3] == arrow[:3] and arrow.target in STORE_NAMES.values():
-            if arrow.text not in pending.text.split(", "):
-                pending = pending._replace(text=f"{pending.text}, {arrow.text}")
+    """Merge consecutive messages of one participant to the same store, without duplicate texts."""
+    merged: Message | None = None
+    for message in messages:
+        if merged and merged[:3] == message[:3] and message.target in STORE_NAMES.values():
+            if message.text not in merged.text.split(", "):
+                merged = merged._replace(text=f"{merged.text}, {message.text}")
             continue
-        if pending:
-            yield pending
-        pending = arrow
-    if pending:
-        yield pending
+        if merged:
+            yield merged
+        merged = message
+    if merged:
+        yield merged
 
 
 def render_diagram(
     number: int, scenario: Callable[[ScenarioContext], None], recorded_traces: Sequence[RecordedTrace]
 ) -> str:
-    """The page of one scenario. A step that is made several times, as pages of a list are, is drawn once."""
+    """Return the Markdown page of a scenario. Repeated steps, such as pages of a list, are drawn once."""
     steps: dict[tuple[str, int], list[Message]] = {}
     for each in recorded_traces:
         steps.setdefault((each.step.name, each.step.status), build_messages(each))
-    everybody = dict.fromkeys(
-        name for found in steps.values() for arrow in found for name in (arrow.source, arrow.target)
+    participants = dict.fromkeys(
+        name for messages in steps.values() for message in messages for name in (message.source, message.target)
     )
-    ids = {name: re.sub(r"\W", "_", name) for name in everybody}
-    lines = [
-        f"    {'actor' if name in HUMAN_ACTORS else 'participant'} {ids[name]}{f' as {name}' if ids[name] != name else ''}"
-        for name in everybody
-    ]
-    for (name, _), found in steps.items():
-        lines.append(f"    note over {ids[found[0].source]}: {name}")
-        lines += [f"    {ids[a.source]}{a.arrow}{ids[a.target]}: {_wrap_text(a.text)}" for a in found]
+    ids = {name: re.sub(r"\W", "_", name) for name in participants}
+    lines = []
+    for name in participants:
+        kind = "actor" if name in HUMAN_ACTORS else "participant"
+        lines.append(f"    {kind} {ids[name]}{f' as {name}' if ids[name] != name else ''}")
+    for (name, _), messages in steps.items():
+        lines.append(f"    note over {ids[messages[0].source]}: {name}")
+        lines += [f"    {ids[each.source]}{each.arrow}{ids[each.target]}: {_wrap_text(each.text)}" for each in messages]
     title = (scenario.__doc__ or "").rstrip(".")
     return "\n".join(
         [
             f"# {number}. {title}",
             "",
-            "Drawn by `make diagrams` from the traces of a run: edit nothing here.",
+            "Generated by `make diagrams` from recorded traces. Do not edit.",
             "",
             "```mermaid",
             "sequenceDiagram",
@@ -154,7 +154,7 @@ def _wrap_text(text: str) -> str:
 
 
 def render_diagrams(recorded_traces: Sequence[RecordedTrace]) -> dict[str, str]:
-    """Each scenario's page, by the name of its file: 5-pay.md."""
+    """Return the Markdown page of each scenario by file name, such as "5-pay.md"."""
     return {
         f"{number}-{scenario.__name__.replace('_', '-')}.md": render_diagram(
             number, scenario, [each for each in recorded_traces if each.step.scenario == scenario.__name__]
@@ -164,7 +164,7 @@ def render_diagrams(recorded_traces: Sequence[RecordedTrace]) -> dict[str, str]:
 
 
 def main(config: MeshConfig, folder: Path) -> int:
-    """Drives the scenarios and draws them."""
+    """Run the scenarios and write their diagrams to a folder. Return the exit code."""
     for name, text in render_diagrams(
         collect_traces(config.traces_url, run_scenarios(config.edge_url, config.sandbox_url).steps)
     ).items():

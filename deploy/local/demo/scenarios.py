@@ -1,4 +1,4 @@
-"""The seven scenarios, driven from outside: through the edge as clients do, and by the sandbox as the world does."""
+"""The seven demo scenarios, run through the edge as clients and through the sandbox as external systems."""
 
 import secrets
 import time
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import httpx
 from rich.console import Console
 
-DEMO_PASSWORD = "delivery-demo-1"  # noqa: S105 (the demo accounts', known to all)
+DEMO_PASSWORD = "delivery-demo-1"  # noqa: S105 (public password of the demo accounts)
 TIMEOUT_S = 15.0
-"""Seconds until something that should happen in the background counts as not happening."""
+"""Seconds to wait for an asynchronous effect before the scenario fails."""
 
 BASKET = {
     "partner_id": 1,
@@ -25,7 +25,7 @@ BASKET = {
 
 
 class Step(NamedTuple):
-    """One request of ours, or of the world's, and the trace it made. `name` is "POST /orders/{order_id}/cancel"."""
+    """Request of a scenario and its trace. Example of `name`: "POST /orders/{order_id}/cancel"."""
 
     scenario: str
     actor: str
@@ -35,18 +35,18 @@ class Step(NamedTuple):
 
 
 class ScenarioFailed(Exception):
-    """What was expected did not happen; the message says what came instead."""
+    """A scenario had an unexpected result, which the message describes."""
 
 
 @dataclass
 class ScenarioContext:
-    """The two doors, and what the scenarios hand on to each other."""
+    """HTTP clients of the edge and the sandbox, and state that scenarios pass to each other."""
 
     edge: httpx.Client
     sandbox: httpx.Client
     console: Console
     traces_url: str = ""
-    """Where traces are shown; with it each step says its trace's address."""
+    """Base URL of the trace viewer, for links to traces in the output; empty for no links."""
     scenario: str = ""
     steps: list[Step] = field(default_factory=list)
     email: str = field(default_factory=lambda: f"ada-{secrets.token_hex(4)}@delivery.test")
@@ -57,75 +57,80 @@ class ScenarioContext:
     checkout: dict[str, Any] = field(default_factory=dict)
 
     def request(self, method: str, path: str, expected_status: int, *, user: str | None = None, **body: Any) -> Any:
-        """One request through the edge, shown with its status, time and trace."""
+        """Send a request to the edge, print its status, duration and trace, and return the JSON body.
+
+        Raises ScenarioFailed for another status.
+        """
         headers = {"authorization": f"Bearer {self.tokens[user]}"} if user else {}
         return self._send_request(
             self.edge, user or "visitor", method, f"/api/v1{path}", expected_status, headers=headers, **body
         )
 
     def sandbox_request(self, method: str, path: str, expected_status: int, **body: Any) -> Any:
-        """One request to the sandbox, as the world's."""
+        """Send a request to the sandbox, which makes it act as an external system; otherwise as `request`."""
         actor = "bank" if path.startswith("/checkout") else "partner system"
         return self._send_request(self.sandbox, actor, method, path, expected_status, **body)
 
     def _send_request(
         self, client: httpx.Client, actor: str, method: str, path: str, expected_status: int, **options: Any
     ) -> Any:
-        started = time.perf_counter()
-        answer = client.request(method, path, **options)
-        milliseconds = (time.perf_counter() - started) * 1000
+        started_at = time.perf_counter()
+        response = client.request(method, path, **options)
+        duration_ms = (time.perf_counter() - started_at) * 1000
         name = f"{method} {path.partition('?')[0]}"
         name = name.replace(self.order_id, "{order_id}") if self.order_id else name
-        made = [Step(self.scenario, actor, name, said, trace) for said, trace in self._extract_traces(client, answer)]
-        self.steps += made
-        good = answer.status_code == expected_status
+        traces = self._extract_traces(client, response)
+        steps = [Step(self.scenario, actor, name, status, trace_id) for status, trace_id in traces]
+        self.steps += steps
+        is_expected = response.status_code == expected_status
         self.console.print(
             f"    [dim]{method:6}[/] {path.split('?', maxsplit=1)[0]:<58} "
-            f"[{'green' if good else 'red'}]{answer.status_code}[/] [dim]{milliseconds:6.0f} ms[/]",
+            f"[{'green' if is_expected else 'red'}]{response.status_code}[/] [dim]{duration_ms:6.0f} ms[/]",
             highlight=False,
         )
-        for step in made:
+        for step in steps:
             self.console.print(f"           [dim]{self.traces_url}/trace/{step.trace_id}[/]", highlight=False)
-        if not good:
+        if not is_expected:
             raise ScenarioFailed(
-                f"{method} {path} answered {answer.status_code}, not {expected_status}: {answer.text[:400]}"
+                f"{method} {path} returned {response.status_code}, expected {expected_status}: {response.text[:400]}"
             )
-        return answer.json() if answer.content and "json" in answer.headers.get("content-type", "") else None
+        return response.json() if response.content and "json" in response.headers.get("content-type", "") else None
 
     def _extract_traces(self, client: httpx.Client, response: httpx.Response) -> list[tuple[int, str]]:
-        """Status and trace of an answer of ours, or of the callbacks that the world sent for it."""
+        """Return status and trace id of a response of the edge, or of the callbacks that the sandbox sent."""
         if client is self.edge:
             parts = response.headers.get("traceresponse", "").split("-")
             return [(response.status_code, parts[1])] if len(parts) == 4 else []
-        said = response.json() if "json" in response.headers.get("content-type", "") else {}
-        callbacks = said.get("callbacks", [said]) if isinstance(said, dict) else []
+        body = response.json() if "json" in response.headers.get("content-type", "") else {}
+        callbacks = body.get("callbacks", [body]) if isinstance(body, dict) else []
         return [(callback["status"], callback["trace_id"]) for callback in callbacks if "trace_id" in callback]
 
     def run_scenario(self, scenario: Callable[["ScenarioContext"], None]) -> None:
-        """One scenario. Raises ScenarioFailed."""
+        """Run a scenario. Raises ScenarioFailed."""
         self.scenario = scenario.__name__
         scenario(self)
 
     def wait_until(self, description: str, probe: Callable[[], Any]) -> Any:
-        """Asks until the answer is true. Raises ScenarioFailed when patience ends."""
-        started = time.perf_counter()
-        while not (found := probe()):
-            if time.perf_counter() - started > TIMEOUT_S:
-                raise ScenarioFailed(f"{description}: not after {TIMEOUT_S:.0f} seconds")
+        """Poll until the probe returns a true value, and return it. Raises ScenarioFailed after TIMEOUT_S."""
+        started_at = time.perf_counter()
+        while not (result := probe()):
+            if time.perf_counter() - started_at > TIMEOUT_S:
+                raise ScenarioFailed(f"{description}: timeout after {TIMEOUT_S:.0f} seconds")
             time.sleep(0.05)
+        duration_ms = (time.perf_counter() - started_at) * 1000
         self.console.print(
-            f"    [dim]await [/] {description:<58} [green]ok[/]  [dim]{(time.perf_counter() - started) * 1000:6.0f} ms[/]",
+            f"    [dim]await [/] {description:<58} [green]ok[/]  [dim]{duration_ms:6.0f} ms[/]",
             highlight=False,
         )
-        return found
+        return result
 
     def get_order(self, user: str = "customer") -> Any:
-        """The order as its customer sees it, quietly."""
+        """Return the order as a user, without output."""
         headers = {"authorization": f"Bearer {self.tokens[user]}"}
         return self.edge.get(f"/api/v1/orders/{self.order_id}", headers=headers).json()
 
     def sandbox_get(self, path: str) -> Any:
-        """What the sandbox shows, quietly."""
+        """Return the JSON body of a sandbox path, without output."""
         return self.sandbox.get(path).json()
 
 
@@ -157,7 +162,7 @@ def list_products(context: ScenarioContext) -> None:
     partner = next((item for item in catalog["items"] if item["id"] == BASKET["partner_id"]), None)
     ids = [product["id"] for product in partner["products"]] if partner else []
     if len(ids) < 4 or len(ids) != len(set(ids)):
-        raise ScenarioFailed(f"the demo partner's products are missing or there twice: {catalog}")
+        raise ScenarioFailed(f"the demo partner's products are missing or duplicated: {catalog}")
 
 
 def check(context: ScenarioContext) -> None:
@@ -170,15 +175,15 @@ def confirm(context: ScenarioContext) -> None:
     """The customer confirms it."""
     context.request("GET", "/banks", 200, user="customer")
     confirmed = context.request("POST", "/orders", 201, user="customer", json={"check_id": context.check_id})
-    again = context.request("POST", "/orders", 201, user="customer", json={"check_id": context.check_id})
+    repeated = context.request("POST", "/orders", 201, user="customer", json={"check_id": context.check_id})
     context.order_id = confirmed["order"]["id"]
-    if confirmed["order"]["status"] != "pending" or again["order"]["id"] != context.order_id:
-        raise ScenarioFailed(f"confirming did not give one pending order: {confirmed}, {again}")
+    if confirmed["order"]["status"] != "pending" or repeated["order"]["id"] != context.order_id:
+        raise ScenarioFailed(f"confirming twice did not return one pending order: {confirmed}, {repeated}")
     context.checkout = confirmed["payment"]
 
 
 def pay(context: ScenarioContext) -> None:
-    """The customer pays, and the partner's system is told."""
+    """The customer pays, and the partner's system is notified."""
     bank, partner = BASKET["bank_id"], BASKET["partner_id"]
     body = {
         "order_id": context.order_id,
@@ -189,10 +194,10 @@ def pay(context: ScenarioContext) -> None:
     }
     paid = context.sandbox_request("POST", f"/checkout/{bank}", 200, json=body)
     if [callback["status"] for callback in paid["callbacks"]] != [200]:
-        raise ScenarioFailed(f"the bank's callback was refused: {paid}")
+        raise ScenarioFailed(f"the bank's callback was rejected: {paid}")
     if context.request("GET", f"/orders/{context.order_id}", 200, user="customer")["status"] != "paid":
         raise ScenarioFailed("the order is not paid")
-    told = context.wait_until(
+    received = context.wait_until(
         "the partner's kitchen has the order",
         lambda: [
             order
@@ -200,37 +205,38 @@ def pay(context: ScenarioContext) -> None:
             if order["body"]["order_id"] == context.order_id
         ],
     )
-    if not told[0]["signature_valid"]:
-        raise ScenarioFailed(f"the partner was told without a valid signature: {told}")
+    if not received[0]["signature_valid"]:
+        raise ScenarioFailed(f"the partner received an invalid signature: {received}")
 
 
 def ready(context: ScenarioContext) -> None:
     """The order is ready."""
     path = f"/kitchen/{BASKET['partner_id']}/orders/{context.order_id}/ready"
-    answer = context.sandbox_request("POST", path, 200, json={"pickup_address": "1 Market Square"})
-    if answer["status"] != 202:
-        raise ScenarioFailed(f"the partner's callback was refused: {answer}")
+    callback = context.sandbox_request("POST", path, 200, json={"pickup_address": "1 Market Square"})
+    if callback["status"] != 202:
+        raise ScenarioFailed(f"the partner's callback was rejected: {callback}")
     context.wait_until("the order is ready", lambda: context.get_order()["status"] == "ready")
 
 
 def deliver(context: ScenarioContext) -> None:
-    """A deliverer takes it, and the customer is told."""
+    """A deliverer delivers the order, and the customer is notified."""
     session = context.request(
         "POST", "/sessions", 200, json={"email": "deliverer@delivery.test", "password": DEMO_PASSWORD}
     )
     context.tokens["deliverer"] = session["access_token"]
-    path, found, token = "/deliveries?page_size=100", False, None
-    while not found:
-        page = context.request("GET", path + (f"&page_token={token}" if token else ""), 200, user="deliverer")
-        found = any(order["id"] == context.order_id for order in page["items"])
-        token = page.get("next_page_token")
-        if not found and token is None:
+    path, is_listed, page_token = "/deliveries?page_size=100", False, None
+    while not is_listed:
+        query = f"&page_token={page_token}" if page_token else ""
+        page = context.request("GET", path + query, 200, user="deliverer")
+        is_listed = any(order["id"] == context.order_id for order in page["items"])
+        page_token = page.get("next_page_token")
+        if not is_listed and page_token is None:
             raise ScenarioFailed("the order is not among the deliveries")
     context.request("POST", f"/orders/{context.order_id}/assignment", 200, user="deliverer")
     context.request("POST", f"/orders/{context.order_id}/delivery", 200, user="deliverer")
     events = {"orders.paid", "orders.ready", "orders.assigned", "orders.delivered"}
     context.wait_until(
-        "the customer's phone shows each step",
+        "the customer's phone has a message for each event",
         lambda: (
             events
             <= {message["data"].get("event") for message in context.sandbox_get(f"/devices/{context.device}/messages")}
@@ -238,7 +244,7 @@ def deliver(context: ScenarioContext) -> None:
     )
     headers = {"authorization": f"Bearer {context.tokens['customer']}"}
     context.wait_until(
-        "the history holds each step",
+        "the history contains each status",
         lambda: (
             [
                 entry["status"]
@@ -250,7 +256,7 @@ def deliver(context: ScenarioContext) -> None:
         ),
     )
     context.wait_until(
-        "the notifications are saved as sent",
+        "the notifications have status sent",
         lambda: (
             [
                 item["status"]
@@ -266,7 +272,7 @@ SCENARIOS = (register, list_products, check, confirm, pay, ready, deliver)
 
 @contextmanager
 def open_context(edge_url: str, sandbox_url: str, console: Console, traces_url: str = "") -> Iterator[ScenarioContext]:
-    """A world with nobody signed up yet."""
+    """Open the HTTP clients and yield a context without a session; close them at the end."""
     with (
         httpx.Client(base_url=edge_url, timeout=20, trust_env=False) as edge,
         httpx.Client(base_url=sandbox_url, timeout=20, trust_env=False) as sandbox,
@@ -275,14 +281,14 @@ def open_context(edge_url: str, sandbox_url: str, console: Console, traces_url: 
 
 
 def main(edge_url: str, sandbox_url: str, traces_url: str) -> int:
-    """Drives all seven and prints each step; 0 when all passed, 1 with what failed otherwise."""
+    """Run all scenarios and print each step. Return 0 if all passed, else 1."""
     console = Console(soft_wrap=True)
     passed = 0
-    with open_context(edge_url, sandbox_url, console, traces_url) as world:
+    with open_context(edge_url, sandbox_url, console, traces_url) as context:
         for number, scenario in enumerate(SCENARIOS, 1):
             console.print(f"[bold]{number}. {scenario.__doc__}[/]")
             try:
-                world.run_scenario(scenario)
+                context.run_scenario(scenario)
             except (ScenarioFailed, httpx.HTTPError) as error:
                 console.print(f"[red bold]   failed:[/] {error}", highlight=False, markup=True)
                 break

@@ -1,4 +1,4 @@
-"""What a run of the scenarios has left on the trace page: the whole trace of each step."""
+"""Recorder of the complete trace of each scenario step, read from the trace viewer."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,17 +12,17 @@ from deploy.local.demo.scenarios import DEMO_PASSWORD, SCENARIOS, ScenarioContex
 from generated.events import EVENTS
 
 TIMEOUT_S = 20.0
-"""Seconds until traces that are still growing, or have holes, count as broken."""
+"""Seconds to wait for complete traces."""
 
 QUIET_PERIOD_S = 2.5
-"""Seconds without a new span after which a trace is whole: longer than anybody keeps spans back."""
+"""Seconds without a new span after which a trace is complete; longer than the export delay of any process."""
 
 QUEUES_BY_EVENT_TYPE = {kind.type: kind.queues for kind in EVENTS.values()}
 
 
 @dataclass(frozen=True)
 class Span:
-    """One span; `links` are the spans it links to."""
+    """Span of a trace; `links` contains the ids of linked spans."""
 
     id: str
     parent_id: str
@@ -35,24 +35,24 @@ class Span:
 
     @property
     def is_failed(self) -> bool:
-        """Whether it ended in an error."""
+        """Return whether the span ended with an error."""
         return self.tags.get("error") is True
 
 
 @dataclass(frozen=True)
 class RecordedTrace:
-    """A step, and the spans of its trace."""
+    """Scenario step and the spans of its trace."""
 
     step: Step
     spans: Sequence[Span]
 
 
 class IncompleteTraces(Exception):
-    """Traces that never became whole; the message says what is missing."""
+    """Traces were not complete in time; the message lists the missing parts."""
 
 
 def parse_trace(trace: Mapping[str, Any]) -> list[Span]:
-    """The spans of a trace in Jaeger's JSON."""
+    """Return the spans of a trace in Jaeger's JSON format."""
     return [
         Span(
             span["spanID"],
@@ -69,68 +69,70 @@ def parse_trace(trace: Mapping[str, Any]) -> list[Span]:
 
 
 def list_trace_errors(spans: Sequence[Span]) -> list[str]:
-    """What is wrong with a trace: spans without their parent, several beginnings, events that nobody has processed."""
-    known = {span.id for span in spans}
-    found = [
-        f"{span.service}: {span.name} has lost its parent"
+    """Return the errors of a trace: orphan spans, several root spans, and unprocessed events."""
+    ids = {span.id for span in spans}
+    errors = [
+        f"{span.service}: {span.name} has no parent span"
         for span in spans
-        if span.parent_id and span.parent_id not in known
+        if span.parent_id and span.parent_id not in ids
     ]
-    beginnings = [span for span in spans if not span.parent_id]
-    if len(beginnings) != 1:
-        found.append(f"it begins {len(beginnings)} times: {', '.join(span.name for span in beginnings)}")
+    roots = [span for span in spans if not span.parent_id]
+    if len(roots) != 1:
+        errors.append(f"{len(roots)} root spans: {', '.join(span.name for span in roots)}")
     processed = {
         (span.tags.get("messaging.destination.name"), span.tags.get("cloudevents.event_id"))
         for span in spans
         if span.kind == "consumer" and not span.is_failed
     }
     for span in spans:
-        kind, event = span.tags.get("cloudevents.event_type"), span.tags.get("cloudevents.event_id")
+        event_type, event_id = span.tags.get("cloudevents.event_type"), span.tags.get("cloudevents.event_id")
         if span.kind == "producer":
-            waiting = [queue for queue in QUEUES_BY_EVENT_TYPE.get(str(kind), ()) if (queue, event) not in processed]
-            found += [f"{queue} has not processed {kind}" for queue in waiting]
-    return found
+            queues = QUEUES_BY_EVENT_TYPE.get(str(event_type), ())
+            errors += [
+                f"{queue} has not processed {event_type}" for queue in queues if (queue, event_id) not in processed
+            ]
+    return errors
 
 
 def run_scenarios(edge_url: str, sandbox_url: str) -> ScenarioContext:
-    """Drives the scenarios, quietly; the world is closed after that. Raises ScenarioFailed."""
-    with open_context(edge_url, sandbox_url, Console(quiet=True)) as world:
-        invalidate_catalog_cache(world)
+    """Run the scenarios without output. The clients of the returned context are closed. Raises ScenarioFailed."""
+    with open_context(edge_url, sandbox_url, Console(quiet=True)) as context:
+        invalidate_catalog_cache(context)
         for scenario in SCENARIOS:
-            world.run_scenario(scenario)
-    return world
+            context.run_scenario(scenario)
+    return context
 
 
 def invalidate_catalog_cache(context: ScenarioContext) -> None:
-    """Lets the gateway ask for the catalog again, as it does after any wish of an admin, refused or not."""
+    """Invalidate the gateway's catalog cache by an admin request; the request does so even if it fails."""
     account = {"email": "admin@delivery.test", "password": DEMO_PASSWORD}
     session = context.edge.post("/api/v1/sessions", json=account).raise_for_status().json()
-    nothing = context.edge.delete(
+    response = context.edge.delete(
         "/api/v1/products/999999999", headers={"authorization": f"Bearer {session['access_token']}"}
     )
-    if nothing.status_code != httpx.codes.NOT_FOUND:
-        nothing.raise_for_status()
+    if response.status_code != httpx.codes.NOT_FOUND:
+        response.raise_for_status()
 
 
 def collect_traces(traces_url: str, steps: Iterable[Step]) -> list[RecordedTrace]:
-    """The steps with their traces, once each is whole. Raises BrokenTraces when one never is."""
+    """Return the steps with their traces as soon as all are complete. Raises IncompleteTraces after TIMEOUT_S."""
     steps = list(steps)
-    until = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + TIMEOUT_S
     with httpx.Client(base_url=traces_url, trust_env=False, timeout=10) as client:
-        before, since = -1, time.monotonic()
+        previous_count, changed_at = -1, time.monotonic()
         while True:
-            answers = [client.get(f"/api/traces/{step.trace_id}") for step in steps]
-            spans = [parse_trace(answer.json()["data"][0]) if answer.is_success else [] for answer in answers]
-            number, now = sum(map(len, spans)), time.monotonic()
-            if number != before:
-                before, since = number, now
-            wrong = [
-                f"{step.name} ({step.trace_id}): {fault}"
-                for step, found in zip(steps, spans, strict=True)
-                for fault in list_trace_errors(found)
+            responses = [client.get(f"/api/traces/{step.trace_id}") for step in steps]
+            traces = [parse_trace(response.json()["data"][0]) if response.is_success else [] for response in responses]
+            count, now = sum(map(len, traces)), time.monotonic()
+            if count != previous_count:
+                previous_count, changed_at = count, now
+            errors = [
+                f"{step.name} ({step.trace_id}): {error}"
+                for step, spans in zip(steps, traces, strict=True)
+                for error in list_trace_errors(spans)
             ]
-            if now - since >= QUIET_PERIOD_S and not wrong:
-                return [RecordedTrace(step, found) for step, found in zip(steps, spans, strict=True)]
-            if now > until:
-                raise IncompleteTraces("\n".join(wrong) or "spans never cease to arrive")
+            if now - changed_at >= QUIET_PERIOD_S and not errors:
+                return [RecordedTrace(step, spans) for step, spans in zip(steps, traces, strict=True)]
+            if now > deadline:
+                raise IncompleteTraces("\n".join(errors) or "new spans still arrive")
             time.sleep(0.25)

@@ -1,4 +1,4 @@
-"""The sidecars: bootstraps filled in for this machine, and the processes."""
+"""Sidecars of the local mesh: rendered bootstraps and process specifications."""
 
 import sys
 import time
@@ -12,14 +12,14 @@ from deploy.local.supervisor.process import ProcessSpec
 from deploy.render_bootstrap import default_value, render_bootstrap
 
 DRAIN_TIME_S = 1
-"""Seconds in which connections are asked to go elsewhere before an Envoy stops."""
+"""Seconds to drain connections before an Envoy stops."""
 
 PROFILE = "development"
 
 
 def write_bootstrap(config: MeshConfig, name: str) -> Path:
-    """Fills in a bootstrap's placeholders. Raises KeyError for one that nobody knows."""
-    told = {
+    """Render a bootstrap and return its path. Raises KeyError for a placeholder without a value."""
+    values = {
         **{
             key: config.get_setting(key)
             for key, entry in config.mesh_settings.items()
@@ -32,12 +32,12 @@ def write_bootstrap(config: MeshConfig, name: str) -> Path:
         "JWKS_PORT": str(config.get_port("SANDBOX_PORT")),
     }
     path = config.ensure_subdirectory("envoy") / f"{name}.yaml"
-    path.write_text(render_bootstrap(name, PROFILE, told))
+    path.write_text(render_bootstrap(name, PROFILE, values))
     return path
 
 
 def open_admin_client(config: MeshConfig, name: str) -> httpx.Client:
-    """A client of an Envoy's admin: on its port, or on a unix socket if it has none."""
+    """Return a client of an Envoy's admin interface, on its port or, without one, on a Unix socket."""
     variable = f"{name.upper()}_ADMIN_PORT"
     if variable in config.ports:
         return httpx.Client(
@@ -48,7 +48,7 @@ def open_admin_client(config: MeshConfig, name: str) -> httpx.Client:
 
 
 def define_sidecar(config: MeshConfig, name: str) -> ProcessSpec:
-    """One Envoy, ready when its admin says so."""
+    """Define an Envoy process, whose readiness is the admin endpoint /ready."""
 
     def ready() -> bool:
         with open_admin_client(config, name) as client:
@@ -59,7 +59,7 @@ def define_sidecar(config: MeshConfig, name: str) -> ProcessSpec:
             start_draining(client)
         time.sleep(DRAIN_TIME_S)
 
-    names = {f"{name.upper()}_{door}_PORT" for door in ("ADMIN", "INGRESS", "PROBE")}
+    names = {f"{name.upper()}_{listener}_PORT" for listener in ("ADMIN", "INGRESS", "PROBE")}
     names |= {"gateway": {"EDGE_PORT", "EDGE_TLS_PORT"}, "ops": {"OPS_PORT"}}.get(name, set())
     return ProcessSpec(
         name=f"{name}-envoy",

@@ -1,4 +1,4 @@
-"""`python -m deploy.local.infrastructure.mongo_emulator HOST PORT FILE`: MongoDB's protocol on a SQLite file, until SIGTERM."""
+"""`python -m deploy.local.infrastructure.mongo_emulator HOST PORT FILE`: serve MongoDB's wire protocol from SQLite."""
 
 import asyncio
 import signal
@@ -12,27 +12,27 @@ from mongoeco.wire.proxy import AsyncMongoEcoProxyServer
 
 
 class TunedSQLiteEngine(SQLiteEngine):
-    """Leaves out what costs a write most of its time, and what nobody here needs."""
+    """SQLite engine without change streams and without full collection scans on writes."""
 
     def _validate_document_against_unique_indexes(
-        self, db_name: str, coll_name: str, document: dict[str, Any], **how: Any
+        self, db_name: str, coll_name: str, document: dict[str, Any], **options: Any
     ) -> None:
-        """Reads the whole collection only where ids may be equal that are not stored alike; strings are."""
+        """Skip the collection scan for string ids, whose equal values have equal storage keys."""
         if isinstance(document.get("_id"), str):
-            how["scan_payload_id"] = False
-        super()._validate_document_against_unique_indexes(db_name, coll_name, document, **how)
+            options["scan_payload_id"] = False
+        super()._validate_document_against_unique_indexes(db_name, coll_name, document, **options)
 
     def _select_first_document_for_plan(
-        self, db_name: str, coll_name: str, plan: QueryNode, **how: Any
+        self, db_name: str, coll_name: str, plan: QueryNode, **options: Any
     ) -> tuple[str, dict[str, Any]] | None:
-        """Looks through the collection only for what no id names, or may be there: an upsert mostly finds nothing."""
-        named = extract_document_id(plan)
-        if named is not None and not self._has_document(db_name, coll_name, named, how.get("context")):
+        """Skip the collection scan if the plan names an id that does not exist, as most upserts do."""
+        document_id = extract_document_id(plan)
+        if document_id is not None and not self._has_document(db_name, coll_name, document_id, options.get("context")):
             return None
-        found: tuple[str, dict[str, Any]] | None = super()._select_first_document_for_plan(
-            db_name, coll_name, plan, **how
+        document: tuple[str, dict[str, Any]] | None = super()._select_first_document_for_plan(
+            db_name, coll_name, plan, **options
         )
-        return found
+        return document
 
     def _has_document(self, db_name: str, coll_name: str, document_id: str, context: Any) -> bool:
         key = (db_name, coll_name, self._storage_key(document_id))
@@ -40,26 +40,26 @@ class TunedSQLiteEngine(SQLiteEngine):
         connection = self._require_connection(context)
         return bool(connection.execute(f"SELECT 1 FROM documents WHERE {where}", key).fetchone())  # noqa: S608
 
-    def register_change_consumer(self, consumer_id: str, **how: Any) -> int:
-        """Nobody watches changes."""
+    def register_change_consumer(self, consumer_id: str, **options: Any) -> int:
+        """Do nothing: change streams are not supported."""
         return 0
 
     def unregister_change_consumer(self, consumer_id: str, *, retire_durable: bool = False) -> None:
-        """Nobody did."""
+        """Do nothing: change streams are not supported."""
 
     def dispatch_committed_changes(self, consumer_id: str, consumer: Callable[[Any], None]) -> None:
-        """Nobody is told of them, which would start a thread for every write."""
+        """Do nothing; the base class would start a thread for every write."""
 
 
 def extract_document_id(plan: QueryNode) -> str | None:
-    """The id that a document must have to be found, where it is text, as all of ours are."""
+    """Return the string id that a query plan requires, or None."""
     clauses = plan.clauses if isinstance(plan, AndCondition) else (plan,)
-    named = (each.value for each in clauses if isinstance(each, EqualsCondition) and each.field == "_id")
-    return next((value for value in named if isinstance(value, str)), None)
+    ids = (each.value for each in clauses if isinstance(each, EqualsCondition) and each.field == "_id")
+    return next((value for value in ids if isinstance(value, str)), None)
 
 
 async def main(host: str, port: int, file: str) -> None:
-    """Serves until it is told to stop."""
+    """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""The servers that services need, as children on private ports."""
+"""Process specifications of databases, broker, cache and object storage, on private ports."""
 
 import base64
 import hashlib
@@ -36,11 +36,14 @@ POSTGRES_LOG_SETTINGS = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
-"""PostgreSQL's log says what went wrong, and neither the values nor the statement: both can be personal."""
+"""PostgreSQL settings that exclude statements and parameters, which may be personal data, from its log."""
 
 
 def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
-    """PostgreSQL, with a database and a user for each service. It refuses root, so there it runs as nobody."""
+    """Define PostgreSQL, with a database and a role for each service.
+
+    PostgreSQL does not run as root, so root starts it as another user.
+    """
     data, port = config.folder / "postgres", config.get_port("POSTGRES_PORT")
     prefix, user = _choose_unprivileged_user(config.folder)
 
@@ -125,19 +128,22 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
 
 
 def _choose_unprivileged_user(folder: Path) -> tuple[list[str], int | None]:
-    """How root runs a server that refuses root: as nobody, or in a user namespace below folders nobody may enter."""
+    """Return a command prefix and a user id for a server that does not run as root.
+
+    Root starts it as user `nobody`, or in a user namespace if that user cannot access the folders.
+    """
     if os.geteuid() != 0:
         return [], None
-    enterable = all(
+    is_accessible = all(
         parent.stat().st_mode & 0o001 for path in (folder, POSTGRES_BIN_DIR) for parent in [path, *path.parents]
     )
-    if enterable:
+    if is_accessible:
         return [], NOBODY_UID
     return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"], None
 
 
 def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
-    """RabbitMQ, with a user for each service and the virtual host `delivery`."""
+    """Define RabbitMQ, with a user for each service and the virtual host `delivery`."""
     home, port = config.ensure_subdirectory("rabbitmq"), config.get_port("RABBITMQ_PORT")
     cookie = home / ".erlang.cookie"
     environment = {
@@ -152,7 +158,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
         "ERL_EPMD_PORT": str(config.get_port("EPMD_PORT")),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "RUNNING_UNDER_SYSTEMD": "true",  # or a shell stays in between, and SIGKILL orphans the virtual machine
+        "RUNNING_UNDER_SYSTEMD": "true",  # otherwise a shell is the parent process, and SIGKILL orphans the VM
     }
 
     def prepare() -> None:
@@ -189,7 +195,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
 
 
 def _build_broker_definitions(secrets: Secrets) -> dict[str, object]:
-    def hashed(password: str) -> str:
+    def hash_password(password: str) -> str:
         salt = hashlib.sha256(password.encode()).digest()[:4]
         return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
@@ -197,7 +203,7 @@ def _build_broker_definitions(secrets: Secrets) -> dict[str, object]:
         "users": [
             {
                 "name": service,
-                "password_hash": hashed(secrets.password(f"rabbitmq-{service}")),
+                "password_hash": hash_password(secrets.password(f"rabbitmq-{service}")),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
                 "tags": "",
             }
@@ -212,12 +218,13 @@ def _build_broker_definitions(secrets: Secrets) -> dict[str, object]:
 
 
 def broker_url(config: MeshConfig, secrets: Secrets, service: str) -> str:
-    """How a service logs in at the broker."""
-    return f"amqp://{service}:{secrets.password(f'rabbitmq-{service}')}@{config.bind_address}:{config.get_port('RABBITMQ_PORT')}/delivery"
+    """Return the AMQP URL of a service, with its password."""
+    password = secrets.password(f"rabbitmq-{service}")
+    return f"amqp://{service}:{password}@{config.bind_address}:{config.get_port('RABBITMQ_PORT')}/delivery"
 
 
 def define_memcached(config: MeshConfig) -> ProcessSpec:
-    """Memcached."""
+    """Define Memcached."""
     port = config.get_port("MEMCACHED_PORT")
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
 
@@ -236,7 +243,7 @@ def define_memcached(config: MeshConfig) -> ProcessSpec:
 
 
 def define_mongo_emulator(config: MeshConfig) -> ProcessSpec:
-    """A stand-in that speaks MongoDB's protocol over SQLite; compose and Kubernetes run MongoDB itself."""
+    """Define the MongoDB emulator; Docker Compose and Kubernetes run MongoDB instead."""
     port = config.get_port("DOCUMENTS_PORT")
 
     def ready() -> bool:
@@ -261,7 +268,7 @@ def define_mongo_emulator(config: MeshConfig) -> ProcessSpec:
 
 
 def define_object_storage(config: MeshConfig) -> ProcessSpec:
-    """What speaks Google Cloud Storage's protocol over files; its buckets are folders."""
+    """Define fake-gcs-server, an emulator of Google Cloud Storage that stores buckets as folders."""
     root, port = config.ensure_subdirectory("storage"), config.get_port("STORAGE_PORT")
     (program,) = OBJECT_STORAGE_BIN_DIR.iterdir()
     options = {

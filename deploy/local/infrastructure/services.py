@@ -1,4 +1,4 @@
-"""The four services and the outside world, as children that listen on unix sockets; and what each is told."""
+"""Process specifications, settings and one-off commands of the services, and of the sandbox."""
 
 import os
 import subprocess
@@ -14,8 +14,6 @@ from deploy.local.supervisor.process import ProcessSpec
 from services.runtime.rpc.health_check import is_serving
 
 SERVICES_WITH_DEMO_DATA = ("orders", "partners", "gateway")
-"""Services that have demo data."""
-
 
 INHERITED_VARIABLES = (
     "PATH",
@@ -26,35 +24,35 @@ INHERITED_VARIABLES = (
     "FAILED_ATTEMPTS_PER_ADDRESS",
     "FAILED_ATTEMPTS_PER_ACCOUNT",
 )
-"""Variables that reach children as they are."""
+"""Environment variables that child processes inherit."""
 
 APNS_SETTINGS = {"APNS_KEY_ID": "LOCALKEY01", "APNS_TEAM_ID": "LOCALTEAM1", "APNS_TOPIC": "test.delivery.app"}
-"""What we are to Apple, which is the sandbox."""
+"""APNs credentials that the sandbox accepts."""
 
 
 def build_base_environment() -> dict[str, str]:
-    """What every child of ours inherits; nothing else of the caller's environment reaches it."""
-    kept = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
-    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    """Return the environment variables that every child process inherits."""
+    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+    return inherited | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 
 def build_telemetry_environment(config: MeshConfig) -> Mapping[str, str]:
-    """Where spans go: to the trace page, unless OpenTelemetry's own variables say otherwise."""
-    own = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+    """Return the tracing settings: export to the trace viewer, unless OTEL_* variables override it."""
+    overrides = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
     endpoint = f"http://{config.get_setting('OTLP_HOST')}:{config.get_port('OTLP_PORT')}"
     return {
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "500",
         "TRACE_PERCENT": config.get_setting("TRACE_PERCENT"),
-    } | own
+    } | overrides
 
 
 def build_service_environment(config: MeshConfig, secrets: Secrets, service: str) -> Mapping[str, str]:
-    """The settings of one service on this machine."""
+    """Return the settings of a service in the local mesh."""
     postgres = (
         f"{service}:{secrets.password(f'postgres-{service}')}@{config.bind_address}:{config.get_port('POSTGRES_PORT')}"
     )
-    told = {
+    common = {
         "ENVIRONMENT": "development",
         "SERVICE_SOCKET": str(config.socket_dir / f"{service}.sock"),
         "DATABASE_URL": f"postgresql://{postgres}/{service}",
@@ -66,9 +64,9 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
         "DRAIN_SECONDS": "5",
         "GRPC_VERBOSITY": "ERROR",
     }
-    told |= build_telemetry_environment(config)
+    common |= build_telemetry_environment(config)
     documents = f"mongodb://{config.bind_address}:{config.get_port('DOCUMENTS_PORT')}/{service}?directConnection=true"
-    own: dict[str, dict[str, str]] = {
+    specific: dict[str, dict[str, str]] = {
         "gateway": {
             "EGRESS_SOCKET": str(config.socket_dir / "gateway-egress.sock"),
             "HEALTH_SOCKET": str(config.socket_dir / "gateway-health.sock"),
@@ -95,11 +93,11 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
             "SMTP_URL": f"smtp://{config.bind_address}:{config.get_port('SMTP_PORT')}",
         },
     }
-    return told | own[service]
+    return common | specific[service]
 
 
 def define_service(config: MeshConfig, secrets: Secrets, name: str) -> ProcessSpec:
-    """One service, ready when its health says so."""
+    """Define a service process, whose readiness is its gRPC health check."""
     socket = config.socket_dir / ("gateway-health.sock" if name == "gateway" else f"{name}.sock")
 
     return ProcessSpec(
@@ -112,7 +110,7 @@ def define_service(config: MeshConfig, secrets: Secrets, name: str) -> ProcessSp
 
 
 def define_sandbox(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
-    """The outside world."""
+    """Define the sandbox."""
 
     def ready() -> bool:
         return httpx.get(f"{config.sandbox_url}/healthz", trust_env=False, timeout=1).is_success
@@ -139,24 +137,24 @@ def define_sandbox(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
 
 
 def grant_admin(config: MeshConfig, secrets: Secrets, email: str) -> int:
-    """Runs the gateway's own command; its exit code."""
-    told = build_base_environment() | dict(build_service_environment(config, secrets, "gateway"))
+    """Run the gateway's command that grants the admin role. Return its exit code."""
+    environment = build_base_environment() | dict(build_service_environment(config, secrets, "gateway"))
     return subprocess.run(
-        [sys.executable, "-m", "services.gateway", "admin", email], cwd=ROOT, env=told, check=False
+        [sys.executable, "-m", "services.gateway", "admin", email], cwd=ROOT, env=environment, check=False
     ).returncode
 
 
 def run_reconciliation(config: MeshConfig, secrets: Secrets) -> int:
-    """Runs the orders' own command; its exit code."""
-    told = build_base_environment() | dict(build_service_environment(config, secrets, "orders"))
+    """Run the reconciliation command of the orders service. Return its exit code."""
+    environment = build_base_environment() | dict(build_service_environment(config, secrets, "orders"))
     return subprocess.run(
-        [sys.executable, "-m", "services.orders", "reconcile"], cwd=ROOT, env=told, check=False
+        [sys.executable, "-m", "services.orders", "reconcile"], cwd=ROOT, env=environment, check=False
     ).returncode
 
 
 def load_demo_data(config: MeshConfig, secrets: Secrets) -> None:
-    """Runs each service's own command, side by side. Raises CalledProcessError with what it said."""
-    running = {
+    """Load the demo data of all services concurrently. Raises RuntimeError with the output of a failed command."""
+    processes = {
         name: subprocess.Popen(
             [sys.executable, "-m", f"services.{name}", "demo-data"],
             cwd=ROOT,
@@ -167,7 +165,7 @@ def load_demo_data(config: MeshConfig, secrets: Secrets) -> None:
         )
         for name in SERVICES_WITH_DEMO_DATA
     }
-    for name, process in running.items():
-        said, _ = process.communicate()
+    for name, process in processes.items():
+        output, _ = process.communicate()
         if process.returncode:
-            raise RuntimeError(f"the demo data of {name} could not be loaded:\n{said}")
+            raise RuntimeError(f"loading the demo data of {name} failed:\n{output}")

@@ -1,1 +1,1 @@
-"""Local certificates, secrets and credentials of external callers."""
+"""Certificate authority, secrets, and certificates of external callers of the local mesh."""

@@ -1,4 +1,4 @@
-"""A certificate authority of one machine, and a certificate with a SPIFFE id for every sidecar."""
+"""Local certificate authority, and a certificate with a SPIFFE id for every sidecar."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -27,11 +27,11 @@ _CA_USAGE = x509.KeyUsage(
     decipher_only=False,
 )
 RENEW_BEFORE = timedelta(days=30)
-"""A certificate that ends sooner than this is made anew."""
+"""Remaining lifetime below which a certificate is renewed."""
 
 
 class CertificateAuthority:
-    """Signs certificates; its key never leaves the folder."""
+    """Certificate authority whose certificate and key are stored in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class CertificateAuthority:
         self._key_identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
     def ensure_certificates(self) -> None:
-        """Every sidecar has a certificate that lasts, and the edge one for this machine's names."""
+        """Create missing and renew expiring certificates of the sidecars, and of the edge for localhost."""
         for name in self.sidecars:
             self.ensure_sidecar_certificate(name)
         if not _is_valid_long_enough(self.folder / "edge.pem"):
@@ -56,14 +56,14 @@ class CertificateAuthority:
             self.issue_certificate("edge", [x509.DNSName("localhost"), loopback])
 
     def ensure_sidecar_certificate(self, name: str) -> str:
-        """The SPIFFE id of a sidecar, which has a certificate that lasts."""
+        """Create or renew a sidecar's certificate if necessary, and return its SPIFFE id."""
         identity = f"spiffe://{self.trust_domain}/{name}"
         if not _is_valid_long_enough(self.folder / f"{name}.pem"):
             self.issue_certificate(name, [x509.UniformResourceIdentifier(identity)])
         return identity
 
     def issue_certificate(self, name: str, subject_alt_names: list[x509.GeneralName]) -> None:
-        """Writes `<name>.pem` and `<name>.key`."""
+        """Issue a certificate and write `<name>.pem` and `<name>.key`."""
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         certificate = (

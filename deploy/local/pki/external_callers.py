@@ -1,4 +1,4 @@
-"""Callers that are no service of ours: each gets a certificate of the mesh's authority, and a sidecar of its own."""
+"""External callers: clients outside the mesh's services, each with a certificate and a sidecar."""
 
 import sys
 
@@ -15,7 +15,7 @@ OPTIONS_PROTO = "api-specs/proto/delivery/options/v1/options.proto"
 
 
 def list_declared_callers(authority: CertificateAuthority) -> list[str]:
-    """The guests that the contract names, and `make generate` therefore wrote a bootstrap for."""
+    """Return the external callers of the contract, for which `make generate` writes bootstraps."""
     return sorted(
         {path.stem for path in (render_bootstrap.BOOTSTRAPS_DIR / envoys.PROFILE).glob("*.yaml")}
         - {*authority.sidecars}
@@ -23,7 +23,7 @@ def list_declared_callers(authority: CertificateAuthority) -> list[str]:
 
 
 def list_enrolled_callers(config: MeshConfig, authority: CertificateAuthority) -> list[str]:
-    """Those of them that were issued a certificate on this machine; it lasts from now on."""
+    """Return the external callers with a certificate on this machine, and renew expiring certificates."""
     names = [
         name
         for name in list_declared_callers(authority)
@@ -35,43 +35,43 @@ def list_enrolled_callers(config: MeshConfig, authority: CertificateAuthority) -
 
 
 def list_granted_methods(name: str) -> list[str]:
-    """What the contract lets a guest call: "delivery.partners.v1.PartnersService/ListCatalog"."""
-    made = yaml.safe_load((render_bootstrap.BOOTSTRAPS_DIR / envoys.PROFILE / f"{name}.yaml").read_text())
-    (way_out,) = made["static_resources"]["listeners"]
-    hosts = way_out["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
+    """Return the methods that the contract grants, such as "delivery.partners.v1.PartnersService/ListCatalog"."""
+    bootstrap = yaml.safe_load((render_bootstrap.BOOTSTRAPS_DIR / envoys.PROFILE / f"{name}.yaml").read_text())
+    (egress,) = bootstrap["static_resources"]["listeners"]
+    hosts = egress["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
     return [route["name"] for host in hosts for route in host["routes"] if "path" in route["match"]]
 
 
-def enrol_caller(config: MeshConfig, name: str) -> int:
-    """Issues the certificate, fills in the bootstrap, and says what is left to do; the exit code."""
+def add_caller(config: MeshConfig, name: str) -> int:
+    """Issue an external caller's certificate, render its bootstrap and print both. Return the exit code."""
     authority = CertificateAuthority(config.ensure_subdirectory("pki"))
     if name in authority.sidecars:
         print(f"{name} is a sidecar of envoy/mesh.yaml; `make up` issues its certificate", file=sys.stderr)
         return 1
     if name not in list_declared_callers(authority):
         print(
-            f"the contract knows no caller {name}; add CALLER_{name.upper()} to Caller in {OPTIONS_PROTO},\n"
-            "name it in the `callers` of the methods it may call, then: make generate",
+            f"the contract defines no caller {name}; add CALLER_{name.upper()} to Caller in {OPTIONS_PROTO},\n"
+            "add it to the `callers` of the methods it may call, then run: make generate",
             file=sys.stderr,
         )
         return 1
     identity = authority.ensure_sidecar_certificate(name)
     certificate = config.ensure_subdirectory("pki") / f"{name}.pem"
-    ends = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
-    print(f"identity     {identity}, until {ends:%Y-%m-%d}")
-    print(f"certificate  {_relative_path(certificate)}, its key beside it")
+    expires_at = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    print(f"identity     {identity}, expires on {expires_at:%Y-%m-%d}")
+    print(f"certificate  {_relative_path(certificate)}, with its key in the same folder")
     print(f"sidecar      {_relative_path(envoys.write_bootstrap(config, name))}")
-    print(f"way out      unix:{_relative_path(config.socket_dir / f'{name}-egress.sock')}")
+    print(f"egress       unix:{_relative_path(config.socket_dir / f'{name}-egress.sock')}")
     for method in list_granted_methods(name):
         print(f"may call     {method}")
     print(
         "next         "
         + ("make down up" if is_supervisor_alive(read_supervisor_state(config)) else "make up")
-        + ", which runs the sidecar, too"
+        + ", which also starts the sidecar"
     )
     return 0
 
 
 def _relative_path(path: object) -> str:
-    """Below the checkout, as one would type it there."""
+    """Return a path relative to the repository, if it is below it."""
     return str(path).removeprefix(f"{ROOT}/")

@@ -1,4 +1,4 @@
-"""Secrets of one machine, made once and kept for their owner only."""
+"""Secrets of a local mesh, created on first use and readable only by their owner."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from deploy.local.mesh_config import MeshConfig
 
 
 class Secrets:
-    """Files below `<state>/secrets`, mode 0600."""
+    """Secrets stored as files in the mesh's folder `secrets`, with mode 0600."""
 
     def __init__(self, config: MeshConfig, sandbox_url: str | None = None) -> None:
         self._folder = config.ensure_subdirectory("secrets")
@@ -30,34 +30,34 @@ class Secrets:
         return path
 
     def password(self, user: str) -> str:
-        """A password of a user of some server."""
+        """Return the password of a server's user, such as "postgres-orders"."""
         return self._read_or_create(f"{user}.password", lambda: secrets.token_urlsafe(24)).read_text()
 
     @property
     def encryption_key(self) -> str:
-        """Encrypts secrets at rest."""
+        """Return the key that encrypts secrets at rest."""
         return self._read_or_create("encryption.key", lambda: Fernet.generate_key().decode()).read_text()
 
     @property
     def webhook_secret(self) -> str:
-        """What every demo bank and partner signs with."""
+        """Return the webhook signing secret of all demo banks and partners."""
         return self._read_or_create(
             "demo-webhook.secret", lambda: "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
         ).read_text()
 
     @property
     def signing_key(self) -> Path:
-        """The sandbox's key for tokens."""
+        """Return the path of the sandbox's signing key for tokens."""
         return self._read_or_create("sandbox-signing-key.pem", _generate_rsa_key)
 
     @property
     def apns_key(self) -> Path:
-        """What signs in at Apple, which is the sandbox."""
+        """Return the path of the APNs key, which the sandbox accepts."""
         return self._read_or_create("apns-key.p8", _generate_ec_key)
 
     @property
     def service_account(self) -> Path:
-        """A Google service account that exists nowhere but in the sandbox."""
+        """Return the path of the credentials of a Google service account that only the sandbox accepts."""
         account = {
             "type": "service_account",
             "project_id": self._project_id,
@@ -88,8 +88,8 @@ def _generate_ec_key() -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read, whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.touch(0o600)
-    fresh.write_text(text)
-    fresh.replace(path)
+    """Write a file atomically, with mode 0600."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.touch(0o600)
+    temporary.write_text(text)
+    temporary.replace(path)

@@ -1,1 +1,1 @@
-"""Terminal output: progress, logs and the status view."""
+"""Terminal output of the local runner: progress, logs and the status view."""

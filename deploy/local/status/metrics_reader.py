@@ -1,4 +1,4 @@
-"""What the mesh tells of itself at one moment: traffic, outboxes, queues; from the doors that scrapers use."""
+"""Reader of traffic, outbox and queue metrics from the endpoints that Prometheus scrapes."""
 
 import re
 import time
@@ -13,10 +13,10 @@ from deploy.local.mesh_config import MeshConfig
 from services.runtime.telemetry.rpc_spans import SERVER_ERROR_CODES
 
 TIMEOUT_S = 2.0
-"""How long a door may take; what does not answer in time tells nothing."""
+"""Timeout of each endpoint, in seconds; metrics of endpoints that time out are missing."""
 
 SERVER_ERROR_CODE_NAMES = frozenset(code.name for code in SERVER_ERROR_CODES)
-"""The codes of RPCs that failed by the server's fault."""
+"""Names of gRPC status codes that are server errors."""
 
 REQUEST_COUNT_METRICS = ("http_server_request_duration_seconds_count", "rpc_server_call_duration_seconds_count")
 ENVOY_STATS_PATH = r"/stats?filter=^http\.(edge|ingress|ops)\.downstream_rq_(total|5xx)$"
@@ -28,7 +28,7 @@ _ENVOY_STAT_PATTERN = re.compile(r"^http\.\w+\.downstream_rq_(total|5xx): (\d+)$
 
 @dataclass(frozen=True)
 class RequestCounts:
-    """Requests since the process started, and those that failed by its own fault."""
+    """Number of requests and of server errors since the process started."""
 
     total: float = 0
     failed: float = 0
@@ -36,7 +36,7 @@ class RequestCounts:
 
 @dataclass(frozen=True)
 class OutboxBacklog:
-    """Events that are committed and not published, and how long the oldest has waited, in seconds."""
+    """Number of events that are committed but not published, and the age of the oldest in seconds."""
 
     rows: int
     lag_s: float
@@ -44,7 +44,7 @@ class OutboxBacklog:
 
 @dataclass
 class MetricsSnapshot:
-    """One moment; what could not be read is missing. `at` is on the clock of `time.monotonic()`."""
+    """Metrics at one time, without those of unavailable endpoints. `taken_at` is a value of `time.monotonic()`."""
 
     taken_at: float = 0
     traffic: dict[str, RequestCounts] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class MetricsSnapshot:
     dead_letters: dict[str, int] = field(default_factory=dict)
 
     def add_service_metrics(self, name: str, text: str) -> None:
-        """Takes what a service tells."""
+        """Add the metrics of a service in Prometheus' text format."""
         requests = failed = 0.0
         outbox: dict[str, float] = {}
         for metric, labels, value in parse_samples(text):
@@ -75,41 +75,41 @@ class MetricsSnapshot:
             )
 
     def add_envoy_stats(self, name: str, text: str) -> None:
-        """Takes what a sidecar tells."""
-        found = [(kind, int(value)) for kind, value in _ENVOY_STAT_PATTERN.findall(text)]
-        requests, failed = (sum(value for kind, value in found if kind == each) for each in ("total", "5xx"))
+        """Add the statistics of a sidecar from Envoy's admin interface."""
+        stats = [(kind, int(value)) for kind, value in _ENVOY_STAT_PATTERN.findall(text)]
+        requests, failed = (sum(value for kind, value in stats if kind == each) for each in ("total", "5xx"))
         self.traffic[f"{name}-envoy"] = RequestCounts(requests, failed)
 
 
 def parse_samples(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
-    """The samples of an exposition."""
+    """Yield name, labels and value of each sample in Prometheus' text format."""
     for name, labels, value in _SAMPLE_PATTERN.findall(text):
         yield name, dict(_LABEL_PATTERN.findall(labels)), float(value)
 
 
 def read_metrics(config: MeshConfig) -> MetricsSnapshot:
-    """Asks every door at once."""
-    made = MetricsSnapshot(taken_at=time.monotonic())
-    doors: list[tuple[str, Callable[[str, str], None], str]] = [
-        (name, made.add_service_metrics, f"{config.get_port(f'{name.upper()}_PROBE_PORT')}/metrics")
+    """Read the metrics of all services and sidecars concurrently."""
+    snapshot = MetricsSnapshot(taken_at=time.monotonic())
+    endpoints: list[tuple[str, Callable[[str, str], None], str]] = [
+        (name, snapshot.add_service_metrics, f"{config.get_port(f'{name.upper()}_PROBE_PORT')}/metrics")
         for name in SERVICES
     ]
     envoys = (*SERVICES, "ops")
-    doors += [
-        (name, made.add_envoy_stats, f"{config.get_port(f'{name.upper()}_ADMIN_PORT')}{ENVOY_STATS_PATH}")
+    endpoints += [
+        (name, snapshot.add_envoy_stats, f"{config.get_port(f'{name.upper()}_ADMIN_PORT')}{ENVOY_STATS_PATH}")
         for name in envoys
     ]
-    with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client, ThreadPoolExecutor(len(doors)) as pool:
-        texts = pool.map(lambda door: _fetch_text(client, f"http://{config.bind_address}:{door[2]}"), doors)
-        for (name, take, _), text in zip(doors, texts, strict=True):
+    with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client, ThreadPoolExecutor(len(endpoints)) as pool:
+        texts = pool.map(lambda endpoint: _fetch_text(client, f"http://{config.bind_address}:{endpoint[2]}"), endpoints)
+        for (name, add_metrics, _), text in zip(endpoints, texts, strict=True):
             if text is not None:
-                take(name, text)
-    return made
+                add_metrics(name, text)
+    return snapshot
 
 
 def _fetch_text(client: httpx.Client, url: str) -> str | None:
     try:
-        answer = client.get(url)
+        response = client.get(url)
     except httpx.HTTPError:
         return None
-    return answer.text if answer.is_success else None
+    return response.text if response.is_success else None

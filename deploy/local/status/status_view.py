@@ -1,4 +1,4 @@
-"""The operator's page in the terminal: every process, its traffic, outboxes, queues, and what is wrong."""
+"""Status view in the terminal: processes, traffic, outboxes, queues and problems."""
 
 import socket
 import time
@@ -21,94 +21,100 @@ from deploy.local.supervisor.supervisor_state import ProcessState, SupervisorSta
 STATE_COLOURS = {"ready": "green", "starting": "yellow", "waiting": "dim", "restarting": "red"}
 
 SAMPLE_INTERVAL_S = 1.0
-"""Seconds between the two readings that a page is made of."""
+"""Seconds between the two snapshots from which rates are computed."""
 
 REFRESH_INTERVAL_S = 2.0
-"""Seconds between pages that are watched."""
+"""Seconds between refreshes with `--watch`."""
 
 MIN_WIDE_COLUMNS = 110
-"""Columns from which on there is room for process ids and ports."""
+"""Terminal width from which process ids and ports are shown, in columns."""
 
 MAX_OUTBOX_LAG_S = 30.0
-"""Seconds of outbox lag that are too many; the alert rules say the same."""
+"""Outbox lag above which a problem is reported, in seconds; the same threshold as in the alert rules."""
 
 NOT_RUNNING_MESSAGE = "the mesh is not running; `make up` starts it"
 
 
 def show_status(config: MeshConfig, console: Console, *, watch: bool) -> int:
-    """Prints the page; or shows it anew until interrupted. 1 when the mesh is not running or not whole."""
+    """Print the status once, or refresh it until interrupted.
+
+    Return 0 if the mesh is healthy or was watched, else 1.
+    """
     if not watch:
-        report = read_running_state(config)
-        if report is None:
+        state = read_running_state(config)
+        if state is None:
             console.print(NOT_RUNNING_MESSAGE, highlight=False)
             return 1
-        before = read_metrics(config)
+        previous = read_metrics(config)
         time.sleep(SAMPLE_INTERVAL_S)
-        now = read_metrics(config)
-        report = check_liveness(report, now, config.bind_address)
-        console.print(render_status(report, before, now, console.width))
-        return 0 if is_healthy(report) else 1
+        current = read_metrics(config)
+        state = check_liveness(state, current, config.bind_address)
+        console.print(render_status(state, previous, current, console.width))
+        return 0 if is_healthy(state) else 1
     with suppress(KeyboardInterrupt):
         _watch_status(config, console)
     return 0
 
 
 def _watch_status(config: MeshConfig, console: Console) -> None:
-    """Pages one after the other; a terminal shows each in the place of the last."""
-    before = read_metrics(config)
+    """Refresh the status forever; outside a terminal, append each refresh to the output."""
+    previous = read_metrics(config)
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
-            time.sleep(SAMPLE_INTERVAL_S if not before.traffic else REFRESH_INTERVAL_S)
-            report, now = read_running_state(config), read_metrics(config)
-            shown: RenderableType = Text(NOT_RUNNING_MESSAGE, "red")
-            if report is not None:
-                shown = render_status(check_liveness(report, now, config.bind_address), before, now, console.width)
+            time.sleep(SAMPLE_INTERVAL_S if not previous.traffic else REFRESH_INTERVAL_S)
+            state, current = read_running_state(config), read_metrics(config)
+            view: RenderableType = Text(NOT_RUNNING_MESSAGE, "red")
+            if state is not None:
+                state = check_liveness(state, current, config.bind_address)
+                view = render_status(state, previous, current, console.width)
             if console.is_terminal:
-                live.update(shown, refresh=True)
+                live.update(view, refresh=True)
             else:
-                console.print(shown)
-            before = now
+                console.print(view)
+            previous = current
 
 
 def is_healthy(supervisor_state: SupervisorState) -> bool:
-    """Whether everything is as it should be."""
+    """Return whether all processes are ready."""
     return supervisor_state.phase == "ready" and all(child.state == "ready" for child in supervisor_state.children)
 
 
 def render_status(
     supervisor_state: SupervisorState, previous: MetricsSnapshot, current: MetricsSnapshot, width: int
 ) -> RenderableType:
-    """Everything on one page of so many columns."""
+    """Return the status view for a terminal of `width` columns."""
     parts: list[RenderableType] = [
         _render_processes(supervisor_state, previous, current, wide=width >= MIN_WIDE_COLUMNS)
     ]
     if supervisor_state.scope == "all":
-        pipes = [_render_outboxes(current), _render_queues(current)]
+        tables = [_render_outboxes(current), _render_queues(current)]
         parts += (
-            _place_side_by_side(pipes)
+            _place_side_by_side(tables)
             if width >= MIN_WIDE_COLUMNS
-            else [part for pipe in pipes for part in (Text(), pipe)]
+            else [part for table in tables for part in (Text(), table)]
         )
-    wrong = list(list_problems(supervisor_state, current))
-    parts += [Text(), *(Text.from_markup(f"[red]![/] {each}") for each in wrong)]
-    if not wrong:
-        parts.append(Text.from_markup("[green]nothing is wrong[/]"))
+    problems = list(list_problems(supervisor_state, current))
+    parts += [Text(), *(Text.from_markup(f"[red]![/] {each}") for each in problems)]
+    if not problems:
+        parts.append(Text.from_markup("[green]no problems found[/]"))
     return Group(*parts)
 
 
 def check_liveness(supervisor_state: SupervisorState, current: MetricsSnapshot, host: str) -> SupervisorState:
-    """The report as of now: what was ready once and answers no more is silent."""
+    """Return the state with ready processes that no longer respond marked as unresponsive."""
 
-    def seen(child: ProcessState) -> ProcessState:
-        scraped = supervisor_state.scope == "all" and (child.name in SERVICES or child.name.endswith("-envoy"))
-        answers = child.name in current.traffic if scraped else _is_listening(host, child.ports)
-        return child if child.state != "ready" or answers else replace(child, state="silent", message="no answer")
+    def check(child: ProcessState) -> ProcessState:
+        is_scraped = supervisor_state.scope == "all" and (child.name in SERVICES or child.name.endswith("-envoy"))
+        is_responsive = child.name in current.traffic if is_scraped else _is_listening(host, child.ports)
+        if child.state != "ready" or is_responsive:
+            return child
+        return replace(child, state="unresponsive", message="no response")
 
-    return replace(supervisor_state, children=[seen(child) for child in supervisor_state.children])
+    return replace(supervisor_state, children=[check(child) for child in supervisor_state.children])
 
 
 def _is_listening(host: str, ports: Sequence[int]) -> bool:
-    """Whether somebody takes connections where they are expected first."""
+    """Return whether the first port accepts connections; true without ports."""
     for port in ports[:1]:
         with socket.socket() as probe:
             probe.settimeout(0.5)
@@ -128,7 +134,7 @@ def _render_processes(
 ) -> Table:
     memory = {child.name: _measure_memory_bytes(child.pid) for child in supervisor_state.children}
     title = f"delivery · {supervisor_state.phase} · {len(memory)} processes · {_format_size(sum(memory.values()))}"
-    table = _create_table(title, "process", "state", "#up", "#mem", "#again", "#req/s", "#err", "#total", "#failed")
+    table = _create_table(title, "process", "state", "#up", "#mem", "#restarts", "#req/s", "#err", "#total", "#failed")
     if wide:
         for name in ("#pid", "ports"):
             _add_column(table, name)
@@ -149,47 +155,49 @@ def _render_processes(
 
 
 def _format_request_rates(name: str, previous: MetricsSnapshot, current: MetricsSnapshot) -> tuple[str, str]:
-    """Requests per second between two readings, and which part of them failed."""
+    """Return the request rate per second and the error rate between two snapshots; empty after a restart."""
     old, new = previous.traffic.get(name), current.traffic.get(name)
     if old is None or new is None:
         return "", ""
-    since = RequestCounts(new.total - old.total, new.failed - old.failed)
-    if since.total < 0 or current.taken_at <= previous.taken_at:  # it was started again in between
+    delta = RequestCounts(new.total - old.total, new.failed - old.failed)
+    if delta.total < 0 or current.taken_at <= previous.taken_at:  # the process has restarted
         return "", ""
-    share = f"{since.failed / since.total:.0%}" if since.total else ""
-    return f"{since.total / (current.taken_at - previous.taken_at):.1f}", f"[red]{share}[/]" if since.failed else share
+    errors = f"{delta.failed / delta.total:.0%}" if delta.total else ""
+    rate = f"{delta.total / (current.taken_at - previous.taken_at):.1f}"
+    return rate, f"[red]{errors}[/]" if delta.failed else errors
 
 
 def _render_outboxes(current: MetricsSnapshot) -> Table:
     table = _create_table("outboxes", "service", "#rows", "#oldest")
     for service, outbox in current.outboxes.items():
-        late = "red" if outbox.lag_s > MAX_OUTBOX_LAG_S else "white"
-        table.add_row(service, str(outbox.rows), f"[{late}]{outbox.lag_s:.1f} s[/]")
+        colour = "red" if outbox.lag_s > MAX_OUTBOX_LAG_S else "white"
+        table.add_row(service, str(outbox.rows), f"[{colour}]{outbox.lag_s:.1f} s[/]")
     return table
 
 
 def _render_queues(current: MetricsSnapshot) -> Table:
-    """In two halves, side by side."""
+    """Return the queues in two tables side by side."""
     names = sorted(current.queued_messages)
     half = (len(names) + 1) // 2
     grid = Table.grid(padding=(0, 3, 0, 0))
-    halves = [_create_table("queues", "queue", "#waits", "#dead"), _create_table(" ", "queue", "#waits", "#dead")]
-    for table, part in zip(halves, (names[:half], names[half:]), strict=True):
-        for name in part:
+    tables = [_create_table("queues", "queue", "#ready", "#dead"), _create_table(" ", "queue", "#ready", "#dead")]
+    for table, names_of_half in zip(tables, (names[:half], names[half:]), strict=True):
+        for name in names_of_half:
             table.add_row(
                 name, str(current.queued_messages[name]), _format_dead_letters(current.dead_letters.get(name))
             )
-    grid.add_row(*halves)
+    grid.add_row(*tables)
     return grid
 
 
 def list_problems(supervisor_state: SupervisorState, current: MetricsSnapshot) -> Iterator[str]:
-    """Each in one sentence, with what helps."""
+    """Yield each problem in one sentence, with the command that helps to fix it."""
     if supervisor_state.error:
         yield escape(supervisor_state.error)
     for child in supervisor_state.children:
         if child.state != "ready":
-            yield f"{child.name} is {child.state}: {escape(child.message or 'see its log')}; make logs NAMES={child.name}"
+            message = escape(child.message or "see its log")
+            yield f"{child.name} is {child.state}: {message}; make logs NAMES={child.name}"
     yield from _list_outbox_lag_problems(current.outboxes)
     for queue, number in current.dead_letters.items():
         if number:
@@ -205,7 +213,7 @@ def _list_outbox_lag_problems(outboxes: Mapping[str, OutboxBacklog]) -> Iterator
 
 
 def _is_outbox_unreadable(service: str, current: MetricsSnapshot) -> bool:
-    """Whether it is there, and cannot say how far its outbox is behind."""
+    """Return whether the service responds but reports no outbox metrics."""
     return service in current.traffic and service not in current.outboxes
 
 
@@ -219,7 +227,7 @@ def _create_table(title: str, *columns: str) -> Table:
 
 
 def _add_column(table: Table, name: str) -> None:
-    """A column that is never cut; with a number sign before its name, of numbers."""
+    """Add a column that is not truncated; a name that starts with "#" denotes right-aligned numbers."""
     table.add_column(name.removeprefix("#"), justify="right" if name.startswith("#") else "left", no_wrap=True)
 
 
@@ -228,7 +236,7 @@ def _format_dead_letters(count: int | None) -> str:
 
 
 def _format_age(seconds: float) -> str:
-    """As 12s, 3m05s, 2h07m, 4d02h."""
+    """Return a duration such as 12s, 3m05s, 2h07m or 4d02h."""
     whole = int(seconds)
     for size, above, below in ((86400, "d", "h"), (3600, "h", "m"), (60, "m", "s")):
         if whole >= size:
@@ -242,11 +250,11 @@ def _format_size(size: int) -> str:
 
 
 def _measure_memory_bytes(pid: int) -> int:
-    """What a process and its children take, in bytes; shared pages are counted once."""
+    """Return the memory of a process and its children (PSS, which divides shared pages), in bytes; 0 if unknown."""
     if not pid:
         return 0
     try:
         process = psutil.Process(pid)
-        return sum(one.memory_full_info().pss for one in [process, *process.children(recursive=True)])
+        return sum(each.memory_full_info().pss for each in [process, *process.children(recursive=True)])
     except (psutil.Error, ValueError):
         return 0

@@ -1,4 +1,4 @@
-"""What a child of the supervisor is, and how processes are recognised again after the supervisor is gone."""
+"""Process specifications, and identification of processes by pid and start time."""
 
 import os
 import signal
@@ -10,30 +10,37 @@ import psutil
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """One child. `ready` may raise while it is not; `prepare` runs before a start, `finish` once it is ready."""
+    """Specification of a child process.
+
+    `is_ready` may raise while the process is not ready. `before_start` runs before each start. `on_ready` runs when the
+    readiness check succeeds, again until it does not raise; then the process is ready.
+    """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     is_ready: Callable[[], bool]
     port_variables: Sequence[str] = ()
-    """The variables that set its ports."""
+    """Environment variables that set its ports."""
     sockets: Sequence[str] = ()
-    """Unix sockets in the run folder that a killed predecessor may have left."""
+    """Unix sockets in the run folder; stale sockets of a killed predecessor are removed before a start."""
     stop_signal: int = signal.SIGTERM
     stop_timeout_s: float = 15.0
-    """Seconds until the stop signal is followed by SIGKILL."""
+    """Seconds between the stop signal and SIGKILL."""
     user: int | None = None
     before_start: Callable[[], None] | None = None
     on_ready: Callable[[], None] | None = None
     before_stop: Callable[[], None] | None = None
-    """What is said to a child before it is told to stop; an error is no reason not to stop it."""
+    """Called before the stop signal; connection errors are ignored."""
     cleanup_command: Sequence[str] = field(default_factory=tuple)
-    """A command that ends what the process has started outside its own session."""
+    """Command that stops processes which the child has started outside its session."""
 
 
 def get_start_time(pid: int) -> float | None:
-    """When a process started, in seconds since 1970, or None. With it, a reused pid is never mistaken."""
+    """Return the start time of a process as a Unix timestamp, or None if it has exited.
+
+    Pid and start time together identify a process even if the pid is reused.
+    """
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
@@ -42,7 +49,7 @@ def get_start_time(pid: int) -> float | None:
 
 
 def signal_process_group(pid: int, start_time: float, signal_number: int) -> bool:
-    """Signals the whole session that a process leads, if it is still that process."""
+    """Signal the process group of a process if its start time matches. Return whether it was signalled."""
     if get_start_time(pid) != start_time:
         return False
     try:

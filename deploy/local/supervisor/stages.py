@@ -1,4 +1,4 @@
-"""What runs, in which order: each stage starts when all of the one before is ready."""
+"""Start-up stages; a stage starts when all processes of the previous stage are ready."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from deploy.local.supervisor.process import ProcessSpec
 
 
 def define_stages(config: MeshConfig, secrets: Secrets, scope: str) -> Sequence[Sequence[ProcessSpec]]:
-    """`extent` is "all", or "servers" for what services stand on and nothing of ours."""
-    stand = [
+    """Return the stages of a scope: "all", or "servers" for the servers and the sandbox only."""
+    dependencies = [
         servers.define_rabbitmq(config, secrets),
         servers.define_postgres(config, secrets),
         servers.define_memcached(config),
@@ -22,7 +22,7 @@ def define_stages(config: MeshConfig, secrets: Secrets, scope: str) -> Sequence[
         services.define_sandbox(config, secrets),
     ]
     if scope == "servers":
-        return [stand]
+        return [dependencies]
     authority = CertificateAuthority(config.ensure_subdirectory("pki"))
     authority.ensure_certificates()
     apps = [services.define_service(config, secrets, name) for name in servers.SERVICES]
@@ -30,4 +30,4 @@ def define_stages(config: MeshConfig, secrets: Secrets, scope: str) -> Sequence[
         envoys.define_sidecar(config, name)
         for name in [*authority.sidecars, *external_callers.list_enrolled_callers(config, authority)]
     ]
-    return [[*stand, define_trace_viewer(config)], [*apps, *sidecars]]
+    return [[*dependencies, define_trace_viewer(config)], [*apps, *sidecars]]

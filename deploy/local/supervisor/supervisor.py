@@ -1,4 +1,4 @@
-"""Starts the children stage by stage, starts again what dies, and stops them all, the last stage first."""
+"""Supervisor that starts child processes in stages, restarts them and stops them in reverse order."""
 
 import asyncio
 import fcntl
@@ -27,21 +27,21 @@ from deploy.local.supervisor.supervisor_state import (
 )
 
 RESTART_BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Seconds before a child that died is started again; a child that lived for a minute starts over at the first."""
+"""Seconds before an exited child is restarted, by consecutive failures; a run of over a minute resets the backoff."""
 
 START_TIMEOUT_S = 60.0
-"""Seconds until a child that is not ready counts as failed."""
+"""Seconds that the children of a stage may take to become ready."""
 
 MAX_START_ATTEMPTS = 5
-"""How often a child may die before it was ever ready; then the mesh does not start."""
+"""Number of exits of a child that was never ready after which the start fails."""
 
 
 class _StopRequested(Exception):
-    """The mesh is told to stop before it was ready."""
+    """SIGTERM or SIGINT was received."""
 
 
 class Supervisor:
-    """One run."""
+    """Supervisor of one run of the mesh."""
 
     def __init__(self, config: MeshConfig, scope: str) -> None:
         self._config = config
@@ -49,42 +49,40 @@ class Supervisor:
         self._scope = scope
         self._stop_requested = asyncio.Event()
         self._subprocesses: dict[str, asyncio.subprocess.Process] = {}
-        started = get_start_time(os.getpid())
-        self._supervisor_state = SupervisorState(pid=os.getpid(), start_time=started or 0.0, scope=scope)
+        start_time = get_start_time(os.getpid()) or 0.0
+        self._supervisor_state = SupervisorState(pid=os.getpid(), start_time=start_time, scope=scope)
 
     async def run(self) -> int:
-        """Until SIGTERM, or until a child cannot be started."""
+        """Run until SIGTERM or SIGINT, or until a child fails to start. Return the exit code."""
         lock = (self._config.folder / "lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("another process runs this mesh, or is about to")
+            print("the mesh is locked: another supervisor is running")
             return 1
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_requested.set)
-        planned = define_stages(self._config, self._secrets, self._scope)
-        self._supervisor_state.children = [
-            self._create_process_state(process) for stage in planned for process in stage
-        ]
-        keepers: list[list[asyncio.Task[None]]] = []
+        stages = define_stages(self._config, self._secrets, self._scope)
+        self._supervisor_state.children = [self._create_process_state(process) for stage in stages for process in stage]
+        supervision_tasks: list[list[asyncio.Task[None]]] = []
         try:
-            for stage in planned:
+            for stage in stages:
                 ready = {process.name: asyncio.Event() for process in stage}
-                keepers.append(
+                supervision_tasks.append(
                     [asyncio.create_task(self._supervise(process, ready[process.name])) for process in stage]
                 )
-                await self._wait_until_all_ready(stage, ready, keepers)
+                await self._wait_until_all_ready(stage, ready, supervision_tasks)
             if self._scope == "all":
                 await asyncio.to_thread(services.load_demo_data, self._config, self._secrets)
             self._write_state("ready")
-            await self._wait_for_any([], keepers)
+            await self._wait_for_any([], supervision_tasks)
         except _StopRequested:
             self._write_state("stopping")
         except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
-            said = error.stderr.decode()[-2000:] if isinstance(error, subprocess.CalledProcessError) else ""
-            self._write_state("failed", f"{error}\n{said}".strip())
-        for stage, tasks in reversed(list(zip(planned, keepers, strict=False))):
+            output = error.stderr.decode()[-2000:] if isinstance(error, subprocess.CalledProcessError) else ""
+            self._write_state("failed", f"{error}\n{output}".strip())
+        for stage, tasks in reversed(list(zip(stages, supervision_tasks, strict=False))):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -111,41 +109,48 @@ class Supervisor:
         ready: dict[str, asyncio.Event],
         supervision_tasks: Sequence[Sequence[asyncio.Task[None]]],
     ) -> None:
-        """Waits until each is ready. Raises RuntimeError with the log of the one that is not, and _Stopped."""
+        """Wait until all processes of a stage are ready.
+
+        Raises RuntimeError with the logs of those that are not, and _StopRequested.
+        """
         waiting = asyncio.gather(*(event.wait() for event in ready.values()))
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 await self._wait_for_any([waiting], supervision_tasks)
         except TimeoutError:
-            late = [process.name for process in stage if not ready[process.name].is_set()]
+            not_ready = [process.name for process in stage if not ready[process.name].is_set()]
             logs = "\n".join(
-                f"--- {name}: {self._find_process_state(name).message}\n{self._read_log_tail(name)}" for name in late
+                f"--- {name}: {self._find_process_state(name).message}\n{self._read_log_tail(name)}"
+                for name in not_ready
             )
-            raise RuntimeError(f"not ready: {', '.join(late)}\n{logs}") from None
+            raise RuntimeError(f"not ready: {', '.join(not_ready)}\n{logs}") from None
         finally:
             waiting.cancel()
 
     async def _wait_for_any(
         self, futures: Sequence[asyncio.Future[Any]], supervision_tasks: Sequence[Sequence[asyncio.Task[None]]]
     ) -> None:
-        """Waits for what is wanted. Raises _Stopped, and what a keeper raises that has given up."""
-        stopped = asyncio.create_task(self._stop_requested.wait())
-        given_up = [task for tasks in supervision_tasks for task in tasks]
+        """Wait for one of the futures. Raises _StopRequested, and the error of a supervision task that has failed."""
+        stop_requested = asyncio.create_task(self._stop_requested.wait())
+        tasks = [task for stage_tasks in supervision_tasks for task in stage_tasks]
         try:
-            await asyncio.wait([*futures, stopped, *given_up], return_when=asyncio.FIRST_COMPLETED)
-            if stopped.done():
+            await asyncio.wait([*futures, stop_requested, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            if stop_requested.done():
                 raise _StopRequested
-            for task in given_up:
+            for task in tasks:
                 if task.done():
                     task.result()
         finally:
-            stopped.cancel()
+            stop_requested.cancel()
 
     def _find_process_state(self, name: str) -> ProcessState:
         return next(child for child in self._supervisor_state.children if child.name == name)
 
     async def _supervise(self, process: ProcessSpec, ready: asyncio.Event) -> None:
-        """Starts a child, and again whenever it dies. Raises RuntimeError when it dies too often to become ready."""
+        """Start a child and restart it whenever it exits.
+
+        Raises RuntimeError if the program cannot be started, or has exited too often without becoming ready.
+        """
         child = self._find_process_state(process.name)
         failures = 0
         while True:
@@ -155,21 +160,21 @@ class Supervisor:
             try:
                 running = await self._start_process(process, child)
             except OSError as error:
-                raise RuntimeError(f"{process.name} cannot be started: {error}") from error
-            became_ready = asyncio.create_task(self._wait_until_ready(process, child, ready))
+                raise RuntimeError(f"{process.name} failed to start: {error}") from error
+            readiness_check = asyncio.create_task(self._wait_until_ready(process, child, ready))
             code = await running.wait()
-            became_ready.cancel()
-            lived = time.time() - child.start_time
-            failures = 0 if lived > 60 else failures + 1
-            pause = RESTART_BACKOFF_S[min(failures, len(RESTART_BACKOFF_S)) - 1] if failures else 0.0
+            readiness_check.cancel()
+            uptime_s = time.time() - child.start_time
+            failures = 0 if uptime_s > 60 else failures + 1
+            delay_s = RESTART_BACKOFF_S[min(failures, len(RESTART_BACKOFF_S)) - 1] if failures else 0.0
             child.state, child.pid, child.restarts = "restarting", 0, child.restarts + 1
-            child.message = f"ended with {code} after {lived:.0f} s; again in {pause} s"
+            child.message = f"exited with {code} after {uptime_s:.0f} s; restart in {delay_s} s"
             self._write_state()
             if failures >= MAX_START_ATTEMPTS and not ready.is_set():
                 raise RuntimeError(
                     f"{process.name} {child.message}\n--- {process.name}:\n{self._read_log_tail(process.name)}"
                 )
-            await asyncio.sleep(pause)
+            await asyncio.sleep(delay_s)
 
     async def _start_process(self, process: ProcessSpec, child: ProcessState) -> asyncio.subprocess.Process:
         for name in process.sockets:
@@ -194,10 +199,10 @@ class Supervisor:
         return running
 
     async def _wait_until_ready(self, process: ProcessSpec, child: ProcessState, ready: asyncio.Event) -> None:
-        pause = 0.02
+        interval_s = 0.02
         while not await asyncio.to_thread(_is_ready, process, child):
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, 0.3)
+            await asyncio.sleep(interval_s)
+            interval_s = min(interval_s * 1.5, 0.3)
         child.state = "ready"
         self._write_state()
         ready.set()
@@ -215,14 +220,14 @@ class Supervisor:
             await command.wait()
 
     async def _terminate(self, running: asyncio.subprocess.Process, process: ProcessSpec) -> None:
-        started = get_start_time(running.pid) or 0.0
+        start_time = get_start_time(running.pid) or 0.0
         with suppress(ProcessLookupError):
             running.send_signal(process.stop_signal)
         try:
             async with asyncio.timeout(process.stop_timeout_s):
                 await running.wait()
         except TimeoutError:
-            signal_process_group(running.pid, started, signal.SIGKILL)
+            signal_process_group(running.pid, start_time, signal.SIGKILL)
             await running.wait()
 
     def _read_log_tail(self, name: str) -> str:
@@ -231,13 +236,13 @@ class Supervisor:
 
 
 def _is_ready(process: ProcessSpec, child: ProcessState) -> bool:
-    """Whatever a probe, or what follows it, raises means that its process is not ready yet; `status` shows it."""
+    """Check readiness and run `on_ready`. Any exception means not ready and becomes the child's message."""
     try:
         if not process.is_ready():
             return False
         if process.on_ready is not None:
             process.on_ready()
-    except Exception as error:  # noqa: BLE001 (probes speak six protocols, each with errors of its own)
+    except Exception as error:  # noqa: BLE001 (probes use six protocols with different exceptions)
         child.message = f"not ready: {error}"
         return False
     child.message = child.message if child.restarts else ""
@@ -245,7 +250,7 @@ def _is_ready(process: ProcessSpec, child: ProcessState) -> bool:
 
 
 def _call_ignoring_errors(callback: Callable[[], None]) -> None:
-    """A child that does not listen any more is stopped all the same."""
+    """Call a hook and ignore connection errors, so that an unresponsive child is still stopped."""
     with suppress(OSError, httpx.HTTPError):
         callback()
 

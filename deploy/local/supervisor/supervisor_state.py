@@ -1,4 +1,4 @@
-"""What the supervisor tells of the mesh: a file that others read while it lives, and after it was killed."""
+"""State file of the supervisor, which other processes read while it runs and after it was killed."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ from deploy.local.supervisor.process import get_start_time, signal_process_group
 
 @dataclass
 class ProcessState:
-    """What is known of one child, as `status` shows it."""
+    """State of a child process."""
 
     name: str
     state: str = "waiting"
@@ -29,7 +29,7 @@ class ProcessState:
 
 @dataclass
 class SupervisorState:
-    """What the supervisor writes for those who ask: `phase` is starting, ready, failed or stopping."""
+    """State of the supervisor. `phase` is starting, ready, failed or stopping."""
 
     pid: int
     start_time: float
@@ -40,12 +40,12 @@ class SupervisorState:
 
 
 def supervisor_state_path(config: MeshConfig) -> Path:
-    """Where the report lies."""
+    """Return the path of the state file."""
     return config.folder / "mesh.json"
 
 
 def read_supervisor_state(config: MeshConfig) -> SupervisorState | None:
-    """The last report, whether its supervisor is alive or not."""
+    """Return the last written state, or None. The supervisor may have exited since."""
     try:
         content = json.loads(supervisor_state_path(config).read_text())
     except FileNotFoundError:
@@ -55,38 +55,38 @@ def read_supervisor_state(config: MeshConfig) -> SupervisorState | None:
 
 
 def write_supervisor_state(config: MeshConfig, supervisor_state: SupervisorState) -> None:
-    """Replaces the last report, whole."""
+    """Replace the state file atomically."""
     path = supervisor_state_path(config)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(supervisor_state)))
-    fresh.replace(path)
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(asdict(supervisor_state)))
+    temporary.replace(path)
 
 
 def is_supervisor_alive(supervisor_state: SupervisorState | None) -> bool:
-    """Whether the report's supervisor still runs."""
+    """Return whether the supervisor that wrote the state is running."""
     return supervisor_state is not None and get_start_time(supervisor_state.pid) == supervisor_state.start_time
 
 
 def read_running_state(config: MeshConfig) -> SupervisorState | None:
-    """The report of a mesh that runs."""
-    report = read_supervisor_state(config)
-    return report if is_supervisor_alive(report) else None
+    """Return the state of a running supervisor, or None."""
+    state = read_supervisor_state(config)
+    return state if is_supervisor_alive(state) else None
 
 
 def stop_orphans(config: MeshConfig) -> int:
-    """Stops what a killed supervisor left behind; how many there were."""
-    report = read_supervisor_state(config)
-    if report is None or is_supervisor_alive(report):
+    """Stop orphaned processes of a killed supervisor. Return their number."""
+    state = read_supervisor_state(config)
+    if state is None or is_supervisor_alive(state):
         return 0
-    left = [child for child in report.children if child.pid and get_start_time(child.pid) == child.start_time]
-    for number, patience in ((None, 5.0), (signal.SIGKILL, 5.0)):
-        for child in left:
+    orphans = [child for child in state.children if child.pid and get_start_time(child.pid) == child.start_time]
+    for number, timeout_s in ((None, 5.0), (signal.SIGKILL, 5.0)):
+        for child in orphans:
             signal_process_group(child.pid, child.start_time, number or child.stop_signal)
-        end = time.monotonic() + patience
-        while time.monotonic() < end and any(get_start_time(child.pid) == child.start_time for child in left):
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and any(get_start_time(child.pid) == child.start_time for child in orphans):
             time.sleep(0.05)
-    for child in report.children:
+    for child in state.children:
         if child.cleanup_command:
             subprocess.run(child.cleanup_command, check=False, capture_output=True)
     supervisor_state_path(config).unlink(missing_ok=True)
-    return len(left)
+    return len(orphans)
