@@ -1,4 +1,4 @@
-"""Banks, orders, payments and refunds."""
+"""Create the tables of banks, orders, payments and refunds."""
 
 import sqlalchemy as sa
 from alembic import op

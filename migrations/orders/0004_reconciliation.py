@@ -1,4 +1,4 @@
-"""What is to be compared, and what is old, are found without looking at the rest."""
+"""Add indexes for the queries of reconciliation and cleanup."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,7 +15,7 @@ def upgrade() -> None:
     create_inbox_time_index()
     op.add_column("callbacks", sa.Column("at", TIMESTAMPTZ, nullable=False, server_default=sa.func.now()))
     op.create_index("callbacks_by_time", "callbacks", ["at"])
-    for table, changed in (("orders", "updated_at"), ("payments", "at")):
-        missing = sa.text("reconciled_at IS NULL")
-        op.create_index(f"{table}_unreconciled", table, [changed], postgresql_where=missing)
+    for table, changed_at in (("orders", "updated_at"), ("payments", "at")):
+        unreconciled = sa.text("reconciled_at IS NULL")
+        op.create_index(f"{table}_unreconciled", table, [changed_at], postgresql_where=unreconciled)
         op.create_index(f"{table}_reconciled", table, ["reconciled_at"])

@@ -1,4 +1,4 @@
-"""In whose trace a refund became due, so that the bank's answer belongs to it."""
+"""Add the trace context in which a refund was requested, so that the refund request joins that trace."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,1 +1,1 @@
-"""Orders and their payments."""
+"""Orders service: orders, payments, refunds and banks."""

@@ -1,1 +1,1 @@
-"""Outbound adapters of orders: PostgreSQL, MongoDB, payment systems and change notifications."""
+"""Outbound adapters of orders: PostgreSQL, MongoDB, payment systems, change notifications and metrics."""

@@ -1,4 +1,4 @@
-"""Order history and payments in the document store, each document written any number of times to one effect."""
+"""MongoDB repository of order history and payments. All writes are idempotent."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -19,25 +19,25 @@ log = logging.getLogger(__name__)
 
 
 class MongoHistoryRepository:
-    """The collections `history` and `payments`."""
+    """Repository over the collections `history` and `payments`."""
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._history = database["history"]
         self._payments = database["payments"]
 
     async def create_indexes(self) -> None:
-        """Makes the indexes that are missing."""
+        """Create missing indexes."""
         with map_unavailable():
             await self._history.create_index([("order_id", ASCENDING), ("version", ASCENDING)])
             await self._payments.create_index([("order_id", ASCENDING)])
             await self._payments.create_index([("at", DESCENDING), ("_id", DESCENDING)])
 
     async def save_history_entry(self, entry: HistoryEntry) -> None:
-        """Keyed by order and version."""
+        """Insert or overwrite an entry, keyed by order and version."""
         await self._upsert(self._history, f"{entry.order_id}:{entry.version}", asdict(entry))
 
     async def save_payment(self, record: PaymentRecord) -> None:
-        """Keyed by bank and payment. What is older than what is there is left alone."""
+        """Insert or overwrite a payment, keyed by bank and payment; a newer document is not overwritten."""
         key = f"{record.bank_id}:{record.payment_id}"
         with map_unavailable(), suppress(DuplicateKeyError):
             await self._payments.replace_one(
@@ -47,34 +47,34 @@ class MongoHistoryRepository:
     async def list_payments(
         self, size: int, before: tuple[datetime, str, str] | None, order_id: str | None, bank_id: str | None
     ) -> list[PaymentRecord]:
-        """Newest first, before a time, bank and payment; of an order, of a bank, or all."""
-        named = {"order_id": order_id, "bank_id": bank_id}
-        wanted: Document = {name: value for name, value in named.items() if value is not None}
+        """Return payments before a key of time, bank and payment, newest first; None as a filter matches all."""
+        filters = {"order_id": order_id, "bank_id": bank_id}
+        query: Document = {name: value for name, value in filters.items() if value is not None}
         if before is not None:
-            at, bank, payment = before
-            wanted["$or"] = [{"at": {"$lt": at}}, {"at": at, "_id": {"$lt": f"{bank}:{payment}"}}]
+            at, before_bank_id, before_payment_id = before
+            query["$or"] = [{"at": {"$lt": at}}, {"at": at, "_id": {"$lt": f"{before_bank_id}:{before_payment_id}"}}]
         with map_unavailable():
-            cursor = self._payments.find(wanted).sort([("at", DESCENDING), ("_id", DESCENDING)])
-            found = await cursor.limit(size).to_list()
-        return [_parse_payment_record(document) for document in found]
+            cursor = self._payments.find(query).sort([("at", DESCENDING), ("_id", DESCENDING)])
+            documents = await cursor.limit(size).to_list()
+        return [_parse_payment_record(document) for document in documents]
 
     async def _upsert(self, collection: Any, key: str, document: Document) -> None:
         with map_unavailable():
             await collection.replace_one({"_id": key}, {"_id": key, **document}, upsert=True)
 
     async def list_history(self, order_id: str, size: int, after: int) -> list[HistoryEntry]:
-        """Oldest first, versions above `after`."""
+        """Return the entries of an order above a version, oldest first."""
         with map_unavailable():
             cursor = self._history.find({"order_id": order_id, "version": {"$gt": after}}, {"_id": False})
-            found = await cursor.sort("version", ASCENDING).limit(size).to_list()
-        return [_parse_history_entry(document) for document in found]
+            documents = await cursor.sort("version", ASCENDING).limit(size).to_list()
+        return [_parse_history_entry(document) for document in documents]
 
     async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[list[HistoryEntry], list[PaymentRecord]]:
-        """Everything that is written of some orders; what cannot be read counts as not there."""
-        wanted = {"order_id": {"$in": list(order_ids)}}
+        """Return all entries and payments of some orders; invalid documents are skipped."""
+        query = {"order_id": {"$in": list(order_ids)}}
         with map_unavailable():
-            history = await self._history.find(wanted, {"_id": False}).to_list()
-            payments = await self._payments.find(wanted).to_list()
+            history = await self._history.find(query, {"_id": False}).to_list()
+            payments = await self._payments.find(query).to_list()
         return _parse_all_valid(history, _parse_history_entry), _parse_all_valid(payments, _parse_payment_record)
 
 
@@ -88,10 +88,10 @@ def _parse_payment_record(document: Document) -> PaymentRecord:
 
 
 def _parse_all_valid[T](documents: Sequence[Document], parse: Callable[[Document], T]) -> list[T]:
-    found = []
+    parsed = []
     for document in documents:
         try:
-            found.append(parse(document))
+            parsed.append(parse(document))
         except (TypeError, ValueError, KeyError) as error:
-            log.warning("a document of order %s cannot be read: %s", document.get("order_id"), error)
-    return found
+            log.warning("invalid document of order %s: %s; skipped", document.get("order_id"), error)
+    return parsed

@@ -1,4 +1,4 @@
-"""Which orders change, as the database tells every process at once."""
+"""Order change notifications with PostgreSQL LISTEN/NOTIFY."""
 
 import asyncio
 import logging
@@ -11,14 +11,13 @@ import psycopg
 log = logging.getLogger(__name__)
 
 NOTIFY_CHANNEL = "orders"
-"""What the trigger on `steps` notifies, with the order's id."""
+"""Channel that the trigger on `order_transitions` notifies, with the order's id as payload."""
 
 RECONNECT_DELAY_S = 2.0
-"""Seconds until a lost connection is made again."""
 
 
 class PostgresOrderChangeListener:
-    """One connection that listens for all who wait."""
+    """One LISTEN connection, shared by all subscribers of the process."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -26,7 +25,7 @@ class PostgresOrderChangeListener:
 
     @contextmanager
     def subscribe(self, order_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set when the order may have changed."""
+        """Subscribe to an order; the event is set when the order may have changed."""
         event = asyncio.Event()
         self._subscribers[order_id].add(event)
         try:
@@ -37,17 +36,17 @@ class PostgresOrderChangeListener:
                 del self._subscribers[order_id]
 
     async def run(self) -> None:
-        """Listens until cancelled. After an outage everybody looks, since words may have been lost."""
+        """Listen until cancelled. Notify all subscribers after a reconnect, since notifications may have been lost."""
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
                     await connection.execute(f"LISTEN {NOTIFY_CHANNEL}")
                     for order_id in list(self._subscribers):
                         self._notify_subscribers(order_id)
-                    async for word in connection.notifies():
-                        self._notify_subscribers(word.payload)
+                    async for notification in connection.notifies():
+                        self._notify_subscribers(notification.payload)
             except psycopg.OperationalError:
-                log.warning("word of changing orders is away; streams go on by the clock")
+                log.warning("order change notifications unavailable; falling back to polling")
                 await asyncio.sleep(RECONNECT_DELAY_S)
 
     def _notify_subscribers(self, order_id: str) -> None:

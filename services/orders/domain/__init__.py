@@ -1,1 +1,1 @@
-"""Order, payment and reconciliation rules, without I/O."""
+"""Domain rules of orders, without I/O: order state machine, payments and refunds, reconciliation."""

@@ -1,4 +1,4 @@
-"""The rules of orders: where an order may go, who moves it, and who may see it. No I/O, no framework."""
+"""State machine of orders, and the permissions on them. No I/O, no framework."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from services.runtime.core.errors import ApiError
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands."""
+    """Status of an order."""
 
     PENDING = "pending"
     PAID = "paid"
@@ -30,14 +30,14 @@ TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.CANCELLED: frozenset(),
     OrderStatus.EXPIRED: frozenset(),
 }
-"""An order's whole life. Whatever is not here is refused and changes nothing."""
+"""Permitted status transitions; any other raises an error and changes nothing."""
 
-FINAL_STATUSES = frozenset(status for status, following in TRANSITIONS.items() if not following)
-"""Where an order's life is over."""
+FINAL_STATUSES = frozenset(status for status, successors in TRANSITIONS.items() if not successors)
+"""Statuses without a successor."""
 
 
 class RefundStatus(StrEnum):
-    """Where the money that is to go back stands."""
+    """Status of an order's refunds, or of one refund."""
 
     NONE = "none"
     REQUESTED = "requested"
@@ -47,7 +47,7 @@ class RefundStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """What an order keeps of its partner."""
+    """Snapshot of the partner, as of the order's creation."""
 
     id: int
     title: str
@@ -56,7 +56,7 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A line of an order; `price` is in minor units, of one piece."""
+    """Order line; `price` is the unit price in minor units."""
 
     product_id: int
     title: str
@@ -66,7 +66,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """What a check found, and what the customer said along with it."""
+    """Checked basket: priced lines, and the delivery data that the customer entered."""
 
     partner: Partner
     items: tuple[Item, ...]
@@ -80,7 +80,7 @@ class Basket:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order. Amounts are in minor units of `currency`; `version` grows by one with every change."""
+    """Order. Amounts are in minor units of `currency`; `version` increases by one with every change."""
 
     id: str
     status: OrderStatus
@@ -107,7 +107,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """A payment system customers are sent to. Secrets are encrypted; the old one is good until its time."""
+    """Payment system. Its webhook secrets are encrypted; the old one is valid until `old_secret_until`."""
 
     id: str
     title: str
@@ -122,7 +122,7 @@ class Bank:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One thing that happened to an order; `version` is the order's after it."""
+    """Change of an order; `version` is the order's version after it."""
 
     order_id: str
     version: int
@@ -133,7 +133,7 @@ class HistoryEntry:
 
 
 def create_order(order_id: str, customer_id: str, basket: Basket, at: datetime) -> Order:
-    """A new order, waiting for its payment."""
+    """Return a new pending order."""
     return Order(
         id=order_id,
         status=OrderStatus.PENDING,
@@ -160,26 +160,38 @@ def create_order(order_id: str, customer_id: str, basket: Basket, at: datetime) 
 
 
 def transition(order: Order, status: OrderStatus, at: datetime) -> Order:
-    """The order one step on. Refuses ORDER_STATE_CONFLICT for a step that is none of `NEXT`."""
+    """Return the order in its next status.
+
+    Raises ApiError: ORDER_STATE_CONFLICT for a transition that is not in TRANSITIONS.
+    """
     if status not in TRANSITIONS[order.status]:
         raise ApiError(Reason.ORDER_STATE_CONFLICT, f"The order is {order.status} and cannot become {status}.")
     return replace(order, status=status, version=order.version + 1, updated_at=at)
 
 
 def mark_ready(order: Order, pickup_address: str, at: datetime) -> Order:
-    """The order, waiting for a deliverer."""
+    """Return the order as ready for pickup.
+
+    Raises ApiError: ORDER_STATE_CONFLICT.
+    """
     return replace(transition(order, OrderStatus.READY, at), pickup_address=pickup_address)
 
 
 def assign(order: Order, deliverer_id: str, at: datetime) -> Order:
-    """The order, on its way; the deliverer who has it may ask again and changes nothing."""
+    """Return the order as assigned to a deliverer. Idempotent for the same deliverer.
+
+    Raises ApiError: ORDER_STATE_CONFLICT.
+    """
     if order.deliverer_id == deliverer_id:
         return order
     return replace(transition(order, OrderStatus.DELIVERING, at), deliverer_id=deliverer_id)
 
 
 def complete(order: Order, deliverer_id: str, at: datetime) -> Order:
-    """The order at the door. Refuses ORDER_NOT_FOUND to all but its deliverer, who may say so again."""
+    """Return the order as delivered. Idempotent for its deliverer; ORDER_NOT_FOUND for any other.
+
+    Raises ApiError: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
+    """
     if order.deliverer_id != deliverer_id:
         raise ApiError(Reason.ORDER_NOT_FOUND)
     if order.status is OrderStatus.DELIVERED:
@@ -188,9 +200,9 @@ def complete(order: Order, deliverer_id: str, at: datetime) -> Order:
 
 
 def cancel(order: Order, user_id: str, role: str | None, reason: str | None, at: datetime) -> Order:
-    """The order, given up: by its customer until the partner is done, by an admin until it is on its way.
+    """Return the order as cancelled: by its customer until it is ready, by an admin until it is assigned.
 
-    Refuses ORDER_NOT_FOUND to all others, and ORDER_STATE_CONFLICT.
+    Raises ApiError: ORDER_NOT_FOUND for any other caller, ORDER_STATE_CONFLICT.
     """
     if role != "admin":
         if order.customer_id != user_id:
@@ -201,17 +213,23 @@ def cancel(order: Order, user_id: str, role: str | None, reason: str | None, at:
 
 
 def cancel_for_unreachable_partner(order: Order, reason: str, at: datetime) -> Order:
-    """The order whose partner never took it."""
+    """Return the order as cancelled because its partner could not be reached.
+
+    Raises ApiError: ORDER_STATE_CONFLICT.
+    """
     return replace(
         transition(order, OrderStatus.CANCELLED, at), cancel_reason=f"The partner cannot be reached: {reason}"
     )
 
 
 def expire(order: Order, at: datetime) -> Order:
-    """The order that nobody has paid in time."""
+    """Return the order as expired.
+
+    Raises ApiError: ORDER_STATE_CONFLICT.
+    """
     return transition(order, OrderStatus.EXPIRED, at)
 
 
 def is_visible_to(order: Order, user_id: str, role: str | None) -> bool:
-    """Whether the order exists for this user: its customer, its deliverer, an admin."""
+    """Return whether the user may see the order: its customer, its deliverer or an admin."""
     return role == "admin" or user_id in (order.customer_id, order.deliverer_id)

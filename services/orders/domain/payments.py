@@ -1,6 +1,6 @@
-"""The rules of money: what a payment does to an order, and what goes back. No I/O, no framework.
+"""Rules of payments and refunds. No I/O, no framework.
 
-At any time, what banks have captured for an order in its currency is what pays the order, plus its refunds.
+Invariant: the amount captured for an order in its currency equals the amount that pays the order plus its refunds.
 """
 
 import base64
@@ -17,7 +17,7 @@ from services.orders.domain.orders import Order, OrderStatus, RefundStatus, tran
 
 
 class PaymentOutcome(StrEnum):
-    """What came of a payment callback."""
+    """Outcome of a payment callback."""
 
     PAID = "paid"
     OVERPAID = "overpaid"
@@ -32,12 +32,12 @@ REJECTION_REASONS: Mapping[PaymentOutcome, Reason] = {
     PaymentOutcome.CONFLICT: Reason.PAYMENT_CONFLICT,
     PaymentOutcome.UNKNOWN_ORDER: Reason.ORDER_NOT_FOUND,
 }
-"""The outcomes that a bank is told as refusals; it need not try again, since the payment is recorded."""
+"""Outcomes that a bank receives as errors. They need no retry, since the payment is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What a bank says about one payment; `amount` is in minor units."""
+    """Payment as reported by a bank; `amount` is in minor units."""
 
     bank_id: str
     payment_id: str
@@ -49,7 +49,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class PaymentRecord:
-    """A payment callback as it was taken; amounts in minor units."""
+    """Payment as recorded; amounts are in minor units."""
 
     bank_id: str
     payment_id: str
@@ -63,7 +63,7 @@ class PaymentRecord:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Money on its way back, in minor units. `attempts` counts how often the bank was asked."""
+    """Refund; `amount` is in minor units, `attempts` counts the requests to the bank."""
 
     id: str
     bank_id: str
@@ -75,13 +75,13 @@ class Refund:
     created_at: datetime
     attempts: int = 0
     trace: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """The context in which it became due; whoever keeps it fills it in."""
+    """Trace context headers of the request that created the refund; set by the repository."""
 
 
 def evaluate_payment(order: Order | None, payment: Payment) -> tuple[PaymentOutcome, int]:
-    """What comes of a payment for the order it names, and how much of it goes back, in minor units.
+    """Return the outcome of a payment and the amount to refund, in minor units.
 
-    `order` is None when there is none by that id. Captured money pays the order or goes back; none is kept silently.
+    `order` is None if the payment's order is unknown. A captured amount either pays the order or is refunded.
     """
     if not payment.succeeded:
         return PaymentOutcome.FAILED, 0
@@ -96,33 +96,33 @@ def evaluate_payment(order: Order | None, payment: Payment) -> tuple[PaymentOutc
 
 
 def apply_payment(order: Order, payment: Payment, outcome: PaymentOutcome, refund_amount: int, at: datetime) -> Order:
-    """The order after a payment that was judged; unchanged by one that captured nothing, or is not for it.
+    """Return the order after an evaluated payment; unchanged if nothing was captured or the order is unknown.
 
-    The order counts only money of its own currency, but says of any that it goes back.
+    `paid_amount` counts only the order's own currency; `refund_status` reflects refunds of any currency.
     """
     if not payment.succeeded or outcome is PaymentOutcome.UNKNOWN_ORDER:
         return order
-    captured = payment.amount if payment.currency == order.currency else 0
-    paid = outcome in (PaymentOutcome.PAID, PaymentOutcome.OVERPAID)
-    changed = (
-        transition(order, OrderStatus.PAID, at) if paid else replace(order, version=order.version + 1, updated_at=at)
+    captured_amount = payment.amount if payment.currency == order.currency else 0
+    is_paid = outcome in (PaymentOutcome.PAID, PaymentOutcome.OVERPAID)
+    after = (
+        transition(order, OrderStatus.PAID, at) if is_paid else replace(order, version=order.version + 1, updated_at=at)
     )
     return replace(
-        changed,
-        paid_amount=order.paid_amount + captured,
-        payment_id=payment.payment_id if paid else order.payment_id,
+        after,
+        paid_amount=order.paid_amount + captured_amount,
+        payment_id=payment.payment_id if is_paid else order.payment_id,
         refund_status=RefundStatus.REQUESTED if refund_amount else order.refund_status,
     )
 
 
 def _derive_refund_id(bank_id: str, payment_id: str, kind: str) -> str:
-    """The same for the same money, so that a bank asked again after whatever accident gives it back once."""
+    """Derive a refund's id from its cause, so that a repeated request to the bank is deduplicated."""
     digest = hashlib.sha256(msgspec.json.encode((bank_id, payment_id, kind))).digest()
     return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
 
 
 def create_payment_refund(record: PaymentRecord) -> Refund:
-    """What goes back of a payment that was taken."""
+    """Return the refund that a recorded payment requires."""
     return Refund(
         _derive_refund_id(record.bank_id, record.payment_id, "payment"),
         record.bank_id,
@@ -136,7 +136,7 @@ def create_payment_refund(record: PaymentRecord) -> Refund:
 
 
 def create_cancellation_refund(before: Order, at: datetime) -> Refund | None:
-    """What goes back when this order is cancelled: what it was paid with, its excess aside, which went back already."""
+    """Return the refund that cancelling the order requires, or None. An excess payment is refunded separately."""
     if before.payment_id is None or not before.total_amount:
         return None
     return Refund(
@@ -152,19 +152,19 @@ def create_cancellation_refund(before: Order, at: datetime) -> Refund | None:
 
 
 def summarise_refunds(order: Order, refunds: Sequence[Refund]) -> tuple[RefundStatus, int]:
-    """Where an order's money that is to go back stands, all its refunds together, and how much of it went back.
+    """Return the combined status of an order's refunds and the refunded amount in the order's currency.
 
-    Under way as long as one is; then failed if one has. Only amounts of the order's currency are counted.
+    REQUESTED takes precedence over FAILED, and FAILED over REFUNDED.
     """
-    found = {refund.status for refund in refunds}
-    worst = (RefundStatus.REQUESTED, RefundStatus.FAILED, RefundStatus.REFUNDED)
-    status = next((status for status in worst if status in found), RefundStatus.NONE)
-    done = (refund for refund in refunds if refund.status is RefundStatus.REFUNDED)
-    return status, sum(refund.amount for refund in done if refund.currency == order.currency)
+    statuses = {refund.status for refund in refunds}
+    precedence = (RefundStatus.REQUESTED, RefundStatus.FAILED, RefundStatus.REFUNDED)
+    status = next((status for status in precedence if status in statuses), RefundStatus.NONE)
+    refunded = (refund for refund in refunds if refund.status is RefundStatus.REFUNDED)
+    return status, sum(refund.amount for refund in refunded if refund.currency == order.currency)
 
 
 def apply_refunds(order: Order, refunds: Sequence[Refund], at: datetime) -> Order:
-    """The order as its refunds say; itself when that is nothing new."""
+    """Return the order with the totals of its refunds; the same object if nothing changes."""
     status, refunded = summarise_refunds(order, refunds)
     if (status, refunded) == (order.refund_status, order.refunded_amount):
         return order

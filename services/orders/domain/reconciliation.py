@@ -1,7 +1,8 @@
-"""The rule of reconciliation: what all stores say of one order must agree. No I/O, no framework.
+"""Consistency rules between the stores of one order. No I/O, no framework.
 
-PostgreSQL is right about what happened (orders, steps, payments); history and payment documents, events and refunds
-follow from it. What follows can be made again. What contradicts it is reported, since no rule knows who is wrong.
+PostgreSQL is authoritative for orders, transitions and payments. History and payment documents, events and refunds are
+derived from them and can be rebuilt. A record that contradicts its source is only reported, since no rule can decide
+which of them is wrong.
 """
 
 from collections import Counter
@@ -10,13 +11,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from services.orders.domain import payments as payment_rules
 from services.orders.domain.orders import HistoryEntry, Order, OrderStatus, RefundStatus
-from services.orders.domain.payments import PaymentOutcome, PaymentRecord, Refund
+from services.orders.domain.payments import (
+    PaymentOutcome,
+    PaymentRecord,
+    Refund,
+    create_cancellation_refund,
+    create_payment_refund,
+    summarise_refunds,
+)
 
 
 class DiscrepancyKind(StrEnum):
-    """What can disagree. Those of `REPORTED` are for people; all others are repaired."""
+    """Kind of a discrepancy. Those in REPORTED_KINDS raise an alert, all others are repaired."""
 
     HISTORY_MISSING = "HISTORY_MISSING"
     HISTORY_MISMATCH = "HISTORY_MISMATCH"
@@ -34,7 +41,7 @@ class DiscrepancyKind(StrEnum):
 
     @property
     def outcome(self) -> str:
-        """What comes of it."""
+        """`reported` or `repaired`."""
         return "reported" if self in REPORTED_KINDS else "repaired"
 
 
@@ -48,17 +55,17 @@ REPORTED_KINDS = frozenset(
         DiscrepancyKind.REFUND_UNEXPECTED,
     }
 )
-"""What nobody but a person can settle."""
+"""Kinds that need a manual repair."""
 
 CAPTURED_OUTCOMES = frozenset(
     {PaymentOutcome.PAID, PaymentOutcome.OVERPAID, PaymentOutcome.INSUFFICIENT, PaymentOutcome.CONFLICT}
 )
-"""The outcomes whose money an order counts."""
+"""Outcomes whose amount counts towards the order's `paid_amount`."""
 
 
 @dataclass(slots=True)
 class OrderRecords:
-    """What every store says of one order, steps by version. No order: payments name one that is not there."""
+    """Records of one order in all stores, transitions by version. `order` is None if only payments name its id."""
 
     order: Order | None = None
     transitions: list[HistoryEntry] = field(default_factory=list)
@@ -70,7 +77,7 @@ class OrderRecords:
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """One disagreement, and what mends it, if anything does."""
+    """Discrepancy between stores, with the record that repairs it, if there is one."""
 
     kind: DiscrepancyKind
     detail: str
@@ -80,70 +87,80 @@ class Discrepancy:
 
 
 def find_discrepancies(records: OrderRecords) -> list[Discrepancy]:
-    """Every disagreement, in the order in which they are to be repaired; none when all agree."""
-    lost = list(_find_payments_without_row(records))
-    whole = replace(records, payments=[*records.payments, *(found.payment for found in lost if found.payment)])
-    refunds = list(_compare_refunds(whole))
-    repaired = replace(whole, refunds=[*whole.refunds, *(found.refund for found in refunds if found.refund)])
-    return [*lost, *_compare_payments(whole), *_compare_history(records), *refunds, *_compare_totals(repaired)]
+    """Return all discrepancies, in the order in which they have to be repaired."""
+    missing_rows = list(_find_payments_without_row(records))
+    restored_payments = [discrepancy.payment for discrepancy in missing_rows if discrepancy.payment]
+    with_payments = replace(records, payments=[*records.payments, *restored_payments])
+    refunds = list(_compare_refunds(with_payments))
+    restored_refunds = [discrepancy.refund for discrepancy in refunds if discrepancy.refund]
+    with_refunds = replace(with_payments, refunds=[*with_payments.refunds, *restored_refunds])
+    return [
+        *missing_rows,
+        *_compare_payments(with_payments),
+        *_compare_history(records),
+        *refunds,
+        *_compare_totals(with_refunds),
+    ]
 
 
 def select_status_changes(transitions: Sequence[HistoryEntry]) -> list[HistoryEntry]:
-    """The steps that are events and history: those that changed the status."""
-    before = {step.version: step.status for step in transitions}
+    """Return the transitions that changed the status; these have an event and a history entry."""
+    statuses = {transition.version: transition.status for transition in transitions}
     return [
-        step for step in transitions if step.version == 1 or before.get(step.version - 1, step.status) != step.status
+        transition
+        for transition in transitions
+        if transition.version == 1 or statuses.get(transition.version - 1, transition.status) != transition.status
     ]
 
 
 def _compare_history(records: OrderRecords) -> Iterator[Discrepancy]:
-    expected = {step.version: step for step in select_status_changes(records.transitions)}
-    written = {entry.version: entry for entry in records.history}
-    for version, step in expected.items():
-        entry = written.get(version)
+    expected = {transition.version: transition for transition in select_status_changes(records.transitions)}
+    entries = {entry.version: entry for entry in records.history}
+    for version, transition in expected.items():
+        entry = entries.get(version)
         if entry is None:
-            yield Discrepancy(
-                DiscrepancyKind.HISTORY_MISSING, f"version {version} ({step.status}) has no entry", entry=step
-            )
+            detail = f"version {version} ({transition.status}) has no history entry"
+            yield Discrepancy(DiscrepancyKind.HISTORY_MISSING, detail, entry=transition)
         elif (
-            _truncate_to_milliseconds(entry.at) != _truncate_to_milliseconds(step.at)
-            or replace(entry, at=step.at) != step
+            _truncate_to_milliseconds(entry.at) != _truncate_to_milliseconds(transition.at)
+            or replace(entry, at=transition.at) != transition
         ):
-            yield Discrepancy(
-                DiscrepancyKind.HISTORY_MISMATCH, f"the entry of version {version} is another than its step", entry=step
-            )
+            detail = f"the history entry of version {version} differs from its transition"
+            yield Discrepancy(DiscrepancyKind.HISTORY_MISMATCH, detail, entry=transition)
     if records.order is None or not records.transitions:
-        if records.order is not None or written:
-            yield Discrepancy(DiscrepancyKind.TRANSITIONS_INCOMPLETE, "nothing says how the order came to be as it is")
+        if records.order is not None or entries:
+            yield Discrepancy(DiscrepancyKind.TRANSITIONS_INCOMPLETE, "the order has no transitions")
         return
-    # An order older than the table of steps has none of its first ones.
-    first = min(step.version for step in records.transitions)
-    kept = {step.version for step in records.transitions}
-    missing = sorted(set(range(first, records.order.version + 1)) - kept)
+    # An order older than the table of transitions lacks its first transitions.
+    first_version = min(transition.version for transition in records.transitions)
+    versions = {transition.version for transition in records.transitions}
+    missing = sorted(set(range(first_version, records.order.version + 1)) - versions)
     if missing or records.transitions[-1].status is not records.order.status:
-        yield Discrepancy(DiscrepancyKind.TRANSITIONS_INCOMPLETE, f"steps {missing or 'to its status'} are not there")
-    # Where a step is missing, its neighbours' entries cannot be judged.
-    strange = sorted(version for version in written if first < version and version in kept and version not in expected)
-    strange = [version for version in strange if version - 1 in kept]
-    beyond = sorted(version for version in written if version > records.order.version)
-    if strange or beyond:
-        yield Discrepancy(
-            DiscrepancyKind.HISTORY_UNEXPECTED,
-            f"versions {strange + beyond} have an entry, but were no change of status",
-        )
+        detail = f"transitions {missing or 'to its status'} are missing"
+        yield Discrepancy(DiscrepancyKind.TRANSITIONS_INCOMPLETE, detail)
+    # The entry after a missing transition cannot be checked: the status before it is unknown.
+    unexpected = sorted(
+        version
+        for version in entries
+        if first_version < version and {version - 1, version} <= versions and version not in expected
+    )
+    beyond = sorted(version for version in entries if version > records.order.version)
+    if unexpected or beyond:
+        detail = f"versions {unexpected + beyond} have a history entry, but did not change the status"
+        yield Discrepancy(DiscrepancyKind.HISTORY_UNEXPECTED, detail)
 
 
 def _find_payments_without_row(records: OrderRecords) -> Iterator[Discrepancy]:
-    """Payments that only their documents know, but of which the order's steps say that they were taken."""
-    kept = {(payment.bank_id, payment.payment_id) for payment in records.payments}
-    noted = {step.note for step in records.transitions}
+    """Find payments that exist only as documents, although the order's transitions refer to them."""
+    keys = {(payment.bank_id, payment.payment_id) for payment in records.payments}
+    notes = {transition.note for transition in records.transitions}
     for document in records.payment_documents:
-        if (document.bank_id, document.payment_id) not in kept and _format_payment_note(document) in noted:
-            bank = records.order.bank_id if records.order else ""
-            if document.bank_id == bank:
+        if (document.bank_id, document.payment_id) not in keys and _format_payment_note(document) in notes:
+            bank_id = records.order.bank_id if records.order else ""
+            if document.bank_id == bank_id:
                 yield Discrepancy(
                     DiscrepancyKind.PAYMENT_ROW_MISSING,
-                    f"payment {document.payment_id} is only a document",
+                    f"payment {document.payment_id} has a document, but no row",
                     payment=document,
                 )
 
@@ -156,76 +173,87 @@ def _compare_payments(records: OrderRecords) -> Iterator[Discrepancy]:
         if document is None:
             yield Discrepancy(DiscrepancyKind.PAYMENT_DOCUMENT_MISSING, f"{name} has no document", payment=payment)
             continue
-        at, written = _truncate_to_milliseconds(payment.at), _truncate_to_milliseconds(document.at)
-        if written > at:
+        row_at, document_at = _truncate_to_milliseconds(payment.at), _truncate_to_milliseconds(document.at)
+        if document_at > row_at:
+            yield Discrepancy(DiscrepancyKind.PAYMENT_UNEXPECTED, f"the document of {name} is newer than its row")
+        elif document_at != row_at or replace(document, at=payment.at) != payment:
             yield Discrepancy(
-                DiscrepancyKind.PAYMENT_UNEXPECTED, f"the document of {name} is newer than what is known of it"
-            )
-        elif written != at or replace(document, at=payment.at) != payment:
-            yield Discrepancy(
-                DiscrepancyKind.PAYMENT_DOCUMENT_MISMATCH, f"the document of {name} is another", payment=payment
+                DiscrepancyKind.PAYMENT_DOCUMENT_MISMATCH,
+                f"the document of {name} differs from its row",
+                payment=payment,
             )
     for bank_id, payment_id in sorted(documents):
         yield Discrepancy(
-            DiscrepancyKind.PAYMENT_UNEXPECTED, f"payment {payment_id} of {bank_id} is a document and nothing else"
+            DiscrepancyKind.PAYMENT_UNEXPECTED, f"payment {payment_id} of {bank_id} has a document, but no row"
         )
 
 
 def _compare_refunds(records: OrderRecords) -> Iterator[Discrepancy]:
-    """Each refund that is owed is there once, by its id; and no other."""
+    """Check that exactly the owed refunds exist, each once and with its derived id."""
     owed = {refund.id: refund for payment in records.payments for refund in _derive_owed_refunds(payment)}
     if records.order is not None and records.order.status is OrderStatus.CANCELLED:
-        cancelled = payment_rules.create_cancellation_refund(records.order, records.order.updated_at)
-        owed |= {cancelled.id: cancelled} if cancelled else {}
-    noted = {step.note for step in records.transitions}
-    unclaimed = Counter(_refund_key(refund) for refund in records.refunds if refund.id not in owed)
+        cancellation_refund = create_cancellation_refund(records.order, records.order.updated_at)
+        owed |= {cancellation_refund.id: cancellation_refund} if cancellation_refund else {}
+    notes = {transition.note for transition in records.transitions}
+    unmatched = Counter(_build_refund_key(refund) for refund in records.refunds if refund.id not in owed)
     for refund in owed.values():
-        if any(each.id == refund.id for each in records.refunds):
+        if any(existing.id == refund.id for existing in records.refunds):
             continue
-        if unclaimed[_refund_key(refund)]:  # made by a release that gave refunds ids by chance
-            unclaimed[_refund_key(refund)] -= 1
+        if unmatched[_build_refund_key(refund)]:  # created by a release that used random refund ids
+            unmatched[_build_refund_key(refund)] -= 1
             continue
-        ended = (status for status in (RefundStatus.REFUNDED, RefundStatus.FAILED))
-        status = next((each for each in ended if f"refund {refund.id} {each}" in noted), RefundStatus.REQUESTED)
-        detail = f"{refund.amount} {refund.currency} of payment {refund.payment_id} are owed; the refund is {status}"
+        status = next(
+            (
+                final_status
+                for final_status in (RefundStatus.REFUNDED, RefundStatus.FAILED)
+                if f"refund {refund.id} {final_status}" in notes
+            ),
+            RefundStatus.REQUESTED,
+        )
+        detail = (
+            f"{refund.amount} {refund.currency} of payment {refund.payment_id} are owed, but have no refund;"
+            f" restored as {status}"
+        )
         yield Discrepancy(DiscrepancyKind.REFUND_MISSING, detail, refund=replace(refund, status=status))
-    for bank_id, payment_id, amount, currency in unclaimed.elements():
-        detail = f"{amount} {currency} of payment {payment_id} of {bank_id} go back, but are not owed"
+    for bank_id, payment_id, amount, currency in unmatched.elements():
+        detail = f"a refund of {amount} {currency} of payment {payment_id} of {bank_id} is not owed"
         yield Discrepancy(DiscrepancyKind.REFUND_UNEXPECTED, detail)
 
 
 def _derive_owed_refunds(payment: PaymentRecord) -> Iterator[Refund]:
     if payment.outcome is not PaymentOutcome.FAILED and payment.refund_amount:
-        yield payment_rules.create_payment_refund(payment)
+        yield create_payment_refund(payment)
 
 
 def _compare_totals(records: OrderRecords) -> Iterator[Discrepancy]:
     order = records.order
     if order is None:
         if any(payment.outcome in CAPTURED_OUTCOMES for payment in records.payments):
-            yield Discrepancy(DiscrepancyKind.PAYMENT_UNEXPECTED, "an order was paid that is not there")
+            yield Discrepancy(DiscrepancyKind.PAYMENT_UNEXPECTED, "a payment was captured for an unknown order")
         return
-    own = [
+    captured_payments = [
         payment
         for payment in records.payments
         if payment.bank_id == order.bank_id and payment.outcome in CAPTURED_OUTCOMES
     ]
-    captured = sum(payment.amount for payment in own if payment.currency == order.currency)
-    if order.payment_id is not None and all(payment.payment_id != order.payment_id for payment in own):
-        yield Discrepancy(
-            DiscrepancyKind.PAYMENT_MISSING, f"payment {order.payment_id} paid the order, but nothing is known of it"
-        )
+    captured = sum(payment.amount for payment in captured_payments if payment.currency == order.currency)
+    if order.payment_id is not None and all(payment.payment_id != order.payment_id for payment in captured_payments):
+        detail = f"payment {order.payment_id}, which paid the order, has no row"
+        yield Discrepancy(DiscrepancyKind.PAYMENT_MISSING, detail)
     elif captured != order.paid_amount:
-        detail = f"the order counts {order.paid_amount} {order.currency}, its payments are {captured}"
+        detail = f"the order's paid amount is {order.paid_amount} {order.currency}, its payments amount to {captured}"
         yield Discrepancy(DiscrepancyKind.PAID_AMOUNT_MISMATCH, detail)
     refunds = [refund for refund in records.refunds if refund.bank_id == order.bank_id]
-    status, refunded = payment_rules.summarise_refunds(order, refunds)
+    status, refunded = summarise_refunds(order, refunds)
     if (status, refunded) != (order.refund_status, order.refunded_amount):
         if refunded > order.paid_amount:
-            detail = f"{refunded} {order.currency} went back of {order.paid_amount}"
+            detail = f"{refunded} {order.currency} were refunded, but only {order.paid_amount} were paid"
             yield Discrepancy(DiscrepancyKind.REFUND_UNEXPECTED, detail)
         else:
-            detail = f"the order says {order.refund_status} {order.refunded_amount}, its refunds {status} {refunded}"
+            detail = (
+                f"the order's refunds are {order.refund_status} ({order.refunded_amount}), but should be"
+                f" {status} ({refunded})"
+            )
             yield Discrepancy(DiscrepancyKind.REFUND_TOTAL_MISMATCH, detail)
 
 
@@ -233,10 +261,10 @@ def _format_payment_note(payment: PaymentRecord) -> str:
     return f"payment {payment.payment_id}"
 
 
-def _refund_key(refund: Refund) -> tuple[str, str, int, str]:
+def _build_refund_key(refund: Refund) -> tuple[str, str, int, str]:
     return refund.bank_id, refund.payment_id, refund.amount, refund.currency
 
 
 def _truncate_to_milliseconds(at: datetime) -> datetime:
-    """As the document store keeps times."""
+    """Truncate a time to the precision of the document store."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)

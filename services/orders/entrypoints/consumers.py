@@ -1,4 +1,4 @@
-"""The broker's doors of orders: history and payments become documents, a partner's word becomes a state."""
+"""Event consumers of orders."""
 
 from generated.events.consumers import (
     OrdersHistoryConsumer,
@@ -31,56 +31,56 @@ from services.runtime.messaging.events import MalformedEvent, MessageMetadata
 
 
 class HistoryConsumer(OrdersHistoryConsumer):
-    """Writes each step of an order's life, keyed by its version, so that order of arrival and repeats do not matter."""
+    """Writes status changes to the order history, keyed by version: idempotent, and independent of delivery order."""
 
     def __init__(self, history: HistoryRepository) -> None:
         self._history = history
 
     async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
-        """Confirmed."""
+        """Record status `pending`."""
         await self._record_entry(event.order, OrderStatus.PENDING)
 
     async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
-        """Paid."""
+        """Record status `paid`."""
         await self._record_entry(event.order, OrderStatus.PAID, f"payment {event.payment_id}")
 
     async def order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
-        """Ready."""
+        """Record status `ready`."""
         await self._record_entry(event.order, OrderStatus.READY)
 
     async def order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
-        """On its way."""
+        """Record status `delivering`."""
         await self._record_entry(event.order, OrderStatus.DELIVERING)
 
     async def order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
-        """At the door."""
+        """Record status `delivered`."""
         await self._record_entry(event.order, OrderStatus.DELIVERED)
 
     async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
-        """Given up."""
+        """Record status `cancelled`."""
         await self._record_entry(event.order, OrderStatus.CANCELLED, event.reason)
 
     async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
-        """Not paid in time."""
+        """Record status `expired`."""
         await self._record_entry(event.order, OrderStatus.EXPIRED)
 
     async def _record_entry(self, snapshot: OrderSnapshot | None, status: OrderStatus, note: str | None = None) -> None:
         if snapshot is None or snapshot.at is None:
-            raise MalformedEvent("an event of an order without its order")
+            raise MalformedEvent("order event without its order snapshot or time")
         entry = HistoryEntry(snapshot.order_id, snapshot.version, status, snapshot.at, snapshot.actor, note)
         await usecases.record_history(self._history, entry)
 
 
 class PaymentsConsumer(OrdersPaymentsConsumer):
-    """Writes the details of each payment."""
+    """Writes recorded payments to the document store."""
 
     def __init__(self, history: HistoryRepository) -> None:
         self._history = history
 
     async def payment_recorded(self, event: PaymentRecorded, delivery: MessageMetadata) -> None:
-        """Taken, whatever came of it."""
+        """Record a payment of any outcome."""
         if event.at is None:
-            raise MalformedEvent("payments.recorded without its time")
+            raise MalformedEvent("payments.recorded without a time")
         record = PaymentRecord(
             bank_id=event.bank_id,
             payment_id=event.payment_id,
@@ -95,14 +95,14 @@ class PaymentsConsumer(OrdersPaymentsConsumer):
 
 
 class ReadinessConsumer(OrdersReadinessConsumer):
-    """A partner's word becomes the order's state, once."""
+    """Marks orders as ready when their partner reports it. Idempotent by event id."""
 
     def __init__(self, repository: Repository, clock: Clock) -> None:
         self._repository = repository
         self._clock = clock
 
     async def order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:
-        """Ready, says the partner."""
+        """Mark the order as ready."""
         await usecases.mark_order_ready(
             self._repository,
             self._clock,
@@ -115,20 +115,20 @@ class ReadinessConsumer(OrdersReadinessConsumer):
 
 
 class PartnersConsumer(OrdersPartnersConsumer):
-    """What partners were told, and what not."""
+    """Processes the result of order calls to partners."""
 
     def __init__(self, repository: Repository, clock: Clock) -> None:
         self._repository = repository
         self._clock = clock
 
     async def partner_notified(self, event: PartnerNotified, delivery: MessageMetadata) -> None:
-        """Its system has taken the order."""
+        """Record when the partner's system acknowledged the order."""
         if event.at is None:
-            raise MalformedEvent("partners.notified without its time")
+            raise MalformedEvent("partners.notified without a time")
         await usecases.record_partner_notified(self._repository, event.order_id, event.partner_id, event.at)
 
     async def partner_unreachable(self, event: PartnerUnreachable, delivery: MessageMetadata) -> None:
-        """Given up."""
+        """Cancel and refund the order. Idempotent by event id."""
         await usecases.cancel_order_for_unreachable_partner(
             self._repository,
             self._clock,
@@ -141,11 +141,11 @@ class PartnersConsumer(OrdersPartnersConsumer):
 
 
 class UsersConsumer(OrdersUsersConsumer):
-    """Orders are kept without the person."""
+    """Removes the personal data of deleted users from orders."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
     async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
-        """Gone."""
+        """Anonymise the user's orders."""
         await usecases.anonymise_customer(self._repository, event.user_id)

@@ -1,4 +1,4 @@
-"""What orders are made of, as messages and back."""
+"""Conversion between domain objects and protobuf messages."""
 
 from dataclasses import asdict, fields
 
@@ -7,7 +7,7 @@ from services.orders.domain.orders import Bank, Basket, Item, Order, Partner
 
 
 def bank_to_proto(bank: Bank) -> v1.Bank:
-    """A bank without its secrets."""
+    """Convert a bank, without its secrets."""
     return v1.Bank(
         id=bank.id,
         title=bank.title,
@@ -18,7 +18,7 @@ def bank_to_proto(bank: Bank) -> v1.Bank:
 
 
 def basket_from_proto(basket: v1.CheckedBasket) -> Basket:
-    """What was checked."""
+    """Convert a checked basket."""
     partner = basket.partner or v1.OrderPartner()
     return Basket(
         partner=Partner(partner.id, partner.title, partner.brand),
@@ -33,12 +33,12 @@ def basket_from_proto(basket: v1.CheckedBasket) -> Basket:
 
 
 def order_to_proto(order: Order) -> v1.Order:
-    """An order."""
-    same = {field.name: getattr(order, field.name) for field in fields(order)}
-    different = {
+    """Convert an order."""
+    unchanged = {field.name: getattr(order, field.name) for field in fields(order)}
+    converted = {
         "status": v1.OrderStatus[order.status.name],
         "refund_status": v1.RefundStatus[order.refund_status.name],
         "partner": v1.OrderPartner(**asdict(order.partner)),
         "items": [v1.OrderItem(**asdict(item)) for item in order.items],
     }
-    return v1.Order(**(same | different))
+    return v1.Order(**(unchanged | converted))

@@ -1,4 +1,4 @@
-"""The gRPC door of orders: messages in, use case, messages out."""
+"""gRPC servicer of orders: maps messages to use cases and back."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -12,6 +12,7 @@ from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersServicer
 from services.orders import usecases
 from services.orders.domain.orders import Bank, Order, OrderStatus
+from services.orders.entrypoints.payment_callback import decode_payment
 from services.orders.entrypoints.proto_mapping import bank_to_proto, basket_from_proto, order_to_proto
 from services.orders.usecases.banks import generate_secret
 from services.orders.usecases.ports import HistoryRepository, OrderChangeListener, Repository, UnitOfWork
@@ -25,7 +26,7 @@ from services.runtime.storage.idempotency import IdempotencyKey
 
 
 class OrdersRpc(OrdersServicer):
-    """Implements the generated servicer."""
+    """Implementation of the generated `OrdersServicer`."""
 
     def __init__(
         self,
@@ -46,13 +47,13 @@ class OrdersRpc(OrdersServicer):
         self._public_url = public_url
 
     async def list_banks(self, request: v1.ListBanksRequest) -> v1.ListBanksResponse:
-        """A page of active banks."""
+        """Return a page of active banks."""
         page = await usecases.list_banks(self._repository, request.page_size, request.page_token)
         items = [v1.BankSummary(id=bank.id, title=bank.title) for bank in page.items]
         return v1.ListBanksResponse(items=items, next_page_token=page.next_page_token)
 
     async def create_order(self, request: v1.CreateOrderRequest, principal: Principal) -> v1.CreateOrderResponse:
-        """The order, and where to pay it."""
+        """Create the order of a checked basket and return it with payment instructions."""
         basket = None if request.basket is None else basket_from_proto(request.basket)
 
         async def work(unit: UnitOfWork) -> bytes:
@@ -72,52 +73,51 @@ class OrdersRpc(OrdersServicer):
             )
 
         key = _build_idempotency_key(principal, "confirmOrder", request.idempotency_key, request.check_id)
-        kept = await self._repository.run_idempotently(key, work)
-        answer = get_codec().decode(v1.CreateOrderResponse, kept.response)
-        answer.replayed = kept.replayed
-        return answer
+        stored = await self._repository.run_idempotently(key, work)
+        response = get_codec().decode(v1.CreateOrderResponse, stored.response)
+        response.replayed = stored.replayed
+        return response
 
     async def create_bank(self, request: v1.CreateBankRequest, principal: Principal) -> v1.CreateBankResponse:
-        """The bank, with its secret, which no repeated answer has."""
-        said = (request.id, request.title, request.webcheckout_url, request.api_url, request.active)
+        """Register a bank. Only the first response contains the webhook secret; a replayed one does not."""
+        bank_fields = (request.id, request.title, request.webcheckout_url, request.api_url, request.active)
         secret = generate_secret()
 
         async def work(unit: UnitOfWork) -> bytes:
-            bank = await usecases.create_bank(unit, principal, Bank(*said, self._secret_box.encrypt(secret)))
+            bank = await usecases.create_bank(unit, principal, Bank(*bank_fields, self._secret_box.encrypt(secret)))
             return get_codec().encode(v1.CreateBankResponse(bank=bank_to_proto(bank), version=bank.version))
 
-        kept = await self._repository.run_idempotently(
-            _build_idempotency_key(principal, "createBank", request.idempotency_key, said), work
-        )
-        answer = get_codec().decode(v1.CreateBankResponse, kept.response)
-        answer.replayed = kept.replayed
-        if not kept.replayed:
-            answer.webhook_secret = secret
-        return answer
+        key = _build_idempotency_key(principal, "createBank", request.idempotency_key, bank_fields)
+        stored = await self._repository.run_idempotently(key, work)
+        response = get_codec().decode(v1.CreateBankResponse, stored.response)
+        response.replayed = stored.replayed
+        if not stored.replayed:
+            response.webhook_secret = secret
+        return response
 
     async def get_bank(self, request: v1.GetBankRequest, principal: Principal) -> v1.GetBankResponse:
-        """One bank."""
+        """Return a bank."""
         bank = await usecases.get_bank(self._repository, principal, request.bank_id)
         return v1.GetBankResponse(bank=bank_to_proto(bank), version=bank.version)
 
     async def update_bank(self, request: v1.UpdateBankRequest, principal: Principal) -> v1.UpdateBankResponse:
-        """The bank as it is now."""
-        said = {name: getattr(request, name) for name in ("title", "webcheckout_url", "api_url", "active")}
-        changes = {name: value for name, value in said.items() if value is not None}
+        """Update the fields that the request sets."""
+        values = {name: getattr(request, name) for name in ("title", "webcheckout_url", "api_url", "active")}
+        changes = {name: value for name, value in values.items() if value is not None}
         bank = await usecases.update_bank(self._repository, principal, request.bank_id, request.version, changes)
         return v1.UpdateBankResponse(bank=bank_to_proto(bank), version=bank.version)
 
     async def rotate_bank_secret(
         self, request: v1.RotateBankSecretRequest, principal: Principal
     ) -> v1.RotateBankSecretResponse:
-        """A new secret."""
+        """Replace the bank's webhook secret and return the new one."""
         secret = await usecases.rotate_bank_secret(
             self._repository, self._secret_box, self._clock, principal, request.bank_id
         )
         return v1.RotateBankSecretResponse(webhook_secret=secret)
 
     async def list_payments(self, request: v1.ListPaymentsRequest, principal: Principal) -> v1.ListPaymentsResponse:
-        """A page of payments."""
+        """Return a page of payments."""
         page = await usecases.list_payments(
             self._history, principal, request.page_size, request.page_token, request.order_id, request.bank_id
         )
@@ -130,21 +130,23 @@ class OrdersRpc(OrdersServicer):
     async def watch_order(
         self, request: v1.WatchOrderRequest, principal: Principal
     ) -> AsyncIterator[v1.WatchOrderResponse]:
-        """Where an order stands, as long as it changes."""
-        steps = usecases.watch_order(
+        """Stream the order's status and every later change."""
+        entries = usecases.watch_order(
             self._repository, self._change_listener, self._clock, principal, request.order_id, request.after_version
         )
-        async with aclosing(steps):
-            async for step in steps:
-                yield v1.WatchOrderResponse(version=step.version, status=v1.OrderStatus[step.status.name], at=step.at)
+        async with aclosing(entries):
+            async for entry in entries:
+                yield v1.WatchOrderResponse(
+                    version=entry.version, status=v1.OrderStatus[entry.status.name], at=entry.at
+                )
 
     async def get_order(self, request: v1.GetOrderRequest, principal: Principal) -> v1.GetOrderResponse:
-        """One order."""
+        """Return an order."""
         order = await usecases.get_order(self._repository, principal, request.order_id)
         return v1.GetOrderResponse(order=order_to_proto(order))
 
     async def list_orders(self, request: v1.ListOrdersRequest, principal: Principal) -> v1.ListOrdersResponse:
-        """A page of orders."""
+        """Return a page of orders."""
         status = None if request.status is None else _parse_status(request.status)
         page = await usecases.list_orders(self._repository, principal, request.page_size, request.page_token, status)
         return v1.ListOrdersResponse(
@@ -154,36 +156,38 @@ class OrdersRpc(OrdersServicer):
     async def list_available_deliveries(
         self, request: v1.ListAvailableDeliveriesRequest, principal: Principal
     ) -> v1.ListAvailableDeliveriesResponse:
-        """A page of orders that wait for a deliverer."""
+        """Return a page of orders that are ready for pickup."""
         page = await usecases.list_available_deliveries(self._repository, request.page_size, request.page_token)
         items = [order_to_proto(order) for order in page.items]
         return v1.ListAvailableDeliveriesResponse(items=items, next_page_token=page.next_page_token)
 
     async def pay_order(self, request: v1.PayOrderRequest) -> v1.PayOrderResponse:
-        """The bank's payment is recorded."""
+        """Verify and record a payment callback."""
         signed = SignedRequest(request.webhook_id, request.webhook_timestamp, request.webhook_signature, request.body)
-        payment_id = await usecases.pay_order(self._repository, self._secret_box, self._clock, request.bank_id, signed)
+        payment_id = await usecases.handle_payment_callback(
+            self._repository, self._secret_box, self._clock, decode_payment, request.bank_id, signed
+        )
         return v1.PayOrderResponse(payment_id=payment_id)
 
     async def cancel_order(self, request: v1.CancelOrderRequest, principal: Principal) -> v1.CancelOrderResponse:
-        """The order is given up."""
+        """Cancel an order."""
         order = await usecases.cancel_order(self._repository, self._clock, principal, request.order_id, request.reason)
         return v1.CancelOrderResponse(order=order_to_proto(order))
 
     async def assign_order(self, request: v1.AssignOrderRequest, principal: Principal) -> v1.AssignOrderResponse:
-        """The order is the deliverer's."""
+        """Assign a ready order to the calling deliverer."""
         order = await usecases.assign_order(self._repository, self._clock, principal, request.order_id)
         return v1.AssignOrderResponse(order=order_to_proto(order))
 
     async def complete_order(self, request: v1.CompleteOrderRequest, principal: Principal) -> v1.CompleteOrderResponse:
-        """The order is delivered."""
+        """Mark an order as delivered."""
         order = await usecases.complete_order(self._repository, self._clock, principal, request.order_id)
         return v1.CompleteOrderResponse(order=order_to_proto(order))
 
     async def get_order_history(
         self, request: v1.GetOrderHistoryRequest, principal: Principal
     ) -> v1.GetOrderHistoryResponse:
-        """A page of what happened to an order."""
+        """Return a page of an order's history."""
         page = await usecases.get_history(
             self._repository, self._history, principal, request.order_id, request.page_size, request.page_token
         )
@@ -203,21 +207,24 @@ class OrdersRpc(OrdersServicer):
                 "callback_url": callback_url,
             }
         )
-        joint = "&" if "?" in bank.webcheckout_url else "?"
-        page = f"{bank.webcheckout_url}{joint}{query}"
-        return v1.PaymentInstructions(webcheckout_url=page, callback_url=callback_url)
+        separator = "&" if "?" in bank.webcheckout_url else "?"
+        webcheckout_url = f"{bank.webcheckout_url}{separator}{query}"
+        return v1.PaymentInstructions(webcheckout_url=webcheckout_url, callback_url=callback_url)
 
 
 def _parse_status(status: v1.OrderStatus) -> OrderStatus:
-    """Refuses INVALID_REQUEST for a number that has no name yet."""
+    """Convert a status filter.
+
+    Raises ApiError: INVALID_REQUEST for a number without a name in this version of the contract.
+    """
     try:
         return OrderStatus[status.name or ""]
     except KeyError as error:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not known")]) from error
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not a known status")]) from error
 
 
 def _build_idempotency_key(
     principal: Principal, operation: str, key: str | None, request: object
 ) -> IdempotencyKey | None:
-    """`request` is what must be equal for the first answer to be right again."""
+    """Return the key, or None without one. A repeated key requires an equal `request`."""
     return None if key is None else IdempotencyKey(principal.user_id, operation, key, msgspec.json.encode(request))

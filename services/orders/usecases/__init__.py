@@ -1,13 +1,15 @@
-"""What orders can do, each as one function:
+"""Use cases of orders, one function each:
 
-- orders: create_order, get_order, list_orders, list_available_deliveries, get_history, cancel_order, mark_order_ready,
-  record_partner_notified, partner_unreachable, assign_order, complete_order, expire_orders, anonymise_customer, record_history
-- watching: watch_order
 - banks: list_banks, create_bank, get_bank, update_bank, rotate_bank_secret
-- payments: pay_order (a bank's callback is verified, judged, recorded), list_payments, record_payment
-- refunds: send_due_refunds (the bank is asked until it answers for good)
-- reconcile: reconcile, alert_stuck_orders, warn_about_outbox_backlog (what all stores say of an order is compared, repaired, reported)
-- ports: what they need of the world
+- orders: create_order, get_order, list_orders, list_available_deliveries, get_history, cancel_order, mark_order_ready,
+  record_partner_notified, cancel_order_for_unreachable_partner, assign_order, complete_order, expire_orders,
+  anonymise_customer, record_history
+- payment_callbacks: handle_payment_callback, list_payments, record_payment
+- reconcile: reconcile, alert_stuck_orders, warn_about_outbox_backlog
+- refunds: send_due_refunds
+- watch_order: watch_order
+
+Shared by them: event_factory (domain objects to events) and ports (interfaces that the adapters implement).
 """
 
 from services.orders.usecases.banks import create_bank, get_bank, list_banks, rotate_bank_secret, update_bank
@@ -27,7 +29,7 @@ from services.orders.usecases.orders import (
     record_history,
     record_partner_notified,
 )
-from services.orders.usecases.payment_callbacks import list_payments, pay_order, record_payment
+from services.orders.usecases.payment_callbacks import handle_payment_callback, list_payments, record_payment
 from services.orders.usecases.reconcile import alert_stuck_orders, reconcile, warn_about_outbox_backlog
 from services.orders.usecases.refunds import send_due_refunds
 from services.orders.usecases.watch_order import watch_order
@@ -45,12 +47,12 @@ __all__ = [
     "get_bank",
     "get_history",
     "get_order",
+    "handle_payment_callback",
     "list_available_deliveries",
     "list_banks",
     "list_orders",
     "list_payments",
     "mark_order_ready",
-    "pay_order",
     "reconcile",
     "record_history",
     "record_partner_notified",

@@ -1,4 +1,4 @@
-"""The banks that customers pay at, and what admins do with them."""
+"""Bank administration, and the list of banks that customers can pay at."""
 
 import base64
 import re
@@ -22,22 +22,25 @@ _TITLE_PATTERN = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 _URL_PATTERN = re.compile(r"https?://[\x21-\x7e]{1,492}")
 
 SECRET_OVERLAP = timedelta(hours=24)
-"""How long a secret is good after the next was made."""
+"""Time for which a webhook secret stays valid after its rotation."""
 
 
 def require_admin(principal: Principal) -> None:
-    """Refuses FORBIDDEN. The edge did so before; the service that owns the data does not rely on it."""
+    """Require the role `admin`. Defence in depth: the edge has already checked the role.
+
+    Raises ApiError: FORBIDDEN.
+    """
     if principal.role != "admin":
         raise ApiError(Reason.FORBIDDEN)
 
 
 def generate_secret() -> str:
-    """A secret as Standard Webhooks writes it, of 256 random bits."""
+    """Return a new webhook secret of 256 random bits, in the format of Standard Webhooks."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 async def list_banks(repository: Repository, page_size: int, page_token: str) -> Page[Bank]:
-    """A page of active banks."""
+    """Return a page of active banks, ordered by id."""
     after = pagination.decode_page_token(page_token, tuple[str]) or ("",)
     return pagination.build_page(
         await repository.list_banks(page_size + 1, after[0]), page_size, lambda bank: (bank.id,)
@@ -45,17 +48,24 @@ async def list_banks(repository: Repository, page_size: int, page_token: str) ->
 
 
 def _validate_bank(bank: Bank) -> None:
-    """Whoever calls, by whichever door: a bank is as the public contract shows it. Refuses INVALID_REQUEST."""
+    """Check a bank against the public contract, independently of the entry point.
+
+    Raises ApiError: INVALID_REQUEST.
+    """
     urls = {"webcheckout_url": bank.webcheckout_url, "api_url": bank.api_url}
-    wrong = [name for name, url in urls.items() if not _URL_PATTERN.fullmatch(url)]
-    wrong += ["id"] if not _ID_PATTERN.fullmatch(bank.id) else []
-    wrong += ["title"] if not _TITLE_PATTERN.fullmatch(bank.title) else []
-    if wrong:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError(f"/{name}", "is none") for name in wrong])
+    invalid_fields = [name for name, url in urls.items() if not _URL_PATTERN.fullmatch(url)]
+    invalid_fields += ["id"] if not _ID_PATTERN.fullmatch(bank.id) else []
+    invalid_fields += ["title"] if not _TITLE_PATTERN.fullmatch(bank.title) else []
+    if invalid_fields:
+        errors = [FieldError(f"/{name}", "is invalid") for name in invalid_fields]
+        raise ApiError(Reason.INVALID_REQUEST, errors=errors)
 
 
 async def create_bank(unit: UnitOfWork, principal: Principal, bank: Bank) -> Bank:
-    """Registers a bank, its secret encrypted already. Refuses BANK_EXISTS and INVALID_REQUEST."""
+    """Register a bank, whose webhook secret is already encrypted.
+
+    Raises ApiError: FORBIDDEN, BANK_EXISTS, INVALID_REQUEST.
+    """
     require_admin(principal)
     _validate_bank(bank)
     if not await unit.add_bank(bank):
@@ -64,7 +74,10 @@ async def create_bank(unit: UnitOfWork, principal: Principal, bank: Bank) -> Ban
 
 
 async def get_bank(repository: Repository, principal: Principal, bank_id: str) -> Bank:
-    """Refuses BANK_NOT_FOUND."""
+    """Return a bank, active or not.
+
+    Raises ApiError: FORBIDDEN, BANK_NOT_FOUND.
+    """
     require_admin(principal)
     bank = await repository.get_bank(bank_id)
     if bank is None:
@@ -75,7 +88,10 @@ async def get_bank(repository: Repository, principal: Principal, bank_id: str) -
 async def update_bank(
     repository: Repository, principal: Principal, bank_id: str, version: int | None, changes: dict[str, Any]
 ) -> Bank:
-    """Changes what is named. Refuses BANK_NOT_FOUND, and PRECONDITION_FAILED when the bank has another version."""
+    """Update the given fields of a bank. PRECONDITION_FAILED means that the bank has another version than `version`.
+
+    Raises ApiError: FORBIDDEN, BANK_NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST.
+    """
     require_admin(principal)
     async with repository.unit_of_work() as unit:
         bank = await _get_bank_for_update(unit, bank_id)
@@ -93,7 +109,10 @@ async def update_bank(
 async def rotate_bank_secret(
     repository: Repository, secret_box: SecretBox, clock: Clock, principal: Principal, bank_id: str
 ) -> str:
-    """A new secret; the old one is good for a day more. Refuses BANK_NOT_FOUND."""
+    """Replace the bank's webhook secret and return the new one. The old secret stays valid for SECRET_OVERLAP.
+
+    Raises ApiError: FORBIDDEN, BANK_NOT_FOUND.
+    """
     require_admin(principal)
     secret = generate_secret()
     async with repository.unit_of_work() as unit:

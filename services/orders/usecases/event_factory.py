@@ -1,4 +1,4 @@
-"""What orders tell the other services: orders and payments as events say them."""
+"""Factory of the events that orders publishes."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -30,24 +30,24 @@ _EVENT_ID_NAMESPACE = UUID("6c3f2a51-9a0b-4d0e-8f57-6f2b1c7d9e40")
 
 
 def derive_event_id(event: OrdersEvent) -> str | None:
-    """The same for the same event, so that one which has to be said again is known to whoever took it before.
+    """Derive the event's id from its content, so that consumers deduplicate a republished event.
 
-    None for events that are never said again.
+    None for events that are never republished.
     """
     match event:
         case RefundRequested() | Refunded() | RefundFailed():
-            of = event.refund_id
+            key = event.refund_id
         case PaymentRecorded() | SystemAlert():
             return None
         case _:
             if event.order is None:
                 return None
-            of = f"{event.order.order_id}:{event.order.version}"
-    return str(uuid5(_EVENT_ID_NAMESPACE, f"{type(event).__name__}:{of}"))
+            key = f"{event.order.order_id}:{event.order.version}"
+    return str(uuid5(_EVENT_ID_NAMESPACE, f"{type(event).__name__}:{key}"))
 
 
 def build_order_snapshot(order: Order, actor: str) -> OrderSnapshot:
-    """What every event of an order says, as of its last change."""
+    """Return the order's fields that every order event contains, as of its last change."""
     return OrderSnapshot(
         order_id=order.id,
         version=order.version,
@@ -62,29 +62,29 @@ def build_order_snapshot(order: Order, actor: str) -> OrderSnapshot:
 
 
 def rebuild_event(current: Order, transition: HistoryEntry) -> OrdersEvent:
-    """The event of a step that the order took some time ago, as it was said or should have been."""
-    then = build_order_snapshot(
+    """Rebuild the event of a past transition, identical to the original one, from the order's current state."""
+    snapshot = build_order_snapshot(
         replace(current, version=transition.version, updated_at=transition.at), transition.actor
     )
     match transition.status:
         case OrderStatus.PENDING:
-            return OrderCreated(order=then)
+            return OrderCreated(order=snapshot)
         case OrderStatus.PAID:
-            return OrderPaid(order=then, payment_id=current.payment_id or "", items=_build_order_lines(current))
+            return OrderPaid(order=snapshot, payment_id=current.payment_id or "", items=_build_order_lines(current))
         case OrderStatus.READY:
-            return OrderReady(order=then, pickup_address=current.pickup_address or "")
+            return OrderReady(order=snapshot, pickup_address=current.pickup_address or "")
         case OrderStatus.DELIVERING:
-            return OrderAssigned(order=then, deliverer_id=current.deliverer_id or "")
+            return OrderAssigned(order=snapshot, deliverer_id=current.deliverer_id or "")
         case OrderStatus.DELIVERED:
-            return OrderDelivered(order=then, deliverer_id=current.deliverer_id or "")
+            return OrderDelivered(order=snapshot, deliverer_id=current.deliverer_id or "")
         case OrderStatus.CANCELLED:
-            return OrderCancelled(order=then, reason=current.cancel_reason)
+            return OrderCancelled(order=snapshot, reason=current.cancel_reason)
         case OrderStatus.EXPIRED:
-            return OrderExpired(order=then)
+            return OrderExpired(order=snapshot)
 
 
 def build_order_paid(after: Order, payment: Payment) -> OrderPaid:
-    """The order was paid; the partner is to prepare these lines."""
+    """Return the event of a paid order, with the lines that the partner prepares."""
     return OrderPaid(
         order=build_order_snapshot(after, f"bank:{payment.bank_id}"),
         payment_id=payment.payment_id,
@@ -97,7 +97,7 @@ def _build_order_lines(order: Order) -> list[OrderLine]:
 
 
 def build_payment_recorded(record: PaymentRecord) -> PaymentRecorded:
-    """A callback was taken, whatever came of it."""
+    """Return the event of a recorded payment of any outcome."""
     return PaymentRecorded(
         bank_id=record.bank_id,
         payment_id=record.payment_id,
@@ -110,7 +110,7 @@ def build_payment_recorded(record: PaymentRecord) -> PaymentRecorded:
     )
 
 
-def _refund_fields(refund: Refund) -> dict[str, Any]:
+def _build_refund_fields(refund: Refund) -> dict[str, Any]:
     return {
         "refund_id": refund.id,
         "bank_id": refund.bank_id,
@@ -122,40 +122,40 @@ def _refund_fields(refund: Refund) -> dict[str, Any]:
 
 
 def build_refund_requested(refund: Refund) -> RefundRequested:
-    """The bank is to pay back."""
-    return RefundRequested(**_refund_fields(refund))
+    """Return the event of a requested refund."""
+    return RefundRequested(**_build_refund_fields(refund))
 
 
 def build_refunded(refund: Refund, customer_id: str | None, at: datetime) -> Refunded:
-    """The bank has paid back."""
-    return Refunded(**_refund_fields(refund), at=at, customer_id=customer_id)
+    """Return the event of a refund that the bank has made."""
+    return Refunded(**_build_refund_fields(refund), at=at, customer_id=customer_id)
 
 
 def build_refund_failed(refund: Refund, reason: str, at: datetime) -> RefundFailed:
-    """The bank has refused, or was asked for the last time."""
-    return RefundFailed(**_refund_fields(refund), reason=reason, at=at)
+    """Return the event of a refund that the bank rejected, or whose last attempt failed."""
+    return RefundFailed(**_build_refund_fields(refund), reason=reason, at=at)
 
 
 def build_refund_alert(refund: Refund, response: str, at: datetime) -> SystemAlert:
-    """Somebody has to see that the money goes back."""
+    """Return the alert about a failed refund."""
     return SystemAlert(
         subject=f"refund:{refund.id}",
         reason="REFUND_FAILED",
-        detail=f"{refund.amount} {refund.currency} of payment {refund.payment_id} did not go back: {response}.",
+        detail=f"The refund of {refund.amount} {refund.currency} of payment {refund.payment_id} failed: {response}.",
         at=at,
     )
 
 
 def build_order_alert(order_id: str, reason: str, detail: str, at: datetime) -> SystemAlert:
-    """Somebody has to look at an order."""
+    """Return an alert about an order."""
     return SystemAlert(subject=f"order:{order_id}", reason=reason, detail=detail, at=at)
 
 
 def build_unknown_order_alert(record: PaymentRecord) -> SystemAlert:
-    """Money came for an order that is not there."""
+    """Return the alert about a payment for an unknown order."""
     return SystemAlert(
         subject=f"payment:{record.bank_id}:{record.payment_id}",
         reason="PAYMENT_FOR_UNKNOWN_ORDER",
-        detail=f"{record.amount} {record.currency} came for an order that is not there; it goes back.",
+        detail=f"A payment of {record.amount} {record.currency} for an unknown order was received; it is refunded.",
         at=record.at,
     )

@@ -1,4 +1,4 @@
-"""What the use cases of orders need of the world."""
+"""Ports: interfaces that the use cases need and the adapters implement."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -8,14 +8,20 @@ from typing import NamedTuple, Protocol
 
 from generated.events import OrdersEvent
 from services.orders.domain.orders import Bank, HistoryEntry, Order, OrderStatus
-from services.orders.domain.payments import PaymentOutcome, PaymentRecord, Refund
+from services.orders.domain.payments import Payment, PaymentOutcome, PaymentRecord, Refund
 from services.orders.domain.reconciliation import OrderRecords
 from services.runtime.core.principal import Principal
 from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
 
+type PaymentDecoder = Callable[[str, bytes], Payment]
+"""Decoder of a payment callback's body, given the bank's id. Raises ApiError: INVALID_REQUEST."""
+
+type RefundTracer = Callable[[Refund], AbstractContextManager[object]]
+"""Context manager that traces one attempt at a refund, including the recording of its result."""
+
 
 class RefundResponse(NamedTuple):
-    """What a bank said to a refund: done, refused for good, or neither, and a few words for those who look."""
+    """Bank's response to a refund request: refunded, finally rejected, or (neither flag set) to be retried."""
 
     is_refunded: bool
     is_final: bool
@@ -23,189 +29,195 @@ class RefundResponse(NamedTuple):
 
 
 class ProcessedCallback(NamedTuple):
-    """A callback that was taken before: for which payment, and what came of it."""
+    """Payment id and outcome of a callback that has already been processed."""
 
     payment_id: str
     outcome: PaymentOutcome
 
 
 class UnitOfWork(Protocol):
-    """One transaction over orders and payments."""
+    """One transaction over orders, payments and banks."""
 
     async def get_bank(self, bank_id: str) -> Bank | None:
-        """The bank, active or not."""
+        """Return the bank, active or not."""
 
     async def get_bank_for_update(self, bank_id: str) -> Bank | None:
-        """The bank, locked until the transaction ends."""
+        """Return the bank, locked until the transaction ends."""
 
     async def add_bank(self, bank: Bank) -> bool:
-        """Keeps a new bank; False when there is one of this id."""
+        """Insert a bank; return False if its id exists."""
 
     async def save_bank(self, bank: Bank) -> None:
-        """Keeps what a bank is now."""
+        """Insert or overwrite a bank."""
 
     async def get_order_for_update(self, order_id: str) -> Order | None:
-        """The order, locked until the transaction ends."""
+        """Return the order, locked until the transaction ends."""
 
     async def find_order_by_check(self, check_id: str) -> Order | None:
-        """The order that a check became."""
+        """Return the order that was created from a check."""
 
     async def add_order(self, order: Order, check_id: str, actor: str) -> bool:
-        """Keeps a new order; False when the check has become one already."""
+        """Insert an order and its first transition; return False if the check already has an order."""
 
     async def update_order(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
-        """Compare-and-set on status and version. Refuses ORDER_STATE_CONFLICT when another was faster."""
+        """Compare-and-set on status and version; adds a transition.
+
+        Raises ApiError: ORDER_STATE_CONFLICT after a concurrent update.
+        """
 
     async def get_unpaid_orders_for_update(self, before: datetime, size: int) -> list[Order]:
-        """Pending orders made before that, locked; those that others have locked are left out."""
+        """Lock and return pending orders created before that time; orders locked by others are skipped."""
 
     async def register_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> ProcessedCallback | None:
-        """What this callback was first taken for; None when it is new, and from now on it is not."""
+        """Register a callback; return None if it is new, otherwise its first result."""
 
     async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
-        """Keeps what came of a callback."""
+        """Store the outcome of a registered callback."""
 
     async def get_payment_outcome_for_update(self, bank_id: str, payment_id: str) -> PaymentOutcome | None:
-        """What came of a payment, if it was taken before; waits for one that is being taken."""
+        """Return the outcome of a recorded payment, None for a new one; waits for a concurrent transaction on it."""
 
     async def save_payment(self, record: PaymentRecord) -> None:
-        """Keeps what came of a payment; one that failed may have succeeded since."""
+        """Insert or overwrite a payment; a failed payment may succeed later."""
 
     async def add_refund(self, refund: Refund) -> None:
-        """Keeps what the bank is to pay back."""
+        """Insert a requested refund; an existing one is unchanged."""
 
     async def complete_refund(self, refund: Refund, response: str) -> bool:
-        """Keeps how a refund ended; False when it had ended already."""
+        """Store the final status of a refund; return False if it was already final."""
 
     async def list_refunds(self, order_id: str, bank_id: str) -> Sequence[Refund]:
-        """Every refund of an order at its bank."""
+        """Return all refunds of an order at a bank."""
 
     async def register_alert(self, subject: str, reason: str, at: datetime) -> bool:
-        """Whether nobody was alerted to this before; from now on somebody was."""
+        """Register an alert; return False if it was raised before."""
 
     async def mark_event_processed(self, queue: str, event_id: str) -> bool:
-        """Whether this event was never consumed before; from now on it was."""
+        """Mark an event as processed; return False if it already was."""
 
     async def publish(self, event: OrdersEvent) -> None:
-        """Lets the event leave when the transaction has committed."""
+        """Add an event to the outbox; it is published after the transaction has committed."""
 
 
 class Repository(Protocol):
-    """Where orders are kept."""
+    """Repository of orders, banks and refunds."""
 
     def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """Commits at the end of the block, rolls back when it raises."""
+        """Open a transaction that commits at the end of the block and rolls back on an exception."""
 
     async def run_idempotently(
         self, key: IdempotencyKey | None, work: Callable[[UnitOfWork], Awaitable[bytes]]
     ) -> StoredResponse:
-        """Does the work in a unit, or gives the first answer to the key again."""
+        """Run the work in a transaction, or return the stored response of the key."""
 
     async def get_order(self, order_id: str) -> Order | None:
-        """The order as it stands."""
+        """Return the order."""
 
     async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
-        """Keeps since when that partner knows of the order, the earliest time that was ever said."""
+        """Store when the order's partner acknowledged it; the earliest time is retained."""
 
     async def list_transitions(self, order_id: str, after: int) -> list[HistoryEntry]:
-        """Every change of an order since a version, oldest first."""
+        """Return all transitions of an order above a version, oldest first."""
 
     async def list_orders(
         self, size: int, before: tuple[datetime, str] | None, principal: Principal, status: OrderStatus | None
     ) -> list[Order]:
-        """Newest first: a customer's own, a deliverer's assigned, all for an admin."""
+        """Return orders, newest first: a customer's own, a deliverer's assigned, or all for an admin."""
 
     async def list_available_deliveries(
         self, size: int, after: tuple[datetime, str] | None
     ) -> list[tuple[datetime, Order]]:
-        """Ready orders, longest ready first, each with the time since."""
+        """Return ready orders with the time they became ready, longest ready first."""
 
     async def claim_due_refunds(self, now: datetime, lease_until: datetime, size: int) -> Sequence[Refund]:
-        """Refunds to ask for now, which nobody else gets until `until`; each counts as one more attempt."""
+        """Lease due refunds exclusively until `lease_until` and count one more attempt for each."""
 
     async def reschedule_refund(self, refund: Refund, not_before: datetime, response: str) -> None:
-        """Asks for a refund again, but not before that."""
+        """Schedule the next attempt at a refund."""
 
     async def get_bank(self, bank_id: str) -> Bank | None:
-        """The bank, active or not."""
+        """Return the bank, active or not."""
 
     async def list_banks(self, size: int, after: str) -> list[Bank]:
-        """Active banks, by id."""
+        """Return active banks above an id, ordered by id."""
 
     async def anonymise_customer(self, customer_id: str) -> None:
-        """Removes the person from the orders that are over, and from the others once they are."""
+        """Remove the customer's personal data from final orders now, and from other orders once they become final."""
 
 
 class ReconciliationUnitOfWork(UnitOfWork, Protocol):
-    """One transaction that mends."""
+    """One transaction of reconciliation."""
 
     async def load_records(self, order_id: str) -> OrderRecords:
-        """All that PostgreSQL keeps of an order, which is locked."""
+        """Lock an order and return all its rows."""
 
     async def list_pending_event_ids(self, order_id: str) -> set[str]:
-        """The ids of an order's events that wait to leave."""
+        """Return the ids of the order's events in the outbox."""
 
     async def get_unnotified_orders_for_update(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
-        """Orders paid before that, locked, whose partner has not taken them, and nobody was alerted."""
+        """Lock and return orders paid before that time, not acknowledged by their partner, without such an alert."""
 
     async def get_unassigned_orders_for_update(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
-        """Orders ready before that, locked, which no deliverer has taken, and nobody was alerted."""
+        """Lock and return orders ready before that time, without a deliverer and without such an alert."""
 
 
 class ReconciliationRepository(Protocol):
-    """Orders, as they are compared."""
+    """Repository of orders for reconciliation."""
 
     def unit_of_work(self) -> AbstractAsyncContextManager[ReconciliationUnitOfWork]:
-        """Commits at the end of the block, rolls back when it raises."""
+        """Open a transaction that commits at the end of the block and rolls back on an exception."""
 
     def try_acquire_leadership(self) -> AbstractAsyncContextManager[bool]:
-        """Whether no other process reconciles; none does before the block ends."""
+        """Try to become the only reconciling process until the block ends; yields whether it succeeded."""
 
     async def list_due_order_ids(
         self, unchanged_since: datetime, reconciled_before: datetime, size: int
     ) -> Sequence[str]:
-        """Orders that have not changed since `quiet`, and were not compared since they changed, or since `long_ago`."""
+        """Return orders unchanged since `unchanged_since` and not reconciled since their last change.
+
+        Orders that were last reconciled before `reconciled_before` are due again.
+        """
 
     async def load_records(self, order_ids: Sequence[str]) -> Mapping[str, OrderRecords]:
-        """All that PostgreSQL keeps of some orders."""
+        """Return all rows of some orders."""
 
     async def mark_reconciled(self, order_ids: Sequence[str], at: datetime, cutoff: datetime) -> None:
-        """Marks orders that have not changed since `at`; those that have not since `horizon` are done with."""
+        """Mark the orders unchanged since `at` as reconciled; those unchanged since `cutoff` are never due again."""
 
     async def count_overdue_events(self, before: datetime) -> int:
-        """How many events have waited to leave since before that."""
+        """Count the outbox events that are older than that time."""
 
 
 class HistoryRepository(Protocol):
-    """Where history and payments are kept as documents, each written any number of times to the same effect."""
+    """Document store of order history and payments. All writes are idempotent."""
 
     async def save_history_entry(self, entry: HistoryEntry) -> None:
-        """Keyed by order and version."""
+        """Insert or overwrite an entry, keyed by order and version."""
 
     async def save_payment(self, record: PaymentRecord) -> None:
-        """Keyed by bank and payment."""
+        """Insert or overwrite a payment, keyed by bank and payment; a newer document is not overwritten."""
 
     async def list_payments(
         self, size: int, before: tuple[datetime, str, str] | None, order_id: str | None, bank_id: str | None
     ) -> list[PaymentRecord]:
-        """Newest first, before a time, bank and payment; of an order, of a bank, or all."""
+        """Return payments before a key of time, bank and payment, newest first; None as a filter matches all."""
 
     async def list_history(self, order_id: str, size: int, after: int) -> list[HistoryEntry]:
-        """Oldest first, versions above `after`."""
+        """Return the entries of an order above a version, oldest first."""
 
     async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[list[HistoryEntry], list[PaymentRecord]]:
-        """Everything that is written of some orders; what cannot be read counts as not there."""
+        """Return all entries and payments of some orders; invalid documents are skipped."""
 
 
 class OrderChangeListener(Protocol):
-    """Word of orders that change."""
+    """Source of order change notifications."""
 
     def subscribe(self, order_id: str) -> AbstractContextManager[asyncio.Event]:
-        """An event that is set when the order may have changed."""
+        """Subscribe to an order; the event is set when the order may have changed."""
 
 
 class PaymentSystem(Protocol):
-    """The banks, as they are asked to pay back."""
+    """Banks' refund API."""
 
     async def refund(self, bank: Bank, refund: Refund) -> RefundResponse:
-        """Asks once. Never raises for what the bank or the network does."""
+        """Send one refund request. Bank and network errors are returned, not raised."""

@@ -1,4 +1,4 @@
-"""Comparing what all stores say of orders, mending what follows from elsewhere, and telling people of the rest."""
+"""Reconciliation: comparison of the stores, repair of derived data, and alerts about everything else."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,11 +6,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from generated.problems import Reason
-from services.orders.domain import payments as payment_rules
-from services.orders.domain import reconciliation
 from services.orders.domain.orders import HistoryEntry, Order, OrderStatus, RefundStatus
-from services.orders.domain.reconciliation import REPORTED_KINDS, Discrepancy, DiscrepancyKind, OrderRecords
-from services.orders.usecases import event_factory
+from services.orders.domain.payments import PaymentRecord, apply_refunds
+from services.orders.domain.reconciliation import (
+    REPORTED_KINDS,
+    Discrepancy,
+    DiscrepancyKind,
+    OrderRecords,
+    find_discrepancies,
+    select_status_changes,
+)
+from services.orders.usecases.event_factory import (
+    build_order_alert,
+    build_refund_requested,
+    derive_event_id,
+    rebuild_event,
+)
 from services.orders.usecases.ports import HistoryRepository, ReconciliationRepository, ReconciliationUnitOfWork
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
@@ -18,7 +29,7 @@ from services.runtime.core.errors import ApiError
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 100
-"""Orders that are compared at a time."""
+"""Orders that are reconciled or checked at a time."""
 
 PARTNER_NOT_NOTIFIED = "PARTNER_NOT_NOTIFIED"
 ORDER_NOT_PICKED_UP = "ORDER_NOT_PICKED_UP"
@@ -26,9 +37,11 @@ ORDER_NOT_PICKED_UP = "ORDER_NOT_PICKED_UP"
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationPolicy:
-    """When orders are compared: after `quiet` without a change, and `again` later, up to `horizon` after it.
+    """Times of reconciliation.
 
-    `told` and `fetched` are how long a paid order may wait for its partner, and a ready one for a deliverer.
+    An order is reconciled after `quiet_period` without a change, and again every `recheck_interval`, up to `window`
+    after its last change. `partner_notification_timeout` is the time that a paid order may wait for its partner,
+    `pickup_timeout` the time that a ready order may wait for a deliverer.
     """
 
     quiet_period: timedelta
@@ -42,8 +55,10 @@ type DiscrepancyReporter = Callable[[str, Discrepancy], None]
 
 
 def log_discrepancy(order_id: str, discrepancy: Discrepancy) -> None:
-    """One disagreement, for those who read logs."""
-    log.warning("order %s: %s, %s: %s", order_id, discrepancy.kind, discrepancy.kind.outcome, discrepancy.detail)
+    """Log a discrepancy as a warning."""
+    log.warning(
+        "order %s: discrepancy %s %s: %s", order_id, discrepancy.kind, discrepancy.kind.outcome, discrepancy.detail
+    )
 
 
 async def reconcile(
@@ -53,13 +68,11 @@ async def reconcile(
     policy: ReconciliationPolicy,
     report: DiscrepancyReporter = log_discrepancy,
 ) -> int:
-    """Compares some orders whose turn it is; returns how many. One process does at a time, the others find nothing."""
-    async with repository.try_acquire_leadership() as mine:
-        return (
-            await reconcile_batch(repository, history, clock, policy, clock() - policy.recheck_interval, report)
-            if mine
-            else 0
-        )
+    """Reconcile a batch of due orders and return its size; 0 while another process holds the leadership."""
+    async with repository.try_acquire_leadership() as is_leader:
+        if not is_leader:
+            return 0
+        return await reconcile_batch(repository, history, clock, policy, clock() - policy.recheck_interval, report)
 
 
 async def reconcile_batch(
@@ -70,32 +83,32 @@ async def reconcile_batch(
     reconciled_before: datetime,
     report: DiscrepancyReporter,
 ) -> int:
-    """Compares some orders that were not compared since they changed, or since `long_ago`; returns how many.
+    """Reconcile a batch of orders not reconciled since their last change or `reconciled_before`; return its size.
 
-    Harmless to do twice at once: what is repaired has an id of its own, and an alert is raised once.
+    Safe to run concurrently: repairs have deterministic ids, and an alert is raised once.
     """
-    began = clock()
-    order_ids = await repository.list_due_order_ids(began - policy.quiet_period, reconciled_before, BATCH_SIZE)
+    started_at = clock()
+    order_ids = await repository.list_due_order_ids(started_at - policy.quiet_period, reconciled_before, BATCH_SIZE)
     if not order_ids:
         return 0
-    # Documents first: they follow from what is kept, so that what is read later is never behind them.
-    written = _HistoryDocuments(*await history.find_by_orders(order_ids))
-    for order_id, kept in (await repository.load_records(order_ids)).items():
-        if reconciliation.find_discrepancies(written.merge_into(kept, order_id)):
-            await _reconcile_order(repository, history, clock, policy, written, order_id, report)
-    await repository.mark_reconciled(order_ids, began, began - policy.window)
+    # Documents are derived from rows. Reading the documents first ensures that the rows are never older.
+    documents = _HistoryDocuments(*await history.find_by_orders(order_ids))
+    for order_id, records in (await repository.load_records(order_ids)).items():
+        if find_discrepancies(documents.merge_into(records, order_id)):
+            await _reconcile_order(repository, history, clock, policy, documents, order_id, report)
+    await repository.mark_reconciled(order_ids, started_at, started_at - policy.window)
     return len(order_ids)
 
 
 class _HistoryDocuments:
-    """Documents by order."""
+    """History and payment documents of several orders."""
 
-    def __init__(self, history: Sequence[HistoryEntry], payments: Sequence[payment_rules.PaymentRecord]) -> None:
+    def __init__(self, history: Sequence[HistoryEntry], payments: Sequence[PaymentRecord]) -> None:
         self._history = history
         self._payments = payments
 
     def merge_into(self, records: OrderRecords, order_id: str) -> OrderRecords:
-        """What all stores say of an order."""
+        """Return the records with the documents of their order."""
         history = [entry for entry in self._history if entry.order_id == order_id]
         payments = [payment for payment in self._payments if payment.order_id == order_id]
         return replace(records, history=history, payment_documents=payments)
@@ -106,26 +119,26 @@ async def _reconcile_order(
     history: HistoryRepository,
     clock: Clock,
     policy: ReconciliationPolicy,
-    history_documents: _HistoryDocuments,
+    documents: _HistoryDocuments,
     order_id: str,
     report: DiscrepancyReporter,
 ) -> None:
     try:
         async with repository.unit_of_work() as unit:
-            kept = await unit.load_records(order_id)
-            found = reconciliation.find_discrepancies(history_documents.merge_into(kept, order_id))
-            await _repair(unit, kept.order, found, order_id, clock(), clock() - policy.window)
-        for each in found:
-            if each.entry is not None:
-                await history.save_history_entry(each.entry)
-            if each.payment is not None:
-                await history.save_payment(each.payment)
-            report(order_id, each)
-    # The boundary of one order: whatever is wrong with it is logged, and holds up no other.
+            records = await unit.load_records(order_id)
+            discrepancies = find_discrepancies(documents.merge_into(records, order_id))
+            await _repair(unit, records.order, discrepancies, order_id, clock(), clock() - policy.window)
+        for discrepancy in discrepancies:
+            if discrepancy.entry is not None:
+                await history.save_history_entry(discrepancy.entry)
+            if discrepancy.payment is not None:
+                await history.save_payment(discrepancy.payment)
+            report(order_id, discrepancy)
+    # Any error is confined to its order, so that one order cannot block the others.
     except Exception as error:
         if isinstance(error, ApiError) and error.reason is Reason.UPSTREAM_UNAVAILABLE:
             raise
-        log.exception("order %s cannot be reconciled", order_id)
+        log.exception("reconciliation of order %s failed; continuing with the next order", order_id)
 
 
 async def _repair(
@@ -136,21 +149,23 @@ async def _repair(
     now: datetime,
     cutoff: datetime,
 ) -> None:
-    leaving = await unit.list_pending_event_ids(order_id)
-    for each in discrepancies:
-        if each.kind in REPORTED_KINDS:
-            await _raise_alert(unit, order_id, each.kind, f"{each.detail}.", now)
-        elif each.kind is DiscrepancyKind.PAYMENT_ROW_MISSING and each.payment is not None:
-            await unit.save_payment(each.payment)
-        elif each.refund is not None:
-            await unit.add_refund(each.refund)
-            if each.refund.status is RefundStatus.REQUESTED:
-                await unit.publish(event_factory.build_refund_requested(each.refund))
-        elif each.kind is DiscrepancyKind.REFUND_TOTAL_MISMATCH and order is not None:
-            after = payment_rules.apply_refunds(order, await unit.list_refunds(order_id, order.bank_id), now)
+    pending_event_ids = await unit.list_pending_event_ids(order_id)
+    for discrepancy in discrepancies:
+        if discrepancy.kind in REPORTED_KINDS:
+            await _raise_alert(unit, order_id, discrepancy.kind, f"{discrepancy.detail}.", now)
+        elif discrepancy.kind is DiscrepancyKind.PAYMENT_ROW_MISSING and discrepancy.payment is not None:
+            await unit.save_payment(discrepancy.payment)
+        elif discrepancy.refund is not None:
+            await unit.add_refund(discrepancy.refund)
+            if discrepancy.refund.status is RefundStatus.REQUESTED:
+                await unit.publish(build_refund_requested(discrepancy.refund))
+        elif discrepancy.kind is DiscrepancyKind.REFUND_TOTAL_MISMATCH and order is not None:
+            after = apply_refunds(order, await unit.list_refunds(order_id, order.bank_id), now)
             await unit.update_order(order, after, "system", "reconciliation")
-        elif each.kind is DiscrepancyKind.HISTORY_MISSING and each.entry is not None and order is not None:
-            await _republish(unit, order, each.entry, leaving, cutoff)
+        elif (
+            discrepancy.kind is DiscrepancyKind.HISTORY_MISSING and discrepancy.entry is not None and order is not None
+        ):
+            await _republish(unit, order, discrepancy.entry, pending_event_ids, cutoff)
 
 
 async def _republish(
@@ -160,59 +175,56 @@ async def _republish(
     pending_event_ids: set[str],
     cutoff: datetime,
 ) -> None:
-    """Whoever has taken the event before knows it by its id, as long as that is remembered."""
-    event = event_factory.rebuild_event(order, transition)
-    if transition.at > cutoff and event_factory.derive_event_id(event) not in pending_event_ids:
+    """Publish the event of a transition again, unless it is pending or older than consumers deduplicate."""
+    event = rebuild_event(order, transition)
+    if transition.at > cutoff and derive_event_id(event) not in pending_event_ids:
         await unit.publish(event)
 
 
-async def _raise_alert(unit: ReconciliationUnitOfWork, order_id: str, reason: str, detail: str, now: datetime) -> bool:
-    alert = event_factory.build_order_alert(order_id, reason, detail, now)
-    first = await unit.register_alert(alert.subject, alert.reason, now)
-    if first:
+async def _raise_alert(unit: ReconciliationUnitOfWork, order_id: str, reason: str, detail: str, now: datetime) -> None:
+    alert = build_order_alert(order_id, reason, detail, now)
+    if await unit.register_alert(alert.subject, alert.reason, now):
         await unit.publish(alert)
-    return first
 
 
 async def alert_stuck_orders(repository: ReconciliationRepository, clock: Clock, policy: ReconciliationPolicy) -> int:
-    """Raises an alert for some orders that go no further, once for each; returns how many.
+    """Raise an alert for a batch of stuck orders, once per order; return the batch size.
 
-    An order whose partner was not told is said to be paid once more, in case the first word was lost.
+    `orders.paid` of an order whose partner was not notified is published again, in case it was lost.
     """
     now = clock()
     async with repository.unit_of_work() as unit:
-        untold = await unit.get_unnotified_orders_for_update(
+        unnotified = await unit.get_unnotified_orders_for_update(
             now - policy.partner_notification_timeout, PARTNER_NOT_NOTIFIED, BATCH_SIZE
         )
-        for order in untold:
-            detail = f"The order is paid, but partner {order.partner.id} has not taken it."
+        for order in unnotified:
+            detail = f"The order is paid, but partner {order.partner.id} has not acknowledged it."
             await _raise_alert(unit, order.id, PARTNER_NOT_NOTIFIED, detail, now)
-            leaving = await unit.list_pending_event_ids(order.id)
-            for step in reconciliation.select_status_changes((await unit.load_records(order.id)).transitions):
-                if step.status is OrderStatus.PAID:
-                    await _republish(unit, order, step, leaving, now - policy.window)
-        unfetched = await unit.get_unassigned_orders_for_update(
+            pending_event_ids = await unit.list_pending_event_ids(order.id)
+            for transition in select_status_changes((await unit.load_records(order.id)).transitions):
+                if transition.status is OrderStatus.PAID:
+                    await _republish(unit, order, transition, pending_event_ids, now - policy.window)
+        unassigned = await unit.get_unassigned_orders_for_update(
             now - policy.pickup_timeout, ORDER_NOT_PICKED_UP, BATCH_SIZE
         )
-        for order in unfetched:
-            await _raise_alert(
-                unit, order.id, ORDER_NOT_PICKED_UP, "The order is ready, but no deliverer has taken it.", now
-            )
-    return len(untold) + len(unfetched)
+        for order in unassigned:
+            detail = "The order is ready, but no deliverer has accepted it."
+            await _raise_alert(unit, order.id, ORDER_NOT_PICKED_UP, detail, now)
+    return len(unnotified) + len(unassigned)
 
 
 async def warn_about_outbox_backlog(
     repository: ReconciliationRepository, clock: Clock, policy: ReconciliationPolicy
 ) -> int:
-    """Logs that events do not leave; no alert would, either."""
-    if waiting := await repository.count_overdue_events(clock() - policy.quiet_period):
-        log.error("%d events have waited longer than %s to leave", waiting, policy.quiet_period)
+    """Log an error if events wait in the outbox too long; an alert would wait in the same outbox. Return 0."""
+    if overdue := await repository.count_overdue_events(clock() - policy.quiet_period):
+        log.error("outbox backlog: %d events have been pending for more than %s", overdue, policy.quiet_period)
     return 0
 
 
 async def drain(work: Callable[[], Awaitable[int]]) -> int:
-    """Does the work until it finds nothing more; returns how much it was."""
+    """Repeat the work until it returns 0; return the sum of its results."""
     total = 0
-    while done := await work():
-        total += done
+    while count := await work():
+        total += count
     return total

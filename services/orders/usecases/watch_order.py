@@ -1,4 +1,4 @@
-"""Following an order as it changes, without a gap."""
+"""Stream of an order's status changes."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ from services.runtime.core.clock import Clock
 from services.runtime.core.principal import Principal
 
 POLL_INTERVAL_S = 5.0
-"""Seconds between looks at an order that nothing is heard of, since a word of its change may have been lost."""
+"""Seconds after which a watched order is polled without a change notification, since a notification may be lost."""
 
 
 async def watch_order(
@@ -21,30 +21,32 @@ async def watch_order(
     order_id: str,
     after_version: int | None,
 ) -> AsyncGenerator[HistoryEntry]:
-    """Where the order stands, then every change, until its life or the token is over. Refuses ORDER_NOT_FOUND.
+    """Yield the order's current status, then every transition, until its status is final or the token expires.
 
-    `after` is the last version that was seen: every change since is told. What is no version of the
-    order counts for none.
+    `after_version` resumes a stream: the transitions since that version are yielded instead of the current status.
+    A version that the order does not have is ignored.
+
+    Raises ApiError: ORDER_NOT_FOUND.
     """
     with change_listener.subscribe(order_id) as changed:
         order = await get_order(repository, principal, order_id)
-        status, last = order.status, order.version
+        status, last_version = order.status, order.version
         if after_version is not None and 0 < after_version <= order.version:
-            last = after_version
+            last_version = after_version
         else:
             yield HistoryEntry(order.id, order.version, order.status, order.updated_at, "")
         while clock() < principal.expires_at:
             changed.clear()
-            for step in await repository.list_transitions(order_id, last):
-                yield step
-                status, last = step.status, step.version
+            for transition in await repository.list_transitions(order_id, last_version):
+                yield transition
+                status, last_version = transition.status, transition.version
                 if status in FINAL_STATUSES:
                     return
             if status in FINAL_STATUSES:
                 return
-            left = (principal.expires_at - clock()).total_seconds()
+            remaining_s = (principal.expires_at - clock()).total_seconds()
             try:
-                async with asyncio.timeout(min(POLL_INTERVAL_S, left)):
+                async with asyncio.timeout(min(POLL_INTERVAL_S, remaining_s)):
                     await changed.wait()
             except TimeoutError:
                 continue

@@ -1,1 +1,1 @@
-"""PostgreSQL repositories of orders."""
+"""PostgreSQL adapters of orders: tables and repositories."""

@@ -1,4 +1,4 @@
-"""Orders in PostgreSQL: statements, and the rows they make and read."""
+"""PostgreSQL repository of orders and banks."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ from services.orders.domain.orders import (
     Partner,
     RefundStatus,
 )
-from services.orders.usecases import event_factory
+from services.orders.usecases.event_factory import derive_event_id
 from services.runtime.concurrency.coalescing import RequestCoalescer
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
@@ -53,7 +53,7 @@ _new_status, _new_updated_at = bindparam("new_status", type_=Text), bindparam("n
 
 
 def order_from_row(row: dict[str, Any]) -> Order:
-    """A row as an order."""
+    """Convert a row to an order."""
     values = {name: row[name] for name in _ORDER_FIELDS}
     values["status"] = OrderStatus(values["status"])
     values["refund_status"] = RefundStatus(values["refund_status"])
@@ -76,7 +76,7 @@ _inserted_order = (
     .values({name: bindparam(name) for name in (*_ORDER_FIELDS, "check_id")})
     .on_conflict_do_nothing(index_elements=["check_id"])
     .returning(orders.c.id, orders.c.version, orders.c.status, orders.c.updated_at)
-    .cte("made")
+    .cte("inserted")
 )
 _INSERT_ORDER = Statement(
     insert(order_transitions).from_select(
@@ -170,7 +170,7 @@ _INSERT_ANONYMISED_CUSTOMER = Statement(
 _ANONYMISE_ORDERS = Statement(
     update(orders)
     .where(
-        orders.c.customer_id == bindparam("customer"),
+        orders.c.customer_id == bindparam("customer_id"),
         or_(*(orders.c.status == str(status) for status in sorted(FINAL_STATUSES))),
         exists().where(anonymised_customers.c.customer_id == orders.c.customer_id),
     )
@@ -182,40 +182,40 @@ _LAST_KEY = (datetime.max.replace(tzinfo=UTC), "")
 
 
 class PostgresUnitOfWork(PostgresPaymentsUnitOfWork):
-    """One transaction over orders and payments."""
+    """One transaction over orders, payments and banks."""
 
     def __init__(self, transaction: Transaction, outbox: Outbox[OrdersEvent]) -> None:
         super().__init__(transaction)
         self._outbox = outbox
 
     async def get_bank(self, bank_id: str) -> Bank | None:
-        """The bank, active or not."""
+        """Return the bank, active or not."""
         return await self._transaction.fetch_one(_SELECT_BANK, id=bank_id)
 
     async def get_bank_for_update(self, bank_id: str) -> Bank | None:
-        """The bank, locked until the transaction ends."""
+        """Return the bank, locked until the transaction ends."""
         return await self._transaction.fetch_one(_SELECT_BANK_FOR_UPDATE, id=bank_id)
 
     async def add_bank(self, bank: Bank) -> bool:
-        """Keeps a new bank; False when there is one of this id."""
+        """Insert a bank; return False if its id exists."""
         return await self._transaction.execute(_INSERT_BANK, **asdict(bank)) == 1
 
     async def save_bank(self, bank: Bank) -> None:
-        """Keeps what a bank is now."""
+        """Insert or overwrite a bank."""
         await self._transaction.execute(_UPSERT_BANK, **asdict(bank))
 
     async def get_order_for_update(self, order_id: str) -> Order | None:
-        """The order, locked until the transaction ends."""
+        """Return the order, locked until the transaction ends."""
         row = await self._transaction.fetch_one(_SELECT_ORDER_FOR_UPDATE, id=order_id)
         return None if row is None else order_from_row(row)
 
     async def find_order_by_check(self, check_id: str) -> Order | None:
-        """The order that a check became."""
+        """Return the order that was created from a check."""
         row = await self._transaction.fetch_one(_SELECT_ORDER_BY_CHECK, check_id=check_id)
         return None if row is None else order_from_row(row)
 
     async def add_order(self, order: Order, check_id: str, actor: str) -> bool:
-        """Keeps a new order and its first step; False when the check has become one already."""
+        """Insert an order and its first transition; return False if the check already has an order."""
         if not await self._transaction.execute(_INSERT_ORDER, check_id=check_id, actor=actor, **_order_to_row(order)):
             return False
         self._transaction.add_after_commit_hook(lambda: metrics.record_transition(None, order))
@@ -233,40 +233,43 @@ class PostgresUnitOfWork(PostgresPaymentsUnitOfWork):
         )
 
     async def get_unpaid_orders_for_update(self, before: datetime, size: int) -> list[Order]:
-        """Pending orders made before that, locked; those that others have locked are left out."""
+        """Lock and return pending orders created before that time; orders locked by others are skipped."""
         return [
             order_from_row(row)
             for row in await self._transaction.fetch_all(_SELECT_UNPAID_ORDERS_FOR_UPDATE, before=before, size=size)
         ]
 
     async def update_order(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
-        """Compare-and-set on status and version. Refuses ORDER_STATE_CONFLICT when another was faster."""
+        """Compare-and-set on status and version; adds a transition.
+
+        Raises ApiError: ORDER_STATE_CONFLICT after a concurrent update.
+        """
         values = _order_to_row(after)
-        changed = await self._transaction.execute(
+        updated = await self._transaction.execute(
             _UPDATE_ORDER,
             order_id=before.id,
             old_version=before.version,
             old_status=before.status,
             **{f"new_{name}": values[name] for name in _MUTABLE_FIELDS},
         )
-        if not changed:
+        if not updated:
             raise ApiError(Reason.ORDER_STATE_CONFLICT)
         await self._insert_transition(after, actor, note)
         self._transaction.add_after_commit_hook(lambda: metrics.record_transition(before, after))
         if after.status in FINAL_STATUSES:
-            await self._transaction.execute(_ANONYMISE_ORDERS, customer=after.customer_id)
+            await self._transaction.execute(_ANONYMISE_ORDERS, customer_id=after.customer_id)
 
     async def mark_event_processed(self, queue: str, event_id: str) -> bool:
-        """Whether this event was never consumed before; from now on it was."""
+        """Mark an event as processed; return False if it already was."""
         return await inbox.mark_processed(self._transaction, queue, event_id)
 
     async def publish(self, event: OrdersEvent) -> None:
-        """Lets the event leave when the transaction has committed."""
-        await self._outbox.add(self._transaction, event, event_factory.derive_event_id(event))
+        """Add an event to the outbox; it is published after the transaction has committed."""
+        await self._outbox.add(self._transaction, event, derive_event_id(event))
 
 
 class PostgresRepository(PostgresRefundQueue):
-    """Orders in PostgreSQL."""
+    """Repository of orders, banks and refunds."""
 
     def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
         super().__init__(database)
@@ -275,36 +278,36 @@ class PostgresRepository(PostgresRefundQueue):
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[PostgresUnitOfWork]:
-        """Commits at the end of the block, rolls back when it raises."""
+        """Open a transaction that commits at the end of the block and rolls back on an exception."""
         async with self._database.transaction() as transaction:
             yield PostgresUnitOfWork(transaction, self._outbox)
 
     async def run_idempotently(
         self, key: IdempotencyKey | None, work: Callable[[PostgresUnitOfWork], Awaitable[bytes]]
     ) -> StoredResponse:
-        """Does the work in a unit, or gives the first answer to the key again."""
+        """Run the work in a transaction, or return the stored response of the key."""
         return await idempotency.run_idempotently(
             self._database, key, lambda transaction: work(PostgresUnitOfWork(transaction, self._outbox))
         )
 
     async def list_transitions(self, order_id: str, after: int) -> list[HistoryEntry]:
-        """Every change of an order since a version, oldest first; asked once for all who follow it."""
+        """Return all transitions of an order above a version, oldest first. Concurrent equal queries are coalesced."""
         return await self._coalesced_transitions.get((order_id, after))
 
-    async def _fetch_transitions(self, position: tuple[str, int]) -> list[HistoryEntry]:
-        order_id, after = position
+    async def _fetch_transitions(self, key: tuple[str, int]) -> list[HistoryEntry]:
+        order_id, after = key
         rows = await self._database.fetch_all(_SELECT_TRANSITIONS, order_id=order_id, after=after)
         return [HistoryEntry(**(row | {"status": OrderStatus(row["status"])})) for row in rows]
 
     async def get_order(self, order_id: str) -> Order | None:
-        """The order as it stands."""
+        """Return the order."""
         row = await self._database.fetch_one(_SELECT_ORDER, id=order_id)
         return None if row is None else order_from_row(row)
 
     async def list_orders(
         self, size: int, before: tuple[datetime, str] | None, principal: Principal, status: OrderStatus | None
     ) -> list[Order]:
-        """Newest first: a customer's own, a deliverer's assigned, all for an admin."""
+        """Return orders, newest first: a customer's own, a deliverer's assigned, or all for an admin."""
         at, order_id = before or _LAST_KEY
         statements = _SELECT_ORDERS if status is None else _SELECT_ORDERS_BY_STATUS
         statement = statements.get(principal.role or "")
@@ -316,7 +319,7 @@ class PostgresRepository(PostgresRefundQueue):
         return [order_from_row(row) for row in rows]
 
     async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
-        """Keeps since when that partner knows of the order, the earliest time that was ever said."""
+        """Store when the order's partner acknowledged it; the earliest time is retained."""
         await self._database.execute(
             _SET_PARTNER_NOTIFIED_AT, order_id=order_id, partner_id=str(partner_id), notified_at=at
         )
@@ -324,21 +327,21 @@ class PostgresRepository(PostgresRefundQueue):
     async def list_available_deliveries(
         self, size: int, after: tuple[datetime, str] | None
     ) -> list[tuple[datetime, Order]]:
-        """Ready orders, longest ready first, each with the time since."""
+        """Return ready orders with the time they became ready, longest ready first."""
         at, order_id = after or _FIRST_KEY
         rows = await self._database.fetch_all(_SELECT_AVAILABLE_DELIVERIES, size=size, after_at=at, after_id=order_id)
         return [(row["ready_at"], order_from_row(row)) for row in rows]
 
     async def get_bank(self, bank_id: str) -> Bank | None:
-        """The bank, active or not."""
+        """Return the bank, active or not."""
         return await self._database.fetch_one(_SELECT_BANK, id=bank_id)
 
     async def list_banks(self, size: int, after: str) -> list[Bank]:
-        """Active banks, by id."""
+        """Return active banks above an id, ordered by id."""
         return await self._database.fetch_all(_SELECT_ACTIVE_BANKS, size=size, after=after)
 
     async def anonymise_customer(self, customer_id: str) -> None:
-        """Removes the person from the orders that are over, and from the others once they are."""
+        """Remove the customer's personal data from final orders now, and from other orders once they become final."""
         async with self._database.transaction() as transaction:
             await transaction.execute(_INSERT_ANONYMISED_CUSTOMER, customer_id=customer_id)
-            await transaction.execute(_ANONYMISE_ORDERS, customer=customer_id)
+            await transaction.execute(_ANONYMISE_ORDERS, customer_id=customer_id)

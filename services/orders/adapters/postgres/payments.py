@@ -1,4 +1,4 @@
-"""Payments, callbacks and refunds in PostgreSQL."""
+"""PostgreSQL repository of payments, payment callbacks, refunds and alerts."""
 
 from dataclasses import asdict, fields
 from datetime import datetime
@@ -18,7 +18,7 @@ from services.runtime.telemetry import tracing
 
 
 def bind_all_columns(table: Table) -> dict[str, Any]:
-    """Every column, from a parameter of its name."""
+    """Return a bind parameter for each column, with the column's name."""
     return {column.name: bindparam(column.name) for column in table.c}
 
 
@@ -32,7 +32,7 @@ _INSERT_CALLBACK = Statement(
 )
 _is_this_callback = (callbacks.c.bank_id == bindparam("bank"), callbacks.c.webhook_id == bindparam("webhook"))
 _SELECT_CALLBACK = Statement(
-    # A row of the release before has no outcome of its own; its payment's is the same.
+    # Rows of an earlier release have no outcome; the outcome of their payment is equal.
     select(callbacks.c.payment_id, func.coalesce(callbacks.c.outcome, payments.c.outcome).label("outcome"))
     .outerjoin(
         payments, (payments.c.bank_id == callbacks.c.bank_id) & (payments.c.payment_id == callbacks.c.payment_id)
@@ -63,7 +63,7 @@ _INSERT_REFUND = Statement(
 _COMPLETE_REFUND = Statement(
     update(refunds)
     .where(refunds.c.id == bindparam("refund_id"), refunds.c.status == "requested")
-    .values(status=bindparam("ended"), last_response=bindparam("said"))
+    .values(status=bindparam("new_status"), last_response=bindparam("response"))
 )
 _SELECT_REFUNDS = Statement(
     select(*REFUND_COLUMNS)
@@ -82,7 +82,7 @@ _CLAIM_DUE_REFUNDS = Statement(
             .scalar_subquery()
         )
     )
-    .values(attempts=refunds.c.attempts + 1, next_at=bindparam("until"))
+    .values(attempts=refunds.c.attempts + 1, next_at=bindparam("lease_until"))
     .returning(*REFUND_COLUMNS)
 )
 _RESCHEDULE_REFUND = Statement(
@@ -90,26 +90,26 @@ _RESCHEDULE_REFUND = Statement(
     .where(
         refunds.c.id == bindparam("refund_id"),
         refunds.c.status == "requested",
-        refunds.c.attempts == bindparam("tried"),
+        refunds.c.attempts == bindparam("attempt"),
     )
-    .values(next_at=bindparam("until"), last_response=bindparam("said"))
+    .values(next_at=bindparam("not_before"), last_response=bindparam("response"))
 )
 _INSERT_ALERT = Statement(postgresql.insert(alerts).values(bind_all_columns(alerts)).on_conflict_do_nothing())
 
 
 def refund_from_row(row: dict[str, Any]) -> Refund:
-    """A row as a refund."""
+    """Convert a row to a refund."""
     return Refund(**(row | {"status": RefundStatus(row["status"]), "trace": row["trace"] or {}}))
 
 
 class PostgresPaymentsUnitOfWork:
-    """One transaction over payments."""
+    """One transaction over payments, payment callbacks, refunds and alerts."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
     async def register_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> ProcessedCallback | None:
-        """What this callback was first taken for; None when it is new, and from now on it is not."""
+        """Register a callback; return None if it is new, otherwise its first result."""
         if await self._transaction.execute(
             _INSERT_CALLBACK, bank_id=bank_id, webhook_id=webhook_id, payment_id=payment_id
         ):
@@ -118,28 +118,28 @@ class PostgresPaymentsUnitOfWork:
         return None if row is None else ProcessedCallback(row["payment_id"], PaymentOutcome(row["outcome"]))
 
     async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
-        """Keeps what came of a callback."""
+        """Store the outcome of a registered callback."""
         await self._transaction.execute(_UPDATE_CALLBACK_OUTCOME, bank=bank_id, webhook=webhook_id, new_outcome=outcome)
 
     async def get_payment_outcome_for_update(self, bank_id: str, payment_id: str) -> PaymentOutcome | None:
-        """What came of a payment, if it was taken before; waits for one that is being taken."""
+        """Return the outcome of a recorded payment, None for a new one; waits for a concurrent transaction on it."""
         await self._transaction.fetch_one(_LOCK_PAYMENT, key=f"{bank_id}:{payment_id}")
         row = await self._transaction.fetch_one(_SELECT_PAYMENT_OUTCOME, bank_id=bank_id, payment_id=payment_id)
         return None if row is None else PaymentOutcome(row["outcome"])
 
     async def save_payment(self, record: PaymentRecord) -> None:
-        """Keeps what came of a payment; one that failed may have succeeded since."""
+        """Insert or overwrite a payment; a failed payment may succeed later."""
         await self._transaction.execute(_UPSERT_PAYMENT, **asdict(record))
 
     async def add_refund(self, refund: Refund) -> None:
-        """Keeps what the bank is to pay back; the same refund stays as it is."""
-        kept = asdict(refund) | {"trace": Jsonb(tracing.get_context_headers())}
-        await self._transaction.execute(_INSERT_REFUND, **kept, next_at=refund.created_at)
+        """Insert a requested refund; an existing one is unchanged."""
+        row = asdict(refund) | {"trace": Jsonb(tracing.get_context_headers())}
+        await self._transaction.execute(_INSERT_REFUND, **row, next_at=refund.created_at)
 
     async def complete_refund(self, refund: Refund, response: str) -> bool:
-        """Keeps how a refund ended; False when it had ended already."""
+        """Store the final status of a refund; return False if it was already final."""
         if not await self._transaction.execute(
-            _COMPLETE_REFUND, refund_id=refund.id, ended=refund.status, said=response
+            _COMPLETE_REFUND, refund_id=refund.id, new_status=refund.status, response=response
         ):
             return False
         if refund.status is RefundStatus.REFUNDED:
@@ -147,30 +147,34 @@ class PostgresPaymentsUnitOfWork:
         return True
 
     async def list_refunds(self, order_id: str, bank_id: str) -> list[Refund]:
-        """Every refund of an order at its bank."""
+        """Return all refunds of an order at a bank."""
         return [
             refund_from_row(row)
             for row in await self._transaction.fetch_all(_SELECT_REFUNDS, order_id=order_id, bank_id=bank_id)
         ]
 
     async def register_alert(self, subject: str, reason: str, at: datetime) -> bool:
-        """Whether nobody was alerted to this before; from now on somebody was."""
+        """Register an alert; return False if it was raised before."""
         return await self._transaction.execute(_INSERT_ALERT, subject=subject, reason=reason, at=at) == 1
 
 
 class PostgresRefundQueue:
-    """The refunds that the bank is to be asked for."""
+    """Queue of due refunds, with leases."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def claim_due_refunds(self, now: datetime, lease_until: datetime, size: int) -> list[Refund]:
-        """Refunds to ask for now, which nobody else gets until `until`; each counts as one more attempt."""
-        rows = await self._database.fetch_all(_CLAIM_DUE_REFUNDS, now=now, until=lease_until, size=size)
+        """Lease due refunds exclusively until `lease_until` and count one more attempt for each."""
+        rows = await self._database.fetch_all(_CLAIM_DUE_REFUNDS, now=now, lease_until=lease_until, size=size)
         return [refund_from_row(row) for row in rows]
 
     async def reschedule_refund(self, refund: Refund, not_before: datetime, response: str) -> None:
-        """Asks for a refund again, but not before that."""
+        """Schedule the next attempt at a refund, unless another process has claimed it since."""
         await self._database.execute(
-            _RESCHEDULE_REFUND, refund_id=refund.id, tried=refund.attempts, until=not_before, said=response
+            _RESCHEDULE_REFUND,
+            refund_id=refund.id,
+            attempt=refund.attempts,
+            not_before=not_before,
+            response=response,
         )

@@ -1,11 +1,11 @@
-"""What reconciliation reads of PostgreSQL, and what it marks there."""
+"""PostgreSQL repository of reconciliation."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 
-from sqlalchemy import Text, bindparam, case, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, Text, bindparam, case, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from generated.events import OrdersEvent
@@ -28,7 +28,7 @@ from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete
 
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
-"""When an order is looked at again that has not changed for long."""
+"""`reconciled_at` of orders that are never due again unless they change."""
 
 _outbox = metadata.tables["outbox"]
 _ids = bindparam("ids", type_=ARRAY(Text)).any_()
@@ -39,44 +39,44 @@ _SELECT_TRANSITIONS = Statement(
     .order_by(order_transitions.c.order_id, order_transitions.c.version)
 )
 _SELECT_PAYMENTS = Statement(
-    select(*(payments.c[each.name] for each in fields(PaymentRecord))).where(payments.c.order_id == _ids)
+    select(*(payments.c[field.name] for field in fields(PaymentRecord))).where(payments.c.order_id == _ids)
 )
 _SELECT_REFUNDS = Statement(select(*REFUND_COLUMNS).where(refunds.c.order_id == _ids))
 _SELECT_PENDING_EVENT_IDS = Statement(select(_outbox.c.event_id).where(_outbox.c.subject == bindparam("subject")))
 _COUNT_OVERDUE_EVENTS = Statement(select(func.count().label("n")).where(_outbox.c.at < bindparam("before")))
 _TRY_LEADER_LOCK = Statement(
-    select(func.pg_try_advisory_xact_lock(func.hashtextextended("reconciliation", 0)).label("mine"))
+    select(func.pg_try_advisory_xact_lock(func.hashtextextended("reconciliation", 0)).label("is_acquired"))
 )
 
 
 def _build_due_statements(table: str) -> tuple[Statement, Statement]:
-    """Orders by id that were never compared since they changed, and those that were compared long ago."""
-    named = metadata.tables[table]
-    order_id, changed = (named.c.id, named.c.updated_at) if table == "orders" else (named.c.order_id, named.c.at)
-    some = select(order_id.label("id")).limit(bindparam("size")).where(changed < bindparam("quiet"))
-    never = some.where(named.c.reconciled_at.is_(None)).order_by(changed)
-    long_ago = some.where(named.c.reconciled_at < bindparam("long_ago")).order_by(named.c.reconciled_at)
-    return Statement(never), Statement(long_ago)
+    """Build the queries for order ids not reconciled since their last change, and for those due for a recheck."""
+    rows = metadata.tables[table]
+    order_id, changed_at = (rows.c.id, rows.c.updated_at) if table == "orders" else (rows.c.order_id, rows.c.at)
+    batch = select(order_id.label("id")).limit(bindparam("size")).where(changed_at < bindparam("unchanged_since"))
+    unreconciled = batch.where(rows.c.reconciled_at.is_(None)).order_by(changed_at)
+    recheck = batch.where(rows.c.reconciled_at < bindparam("reconciled_before")).order_by(rows.c.reconciled_at)
+    return Statement(unreconciled), Statement(recheck)
 
 
 _SELECT_DUE_ORDER_IDS = (*_build_due_statements("orders"), *_build_due_statements("payments"))
 
 
-def _build_reconciled_values(changed: str) -> dict[str, object]:
-    at = bindparam("marked_at", type_=TIME)
-    column = orders.c.updated_at if changed == "updated_at" else payments.c.at
-    return {"reconciled_at": case((column > bindparam("horizon", type_=TIME), at), else_=literal(FAR_FUTURE, TIME))}
+def _build_reconciled_values(changed_at: ColumnElement[datetime]) -> dict[str, object]:
+    in_window = changed_at > bindparam("cutoff", type_=TIME)
+    marked_at = bindparam("marked_at", type_=TIME)
+    return {"reconciled_at": case((in_window, marked_at), else_=literal(FAR_FUTURE, TIME))}
 
 
 _MARK_ORDERS_RECONCILED = Statement(
     update(orders)
     .where(orders.c.id == _ids, orders.c.updated_at < bindparam("seen_at"))
-    .values(_build_reconciled_values("updated_at"))
+    .values(_build_reconciled_values(orders.c.updated_at))
 )
 _MARK_PAYMENTS_RECONCILED = Statement(
     update(payments)
     .where(payments.c.order_id == _ids, payments.c.at < bindparam("seen_at"))
-    .values(_build_reconciled_values("at"))
+    .values(_build_reconciled_values(payments.c.at))
 )
 _is_alerted = exists().where(
     alerts.c.subject == func.concat("order:", orders.c.id), alerts.c.reason == bindparam("reason")
@@ -102,34 +102,34 @@ _DELETE_OLD_CALLBACKS = build_batch_delete(callbacks, callbacks.c.at < bindparam
 
 async def _load_records(transaction: Transaction, order_ids: Sequence[str]) -> dict[str, OrderRecords]:
     ids = list(order_ids)
-    found = {order_id: OrderRecords() for order_id in ids}
+    records = {order_id: OrderRecords() for order_id in ids}
     for row in await transaction.fetch_all(_SELECT_ORDERS, ids=ids):
-        found[row["id"]].order = order_from_row(row)
+        records[row["id"]].order = order_from_row(row)
     for row in await transaction.fetch_all(_SELECT_TRANSITIONS, ids=ids):
-        found[row["order_id"]].transitions.append(HistoryEntry(**(row | {"status": OrderStatus(row["status"])})))
+        records[row["order_id"]].transitions.append(HistoryEntry(**(row | {"status": OrderStatus(row["status"])})))
     for row in await transaction.fetch_all(_SELECT_PAYMENTS, ids=ids):
-        found[row["order_id"]].payments.append(PaymentRecord(**(row | {"outcome": PaymentOutcome(row["outcome"])})))
+        records[row["order_id"]].payments.append(PaymentRecord(**(row | {"outcome": PaymentOutcome(row["outcome"])})))
     for row in await transaction.fetch_all(_SELECT_REFUNDS, ids=ids):
-        found[row["order_id"]].refunds.append(refund_from_row(row))
-    return found
+        records[row["order_id"]].refunds.append(refund_from_row(row))
+    return records
 
 
 class PostgresReconciliationUnitOfWork(PostgresUnitOfWork):
-    """One transaction that mends."""
+    """One transaction of reconciliation."""
 
     async def load_records(self, order_id: str) -> OrderRecords:
-        """All that PostgreSQL keeps of an order, which is locked."""
+        """Lock an order and return all its rows."""
         await self.get_order_for_update(order_id)
         return (await _load_records(self._transaction, [order_id]))[order_id]
 
     async def list_pending_event_ids(self, order_id: str) -> set[str]:
-        """The ids of an order's events that wait to leave."""
+        """Return the ids of the order's events in the outbox."""
         return {
             row["event_id"] for row in await self._transaction.fetch_all(_SELECT_PENDING_EVENT_IDS, subject=order_id)
         }
 
     async def get_unnotified_orders_for_update(self, before: datetime, reason: str, size: int) -> list[Order]:
-        """Orders paid before that, locked, whose partner has not taken them, and nobody was alerted."""
+        """Lock and return orders paid before that time, not acknowledged by their partner, without such an alert."""
         return [
             order_from_row(row)
             for row in await self._transaction.fetch_all(
@@ -138,7 +138,7 @@ class PostgresReconciliationUnitOfWork(PostgresUnitOfWork):
         ]
 
     async def get_unassigned_orders_for_update(self, before: datetime, reason: str, size: int) -> list[Order]:
-        """Orders ready before that, locked, which no deliverer has taken, and nobody was alerted."""
+        """Lock and return orders ready before that time, without a deliverer and without such an alert."""
         rows = await self._transaction.fetch_all(
             _SELECT_UNASSIGNED_ORDERS_FOR_UPDATE, before=before, reason=reason, size=size
         )
@@ -146,7 +146,7 @@ class PostgresReconciliationUnitOfWork(PostgresUnitOfWork):
 
 
 class PostgresReconciliationRepository:
-    """Orders in PostgreSQL, as they are compared."""
+    """Repository of orders for reconciliation."""
 
     def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
         self._database = database
@@ -154,42 +154,45 @@ class PostgresReconciliationRepository:
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[PostgresReconciliationUnitOfWork]:
-        """Commits at the end of the block, rolls back when it raises."""
+        """Open a transaction that commits at the end of the block and rolls back on an exception."""
         async with self._database.transaction() as transaction:
             yield PostgresReconciliationUnitOfWork(transaction, self._outbox)
 
     @asynccontextmanager
     async def try_acquire_leadership(self) -> AsyncIterator[bool]:
-        """Whether no other process reconciles; none does before the block ends."""
+        """Try to become the only reconciling process until the block ends; yields whether it succeeded."""
         async with self._database.transaction() as transaction:
             row = await transaction.fetch_one(_TRY_LEADER_LOCK)
-            yield row is not None and row["mine"]
+            yield row is not None and row["is_acquired"]
 
     async def list_due_order_ids(self, unchanged_since: datetime, reconciled_before: datetime, size: int) -> list[str]:
-        """Orders that have not changed since `quiet`, and were not compared since they changed, or since `long_ago`."""
-        found: dict[str, None] = {}
+        """Return orders unchanged since `unchanged_since` and not reconciled since their last change.
+
+        Orders that were last reconciled before `reconciled_before` are due again.
+        """
+        order_ids: dict[str, None] = {}
         for statement in _SELECT_DUE_ORDER_IDS:
             rows = await self._database.fetch_all(
-                statement, quiet=unchanged_since, long_ago=reconciled_before, size=size
+                statement, unchanged_since=unchanged_since, reconciled_before=reconciled_before, size=size
             )
-            found |= {row["id"]: None for row in rows}
-        return list(found)
+            order_ids |= {row["id"]: None for row in rows}
+        return list(order_ids)
 
     async def load_records(self, order_ids: Sequence[str]) -> dict[str, OrderRecords]:
-        """All that PostgreSQL keeps of some orders."""
+        """Return all rows of some orders."""
         async with self._database.connection() as connection:
             return await _load_records(connection, order_ids)
 
     async def mark_reconciled(self, order_ids: Sequence[str], at: datetime, cutoff: datetime) -> None:
-        """Marks orders that have not changed since `at`; those that have not since `horizon` are done with."""
+        """Mark the orders unchanged since `at` as reconciled; those unchanged since `cutoff` are never due again."""
         for statement in (_MARK_ORDERS_RECONCILED, _MARK_PAYMENTS_RECONCILED):
-            await self._database.execute(statement, ids=list(order_ids), seen_at=at, marked_at=at, horizon=cutoff)
+            await self._database.execute(statement, ids=list(order_ids), seen_at=at, marked_at=at, cutoff=cutoff)
 
     async def count_overdue_events(self, before: datetime) -> int:
-        """How many events have waited to leave since before that."""
+        """Count the outbox events that are older than that time."""
         row = await self._database.fetch_one(_COUNT_OVERDUE_EVENTS, before=before)
         return row["n"] if row else 0
 
     async def delete_old_callbacks(self, before: datetime) -> int:
-        """Forgets some webhook ids of banks; their payments stay, and a repeat gets the payment's answer."""
+        """Delete a batch of old webhook ids; a repeated callback still gets the result of its payment."""
         return await self._database.execute(_DELETE_OLD_CALLBACKS, before=before)

@@ -1,4 +1,4 @@
-"""Orders' tables. The database itself refuses what cannot be: a paid order without its money, say."""
+"""Tables of orders. Check constraints enforce the invariants, such as the amount of a paid order."""
 
 from sqlalchemy import (
     BigInteger,

@@ -1,1 +1,1 @@
-"""Commands of orders."""
+"""Command-line commands of orders: reconcile and demo data."""

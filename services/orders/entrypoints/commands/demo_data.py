@@ -1,29 +1,21 @@
-"""Three banks to pay at."""
+"""Demo data: three banks."""
 
-from services.orders.adapters.postgres.tables import banks
-from services.runtime.config.settings import DemoSettings, ServiceSettings
-from services.runtime.storage.database import Database, build_upsert
-from services.runtime.storage.encryption import SecretBox
+from services.orders.domain.orders import Bank
+from services.orders.usecases.ports import Repository
 
 BANKS = {"visa": "Visa", "km": "KM Bank", "paypal": "PayPal"}
 
 
-async def load(settings: ServiceSettings, demo: DemoSettings) -> None:
-    """Makes the rows, or makes them what they should be."""
-    database = Database(settings.database_url.get_secret_value(), max_size=1)
-    vault = SecretBox(settings.encryption_key.get_secret_value())
-    secret = vault.encrypt(demo.demo_webhook_secret.get_secret_value())
-    async with database, database.transaction() as transaction:
+async def load_demo_banks(repository: Repository, encrypted_secret: bytes, sandbox_url: str) -> None:
+    """Create or overwrite the demo banks, which the sandbox serves."""
+    async with repository.unit_of_work() as unit:
         for bank_id, title in BANKS.items():
-            await transaction.execute(
-                build_upsert(banks),
+            bank = Bank(
                 id=bank_id,
                 title=title,
-                webcheckout_url=f"{demo.sandbox_url}/checkout/{bank_id}",
-                api_url=f"{demo.sandbox_url}/bank/{bank_id}",
+                webcheckout_url=f"{sandbox_url}/checkout/{bank_id}",
+                api_url=f"{sandbox_url}/bank/{bank_id}",
                 active=True,
-                webhook_secret=secret,
-                old_secret=None,
-                old_secret_until=None,
-                version=1,
+                webhook_secret=encrypted_secret,
             )
+            await unit.save_bank(bank)

@@ -1,4 +1,4 @@
-"""Customers who are gone, so that orders which end later lose the person too."""
+"""Create the table of anonymised customers, whose orders are anonymised once they become final."""
 
 import sqlalchemy as sa
 from alembic import op

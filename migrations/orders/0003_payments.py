@@ -1,4 +1,4 @@
-"""Refunds that are followed to their end, every step of an order, keys that make creating safe, alerts said once."""
+"""Add order transitions, retries of refunds, secret rotation, idempotency keys and deduplicated alerts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,8 +15,8 @@ def upgrade() -> None:
     op.add_column("banks", sa.Column("old_secret", sa.LargeBinary))
     op.add_column("banks", sa.Column("old_secret_until", TIMESTAMPTZ))
     op.add_column("banks", sa.Column("version", sa.BigInteger, nullable=False, server_default="1"))
-    _orders()
-    _money()
+    _alter_orders()
+    _alter_payments()
     op.create_table(
         "idempotency_keys",
         sa.Column("actor", sa.Text, primary_key=True),
@@ -36,7 +36,7 @@ def upgrade() -> None:
     )
 
 
-def _orders() -> None:
+def _alter_orders() -> None:
     op.add_column("orders", sa.Column("partner_notified_at", TIMESTAMPTZ))
     op.add_column("orders", sa.Column("reconciled_at", TIMESTAMPTZ))
     op.create_check_constraint("orders_version", "orders", "version >= 1")
@@ -67,11 +67,12 @@ def _orders() -> None:
         "$$ BEGIN PERFORM pg_notify('orders', NEW.order_id); RETURN NULL; END $$"
     )
     op.execute(
-        "CREATE TRIGGER order_transition_inserted AFTER INSERT ON order_transitions FOR EACH ROW EXECUTE FUNCTION notify_order_change()"
+        "CREATE TRIGGER order_transition_inserted AFTER INSERT ON order_transitions "
+        "FOR EACH ROW EXECUTE FUNCTION notify_order_change()"
     )
 
 
-def _money() -> None:
+def _alter_payments() -> None:
     op.add_column("callbacks", sa.Column("outcome", sa.Text))
     op.add_column("payments", sa.Column("reconciled_at", TIMESTAMPTZ))
     op.create_index(

@@ -1,0 +1,66 @@
+"""Settings of the orders service."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
+
+from services.runtime.config.production_checks import EMULATED
+from services.runtime.config.settings import Delays, InboxDays, Origins, ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Environment variables of the orders service."""
+
+    documents_url: SecretStr = Field(description="mongodb://host:port/database, the document store")
+    allowed_targets: Annotated[Origins, NoDecode] = Field(
+        default=(),
+        json_schema_extra=EMULATED,
+        description="comma-separated origins that may be called although their addresses are private",
+    )
+    bank_timeout_seconds: float = Field(
+        default=15, gt=0, le=30, description="timeout of a refund request to a bank, in seconds"
+    )
+    refund_retry_delays_seconds: Annotated[Delays, NoDecode] = Field(
+        default=(5, 60, 300, 1800, 7200, 18000, 36000, 50400),
+        description="comma-separated delays before the second, third … attempt at a refund, in seconds",
+    )
+    unpaid_order_timeout_minutes: float = Field(
+        default=30, gt=0, description="age at which a pending order expires, in minutes"
+    )
+    expiry_poll_interval_seconds: float = Field(
+        default=5, gt=0, description="interval between polls for unpaid orders to expire, in seconds"
+    )
+    refund_poll_interval_seconds: float = Field(
+        default=1, gt=0, description="interval between polls for due refunds, in seconds"
+    )
+    inbox_days: InboxDays = 30
+    reconcile_poll_interval_seconds: float = Field(
+        default=60, gt=0, description="interval between polls for orders to reconcile, in seconds"
+    )
+    reconcile_quiet_period_seconds: float = Field(
+        default=600, ge=0, description="time without changes after which an order is reconciled, in seconds"
+    )
+    reconcile_recheck_interval_hours: float = Field(
+        default=24, gt=0, description="interval between two reconciliations of the same order, in hours"
+    )
+    reconcile_window_days: float = Field(
+        default=7,
+        gt=0,
+        description="time after its last change during which an order is reconciled, in days; less than INBOX_DAYS",
+    )
+    partner_notification_timeout_seconds: float = Field(
+        default=1800,
+        gt=0,
+        description="time a paid order may wait for its partner's acknowledgement before an alert, in seconds",
+    )
+    pickup_timeout_seconds: float = Field(
+        default=3600, gt=0, description="time a ready order may wait for a deliverer before an alert, in seconds"
+    )
+
+    @model_validator(mode="after")
+    def _check_reconcile_window(self) -> Self:
+        """Ensure that consumers can still deduplicate every event that reconciliation republishes."""
+        if self.reconcile_window_days >= self.inbox_days:
+            raise ValueError("RECONCILE_WINDOW_DAYS must be less than INBOX_DAYS")
+        return self
