@@ -1,4 +1,4 @@
-"""A small REST API of our own, with every kind of parameter, body and answer, served as the gateway is."""
+"""Sample REST API with every kind of parameter, body and response, built like the gateway's."""
 
 import asyncio
 import base64
@@ -34,23 +34,23 @@ paths:
       security: [{bearer: []}]
       parameters: [{name: If-None-Match, in: header, schema: {type: string}}]
       responses:
-        '200': {description: It., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+        '200': {description: The thing., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
     patch:
       operationId: updateThing
       security: [{bearer: []}]
       parameters: [{name: If-Match, in: header, schema: {type: string, maxLength: 40}}]
       requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/ThingPatch'}}}}
       responses:
-        '200': {description: It., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+        '200': {description: The thing., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
     delete:
       operationId: deleteThing
       security: [{bearer: []}]
-      responses: {'204': {description: Gone.}}
+      responses: {'204': {description: Deleted.}}
   /things/latest:
     get:
       operationId: getLatest
       responses:
-        '200': {description: It., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+        '200': {description: The thing., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
   /things:
     get:
       operationId: listThings
@@ -63,7 +63,7 @@ paths:
         - {name: order, in: query, schema: {type: string, enum: [small, large], default: small}}
         - {name: day, in: query, schema: {type: string, format: date}}
         - {name: at, in: query, schema: {type: string, format: date-time}}
-      responses: {'204': {description: Nothing.}}
+      responses: {'204': {description: Listed.}}
     post:
       operationId: createThing
       security: [{bearer: []}]
@@ -72,7 +72,7 @@ paths:
       requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
       responses:
         '201':
-          description: Made.
+          description: Created.
           headers:
             Idempotency-Replayed: {schema: {type: string, const: 'true'}}
           content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}
@@ -83,7 +83,7 @@ paths:
       operationId: getPicture
       responses:
         '200':
-          description: It.
+          description: The picture.
           headers:
             ETag: {required: true, schema: {type: string}}
             Cache-Control: {schema: {type: string}}
@@ -97,7 +97,7 @@ paths:
           multipart/form-data:
             schema: {type: object, required: [picture], properties: {picture: {type: string, format: binary}}}
             encoding: {picture: {contentType: 'image/png, image/jpeg'}}
-      responses: {'204': {description: Taken.}}
+      responses: {'204': {description: Accepted.}}
   /things/{thing_id}/events:
     parameters:
       - {name: thing_id, in: path, required: true, schema: {type: string, pattern: '^[a-z0-9]+$'}}
@@ -106,7 +106,7 @@ paths:
       security: [{bearer: []}]
       parameters: [{name: Last-Event-ID, in: header, schema: {type: integer, minimum: 0}}]
       responses:
-        '200': {description: Its life., content: {text/event-stream: {schema: {$ref: '#/components/schemas/Thing'}}}}
+        '200': {description: Changes., content: {text/event-stream: {schema: {$ref: '#/components/schemas/Thing'}}}}
   /callbacks/{thing_id}:
     parameters:
       - {name: thing_id, in: path, required: true, schema: {type: string, pattern: '^[a-z0-9]+$'}}
@@ -114,7 +114,7 @@ paths:
       operationId: callback
       security: [{webhook: []}]
       requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Open'}}}}
-      responses: {'202': {description: Taken.}}
+      responses: {'202': {description: Accepted.}}
 components:
   securitySchemes:
     bearer: {type: http, scheme: bearer}
@@ -159,7 +159,7 @@ class Thing(msgspec.Struct, kw_only=True):
 
 
 class ThingPatch(msgspec.Struct, kw_only=True):
-    """As it is generated from the document."""
+    """Merge patch as generated from the document."""
 
     id: str | msgspec.UnsetType = msgspec.UNSET
     count: int | msgspec.UnsetType | None = msgspec.UNSET
@@ -174,11 +174,11 @@ class Open(msgspec.Struct, kw_only=True):
 
 
 class ThingsHandler:
-    """What the generator would write, were it given the document."""
+    """Handler base class as generated from the document."""
 
 
 class RecordingThingsHandler(ThingsHandler):
-    """Notes how it is called, and answers what a test tells it to."""
+    """Handler that records its calls and returns the result of `respond`."""
 
     def __init__(self, respond: Callable[[], Any] = lambda: None) -> None:
         self.calls: list[dict[str, Any]] = []
@@ -189,14 +189,14 @@ class RecordingThingsHandler(ThingsHandler):
         return self._respond()
 
     async def get_thing(self, *, principal: Principal, thing_id: str) -> Response[Thing]:
-        reply: Response[Thing] = self._record_call(locals())
-        return reply
+        response: Response[Thing] = self._record_call(locals())
+        return response
 
     async def update_thing(
         self, *, principal: Principal, thing_id: str, body: ThingPatch, if_match: str | None = None
     ) -> Response[Thing]:
-        reply: Response[Thing] = self._record_call(locals())
-        return reply
+        response: Response[Thing] = self._record_call(locals())
+        return response
 
     async def delete_thing(self, *, principal: Principal, thing_id: str) -> None:
         self._record_call(locals())
@@ -222,12 +222,12 @@ class RecordingThingsHandler(ThingsHandler):
     async def create_thing(
         self, *, principal: Principal, body: Thing, idempotency_key: str | None = None
     ) -> Response[Thing]:
-        reply: Response[Thing] = self._record_call(locals())
-        return reply
+        response: Response[Thing] = self._record_call(locals())
+        return response
 
     async def get_picture(self, *, thing_id: str) -> Response[BinaryResponse]:
-        reply: Response[BinaryResponse] = self._record_call(locals())
-        return reply
+        response: Response[BinaryResponse] = self._record_call(locals())
+        return response
 
     async def put_picture(self, *, thing_id: str, body: Upload) -> None:
         self._record_call(locals())
@@ -260,7 +260,7 @@ THING = Thing(id="a1", count=3)
 
 
 def build_identity_headers(**claims: Any) -> dict[str, str]:
-    """The headers by which the sidecar says who asks."""
+    """Return the identity headers that the sidecar sends for a user."""
     payload = json.dumps({"sub": "user-1", "exp": 2_000_000_000} | claims).encode()
     encoded = base64.urlsafe_b64encode(payload).decode().rstrip("=")
     return {PAYLOAD_HEADER: encoded, "authorization": "Bearer a.b.c"}
@@ -271,7 +271,7 @@ WEBHOOK_HEADERS = {"webhook-id": "msg_1", "webhook-timestamp": "1700000000", "we
 
 
 def create_app(handler: ThingsHandler, *, validate_responses: bool = True) -> ASGIApp:
-    """The API as the gateway serves its own: from the published document."""
+    """Return the application of the published document, as the gateway builds its own."""
     return build_app(
         publish_document(SPECIFICATION),
         [handler],
@@ -283,7 +283,7 @@ def create_app(handler: ThingsHandler, *, validate_responses: bool = True) -> AS
 
 
 def send_request(app: ASGIApp, method: str, path: str, **request: Any) -> httpx.Response:
-    """One request, without a server between."""
+    """Send one request to the application without a server."""
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app)
@@ -294,7 +294,7 @@ def send_request(app: ASGIApp, method: str, path: str, **request: Any) -> httpx.
 
 
 def assert_problem(response: httpx.Response, status: int, reason: str) -> dict[str, Any]:
-    """The answer's problem document, which is complete."""
+    """Check that the response is a complete problem document, and return it."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     document: dict[str, Any] = response.json()

@@ -1,4 +1,4 @@
-"""Each operation, RPC and event has one handler; what the contracts do not name has none."""
+"""Every operation, RPC and event of the contracts has exactly one handler, and no other handler exists."""
 
 import inspect
 import pkgutil
@@ -18,7 +18,7 @@ from generated.proto.delivery.partners.v1 import rpc as partners
 from generated.rest.delivery import handlers
 from services.runtime.messaging.consumer import Consumer
 from services.runtime.messaging.events import EventType
-from services.runtime.rpc.service import Servicer
+from services.runtime.rpc.servicer import Servicer
 from tests.conftest import ROOT
 
 for module in pkgutil.walk_packages(services.__path__, "services."):
@@ -26,58 +26,60 @@ for module in pkgutil.walk_packages(services.__path__, "services."):
         import_module(module.name)
 
 
-def abstract(module: ModuleType, *above: type) -> list[type]:
-    """What a generated module leaves to be written."""
-    found = [each for _, each in inspect.getmembers(module, inspect.isclass) if inspect.isabstract(each)]
-    return [each for each in found if each.__module__ == module.__name__ and each not in above]
+def abstract_classes(module: ModuleType) -> list[type]:
+    """Return the abstract classes that a generated module defines."""
+    classes = [cls for _, cls in inspect.getmembers(module, inspect.isclass) if inspect.isabstract(cls)]
+    return [cls for cls in classes if cls.__module__ == module.__name__]
 
 
-def below(base: type) -> set[type]:
-    """Every class of the services that derives from it and leaves nothing open."""
-    found = {each for child in base.__subclasses__() for each in {child, *below(child)}}
-    return {each for each in found if not inspect.isabstract(each) and each.__module__.startswith("services.")}
+def implementations(base: type) -> set[type]:
+    """Return the concrete subclasses of `base` in the services."""
+    classes = {cls for child in base.__subclasses__() for cls in {child, *implementations(child)}}
+    return {cls for cls in classes if not inspect.isabstract(cls) and cls.__module__.startswith("services.")}
 
 
-BASES = [base for module in (handlers, orders, partners, notifications, consumers) for base in abstract(module)]
+BASES = [base for module in (handlers, orders, partners, notifications, consumers) for base in abstract_classes(module)]
 
 
 @pytest.mark.parametrize("base", BASES, ids=[base.__name__ for base in BASES])
-def test_all_that_is_left_to_be_written_is_written_once(base: type) -> None:
-    (written,) = below(base)
+def test_abstract_method_is_implemented_once(base: type) -> None:
+    (implementation,) = implementations(base)
     for name in base.__abstractmethods__:  # type: ignore[attr-defined]
-        definers = [each for each in written.__mro__ if name in vars(each) and each.__module__.startswith("services.")]
+        definers = [
+            cls for cls in implementation.__mro__ if name in vars(cls) and cls.__module__.startswith("services.")
+        ]
         assert len(definers) == 1, name
 
 
 @pytest.mark.parametrize("kind", [Servicer, Consumer])
-def test_nothing_answers_beside_the_contracts(kind: type) -> None:
-    assert not [each for each in below(kind) if not issubclass(each, tuple(BASES))]
+def test_servicer_or_consumer_outside_contracts_does_not_exist(kind: type) -> None:
+    assert not [cls for cls in implementations(kind) if not issubclass(cls, tuple(BASES))]
 
 
-def test_every_operation_is_left_to_one_method() -> None:
-    wanted = [(each.handler, each.method) for each in handlers.OPERATIONS.values()]
-    assert len(set(wanted)) == len(wanted)
-    assert set(wanted) == {(base, name) for base in abstract(handlers) for name in base.__abstractmethods__}  # type: ignore[attr-defined]
+def test_operation_maps_to_one_method() -> None:
+    methods = [(operation.handler, operation.method) for operation in handlers.OPERATIONS.values()]
+    assert len(set(methods)) == len(methods)
+    assert set(methods) == {(base, name) for base in abstract_classes(handlers) for name in base.__abstractmethods__}  # type: ignore[attr-defined]
 
 
-FROM_OUTSIDE = {"notifications.requested"}
-"""Events that campaigns and other teams publish; none of the four services does."""
+EXTERNAL_EVENTS = {"notifications.requested"}
+"""Events published by external producers (campaigns and other teams) and by none of the services."""
 
 
-def makers(message: type) -> set[str]:
-    """The services whose code makes such a payload."""
-    made = re.compile(rf"\b{message.__name__}\(")
+def find_producers(message: type) -> set[str]:
+    """Return the services whose code constructs the message."""
+    constructor = re.compile(rf"\b{message.__name__}\(")
     sources = (ROOT / "services").glob("*/**/*.py")
-    return {path.relative_to(ROOT / "services").parts[0] for path in sources if made.search(path.read_text())}
+    return {path.relative_to(ROOT / "services").parts[0] for path in sources if constructor.search(path.read_text())}
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=[event.type for event in EVENTS.values()])
-def test_an_event_is_made_by_its_producer_alone(event: EventType[Any]) -> None:
-    assert makers(event.message) == (set() if event.type in FROM_OUTSIDE else {event.producer})
+def test_event_is_constructed_by_its_producer_only(event: EventType[Any]) -> None:
+    assert find_producers(event.message) == (set() if event.type in EXTERNAL_EVENTS else {event.producer})
 
 
-def test_every_queue_has_the_consumer_that_its_events_name() -> None:
-    queues = Counter(base.QUEUE for base in abstract(consumers) if issubclass(base, Consumer))
+def test_queue_of_event_has_one_consumer() -> None:
+    queues = Counter(base.QUEUE for base in abstract_classes(consumers) if issubclass(base, Consumer))
     assert set(queues.values()) == {1}
-    named = {queue for event in EVENTS.values() for queue in (*event.queues, event.priority_queue) if queue}
-    assert queues.keys() == named
+    queues_of_events = {queue for event in EVENTS.values() for queue in (*event.queues, event.priority_queue) if queue}
+    assert queues.keys() == queues_of_events

@@ -32,6 +32,7 @@ from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_token
 from services.runtime.rpc.channel import open_channel
+from services.runtime.rpc.deadline import current_deadline
 from services.runtime.rpc.server import (
     RpcServer,
     SocketInUseError,
@@ -39,11 +40,10 @@ from services.runtime.rpc.server import (
     serve_rpc,
     wait_for_stop_signal,
 )
-from services.runtime.rpc.service import current_deadline
 from services.runtime.telemetry import rpc_spans
 from tests import sample
 
-MESSAGES, MODULE = sample.installed()
+MESSAGES, MODULE = sample.install()
 from generated.proto.sample.v1 import (  # noqa: E402
     CountRequest,
     CountResponse,
@@ -55,17 +55,17 @@ from generated.proto.sample.v1 import (  # noqa: E402
 from generated.proto.sample.v1.rpc import ECHO, EchoServicer, EchoStub  # noqa: E402
 
 PAYLOAD = base64.urlsafe_b64encode(json.dumps({"sub": "user-1", "exp": 2_000_000_000}).encode()).decode().rstrip("=")
-REFUSAL = ApiError(
+ERROR = ApiError(
     Reason.TOTAL_MISMATCH,
     "the total is 300",
     errors=(FieldError("/total_amount", "300"), FieldError("/currency", "ü")),
     retry_after=7,
-    headers={"x-hint": "ask again"},
+    headers={"x-hint": "retry"},
 )
 
 
 class Echo(EchoServicer):
-    """Does what the text says."""
+    """Servicer whose behaviour is selected by the request's text: `reject`, `crash` or `hang`."""
 
     def __init__(self) -> None:
         self.closed = asyncio.Event()
@@ -74,14 +74,14 @@ class Echo(EchoServicer):
     async def echo(self, request: EchoRequest) -> EchoResponse:
         self.entered.set()
         match request.text:
-            case "refuse":
-                raise replace(REFUSAL)
-            case "break":
+            case "reject":
+                raise replace(ERROR)
+            case "crash":
                 raise RuntimeError("a secret")
             case "hang":
                 await asyncio.Event().wait()
         deadline = current_deadline.get()
-        return EchoResponse(text=request.text, left=None if deadline is None else deadline - time.monotonic())
+        return EchoResponse(text=request.text, remaining_s=None if deadline is None else deadline - time.monotonic())
 
     async def who_am_i(self, request: WhoAmIRequest, principal: Principal) -> WhoAmIResponse:
         assert current_token.get() == principal.token
@@ -96,13 +96,13 @@ class Echo(EchoServicer):
                 if number == 3 and request.until is None:
                     await asyncio.Event().wait()
             if request.until == 2:
-                raise replace(REFUSAL)
+                raise replace(ERROR)
         finally:
             self.closed.set()
 
 
 @asynccontextmanager
-async def running(path: Path, servicer: EchoServicer) -> AsyncIterator[grpc.aio.Channel]:
+async def serve_echo(path: Path, servicer: EchoServicer) -> AsyncIterator[grpc.aio.Channel]:
     server = RpcServer(path, [servicer])
     await server.start()
     channel = open_channel(path, "sample")
@@ -125,7 +125,7 @@ def servicer() -> Echo:
 
 @pytest.fixture
 async def channel(path: Path, servicer: Echo) -> AsyncIterator[grpc.aio.Channel]:
-    async with running(path, servicer) as channel:
+    async with serve_echo(path, servicer) as channel:
         yield channel
 
 
@@ -143,116 +143,118 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     provider.shutdown()
 
 
-async def raw(channel: grpc.aio.Channel, method: str, data: bytes = b"", **metadata: str) -> bytes:
+async def call_raw(channel: grpc.aio.Channel, method: str, data: bytes = b"", **metadata: str) -> bytes:
     call: Any = channel.unary_unary(f"/sample.v1.EchoService/{method}")
     pairs = [(name.replace("_", "-"), value) for name, value in metadata.items()]
-    answer: bytes = await call(data, metadata=grpc.aio.Metadata(*pairs), timeout=5)
-    return answer
+    response: bytes = await call(data, metadata=grpc.aio.Metadata(*pairs), timeout=5)
+    return response
 
 
-async def test_an_answer_comes_back(stub: EchoStub) -> None:
+async def test_unary_call_round_trip(stub: EchoStub) -> None:
     assert (await stub.echo(EchoRequest(text="héllo"))).text == "héllo"
 
 
-async def test_a_refusal_comes_back_whole(stub: EchoStub) -> None:
-    with pytest.raises(ApiError) as caught:
-        await stub.echo(EchoRequest(text="refuse"))
+async def test_error_details_round_trip(stub: EchoStub) -> None:
+    with pytest.raises(ApiError) as raised:
+        await stub.echo(EchoRequest(text="reject"))
 
-    assert caught.value == REFUSAL
+    assert raised.value == ERROR
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-async def test_every_reason_comes_back(
+async def test_every_reason_round_trips(
     stub: EchoStub, servicer: Echo, reason: Reason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(globals(), "REFUSAL", ApiError(reason))
+    monkeypatch.setitem(globals(), "ERROR", ApiError(reason))
 
-    with pytest.raises(ApiError) as caught:
-        await stub.echo(EchoRequest(text="refuse"))
+    with pytest.raises(ApiError) as raised:
+        await stub.echo(EchoRequest(text="reject"))
 
-    assert caught.value == ApiError(reason)
+    assert raised.value == ApiError(reason)
 
 
-async def test_our_mistakes_are_logged_and_not_told(stub: EchoStub, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.ERROR), pytest.raises(ApiError) as caught:
-        await stub.echo(EchoRequest(text="break"))
+async def test_unexpected_error_is_logged_and_hidden_from_caller(
+    stub: EchoStub, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR), pytest.raises(ApiError) as raised:
+        await stub.echo(EchoRequest(text="crash"))
 
-    assert caught.value == ApiError(Reason.INTERNAL)
+    assert raised.value == ApiError(Reason.INTERNAL)
     assert "a secret" in caplog.text
 
 
-async def test_bytes_that_are_no_message_are_an_invalid_argument(channel: grpc.aio.Channel) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await raw(channel, "Echo", b"\x0a\xff")
+async def test_malformed_request_returns_invalid_argument(channel: grpc.aio.Channel) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call_raw(channel, "Echo", b"\x0a\xff")
 
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert caught.value.details() == "not a EchoRequest"
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert raised.value.details() == "malformed EchoRequest"
 
 
-async def test_a_method_for_users_wants_the_payload(channel: grpc.aio.Channel, stub: EchoStub) -> None:
-    with pytest.raises(ApiError) as caught:
+async def test_method_with_required_actor_needs_payload_header(channel: grpc.aio.Channel, stub: EchoStub) -> None:
+    with pytest.raises(ApiError) as raised:
         await stub.who_am_i(WhoAmIRequest())
-    assert caught.value.reason is Reason.UNAUTHENTICATED
-    with pytest.raises(grpc.aio.AioRpcError) as broken:
-        await raw(channel, "WhoAmI", **{PAYLOAD_HEADER: "%%%"})
-    assert broken.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert raised.value.reason is Reason.UNAUTHENTICATED
+    with pytest.raises(grpc.aio.AioRpcError) as malformed:
+        await call_raw(channel, "WhoAmI", **{PAYLOAD_HEADER: "%%%"})
+    assert malformed.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
-    answer = await raw(channel, "WhoAmI", authorization="Bearer a.b.c", **{PAYLOAD_HEADER: PAYLOAD})
+    response = await call_raw(channel, "WhoAmI", authorization="Bearer a.b.c", **{PAYLOAD_HEADER: PAYLOAD})
 
-    assert answer.endswith(b"user-1 a.b.c")
+    assert response.endswith(b"user-1 a.b.c")
 
 
-async def test_the_stub_forwards_the_token_only_where_a_user_is_asked_for(path: Path) -> None:
-    seen: list[dict[str, str | bytes]] = []
+async def test_stub_forwards_token_only_to_methods_with_required_actor(path: Path) -> None:
+    received: list[dict[str, str | bytes]] = []
 
-    async def spy(data: bytes, context: Any) -> bytes:
-        seen.append(dict(context.invocation_metadata()))
+    async def record_metadata(data: bytes, context: Any) -> bytes:
+        received.append(dict(context.invocation_metadata()))
         return b""
 
     server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(spy)
+    handler = grpc.unary_unary_rpc_method_handler(record_metadata)
     server.add_registered_method_handlers("sample.v1.EchoService", {"Echo": handler, "WhoAmI": handler})
     server.add_insecure_port(f"unix:{path}")
     await server.start()
-    reset = current_token.set("a.b.c")
+    token = current_token.set("a.b.c")
     try:
         async with open_channel(path, "sample") as channel:
             await EchoStub(channel).echo(EchoRequest())
             await EchoStub(channel).who_am_i(WhoAmIRequest())
     finally:
-        current_token.reset(reset)
+        current_token.reset(token)
         await server.stop(0)
 
-    assert ["authorization" in metadata for metadata in seen] == [False, True]
-    assert seen[1]["authorization"] == "Bearer a.b.c"
+    assert ["authorization" in metadata for metadata in received] == [False, True]
+    assert received[1]["authorization"] == "Bearer a.b.c"
 
 
-async def test_the_contract_bounds_the_deadline(stub: EchoStub) -> None:
-    assert (await stub.echo(EchoRequest(), timeout=60)).left == pytest.approx(2.5, abs=0.5)
-    assert (await stub.echo(EchoRequest(), timeout=1)).left == pytest.approx(1, abs=0.5)
+async def test_contract_timeout_limits_deadline(stub: EchoStub) -> None:
+    assert (await stub.echo(EchoRequest(), timeout=60)).remaining_s == pytest.approx(2.5, abs=0.5)
+    assert (await stub.echo(EchoRequest(), timeout=1)).remaining_s == pytest.approx(1, abs=0.5)
 
 
-async def test_what_is_left_of_the_call_being_served_bounds_the_next(stub: EchoStub) -> None:
-    reset = current_deadline.set(time.monotonic() + 1)
+async def test_current_deadline_limits_outgoing_call(stub: EchoStub) -> None:
+    token = current_deadline.set(time.monotonic() + 1)
     try:
-        assert (await stub.echo(EchoRequest())).left == pytest.approx(1, abs=0.5)
+        assert (await stub.echo(EchoRequest())).remaining_s == pytest.approx(1, abs=0.5)
     finally:
-        current_deadline.reset(reset)
+        current_deadline.reset(token)
 
 
-async def test_a_deadline_that_passes_is_a_timeout_upstream(stub: EchoStub) -> None:
-    with pytest.raises(ApiError) as caught:
+async def test_deadline_exceeded_raises_upstream_timeout(stub: EchoStub) -> None:
+    with pytest.raises(ApiError) as raised:
         await stub.echo(EchoRequest(text="hang"), timeout=0.05)
 
-    assert caught.value.reason is Reason.UPSTREAM_TIMEOUT
+    assert raised.value.reason is Reason.UPSTREAM_TIMEOUT
 
 
-async def test_nobody_there_is_unavailable_upstream(path: Path) -> None:
+async def test_unreachable_server_raises_upstream_unavailable(path: Path) -> None:
     async with open_channel(path, "sample") as channel:
-        with pytest.raises(ApiError) as caught:
+        with pytest.raises(ApiError) as raised:
             await EchoStub(channel).echo(EchoRequest())
 
-    assert (caught.value.reason, caught.value.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 1)
+    assert (raised.value.reason, raised.value.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 1)
 
 
 @pytest.mark.parametrize(
@@ -264,9 +266,9 @@ async def test_nobody_there_is_unavailable_upstream(path: Path) -> None:
         (grpc.StatusCode.CANCELLED, Reason.UPSTREAM_UNAVAILABLE),
     ],
 )
-async def test_a_status_without_a_reason_is_not_passed_on(path: Path, code: grpc.StatusCode, reason: Reason) -> None:
+async def test_message_of_status_without_reason_is_dropped(path: Path, code: grpc.StatusCode, reason: Reason) -> None:
     async def fail(data: bytes, context: Any) -> bytes:
-        await context.abort(code, "words of a proxy")
+        await context.abort(code, "proxy error text")
         raise AssertionError
 
     server = grpc.aio.server()
@@ -274,23 +276,23 @@ async def test_a_status_without_a_reason_is_not_passed_on(path: Path, code: grpc
     server.add_insecure_port(f"unix:{path}")
     await server.start()
     async with open_channel(path, "sample") as channel:
-        with pytest.raises(ApiError) as caught:
+        with pytest.raises(ApiError) as raised:
             await EchoStub(channel).echo(EchoRequest())
     await server.stop(0)
 
-    assert caught.value.reason is reason
-    assert "proxy" not in caught.value.detail
+    assert raised.value.reason is reason
+    assert "proxy" not in raised.value.detail
 
 
-async def test_a_stream_comes_through_and_may_end_in_a_refusal(stub: EchoStub) -> None:
+async def test_stream_round_trip_with_and_without_error(stub: EchoStub) -> None:
     assert [item.number async for item in stub.count(CountRequest(until=4))] == [1, 2, 3, 4]
 
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(ApiError) as raised:
         assert [item.number async for item in stub.count(CountRequest(until=2))] == []
-    assert caught.value == REFUSAL
+    assert raised.value == ERROR
 
 
-async def test_closing_a_stream_cancels_it(stub: EchoStub, servicer: Echo) -> None:
+async def test_closing_stream_cancels_call(stub: EchoStub, servicer: Echo) -> None:
     stream: Any = stub.count(CountRequest())
     assert (await anext(stream)).number == 1
 
@@ -299,49 +301,49 @@ async def test_closing_a_stream_cancels_it(stub: EchoStub, servicer: Echo) -> No
     await asyncio.wait_for(servicer.closed.wait(), 5)
 
 
-async def test_a_shutdown_ends_streams_and_lets_calls_finish(path: Path, servicer: Echo) -> None:
+async def test_shutdown_ends_streams_and_completes_calls(path: Path, servicer: Echo) -> None:
     server = RpcServer(path, [servicer])
     await server.start()
     async with open_channel(path, "sample") as channel:
         stream = EchoStub(channel).count(CountRequest())
         assert [(await anext(stream)).number for _ in range(3)] == [1, 2, 3]
         health = HealthStub(channel)  # type: ignore[no-untyped-call]
-        stopping = asyncio.create_task(server.stop(grace_s=5, drain_notice_s=0.2))
+        stop_task = asyncio.create_task(server.stop(grace_s=5, drain_notice_s=0.2))
         await asyncio.sleep(0)
-        answer = await health.Check(HealthCheckRequest(service="sample.v1.EchoService"))
-        assert answer.status == HealthCheckResponse.NOT_SERVING
+        response = await health.Check(HealthCheckRequest(service="sample.v1.EchoService"))
+        assert response.status == HealthCheckResponse.NOT_SERVING
         assert (await EchoStub(channel).echo(EchoRequest(text="late"))).text == "late"
-        started = time.monotonic()
-        with pytest.raises(ApiError) as caught:
+        started_at = time.monotonic()
+        with pytest.raises(ApiError) as raised:
             await anext(stream)
-        await stopping
+        await stop_task
 
-    assert caught.value.reason is Reason.UPSTREAM_UNAVAILABLE
-    assert time.monotonic() - started < 2
+    assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
+    assert time.monotonic() - started_at < 2
     assert not await asyncio.to_thread(path.exists)
 
 
-async def test_health_speaks_for_the_process_and_each_service(channel: grpc.aio.Channel) -> None:
+async def test_health_reports_process_and_each_service(channel: grpc.aio.Channel) -> None:
     health = HealthStub(channel)  # type: ignore[no-untyped-call]
     for name in ("", "sample.v1.EchoService"):
         assert (await health.Check(HealthCheckRequest(service=name))).status == HealthCheckResponse.SERVING
     assert (await ChannelzStub(channel).GetServers(GetServersRequest())).server  # type: ignore[no-untyped-call]
 
 
-async def reflect(channel: grpc.aio.Channel, version: str, **question: Any) -> ServerReflectionResponse:
-    ask: Any = channel.stream_stream(
+async def reflect(channel: grpc.aio.Channel, version: str, **request: Any) -> ServerReflectionResponse:
+    call: Any = channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
         request_serializer=ServerReflectionRequest.SerializeToString,
         response_deserializer=ServerReflectionResponse.FromString,
     )
-    answers = [answer async for answer in ask(iter([ServerReflectionRequest(**question)]))]
-    assert len(answers) == 1
-    found: ServerReflectionResponse = answers[0]
-    return found
+    responses = [response async for response in call(iter([ServerReflectionRequest(**request)]))]
+    assert len(responses) == 1
+    response: ServerReflectionResponse = responses[0]
+    return response
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
-async def test_reflection_lists_and_describes(channel: grpc.aio.Channel, version: str) -> None:
+async def test_reflection_lists_and_describes_services(channel: grpc.aio.Channel, version: str) -> None:
     listed = await reflect(channel, version, list_services="*")
     names = [service.name for service in listed.list_services_response.service]
     assert {"sample.v1.EchoService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"} <= set(names)
@@ -352,46 +354,46 @@ async def test_reflection_lists_and_describes(channel: grpc.aio.Channel, version
         assert symbol.rpartition(".")[0] in [FileDescriptorProto.FromString(file).package for file in files]
 
 
-async def test_the_socket_is_its_owners_alone(channel: grpc.aio.Channel, path: Path) -> None:
+async def test_socket_is_accessible_to_owner_only(channel: grpc.aio.Channel, path: Path) -> None:
     await channel.channel_ready()
 
     status = await asyncio.to_thread(path.stat)
     assert stat.S_IMODE(status.st_mode) == 0o600
 
 
-async def test_a_socket_that_nobody_serves_is_replaced(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as left_behind:
-        left_behind.bind(str(path))
+async def test_stale_socket_is_replaced(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as stale_socket:
+        stale_socket.bind(str(path))
 
     async with serve_rpc(path, [Echo()], grace_s=0, drain_notice_s=0), open_channel(path, "sample") as channel:
         assert (await EchoStub(channel).echo(EchoRequest(text="here"))).text == "here"
 
 
 @pytest.mark.usefixtures("channel")
-async def test_a_socket_that_is_served_is_left_alone(path: Path) -> None:
+async def test_socket_in_use_is_rejected(path: Path) -> None:
     with pytest.raises(SocketInUseError, match="another process"):
         await RpcServer(path).start()
 
 
-def test_a_file_that_is_no_socket_is_left_alone(path: Path) -> None:
+def test_regular_file_is_not_removed(path: Path) -> None:
     path.write_text("precious")
 
-    with pytest.raises(SocketInUseError, match="no socket"):
+    with pytest.raises(SocketInUseError, match="not a socket"):
         remove_stale_socket(path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_the_wait(number: signal.Signals) -> None:
-    waiting = asyncio.create_task(wait_for_stop_signal())
+async def test_wait_for_stop_signal_returns_on_signal(number: signal.Signals) -> None:
+    wait_task = asyncio.create_task(wait_for_stop_signal())
     await asyncio.sleep(0)
 
     os.kill(os.getpid(), number)
 
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(wait_task, 5)
 
 
-async def both_sides(exporter: InMemorySpanExporter) -> tuple[ReadableSpan, ReadableSpan]:
-    """The spans of one call, the server's first. The server's may end after the caller has its answer."""
+async def server_and_client_span(exporter: InMemorySpanExporter) -> tuple[ReadableSpan, ReadableSpan]:
+    """Return the server and client span of one call. The server span may end after the client has the response."""
     async with asyncio.timeout(5):
         while len(exporter.get_finished_spans()) < 2:
             await asyncio.sleep(0)
@@ -399,10 +401,10 @@ async def both_sides(exporter: InMemorySpanExporter) -> tuple[ReadableSpan, Read
     return by_kind[SpanKind.SERVER], by_kind[SpanKind.CLIENT]
 
 
-async def test_one_trace_spans_both_sides(stub: EchoStub, exporter: InMemorySpanExporter) -> None:
+async def test_server_span_continues_client_trace(stub: EchoStub, exporter: InMemorySpanExporter) -> None:
     await stub.echo(EchoRequest())
 
-    server, client = await both_sides(exporter)
+    server, client = await server_and_client_span(exporter)
     assert server.name == client.name == "sample.v1.EchoService/Echo"
     assert server.parent is not None
     assert client.context is not None
@@ -413,15 +415,15 @@ async def test_one_trace_spans_both_sides(stub: EchoStub, exporter: InMemorySpan
 
 @pytest.mark.parametrize(
     ("text", "code", "server_status"),
-    [("refuse", "FAILED_PRECONDITION", StatusCode.UNSET), ("break", "INTERNAL", StatusCode.ERROR)],
+    [("reject", "FAILED_PRECONDITION", StatusCode.UNSET), ("crash", "INTERNAL", StatusCode.ERROR)],
 )
-async def test_a_server_span_fails_only_by_the_servers_fault(
+async def test_server_span_has_error_status_for_server_errors_only(
     stub: EchoStub, exporter: InMemorySpanExporter, text: str, code: str, server_status: StatusCode
 ) -> None:
     with pytest.raises(ApiError):
         await stub.echo(EchoRequest(text=text))
 
-    server, client = await both_sides(exporter)
+    server, client = await server_and_client_span(exporter)
     assert server.status.status_code is server_status
     assert client.status.status_code is StatusCode.ERROR
     for span in (server, client):

@@ -1,4 +1,4 @@
-"""A small contract of our own, with every kind of field and method, compiled when a test asks for it."""
+"""Sample contract with every kind of field and method, compiled on demand."""
 
 import importlib
 import shutil
@@ -20,7 +20,7 @@ OPTIONS = Path("api-specs/proto/delivery/options/v1")
 
 
 def compile_protos(root: Path, *names: str) -> ProtoContracts:
-    """Compiles protobuf files of this folder, together with our options, in a contract root of their own."""
+    """Compile protobuf files of this folder and the method options in a separate contract root."""
     shutil.copy(ROOT / "buf.yaml", root)
     shutil.copytree(ROOT / OPTIONS, root / OPTIONS)
     for name in names:
@@ -31,7 +31,7 @@ def compile_protos(root: Path, *names: str) -> ProtoContracts:
 
 
 def write_package(protos: ProtoContracts, folder: Path) -> None:
-    """Writes the messages as a package with its own pool of classes."""
+    """Write the messages as a package with its own message pool."""
     for file in messages.compile_messages(protos.descriptors).file:
         path = folder / file.name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,29 +39,30 @@ def write_package(protos: ProtoContracts, folder: Path) -> None:
 
 
 @cache
-def contracts() -> Contracts:
-    """The sample contract."""
+def load_contracts() -> Contracts:
+    """Return the sample contract."""
     return Contracts(openapi={}, protos=compile_protos(Path(mkdtemp()), "v1/sample.proto"))
 
 
 @cache
-def installed() -> tuple[ModuleType, ModuleType]:
-    """The sample's messages and its `rpc` module, beside the real ones in `generated.proto`, known to the runtime."""
+def install() -> tuple[ModuleType, ModuleType]:
+    """Add the sample to `generated.proto` and the runtime's descriptor pool; return its messages and `rpc` module."""
     folder = Path(mkdtemp())
-    for name, content in (messages.generate(contracts()) | servicers.generate(contracts())).items():
+    for name, content in (messages.generate(load_contracts()) | servicers.generate(load_contracts())).items():
         if name.startswith("proto/sample/"):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(str(content))
     generated.proto.__path__.append(str(folder / "proto"))
-    get_descriptor_pool().Add(next(file for file in contracts().protos.descriptors.file if file.package == "sample.v1"))
+    descriptors = load_contracts().protos.descriptors
+    get_descriptor_pool().Add(next(file for file in descriptors.file if file.package == "sample.v1"))
     return importlib.import_module("generated.proto.sample.v1"), importlib.import_module(
         "generated.proto.sample.v1.rpc"
     )
 
 
-def imported(folder: Path, name: str) -> ModuleType:
-    """Imports a package that `write_package` wrote into `folder`."""
+def import_package(folder: Path, name: str) -> ModuleType:
+    """Import a package that `write_package` wrote into `folder`."""
     sys.path.insert(0, str(folder.parent))
     try:
         return importlib.import_module(name)

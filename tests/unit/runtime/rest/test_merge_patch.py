@@ -40,40 +40,42 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def sample(**patch: Any) -> Contracts:
-    """The sample's document as a contract, with other properties of its merge patch."""
+def build_contracts(**patch_properties: Any) -> Contracts:
+    """Return the sample document as a contract, with added properties of its merge patch."""
     document = copy.deepcopy(SPECIFICATION)
-    document["components"]["schemas"]["ThingPatch"]["properties"] |= patch
+    document["components"]["schemas"]["ThingPatch"]["properties"] |= patch_properties
     return Contracts(openapi={"sample": document}, protos=contracts.load(ROOT).protos)
 
 
 @cache
-def generated() -> str:
-    return str(models.generate(sample())["rest/sample/models.py"])
+def generate_models() -> str:
+    return str(models.generate(build_contracts())["rest/sample/models.py"])
 
 
 @pytest.fixture
 def module() -> Iterator[ModuleType]:
-    """The generated models, imported."""
-    made = ModuleType("sample_models")
-    sys.modules[made.__name__] = made
-    exec(generated(), made.__dict__)  # noqa: S102
-    yield made
-    del sys.modules[made.__name__]
+    """The generated models as an imported module."""
+    module = ModuleType("sample_models")
+    sys.modules[module.__name__] = module
+    exec(generate_models(), module.__dict__)  # noqa: S102
+    yield module
+    del sys.modules[module.__name__]
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.fixed_dictionaries({}, optional=FIELDS).filter(bool))
-def test_null_removes_and_what_is_absent_stays(patch: dict[str, Any]) -> None:
+def test_null_field_is_none_and_absent_field_is_unset(patch: dict[str, Any]) -> None:
     THINGS.calls.clear()
-    sent = {"content-type": "application/json", **IDENTITY_HEADERS}
-    assert send_request(APP, "PATCH", "/things/a1", content=msgspec.json.encode(patch), headers=sent).status_code == 200
+    headers = {"content-type": "application/json", **IDENTITY_HEADERS}
+    assert (
+        send_request(APP, "PATCH", "/things/a1", content=msgspec.json.encode(patch), headers=headers).status_code == 200
+    )
     body = THINGS.calls[0]["body"]
     assert {name: getattr(body, name) for name in FIELDS} == {n: patch.get(n, msgspec.UNSET) for n in FIELDS}
 
 
 @pytest.mark.parametrize("body", [{}, {"id": None}, {"colour": None}, {"more": None}, None, []])
-def test_what_cannot_be_removed_is_refused(body: Any) -> None:
+def test_patch_with_invalid_null_or_field_is_rejected(body: Any) -> None:
     THINGS.calls.clear()
     assert_problem(
         send_request(APP, "PATCH", "/things/a1", json=body, headers=IDENTITY_HEADERS), 400, "INVALID_REQUEST"
@@ -81,13 +83,13 @@ def test_what_cannot_be_removed_is_refused(body: Any) -> None:
     assert THINGS.calls == []
 
 
-def test_a_patch_is_plain_json() -> None:
-    sent = {"content-type": "application/merge-patch+json", **IDENTITY_HEADERS}
-    answer = send_request(APP, "PATCH", "/things/a1", content=b'{"count":null}', headers=sent)
-    assert_problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+def test_patch_with_merge_patch_media_type_returns_415() -> None:
+    headers = {"content-type": "application/merge-patch+json", **IDENTITY_HEADERS}
+    response = send_request(APP, "PATCH", "/things/a1", content=b'{"count":null}', headers=headers)
+    assert_problem(response, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-def test_the_generated_model_is_the_samples(module: ModuleType) -> None:
+def test_generated_model_equals_model_of_sample(module: ModuleType) -> None:
     hints = get_type_hints(module.ThingPatch)
     assert hints.keys() == FIELDS.keys()
     assert {n: getattr(module.ThingPatch(), n) for n in hints} == dict.fromkeys(FIELDS, msgspec.UNSET)
@@ -96,10 +98,10 @@ def test_the_generated_model_is_the_samples(module: ModuleType) -> None:
     assert msgspec.json.decode(b'{"count":null}', type=module.ThingPatch) == module.ThingPatch(count=None)
 
 
-def test_only_merge_patches_lose_defaults() -> None:
-    source = sample()
-    source.schemas("sample")["Thing"]["properties"]["colour"] = {"$ref": "#/components/schemas/Colour"}
-    text = str(models.generate(source)["rest/sample/models.py"])
+def test_default_is_removed_from_merge_patch_only() -> None:
+    sample_contracts = build_contracts()
+    sample_contracts.schemas("sample")["Thing"]["properties"]["colour"] = {"$ref": "#/components/schemas/Colour"}
+    text = str(models.generate(sample_contracts)["rest/sample/models.py"])
     assert re.search(r"class Thing\(.*colour: Colour = .red.*class ThingPatch", text, re.DOTALL)
     assert re.search(r"class ThingPatch\(.*colour: Colour \| UnsetType = UNSET", text, re.DOTALL)
 
@@ -111,13 +113,13 @@ def test_only_merge_patches_lose_defaults() -> None:
         {"type": "object", "properties": {"a": {"type": "integer", "default": 3}}},
         {"oneOf": [{"$ref": "#/components/schemas/Nested"}, {"type": "null"}]},
     ],
-    ids=["own", "inside", "referred to"],
+    ids=["own", "nested", "referenced"],
 )
-def test_a_default_in_a_merge_patch_is_refused(schema: dict[str, Any]) -> None:
-    source = sample(extra=schema)
-    source.schemas("sample")["Nested"] = {
+def test_default_in_merge_patch_is_rejected(schema: dict[str, Any]) -> None:
+    sample_contracts = build_contracts(extra=schema)
+    sample_contracts.schemas("sample")["Nested"] = {
         "type": "object",
         "properties": {"deep": {"type": "object", "properties": {"a": {"$ref": "#/components/schemas/Colour"}}}},
     }
     with pytest.raises(ContractError, match=r"^sample.yaml: ThingPatch.extra has a default"):
-        models.generate(source)
+        models.generate(sample_contracts)

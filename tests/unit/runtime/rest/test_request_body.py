@@ -35,38 +35,38 @@ APP = create_app(THINGS)
 FORM = {"picture": ("cat.png", b"\x89PNG", "image/png")}
 
 
-def post(content: Any, media: str | None = JSON, path: str = "/things", **headers: str) -> httpx.Response:
-    """A request with exactly this body."""
+def post(content: Any, media_type: str | None = JSON, path: str = "/things", **headers: str) -> httpx.Response:
+    """Send a POST request with exactly this body."""
     THINGS.calls.clear()
-    sent = {**IDENTITY_HEADERS, **headers} | ({} if media is None else {"content-type": media})
-    return send_request(APP, "POST", path, content=content, headers=sent)
+    all_headers = {**IDENTITY_HEADERS, **headers} | ({} if media_type is None else {"content-type": media_type})
+    return send_request(APP, "POST", path, content=content, headers=all_headers)
 
 
-def refused(answer: httpx.Response, status: int, reason: str) -> dict[str, Any]:
-    """The problem; the handler was not called."""
+def assert_rejected(response: httpx.Response, status: int, reason: str) -> dict[str, Any]:
+    """Return the problem document, and check that the handler was not called."""
     assert THINGS.calls == []
-    return assert_problem(answer, status, reason)
+    return assert_problem(response, status, reason)
 
 
-def body(**changes: Any) -> bytes:
+def build_body(**changes: Any) -> bytes:
     return json.dumps({"id": "a1", "count": 3} | changes).encode()
 
 
-def test_a_body_arrives_as_its_model() -> None:
-    assert post(body(born="2024-02-29", tags=["x"])).status_code == 201
+def test_body_is_converted_to_model() -> None:
+    assert post(build_body(born="2024-02-29", tags=["x"])).status_code == 201
     assert THINGS.calls[0]["body"] == Thing(id="a1", count=3, born=date(2024, 2, 29), tags=["x"])
 
 
-@pytest.mark.parametrize("media", ["application/json; charset=utf-8", "Application/JSON", "application/json "])
-def test_a_media_type_is_read_as_http_writes_it(media: str) -> None:
-    assert post(body(), media).status_code == 201
+@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "Application/JSON", "application/json "])
+def test_media_type_ignores_case_and_parameters(media_type: str) -> None:
+    assert post(build_body(), media_type).status_code == 201
 
 
-@pytest.mark.parametrize("media", ["text/plain", "application/jsonx", "application/merge-patch+json", "", None])
-def test_another_media_type_is_refused_with_those_that_are_taken(media: str | None) -> None:
-    answer = post(body(), media)
-    refused(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
-    assert answer.headers["accept"] == JSON
+@pytest.mark.parametrize("media_type", ["text/plain", "application/jsonx", "application/merge-patch+json", "", None])
+def test_unsupported_media_type_returns_415_with_accept_header(media_type: str | None) -> None:
+    response = post(build_body(), media_type)
+    assert_rejected(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+    assert response.headers["accept"] == JSON
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_another_media_type_is_refused_with_those_that_are_taken(media: str | No
     ],
     ids=repr,
 )
-def test_what_is_no_object_in_json_is_refused(raw: bytes) -> None:
-    refused(post(raw), 400, "INVALID_REQUEST")
+def test_body_that_is_not_a_json_object_is_rejected(raw: bytes) -> None:
+    assert_rejected(post(raw), 400, "INVALID_REQUEST")
 
 
 @pytest.mark.parametrize(
@@ -104,68 +104,68 @@ def test_what_is_no_object_in_json_is_refused(raw: bytes) -> None:
         ({"more": 1}, ""),
     ],
 )
-def test_what_is_wrong_is_named_by_a_pointer(changes: dict[str, Any], field: str) -> None:
-    document = refused(post(body(**changes)), 400, "INVALID_REQUEST")
+def test_invalid_field_is_reported_by_json_pointer(changes: dict[str, Any], field: str) -> None:
+    document = assert_rejected(post(build_body(**changes)), 400, "INVALID_REQUEST")
     assert [error["field"] for error in document["errors"]] == [field]
 
 
-def test_a_missing_field_is_named() -> None:
-    (error,) = refused(post(b'{"id":"a1"}'), 400, "INVALID_REQUEST")["errors"]
+def test_missing_field_is_named_in_message() -> None:
+    (error,) = assert_rejected(post(b'{"id":"a1"}'), 400, "INVALID_REQUEST")["errors"]
     assert "count" in error["message"]
 
 
-def test_thousands_of_errors_are_not_all_named() -> None:
-    assert 1 < len(refused(post(body(tags=[1] * 5000)), 400, "INVALID_REQUEST")["errors"]) <= 20
+def test_number_of_reported_errors_is_limited() -> None:
+    assert 1 < len(assert_rejected(post(build_body(tags=[1] * 5000)), 400, "INVALID_REQUEST")["errors"]) <= 20
 
 
-def test_a_whole_number_may_be_written_as_a_float() -> None:
+def test_float_with_integral_value_is_accepted_as_integer() -> None:
     assert post(b'{"id":"a1","count":3.0}').status_code == 201
     assert THINGS.calls[0]["body"] == Thing(id="a1", count=3)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), min_size=41, max_size=60))
-def test_a_refusal_does_not_repeat_what_was_sent(secret: str) -> None:
-    assert secret[:41] not in post(body(id=secret)).text
+def test_error_does_not_echo_input(secret: str) -> None:
+    assert secret[:41] not in post(build_body(id=secret)).text
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200))
-def test_any_bytes_are_taken_or_refused(raw: bytes) -> None:
+def test_any_bytes_are_accepted_or_rejected_with_400(raw: bytes) -> None:
     assert post(raw).status_code in (201, 400)
 
 
-def padded(size: int) -> bytes:
-    return body().ljust(size)
+def build_padded_body(size: int) -> bytes:
+    return build_body().ljust(size)
 
 
-def test_a_body_has_a_limit() -> None:
-    assert post(padded(MAX_JSON_BYTES)).status_code == 201
-    refused(post(padded(MAX_JSON_BYTES + 1)), 413, "PAYLOAD_TOO_LARGE")
+def test_body_above_size_limit_returns_413() -> None:
+    assert post(build_padded_body(MAX_JSON_BYTES)).status_code == 201
+    assert_rejected(post(build_padded_body(MAX_JSON_BYTES + 1)), 413, "PAYLOAD_TOO_LARGE")
 
 
-def test_a_chunked_body_is_read_whole() -> None:
+def test_chunked_body_is_read_completely() -> None:
     async def chunks() -> AsyncIterator[bytes]:
-        for byte in body():
+        for byte in build_body():
             yield bytes([byte])
 
     assert post(chunks()).status_code == 201
 
 
-def test_a_chunked_body_is_not_read_beyond_the_limit() -> None:
-    taken = 0
+def test_chunked_body_is_not_read_beyond_size_limit() -> None:
+    chunks_read = 0
 
     async def endless() -> AsyncIterator[bytes]:
-        nonlocal taken
+        nonlocal chunks_read
         while True:
-            taken += 1
+            chunks_read += 1
             yield b" " * 1024
 
-    refused(post(endless()), 413, "PAYLOAD_TOO_LARGE")
-    assert taken <= MAX_JSON_BYTES // 1024 + 2
+    assert_rejected(post(endless()), 413, "PAYLOAD_TOO_LARGE")
+    assert chunks_read <= MAX_JSON_BYTES // 1024 + 2
 
 
-def nested(depth: int) -> Any:
+def build_nested(depth: int) -> Any:
     value: Any = []
     for _ in range(depth - 1):
         value = [value]
@@ -174,38 +174,40 @@ def nested(depth: int) -> Any:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 3 * MAX_JSON_DEPTH))
-def test_depth_is_counted(depth: int) -> None:
-    assert exceeds_max_depth(nested(depth)) == (depth > MAX_JSON_DEPTH)
+def test_exceeds_max_depth_counts_levels(depth: int) -> None:
+    assert exceeds_max_depth(build_nested(depth)) == (depth > MAX_JSON_DEPTH)
 
 
-def test_a_deep_body_is_refused_before_its_shape_is_looked_at() -> None:
-    (error,) = refused(post(body(more=nested(MAX_JSON_DEPTH))), 400, "INVALID_REQUEST")["errors"]
-    assert "deep" in error["message"]
+def test_nesting_depth_is_checked_before_schema() -> None:
+    (error,) = assert_rejected(post(build_body(more=build_nested(MAX_JSON_DEPTH))), 400, "INVALID_REQUEST")["errors"]
+    assert "nested deeper" in error["message"]
 
 
 @pytest.mark.parametrize(
-    ("path", "media", "raw", "status"),
+    ("path", "media_type", "raw", "status"),
     [
         ("/things", "text/plain", b"x" * (MAX_JSON_BYTES + 1), 413),
         ("/things", "text/plain", b"{}", 415),
         ("/things", JSON, b"{}", 400),
     ],
 )
-def test_size_goes_before_type_and_type_before_shape(path: str, media: str, raw: bytes, status: int) -> None:
-    assert post(raw, media, path).status_code == status
+def test_size_is_checked_before_media_type_and_schema(path: str, media_type: str, raw: bytes, status: int) -> None:
+    assert post(raw, media_type, path).status_code == status
 
 
-def test_the_token_goes_before_the_size() -> None:
-    answer = send_request(APP, "POST", "/things", content=padded(MAX_JSON_BYTES + 1), headers={"content-type": JSON})
-    assert_problem(answer, 401, "UNAUTHENTICATED")
+def test_authentication_is_checked_before_body_size() -> None:
+    response = send_request(
+        APP, "POST", "/things", content=build_padded_body(MAX_JSON_BYTES + 1), headers={"content-type": JSON}
+    )
+    assert_problem(response, 401, "UNAUTHENTICATED")
 
 
-def test_the_type_goes_before_the_shape_of_parameters() -> None:
+def test_media_type_is_checked_before_parameters() -> None:
     assert post(b"{}", "text/plain", "/callbacks/BAD").status_code == 415
 
 
-def test_a_callback_brings_its_headers_and_its_body_byte_for_byte() -> None:
-    raw = b' {"id" : "a1", "theirs": [1]}\n'
+def test_callback_has_webhook_headers_and_exact_body() -> None:
+    raw = b' {"id" : "a1", "extra": [1]}\n'
     assert post(raw, path="/callbacks/a1", **WEBHOOK_HEADERS).status_code == 202
     webhook = THINGS.calls[0]["webhook"]
     assert (webhook.id, webhook.timestamp, webhook.signature) == ("msg_1", "1700000000", "v1,c2ln")
@@ -213,23 +215,25 @@ def test_a_callback_brings_its_headers_and_its_body_byte_for_byte() -> None:
 
 
 @pytest.mark.parametrize("missing", WEBHOOK_HEADERS)
-def test_a_callback_without_one_of_its_headers_is_not_signed(missing: str) -> None:
-    sent = {name: value for name, value in WEBHOOK_HEADERS.items() if name != missing}
-    refused(post(b'{"id":"a1"}', path="/callbacks/a1", **sent), 401, "SIGNATURE_INVALID")
-    refused(post(b'{"id":"a1"}', path="/callbacks/a1", **{**sent, missing: "x" * 1025}), 401, "SIGNATURE_INVALID")
+def test_callback_without_valid_webhook_header_returns_401(missing: str) -> None:
+    headers = {name: value for name, value in WEBHOOK_HEADERS.items() if name != missing}
+    assert_rejected(post(b'{"id":"a1"}', path="/callbacks/a1", **headers), 401, "SIGNATURE_INVALID")
+    assert_rejected(
+        post(b'{"id":"a1"}', path="/callbacks/a1", **{**headers, missing: "x" * 1025}), 401, "SIGNATURE_INVALID"
+    )
 
 
-def test_the_shape_of_a_callback_goes_before_its_signature() -> None:
-    refused(post(b"{}", path="/callbacks/a1"), 400, "INVALID_REQUEST")
+def test_callback_schema_is_checked_before_signature() -> None:
+    assert_rejected(post(b"{}", path="/callbacks/a1"), 400, "INVALID_REQUEST")
 
 
-def put(**request: Any) -> httpx.Response:
+def put_picture(**request: Any) -> httpx.Response:
     THINGS.calls.clear()
     return send_request(APP, "PUT", "/things/a1/picture", **request)
 
 
-def test_a_file_arrives_with_its_name_and_type() -> None:
-    assert put(files=FORM).status_code == 204
+def test_uploaded_file_has_name_and_media_type() -> None:
+    assert put_picture(files=FORM).status_code == 204
     assert THINGS.calls[0]["body"] == Upload("cat.png", "image/png", b"\x89PNG")
 
 
@@ -247,41 +251,41 @@ def test_a_file_arrives_with_its_name_and_type() -> None:
             "headers": {"content-type": "multipart/form-data; boundary=x"},
         },
     ],
-    ids=["other name", "twice", "another part", "empty", "no boundary", "nonsense", "no file"],
+    ids=["other name", "duplicate", "another part", "empty", "no boundary", "malformed", "no file"],
 )
-def test_a_form_is_one_file_of_that_name(request_: dict[str, Any]) -> None:
-    refused(put(**request_), 400, "INVALID_REQUEST")
+def test_form_without_exactly_one_named_file_is_rejected(request_: dict[str, Any]) -> None:
+    assert_rejected(put_picture(**request_), 400, "INVALID_REQUEST")
 
 
-def test_a_file_of_another_type_is_refused_with_those_that_are_taken() -> None:
-    answer = put(files={"picture": ("cat.gif", b"GIF89a", "image/gif")})
-    refused(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
-    assert answer.headers["accept"] == "image/png, image/jpeg"
+def test_file_of_unsupported_type_returns_415_with_accept_header() -> None:
+    response = put_picture(files={"picture": ("cat.gif", b"GIF89a", "image/gif")})
+    assert_rejected(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+    assert response.headers["accept"] == "image/png, image/jpeg"
 
 
-def test_a_form_of_another_media_type_is_refused() -> None:
-    refused(put(json={}), 415, "UNSUPPORTED_MEDIA_TYPE")
+def test_form_of_unsupported_media_type_returns_415() -> None:
+    assert_rejected(put_picture(json={}), 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-def picture(size: int) -> dict[str, Any]:
+def build_upload(size: int) -> dict[str, Any]:
     return {"files": {"picture": ("cat.png", b"x" * size, "image/png")}}
 
 
-def test_a_file_has_a_limit() -> None:
-    refused(put(**picture(250_000)), 413, "PAYLOAD_TOO_LARGE")
+def test_file_above_size_limit_returns_413() -> None:
+    assert_rejected(put_picture(**build_upload(250_000)), 413, "PAYLOAD_TOO_LARGE")
 
 
-def test_the_limit_of_a_form_is_the_contracts() -> None:
-    assert put(**picture(150_000)).status_code == 204
+def test_form_size_limit_is_that_of_contract() -> None:
+    assert put_picture(**build_upload(150_000)).status_code == 204
 
 
-def test_size_goes_before_type_in_forms_too() -> None:
-    answer = put(content=b"x" * 250_000, headers={"content-type": "text/plain"})
-    refused(answer, 413, "PAYLOAD_TOO_LARGE")
+def test_form_size_is_checked_before_media_type() -> None:
+    response = put_picture(content=b"x" * 250_000, headers={"content-type": "text/plain"})
+    assert_rejected(response, 413, "PAYLOAD_TOO_LARGE")
 
 
-def test_a_date_that_python_cannot_hold_is_named_by_a_pointer() -> None:
-    (error,) = refused(post(body(born="0000-01-01")), 400, "INVALID_REQUEST")["errors"]
+def test_unrepresentable_date_is_reported_by_json_pointer() -> None:
+    (error,) = assert_rejected(post(build_body(born="0000-01-01")), 400, "INVALID_REQUEST")["errors"]
     assert error["field"] == "/born"
 
 
@@ -295,24 +299,24 @@ def test_a_date_that_python_cannot_hold_is_named_by_a_pointer() -> None:
         ("Invalid date - at `$.days[...].at`", "/days/at"),
     ],
 )
-def test_places_are_pointers(message: str, pointer: str) -> None:
+def test_error_pointer_converts_msgspec_path(message: str, pointer: str) -> None:
     assert error_pointer(message) == pointer
 
 
-@pytest.mark.parametrize("form", [{"files": FORM}, {"files": {"photo": FORM["picture"]}}], ids=["right", "wrong"])
-def test_a_form_is_looked_at_before_the_shape_of_parameters(form: dict[str, Any]) -> None:
+@pytest.mark.parametrize("form", [{"files": FORM}, {"files": {"photo": FORM["picture"]}}], ids=["valid", "invalid"])
+def test_form_is_checked_before_parameters(form: dict[str, Any]) -> None:
     THINGS.calls.clear()
-    refused(send_request(APP, "PUT", "/things/BAD/picture", **form), 400, "INVALID_REQUEST")
+    assert_rejected(send_request(APP, "PUT", "/things/BAD/picture", **form), 400, "INVALID_REQUEST")
     gif = {"picture": ("cat.gif", b"GIF89a", "image/gif")}
-    refused(send_request(APP, "PUT", "/things/BAD/picture", files=gif), 415, "UNSUPPORTED_MEDIA_TYPE")
+    assert_rejected(send_request(APP, "PUT", "/things/BAD/picture", files=gif), 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 @pytest.mark.parametrize(("required", "status"), [(True, 400), (False, 200)])
-async def test_a_body_that_need_not_be_there_is_an_empty_object(required: bool, status: int) -> None:
+async def test_missing_optional_body_is_empty_object(required: bool, status: int) -> None:
     body = JsonBody("application/json", {"type": "object"}, dict[str, int], 100, required=required)
     if status == 200:
         assert await body.read([], b"") == {}
         return
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(ApiError) as raised:
         await body.read([], b"")
-    assert caught.value.reason is Reason.INVALID_REQUEST
+    assert raised.value.reason is Reason.INVALID_REQUEST

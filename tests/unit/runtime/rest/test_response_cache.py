@@ -22,7 +22,7 @@ from tests.sample_rest_app import (
     send_request,
 )
 
-ASKED = ("/api/v1/catalog", b"page_size=2")
+KEY = ("/api/v1/catalog", b"page_size=2")
 
 
 class Clock:
@@ -32,84 +32,84 @@ class Clock:
         return self.now
 
 
-def heard(**given: Any) -> ResponseCache:
-    answers = ResponseCache(**given)
-    answers.set_subscribed(True)
-    return answers
+def subscribed_cache(**arguments: Any) -> ResponseCache:
+    cache = ResponseCache(**arguments)
+    cache.set_subscribed(True)
+    return cache
 
 
-def test_an_answer_is_kept_until_it_is_forgotten() -> None:
-    answers = heard()
-    answers.put(ASKED, b"{}", answers.generation)
-    assert answers.get(ASKED) == b"{}"
-    assert answers.get((ASKED[0], b"")) is None
-    answers.clear()
-    assert answers.get(ASKED) is None
+def test_response_is_cached_until_cleared() -> None:
+    cache = subscribed_cache()
+    cache.put(KEY, b"{}", cache.generation)
+    assert cache.get(KEY) == b"{}"
+    assert cache.get((KEY[0], b"")) is None
+    cache.clear()
+    assert cache.get(KEY) is None
 
 
-def test_what_was_begun_before_a_change_is_not_kept_after_it() -> None:
-    answers = heard()
-    edition = answers.generation
-    answers.clear()
-    answers.put(ASKED, b"old", edition)
-    assert answers.get(ASKED) is None
+def test_response_of_earlier_generation_is_not_stored() -> None:
+    cache = subscribed_cache()
+    generation = cache.generation
+    cache.clear()
+    cache.put(KEY, b"old", generation)
+    assert cache.get(KEY) is None
 
 
-def test_nothing_is_kept_while_nobody_hears_of_changes() -> None:
-    answers = ResponseCache()
-    answers.put(ASKED, b"{}", answers.generation)
-    assert answers.get(ASKED) is None
-    answers.set_subscribed(True)
-    answers.put(ASKED, b"{}", answers.generation)
-    answers.set_subscribed(False)
-    assert answers.get(ASKED) is None
+def test_cache_without_subscription_stores_nothing() -> None:
+    cache = ResponseCache()
+    cache.put(KEY, b"{}", cache.generation)
+    assert cache.get(KEY) is None
+    cache.set_subscribed(True)
+    cache.put(KEY, b"{}", cache.generation)
+    cache.set_subscribed(False)
+    assert cache.get(KEY) is None
 
 
-def test_what_was_begun_before_anybody_heard_is_not_kept() -> None:
-    answers = ResponseCache()
-    edition = answers.generation
-    answers.set_subscribed(True)
-    answers.put(ASKED, b"{}", edition)
-    assert answers.get(ASKED) is None
+def test_response_begun_before_subscription_is_not_stored() -> None:
+    cache = ResponseCache()
+    generation = cache.generation
+    cache.set_subscribed(True)
+    cache.put(KEY, b"{}", generation)
+    assert cache.get(KEY) is None
 
 
-def test_an_answer_grows_old() -> None:
+def test_entry_expires_after_maximum_age() -> None:
     clock = Clock()
-    answers = heard(clock=clock)
-    answers.put(ASKED, b"{}", answers.generation)
+    cache = subscribed_cache(clock=clock)
+    cache.put(KEY, b"{}", cache.generation)
     clock.now = response_cache.MAX_AGE_S
-    assert answers.get(ASKED) == b"{}"
+    assert cache.get(KEY) == b"{}"
     clock.now += 0.001
-    assert answers.get(ASKED) is None
+    assert cache.get(KEY) is None
 
 
-def test_the_least_recently_used_goes_first() -> None:
-    answers = heard(most=4)
+def test_least_recently_used_entry_is_evicted_first() -> None:
+    cache = subscribed_cache(max_bytes=4)
     for query in (b"a", b"b"):
-        answers.put(("/", query), b"12", answers.generation)
-    answers.get(("/", b"a"))
-    answers.put(("/", b"c"), b"12", answers.generation)
-    assert [answers.get(("/", query)) for query in (b"a", b"b", b"c")] == [b"12", None, b"12"]
+        cache.put(("/", query), b"12", cache.generation)
+    cache.get(("/", b"a"))
+    cache.put(("/", b"c"), b"12", cache.generation)
+    assert [cache.get(("/", query)) for query in (b"a", b"b", b"c")] == [b"12", None, b"12"]
 
 
-def test_an_answer_that_would_push_out_many_is_not_kept() -> None:
-    answers = heard()
-    answers.put(ASKED, bytes(response_cache.MAX_ENTRY_BYTES + 1), answers.generation)
-    assert answers.get(ASKED) is None
+def test_response_above_maximum_entry_size_is_not_stored() -> None:
+    cache = subscribed_cache()
+    cache.put(KEY, bytes(response_cache.MAX_ENTRY_BYTES + 1), cache.generation)
+    assert cache.get(KEY) is None
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9))))
-def test_there_is_never_more_than_there_is_room_for(puts: list[tuple[str, int]]) -> None:
-    answers = heard(most=12)
+def test_cache_never_exceeds_maximum_size(puts: list[tuple[str, int]]) -> None:
+    cache = subscribed_cache(max_bytes=12)
     for query, size in puts:
-        answers.put(("/", query.encode()), bytes(size), answers.generation)
-        left = [answers.get(("/", name.encode())) or b"" for name in "abcdef"]
-        assert sum(map(len, left)) <= 12
-        assert answers.get(("/", query.encode())) == bytes(size)
+        cache.put(("/", query.encode()), bytes(size), cache.generation)
+        cached = [cache.get(("/", name.encode())) or b"" for name in "abcdef"]
+        assert sum(map(len, cached)) <= 12
+        assert cache.get(("/", query.encode())) == bytes(size)
 
 
-class Shelf:
-    """The sample's API with a thing that is kept, and an admin who changes it."""
+class CachedApi:
+    """Sample API with a cached operation and an update restricted to admins."""
 
     def __init__(self) -> None:
         document = copy.deepcopy(SPECIFICATION)
@@ -117,71 +117,71 @@ class Shelf:
         operations = OPERATIONS | {
             "getThing": OPERATIONS["getThing"]._replace(cache_until_event=PARTNER_CATALOG_CHANGED)
         }
-        self.failing = False
-        self.things = RecordingThingsHandler(self.answer)
-        self.kept = build_caches(operations.values())
-        self.kept[PARTNER_CATALOG_CHANGED].set_subscribed(True)
+        self.is_failing = False
+        self.things = RecordingThingsHandler(self.respond)
+        self.caches = build_caches(operations.values())
+        self.caches[PARTNER_CATALOG_CHANGED].set_subscribed(True)
         self.app = build_app(
-            publish_document(document), [self.things], operations, {}, self.kept, validate_responses=True
+            publish_document(document), [self.things], operations, {}, self.caches, validate_responses=True
         )
 
-    def answer(self) -> Response[Thing]:
-        if self.failing:
+    def respond(self) -> Response[Thing]:
+        if self.is_failing:
             raise ApiError(Reason.UPSTREAM_TIMEOUT)
         return Response(Thing(id="a1", count=len(self.things.calls)))
 
-    def count(self, path: str = "/things/a1") -> int:
-        """How many calls there had been when what is shown now was made."""
-        answer = send_request(self.app, "GET", path, headers=IDENTITY_HEADERS)
-        assert answer.headers["content-type"] == "application/json"
-        shown: int = answer.json()["count"]
-        return shown
+    def get_count(self, path: str = "/things/a1") -> int:
+        """Return the number of handler calls at the time the returned response was computed."""
+        response = send_request(self.app, "GET", path, headers=IDENTITY_HEADERS)
+        assert response.headers["content-type"] == "application/json"
+        count: int = response.json()["count"]
+        return count
 
-    def change(self) -> int:
+    def update(self) -> int:
         return send_request(self.app, "PATCH", "/things/a1", headers=IDENTITY_HEADERS, json={"count": 2}).status_code
 
 
-def test_the_same_request_is_answered_without_asking_again() -> None:
-    shelf = Shelf()
-    assert [shelf.count(), shelf.count(), shelf.count("/things/b2"), shelf.count()] == [1, 1, 2, 1]
+def test_cache_hit_does_not_call_handler() -> None:
+    api = CachedApi()
+    assert [api.get_count(), api.get_count(), api.get_count("/things/b2"), api.get_count()] == [1, 1, 2, 1]
 
 
-def test_who_may_not_ask_is_not_answered_from_what_is_kept() -> None:
-    shelf = Shelf()
-    shelf.count()
-    assert send_request(shelf.app, "GET", "/things/a1").status_code == 401
+def test_cache_hit_requires_authentication() -> None:
+    api = CachedApi()
+    api.get_count()
+    assert send_request(api.app, "GET", "/things/a1").status_code == 401
 
 
-def test_a_refusal_is_not_kept() -> None:
-    shelf = Shelf()
-    shelf.failing = True
-    assert send_request(shelf.app, "GET", "/things/a1", headers=IDENTITY_HEADERS).status_code == 504
-    shelf.failing = False
-    assert shelf.count() == 2
+def test_error_is_not_cached() -> None:
+    api = CachedApi()
+    api.is_failing = True
+    assert send_request(api.app, "GET", "/things/a1", headers=IDENTITY_HEADERS).status_code == 504
+    api.is_failing = False
+    assert api.get_count() == 2
 
 
 @pytest.mark.parametrize("failing", [False, True])
-def test_an_admin_who_changes_something_sees_it_at_once(failing: bool) -> None:
-    shelf = Shelf()
-    shelf.count()
-    shelf.failing = failing
-    assert shelf.change() == (504 if failing else 200)
-    shelf.failing = False
-    assert shelf.count() == 3
+def test_admin_write_invalidates_cache_immediately(failing: bool) -> None:
+    api = CachedApi()
+    api.get_count()
+    api.is_failing = failing
+    assert api.update() == (504 if failing else 200)
+    api.is_failing = False
+    assert api.get_count() == 3
 
 
-def test_what_others_change_waits_for_its_event() -> None:
-    shelf = Shelf()
-    shelf.count()
-    send_request(shelf.app, "DELETE", "/things/a1", headers=IDENTITY_HEADERS)
-    assert shelf.count() == 1
-    shelf.kept[PARTNER_CATALOG_CHANGED].clear()
-    assert shelf.count() == 3
+def test_other_write_is_visible_after_invalidation_event() -> None:
+    api = CachedApi()
+    api.get_count()
+    send_request(api.app, "DELETE", "/things/a1", headers=IDENTITY_HEADERS)
+    assert api.get_count() == 1
+    api.caches[PARTNER_CATALOG_CHANGED].clear()
+    assert api.get_count() == 3
 
 
-def test_there_is_room_for_each_event_that_ends_something() -> None:
-    rows = [
+def test_build_caches_returns_one_cache_per_event() -> None:
+    operations = [
         OPERATIONS["getThing"]._replace(cache_until_event=event)
         for event in (ORDER_PAID, None, PARTNER_CATALOG_CHANGED)
     ]
-    assert build_caches(rows).keys() == {ORDER_PAID, PARTNER_CATALOG_CHANGED}
+    assert build_caches(operations).keys() == {ORDER_PAID, PARTNER_CATALOG_CHANGED}

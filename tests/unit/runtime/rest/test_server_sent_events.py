@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Message
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
-from services.runtime.rest.app import serve_app
+from services.runtime.rest.server import serve_app
 from services.runtime.rest.server_sent_events import HEARTBEAT_S, encode_event, get_data_schema, stream_events
 from services.runtime.rest.types import Event
-from services.runtime.rpc.service import current_deadline
+from services.runtime.rpc.deadline import current_deadline
 from tests.sample_rest_app import (
     IDENTITY_HEADERS,
     THING,
@@ -28,16 +28,16 @@ from tests.sample_rest_app import (
     send_request,
 )
 
-WIRE = 'id: {}\ndata: {{"id":"a1","count":3}}\n\n'
+ENCODED_EVENT = 'id: {}\ndata: {{"id":"a1","count":3}}\n\n'
 
 
-async def told(*ids: str) -> AsyncIterator[Event[Thing]]:
-    for each in ids:
-        yield Event(each, THING)
+async def iter_events(*ids: str) -> AsyncIterator[Event[Thing]]:
+    for event_id in ids:
+        yield Event(event_id, THING)
 
 
-class Endless:
-    """Says one thing, or nothing, then waits; knows whether it was closed."""
+class EndlessEvents:
+    """Event source that yields the given events and then waits; records when it is closed."""
 
     def __init__(self, *ids: str) -> None:
         self._ids = ids
@@ -45,92 +45,94 @@ class Endless:
 
     async def __call__(self) -> AsyncIterator[Event[Thing]]:
         try:
-            for each in self._ids:
-                yield Event(each, THING)
+            for event_id in self._ids:
+                yield Event(event_id, THING)
             await asyncio.Event().wait()
         finally:
             self.closed.set()
 
 
-async def failing(*ids: str, error: BaseException) -> AsyncIterator[Event[Thing]]:
-    for each in ids:
-        yield Event(each, THING)
+async def iter_events_then_fail(*ids: str, error: BaseException) -> AsyncIterator[Event[Thing]]:
+    for event_id in ids:
+        yield Event(event_id, THING)
     raise error
 
 
-class Client:
-    """The other end of one response, who may leave."""
+class FakeClient:
+    """ASGI client of one response, which can disconnect."""
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
-        self.left = asyncio.Event()
-        self._arrived = asyncio.Condition()
+        self.disconnected = asyncio.Event()
+        self._message_sent = asyncio.Condition()
 
     async def receive(self) -> Message:
-        await self.left.wait()
+        await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        async with self._arrived:
+        async with self._message_sent:
             self.sent.append(message)
-            self._arrived.notify_all()
+            self._message_sent.notify_all()
 
-    async def until(self, seen: Callable[[bytes], bool]) -> None:
-        async with asyncio.timeout(5), self._arrived:
-            await self._arrived.wait_for(lambda: seen(self.body))
+    async def wait_for_body(self, predicate: Callable[[bytes], bool]) -> None:
+        async with asyncio.timeout(5), self._message_sent:
+            await self._message_sent.wait_for(lambda: predicate(self.body))
 
     @property
     def body(self) -> bytes:
         return b"".join(message.get("body", b"") for message in self.sent)
 
     @property
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         return bool(self.sent) and not self.sent[-1].get("more_body", False)
 
 
-class Watched(NamedTuple):
-    client: Client
-    ending: asyncio.Event
-    done: asyncio.Task[None]
+class RunningStream(NamedTuple):
+    client: FakeClient
+    shutdown: asyncio.Event
+    task: asyncio.Task[None]
 
 
-def watch(events: AsyncIterator[Event[Any]], **options: Any) -> Watched:
-    client, ending = Client(), asyncio.Event()
-    running = stream_events(events, client.receive, client.send, shutdown=ending, **options)
-    return Watched(client, ending, asyncio.create_task(running))
+def start_stream(events: AsyncIterator[Event[Any]], **options: Any) -> RunningStream:
+    client, shutdown = FakeClient(), asyncio.Event()
+    stream = stream_events(events, client.receive, client.send, shutdown=shutdown, **options)
+    return RunningStream(client, shutdown, asyncio.create_task(stream))
 
 
-async def soon[T](awaited: Awaitable[T]) -> T:
-    return await asyncio.wait_for(awaited, timeout=5)
+async def within_timeout[T](awaitable: Awaitable[T]) -> T:
+    return await asyncio.wait_for(awaitable, timeout=5)
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with serve_app(app, folder / "s", grace_s=5), edge_of(folder) as client:
+async def serve_and_connect(app: ASGIApp, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with serve_app(app, folder / "s", grace_s=5), connect(folder) as client:
         yield client
 
 
-def edge_of(folder: Path) -> httpx.AsyncClient:
+def connect(folder: Path) -> httpx.AsyncClient:
     transport = httpx.AsyncHTTPTransport(uds=str(folder / "s"))
     return httpx.AsyncClient(transport=transport, base_url="http://edge/api/v1", trust_env=False)
 
 
-def test_events_arrive_in_their_order_with_their_ids() -> None:
-    things = RecordingThingsHandler(lambda: told("1", "2"))
-    answer = send_request(
+def test_events_are_sent_in_order_with_ids() -> None:
+    things = RecordingThingsHandler(lambda: iter_events("1", "2"))
+    response = send_request(
         create_app(things), "GET", "/things/a1/events", headers={**IDENTITY_HEADERS, "last-event-id": "7"}
     )
-    assert (answer.status_code, answer.text) == (200, WIRE.format("1") + WIRE.format("2"))
-    assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("text/event-stream", "no-store")
-    assert "content-length" not in answer.headers
+    assert (response.status_code, response.text) == (200, ENCODED_EVENT.format("1") + ENCODED_EVENT.format("2"))
+    assert (response.headers["content-type"], response.headers["cache-control"]) == ("text/event-stream", "no-store")
+    assert "content-length" not in response.headers
     assert things.calls[0]["last_event_id"] == 7
     assert things.calls[0]["principal"].user_id == "user-1"
 
 
-def test_a_last_event_id_is_a_parameter_as_any_other() -> None:
-    things = RecordingThingsHandler(told)
-    wrong = {**IDENTITY_HEADERS, "last-event-id": "x"}
-    assert_problem(send_request(create_app(things), "GET", "/things/a1/events", headers=wrong), 400, "INVALID_REQUEST")
+def test_last_event_id_is_parsed_as_parameter() -> None:
+    things = RecordingThingsHandler(iter_events)
+    headers = {**IDENTITY_HEADERS, "last-event-id": "x"}
+    assert_problem(
+        send_request(create_app(things), "GET", "/things/a1/events", headers=headers), 400, "INVALID_REQUEST"
+    )
     assert things.calls == []
     assert send_request(create_app(things), "GET", "/things/a1/events", headers=IDENTITY_HEADERS).text == ""
     assert things.calls[0]["last_event_id"] is None
@@ -140,189 +142,195 @@ def test_a_last_event_id_is_a_parameter_as_any_other() -> None:
     ("error", "status", "reason"),
     [(ApiError(Reason.ORDER_NOT_FOUND), 404, "ORDER_NOT_FOUND"), (ZeroDivisionError("secret"), 500, "INTERNAL")],
 )
-def test_what_goes_wrong_before_the_first_event_is_a_problem(error: Exception, status: int, reason: str) -> None:
-    answer = send_request(
-        create_app(RecordingThingsHandler(lambda: failing(error=error))),
+def test_error_before_first_event_is_problem_document(error: Exception, status: int, reason: str) -> None:
+    response = send_request(
+        create_app(RecordingThingsHandler(lambda: iter_events_then_fail(error=error))),
         "GET",
         "/things/a1/events",
         headers=IDENTITY_HEADERS,
     )
-    assert_problem(answer, status, reason)
-    assert "secret" not in answer.text
+    assert_problem(response, status, reason)
+    assert "secret" not in response.text
 
 
-async def test_what_goes_wrong_afterwards_cuts_the_connection(tmp_path: Path) -> None:
-    app = create_app(RecordingThingsHandler(lambda: failing("1", error=ApiError(Reason.UPSTREAM_UNAVAILABLE))))
-    async with served(app, tmp_path) as edge:
+async def test_error_after_first_event_aborts_connection(tmp_path: Path) -> None:
+    app = create_app(
+        RecordingThingsHandler(lambda: iter_events_then_fail("1", error=ApiError(Reason.UPSTREAM_UNAVAILABLE)))
+    )
+    async with serve_and_connect(app, tmp_path) as client:
         with pytest.raises(httpx.RemoteProtocolError):
-            await edge.get("/things/a1/events", headers=IDENTITY_HEADERS)
+            await client.get("/things/a1/events", headers=IDENTITY_HEADERS)
 
 
-def test_an_event_against_the_contract_is_our_mistake_where_that_is_checked() -> None:
-    async def wrong() -> AsyncIterator[Event[Thing]]:
+def test_invalid_event_returns_500_only_with_validation() -> None:
+    async def invalid_events() -> AsyncIterator[Event[Thing]]:
         yield Event("1", Thing(id="", count=-1))
 
     assert_problem(
-        send_request(create_app(RecordingThingsHandler(wrong)), "GET", "/things/a1/events", headers=IDENTITY_HEADERS),
+        send_request(
+            create_app(RecordingThingsHandler(invalid_events)), "GET", "/things/a1/events", headers=IDENTITY_HEADERS
+        ),
         500,
         "INTERNAL",
     )
-    unchecked = create_app(RecordingThingsHandler(wrong), validate_responses=False)
-    assert send_request(unchecked, "GET", "/things/a1/events", headers=IDENTITY_HEADERS).status_code == 200
+    app_without_validation = create_app(RecordingThingsHandler(invalid_events), validate_responses=False)
+    assert send_request(app_without_validation, "GET", "/things/a1/events", headers=IDENTITY_HEADERS).status_code == 200
 
 
-async def test_events_arrive_when_they_are_said(tmp_path: Path) -> None:
-    endless = Endless("1")
-    async with served(create_app(RecordingThingsHandler(endless)), tmp_path) as edge:
-        async with edge.stream("GET", "/things/a1/events", headers=IDENTITY_HEADERS) as answer:
-            chunks = answer.aiter_text()
-            assert await soon(anext(chunks)) == WIRE.format("1")
-            assert not endless.closed.is_set()
-        await soon(endless.closed.wait())
+async def test_event_is_sent_immediately(tmp_path: Path) -> None:
+    source = EndlessEvents("1")
+    async with serve_and_connect(create_app(RecordingThingsHandler(source)), tmp_path) as client:
+        async with client.stream("GET", "/things/a1/events", headers=IDENTITY_HEADERS) as response:
+            chunks = response.aiter_text()
+            assert await within_timeout(anext(chunks)) == ENCODED_EVENT.format("1")
+            assert not source.closed.is_set()
+        await within_timeout(source.closed.wait())
 
 
-async def test_a_client_that_leaves_ends_the_iterator_at_once() -> None:
-    endless = Endless("1")
-    client, _, done = watch(endless())
-    await client.until(lambda body: b"id: 1" in body)
-    client.left.set()
-    await soon(done)
-    assert endless.closed.is_set()
-    assert not client.complete
+async def test_client_disconnect_closes_iterator() -> None:
+    source = EndlessEvents("1")
+    client, _, task = start_stream(source())
+    await client.wait_for_body(lambda body: b"id: 1" in body)
+    client.disconnected.set()
+    await within_timeout(task)
+    assert source.closed.is_set()
+    assert not client.is_complete
 
 
-async def test_a_client_that_leaves_before_the_first_event_is_not_answered() -> None:
-    endless = Endless()
-    client, _, done = watch(endless())
-    client.left.set()
-    await soon(done)
+async def test_client_disconnect_before_first_event_sends_nothing() -> None:
+    source = EndlessEvents()
+    client, _, task = start_stream(source())
+    client.disconnected.set()
+    await within_timeout(task)
     assert client.sent == []
 
 
-async def test_an_iterator_that_stands_at_its_event_is_closed_too() -> None:
-    endless, stuck = Endless("1", "2"), asyncio.Event()
+async def test_client_disconnect_during_blocked_send_closes_iterator() -> None:
+    source, is_blocked = EndlessEvents("1", "2"), asyncio.Event()
 
-    async def blocked(message: Message) -> None:
-        stuck.set()
+    async def block(message: Message) -> None:
+        is_blocked.set()
         await asyncio.Event().wait()
 
-    client = Client()
-    running = asyncio.create_task(stream_events(endless(), client.receive, blocked, shutdown=asyncio.Event()))
-    await soon(stuck.wait())
-    client.left.set()
-    await soon(running)
-    assert endless.closed.is_set()
+    client = FakeClient()
+    task = asyncio.create_task(stream_events(source(), client.receive, block, shutdown=asyncio.Event()))
+    await within_timeout(is_blocked.wait())
+    client.disconnected.set()
+    await within_timeout(task)
+    assert source.closed.is_set()
 
 
-async def test_a_shutdown_ends_streams_whole_and_at_once(tmp_path: Path) -> None:
-    endless = Endless("1")
-    async with edge_of(tmp_path) as edge:
-        async with serve_app(create_app(RecordingThingsHandler(endless)), tmp_path / "s", grace_s=60):
-            sent = edge.build_request("GET", "/things/a1/events", headers=IDENTITY_HEADERS)
-            answer = await edge.send(sent, stream=True)
-            chunks = answer.aiter_text()
-            assert await soon(anext(chunks)) == WIRE.format("1")
-            reading = asyncio.create_task(anext(chunks, "the end"))
-            started = time.monotonic()
-        assert time.monotonic() - started < 5
-        assert await soon(reading) == "the end"
-        assert endless.closed.is_set()
+async def test_shutdown_completes_streams_immediately(tmp_path: Path) -> None:
+    source = EndlessEvents("1")
+    async with connect(tmp_path) as client:
+        async with serve_app(create_app(RecordingThingsHandler(source)), tmp_path / "s", grace_s=60):
+            request = client.build_request("GET", "/things/a1/events", headers=IDENTITY_HEADERS)
+            response = await client.send(request, stream=True)
+            chunks = response.aiter_text()
+            assert await within_timeout(anext(chunks)) == ENCODED_EVENT.format("1")
+            read_task = asyncio.create_task(anext(chunks, "the end"))
+            started_at = time.monotonic()
+        assert time.monotonic() - started_at < 5
+        assert await within_timeout(read_task) == "the end"
+        assert source.closed.is_set()
 
 
-async def test_a_shutdown_before_the_first_event_says_come_again() -> None:
-    endless = Endless()
-    _, ending, done = watch(endless())
-    ending.set()
-    with pytest.raises(ApiError) as refused:
-        await soon(done)
-    assert (refused.value.reason, refused.value.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 1)
-    assert endless.closed.is_set()
+async def test_shutdown_before_first_event_raises_unavailable() -> None:
+    source = EndlessEvents()
+    _, shutdown, task = start_stream(source())
+    shutdown.set()
+    with pytest.raises(ApiError) as raised:
+        await within_timeout(task)
+    assert (raised.value.reason, raised.value.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 1)
+    assert source.closed.is_set()
 
 
-async def test_silence_is_filled_with_comments() -> None:
-    client, ending, done = watch(Endless()(), heartbeat_s=0.01)
-    await client.until(lambda body: body.count(b":\n\n") >= 3)
+async def test_heartbeats_are_sent_while_stream_is_idle() -> None:
+    client, shutdown, task = start_stream(EndlessEvents()(), heartbeat_s=0.01)
+    await client.wait_for_body(lambda body: body.count(b":\n\n") >= 3)
     assert client.body.replace(b":\n\n", b"") == b""
-    ending.set()
-    await soon(done)
-    assert client.complete
+    shutdown.set()
+    await within_timeout(task)
+    assert client.is_complete
     assert HEARTBEAT_S == 15
 
 
-async def test_only_silence_is_filled() -> None:
-    client, ending, done = watch(Endless("1", "2")(), heartbeat_s=60)
-    await client.until(lambda body: b"id: 2" in body)
-    ending.set()
-    await soon(done)
-    assert client.body.decode() == WIRE.format("1") + WIRE.format("2")
+async def test_heartbeats_are_not_sent_between_frequent_events() -> None:
+    client, shutdown, task = start_stream(EndlessEvents("1", "2")(), heartbeat_s=60)
+    await client.wait_for_body(lambda body: b"id: 2" in body)
+    shutdown.set()
+    await within_timeout(task)
+    assert client.body.decode() == ENCODED_EVENT.format("1") + ENCODED_EVENT.format("2")
 
 
-async def test_a_stream_does_not_outlive_its_token() -> None:
-    client, _, done = watch(Endless("1")(), lasts_s=0.05)
-    await soon(done)
-    assert client.complete
-    assert client.body.decode() == WIRE.format("1")
+async def test_stream_ends_after_maximum_duration() -> None:
+    client, _, task = start_stream(EndlessEvents("1")(), max_duration_s=0.05)
+    await within_timeout(task)
+    assert client.is_complete
+    assert client.body.decode() == ENCODED_EVENT.format("1")
 
 
-def test_a_token_that_is_over_opens_no_stream() -> None:
-    app = create_app(RecordingThingsHandler(Endless()))
+def test_expired_token_returns_401() -> None:
+    app = create_app(RecordingThingsHandler(EndlessEvents()))
     assert_problem(
         send_request(app, "GET", "/things/a1/events", headers=build_identity_headers(exp=1)), 401, "UNAUTHENTICATED"
     )
 
 
-async def test_cancelling_the_request_closes_the_iterator() -> None:
-    endless = Endless("1")
-    client, _, done = watch(endless())
-    await client.until(lambda body: b"id: 1" in body)
-    done.cancel()
+async def test_request_cancellation_closes_iterator() -> None:
+    source = EndlessEvents("1")
+    client, _, task = start_stream(source())
+    await client.wait_for_body(lambda body: b"id: 1" in body)
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await soon(done)
-    assert endless.closed.is_set()
+        await within_timeout(task)
+    assert source.closed.is_set()
 
 
-async def test_a_stream_that_was_cancelled_from_within_is_not_taken_for_complete() -> None:
-    client, _, done = watch(failing("1", error=asyncio.CancelledError()))
-    with pytest.raises(RuntimeError, match="from within"):
-        await soon(done)
-    assert not client.complete
+async def test_stream_cancelled_by_its_iterator_is_not_complete() -> None:
+    client, _, task = start_stream(iter_events_then_fail("1", error=asyncio.CancelledError()))
+    with pytest.raises(RuntimeError, match="cancelled unexpectedly"):
+        await within_timeout(task)
+    assert not client.is_complete
 
 
-def test_calls_of_a_stream_have_no_deadline_of_its_request() -> None:
-    seen: list[float | None] = []
+def test_stream_has_no_deadline_of_request() -> None:
+    deadlines: list[float | None] = []
 
-    async def noting() -> AsyncIterator[Event[Thing]]:
-        seen.append(current_deadline.get())
+    async def record_deadline_and_stream() -> AsyncIterator[Event[Thing]]:
+        deadlines.append(current_deadline.get())
         yield Event("1", THING)
 
-    def noted() -> Thing:
-        seen.append(current_deadline.get())
+    def record_deadline() -> Thing:
+        deadlines.append(current_deadline.get())
         return THING
 
-    patience = {**IDENTITY_HEADERS, "x-envoy-expected-rq-timeout-ms": "15000"}
-    send_request(create_app(RecordingThingsHandler(noting)), "GET", "/things/a1/events", headers=patience)
-    send_request(create_app(RecordingThingsHandler(noted)), "GET", "/things/latest", headers=patience)
-    assert seen[0] is None
-    assert seen[1] is not None
-
-
-def test_a_head_request_ends_where_the_first_event_would_be() -> None:
-    endless = Endless("1", "2")
-    answer = send_request(
-        create_app(RecordingThingsHandler(endless)), "HEAD", "/things/a1/events", headers=IDENTITY_HEADERS
+    headers = {**IDENTITY_HEADERS, "x-envoy-expected-rq-timeout-ms": "15000"}
+    send_request(
+        create_app(RecordingThingsHandler(record_deadline_and_stream)), "GET", "/things/a1/events", headers=headers
     )
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert endless.closed.is_set()
+    send_request(create_app(RecordingThingsHandler(record_deadline)), "GET", "/things/latest", headers=headers)
+    assert deadlines[0] is None
+    assert deadlines[1] is not None
+
+
+def test_head_request_ends_at_first_event() -> None:
+    source = EndlessEvents("1", "2")
+    response = send_request(
+        create_app(RecordingThingsHandler(source)), "HEAD", "/things/a1/events", headers=IDENTITY_HEADERS
+    )
+    assert (response.status_code, response.content) == (200, b"")
+    assert source.closed.is_set()
 
 
 @given(st.text(), st.text())
-def test_an_event_is_two_lines_whatever_it_says(name: str, text: str) -> None:
-    if set(name) & set("\r\n\0"):
+def test_encoded_event_has_two_lines_for_any_data(event_id: str, data: str) -> None:
+    if set(event_id) & set("\r\n\0"):
         with pytest.raises(ValueError, match="one line"):
-            encode_event(Event(name, text))
+            encode_event(Event(event_id, data))
         return
-    lines = encode_event(Event(name, text)).decode().split("\n")
-    assert (lines[0], lines[2:]) == (f"id: {name}", ["", ""])
+    lines = encode_event(Event(event_id, data)).decode().split("\n")
+    assert (lines[0], lines[2:]) == (f"id: {event_id}", ["", ""])
     assert "\r" not in lines[1]
 
 
@@ -342,7 +350,7 @@ def test_an_event_is_two_lines_whatever_it_says(name: str, text: str) -> None:
             },
         },
     ],
-    ids=["data", "all data", "event"],
+    ids=["data", "array of data", "event"],
 )
-def test_the_schema_of_an_events_data_is_found(schema: dict[str, Any]) -> None:
+def test_get_data_schema_returns_schema_of_event_data(schema: dict[str, Any]) -> None:
     assert get_data_schema(schema) == {"type": "object", "properties": {"id": {"type": "string"}}}

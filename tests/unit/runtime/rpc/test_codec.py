@@ -21,13 +21,13 @@ from generated.proto.message_pool import default_message_pool
 from services.runtime.rpc.codec import Codec, DecodeError, get_codec, get_descriptor_pool
 from tests import sample
 
-sample.installed()
-from generated.proto.sample.v1 import Everything, EverythingInner, EverythingKind, Mood, Newer, NewerInner  # noqa: E402
+sample.install()
+from generated.proto.sample.v1 import AllFields, AllFieldsInner, AllFieldsKind, Mood, NewerAllFields, NewerInner  # noqa: E402
 
 MESSAGES = sorted(
     url.partition("/")[2] for url in default_message_pool.url_to_type if not url.partition("/")[2].startswith("google.")
 )
-NUMBERS = {
+VALUES_BY_TYPE = {
     FieldDescriptor.TYPE_INT32: st.integers(-(2**31), 2**31 - 1),
     FieldDescriptor.TYPE_SINT32: st.integers(-(2**31), 2**31 - 1),
     FieldDescriptor.TYPE_SFIXED32: st.integers(-(2**31), 2**31 - 1),
@@ -45,51 +45,51 @@ NUMBERS = {
     FieldDescriptor.TYPE_STRING: st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
     FieldDescriptor.TYPE_BYTES: st.binary(max_size=5),
 }
-TIMES = st.datetimes(timezones=st.just(UTC))
-SPANS = st.timedeltas(timedelta(days=-3_650_000), timedelta(days=3_650_000))
+TIMESTAMPS = st.datetimes(timezones=st.just(UTC))
+DURATIONS = st.timedeltas(timedelta(days=-3_650_000), timedelta(days=3_650_000))
 
 
 @cache
-def values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
-    """What may stand in a field. Cached, as hypothesis looks through every strategy that is new to it."""
+def field_values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
+    """Return a strategy of values of a field. Cached, as Hypothesis validates every new strategy."""
     if field.message_type is None:
-        return NUMBERS[field.type]
+        return VALUES_BY_TYPE[field.type]
     if field.message_type.full_name == "google.protobuf.Timestamp":
-        return TIMES.map(lambda at: make(field.message_type, lambda wire: wire.FromDatetime(at)))
+        return TIMESTAMPS.map(lambda at: build_wire(field.message_type, lambda wire: wire.FromDatetime(at)))
     if field.message_type.full_name == "google.protobuf.Duration":
-        return SPANS.map(lambda span: make(field.message_type, lambda wire: wire.FromTimedelta(span)))
-    return wires(field.message_type, depth - 1)
+        return DURATIONS.map(lambda span: build_wire(field.message_type, lambda wire: wire.FromTimedelta(span)))
+    return wire_messages(field.message_type, depth - 1)
 
 
 @cache
-def many(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
-    """What may stand in a repeated field: a list, or the entries of a map."""
+def repeated_values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
+    """Return a strategy of values of a repeated field: a list or the entries of a map."""
     if field.message_type and field.message_type.GetOptions().map_entry:
         key, value = (field.message_type.fields_by_name[part] for part in ("key", "value"))
-        return st.dictionaries(values(key, 0), values(value, depth), max_size=2)
-    return st.lists(values(field, depth), max_size=2)
+        return st.dictionaries(field_values(key, 0), field_values(value, depth), max_size=2)
+    return st.lists(field_values(field, depth), max_size=2)
 
 
 @cache
-def some(descriptor: Descriptor, depth: int) -> st.SearchStrategy[list[FieldDescriptor]]:
-    """Which fields are set; none that holds a message where it would be too deep."""
+def field_sets(descriptor: Descriptor, depth: int) -> st.SearchStrategy[list[FieldDescriptor]]:
+    """Return a strategy of the fields to set, without message fields at the maximum depth."""
     fields = [field for field in descriptor.fields if depth or not field.message_type]
     return st.lists(st.sampled_from(fields), unique=True, max_size=8) if fields else st.just([])
 
 
-def make(descriptor: Descriptor, fill: Callable[[Any], None]) -> Message:
+def build_wire(descriptor: Descriptor, fill: Callable[[Any], None]) -> Message:
     wire = GetMessageClass(descriptor)()
     fill(wire)
     return wire
 
 
 @st.composite
-def wires(draw: st.DrawFn, descriptor: Descriptor, depth: int = 2) -> Message:
-    """A C message with some of its fields set, three levels deep at most."""
+def wire_messages(draw: st.DrawFn, descriptor: Descriptor, depth: int = 2) -> Message:
+    """Draw a C message with some of its fields set, at most three levels deep."""
     wire: Any = GetMessageClass(descriptor)()
-    for field in draw(some(descriptor, depth)):
+    for field in draw(field_sets(descriptor, depth)):
         if field.is_repeated:
-            items = draw(many(field, depth))
+            items = draw(repeated_values(field, depth))
             if not isinstance(items, dict):
                 getattr(wire, field.name).extend(items)
                 continue
@@ -99,19 +99,19 @@ def wires(draw: st.DrawFn, descriptor: Descriptor, depth: int = 2) -> Message:
                 else:
                     getattr(wire, field.name)[name] = item
         elif field.message_type:
-            getattr(wire, field.name).CopyFrom(draw(values(field, depth)))
+            getattr(wire, field.name).CopyFrom(draw(field_values(field, depth)))
             getattr(wire, field.name).SetInParent()
         else:
-            setattr(wire, field.name, draw(values(field, depth)))
+            setattr(wire, field.name, draw(field_values(field, depth)))
     return wire
 
 
 @pytest.mark.parametrize("name", MESSAGES)
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_what_google_writes_comes_back_the_same(name: str, data: st.DataObject) -> None:
+def test_google_wire_message_round_trip(name: str, data: st.DataObject) -> None:
     descriptor = get_descriptor_pool().FindMessageTypeByName(name)
-    wire = data.draw(wires(descriptor))
+    wire = data.draw(wire_messages(descriptor))
     cls = default_message_pool.url_to_type[f"type.googleapis.com/{name}"]
 
     message = get_codec().decode(cls, wire.SerializeToString())
@@ -121,28 +121,28 @@ def test_what_google_writes_comes_back_the_same(name: str, data: st.DataObject) 
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.binary(max_size=40))
-def test_any_bytes_decode_or_raise_decode_error(data: bytes) -> None:
+def test_decode_arbitrary_bytes_succeeds_or_raises_decode_error(data: bytes) -> None:
     try:
-        message = get_codec().decode(Everything, data)
+        message = get_codec().decode(AllFields, data)
     except DecodeError:
         return
-    assert get_codec().decode(Everything, get_codec().encode(message)) == message
+    assert get_codec().decode(AllFields, get_codec().encode(message)) == message
 
 
-def test_values_are_what_betterproto_promises() -> None:
-    inner = EverythingInner(from_="here", again=Everything(text="deep"))
-    message = Everything(
+def test_decoded_values_have_betterproto_types() -> None:
+    inner = AllFieldsInner(from_="here", parent=AllFields(text="deep"))
+    message = AllFields(
         i64=-1,
         mood=Mood.BAD,
         inner=inner,
         at=datetime(1969, 12, 31, 23, 59, 59, 250_000, UTC),
-        lasts=timedelta(seconds=-1.5),
+        duration=timedelta(seconds=-1.5),
         maybe_i32=0,
         maybe_text="",
         maybe_mood=Mood.UNSPECIFIED,
-        as_inner=EverythingInner(),
+        as_inner=AllFieldsInner(),
         moods=[Mood.GOOD, Mood.BAD],
-        inners=[inner, EverythingInner()],
+        inners=[inner, AllFieldsInner()],
         times=[datetime(9999, 12, 31, tzinfo=UTC)],
         spans=[timedelta(microseconds=-1)],
         counts={"a": 0},
@@ -153,94 +153,93 @@ def test_values_are_what_betterproto_promises() -> None:
         none=False,
     )
 
-    back = get_codec().decode(Everything, get_codec().encode(message))
+    decoded = get_codec().decode(AllFields, get_codec().encode(message))
 
-    assert back == message
-    assert back.as_text is None
-    assert back.maybe_data is None
-    assert isinstance(back.moods[0], Mood)
-    assert isinstance(back.mood_by_id[-1], Mood)
-    assert (back.inner.from_, back.inner.again.text) == ("here", "deep")
+    assert decoded == message
+    assert decoded.as_text is None
+    assert decoded.maybe_data is None
+    assert isinstance(decoded.moods[0], Mood)
+    assert isinstance(decoded.mood_by_id[-1], Mood)
+    assert (decoded.inner.from_, decoded.inner.parent.text) == ("here", "deep")
 
 
-def test_an_unset_message_is_none_and_an_empty_one_is_not() -> None:
+def test_unset_message_field_is_none_and_empty_one_is_not() -> None:
     assert (
-        get_codec().decode(Everything, get_codec().encode(Everything(inner=EverythingInner()))).inner
-        == EverythingInner()
+        get_codec().decode(AllFields, get_codec().encode(AllFields(inner=AllFieldsInner()))).inner == AllFieldsInner()
     )
-    assert get_codec().decode(Everything, b"").inner is None
+    assert get_codec().decode(AllFields, b"").inner is None
 
 
-def test_an_unknown_enum_number_survives() -> None:
-    back = get_codec().decode(Everything, get_codec().encode(Everything(as_kind=EverythingKind(7), moods=[Mood(99)])))
+def test_unknown_enum_number_round_trip() -> None:
+    decoded = get_codec().decode(AllFields, get_codec().encode(AllFields(as_kind=AllFieldsKind(7), moods=[Mood(99)])))
 
-    assert (back.as_kind, back.moods) == (7, [99])
-    assert back.moods[0].name == ""
+    assert (decoded.as_kind, decoded.moods) == (7, [99])
+    assert decoded.moods[0].name == ""
 
 
-def test_unknown_fields_survive_on_every_level() -> None:
-    newer = Newer(text="known", inner=NewerInner(from_="here", news=7), news=["a", "b"])
+def test_unknown_fields_round_trip_at_every_level() -> None:
+    newer = NewerAllFields(text="known", inner=NewerInner(from_="here", added=7), added=["a", "b"])
 
-    older = get_codec().decode(Everything, get_codec().encode(newer))
+    older = get_codec().decode(AllFields, get_codec().encode(newer))
     older.text = "changed"
 
-    assert get_codec().decode(Newer, get_codec().encode(older)) == Newer(
-        text="changed", inner=NewerInner(from_="here", news=7), news=["a", "b"]
+    assert get_codec().decode(NewerAllFields, get_codec().encode(older)) == NewerAllFields(
+        text="changed", inner=NewerInner(from_="here", added=7), added=["a", "b"]
     )
 
 
-def test_truncated_bytes_raise_decode_error() -> None:
-    data = get_codec().encode(Everything(text="a longer text"))
+def test_decode_truncated_bytes_raises_decode_error() -> None:
+    data = get_codec().encode(AllFields(text="a longer text"))
 
     with pytest.raises(DecodeError):
-        get_codec().decode(Everything, data[:-1])
+        get_codec().decode(AllFields, data[:-1])
 
 
-def test_a_time_beyond_datetime_raises_decode_error() -> None:
-    wire: Any = GetMessageClass(get_descriptor_pool().FindMessageTypeByName("sample.v1.Everything"))()
+def test_decode_timestamp_beyond_datetime_raises_decode_error() -> None:
+    wire: Any = GetMessageClass(get_descriptor_pool().FindMessageTypeByName("sample.v1.AllFields"))()
     wire.at.seconds = 253_402_300_800  # the year 10000
 
     with pytest.raises(DecodeError, match="out of range"):
-        get_codec().decode(Everything, wire.SerializeToString())
+        get_codec().decode(AllFields, wire.SerializeToString())
 
 
-def test_a_time_without_zone_is_refused() -> None:
-    with pytest.raises(ValueError, match="zone"):
-        get_codec().encode(Everything(at=datetime(2026, 1, 1)))
+def test_encode_datetime_without_time_zone_raises_value_error() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        get_codec().encode(AllFields(at=datetime(2026, 1, 1)))
 
 
-@pytest.mark.parametrize("wrong", [{"i32": 2**31}, {"u32": -1}, {"text": 1}, {"mood": "GOOD"}])
-def test_a_value_that_does_not_fit_is_refused(wrong: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fields", [{"i32": 2**31}, {"u32": -1}, {"text": 1}, {"mood": "GOOD"}])
+def test_encode_value_that_does_not_fit_raises(fields: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError)):
-        get_codec().encode(Everything(**wrong))
+        get_codec().encode(AllFields(**fields))
 
 
-def test_floats_keep_their_bits() -> None:
+def test_float32_and_negative_zero_round_trip() -> None:
     single = struct.unpack("f", struct.pack("f", 0.1))[0]
 
-    back = get_codec().decode(Everything, get_codec().encode(Everything(single=single, double_value=-0.0)))
+    decoded = get_codec().decode(AllFields, get_codec().encode(AllFields(single=single, double_value=-0.0)))
 
-    assert back.single == single
-    assert str(back.double_value) == "-0.0"
+    assert decoded.single == single
+    assert str(decoded.double_value) == "-0.0"
 
 
-def test_wrappers_are_optional_values(tmp_path: Path) -> None:
+def test_wrapper_types_are_optional_values(tmp_path: Path) -> None:
     protos = sample.compile_protos(tmp_path, "wrapped/v1/wrapped.proto")
     sample.write_package(protos, tmp_path / "wrapped_messages")
-    module = sample.imported(tmp_path / "wrapped_messages", "wrapped_messages.sample.wrapped.v1")
-    pool = sample.imported(tmp_path / "wrapped_messages", "wrapped_messages.message_pool").default_message_pool
-    own = Codec(protos.pool, pool)
-    message = module.Wrapped(yes=False, i64=-5, text="", texts=["", "b"], u64=2**64 - 1)
+    module = sample.import_package(tmp_path / "wrapped_messages", "wrapped_messages.sample.wrapped.v1")
+    pool = sample.import_package(tmp_path / "wrapped_messages", "wrapped_messages.message_pool").default_message_pool
+    codec = Codec(protos.pool, pool)
+    message = module.Wrapped(flag=False, i64=-5, text="", texts=["", "b"], u64=2**64 - 1)
 
-    back = own.decode(module.Wrapped, own.encode(message))
+    decoded = codec.decode(module.Wrapped, codec.encode(message))
 
-    assert back == message
-    assert (back.yes, back.text, back.data) == (False, "", None)
+    assert decoded == message
+    assert (decoded.flag, decoded.text, decoded.data) == (False, "", None)
 
 
-def test_a_message_that_no_class_is_generated_for_is_named() -> None:
-    lonely = betterproto2.MessagePool()  # type: ignore[no-untyped-call]
-    lonely.register_message("sample.v1", "Everything", Everything)
+def test_message_without_generated_class_is_named_in_error() -> None:
+    incomplete_pool = betterproto2.MessagePool()  # type: ignore[no-untyped-call]
+    incomplete_pool.register_message("sample.v1", "AllFields", AllFields)
 
     with pytest.raises(TypeError, match="no class is generated for sample"):
-        Codec(get_descriptor_pool(), lonely).decode(Everything, b"")
+        Codec(get_descriptor_pool(), incomplete_pool).decode(AllFields, b"")

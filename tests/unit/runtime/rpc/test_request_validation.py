@@ -1,4 +1,4 @@
-"""Bounds of the public contract, at the doors between services."""
+"""Validation of RPC requests against the constraints of the public contract."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generated.problems import Reason
-from generated.proto.delivery.notifications.v1 import rpc as agents
+from generated.proto.delivery.notifications.v1 import rpc as notifications
 from generated.proto.delivery.orders.v1 import rpc as orders
 from generated.proto.delivery.partners import v1 as partners
 from generated.proto.delivery.partners.v1 import rpc
@@ -18,21 +18,20 @@ from tests.conftest import ROOT
 
 API = yaml.safe_load((ROOT / "generated/openapi/delivery.yaml").read_text())
 PRODUCT = {"title": "Soup", "description": "Warm."}
-CREATE, UPDATE, LIST = (
-    build_validator(rpc.CREATE_PRODUCT.constraints),
-    build_validator(rpc.UPDATE_PRODUCT.constraints),
-    build_validator(rpc.LIST_CATALOG.constraints),
-)
-PRICE, BASKET = build_validator(rpc.SET_AVAILABILITY.constraints), build_validator(rpc.CHECK_PRODUCTS.constraints)
+validate_create = build_validator(rpc.CREATE_PRODUCT.constraints)
+validate_update = build_validator(rpc.UPDATE_PRODUCT.constraints)
+validate_list = build_validator(rpc.LIST_CATALOG.constraints)
+validate_availability = build_validator(rpc.SET_AVAILABILITY.constraints)
+validate_check = build_validator(rpc.CHECK_PRODUCTS.constraints)
 
 
-def fields(refusal: pytest.ExceptionInfo[ApiError]) -> list[str]:
-    assert refusal.value.reason is Reason.INVALID_REQUEST
-    return [error.field for error in refusal.value.errors]
+def field_pointers(error: pytest.ExceptionInfo[ApiError]) -> list[str]:
+    assert error.value.reason is Reason.INVALID_REQUEST
+    return [field_error.field for field_error in error.value.errors]
 
 
 @pytest.mark.parametrize(
-    ("changed", "wrong"),
+    ("changes", "field"),
     [
         ({"title": ""}, "/title"),
         ({"title": "a\0"}, "/title"),
@@ -43,59 +42,59 @@ def fields(refusal: pytest.ExceptionInfo[ApiError]) -> list[str]:
         ({"idempotency_key": ""}, "/idempotency_key"),
     ],
 )
-def test_what_the_public_door_refuses_is_refused_inside(changed: dict[str, Any], wrong: str) -> None:
-    CREATE(partners.CreateProductRequest(**PRODUCT))
-    with pytest.raises(ApiError) as refused:
-        CREATE(partners.CreateProductRequest(**(PRODUCT | changed)))
-    assert wrong in fields(refused)
+def test_create_product_with_value_rejected_by_rest_is_rejected(changes: dict[str, Any], field: str) -> None:
+    validate_create(partners.CreateProductRequest(**PRODUCT))
+    with pytest.raises(ApiError) as raised:
+        validate_create(partners.CreateProductRequest(**(PRODUCT | changes)))
+    assert field in field_pointers(raised)
 
 
-def test_what_need_not_be_there_need_not() -> None:
-    LIST(partners.ListCatalogRequest())
-    UPDATE(partners.UpdateProductRequest(product_id=1))
-    with pytest.raises(ApiError) as refused:
-        UPDATE(partners.UpdateProductRequest())
-    assert fields(refused) == ["/product_id"]
+def test_request_with_absent_optional_fields_is_valid() -> None:
+    validate_list(partners.ListCatalogRequest())
+    validate_update(partners.UpdateProductRequest(product_id=1))
+    with pytest.raises(ApiError) as raised:
+        validate_update(partners.UpdateProductRequest())
+    assert field_pointers(raised) == ["/product_id"]
 
 
-def test_messages_in_messages_are_held_to_the_schemas_that_mirror_them() -> None:
-    PRICE(
+def test_nested_message_is_validated_by_its_schema() -> None:
+    validate_availability(
         partners.SetAvailabilityRequest(
             partner_id=1, product_id=1, availability=partners.Availability(price=0, currency="USD")
         )
     )
-    with pytest.raises(ApiError) as refused:
-        PRICE(
+    with pytest.raises(ApiError) as raised:
+        validate_availability(
             partners.SetAvailabilityRequest(
                 partner_id=1, product_id=1, availability=partners.Availability(price=-1, currency="?")
             )
         )
-    assert fields(refused) == ["/availability/price", "/availability/currency"]
+    assert field_pointers(raised) == ["/availability/price", "/availability/currency"]
     items = [partners.BasketItem(product_id=1, quantity=1), partners.BasketItem(product_id=1, quantity=100)]
-    with pytest.raises(ApiError) as refused:
-        BASKET(partners.CheckProductsRequest(partner_id=1, items=items))
-    assert fields(refused) == ["/items/1/quantity"]
+    with pytest.raises(ApiError) as raised:
+        validate_check(partners.CheckProductsRequest(partner_id=1, items=items))
+    assert field_pointers(raised) == ["/items/1/quantity"]
 
 
 @given(st.text(max_size=60))
-def test_no_title_comes_in_that_cannot_go_out(title: str) -> None:
+def test_accepted_title_is_valid_in_responses(title: str) -> None:
     try:
-        CREATE(partners.CreateProductRequest(title=title, description="x"))
+        validate_create(partners.CreateProductRequest(title=title, description="x"))
     except ApiError:
         return
     assert title
     assert "\0" not in title
 
 
-def test_every_method_that_is_called_like_an_operation_holds_what_it_states() -> None:
+def test_rpc_method_named_like_operation_has_constraints() -> None:
     operations = {
         node["operationId"] for item in API["paths"].values() for node in item.values() if "operationId" in node
     }
-    stated = {
+    constraints_by_method = {
         method.name: method.constraints
-        for servicer in (orders.OrdersServicer, rpc.PartnersServicer, agents.NotificationsServicer)
+        for servicer in (orders.OrdersServicer, rpc.PartnersServicer, notifications.NotificationsServicer)
         for method in servicer.METHODS
     }
-    same = {name for name in stated if name[0].lower() + name[1:] in operations}
-    assert len(same) > 30
-    assert all(stated[name] for name in same)
+    common = {name for name in constraints_by_method if name[0].lower() + name[1:] in operations}
+    assert len(common) > 30
+    assert all(constraints_by_method[name] for name in common)
