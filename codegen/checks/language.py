@@ -1,0 +1,265 @@
+"""Language check: standard terms in identifiers and prose, first words of docstrings, lengths of test names and Markdown lines.
+
+    python -m codegen.checks.language [PATH ...]
+
+Without paths it checks every file that git knows, except generated files, licences and lock files.
+"""
+
+import argparse
+import ast
+import fnmatch
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from codegen.checks import Finding
+
+ROOT = Path(__file__).parents[2]
+RULES_FILE = Path("codegen/checks/language.yaml")
+MAX_EXCEPTIONS = 30
+MAX_TEST_NAME_LENGTH = 70
+MAX_MARKDOWN_LINE_LENGTH = 100
+MAX_TABLE_CELL_LENGTH = 120
+
+EXCLUDED = ("generated/*", "api-specs/released/*", "requirements/*", "LICENSE", "*lock*", "*.svg", str(RULES_FILE))
+PROSE_SUFFIXES = frozenset(
+    {".md", ".yaml", ".yml", ".proto", ".sh", ".toml", ".ts", ".mts", ".mjs", ".js", ".html", ".sql", ".ini"}
+)
+PROSE_NAMES = frozenset({"Makefile", "Dockerfile", "CODEOWNERS"})
+LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
+TEXT_KEYWORDS = frozenset({"description", "help", "detail", "title", "reason", "epilog", "message"})
+
+_DOCSTRING_START = re.compile(r"(What|Whether|Who|Whom|Whose|Where|How|Which)\b")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_INLINE_CODE = re.compile(r"`[^`]*`|\]\([^)]*\)|<[^>]+>|https?://\S+")
+
+
+@dataclass(frozen=True)
+class Exception_:
+    """An accepted finding: a path pattern, the word and the reason."""
+
+    path: str
+    word: str
+    reason: str
+
+
+class Rules:
+    """Word lists and exceptions of `language.yaml`."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._prose = [
+            (re.compile(rf"\b(?:{row['pattern']})\b", re.IGNORECASE), row["use"]) for row in document["prose"]
+        ]
+        self._identifiers = _by_word(document["identifiers"])
+        self._test_names = _by_word(document["test_names"])
+        self.exceptions = [Exception_(**row) for row in document["exceptions"]]
+
+    @cached_property
+    def any_prose(self) -> re.Pattern[str]:
+        """One pattern for all words, to skip lines without a finding quickly."""
+        return re.compile("|".join(pattern.pattern for pattern, _ in self._prose), re.IGNORECASE)
+
+    def in_prose(self, line: str) -> Iterator[tuple[str, str]]:
+        """Yield each word of a line that has a standard term, with that term."""
+        if self.any_prose.search(line):
+            for pattern, term in self._prose:
+                for match in pattern.finditer(line):
+                    yield match[0], term
+
+    def in_identifier(self, name: str, *, is_test: bool = False) -> Iterator[tuple[str, str]]:
+        """Yield each word of an identifier that has a standard term, with that term."""
+        for word in map(str.lower, _WORD.findall(name)):
+            if word in self._identifiers:
+                yield word, self._identifiers[word]
+            elif is_test and word in self._test_names:
+                yield word, self._test_names[word]
+
+
+def _by_word(rows: list[dict[str, Any]]) -> dict[str, str]:
+    return {word: row["use"] for row in rows for word in row["words"]}
+
+
+def check_files(paths: Iterable[Path], rules: Rules, root: Path) -> list[Finding]:
+    """Return the findings in files below `root`, without those that an exception accepts."""
+    findings = [finding for path in paths for finding in _check_file(path, rules, root)]
+    return [each for each in findings if not any(_accepts(exception, each) for exception in rules.exceptions)]
+
+
+def check_exceptions(rules: Rules, findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings about the exceptions themselves: too many, or one that no longer accepts anything."""
+    found = list(findings)
+    stale = [
+        Finding(str(RULES_FILE), f"exception for {each.word!r} in {each.path} accepts nothing; remove it", "exceptions")
+        for each in rules.exceptions
+        if not any(_accepts(each, finding) for finding in found)
+    ]
+    if len(rules.exceptions) > MAX_EXCEPTIONS:
+        message = f"{len(rules.exceptions)} exceptions; at most {MAX_EXCEPTIONS} are accepted"
+        stale.append(Finding(str(RULES_FILE), message, "exceptions"))
+    return stale
+
+
+def _accepts(exception: Exception_, finding: Finding) -> bool:
+    path = finding.location.partition(":")[0]
+    return fnmatch.fnmatch(path, exception.path) and f'"{exception.word}"' in finding.message
+
+
+def _check_file(path: Path, rules: Rules, root: Path) -> Iterator[Finding]:
+    name = path.relative_to(root).as_posix()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return
+    if path.suffix == ".py":
+        yield from _check_python(name, text, rules)
+    elif path.suffix == ".md":
+        yield from _check_markdown(name, text, rules)
+    elif path.suffix in PROSE_SUFFIXES or path.name in PROSE_NAMES:
+        for number, line in enumerate(text.splitlines(), 1):
+            yield from _check_prose(name, number, line, rules)
+
+
+def _check_prose(name: str, number: int, line: str, rules: Rules) -> Iterator[Finding]:
+    for word, term in rules.in_prose(_INLINE_CODE.sub(" ", line)):
+        yield Finding(f"{name}:{number}", f'"{word}" is not a standard term; write: {term}', "words")
+
+
+def _check_markdown(name: str, text: str, rules: Rules) -> Iterator[Finding]:
+    in_code = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            in_code = not in_code
+            continue
+        if in_code:
+            continue
+        yield from _check_prose(name, number, line, rules)
+        if line.startswith("|"):
+            longest = max(len(cell.strip()) for cell in line.split("|"))
+            if longest > MAX_TABLE_CELL_LENGTH:
+                yield Finding(
+                    f"{name}:{number}", f"table cell of {longest} characters; at most {MAX_TABLE_CELL_LENGTH}", "length"
+                )
+        elif len(line) > MAX_MARKDOWN_LINE_LENGTH and not re.fullmatch(r"\S*\[?[^ ]*\]?\S*", line.strip()):
+            message = f"line of {len(line)} characters; wrap at {MAX_MARKDOWN_LINE_LENGTH}"
+            yield Finding(f"{name}:{number}", message, "length")
+
+
+def _check_python(name: str, text: str, rules: Rules) -> Iterator[Finding]:
+    tree = ast.parse(text, name)
+    docstrings: set[int] = set()
+    for node in ast.walk(tree):
+        for docstring in _docstrings(node):
+            docstrings.add(docstring.lineno)
+            if (start := _DOCSTRING_START.match(docstring.value.lstrip())) is not None:
+                message = f'docstring begins with "{start[1]}"; begin with an imperative or a noun phrase'
+                yield Finding(f"{name}:{docstring.lineno}", message, "docstrings")
+            for number, line in enumerate(docstring.value.splitlines(), docstring.lineno):
+                yield from _check_prose(name, number, line, rules)
+        for text_node in _message_texts(node):
+            yield from _check_prose(name, text_node.lineno, text_node.value, rules)
+        for identifier, is_test in _identifiers(node):
+            number = getattr(node, "lineno", 0)
+            if is_test and len(identifier) > MAX_TEST_NAME_LENGTH:
+                message = f"test name of {len(identifier)} characters; at most {MAX_TEST_NAME_LENGTH}: {identifier}"
+                yield Finding(f"{name}:{number}", message, "length")
+            for word, term in rules.in_identifier(identifier, is_test=is_test):
+                yield Finding(
+                    f"{name}:{number}", f'"{word}" in {identifier} is not a standard term; use: {term}', "names"
+                )
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield from _check_prose(name, token.start[0], token.string, rules)
+
+
+def _docstrings(node: ast.AST) -> Iterator[ast.Constant]:
+    """Yield docstrings, also those that follow a constant or a field."""
+    for statement in getattr(node, "body", ()) if isinstance(getattr(node, "body", None), list) else ():
+        if (
+            isinstance(statement, ast.Expr)
+            and isinstance(statement.value, ast.Constant)
+            and isinstance(statement.value.value, str)
+        ):
+            yield statement.value
+
+
+def _message_texts(node: ast.AST) -> Iterator[ast.Constant]:
+    """Yield the texts of log calls, of raised exceptions and of keyword arguments that are shown to people."""
+    values: list[ast.expr] = []
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        values += node.exc.args
+    if isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute) and node.func.attr in LOG_METHODS:
+            values += node.args
+        values += [keyword.value for keyword in node.keywords if keyword.arg in TEXT_KEYWORDS]
+    for value in values:
+        for part in ast.walk(value):
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                yield part
+
+
+def _identifiers(node: ast.AST) -> Iterator[tuple[str, bool]]:
+    """Yield names that the node defines, and whether it is a test function."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        yield node.name, node.name.startswith("test_")
+    elif isinstance(node, ast.ClassDef):
+        yield node.name, False
+    elif isinstance(node, ast.arg):
+        yield node.arg, False
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id, False
+    elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+        yield node.attr, False
+
+
+def list_files(root: Path) -> list[Path]:
+    """Return the files that git knows below `root`, new ones included, without the excluded ones."""
+    command = ["git", "-C", str(root), "ls-files", "-co", "--exclude-standard", "-z"]
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [root / name for name in names if name and (root / name).is_file() and not is_excluded(name)]
+
+
+def is_excluded(name: str) -> bool:
+    """Return whether a path below the root is never checked."""
+    return any(fnmatch.fnmatch(name, pattern) for pattern in EXCLUDED)
+
+
+def load_rules(root: Path = ROOT) -> Rules:
+    """Read the word lists."""
+    return Rules(yaml.safe_load((root / RULES_FILE).read_text(encoding="utf-8")))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print findings, one a line. Exit status 1 if there are any."""
+    parser = argparse.ArgumentParser(prog="codegen.checks.language", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("paths", nargs="*", type=Path, help="files to check; by default every file of the repository")
+    given: list[Path] = parser.parse_args(arguments).paths
+    rules = load_rules()
+    if given:
+        absolute = [path.resolve() for path in given]
+        findings = check_files(
+            [path for path in absolute if not is_excluded(path.relative_to(ROOT).as_posix())], rules, ROOT
+        )
+    else:
+        every = [finding for path in list_files(ROOT) for finding in _check_file(path, rules, ROOT)]
+        accepted = [each for each in every if any(_accepts(exception, each) for exception in rules.exceptions)]
+        findings = [each for each in every if each not in accepted] + check_exceptions(rules, accepted)
+    for finding in findings:
+        print(f"language: {finding.location}: {finding.message} ({finding.rule})", file=sys.stderr)
+    if findings:
+        print(
+            f"language: {len(findings)} findings; the rules and their exceptions are in {RULES_FILE}", file=sys.stderr
+        )
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The language check finds a planted violation of each kind, accepts exceptions with reasons, and nothing else."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from codegen.checks import language
+from codegen.checks.language import Exception_, check_exceptions, check_files, load_rules
+
+RULES = load_rules()
+
+
+def findings(tmp_path: Path, name: str, text: str) -> list[str]:
+    path = tmp_path / name
+    path.write_text(text)
+    return [f"{each.rule}: {each.message}" for each in check_files([path], RULES, tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rule"),
+    [
+        ("identifier.py", "def partner_told(): ...", "names"),
+        ("camel_case.py", "class ToldPartner: ...", "names"),
+        ("parameter.py", "def send(said): ...", "names"),
+        ("attribute.py", "self.kept = 1", "names"),
+        ("constant.py", "PATIENCE = 1", "names"),
+        ("test_name.py", "def test_who_may_read(): ...", "names"),
+        ("docstring_word.py", '"""Return the answer that was kept."""', "words"),
+        ("docstring_start.py", '"""What is published."""', "docstrings"),
+        ("attribute_docstring.py", 'X = 1\n"""Whether it is on."""', "docstrings"),
+        ("comment.py", "x = 1  # the broker is away", "words"),
+        ("log.py", 'log.warning("nobody hears %s", x)', "words"),
+        ("error.py", 'raise ValueError("the key is gone")', "words"),
+        ("f_string.py", 'raise ValueError(f"{key} is gone")', "words"),
+        ("help.py", 'Field(description="who is told")', "words"),
+        ("long_test_name.py", f"def test_{'a' * 66}(): ...", "length"),
+        ("page.md", "The partner is told.", "words"),
+        ("long_line.md", "word " * 21, "length"),
+        ("table.md", f"| a | {'word ' * 25}|", "length"),
+        ("contract.yaml", "description: the order is kept", "words"),
+        ("contract.proto", "// The door of orders.", "words"),
+        ("Makefile", "up: ## boot what is away, by itself", "words"),
+    ],
+)
+def test_planted_violation_is_found(tmp_path: Path, name: str, text: str, rule: str) -> None:
+    assert [each.partition(":")[0] for each in findings(tmp_path, name, text)][:1] == [rule]
+
+
+def test_message_names_the_standard_term(tmp_path: Path) -> None:
+    assert findings(tmp_path, "log.py", 'log.info("the cache is away")') == [
+        'words: "is away" is not a standard term; write: unavailable'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("code.md", "```\ntold = kept\n```\nRun `told`."),
+        ("link.md", f"[{'a' * 30}](https://example.test/{'a' * 100})"),
+        ("string.py", 'x = {"told": 1}'),
+        ("use.py", "library.tell()"),
+        ("plain.py", '"""Return the cached response."""\n\ndef test_cache_when_unavailable_returns_503(): ...'),
+    ],
+)
+def test_standard_text_has_no_finding(tmp_path: Path, name: str, text: str) -> None:
+    assert findings(tmp_path, name, text) == []
+
+
+def test_exception_accepts_its_word_in_its_path_only(tmp_path: Path) -> None:
+    rules = load_rules()
+    rules.exceptions.append(Exception_("library.py", "tell", "name of the library"))
+    for name in ("library.py", "other.py"):
+        (tmp_path / name).write_text("def tell(): ...")
+    found = check_files([tmp_path / "library.py", tmp_path / "other.py"], rules, tmp_path)
+    assert [each.location for each in found] == ["other.py:1"]
+
+
+def test_exception_without_a_finding_is_an_error() -> None:
+    rules = load_rules()
+    rules.exceptions[:] = [Exception_("missing.py", "told", "stale")]
+    assert "accepts nothing" in check_exceptions(rules, [])[0].message
+
+
+def test_more_than_thirty_exceptions_are_an_error() -> None:
+    rules = load_rules()
+    rules.exceptions[:] = [Exception_(f"{number}.py", "told", "one of many") for number in range(31)]
+    assert any("at most 30" in each.message for each in check_exceptions(rules, []))
+
+
+def test_every_exception_has_a_reason() -> None:
+    assert all(len(each.reason) > 10 for each in RULES.exceptions)
+
+
+def test_files_unknown_to_git_and_generated_files(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    for name in ("new.py", "ignored.py", ".gitignore", "generated/out.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("ignored.py\n" if name == ".gitignore" else "")
+    assert sorted(path.name for path in language.list_files(tmp_path)) == [".gitignore", "new.py"]
