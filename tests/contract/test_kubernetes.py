@@ -15,7 +15,7 @@ from deploy.kubernetes.secrets import build_secrets
 from deploy.local.mesh_config import MeshConfig
 from services.runtime.config import settings
 from tests.conftest import ROOT
-from tests.unit.runtime.config.test_production_checks import SERVICES, TOLD
+from tests.unit.runtime.config.test_production_checks import SERVICES, VALID_SETTINGS
 
 OVERLAYS = ROOT / "deploy/kubernetes"
 SECRET = ("DATABASE_URL", "BROKER_URL", "DOCUMENTS_URL", "ENCRYPTION_KEY", "FIREBASE_API_KEY", "SMTP_URL")
@@ -100,12 +100,12 @@ def test_faults_of_a_pod(local: Any, container: str, path: str, value: Any, faul
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_release_has_all_its_settings(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
     objects = built("production")
-    for name in {*TOLD, "SECRETS_DIR", "ENVIRONMENT"}:
+    for name in {*VALID_SETTINGS, "SECRETS_DIR", "ENVIRONMENT"}:
         monkeypatch.delenv(name, raising=False)
     container = find(objects, "Deployment", service)["spec"]["template"]["spec"]["containers"][0]
     told = {each["name"]: each["value"] for each in container["env"]} | find(objects, "ConfigMap", service)["data"]
     assert not told.keys() & {*SECRET}
-    for name, value in (told | {name: TOLD[name] for name in SECRET}).items():
+    for name, value in (told | {name: VALID_SETTINGS[name] for name in SECRET}).items():
         monkeypatch.setenv(name, value)
     assert settings.load_settings(SERVICES[service]).environment == "production"
 

@@ -1,10 +1,10 @@
-"""Real servers for integration tests."""
+"""Servers and services for integration tests."""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from services.orders.entrypoints.commands import demo_data
+from services.orders.app import load_demo_data
 from services.runtime.config.settings import DemoSettings, ServiceSettings
 from services.runtime.storage import migrations
 from tests.conftest import STATE_DIR
@@ -15,12 +15,12 @@ from tests.integration.fixtures.servers import Servers
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
-    """Running servers, with nobody else on them."""
-    made = Servers(STATE_DIR.with_name("events"), 4000)
-    done = made.run("up", "--only", "servers")
-    assert done.returncode == 0, done.stdout + done.stderr
-    yield made
-    made.run("down")
+    """Running servers without any other client."""
+    servers = Servers(STATE_DIR.with_name("events"), 4000)
+    result = servers.run("up", "--only", "servers")
+    assert result.returncode == 0, result.stdout + result.stderr
+    yield servers
+    servers.run("down")
 
 
 @pytest.fixture
@@ -30,21 +30,21 @@ async def orders(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     migrations.migrate("orders", settings["DATABASE_URL"])
-    await demo_data.load(ServiceSettings(), DemoSettings())  # type: ignore[call-arg]
-    made = Orders(settings)
-    async with made.database, made.client:
-        await made.history.create_indexes()
-        yield made
+    await load_demo_data(ServiceSettings(), DemoSettings())  # type: ignore[call-arg]
+    orders = Orders(settings)
+    async with orders.database, orders.client:
+        await orders.history.create_indexes()
+        yield orders
 
 
 @pytest.fixture
 async def partners(servers: Servers) -> AsyncIterator[PartnersFixture]:
-    """The partners service, with no calls that are due."""
+    """The partners service without pending calls."""
     settings = servers.settings("partners")
     migrations.migrate("partners", settings["DATABASE_URL"])
-    made = PartnersFixture(settings)
-    async with made.database:
-        await made.execute_sql("DELETE FROM partner_calls")
-        await made.execute_sql("DELETE FROM partner_breakers")
-        await made.execute_sql("DELETE FROM outbox")
-        yield made
+    partners = PartnersFixture(settings)
+    async with partners.database:
+        await partners.execute_sql("DELETE FROM partner_calls")
+        await partners.execute_sql("DELETE FROM partner_breakers")
+        await partners.execute_sql("DELETE FROM outbox")
+        yield partners

@@ -1,8 +1,6 @@
-"""Events on real servers: they leave once committed, arrive once in effect, and a poison message delays nobody."""
+"""Events on real servers: publishing after commit, idempotent consumers and poison messages."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -31,33 +29,19 @@ from services.runtime.messaging import outbox
 from services.runtime.messaging.channel import Channel
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.events import Envelope, MessageMetadata
+from tests.integration.fixtures.background_tasks import run_in_background, wait_until
 from tests.integration.fixtures.orders import ADA, Orders
 
 
-@contextlib.asynccontextmanager
-async def beside(*work: Any) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(probe: Any, seconds: float = 15) -> None:
-    async with asyncio.timeout(seconds):
-        while not await probe():
-            await asyncio.sleep(0.02)
-
-
-async def test_an_orders_life_becomes_its_history(orders: Orders) -> None:
+async def test_order_transitions_are_recorded_in_history(orders: Orders) -> None:
     consumers = [
         HistoryConsumer(orders.history),
         PaymentsConsumer(orders.history),
         ReadinessConsumer(orders.repository, now),
     ]
-    async with beside(orders.create_relay().run(), *(consume(orders.broker, consumer) for consumer in consumers)):
+    async with run_in_background(
+        orders.create_relay().run(), *(consume(orders.broker, consumer) for consumer in consumers)
+    ):
         order_id = await orders.place_order()
         await orders.pay(order_id)
         bob = Principal("bob", "deliverer", "", True, now())
@@ -67,127 +51,126 @@ async def test_an_orders_life_becomes_its_history(orders: Orders) -> None:
         await usecases.assign_order(orders.repository, now, bob, order_id)
         await usecases.complete_order(orders.repository, now, bob, order_id)
 
-        async def five() -> bool:
+        async def is_history_complete() -> bool:
             page = await usecases.get_history(orders.repository, orders.history, ADA, order_id, 20, "")
             return [entry.status for entry in page.items] == ["pending", "paid", "ready", "delivering", "delivered"]
 
-        await until(five)
+        await wait_until(is_history_complete)
 
 
-async def test_several_relays_publish_each_event_and_leave_none(orders: Orders) -> None:
-    ids = [await orders.place_order() for _ in range(30)]
-    seen: list[str] = []
+async def test_concurrent_relays_publish_each_event_once(orders: Orders) -> None:
+    order_ids = [await orders.place_order() for _ in range(30)]
+    received: list[str] = []
 
-    class Counting(HistoryConsumer):
+    class RecordingConsumer(HistoryConsumer):
         async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
             if event.order is not None:
-                seen.append(event.order.order_id)
+                received.append(event.order.order_id)
 
-    async with beside(
-        *(orders.create_relay().run() for _ in range(3)), consume(orders.broker, Counting(orders.history))
+    async with run_in_background(
+        *(orders.create_relay().run() for _ in range(3)), consume(orders.broker, RecordingConsumer(orders.history))
     ):
 
-        async def drained() -> bool:
-            return await orders.count_pending_events() == 0 and set(ids) <= set(seen)
+        async def are_all_received() -> bool:
+            return await orders.count_pending_events() == 0 and set(order_ids) <= set(received)
 
-        await until(drained)
-    assert len([order_id for order_id in seen if order_id in ids]) == len(ids)
+        await wait_until(are_all_received)
+    assert len([order_id for order_id in received if order_id in order_ids]) == len(order_ids)
 
 
-async def test_a_crash_between_publish_and_delete_publishes_again_with_the_same_id(orders: Orders) -> None:
-    async with beside(orders.create_relay().run()):
-        await until(lambda: _is(orders.count_pending_events(), 0))
+async def test_crash_between_publish_and_delete_republishes_same_event_id(orders: Orders) -> None:
+    async with run_in_background(orders.create_relay().run()):
+        await wait_until(lambda: _equals(orders.count_pending_events(), 0))
     await orders.place_order()
-    seen: list[str] = []
+    received: list[str] = []
 
-    class Crashing(Channel):
-        async def _taken(self, *sent: Any) -> None:
-            await super()._taken(*sent)
-            raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "as if the process had died here")
+    class CrashingChannel(Channel):
+        async def _await_confirms(self, *arguments: Any) -> None:
+            await super()._await_confirms(*arguments)
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "simulated crash after the confirm")
 
-    class Seen(HistoryConsumer):
+    class RecordingConsumer(HistoryConsumer):
         async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
-            seen.append(delivery.event_id)
+            received.append(delivery.event_id)
 
-    async with orders.broker.open_channel() as channel, beside(consume(orders.broker, Seen(orders.history))):
-        channel.__class__ = Crashing
+    consumer = RecordingConsumer(orders.history)
+    async with orders.broker.open_channel() as channel, run_in_background(consume(orders.broker, consumer)):
+        channel.__class__ = CrashingChannel
         with pytest.raises(ApiError):
             await orders.create_relay()._publish_pending(channel)
         channel.__class__ = Channel
         assert await orders.count_pending_events() == 1
         await orders.create_relay()._publish_pending(channel)
-        await until(lambda: _is(_length(seen), 2))
-    assert len(set(seen)) == 1
+        await wait_until(lambda: _equals(_length(received), 2))
+    assert len(set(received)) == 1
 
 
-class Watched(Channel):
-    """Keeps what was sent. The second batch is over only when a third has been sent, and fails then if it shall."""
+class RecordingChannel(Channel):
+    """Records published batches. The second batch completes, or fails, only after a third has been published."""
 
     batches: list[list[str]]
-    fails: bool
+    second_fails: bool
 
     @classmethod
-    def on(cls, channel: Channel, *, fails: bool = False) -> "Watched":
-        """Watches a channel from now on."""
+    def replace(cls, channel: Channel, *, second_fails: bool = False) -> "RecordingChannel":
+        """Change the class of a channel to this one."""
         channel.__class__ = cls
-        watched = cast(Watched, channel)
-        watched.batches, watched.fails = [], fails
-        return watched
+        recording_channel = cast(RecordingChannel, channel)
+        recording_channel.batches, recording_channel.second_fails = [], second_fails
+        return recording_channel
 
     @property
-    def sent(self) -> list[str]:
-        """The ids of events, as they were sent."""
+    def published(self) -> list[str]:
+        """Event ids in the order of publication."""
         return [event_id for batch in self.batches for event_id in batch]
 
     def publish_nowait(self, envelopes: Any) -> Any:
         batch = [*envelopes]
-        self.batches.append([each.id for each in batch])
-        return self._wait(super().send_all(batch), len(self.batches))
+        self.batches.append([envelope.id for envelope in batch])
+        return self._await_confirmed(super().publish_nowait(batch), len(self.batches))
 
-    async def _wait(self, confirmed: Any, number: int) -> None:
+    async def _await_confirmed(self, confirmed: Any, number: int) -> None:
         await confirmed
         if number == 2:
-            await until(self._third)
-            if self.fails:
-                raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "as if the database had gone here")
+            await wait_until(self._is_third_published)
+            if self.second_fails:
+                raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "simulated loss of the database")
 
-    async def _third(self) -> bool:
+    async def _is_third_published(self) -> bool:
         return len(self.batches) > 2
 
 
 @pytest.fixture
 async def backlog(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of thirty events that wait, oldest first, of which batches take five."""
-    async with beside(orders.create_relay().run()):
-        await until(lambda: _is(orders.count_pending_events(), 0))
+    """Event ids of thirty pending events, oldest first; the batch size is five."""
+    async with run_in_background(orders.create_relay().run()):
+        await wait_until(lambda: _equals(orders.count_pending_events(), 0))
     for _ in range(30):
         await orders.place_order()
     monkeypatch.setattr(outbox, "BATCH_SIZE", 5)
     return [row["event_id"] for row in await orders.execute_sql("SELECT event_id FROM outbox ORDER BY id")]
 
 
-async def test_a_backlog_leaves_in_its_order_with_one_batch_sent_while_another_is_confirmed(
-    orders: Orders, backlog: list[str]
-) -> None:
+async def test_backlog_is_published_in_order_by_pipelined_batches(orders: Orders, backlog: list[str]) -> None:
     async with orders.broker.open_channel() as channel:
-        watched = Watched.on(channel)
-        await orders.create_relay()._publish_pending(watched)
-        assert watched.sent == backlog
+        recording_channel = RecordingChannel.replace(channel)
+        await orders.create_relay()._publish_pending(recording_channel)
+        assert recording_channel.published == backlog
     assert await orders.count_pending_events() == 0
 
 
-async def test_a_batch_that_fails_takes_no_other_with_it(orders: Orders, backlog: list[str]) -> None:
+async def test_failed_batch_does_not_affect_other_batches(orders: Orders, backlog: list[str]) -> None:
     async with orders.broker.open_channel() as channel:
-        watched = Watched.on(channel, fails=True)
+        failing_channel = RecordingChannel.replace(channel, second_fails=True)
         with pytest.raises(ApiError):
-            await orders.create_relay()._publish_pending(watched)
-        left = [row["event_id"] for row in await orders.execute_sql("SELECT event_id FROM outbox ORDER BY id")]
-        assert not {*backlog[:5], *backlog[10:15]} & {*left}, "what was confirmed would be sent again"
-        assert {*watched.sent, *left} == {*backlog}
+            await orders.create_relay()._publish_pending(failing_channel)
+        pending = [row["event_id"] for row in await orders.execute_sql("SELECT event_id FROM outbox ORDER BY id")]
+        assert not {*backlog[:5], *backlog[10:15]} & {*pending}, "confirmed events would be published again"
+        assert {*failing_channel.published, *pending} == {*backlog}
 
-        again = Watched.on(channel)
-        await orders.create_relay()._publish_pending(again)
-        assert again.sent == left
+        second_channel = RecordingChannel.replace(channel)
+        await orders.create_relay()._publish_pending(second_channel)
+        assert second_channel.published == pending
     assert await orders.count_pending_events() == 0
 
 
@@ -195,11 +178,11 @@ async def _length(items: list[str]) -> int:
     return len(items)
 
 
-async def _is(value: Any, wanted: Any) -> bool:
-    return bool(await value == wanted)
+async def _equals(value: Any, expected: Any) -> bool:
+    return bool(await value == expected)
 
 
-async def test_a_repeated_event_has_one_effect(orders: Orders) -> None:
+async def test_repeated_event_has_one_effect(orders: Orders) -> None:
     order_id = await orders.place_order()
     await orders.pay(order_id)
     event_id = new_id()
@@ -212,19 +195,19 @@ async def test_a_repeated_event_has_one_effect(orders: Orders) -> None:
     assert (order.status, order.version) == (OrderStatus.READY, 3)
 
 
-class Picky(OrdersHistoryConsumer):
-    """Fails at events of one order, as often as it comes."""
+class SelectivelyFailingConsumer(OrdersHistoryConsumer):
+    """Fails on every event of one order."""
 
-    def __init__(self, poison: str) -> None:
-        self.poison = poison
-        self.taken: list[str] = []
+    def __init__(self, failing_order_id: str) -> None:
+        self.failing_order_id = failing_order_id
+        self.handled: list[str] = []
         self.attempts = 0
 
     async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
-        if event.order is not None and event.order.order_id == self.poison:
+        if event.order is not None and event.order.order_id == self.failing_order_id:
             self.attempts += 1
             raise ValueError("poison")
-        self.taken.append(event.order.order_id if event.order else "")
+        self.handled.append(event.order.order_id if event.order else "")
 
     async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None: ...
 
@@ -239,32 +222,28 @@ class Picky(OrdersHistoryConsumer):
     async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None: ...
 
 
-def created(order_id: str, payload: bytes | None = None) -> Envelope:
+def build_envelope(order_id: str, payload: bytes | None = None) -> Envelope:
     event = OrderCreated(order=OrderSnapshot(order_id=order_id, version=1))
     body = ORDER_CREATED.encode(event) if payload is None else payload
     return Envelope(new_id(), "/test", ORDER_CREATED.type, order_id, now(), {}, body)
 
 
-async def dead(channel: Channel, queue: str) -> int:
-    counted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    channel._channel.queue_declare(queue, passive=True, callback=lambda ok: counted.set_result(ok.method.message_count))
-    return await counted
-
-
-async def test_a_poison_message_delays_nobody_and_ends_as_a_dead_letter(
+async def test_poison_message_is_dead_lettered_without_blocking_others(
     orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.runtime.messaging.consumer.RETRY_DELAYS_S", (1,))
-    consumer = Picky("poison")
-    async with orders.broker.open_channel() as channel, beside(consume(orders.broker, consumer)):
-        before = await dead(channel, "orders.history.dead")
-        await channel.publish([created("poison"), created("garbage", b"\xff\xff\xff"), created("good")])
-        await until(lambda: _is(_contains(consumer.taken, "good"), True), 3)
+    consumer = SelectivelyFailingConsumer("poison")
+    async with orders.broker.open_channel() as channel, run_in_background(consume(orders.broker, consumer)):
+        count_before = await channel.count_messages("orders.history.dead")
+        await channel.publish(
+            [build_envelope("poison"), build_envelope("malformed", b"\xff\xff\xff"), build_envelope("good")]
+        )
+        await wait_until(lambda: _contains(consumer.handled, "good"), 3)
 
-        async def buried() -> bool:
-            return await dead(channel, "orders.history.dead") == before + 2
+        async def are_both_dead_lettered() -> bool:
+            return await channel.count_messages("orders.history.dead") == count_before + 2
 
-        await until(buried)
+        await wait_until(are_both_dead_lettered)
     assert consumer.attempts == 2
 
 
@@ -272,7 +251,7 @@ async def _contains(items: list[str], item: str) -> bool:
     return item in items
 
 
-async def test_of_many_who_want_a_delivery_exactly_one_gets_it(orders: Orders) -> None:
+async def test_concurrent_assignment_has_one_winner(orders: Orders) -> None:
     order_id = await orders.place_order()
     await orders.pay(order_id)
     await usecases.mark_order_ready(
@@ -281,31 +260,32 @@ async def test_of_many_who_want_a_delivery_exactly_one_gets_it(orders: Orders) -
 
     reasons: set[Reason] = set()
 
-    async def take(name: str) -> str | None:
-        who = Principal(name, "deliverer", "", True, now())
+    async def assign(user_id: str) -> str | None:
+        deliverer = Principal(user_id, "deliverer", "", True, now())
         try:
-            return (await usecases.assign_order(orders.repository, now, who, order_id)).deliverer_id
-        except ApiError as refused:
-            reasons.add(refused.reason)
+            return (await usecases.assign_order(orders.repository, now, deliverer, order_id)).deliverer_id
+        except ApiError as error:
+            reasons.add(error.reason)
             return None
 
-    winners = [name for name in await asyncio.gather(*(take(f"d{number}") for number in range(8))) if name]
+    results = await asyncio.gather(*(assign(f"d{number}") for number in range(8)))
+    winners = [user_id for user_id in results if user_id]
     assert len(winners) == 1
     assert reasons == {Reason.ORDER_STATE_CONFLICT}
-    assert await take(winners[0]) == winners[0]
+    assert await assign(winners[0]) == winners[0]
 
 
-async def test_of_many_confirmations_of_one_check_one_order_comes(orders: Orders) -> None:
+async def test_concurrent_confirmations_create_one_order(orders: Orders) -> None:
     check_id = new_id()
-    made = await asyncio.gather(*(orders.place_order(check_id) for _ in range(6)))
-    assert len(set(made)) == 1
+    order_ids = await asyncio.gather(*(orders.place_order(check_id) for _ in range(6)))
+    assert len(set(order_ids)) == 1
 
 
-async def test_of_many_callbacks_with_one_id_one_counts(orders: Orders) -> None:
+async def test_concurrent_duplicate_callbacks_record_one_payment(orders: Orders) -> None:
     order_id = await orders.place_order()
     webhook_id = new_id()
-    answers = await asyncio.gather(*(orders.pay(order_id, webhook_id=webhook_id) for _ in range(5)))
+    payment_ids = await asyncio.gather(*(orders.pay(order_id, webhook_id=webhook_id) for _ in range(5)))
     order = await orders.repository.get_order(order_id)
     assert order is not None
-    assert len(set(answers)) == 1
-    assert (order.paid_amount, order.payment_id) == (200, answers[0])
+    assert len(set(payment_ids)) == 1
+    assert (order.paid_amount, order.payment_id) == (200, payment_ids[0])

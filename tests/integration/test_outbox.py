@@ -1,4 +1,4 @@
-"""The outbox under faults, on real servers: whoever dies, every event arrives, and arrives as one."""
+"""Outbox under faults on real servers: every event is delivered, with one id, when a relay or the broker is killed."""
 
 import asyncio
 import os
@@ -25,29 +25,28 @@ from services.runtime.messaging.channel import Message
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.events import Envelope, MessageMetadata
 from tests.conftest import ROOT
+from tests.integration.fixtures.background_tasks import run_in_background, wait_until
 from tests.integration.fixtures.orders import Orders
 from tests.integration.fixtures.servers import Servers
-from tests.integration.test_events import beside, until
 
 
-class Seen(HistoryConsumer):
-    """Counts what arrives, by event and order."""
+class DeliveryCounter(HistoryConsumer):
+    """Counts deliveries by event and order."""
 
     def __init__(self, orders: Orders) -> None:
         super().__init__(orders.history)
-        self.times: Counter[tuple[str, str]] = Counter()
+        self.counts: Counter[tuple[str, str]] = Counter()
 
     async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
-        self.times[delivery.event_id, delivery.subject] += 1
+        self.counts[delivery.event_id, delivery.subject] += 1
 
-    def of(self, order_ids: list[str]) -> dict[str, set[str]]:
-        """By order, the ids of its events."""
-        return {order: {event for event, subject in self.times if subject == order} for order in order_ids}
+    def event_ids_by_order(self, order_ids: list[str]) -> dict[str, set[str]]:
+        return {order_id: {event for event, subject in self.counts if subject == order_id} for order_id in order_ids}
 
 
 @asynccontextmanager
-async def relaying(moment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    command = [sys.executable, "-m", "tests.integration.fixtures.relay_process", moment]
+async def relay_process(kill_point: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    command = [sys.executable, "-m", "tests.integration.fixtures.relay_process", kill_point]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
     try:
         yield process
@@ -57,78 +56,85 @@ async def relaying(moment: str) -> AsyncIterator[asyncio.subprocess.Process]:
         await process.wait()
 
 
-async def drained(orders: Orders) -> None:
-    async def empty() -> bool:
+async def wait_until_outbox_is_empty(orders: Orders) -> None:
+    async def is_empty() -> bool:
         return await orders.count_pending_events() == 0
 
-    await until(empty, 40)
+    await wait_until(is_empty, 40)
 
 
-async def arrived(seen: Seen, order_ids: list[str]) -> None:
-    async def all_of_them() -> bool:
-        return all(seen.of(order_ids).values())
+async def wait_until_delivered(counter: DeliveryCounter, order_ids: list[str]) -> None:
+    async def are_delivered() -> bool:
+        return all(counter.event_ids_by_order(order_ids).values())
 
-    await until(all_of_them, 40)
+    await wait_until(are_delivered, 40)
 
 
-@pytest.mark.parametrize("moment", ["take", "publish"])
-async def test_a_relay_that_is_killed_loses_nothing_and_makes_nothing_new(orders: Orders, moment: str) -> None:
-    async with beside(orders.create_relay().run()):
-        await drained(orders)
+@pytest.mark.parametrize("kill_point", ["claim", "publish"])
+async def test_killed_relay_loses_no_event_and_preserves_event_ids(orders: Orders, kill_point: str) -> None:
+    async with run_in_background(orders.create_relay().run()):
+        await wait_until_outbox_is_empty(orders)
     order_ids = [await orders.place_order() for _ in range(20)]
-    # One event an order, published once more for each relay that died after it had been published.
-    async with relaying(moment) as dying:
+    # Each order has one event. A relay that is killed after publishing causes one more delivery of it.
+    async with relay_process(kill_point) as killed:
         async with asyncio.timeout(20):
-            assert await dying.wait() == -signal.SIGKILL
+            assert await killed.wait() == -signal.SIGKILL
 
-    async def given_back() -> bool:
+    async def are_rows_released() -> bool:
         return await orders.count_pending_events() == len(order_ids)
 
-    await until(given_back)
-    seen = Seen(orders)
-    async with beside(consume(orders.broker, seen)), relaying("never"):
-        await drained(orders)
-        times = 1 if moment == "take" else 2
+    await wait_until(are_rows_released)
+    counter = DeliveryCounter(orders)
+    async with run_in_background(consume(orders.broker, counter)), relay_process("never"):
+        await wait_until_outbox_is_empty(orders)
+        publications = 1 if kill_point == "claim" else 2
 
-        async def as_often_as_published() -> bool:
-            return [seen.times[event, order] for order in order_ids for event in seen.of([order])[order]] == [
-                times
-            ] * 20
+        async def are_all_publications_delivered() -> bool:
+            counts = [
+                counter.counts[event_id, order_id]
+                for order_id in order_ids
+                for event_id in counter.event_ids_by_order([order_id])[order_id]
+            ]
+            return counts == [publications] * 20
 
-        await until(as_often_as_published)
+        await wait_until(are_all_publications_delivered)
 
 
-async def test_several_relays_of_which_some_are_killed_share_one_table(orders: Orders) -> None:
-    seen = Seen(orders)
+async def test_relays_share_outbox_when_some_are_killed(orders: Orders) -> None:
+    counter = DeliveryCounter(orders)
     order_ids: list[str] = []
-    async with beside(consume(orders.broker, seen)), relaying("never"), relaying("never") as second:
+    async with (
+        run_in_background(consume(orders.broker, counter)),
+        relay_process("never"),
+        relay_process("never") as second,
+    ):
         for number in range(60):
             order_ids.append(await orders.place_order())
             if number == 30:
                 second.kill()
-        async with relaying("never"):
-            await drained(orders)
-        await arrived(seen, order_ids)
-    assert all(len(events) == 1 for events in seen.of(order_ids).values())
+        async with relay_process("never"):
+            await wait_until_outbox_is_empty(orders)
+        await wait_until_delivered(counter, order_ids)
+    assert all(len(event_ids) == 1 for event_ids in counter.event_ids_by_order(order_ids).values())
 
 
-async def test_a_broker_that_is_killed_gets_the_backlog_once_it_is_back(orders: Orders, servers: Servers) -> None:
-    seen = Seen(orders)
-    async with beside(orders.create_relay().run(), consume(orders.broker, seen)):
+async def test_backlog_is_published_after_broker_restart(orders: Orders, servers: Servers) -> None:
+    counter = DeliveryCounter(orders)
+    async with run_in_background(orders.create_relay().run(), consume(orders.broker, counter)):
         first = [await orders.place_order() for _ in range(5)]
-        await arrived(seen, first)
-        report = read_supervisor_state(servers.state)
-        assert report is not None
-        broker = next(child for child in report.children if child.name == "rabbitmq")
+        await wait_until_delivered(counter, first)
+        supervisor_state = read_supervisor_state(servers.config)
+        assert supervisor_state is not None
+        broker = next(child for child in supervisor_state.children if child.name == "rabbitmq")
         os.kill(broker.pid, signal.SIGKILL)
         order_ids = [await orders.place_order() for _ in range(50)]
         assert await orders.count_pending_events() >= 40
-        await drained(orders)
-        await arrived(seen, order_ids)
-    assert all(len(events) == 1 for events in seen.of(order_ids).values())
+        await wait_until_outbox_is_empty(orders)
+        await wait_until_delivered(counter, order_ids)
+    assert all(len(event_ids) == 1 for event_ids in counter.event_ids_by_order(order_ids).values())
 
 
-TYPES = {
+EVENT_TYPES = {
     OrderStatus.PENDING: "orders.created",
     OrderStatus.PAID: "orders.paid",
     OrderStatus.READY: "orders.ready",
@@ -140,37 +146,37 @@ TYPES = {
 
 
 @st.composite
-def lives(draw: st.DrawFn) -> list[tuple[int, OrderStatus]]:
-    """A legal life of an order, as far as it has come; versions that are missing changed no status."""
+def order_histories(draw: st.DrawFn) -> list[tuple[int, OrderStatus]]:
+    """A prefix of a valid sequence of order transitions; a skipped version did not change the status."""
     version, status = 1, OrderStatus.PENDING
-    life = [(version, status)]
+    history = [(version, status)]
     while TRANSITIONS[status] and draw(st.booleans()):
         status = draw(st.sampled_from(sorted(TRANSITIONS[status])))
         version += draw(st.integers(1, 3))
-        life.append((version, status))
-    return life
+        history.append((version, status))
+    return history
 
 
-def message(order_id: str, event_id: str, version: int, status: OrderStatus) -> Message:
-    """The event of one step, as it arrives."""
-    kind = next(kind for kind in EVENTS.values() if kind.type == TYPES[status])
-    facts = OrderSnapshot(order_id=order_id, version=version, actor="test", at=now())
-    event: Any = kind.message(order=facts)
-    envelope = Envelope(event_id, "/orders", kind.type, order_id, now(), {}, kind.encode(event))
+def build_message(order_id: str, event_id: str, version: int, status: OrderStatus) -> Message:
+    """A message with the event of one transition."""
+    event_type = next(event_type for event_type in EVENTS.values() if event_type.type == EVENT_TYPES[status])
+    order = OrderSnapshot(order_id=order_id, version=version, actor="test", at=now())
+    event: Any = event_type.message(order=order)
+    envelope = Envelope(event_id, "/orders", event_type.type, order_id, now(), {}, event_type.encode(event))
     return Message(1, BasicProperties(headers=envelope.to_headers()), envelope.payload)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(life=lives(), data=st.data())
-async def test_history_is_the_same_in_whatever_order_and_however_often_it_is_told(
-    orders: Orders, life: list[tuple[int, OrderStatus]], data: st.DataObject
+@given(history=order_histories(), data=st.data())
+async def test_history_is_order_independent_and_idempotent(
+    orders: Orders, history: list[tuple[int, OrderStatus]], data: st.DataObject
 ) -> None:
     order_id = new_id()
-    messages = [message(order_id, new_id(), version, status) for version, status in life]
-    repeated = data.draw(st.lists(st.sampled_from(range(len(life))), max_size=6))
-    told = data.draw(st.permutations([*range(len(life)), *repeated]))
-    history = HistoryConsumer(orders.history)
-    for index in told:
-        await history.dispatch(messages[index], 1)
+    messages = [build_message(order_id, new_id(), version, status) for version, status in history]
+    repeated = data.draw(st.lists(st.sampled_from(range(len(history))), max_size=6))
+    delivered = data.draw(st.permutations([*range(len(history)), *repeated]))
+    consumer = HistoryConsumer(orders.history)
+    for index in delivered:
+        await consumer.dispatch(messages[index], 1)
     entries = await orders.history.list_history(order_id, 100, 0)
-    assert [(entry.version, entry.status) for entry in entries] == life
+    assert [(entry.version, entry.status) for entry in entries] == history

@@ -1,4 +1,4 @@
-"""Kept answers and the events that end them, by way of a real outbox, relay and broker."""
+"""Cached responses and their invalidation by events through an outbox, relay and broker."""
 
 from urllib.parse import urlsplit
 
@@ -9,46 +9,46 @@ from services.runtime.core.clock import now
 from services.runtime.messaging.connection import Broker
 from services.runtime.rest.response_cache import ResponseCache, run_invalidation
 from tests.fault_proxy import Fault, FaultProxy
+from tests.integration.fixtures.background_tasks import run_in_background, wait_until
 from tests.integration.fixtures.partners import PartnersFixture
 from tests.integration.fixtures.servers import Servers
-from tests.integration.test_events import beside, until
 from tests.integration.test_partners_admin import ADMIN, new_product
 
-ASKED = ("/api/v1/catalog", b"")
+KEY = ("/api/v1/catalog", b"")
 
 
-async def test_a_change_ends_what_is_kept_and_nothing_is_kept_that_nobody_could_end(
+async def test_cache_requires_subscription_and_is_invalidated_by_event(
     partners: PartnersFixture, servers: Servers
 ) -> None:
-    answers = ResponseCache()
+    cache = ResponseCache()
     rpc = PartnersRpc(partners.repository, partners.secret_box, now)
     product = await new_product(rpc)
 
-    async def kept() -> bool:
-        answers.put(ASKED, b"{}", answers.generation)
-        return answers.get(ASKED) is not None
+    async def is_cached_after_put() -> bool:
+        cache.put(KEY, b"{}", cache.generation)
+        return cache.get(KEY) is not None
 
-    async def ended() -> bool:
-        return answers.get(ASKED) is None
+    async def is_invalidated() -> bool:
+        return cache.get(KEY) is None
 
     url = servers.settings("gateway")["BROKER_URL"]
     broker = urlsplit(url)
     with FaultProxy(str(broker.hostname), int(broker.port or 0)) as proxy:
-        listening = run_invalidation(
-            Broker(url.replace(f":{broker.port}", f":{proxy.port}"), "test"), {PARTNER_CATALOG_CHANGED: answers}
+        invalidation = run_invalidation(
+            Broker(url.replace(f":{broker.port}", f":{proxy.port}"), "test"), {PARTNER_CATALOG_CHANGED: cache}
         )
-        assert not await kept()
-        async with beside(listening, partners.create_relay().run()):
-            await until(kept)
-            edition = answers.generation
+        assert not await is_cached_after_put()
+        async with run_in_background(invalidation, partners.create_relay().run()):
+            await wait_until(is_cached_after_put)
+            generation = cache.generation
             await rpc.update_product(v1.UpdateProductRequest(product_id=product, title="Another"), ADMIN)
-            await until(ended)
-            assert answers.generation > edition
+            await wait_until(is_invalidated)
+            assert cache.generation > generation
 
-            assert await kept()
+            assert await is_cached_after_put()
             proxy.set_fault(Fault.DOWN)
-            await until(ended)
-            assert not await kept()
+            await wait_until(is_invalidated)
+            assert not await is_cached_after_put()
             proxy.set_fault(Fault.NONE)
-            await until(kept)
-        assert not await kept()
+            await wait_until(is_cached_after_put)
+        assert not await is_cached_after_put()
