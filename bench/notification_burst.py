@@ -9,8 +9,9 @@ from pathlib import Path
 
 from bench.paths import PORT_OFFSET, STATE_DIR
 from bench.results import Row, informational, require_at_most
+from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.notification_burst import create_burst, run_service_process
-from tests.integration.fixtures.notifications import build_notification_request, wait_until
+from tests.integration.fixtures.notifications import build_notification_request
 from tests.integration.fixtures.servers import Servers
 
 USER_COUNT, NOTIFICATIONS_PER_USER = 50, 200

@@ -1,4 +1,4 @@
-"""A change of an agent reaches every process at once, and the broker lets the requests of urgent ones overtake."""
+"""Agent changes: cache invalidation in every process and priority routing of urgent agents."""
 
 import asyncio
 import contextlib
@@ -14,27 +14,28 @@ from services.notifications.domain.agents import Agent
 from services.notifications.domain.notifications import Provider
 from services.runtime.messaging.connection import Broker
 from services.runtime.storage import migrations
-from tests.integration.fixtures.notifications import NotificationsHarness, build_notification_request, wait_until
+from tests.integration.fixtures.background_tasks import wait_until
+from tests.integration.fixtures.notifications import NotificationsHarness, build_notification_request
 from tests.integration.fixtures.servers import Servers
 
-URGENT, ORDINARY = "notifications.urgent", "notifications.requested"
+URGENT_QUEUE, REQUEST_QUEUE = "notifications.urgent", "notifications.requested"
 
 
 @pytest.fixture
-async def service(servers: Servers) -> AsyncIterator[NotificationsHarness]:
+async def harness(servers: Servers) -> AsyncIterator[NotificationsHarness]:
     migrations.migrate("notifications", servers.settings("notifications")["DATABASE_URL"])
-    async with NotificationsHarness(servers) as made:
-        yield made
-        for queue in (URGENT, ORDINARY):
-            await made.purge(queue)
+    async with NotificationsHarness(servers) as harness:
+        yield harness
+        for queue in (URGENT_QUEUE, REQUEST_QUEUE):
+            await harness.purge(queue)
 
 
 @contextlib.asynccontextmanager
-async def processes(service: NotificationsHarness, many: int) -> AsyncIterator[list[AgentCache]]:
-    """What each of them knows of agents. No copy grows old."""
-    caches = [AgentCache(service.agents, lambda: 0.0) for _ in range(many)]
-    broker = Broker(service.broker_url, "test")
-    tasks = [asyncio.create_task(AgentChangeListener(broker, service.agents, cache).run()) for cache in caches]
+async def run_listeners(harness: NotificationsHarness, count: int) -> AsyncIterator[list[AgentCache]]:
+    """Run agent change listeners and yield their caches, whose entries never expire by age."""
+    caches = [AgentCache(harness.agents, lambda: 0.0) for _ in range(count)]
+    broker = Broker(harness.broker_url, "test")
+    tasks = [asyncio.create_task(AgentChangeListener(broker, harness.agents, cache).run()) for cache in caches]
     try:
         yield caches
     finally:
@@ -43,52 +44,52 @@ async def processes(service: NotificationsHarness, many: int) -> AsyncIterator[l
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def change(service: NotificationsHarness, agent: Agent) -> None:
-    """As the outbox would tell of it."""
-    assert await service.agents.save_agent(agent, {})
-    await service.publish(AgentChanged(agent_id=agent.id, version=agent.version))
+async def change_agent(harness: NotificationsHarness, agent: Agent) -> None:
+    """Save the agent and publish the change, as the outbox would."""
+    assert await harness.agents.save_agent(agent, {})
+    await harness.publish(AgentChanged(agent_id=agent.id, version=agent.version))
 
 
-async def test_every_process_hears_of_a_change(service: NotificationsHarness) -> None:
-    agent = await service.create_agent(providers=(Provider.FCM,), priority=3)
-    async with processes(service, 3) as caches:
+async def test_agent_change_reaches_every_process(harness: NotificationsHarness) -> None:
+    agent = await harness.create_agent(providers=(Provider.FCM,), priority=3)
+    async with run_listeners(harness, 3) as caches:
 
-        async def all_know(version: int) -> bool:
-            known = [await cache.get_agent(agent.id) for cache in caches]
-            return [one.version for one in known if one] == [version] * 3
+        async def all_have(version: int) -> bool:
+            cached = [await cache.get_agent(agent.id) for cache in caches]
+            return [each.version for each in cached if each] == [version] * 3
 
-        await wait_until(lambda: all_know(1))
+        await wait_until(lambda: all_have(1))
         for version in (2, 3, 4):
             changed = replace(agent, version=version, priority=version)
-            assert await service.agents.save_agent(changed, {})
+            assert await harness.agents.save_agent(changed, {})
 
-            async def told(version: int = version) -> bool:
-                # Whoever has not begun to listen hears the next one.
-                await service.publish(AgentChanged(agent_id=agent.id, version=version))
-                return await all_know(version)
+            async def is_propagated(version: int = version) -> bool:
+                # Published repeatedly, since a listener may not be subscribed yet.
+                await harness.publish(AgentChanged(agent_id=agent.id, version=version))
+                return await all_have(version)
 
-            await wait_until(told)
+            await wait_until(is_propagated)
 
 
-async def test_requests_of_urgent_agents_are_copied_for_as_long_as_they_are_urgent(
-    service: NotificationsHarness,
+async def test_requests_are_copied_to_priority_queue_while_agent_is_urgent(
+    harness: NotificationsHarness,
 ) -> None:
-    agent = await service.create_agent(providers=(Provider.FCM,), priority=10)
-    async with processes(service, 1):
+    agent = await harness.create_agent(providers=(Provider.FCM,), priority=10)
+    async with run_listeners(harness, 1):
 
-        async def copied() -> bool:
-            before = await service.count_messages(URGENT)
-            await service.publish(
+        async def is_copied() -> bool:
+            before = await harness.count_messages(URGENT_QUEUE)
+            await harness.publish(
                 build_notification_request("ada", agent.id), build_notification_request("ada", "news")
             )
-            return await service.count_messages(URGENT) == before + 1
+            return await harness.count_messages(URGENT_QUEUE) == before + 1
 
-        async def not_copied() -> bool:
-            before = await service.count_messages(URGENT)
-            await service.publish(build_notification_request("ada", agent.id))
-            return await service.count_messages(URGENT) == before
+        async def is_not_copied() -> bool:
+            before = await harness.count_messages(URGENT_QUEUE)
+            await harness.publish(build_notification_request("ada", agent.id))
+            return await harness.count_messages(URGENT_QUEUE) == before
 
-        await wait_until(copied)
-        await change(service, replace(agent, priority=7, version=2))
-        await wait_until(not_copied)
-        assert await service.count_messages(ORDINARY) > await service.count_messages(URGENT)
+        await wait_until(is_copied)
+        await change_agent(harness, replace(agent, priority=7, version=2))
+        await wait_until(is_not_copied)
+        assert await harness.count_messages(REQUEST_QUEUE) > await harness.count_messages(URGENT_QUEUE)

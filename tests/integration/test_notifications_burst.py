@@ -1,4 +1,4 @@
-"""Hundreds of events at once, some of them twice, and a process that is killed amid them; `make load` has thousands."""
+"""Burst of hundreds of events with duplicates and a killed process; `make load` runs thousands."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from tests.integration.fixtures.servers import Servers
 
 
 @pytest.mark.timeout(100)
-async def test_nothing_is_lost_and_nothing_doubled_when_the_process_is_killed(servers: Servers, tmp_path: Path) -> None:
-    async with run_service_process(servers, tmp_path) as (process, service):
-        made = await create_burst(service, user_count=10, events_per_user=30)
-        await run_with_kills(process, made, (0.3,), 80)
-        await made.assert_all_delivered()
+async def test_killed_process_neither_loses_nor_repeats_notifications(servers: Servers, tmp_path: Path) -> None:
+    async with run_service_process(servers, tmp_path) as (process, harness):
+        burst = await create_burst(harness, user_count=10, events_per_user=30)
+        await run_with_kills(process, burst, (0.3,), 80)
+        await burst.assert_all_delivered()

@@ -1,4 +1,4 @@
-"""The history in a document store: by user, agent, status and time, in pages, and for as long as it is to be kept."""
+"""Notification history in MongoDB: filters, order, pagination, indexes and retention."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -12,80 +12,89 @@ from services.notifications.domain.notifications import Attempt, Notification, P
 from services.notifications.usecases import history
 from services.notifications.usecases.ports import HistoryFilter
 from services.runtime.storage import migrations
-from tests.integration.fixtures.notifications import NotificationsHarness, make_name, wait_until
+from tests.integration.fixtures.background_tasks import wait_until
+from tests.integration.fixtures.notifications import NotificationsHarness, make_name
 from tests.integration.fixtures.servers import Servers
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 @pytest.fixture
-async def service(servers: Servers) -> AsyncIterator[NotificationsHarness]:
+async def harness(servers: Servers) -> AsyncIterator[NotificationsHarness]:
     migrations.migrate("notifications", servers.settings("notifications")["DATABASE_URL"])
-    async with NotificationsHarness(servers) as made:
-        yield made
+    async with NotificationsHarness(servers) as harness:
+        yield harness
 
 
-def told(user: str, agent: str = "news", status: Status = Status.SENT, age: timedelta = timedelta()) -> Notification:
-    tried = (Attempt(Provider.FCM, NOW, "UNAVAILABLE"), Attempt(Provider.FCM, NOW, "accepted"))
-    return Notification(make_name(), user, "orders.paid", "o1", agent, "T", "B", status, NOW - age, tried)
+def make_notification(
+    user: str, agent: str = "news", status: Status = Status.SENT, age: timedelta = timedelta()
+) -> Notification:
+    attempts = (Attempt(Provider.FCM, NOW, "UNAVAILABLE"), Attempt(Provider.FCM, NOW, "accepted"))
+    return Notification(make_name(), user, "orders.paid", "o1", agent, "T", "B", status, NOW - age, attempts)
 
 
-async def pages(service: NotificationsHarness, wanted: HistoryFilter, size: int) -> Sequence[Notification]:
-    found, token = [], ""
+async def list_all_pages(
+    harness: NotificationsHarness, history_filter: HistoryFilter, size: int
+) -> Sequence[Notification]:
+    notifications, token = [], ""
     while True:
-        page = await history.list_all(service.history, wanted, size, token)
-        found += page.items
+        page = await history.list_all(harness.history, history_filter, size, token)
+        notifications += page.items
         if not page.next_page_token:
-            return found
+            return notifications
         token = page.next_page_token
 
 
-async def test_it_is_found_by_user_agent_and_status_newest_first_in_pages(service: NotificationsHarness) -> None:
+async def test_find_filters_sorts_and_paginates(harness: NotificationsHarness) -> None:
     user, agent = make_name(), make_name()
-    kept = [
-        told(user, agent if number % 2 else "news", list(Status)[number % 4], timedelta(seconds=number // 3))
+    stored = [
+        make_notification(
+            user, agent if number % 2 else "news", list(Status)[number % 4], timedelta(seconds=number // 3)
+        )
         for number in range(20)
     ]
-    for one in kept:
-        await service.history.insert_if_absent(one)
-    newest = sorted(kept, key=lambda one: (one.created_at, one.id), reverse=True)
-    assert await pages(service, HistoryFilter(user_id=user), 3) == newest
-    assert await pages(service, HistoryFilter(agent_id=agent), 4) == [one for one in newest if one.agent_id == agent]
+    for notification in stored:
+        await harness.history.insert_if_absent(notification)
+    newest_first = sorted(stored, key=lambda each: (each.created_at, each.id), reverse=True)
+    assert await list_all_pages(harness, HistoryFilter(user_id=user), 3) == newest_first
+    assert await list_all_pages(harness, HistoryFilter(agent_id=agent), 4) == [
+        each for each in newest_first if each.agent_id == agent
+    ]
     for status in Status:
-        wanted = [one for one in newest if one.status is status]
-        assert await pages(service, HistoryFilter(user_id=user, status=status), 2) == wanted
-    assert await pages(service, HistoryFilter(user_id=user, agent_id=agent, status=Status.QUEUED), 2) == [
-        one for one in newest if one.agent_id == agent and one.status is Status.QUEUED
+        expected = [each for each in newest_first if each.status is status]
+        assert await list_all_pages(harness, HistoryFilter(user_id=user, status=status), 2) == expected
+    assert await list_all_pages(harness, HistoryFilter(user_id=user, agent_id=agent, status=Status.QUEUED), 2) == [
+        each for each in newest_first if each.agent_id == agent and each.status is Status.QUEUED
     ]
 
 
-async def test_each_filter_has_an_index_by_time(service: NotificationsHarness) -> None:
-    indexes = await service.history._notifications.index_information()
+async def test_each_filter_has_an_index_ordered_by_time(harness: NotificationsHarness) -> None:
+    indexes = await harness.history._notifications.index_information()
     keys = [[field for field, _ in index["key"]] for index in indexes.values()]
-    for first in ([], ["user_id"], ["agent_id"], ["status"]):
-        assert [*first, "created_at", "_id"] in keys
+    for prefix in ([], ["user_id"], ["agent_id"], ["status"]):
+        assert [*prefix, "created_at", "_id"] in keys
 
 
-async def test_what_has_ended_is_not_begun_again(service: NotificationsHarness) -> None:
-    ended = told(make_name())
-    await service.history.upsert(ended)
-    await service.history.insert_if_absent(told(ended.user_id))
-    await service.history.insert_if_absent(replace(ended, status=Status.QUEUED))
-    assert ended in await pages(service, HistoryFilter(user_id=ended.user_id), 10)
+async def test_insert_if_absent_does_not_overwrite_finished_entry(harness: NotificationsHarness) -> None:
+    finished = make_notification(make_name())
+    await harness.history.upsert(finished)
+    await harness.history.insert_if_absent(make_notification(finished.user_id))
+    await harness.history.insert_if_absent(replace(finished, status=Status.QUEUED))
+    assert finished in await list_all_pages(harness, HistoryFilter(user_id=finished.user_id), 10)
 
 
-async def test_what_is_too_old_goes(service: NotificationsHarness) -> None:
+async def test_history_older_than_retention_is_deleted(harness: NotificationsHarness) -> None:
     user = make_name()
-    old, young = told(user, age=timedelta(days=8)), told(user, age=timedelta(days=6))
-    for one in (old, young):
-        await service.history.upsert(one)
+    expired, recent = make_notification(user, age=timedelta(days=8)), make_notification(user, age=timedelta(days=6))
+    for notification in (expired, recent):
+        await harness.history.upsert(notification)
 
-    async def gone() -> bool:
-        return await pages(service, HistoryFilter(user_id=user), 10) == [young]
+    async def is_deleted() -> bool:
+        return await list_all_pages(harness, HistoryFilter(user_id=user), 10) == [recent]
 
-    sweeping = asyncio.create_task(delete_old_history(service.history, timedelta(days=7)))
+    task = asyncio.create_task(delete_old_history(harness.history, timedelta(days=7)))
     try:
-        await wait_until(gone)
+        await wait_until(is_deleted)
     finally:
-        sweeping.cancel()
-        await asyncio.gather(sweeping, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

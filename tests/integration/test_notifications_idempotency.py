@@ -1,4 +1,4 @@
-"""Idempotency-Key at the door of notifications, and what is cleared there, on a real database."""
+"""Idempotent creation of agents and cleanup of the inbox and idempotency keys, on a real database."""
 
 import asyncio
 import json
@@ -25,15 +25,15 @@ ROOT = Principal("root", "admin", "root@delivery.test", True, now() + timedelta(
 
 
 @pytest.fixture
-async def service(servers: Servers) -> AsyncIterator[NotificationsHarness]:
+async def harness(servers: Servers) -> AsyncIterator[NotificationsHarness]:
     migrations.migrate("notifications", servers.settings("notifications")["DATABASE_URL"])
-    async with NotificationsHarness(servers) as made:
-        yield made
+    async with NotificationsHarness(servers) as harness:
+        yield harness
 
 
-def asked(key: str | None, name: str) -> v1.CreateAgentRequest:
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+def make_create_request(key: str | None, name: str) -> v1.CreateAgentRequest:
+    private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     account = {"type": "service_account", "project_id": "p", "client_email": "x@y.z", "token_uri": "https://t"}
     return v1.CreateAgentRequest(
         name=name,
@@ -46,20 +46,20 @@ def asked(key: str | None, name: str) -> v1.CreateAgentRequest:
     )
 
 
-async def test_concurrent_first_uses_of_a_key_make_one_agent_and_keep_no_key_of_it(
-    service: NotificationsHarness,
+async def test_concurrent_create_agent_is_idempotent_and_stores_no_secret(
+    harness: NotificationsHarness,
 ) -> None:
-    rpc = NotificationsRpc(service.agents, service.history)
-    request = asked(new_id(), new_id())
-    answers = await asyncio.gather(*(rpc.create_agent(request, ROOT) for _ in range(5)), return_exceptions=True)
-    made = [answer for answer in answers if isinstance(answer, v1.CreateAgentResponse)]
-    busy = [answer.reason for answer in answers if isinstance(answer, ApiError)]
-    assert set(busy) <= {Reason.IDEMPOTENCY_KEY_BUSY}
-    assert len(made) + len(busy) == 5
-    assert [answer.replayed for answer in made].count(False) == 1
-    again = await rpc.create_agent(request, ROOT)
-    assert (again.replayed, again.agent, again.etag) == (True, made[0].agent, made[0].etag)
-    async with service.database.connection() as connection:
+    rpc = NotificationsRpc(harness.agents, harness.history)
+    request = make_create_request(new_id(), new_id())
+    results = await asyncio.gather(*(rpc.create_agent(request, ROOT) for _ in range(5)), return_exceptions=True)
+    responses = [result for result in results if isinstance(result, v1.CreateAgentResponse)]
+    error_reasons = [result.reason for result in results if isinstance(result, ApiError)]
+    assert set(error_reasons) <= {Reason.IDEMPOTENCY_KEY_BUSY}
+    assert len(responses) + len(error_reasons) == 5
+    assert [response.replayed for response in responses].count(False) == 1
+    repeated = await rpc.create_agent(request, ROOT)
+    assert (repeated.replayed, repeated.agent, repeated.etag) == (True, responses[0].agent, responses[0].etag)
+    async with harness.database.connection() as connection:
         cursor = await connection.connection.execute("SELECT id FROM agents WHERE name = %s", (request.name,))
         assert len(await cursor.fetchall()) == 1
         cursor = await connection.connection.execute(
@@ -69,31 +69,31 @@ async def test_concurrent_first_uses_of_a_key_make_one_agent_and_keep_no_key_of_
     assert row is not None
     assert b"PRIVATE KEY" not in bytes(row["answer"])
     with pytest.raises(ApiError) as raised:
-        await rpc.create_agent(asked(request.idempotency_key, request.name), ROOT)
+        await rpc.create_agent(make_create_request(request.idempotency_key, request.name), ROOT)
     assert raised.value.reason is Reason.IDEMPOTENCY_KEY_REUSED
 
 
-async def test_what_was_consumed_long_ago_is_forgotten_and_the_rest_is_not(service: NotificationsHarness) -> None:
+async def test_inbox_cleanup_deletes_only_old_entries(harness: NotificationsHarness) -> None:
     old, new = new_id(), new_id()
-    async with service.database.transaction() as transaction:
+    async with harness.database.transaction() as transaction:
         for event_id in (old, new):
             assert await inbox.mark_processed(transaction, "q", event_id)
         await transaction.connection.execute(
             "UPDATE inbox SET at = at - interval '31 days' WHERE event_id = %s", (old,)
         )
-    while await inbox.delete_older_than(service.database, now() - timedelta(days=30)):
+    while await inbox.delete_older_than(harness.database, now() - timedelta(days=30)):
         pass
-    async with service.database.transaction() as transaction:
+    async with harness.database.transaction() as transaction:
         assert await inbox.mark_processed(transaction, "q", old)
         assert not await inbox.mark_processed(transaction, "q", new)
 
 
-async def test_keys_are_cleared_after_a_day_however_many_there_are(service: NotificationsHarness) -> None:
-    async with service.database.connection() as connection:
+async def test_expired_idempotency_keys_are_deleted_in_batches(harness: NotificationsHarness) -> None:
+    async with harness.database.connection() as connection:
         await connection.connection.execute(
             "INSERT INTO idempotency_keys SELECT 'old', 'op', n::text, '', NULL, '', now() - interval '25 hours' "
             "FROM generate_series(1, 1500) n"
         )
-    assert await idempotency.delete_expired(service.database) == 1000
-    assert await idempotency.delete_expired(service.database) >= 500
-    assert await idempotency.delete_expired(service.database) == 0
+    assert await idempotency.delete_expired(harness.database) == 1000
+    assert await idempotency.delete_expired(harness.database) >= 500
+    assert await idempotency.delete_expired(harness.database) == 0

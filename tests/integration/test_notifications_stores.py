@@ -1,4 +1,4 @@
-"""The stores of notifications on a real database: claims, devices in any order, keys that cannot be read."""
+"""Repositories of notifications on a real database: leases, device registration and encrypted keys."""
 
 import asyncio
 import itertools
@@ -18,13 +18,13 @@ from tests.integration.fixtures.servers import Servers
 
 
 @pytest.fixture
-async def service(servers: Servers) -> AsyncIterator[NotificationsHarness]:
+async def harness(servers: Servers) -> AsyncIterator[NotificationsHarness]:
     migrations.migrate("notifications", servers.settings("notifications")["DATABASE_URL"])
-    async with NotificationsHarness(servers) as made:
-        yield made
+    async with NotificationsHarness(servers) as harness:
+        yield harness
 
 
-def job(priority: int = 3, mail: Mail | None = None) -> DeliveryJob:
+def make_job(priority: int = 3, mail: Mail | None = None) -> DeliveryJob:
     now = datetime.now(UTC)
     notification = Notification(make_name(), "ada", "orders.paid", None, "orders", "T", "B", Status.QUEUED, now)
     return DeliveryJob(
@@ -32,42 +32,42 @@ def job(priority: int = 3, mail: Mail | None = None) -> DeliveryJob:
     )
 
 
-async def test_many_workers_claim_each_job_once_the_most_urgent_first(service: NotificationsHarness) -> None:
-    jobs = [job(priority) for priority in (1, 9, 5) for _ in range(30)]
-    for one in jobs:
-        assert await service.queue.add("q", one.id, one)
-    assert not await service.queue.add("q", jobs[0].id, jobs[0])
+async def test_concurrent_claims_are_exclusive(harness: NotificationsHarness) -> None:
+    jobs = [make_job(priority) for priority in (1, 9, 5) for _ in range(30)]
+    for job in jobs:
+        assert await harness.queue.add("q", job.id, job)
+    assert not await harness.queue.add("q", jobs[0].id, jobs[0])
     now = datetime.now(UTC)
-    until = now + timedelta(minutes=1)
-    claims = await asyncio.gather(*(service.queue.claim(1, 10, now, until) for _ in range(12)))
-    claimed = [one.id for claim in claims for one in claim]
-    assert sorted(claimed) == sorted(one.id for one in jobs)
+    lease_expires_at = now + timedelta(minutes=1)
+    claims = await asyncio.gather(*(harness.queue.claim(1, 10, now, lease_expires_at) for _ in range(12)))
+    claimed_ids = [job.id for claim in claims for job in claim]
+    assert sorted(claimed_ids) == sorted(job.id for job in jobs)
     for claim in claims:
-        for one in claim:
-            assert await service.queue.complete(one, None)
+        for job in claim:
+            assert await harness.queue.complete(job, None)
 
 
-async def test_a_lane_takes_only_what_is_urgent_enough(service: NotificationsHarness) -> None:
-    low, high = job(2), job(9)
-    for one in (low, high):
-        await service.queue.add("q", one.id, one)
+async def test_claim_respects_minimum_priority(harness: NotificationsHarness) -> None:
+    low, high = make_job(2), make_job(9)
+    for job in (low, high):
+        await harness.queue.add("q", job.id, job)
     now = datetime.now(UTC)
-    assert [one.id for one in await service.queue.claim(8, 10, now, now + timedelta(minutes=1))] == [high.id]
-    for one in await service.queue.claim(1, 10, now + timedelta(minutes=2), now + timedelta(minutes=3)):
-        await service.queue.complete(one, None)
+    assert [job.id for job in await harness.queue.claim(8, 10, now, now + timedelta(minutes=1))] == [high.id]
+    for job in await harness.queue.claim(1, 10, now + timedelta(minutes=2), now + timedelta(minutes=3)):
+        await harness.queue.complete(job, None)
 
 
-async def test_a_claim_that_has_run_out_is_another_workers(service: NotificationsHarness) -> None:
-    added = job(mail=Mail("m", "a@b.c", "s", "the code is s3cret", "h"))
-    await service.queue.add("q", added.id, added)
+async def test_expired_lease_is_lost_to_next_claim(harness: NotificationsHarness) -> None:
+    added = make_job(mail=Mail("m", "a@b.c", "s", "the code is s3cret", "h"))
+    await harness.queue.add("q", added.id, added)
     now = datetime.now(UTC)
-    [slow] = await service.queue.claim(1, 1, now, now + timedelta(seconds=1))
-    [quick] = await service.queue.claim(1, 1, now + timedelta(seconds=2), now + timedelta(minutes=1))
-    told = NotificationSent(notification_id=added.id, user_id="ada", at=now)
-    assert not await service.queue.reschedule(slow, now)
-    assert not await service.queue.complete(slow, told)
-    moved = replace(
-        quick,
+    [expired] = await harness.queue.claim(1, 1, now, now + timedelta(seconds=1))
+    [current] = await harness.queue.claim(1, 1, now + timedelta(seconds=2), now + timedelta(minutes=1))
+    event = NotificationSent(notification_id=added.id, user_id="ada", at=now)
+    assert not await harness.queue.reschedule(expired, now)
+    assert not await harness.queue.complete(expired, event)
+    updated = replace(
+        current,
         provider=Provider.FCM,
         provider_started_at=now,
         rounds=2,
@@ -75,49 +75,49 @@ async def test_a_claim_that_has_run_out_is_another_workers(service: Notification
         is_accepted=True,
         has_unclear_response=True,
     )
-    assert await service.queue.reschedule(moved, now)
-    async with service.database.connection() as connection:
+    assert await harness.queue.reschedule(updated, now)
+    async with harness.database.connection() as connection:
         cursor = await connection.connection.execute("SELECT mail FROM delivery_jobs WHERE id = %s", (added.id,))
         row = await cursor.fetchone()
     assert row is not None
     assert b"s3cret" not in bytes(row["mail"])
-    [back] = await service.queue.claim(1, 1, now + timedelta(minutes=2), now + timedelta(minutes=3))
-    assert replace(back, lease_expires_at=None) == replace(moved, lease_expires_at=None)
-    assert await service.queue.complete(back, None)
+    [reclaimed] = await harness.queue.claim(1, 1, now + timedelta(minutes=2), now + timedelta(minutes=3))
+    assert replace(reclaimed, lease_expires_at=None) == replace(updated, lease_expires_at=None)
+    assert await harness.queue.complete(reclaimed, None)
 
 
-async def test_devices_are_the_same_in_whatever_order_events_come(service: NotificationsHarness) -> None:
-    story = [(1, "a"), (2, "b"), (3, None), (4, "c"), (5, "d"), (5, "d")]
-    found = set()
-    for order in itertools.islice(itertools.permutations(story), 0, 720, 29):
+async def test_devices_do_not_depend_on_order_of_events(harness: NotificationsHarness) -> None:
+    registrations = [(1, "a"), (2, "b"), (3, None), (4, "c"), (5, "d"), (5, "d")]
+    results = set()
+    for order in itertools.islice(itertools.permutations(registrations), 0, 720, 29):
         user = make_name()
         for version, token in order:
-            await service.users.upsert_user(User(user, "a@b.c", None, None, version), token)
-        found.add(tuple(device.token for device in await service.users.list_devices(user)))
-    assert found == {("d", "c")}
+            await harness.users.upsert_user(User(user, "a@b.c", None, None, version), token)
+        results.add(tuple(device.token for device in await harness.users.list_devices(user)))
+    assert results == {("d", "c")}
 
 
-async def test_a_forgotten_device_comes_back_only_when_it_is_named_anew(service: NotificationsHarness) -> None:
+async def test_deleted_device_returns_only_with_newer_version(harness: NotificationsHarness) -> None:
     user, apple = make_name(), secrets.token_hex(32)
-    await service.users.upsert_user(User(user, "a@b.c", None, None, 2), apple)
-    assert [device.provider for device in await service.users.list_devices(user)] == [Provider.APNS]
-    await service.users.delete_device(user, apple)
+    await harness.users.upsert_user(User(user, "a@b.c", None, None, 2), apple)
+    assert [device.provider for device in await harness.users.list_devices(user)] == [Provider.APNS]
+    await harness.users.delete_device(user, apple)
     for version, devices in ((1, 0), (2, 0), (3, 1)):
-        await service.users.upsert_user(User(user, "a@b.c", None, None, version), apple)
-        assert len(await service.users.list_devices(user)) == devices
+        await harness.users.upsert_user(User(user, "a@b.c", None, None, version), apple)
+        assert len(await harness.users.list_devices(user)) == devices
 
 
-async def test_keys_are_sealed_and_only_the_next_version_is_saved(service: NotificationsHarness) -> None:
-    agent = await service.create_agent(providers=(Provider.FCM,))
-    assert await service.agents.save_agent(replace(agent, version=2), {"fcm": "s3cret", "apns": "t0p"})
-    assert not await service.agents.save_agent(replace(agent, version=2), {"fcm": "other"})
-    assert await service.agents.get_keys(agent.id) == ("s3cret", "t0p")
-    async with service.database.connection() as connection:
+async def test_keys_are_encrypted_and_save_requires_next_version(harness: NotificationsHarness) -> None:
+    agent = await harness.create_agent(providers=(Provider.FCM,))
+    assert await harness.agents.save_agent(replace(agent, version=2), {"fcm": "s3cret", "apns": "t0p"})
+    assert not await harness.agents.save_agent(replace(agent, version=2), {"fcm": "other"})
+    assert await harness.agents.get_keys(agent.id) == ("s3cret", "t0p")
+    async with harness.database.connection() as connection:
         cursor = await connection.connection.execute(
             "SELECT ciphertext FROM agent_keys WHERE agent_id = %s", (agent.id,)
         )
         rows = await cursor.fetchall()
     assert len(rows) == 2
     assert not any(b"s3cret" in bytes(row["ciphertext"]) or b"t0p" in bytes(row["ciphertext"]) for row in rows)
-    assert await service.agents.save_agent(replace(agent, version=3), {"fcm": None})
-    assert await service.agents.get_keys(agent.id) == (None, "t0p")
+    assert await harness.agents.save_agent(replace(agent, version=3), {"fcm": None})
+    assert await harness.agents.get_keys(agent.id) == (None, "t0p")

@@ -1,4 +1,4 @@
-"""Load tests stand on the same servers as integration tests."""
+"""Fixtures of the load tests: the servers of the integration tests."""
 
 from tests.integration.conftest import servers
 

@@ -1,6 +1,6 @@
-"""The world of notifications, by hand."""
+"""In-memory fakes of the repositories, providers and clock of notifications."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ from services.notifications.domain.notifications import (
     User,
 )
 from services.notifications.usecases.deliver import DeliveryContext, deliver
-from services.notifications.usecases.enqueue import NotificationEnqueuer, SourceEvent
+from services.notifications.usecases.enqueue import FALLBACK_MAIL_TEMPLATE, NotificationEnqueuer, SourceEvent
 from services.runtime.core.errors import ApiError, Reason
 
 START_TIME = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -30,7 +30,7 @@ RETRY_POLICY = RetryPolicy(initial_delay_s=1, max_delay_s=60, fallback_after_s=1
 
 @dataclass
 class FakeProviderClient:
-    """Answers as it was told, then accepts."""
+    """Provider client that returns the given responses in turn, then accepts."""
 
     responses: list[ProviderResponse] = field(default_factory=list)
     sent: list[tuple[str, Push | Mail]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class FakeProviderClient:
 
 
 class FakeCircuitBreaker:
-    """A gate that is shut for as long as it is told."""
+    """Circuit breaker that is open for `open_for_s` seconds."""
 
     open_for_s = 0.0
 
@@ -53,11 +53,11 @@ class FakeCircuitBreaker:
         return self.open_for_s
 
     def record(self, response: ProviderResponse) -> None:
-        """Nothing."""
+        """Ignore the response."""
 
 
 class FakeBackend:
-    """Stores, providers and the clock in one."""
+    """All repositories, providers and the clock in one object."""
 
     def __init__(self, *devices: Device, user: User | None = ADA, agent: Agent | None = AGENT) -> None:
         self.now = START_TIME
@@ -104,13 +104,13 @@ class FakeBackend:
     async def claim(
         self, min_priority: int, limit: int, now: datetime, lease_expires_at: datetime
     ) -> Sequence[DeliveryJob]:
-        due = sorted(
-            (job for job, at in self.jobs.values() if at <= now and job.priority >= min_priority),
-            key=lambda j: -j.priority,
+        due_jobs = sorted(
+            (job for job, due_at in self.jobs.values() if due_at <= now and job.priority >= min_priority),
+            key=lambda job: -job.priority,
         )[:limit]
-        for job in due:
+        for job in due_jobs:
             self.jobs[job.id] = (job, lease_expires_at)
-        return [replace(job, lease_expires_at=lease_expires_at) for job in due]
+        return [replace(job, lease_expires_at=lease_expires_at) for job in due_jobs]
 
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
         self.jobs[job.id] = (job, due_at)
@@ -123,7 +123,7 @@ class FakeBackend:
         return True
 
     async def discard_for_user(self, user_id: str) -> None:
-        self.jobs = {name: entry for name, entry in self.jobs.items() if entry[0].mail is not None}
+        self.jobs = {job_id: entry for job_id, entry in self.jobs.items() if entry[0].mail is not None}
 
     async def insert_if_absent(self, notification: Notification) -> None:
         self.stored_notifications.setdefault(notification.id, notification)
@@ -152,19 +152,17 @@ class FakeBackend:
         return SourceEvent("q", event_id, event_type, {})
 
     async def step(self, retry_policy: RetryPolicy = RETRY_POLICY) -> bool:
-        """Takes every job that is due a step further; says whether one is left."""
-        letter: Mapping[str, template_loader.MailTemplate] = template_loader.load_mail_templates()[
-            template_loader.FALLBACK_MAIL_TEMPLATE
-        ]
-        work = DeliveryContext(self, self, self, self, self, letter, retry_policy, self.clock)
+        """Run one step of every due job; return whether a job is left."""
+        templates = template_loader.load_mail_templates()[FALLBACK_MAIL_TEMPLATE]
+        context = DeliveryContext(self, self, self, self, self, templates, retry_policy, self.clock)
         for job in await self.claim(1, 100, self.now, self.now + timedelta(minutes=1)):
-            await deliver(work, job)
+            await deliver(context, job)
         return bool(self.jobs)
 
     async def run(self, retry_policy: RetryPolicy = RETRY_POLICY) -> Notification:
-        """Goes on, through time, until nothing is left. Every job ends some day."""
+        """Run steps and advance the clock until no job is left; return the notification e1."""
         for _ in range(500):
             if not await self.step(retry_policy):
                 return self.stored_notifications["e1"]
-            self.now = max(self.now, min(due for _, due in self.jobs.values()))
-        raise AssertionError("it never ends")
+            self.now = max(self.now, min(due_at for _, due_at in self.jobs.values()))
+        raise AssertionError("delivery does not terminate")

@@ -1,4 +1,4 @@
-"""The breaker of a provider: it shuts after failures in a row, for longer each time, and lets one try."""
+"""Circuit breaker of a provider: opening, backoff, probes and Retry-After."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outco
 
 BUSY = ProviderResponse(Outcome.BUSY, "UNAVAILABLE")
 UNCLEAR = ProviderResponse(Outcome.UNCLEAR, "TIMEOUT")
-REFUSED = ProviderResponse(Outcome.REJECTED, "UNREGISTERED")
+REJECTED = ProviderResponse(Outcome.REJECTED, "UNREGISTERED")
 
 
 class Clock:
@@ -23,17 +23,17 @@ class Clock:
         return self.now
 
 
-def test_failures_in_a_row_shut_it_and_one_message_tries() -> None:
+def test_breaker_opens_after_failures_and_permits_one_probe() -> None:
     clock = Clock()
     breaker = CircuitBreaker(clock)
-    for answer in [BUSY, UNCLEAR] * (FAILURE_THRESHOLD // 2):
-        breaker.record(answer)
+    for response in [BUSY, UNCLEAR] * (FAILURE_THRESHOLD // 2):
+        breaker.record(response)
         assert breaker.reserve_permission() == 0
     breaker.record(BUSY)
     assert breaker.reserve_permission() == 1
     clock.now += 1
     assert breaker.reserve_permission() == 0
-    assert breaker.reserve_permission() == HALF_OPEN_TIMEOUT_S, "only one tries"
+    assert breaker.reserve_permission() == HALF_OPEN_TIMEOUT_S, "only one probe is permitted"
     breaker.record(BUSY)
     assert breaker.reserve_permission() == 2
     clock.now += 2
@@ -42,14 +42,14 @@ def test_failures_in_a_row_shut_it_and_one_message_tries() -> None:
     assert [breaker.reserve_permission() for _ in range(3)] == [0, 0, 0]
 
 
-def test_a_no_is_an_answer() -> None:
+def test_rejection_resets_failure_count() -> None:
     breaker = CircuitBreaker(Clock())
-    for answer in [*[BUSY] * (FAILURE_THRESHOLD - 1), REFUSED] * 3:
-        breaker.record(answer)
+    for response in [*[BUSY] * (FAILURE_THRESHOLD - 1), REJECTED] * 3:
+        breaker.record(response)
     assert breaker.reserve_permission() == 0
 
 
-def test_what_a_provider_asks_for_holds_for_all_up_to_a_minute() -> None:
+def test_retry_after_blocks_all_calls_up_to_60_s() -> None:
     clock = Clock()
     breaker = CircuitBreaker(clock)
     breaker.record(ProviderResponse(Outcome.BUSY, "QUOTA_EXCEEDED", 7))
@@ -58,12 +58,12 @@ def test_what_a_provider_asks_for_holds_for_all_up_to_a_minute() -> None:
     assert breaker.reserve_permission() == 60
 
 
-@given(st.lists(st.sampled_from([BUSY, UNCLEAR, REFUSED, ACCEPTED_RESPONSE]), max_size=60))
-def test_it_opens_again_in_a_while_whatever_it_has_heard(answers: list[ProviderResponse]) -> None:
+@given(st.lists(st.sampled_from([BUSY, UNCLEAR, REJECTED, ACCEPTED_RESPONSE]), max_size=60))
+def test_breaker_permits_call_after_maximum_open_time(responses: list[ProviderResponse]) -> None:
     clock = Clock()
     breaker = CircuitBreaker(clock)
-    for answer in answers:
-        breaker.record(answer)
+    for response in responses:
+        breaker.record(response)
         assert breaker.reserve_permission() <= MAX_OPEN_S
     clock.now += MAX_OPEN_S + HALF_OPEN_TIMEOUT_S
     assert breaker.reserve_permission() == 0

@@ -1,4 +1,4 @@
-"""What an answer means for what comes next, in whose language, and that every notification ends."""
+"""Delivery: provider fallback, retries, localisation, quiet hours and termination."""
 
 import asyncio
 from dataclasses import replace
@@ -35,47 +35,53 @@ UNCLEAR = ProviderResponse(Outcome.UNCLEAR, "TIMEOUT")
 VALUES = {"partner_title": "Green Bowl"}
 
 
-async def paid(world: FakeBackend, *, patient: bool = False, event_id: str = "e1") -> None:
+async def enqueue_order_paid(backend: FakeBackend, *, retry_unknown_user: bool = False, event_id: str = "e1") -> None:
     rule = template_loader.load_rules()["orders.paid"]
-    happened = world.make_source_event(event_id)
     await enqueue.enqueue_notification(
-        world.enqueuer, happened, rule.templates, "orders", "ada", "o1", VALUES, retry_unknown_user=patient
+        backend.enqueuer,
+        backend.make_source_event(event_id),
+        rule.templates,
+        "orders",
+        "ada",
+        "o1",
+        VALUES,
+        retry_unknown_user=retry_unknown_user,
     )
 
 
-def tried(world: FakeBackend) -> list[tuple[str, str]]:
-    return [(attempt.provider, attempt.outcome) for attempt in world.stored_notifications["e1"].attempts]
+def list_attempts(backend: FakeBackend) -> list[tuple[str, str]]:
+    return [(attempt.provider, attempt.outcome) for attempt in backend.stored_notifications["e1"].attempts]
 
 
-async def test_it_is_said_in_the_users_language_and_kept_as_sent() -> None:
-    world = FakeBackend(PHONE)
-    await paid(world)
-    outcome = await world.run()
-    assert outcome.status is Status.SENT
-    assert "Green Bowl ist bezahlt" in outcome.body
-    assert isinstance(world.published_events[0], NotificationSent)
+async def test_notification_is_localised_and_recorded_as_sent() -> None:
+    backend = FakeBackend(PHONE)
+    await enqueue_order_paid(backend)
+    notification = await backend.run()
+    assert notification.status is Status.SENT
+    assert "Green Bowl ist bezahlt" in notification.body
+    assert isinstance(backend.published_events[0], NotificationSent)
 
 
-async def test_a_repeated_event_is_one_notification() -> None:
-    world = FakeBackend(PHONE)
-    await paid(world)
-    await world.run()
-    await paid(world)
-    assert await world.step() is False
-    assert len(world.clients[Provider.FCM].sent) == 1
-    assert world.stored_notifications["e1"].status is Status.SENT
+async def test_duplicate_event_creates_one_notification() -> None:
+    backend = FakeBackend(PHONE)
+    await enqueue_order_paid(backend)
+    await backend.run()
+    await enqueue_order_paid(backend)
+    assert await backend.step() is False
+    assert len(backend.clients[Provider.FCM].sent) == 1
+    assert backend.stored_notifications["e1"].status is Status.SENT
 
 
-async def test_every_device_of_the_first_provider_shows_it_and_no_other_provider_is_asked() -> None:
-    world = FakeBackend(PHONE, IPHONE, TABLET)
-    await paid(world)
-    await world.run()
-    assert [token for token, _ in world.clients[Provider.FCM].sent] == ["phone", "tablet"]
-    assert world.clients[Provider.APNS].sent == world.mail_client.sent == []
+async def test_push_is_sent_to_all_devices_of_first_provider_only() -> None:
+    backend = FakeBackend(PHONE, IPHONE, TABLET)
+    await enqueue_order_paid(backend)
+    await backend.run()
+    assert [token for token, _ in backend.clients[Provider.FCM].sent] == ["phone", "tablet"]
+    assert backend.clients[Provider.APNS].sent == backend.mail_client.sent == []
 
 
 @pytest.mark.parametrize(
-    ("answers", "expected"),
+    ("responses", "expected"),
     [
         ([UNREGISTERED], [("fcm", "UNREGISTERED"), ("apns", "accepted")]),
         ([BUSY, BUSY], [("fcm", "UNAVAILABLE")] * 2 + [("fcm", "accepted")]),
@@ -87,77 +93,77 @@ async def test_every_device_of_the_first_provider_shows_it_and_no_other_provider
         ),
     ],
 )
-async def test_only_a_definite_no_brings_the_next_provider(
-    answers: list[ProviderResponse], expected: list[tuple[str, str]]
+async def test_fallback_happens_only_after_rejection(
+    responses: list[ProviderResponse], expected: list[tuple[str, str]]
 ) -> None:
-    world = FakeBackend(PHONE, IPHONE)
-    world.clients[Provider.FCM].responses = list(answers)
-    await paid(world)
-    assert (await world.run()).status is Status.SENT
-    assert tried(world) == expected
+    backend = FakeBackend(PHONE, IPHONE)
+    backend.clients[Provider.FCM].responses = list(responses)
+    await enqueue_order_paid(backend)
+    assert (await backend.run()).status is Status.SENT
+    assert list_attempts(backend) == expected
 
 
-async def test_a_provider_that_stays_busy_is_passed_over_after_a_while_and_mail_comes_last() -> None:
-    world = FakeBackend(PHONE, IPHONE)
+async def test_busy_provider_falls_back_to_next_with_mail_last() -> None:
+    backend = FakeBackend(PHONE, IPHONE)
     for provider in (Provider.FCM, Provider.APNS):
-        world.clients[provider].responses = [BUSY] * 100
-    await paid(world)
-    assert (await world.run()).status is Status.SENT
-    providers = [provider for provider, _ in tried(world)]
+        backend.clients[provider].responses = [BUSY] * 100
+    await enqueue_order_paid(backend)
+    assert (await backend.run()).status is Status.SENT
+    providers = [provider for provider, _ in list_attempts(backend)]
     assert providers == sorted(providers, key=["fcm", "apns", "email"].index)
     assert providers[-1] == "email"
-    assert world.now - START_TIME >= timedelta(seconds=20)
-    [(to, _)] = world.mail_client.sent
+    assert backend.now - START_TIME >= timedelta(seconds=20)
+    [(to, _)] = backend.mail_client.sent
     assert to == ADA.email
 
 
-async def test_an_unclear_provider_is_asked_until_patience_ends_and_nobody_else() -> None:
-    world = FakeBackend(PHONE, IPHONE)
-    world.clients[Provider.FCM].responses = [UNCLEAR] * 100
-    await paid(world)
-    assert (await world.run()).status is Status.FAILED
-    assert {provider for provider, _ in tried(world)} == {"fcm"}
-    assert world.clients[Provider.APNS].sent == world.mail_client.sent == []
+async def test_unclear_response_is_retried_without_fallback() -> None:
+    backend = FakeBackend(PHONE, IPHONE)
+    backend.clients[Provider.FCM].responses = [UNCLEAR] * 100
+    await enqueue_order_paid(backend)
+    assert (await backend.run()).status is Status.FAILED
+    assert {provider for provider, _ in list_attempts(backend)} == {"fcm"}
+    assert backend.clients[Provider.APNS].sent == backend.mail_client.sent == []
 
 
-async def test_a_provider_is_not_asked_again_before_it_says() -> None:
-    world = FakeBackend(PHONE)
-    world.clients[Provider.FCM].responses = [replace(BUSY, retry_after=9.0)]
-    await paid(world)
-    await world.run()
-    first, second = (attempt.at for attempt in world.stored_notifications["e1"].attempts)
+async def test_retry_after_delays_next_attempt() -> None:
+    backend = FakeBackend(PHONE)
+    backend.clients[Provider.FCM].responses = [replace(BUSY, retry_after=9.0)]
+    await enqueue_order_paid(backend)
+    await backend.run()
+    first, second = (attempt.at for attempt in backend.stored_notifications["e1"].attempts)
     assert second - first >= timedelta(seconds=9)
 
 
-async def test_a_shut_gate_is_waited_for_without_an_attempt() -> None:
-    world = FakeBackend(PHONE)
-    world.only_breaker.open_for_s = 3
-    await paid(world)
-    assert await world.step() is True
-    assert world.clients[Provider.FCM].sent == []
-    world.only_breaker.open_for_s = 0
-    assert (await world.run()).status is Status.SENT
-    assert len(tried(world)) == 1
+async def test_open_breaker_delays_delivery_without_attempt() -> None:
+    backend = FakeBackend(PHONE)
+    backend.only_breaker.open_for_s = 3
+    await enqueue_order_paid(backend)
+    assert await backend.step() is True
+    assert backend.clients[Provider.FCM].sent == []
+    backend.only_breaker.open_for_s = 0
+    assert (await backend.run()).status is Status.SENT
+    assert len(list_attempts(backend)) == 1
 
 
-async def test_an_unregistered_device_is_forgotten_and_the_others_are_not() -> None:
-    world = FakeBackend(PHONE, TABLET)
-    world.clients[Provider.FCM].responses = [UNREGISTERED, ACCEPTED_RESPONSE]
-    await paid(world)
-    assert (await world.run()).status is Status.SENT
-    assert world.user_devices == [TABLET]
+async def test_unregistered_device_is_deleted_and_others_remain() -> None:
+    backend = FakeBackend(PHONE, TABLET)
+    backend.clients[Provider.FCM].responses = [UNREGISTERED, ACCEPTED_RESPONSE]
+    await enqueue_order_paid(backend)
+    assert (await backend.run()).status is Status.SENT
+    assert backend.user_devices == [TABLET]
 
 
-async def test_what_one_device_has_shown_is_not_sent_there_again() -> None:
-    world = FakeBackend(PHONE, TABLET)
-    world.clients[Provider.FCM].responses = [ACCEPTED_RESPONSE, UNCLEAR]
-    await paid(world)
-    assert (await world.run()).status is Status.SENT
-    assert [token for token, _ in world.clients[Provider.FCM].sent] == ["phone", "tablet", "tablet"]
+async def test_retry_skips_device_with_accepted_push() -> None:
+    backend = FakeBackend(PHONE, TABLET)
+    backend.clients[Provider.FCM].responses = [ACCEPTED_RESPONSE, UNCLEAR]
+    await enqueue_order_paid(backend)
+    assert (await backend.run()).status is Status.SENT
+    assert [token for token, _ in backend.clients[Provider.FCM].sent] == ["phone", "tablet", "tablet"]
 
 
 @pytest.mark.parametrize(
-    ("world", "status", "reason"),
+    ("backend", "status", "reason"),
     [
         (FakeBackend(PHONE, agent=None), Status.FAILED, "AGENT_UNKNOWN"),
         (FakeBackend(PHONE, agent=replace(AGENT, enabled=False)), Status.FAILED, "AGENT_DISABLED"),
@@ -167,35 +173,35 @@ async def test_what_one_device_has_shown_is_not_sent_there_again() -> None:
         (FakeBackend(PHONE, user=User("ada", "", None, None, 9)), Status.FAILED, "USER_GONE"),
     ],
 )
-async def test_nobody_to_ask_is_an_outcome_too(world: FakeBackend, status: Status, reason: str) -> None:
-    await paid(world)
-    outcome = await world.run()
-    assert (outcome.status, outcome.reason, outcome.attempts) == (status, reason, ())
-    assert isinstance(world.published_events[0], NotificationFailed)
+async def test_undeliverable_notification_fails_with_reason(backend: FakeBackend, status: Status, reason: str) -> None:
+    await enqueue_order_paid(backend)
+    notification = await backend.run()
+    assert (notification.status, notification.reason, notification.attempts) == (status, reason, ())
+    assert isinstance(backend.published_events[0], NotificationFailed)
 
 
-async def test_what_came_too_late_is_not_sent() -> None:
-    world = FakeBackend(PHONE)
-    world.clients[Provider.FCM].responses = [UNCLEAR]
-    await paid(world)
-    await world.step()
-    world.now = START_TIME + timedelta(hours=2)
-    outcome = await world.run()
-    assert (outcome.status, outcome.reason) == (Status.EXPIRED, "EXPIRED")
-    assert len(world.clients[Provider.FCM].sent) == 1
+async def test_expired_notification_is_not_sent() -> None:
+    backend = FakeBackend(PHONE)
+    backend.clients[Provider.FCM].responses = [UNCLEAR]
+    await enqueue_order_paid(backend)
+    await backend.step()
+    backend.now = START_TIME + timedelta(hours=2)
+    notification = await backend.run()
+    assert (notification.status, notification.reason) == (Status.EXPIRED, "EXPIRED")
+    assert len(backend.clients[Provider.FCM].sent) == 1
 
 
-async def test_a_text_that_cannot_be_said_is_recorded() -> None:
-    world = FakeBackend(PHONE)
+async def test_template_error_is_recorded_as_failure() -> None:
+    backend = FakeBackend(PHONE)
     await enqueue.enqueue_notification(
-        world.enqueuer, world.make_source_event(), None, "orders", "ada", None, {}, retry_unknown_user=False
+        backend.enqueuer, backend.make_source_event(), None, "orders", "ada", None, {}, retry_unknown_user=False
     )
-    assert (await world.run()).reason == "TEMPLATE_UNKNOWN"
-    other = FakeBackend(PHONE)
+    assert (await backend.run()).reason == "TEMPLATE_UNKNOWN"
+    other_backend = FakeBackend(PHONE)
     announcement = template_loader.load_request_templates()["announcement"]
     await enqueue.enqueue_notification(
-        other.enqueuer,
-        other.make_source_event(),
+        other_backend.enqueuer,
+        other_backend.make_source_event(),
         announcement,
         "orders",
         "ada",
@@ -203,130 +209,136 @@ async def test_a_text_that_cannot_be_said_is_recorded() -> None:
         {"title": "x"},
         retry_unknown_user=False,
     )
-    assert (await other.run()).reason == "VALUE_MISSING"
+    assert (await other_backend.run()).reason == "VALUE_MISSING"
 
 
-async def test_a_user_not_heard_of_yet_is_waited_for() -> None:
+async def test_unknown_user_raises_for_retry() -> None:
     with pytest.raises(UnknownUserError):
-        await paid(FakeBackend(user=None), patient=True)
+        await enqueue_order_paid(FakeBackend(user=None), retry_unknown_user=True)
 
 
-async def test_people_are_left_alone_in_their_night_but_for_mails_of_the_account() -> None:
-    quiet = replace(AGENT, quiet_hours=QuietHours("22:00", "07:00"))
-    world = FakeBackend(PHONE, user=replace(ADA, time_zone="Asia/Tokyo"), agent=replace(quiet, ttl_s=86400))
-    world.now = datetime(2026, 1, 1, 14, tzinfo=UTC)  # 23:00 there
-    await paid(world)
+async def test_quiet_hours_delay_push_but_not_account_mail() -> None:
+    quiet_agent = replace(AGENT, quiet_hours=QuietHours("22:00", "07:00"))
+    backend = FakeBackend(PHONE, user=replace(ADA, time_zone="Asia/Tokyo"), agent=replace(quiet_agent, ttl_s=86400))
+    backend.now = datetime(2026, 1, 1, 14, tzinfo=UTC)  # 23:00 in Tokyo
+    await enqueue_order_paid(backend)
     await enqueue.enqueue_mail(
-        world.enqueuer,
-        world.make_source_event("m1"),
+        backend.enqueuer,
+        backend.make_source_event("m1"),
         template_loader.load_mail_templates()["verification"],
         "ada",
         "a@b.c",
         None,
         {"code": "1"},
     )
-    await world.step()
-    assert [to for to, _ in world.mail_client.sent] == ["a@b.c"]
-    assert (await world.run()).sent_at == datetime(2026, 1, 1, 22, tzinfo=UTC)
+    await backend.step()
+    assert [to for to, _ in backend.mail_client.sent] == ["a@b.c"]
+    assert (await backend.run()).sent_at == datetime(2026, 1, 1, 22, tzinfo=UTC)
 
 
-async def test_what_a_night_outlasts_expires() -> None:
-    world = FakeBackend(PHONE, agent=replace(AGENT, quiet_hours=QuietHours("11:00", "23:00")))
-    await paid(world)
-    assert (await world.run()).status is Status.EXPIRED
-    assert world.now == START_TIME + timedelta(hours=1)
+async def test_notification_expires_during_quiet_hours() -> None:
+    backend = FakeBackend(PHONE, agent=replace(AGENT, quiet_hours=QuietHours("11:00", "23:00")))
+    await enqueue_order_paid(backend)
+    assert (await backend.run()).status is Status.EXPIRED
+    assert backend.now == START_TIME + timedelta(hours=1)
 
 
-async def test_an_outcome_is_not_lost_while_the_history_is_away_and_nothing_is_sent_twice() -> None:
-    world = FakeBackend(PHONE)
-    await paid(world)
-    world.history_unavailable = True
-    assert await world.step() is True
-    assert world.published_events == []
-    world.history_unavailable = False
-    assert (await world.run()).status is Status.SENT
-    assert len(world.clients[Provider.FCM].sent) == 1
+async def test_history_outage_neither_loses_nor_repeats_delivery() -> None:
+    backend = FakeBackend(PHONE)
+    await enqueue_order_paid(backend)
+    backend.history_unavailable = True
+    assert await backend.step() is True
+    assert backend.published_events == []
+    backend.history_unavailable = False
+    assert (await backend.run()).status is Status.SENT
+    assert len(backend.clients[Provider.FCM].sent) == 1
 
 
-async def test_who_is_deleted_is_told_nothing_more_but_that_it_is_so() -> None:
-    world = FakeBackend(PHONE)
-    await paid(world)
+async def test_deleted_user_receives_only_account_mail() -> None:
+    backend = FakeBackend(PHONE)
+    await enqueue_order_paid(backend)
     await enqueue.enqueue_mail(
-        world.enqueuer,
-        world.make_source_event("m1"),
+        backend.enqueuer,
+        backend.make_source_event("m1"),
         template_loader.load_mail_templates()["account_deleted"],
         "ada",
         "a@b.c",
         "de",
         {},
     )
-    await contacts.delete_contact(world, world, world, "ada", 9)
-    await world.step()
-    assert world.clients[Provider.FCM].sent == []
-    assert [to for to, _ in world.mail_client.sent] == ["a@b.c"]
+    await contacts.delete_contact(backend, backend, backend, "ada", 9)
+    await backend.step()
+    assert backend.clients[Provider.FCM].sent == []
+    assert [to for to, _ in backend.mail_client.sent] == ["a@b.c"]
 
 
-async def test_the_history_of_a_mail_holds_no_code() -> None:
-    world = FakeBackend()
+async def test_mail_history_does_not_contain_code() -> None:
+    backend = FakeBackend()
     await enqueue.enqueue_mail(
-        world.enqueuer,
-        world.make_source_event(),
+        backend.enqueuer,
+        backend.make_source_event(),
         template_loader.load_mail_templates()["verification"],
         "ada",
         "a@b.c",
         None,
         {"code": "s3cret"},
     )
-    outcome = await world.run()
-    assert outcome.title == "Confirm your e-mail address"
-    assert "s3cret" not in str(outcome)
-    assert "s3cret" in str(world.mail_client.sent)
+    notification = await backend.run()
+    assert notification.title == "Confirm your e-mail address"
+    assert "s3cret" not in str(notification)
+    assert "s3cret" in str(backend.mail_client.sent)
 
 
-answers = st.sampled_from([ACCEPTED_RESPONSE, UNREGISTERED, replace(BUSY, retry_after=20.0), BUSY, UNCLEAR])
+response_strategy = st.sampled_from([ACCEPTED_RESPONSE, UNREGISTERED, replace(BUSY, retry_after=20.0), BUSY, UNCLEAR])
 
 
-@given(fcm=st.lists(answers, max_size=12), apns=st.lists(answers, max_size=12), mail=st.lists(answers, max_size=12))
+@given(
+    fcm=st.lists(response_strategy, max_size=12),
+    apns=st.lists(response_strategy, max_size=12),
+    mail=st.lists(response_strategy, max_size=12),
+)
 @settings(deadline=None)
-def test_every_notification_ends_and_sent_is_only_said_after_a_yes(
+def test_delivery_terminates_and_sent_requires_accepted_attempt(
     fcm: list[ProviderResponse], apns: list[ProviderResponse], mail: list[ProviderResponse]
 ) -> None:
-    async def ends() -> None:
-        world = FakeBackend(PHONE, TABLET, IPHONE)
-        for provider, told in zip(Provider, (fcm, apns, mail), strict=True):
-            world.clients[provider].responses = list(told)
-        await paid(world)
-        outcome = await world.run(RetryPolicy(fallback_after_s=30, max_rounds=6))
-        accepted = [attempt.provider for attempt in outcome.attempts if attempt.outcome == "accepted"]
-        assert (outcome.status is Status.SENT) == bool(accepted)
-        assert len(set(accepted)) <= 1, "two providers showed it"
+    async def run_delivery() -> None:
+        backend = FakeBackend(PHONE, TABLET, IPHONE)
+        for provider, responses in zip(Provider, (fcm, apns, mail), strict=True):
+            backend.clients[provider].responses = list(responses)
+        await enqueue_order_paid(backend)
+        notification = await backend.run(RetryPolicy(fallback_after_s=30, max_rounds=6))
+        accepted = [attempt.provider for attempt in notification.attempts if attempt.outcome == "accepted"]
+        assert (notification.status is Status.SENT) == bool(accepted)
+        assert len(set(accepted)) <= 1, "accepted by two providers"
 
-    asyncio.run(ends())
+    asyncio.run(run_delivery())
 
 
 @pytest.mark.parametrize("event", template_loader.load_rules())
-def test_every_text_can_be_filled_in(event: str) -> None:
+def test_every_template_renders_without_placeholders(event: str) -> None:
     values = VALUES | {"reason": "R", "subject": "s", "detail": "d"}
-    for text in template_loader.load_rules()[event].templates.values():
-        assert "{" not in enqueue.render(text.title, values) + enqueue.render(text.body, values)
+    for template in template_loader.load_rules()[event].templates.values():
+        assert "{" not in enqueue.render(template.title, values) + enqueue.render(template.body, values)
 
 
-zones = st.sampled_from(
+time_zones = st.sampled_from(
     ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", None, "No/Where"]
 )
-clocks = st.times().map(lambda time: time.strftime("%H:%M"))
+times_of_day = st.times().map(lambda time: time.strftime("%H:%M"))
 
 
-@given(start=clocks, end=clocks, zone=zones, now=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)))
-def test_quiet_hours_end_within_a_day_and_always_later(start: str, end: str, zone: str | None, now: datetime) -> None:
-    at = now.replace(tzinfo=UTC)
-    until = find_quiet_hours_end(QuietHours(start, end), zone, at)
-    if until is not None:
-        assert at < until <= at + timedelta(hours=25)
+@given(
+    start=times_of_day, end=times_of_day, zone=time_zones, now=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1))
+)
+def test_quiet_hours_end_is_later_and_within_a_day(start: str, end: str, zone: str | None, now: datetime) -> None:
+    utc_now = now.replace(tzinfo=UTC)
+    quiet_hours_end = find_quiet_hours_end(QuietHours(start, end), zone, utc_now)
+    if quiet_hours_end is not None:
+        assert utc_now < quiet_hours_end <= utc_now + timedelta(hours=25)
 
 
 @pytest.mark.parametrize(
-    ("now", "zone", "until"),
+    ("now", "zone", "end"),
     [
         ("2026-01-01T21:59Z", "UTC", None),
         ("2026-01-01T22:00Z", "UTC", "2026-01-02T07:00Z"),
@@ -336,16 +348,16 @@ def test_quiet_hours_end_within_a_day_and_always_later(start: str, end: str, zon
         ("2026-10-25T00:30Z", "Europe/Berlin", "2026-10-25T06:00Z"),
     ],
 )
-def test_quiet_hours_follow_the_users_clock(now: str, zone: str, until: str | None) -> None:
-    expected = None if until is None else datetime.fromisoformat(until)
+def test_quiet_hours_end_uses_user_time_zone(now: str, zone: str, end: str | None) -> None:
+    expected = None if end is None else datetime.fromisoformat(end)
     assert find_quiet_hours_end(QuietHours("22:00", "07:00"), zone, datetime.fromisoformat(now)) == expected
 
 
-def test_a_token_says_whose_it_is() -> None:
+def test_provider_is_detected_from_token() -> None:
     assert detect_provider("ab" * 32) is Provider.APNS
     assert detect_provider("demo-customer") is Provider.FCM
     assert detect_provider("a:b" * 40) is Provider.FCM
 
 
-def test_agents_are_named_by_their_version() -> None:
+def test_agent_etag_is_its_version() -> None:
     assert Agent("a", "A", 1, (Provider.FCM,), 1, enabled=True, version=3).etag == '"3"'

@@ -1,4 +1,4 @@
-"""What leaves for Google and Apple is what their contracts say, and the sandbox takes what those allow and no more."""
+"""Requests to FCM and APNs match the provider contracts; so does the validation in the emulators."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -31,59 +31,60 @@ PUSHES = st.builds(
     body=TEXTS,
     data=st.dictionaries(st.sampled_from(["notification_id", "event", "order_id"]), TEXTS),
     expires_at=st.integers(-60, 86400 * 30).map(lambda seconds: AT + timedelta(seconds=seconds)),
-    urgent=st.booleans(),
-    collapse=st.none() | st.uuids().map(str),
+    is_urgent=st.booleans(),
+    collapse_key=st.none() | st.uuids().map(str),
 )
 
 
-def schema(spec: str, name: str) -> jsonschema_rs.Validator:
-    loaded = yaml.safe_load((SPECS / f"{spec}.yaml").read_text())
-    whole = {"$ref": f"#/components/schemas/{name}", "components": loaded["components"]}
-    return jsonschema_rs.validator_for(whole)
+def build_validator(spec: str, schema_name: str) -> jsonschema_rs.Validator:
+    document = yaml.safe_load((SPECS / f"{spec}.yaml").read_text())
+    schema = {"$ref": f"#/components/schemas/{schema_name}", "components": document["components"]}
+    return jsonschema_rs.validator_for(schema)
 
 
-SEND, PAYLOAD = schema("fcm", "SendRequest"), schema("apns", "ApnsPayload")
+FCM_REQUEST_VALIDATOR = build_validator("fcm", "SendRequest")
+APNS_PAYLOAD_VALIDATOR = build_validator("apns", "ApnsPayload")
 
 
 @given(PUSHES)
 @settings(deadline=None)
-def test_what_google_gets(push: Push) -> None:
-    sender = cast(FcmClient, object.__new__(FcmClient))
-    sender._clock = lambda: AT
-    message = messaging._MessagingService.encode_message(sender._build_message("phone", push))
+def test_fcm_request_matches_contract(push: Push) -> None:
+    client = cast(FcmClient, object.__new__(FcmClient))
+    client._clock = lambda: AT
+    message = messaging._MessagingService.encode_message(client._build_message("phone", push))
     body = {"message": message}
-    SEND.validate(body)
-    taken = msgspec.json.decode(json.dumps(body), type=SendMessageRequest).message
-    assert taken.android is not None
-    assert taken.android.notification is not None
-    assert taken.android.notification.tag == push.id
-    assert taken.apns is not None
-    assert taken.apns.headers == {"apns-collapse-id": push.id}
+    FCM_REQUEST_VALIDATOR.validate(body)
+    decoded = msgspec.json.decode(json.dumps(body), type=SendMessageRequest).message
+    assert decoded.android is not None
+    assert decoded.android.notification is not None
+    assert decoded.android.notification.tag == push.id
+    assert decoded.apns is not None
+    assert decoded.apns.headers == {"apns-collapse-id": push.id}
     assert fcm.compute_payload_size(push) <= MAX_PAYLOAD_BYTES
 
 
 @given(PUSHES)
 @settings(deadline=None)
-def test_what_apple_gets(push: Push) -> None:
+def test_apns_payload_matches_contract(push: Push) -> None:
     body = apns.build_payload(push)
-    PAYLOAD.validate(json.loads(body))
+    APNS_PAYLOAD_VALIDATOR.validate(json.loads(body))
     msgspec.json.decode(body, type=ApnsPayload)
 
 
-@pytest.mark.parametrize("urgent", [True, False])
-def test_apple_is_told_who_sends_what_until_when(urgent: bool) -> None:
-    sender = cast(ApnsClient, object.__new__(ApnsClient))
-    sender._token, sender._token_created_at, sender._clock = "signed", 0.0, lambda: 1.0
-    sender._key = ApnsKey("LOCALKEY01", "LOCALTEAM1", "test.delivery.app", "")
-    name = "0198e9c5-0000-7000-8000-000000000001"
-    assert sender._build_headers(Push(name, "T", "B", {}, AT, urgent, None)) == {
+@pytest.mark.parametrize("is_urgent", [True, False])
+def test_apns_request_headers(is_urgent: bool) -> None:
+    client = cast(ApnsClient, object.__new__(ApnsClient))
+    client._token, client._token_created_at, client._clock = "signed", 0.0, lambda: 1.0
+    client._key = ApnsKey("LOCALKEY01", "LOCALTEAM1", "test.delivery.app", "")
+    notification_id = "0198e9c5-0000-7000-8000-000000000001"
+    assert client._build_headers(Push(notification_id, "T", "B", {}, AT, is_urgent, None)) == {
         "authorization": "bearer signed",
         "apns-topic": "test.delivery.app",
         "apns-push-type": "alert",
-        "apns-priority": "10" if urgent else "5",
+        "apns-priority": "10" if is_urgent else "5",
         "apns-expiration": str(int(AT.timestamp())),
-        "apns-collapse-id": name,
-        "apns-id": name,
+        "apns-collapse-id": notification_id,
+        "apns-id": notification_id,
     }
 
 
@@ -102,14 +103,14 @@ def test_apple_is_told_who_sends_what_until_when(urgent: bool) -> None:
         {"token": 7},
     ],
 )
-def test_the_sandbox_takes_what_googles_contract_allows(message: dict[str, Any]) -> None:
+def test_fcm_emulator_validates_like_contract(message: dict[str, Any]) -> None:
     body = {"message": message}
     try:
         msgspec.json.decode(json.dumps(body), type=SendMessageRequest)
-        taken = True
+        is_accepted = True
     except msgspec.DecodeError:
-        taken = False
-    assert taken is SEND.is_valid(body)
+        is_accepted = False
+    assert is_accepted is FCM_REQUEST_VALIDATOR.is_valid(body)
 
 
 @pytest.mark.parametrize(
@@ -122,13 +123,13 @@ def test_the_sandbox_takes_what_googles_contract_allows(message: dict[str, Any])
         [],
     ],
 )
-def test_the_sandbox_takes_what_apples_contract_allows(body: object) -> None:
+def test_apns_emulator_validates_like_contract(body: object) -> None:
     try:
         msgspec.json.decode(json.dumps(body), type=ApnsPayload)
-        taken = True
+        is_accepted = True
     except msgspec.DecodeError:
-        taken = False
-    assert taken is PAYLOAD.is_valid(body)
+        is_accepted = False
+    assert is_accepted is APNS_PAYLOAD_VALIDATOR.is_valid(body)
 
 
 @pytest.mark.parametrize(
@@ -142,5 +143,5 @@ def test_the_sandbox_takes_what_apples_contract_allows(body: object) -> None:
         ("-3", None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
+def test_parse_retry_after_accepts_seconds_and_date(header: str | None, seconds: float | None) -> None:
     assert parse_retry_after(header, AT) == seconds

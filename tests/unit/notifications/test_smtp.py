@@ -1,4 +1,4 @@
-"""Mails: what they hold, and that nothing in them becomes a header, or mark-up."""
+"""Mail rendering and messages, including header and HTML injection."""
 
 import pytest
 from hypothesis import given
@@ -14,15 +14,15 @@ SENDER = "Delivery <no-reply@delivery.test>"
 
 @pytest.mark.parametrize("template", template_loader.load_mail_templates())
 @pytest.mark.parametrize("locale", ["en", "de", "de-AT", "DE", "tlh", None])
-def test_every_mail_can_be_written_in_every_language(template: str, locale: str | None) -> None:
+def test_every_mail_template_renders_in_requested_language(template: str, locale: str | None) -> None:
     values = {"code": "abc-1", "title": "t", "body": "b"}
     mail = render_mail(template_loader.load_mail_templates()[template], "m", "a@b.c", locale, values)
     assert "{" not in mail.subject + mail.text + mail.html
-    german = (locale or "").lower().startswith("de")
-    assert ("du " in mail.text.lower() or "dein" in mail.text.lower()) is german
+    is_german = (locale or "").lower().startswith("de")
+    assert ("du " in mail.text.lower() or "dein" in mail.text.lower()) is is_german
 
 
-def test_a_value_that_is_missing_is_said() -> None:
+def test_missing_template_value_raises_key_error() -> None:
     with pytest.raises(KeyError, match="code"):
         render_mail(template_loader.load_mail_templates()["verification"], "m", "a@b.c", None, {})
 
@@ -34,7 +34,7 @@ def test_values_are_escaped_in_html_only() -> None:
 
 
 @given(subject=st.text(), text=st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-def test_no_value_becomes_a_header(subject: str, text: str) -> None:
+def test_subject_value_cannot_inject_header(subject: str, text: str) -> None:
     subject = subject.encode("utf-8", "replace").decode()
     message = build_message(Mail("id-1", "a@b.c", f"{subject}\r\nBcc: eve@evil.test", text, "<p></p>"), SENDER)
     assert message["Bcc"] is None
@@ -45,11 +45,11 @@ def test_no_value_becomes_a_header(subject: str, text: str) -> None:
 @pytest.mark.parametrize(
     "address", ["", "a", "a@b.c\r\nBcc: e@v.il", "a@b.c, e@v.il", "a@b.c>, <e@v.il", '"\r\nBcc: e@v.il"@b.c', "a b@c.d"]
 )
-def test_what_is_not_one_address_gets_no_mail(address: str) -> None:
+def test_invalid_address_raises_address_error(address: str) -> None:
     with pytest.raises(AddressError):
         build_message(Mail("id-1", address, "s", "t", "h"), SENDER)
 
 
-def test_a_repeat_is_known_by_its_message_id() -> None:
+def test_same_mail_id_produces_same_message_id() -> None:
     first, second = (build_message(Mail("id-1", "a@b.c", "s", "t", "h"), SENDER) for _ in range(2))
     assert first["Message-ID"] == second["Message-ID"] == "<id-1@delivery.test>"
