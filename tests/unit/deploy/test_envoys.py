@@ -1,4 +1,4 @@
-"""Bootstraps are filled in for one machine, whole or not at all."""
+"""Rendering of bootstraps for the local mesh."""
 
 import re
 import string
@@ -18,78 +18,76 @@ NAMES = ["gateway", "orders", "partners", "notifications", "ops"]
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     monkeypatch.setenv("DELIVERY_STATE", str(tmp_path))
     monkeypatch.setenv("PORT_OFFSET", "2000")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return MeshConfig()
 
 
-def read(text: str) -> Any:
-    """A bootstrap, whose size takes the loader that is written in Python a second."""
+def parse_yaml(text: str) -> Any:
+    """Parse a bootstrap with the C loader; the Python loader takes about a second."""
     return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
-def numbers(node: Any) -> set[int]:
-    """Every `port_value` in a bootstrap."""
+def find_ports(node: Any) -> set[int]:
+    """Return all values of `port_value` in a bootstrap."""
     match node:
         case dict():
-            own = {node["port_value"]} if isinstance(node.get("port_value"), int) else set()
-            return own.union(*map(numbers, node.values()))
+            ports = {node["port_value"]} if isinstance(node.get("port_value"), int) else set()
+            return ports.union(*map(find_ports, node.values()))
         case list():
-            return set().union(*map(numbers, node))
+            return set().union(*map(find_ports, node))
         case _:
             return set()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_left_to_fill_in(state: MeshConfig, name: str) -> None:
-    text = envoys.write_bootstrap(state, name).read_text()
+def test_all_placeholders_are_filled(config: MeshConfig, name: str) -> None:
+    text = envoys.write_bootstrap(config, name).read_text()
     assert not string.Template(text).get_identifiers()
-    assert read(text)["admin"]
+    assert parse_yaml(text)["admin"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_port_is_one_of_this_mesh(state: MeshConfig, name: str) -> None:
-    known = {number for number, _ in state.ports.values()}
-    found = numbers(read(envoys.write_bootstrap(state, name).read_text()))
-    assert state.get_port(f"{name.upper()}_ADMIN_PORT") in found
-    assert found <= known
+def test_bootstrap_uses_only_ports_of_the_mesh(config: MeshConfig, name: str) -> None:
+    mesh_ports = {number for number, _ in config.ports.values()}
+    bootstrap_ports = find_ports(parse_yaml(envoys.write_bootstrap(config, name).read_text()))
+    assert config.get_port(f"{name.upper()}_ADMIN_PORT") in bootstrap_ports
+    assert bootstrap_ports <= mesh_ports
 
 
-def origins(node: Any) -> Iterator[str]:
-    """The expressions that the edge matches origins with."""
+def find_origin_patterns(node: Any) -> Iterator[str]:
+    """Yield the regular expressions of allowed origins."""
     match node:
         case {"allow_origin_string_match": list(matchers)}:
             yield from (matcher["safe_regex"]["regex"] for matcher in matchers)
         case dict():
             for value in node.values():
-                yield from origins(value)
+                yield from find_origin_patterns(value)
         case list():
             for value in node:
-                yield from origins(value)
+                yield from find_origin_patterns(value)
 
 
 @pytest.mark.parametrize(
     "allowed", ["http://localhost:5173,http://localhost:3000", "https://a.example,https://b.example"]
 )
-def test_the_allowed_origins_match_and_no_others(
-    state: MeshConfig, monkeypatch: pytest.MonkeyPatch, allowed: str
-) -> None:
+def test_only_allowed_origins_match(config: MeshConfig, monkeypatch: pytest.MonkeyPatch, allowed: str) -> None:
     monkeypatch.setenv("ALLOWED_ORIGINS", allowed)
-    found = list(origins(read(envoys.write_bootstrap(state, "gateway").read_text())))
-    assert found
-    for expression in found:
+    patterns = list(find_origin_patterns(parse_yaml(envoys.write_bootstrap(config, "gateway").read_text())))
+    assert patterns
+    for pattern in patterns:
         for origin in allowed.split(","):
-            assert re.fullmatch(expression, origin)
-            assert not re.fullmatch(expression, origin.replace(".", "x") + "x")
+            assert re.fullmatch(pattern, origin)
+            assert not re.fullmatch(pattern, origin.replace(".", "x") + "x")
 
 
-def test_a_placeholder_that_nobody_knows_is_refused(
-    state: MeshConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_unknown_placeholder_raises_key_error(
+    config: MeshConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "development").mkdir()
-    (tmp_path / "development/odd.yaml").write_text("admin: ${NOBODY_KNOWS}\n")
+    (tmp_path / "development/unknown.yaml").write_text("admin: ${UNKNOWN_SETTING}\n")
     monkeypatch.setattr(render_bootstrap, "BOOTSTRAPS_DIR", tmp_path)
-    with pytest.raises(KeyError, match="NOBODY_KNOWS"):
-        envoys.write_bootstrap(state, "odd")
+    with pytest.raises(KeyError, match="UNKNOWN_SETTING"):
+        envoys.write_bootstrap(config, "unknown")

@@ -1,4 +1,4 @@
-"""Callers that are no service of ours join by name, once the contract knows them."""
+"""Enrolment of external callers that the contract declares."""
 
 from pathlib import Path
 
@@ -17,8 +17,8 @@ HOSTS = {"route_config": {"virtual_hosts": [{"routes": ROUTES}]}}
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
-    """A machine on which the contract knows a kiosk."""
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
+    """Return the configuration of a mesh whose contract declares the external caller `kiosk`."""
     listener = {"filter_chains": [{"filters": [{"typed_config": HOSTS}]}]}
     bootstraps = tmp_path / "bootstraps/development"
     bootstraps.mkdir(parents=True)
@@ -29,52 +29,52 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     return MeshConfig({"DELIVERY_STATE": str(tmp_path / "state")})
 
 
-def joined(state: MeshConfig) -> list[str]:
-    return external_callers.list_enrolled_callers(state, CertificateAuthority(state.ensure_subdirectory("pki")))
+def list_enrolled(config: MeshConfig) -> list[str]:
+    return external_callers.list_enrolled_callers(config, CertificateAuthority(config.ensure_subdirectory("pki")))
 
 
-def test_who_joins_has_an_identity_and_a_sidecar(state: MeshConfig, capsys: pytest.CaptureFixture[str]) -> None:
-    assert joined(state) == []
-    assert external_callers.enrol_caller(state, "kiosk") == 0
-    assert joined(state) == ["kiosk"]
-    said = capsys.readouterr().out
-    for word in ("spiffe://delivery.local/kiosk", METHOD, "kiosk-egress.sock", "make up"):
-        assert word in said
-    certificate = x509.load_pem_x509_certificate((state.folder / "pki/kiosk.pem").read_bytes())
+def test_add_caller_creates_certificate_and_bootstrap(config: MeshConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list_enrolled(config) == []
+    assert external_callers.add_caller(config, "kiosk") == 0
+    assert list_enrolled(config) == ["kiosk"]
+    output = capsys.readouterr().out
+    for text in ("spiffe://delivery.local/kiosk", METHOD, "kiosk-egress.sock", "make up"):
+        assert text in output
+    certificate = x509.load_pem_x509_certificate((config.folder / "pki/kiosk.pem").read_bytes())
     (name,) = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert name.value == "spiffe://delivery.local/kiosk"
-    assert (state.folder / "envoy/kiosk.yaml").exists()
+    assert (config.folder / "envoy/kiosk.yaml").exists()
 
 
-def test_joining_again_changes_nothing(state: MeshConfig) -> None:
-    external_callers.enrol_caller(state, "kiosk")
-    before = (state.folder / "pki/kiosk.pem").read_bytes()
-    assert external_callers.enrol_caller(state, "kiosk") == 0
-    assert (state.folder / "pki/kiosk.pem").read_bytes() == before
+def test_add_caller_is_idempotent(config: MeshConfig) -> None:
+    external_callers.add_caller(config, "kiosk")
+    before = (config.folder / "pki/kiosk.pem").read_bytes()
+    assert external_callers.add_caller(config, "kiosk") == 0
+    assert (config.folder / "pki/kiosk.pem").read_bytes() == before
 
 
-def test_a_new_authority_takes_its_guests_over(state: MeshConfig) -> None:
-    external_callers.enrol_caller(state, "kiosk")
-    (state.folder / "pki/ca.key").unlink()
-    assert joined(state) == ["kiosk"]
-    certificate = x509.load_pem_x509_certificate((state.folder / "pki/kiosk.pem").read_bytes())
-    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate((state.folder / "pki/ca.pem").read_bytes()))
+def test_new_ca_reissues_certificates_of_callers(config: MeshConfig) -> None:
+    external_callers.add_caller(config, "kiosk")
+    (config.folder / "pki/ca.key").unlink()
+    assert list_enrolled(config) == ["kiosk"]
+    certificate = x509.load_pem_x509_certificate((config.folder / "pki/kiosk.pem").read_bytes())
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate((config.folder / "pki/ca.pem").read_bytes()))
 
 
-def test_who_is_no_caller_any_more_is_left_out(state: MeshConfig) -> None:
-    external_callers.enrol_caller(state, "kiosk")
+def test_undeclared_caller_is_not_listed(config: MeshConfig) -> None:
+    external_callers.add_caller(config, "kiosk")
     (render_bootstrap.BOOTSTRAPS_DIR / "development/kiosk.yaml").unlink()
-    assert joined(state) == []
+    assert list_enrolled(config) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "word"), [("nobody", "add CALLER_NOBODY"), ("ops", "envoy/mesh.yaml"), ("ca", "add CALLER_CA")]
+    ("name", "message"), [("unknown", "add CALLER_UNKNOWN"), ("ops", "envoy/mesh.yaml"), ("ca", "add CALLER_CA")]
 )
-def test_who_is_not_known_gets_nothing(
-    state: MeshConfig, capsys: pytest.CaptureFixture[str], name: str, word: str
+def test_add_unknown_caller_creates_no_files(
+    config: MeshConfig, capsys: pytest.CaptureFixture[str], name: str, message: str
 ) -> None:
-    CertificateAuthority(state.ensure_subdirectory("pki"))
-    before = sorted(state.ensure_subdirectory("pki").iterdir())
-    assert external_callers.enrol_caller(state, name) == 1
-    assert word in capsys.readouterr().err
-    assert sorted(state.ensure_subdirectory("pki").iterdir()) == before
+    CertificateAuthority(config.ensure_subdirectory("pki"))
+    before = sorted(config.ensure_subdirectory("pki").iterdir())
+    assert external_callers.add_caller(config, name) == 1
+    assert message in capsys.readouterr().err
+    assert sorted(config.ensure_subdirectory("pki").iterdir()) == before

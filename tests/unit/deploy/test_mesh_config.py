@@ -1,4 +1,4 @@
-"""Folders, ports and the run folder of one machine's mesh."""
+"""Folders, ports and the socket folder of a local mesh."""
 
 import stat
 import tempfile
@@ -8,21 +8,21 @@ import pytest
 
 from deploy.local.mesh_config import ROOT, MeshConfig
 
-KERNEL_LIMIT = 107
-"""Bytes of a unix socket's path."""
+SOCKET_PATH_LIMIT_BYTES = 107
+"""Maximum length of a Unix socket's path on Linux."""
 
-LONGEST = "notifications-egress.sock"
+LONGEST_SOCKET_NAME = "notifications-egress.sock"
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     monkeypatch.setenv("DELIVERY_STATE", str(tmp_path))
     monkeypatch.delenv("PORT_OFFSET", raising=False)
     return MeshConfig()
 
 
-def test_the_contracts_ports_are_the_defaults(state: MeshConfig) -> None:
-    fixed = {
+def test_default_ports(config: MeshConfig) -> None:
+    expected = {
         "EDGE_PORT": 8080,
         "EDGE_TLS_PORT": 4443,
         "OPS_PORT": 15000,
@@ -35,56 +35,56 @@ def test_the_contracts_ports_are_the_defaults(state: MeshConfig) -> None:
         "TRACES_PORT": 16686,
         "OTLP_PORT": 4317,
     }
-    assert {name: state.get_port(name) for name in fixed} == fixed
+    assert {name: config.get_port(name) for name in expected} == expected
 
 
-def test_no_two_things_share_a_port(state: MeshConfig) -> None:
-    # JWKS_PORT is where the sandbox's keys are fetched, so it is the sandbox's.
-    numbers = [number for name, (number, _) in state.ports.items() if name != "JWKS_PORT"]
+def test_ports_are_unique(config: MeshConfig) -> None:
+    # JWKS_PORT is the sandbox's port, since the sandbox publishes the keys.
+    numbers = [number for name, (number, _) in config.ports.items() if name != "JWKS_PORT"]
     assert len(numbers) == len(set(numbers))
 
 
-def test_an_offset_shifts_every_port(state: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_offset_is_added_to_every_port(config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT_OFFSET", "2000")
     shifted = MeshConfig()
     assert {name: number for name, (number, _) in shifted.ports.items()} == {
-        name: number + 2000 for name, (number, _) in state.ports.items()
+        name: number + 2000 for name, (number, _) in config.ports.items()
     }
 
 
-def test_a_port_of_its_own_is_taken_as_it_is(state: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explicit_port_ignores_offset(config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT_OFFSET", "2000")
     monkeypatch.setenv("EDGE_PORT", "8181")
     assert MeshConfig().get_port("EDGE_PORT") == 8181
     assert MeshConfig().edge_url == "http://127.0.0.1:8181"
 
 
-def test_every_port_says_what_it_is_for(state: MeshConfig) -> None:
-    assert all(about for _, about in state.ports.values())
+def test_every_port_has_a_description(config: MeshConfig) -> None:
+    assert all(description for _, description in config.ports.values())
 
 
-def test_state_lies_beside_the_code_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DELIVERY_STATE", raising=False)
     assert MeshConfig().folder == ROOT / ".local"
 
 
-def test_the_run_folder_is_its_owners_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_socket_dir_is_accessible_by_owner_only(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as short:
         monkeypatch.setenv("DELIVERY_STATE", short)
-        run = MeshConfig().socket_dir
-        assert run == Path(short) / "run"
-        assert stat.S_IMODE(run.stat().st_mode) == 0o700
+        socket_dir = MeshConfig().socket_dir
+        assert socket_dir == Path(short) / "run"
+        assert stat.S_IMODE(socket_dir.stat().st_mode) == 0o700
 
 
-def test_sockets_of_a_deep_state_fit_the_kernels_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_socket_dir_of_long_state_path_fits_kernel_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = tmp_path.joinpath(*["a-rather-long-name"] * 6)
     monkeypatch.setenv("DELIVERY_STATE", str(deep))
-    monkeypatch.setattr(tempfile, "tempdir", "/tmp")  # noqa: S108 (as on most machines)
-    run = MeshConfig().socket_dir
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")  # noqa: S108 (the default on most machines)
+    socket_dir = MeshConfig().socket_dir
     try:
-        assert not run.is_relative_to(deep)
-        assert len(bytes(run / LONGEST)) <= KERNEL_LIMIT
-        assert stat.S_IMODE(run.stat().st_mode) == 0o700
-        assert MeshConfig().socket_dir == run
+        assert not socket_dir.is_relative_to(deep)
+        assert len(bytes(socket_dir / LONGEST_SOCKET_NAME)) <= SOCKET_PATH_LIMIT_BYTES
+        assert stat.S_IMODE(socket_dir.stat().st_mode) == 0o700
+        assert MeshConfig().socket_dir == socket_dir
     finally:
-        run.rmdir()
+        socket_dir.rmdir()

@@ -1,4 +1,4 @@
-"""Processes are recognised by their start, too, so that a reused pid is never signalled."""
+"""Identification of processes by pid and start time, and signals to process groups."""
 
 import os
 import signal
@@ -21,8 +21,8 @@ time.sleep(60)
 
 
 @pytest.fixture
-def family() -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process that leads a session, and the pid of its child in it."""
+def process_tree() -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Return a session leader and the pid of its child."""
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as parent:
@@ -33,10 +33,10 @@ def family() -> Iterator[tuple[subprocess.Popen[str], int]]:
             os.killpg(parent.pid, signal.SIGKILL)
 
 
-def ends(pid: int, within: float = 5.0) -> bool:
-    """Whether a process is gone, or waits only to be reaped, before `within` seconds have passed."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
+def exits_within(pid: int, timeout_s: float = 5.0) -> bool:
+    """Return whether a process exits or becomes a zombie within a timeout in seconds."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
         try:
             if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
                 return True
@@ -46,32 +46,32 @@ def ends(pid: int, within: float = 5.0) -> bool:
     return False
 
 
-def test_a_group_is_signalled_whole(family: tuple[subprocess.Popen[str], int]) -> None:
-    parent, child = family
-    started = get_start_time(parent.pid)
-    assert started is not None
-    assert signal_process_group(parent.pid, started, signal.SIGKILL)
+def test_signal_reaches_whole_process_group(process_tree: tuple[subprocess.Popen[str], int]) -> None:
+    parent, child = process_tree
+    start_time = get_start_time(parent.pid)
+    assert start_time is not None
+    assert signal_process_group(parent.pid, start_time, signal.SIGKILL)
     assert parent.wait(5) == -signal.SIGKILL
-    assert ends(child)
+    assert exits_within(child)
 
 
-def test_a_reused_pid_is_left_alone(family: tuple[subprocess.Popen[str], int]) -> None:
-    parent, _ = family
-    started = get_start_time(parent.pid)
-    assert started is not None
-    assert not signal_process_group(parent.pid, started - 1, signal.SIGKILL)
+def test_reused_pid_is_not_signalled(process_tree: tuple[subprocess.Popen[str], int]) -> None:
+    parent, _ = process_tree
+    start_time = get_start_time(parent.pid)
+    assert start_time is not None
+    assert not signal_process_group(parent.pid, start_time - 1, signal.SIGKILL)
     assert parent.poll() is None
 
 
-def test_what_has_ended_is_not_signalled() -> None:
-    with subprocess.Popen(["true"], start_new_session=True) as gone:
-        started = get_start_time(gone.pid) or 0.0
-        gone.wait()
-    assert get_start_time(gone.pid) is None
-    assert not signal_process_group(gone.pid, started, signal.SIGKILL)
+def test_exited_process_is_not_signalled() -> None:
+    with subprocess.Popen(["true"], start_new_session=True) as process:
+        start_time = get_start_time(process.pid) or 0.0
+        process.wait()
+    assert get_start_time(process.pid) is None
+    assert not signal_process_group(process.pid, start_time, signal.SIGKILL)
 
 
-def test_what_waits_to_be_reaped_has_ended() -> None:
+def test_zombie_counts_as_exited() -> None:
     with subprocess.Popen(["true"], start_new_session=True) as zombie:
         os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
         assert get_start_time(zombie.pid) is None

@@ -1,4 +1,4 @@
-"""Secrets are made once, kept for their owner only, and of the form their readers want."""
+"""Local secrets: persistence, file modes and formats."""
 
 import base64
 import hashlib
@@ -17,80 +17,91 @@ from deploy.local.pki.secrets import Secrets, write_private
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     monkeypatch.setenv("DELIVERY_STATE", str(tmp_path))
     return MeshConfig()
 
 
 @pytest.fixture
-def made(state: MeshConfig) -> Secrets:
-    return Secrets(state)
+def secrets(config: MeshConfig) -> Secrets:
+    return Secrets(config)
 
 
-def test_they_survive_a_restart(state: MeshConfig, made: Secrets) -> None:
-    first = [made.password("postgres-orders"), made.encryption_key, made.webhook_secret, made.signing_key.read_text()]
-    again = Secrets(state)
+def test_secrets_are_persistent(config: MeshConfig, secrets: Secrets) -> None:
+    first = [
+        secrets.password("postgres-orders"),
+        secrets.encryption_key,
+        secrets.webhook_secret,
+        secrets.signing_key.read_text(),
+    ]
+    reloaded = Secrets(config)
     assert first == [
-        again.password("postgres-orders"),
-        again.encryption_key,
-        again.webhook_secret,
-        again.signing_key.read_text(),
+        reloaded.password("postgres-orders"),
+        reloaded.encryption_key,
+        reloaded.webhook_secret,
+        reloaded.signing_key.read_text(),
     ]
 
 
-def test_no_two_are_alike(made: Secrets) -> None:
-    assert len({made.password(f"postgres-{name}") for name in servers.SERVICES}) == len(servers.SERVICES)
+def test_passwords_are_unique(secrets: Secrets) -> None:
+    assert len({secrets.password(f"postgres-{name}") for name in servers.SERVICES}) == len(servers.SERVICES)
 
 
-def test_only_their_owner_reads_them(state: MeshConfig, made: Secrets) -> None:
-    _ = made.password("a"), made.encryption_key, made.webhook_secret, made.signing_key, made.service_account
-    folder = state.folder / "secrets"
+def test_secrets_are_readable_by_owner_only(config: MeshConfig, secrets: Secrets) -> None:
+    _ = (
+        secrets.password("a"),
+        secrets.encryption_key,
+        secrets.webhook_secret,
+        secrets.signing_key,
+        secrets.service_account,
+    )
+    folder = config.folder / "secrets"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert len(modes) == 6
     assert set(modes.values()) == {0o600}, modes
 
 
-def test_the_encryption_key_encrypts(made: Secrets) -> None:
-    vault = Fernet(made.encryption_key)
-    assert vault.decrypt(vault.encrypt(b"secret")) == b"secret"
+def test_encryption_key_is_a_fernet_key(secrets: Secrets) -> None:
+    fernet = Fernet(secrets.encryption_key)
+    assert fernet.decrypt(fernet.encrypt(b"secret")) == b"secret"
 
 
-def test_the_webhook_secret_has_the_standards_form(made: Secrets) -> None:
-    prefix, _, key = made.webhook_secret.partition("_")
+def test_webhook_secret_has_standard_webhooks_format(secrets: Secrets) -> None:
+    prefix, _, key = secrets.webhook_secret.partition("_")
     assert prefix == "whsec"
     assert len(base64.b64decode(key, validate=True)) == 24
 
 
-def test_tokens_are_signed_by_an_rsa_key(made: Secrets) -> None:
-    key = load_pem_private_key(made.signing_key.read_bytes(), None)
+def test_signing_key_is_rsa(secrets: Secrets) -> None:
+    key = load_pem_private_key(secrets.signing_key.read_bytes(), None)
     assert isinstance(key, rsa.RSAPrivateKey)
     assert key.key_size >= 2048
 
 
-def test_the_service_account_asks_the_sandbox_for_tokens(state: MeshConfig, made: Secrets) -> None:
-    account = json.loads(made.service_account.read_text())
+def test_service_account_uses_token_endpoint_of_sandbox(config: MeshConfig, secrets: Secrets) -> None:
+    account = json.loads(secrets.service_account.read_text())
     assert account["type"] == "service_account"
     assert account["project_id"] == "delivery-local"
-    assert account["token_uri"] == f"{state.sandbox_url}/oauth2/token"
+    assert account["token_uri"] == f"{config.sandbox_url}/oauth2/token"
     assert isinstance(load_pem_private_key(account["private_key"].encode(), None), rsa.RSAPrivateKey)
 
 
-def test_a_private_file_replaces_one_that_others_could_read(tmp_path: Path) -> None:
+def test_write_private_replaces_world_readable_file(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("old")
     path.chmod(0o644)
     write_private(path, "new")
     assert path.read_text() == "new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [found.name for found in tmp_path.iterdir()] == ["key"]
+    assert [file.name for file in tmp_path.iterdir()] == ["key"]
 
 
-def test_the_broker_is_given_hashes_of_what_services_log_in_with(made: Secrets) -> None:
-    given = json.dumps(servers._build_broker_definitions(made))
-    for user in json.loads(given)["users"]:
-        password = made.password(f"rabbitmq-{user['name']}")
+def test_broker_definitions_contain_password_hashes_only(secrets: Secrets) -> None:
+    definitions = json.dumps(servers._build_broker_definitions(secrets))
+    for user in json.loads(definitions)["users"]:
+        password = secrets.password(f"rabbitmq-{user['name']}")
         salt_and_hash = base64.b64decode(user["password_hash"])
         assert salt_and_hash[4:] == hashlib.sha256(salt_and_hash[:4] + password.encode()).digest()
-        assert password not in given
+        assert password not in definitions
         assert user["tags"] == ""

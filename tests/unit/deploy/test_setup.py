@@ -1,6 +1,6 @@
-"""What must be there before anything of ours can run: one sentence when it is not, and silence when it is.
+"""setup.sh: error messages for missing prerequisites, and no output if everything is installed.
 
-Each script runs in a folder of its own and finds only the programs it is given, so nothing is ever installed.
+The script runs in a temporary checkout with a PATH that contains only stubs, so it installs nothing.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ import pytest
 from deploy.local.mesh_config import ROOT
 
 TOOLS = ("dirname", "mkdir", "cat", "sha256sum", "id", "rm")
-"""Programs that every machine has."""
+"""Programs of the machine that the script may use."""
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A checkout with nothing but what setup reads, and a `bin` that is all of PATH."""
+    """Return a checkout with the files that setup.sh reads, and a folder `bin` that is the whole PATH."""
     script = tmp_path / "deploy/local/setup.sh"
     script.parent.mkdir(parents=True)
     shutil.copy(ROOT / "deploy/local/setup.sh", script)
@@ -28,19 +28,19 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "package-lock.json").write_text("{}")
     (tmp_path / "bin").mkdir()
     for name in TOOLS:
-        found = shutil.which(name)
-        assert found is not None
-        (tmp_path / "bin" / name).symlink_to(found)
+        path = shutil.which(name)
+        assert path is not None
+        (tmp_path / "bin" / name).symlink_to(path)
     return tmp_path
 
 
-def program(path: Path, script: str = "exit 0") -> None:
+def write_program(path: Path, script: str = "exit 0") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
 
 
-def run(project: Path) -> subprocess.CompletedProcess[str]:
+def run_setup(project: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["/bin/sh", str(project / "deploy/local/setup.sh")],
         env={"PATH": str(project / "bin"), "HOME": str(project)},
@@ -50,67 +50,67 @@ def run(project: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def set_up(project: Path) -> None:
-    """As if the virtual environment had been made, and Node's packages were there."""
-    program(project / ".venv/bin/python")
-    wanted = hashlib.sha256(b"3.13\n" + (project / "deploy/local/setup.sh").read_bytes()).hexdigest()
+def mark_installed(project: Path) -> None:
+    """Create the virtual environment and the Node packages as setup.sh would."""
+    write_program(project / ".venv/bin/python")
+    venv_checksum = hashlib.sha256(b"3.13\n" + (project / "deploy/local/setup.sh").read_bytes()).hexdigest()
     (project / ".local/setup").mkdir(parents=True)
-    (project / ".local/setup/venv").write_text(f"{wanted}  -")
+    (project / ".local/setup/venv").write_text(f"{venv_checksum}  -")
     (project / "node_modules").mkdir()
-    locked = hashlib.sha256(b"{}").hexdigest()
-    (project / ".local/setup/node").write_text(f"{locked}  package-lock.json")
+    node_checksum = hashlib.sha256(b"{}").hexdigest()
+    (project / ".local/setup/node").write_text(f"{node_checksum}  package-lock.json")
 
 
-def test_a_machine_without_python_is_told_in_one_sentence(project: Path) -> None:
-    done = run(project)
-    assert done.returncode == 1
-    assert done.stderr == "setup: Python 3.13 is missing; install it and run this again.\n"
+def test_missing_python_is_reported_in_one_line(project: Path) -> None:
+    result = run_setup(project)
+    assert result.returncode == 1
+    assert result.stderr == "setup: Python 3.13 is missing; install it and run this again.\n"
 
 
-def test_an_older_python_does_not_do(project: Path) -> None:
-    program(project / "bin/python3", "echo False")
-    assert "Python 3.13 is missing" in run(project).stderr
+def test_older_python_is_rejected(project: Path) -> None:
+    write_program(project / "bin/python3", "echo False")
+    assert "Python 3.13 is missing" in run_setup(project).stderr
 
 
-def test_a_shim_that_does_not_run_does_not_do(project: Path) -> None:
-    program(project / "bin/python3.13", "exit 127")
-    assert "Python 3.13 is missing" in run(project).stderr
+def test_failing_python_shim_is_rejected(project: Path) -> None:
+    write_program(project / "bin/python3.13", "exit 127")
+    assert "Python 3.13 is missing" in run_setup(project).stderr
 
 
-def test_a_machine_without_apt_is_told_which_packages_are_missing(project: Path) -> None:
-    set_up(project)
-    done = run(project)
-    assert done.returncode == 1
-    assert "there is no apt-get to install them" in done.stderr
-    assert "memcached" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_missing_packages_without_apt_are_reported(project: Path) -> None:
+    mark_installed(project)
+    result = run_setup(project)
+    assert result.returncode == 1
+    assert "there is no apt-get to install them" in result.stderr
+    assert "memcached" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
-def test_it_says_nothing_when_nothing_is_to_do(project: Path) -> None:
-    set_up(project)
-    program(project / "bin/memcached")
-    done = run(project)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+def test_setup_is_silent_when_up_to_date(project: Path) -> None:
+    mark_installed(project)
+    write_program(project / "bin/memcached")
+    result = run_setup(project)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_changed_requirements_are_installed_with_their_hashes_checked(project: Path) -> None:
-    set_up(project)
-    program(project / "bin/python3.13", "echo True")
-    program(project / "bin/uv", 'echo "$@" >>calls')
+def test_changed_requirements_are_installed_with_require_hashes(project: Path) -> None:
+    mark_installed(project)
+    write_program(project / "bin/python3.13", "echo True")
+    write_program(project / "bin/uv", 'echo "$@" >>calls')
     (project / "requirements/dev.txt").write_text("changed==1\n")
-    run(project)
+    run_setup(project)
     calls = (project / "calls").read_text()
     assert calls == "pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt\n"
-    run(project)
+    run_setup(project)
     assert (project / "calls").read_text() == calls
 
 
-def test_what_could_not_be_installed_is_tried_again(project: Path) -> None:
-    set_up(project)
-    program(project / "bin/python3.13", "echo True")
-    program(project / "bin/uv", "exit 1")
+def test_failed_installation_is_retried(project: Path) -> None:
+    mark_installed(project)
+    write_program(project / "bin/python3.13", "echo True")
+    write_program(project / "bin/uv", "exit 1")
     (project / "requirements/dev.txt").write_text("changed==1\n")
     for _ in range(2):
-        done = run(project)
-        assert done.returncode == 1
-        assert "the Python packages could not be installed" in done.stderr
+        result = run_setup(project)
+        assert result.returncode == 1
+        assert "the Python packages could not be installed" in result.stderr

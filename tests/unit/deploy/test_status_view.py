@@ -1,4 +1,4 @@
-"""The operator's page: what it reads of scrapes, what it says of them, and that it fits 80 columns."""
+"""Status view: parsing of metrics, rates, problems, and layout in 80 columns."""
 
 import io
 import socket
@@ -12,7 +12,7 @@ from deploy.local.status.metrics_reader import MetricsSnapshot, OutboxBacklog, R
 from deploy.local.status.status_view import check_liveness, is_healthy, render_status
 from deploy.local.supervisor.supervisor_state import ProcessState, SupervisorState
 
-APP = """\
+SERVICE_METRICS = """\
 # TYPE delivery_queue_messages gauge
 delivery_queue_messages{queue="orders.history"} 3.0
 delivery_queue_dead_letters{queue="orders.history"} 1.0
@@ -23,7 +23,7 @@ rpc_server_call_duration_seconds_count{rpc_method="x.S/A",rpc_response_status_co
 rpc_server_call_duration_seconds_count{rpc_method="x.S/A",rpc_response_status_code="UNAVAILABLE"} 1.0
 rpc_server_call_duration_seconds_bucket{rpc_method="x.S/A",rpc_response_status_code="OK",le="+Inf"} 7.0
 """
-EDGE = """\
+ENVOY_STATS = """\
 http.edge.downstream_rq_5xx: 4
 http.edge.downstream_rq_total: 50
 http.ingress.downstream_rq_5xx: 0
@@ -32,91 +32,91 @@ http.ingress.downstream_rq_total: 5
 NAMES = ("postgres", "gateway", "orders", "partners", "notifications", "notifications-envoy")
 
 
-def readings(at: float = 0.0, requests: int = 10, failed: int = 0) -> MetricsSnapshot:
-    made = MetricsSnapshot(taken_at=at)
+def create_snapshot(at: float = 0.0, requests: int = 10, failed: int = 0) -> MetricsSnapshot:
+    snapshot = MetricsSnapshot(taken_at=at)
     for name in NAMES[1:]:
-        made.traffic[name] = RequestCounts(requests, failed)
-    made.outboxes = {name: OutboxBacklog(0, 0.0) for name in NAMES[1:5]}
-    made.queued_messages = {"notifications.requested": 0, "delivery.retry.120s": 0, "orders.history": 123456}
-    made.dead_letters = {"notifications.requested": 0, "orders.history": 0}
-    return made
+        snapshot.traffic[name] = RequestCounts(requests, failed)
+    snapshot.outboxes = {name: OutboxBacklog(0, 0.0) for name in NAMES[1:5]}
+    snapshot.queued_messages = {"notifications.requested": 0, "delivery.retry.120s": 0, "orders.history": 123456}
+    snapshot.dead_letters = {"notifications.requested": 0, "orders.history": 0}
+    return snapshot
 
 
-def report(**states: str) -> SupervisorState:
+def create_state(**states: str) -> SupervisorState:
     children = [ProcessState(name, states.get(name, "ready"), 0, time.time() - 4000) for name in NAMES]
     return SupervisorState(pid=1, start_time=0.0, scope="all", phase="ready", children=children)
 
 
-def text(shown: SupervisorState, before: MetricsSnapshot, now: MetricsSnapshot, width: int = 80) -> str:
+def render(state: SupervisorState, previous: MetricsSnapshot, current: MetricsSnapshot, width: int = 80) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
     with console.capture() as captured:
-        console.print(render_status(shown, before, now, width))
+        console.print(render_status(state, previous, current, width))
     return captured.get()
 
 
-def test_a_services_scrape_is_read() -> None:
-    made = MetricsSnapshot()
-    made.add_service_metrics("orders", APP)
-    assert made.traffic == {"orders": RequestCounts(10, 1)}
-    assert made.outboxes == {"orders": OutboxBacklog(2, 1.5)}
-    assert (made.queued_messages, made.dead_letters) == ({"orders.history": 3}, {"orders.history": 1})
+def test_service_metrics_are_parsed() -> None:
+    snapshot = MetricsSnapshot()
+    snapshot.add_service_metrics("orders", SERVICE_METRICS)
+    assert snapshot.traffic == {"orders": RequestCounts(10, 1)}
+    assert snapshot.outboxes == {"orders": OutboxBacklog(2, 1.5)}
+    assert (snapshot.queued_messages, snapshot.dead_letters) == ({"orders.history": 3}, {"orders.history": 1})
 
 
-def test_a_service_without_its_database_has_no_outbox_to_tell_of() -> None:
-    made = MetricsSnapshot()
-    made.add_service_metrics("orders", APP.replace("delivery_outbox_lag_seconds 1.5\n", ""))
-    assert made.outboxes == {}
+def test_outbox_is_absent_without_database() -> None:
+    snapshot = MetricsSnapshot()
+    snapshot.add_service_metrics("orders", SERVICE_METRICS.replace("delivery_outbox_lag_seconds 1.5\n", ""))
+    assert snapshot.outboxes == {}
 
 
-def test_a_sidecars_numbers_are_read_over_all_its_doors() -> None:
-    made = MetricsSnapshot()
-    made.add_envoy_stats("gateway", EDGE)
-    assert made.traffic == {"gateway-envoy": RequestCounts(55, 4)}
+def test_envoy_counters_are_summed_over_listeners() -> None:
+    snapshot = MetricsSnapshot()
+    snapshot.add_envoy_stats("gateway", ENVOY_STATS)
+    assert snapshot.traffic == {"gateway-envoy": RequestCounts(55, 4)}
 
 
 @pytest.mark.parametrize("width", [80, 130])
-def test_nothing_is_cut_off(width: int) -> None:
-    shown = text(report(), readings(), readings(2.0, 123_456, 1234), width)
-    assert max(map(len, shown.splitlines())) <= width
-    assert "…" not in shown
+def test_output_is_not_truncated(width: int) -> None:
+    output = render(create_state(), create_snapshot(), create_snapshot(2.0, 123_456, 1234), width)
+    assert max(map(len, output.splitlines())) <= width
+    assert "…" not in output
     for name in (*NAMES, "orders.history", "123456", "delivery.retry.120s", "oldest", "1,234"):
-        assert name in shown
+        assert name in output
 
 
-def test_rates_are_those_between_two_readings() -> None:
-    shown = text(report(), readings(0.0, 10, 0), readings(2.0, 40, 3))
-    line = next(line for line in shown.splitlines() if line.startswith("gateway "))
+def test_rates_are_computed_between_two_snapshots() -> None:
+    output = render(create_state(), create_snapshot(0.0, 10, 0), create_snapshot(2.0, 40, 3))
+    line = next(line for line in output.splitlines() if line.startswith("gateway "))
     assert line.split()[-4:] == ["15.0", "10%", "40", "3"]
 
 
-def test_a_process_that_was_started_again_has_no_rate_yet() -> None:
-    shown = text(report(), readings(0.0, 10), readings(2.0, 4))
-    line = next(line for line in shown.splitlines() if line.startswith("gateway "))
+def test_restarted_process_has_no_rate() -> None:
+    output = render(create_state(), create_snapshot(0.0, 10), create_snapshot(2.0, 4))
+    line = next(line for line in output.splitlines() if line.startswith("gateway "))
     assert line.split() == ["gateway", "ready", "4"]
 
 
-def test_what_is_wrong_is_said_with_what_helps() -> None:
-    now = readings()
-    now.dead_letters["orders.history"] = 2
-    now.outboxes["orders"] = OutboxBacklog(9, 45.0)
-    del now.outboxes["partners"]
-    shown = text(report(postgres="restarting"), readings(), now)
-    assert "2 dead letters of orders.history; make dead-letters" in shown
-    assert "orders has not published for 45 s; make logs" in shown
-    assert "partners cannot read its database" in shown
-    assert "postgres is restarting" in shown
-    assert "nothing is wrong" in text(report(), readings(), readings())
+def test_problems_include_a_command() -> None:
+    current = create_snapshot()
+    current.dead_letters["orders.history"] = 2
+    current.outboxes["orders"] = OutboxBacklog(9, 45.0)
+    del current.outboxes["partners"]
+    output = render(create_state(postgres="restarting"), create_snapshot(), current)
+    assert "2 dead letters of orders.history; make dead-letters" in output
+    assert "orders has not published for 45 s; make logs" in output
+    assert "partners cannot read its database" in output
+    assert "postgres is restarting" in output
+    assert "no problems found" in render(create_state(), create_snapshot(), create_snapshot())
 
 
-def test_what_answers_no_more_is_silent() -> None:
-    now = readings()
-    del now.traffic["orders"]
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        children = [replace(child, ports=[taken.getsockname()[1]]) for child in report().children]
-        seen = check_liveness(replace(report(), children=children), now, "127.0.0.1")
-        assert {child.name for child in seen.children if child.state == "silent"} == {"postgres", "orders"}
-        assert not is_healthy(seen)
-        taken.listen()
-        seen = check_liveness(replace(report(), children=children), readings(), "127.0.0.1")
-        assert is_healthy(seen)
+def test_process_without_response_is_marked_unresponsive() -> None:
+    current = create_snapshot()
+    del current.traffic["orders"]
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        children = [replace(child, ports=[server.getsockname()[1]]) for child in create_state().children]
+        checked = check_liveness(replace(create_state(), children=children), current, "127.0.0.1")
+        assert {child.name for child in checked.children if child.state == "unresponsive"} == {"postgres", "orders"}
+        assert not is_healthy(checked)
+        server.listen()
+        checked = check_liveness(replace(create_state(), children=children), create_snapshot(), "127.0.0.1")
+        assert is_healthy(checked)

@@ -1,4 +1,4 @@
-"""The trace page's store, what it takes in, and Jaeger's query JSON."""
+"""Trace viewer: store, OTLP receivers and Jaeger's query API."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ from deploy.trace_viewer.span_record import MAX_TEXT_CHARS, SpanRecord, parse_sp
 from deploy.trace_viewer.store import MAX_SPANS_PER_TRACE, TraceStore
 
 NOW = 1_800_000_000_000_000
-ONE = {
+ROOT_SPAN = {
     "traceId": "0af7651916cd43dd8448eb211c80319c",
     "spanId": "b7ad6b7169203331",
     "name": "POST /orders",
@@ -35,29 +35,29 @@ ONE = {
     ],
     "events": [{"name": "exception", "timeUnixNano": str(NOW * 1000 + 1000)}],
 }
-TWO = ONE | {
+CHILD_SPAN = ROOT_SPAN | {
     "spanId": "b7ad6b7169203332",
     "parentSpanId": "b7ad6b7169203331",
     "name": "CreateOrder",
     "kind": 3,
-    "links": [{"traceId": ONE["traceId"], "spanId": ONE["spanId"]}],
-    "status": {"code": 2, "message": "away"},
+    "links": [{"traceId": ROOT_SPAN["traceId"], "spanId": ROOT_SPAN["spanId"]}],
+    "status": {"code": 2, "message": "unavailable"},
 }
 
 
-def batch(*spans: dict[str, Any], service: str = "gateway") -> dict[str, Any]:
+def create_batch(*spans: dict[str, Any], service: str = "gateway") -> dict[str, Any]:
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
     return {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": list(spans)}]}]}
 
 
-def taken(*batches: dict[str, Any]) -> TraceStore:
+def create_store(*batches: dict[str, Any]) -> TraceStore:
     store = TraceStore(10**7)
-    for each in batches:
-        store.add_spans(parse_spans(otlp_receiver.parse_json(json.dumps(each).encode()).resource_spans))
+    for batch in batches:
+        store.add_spans(parse_spans(otlp_receiver.parse_json(json.dumps(batch).encode()).resource_spans))
     return store
 
 
-def record(trace: int, span: int, service: str = "s", padding: int = 0, parent: int = 0) -> SpanRecord:
+def create_record(trace: int, span: int, service: str = "s", padding: int = 0, parent: int = 0) -> SpanRecord:
     ids = (f"{trace:032x}", f"{span:016x}", f"{parent:016x}" if parent else "")
     return SpanRecord(
         *ids, service, f"op{span % 3}", "server", False, NOW + span, 10, b"\x94\x90\x90\x90\x90" + bytes(padding)
@@ -66,80 +66,80 @@ def record(trace: int, span: int, service: str = "s", padding: int = 0, parent: 
 
 @pytest.fixture
 def store() -> TraceStore:
-    return taken(batch(ONE), batch(TWO, service="orders"))
+    return create_store(create_batch(ROOT_SPAN), create_batch(CHILD_SPAN, service="orders"))
 
 
 @pytest.fixture
 async def client(store: TraceStore) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(create_viewer_app(store)), base_url="http://page"
-    ) as made:
-        yield made
+        transport=httpx.ASGITransport(create_viewer_app(store)), base_url="http://viewer"
+    ) as client:
+        yield client
 
 
 @pytest.fixture
-async def door(store: TraceStore) -> AsyncIterator[httpx.AsyncClient]:
+async def collector(store: TraceStore) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(create_collector_app(store)), base_url="http://door"
-    ) as made:
-        yield made
+        transport=httpx.ASGITransport(create_collector_app(store)), base_url="http://collector"
+    ) as client:
+        yield client
 
 
-# ---- the store
+# ---- store
 
 
 @given(st.lists(st.tuples(st.integers(1, 8), st.integers(1, 5), st.integers(0, 3000)), max_size=60))
-def test_it_never_holds_more_than_its_limit_and_its_counts_stay_true(arriving: list[tuple[int, int, int]]) -> None:
+def test_store_stays_within_limit_with_consistent_counts(spans: list[tuple[int, int, int]]) -> None:
     store = TraceStore(12_000)
-    for trace, span, padding in arriving:
-        store.add_spans([record(trace, span, padding=padding)])
+    for trace, span, padding in spans:
+        store.add_spans([create_record(trace, span, padding=padding)])
         assert store.size_bytes <= 12_000
-    kept = [span for trace in store.find_newest(lambda _: True, 1000) for span in trace.spans.values()]
-    assert store.size_bytes == sum(span.size_bytes for span in kept)
-    assert store.list_operations() == sorted(Counter((span.service, span.operation, span.kind) for span in kept))
+    stored = [span for trace in store.find_newest(lambda _: True, 1000) for span in trace.spans.values()]
+    assert store.size_bytes == sum(span.size_bytes for span in stored)
+    assert store.list_operations() == sorted(Counter((span.service, span.operation, span.kind) for span in stored))
 
 
-def test_the_trace_that_began_first_goes_first() -> None:
-    store = TraceStore(record(1, 1).size_bytes * 2)
-    store.add_spans([record(1, 1), record(2, 1), record(3, 1)])
+def test_oldest_trace_is_evicted_first() -> None:
+    store = TraceStore(create_record(1, 1).size_bytes * 2)
+    store.add_spans([create_record(1, 1), create_record(2, 1), create_record(3, 1)])
     assert [trace.id[-1] for trace in store.find_newest(lambda _: True, 9)] == ["3", "2"]
 
 
-def test_a_span_that_is_sent_again_replaces_itself() -> None:
+def test_duplicate_span_replaces_previous() -> None:
     store = TraceStore(10**6)
-    store.add_spans([record(1, 1), record(1, 1, padding=100)])
-    assert (len(store), store.size_bytes) == (1, record(1, 1, padding=100).size_bytes)
+    store.add_spans([create_record(1, 1), create_record(1, 1, padding=100)])
+    assert (len(store), store.size_bytes) == (1, create_record(1, 1, padding=100).size_bytes)
 
 
-def test_a_trace_without_end_is_cut() -> None:
+def test_spans_per_trace_are_bounded() -> None:
     store = TraceStore(10**9)
-    store.add_spans(record(1, number) for number in range(MAX_SPANS_PER_TRACE + 7))
+    store.add_spans(create_record(1, number) for number in range(MAX_SPANS_PER_TRACE + 7))
     trace = store.get_trace(f"{1:032x}")
     assert trace is not None
     assert (len(trace.spans), store.dropped_spans) == (MAX_SPANS_PER_TRACE, 7)
 
 
-def test_the_memory_it_takes_is_what_it_counts() -> None:
-    """Twice what fits goes through; what stays is measured."""
+def test_size_accounting_matches_memory() -> None:
+    """Add twice as many spans as the store can hold, and measure the memory of the remaining ones."""
     limit = 3 * 1024 * 1024
     store = TraceStore(limit)
 
-    one = otlp_receiver.parse_json(json.dumps(batch(ONE)).encode())
-    (span,) = one.resource_spans[0].scope_spans[0].spans
+    template = otlp_receiver.parse_json(json.dumps(create_batch(ROOT_SPAN)).encode())
+    (span,) = template.resource_spans[0].scope_spans[0].spans
 
-    def bodies() -> Iterator[bytes]:
+    def create_bodies() -> Iterator[bytes]:
         for _ in range(60):
             span.trace_id = os.urandom(16)
-            sent = ExportTraceServiceRequest()
-            scope = sent.resource_spans.add(resource=one.resource_spans[0].resource).scope_spans.add()
+            export = ExportTraceServiceRequest()
+            scope = export.resource_spans.add(resource=template.resource_spans[0].resource).scope_spans.add()
             for _ in range(200):
                 span.span_id = os.urandom(8)
                 scope.spans.add().CopyFrom(span)
-            yield sent.SerializeToString()
+            yield export.SerializeToString()
 
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    for body in bodies():
+    for body in create_bodies():
         store.add_spans(parse_spans(otlp_receiver.parse_protobuf(body).resource_spans))
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -147,15 +147,18 @@ def test_the_memory_it_takes_is_what_it_counts() -> None:
     assert 0.6 * limit < after - before < 1.1 * limit
 
 
-# ---- what comes in
+# ---- OTLP receivers
 
 
-def test_names_and_values_are_cut_and_ids_that_are_none_are_left_out() -> None:
-    long = ONE | {"name": "x" * 9999, "attributes": [{"key": "k" * 9999, "value": {"stringValue": "v" * 9999}}] * 500}
-    sent = ExportTraceServiceRequest.FromString(
-        otlp_receiver.parse_json(json.dumps(batch(long)).encode()).SerializeToString()
+def test_long_values_are_truncated_and_invalid_ids_dropped() -> None:
+    long = ROOT_SPAN | {
+        "name": "x" * 9999,
+        "attributes": [{"key": "k" * 9999, "value": {"stringValue": "v" * 9999}}] * 500,
+    }
+    export = ExportTraceServiceRequest.FromString(
+        otlp_receiver.parse_json(json.dumps(create_batch(long)).encode()).SerializeToString()
     )
-    (span,) = parse_spans(sent.resource_spans)
+    (span,) = parse_spans(export.resource_spans)
     assert len(span.operation) == MAX_TEXT_CHARS
     assert {len(text) for key, value in span.decode_details().tags for text in (key, str(value))} <= {
         MAX_TEXT_CHARS,
@@ -163,17 +166,21 @@ def test_names_and_values_are_cut_and_ids_that_are_none_are_left_out() -> None:
         6,
     }
     assert len(span.decode_details().tags) == 129
-    sent.resource_spans[0].scope_spans[0].spans[0].trace_id = b"short"
-    assert list(parse_spans(sent.resource_spans)) == []
+    export.resource_spans[0].scope_spans[0].spans[0].trace_id = b"short"
+    assert list(parse_spans(export.resource_spans)) == []
 
 
-async def test_protobuf_and_json_gzipped_or_not(door: httpx.AsyncClient, store: TraceStore) -> None:
-    text = json.dumps(batch(ONE | {"traceId": "ab" * 16})).encode()
+async def test_protobuf_and_json_are_accepted_with_and_without_gzip(
+    collector: httpx.AsyncClient, store: TraceStore
+) -> None:
+    text = json.dumps(create_batch(ROOT_SPAN | {"traceId": "ab" * 16})).encode()
     proto = otlp_receiver.parse_json(text.replace(b"abab", b"cdcd")).SerializeToString()
     for body, media in ((text, "application/json"), (proto, "application/x-protobuf")):
-        assert (await door.post("/v1/traces", content=body, headers={"content-type": media})).status_code == 200
-        zipped = {"content-type": f"{media}; charset=utf-8", "content-encoding": "gzip"}
-        assert (await door.post("/v1/traces", content=gzip.compress(body), headers=zipped)).status_code == 200
+        assert (await collector.post("/v1/traces", content=body, headers={"content-type": media})).status_code == 200
+        gzip_headers = {"content-type": f"{media}; charset=utf-8", "content-encoding": "gzip"}
+        assert (
+            await collector.post("/v1/traces", content=gzip.compress(body), headers=gzip_headers)
+        ).status_code == 200
     assert len(store) == 3
 
 
@@ -196,32 +203,36 @@ async def test_protobuf_and_json_gzipped_or_not(door: httpx.AsyncClient, store: 
         (413, gzip.compress(bytes(64 * 1024 * 1024)), {"content-type": "application/json", "content-encoding": "gzip"}),
     ],
 )
-async def test_what_is_not_taken(door: httpx.AsyncClient, status: int, body: bytes, headers: dict[str, str]) -> None:
-    answer = await door.post("/v1/traces", content=body, headers=headers)
-    assert answer.status_code == status
-    assert SECURITY_HEADERS.items() <= dict(answer.headers).items()
+async def test_invalid_otlp_requests_are_rejected(
+    collector: httpx.AsyncClient, status: int, body: bytes, headers: dict[str, str]
+) -> None:
+    response = await collector.post("/v1/traces", content=body, headers=headers)
+    assert response.status_code == status
+    assert SECURITY_HEADERS.items() <= dict(response.headers).items()
 
 
-# ---- what is asked
+# ---- query API
 
 
-async def test_a_trace_in_jaegers_form(client: httpx.AsyncClient) -> None:
-    answer = (await client.get(f"/api/traces/{ONE['traceId']}")).json()
-    assert answer.keys() == {"data", "total", "limit", "offset", "errors"}
-    (trace,) = answer["data"]
+async def test_get_trace_returns_jaeger_json(client: httpx.AsyncClient) -> None:
+    response = (await client.get(f"/api/traces/{ROOT_SPAN['traceId']}")).json()
+    assert response.keys() == {"data", "total", "limit", "offset", "errors"}
+    (trace,) = response["data"]
     assert [process["serviceName"] for process in trace["processes"].values()] == ["gateway", "orders"]
-    one, two = trace["spans"]
-    assert one["references"] == []
-    assert (one["startTime"], one["duration"]) == (NOW, 5000)
-    assert {"key": "n", "type": "int64", "value": 7} in one["tags"]
-    assert {"key": "good", "type": "bool", "value": True} in one["tags"]
-    assert {"key": "some", "type": "string", "value": "['a', 1]"} in one["tags"]
-    assert {"key": "span.kind", "type": "string", "value": "server"} in one["tags"]
-    assert one["logs"] == [{"timestamp": NOW + 1, "fields": [{"key": "event", "type": "string", "value": "exception"}]}]
-    ids = {"traceID": ONE["traceId"], "spanID": ONE["spanId"]}
-    assert two["references"] == [{"refType": "CHILD_OF", **ids}, {"refType": "FOLLOWS_FROM", **ids}]
-    assert {"key": "error", "type": "bool", "value": True} in two["tags"]
-    assert two["warnings"] is None
+    root, child = trace["spans"]
+    assert root["references"] == []
+    assert (root["startTime"], root["duration"]) == (NOW, 5000)
+    assert {"key": "n", "type": "int64", "value": 7} in root["tags"]
+    assert {"key": "good", "type": "bool", "value": True} in root["tags"]
+    assert {"key": "some", "type": "string", "value": "['a', 1]"} in root["tags"]
+    assert {"key": "span.kind", "type": "string", "value": "server"} in root["tags"]
+    assert root["logs"] == [
+        {"timestamp": NOW + 1, "fields": [{"key": "event", "type": "string", "value": "exception"}]}
+    ]
+    ids = {"traceID": ROOT_SPAN["traceId"], "spanID": ROOT_SPAN["spanId"]}
+    assert child["references"] == [{"refType": "CHILD_OF", **ids}, {"refType": "FOLLOWS_FROM", **ids}]
+    assert {"key": "error", "type": "bool", "value": True} in child["tags"]
+    assert child["warnings"] is None
 
 
 async def test_services_operations_and_dependencies(client: httpx.AsyncClient) -> None:
@@ -238,7 +249,7 @@ async def test_services_operations_and_dependencies(client: httpx.AsyncClient) -
     assert await data(f"/api/dependencies?endTs={NOW // 1000 - 1}&lookback=60000") == []
     (summary,) = await data("/api/summaries")
     assert summary == {
-        "traceID": ONE["traceId"],
+        "traceID": ROOT_SPAN["traceId"],
         "service": "gateway",
         "operation": "POST /orders",
         "startTime": NOW,
@@ -251,10 +262,10 @@ async def test_services_operations_and_dependencies(client: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("parameters", "count"),
     [
         ("service=gateway", 1),
-        ("service=nobody", 0),
+        ("service=unknown", 0),
         ("service=gateway&operation=CreateOrder", 0),
         ("service=orders&operation=all", 1),
         ('tags={"http.route":"/orders","n":"7"}', 1),
@@ -271,39 +282,39 @@ async def test_services_operations_and_dependencies(client: httpx.AsyncClient) -
         ("q=7", 1),
         ("q=tru", 1),
         ("q=key-of-nothing", 0),
-        (f"q={ONE['traceId']}", 1),
+        (f"q={ROOT_SPAN['traceId']}", 1),
         ("q=nothing-like-it", 0),
-        (f"traceID={ONE['traceId']}", 1),
+        (f"traceID={ROOT_SPAN['traceId']}", 1),
     ],
 )
-async def test_searches(client: httpx.AsyncClient, asked: str, found: int) -> None:
-    assert len((await client.get(f"/api/traces?{asked}")).json()["data"]) == found
+async def test_search_filters_traces(client: httpx.AsyncClient, parameters: str, count: int) -> None:
+    assert len((await client.get(f"/api/traces?{parameters}")).json()["data"]) == count
 
 
-@pytest.mark.parametrize("asked", ["limit=x", "minDuration=5", "tags=[]", "tags={", "start=-1", "end=9e9"])
-async def test_what_cannot_be_asked(client: httpx.AsyncClient, asked: str) -> None:
+@pytest.mark.parametrize("parameters", ["limit=x", "minDuration=5", "tags=[]", "tags={", "start=-1", "end=9e9"])
+async def test_invalid_query_returns_400(client: httpx.AsyncClient, parameters: str) -> None:
     for path in ("traces", "summaries"):
-        answer = await client.get(f"/api/{path}?{asked}")
-        assert answer.status_code == 400
-        assert answer.json()["errors"][0]["code"] == 400
+        response = await client.get(f"/api/{path}?{parameters}")
+        assert response.status_code == 400
+        assert response.json()["errors"][0]["code"] == 400
     assert (await client.get("/api/dependencies?lookback=x")).status_code == 400
     assert (await client.get(f"/api/traces/{'0' * 32}")).status_code == 404
 
 
-async def test_every_answer_keeps_others_out(client: httpx.AsyncClient) -> None:
-    known = ["/", "/search", "/dependencies", "/trace/x", "/static/page.js", "/static/page.css", "/static/icon.svg"]
-    for path in [*known, "/api/services", "/static/index.html", "/static/..%2Fapp.py", "/nowhere"]:
-        answer = await client.get(path)
-        assert (answer.status_code == 200) == (path in known or path == "/api/services"), path
-        assert SECURITY_HEADERS.items() <= dict(answer.headers).items()
+async def test_every_response_has_security_headers(client: httpx.AsyncClient) -> None:
+    pages = ["/", "/search", "/dependencies", "/trace/x", "/static/page.js", "/static/page.css", "/static/icon.svg"]
+    for path in [*pages, "/api/services", "/static/index.html", "/static/..%2Fapp.py", "/nowhere"]:
+        response = await client.get(path)
+        assert (response.status_code == 200) == (path in pages or path == "/api/services"), path
+        assert SECURITY_HEADERS.items() <= dict(response.headers).items()
     policy = SECURITY_HEADERS["content-security-policy"]
     assert "unsafe" not in policy
     assert "*" not in policy
 
 
-def test_a_trace_whose_root_is_missing_still_has_a_beginning() -> None:
+def test_trace_without_root_uses_earliest_span() -> None:
     store = TraceStore(10**6)
-    store.add_spans([record(1, 2, parent=9), record(1, 3, parent=2)])
+    store.add_spans([create_record(1, 2, parent=9), create_record(1, 3, parent=2)])
     trace = store.get_trace(f"{1:032x}")
     assert trace is not None
     assert trace.root_span.span_id == f"{2:016x}"
