@@ -44,7 +44,11 @@ PLANTED = (
     Planted(
         "bodies are not held to their bounds",
         "services/runtime/rest/request_body.py",
-        {"if not self._valid.is_valid(body):": "if not isinstance(body, dict) and not self._valid.is_valid(body):"},
+        {
+            "if not self._validator.is_valid(body):": (
+                "if not isinstance(body, dict) and not self._validator.is_valid(body):"
+            )
+        },
         FUZZ,
     ),
     Planted(

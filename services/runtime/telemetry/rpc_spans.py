@@ -7,7 +7,7 @@ import grpc
 from opentelemetry import propagate, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-TRACER = trace.get_tracer("services.runtime.rpc.service")
+TRACER = trace.get_tracer("services.runtime.rpc")
 
 SERVER_ERROR_CODES = frozenset(
     {

@@ -129,9 +129,9 @@ def test_an_order_on_a_page_is_what_it_is_alone() -> None:
 
 
 def test_a_message_without_a_required_part_is_an_error() -> None:
-    with pytest.raises(ValueError, match="lacks a part"):
+    with pytest.raises(ValueError, match="lacks a required field"):
         written.order(an_order(partner=None))
-    with pytest.raises(DecodeError, match="lacks its partner"):
+    with pytest.raises(DecodeError, match="lacks required field partner"):
         order_page(ListOrdersResponse(items=[an_order(partner=None)]))
 
 

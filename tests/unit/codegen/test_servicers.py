@@ -6,10 +6,10 @@ import pytest
 from codegen.contracts import ContractError
 from codegen.protobuf import load_protos
 from codegen.rpc import messages, servicers
-from services.runtime.rpc.service import Idempotency
+from services.runtime.rpc.method import Idempotency
 from tests import sample
 
-MESSAGES, MODULE = sample.installed()
+MESSAGES, MODULE = sample.install()
 
 
 def changed(root: Path, old: str, new: str) -> Path:
@@ -41,11 +41,11 @@ def test_only_methods_for_a_user_take_the_principal() -> None:
 
 
 def test_comments_become_docstrings() -> None:
-    expected = 'Gives the text back.\nRefuses ORDER_NOT_FOUND, with a "reason".'
+    expected = 'Return the text.\nRaises ApiError: ORDER_NOT_FOUND, with a "reason".'
 
     assert inspect.getdoc(MODULE.EchoServicer.echo) == expected
     assert inspect.getdoc(MODULE.EchoStub.echo) == expected
-    assert inspect.getdoc(MODULE.EchoServicer) == "Answers in every way that a service can."
+    assert inspect.getdoc(MODULE.EchoServicer) == "Every kind of RPC method."
 
 
 def test_a_servicer_with_a_method_left_out_cannot_be_instantiated() -> None:
@@ -58,14 +58,16 @@ def test_a_servicer_with_a_method_left_out_cannot_be_instantiated() -> None:
 
 
 def test_generation_is_deterministic() -> None:
-    contracts = sample.contracts()
+    contracts = sample.load_contracts()
 
     assert messages.generate(contracts) == messages.generate(contracts)
     assert servicers.generate(contracts) == servicers.generate(contracts)
 
 
 def test_options_are_not_generated_as_messages() -> None:
-    assert not [name for name in messages.generate(sample.contracts()) if "options" in name or "descriptor.py" in name]
+    names = messages.generate(sample.load_contracts())
+
+    assert not [name for name in names if "options" in name or "descriptor.py" in name]
 
 
 @pytest.mark.parametrize(
@@ -90,9 +92,10 @@ def test_a_contract_that_breaks_a_rule_is_refused(tmp_path: Path, old: str, new:
 def test_two_methods_with_one_name_are_refused(tmp_path: Path) -> None:
     second = "// Again.\nservice OtherService {\n  // Again.\n  rpc Count(CountRequest) returns (CountResponse) {\n"
     second += (
-        "    option (delivery.options.v1.method) = {timeout: {seconds: 1}};\n  }\n}\n\n// A text.\nmessage EchoRequest"
+        "    option (delivery.options.v1.method) = {timeout: {seconds: 1}};\n  }\n}\n\n"
+        "// Text to return.\nmessage EchoRequest"
     )
-    protos = load_protos(changed(tmp_path, "// A text.\nmessage EchoRequest", second))
+    protos = load_protos(changed(tmp_path, "// Text to return.\nmessage EchoRequest", second))
 
     with pytest.raises(ContractError, match="would both be COUNT"):
         servicers.render_module(list(protos.services), lambda method: {}, frozenset())
