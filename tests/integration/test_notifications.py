@@ -210,7 +210,7 @@ async def test_urgent_job_is_not_delayed_by_ten_thousand_pending_jobs(harness: N
     urgent_agent = await harness.create_agent(providers=(Provider.FCM,), priority=10)
     bulk_user, phone = await harness.create_user(make_android_token()), make_android_token()
     user = await harness.create_user(phone)
-    await harness.inject_fault("fcm", "slow", 12)  # the slow sends keep their workers occupied
+    await harness.inject_fault("fcm", "slow", 12)  # the slow sends occupy their workers
     [first] = await harness.publish(build_notification_request(bulk_user, "news"))
     async with harness.database.connection() as connection:
 
