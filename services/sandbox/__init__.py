@@ -1,5 +1,6 @@
-"""The outside world, played on one machine: the identity provider, banks, partners' kitchens, phones and the mail.
+"""Sandbox: emulators of all third parties, for development and tests.
 
-One process with two doors, HTTP and SMTP. It speaks the third parties' own protocols, shares no code with the services,
-and keeps what it knows in one SQLite file, so that accounts and money survive a restart. Never for production.
+It emulates the identity provider, banks, partner systems, push providers with devices, and a mail server. One process
+listens on HTTP, SMTP and HTTP/2 (APNs). It implements the third parties' own protocols and stores its state in one
+SQLite file, so that accounts and payments survive a restart. Never for production.
 """

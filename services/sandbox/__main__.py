@@ -1,4 +1,4 @@
-"""`python -m services.sandbox serve`."""
+"""Command line: `python -m services.sandbox serve`."""
 
 import argparse
 import logging
@@ -11,18 +11,18 @@ from services.sandbox.settings import SandboxSettings
 
 
 def main() -> None:
-    """Serves until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="services.sandbox", description="The third parties, played locally.")
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="services.sandbox", description="Emulators of third parties.")
     parser.add_argument("command", choices=["serve"])
     parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for chatty in ("httpx", "mail.log", "uvicorn.error"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    told = load_settings(SandboxSettings)
+    for logger_name in ("httpx", "mail.log", "uvicorn.error"):
+        logging.getLogger(logger_name).setLevel(logging.WARNING)
+    settings = load_settings(SandboxSettings)
     uvicorn.run(
-        create_app(told),
-        host=told.bind,
-        port=told.sandbox_port,
+        create_app(settings),
+        host=settings.bind,
+        port=settings.sandbox_port,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,4 +1,4 @@
-"""Puts the sandbox together; the only module that knows every part."""
+"""Composition root of the sandbox."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,42 +35,42 @@ from services.sandbox.store import SqliteDatabase
 from services.sandbox.webhooks import WebhookClient
 
 CALLBACK_TIMEOUT_S = 20
-"""How long a bank or partner waits for our answer; longer than the edge gives a request."""
+"""Timeout of callbacks from banks and partners; longer than the request timeout of the edge."""
 
 
 def create_app(settings: SandboxSettings) -> Starlette:
-    """The HTTP application; its lifespan opens the SMTP door too, on the same loop."""
-    store = SqliteDatabase(settings.sandbox_state_dir)
+    """Return the HTTP application. Its lifespan also runs the SMTP and APNs servers, on the same event loop."""
+    database = SqliteDatabase(settings.sandbox_state_dir)
     client = httpx.AsyncClient(timeout=CALLBACK_TIMEOUT_S, follow_redirects=False, trust_env=False)
-    pages = PageRenderer()
-    faults = FaultInjector(store, settings.sandbox_fault_delay_seconds)
-    webhooks = WebhookClient(store, settings.sandbox_webhook_secret.get_secret_value(), client)
+    renderer = PageRenderer()
+    fault_injector = FaultInjector(database, settings.sandbox_fault_delay_seconds)
+    webhook_client = WebhookClient(database, settings.sandbox_webhook_secret.get_secret_value(), client)
     project = settings.firebase_project_id
-    tokens = TokenIssuer(settings.sandbox_signing_key_file, project, settings.sandbox_id_token_seconds)
-    accounts = AccountRepository(store)
-    mailbox = Mailbox(store, pages)
-    phones = Devices(store, pages)
-    apple = ApnsEmulator(phones, faults, load_apns_credentials(settings)) if settings.apns_key_file else None
-    codes = OobCodeSender(accounts, mailbox.deliver, project)
+    token_issuer = TokenIssuer(settings.sandbox_signing_key_file, project, settings.sandbox_id_token_seconds)
+    accounts = AccountRepository(database)
+    mailbox = Mailbox(database, renderer)
+    devices = Devices(database, renderer)
+    apns = ApnsEmulator(devices, fault_injector, load_apns_credentials(settings)) if settings.apns_key_file else None
+    oob_codes = OobCodeSender(accounts, mailbox.deliver, project)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with client, _serve_smtp(mailbox, settings), _serve_apns(apple, settings):
+        async with client, _serve_smtp(mailbox, settings), _serve_apns(apns, settings):
             yield
-        store.close()
+        database.close()
 
-    parts = (
-        pages,
-        IdentityClientApi(accounts, tokens, codes, project),
-        IdentityAdminApi(accounts, tokens, codes, project),
-        Bank(store, webhooks, faults, pages, settings.public_url),
-        PartnerSystem(store, webhooks, faults, pages),
-        phones,
-        FcmEmulator(phones, tokens, faults, project),
+    components = (
+        renderer,
+        IdentityClientApi(accounts, token_issuer, oob_codes, project),
+        IdentityAdminApi(accounts, token_issuer, oob_codes, project),
+        Bank(database, webhook_client, fault_injector, renderer, settings.public_url),
+        PartnerSystem(database, webhook_client, fault_injector, renderer),
+        devices,
+        FcmEmulator(devices, token_issuer, fault_injector, project),
         mailbox,
     )
     return Starlette(
-        routes=[Route("/healthz", _health_check), *(route for part in parts for route in part.routes())],
+        routes=[Route("/healthz", _health_check), *(route for component in components for route in component.routes())],
         middleware=[Middleware(RequestGuardMiddleware)],
         exception_handlers={HttpError: render_problem},
         lifespan=lifespan,
@@ -82,11 +82,14 @@ async def _health_check(_: Request) -> PlainTextResponse:
 
 
 def load_apns_credentials(settings: SandboxSettings) -> ApnsCredentials:
-    """What signs in at Apple's push service. Raises FileNotFoundError, and ValueError when the file holds no key."""
+    """Return the credentials that APNs clients must use.
+
+    Raises FileNotFoundError, or ValueError if the file does not contain an elliptic curve key.
+    """
     content = Path(settings.apns_key_file or "").read_bytes()
     key = load_pem_private_key(content, password=None)
     if not isinstance(key, EllipticCurvePrivateKey):
-        raise ValueError("APNS_KEY_FILE holds no elliptic curve key")
+        raise ValueError("APNS_KEY_FILE does not contain an elliptic curve key")
     return ApnsCredentials(settings.apns_key_id, settings.apns_team_id, settings.apns_topic, key.public_key())
 
 

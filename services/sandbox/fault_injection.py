@@ -1,4 +1,4 @@
-"""Third parties that misbehave when told to."""
+"""Fault injection into emulated third parties."""
 
 import asyncio
 from enum import StrEnum
@@ -12,77 +12,77 @@ type RequestCount = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 class BankFaultMode(StrEnum):
-    """How a bank's system fails."""
+    """Fault of a bank."""
 
     NONE = "none"
     ERROR = "error"
     SLOW = "slow"
-    REFUSE = "refuse"
+    REJECT = "reject"
 
 
 class PartnerFaultMode(StrEnum):
-    """How a partner's system fails."""
+    """Fault of a partner system."""
 
     NONE = "none"
     ERROR = "error"
     SLOW = "slow"
-    REFUSE = "refuse"
+    REJECT = "reject"
     BUSY = "busy"
-    """Says when to come again."""
+    """Responds with 503 and Retry-After."""
     GONE = "gone"
-    """Says that it is gone for good."""
-    INVALID_RESPONSE = "lie"
-    """Says 200 to everything, as a web site does that nobody has built yet, and takes nothing."""
+    """Responds with 410."""
+    INVALID_RESPONSE = "invalid_response"
+    """Responds to every request with 200 and an HTML page, like the default page of a web server."""
     REDIRECT = "redirect"
-    """Sends the caller elsewhere."""
+    """Responds with a redirect."""
 
 
 class PushFaultMode(StrEnum):
-    """How a push provider fails."""
+    """Fault of a push provider."""
 
     NONE = "none"
     UNAVAILABLE = "unavailable"
     UNREGISTERED = "unregistered"
     QUOTA = "quota"
     SLOW = "slow"
-    INVALID_RESPONSE = "lie"
+    INVALID_RESPONSE = "invalid_response"
 
 
 class BankFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`count`: for how many requests; without it, until `none` is set."""
+    """Fault of a bank for `count` requests; without a count, until the mode `none` is set."""
 
     mode: BankFaultMode
     count: RequestCount | None = None
 
 
 class PartnerFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The same for a kitchen."""
+    """Fault of a partner system for `count` requests; without a count, until the mode `none` is set."""
 
     mode: PartnerFaultMode
     count: RequestCount | None = None
 
 
 class FaultInjector:
-    """Which place fails how, and how many times more."""
+    """Active faults by target, with the number of remaining requests."""
 
     def __init__(self, database: SqliteDatabase, delay_s: float) -> None:
         self._database = database
         self._delay_s = delay_s
 
     def set(self, target: str, mode: StrEnum, count: int | None) -> None:
-        """From now on; a count of None means until told otherwise."""
+        """Set the fault of a target for `count` requests; None means until the next call."""
         if mode == "none":
             self._database.execute("DELETE FROM faults WHERE place = ?", target)
         else:
             self._database.execute("INSERT OR REPLACE INTO faults VALUES (?, ?, ?)", target, str(mode), count)
 
     def get(self, target: str) -> tuple[str, int | None]:
-        """The mode, and the count that is left."""
+        """Return the mode and the number of remaining requests."""
         row = self._database.fetch_one("SELECT mode, remaining FROM faults WHERE place = ?", target)
         return (row["mode"], row["remaining"]) if row else ("none", None)
 
     def consume(self, target: str) -> str:
-        """The mode for the request at hand; counts it."""
+        """Return the mode for the current request and count the request."""
         with self._database.transaction():
             mode, remaining = self.get(target)
             if remaining == 1:
@@ -92,5 +92,5 @@ class FaultInjector:
         return mode
 
     async def delay(self) -> None:
-        """Takes as long as `slow` means; the caller has usually given up by then."""
+        """Wait for the delay of the mode `slow`, which usually exceeds the caller's timeout."""
         await asyncio.sleep(self._delay_s)

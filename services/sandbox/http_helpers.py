@@ -1,4 +1,4 @@
-"""Reading requests, answering JSON, refusing: what every part of the sandbox does the same way."""
+"""HTTP helpers: request parsing, JSON responses, errors and the request guard."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -10,13 +10,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_BODY_BYTES = 256 * 1024
-"""Bytes of a request body; nothing the third parties take is larger."""
+"""Maximum size of a request body."""
 
 FORM_MEDIA_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class HttpError(Exception):
-    """A request the sandbox does not take."""
+    """Error response with a status and a detail."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -25,7 +25,7 @@ class HttpError(Exception):
 
 
 async def render_problem(_: Request, error: Exception) -> Response:
-    """The problem document (RFC 9457) of a RefusedError."""
+    """Return the problem document (RFC 9457) of an HttpError."""
     if not isinstance(error, HttpError):
         raise error
     problem = {
@@ -38,28 +38,28 @@ async def render_problem(_: Request, error: Exception) -> Response:
 
 
 def json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """The content as JSON."""
+    """Return a JSON response."""
     return Response(msgspec.json.encode(content), status, headers, media_type="application/json")
 
 
 def is_form_request(request: Request) -> bool:
-    """Whether a person's browser sent this from a page."""
+    """Return whether the request was sent by an HTML form."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() in FORM_MEDIA_TYPES
 
 
 async def read_form_fields(request: Request) -> dict[str, str]:
-    """What a page's form holds, files left out. Call after `is_form`."""
+    """Return the fields of a form, without files. Call only if `is_form_request`."""
     async with request.form(max_files=0, max_fields=50) as form:
         return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 async def read_json_body[T](request: Request, model: type[T]) -> T:
-    """The body as `kind`. Raises RefusedError 400 when it is not that."""
+    """Return the body decoded as `model`. Raises HttpError 400 if it is invalid."""
     return decode_json(await request.body(), model)
 
 
 def decode_json[T](body: bytes, model: type[T]) -> T:
-    """The bytes as `kind`. Raises RefusedError 400 when they are not that."""
+    """Return the bytes decoded as `model`. Raises HttpError 400 if they are invalid."""
     try:
         return msgspec.json.decode(body, type=model)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -67,7 +67,7 @@ def decode_json[T](body: bytes, model: type[T]) -> T:
 
 
 def convert_form[T](form: Mapping[str, Any], model: type[T]) -> T:
-    """A form's fields as `kind`. Raises RefusedError 400 when they are not that."""
+    """Return a form's fields converted to `model`. Raises HttpError 400 if they are invalid."""
     try:
         return msgspec.convert(form, type=model, strict=False)
     except msgspec.ValidationError as error:
@@ -75,40 +75,40 @@ def convert_form[T](form: Mapping[str, Any], model: type[T]) -> T:
 
 
 class RequestGuardMiddleware:
-    """Bounds every body, and keeps other sites' pages from pressing the sandbox's buttons."""
+    """ASGI middleware that limits the body size and rejects cross-site requests (CSRF)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle an ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
         if scope["method"] not in ("GET", "HEAD") and headers.get(b"sec-fetch-site") == b"cross-site":
-            await Response("another site's page may not do this", 403, media_type="text/plain")(scope, receive, send)
+            await Response("cross-site requests are forbidden", 403, media_type="text/plain")(scope, receive, send)
             return
         body = bytearray()
-        more = True
-        while more:
+        has_more = True
+        while has_more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
             body += message.get("body", b"")
-            more = message.get("more_body", False)
+            has_more = message.get("more_body", False)
             if len(body) > MAX_BODY_BYTES:
-                await Response("the body is too large", 413, {"connection": "close"}, media_type="text/plain")(
+                await Response("request body too large", 413, {"connection": "close"}, media_type="text/plain")(
                     scope, receive, send
                 )
                 return
-        read = False
+        is_body_sent = False
 
-        async def whole() -> dict[str, Any]:
-            nonlocal read
-            if read:
+        async def receive_buffered() -> dict[str, Any]:
+            nonlocal is_body_sent
+            if is_body_sent:
                 return dict(await receive())
-            read = True
+            is_body_sent = True
             return {"type": "http.request", "body": bytes(body), "more_body": False}
 
-        await self._app(scope, whole, send)
+        await self._app(scope, receive_buffered, send)

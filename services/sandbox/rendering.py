@@ -1,4 +1,4 @@
-"""Pages for people: rendered here, escaped, without a script or anything from elsewhere."""
+"""Rendering of HTML pages: escaped, without scripts and external resources."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ DEMO_USERS = ("customer", "deliverer", "admin")
 
 
 def format_money(amount: int, currency: str) -> str:
-    """Minor units as people read them: 1234 USD is 12.34 USD."""
+    """Return an amount in minor units as text: 1234 and USD give "12.34 USD"."""
     decimals = _DECIMALS.get(currency, _DEFAULT_DECIMALS)
     digits = str(amount).rjust(decimals + 1, "0")
     return (
@@ -36,7 +36,7 @@ def format_money(amount: int, currency: str) -> str:
 
 
 class PageRenderer:
-    """Renders the templates beside this module."""
+    """Renders the templates in the folder `templates`."""
 
     def __init__(self) -> None:
         self._templates = Environment(
@@ -50,22 +50,22 @@ class PageRenderer:
         self._stylesheet = (_TEMPLATE_FOLDER / "style.css").read_text()
 
     def routes(self) -> list[Route]:
-        """The index and the style sheet."""
+        """Return the routes of the index page and the style sheet."""
         return [
             Route("/", self.show_index, methods=["GET"]),
             Route("/style.css", self.serve_stylesheet, methods=["GET"]),
         ]
 
     def render(self, template: str, **values: object) -> Response:
-        """The page."""
+        """Return a rendered page."""
         return Response(
             self._templates.get_template(template).render(values), headers=_SECURITY_HEADERS, media_type="text/html"
         )
 
     async def show_index(self, _: Request) -> Response:
-        """Where everything is."""
+        """Show the index page."""
         return self.render("index.html", banks=DEMO_BANKS, partners=DEMO_PARTNERS, users=DEMO_USERS)
 
     async def serve_stylesheet(self, _: Request) -> Response:
-        """The style sheet."""
+        """Return the style sheet."""
         return Response(self._stylesheet, headers={"cache-control": "max-age=300"}, media_type="text/css")

@@ -1,4 +1,4 @@
--- The sandbox's memory. The triggers bound what grows by itself: the oldest rows go.
+-- State of the sandbox. Triggers limit the size of growing tables by deleting the oldest rows.
 
 CREATE TABLE IF NOT EXISTS accounts (
     local_id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, email_verified INTEGER NOT NULL DEFAULT 0, password TEXT,

@@ -1,4 +1,4 @@
-"""What the sandbox remembers, in one SQLite file that survives being killed."""
+"""State of the sandbox, in one SQLite file that survives a crash."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,12 +12,15 @@ _SCHEMA = Path(__file__).with_name("schema.sql")
 
 
 def now_rfc3339() -> str:
-    """Now, as RFC 3339 in UTC with milliseconds."""
+    """Return the current time in UTC as RFC 3339 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class SqliteDatabase:
-    """The file. Used from the event loop's thread only; no transaction waits for anything, so each is atomic."""
+    """SQLite database, used only from the event loop's thread.
+
+    No transaction awaits anything, so transactions never interleave.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -27,27 +30,28 @@ class SqliteDatabase:
         self._connection.executescript(_SCHEMA.read_text())
 
     def fetch_all(self, sql: str, *values: SqlValue) -> list[sqlite3.Row]:
-        """Every row."""
+        """Return all rows."""
         return self._connection.execute(sql, values).fetchall()
 
     def fetch_one(self, sql: str, *values: SqlValue) -> sqlite3.Row | None:
-        """The first row, if there is one."""
+        """Return the first row, or None."""
         row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
         return row
 
     def execute(self, sql: str, *values: SqlValue) -> int:
-        """Changes something; how many rows it changed. Raises sqlite3.IntegrityError where a row is there already."""
+        """Execute a statement and return the number of changed rows. Raises sqlite3.IntegrityError for a duplicate."""
         return self._connection.execute(sql, values).rowcount
 
     def insert(self, table: str, **values: SqlValue) -> None:
-        """Adds a row. Raises sqlite3.IntegrityError where it is there already."""
-        marks = ", ".join("?" * len(values))
-        # The names are this package's own; what comes from outside is bound.
-        self._connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
+        """Insert a row. Raises sqlite3.IntegrityError for a duplicate row."""
+        columns, placeholders = ", ".join(values), ", ".join("?" * len(values))
+        # Table and column names are constants of this package; values are bound.
+        sql = f"INSERT INTO {table} ({columns}) VALUES ({placeholders})"  # noqa: S608
+        self._connection.execute(sql, tuple(values.values()))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, and on disk when it ends."""
+        """Run the block in a transaction, which is on disk when the block ends."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -57,5 +61,5 @@ class SqliteDatabase:
         self._connection.execute("COMMIT")
 
     def close(self) -> None:
-        """Folds the journal into the file."""
+        """Close the database, which merges the journal into the file."""
         self._connection.close()

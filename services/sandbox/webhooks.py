@@ -1,4 +1,4 @@
-"""Standard Webhooks, as banks and partners sign and verify them."""
+"""Standard Webhooks client and signature verification of banks and partners."""
 
 import logging
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class SetSecretRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an operator copies from us to the bank or partner."""
+    """Request to set the webhook secret of a bank or partner."""
 
     webhook_secret: str
 
 
 class CallbackResponse(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a callback was answered, in which trace. Status 0: nothing came back, and the body says why."""
+    """Response to a callback, with its trace id. Status 0 means no response; the body then names the error."""
 
     status: int
     body: object
@@ -30,7 +30,7 @@ class CallbackResponse(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WebhookClient:
-    """Signs and verifies for each bank and partner, by the secret it was told last."""
+    """Signs and verifies webhooks of each bank and partner with its latest secret."""
 
     def __init__(self, database: SqliteDatabase, default_secret: str, client: httpx.AsyncClient) -> None:
         self._database = database
@@ -38,7 +38,7 @@ class WebhookClient:
         self._client = client
 
     def set_secret(self, owner: str, request: SetSecretRequest) -> None:
-        """From now on. Raises RefusedError 400 when it is no `whsec_…`."""
+        """Set the secret of an owner. Raises HttpError 400 if it is invalid."""
         try:
             secret = validate_webhook_secret(request.webhook_secret)
         except ValueError as error:
@@ -50,7 +50,7 @@ class WebhookClient:
         return Webhook(row["secret"] if row else self._default_secret)
 
     def has_valid_signature(self, owner: str, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether the owner's secret made the signature less than five minutes ago."""
+        """Return whether the signature was made with the owner's secret less than five minutes ago."""
         try:
             self._create_signer(owner).verify(body, dict(headers), json_parse=False)
         except (WebhookVerificationError, ValueError):
@@ -58,7 +58,7 @@ class WebhookClient:
         return True
 
     async def send(self, owner: str, url: str, webhook_id: str, content: object) -> CallbackResponse:
-        """Signs the content and posts it; never raises for what the other side does."""
+        """Sign the content and send it. Never raises for errors of the receiver."""
         body = msgspec.json.encode(content)
         now = datetime.now(UTC)
         headers = {
@@ -70,13 +70,13 @@ class WebhookClient:
         try:
             response = await self._client.post(url, content=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            log.warning("%s got no answer to %s: %s", owner, webhook_id, type(error).__name__)
+            log.warning("callback of %s failed: no response to %s: %s", owner, webhook_id, type(error).__name__)
             return CallbackResponse(0, type(error).__name__)
-        trace_id = response.headers.get("traceresponse", "").split("-")[1:2]
-        traced = trace_id[0] if trace_id else None
+        trace_ids = response.headers.get("traceresponse", "").split("-")[1:2]
+        trace_id = trace_ids[0] if trace_ids else None
         if not response.content:
-            return CallbackResponse(response.status_code, None, traced)
+            return CallbackResponse(response.status_code, None, trace_id)
         try:
-            return CallbackResponse(response.status_code, msgspec.json.decode(response.content), traced)
+            return CallbackResponse(response.status_code, msgspec.json.decode(response.content), trace_id)
         except msgspec.DecodeError:
-            return CallbackResponse(response.status_code, response.text, traced)
+            return CallbackResponse(response.status_code, response.text, trace_id)

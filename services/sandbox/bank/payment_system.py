@@ -1,4 +1,4 @@
-"""Banks: a checkout page, signed callbacks, refunds and a ledger of what was captured and given back."""
+"""Emulated banks: checkout page, signed callbacks, refunds and a ledger of captured and refunded amounts."""
 
 import secrets
 from enum import StrEnum
@@ -32,7 +32,10 @@ type Url = Annotated[str, msgspec.Meta(max_length=2000, pattern="^https?://")]
 
 
 class CheckoutOutcome(StrEnum):
-    """What the payer lets happen; `less` and `more` are off by one minor unit, `twice` sends one callback two times."""
+    """Outcome of a checkout, selected by the payer.
+
+    `less` and `more` are off by one minor unit; `twice` sends the callback twice.
+    """
 
     PAY = "pay"
     FAIL = "fail"
@@ -45,7 +48,7 @@ _AMOUNT_OFFSETS = {CheckoutOutcome.LESS: -1, CheckoutOutcome.MORE: 1}
 
 
 class Checkout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A payment to be made; the amount in minor units."""
+    """A payment to make; the amount is in minor units."""
 
     order_id: Identifier
     amount: Amount
@@ -55,7 +58,7 @@ class Checkout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PaymentCallback(msgspec.Struct, frozen=True):
-    """What a bank tells the shop."""
+    """Callback that reports a payment to the merchant."""
 
     payment_id: str
     order_id: str
@@ -65,14 +68,14 @@ class PaymentCallback(msgspec.Struct, frozen=True):
 
 
 class CheckoutResult(msgspec.Struct, frozen=True):
-    """What came of a checkout: an answer for each callback, in the order they were sent."""
+    """Result of a checkout: the response to each callback, in the order of sending."""
 
     payment_id: str
     callbacks: list[CallbackResponse]
 
 
 class Refund(msgspec.Struct, frozen=True):
-    """Money to be given back, in minor units; the id makes asking again safe."""
+    """Refund of an amount in minor units, idempotent by its id."""
 
     refund_id: Identifier
     payment_id: Identifier
@@ -81,7 +84,7 @@ class Refund(msgspec.Struct, frozen=True):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True):
-    """One payment, in minor units. A failed one captured nothing."""
+    """One payment, in minor units. A failed payment has captured nothing."""
 
     payment_id: str
     order_id: str
@@ -91,7 +94,7 @@ class LedgerEntry(msgspec.Struct, frozen=True):
 
 
 class Bank:
-    """Every bank there is; they differ by id, secret and fault only."""
+    """Emulator of all banks, which differ only by id, secret and fault."""
 
     def __init__(
         self,
@@ -108,7 +111,7 @@ class Bank:
         self._public_url = public_url
 
     def routes(self) -> list[Route]:
-        """The checkout for people and scripts, and the bank's own interface."""
+        """Return the routes of the checkout, for browsers and scripts, and of the bank's API."""
         return [
             Route("/checkout/{bank_id}", self.show_checkout, methods=["GET"]),
             Route("/checkout/{bank_id}", self.submit_checkout, methods=["POST"]),
@@ -120,7 +123,7 @@ class Bank:
         ]
 
     async def show_checkout(self, request: Request) -> Response:
-        """The page `webcheckout_url` leads to, filled in from its query."""
+        """Show the page of `webcheckout_url`, with fields filled in from the query."""
         bank_id = request.path_params["bank_id"]
         query = request.query_params
         default_callback = f"{self._public_url}/api/v1/callbacks/payments/{bank_id}"
@@ -140,14 +143,14 @@ class Bank:
         )
 
     async def submit_checkout(self, request: Request) -> Response:
-        """Pays or does not, tells the shop, and says what it answered; a person reads it on the page."""
+        """Process the checkout, send the callback and return its response, as JSON or on the page."""
         bank_id = request.path_params["bank_id"]
         if not is_form_request(request):
             return json_response(await self._pay(bank_id, await read_json_body(request, Checkout)))
         checkout = convert_form(await read_form_fields(request), Checkout)
-        receipt = await self._pay(bank_id, checkout)
+        result = await self._pay(bank_id, checkout)
         query = {name: getattr(checkout, name) for name in ("order_id", "amount", "currency", "callback_url")}
-        query["payment_id"] = receipt.payment_id
+        query["payment_id"] = result.payment_id
         return RedirectResponse(f"{request.url.path}?{urlencode(query)}", 303)
 
     async def _pay(self, bank_id: str, checkout: Checkout) -> CheckoutResult:
@@ -162,7 +165,7 @@ class Bank:
             checkout.currency,
             "failed" if failed else "succeeded",
         )
-        # The money moves before anybody is told of it, as it does at a bank that dies here.
+        # The payment is stored before the callback, so a crash in between leaves a payment without a callback.
         self._database.insert(
             "payments",
             bank_id=bank_id,
@@ -174,56 +177,55 @@ class Bank:
             at=now_rfc3339(),
         )
         webhook_id = f"msg_{secrets.token_hex(12)}"
-        answers: list[CallbackResponse] = []
+        responses: list[CallbackResponse] = []
         for _ in range(2 if checkout.outcome is CheckoutOutcome.TWICE else 1):
-            answers.append(
+            responses.append(
                 await self._webhook_client.send(f"bank:{bank_id}", checkout.callback_url, webhook_id, callback)
             )
         self._database.execute(
             "UPDATE payments SET callbacks = ? WHERE payment_id = ?",
-            msgspec.json.encode(answers).decode(),
+            msgspec.json.encode(responses).decode(),
             callback.payment_id,
         )
-        return CheckoutResult(callback.payment_id, answers)
+        return CheckoutResult(callback.payment_id, responses)
 
     async def refund(self, request: Request) -> Response:
-        """Gives money back, once for each refund id."""
+        """Refund a payment, idempotent by refund id."""
         bank_id = request.path_params["bank_id"]
         if not self._webhook_client.has_valid_signature(f"bank:{bank_id}", request.headers, await request.body()):
-            raise HttpError(401, "the signature does not verify")
+            raise HttpError(401, "invalid signature")
         refund = await read_json_body(request, Refund)
         mode = self._fault_injector.consume(f"bank:{bank_id}")
         if mode == BankFaultMode.ERROR:
-            raise HttpError(503, "told to fail")
-        if mode == BankFaultMode.REFUSE:
-            raise HttpError(422, "told to refuse")
+            raise HttpError(503, "injected fault: error")
+        if mode == BankFaultMode.REJECT:
+            raise HttpError(422, "injected fault: reject")
         self._refund(bank_id, refund)
-        if (
-            mode == BankFaultMode.SLOW
-        ):  # done, but the caller may be gone before it hears so: the nastier half of a timeout
+        if mode == BankFaultMode.SLOW:
+            # The refund is done, but the caller's timeout expires before the response.
             await self._fault_injector.delay()
         return json_response(refund)
 
     def _refund(self, bank_id: str, refund: Refund) -> None:
         with self._database.transaction():
-            known = self._database.fetch_one(
+            existing = self._database.fetch_one(
                 "SELECT * FROM refunds WHERE bank_id = ? AND refund_id = ?", bank_id, refund.refund_id
             )
-            if known is not None:
-                if (known["payment_id"], known["amount"], known["currency"]) != (
+            if existing is not None:
+                if (existing["payment_id"], existing["amount"], existing["currency"]) != (
                     refund.payment_id,
                     refund.amount,
                     refund.currency,
                 ):
-                    raise HttpError(409, "another refund has this id")
+                    raise HttpError(409, "refund id already used")
                 return
             payment = self._database.fetch_one(
                 "SELECT * FROM payments WHERE bank_id = ? AND payment_id = ?", bank_id, refund.payment_id
             )
             if payment is None:
-                raise HttpError(404, "no such payment")
+                raise HttpError(404, "unknown payment")
             if payment["currency"] != refund.currency or payment["captured"] - payment["refunded"] < refund.amount:
-                raise HttpError(422, "more than is left of the payment, or in another currency")
+                raise HttpError(422, "amount exceeds the rest of the payment, or the currency differs")
             self._database.execute(
                 "UPDATE payments SET refunded = refunded + ? WHERE payment_id = ?", refund.amount, refund.payment_id
             )
@@ -237,11 +239,11 @@ class Bank:
         return [LedgerEntry(**row) for row in rows]
 
     async def list_ledger(self, request: Request) -> Response:
-        """Every payment of the bank, oldest first."""
+        """Return all payments of the bank, oldest first."""
         return json_response(self._load_ledger(request.path_params["bank_id"]))
 
     async def show_ledger_page(self, request: Request) -> Response:
-        """The ledger for people, with the fault switches."""
+        """Show the ledger page, with buttons for fault injection."""
         bank_id = request.path_params["bank_id"]
         entries = self._load_ledger(bank_id)[-200:][::-1]
         return self._renderer.render(
@@ -249,20 +251,20 @@ class Bank:
         )
 
     async def set_secret(self, request: Request) -> Response:
-        """The secret we and the bank share from now on."""
+        """Set the webhook secret of the bank."""
         self._webhook_client.set_secret(
             f"bank:{request.path_params['bank_id']}", await read_json_body(request, SetSecretRequest)
         )
         return Response(status_code=204)
 
     async def set_fault(self, request: Request) -> Response:
-        """How refunds fail; PUT by scripts, POST by the page."""
+        """Set the fault of refunds: PUT with JSON, or POST from the page."""
         bank_id = request.path_params["bank_id"]
-        by_page = is_form_request(request)
+        is_form = is_form_request(request)
         fault = (
             convert_form(await read_form_fields(request), BankFault)
-            if by_page
+            if is_form
             else await read_json_body(request, BankFault)
         )
         self._fault_injector.set(f"bank:{bank_id}", fault.mode, fault.count)
-        return RedirectResponse(f"/bank/{bank_id}", 303) if by_page else Response(status_code=204)
+        return RedirectResponse(f"/bank/{bank_id}", 303) if is_form else Response(status_code=204)

@@ -1,4 +1,4 @@
-"""The identity provider's accounts: who there is, what they proved, which sessions and mailed codes are theirs."""
+"""Accounts of the identity provider, with their sessions and out-of-band codes."""
 
 import asyncio
 import hashlib
@@ -40,7 +40,7 @@ _LOCAL_ID_ALPHABET = string.ascii_letters + string.digits
 
 
 class IdentityError(Exception):
-    """An error in Google's words, such as EMAIL_EXISTS; the HTTP status is 400 unless told otherwise."""
+    """Error with a message as sent by Google, such as EMAIL_EXISTS."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -49,10 +49,10 @@ class IdentityError(Exception):
 
 
 class OobCodeKind(StrEnum):
-    """What a mailed code is for."""
+    """Purpose of an out-of-band code."""
 
     VERIFY_EMAIL = "VERIFY_EMAIL"
-    PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105  # a name, no password
+    PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105  # an enum value, not a password
     VERIFY_AND_CHANGE_EMAIL = "VERIFY_AND_CHANGE_EMAIL"
 
 
@@ -64,7 +64,7 @@ _CODE_LIFETIMES_S = {
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """One account. Times are seconds since 1970, except where the name says milliseconds."""
+    """An account. Times are seconds since 1970, unless documented as milliseconds."""
 
     local_id: str
     email: str
@@ -83,7 +83,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OobCode(msgspec.Struct, frozen=True):
-    """A mailed code that is still good."""
+    """A valid out-of-band code."""
 
     kind: OobCodeKind
     local_id: str
@@ -91,14 +91,14 @@ class OobCode(msgspec.Struct, frozen=True):
 
 
 def normalise_email(email: str) -> str:
-    """Lower case, as Google keeps it. Raises IdentityError INVALID_EMAIL."""
+    """Return the address in lower case, as stored by Google. Raises IdentityError INVALID_EMAIL."""
     if not _EMAIL_PATTERN.fullmatch(email):
         raise IdentityError("INVALID_EMAIL")
     return email.lower()
 
 
 def validate_claims(attributes: str) -> str:
-    """Custom claims as they may be kept. Raises IdentityError."""
+    """Return the custom claims, unchanged. Raises IdentityError if they are invalid."""
     if len(attributes) > 1000:
         raise IdentityError("CLAIMS_TOO_LARGE")
     try:
@@ -111,7 +111,7 @@ def validate_claims(attributes: str) -> str:
 
 
 async def hash_password(password: str) -> str:
-    """Salted scrypt, off the event loop. Raises IdentityError WEAK_PASSWORD."""
+    """Return the salted scrypt hash, computed in a thread. Raises IdentityError WEAK_PASSWORD."""
     if len(password) < 6:
         raise IdentityError("WEAK_PASSWORD : Password should be at least 6 characters")
     salt = secrets.token_bytes(16)
@@ -119,10 +119,10 @@ async def hash_password(password: str) -> str:
 
 
 async def is_password_correct(account: Account | None, password: str) -> bool:
-    """Takes as long for an unknown account as for a known one."""
+    """Return whether the password is correct. Takes equally long for an unknown account."""
     salt, _, expected = ((account and account.password) or f"{'00' * 16}:").partition(":")
-    found = await asyncio.to_thread(_scrypt, password, bytes.fromhex(salt))
-    return hmac.compare_digest(found.hex(), expected)
+    actual = await asyncio.to_thread(_scrypt, password, bytes.fromhex(salt))
+    return hmac.compare_digest(actual.hex(), expected)
 
 
 def _scrypt(password: str, salt: bytes) -> bytes:
@@ -138,13 +138,16 @@ def _account_from_row(row: sqlite3.Row | None) -> Account | None:
 
 
 class AccountRepository:
-    """The accounts, their refresh tokens and their codes. Secrets are kept as digests only."""
+    """Repository of accounts, refresh tokens and codes. Secrets are stored only as digests."""
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
     def create(self, email: str, password: str | None, local_id: str | None = None) -> Account:
-        """`password` as `hash_password` made it. Raises IdentityError EMAIL_EXISTS or DUPLICATE_LOCAL_ID."""
+        """Create an account; `password` is the result of `hash_password`.
+
+        Raises IdentityError EMAIL_EXISTS, DUPLICATE_LOCAL_ID.
+        """
         local_id = local_id or "".join(secrets.choice(_LOCAL_ID_ALPHABET) for _ in range(28))
         if self.find_by_email(email):
             raise IdentityError("EMAIL_EXISTS")
@@ -163,29 +166,32 @@ class AccountRepository:
         return self.get(local_id)
 
     def find_by_id(self, local_id: str) -> Account | None:
-        """The account, if there is one."""
+        """Return the account, or None."""
         return _account_from_row(self._database.fetch_one("SELECT * FROM accounts WHERE local_id = ?", local_id))
 
     def find_by_email(self, email: str) -> Account | None:
-        """The account, if there is one."""
+        """Return the account, or None."""
         return _account_from_row(self._database.fetch_one("SELECT * FROM accounts WHERE email = ?", email.lower()))
 
     def get(self, local_id: str) -> Account:
-        """The account. Raises IdentityError USER_NOT_FOUND."""
+        """Return the account. Raises IdentityError USER_NOT_FOUND."""
         account = self.find_by_id(local_id)
         if account is None:
             raise IdentityError("USER_NOT_FOUND")
         return account
 
     def list_page(self, after: str, size: int) -> list[Account]:
-        """Accounts by id, those behind `after`."""
+        """Return at most `size` accounts whose id is above `after`, by id."""
         rows = self._database.fetch_all(
             "SELECT * FROM accounts WHERE local_id > ? ORDER BY local_id LIMIT ?", after, size
         )
         return [msgspec.convert(dict(row), Account, strict=False) for row in rows]
 
     def save(self, account: Account) -> Account:
-        """Writes the account over. Another e-mail or password ends its sessions. Raises IdentityError EMAIL_EXISTS."""
+        """Update the account. A changed e-mail address or password ends its sessions.
+
+        Raises IdentityError EMAIL_EXISTS.
+        """
         before = self.get(account.local_id)
         if (other := self.find_by_email(account.email)) and other.local_id != account.local_id:
             raise IdentityError("EMAIL_EXISTS")
@@ -199,7 +205,10 @@ class AccountRepository:
         return account
 
     def revoke_sessions(self, account: Account, valid_since: int) -> Account:
-        """Ends the sessions that began until then, also in that very second, one by one; a later one goes on."""
+        """End the sessions that began up to and including the second `valid_since`; later sessions stay valid.
+
+        Refresh tokens are revoked individually, so that a session of the same second that is created later stays valid.
+        """
         account = msgspec.structs.replace(account, valid_since=valid_since)
         with self._database.transaction():
             self._database.execute(
@@ -216,14 +225,14 @@ class AccountRepository:
         )
 
     def delete(self, local_id: str) -> None:
-        """The account and its codes. Raises IdentityError USER_NOT_FOUND."""
+        """Delete the account and its codes. Raises IdentityError USER_NOT_FOUND."""
         with self._database.transaction():
             if not self._database.execute("DELETE FROM accounts WHERE local_id = ?", local_id):
                 raise IdentityError("USER_NOT_FOUND")
             self._database.execute("DELETE FROM codes WHERE local_id = ?", local_id)
 
     def create_session(self, account: Account) -> tuple[str, int]:
-        """A refresh token, and when its session began."""
+        """Create a session. Return its refresh token and start time."""
         now = time.time()
         token = secrets.token_urlsafe(96)
         with self._database.transaction():
@@ -234,7 +243,10 @@ class AccountRepository:
         return token, int(now)
 
     def get_session(self, refresh_token: str) -> tuple[Account, int]:
-        """Whose session it is, and when it began. Raises IdentityError INVALID_REFRESH_TOKEN, TOKEN_EXPIRED, USER_…"""
+        """Return the account and the start time of a session.
+
+        Raises IdentityError INVALID_REFRESH_TOKEN, TOKEN_EXPIRED, USER_NOT_FOUND, USER_DISABLED.
+        """
         row = self._database.fetch_one(
             "SELECT local_id, auth_time, revoked FROM refresh_tokens WHERE hash = ?", _digest(refresh_token)
         )
@@ -248,7 +260,7 @@ class AccountRepository:
         return account, row["auth_time"]
 
     def create_code(self, account: Account, kind: OobCodeKind, new_email: str | None = None) -> str:
-        """A code to be mailed."""
+        """Create an out-of-band code."""
         code = secrets.token_urlsafe(32)
         self._database.insert(
             "codes",
@@ -261,7 +273,7 @@ class AccountRepository:
         return code
 
     def get_code(self, code: str) -> OobCode:
-        """What the code is for. Raises IdentityError INVALID_OOB_CODE or EXPIRED_OOB_CODE."""
+        """Return a valid code. Raises IdentityError INVALID_OOB_CODE, EXPIRED_OOB_CODE."""
         row = self._database.fetch_one(
             "SELECT kind, local_id, new_email, expires_at FROM codes WHERE hash = ?", _digest(code)
         )
@@ -272,13 +284,13 @@ class AccountRepository:
         return OobCode(OobCodeKind(row["kind"]), row["local_id"], row["new_email"])
 
     def consume_code(self, code: str) -> OobCode:
-        """As `code`, and only once."""
-        found = self.get_code(code)
+        """Return a valid code and delete it. Raises IdentityError like `get_code`."""
+        oob_code = self.get_code(code)
         self._database.execute("DELETE FROM codes WHERE hash = ?", _digest(code))
-        return found
+        return oob_code
 
 
 _MUTABLE_COLUMNS = [
     name for name in Account.__struct_fields__ if name not in ("local_id", "created_at", "last_login_at")
 ]
-_UPDATE_ACCOUNT = f"UPDATE accounts SET {', '.join(f'{name} = ?' for name in _MUTABLE_COLUMNS)} WHERE local_id = ?"  # noqa: S608  # our own names
+_UPDATE_ACCOUNT = f"UPDATE accounts SET {', '.join(f'{name} = ?' for name in _MUTABLE_COLUMNS)} WHERE local_id = ?"  # noqa: S608  # column names are constants

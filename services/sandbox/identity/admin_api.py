@@ -1,4 +1,4 @@
-"""Google's Identity Toolkit, as a server uses it with an access token: any account, its claims, its sessions."""
+"""Admin API of Google's Identity Toolkit, which servers call with an access token."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ type OperationHandler = Callable[[bytes], Awaitable[Response]]
 
 
 class CreateAccountRequest(IdentityRequest, frozen=True):
-    """accounts."""
+    """Request of accounts."""
 
     email: Text
     password: Text | None = None
@@ -38,14 +38,14 @@ class CreateAccountRequest(IdentityRequest, frozen=True):
 
 
 class LookupRequest(IdentityRequest, frozen=True):
-    """accounts:lookup."""
+    """Request of accounts:lookup."""
 
     local_id: Annotated[tuple[LocalId, ...], msgspec.Meta(max_length=100)] = ()
     email: Annotated[tuple[Text, ...], msgspec.Meta(max_length=100)] = ()
 
 
 class UpdateAccountRequest(IdentityRequest, frozen=True):
-    """accounts:update; what is not named stays."""
+    """Request of accounts:update; absent fields stay unchanged."""
 
     local_id: LocalId
     email: Text | None = None
@@ -59,20 +59,20 @@ class UpdateAccountRequest(IdentityRequest, frozen=True):
 
 
 class DeleteAccountRequest(IdentityRequest, frozen=True):
-    """accounts:delete."""
+    """Request of accounts:delete."""
 
     local_id: LocalId
 
 
 class QueryExpression(IdentityRequest, frozen=True):
-    """One alternative of a query."""
+    """One expression of a query."""
 
     email: Text | None = None
     user_id: Text | None = None
 
 
 class QueryRequest(IdentityRequest, frozen=True):
-    """accounts:query, by e-mail or id; without an expression, all accounts."""
+    """Request of accounts:query, by e-mail address or id; without an expression, for all accounts."""
 
     expression: Annotated[tuple[QueryExpression, ...], msgspec.Meta(max_length=1)] = ()
     return_user_info: bool = True
@@ -80,7 +80,7 @@ class QueryRequest(IdentityRequest, frozen=True):
 
 
 class IdentityAdminApi:
-    """The server's side."""
+    """Handlers of the admin API."""
 
     def __init__(
         self, accounts: AccountRepository, token_issuer: TokenIssuer, oob_codes: OobCodeSender, project: str
@@ -91,7 +91,7 @@ class IdentityAdminApi:
         self._project = project
 
     def routes(self) -> list[Route]:
-        """Everything below /projects/{project}."""
+        """Return the routes below /projects/{project}."""
         base = "/identitytoolkit.googleapis.com/v1/projects/{project}/accounts"
         operations: dict[str, OperationHandler] = {
             "": self.create,
@@ -116,14 +116,14 @@ class IdentityAdminApi:
             raise IdentityError("PROJECT_NOT_FOUND")
 
     def _require_admin(self, operation: OperationHandler) -> Callable[[Request], Awaitable[Response]]:
-        async def checked(request: Request) -> Response:
+        async def handle_authorised(request: Request) -> Response:
             self._authorise(request)
             return await operation(await request.body())
 
-        return checked
+        return handle_authorised
 
     async def create(self, content: bytes) -> Response:
-        """Makes an account."""
+        """Create an account."""
         body = msgspec.json.decode(content, type=CreateAccountRequest)
         email = normalise_email(body.email)
         password = None if body.password is None else await hash_password(body.password)
@@ -138,46 +138,46 @@ class IdentityAdminApi:
         )
 
     async def lookup(self, content: bytes) -> Response:
-        """The accounts that are there of those asked for."""
+        """Return the requested accounts that exist."""
         body = msgspec.json.decode(content, type=LookupRequest)
-        asked = [*map(self._accounts.find_by_id, body.local_id), *map(self._accounts.find_by_email, body.email)]
-        found = {account.local_id: account for account in asked if account}
-        answer: dict[str, object] = {"kind": "identitytoolkit#GetAccountInfoResponse"}
+        candidates = [*map(self._accounts.find_by_id, body.local_id), *map(self._accounts.find_by_email, body.email)]
+        found = {account.local_id: account for account in candidates if account}
+        response: dict[str, object] = {"kind": "identitytoolkit#GetAccountInfoResponse"}
         if found:
-            answer["users"] = [user_info(account) for account in found.values()]
-        return json_response(answer)
+            response["users"] = [user_info(account) for account in found.values()]
+        return json_response(response)
 
     async def update(self, content: bytes) -> Response:
-        """Changes an account; `validSince` ends the sessions that began until then."""
+        """Update an account; `validSince` ends the sessions that began up to that time."""
         body = msgspec.json.decode(content, type=UpdateAccountRequest)
         before = self._accounts.get(body.local_id)
-        changes: dict[str, object] = {}
+        updates: dict[str, object] = {}
         if body.email is not None:
-            changes["email"] = normalise_email(body.email)
-            changes["email_verified"] = changes["email"] == before.email and before.email_verified
+            updates["email"] = normalise_email(body.email)
+            updates["email_verified"] = updates["email"] == before.email and before.email_verified
         if body.email_verified is not None:
-            changes["email_verified"] = body.email_verified
+            updates["email_verified"] = body.email_verified
         if body.display_name is not None or "DISPLAY_NAME" in body.delete_attribute:
-            changes["display_name"] = body.display_name
+            updates["display_name"] = body.display_name
         if body.disable_user is not None:
-            changes["disabled"] = body.disable_user
+            updates["disabled"] = body.disable_user
         if body.custom_attributes is not None:
-            changes["custom_attributes"] = validate_claims(body.custom_attributes)
+            updates["custom_attributes"] = validate_claims(body.custom_attributes)
         valid_since = _parse_seconds(body.valid_since)
         if body.password is not None:
-            changes |= {"password": await hash_password(body.password), "password_updated_at": int(time.time() * 1000)}
-        account = self._accounts.save(msgspec.structs.replace(self._accounts.get(body.local_id), **changes))
+            updates |= {"password": await hash_password(body.password), "password_updated_at": int(time.time() * 1000)}
+        account = self._accounts.save(msgspec.structs.replace(self._accounts.get(body.local_id), **updates))
         if valid_since is not None:
             account = self._accounts.revoke_sessions(account, valid_since)
         return json_response({"kind": "identitytoolkit#SetAccountInfoResponse", **user_info(account)})
 
     async def delete(self, content: bytes) -> Response:
-        """Deletes an account."""
+        """Delete an account."""
         self._accounts.delete(msgspec.json.decode(content, type=DeleteAccountRequest).local_id)
         return json_response({"kind": "identitytoolkit#DeleteAccountResponse"})
 
     async def query(self, content: bytes) -> Response:
-        """Finds accounts, by id."""
+        """Find accounts, by id."""
         body = msgspec.json.decode(content, type=QueryRequest)
         found: list[Account | None] = []
         for expression in body.expression:
@@ -189,33 +189,36 @@ class IdentityAdminApi:
         users = (
             [account for account in found if account] if body.expression else self._accounts.list_page("", body.limit)
         )
-        answer: dict[str, object] = {"recordsCount": str(len(users))}
+        response: dict[str, object] = {"recordsCount": str(len(users))}
         return json_response(
-            answer | ({"userInfo": [user_info(account) for account in users]} if body.return_user_info else {})
+            response | ({"userInfo": [user_info(account) for account in users]} if body.return_user_info else {})
         )
 
     async def send_code(self, content: bytes) -> Response:
-        """Makes a code for an account, mailed by Google or returned for mailing."""
+        """Create an out-of-band code, and mail it or return it."""
         body = msgspec.json.decode(content, type=SendOobCodeRequest)
         return json_response(self._oob_codes.send(body, None, is_trusted=True))
 
     async def batch_get(self, request: Request) -> Response:
-        """A page of all accounts, by id."""
+        """Return a page of all accounts, by id."""
         self._authorise(request)
-        asked = request.query_params.get("maxResults", "20")
-        if not (asked.isascii() and asked.isdigit() and 1 <= int(asked) <= 1000):
+        max_results = request.query_params.get("maxResults", "20")
+        if not (max_results.isascii() and max_results.isdigit() and 1 <= int(max_results) <= 1000):
             raise IdentityError("INVALID_PAGE_SELECTION")
-        size = int(asked)
+        size = int(max_results)
         page = self._accounts.list_page(request.query_params.get("nextPageToken", ""), size)
-        answer: dict[str, object] = {
+        response: dict[str, object] = {
             "kind": "identitytoolkit#DownloadAccountResponse",
-            "users": [user_info(one) for one in page],
+            "users": [user_info(account) for account in page],
         }
-        return json_response(answer | ({"nextPageToken": page[-1].local_id} if len(page) == size else {}))
+        return json_response(response | ({"nextPageToken": page[-1].local_id} if len(page) == size else {}))
 
 
 def _parse_seconds(valid_since: int | str | None) -> int | None:
-    """Google writes 64-bit numbers as strings, its Python library as numbers. Raises IdentityError."""
+    """Return `validSince` as a number: Google sends 64-bit numbers as strings, its Python library as numbers.
+
+    Raises IdentityError INVALID_VALID_SINCE.
+    """
     if valid_since is None:
         return None
     text = str(valid_since)

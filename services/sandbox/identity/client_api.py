@@ -1,4 +1,4 @@
-"""Google's Identity Toolkit and Secure Token, as an app with an API key uses them: accounts, sessions, codes."""
+"""Client API of Google's Identity Toolkit and Secure Token, which apps call with an API key."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -33,7 +33,7 @@ from services.sandbox.identity.tokens import ACCESS_TOKEN_LIFETIME_S, TokenIssue
 
 
 class IdentityClientApi:
-    """The app's side."""
+    """Handlers of the client API."""
 
     def __init__(
         self, accounts: AccountRepository, token_issuer: TokenIssuer, oob_codes: OobCodeSender, project: str
@@ -44,7 +44,7 @@ class IdentityClientApi:
         self._project = project
 
     def routes(self) -> list[Route]:
-        """Everything that takes an API key, the key set and the door for service accounts."""
+        """Return the routes of the client API, the JSON Web Key Set and the OAuth token endpoint."""
         base = "/identitytoolkit.googleapis.com/v1/accounts:"
         operations = {
             "signUp": self.sign_up,
@@ -70,7 +70,7 @@ class IdentityClientApi:
         ]
 
     async def sign_up(self, request: Request) -> Response:
-        """Makes an account and a session."""
+        """Create an account and a session."""
         body = msgspec.json.decode(await request.body(), type=SignUpRequest)
         email, password = normalise_email(body.email), await hash_password(body.password)
         account = self._accounts.create(email, password)
@@ -86,16 +86,23 @@ class IdentityClientApi:
         )
 
     async def sign_in(self, request: Request) -> Response:
-        """A session for a password. Which of the two is wrong is not told, as in Google's newer projects."""
+        """Create a session for an e-mail address and a password.
+
+        The error does not reveal which of the two is wrong, as in newer Google projects.
+        """
         body = msgspec.json.decode(await request.body(), type=SignInRequest)
         account = self._accounts.find_by_email(normalise_email(body.email))
         if not await is_password_correct(account, body.password) or account is None:
             raise IdentityError("INVALID_LOGIN_CREDENTIALS")
         if account.disabled:
             raise IdentityError("USER_DISABLED")
-        answer = {"kind": "identitytoolkit#VerifyPasswordResponse", "localId": account.local_id, "email": account.email}
+        response = {
+            "kind": "identitytoolkit#VerifyPasswordResponse",
+            "localId": account.local_id,
+            "email": account.email,
+        }
         return json_response(
-            {**answer, "displayName": account.display_name or "", "registered": True, **self._create_session(account)}
+            {**response, "displayName": account.display_name or "", "registered": True, **self._create_session(account)}
         )
 
     def _create_session(self, account: Account) -> dict[str, object]:
@@ -117,18 +124,21 @@ class IdentityClientApi:
         return account
 
     async def lookup(self, request: Request) -> Response:
-        """Who the token is about."""
+        """Return the account of an ID token."""
         account = self._authenticate(msgspec.json.decode(await request.body(), type=IdTokenRequest).id_token)
         return json_response({"kind": "identitytoolkit#GetAccountInfoResponse", "users": [user_info(account)]})
 
     async def delete(self, request: Request) -> Response:
-        """The account deletes itself."""
+        """Delete the account of an ID token."""
         account = self._authenticate(msgspec.json.decode(await request.body(), type=IdTokenRequest).id_token)
         self._accounts.delete(account.local_id)
         return json_response({"kind": "identitytoolkit#DeleteAccountResponse"})
 
     async def update(self, request: Request) -> Response:
-        """By a code: what the code is for. By a token: password and name; another e-mail address needs a code."""
+        """Update an account: apply an out-of-band code, or change password and name with an ID token.
+
+        A new e-mail address requires a code.
+        """
         body = msgspec.json.decode(await request.body(), type=UpdateAccountRequest)
         if body.oob_code:
             account = self._apply_code(body.oob_code)
@@ -136,16 +146,16 @@ class IdentityClientApi:
             raise IdentityError("MISSING_ID_TOKEN")
         else:
             account = await self._apply_update(self._authenticate(body.id_token), body)
-        answer = {"kind": "identitytoolkit#SetAccountInfoResponse", **user_info(account)}
-        return json_response(answer | (self._create_session(account) if body.return_secure_token else {}))
+        response = {"kind": "identitytoolkit#SetAccountInfoResponse", **user_info(account)}
+        return json_response(response | (self._create_session(account) if body.return_secure_token else {}))
 
     def _apply_code(self, code: str) -> Account:
-        found = self._accounts.get_code(code)
-        account = self._accounts.get(found.local_id)
-        if found.kind is OobCodeKind.PASSWORD_RESET:
+        oob_code = self._accounts.get_code(code)
+        account = self._accounts.get(oob_code.local_id)
+        if oob_code.kind is OobCodeKind.PASSWORD_RESET:
             raise IdentityError("INVALID_OOB_CODE")
-        if found.new_email:
-            account = msgspec.structs.replace(account, email=found.new_email)
+        if oob_code.new_email:
+            account = msgspec.structs.replace(account, email=oob_code.new_email)
         account = self._accounts.save(msgspec.structs.replace(account, email_verified=True))
         self._accounts.consume_code(code)
         return account
@@ -162,7 +172,7 @@ class IdentityClientApi:
         return self._accounts.save(msgspec.structs.replace(account, display_name=name))
 
     async def send_code(self, request: Request) -> Response:
-        """Mails a code to the account's address, or to the one it is to have."""
+        """Mail an out-of-band code to the account's address, or to its new address."""
         body = msgspec.json.decode(await request.body(), type=SendOobCodeRequest)
         if body.return_oob_link:
             raise IdentityError("INSUFFICIENT_PERMISSION", 403)
@@ -170,7 +180,7 @@ class IdentityClientApi:
         return json_response(self._oob_codes.send(body, owner))
 
     async def reset_password(self, request: Request) -> Response:
-        """A new password for a mailed code, which proves the address too."""
+        """Set a new password with an out-of-band code, which also verifies the address."""
         body = msgspec.json.decode(await request.body(), type=ResetPasswordRequest)
         code = self._accounts.get_code(body.oob_code)
         account = self._accounts.get(code.local_id)
@@ -183,11 +193,11 @@ class IdentityClientApi:
             self._accounts.save(
                 msgspec.structs.replace(account, password=password, email_verified=True, password_updated_at=now)
             )
-        answer = {"kind": "identitytoolkit#ResetPasswordResponse", "email": account.email, "requestType": code.kind}
-        return json_response(answer | ({"newEmail": code.new_email} if code.new_email else {}))
+        response = {"kind": "identitytoolkit#ResetPasswordResponse", "email": account.email, "requestType": code.kind}
+        return json_response(response | ({"newEmail": code.new_email} if code.new_email else {}))
 
     async def refresh(self, request: Request) -> Response:
-        """A fresh ID token for a session that was not ended."""
+        """Return a new ID token for a valid session."""
         async with request.form(max_files=0, max_fields=10) as form:
             if _form_field(form, "grant_type") != "refresh_token":
                 raise IdentityError("INVALID_GRANT_TYPE")
@@ -196,10 +206,10 @@ class IdentityClientApi:
             raise IdentityError("MISSING_REFRESH_TOKEN")
         account, auth_time = self._accounts.get_session(refresh_token)
         token = self._token_issuer.create_id_token(account, auth_time)
-        answer = {"access_token": token, "id_token": token, "refresh_token": refresh_token, "token_type": "Bearer"}
+        response = {"access_token": token, "id_token": token, "refresh_token": refresh_token, "token_type": "Bearer"}
         return json_response(
             {
-                **answer,
+                **response,
                 "expires_in": str(self._token_issuer.id_token_lifetime_s),
                 "user_id": account.local_id,
                 "project_id": self._project,
@@ -207,7 +217,7 @@ class IdentityClientApi:
         )
 
     async def exchange_assertion(self, request: Request) -> Response:
-        """OAuth for service accounts (RFC 7523). Their keys are self-made: the signature is not checked."""
+        """Return an access token for a service account's assertion (RFC 7523). Its signature is not verified."""
         async with request.form(max_files=0, max_fields=10) as form:
             grant, assertion = _form_field(form, "grant_type"), _form_field(form, "assertion")
         if grant != "urn:ietf:params:oauth:grant-type:jwt-bearer":
@@ -225,7 +235,7 @@ class IdentityClientApi:
         )
 
     async def serve_jwks(self, _: Request) -> Response:
-        """The keys that ID tokens are verified with."""
+        """Return the keys that verify ID tokens."""
         return json_response(self._token_issuer.build_jwks(), headers={"cache-control": "public, max-age=300"})
 
 
@@ -235,9 +245,9 @@ def _form_field(form: FormData, name: str) -> str:
 
 
 def _require_api_key(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    async def checked(request: Request) -> Response:
+    async def handle_with_api_key(request: Request) -> Response:
         if not request.query_params.get("key"):
             raise IdentityError("The request is missing a valid API key.", 403)
         return await handler(request)
 
-    return checked
+    return handle_with_api_key

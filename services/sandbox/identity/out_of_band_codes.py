@@ -1,4 +1,4 @@
-"""Codes out of band: what a person proves by reading their mail."""
+"""Out-of-band codes, with which users prove that they own an e-mail address."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -9,7 +9,7 @@ import msgspec
 from services.sandbox.identity.accounts import Account, AccountRepository, IdentityError, OobCodeKind, normalise_email
 
 type DeliverMail = Callable[[str, str, str], None]
-"""Puts a mail into the mailbox: address, subject, text."""
+"""Delivers a mail: address, subject, text."""
 
 type Text = Annotated[str, msgspec.Meta(max_length=4096)]
 
@@ -21,7 +21,7 @@ _MAIL_TEMPLATES = {
 
 
 class SendOobCodeRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """accounts:sendOobCode."""
+    """Request of accounts:sendOobCode."""
 
     request_type: OobCodeKind
     email: Text | None = None
@@ -33,7 +33,7 @@ class SendOobCodeRequest(msgspec.Struct, frozen=True, kw_only=True, rename="came
 
 
 class OobCodeSender:
-    """Makes codes, and mails or returns them."""
+    """Creates codes, and mails or returns them."""
 
     def __init__(self, accounts: AccountRepository, deliver: DeliverMail, project: str) -> None:
         self._accounts = accounts
@@ -41,15 +41,18 @@ class OobCodeSender:
         self._project = project
 
     def send(self, body: SendOobCodeRequest, owner: Account | None, *, is_trusted: bool = False) -> dict[str, object]:
-        """The answer; `owner` is who the ID token is about, a trusted server needs none. Raises IdentityError."""
+        """Create and send a code, and return the response. Raises IdentityError.
+
+        `owner` is the account of the ID token; a trusted server does not need one.
+        """
         if owner is None and not is_trusted and body.request_type is not OobCodeKind.PASSWORD_RESET:
             raise IdentityError("MISSING_ID_TOKEN")
-        answer: dict[str, object] = {"kind": "identitytoolkit#GetOobConfirmationCodeResponse"}
+        response: dict[str, object] = {"kind": "identitytoolkit#GetOobConfirmationCodeResponse"}
         account = owner or self._accounts.find_by_email(normalise_email(body.email or ""))
         if account is None:
             if body.return_oob_link:
                 raise IdentityError("EMAIL_NOT_FOUND")
-            return answer | {"email": body.email}  # a stranger is not told who has an account
+            return response | {"email": body.email}  # do not reveal which accounts exist
         new_email = None
         if body.request_type is OobCodeKind.VERIFY_AND_CHANGE_EMAIL:
             if not body.new_email:
@@ -58,17 +61,17 @@ class OobCodeSender:
             if self._accounts.find_by_email(new_email):
                 raise IdentityError("EMAIL_EXISTS")
         code = self._accounts.create_code(account, body.request_type, new_email)
-        answer |= {"email": account.email}
+        response |= {"email": account.email}
         subject, mode = _MAIL_TEMPLATES[body.request_type]
         link = self._build_link(mode, code, body.continue_url)
         if body.return_oob_link:
-            return answer | {"oobLink": link, "oobCode": code}
+            return response | {"oobLink": link, "oobCode": code}
         self._deliver(
             new_email or account.email,
             subject,
             f"{subject}: follow the link, or enter the code.\n\n{link}\n\nCode: {code}\n",
         )
-        return answer
+        return response
 
     def _build_link(self, mode: str, code: str, continue_url: str | None) -> str:
         query = {"mode": mode, "oobCode": code, "apiKey": "sandbox", "lang": "en"}

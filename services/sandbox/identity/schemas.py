@@ -1,4 +1,4 @@
-"""How the Identity Toolkit speaks: its requests, its errors, its accounts."""
+"""Requests, errors and account representation of the Identity Toolkit."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
@@ -14,11 +14,11 @@ type Text = Annotated[str, msgspec.Meta(max_length=4096)]
 
 
 class IdentityRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A request as Google takes it: camelCase, no unknown names."""
+    """Base of requests: camelCase, unknown fields are rejected."""
 
 
 class SignUpRequest(IdentityRequest, frozen=True):
-    """accounts:signUp."""
+    """Request of accounts:signUp."""
 
     email: Text
     password: Text
@@ -27,7 +27,7 @@ class SignUpRequest(IdentityRequest, frozen=True):
 
 
 class SignInRequest(IdentityRequest, frozen=True):
-    """accounts:signInWithPassword."""
+    """Request of accounts:signInWithPassword."""
 
     email: Text
     password: Text
@@ -35,13 +35,13 @@ class SignInRequest(IdentityRequest, frozen=True):
 
 
 class IdTokenRequest(IdentityRequest, frozen=True):
-    """accounts:lookup and accounts:delete."""
+    """Request of accounts:lookup and accounts:delete."""
 
     id_token: Text
 
 
 class UpdateAccountRequest(IdentityRequest, frozen=True):
-    """accounts:update: by an ID token, or by a mailed code."""
+    """Request of accounts:update, with an ID token or an out-of-band code."""
 
     id_token: Text | None = None
     oob_code: Text | None = None
@@ -53,14 +53,14 @@ class UpdateAccountRequest(IdentityRequest, frozen=True):
 
 
 class ResetPasswordRequest(IdentityRequest, frozen=True):
-    """accounts:resetPassword; without a new password it only looks at the code."""
+    """Request of accounts:resetPassword; without a new password, the code is only verified."""
 
     oob_code: Text
     new_password: Text | None = None
 
 
 def error_response(error: IdentityError) -> Response:
-    """Google's error document."""
+    """Return Google's error document."""
     items = [{"message": error.message, "domain": "global", "reason": "invalid"}]
     return json_response({"error": {"code": error.status, "message": error.message, "errors": items}}, error.status)
 
@@ -68,9 +68,9 @@ def error_response(error: IdentityError) -> Response:
 def handle_identity_errors(
     handler: Callable[[Request], Awaitable[Response]],
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Answers an IdentityError, and a body that is none, in Google's form."""
+    """Wrap a handler: convert an IdentityError or an invalid body to Google's error document."""
 
-    async def guarded(request: Request) -> Response:
+    async def handle(request: Request) -> Response:
         try:
             return await handler(request)
         except IdentityError as error:
@@ -78,11 +78,11 @@ def handle_identity_errors(
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return error_response(IdentityError(f"Invalid JSON payload received. {error}"))
 
-    return guarded
+    return handle
 
 
 def user_info(account: Account) -> dict[str, object]:
-    """The account as lookups show it. Numbers travel as strings, as everywhere at Google."""
+    """Return the account as in lookup responses. 64-bit numbers are strings, as in all Google APIs."""
     info: dict[str, object] = {
         "localId": account.local_id,
         "email": account.email,

@@ -1,4 +1,4 @@
-"""Tokens as Google makes them: ID tokens for users, access tokens for service accounts, by a key of our own."""
+"""Tokens in Google's format: ID tokens of users and access tokens of service accounts."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ ACCESS_TOKEN_LIFETIME_S = 3600
 
 
 class TokenIssuer:
-    """Signs and verifies with one key."""
+    """Signs and verifies tokens with one RSA key."""
 
     def __init__(self, key_file: Path, project: str, id_token_lifetime_s: int) -> None:
         key = load_pem_private_key(key_file.read_bytes(), password=None)
@@ -34,7 +34,7 @@ class TokenIssuer:
         self.id_token_lifetime_s = id_token_lifetime_s
 
     def build_jwks(self) -> dict[str, object]:
-        """The public key as a key set (RFC 7517)."""
+        """Return the public key as a JSON Web Key Set (RFC 7517)."""
         key = RSAAlgorithm.to_jwk(self._public_key, as_dict=True)
         return {
             "keys": [
@@ -43,7 +43,7 @@ class TokenIssuer:
         }
 
     def create_id_token(self, account: Account, auth_time: int) -> str:
-        """For the account as it is now; `auth_time` is when its password was given, in seconds since 1970."""
+        """Return an ID token with the account's current claims. `auth_time` is in seconds since 1970."""
         now = int(time.time())
         claims: dict[str, object] = msgspec.json.decode(account.custom_attributes, type=dict[str, object])
         claims |= {
@@ -63,7 +63,7 @@ class TokenIssuer:
         return self._sign(claims)
 
     def verify_id_token(self, token: str) -> tuple[str, int]:
-        """The account's id and auth_time. Raises IdentityError TOKEN_EXPIRED or INVALID_ID_TOKEN."""
+        """Return the account's id and auth_time. Raises IdentityError TOKEN_EXPIRED, INVALID_ID_TOKEN."""
         try:
             claims = jwt.decode(
                 token,
@@ -80,7 +80,7 @@ class TokenIssuer:
         return str(claims["sub"]), int(claims["auth_time"])
 
     def create_access_token(self, service_account: str) -> str:
-        """For calls to the admin interfaces, for an hour."""
+        """Return an access token for the admin APIs."""
         now = int(time.time())
         return self._sign(
             {
@@ -93,7 +93,10 @@ class TokenIssuer:
         )
 
     def parse_assertion_issuer(self, assertion: str) -> str | None:
-        """Who asks for an access token; None when the assertion is none. Nobody told us the key it is signed by."""
+        """Return the issuer of an assertion, or None if it is invalid.
+
+        The signature is not verified, because the sandbox does not know the key.
+        """
         try:
             claims = jwt.decode(
                 assertion, options={"verify_signature": False, "verify_exp": True, "require": ["iss", "exp", "aud"]}
@@ -103,11 +106,11 @@ class TokenIssuer:
         return str(claims["iss"])
 
     def is_admin(self, authorization: str) -> bool:
-        """Whether the header holds an access token of ours, or `owner`, which Google's emulators take."""
+        """Return whether the header contains a valid access token, or `owner`, which Google's emulators accept."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return False
-        if token == "owner":  # noqa: S105  # the emulators' own word
+        if token == "owner":  # noqa: S105  # constant of Google's emulators
             return True
         try:
             jwt.decode(

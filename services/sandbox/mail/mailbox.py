@@ -1,4 +1,4 @@
-"""The mail: an SMTP sink, and a mailbox for whatever address was written to."""
+"""Emulated mail server: an SMTP sink and a mailbox for every recipient address."""
 
 import html
 import re
@@ -16,7 +16,7 @@ from services.sandbox.rendering import PageRenderer
 from services.sandbox.store import SqliteDatabase, now_rfc3339
 
 MAX_MAIL_BYTES = 1024 * 1024
-"""Bytes of a mail."""
+"""Maximum size of a mail."""
 
 _CODE_PATTERNS = (
     re.compile(r"[?&](?:oobCode|code)=([A-Za-z0-9_-]{4,128})"),
@@ -24,11 +24,11 @@ _CODE_PATTERNS = (
     re.compile(r"^[ \t]*((?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{6,128})[ \t]*\r?$", re.MULTILINE),
     re.compile(r"^[ \t]*([A-Za-z0-9_-]{20,128})[ \t]*\r?$", re.MULTILINE),
 )
-"""Where mails put their codes: in a link, after "Code:", or on a line of their own."""
+"""Patterns of codes in mails: in a link, after "Code:", or on a separate line."""
 
 
 class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A mail as the mailbox shows it."""
+    """A mail as shown in the mailbox."""
 
     subject: str
     text: str
@@ -38,8 +38,8 @@ class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def find_code(text: str) -> str | None:
-    """The code a person would copy out of the text."""
-    return next((found[1] for pattern in _CODE_PATTERNS if (found := pattern.search(text))), None)
+    """Return the verification code in the text, or None."""
+    return next((match[1] for pattern in _CODE_PATTERNS if (match := pattern.search(text))), None)
 
 
 def _html_to_text(markup: str) -> str:
@@ -47,21 +47,21 @@ def _html_to_text(markup: str) -> str:
 
 
 class Mailbox:
-    """Every mailbox there is."""
+    """All mailboxes, and the SMTP handler that fills them."""
 
     def __init__(self, database: SqliteDatabase, renderer: PageRenderer) -> None:
         self._database = database
         self._renderer = renderer
 
     def routes(self) -> list[Route]:
-        """The mailbox as JSON and as pages."""
+        """Return the routes of the mailbox, as JSON and as a page."""
         return [
             Route("/mailbox", self.show_mailbox_page, methods=["GET"]),
             Route("/mailbox/{address}", self.list_mails, methods=["GET"]),
         ]
 
     def deliver(self, address: str, subject: str, text: str, markup: str = "") -> None:
-        """Puts a mail into the box of the address."""
+        """Store a mail in the mailbox of an address."""
         self._database.insert(
             "mails", address=address.lower(), subject=subject, text=text, html=markup, received_at=now_rfc3339()
         )
@@ -80,28 +80,28 @@ class Mailbox:
         ]
 
     async def list_mails(self, request: Request) -> Response:
-        """The mails of one address, oldest first."""
+        """Return the mails of an address, oldest first."""
         return json_response(self._load_mails(request.path_params["address"]))
 
     async def show_mailbox_page(self, request: Request) -> Response:
-        """The mails of one address, newest first, or which addresses have any."""
+        """Show the mails of an address, newest first, and the addresses that have mail."""
         address = request.query_params.get("address", "")
-        boxes = self._database.fetch_all(
+        mailboxes = self._database.fetch_all(
             "SELECT address, count(*) AS mails FROM mails GROUP BY address ORDER BY max(id) DESC LIMIT 100"
         )
         mails = [
             {"mail": mail, "text": mail.text or _html_to_text(mail.html)}
             for mail in reversed(self._load_mails(address)[-100:])
         ]
-        return self._renderer.render("mailbox.html", address=address, mails=mails, boxes=boxes)
+        return self._renderer.render("mailbox.html", address=address, mails=mails, mailboxes=mailboxes)
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's name
-        """Takes the mail, once for each recipient."""
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  # name defined by aiosmtpd
+        """Store the mail for each recipient."""
         content = envelope.content
         message = message_from_bytes(
             content.encode() if isinstance(content, str) else content or b"", policy=policy.default
         )
-        assert isinstance(message, EmailMessage)  # noqa: S101  # what the default policy makes
+        assert isinstance(message, EmailMessage)  # noqa: S101  # guaranteed by the default policy
         for address in envelope.rcpt_tos:
             self.deliver(
                 address,
@@ -109,7 +109,7 @@ class Mailbox:
                 _read_body_part(message, "plain"),
                 _read_body_part(message, "html"),
             )
-        return "250 taken"
+        return "250 OK"
 
 
 def _read_body_part(message: EmailMessage, subtype: str) -> str:

@@ -1,4 +1,4 @@
-"""Partners: kitchens that take signed orders and cancellations, and tell when an order is ready."""
+"""Emulated partner systems, which accept signed orders and cancellations and report when an order is ready."""
 
 import secrets
 import sqlite3
@@ -34,7 +34,7 @@ _RECORD_CALL = (
 
 _FAULT_STATUSES: dict[str, int] = {
     PartnerFaultMode.ERROR: 503,
-    PartnerFaultMode.REFUSE: 422,
+    PartnerFaultMode.REJECT: 422,
     PartnerFaultMode.GONE: 410,
 }
 _FAULT_RESPONSES: dict[str, Callable[[], Response]] = {
@@ -45,7 +45,7 @@ _FAULT_RESPONSES: dict[str, Callable[[], Response]] = {
 
 
 class OrderItem(msgspec.Struct, frozen=True):
-    """So many of one product."""
+    """A product and its quantity."""
 
     product_id: Annotated[int, msgspec.Meta(ge=1)]
     title: Annotated[str, msgspec.Meta(max_length=500)]
@@ -53,7 +53,7 @@ class OrderItem(msgspec.Struct, frozen=True):
 
 
 class PartnerOrder(msgspec.Struct, frozen=True):
-    """What is to be cooked, and where to tell when it is."""
+    """An order to prepare, with the URL of the ready callback."""
 
     order_id: Identifier
     items: Annotated[list[OrderItem], msgspec.Meta(min_length=1, max_length=50)]
@@ -61,13 +61,13 @@ class PartnerOrder(msgspec.Struct, frozen=True):
 
 
 class ReadyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the deliverer finds it."""
+    """Request to report an order as ready for pickup."""
 
     pickup_address: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class ReceivedCall(msgspec.Struct, frozen=True):
-    """A call as it arrived; tries with the same webhook id and body are counted, however they were answered."""
+    """A received call. Attempts with the same webhook id and body are counted, regardless of the response."""
 
     webhook_id: str
     received_at: str
@@ -75,11 +75,11 @@ class ReceivedCall(msgspec.Struct, frozen=True):
     signature_valid: bool
     body: object
     kind: str
-    """order or cancellation."""
+    """`order` or `cancellation`."""
 
 
 class PartnerSystem:
-    """Every partner there is; they differ by id, secret and fault only."""
+    """Emulator of all partner systems, which differ only by id, secret and fault."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class PartnerSystem:
         self._renderer = renderer
 
     def routes(self) -> list[Route]:
-        """What a partner implements, and what its cooks see and press."""
+        """Return the routes of the partner API and of the kitchen page."""
         return [
             Route("/partner/{partner_id:int}/orders", self.accept_order, methods=["POST"]),
             Route(
@@ -108,7 +108,7 @@ class PartnerSystem:
         ]
 
     async def accept_order(self, request: Request) -> Response:
-        """Puts the order on the board, once."""
+        """Accept an order, idempotent by order id."""
         mode = await self._record_call(request, "order")
         if mode in _FAULT_RESPONSES:
             return _FAULT_RESPONSES[mode]()
@@ -131,7 +131,7 @@ class PartnerSystem:
         )
 
     async def accept_cancellation(self, request: Request) -> Response:
-        """Takes the order off the board, if it is there; again is as good as once."""
+        """Mark an order as cancelled, if it exists. Idempotent."""
         mode = await self._record_call(request, "cancellation")
         if mode in _FAULT_RESPONSES:
             return _FAULT_RESPONSES[mode]()
@@ -142,56 +142,59 @@ class PartnerSystem:
         return await self._respond_accepted(mode)
 
     async def _record_call(self, request: Request, kind: str) -> str:
-        """Writes the call down, whatever becomes of it; the fault it meets. Raises RefusedError."""
+        """Record the call and return the active fault mode.
+
+        Raises HttpError 401 for an invalid signature, or with the status of an injected fault.
+        """
         partner_id = request.path_params["partner_id"]
         body = await request.body()
-        valid = self._webhook_client.has_valid_signature(f"partner:{partner_id}", request.headers, body)
+        is_valid = self._webhook_client.has_valid_signature(f"partner:{partner_id}", request.headers, body)
         order_id = request.path_params.get("order_id") or _parse_order_id(body)
-        values = (partner_id, request.headers.get("webhook-id", ""), kind, order_id, now_rfc3339(), int(valid))
+        values = (partner_id, request.headers.get("webhook-id", ""), kind, order_id, now_rfc3339(), int(is_valid))
         self._database.execute(_RECORD_CALL, *values, body.decode(errors="replace"))
-        if not valid:
-            raise HttpError(401, "the signature does not verify")
+        if not is_valid:
+            raise HttpError(401, "invalid signature")
         mode = self._fault_injector.consume(f"partner:{partner_id}")
         if mode in _FAULT_STATUSES:
-            raise HttpError(_FAULT_STATUSES[mode], f"told to say so: {mode}")
+            raise HttpError(_FAULT_STATUSES[mode], f"injected fault: {mode}")
         return mode
 
     async def _respond_accepted(self, mode: str) -> Response:
-        if mode == PartnerFaultMode.SLOW:  # taken, but the caller may be gone before it hears so
+        if mode == PartnerFaultMode.SLOW:  # accepted, but the caller's timeout expires before the response
             await self._fault_injector.delay()
         return Response(status_code=204)
 
     async def list_received_calls(self, request: Request) -> Response:
-        """Every call of the partner, oldest first."""
+        """Return all calls that the partner received, oldest first."""
         rows = self._database.fetch_all(
             "SELECT * FROM partner_calls WHERE partner_id = ? ORDER BY id", request.path_params["partner_id"]
         )
         return json_response([_received_call_from_row(row) for row in rows])
 
     async def mark_order_ready(self, request: Request) -> Response:
-        """Tells that the order is ready, at the address that came with it, also when it was cancelled meanwhile."""
+        """Send the ready callback of an order, even if the order has been cancelled."""
         partner_id, order_id = request.path_params["partner_id"], request.path_params["order_id"]
-        by_page = is_form_request(request)
+        is_form = is_form_request(request)
         body = (
             convert_form(await read_form_fields(request), ReadyRequest)
-            if by_page
+            if is_form
             else await read_json_body(request, ReadyRequest)
         )
         order = self._find_order(partner_id, order_id)
         if order is None:
-            raise HttpError(404, "the kitchen has taken no such order")
+            raise HttpError(404, "unknown order")
         content = {"order_id": order_id, "pickup_address": body.pickup_address}
         webhook_id = f"msg_{secrets.token_hex(12)}"
-        answer: CallbackResponse = await self._webhook_client.send(
+        response: CallbackResponse = await self._webhook_client.send(
             f"partner:{partner_id}", order["callback_url"], webhook_id, content
         )
         self._database.execute(
-            "UPDATE partner_orders SET answer = ? WHERE id = ?", msgspec.json.encode(answer).decode(), order["id"]
+            "UPDATE partner_orders SET answer = ? WHERE id = ?", msgspec.json.encode(response).decode(), order["id"]
         )
-        return RedirectResponse(f"/kitchen/{partner_id}", 303) if by_page else json_response(answer)
+        return RedirectResponse(f"/kitchen/{partner_id}", 303) if is_form else json_response(response)
 
     async def show_orders_page(self, request: Request) -> Response:
-        """The board, newest first, with a button for each order and the fault switches."""
+        """Show the kitchen page: orders, newest first, received calls, and buttons for fault injection."""
         partner_id = request.path_params["partner_id"]
         orders = self._database.fetch_all(
             "SELECT * FROM partner_orders WHERE partner_id = ? ORDER BY id DESC LIMIT 100", partner_id
@@ -206,7 +209,7 @@ class PartnerSystem:
                 {
                     **row,
                     "items": msgspec.json.decode(row["items"]),
-                    "answer": row["answer"] and msgspec.json.decode(row["answer"]),
+                    "callback_response": row["answer"] and msgspec.json.decode(row["answer"]),
                 }
                 for row in orders
             ],
@@ -215,23 +218,23 @@ class PartnerSystem:
         )
 
     async def set_secret(self, request: Request) -> Response:
-        """The secret we and the partner share from now on."""
+        """Set the webhook secret of the partner."""
         self._webhook_client.set_secret(
             f"partner:{request.path_params['partner_id']}", await read_json_body(request, SetSecretRequest)
         )
         return Response(status_code=204)
 
     async def set_fault(self, request: Request) -> Response:
-        """How orders and cancellations fail; PUT by scripts, POST by the page."""
+        """Set the fault of orders and cancellations: PUT with JSON, or POST from the page."""
         partner_id = request.path_params["partner_id"]
-        by_page = is_form_request(request)
+        is_form = is_form_request(request)
         fault = (
             convert_form(await read_form_fields(request), PartnerFault)
-            if by_page
+            if is_form
             else await read_json_body(request, PartnerFault)
         )
         self._fault_injector.set(f"partner:{partner_id}", fault.mode, fault.count)
-        return RedirectResponse(f"/kitchen/{partner_id}", 303) if by_page else Response(status_code=204)
+        return RedirectResponse(f"/kitchen/{partner_id}", 303) if is_form else Response(status_code=204)
 
 
 class _OrderIdBody(msgspec.Struct):
@@ -239,7 +242,7 @@ class _OrderIdBody(msgspec.Struct):
 
 
 def _parse_order_id(body: bytes) -> str:
-    """What the body calls itself; a body that cannot be read has no name, and is refused later."""
+    """Return the order id of a body, or an empty string for an invalid body, which is rejected later."""
     try:
         return decode_json(body, _OrderIdBody).order_id
     except HttpError:

@@ -1,4 +1,4 @@
-"""Push to Apple's phones: APNs, which checks what Apple checks."""
+"""Emulated Apple Push Notification service (APNs), with its request validation."""
 
 import re
 import time
@@ -23,7 +23,7 @@ _PUSH_TYPES = {"alert", "background", "voip", "complication", "fileprovider", "m
 
 
 class ApnsCredentials(NamedTuple):
-    """Who may push, and to which app."""
+    """Credentials that clients must use, and the app that they may notify."""
 
     key_id: str
     team_id: str
@@ -32,27 +32,27 @@ class ApnsCredentials(NamedTuple):
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """What a phone shows."""
+    """Text of a notification."""
 
     title: str = ""
     body: str = ""
 
 
 class Aps(msgspec.Struct, frozen=True):
-    """Apple's part of a payload."""
+    """The `aps` dictionary of a payload."""
 
     alert: Alert | str | msgspec.UnsetType = msgspec.UNSET
     content_available: Annotated[int, msgspec.Meta(ge=0, le=1)] = msgspec.field(name="content-available", default=0)
 
 
 class ApnsPayload(msgspec.Struct, frozen=True):
-    """A payload; what stands beside `aps` is the app's."""
+    """A payload; fields other than `aps` are custom data of the app."""
 
     aps: Aps
 
 
 class ApnsError(Exception):
-    """Apple says no."""
+    """Error response with an APNs reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -68,7 +68,7 @@ _FAULT_ERRORS = {
 
 
 class ApnsEmulator:
-    """The one operation there is: POST /3/device/{token}."""
+    """Emulator of `POST /3/device/{token}`."""
 
     def __init__(self, devices: Devices, fault_injector: FaultInjector, credentials: ApnsCredentials) -> None:
         self._devices = devices
@@ -76,7 +76,7 @@ class ApnsEmulator:
         self._credentials = credentials
 
     async def handle(self, request: Http2Request) -> Http2Response:
-        """Checks the request as Apple does, and shows it on the phone."""
+        """Validate the request and deliver the notification to the device."""
         headers = request.headers
         apns_id = headers.get("apns-id") or str(uuid4())
         try:
@@ -87,9 +87,11 @@ class ApnsEmulator:
         except ApnsError as error:
             return _error_response(error, apns_id)
         alert = payload.aps.alert
-        shown = alert if isinstance(alert, Alert) else Alert(body=alert) if isinstance(alert, str) else Alert()
-        others = {name: str(value) for name, value in msgspec.json.decode(request.body).items() if name != "aps"}
-        self._devices.deliver(token, apns_id, shown.title, shown.body, others, headers.get("apns-collapse-id"))
+        notification = alert if isinstance(alert, Alert) else Alert(body=alert) if isinstance(alert, str) else Alert()
+        data = {name: str(value) for name, value in msgspec.json.decode(request.body).items() if name != "aps"}
+        self._devices.deliver(
+            token, apns_id, notification.title, notification.body, data, headers.get("apns-collapse-id")
+        )
         if mode == PushFaultMode.SLOW:
             await self._fault_injector.delay()
         return Http2Response(200, {} if mode == PushFaultMode.INVALID_RESPONSE else {"apns-id": apns_id})
@@ -120,16 +122,16 @@ class ApnsEmulator:
         if scheme.lower() != "bearer" or not token:
             raise ApnsError(403, "MissingProviderToken")
         try:
-            known = jwt.get_unverified_header(token).get("kid") == self._credentials.key_id
+            is_key_valid = jwt.get_unverified_header(token).get("kid") == self._credentials.key_id
             claims = jwt.decode(
                 token, self._credentials.public_key, algorithms=["ES256"], options={"verify_iat": False}
             )
-            fresh = abs(time.time() - int(claims["iat"])) <= MAX_TOKEN_AGE_S
+            is_fresh = abs(time.time() - int(claims["iat"])) <= MAX_TOKEN_AGE_S
         except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
             raise ApnsError(403, "InvalidProviderToken") from error
-        if not known or claims.get("iss") != self._credentials.team_id:
+        if not is_key_valid or claims.get("iss") != self._credentials.team_id:
             raise ApnsError(403, "InvalidProviderToken")
-        if not fresh:
+        if not is_fresh:
             raise ApnsError(403, "ExpiredProviderToken")
 
     def _validate_headers(self, headers: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The phones that pushes arrive at."""
+"""Emulated devices, which receive push notifications."""
 
 import msgspec
 from starlette.requests import Request
@@ -11,7 +11,7 @@ from services.sandbox.store import SqliteDatabase, now_rfc3339
 
 
 class DeviceMessage(msgspec.Struct, frozen=True):
-    """A message on a phone."""
+    """A notification on a device."""
 
     id: str
     title: str
@@ -19,18 +19,18 @@ class DeviceMessage(msgspec.Struct, frozen=True):
     data: dict[str, str]
     received_at: str
     times_received: int
-    """How often it came; those before it had the same tag or collapse id, and it took their place."""
+    """Number of received messages with the same tag or collapse id; the last one replaced the others."""
 
 
 class Devices:
-    """Every phone there is, Apple's and the others."""
+    """All devices, by registration token."""
 
     def __init__(self, database: SqliteDatabase, renderer: PageRenderer) -> None:
         self._database = database
         self._renderer = renderer
 
     def routes(self) -> list[Route]:
-        """The phones as JSON and as pages."""
+        """Return the routes of the devices, as JSON and as a page."""
         return [
             Route("/devices", self.show_device_page, methods=["GET"]),
             Route("/devices/{token}/messages", self.list_messages, methods=["GET"]),
@@ -39,7 +39,7 @@ class Devices:
     def deliver(
         self, token: str, message_name: str, title: str, body: str, data: dict[str, str], collapse_id: str | None
     ) -> None:
-        """Shows a message, in place of the one that has the same `collapse`."""
+        """Deliver a message, which replaces the one with the same `collapse_id`."""
         self._database.insert(
             "messages",
             name=message_name,
@@ -70,15 +70,15 @@ class Devices:
         ]
 
     async def list_messages(self, request: Request) -> Response:
-        """What the phone shows, oldest first."""
+        """Return the notifications on a device, oldest first."""
         return json_response(self._load_messages(request.path_params["token"]))
 
     async def show_device_page(self, request: Request) -> Response:
-        """A phone, or which phones have messages."""
+        """Show the notifications on a device, and the devices that have any."""
         token = request.query_params.get("token", "")
-        phones = self._database.fetch_all(
+        devices = self._database.fetch_all(
             "SELECT token, count(DISTINCT coalesce(collapse, id)) AS messages FROM messages"
             " GROUP BY token ORDER BY max(id) DESC LIMIT 100"
         )
         messages = self._load_messages(token)[-100:][::-1]
-        return self._renderer.render("phone.html", token=token, messages=messages, phones=phones)
+        return self._renderer.render("device.html", token=token, messages=messages, devices=devices)

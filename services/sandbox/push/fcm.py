@@ -1,4 +1,4 @@
-"""Push: Firebase Cloud Messaging v1."""
+"""Emulated Firebase Cloud Messaging (FCM), HTTP v1."""
 
 import secrets
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ from services.sandbox.identity.tokens import TokenIssuer
 from services.sandbox.push.devices import Devices
 
 MAX_PAYLOAD_BYTES = 4096
-"""Bytes of a message, as FCM counts them."""
+"""Maximum size of a message payload, as counted by FCM."""
 
 type Text = Annotated[str, msgspec.Meta(max_length=MAX_PAYLOAD_BYTES)]
 type Target = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PAYLOAD_BYTES)]
@@ -23,11 +23,11 @@ type Duration = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,8}(\.[0-9]{1,9})?
 
 
 class FcmModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """FCM takes no unknown names."""
+    """Base of FCM messages; FCM rejects unknown fields."""
 
 
 class Notification(FcmModel, frozen=True):
-    """What every phone shows."""
+    """Notification for all platforms."""
 
     title: Text = ""
     body: Text = ""
@@ -35,7 +35,7 @@ class Notification(FcmModel, frozen=True):
 
 
 class AndroidNotification(FcmModel, frozen=True):
-    """What Android shows instead; `tag` replaces the notification that has the same one."""
+    """Notification for Android, with precedence; it replaces the one with the same `tag`."""
 
     title: Text | None = None
     body: Text | None = None
@@ -48,7 +48,7 @@ class AndroidNotification(FcmModel, frozen=True):
 
 
 class AndroidConfig(FcmModel, frozen=True):
-    """How it goes to Android."""
+    """Options for Android."""
 
     collapse_key: Text | None = None
     priority: Literal["normal", "high", "NORMAL", "HIGH"] | None = None
@@ -58,14 +58,14 @@ class AndroidConfig(FcmModel, frozen=True):
 
 
 class ApnsConfig(FcmModel, frozen=True):
-    """How it goes to Apple; the header `apns-collapse-id` replaces as `tag` does."""
+    """Options for APNs; the header `apns-collapse-id` works like `tag`."""
 
     headers: StringMap = {}
     payload: dict[str, object] = {}
 
 
 class Message(FcmModel, frozen=True):
-    """One message for one phone, which is named by its token or by its Firebase installation."""
+    """A message for one device, identified by its registration token or Firebase installation id."""
 
     token: Target | None = None
     fid: Target | None = None
@@ -77,23 +77,23 @@ class Message(FcmModel, frozen=True):
 
     def __post_init__(self) -> None:
         if (self.token is None) == (self.fid is None):
-            raise ValueError("Exactly one of token and fid names the target.")
+            raise ValueError("Exactly one of token and fid must be set.")
 
     @property
     def target(self) -> str:
-        """The phone."""
+        """Return the token or installation id of the device."""
         return self.token or self.fid or ""
 
 
 class SendMessageRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """projects.messages.send."""
+    """Request of projects.messages.send."""
 
     message: Message
     validate_only: bool = False
 
 
 class PushFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a provider fails, and for how many messages; without a count, until `none` is set."""
+    """Fault of a provider for `count` messages; without a count, until the mode `none` is set."""
 
     provider: Literal["fcm", "apns"]
     mode: PushFaultMode
@@ -115,7 +115,7 @@ def _error_response(code: int, status: str, error_code: str, message: str) -> Re
 
 
 class FcmEmulator:
-    """The provider."""
+    """Emulator of FCM."""
 
     def __init__(
         self, devices: Devices, token_issuer: TokenIssuer, fault_injector: FaultInjector, project: str
@@ -126,14 +126,14 @@ class FcmEmulator:
         self._project = project
 
     def routes(self) -> list[Route]:
-        """Google's path, and how providers fail."""
+        """Return the routes of the FCM API and of fault injection."""
         return [
             Route("/v1/projects/{project}/messages:send", self.send, methods=["POST"]),
             Route("/push/fault", self.set_fault, methods=["PUT"]),
         ]
 
     async def send(self, request: Request) -> Response:
-        """Checks the message as FCM does, and shows it on the phone."""
+        """Validate the message and deliver it to the device."""
         if not self._token_issuer.is_admin(request.headers.get("authorization", "")):
             return _error_response(
                 401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "Request had invalid authentication credentials."
@@ -161,19 +161,21 @@ class FcmEmulator:
 
     def _deliver(self, name: str, message: Message) -> None:
         android = message.android.notification if message.android else None
-        shown = message.notification or Notification()
-        collapse = (android and android.tag) or (message.apns and message.apns.headers.get("apns-collapse-id")) or None
+        notification = message.notification or Notification()
+        collapse_id = (
+            (android and android.tag) or (message.apns and message.apns.headers.get("apns-collapse-id")) or None
+        )
         self._devices.deliver(
             message.target,
             name,
-            (android and android.title) or shown.title,
-            (android and android.body) or shown.body,
+            (android and android.title) or notification.title,
+            (android and android.body) or notification.body,
             message.data | (message.android.data if message.android else {}),
-            collapse,
+            collapse_id,
         )
 
     async def set_fault(self, request: Request) -> Response:
-        """How a provider fails from now on."""
+        """Set the fault of a provider."""
         fault = await read_json_body(request, PushFault)
         self._fault_injector.set(f"push:{fault.provider}", fault.mode, fault.count)
         return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""A small HTTP/2 server without TLS, for the one third party that speaks nothing else."""
+"""Minimal HTTP/2 server without TLS, for the APNs emulator."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,12 +18,12 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 
 MAX_BODY_BYTES = 64 * 1024
-"""Bytes of a request that are kept; what comes beyond is read and let go."""
+"""Maximum number of bytes of a request body that are stored; the rest is discarded."""
 
 
 @dataclass
 class Http2Request:
-    """A request, whole. `headers` are in lower case, the pseudo-headers among them."""
+    """A complete request. Header names are in lower case and include the pseudo-headers."""
 
     headers: dict[str, str]
     body: bytearray = field(default_factory=bytearray)
@@ -31,7 +31,7 @@ class Http2Request:
 
 @dataclass(frozen=True)
 class Http2Response:
-    """An answer."""
+    """A response."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ type RequestHandler = Callable[[Http2Request], Awaitable[Http2Response]]
 
 
 class _Connection(asyncio.Protocol):
-    """One client; each of its requests is answered when its answer is there."""
+    """Connection of one client; requests are handled concurrently."""
 
     def __init__(self, handler: RequestHandler) -> None:
         self._handler = handler
@@ -52,13 +52,13 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody has connected."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by their class
+        """Start the HTTP/2 connection."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports do not derive from asyncio.Transport
         self._h2.initiate_connection()
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Frames, in whole or in part."""
+        """Process received bytes, which may end within a frame."""
         try:
             events = self._h2.receive_data(data)
         except ProtocolError:
@@ -70,7 +70,7 @@ class _Connection(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone; nobody waits for the answers."""
+        """Cancel the running requests of the client."""
         for task in self._tasks.values():
             task.cancel()
         self._transport = None
@@ -105,21 +105,21 @@ class _Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def close(self) -> None:
-        """Hangs up."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 
 
 @asynccontextmanager
 async def serve(handler: RequestHandler, host: str, port: int) -> AsyncIterator[None]:
-    """Serves while the block runs."""
+    """Serve while the block runs."""
     connections: list[_Connection] = []
 
-    def connected() -> _Connection:
+    def create_connection() -> _Connection:
         connections.append(_Connection(handler))
         return connections[-1]
 
-    server = await asyncio.get_running_loop().create_server(connected, host, port)
+    server = await asyncio.get_running_loop().create_server(create_connection, host, port)
     try:
         yield
     finally:

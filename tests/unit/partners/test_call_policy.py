@@ -1,4 +1,4 @@
-"""When a partner's system is called again, when a call ends, and when a partner is left alone."""
+"""Call policy: retry schedule, call state machine, replay and circuit breaker."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from services.partners.domain import call_policy
 from services.partners.domain.call_policy import (
-    RETRY_DELAYS_S,
     Call,
     CallKind,
     CallState,
@@ -18,6 +17,7 @@ from services.partners.domain.call_policy import (
     Outcome,
     PartnerResponse,
 )
+from services.partners.settings import DEFAULT_RETRY_DELAYS_S
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROBE_TIMEOUT = timedelta(seconds=30)
@@ -29,77 +29,79 @@ outcomes = st.sampled_from(Outcome)
 schedules = st.lists(st.floats(0, 86400), min_size=1, max_size=12)
 
 
-@given(schedule=schedules, attempts=st.integers(1, 20), asked=st.none() | st.integers(0, 10**7), chance=jitters)
-def test_a_call_is_made_again_by_the_schedule_but_not_before_the_partner_asked(
-    schedule: list[float], attempts: int, asked: int | None, chance: float
+@given(schedule=schedules, attempts=st.integers(1, 20), retry_after_s=st.none() | st.integers(0, 10**7), jitter=jitters)
+def test_retry_delay_honours_schedule_and_retry_after(
+    schedule: list[float], attempts: int, retry_after_s: int | None, jitter: float
 ) -> None:
-    retry_after = None if asked is None else timedelta(seconds=asked)
-    wait = call_policy.next_delay(schedule, attempts, retry_after, chance)
+    retry_after = None if retry_after_s is None else timedelta(seconds=retry_after_s)
+    delay = call_policy.next_delay(schedule, attempts, retry_after, jitter)
     if attempts >= len(schedule):
-        assert wait is None
+        assert delay is None
         return
-    assert wait is not None
-    heeded = min(retry_after or timedelta(0), timedelta(days=1))
-    assert wait >= heeded
+    assert delay is not None
+    min_delay = min(retry_after or timedelta(0), timedelta(days=1))
+    assert delay >= min_delay
     slack = timedelta(microseconds=1)
-    assert wait >= timedelta(seconds=schedule[attempts] * 0.8) - slack
-    assert wait <= max(heeded, timedelta(seconds=schedule[attempts] * 1.2) + slack)
+    assert delay >= timedelta(seconds=schedule[attempts] * 0.8) - slack
+    assert delay <= max(min_delay, timedelta(seconds=schedule[attempts] * 1.2) + slack)
 
 
-def test_the_schedule_is_the_contracts() -> None:
-    assert RETRY_DELAYS_S[:6] == (0, 5, 60, 300, 1800, 7200)
-    assert list(RETRY_DELAYS_S) == sorted(RETRY_DELAYS_S)
+def test_default_retry_delays_match_contract() -> None:
+    assert DEFAULT_RETRY_DELAYS_S[:6] == (0, 5, 60, 300, 1800, 7200)
+    assert list(DEFAULT_RETRY_DELAYS_S) == sorted(DEFAULT_RETRY_DELAYS_S)
 
 
-@given(answers=st.lists(st.tuples(outcomes, st.none() | st.integers(0, 100)), max_size=20), schedule=schedules)
-def test_every_call_ends_by_its_last_try(answers: list[tuple[Outcome, int | None]], schedule: list[float]) -> None:
-    call, made = replace(CALL, attempts=0), 0
-    for verdict, asked in answers:
+@given(responses=st.lists(st.tuples(outcomes, st.none() | st.integers(0, 100)), max_size=20), schedule=schedules)
+def test_call_finishes_by_last_attempt(responses: list[tuple[Outcome, int | None]], schedule: list[float]) -> None:
+    call, attempts_made = replace(CALL, attempts=0), 0
+    for outcome, retry_after_s in responses:
         if call.state is not CallState.WAITING:
             break
-        call, made = replace(call, attempts=call.attempts + 1), made + 1
-        retry_after = None if asked is None else timedelta(seconds=asked)
+        call, attempts_made = replace(call, attempts=call.attempts + 1), attempts_made + 1
+        retry_after = None if retry_after_s is None else timedelta(seconds=retry_after_s)
         before = call
         call = call_policy.apply_attempt(
-            call, call.attempts, PartnerResponse(verdict, "x", retry_after), NOW, DURATION, schedule, 0.5
+            call, call.attempts, PartnerResponse(outcome, "x", retry_after), NOW, DURATION, schedule, 0.5
         )
         assert call.leased_until is None
-        assert len(call.tries) == min(made, call_policy.MAX_STORED_ATTEMPTS)
-        if verdict is Outcome.ACCEPTED:
+        assert len(call.tries) == min(attempts_made, call_policy.MAX_STORED_ATTEMPTS)
+        if outcome is Outcome.ACCEPTED:
             assert call.state is CallState.DELIVERED
-        elif verdict in (Outcome.REJECTED, Outcome.GONE) or before.attempts >= len(schedule):
+        elif outcome in (Outcome.REJECTED, Outcome.GONE) or before.attempts >= len(schedule):
             assert call.state is CallState.FAILED
         else:
             assert call.state is CallState.WAITING
             assert call.next_at >= NOW + (retry_after or timedelta(0))
-    assert made <= len(schedule)
+    assert attempts_made <= len(schedule)
 
 
-@given(state=st.sampled_from([CallState.WITHDRAWN, CallState.DELIVERED, CallState.FAILED]), verdict=outcomes)
-def test_an_answer_does_not_bring_back_a_call_that_has_ended(state: CallState, verdict: Outcome) -> None:
+@given(state=st.sampled_from([CallState.WITHDRAWN, CallState.DELIVERED, CallState.FAILED]), outcome=outcomes)
+def test_response_does_not_change_state_of_finished_call(state: CallState, outcome: Outcome) -> None:
     after = call_policy.apply_attempt(
-        replace(CALL, state=state), 1, PartnerResponse(verdict, "x"), NOW, DURATION, RETRY_DELAYS_S, 0.5
+        replace(CALL, state=state), 1, PartnerResponse(outcome, "x"), NOW, DURATION, DEFAULT_RETRY_DELAYS_S, 0.5
     )
     assert (after.state, after.leased_until, len(after.tries)) == (state, None, 1)
 
 
-@given(verdict=outcomes)
-def test_a_late_answer_counts_only_if_it_takes_the_call(verdict: Outcome) -> None:
-    ahead = replace(CALL, attempts=2)
-    after = call_policy.apply_attempt(ahead, 1, PartnerResponse(verdict, "x"), NOW, DURATION, RETRY_DELAYS_S, 0.5)
-    if verdict is Outcome.ACCEPTED:
+@given(outcome=outcomes)
+def test_late_response_counts_only_if_accepted(outcome: Outcome) -> None:
+    later_attempt = replace(CALL, attempts=2)
+    after = call_policy.apply_attempt(
+        later_attempt, 1, PartnerResponse(outcome, "x"), NOW, DURATION, DEFAULT_RETRY_DELAYS_S, 0.5
+    )
+    if outcome is Outcome.ACCEPTED:
         assert after.state is CallState.DELIVERED
     else:
-        assert replace(after, tries=()) == ahead
+        assert replace(after, tries=()) == later_attempt
 
 
-def test_a_call_remembers_its_last_tries() -> None:
+def test_call_stores_last_attempts() -> None:
     call = CALL
     for number in range(call_policy.MAX_STORED_ATTEMPTS + 5):
         call = call_policy.apply_attempt(
-            call, 1, PartnerResponse(Outcome.BREAKER_OPEN, str(number)), NOW, DURATION, RETRY_DELAYS_S, 0.5
+            call, 1, PartnerResponse(Outcome.BREAKER_OPEN, str(number)), NOW, DURATION, DEFAULT_RETRY_DELAYS_S, 0.5
         )
-    assert [one.answer for one in call.tries] == [
+    assert [attempt.answer for attempt in call.tries] == [
         str(number) for number in range(5, call_policy.MAX_STORED_ATTEMPTS + 5)
     ]
 
@@ -109,19 +111,17 @@ def test_a_call_remembers_its_last_tries() -> None:
     attempts=st.integers(0, 20),
     lease=st.none() | st.timedeltas(timedelta(-60), timedelta(60)),
 )
-def test_a_replay_begins_the_schedule_again_but_not_beside_a_try(
-    state: CallState, attempts: int, lease: timedelta | None
-) -> None:
+def test_replay_resets_schedule_unless_leased(state: CallState, attempts: int, lease: timedelta | None) -> None:
     call = replace(CALL, state=state, attempts=attempts, leased_until=None if lease is None else NOW + lease)
-    again = call_policy.reset_for_replay(call, NOW)
+    replayed = call_policy.reset_for_replay(call, NOW)
     if lease is not None and lease > timedelta(0):
-        assert again == call
+        assert replayed == call
     else:
-        assert again == replace(call, state=CallState.WAITING, attempts=0, next_at=NOW, leased_until=None)
+        assert replayed == replace(call, state=CallState.WAITING, attempts=0, next_at=NOW, leased_until=None)
 
 
 class BreakerMachine(RuleBasedStateMachine):
-    """A breaker under any run of answers, with a clock of its own."""
+    """Circuit breaker under any sequence of results, with a simulated clock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,25 +131,25 @@ class BreakerMachine(RuleBasedStateMachine):
         self.failed_at = NOW
 
     @rule(seconds=st.integers(0, 700))
-    def time_goes_by(self, seconds: int) -> None:
+    def advance_clock(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    @rule(verdict=st.sampled_from([Outcome.ACCEPTED, Outcome.REJECTED, Outcome.GONE]))
-    def it_answers(self, verdict: Outcome) -> None:
-        self.breaker, self.failures = call_policy.record_result(self.breaker, verdict, self.now), 0
+    @rule(outcome=st.sampled_from([Outcome.ACCEPTED, Outcome.REJECTED, Outcome.GONE]))
+    def record_response(self, outcome: Outcome) -> None:
+        self.breaker, self.failures = call_policy.record_result(self.breaker, outcome, self.now), 0
 
     @rule()
-    def it_fails(self) -> None:
+    def record_failure(self) -> None:
         self.breaker = call_policy.record_result(self.breaker, Outcome.FAILED, self.now)
         self.failures, self.failed_at = self.failures + 1, self.now
 
     @rule()
-    def it_is_left_alone(self) -> None:
+    def record_blocked_call(self) -> None:
         assert call_policy.record_result(self.breaker, Outcome.BREAKER_OPEN, self.now) == self.breaker
 
     @precondition(lambda self: self.failures >= call_policy.FAILURE_THRESHOLD)
     @rule()
-    def one_probe_at_a_time(self) -> None:
+    def admit_one_probe_at_a_time(self) -> None:
         probing = call_policy.try_acquire(self.breaker, self.now, PROBE_TIMEOUT)
         if probing is None:
             return
@@ -158,12 +158,12 @@ class BreakerMachine(RuleBasedStateMachine):
         self.breaker = probing
 
     @invariant()
-    def it_is_open_after_failures_in_a_row_and_never_for_longer_than_its_bound(self) -> None:
-        admitted = call_policy.try_acquire(self.breaker, self.now, PROBE_TIMEOUT)
+    def opens_after_consecutive_failures_for_bounded_time(self) -> None:
+        acquired = call_policy.try_acquire(self.breaker, self.now, PROBE_TIMEOUT)
         if self.failures < call_policy.FAILURE_THRESHOLD:
-            assert admitted == self.breaker
+            assert acquired == self.breaker
         elif self.now < self.failed_at + call_policy.OPEN_DURATION:
-            assert admitted is None
+            assert acquired is None
         assert (
             call_policy.try_acquire(self.breaker, self.now + call_policy.MAX_OPEN_DURATION, PROBE_TIMEOUT) is not None
         )
@@ -173,6 +173,6 @@ TestBreaker = BreakerMachine.TestCase
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(5, 30), (6, 60), (7, 120), (8, 240), (9, 300), (5000, 300)])
-def test_a_breaker_is_open_for_longer_after_each_probe_that_failed(failures: int, seconds: int) -> None:
+def test_open_duration_doubles_after_each_failed_probe(failures: int, seconds: int) -> None:
     after = call_policy.record_result(CircuitBreaker(failures - 1), Outcome.FAILED, NOW)
     assert after == CircuitBreaker(failures, NOW + timedelta(seconds=seconds))

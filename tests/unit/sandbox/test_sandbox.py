@@ -1,4 +1,4 @@
-"""The sandbox's small rules, without a process."""
+"""Sandbox: code extraction, money format, fault injection, database and secrets."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from services.sandbox.store import SqliteDatabase
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    opened = SqliteDatabase(tmp_path / "state")
-    yield opened
-    opened.close()
+def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
+    sqlite_database = SqliteDatabase(tmp_path / "state")
+    yield sqlite_database
+    sqlite_database.close()
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Iterator[SqliteDatabase]:
         ("", None),
     ],
 )
-def test_the_code_is_what_a_person_would_copy(text: str, code: str | None) -> None:
+def test_code_is_extracted_from_mail(text: str, code: str | None) -> None:
     assert find_code(text) == code
 
 
@@ -48,42 +48,42 @@ def test_the_code_is_what_a_person_would_copy(text: str, code: str | None) -> No
         (2**53 - 1, "USD", "90071992547409.91 USD"),
     ],
 )
-def test_money_is_written_without_floats(amount: int, currency: str, text: str) -> None:
+def test_format_money_is_exact(amount: int, currency: str, text: str) -> None:
     assert format_money(amount, currency) == text
 
 
-def test_a_fault_runs_out_after_its_count(store: SqliteDatabase) -> None:
-    faults = FaultInjector(store, delay_s=0)
-    faults.set("bank:visa", BankFaultMode.ERROR, 2)
-    assert [faults.consume("bank:visa") for _ in range(3)] == ["error", "error", "none"]
-    faults.set("bank:visa", BankFaultMode.SLOW, None)
-    assert [faults.consume("bank:visa") for _ in range(3)] == ["slow"] * 3
-    assert faults.consume("bank:km") == "none"
-    faults.set("bank:visa", BankFaultMode.NONE, 5)
-    assert faults.get("bank:visa") == ("none", None)
+def test_fault_expires_after_its_count(database: SqliteDatabase) -> None:
+    fault_injector = FaultInjector(database, delay_s=0)
+    fault_injector.set("bank:visa", BankFaultMode.ERROR, 2)
+    assert [fault_injector.consume("bank:visa") for _ in range(3)] == ["error", "error", "none"]
+    fault_injector.set("bank:visa", BankFaultMode.SLOW, None)
+    assert [fault_injector.consume("bank:visa") for _ in range(3)] == ["slow"] * 3
+    assert fault_injector.consume("bank:km") == "none"
+    fault_injector.set("bank:visa", BankFaultMode.NONE, 5)
+    assert fault_injector.get("bank:visa") == ("none", None)
 
 
-def test_a_transaction_is_all_or_nothing(store: SqliteDatabase) -> None:
-    def twice() -> None:
-        with store.transaction():
+def test_transaction_rolls_back_on_error(database: SqliteDatabase) -> None:
+    def insert_duplicate() -> None:
+        with database.transaction():
             for _ in range(2):
-                store.insert("secrets", owner="bank:visa", secret="x")
+                database.insert("secrets", owner="bank:visa", secret="x")
 
     with pytest.raises(sqlite3.IntegrityError):
-        twice()
-    assert store.fetch_one("SELECT * FROM secrets") is None
+        insert_duplicate()
+    assert database.fetch_one("SELECT * FROM secrets") is None
 
 
-def test_what_grows_is_bounded(store: SqliteDatabase) -> None:
-    with store.transaction():
+def test_mails_table_size_is_bounded(database: SqliteDatabase) -> None:
+    with database.transaction():
         for number in range(10_010):
-            store.insert("mails", address="a@b.test", subject=str(number), text="", html="", received_at="")
-    kept = store.fetch_all("SELECT subject FROM mails ORDER BY id")
-    assert len(kept) == 10_000
-    assert kept[-1]["subject"] == "10009"
+            database.insert("mails", address="a@b.test", subject=str(number), text="", html="", received_at="")
+    mails = database.fetch_all("SELECT subject FROM mails ORDER BY id")
+    assert len(mails) == 10_000
+    assert mails[-1]["subject"] == "10009"
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "c2VjcmV0", "whsec_%%%"])
-def test_a_secret_must_be_one(secret: str) -> None:
+def test_invalid_webhook_secret_is_rejected(secret: str) -> None:
     with pytest.raises(ValueError, match=r"webhook secret|padded"):
         validate_webhook_secret(secret)

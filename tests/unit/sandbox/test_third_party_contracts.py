@@ -1,4 +1,4 @@
-"""The third parties' contracts: sound by themselves, and of one mind with ours where both describe the same message."""
+"""Third-party contracts: valid, and equal to the public contract where both describe the same message."""
 
 from pathlib import Path
 from typing import Any
@@ -9,50 +9,51 @@ import yaml
 from openapi_spec_validator import validate
 
 SPECS = Path(__file__).parents[3] / "api-specs/openapi"
-WORDS = ("description", "title", "examples")
+DOCUMENTATION_KEYS = ("description", "title", "examples")
 
 
-def load(name: str) -> dict[str, Any]:
+def load_spec(name: str) -> dict[str, Any]:
     spec: dict[str, Any] = yaml.safe_load((SPECS / f"{name}.yaml").read_text())
     return spec
 
 
-def plain(spec: dict[str, Any], node: Any) -> Any:
-    """The node without references and words: what it allows."""
+def resolve(spec: dict[str, Any], node: Any) -> Any:
+    """Return the node with references resolved and documentation removed."""
     if isinstance(node, list):
-        return [plain(spec, item) for item in node]
+        return [resolve(spec, item) for item in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
         target: Any = spec
         for part in node["$ref"].removeprefix("#/").split("/"):
             target = target[part]
-        return plain(spec, target)
+        return resolve(spec, target)
     return {
-        key: {name: plain(spec, schema) for name, schema in value.items()}
+        key: {name: resolve(spec, schema) for name, schema in value.items()}
         if key == "properties"
-        else plain(spec, value)
+        else resolve(spec, value)
         for key, value in node.items()
-        if key not in WORDS
+        if key not in DOCUMENTATION_KEYS
     }
 
 
 @pytest.mark.parametrize("name", ["identity", "payment-system", "partner-system", "fcm", "apns"])
-def test_a_spec_is_valid_and_its_examples_are(name: str) -> None:
-    spec = load(name)
+def test_spec_and_its_examples_are_valid(name: str) -> None:
+    spec = load_spec(name)
     validate(spec)
-    checked = 0
+    example_count = 0
     for title, schema in spec["components"]["schemas"].items():
         for example in schema.get("examples", []):
-            whole = {"$ref": f"#/components/schemas/{title}", "components": spec["components"]}
-            jsonschema_rs.validate(whole, example)
-            checked += 1
-    assert checked
+            schema_with_components = {"$ref": f"#/components/schemas/{title}", "components": spec["components"]}
+            jsonschema_rs.validate(schema_with_components, example)
+            example_count += 1
+    assert example_count
 
 
 @pytest.mark.parametrize(
     ("name", "schema"), [("payment-system", "PaymentCallback"), ("partner-system", "ReadyCallback")]
 )
-def test_a_callback_is_the_same_on_both_sides(name: str, schema: str) -> None:
-    theirs, ours = load(name), load("delivery")
-    assert plain(theirs, theirs["components"]["schemas"][schema]) == plain(ours, ours["components"]["schemas"][schema])
+def test_callback_schema_is_equal_in_both_specs(name: str, schema: str) -> None:
+    third_party, public = load_spec(name), load_spec("delivery")
+    third_party_schema = resolve(third_party, third_party["components"]["schemas"][schema])
+    assert third_party_schema == resolve(public, public["components"]["schemas"][schema])
