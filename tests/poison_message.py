@@ -1,4 +1,4 @@
-"""Messages that nobody can read, put into a queue of a running mesh, and taken away again as dead letters."""
+"""Malformed messages that are published to a queue of a running mesh and dead-lettered."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +16,9 @@ QUEUE = "orders.history"
 
 @contextmanager
 def poison_message(event_id: str, event_type: str, payload: bytes = b"\xff", **headers: str) -> Iterator[None]:
-    """A message of that id and type is a dead letter of orders.history while the block runs."""
+    """Publish a malformed message, wait until it is dead-lettered, and drop the dead letter after the block."""
     url = broker_url(MeshConfig(), Secrets(MeshConfig()), "orders")
-    said = {
+    attributes = {
         "cloudEvents:id": event_id,
         "cloudEvents:type": event_type,
         "cloudEvents:time": "2026-01-01T00:00:00Z",
@@ -27,12 +27,15 @@ def poison_message(event_id: str, event_type: str, payload: bytes = b"\xff", **h
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
     channel.confirm_delivery()
-    channel.basic_publish("", QUEUE, payload, pika.BasicProperties(headers=said), mandatory=True)
+    channel.basic_publish("", QUEUE, payload, pika.BasicProperties(headers=attributes), mandatory=True)
     connection.close()
     try:
-        with connect(url) as letters:
-            wait_until("it is dead", lambda: [letter for letter in letters.list_all(QUEUE) if letter.id == event_id])
+        with connect(url) as dead_letters:
+            wait_until(
+                "the message is dead-lettered",
+                lambda: [each for each in dead_letters.list_all(QUEUE) if each.id == event_id],
+            )
         yield
     finally:
-        with connect(url) as letters:
-            letters.drop(QUEUE, lambda letter: letter.id == event_id)
+        with connect(url) as dead_letters:
+            dead_letters.drop(QUEUE, lambda dead_letter: dead_letter.id == event_id)

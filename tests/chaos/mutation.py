@@ -1,8 +1,7 @@
-"""`make chaos-proof`: that chaos finds what it is there to find. Each defect is planted into a copy of the repository.
+"""Mutation test of the chaos test (`make test-chaos-mutations`): it must find each injected defect.
 
-What is planted never was in the repository itself. A defect shows only when a blow meets the moment that it leaves
-unguarded, so that moment is made long (`MOMENT`), and each has a few seeds to be caught with; the copy without any
-must pass.
+A defect becomes visible only if a fault hits the time window that it leaves unprotected. The mutations therefore extend
+that window by `DELAY_STATEMENT`, and each of them is tested with several seeds. The unmutated copy must pass.
 """
 
 import os
@@ -11,9 +10,11 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 
+from tests.chaos.invariants import FindingKind
 from tests.mutation import Mutation, copy_repository
 
 SEEDS = (1, 2, 3)
@@ -22,16 +23,16 @@ DELAY_STATEMENT = "await asyncio.sleep(1)\n"
 
 @dataclass(frozen=True)
 class ChaosMutation(Mutation):
-    """A defect, and which processes are beaten, so that it shows."""
+    """A mutation, and the processes to inject faults into so that it becomes visible."""
 
     targets: str = "orders,partners,notifications,rabbitmq,postgres,documents"
 
 
 MUTATIONS = (
-    ChaosMutation("nothing"),
-    ChaosMutation("nothing, where each push must come once", targets="rabbitmq,partners"),
+    ChaosMutation("no mutation"),
+    ChaosMutation("no mutation, faults that must not repeat a push notification", targets="rabbitmq,partners"),
     ChaosMutation(
-        "the inbox lets every repetition pass",
+        "inbox accepts duplicate events",
         "services/runtime/messaging/inbox.py",
         {
             "event_id=event_id, at=datetime.now(UTC)) == 1": "event_id=event_id, at=datetime.now(UTC)) >= 0",
@@ -41,25 +42,27 @@ MUTATIONS = (
         "rabbitmq,partners",
     ),
     ChaosMutation(
-        "an event leaves the outbox before it is published",
+        "outbox deletes events before they are published",
         "services/runtime/messaging/outbox.py",
         {
-            "            async with turn:\n                rows =": "            rows =",
+            "            async with claim_lock:\n                rows =": "            rows =",
             "                confirmed =": (
-                f"        {DELAY_STATEMENT}        async with turn:\n            if True:\n                confirmed ="
+                f"        {DELAY_STATEMENT}"
+                "        async with claim_lock:\n            if True:\n                confirmed ="
             ),
             "            await confirmed": "        await confirmed",
         },
         "rabbitmq,orders",
     ),
     ChaosMutation(
-        "a message is acknowledged before its work is done",
+        "messages are acknowledged before they are handled",
         "services/runtime/messaging/consumer.py",
         {
-            "            outcome = await _take(channel, consumer, message)\n            channel.acknowledge(message)": (
+            "            outcome = await _handle_with_retry(channel, consumer, message)\n"
+            "            channel.acknowledge(message)": (
                 "            channel.acknowledge(message)\n"
                 f"            {DELAY_STATEMENT}"
-                "            outcome = await _take(channel, consumer, message)"
+                "            outcome = await _handle_with_retry(channel, consumer, message)"
             )
         },
         "orders,documents,postgres,partners,rabbitmq",
@@ -67,11 +70,13 @@ MUTATIONS = (
 )
 
 
-def run_with_mutation(mutation: ChaosMutation, repository_dir: Path, seed: int) -> subprocess.CompletedProcess[str]:
-    """One run of chaos in the copy."""
-    size = {"ORDERS": "60", "KILLS": "12", "GAP": "1.2", "QUIET": "30", "LONGEST": "90", "TARGETS": mutation.targets}
-    told = {
+def run_chaos(mutation: ChaosMutation, repository_dir: Path, seed: int) -> subprocess.CompletedProcess[str]:
+    """Run the chaos test in the copy of the repository."""
+    parameters = {"ORDERS": "60", "KILLS": "12", "GAP": "1.2", "QUIET": "30", "LONGEST": "90"}
+    environment = {
         **os.environ,
+        **parameters,
+        "TARGETS": mutation.targets,
         "PYTHONPATH": str(repository_dir),
         "DELIVERY_STATE": str(repository_dir / ".local/chaos"),
         "SEED": str(seed),
@@ -79,37 +84,49 @@ def run_with_mutation(mutation: ChaosMutation, repository_dir: Path, seed: int) 
     return subprocess.run(
         [sys.executable, "-m", "tests.chaos"],
         cwd=repository_dir,
-        env=told | size,
+        env=environment,
         check=False,
         capture_output=True,
         text=True,
     )
 
 
+def find_failing_run(mutation: ChaosMutation) -> tuple[int, subprocess.CompletedProcess[str]] | None:
+    """Run the chaos test on a mutated copy with each seed until it fails. Return the seed and the result, if any."""
+    with tempfile.TemporaryDirectory(prefix="chaos-mutation-") as folder:
+        repository_dir = Path(folder)
+        copy_repository(repository_dir)
+        mutation.apply(repository_dir)
+        # One run is enough for the unmutated copy.
+        for seed in SEEDS if mutation.file else SEEDS[:1]:
+            result = run_chaos(mutation, repository_dir, seed)
+            if result.returncode:
+                return seed, result
+    return None
+
+
 def main() -> int:
-    """0 when chaos passes with nothing planted, and catches each defect with one of the seeds; words choose some."""
+    """Return 0 if the unmutated copy passes and each mutation is found with one of the seeds.
+
+    Arguments select mutations whose name contains all of them.
+    """
     console = Console(soft_wrap=True)
-    wrong = 0
-    for defect in [planted for planted in MUTATIONS if all(word in planted.name for word in sys.argv[1:])]:
-        with tempfile.TemporaryDirectory(prefix="chaos-proof-") as folder:
-            where = Path(folder)
-            copy_repository(where)
-            defect.apply(where)
-            caught = None
-            for seed in SEEDS:
-                done = run_with_mutation(defect, where, seed)
-                if done.returncode or not defect.file:
-                    caught = done if done.returncode else None
-                    break
-        said = [] if caught is None else caught.stdout.splitlines()
-        found = [line for line in said if line.split(" ")[0] in ("lost", "doubled", "stuck") and ":" in line]
-        good = bool(found) == bool(defect.file)
-        wrong += not good
-        verdict = f"caught with SEED={seed}, {len(found)} findings" if found else "nothing found"
-        console.print(f"[{'green' if good else 'red'}]{defect.name}[/]: {verdict}", highlight=False)
-        shown = found[:5] if good else [*said[-15:], *(caught.stderr.splitlines()[-5:] if caught else [])]
-        console.print("\n".join(f"    {line}" for line in shown), highlight=False, markup=False)
-    return 1 if wrong else 0
+    unexpected_count = 0
+    for mutation in MUTATIONS:
+        if not all(word in mutation.name for word in sys.argv[1:]):
+            continue
+        failing_run = find_failing_run(mutation)
+        output = failing_run[1].stdout.splitlines() if failing_run else []
+        kinds = get_args(FindingKind.__value__)
+        findings = [line for line in output if line.split(" ")[0] in kinds and ":" in line]
+        is_expected = bool(findings) == bool(mutation.file)
+        unexpected_count += not is_expected
+        summary = f"SEED={failing_run[0]}: {len(findings)} findings" if failing_run and findings else "no findings"
+        console.print(f"[{'green' if is_expected else 'red'}]{mutation.name}[/]: {summary}", highlight=False)
+        errors = failing_run[1].stderr.splitlines() if failing_run else []
+        lines = findings[:5] if is_expected else [*output[-15:], *errors[-5:]]
+        console.print("\n".join(f"    {line}" for line in lines), highlight=False, markup=False)
+    return 1 if unexpected_count else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make fuzz-proof`: that tests find what they are there to find, shown with defects planted one at a time."""
+"""Mutation test of the fuzz and error tests (`make test-fuzz-mutations`): they must find each injected defect."""
 
 import os
 import subprocess
@@ -11,95 +11,99 @@ from rich.console import Console
 
 from tests.mutation import Mutation, copy_repository
 
-OFFSET = 6000
-FUZZ, REFUSALS = "tests/fuzz/test_rest.py", "tests/e2e/test_common_errors.py"
+PORT_OFFSET = 6000
+FUZZ_TESTS, ERROR_TESTS = "tests/fuzz/test_rest.py", "tests/e2e/test_common_errors.py"
 
 
 @dataclass(frozen=True)
-class Planted(Mutation):
-    """A defect, and the tests that must find it once everything is generated anew; none when generating must fail."""
+class FuzzMutation(Mutation):
+    """A mutation, and the tests that must find it after code generation.
+
+    Without tests, code generation itself must fail.
+    """
 
     found_by: str = ""
 
 
-PLANTED = (
-    Planted("nothing", found_by=f"{FUZZ} {REFUSALS}"),
-    Planted(
-        "the generator drops role checks, its own lint looks on",
+MUTATIONS = (
+    FuzzMutation("no mutation", found_by=f"{FUZZ_TESTS} {ERROR_TESTS}"),
+    FuzzMutation(
+        "the generator omits role checks, which its own lint must find",
         "codegen/envoy/authorization.py",
         {"    if not roles:\n": "    if True:\n"},
     ),
-    Planted(
-        "Envoy drops role checks",
+    FuzzMutation(
+        "Envoy does not check roles",
         "deploy/render_bootstrap.py",
         {'f"{name}.yaml").read_text()': 'f"{name}.yaml").read_text().replace("regex: admin", "regex: .+")'},
-        REFUSALS,
+        ERROR_TESTS,
     ),
-    Planted(
-        "a page token that is none of ours has an undocumented answer",
+    FuzzMutation(
+        "an invalid page token has an undocumented response",
         "services/runtime/core/pagination.py",
         {"raise ApiError(Reason.INVALID_REQUEST, errors": "raise ApiError(Reason.PRECONDITION_FAILED, errors"},
-        FUZZ,
+        FUZZ_TESTS,
     ),
-    Planted(
-        "bodies are not held to their bounds",
+    FuzzMutation(
+        "request bodies are not validated",
         "services/runtime/rest/request_body.py",
         {
-            "if not self._validator.is_valid(body):": (
-                "if not isinstance(body, dict) and not self._validator.is_valid(body):"
-            )
+            "if not self._validator.is_valid(body)": "if not self._validator.is_valid(body) and not isinstance(body, dict)"
         },
-        FUZZ,
+        FUZZ_TESTS,
     ),
-    Planted(
-        "an order is shown to whoever knows its id",
+    FuzzMutation(
+        "an order is returned to any user with its id",
         "services/orders/domain/orders.py",
         {'return role == "admin" or user_id in (order.customer_id, order.deliverer_id)': "return True"},
-        REFUSALS,
+        ERROR_TESTS,
     ),
 )
 
 
-def told(where: Path) -> dict[str, str]:
-    """The environment of the copy, with a mesh of its own."""
-    own = {"PYTHONPATH": str(where), "DELIVERY_STATE": str(where / ".local/proof"), "PORT_OFFSET": str(OFFSET)}
-    return {**os.environ, **own}
-
-
-def run(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a module of the copy."""
+def run_module(repository_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of the copy, with a separate mesh."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(repository_dir),
+        "DELIVERY_STATE": str(repository_dir / ".local/mutation"),
+        "PORT_OFFSET": str(PORT_OFFSET),
+    }
     command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, cwd=where, env=told(where), check=False, capture_output=True, text=True)
+    return subprocess.run(command, cwd=repository_dir, env=environment, check=False, capture_output=True, text=True)
 
 
-def found(defect: Planted, where: Path) -> list[str]:
-    """What was said of the defect; nothing when it passed."""
-    made = run(where, "codegen", "generate")
-    if made.returncode or not defect.found_by:
-        return made.stderr.splitlines()[-3:]
+def find_failures(mutation: FuzzMutation, repository_dir: Path) -> list[str]:
+    """Generate the code and run the tests. Return the lines that report failures, or nothing if all passed."""
+    generation = run_module(repository_dir, "codegen", "generate")
+    if generation.returncode or not mutation.found_by:
+        return generation.stderr.splitlines()[-3:]
     try:
-        done = run(where, "pytest", "-q", "-p", "no:cacheprovider", *defect.found_by.split())
+        tests = run_module(repository_dir, "pytest", "-q", "-p", "no:cacheprovider", *mutation.found_by.split())
     finally:
-        run(where, "deploy.local", "down")
-    said = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR", "- "))]
-    return said or done.stdout.splitlines()[-3:] if done.returncode else []
+        run_module(repository_dir, "deploy.local", "down")
+    if not tests.returncode:
+        return []
+    output = tests.stdout.splitlines()
+    return [line for line in output if line.startswith(("FAILED", "ERROR", "- "))] or output[-3:]
 
 
 def main() -> int:
-    """0 when each defect is found, and nothing in the copy without any."""
+    """Return 0 if the unmutated copy passes and each mutation is found."""
     console = Console(soft_wrap=True)
-    wrong = 0
-    for defect in PLANTED:
-        console.print(f"{defect.name} …", highlight=False)
-        with tempfile.TemporaryDirectory(prefix="fuzz-proof-") as folder:
+    unexpected_count = 0
+    for mutation in MUTATIONS:
+        console.print(f"{mutation.name} …", highlight=False)
+        with tempfile.TemporaryDirectory(prefix="fuzz-mutation-") as folder:
             copy_repository(Path(folder))
-            defect.apply(Path(folder))
-            said = found(defect, Path(folder))
-        good = bool(said) == bool(defect.file)
-        wrong += not good
-        console.print(f"  [{'green' if good else 'red'}]{'found' if said else 'nothing found'}[/]", highlight=False)
-        console.print("\n".join(f"    {line[:160]}" for line in said[:4]), highlight=False, markup=False)
-    return 1 if wrong else 0
+            mutation.apply(Path(folder))
+            failures = find_failures(mutation, Path(folder))
+        is_expected = bool(failures) == bool(mutation.file)
+        unexpected_count += not is_expected
+        colour, verdict = "green" if is_expected else "red", "found" if failures else "no failures"
+        console.print(f"  [{colour}]{verdict}[/]", highlight=False)
+        console.print("\n".join(f"    {line[:160]}" for line in failures[:4]), highlight=False, markup=False)
+    return 1 if unexpected_count else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A page is walked as it is written, and one that is wrong says where."""
+"""Executable documentation: the steps of a page are run, and errors in a page are reported."""
 
 import os
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from tests.docs.steps import run_steps
 
 
-def walk(tmp_path: Path, page: str) -> str:
-    """What `notes.txt` holds after the walk."""
+def run_page(tmp_path: Path, page: str) -> str:
+    """Run the page, and return the content of `notes.txt` afterwards."""
     (tmp_path / "page.md").write_text(page)
     (tmp_path / "notes.txt").write_text("one\n  two\nthree\n  two\n")
     run_steps(tmp_path / "page.md", tmp_path, os.environ)
@@ -17,7 +17,7 @@ def walk(tmp_path: Path, page: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("where", "wanted"),
+    ("anchor", "expected"),
     [
         ("before `one`", "new\none\n  two\nthree\n  two\n"),
         ("after `thr`", "one\n  two\nthree\nnew\n  two\n"),
@@ -25,18 +25,18 @@ def walk(tmp_path: Path, page: str) -> str:
         ("after `three`, instead\nof `two`", "one\n  two\nthree\nnew\n"),
     ],
 )
-def test_a_block_goes_where_the_page_says(tmp_path: Path, where: str, wanted: str) -> None:
-    assert walk(tmp_path, f"In `notes.txt`, {where}\n\n```text_\nnew\n```\n") == wanted
+def test_block_is_inserted_at_anchor(tmp_path: Path, anchor: str, expected: str) -> None:
+    assert run_page(tmp_path, f"In `notes.txt`, {anchor}\n\n```text_\nnew\n```\n") == expected
 
 
-def test_files_are_written_commands_run_and_what_they_say_is_compared(tmp_path: Path) -> None:
-    written = "Write `more.txt`:\n\n```md\nmore\n```\n\n"
-    walk(tmp_path, f"{written}```sh\ncat more.txt\n```\n\n```text\nmore\n```\n\n```sh fails\nfalse\n```\n")
+def test_blocks_write_files_run_commands_and_compare_output(tmp_path: Path) -> None:
+    write_step = "Write `more.txt`:\n\n```md\nmore\n```\n\n"
+    run_page(tmp_path, f"{write_step}```sh\ncat more.txt\n```\n\n```text\nmore\n```\n\n```sh fails\nfalse\n```\n")
     assert (tmp_path / "more.txt").read_text() == "more\n"
 
 
 @pytest.mark.parametrize(
-    ("page", "word"),
+    ("page", "message"),
     [
         ("In `notes.txt`, before `two`\n\n```md\nnew\n```\n", "has 2 lines two"),
         ("In `notes.txt`, before `four`\n\n```md\nnew\n```\n", "has no line four"),
@@ -49,6 +49,6 @@ def test_files_are_written_commands_run_and_what_they_say_is_compared(tmp_path: 
         ("  ```sh\n  false\n  ```\n", "a fence"),
     ],
 )
-def test_a_page_that_is_wrong_is_found_out(tmp_path: Path, page: str, word: str) -> None:
-    with pytest.raises(AssertionError, match=word):
-        walk(tmp_path, page)
+def test_invalid_page_is_reported(tmp_path: Path, page: str, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        run_page(tmp_path, page)
