@@ -47,9 +47,7 @@ MUTATIONS = (
     FuzzMutation(
         "request bodies are not validated",
         "services/runtime/rest/request_body.py",
-        {
-            "if not self._validator.is_valid(body)": "if not self._validator.is_valid(body) and not isinstance(body, dict)"
-        },
+        {"not self._validator.is_valid(body)": "not isinstance(body, dict) and not self._validator.is_valid(body)"},
         FUZZ_TESTS,
     ),
     FuzzMutation(

@@ -3,7 +3,7 @@
 import asyncio
 
 
-def mark_exception_retrieved(future: asyncio.Future[object]) -> None:
+def mark_exception_retrieved[T](future: asyncio.Future[T]) -> None:
     """Retrieve the exception of a completed future, so that asyncio does not log it when no caller awaits the future.
 
     For use as a done callback.
