@@ -155,17 +155,15 @@ def _check_markdown(name: str, text: str, rules: Rules) -> Iterator[Finding]:
 
 def _check_python(name: str, text: str, rules: Rules) -> Iterator[Finding]:
     tree = ast.parse(text, name)
-    docstrings: set[int] = set()
     for node in ast.walk(tree):
-        for docstring in _docstrings(node):
-            docstrings.add(docstring.lineno)
-            if (start := _DOCSTRING_START.match(docstring.value.lstrip())) is not None:
+        for first_line, docstring in _docstrings(node):
+            if (start := _DOCSTRING_START.match(docstring.lstrip())) is not None:
                 message = f'docstring begins with "{start[1]}"; begin with an imperative or a noun phrase'
-                yield Finding(f"{name}:{docstring.lineno}", message, "docstrings")
-            for number, line in enumerate(docstring.value.splitlines(), docstring.lineno):
+                yield Finding(f"{name}:{first_line}", message, "docstrings")
+            for number, line in enumerate(docstring.splitlines(), first_line):
                 yield from _check_prose(name, number, line, rules)
-        for text_node in _message_texts(node):
-            yield from _check_prose(name, text_node.lineno, text_node.value, rules)
+        for number, message_text in _message_texts(node):
+            yield from _check_prose(name, number, message_text, rules)
         for identifier, is_test in _identifiers(node):
             number = getattr(node, "lineno", 0)
             if is_test and len(identifier) > MAX_TEST_NAME_LENGTH:
@@ -180,19 +178,17 @@ def _check_python(name: str, text: str, rules: Rules) -> Iterator[Finding]:
             yield from _check_prose(name, token.start[0], token.string, rules)
 
 
-def _docstrings(node: ast.AST) -> Iterator[ast.Constant]:
-    """Yield docstrings, also those that follow a constant or a field."""
-    for statement in getattr(node, "body", ()) if isinstance(getattr(node, "body", None), list) else ():
-        if (
-            isinstance(statement, ast.Expr)
-            and isinstance(statement.value, ast.Constant)
-            and isinstance(statement.value.value, str)
-        ):
-            yield statement.value
+def _docstrings(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield docstrings with their first lines, also those that follow a constant or a field."""
+    body = getattr(node, "body", ())
+    for statement in body if isinstance(body, list) else ():
+        value = statement.value if isinstance(statement, ast.Expr) else None
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            yield value.lineno, value.value
 
 
-def _message_texts(node: ast.AST) -> Iterator[ast.Constant]:
-    """Yield the texts of log calls, of raised exceptions and of keyword arguments that are shown to people."""
+def _message_texts(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the texts of log calls, of raised exceptions and of keyword arguments for readers, with their lines."""
     values: list[ast.expr] = []
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         values += node.exc.args
@@ -203,7 +199,7 @@ def _message_texts(node: ast.AST) -> Iterator[ast.Constant]:
     for value in values:
         for part in ast.walk(value):
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                yield part
+                yield part.lineno, part.value
 
 
 def _identifiers(node: ast.AST) -> Iterator[tuple[str, bool]]:
