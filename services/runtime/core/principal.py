@@ -28,7 +28,7 @@ _decode_claims = msgspec.json.Decoder(_Claims).decode
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user with a verified token. `role` is None until a role is assigned."""
+    """A user with a verified token. Without an assigned role, `role` has the value None."""
 
     user_id: str
     role: str | None

@@ -19,7 +19,7 @@ EXCHANGE = "delivery.events"
 class EventType[E: betterproto2.Message]:
     """An event type of the contract. `subject` returns the CloudEvents subject of a payload.
 
-    `priority_queue` receives copies of events whose subject is bound to it; it is empty if there is none.
+    `priority_queue` receives copies of events whose subject is bound to it; the empty string stands for no queue.
     """
 
     type: str

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Publishes events on a channel that is held open; publishing fails while there is none."""
+    """Publishes events on a channel that is held open; publishing fails without a channel."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
