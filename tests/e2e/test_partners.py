@@ -1,4 +1,4 @@
-"""Partners, products and prices through the edge, from registration to an order that the kitchen has."""
+"""Partners, products and prices through the edge, from creation to an order received by the partner system."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,30 +36,30 @@ def customer(edge: httpx.Client, bearer: Bearer) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def partner(admin: httpx.Client) -> dict[str, Any]:
-    made: dict[str, Any] = admin.post("/partners", json=PARTNER | {"verified": True}).raise_for_status().json()
-    return made
+    partner: dict[str, Any] = admin.post("/partners", json=PARTNER | {"verified": True}).raise_for_status().json()
+    return partner
 
 
 @pytest.fixture
 def product(admin: httpx.Client) -> dict[str, Any]:
-    made: dict[str, Any] = admin.post("/products", json=PRODUCT).raise_for_status().json()
-    return made
+    product: dict[str, Any] = admin.post("/products", json=PRODUCT).raise_for_status().json()
+    return product
 
 
-def test_a_partner_is_registered_read_changed_and_switched_off(admin: httpx.Client) -> None:
-    made = admin.post("/partners", json=PARTNER, headers={"idempotency-key": "north-1"})
-    assert made.status_code == 201, made.text
-    secret = made.json()["webhook_secret"]
+def test_partner_is_created_read_updated_and_disabled(admin: httpx.Client) -> None:
+    created = admin.post("/partners", json=PARTNER, headers={"idempotency-key": "north-1"})
+    assert created.status_code == 201, created.text
+    secret = created.json()["webhook_secret"]
     assert secret.startswith("whsec_")
-    partner = {name: value for name, value in made.json().items() if name != "webhook_secret"}
+    partner = {name: value for name, value in created.json().items() if name != "webhook_secret"}
     assert partner == PARTNER | {"id": partner["id"], "verified": False, "enabled": True}
-    again = admin.post("/partners", json=PARTNER, headers={"idempotency-key": "north-1"})
-    assert (again.status_code, again.json(), again.headers["idempotency-replayed"]) == (201, partner, "true")
+    replayed = admin.post("/partners", json=PARTNER, headers={"idempotency-key": "north-1"})
+    assert (replayed.status_code, replayed.json(), replayed.headers["idempotency-replayed"]) == (201, partner, "true")
     path = f"/partners/{partner['id']}"
-    assert made.headers["location"] == f"/api/v1{path}"
+    assert created.headers["location"] == f"/api/v1{path}"
 
     read = admin.get(path)
-    assert (read.json(), read.headers["etag"]) == (partner, made.headers["etag"])
+    assert (read.json(), read.headers["etag"]) == (partner, created.headers["etag"])
     assert secret not in read.text
     assert admin.get(path, headers={"if-none-match": read.headers["etag"]}).status_code == 304
     changed = admin.patch(path, json={"verified": True}, headers={"if-match": read.headers["etag"]})
@@ -72,10 +72,10 @@ def test_a_partner_is_registered_read_changed_and_switched_off(admin: httpx.Clie
     rotated = admin.post(f"{path}/secret").json()["webhook_secret"]
     assert rotated.startswith("whsec_")
     assert rotated != secret
-    assert partner["id"] in [one["id"] for one in pages(admin, "/partners")]
+    assert partner["id"] in [entry["id"] for entry in list_all(admin, "/partners")]
 
 
-def pages(client: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]:
+def list_all(client: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     token: dict[str, str] = {}
     while True:
@@ -86,32 +86,34 @@ def pages(client: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]
         token = {"page_token": page["next_page_token"]}
 
 
-def test_a_product_is_added_changed_sold_and_deleted(
+def test_product_is_created_updated_sold_and_deleted(
     admin: httpx.Client, customer: httpx.Client, partner: dict[str, Any]
 ) -> None:
-    made = admin.post("/products", json=PRODUCT | {"picture_url": "https://pictures.example/1.png"})
-    assert made.status_code == 201, made.text
-    product = made.json()
+    created = admin.post("/products", json=PRODUCT | {"picture_url": "https://pictures.example/1.png"})
+    assert created.status_code == 201, created.text
+    product = created.json()
     path = f"/products/{product['id']}"
-    assert made.headers["location"] == f"/api/v1{path}"
-    bare = admin.patch(path, json={"picture_url": None}, headers={"if-match": made.headers["etag"]})
-    assert bare.json() == PRODUCT | {"id": product["id"]}
+    assert created.headers["location"] == f"/api/v1{path}"
+    without_picture = admin.patch(path, json={"picture_url": None}, headers={"if-match": created.headers["etag"]})
+    assert without_picture.json() == PRODUCT | {"id": product["id"]}
     problem(
-        admin.patch(path, json={"title": "x"}, headers={"if-match": made.headers["etag"]}), 412, "PRECONDITION_FAILED"
+        admin.patch(path, json={"title": "x"}, headers={"if-match": created.headers["etag"]}),
+        412,
+        "PRECONDITION_FAILED",
     )
 
-    sold = f"/partners/{partner['id']}/products/{product['id']}"
-    set_ = admin.put(sold, json={"price": 425})
-    assert (set_.status_code, set_.json()) == (200, {"price": 425, "currency": "USD", "active": True})
+    availability_path = f"/partners/{partner['id']}/products/{product['id']}"
+    response = admin.put(availability_path, json={"price": 425})
+    assert (response.status_code, response.json()) == (200, {"price": 425, "currency": "USD", "active": True})
     listing = f"/catalog/{partner['id']}/products"
-    shown = pages(customer, listing)
-    assert shown == [PRODUCT | {"id": product["id"], "price": 425, "currency": "USD"}]
-    assert admin.delete(sold).status_code == 204
-    problem(admin.delete(sold), 404, "PRODUCT_NOT_FOUND")
-    assert pages(admin, listing) == []
+    products = list_all(customer, listing)
+    assert products == [PRODUCT | {"id": product["id"], "price": 425, "currency": "USD"}]
+    assert admin.delete(availability_path).status_code == 204
+    problem(admin.delete(availability_path), 404, "PRODUCT_NOT_FOUND")
+    assert list_all(admin, listing) == []
     assert admin.delete(path).status_code == 204
     problem(admin.get(path), 404, "PRODUCT_NOT_FOUND")
-    assert product["id"] not in [one["id"] for one in pages(admin, "/products")]
+    assert product["id"] not in [entry["id"] for entry in list_all(admin, "/products")]
 
 
 @pytest.mark.parametrize(
@@ -133,14 +135,14 @@ def test_a_product_is_added_changed_sold_and_deleted(
         ("POST", "/partner-calls/x/replay", None),
     ],
 )
-def test_only_admins_come_through(edge: httpx.Client, bearer: Bearer, method: str, path: str, body: Any) -> None:
+def test_partners_require_admin(edge: httpx.Client, bearer: Bearer, method: str, path: str, body: Any) -> None:
     problem(edge.request(method, path, json=body), 401, "UNAUTHENTICATED")
     for role in ("customer", "deliverer"):
         problem(edge.request(method, path, json=body, headers=bearer(role)), 403, "FORBIDDEN")
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid_fields",
     [
         {"api_url": "ftp://kitchen.example"},
         {"api_url": "https://user@kitchen.example"},
@@ -150,26 +152,26 @@ def test_only_admins_come_through(edge: httpx.Client, bearer: Bearer, method: st
         {"webhook_secret": "whsec_AAAA"},
     ],
 )
-def test_a_partner_that_is_not_per_the_contract_is_refused(admin: httpx.Client, wrong: dict[str, str]) -> None:
-    problem(admin.post("/partners", json=PARTNER | wrong), 400, "INVALID_REQUEST")
+def test_invalid_partner_is_rejected(admin: httpx.Client, invalid_fields: dict[str, str]) -> None:
+    problem(admin.post("/partners", json=PARTNER | invalid_fields), 400, "INVALID_REQUEST")
 
 
-def test_an_order_is_told_to_a_new_partner_and_the_call_can_be_seen_and_made_again(
+def test_partner_call_is_retried_listed_replayed_and_cancelled(
     admin: httpx.Client,
     customer: httpx.Client,
     sandbox: httpx.Client,
     partner: dict[str, Any],
     product: dict[str, Any],
 ) -> None:
-    number = partner["id"]
-    kitchen = f"{sandbox.base_url}".rstrip("/")
-    admin.patch(f"/partners/{number}", json={"api_url": f"{kitchen}/partner/{number}"}).raise_for_status()
-    assert sandbox.put(f"/kitchen/{number}/secret", json={"webhook_secret": partner["webhook_secret"]}).is_success
-    admin.put(f"/partners/{number}/products/{product['id']}", json={"price": 425}).raise_for_status()
-    assert sandbox.put(f"/kitchen/{number}/fault", json={"mode": "lie", "count": 1}).is_success
+    partner_id = partner["id"]
+    sandbox_url = f"{sandbox.base_url}".rstrip("/")
+    admin.patch(f"/partners/{partner_id}", json={"api_url": f"{sandbox_url}/partner/{partner_id}"}).raise_for_status()
+    assert sandbox.put(f"/kitchen/{partner_id}/secret", json={"webhook_secret": partner["webhook_secret"]}).is_success
+    admin.put(f"/partners/{partner_id}/products/{product['id']}", json={"price": 425}).raise_for_status()
+    assert sandbox.put(f"/kitchen/{partner_id}/fault", json={"mode": "invalid_response", "count": 1}).is_success
 
     basket = {
-        "partner_id": number,
+        "partner_id": partner_id,
         "items": [{"product_id": product["id"], "quantity": 2}],
         "total_amount": 850,
         "bank_id": "visa",
@@ -178,36 +180,36 @@ def test_an_order_is_told_to_a_new_partner_and_the_call_can_be_seen_and_made_aga
     check = customer.post("/order-checks", json=basket).raise_for_status().json()
     confirmed = customer.post("/orders", json={"check_id": check["check_id"]}).raise_for_status().json()
     order_id = confirmed["order"]["id"]
-    paying = {
+    checkout = {
         "order_id": order_id,
         "amount": 850,
         "currency": "USD",
         "callback_url": confirmed["payment"]["callback_url"],
         "outcome": "pay",
     }
-    sandbox.post("/checkout/visa", json=paying).raise_for_status()
+    sandbox.post("/checkout/visa", json=checkout).raise_for_status()
 
-    def calls() -> list[dict[str, Any]]:
-        return pages(admin, "/partner-calls", order_id=order_id)
+    def list_calls() -> list[dict[str, Any]]:
+        return list_all(admin, "/partner-calls", order_id=order_id)
 
-    # The kitchen lies once; the second try comes five seconds later.
-    wait_until("it is delivered", lambda: [call["status"] for call in calls()] == ["delivered"])
-    [call] = calls()
-    assert [one["answer"] for one in call["tries"]] == ["200, not by the contract", "204"]
-    assert (call["partner_id"], call["kind"], call["attempts"]) == (number, "order", 2)
+    # The first response is invalid; the second attempt is made five seconds later.
+    wait_until("the call is delivered", lambda: [call["status"] for call in list_calls()] == ["delivered"])
+    [call] = list_calls()
+    assert [attempt["answer"] for attempt in call["tries"]] == ["200: response violates the contract", "204"]
+    assert (call["partner_id"], call["kind"], call["attempts"]) == (partner_id, "order", 2)
     assert admin.post(f"/partner-calls/{call['id']}/replay").status_code == 202
 
-    def heard() -> list[dict[str, Any]]:
-        told: list[dict[str, Any]] = sandbox.get(f"/kitchen/{number}/orders").json()
-        return told
+    def list_received_calls() -> list[dict[str, Any]]:
+        received_calls: list[dict[str, Any]] = sandbox.get(f"/kitchen/{partner_id}/orders").json()
+        return received_calls
 
-    wait_until("it is sent again", lambda: heard()[0]["times_received"] == 3)
-    assert [one["webhook_id"] for one in heard()] == [call["id"]]
+    wait_until("the call is sent again", lambda: list_received_calls()[0]["times_received"] == 3)
+    assert [received_call["webhook_id"] for received_call in list_received_calls()] == [call["id"]]
 
     customer.post(f"/orders/{order_id}/cancel", json={"reason": "Too late."}).raise_for_status()
     wait_until(
         "the cancellation arrives",
-        lambda: [call["kind"] for call in calls() if call["status"] == "delivered"] == ["cancellation", "order"],
+        lambda: [call["kind"] for call in list_calls() if call["status"] == "delivered"] == ["cancellation", "order"],
     )
-    assert heard()[-1]["body"] == {"order_id": order_id, "reason": "Too late."}
+    assert list_received_calls()[-1]["body"] == {"order_id": order_id, "reason": "Too late."}
     problem(admin.post(f"/partner-calls/{call['id']}/replay"), 409, "PARTNER_CALL_CONFLICT")

@@ -1,4 +1,4 @@
-"""The sandbox as a real process, and a shop for its banks and kitchens to call."""
+"""Fixtures: the sandbox as a process, and a receiver for callbacks of its banks and partners."""
 
 import os
 import re
@@ -25,7 +25,7 @@ from standardwebhooks.webhooks import Webhook
 from services.runtime.outbound.contract_validation import load_contract
 
 PROJECT = "delivery-local"
-STARTS_WITHIN = 20.0
+START_TIMEOUT_S = 20.0
 
 
 def free_port() -> int:
@@ -40,7 +40,7 @@ def new_secret() -> str:
 
 @dataclass
 class Sandbox:
-    """A sandbox that can be killed and started again on what it remembers."""
+    """A sandbox process, which can be killed and restarted on its stored state."""
 
     folder: Path
     secret: str = field(default_factory=new_secret)
@@ -67,7 +67,7 @@ class Sandbox:
             "FIREBASE_PROJECT_ID": PROJECT,
         }
         self.process = subprocess.Popen([sys.executable, "-m", "services.sandbox", "serve"], env=environment)
-        deadline = time.monotonic() + STARTS_WITHIN
+        deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 httpx.get(f"{self.url}/healthz").raise_for_status()
@@ -76,15 +76,15 @@ class Sandbox:
             else:
                 return
         self.stop(signal.SIGKILL)
-        pytest.fail("the sandbox does not start")
+        pytest.fail(f"the sandbox did not start within {START_TIMEOUT_S} seconds")
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, stop_signal: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
-        self.process.send_signal(how)
+        self.process.send_signal(stop_signal)
         return self.process.wait(10)
 
-    def signed(self, content: bytes, *, webhook_id: str | None = None, secret: str | None = None) -> dict[str, str]:
-        """The headers of a signed request."""
+    def sign(self, content: bytes, *, webhook_id: str | None = None, secret: str | None = None) -> dict[str, str]:
+        """Return the headers of a signed request."""
         webhook_id = webhook_id or f"msg_{secrets.token_hex(8)}"
         now = datetime.now(UTC)
         return {
@@ -108,18 +108,18 @@ def apple_key() -> bytes:
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory, signing_key: bytes, apple_key: bytes) -> Iterator[Sandbox]:
-    """One for all tests, which keep apart by their own ids."""
-    started = Sandbox(tmp_path_factory.mktemp("sandbox"))
-    (started.folder / "key.pem").write_bytes(signing_key)
-    (started.folder / "apns.p8").write_bytes(apple_key)
-    started.start()
-    yield started
-    assert started.stop() in (0, -signal.SIGTERM)
+    """One sandbox for all tests, which are isolated by unique ids."""
+    process = Sandbox(tmp_path_factory.mktemp("sandbox"))
+    (process.folder / "key.pem").write_bytes(signing_key)
+    (process.folder / "apns.p8").write_bytes(apple_key)
+    process.start()
+    yield process
+    assert process.stop() in (0, -signal.SIGTERM)
 
 
 @pytest.fixture
 def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=sandbox.url, timeout=10, event_hooks={"response": [held_to_its_contract]}) as client:
+    with httpx.Client(base_url=sandbox.url, timeout=10, event_hooks={"response": [validate_contract]}) as client:
         yield client
 
 
@@ -127,50 +127,52 @@ CONTRACTS = {
     "payment-system": re.compile(r"/bank/[^/]+(/refunds)"),
     "partner-system": re.compile(r"/partner/[^/]+(/orders(?:/[^/]+/cancellation)?)"),
 }
-"""Whose part the sandbox plays at an address; the contract's path is what is grouped."""
+"""Paths of the sandbox by contract; the group is the path within the contract."""
 
 
-def held_to_its_contract(answer: httpx.Response) -> None:
-    """Whatever a bank or a kitchen of the sandbox answers to a test is an answer of its contract."""
+def validate_contract(response: httpx.Response) -> None:
+    """Assert that a response of a bank or partner is valid by its contract."""
     for name, path in CONTRACTS.items():
-        played = path.fullmatch(answer.request.url.path)
-        if played and answer.request.method == "POST":
-            read, headers = answer.read(), {"content-type": "application/json", **answer.request.headers}
-            known = load_contract(name).is_valid_response(played.group(1), headers, answer.request.read(), answer, read)
-            assert known, f"{name}: {answer.status_code} {read[:200]!r}"
+        match = path.fullmatch(response.request.url.path)
+        if match and response.request.method == "POST":
+            content, headers = response.read(), {"content-type": "application/json", **response.request.headers}
+            is_valid = load_contract(name).is_valid_response(
+                match.group(1), headers, response.request.read(), response, content
+            )
+            assert is_valid, f"{name}: {response.status_code} {content[:200]!r}"
 
 
 @dataclass
-class Shop:
-    """Takes callbacks; `answers` are given in turn, then 200."""
+class CallbackReceiver:
+    """Receives callbacks. Responds with `responses` in turn, then with 200."""
 
     url: str
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    answers: list[tuple[int, bytes]] = field(default_factory=list)
+    responses: list[tuple[int, bytes]] = field(default_factory=list)
 
 
 @pytest.fixture
-def shop() -> Iterator[Shop]:
-    taken: Shop
+def callback_receiver() -> Iterator[CallbackReceiver]:
+    receiver: CallbackReceiver
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            taken.received.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            status, answer = taken.answers.pop(0) if taken.answers else (200, b'{"ok":true}')
+            receiver.received.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            status, content = receiver.responses.pop(0) if receiver.responses else (200, b'{"ok":true}')
             self.send_response(status)
-            self.send_header("content-length", str(len(answer)))
+            self.send_header("content-length", str(len(content)))
             self.send_header("location", "/elsewhere")
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Silence."""
+            """Discard access log lines."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        taken = Shop(f"http://127.0.0.1:{server.server_port}/callback")
+        receiver = CallbackReceiver(f"http://127.0.0.1:{server.server_port}/callback")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield taken
+        yield receiver
         server.shutdown()
         thread.join()

@@ -1,4 +1,4 @@
-"""Partners' systems on a real database and real kitchens: told once in effect, or given up; the dead slow nobody."""
+"""Calls to partner systems with a real database and the sandbox: retries, leases, circuit breaker, cancellations."""
 
 import asyncio
 import contextlib
@@ -28,13 +28,13 @@ from services.runtime.outbound import safe_http_client
 from tests.integration.fixtures.partners import PartnersFixture
 from tests.integration.sandbox.conftest import Sandbox
 
-SCHEDULE = (0.0, 0.05, 0.05)
-TERMS = CallPolicy(SCHEDULE, 5)
+RETRY_DELAYS_S = (0.0, 0.05, 0.05)
+POLICY = CallPolicy(RETRY_DELAYS_S, 5)
 
 
 @contextlib.asynccontextmanager
-async def beside(*background: Awaitable[None]) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(one) for one in background]
+async def run_in_background(*coroutines: Awaitable[None]) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         yield
     finally:
@@ -43,206 +43,213 @@ async def beside(*background: Awaitable[None]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until(probe: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def wait_until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
-        while not await probe():
+        while not await condition():
             await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager
-async def calling(
-    partners: PartnersFixture, sandbox: Sandbox, *, terms: CallPolicy = TERMS, clock: Clock = now, allowed: bool = True
+async def run_worker_on_sandbox(
+    partners: PartnersFixture,
+    sandbox: Sandbox,
+    *,
+    policy: CallPolicy = POLICY,
+    clock: Clock = now,
+    allowed: bool = True,
 ) -> AsyncIterator[asyncio.Event]:
-    """A worker on the sandbox's kitchens."""
-    planned = asyncio.Event()
-    targets = [sandbox.url] if allowed else []
-    async with safe_http_client.create_client(targets, timeout_s=terms.timeout_s) as client:
-        system = PartnerSystemClient(client, partners.secret_box, clock, terms.timeout_s)
-        async with beside(run_worker(partners.repository, system, clock, terms, planned)):
-            yield planned
+    """Run a worker that calls the sandbox; yield the event that wakes it."""
+    wakeup = asyncio.Event()
+    allowed_targets = [sandbox.url] if allowed else []
+    async with safe_http_client.create_client(allowed_targets, timeout_s=policy.timeout_s) as client:
+        system = PartnerSystemClient(client, partners.secret_box, clock, policy.timeout_s)
+        async with run_in_background(run_worker(partners.repository, system, clock, policy, wakeup)):
+            yield wakeup
 
 
-async def ended(partners: PartnersFixture, *calls: Call) -> list[Call]:
-    async def all_ended() -> bool:
+async def wait_until_finished(partners: PartnersFixture, *calls: Call) -> list[Call]:
+    async def all_finished() -> bool:
         return all([(await partners.get_call(call.id)).state is not CallState.WAITING for call in calls])
 
-    await until(all_ended)
+    await wait_until(all_finished)
     return [await partners.get_call(call.id) for call in calls]
 
 
-def received(http: httpx.Client, partner: Partner) -> list[dict[str, Any]]:
+def list_received_calls(http: httpx.Client, partner: Partner) -> list[dict[str, Any]]:
     calls: list[dict[str, Any]] = http.get(f"/kitchen/{partner.id}/orders").json()
     return calls
 
 
-def fault(http: httpx.Client, partner: Partner, mode: str, count: int | None = None) -> None:
+def set_fault(http: httpx.Client, partner: Partner, mode: str, count: int | None = None) -> None:
     body = {"mode": mode} | ({} if count is None else {"count": count})
     assert http.put(f"/kitchen/{partner.id}/fault", json=body).status_code == 204
 
 
-async def test_a_partner_is_told_with_the_same_id_until_it_takes_the_order(
+async def test_call_is_retried_with_same_webhook_id(
     partners: PartnersFixture, sandbox: Sandbox, http: httpx.Client
 ) -> None:
     partner = await partners.add_partner(sandbox.url, sandbox.secret)
-    fault(http, partner, "error", 2)
+    set_fault(http, partner, "error", 2)
     call = await partners.plan_order_call(partner)
-    async with calling(partners, sandbox):
-        [done] = await ended(partners, call)
+    async with run_worker_on_sandbox(partners, sandbox):
+        [done] = await wait_until_finished(partners, call)
     assert done.state is CallState.DELIVERED
-    assert [one.answer for one in done.tries] == ["503", "503", "204"]
-    [heard] = received(http, partner)
-    assert (heard["webhook_id"], heard["times_received"], heard["signature_valid"]) == (call.id, 3, True)
-    assert heard["body"] == call.payload
+    assert [attempt.answer for attempt in done.tries] == ["503", "503", "204"]
+    [received] = list_received_calls(http, partner)
+    assert (received["webhook_id"], received["times_received"], received["signature_valid"]) == (call.id, 3, True)
+    assert received["body"] == call.payload
     assert await partners.list_pending_event_types(call.order_id) == ["partners.notified"]
 
 
 @pytest.mark.parametrize(
-    ("mode", "answers", "timeout_s"),
+    ("mode", "summaries", "timeout_s"),
     [
         ("error", ["503"] * 3, 5),
         ("slow", ["TimeoutError"] * 3, 0.15),
-        ("refuse", ["422"], 5),
-        ("lie", ["200, not by the contract"] * 3, 5),
-        ("redirect", ["307, a redirect, which is not followed"] * 3, 5),
+        ("reject", ["422"], 5),
+        ("invalid_response", ["200: response violates the contract"] * 3, 5),
+        ("redirect", ["307: redirect not followed"] * 3, 5),
         ("gone", ["410"], 5),
     ],
 )
-async def test_a_kitchen_that_does_not_take_an_order_is_given_up_and_orders_is_told_once(
-    partners: PartnersFixture, sandbox: Sandbox, http: httpx.Client, mode: str, answers: list[str], timeout_s: float
+async def test_failed_call_publishes_unreachable_once(
+    partners: PartnersFixture, sandbox: Sandbox, http: httpx.Client, mode: str, summaries: list[str], timeout_s: float
 ) -> None:
     partner = await partners.add_partner(sandbox.url, sandbox.secret)
-    fault(http, partner, mode)
+    set_fault(http, partner, mode)
     call = await partners.plan_order_call(partner)
-    async with calling(partners, sandbox, terms=CallPolicy(SCHEDULE, timeout_s)):
-        [done] = await ended(partners, call)
-    assert (done.state, [one.answer for one in done.tries]) == (CallState.FAILED, answers)
+    async with run_worker_on_sandbox(partners, sandbox, policy=CallPolicy(RETRY_DELAYS_S, timeout_s)):
+        [done] = await wait_until_finished(partners, call)
+    assert (done.state, [attempt.answer for attempt in done.tries]) == (CallState.FAILED, summaries)
     assert await partners.list_pending_event_types(call.order_id) == ["partners.unreachable"]
-    assert [(one["webhook_id"], one["times_received"]) for one in received(http, partner)] == [(call.id, len(answers))]
+    assert [
+        (received["webhook_id"], received["times_received"]) for received in list_received_calls(http, partner)
+    ] == [(call.id, len(summaries))]
 
 
-async def test_a_system_that_is_gone_switches_its_partner_off_and_is_called_no_more(
+async def test_410_disables_partner_and_stops_calls(
     partners: PartnersFixture, sandbox: Sandbox, http: httpx.Client
 ) -> None:
     partner = await partners.add_partner(sandbox.url, sandbox.secret)
-    fault(http, partner, "error", 1)
-    later = await partners.plan_order_call(partner)
-    async with calling(partners, sandbox, terms=CallPolicy((0, 3600), 5)) as planned:
+    set_fault(http, partner, "error", 1)
+    first_call = await partners.plan_order_call(partner)
+    async with run_worker_on_sandbox(partners, sandbox, policy=CallPolicy((0, 3600), 5)) as wakeup:
 
-        async def tried() -> bool:
-            return len((await partners.get_call(later.id)).tries) == 1
+        async def is_attempted() -> bool:
+            return len((await partners.get_call(first_call.id)).tries) == 1
 
-        await until(tried)
-        fault(http, partner, "gone")
-        now_gone = await partners.plan_order_call(partner)
-        planned.set()
-        states = [call.state for call in await ended(partners, later, now_gone)]
+        await wait_until(is_attempted)
+        set_fault(http, partner, "gone")
+        second_call = await partners.plan_order_call(partner)
+        wakeup.set()
+        states = [call.state for call in await wait_until_finished(partners, first_call, second_call)]
     assert states == [CallState.FAILED] * 2
-    assert {call["webhook_id"]: call["times_received"] for call in received(http, partner)} == {
-        later.id: 1,
-        now_gone.id: 1,
+    assert {call["webhook_id"]: call["times_received"] for call in list_received_calls(http, partner)} == {
+        first_call.id: 1,
+        second_call.id: 1,
     }
-    kept = await partners.repository.get_partner(partner.id)
-    assert kept is not None
-    assert (kept.gone, kept.enabled, kept.version) == (True, False, 2)
+    stored = await partners.repository.get_partner(partner.id)
+    assert stored is not None
+    assert (stored.gone, stored.enabled, stored.version) == (True, False, 2)
     assert await partners.list_pending_event_types(f"partner:{partner.id}") == ["partners.catalog_changed"]
-    assert await partners.list_pending_event_types(later.order_id) == ["partners.unreachable"]
+    assert await partners.list_pending_event_types(first_call.order_id) == ["partners.unreachable"]
 
 
-async def test_a_busy_kitchen_is_left_alone_for_as_long_as_it_asks(
-    partners: PartnersFixture, sandbox: Sandbox, http: httpx.Client
-) -> None:
+async def test_retry_after_is_honoured(partners: PartnersFixture, sandbox: Sandbox, http: httpx.Client) -> None:
     partner = await partners.add_partner(sandbox.url, sandbox.secret)
-    fault(http, partner, "busy", 1)
+    set_fault(http, partner, "busy", 1)
     before = now()
     call = await partners.plan_order_call(partner)
-    async with calling(partners, sandbox):
+    async with run_worker_on_sandbox(partners, sandbox):
 
-        async def tried() -> bool:
+        async def is_attempted() -> bool:
             return len((await partners.get_call(call.id)).tries) == 1
 
-        await until(tried)
+        await wait_until(is_attempted)
         assert (await partners.get_call(call.id)).next_at >= before + timedelta(seconds=2)
-        [done] = await ended(partners, call)
-    assert [one.answer for one in done.tries] == ["503", "204"]
+        [done] = await wait_until_finished(partners, call)
+    assert [attempt.answer for attempt in done.tries] == ["503", "204"]
     assert done.tries[1].at - done.tries[0].at >= timedelta(seconds=2)
 
 
-async def test_our_own_network_is_not_called_unless_it_is_allowed(
+async def test_private_address_is_not_called_unless_allowed(
     partners: PartnersFixture, sandbox: Sandbox, http: httpx.Client
 ) -> None:
     partner = await partners.add_partner(sandbox.url, sandbox.secret)
     call = await partners.plan_order_call(partner)
-    async with calling(partners, sandbox, allowed=False):
-        [done] = await ended(partners, call)
-    assert [one.answer for one in done.tries] == ["a forbidden target"] * 3
-    assert received(http, partner) == []
+    async with run_worker_on_sandbox(partners, sandbox, allowed=False):
+        [done] = await wait_until_finished(partners, call)
+    assert [attempt.answer for attempt in done.tries] == ["forbidden target"] * 3
+    assert list_received_calls(http, partner) == []
 
 
-class Kitchens(PartnerSystem):
-    """Systems of which some never answer, in the hands of any number of workers."""
+class StubPartnerSystem(PartnerSystem):
+    """Partner systems of which some do not respond until `revived` is set; counts calls."""
 
-    def __init__(self, *dead: Partner) -> None:
-        self.dead = {partner.id for partner in dead}
-        self.under_way: Counter[int] = Counter()
-        self.most: Counter[int] = Counter()
-        self.made: Counter[str] = Counter()
+    def __init__(self, *unresponsive: Partner) -> None:
+        self.unresponsive = {partner.id for partner in unresponsive}
+        self.running: Counter[int] = Counter()
+        self.max_running: Counter[int] = Counter()
+        self.call_counts: Counter[str] = Counter()
         self.revived = asyncio.Event()
 
     async def send(self, partner: Partner, call: Call) -> PartnerResponse:
-        self.made[call.id] += 1
-        self.under_way[partner.id] += 1
-        self.most[partner.id] = max(self.most[partner.id], self.under_way[partner.id])
+        self.call_counts[call.id] += 1
+        self.running[partner.id] += 1
+        self.max_running[partner.id] = max(self.max_running[partner.id], self.running[partner.id])
         try:
-            if partner.id in self.dead:
+            if partner.id in self.unresponsive:
                 await self.revived.wait()
             return PartnerResponse(Outcome.ACCEPTED, "204")
         finally:
-            self.under_way[partner.id] -= 1
+            self.running[partner.id] -= 1
 
 
-def replicas(partners: PartnersFixture, system: PartnerSystem, count: int, clock: Clock = now) -> list[Awaitable[None]]:
-    return [run_worker(partners.repository, system, clock, TERMS, asyncio.Event()) for _ in range(count)]
+def create_workers(
+    partners: PartnersFixture, system: PartnerSystem, count: int, clock: Clock = now
+) -> list[Awaitable[None]]:
+    return [run_worker(partners.repository, system, clock, POLICY, asyncio.Event()) for _ in range(count)]
 
 
-async def test_dead_partners_slow_no_other(partners: PartnersFixture) -> None:
-    dead = [await partners.add_partner("http://dead.test", "whsec_AAAA") for _ in range(3)]
-    stuck = [await partners.plan_order_call(partner) for _ in range(20) for partner in dead]
-    alive = [await partners.add_partner("http://alive.test", "whsec_AAAA") for _ in range(5)]
-    calls = [await partners.plan_order_call(partner) for _ in range(6) for partner in alive]
-    system = Kitchens(*dead)
-    async with beside(*replicas(partners, system, 2)):
-        done = await ended(partners, *calls)
+async def test_unresponsive_partners_do_not_delay_others(partners: PartnersFixture) -> None:
+    unresponsive = [await partners.add_partner("http://dead.test", "whsec_AAAA") for _ in range(3)]
+    pending_calls = [await partners.plan_order_call(partner) for _ in range(20) for partner in unresponsive]
+    responsive = [await partners.add_partner("http://alive.test", "whsec_AAAA") for _ in range(5)]
+    calls = [await partners.plan_order_call(partner) for _ in range(6) for partner in responsive]
+    system = StubPartnerSystem(*unresponsive)
+    async with run_in_background(*create_workers(partners, system, 2)):
+        done = await wait_until_finished(partners, *calls)
         assert {call.state for call in done} == {CallState.DELIVERED}
-        assert {(await partners.get_call(call.id)).state for call in stuck} == {CallState.WAITING}
-        assert all(system.most[partner.id] == MAX_PER_PARTNER for partner in dead)
+        assert {(await partners.get_call(call.id)).state for call in pending_calls} == {CallState.WAITING}
+        assert all(system.max_running[partner.id] == MAX_PER_PARTNER for partner in unresponsive)
         system.revived.set()
-        await ended(partners, *stuck)
-    assert all(system.most[partner.id] <= MAX_PER_PARTNER for partner in (*dead, *alive))
+        await wait_until_finished(partners, *pending_calls)
+    assert all(system.max_running[partner.id] <= MAX_PER_PARTNER for partner in (*unresponsive, *responsive))
 
 
-async def test_several_workers_make_each_call_once(partners: PartnersFixture) -> None:
-    kitchens = [await partners.add_partner("http://alive.test", "whsec_AAAA") for _ in range(10)]
-    calls = [await partners.plan_order_call(partner) for _ in range(8) for partner in kitchens]
-    system = Kitchens()
-    async with beside(*replicas(partners, system, 4)):
-        await ended(partners, *calls)
-    assert system.made == Counter(call.id for call in calls)
+async def test_concurrent_workers_make_each_call_once(partners: PartnersFixture) -> None:
+    partner_list = [await partners.add_partner("http://alive.test", "whsec_AAAA") for _ in range(10)]
+    calls = [await partners.plan_order_call(partner) for _ in range(8) for partner in partner_list]
+    system = StubPartnerSystem()
+    async with run_in_background(*create_workers(partners, system, 4)):
+        await wait_until_finished(partners, *calls)
+    assert system.call_counts == Counter(call.id for call in calls)
 
 
-async def test_the_call_of_a_worker_that_died_is_made_by_another_after_the_lease(partners: PartnersFixture) -> None:
+async def test_expired_lease_is_taken_over(partners: PartnersFixture) -> None:
     partner = await partners.add_partner("http://alive.test", "whsec_AAAA")
     call = await partners.plan_order_call(partner)
     at = now()
-    [taken] = await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at, at + TERMS.lease)
-    assert taken.id == call.id
-    assert await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at + TERMS.lease / 2, at + TERMS.lease) == []
-    async with beside(*replicas(partners, Kitchens(), 1, lambda: now() + TERMS.lease)):
-        [done] = await ended(partners, call)
+    [claimed] = await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at, at + POLICY.lease)
+    assert claimed.id == call.id
+    assert await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at + POLICY.lease / 2, at + POLICY.lease) == []
+    async with run_in_background(*create_workers(partners, StubPartnerSystem(), 1, lambda: now() + POLICY.lease)):
+        [done] = await wait_until_finished(partners, call)
     assert (done.state, done.attempts, done.leased_until) == (CallState.DELIVERED, 2, None)
 
 
-class Failing(PartnerSystem):
-    """A system that fails until it is told to work."""
+class FailingPartnerSystem(PartnerSystem):
+    """A partner system that fails until `works` is set."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -255,88 +262,91 @@ class Failing(PartnerSystem):
         )
 
 
-async def test_a_breaker_leaves_a_partner_alone_and_one_probe_brings_it_back(partners: PartnersFixture) -> None:
+async def test_circuit_breaker_opens_and_closes_after_probe(partners: PartnersFixture) -> None:
     partner = await partners.add_partner("http://dead.test", "whsec_AAAA")
-    system, ahead = Failing(), timedelta(0)
+    system, clock_offset = FailingPartnerSystem(), timedelta(0)
 
     def clock() -> datetime:
-        return now() + ahead
+        return now() + clock_offset
 
     calls = [await partners.plan_order_call(partner) for _ in range(12)]
-    terms = CallPolicy((0, 600, 600), 5)
-    async with beside(run_worker(partners.repository, system, clock, terms, asyncio.Event())):
+    policy = CallPolicy((0, 600, 600), 5)
+    async with run_in_background(run_worker(partners.repository, system, clock, policy, asyncio.Event())):
 
-        async def tried() -> bool:
+        async def is_attempted() -> bool:
             return all([(await partners.get_call(call.id)).tries for call in calls])
 
-        await until(tried)
-        # Those under way when the fifth failed are made; the others are left alone.
+        await wait_until(is_attempted)
+        # Calls that were running when the fifth failed are made; the circuit breaker blocks the others.
         assert call_policy.FAILURE_THRESHOLD <= system.calls <= call_policy.FAILURE_THRESHOLD + MAX_PER_PARTNER - 1
-        answers = Counter([(await partners.get_call(call.id)).tries[0].answer for call in calls])
-        assert answers["left alone after failures in a row"] == len(calls) - system.calls
-        system.works, ahead = True, timedelta(seconds=1000)
+        summaries = Counter([(await partners.get_call(call.id)).tries[0].answer for call in calls])
+        assert summaries["circuit breaker open"] == len(calls) - system.calls
+        system.works, clock_offset = True, timedelta(seconds=1000)
 
-        async def closed() -> bool:
+        async def is_breaker_closed() -> bool:
             async with partners.repository.unit_of_work() as unit:
                 return await unit.get_breaker_for_update(partner.id) == CircuitBreaker()
 
-        await until(closed)
-        ahead = timedelta(seconds=2000)
-        done = await ended(partners, *calls)
+        await wait_until(is_breaker_closed)
+        clock_offset = timedelta(seconds=2000)
+        done = await wait_until_finished(partners, *calls)
     assert {call.state for call in done} == {CallState.DELIVERED}
 
 
-async def test_the_last_try_is_made_even_if_the_breaker_is_open(partners: PartnersFixture) -> None:
+async def test_last_attempt_is_made_while_breaker_is_open(partners: PartnersFixture) -> None:
     partner = await partners.add_partner("http://dead.test", "whsec_AAAA")
     async with partners.repository.unit_of_work() as unit:
         await unit.save_breaker(partner.id, CircuitBreaker(9, now() + timedelta(minutes=5)))
-    call, system = await partners.plan_order_call(partner), Failing()
-    async with beside(*replicas(partners, system, 1)):
-        [done] = await ended(partners, call)
-    left_alone = "left alone after failures in a row"
-    assert [one.answer for one in done.tries] == [left_alone, left_alone, "ConnectError"]
+    call, system = await partners.plan_order_call(partner), FailingPartnerSystem()
+    async with run_in_background(*create_workers(partners, system, 1)):
+        [done] = await wait_until_finished(partners, call)
+    assert [attempt.answer for attempt in done.tries] == [
+        "circuit breaker open",
+        "circuit breaker open",
+        "ConnectError",
+    ]
     assert system.calls == 1
 
 
-async def test_a_cancellation_reaches_the_partner_that_was_told_and_once(
+async def test_cancellation_is_sent_once_to_notified_partner(
     partners: PartnersFixture, sandbox: Sandbox, http: httpx.Client
 ) -> None:
     partner = await partners.add_partner(sandbox.url, sandbox.secret)
     call = await partners.plan_order_call(partner)
-    async with calling(partners, sandbox) as planned:
-        await ended(partners, call)
-        fault(http, partner, "error", 1)
+    async with run_worker_on_sandbox(partners, sandbox) as wakeup:
+        await wait_until_finished(partners, call)
+        set_fault(http, partner, "error", 1)
         cancellation = await partners.plan_cancellation_call(call.order_id, reason="The customer changed their mind.")
-        planned.set()
-        await ended(partners, await partners.get_call(cancellation))
-    order, cancelled = received(http, partner)
+        wakeup.set()
+        await wait_until_finished(partners, await partners.get_call(cancellation))
+    order, cancelled = list_received_calls(http, partner)
     assert (order["kind"], cancelled["kind"]) == ("order", "cancellation")
     assert (cancelled["webhook_id"], cancelled["times_received"]) == (cancellation, 2)
     assert cancelled["body"] == {"order_id": call.order_id, "reason": "The customer changed their mind."}
     assert await partners.list_pending_event_types(call.order_id) == ["partners.notified"]
 
 
-async def test_a_cancellation_waits_for_the_try_that_is_under_way(partners: PartnersFixture) -> None:
+async def test_cancellation_waits_for_running_attempt(partners: PartnersFixture) -> None:
     partner = await partners.add_partner("http://slow.test", "whsec_AAAA")
-    system = Kitchens(partner)
+    system = StubPartnerSystem(partner)
     call = await partners.plan_order_call(partner)
-    async with beside(*replicas(partners, system, 2)):
+    async with run_in_background(*create_workers(partners, system, 2)):
 
-        async def begun() -> bool:
-            return system.under_way[partner.id] == 1
+        async def is_running() -> bool:
+            return system.running[partner.id] == 1
 
-        await until(begun)
+        await wait_until(is_running)
         cancellation = await partners.plan_cancellation_call(call.order_id)
         at = now()
-        assert await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at, at + TERMS.lease) == []
+        assert await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at, at + POLICY.lease) == []
         system.revived.set()
-        [done] = await ended(partners, await partners.get_call(cancellation))
+        [done] = await wait_until_finished(partners, await partners.get_call(cancellation))
     assert done.state is CallState.DELIVERED
     assert await partners.get_call_states(call.order_id) == {"order": "withdrawn", "cancellation": "delivered"}
 
 
 @pytest.mark.parametrize("steps", sorted(set(itertools.permutations(["paid", "paid", "cancelled", "cancelled"]))))
-async def test_paid_and_cancelled_may_come_in_any_order_and_repeated(
+async def test_paid_and_cancelled_events_are_idempotent_in_any_order(
     partners: PartnersFixture, steps: Sequence[str]
 ) -> None:
     partner = await partners.add_partner("http://alive.test", "whsec_AAAA")
@@ -347,48 +357,48 @@ async def test_paid_and_cancelled_may_come_in_any_order_and_repeated(
             if step == "paid"
             else partners.plan_cancellation_call(order_id, cancelled)
         )
-    # Nobody has called the partner yet, so there is nothing to tell any more.
+    # No attempt was made to call the partner, so no cancellation is planned.
     assert await partners.get_call_states(order_id) == ({"order": "withdrawn"} if steps[0] == "paid" else {})
-    system = Kitchens()
+    system = StubPartnerSystem()
     at = now()
-    assert await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at, at + TERMS.lease) == []
-    assert system.made == Counter()
+    assert await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at, at + POLICY.lease) == []
+    assert system.call_counts == Counter()
 
 
-async def test_events_become_calls(partners: PartnersFixture, sandbox: Sandbox, http: httpx.Client) -> None:
+async def test_order_events_are_sent_as_calls(partners: PartnersFixture, sandbox: Sandbox, http: httpx.Client) -> None:
     partner = await partners.add_partner(sandbox.url, sandbox.secret)
-    facts = OrderSnapshot(order_id=new_id(), version=2, customer_id="ada", partner_id=partner.id, at=now())
-    paid = OrderPaid(order=facts, payment_id="p1", items=[OrderLine(product_id=1, title="Lemonade", quantity=2)])
-    cancelled = OrderCancelled(order=facts, reason="x" * 600)
+    snapshot = OrderSnapshot(order_id=new_id(), version=2, customer_id="ada", partner_id=partner.id, at=now())
+    paid = OrderPaid(order=snapshot, payment_id="p1", items=[OrderLine(product_id=1, title="Lemonade", quantity=2)])
+    cancelled = OrderCancelled(order=snapshot, reason="x" * 600)
     paid_id, cancelled_id = new_id(), new_id()
 
     async def publish(*envelopes: Envelope) -> None:
         async with partners.broker.open_channel() as channel:
             await channel.publish(envelopes)
 
-    async with calling(partners, sandbox) as planned:
-        consumer = OrderEventsConsumer(partners.repository, now, "https://edge.test", 0, planned)
-        async with beside(consume(partners.broker, consumer)):
+    async with run_worker_on_sandbox(partners, sandbox) as wakeup:
+        consumer = OrderEventsConsumer(partners.repository, now, "https://edge.test", 0, wakeup)
+        async with run_in_background(consume(partners.broker, consumer)):
             body = ORDER_PAID.encode(paid)
-            told = Envelope(paid_id, "/orders", ORDER_PAID.type, facts.order_id, now(), {}, body)
-            await publish(told, told)
+            envelope = Envelope(paid_id, "/orders", ORDER_PAID.type, snapshot.order_id, now(), {}, body)
+            await publish(envelope, envelope)
 
-            async def delivered() -> bool:
-                return await partners.get_call_states(facts.order_id) == {"order": "delivered"}
+            async def is_delivered() -> bool:
+                return await partners.get_call_states(snapshot.order_id) == {"order": "delivered"}
 
-            await until(delivered)
+            await wait_until(is_delivered)
             body = ORDER_CANCELLED.encode(cancelled)
-            await publish(Envelope(cancelled_id, "/orders", ORDER_CANCELLED.type, facts.order_id, now(), {}, body))
+            await publish(Envelope(cancelled_id, "/orders", ORDER_CANCELLED.type, snapshot.order_id, now(), {}, body))
 
-            async def stopped() -> bool:
-                return (await partners.get_call_states(facts.order_id)).get("cancellation") == "delivered"
+            async def is_cancellation_delivered() -> bool:
+                return (await partners.get_call_states(snapshot.order_id)).get("cancellation") == "delivered"
 
-            await until(stopped)
-    order, stop = received(http, partner)
-    assert (order["webhook_id"], order["times_received"]) == (paid_id, 1)
-    assert order["body"] == {
-        "order_id": facts.order_id,
+            await wait_until(is_cancellation_delivered)
+    order_call, cancellation_call = list_received_calls(http, partner)
+    assert (order_call["webhook_id"], order_call["times_received"]) == (paid_id, 1)
+    assert order_call["body"] == {
+        "order_id": snapshot.order_id,
         "items": [{"product_id": 1, "title": "Lemonade", "quantity": 2}],
         "callback_url": f"https://edge.test/api/v1/callbacks/partners/{partner.id}/ready",
     }
-    assert (stop["webhook_id"], len(stop["body"]["reason"])) == (cancelled_id, 500)
+    assert (cancellation_call["webhook_id"], len(cancellation_call["body"]["reason"])) == (cancelled_id, 500)

@@ -1,4 +1,4 @@
-"""What the providers' answers mean to us, on the sandbox's wire: the fault table."""
+"""Push and mail provider clients against the sandbox: delivery and classification of errors."""
 
 import asyncio
 import secrets
@@ -21,11 +21,11 @@ from tests.integration.sandbox.conftest import PROJECT, Sandbox, free_port
 
 type Provider = FcmClient | ApnsClient
 
-DOWN = "http://127.0.0.1:9"
+UNREACHABLE_URL = "http://127.0.0.1:9"
 
 
-def push(**changes: object) -> Push:
-    made = Push(
+def create_push(**changes: object) -> Push:
+    message = Push(
         id=str(uuid4()),
         title="Paid",
         body="The kitchen has your order. Grüße",
@@ -33,7 +33,7 @@ def push(**changes: object) -> Push:
         expires_at=datetime.now(UTC) + timedelta(hours=1),
         is_urgent=True,
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(message, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -57,26 +57,26 @@ def key(apple_key: bytes) -> ApnsKey:
 async def provider(
     request: pytest.FixtureRequest, sandbox: Sandbox, account: dict[str, str], key: ApnsKey
 ) -> AsyncIterator[Provider]:
-    made = FcmClient(account, sandbox.url) if request.param == "fcm" else ApnsClient(apple(sandbox), key)
-    yield made
-    await made.close()
+    client = FcmClient(account, sandbox.url) if request.param == "fcm" else ApnsClient(apns_url(sandbox), key)
+    yield client
+    await client.close()
 
 
-def apple(sandbox: Sandbox) -> str:
+def apns_url(sandbox: Sandbox) -> str:
     return f"http://127.0.0.1:{sandbox.apns_port}"
 
 
-def fault(http: httpx.Client, provider: Provider, mode: str) -> None:
+def set_fault(http: httpx.Client, provider: Provider, mode: str) -> None:
     name = "fcm" if isinstance(provider, FcmClient) else "apns"
-    answer = http.put("/push/fault", json={"provider": name, "mode": mode, "count": 1})
-    assert answer.status_code == 204
+    response = http.put("/push/fault", json={"provider": name, "mode": mode, "count": 1})
+    assert response.status_code == 204
 
 
-def shown_on(http: httpx.Client, token: str) -> list[dict[str, Any]]:
+def list_notifications(http: httpx.Client, token: str) -> list[dict[str, Any]]:
     return http.get(f"/devices/{token}/messages").json()  # type: ignore[no-any-return]
 
 
-def mailbox(http: httpx.Client, address: str) -> list[dict[str, Any]]:
+def list_mails(http: httpx.Client, address: str) -> list[dict[str, Any]]:
     return http.get(f"/mailbox/{address}").json()  # type: ignore[no-any-return]
 
 
@@ -85,142 +85,146 @@ def token() -> str:
     return secrets.token_hex(32)
 
 
-async def test_google_is_not_asked_behind_our_back(
+async def test_fcm_client_starts_no_background_requests(
     sandbox: Sandbox, account: dict[str, str], token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(boundaries._RegionalAccessBoundaryRefreshThread, "run", asked.append)
+    background_requests: list[object] = []
+    monkeypatch.setattr(boundaries._RegionalAccessBoundaryRefreshThread, "run", background_requests.append)
     provider = FcmClient(account, sandbox.url)
-    assert await provider.push(token, push()) == ACCEPTED_RESPONSE
+    assert await provider.push(token, create_push()) == ACCEPTED_RESPONSE
     await provider.close()
-    assert asked == []
+    assert background_requests == []
 
 
-async def test_a_phone_shows_it_once_however_often_it_is_sent(
-    http: httpx.Client, provider: Provider, token: str
-) -> None:
-    sent = push()
+async def test_repeated_push_replaces_notification(http: httpx.Client, provider: Provider, token: str) -> None:
+    sent = create_push()
     assert [await provider.push(token, sent) for _ in range(3)] == [ACCEPTED_RESPONSE] * 3
-    assert await provider.push(token, push(title="Ready")) == ACCEPTED_RESPONSE
-    shown = shown_on(http, token)
-    assert [one["title"] for one in shown] == ["Paid", "Ready"]
-    assert shown[0]["body"] == sent.body
-    assert shown[0]["data"]["order_id"] == "o1"
+    assert await provider.push(token, create_push(title="Ready")) == ACCEPTED_RESPONSE
+    notifications = list_notifications(http, token)
+    assert [notification["title"] for notification in notifications] == ["Paid", "Ready"]
+    assert notifications[0]["body"] == sent.body
+    assert notifications[0]["data"]["order_id"] == "o1"
 
 
 @pytest.mark.parametrize(
-    ("mode", "verdict", "words", "gone"),
+    ("mode", "outcome", "codes", "is_unregistered"),
     [
         ("unavailable", Outcome.BUSY, {"UNAVAILABLE", "ServiceUnavailable"}, False),
         ("quota", Outcome.BUSY, {"QUOTA_EXCEEDED", "TooManyRequests"}, False),
         ("unregistered", Outcome.REJECTED, {"UNREGISTERED", "Unregistered"}, True),
-        ("lie", Outcome.UNCLEAR, {"NONSENSE"}, False),
+        ("invalid_response", Outcome.UNCLEAR, {"NONSENSE"}, False),
     ],
 )
-async def test_each_fault_means_what_it_should(
-    http: httpx.Client, provider: Provider, token: str, mode: str, verdict: Outcome, words: set[str], gone: bool
+async def test_provider_errors_are_classified(
+    http: httpx.Client,
+    provider: Provider,
+    token: str,
+    mode: str,
+    outcome: Outcome,
+    codes: set[str],
+    is_unregistered: bool,
 ) -> None:
-    fault(http, provider, mode)
-    answer = await provider.push(token, push())
-    assert (answer.outcome, answer.is_unregistered) == (verdict, gone)
-    assert answer.code in words
+    set_fault(http, provider, mode)
+    response = await provider.push(token, create_push())
+    assert (response.outcome, response.is_unregistered) == (outcome, is_unregistered)
+    assert response.code in codes
     if mode == "unavailable":
-        assert answer.retry_after == 1.0
+        assert response.retry_after == 1.0
 
 
-async def test_a_slow_answer_is_unclear_and_the_repeat_is_no_double(
+async def test_timeout_is_unclear_and_retry_creates_no_duplicate(
     http: httpx.Client, provider: Provider, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if isinstance(provider, ApnsClient):
         provider._client.timeout = httpx.Timeout(0.1)
     else:
         monkeypatch.setattr(fcm, "TOTAL_TIMEOUT_S", 0.1)
-    fault(http, provider, "slow")
-    sent = push()
+    set_fault(http, provider, "slow")
+    sent = create_push()
     assert (await provider.push(token, sent)).outcome is Outcome.UNCLEAR
     if isinstance(provider, ApnsClient):
         provider._client.timeout = httpx.Timeout(5)
     monkeypatch.setattr(fcm, "TOTAL_TIMEOUT_S", 10.0)
     assert await provider.push(token, sent) == ACCEPTED_RESPONSE
-    assert len(shown_on(http, token)) == 1
+    assert len(list_notifications(http, token)) == 1
 
 
-async def test_who_is_down_has_not_taken_it(account: dict[str, str], key: ApnsKey, token: str) -> None:
-    for made in (
-        FcmClient(account, DOWN),
-        ApnsClient(DOWN, key),
-        FcmClient(account | {"token_uri": f"{DOWN}/token"}, DOWN),
+async def test_connection_failure_is_classified_busy(account: dict[str, str], key: ApnsKey, token: str) -> None:
+    for client in (
+        FcmClient(account, UNREACHABLE_URL),
+        ApnsClient(UNREACHABLE_URL, key),
+        FcmClient(account | {"token_uri": f"{UNREACHABLE_URL}/token"}, UNREACHABLE_URL),
     ):
-        answer = await made.push(token, push())
-        assert (answer.outcome, answer.code) in (
+        response = await client.push(token, create_push())
+        assert (response.outcome, response.code) in (
             (Outcome.BUSY, "UNREACHABLE"),
             (Outcome.BUSY, "AUTH_UNAVAILABLE"),
         )
-        await made.close()
+        await client.close()
 
 
-async def test_who_hangs_up_may_have_taken_it(account: dict[str, str], key: ApnsKey, token: str) -> None:
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_dropped_connection_is_classified_unclear(account: dict[str, str], key: ApnsKey, token: str) -> None:
+    async def drop_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.close()
 
     port = free_port()
-    async with await asyncio.start_server(hang_up, "127.0.0.1", port):
+    async with await asyncio.start_server(drop_connection, "127.0.0.1", port):
         url = f"http://127.0.0.1:{port}"
-        for made in (FcmClient(account, url), ApnsClient(url, key)):
-            assert (await made.push(token, push())).outcome is Outcome.UNCLEAR
-            await made.close()
+        for client in (FcmClient(account, url), ApnsClient(url, key)):
+            assert (await client.push(token, create_push())).outcome is Outcome.UNCLEAR
+            await client.close()
 
 
-async def test_a_payload_that_is_too_large_is_refused_before_it_leaves(provider: Provider, token: str) -> None:
-    answer = await provider.push(token, push(body="ü" * 2100))
-    assert (answer.outcome, answer.code) == (Outcome.REJECTED, "PAYLOAD_TOO_LARGE")
-    assert await provider.push(token, push(body="ü" * 1900)) == ACCEPTED_RESPONSE
+async def test_oversized_payload_is_rejected_locally(provider: Provider, token: str) -> None:
+    response = await provider.push(token, create_push(body="ü" * 2100))
+    assert (response.outcome, response.code) == (Outcome.REJECTED, "PAYLOAD_TOO_LARGE")
+    assert await provider.push(token, create_push(body="ü" * 1900)) == ACCEPTED_RESPONSE
 
 
 @pytest.mark.parametrize(
-    ("wrong", "word"),
+    ("invalid_field", "reason"),
     [
         ({"key_id": "OTHERKEY01"}, "InvalidProviderToken"),
         ({"team_id": "OTHERTEAM1"}, "InvalidProviderToken"),
         ({"topic": "another.app"}, "DeviceTokenNotForTopic"),
     ],
 )
-async def test_apple_knows_its_keys_and_apps(
-    sandbox: Sandbox, key: ApnsKey, token: str, wrong: dict[str, str], word: str
+async def test_apns_rejects_unknown_key_team_and_topic(
+    sandbox: Sandbox, key: ApnsKey, token: str, invalid_field: dict[str, str], reason: str
 ) -> None:
-    made = ApnsClient(apple(sandbox), key._replace(**wrong))
-    answer = await made.push(token, push())
-    assert answer.code == word
-    assert answer.outcome is (Outcome.BUSY if word in apns.CREDENTIAL_REASONS else Outcome.REJECTED)
-    await made.close()
+    client = ApnsClient(apns_url(sandbox), key._replace(**invalid_field))
+    response = await client.push(token, create_push())
+    assert response.code == reason
+    assert response.outcome is (Outcome.BUSY if reason in apns.CREDENTIAL_REASONS else Outcome.REJECTED)
+    await client.close()
 
 
-async def test_a_token_of_an_hour_ago_is_made_anew(sandbox: Sandbox, key: ApnsKey, token: str) -> None:
+async def test_expired_apns_token_is_renewed(sandbox: Sandbox, key: ApnsKey, token: str) -> None:
     times = iter([0.0, 4e9, 4e9])
-    old = ApnsClient(apple(sandbox), key, lambda: next(times))
-    assert (await old.push(token, push())).code == "ExpiredProviderToken"
-    assert old._token == ""
-    await old.close()
-    fresh = ApnsClient(apple(sandbox), key)
-    assert await fresh.push("zz", push()) == fresh_refusal("BadDeviceToken")
-    assert await fresh.push(token, push(id="not-a-uuid")) == ACCEPTED_RESPONSE
-    await fresh.close()
+    client = ApnsClient(apns_url(sandbox), key, lambda: next(times))
+    assert (await client.push(token, create_push())).code == "ExpiredProviderToken"
+    assert client._token == ""
+    await client.close()
+    renewed = ApnsClient(apns_url(sandbox), key)
+    assert await renewed.push("zz", create_push()) == rejected_as_unregistered("BadDeviceToken")
+    assert await renewed.push(token, create_push(id="not-a-uuid")) == ACCEPTED_RESPONSE
+    await renewed.close()
 
 
-def fresh_refusal(word: str) -> object:
-    return replace(ACCEPTED_RESPONSE, outcome=Outcome.REJECTED, code=word, is_unregistered=True)
+def rejected_as_unregistered(code: str) -> object:
+    return replace(ACCEPTED_RESPONSE, outcome=Outcome.REJECTED, code=code, is_unregistered=True)
 
 
-async def test_many_at_once_share_a_connection(sandbox: Sandbox, http: httpx.Client, key: ApnsKey) -> None:
-    made, tokens = ApnsClient(apple(sandbox), key), [secrets.token_hex(32) for _ in range(60)]
-    answers = await asyncio.gather(*(made.push(token, push()) for token in tokens))
-    assert answers == [ACCEPTED_RESPONSE] * 60
-    await made.close()
-    assert all(len(shown_on(http, token)) == 1 for token in tokens)
+async def test_concurrent_pushes_share_connection(sandbox: Sandbox, http: httpx.Client, key: ApnsKey) -> None:
+    client, tokens = ApnsClient(apns_url(sandbox), key), [secrets.token_hex(32) for _ in range(60)]
+    responses = await asyncio.gather(*(client.push(token, create_push()) for token in tokens))
+    assert responses == [ACCEPTED_RESPONSE] * 60
+    await client.close()
+    assert all(len(list_notifications(http, token)) == 1 for token in tokens)
 
 
-async def test_mail_arrives_once_a_server_takes_it(sandbox: Sandbox, http: httpx.Client) -> None:
+async def test_mail_is_delivered_once_server_is_up(sandbox: Sandbox, http: httpx.Client) -> None:
     to = f"{uuid4().hex}@delivery.test"
     mail = Mail("m1", to, "Hällo\nBcc: eve@evil.test", "Your code: abc123\n", "<p>Your code: abc123</p>")
     down = SmtpClient(f"smtp://127.0.0.1:{free_port()}", "Delivery <no-reply@delivery.test>")
@@ -228,15 +232,15 @@ async def test_mail_arrives_once_a_server_takes_it(sandbox: Sandbox, http: httpx
     up = SmtpClient(f"smtp://127.0.0.1:{sandbox.smtp_port}", "Delivery <no-reply@delivery.test>")
     assert await up.send(mail) == ACCEPTED_RESPONSE
     assert (await up.send(replace(mail, to="a@b.c, d@e.f"))).code == "ADDRESS_INVALID"
-    [got] = mailbox(http, to)
-    assert (got["subject"], got["code"]) == ("Hällo Bcc: eve@evil.test", "abc123")
-    assert mailbox(http, "eve@evil.test") == []
+    [received] = list_mails(http, to)
+    assert (received["subject"], received["code"]) == ("Hällo Bcc: eve@evil.test", "abc123")
+    assert list_mails(http, "eve@evil.test") == []
 
 
 @pytest.mark.parametrize(
-    ("reply", "verdict"), [("452 full", Outcome.BUSY), ("550 no such user", Outcome.REJECTED), ("", Outcome.UNCLEAR)]
+    ("reply", "outcome"), [("452 full", Outcome.BUSY), ("550 no such user", Outcome.REJECTED), ("", Outcome.UNCLEAR)]
 )
-async def test_what_a_mail_server_replies_is_what_it_means(reply: str, verdict: Outcome) -> None:
+async def test_smtp_replies_are_classified(reply: str, outcome: Outcome) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 hello\r\n")
         while line := await reader.readline():
@@ -250,5 +254,5 @@ async def test_what_a_mail_server_replies_is_what_it_means(reply: str, verdict: 
 
     port = free_port()
     async with await asyncio.start_server(serve, "127.0.0.1", port):
-        answer = await SmtpClient(f"smtp://127.0.0.1:{port}", "a@b.c").send(Mail("m", "d@e.f", "s", "t", "h"))
-        assert answer.outcome is verdict
+        response = await SmtpClient(f"smtp://127.0.0.1:{port}", "a@b.c").send(Mail("m", "d@e.f", "s", "t", "h"))
+        assert response.outcome is outcome
