@@ -17,7 +17,7 @@ class BankFaultMode(StrEnum):
     NONE = "none"
     ERROR = "error"
     SLOW = "slow"
-    REJECT = "reject"
+    REFUSE = "refuse"
 
 
 class PartnerFaultMode(StrEnum):
@@ -26,7 +26,7 @@ class PartnerFaultMode(StrEnum):
     NONE = "none"
     ERROR = "error"
     SLOW = "slow"
-    REJECT = "reject"
+    REFUSE = "refuse"
     BUSY = "busy"
     """Responds with 503 and Retry-After."""
     GONE = "gone"

@@ -158,7 +158,7 @@ def test_bank_fault_injection(
 ) -> None:
     payment = checkout(http, bank, callback_receiver).json()["payment_id"]
     refund_request = {"refund_id": "r1", "payment_id": payment, "amount": 1, "currency": "USD"}
-    for mode, status in (("error", 503), ("reject", 422), ("slow", 200)):
+    for mode, status in (("error", 503), ("refuse", 422), ("slow", 200)):
         assert http.put(f"/bank/{bank}/fault", json={"mode": mode, "count": 1}).status_code == 204
         assert refund(http, sandbox, bank, **refund_request) == status
     http.put(f"/bank/{bank}/fault", json={"mode": "error"})

@@ -106,7 +106,7 @@ async def test_call_is_retried_with_same_webhook_id(
     [
         ("error", ["503"] * 3, 5),
         ("slow", ["TimeoutError"] * 3, 0.15),
-        ("reject", ["422"], 5),
+        ("refuse", ["422"], 5),
         ("invalid_response", ["200: response violates the contract"] * 3, 5),
         ("redirect", ["307: redirect not followed"] * 3, 5),
         ("gone", ["410"], 5),
