@@ -1,1 +1,1 @@
-"""Everything under `generated/` is written by these modules from `api-specs/`, one module per artefact."""
+"""Generators of `generated/` from `api-specs/`: one module per artefact."""

@@ -1,4 +1,4 @@
-"""`python -m codegen generate` writes `generated/`; `check` says whether it is what the contracts say."""
+"""Command line of the generators: `python -m codegen generate` writes `generated/`, `check` reports drift."""
 
 import argparse
 import subprocess
@@ -37,29 +37,34 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
 
 
 def run_generators(contracts_source: Contracts) -> Files:
-    """Runs every generator over the contracts; a path that two of them claim is a mistake of ours."""
+    """Run all generators and return their files.
+
+    Raises ContractError when two generators write the same path.
+    """
     files: Files = {}
     for generate in GENERATORS:
-        made = generate(contracts_source)
-        if both := files.keys() & made.keys():
-            raise ContractError(f"{generate.__module__} writes what another generator wrote: {', '.join(sorted(both))}")
-        files |= made
+        output = generate(contracts_source)
+        if duplicates := files.keys() & output.keys():
+            raise ContractError(
+                f"{generate.__module__} writes files of another generator: {', '.join(sorted(duplicates))}"
+            )
+        files |= output
     for folder in {parent for path in files if path.endswith(".py") for parent in Path(path).parents}:
         files.setdefault(str(folder / "__init__.py"), "")
     return files
 
 
 def write_tree(files: Files, folder: Path) -> None:
-    """Writes the files below an empty `folder` and formats the Python among them."""
+    """Write the files below an empty `folder` and format the Python files."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-    format_python("codegen/ruff.toml", folder)
+    format_python("codegen/generated_ruff.toml", folder)
 
 
 def format_python(ruff_config: str, *paths: Path) -> None:
-    """Lets ruff mend and format Python by these settings."""
+    """Fix and format Python files with ruff."""
     ruff = str(Path(sys.executable).with_name("ruff"))
     options = ["--config", str(ROOT / ruff_config), "--quiet", "--no-cache", *map(str, paths)]
     subprocess.run([ruff, "check", "--fix-only", *options], check=True)
@@ -67,7 +72,7 @@ def format_python(ruff_config: str, *paths: Path) -> None:
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
-    """Every file below `folder`, but for what Python leaves beside its sources."""
+    """Return all files below `folder`, except Python bytecode."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -76,52 +81,52 @@ def read_tree(folder: Path) -> dict[str, bytes]:
 
 
 def generate(_: argparse.Namespace) -> int:
-    """Writes what differs, removes what no generator makes any more, and says what is now left to write by hand."""
+    """Update `generated/`, scaffold tests of new operations and print unimplemented handlers."""
     source = contracts.load(ROOT)
     with tempfile.TemporaryDirectory() as fresh:
         write_tree(run_generators(source), Path(fresh))
-        wanted, present = read_tree(Path(fresh)), read_tree(GENERATED)
-    for name in present.keys() - wanted.keys():
+        expected, present = read_tree(Path(fresh)), read_tree(GENERATED)
+    for name in present.keys() - expected.keys():
         (GENERATED / name).unlink()
-    for name, content in wanted.items():
+    for name, content in expected.items():
         if present.get(name) != content:
             path = GENERATED / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    known = test_scaffolding.bound_operations(present.get(handlers.OUTPUT_PATH, b"").decode())
-    if tests := test_scaffolding.write_tests(ROOT, test_scaffolding.new_tests(source, known) if known else {}):
+    previous = test_scaffolding.bound_operations(present.get(handlers.OUTPUT_PATH, b"").decode())
+    if tests := test_scaffolding.write_tests(ROOT, test_scaffolding.new_tests(source, previous) if previous else {}):
         format_python("pyproject.toml", *tests)
-        print("a test to finish:", *(path.relative_to(ROOT) for path in tests))
-    if left := unimplemented.find_unimplemented(ROOT):
-        print("left to write:", *left, sep="\n\n")
+        print("test to complete:", *(path.relative_to(ROOT) for path in tests))
+    if missing := unimplemented.find_unimplemented(ROOT):
+        print("to implement:", *missing, sep="\n\n")
     return 0
 
 
 def check(_: argparse.Namespace) -> int:
-    """Regenerates into a temporary folder and compares, stray files included; then looks for what nobody has written."""
+    """Compare `generated/` with a fresh generation, stray files included, then search for unimplemented handlers."""
     with tempfile.TemporaryDirectory() as fresh:
         write_tree(run_generators(contracts.load(ROOT)), Path(fresh))
-        wanted, present = read_tree(Path(fresh)), read_tree(GENERATED)
+        expected, present = read_tree(Path(fresh)), read_tree(GENERATED)
     drift = [
-        *(f"missing  generated/{name}" for name in sorted(wanted.keys() - present.keys())),
-        *(f"stray    generated/{name}" for name in sorted(present.keys() - wanted.keys())),
+        *(f"missing  generated/{name}" for name in sorted(expected.keys() - present.keys())),
+        *(f"stray    generated/{name}" for name in sorted(present.keys() - expected.keys())),
         *(
             f"differs  generated/{name}"
-            for name in sorted(wanted.keys() & present.keys())
-            if wanted[name] != present[name]
+            for name in sorted(expected.keys() & present.keys())
+            if expected[name] != present[name]
         ),
     ]
     if drift:
         print(
-            "drift: generated/ is not what api-specs/ says:",
+            "drift: generated/ does not match api-specs/:",
             *drift,
-            f"Mend it with: {FIX_COMMAND}",
+            f"Fix: {FIX_COMMAND}",
             sep="\n",
             file=sys.stderr,
         )
         return 1
-    if left := unimplemented.find_unimplemented(ROOT):
-        print("handlers: the contracts promise what nobody has written:", *left, sep="\n\n", file=sys.stderr)
+    if missing := unimplemented.find_unimplemented(ROOT):
+        print("handlers: not implemented:", *missing, sep="\n\n", file=sys.stderr)
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""What every generator reads: the OpenAPI files as they stand, and the compiled protobuf packages."""
+"""Input of all generators: the OpenAPI files and the compiled protobuf packages."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,25 +6,25 @@ from typing import Any
 
 import yaml
 
-from codegen.errors import ContractError as ContractError
+from codegen.errors import ContractError as ContractError  # noqa: PLC0414 (re-export)
 from codegen.protobuf import ProtoContracts, load_protos
 
 type Files = dict[str, str | bytes]
-"""What a generator makes: a path relative to `generated/`, and the file's content."""
+"""Output of a generator: content by path relative to `generated/`."""
 
 HTTP_METHODS = ("get", "put", "post", "delete", "patch")
 
 
 @dataclass(frozen=True)
 class Contracts:
-    """The single source of truth, parsed."""
+    """The parsed contracts."""
 
     openapi: dict[str, dict[str, Any]]
-    """By file stem ("delivery"); references are left as they are, and all of them are local."""
+    """By file stem ("delivery"); references are unresolved, and all of them are local."""
     protos: ProtoContracts
 
     def resolve_reference(self, api: str, node: dict[str, Any]) -> dict[str, Any]:
-        """Follows `$ref` until it ends at something that is none."""
+        """Return the node at the end of a chain of `$ref`."""
         while "$ref" in node:
             target: Any = self.openapi[api]
             for part in node["$ref"].removeprefix("#/").split("/"):
@@ -33,13 +33,16 @@ class Contracts:
         return node
 
     def schemas(self, api: str) -> dict[str, dict[str, Any]]:
-        """The named schemas of one file."""
+        """Return the named schemas of one file."""
         schemas: dict[str, dict[str, Any]] = self.openapi[api]["components"]["schemas"]
         return schemas
 
 
 def load(root: Path) -> Contracts:
-    """Reads `api-specs/` below `root`; a file that does not parse stops everything."""
+    """Read `api-specs/` below `root`.
+
+    Raises ContractError when the protobuf files do not compile.
+    """
     openapi = {
         file.stem: yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
         for file in sorted((root / "api-specs/openapi").glob("*.yaml"))

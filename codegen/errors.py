@@ -1,5 +1,5 @@
-"""What stops a generator."""
+"""Error of the generators."""
 
 
 class ContractError(Exception):
-    """The contracts disagree with each other or with our rules; the message says where, and what to do."""
+    """The contracts contradict each other or a rule; the message names the place and the fix."""

@@ -1,22 +1,34 @@
-"""How names of the contracts are written in Python."""
+"""Conversion of names and texts of the contracts to Python."""
 
 import re
 
 
 def snake(name: str) -> str:
-    """listCatalog, If-None-Match → list_catalog, if_none_match."""
+    """Convert listCatalog to list_catalog and If-None-Match to if_none_match."""
     return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 
+def pascal(name: str) -> str:
+    """Convert orders.ready_reported to OrdersReadyReported."""
+    return "".join(part.title() for part in re.split(r"[\W_]+", name))
+
+
 def package_name(stem: str) -> str:
-    """A file's name as a package's: payment-system → payment_system."""
+    """Convert a file name to a package name: payment-system becomes payment_system."""
     return stem.replace("-", "_")
 
 
+def unqualified_name(full_name: str) -> str:
+    """Return the name of a message without its package."""
+    return full_name.rpartition(".")[2]
+
+
 def docstring(text: str, indent: int) -> str:
-    """A docstring with its quotes, wrapped lines kept."""
+    """Return the text as a docstring line with quotes, at the given indentation; line breaks are preserved."""
     pad = " " * indent
-    lines = text.strip().replace("\\", "\\\\").replace('"""', "'''").splitlines()
-    if len(lines) == 1:
-        return f'{pad}"""{lines[0]}"""\n'
-    return f'{pad}"""' + f"\n{pad}".join(lines).replace(f"{pad}\n", "\n") + f'\n{pad}"""\n'
+    lines = text.strip().replace("\\", "\\\\").replace('"""', "'''").splitlines() or [""]
+    if len(lines) > 1:
+        return f'{pad}"""' + f"\n{pad}".join(lines).replace(f"{pad}\n", "\n") + f'\n{pad}"""\n'
+    # A quote at the end would merge with the closing quotes.
+    line = lines[0][:-1] + '\\"' if lines[0].endswith('"') else lines[0]
+    return f'{pad}"""{line}"""\n'

@@ -1,4 +1,4 @@
-"""The compiled protobuf packages, and what their options say about methods and events."""
+"""Compiled protobuf packages with the policies of their methods and events."""
 
 import subprocess
 import sys
@@ -21,12 +21,12 @@ from google.protobuf.message import Message
 from codegen.errors import ContractError
 
 OPTIONS_PACKAGE = "delivery.options.v1"
-"""The package of our own options. Code reads them here; no message of it ever travels."""
+"""Package of the custom options, which only the generators read."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """One rpc. Names of messages are full: "delivery.orders.v1.GetOrderRequest"."""
+    """One RPC. Message names are fully qualified: "delivery.orders.v1.GetOrderRequest"."""
 
     service: str
     name: str
@@ -35,29 +35,29 @@ class Method:
     response: str
     server_streaming: bool
     idempotency: str
-    """NO_SIDE_EFFECTS, IDEMPOTENT or IDEMPOTENCY_UNKNOWN, as protobuf calls them."""
+    """Protobuf's idempotency level: NO_SIDE_EFFECTS, IDEMPOTENT or IDEMPOTENCY_UNKNOWN."""
     callers: tuple[str, ...]
     """Service names: "gateway"."""
     actor_required: bool
-    """Whether the callee's sidecar validates a user's token."""
+    """True if the callee's sidecar validates a user's token."""
     timeout_s: float | None
-    """How long the whole call may take, retries included; None for a stream without an end."""
+    """Timeout of the whole call, including retries; None for an unbounded stream."""
     attempts: int
 
     @property
     def path(self) -> str:
-        """The :path of the HTTP/2 request."""
+        """Return the :path of the HTTP/2 request."""
         return f"/{self.service}/{self.name}"
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether the method may be tried again."""
+        """Return whether the method may be retried."""
         return self.idempotency != "IDEMPOTENCY_UNKNOWN"
 
 
 @dataclass(frozen=True)
 class Service:
-    """One service; its methods in the order of the file."""
+    """One service, with its methods in file order."""
 
     full_name: str
     package: str
@@ -68,49 +68,52 @@ class Service:
 
 @dataclass(frozen=True)
 class Event:
-    """One message that travels over the broker."""
+    """One message that is published to the broker."""
 
     message: str
-    """Its full name: "delivery.events.v1.OrderPaid"."""
+    """Fully qualified name: "delivery.events.v1.OrderPaid"."""
     type: str
-    """The CloudEvents type and routing key: "orders.paid"."""
+    """CloudEvents type and routing key: "orders.paid"."""
     producer: str
-    """The service whose outbox it leaves from."""
+    """The service that publishes it from its outbox."""
     queues: tuple[str, ...]
     priority_queue: str
-    """The queue for copies of those whose subject is singled out; empty for none."""
+    """Queue for copies of events with an urgent subject; empty for none."""
     subject: str
-    """The dotted path of the field that is the CloudEvents subject: "order.order_id"."""
+    """Dotted path of the field with the CloudEvents subject: "order.order_id"."""
     comment: str
 
     @property
     def all_queues(self) -> tuple[str, ...]:
-        """Every queue that somebody takes it from."""
+        """Return the queues with a consumer, including the priority queue."""
         return (*self.queues, self.priority_queue) if self.priority_queue else self.queues
 
 
 @dataclass(frozen=True)
 class ProtoContracts:
-    """What `buf build` made of `api-specs/proto`."""
+    """Result of `buf build` on `api-specs/proto`."""
 
     descriptors: FileDescriptorSet
-    """Every file with its imports before it, comments included."""
+    """All files, imports first, with comments."""
     pool: DescriptorPool
     services: tuple[Service, ...]
     events: tuple[Event, ...]
     callers: tuple[str, ...]
-    """Everybody who may be granted a method, as policies name them: "gateway"."""
+    """Names of all possible callers: "gateway"."""
 
 
 def load_protos(root: Path) -> ProtoContracts:
-    """Compiles the protobuf module of `root`. Raises ContractError with buf's words when it does not compile."""
+    """Compile the protobuf module of `root`.
+
+    Raises ContractError with the output of buf when it does not compile.
+    """
     return parse_image(_build(root))
 
 
 def parse_image(image: bytes, options_pool: DescriptorPool | None = None) -> ProtoContracts:
-    """What a compiled image says, comments included where it has them.
+    """Parse a compiled image.
 
-    `newer` has the options of today, by which an image of yesterday is read; without it, the image's own.
+    `options_pool` provides the current definition of the options to read an older image; by default the image's own.
     """
     descriptors = FileDescriptorSet.FromString(image)
     pool = DescriptorPool()
@@ -128,32 +131,36 @@ def parse_image(image: bytes, options_pool: DescriptorPool | None = None) -> Pro
 
 def _build(root: Path) -> bytes:
     buf = Path(sys.executable).with_name("buf")
-    done = subprocess.run([buf, "build", root, "--as-file-descriptor-set", "-o", "-#format=binpb"], capture_output=True)
-    if done.returncode:
-        raise ContractError(done.stderr.decode().strip())
-    return done.stdout
+    result = subprocess.run(
+        [buf, "build", root, "--as-file-descriptor-set", "-o", "-#format=binpb"],
+        capture_output=True,
+        check=False,
+    )
+    if result.returncode:
+        raise ContractError(result.stderr.decode().strip())
+    return result.stdout
 
 
 class _OptionReader:
-    """Reads our options, which the descriptors carry as extensions that only `pool` knows."""
+    """Reader of the custom options, which descriptors carry as extensions defined in `pool`."""
 
     def __init__(self, pool: DescriptorPool) -> None:
         self._pool = pool
         self._callers = pool.FindEnumTypeByName(f"{OPTIONS_PACKAGE}.Caller").values_by_number
 
     def read(self, options: Message, extension_name: str) -> Any:
-        """The option's message, or None where it is not stated."""
+        """Return the message of the option, or None if the option is absent."""
         extension: Any = self._pool.FindExtensionByName(f"{OPTIONS_PACKAGE}.{extension_name}")
         message_factory.GetMessageClass(extension.message_type)
         own = message_factory.GetMessageClass(extension.containing_type).FromString(options.SerializeToString())
         return own.Extensions[extension] if own.HasExtension(extension) else None
 
     def caller_names(self) -> tuple[str, ...]:
-        """Every caller, but for the one that is none."""
+        """Return all callers except CALLER_UNSPECIFIED."""
         return tuple(self.caller_name(number) for number in sorted(self._callers) if number)
 
     def caller_name(self, number: int) -> str:
-        """CALLER_GATEWAY → "gateway"."""
+        """Convert CALLER_GATEWAY to "gateway"."""
         name: str = self._callers[number].name
         return name.removeprefix("CALLER_").lower()
 
@@ -177,10 +184,12 @@ def _parse_services(file: FileDescriptorProto, options: _OptionReader) -> Iterat
 def _parse_method(method: MethodDescriptorProto, service: str, comment: str, options: _OptionReader) -> Method:
     policy = options.read(method.options, "method")
     if policy is None:
-        raise ContractError(f"{service}.{method.name} has no option (delivery.options.v1.method): say who may call it")
+        raise ContractError(
+            f"{service}.{method.name} has no option (delivery.options.v1.method); add it with the callers"
+        )
     if method.client_streaming:
-        raise ContractError(f"{service}.{method.name} streams requests, which neither our servicers nor our stubs do")
-    made = Method(
+        raise ContractError(f"{service}.{method.name} streams requests, which servicers and stubs do not support")
+    parsed = Method(
         service=service,
         name=method.name,
         comment=comment,
@@ -193,11 +202,11 @@ def _parse_method(method: MethodDescriptorProto, service: str, comment: str, opt
         timeout_s=policy.timeout.ToTimedelta().total_seconds() if policy.HasField("timeout") else None,
         attempts=max(1, policy.attempts),
     )
-    if made.attempts > 1 and not made.is_idempotent:
-        raise ContractError(f"{made.path} is tried {made.attempts} times, but its idempotency_level does not allow it")
-    if made.timeout_s is None and not made.server_streaming:
-        raise ContractError(f"{made.path} has no timeout; only a stream may live without one")
-    return made
+    if parsed.attempts > 1 and not parsed.is_idempotent:
+        raise ContractError(f"{parsed.path} has {parsed.attempts} attempts, but its idempotency_level forbids retries")
+    if parsed.timeout_s is None and not parsed.server_streaming:
+        raise ContractError(f"{parsed.path} has no timeout; only a stream may omit it")
+    return parsed
 
 
 def _parse_events(file: FileDescriptorProto, options: _OptionReader) -> Iterator[Event]:
@@ -221,7 +230,7 @@ def _parse_event(package: str, message: DescriptorProto, policy: Any, comment: s
 
 
 def _comments_by_path(file: FileDescriptorProto) -> dict[tuple[int, ...], str]:
-    """The comment above each element, by its path of field numbers and indexes in FileDescriptorProto."""
+    """Return the leading comment of each element, by its path in FileDescriptorProto."""
     return {
         tuple(location.path): "\n".join(line.strip() for line in location.leading_comments.strip().splitlines())
         for location in file.source_code_info.location

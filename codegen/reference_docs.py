@@ -1,63 +1,61 @@
-"""The reference of what services say to each other: every RPC with its policy, every event with its queues."""
+"""Generator of the RPC and event reference: every method with its policy, every event with its queues."""
 
 from collections.abc import Iterator
 
 from codegen.contracts import Contracts, Files
+from codegen.naming import unqualified_name
 from codegen.protobuf import Event, Method, Service
 
 
-def one_line(text: str) -> str:
-    """A comment in one line of a table."""
+def table_cell(text: str) -> str:
+    """Return a comment as the content of a table cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def unqualified_name(full: str) -> str:
-    """A message's name without its package."""
-    return full.rsplit(".", 1)[1]
-
-
 def method_row(method: Method) -> str:
-    """A row of a service's table."""
-    response = (
-        f"stream of {unqualified_name(method.response)}"
-        if method.server_streaming
-        else unqualified_name(method.response)
-    )
+    """Return the row of a method."""
+    request, response = unqualified_name(method.request), unqualified_name(method.response)
+    if method.server_streaming:
+        response = f"stream of {response}"
     callers = ", ".join(method.callers) or "–"
     actor = "required" if method.actor_required else "none"
-    bound = "–" if method.timeout_s is None else f"{method.timeout_s:g} s"
-    tries = str(method.attempts)
-    about = one_line(method.comment)
-    return f"| `{method.name}` | {unqualified_name(method.request)} → {response} | {callers} | {actor} | {bound} | {tries} | {about} |"
+    timeout = "–" if method.timeout_s is None else f"{method.timeout_s:g} s"
+    description = table_cell(method.comment)
+    return (
+        f"| `{method.name}` | {request} → {response} | {callers} | {actor} | {timeout} | {method.attempts} "
+        f"| {description} |"
+    )
 
 
-def service_section(found: Service) -> Iterator[str]:
-    """One service."""
-    yield f"## {found.full_name}\n"
-    yield f"{one_line(found.comment)}\n"
-    yield "| method | messages | callers | actor | timeout | tries | what it does |"
+def service_section(service: Service) -> Iterator[str]:
+    """Return the lines of a service's section."""
+    yield f"## {service.full_name}\n"
+    yield f"{table_cell(service.comment)}\n"
+    yield "| method | messages | callers | actor | timeout | attempts | description |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
-    yield from map(method_row, found.methods)
+    yield from map(method_row, service.methods)
     yield ""
 
 
 def event_row(event: Event) -> str:
-    """A row of the events' table."""
+    """Return the row of an event."""
+    message, description = unqualified_name(event.message), table_cell(event.comment)
     queues = ", ".join(f"`{queue}`" for queue in event.all_queues) or "–"
-    return f"| `{event.type}` | {unqualified_name(event.message)} | {event.producer} | {queues} | {one_line(event.comment)} |"
+    return f"| `{event.type}` | {message} | {event.producer} | {queues} | {description} |"
 
 
 def generate(contracts: Contracts) -> Files:
-    """`generated/docs/reference.md`."""
+    """Generate `docs/reference.md`."""
     protos = contracts.protos
     lines = [
         "<!-- Written by `make generate` from api-specs/proto. Do not edit. -->",
-        "# Reference: RPC and events\n",
-        "The public API has its own pages: `/docs` on the edge. Policies stand in the proto files, as options.\n",
-        *(text for found in protos.services for text in service_section(found)),
+        "# RPC and event reference\n",
+        "The edge serves the documentation of the public API at `/docs`.",
+        "The proto files define the policies as options.\n",
+        *(line for service in protos.services for line in service_section(service)),
         "## Events\n",
-        "Published to the topic exchange `delivery.events`; the routing key is the type.\n",
-        "| type | message | producer | queues | when |",
+        "Events are published to the topic exchange `delivery.events`; the routing key is the type.\n",
+        "| type | message | producer | queues | description |",
         "| --- | --- | --- | --- | --- |",
         *map(event_row, protos.events),
     ]

@@ -1,4 +1,4 @@
-"""What slow tools have made of the same input before; kept below `.local/`, and never needed."""
+"""Cache for the output of slow external tools, below `.local/`."""
 
 import hashlib
 import os
@@ -8,13 +8,16 @@ from pathlib import Path
 CACHE_FOLDER = Path(__file__).parents[1] / ".local/codegen"
 
 
-def get_or_create(*said: str, create: Callable[[], str]) -> str:
-    """What `make` makes, or has made before; `said` is all that it depends on, the tool's version included."""
-    path = CACHE_FOLDER / hashlib.sha256("\0".join(said).encode()).hexdigest()
+def get_or_create(*key: str, create: Callable[[], str]) -> str:
+    """Return the cached output for `key`, or the result of `create`.
+
+    `key` contains everything that the output depends on, including the tool's version.
+    """
+    path = CACHE_FOLDER / hashlib.sha256("\0".join(key).encode()).hexdigest()
     if not path.exists():
-        made = create()
+        output = create()
         CACHE_FOLDER.mkdir(parents=True, exist_ok=True)
-        fresh = CACHE_FOLDER / f"{path.name}.{os.getpid()}"
-        fresh.write_text(made)
-        fresh.replace(path)
+        temporary = CACHE_FOLDER / f"{path.name}.{os.getpid()}"
+        temporary.write_text(output)
+        temporary.replace(path)
     return path.read_text()

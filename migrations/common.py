@@ -1,4 +1,4 @@
-"""Tables that stand in several services' databases, as migrations make them."""
+"""Tables that the migrations of several services create."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ TIMESTAMPTZ = sa.DateTime(timezone=True)
 
 
 def create_outbox() -> None:
-    """Events that wait to leave; every insert wakes the relays."""
+    """Create the table of unpublished events and the trigger that notifies the relays of inserts."""
     op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
@@ -27,7 +27,7 @@ def create_outbox() -> None:
 
 
 def create_inbox() -> None:
-    """What consumers have done already."""
+    """Create the table of processed events, for deduplication."""
     op.create_table(
         "inbox",
         sa.Column("queue", sa.Text, nullable=False),
@@ -38,7 +38,7 @@ def create_inbox() -> None:
 
 
 def create_idempotency_keys() -> None:
-    """The first answers to idempotency keys."""
+    """Create the table of idempotency keys with their first responses."""
     op.create_table(
         "idempotency_keys",
         sa.Column("actor", sa.Text, primary_key=True),
@@ -53,5 +53,5 @@ def create_idempotency_keys() -> None:
 
 
 def create_inbox_time_index() -> None:
-    """So that what is old is found without looking at the rest."""
+    """Create the index for the deletion of old inbox entries."""
     op.create_index("inbox_by_time", "inbox", ["at"])

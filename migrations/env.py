@@ -1,8 +1,8 @@
-"""Alembic's entry: runs on the connection, and in the transaction, that `services.runtime.storage.migrations` holds."""
+"""Alembic environment. Uses the connection and the transaction of `services.runtime.storage.migrations`."""
 
 from alembic import context
 
-if context.is_offline_mode():  # for those who read what would be run
+if context.is_offline_mode():  # renders the SQL without executing it
     context.configure(dialect_name="postgresql", literal_binds=True)
     context.run_migrations()
 else:

@@ -1,4 +1,4 @@
-"""`python -m codegen.checks check` looks at the contracts; `release` makes what they say now the last release."""
+"""Command line of the contract checks: `python -m codegen.checks check` and `python -m codegen.checks release`."""
 
 import argparse
 import sys
@@ -15,59 +15,59 @@ BREAKING_CHECKS = (
     ContractCheck("events-breaking", protobuf.find_breaking_event_changes, BREAKING_FIX_HINT),
 )
 CONTRACT_CHECKS = (
-    ContractCheck("proto-lint", protobuf.lint, "change the file as the rule says; buf.yaml lists the rules"),
+    ContractCheck("proto-lint", protobuf.lint, "follow the rule; buf.yaml lists the rules"),
     ContractCheck("proto-format", protobuf.check_format, "make format"),
-    ContractCheck("openapi-lint", openapi.lint, "change the file as the message says; redocly.yaml lists the rules"),
+    ContractCheck("openapi-lint", openapi.lint, "follow the message; redocly.yaml lists the rules"),
     *BREAKING_CHECKS,
 )
 
 
 def run_checks(checks: tuple[ContractCheck, ...], root: Path) -> list[tuple[ContractCheck, list[Finding]]]:
-    """The gates that do not let the contracts below `root` through, with what they found."""
+    """Run the checks on the contracts below `root` and return those that failed, with their findings."""
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda gate: gate.look(root), checks))
-    return [(gate, findings) for gate, findings in zip(checks, found, strict=True) if findings]
+        results = list(pool.map(lambda check: check.run(root), checks))
+    return [(check, findings) for check, findings in zip(checks, results, strict=True) if findings]
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    gates = tuple(gate for gate in CONTRACT_CHECKS if not arguments.only or gate.name in arguments.only)
-    closed = run_checks(gates, arguments.root)
-    for gate, findings in closed:
-        print(gate.format_findings(findings), file=sys.stderr)
-    return 1 if closed else 0
+    checks = tuple(check for check in CONTRACT_CHECKS if not arguments.only or check.name in arguments.only)
+    failed = run_checks(checks, arguments.root)
+    for check, findings in failed:
+        print(check.format_findings(findings), file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _release(arguments: argparse.Namespace) -> int:
-    closed = run_checks(BREAKING_CHECKS, arguments.root)
+    failed = run_checks(BREAKING_CHECKS, arguments.root)
     try:
         version = release.create_release(
-            arguments.root, arguments.version, arguments.note, has_breaking_changes=bool(closed)
+            arguments.root, arguments.version, arguments.note, has_breaking_changes=bool(failed)
         )
-    except release.ReleaseError as refused:
-        for gate, findings in closed:
-            print(gate.format_findings(findings), file=sys.stderr)
-        print(f"contracts-release: {refused}", file=sys.stderr)
+    except release.ReleaseError as error:
+        for check, findings in failed:
+            print(check.format_findings(findings), file=sys.stderr)
+        print(f"contracts-release: {error}", file=sys.stderr)
         return 1
-    print(f"contracts-release: {version}; {release.CHANGELOG} says what changed. Now: make generate")
+    print(f"contracts-release: released {version}; {release.CHANGELOG} lists the changes. Next: make generate")
     return 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="codegen.checks", description=__doc__)
-    parser.add_argument("--root", type=Path, default=ROOT, help="the repository")
+    parser.add_argument("--root", type=Path, default=ROOT, help="root of the repository")
     commands = parser.add_subparsers(required=True)
-    check = commands.add_parser("check", help="say what the gates do not let through")
-    check.add_argument("only", nargs="*", metavar="GATE", help=", ".join(gate.name for gate in CONTRACT_CHECKS))
+    check = commands.add_parser("check", help="run the checks and print their findings")
+    check.add_argument("only", nargs="*", metavar="CHECK", help=", ".join(each.name for each in CONTRACT_CHECKS))
     check.set_defaults(run=_check)
-    make = commands.add_parser("release", help="make the present contract the last release")
-    make.add_argument("--version", default="", help="X.Y.Z; by default the next one that fits")
-    make.add_argument("--note", default="", help="a line for the changelog")
-    make.set_defaults(run=_release)
+    create = commands.add_parser("release", help="release the current contracts")
+    create.add_argument("--version", default="", help="X.Y.Z; by default the next minor version")
+    create.add_argument("--note", default="", help="line for the changelog")
+    create.set_defaults(run=_release)
     arguments = parser.parse_args()
     try:
         code: int = arguments.run(arguments)
     except ContractCheckError as error:
-        print(f"gate: {error}", file=sys.stderr)
+        print(f"check failed to run: {error}", file=sys.stderr)
         return 1
     return code
 

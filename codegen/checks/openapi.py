@@ -1,4 +1,4 @@
-"""What redocly says of the OpenAPI files: whether each keeps to the rules, and whether it keeps what was released."""
+"""Checks of the OpenAPI files with redocly: lint rules and breaking changes since the last release."""
 
 import json
 import os
@@ -20,21 +20,21 @@ REDOCLY_ENVIRONMENT = {
 
 
 def lint(root: Path) -> list[Finding]:
-    """Every rule of `redocly.yaml` on every file."""
+    """Lint all files with the rules of `redocly.yaml`."""
     files = sorted(str(path.relative_to(root)) for path in (root / SPECS_FOLDER).glob("*.yaml"))
     reports = _run_redocly(root, "lint", "--max-problems=10000", *files)
     if len(reports) != len(files):
-        raise ContractCheckError(f"redocly reports on {len(reports)} of {len(files)} files")
-    found: dict[Finding, None] = {}
+        raise ContractCheckError(f"redocly reported on {len(reports)} of {len(files)} files")
+    unique: dict[Finding, None] = {}
     for problem in (problem for report in reports for problem in report["problems"]):
-        place = problem["location"][0]
-        where = f"{place['source']['ref']} {place.get('pointer', '')}".rstrip()
-        found[Finding(where, problem["message"].splitlines()[0], problem["ruleId"])] = None
-    return list(found)
+        location = problem["location"][0]
+        file = f"{location['source']['ref']} {location.get('pointer', '')}".rstrip()
+        unique[Finding(file, problem["message"].splitlines()[0], problem["ruleId"])] = None
+    return list(unique)
 
 
 def find_breaking_changes(root: Path) -> list[Finding]:
-    """What would break somebody who builds on the last release."""
+    """Return the changes that break clients of the last release."""
     return [
         Finding(f"{side['file']}:{side['line']}", verdict["message"], verdict["ruleId"])
         for change in list_changes(root)
@@ -45,9 +45,9 @@ def find_breaking_changes(root: Path) -> list[Finding]:
 
 
 def list_changes(root: Path) -> list[dict[str, Any]]:
-    """Every change since the last release, as redocly puts it; a file that is gone is one change."""
+    """Return all changes since the last release in redocly's form; a removed file is one change."""
     with ThreadPoolExecutor(2) as pool:
-        return [change for changed in pool.map(partial(_list_file_changes, root), OWN_SPECS) for change in changed]
+        return [change for changes in pool.map(partial(_list_file_changes, root), OWN_SPECS) for change in changes]
 
 
 def _list_file_changes(root: Path, stem: str) -> list[dict[str, Any]]:
@@ -55,19 +55,19 @@ def _list_file_changes(root: Path, stem: str) -> list[dict[str, Any]]:
     if not (root / base).exists():
         return []
     if not (root / revision).exists():
-        gone = {"ruleId": "file-removed", "impact": "major", "message": "The file is gone."}
-        return [{"impact": "major", "verdicts": [gone], "revision": {"file": str(revision), "line": 1}}]
+        removal = {"ruleId": "file-removed", "impact": "major", "message": "The file was removed."}
+        return [{"impact": "major", "verdicts": [removal], "revision": {"file": str(revision), "line": 1}}]
     if (root / base).read_bytes() == (root / revision).read_bytes():
         return []
     [report] = _run_redocly(root, "diff", "--fail-on=none", str(base), str(revision))
-    found: list[dict[str, Any]] = report["changes"]
-    return found
+    changes: list[dict[str, Any]] = report["changes"]
+    return changes
 
 
 def _run_redocly(root: Path, command: str, *arguments: str) -> list[dict[str, Any]]:
-    """The JSON that redocly prints, one document after the other."""
+    """Run redocly and return the JSON documents that it prints."""
     redocly = root / "node_modules/.bin/redocly"
-    done = subprocess.run(
+    result = subprocess.run(
         [redocly, command, "--config=redocly.yaml", "--format=json", *arguments],
         cwd=root,
         env=os.environ | REDOCLY_ENVIRONMENT,
@@ -75,9 +75,9 @@ def _run_redocly(root: Path, command: str, *arguments: str) -> list[dict[str, An
         text=True,
         check=False,
     )
-    reports = list(_parse_documents(done.stdout))
-    if not reports or done.returncode not in (0, 1):
-        raise ContractCheckError(f"redocly {command} did not run:\n{done.stderr.strip()}")
+    reports = list(_parse_documents(result.stdout))
+    if not reports or result.returncode not in (0, 1):
+        raise ContractCheckError(f"redocly {command} failed:\n{result.stderr.strip()}")
     return reports
 
 
@@ -87,6 +87,6 @@ def _parse_documents(text: str) -> Iterator[dict[str, Any]]:
         try:
             document, end = decoder.raw_decode(text)
         except json.JSONDecodeError as error:
-            raise ContractCheckError(f"redocly did not print JSON: {text[:200]}") from error
+            raise ContractCheckError(f"redocly printed no JSON: {text[:200]}") from error
         yield document
         text = text[end:]

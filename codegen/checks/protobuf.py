@@ -1,4 +1,4 @@
-"""What buf says of the protobuf files, and whether events are still what their consumers were promised."""
+"""Checks of the protobuf files with buf, and of the compatibility of events."""
 
 import json
 import subprocess
@@ -22,41 +22,41 @@ EVENTS_PROTO = "api-specs/proto/delivery/events/v1/events.proto"
 
 
 def run_buf(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs buf in `root`."""
+    """Run buf in `root`."""
     command = [str(Path(sys.executable).with_name("buf")), *arguments]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
 
 def lint(root: Path) -> list[Finding]:
-    """`buf lint` by the rules of `buf.yaml`."""
+    """Run `buf lint` with the rules of `buf.yaml`."""
     return _parse_findings(run_buf(root, "lint", "--error-format=json"))
 
 
 def check_format(root: Path) -> list[Finding]:
-    """`buf format`."""
-    done = run_buf(root, "format", "--diff", "--exit-code")
-    if done.returncode not in (0, 100):
-        raise ContractCheckError(f"buf format did not run:\n{done.stderr.strip()}")
-    names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("+++ ")]
+    """Return the files that `buf format` would change."""
+    result = run_buf(root, "format", "--diff", "--exit-code")
+    if result.returncode not in (0, 100):
+        raise ContractCheckError(f"buf format failed:\n{result.stderr.strip()}")
+    names = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("+++ ")]
     return [Finding(name, "The file is not formatted.", "format") for name in names]
 
 
 def find_breaking_changes(root: Path) -> list[Finding]:
-    """What `buf breaking` finds against the released image."""
+    """Run `buf breaking` against the released image."""
     if not (root / RELEASED_IMAGE).exists():
         return []
     return _parse_findings(run_buf(root, "breaking", "--against", str(RELEASED_IMAGE), "--error-format=json"))
 
 
 def find_breaking_event_changes(root: Path) -> list[Finding]:
-    """Whether what is published still reaches those who were promised it, in the form they were promised."""
+    """Return the changes of events, their queues and their envelope that break consumers of the last release."""
     if not (root / RELEASED_IMAGE).exists():
         return []
     present = contracts.load(root)
     released = parse_image((root / RELEASED_IMAGE).read_bytes(), present.protos.pool)
-    now = _parse_yaml(str(asyncapi.generate(present)["asyncapi/delivery.yaml"]))
-    then = _parse_yaml((root / RELEASED_ASYNCAPI).read_text())
-    return [*_event_changes(released, present.protos), *_envelope_changes(then, now)]
+    current_document = _parse_yaml(str(asyncapi.generate(present)["asyncapi/delivery.yaml"]))
+    released_document = _parse_yaml((root / RELEASED_ASYNCAPI).read_text())
+    return [*_event_changes(released, present.protos), *_envelope_changes(released_document, current_document)]
 
 
 def _parse_yaml(text: str) -> dict[str, Any]:
@@ -66,31 +66,36 @@ def _parse_yaml(text: str) -> dict[str, Any]:
 
 def _event_changes(released: ProtoContracts, current: ProtoContracts) -> Iterator[Finding]:
     by_type = {event.type: event for event in current.events}
-    for then in released.events:
-        now = by_type.get(then.type)
-        if now is None:
-            yield Finding(EVENTS_PROTO, f"The event {then.type} is no longer published.", "event-removed")
+    for released_event in released.events:
+        current_event = by_type.get(released_event.type)
+        if current_event is None:
+            yield Finding(EVENTS_PROTO, f"The event {released_event.type} is no longer published.", "event-removed")
             continue
-        yield from _policy_changes(then, now)
-        before = released.pool.FindMessageTypeByName(then.message)
-        yield from _field_changes(then.type, before, current.pool.FindMessageTypeByName(now.message))
+        yield from _policy_changes(released_event, current_event)
+        yield from _field_changes(
+            released_event.type,
+            released.pool.FindMessageTypeByName(released_event.message),
+            current.pool.FindMessageTypeByName(current_event.message),
+        )
 
 
 def _policy_changes(released: Event, current: Event) -> Iterator[Finding]:
     if current.message != released.message:
         yield Finding(
-            EVENTS_PROTO, f"{released.type} bears {current.message}, not {released.message}.", "event-message-changed"
+            EVENTS_PROTO,
+            f"{released.type} has the message {current.message}, not {released.message}.",
+            "event-message-changed",
         )
     if current.producer != released.producer:
         yield Finding(
             EVENTS_PROTO,
-            f"{released.type} comes from {current.producer}, not {released.producer}.",
+            f"{released.type} is produced by {current.producer}, not {released.producer}.",
             "event-producer-changed",
         )
     if current.subject != released.subject:
         yield Finding(
             EVENTS_PROTO,
-            f"{released.type} is about {current.subject}, not {released.subject}.",
+            f"{released.type} has the subject {current.subject}, not {released.subject}.",
             "event-subject-changed",
         )
     for queue in sorted(set(released.queues) - set(current.queues)):
@@ -100,50 +105,54 @@ def _policy_changes(released: Event, current: Event) -> Iterator[Finding]:
 def _field_changes(
     path: str, released: Descriptor, current: Descriptor, seen: frozenset[str] = frozenset()
 ) -> Iterator[Finding]:
-    """By number, since that is what travels; by name, since that is what AsyncAPI shows."""
+    """Compare fields by number, as on the wire, and by name, as in AsyncAPI."""
     if released.full_name in seen:
         return
     for field in released.fields:
-        here = f"{path}: {field.name}"
+        field_path = f"{path}: {field.name}"
         same = current.fields_by_number.get(field.number)
         if same is None:
-            yield Finding(EVENTS_PROTO, f"{here} is gone.", "event-field-removed")
+            yield Finding(EVENTS_PROTO, f"{field_path} was removed.", "event-field-removed")
         elif (same.name, _field_type(same)) != (field.name, _field_type(field)):
-            yield Finding(EVENTS_PROTO, f"{here} became {same.name}, {_field_type(same)}.", "event-field-changed")
+            yield Finding(
+                EVENTS_PROTO, f"{field_path} was changed to {same.name}, {_field_type(same)}.", "event-field-changed"
+            )
         elif field.message_type is not None and same.message_type is not None:
-            yield from _field_changes(here, field.message_type, same.message_type, seen | {released.full_name})
+            yield from _field_changes(field_path, field.message_type, same.message_type, seen | {released.full_name})
 
 
 def _field_type(field: FieldDescriptor) -> str:
     kind = field.message_type or field.enum_type
-    many = "repeated " if field.is_repeated else ""
-    return many + (kind.full_name if kind is not None else f"type {field.type}")
+    label = "repeated " if field.is_repeated else ""
+    return label + (kind.full_name if kind is not None else f"type {field.type}")
 
 
 def _envelope_changes(released: dict[str, Any], current: dict[str, Any]) -> Iterator[Finding]:
-    """What AsyncAPI says around the payload: the exchange, the form of the body, and the headers."""
-    where = "codegen/events/asyncapi.py"
+    """Compare the envelope in AsyncAPI: exchange, content type and headers."""
+    location = "codegen/events/asyncapi.py"
     for name, channel in released["channels"].items():
         same = current["channels"].get(name)
         if same is not None and (same["address"], same["bindings"]) != (channel["address"], channel["bindings"]):
-            yield Finding(where, f"{name} is published elsewhere.", "event-address-changed")
+            yield Finding(location, f"The address of {name} has changed.", "event-address-changed")
     for name, message in released["components"]["messages"].items():
         same = current["components"]["messages"].get(name)
         if same is not None and same["contentType"] != message["contentType"]:
             yield Finding(
-                where, f"{name} is {same['contentType']}, not {message['contentType']}.", "event-form-changed"
+                location,
+                f"{name} has the content type {same['contentType']}, not {message['contentType']}.",
+                "event-form-changed",
             )
     headers = current["components"]["schemas"]["Headers"]
     for name in released["components"]["schemas"]["Headers"]["required"]:
         if name not in headers["required"]:
-            yield Finding(where, f"The header {name} is no longer sent with each event.", "event-header-removed")
+            yield Finding(location, f"The header {name} is no longer required.", "event-header-removed")
 
 
-def _parse_findings(done: subprocess.CompletedProcess[str]) -> list[Finding]:
-    if done.returncode not in (0, 100):
-        raise ContractCheckError(f"buf did not run:\n{done.stderr.strip()}")
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+def _parse_findings(result: subprocess.CompletedProcess[str]) -> list[Finding]:
+    if result.returncode not in (0, 100):
+        raise ContractCheckError(f"buf failed:\n{result.stderr.strip()}")
+    reports = [json.loads(line) for line in result.stdout.splitlines()]
     return [
         Finding(f"{each.get('path', PROTO_FOLDER)}:{each.get('start_line', 1)}", each["message"], each["type"])
-        for each in found
+        for each in reports
     ]

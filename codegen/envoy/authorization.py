@@ -1,4 +1,4 @@
-"""Who may pass: tokens by jwt_authn, roles and callers by RBAC. Both are closed by default; every route says what it opens."""
+"""Authentication with jwt_authn and authorization with RBAC. Both deny by default; routes state the exceptions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,9 +20,10 @@ GOOGLE_JWKS_URL = "https://www.googleapis.com/service_accounts/v1/jwk/securetoke
 
 
 def jwt_filter(profile: Profile) -> Config:
-    """Requires a valid token everywhere; routes opt out, or name the requirement.
+    """Return the jwt_authn filter. It requires a valid token; routes disable it or name the requirement.
 
-    Keys are fetched ahead, so that an outage of the provider stops nobody. Verdicts are not cached: a key that left counts at once.
+    Keys are fetched asynchronously, so that requests do not depend on the availability of the provider. Validated
+    tokens are not cached, so that the removal of a key takes effect immediately.
     """
     uri = "http://${JWKS_HOST}:${JWKS_PORT}/jwks.json" if profile.is_development else GOOGLE_JWKS_URL
     provider = {
@@ -51,7 +52,7 @@ def jwt_filter(profile: Profile) -> Config:
 
 
 def jwks_cluster(profile: Profile) -> Config:
-    """Where the keys of tokens are fetched."""
+    """Return the cluster of the JWKS endpoint."""
     if profile.is_development:
         return cluster("jwks", tcp_address("${JWKS_HOST}", "${JWKS_PORT}"), discovery_type="STRICT_DNS")
     host = "www.googleapis.com"
@@ -77,29 +78,31 @@ def jwks_cluster(profile: Profile) -> Config:
 
 
 def rbac_filter() -> Config:
-    """Lets nobody pass; routes say who may."""
+    """Return the RBAC filter. It denies all requests; routes name the permitted principals."""
     return extension(RBAC_FILTER, "extensions.filters.http.rbac.v3.RBAC", rules={"action": "ALLOW"})
 
 
-def _jwt_per_route(**what: object) -> Config:
-    return {JWT_FILTER: typed_config("extensions.filters.http.jwt_authn.v3.PerRouteConfig", **what)}
+def _jwt_per_route(**fields: object) -> Config:
+    return {JWT_FILTER: typed_config("extensions.filters.http.jwt_authn.v3.PerRouteConfig", **fields)}
 
 
 def _rbac_per_route(principals: Sequence[Config] | None) -> Config:
-    kind = "extensions.filters.http.rbac.v3.RBACPerRoute"
+    message_name = "extensions.filters.http.rbac.v3.RBACPerRoute"
     if principals is None:
-        return {RBAC_FILTER: typed_config(kind)}
+        return {RBAC_FILTER: typed_config(message_name)}
     policy = {"permissions": [{"any": True}], "principals": list(principals)}
-    return {RBAC_FILTER: typed_config(kind, rbac={"rules": {"action": "ALLOW", "policies": {"who": policy}}})}
+    return {
+        RBAC_FILTER: typed_config(message_name, rbac={"rules": {"action": "ALLOW", "policies": {"allowed": policy}}})
+    }
 
 
 def allow_public() -> Config:
-    """Anybody, without a token."""
+    """Permit all requests without a token."""
     return _jwt_per_route(disabled=True) | _rbac_per_route(None)
 
 
 def require_token(roles: Sequence[str]) -> Config:
-    """A valid token, with one of the roles if there are any."""
+    """Require a valid token, with one of the roles if any are given."""
     if not roles:
         return _jwt_per_route(requirement_name="bearer") | _rbac_per_route(None)
     value = {"string_match": {"safe_regex": {"regex": "|".join(roles)}}}
@@ -111,7 +114,7 @@ def require_token(roles: Sequence[str]) -> Config:
 
 
 def allow_callers(trust_domain: str, names: Sequence[str], *, actor_required: bool) -> Config:
-    """Sidecars of these names; with a valid token if the method acts for a user."""
+    """Permit the sidecars with these names; require a valid token if the method acts for a user."""
     principals = [{"authenticated": {"principal_name": {"exact": spiffe_id(trust_domain, name)}}} for name in names]
     return (
         _jwt_per_route(requirement_name="bearer") if actor_required else _jwt_per_route(disabled=True)
@@ -119,17 +122,17 @@ def allow_callers(trust_domain: str, names: Sequence[str], *, actor_required: bo
 
 
 def is_token_required(filter_config: Config) -> bool:
-    """Whether these rules of a route demand a valid token."""
+    """Return whether the filter configuration of a route requires a token."""
     return "requirement_name" in filter_config[JWT_FILTER]
 
 
 def allowed_roles(filter_config: Config) -> set[str]:
-    """The roles that these rules of a route name."""
+    """Return the roles in the filter configuration of a route."""
     return {role for value in _find_values(filter_config[RBAC_FILTER], "regex") for role in value.split("|")}
 
 
 def allowed_spiffe_ids(filter_config: Config) -> set[str]:
-    """The SPIFFE ids that these rules of a route name."""
+    """Return the SPIFFE ids in the filter configuration of a route."""
     return set(_find_values(filter_config[RBAC_FILTER], "exact"))
 
 

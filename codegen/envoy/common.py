@@ -1,4 +1,4 @@
-"""The parts that several bootstraps have: typed configurations, clusters, listeners, TLS, tracing, logs."""
+"""Building blocks of the bootstraps: typed configurations, clusters, listeners, TLS, tracing, access logs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,63 +11,62 @@ JWT_FILTER = "jwt"
 RBAC_FILTER = "rbac"
 HEALTH_CHECK_PATH = "/grpc.health.v1.Health/Check"
 STRIPPED_HEADER_PREFIXES = ("x-jwt-", "x-auth-", "x-envoy-", "x-forwarded-client-cert")
-"""Prefixes of headers that only sidecars may set; what a client sends of them is removed before anything reads it."""
-
+"""Prefixes of headers that only sidecars may set; they are removed from client requests before processing."""
 
 MAX_STREAMS = 2048
-"""Streams of answers that are open at once, per service; each lasts, so they have bounds apart from requests."""
+"""Maximum number of concurrent response streams per service, which have a circuit breaker of their own."""
 
 REDACTED_SPAN_TAGS = ("http.url", "peer.address", "user_agent")
-"""What Envoy says of a request by itself and spans do not repeat: it is a person's, or may be."""
+"""Span tags that Envoy sets by default and that may contain personal data; they are overwritten."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What is generated for: a developer's machine, or production."""
+    """Target of a bootstrap: a developer's machine, or production."""
 
     name: str
 
     @property
     def is_development(self) -> bool:
-        """Whether operators have a door of their own, and tokens come from the sandbox."""
+        """Return whether the operator proxy exists and the sandbox issues tokens."""
         return self.name == "development"
 
 
 def typed_config(message_name: str, **fields: Any) -> Config:
-    """A typed configuration: `kind` is the message's name below `envoy.`."""
+    """Return a typed configuration; `message_name` is the name of the message below `envoy.`."""
     return {"@type": f"{TYPE_URL_PREFIX}.{message_name}", **fields}
 
 
 def extension(name: str, message_name: str, **fields: Any) -> Config:
-    """A named extension."""
+    """Return a named extension."""
     return {"name": name, "typed_config": typed_config(message_name, **fields)}
 
 
 def tcp_address(host: str, port: str) -> Config:
-    """A TCP address; both may be placeholders."""
+    """Return a TCP address; both arguments may be placeholders."""
     return {"socket_address": {"address": host, "port_value": port}}
 
 
 def unix_address(name: str) -> Config:
-    """A unix socket in the run folder, for its owner only."""
+    """Return a unix socket in the run directory."""
     return {"pipe": {"path": f"${{RUN_DIR}}/{name}.sock"}}
 
 
 def setting_placeholder(service: str, setting_name: str) -> str:
-    """The placeholder of one service: ("orders", "ADMIN_PORT") → ${ORDERS_ADMIN_PORT}."""
+    """Return the placeholder of a service's setting: ("orders", "ADMIN_PORT") gives ${ORDERS_ADMIN_PORT}."""
     return f"${{{service.upper()}_{setting_name}}}"
 
 
 def http2_options(**protocol: Any) -> Config:
-    """Upstream HTTP/2."""
-    kind = "extensions.upstreams.http.v3.HttpProtocolOptions"
+    """Return the options for upstream HTTP/2."""
+    message_name = "extensions.upstreams.http.v3.HttpProtocolOptions"
     keepalive = {"connection_keepalive": {"interval": "30s", "timeout": "5s"}}
-    options = typed_config(kind, explicit_http_config={"http2_protocol_options": keepalive}, **protocol)
+    options = typed_config(message_name, explicit_http_config={"http2_protocol_options": keepalive}, **protocol)
     return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}}
 
 
 def cluster(name: str, endpoint: Config, *, discovery_type: str = "STATIC", **more: Any) -> Config:
-    """A cluster of one endpoint. When all of it is unhealthy, nothing is routed to it."""
+    """Return a cluster with one endpoint. Panic routing to unhealthy hosts is disabled."""
     return {
         "name": name,
         "type": discovery_type,
@@ -81,35 +80,35 @@ def cluster(name: str, endpoint: Config, *, discovery_type: str = "STATIC", **mo
     }
 
 
-def circuit_breakers(request_thresholds: Config, **both: int) -> Config:
-    """How much is under way at once: requests, and streams apart from them, so that neither leaves the other no room."""
-    alike = {"max_pending_requests": 256, **both}
+def circuit_breakers(request_thresholds: Config, **common_thresholds: int) -> Config:
+    """Return separate thresholds for requests and for streams, so that neither exhausts the limit of the other."""
+    common = {"max_pending_requests": 256, **common_thresholds}
     streams = {"priority": "HIGH", "max_connections": MAX_STREAMS, "max_requests": MAX_STREAMS}
     return {
         "circuit_breakers": {
-            "thresholds": [{**alike, "max_requests": 1024, **request_thresholds}, {**alike, **streams}]
+            "thresholds": [{**common, "max_requests": 1024, **request_thresholds}, {**common, **streams}]
         }
     }
 
 
 def app_cluster(service: str) -> Config:
-    """The service's own app, behind its unix socket."""
+    """Return the cluster of the service's app on its unix socket."""
     protocol = {} if service == "gateway" else http2_options()
     return cluster("app", unix_address(service), **circuit_breakers({"max_connections": 256}), **protocol)
 
 
 def otlp_cluster() -> Config:
-    """Where spans go."""
+    """Return the cluster of the trace collector."""
     return cluster("otlp", tcp_address("${OTLP_HOST}", "${OTLP_PORT}"), discovery_type="STRICT_DNS", **http2_options())
 
 
 def spiffe_id(trust_domain: str, name: str) -> str:
-    """The identity in a sidecar's certificate."""
+    """Return the SPIFFE id of a sidecar."""
     return f"spiffe://{trust_domain}/{name}"
 
 
 def tls_certificate(name: str, folder: str = "${PKI_DIR}") -> Config:
-    """A certificate and its key."""
+    """Return a certificate and its key."""
     return {
         "certificate_chain": {"filename": f"{folder}/{name}.pem"},
         "private_key": {"filename": f"{folder}/{name}.key"},
@@ -117,7 +116,10 @@ def tls_certificate(name: str, folder: str = "${PKI_DIR}") -> Config:
 
 
 def tls_context(name: str, peer_validation: Config, alpn_protocols: Sequence[str] = ("h2",)) -> Config:
-    """TLS 1.3 and nothing else, as `name`; both bounds are set, or every handshake would fail."""
+    """Return a TLS context for TLS 1.3 only, with the certificate of `name`.
+
+    Both version bounds must be set, otherwise every handshake fails.
+    """
     return {
         "alpn_protocols": list(alpn_protocols),
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
@@ -127,7 +129,7 @@ def tls_context(name: str, peer_validation: Config, alpn_protocols: Sequence[str
 
 
 def peer_validation_context(san_matcher: Config) -> Config:
-    """Peers of our own CA whose SPIFFE id fits."""
+    """Accept peers with a certificate of the mesh CA and a matching SPIFFE id."""
     sans = [{"san_type": "URI", "matcher": san_matcher}]
     return {
         "validation_context": {"trusted_ca": {"filename": "${PKI_DIR}/ca.pem"}, "match_typed_subject_alt_names": sans}
@@ -135,14 +137,14 @@ def peer_validation_context(san_matcher: Config) -> Config:
 
 
 def tracing_config(service: str, percent: str) -> Config:
-    """Spans to the collector. Sampling is decided at the edge; inner hops follow their parent."""
+    """Return the tracing configuration. The edge decides on sampling; inner hops follow their parent span."""
     provider = extension(
         "envoy.tracers.opentelemetry",
         "config.trace.v3.OpenTelemetryConfig",
         service_name=f"{service}-envoy",
         grpc_service={"envoy_grpc": {"cluster_name": "otlp"}, "timeout": "1s"},
     )
-    said = {
+    span_tags = {
         "http.request.method": "%REQ(:METHOD)%",
         "http.response.status_code": "%RESPONSE_CODE%",
         "http.route": "%ROUTE_NAME%",
@@ -150,7 +152,7 @@ def tracing_config(service: str, percent: str) -> Config:
         **dict.fromkeys(REDACTED_SPAN_TAGS, "-"),
     }
     return {
-        "custom_tags": [{"tag": tag, "value": value} for tag, value in said.items()],
+        "custom_tags": [{"tag": tag, "value": value} for tag, value in span_tags.items()],
         "max_path_tag_length": 0,
         "random_sampling": {"value": percent},
         "client_sampling": {"value": 0},
@@ -160,9 +162,9 @@ def tracing_config(service: str, percent: str) -> Config:
 
 
 def access_log_config(name: str) -> list[Config]:
-    """One JSON line for every answer that is the server's fault. The edge, which sees each request once, samples the rest.
+    """Return the access log: one JSON line for every 5xx response, and at the edge for a sample of the others.
 
-    No line holds a path, a query, an address or a header that clients choose: all of them can be personal.
+    Path, query, address and client headers are omitted because they may contain personal data.
     """
     fields = {
         "time": "%START_TIME%",
@@ -179,27 +181,27 @@ def access_log_config(name: str) -> list[Config]:
         "request_id": "%REQ(X-REQUEST-ID)%",
         "trace_id": "%TRACE_ID%",
     }
-    kind = "extensions.access_loggers.stream.v3.StdoutAccessLog"
-    least = {"default_value": 500, "runtime_key": "access_log.min_status"}
-    failed: Config = {"status_code_filter": {"comparison": {"op": "GE", "value": least}}}
+    message_name = "extensions.access_loggers.stream.v3.StdoutAccessLog"
+    minimum = {"default_value": 500, "runtime_key": "access_log.min_status"}
+    failed: Config = {"status_code_filter": {"comparison": {"op": "GE", "value": minimum}}}
     sampled = {"runtime_key": "access_log.percent", "percent_sampled": {"numerator": "${ACCESS_LOG_PERCENT}"}}
-    wanted = {"or_filter": {"filters": [failed, {"runtime_filter": sampled}]}} if name == "edge" else failed
-    return [extension("stdout", kind, log_format={"json_format": fields}) | {"filter": wanted}]
+    log_filter = {"or_filter": {"filters": [failed, {"runtime_filter": sampled}]}} if name == "edge" else failed
+    return [extension("stdout", message_name, log_format={"json_format": fields}) | {"filter": log_filter}]
 
 
 def strip_headers(*more: str) -> list[Config]:
-    """Removes what a client may not say, before routing, authentication and tracing read it."""
+    """Remove internal headers from client requests before routing, authentication and tracing."""
     removed = [
         {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
         for prefix in STRIPPED_HEADER_PREFIXES
     ]
     named = [{"remove": name} for name in more]
-    kind = "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    return [extension("strip", kind, mutations=[*removed, *named])]
+    message_name = "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    return [extension("strip", message_name, mutations=[*removed, *named])]
 
 
 def http_connection_manager(name: str, filters: list[Config], routes: Config, **more: Any) -> Config:
-    """A network filter that speaks HTTP, strict about paths and headers."""
+    """Return an HTTP connection manager with strict handling of paths and headers."""
     return extension(
         "http",
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -223,13 +225,13 @@ def http_connection_manager(name: str, filters: list[Config], routes: Config, **
 def listener(
     name: str, bind_address: Config, manager: Config, transport_socket: Config | None = None, **more: Any
 ) -> Config:
-    """A listener with one chain."""
+    """Return a listener with one filter chain."""
     chain = {"filters": [manager], **({"transport_socket": transport_socket} if transport_socket else {})}
     return {"name": name, "address": bind_address, "filter_chains": [chain], **more}
 
 
 def bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> Config:
-    """The whole file. The admin answers for what operators need, and nothing else."""
+    """Return the bootstrap. The admin interface is limited to the paths that operators need."""
     paths = [
         {"exact": "/ready"},
         *({"prefix": path} for path in ("/stats", "/clusters", "/config_dump", "/healthcheck/", "/drain_listeners")),

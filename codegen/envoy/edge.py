@@ -1,4 +1,4 @@
-"""The public door: a route for every operation of the contract, and nothing beside."""
+"""Public edge listeners with one route per operation of the contract; all other paths return 404."""
 
 import re
 from collections import defaultdict
@@ -26,7 +26,7 @@ MAX_JSON_BODY_BYTES = 64 * 1024
 DEFAULT_TIMEOUT = "15s"
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 STREAM_IDLE_TIMEOUT = "60s"
-"""Streams live as long as something comes; heartbeats do, every 15 seconds."""
+"""Longer than the interval of the heartbeats, which is 15 seconds."""
 PUBLIC_PATHS = ("/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs")
 PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/")
 CORS_EXPOSED_HEADERS = "ETag, Location, Retry-After, Idempotency-Replayed, traceresponse, x-request-id"
@@ -34,7 +34,7 @@ CORS_ALLOWED_HEADERS = "authorization, content-type, idempotency-key, if-match, 
 
 
 def path_matcher(path: str) -> Config:
-    """A literal path, or a template whose parameters are one segment each."""
+    """Match a literal path, or a template whose parameters are one path segment each."""
     if "{" not in path:
         return {"path": path}
     parts = re.split(r"\{[^}]+\}", path)
@@ -42,36 +42,36 @@ def path_matcher(path: str) -> Config:
 
 
 def method_matcher(methods: Iterable[str]) -> Config:
-    """The methods of a route."""
+    """Match the HTTP methods of a route."""
     regex = "|".join(sorted(methods))
     return {"name": ":method", "string_match": {"safe_regex": {"regex": regex}}}
 
 
 def max_body_bytes(operation: Operation) -> int:
-    """Bytes that the operation takes."""
+    """Return the body limit of the operation in bytes."""
     limit: int = operation.raw.get("x-max-bytes", MAX_JSON_BODY_BYTES)
     return limit
 
 
 def body_limit_filter_name(limit: int) -> str:
-    """The name of the filter that enforces a limit."""
+    """Return the name of the filter that enforces a body limit."""
     return f"body_{limit}"
 
 
 def enable_body_limit(limit: int) -> Config:
-    """Switches one limit on for a route."""
+    """Enable the filter of a body limit for a route."""
     return {body_limit_filter_name(limit): typed_config("config.route.v3.FilterConfig", config={})}
 
 
 def operation_route(base_path: str, operation: Operation) -> Config:
-    """One operation: its door, its limit, its time."""
+    """Return the route of an operation: authorization, body limit, timeout and retries."""
     methods = {operation.method, "HEAD"} if operation.method == "GET" else {operation.method}
     action: Config = {"cluster": "app", "timeout": operation.raw.get("x-timeout", DEFAULT_TIMEOUT)}
     if EVENT_STREAM_MEDIA_TYPE in operation.content:
         action |= {"timeout": "0s", "idle_timeout": STREAM_IDLE_TIMEOUT, "priority": "HIGH"}
     if operation.method == "GET":
         action["retry_policy"] = {"retry_on": "connect-failure,refused-stream,reset", "num_retries": 2}
-    door = (
+    authorization_config = (
         authorization.require_token(operation.roles) if operation.scheme == "bearer" else authorization.allow_public()
     )
     return {
@@ -79,17 +79,17 @@ def operation_route(base_path: str, operation: Operation) -> Config:
         "match": path_matcher(base_path + operation.path) | {"headers": [method_matcher(methods)]},
         "route": action,
         "decorator": {"operation": operation.id, "propagate": False},
-        "typed_per_filter_config": door | enable_body_limit(max_body_bytes(operation)),
+        "typed_per_filter_config": authorization_config | enable_body_limit(max_body_bytes(operation)),
     }
 
 
 def method_not_allowed_route(path: str, methods: set[str]) -> Config:
-    """A path of the contract with a method that it does not have."""
+    """Return the 405 route of a path in the contract."""
     return direct_405_route(path, path_matcher(path), methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 def direct_405_route(name: str, match: Config, methods: set[str]) -> Config:
-    """Says which methods there are."""
+    """Return a route that answers with 405 and the allowed methods."""
     allowed = ", ".join(sorted(methods))
     return {
         "name": f"not allowed: {name}",
@@ -101,11 +101,11 @@ def direct_405_route(name: str, match: Config, methods: set[str]) -> Config:
 
 
 def edge_routes(contracts: Contracts) -> list[Config]:
-    """Literal paths before templates, so that `/users/me` is never taken for a user."""
+    """Return all routes, literal paths before templates so that `/users/me` does not match `/users/{user_id}`."""
     base = contracts.openapi["delivery"]["servers"][0]["url"]
-    found = sorted(operations(contracts, "delivery"), key=lambda operation: "{" in operation.path)
+    sorted_operations = sorted(operations(contracts, "delivery"), key=lambda operation: "{" in operation.path)
     by_path: defaultdict[str, set[str]] = defaultdict(set)
-    for operation in found:
+    for operation in sorted_operations:
         by_path[base + operation.path].add(operation.method)
     preflight = {
         "name": "preflight",
@@ -120,7 +120,7 @@ def edge_routes(contracts: Contracts) -> list[Config]:
         "route": {"cluster": "app"},
         "typed_per_filter_config": authorization.allow_public(),
     }
-    nothing = {
+    not_found = {
         "name": "not found",
         "match": {"prefix": "/"},
         "direct_response": {"status": 404},
@@ -130,35 +130,35 @@ def edge_routes(contracts: Contracts) -> list[Config]:
     templates = {path: methods for path, methods in by_path.items() if "{" in path}
     return [
         preflight,
-        *(operation_route(base, operation) for operation in found if "{" not in operation.path),
+        *(operation_route(base, operation) for operation in sorted_operations if "{" not in operation.path),
         *(method_not_allowed_route(path, methods) for path, methods in literal.items()),
-        *(operation_route(base, operation) for operation in found if "{" in operation.path),
+        *(operation_route(base, operation) for operation in sorted_operations if "{" in operation.path),
         *(method_not_allowed_route(path, methods) for path, methods in templates.items()),
         *static_document_routes(),
-        nothing,
+        not_found,
     ]
 
 
 def static_document_routes() -> list[Config]:
-    """What everybody may read, outside the API."""
+    """Return the routes of the public documents outside the API."""
     matches = {path: {"path": path} for path in PUBLIC_PATHS} | {
         path: {"prefix": path} for path in PUBLIC_PATH_PREFIXES
     }
-    readers = {"GET", "HEAD"}
-    readable = [
+    methods = {"GET", "HEAD"}
+    document_routes = [
         {
             "name": f"document: {path}",
-            "match": match | {"headers": [method_matcher(readers)]},
+            "match": match | {"headers": [method_matcher(methods)]},
             "route": {"cluster": "app", "timeout": DEFAULT_TIMEOUT},
             "typed_per_filter_config": authorization.allow_public(),
         }
         for path, match in matches.items()
     ]
-    return [*readable, *(direct_405_route(path, match, readers) for path, match in matches.items())]
+    return [*document_routes, *(direct_405_route(path, match, methods) for path, match in matches.items())]
 
 
 def cors_policy() -> Config:
-    """Browsers may call from these origins."""
+    """Return the CORS policy for the allowed origins."""
     return typed_config(
         "extensions.filters.http.cors.v3.CorsPolicy",
         allow_origin_string_match=[{"safe_regex": {"regex": "${ALLOWED_ORIGINS}"}}],
@@ -170,23 +170,23 @@ def cors_policy() -> Config:
 
 
 def edge_filters(contracts: Contracts, profile: Profile) -> list[Config]:
-    """In the order of the contract: token, role, size."""
+    """Return the HTTP filters in order: token, role, body limit."""
     limits = sorted({max_body_bytes(operation) for operation in operations(contracts, "delivery")})
-    kind = "extensions.filters.http.body_size_limit.v3.BodySizeLimit"
+    message_name = "extensions.filters.http.body_size_limit.v3.BodySizeLimit"
     return [
         trace_filter(),
         extension("cors", "extensions.filters.http.cors.v3.Cors"),
         authorization.jwt_filter(profile),
         authorization.rbac_filter(),
         *(
-            extension(body_limit_filter_name(limit), kind, max_request_bytes=limit) | {"disabled": True}
+            extension(body_limit_filter_name(limit), message_name, max_request_bytes=limit) | {"disabled": True}
             for limit in limits
         ),
     ]
 
 
 def listeners(contracts: Contracts, profile: Profile) -> list[Config]:
-    """Plain for development, TLS with HTTP/2 beside it; both have the same routes."""
+    """Return the plain-text listener and the TLS listener; both have the same routes."""
     catalogue: dict[str, Any] = contracts.openapi["delivery"]["x-problems"]
     host = {
         "name": "api",
@@ -211,8 +211,8 @@ def listeners(contracts: Contracts, profile: Profile) -> list[Config]:
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
         "tls_certificates": [tls_certificate("edge", "${EDGE_PKI_DIR}")],
     }
-    kind = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
-    tls = {"name": "tls", "typed_config": typed_config(kind, common_tls_context=context)}
+    message_name = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    tls = {"name": "tls", "typed_config": typed_config(message_name, common_tls_context=context)}
     return [
         listener("edge", tcp_address("${BIND}", "${EDGE_PORT}"), manager, traffic_direction="INBOUND"),
         listener("edge_tls", tcp_address("${BIND}", "${EDGE_TLS_PORT}"), manager, tls, traffic_direction="INBOUND"),

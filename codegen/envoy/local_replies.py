@@ -1,4 +1,4 @@
-"""Envoy's own answers as problem documents, from the catalogue of reasons."""
+"""Local replies of Envoy as problem details, from the catalogue of reasons."""
 
 from typing import Any
 
@@ -19,36 +19,37 @@ REASON_BY_STATUS = {
     504: "UPSTREAM_TIMEOUT",
 }
 STATUS_OVERRIDES = {431: 400}
-"""Headers that do not fit are, to the contract, one more request that is not as agreed."""
+"""The contract has no 431; oversized headers are an invalid request."""
 RETRY_AFTER_S = {429: "1", 503: "2"}
-"""Seconds, for statuses that pass."""
+"""Seconds, for temporary errors."""
 
 SAMPLED_FLAG = "%CEL(request.headers['x-request-id'].matches('^[^-]*-[^-]*-[9ab]') ? '01' : '00')%"
-"""The trace flags. Envoy packs its sampling decision into the request id; no operator says it."""
-
+"""Trace flags. Envoy has no command operator for its sampling decision, but encodes it in the request id."""
 
 START_TIME_NS = "%START_TIME(%s%9f)%"
-"""When the request came, in nanoseconds: 19 digits, and so part of an id."""
+"""Start of the request in nanoseconds: 19 digits, used as a part of a generated trace id."""
 START_TIME_SUBSECOND_NS = "%START_TIME(%9f)%"
-
-
 TRACERESPONSE_FORMAT = f"00-%TRACE_ID%-%SPAN_ID%-{SAMPLED_FLAG}"
 
 
 def trace_response_headers() -> list[Config]:
-    """Which trace the answer belongs to: as W3C says it, and alone, from where documents of Envoy's own take it."""
+    """Return the trace headers: W3C `traceresponse`, and the internal `x-trace-id` for the body of local replies."""
     return [set_header("traceresponse", TRACERESPONSE_FORMAT), set_header("x-trace-id", "%TRACE_ID%")]
 
 
 def trace_filter() -> Config:
-    """The first filter, so that it sees what others answer: CORS answers pass no route. Keeps x-trace-id to ourselves."""
+    """Return the filter that adds a missing `traceresponse` and removes the internal `x-trace-id`.
+
+    It must be the first filter, because CORS responses match no route.
+    """
     missing = set_header("traceresponse", TRACERESPONSE_FORMAT, "ADD_IF_ABSENT")
-    kind = "extensions.filters.http.header_mutation.v3.HeaderMutation"
-    return extension("trace", kind, mutations={"response_mutations": [{"remove": "x-trace-id"}, {"append": missing}]})
+    message_name = "extensions.filters.http.header_mutation.v3.HeaderMutation"
+    mutations = {"response_mutations": [{"remove": "x-trace-id"}, {"append": missing}]}
+    return extension("trace", message_name, mutations=mutations)
 
 
 def _early_rejection_headers() -> list[Config]:
-    """What a request that is refused before it is read would lack: it passes no filter, and has no trace to name."""
+    """Return the headers for requests that are rejected before the filter chain, which have no trace."""
     return [
         set_header("x-request-id", "%UNIQUE_ID%", "ADD_IF_ABSENT"),
         set_header("x-trace-id", f"{'0' * 13}{START_TIME_NS}", "ADD_IF_ABSENT"),
@@ -59,12 +60,12 @@ def _early_rejection_headers() -> list[Config]:
 
 
 def set_header(name: str, value: str, action: str = "OVERWRITE_IF_EXISTS_OR_ADD") -> Config:
-    """A response header, in place of one that is there unless the action says otherwise."""
+    """Return a response header; by default it replaces an existing one."""
     return {"header": {"key": name, "value": value}, "append_action": action}
 
 
 def problem_body(reason: str, catalogue: dict[str, Any], status: int | str) -> Config:
-    """The body of one reason."""
+    """Return the body format of a reason."""
     problem = catalogue[reason]
     fields = {
         "type": f"/problems/{reason}",
@@ -83,8 +84,8 @@ def _status_filter(status: int) -> Config:
 
 
 def local_replies(catalogue: dict[str, Any]) -> Config:
-    """One mapper a status. A token for another audience is 403 to jwt_authn, and 401 to the contract."""
-    # Matches where no verified token is known: the key is not found, which counts as a match; a subject is never empty.
+    """Return one mapper per status, and a mapper from 403 of jwt_authn for another audience to the contract's 401."""
+    # Matches requests without a verified token: a missing key counts as a match, and a subject is never empty.
     unverified = {
         "matcher": {
             "filter": "envoy.filters.http.jwt_authn",
@@ -104,11 +105,11 @@ def local_replies(catalogue: dict[str, Any]) -> Config:
 
 
 def _status_mapper(status: int, reason: str, catalogue: dict[str, Any]) -> Config:
-    answered = STATUS_OVERRIDES.get(status, status)
+    response_status = STATUS_OVERRIDES.get(status, status)
     retry = [set_header("retry-after", RETRY_AFTER_S[status])] if status in RETRY_AFTER_S else []
     return {
         "filter": _status_filter(status),
-        "status_code": answered,
+        "status_code": response_status,
         "headers_to_add": [*retry, *_early_rejection_headers()],
-        "body_format_override": problem_body(reason, catalogue, answered),
+        "body_format_override": problem_body(reason, catalogue, response_status),
     }

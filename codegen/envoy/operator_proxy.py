@@ -1,4 +1,4 @@
-"""The operators' Envoy: an identity of its own, reflection and health open, everything else for admins. Development only."""
+"""Bootstrap of the operator proxy, in development only: public reflection and health checks, calls for admins."""
 
 from collections.abc import Sequence
 
@@ -24,18 +24,18 @@ CONNECT_BRIDGE_CONFIG = "extensions.filters.http.connect_grpc_bridge.v3.FilterCo
 
 
 def generate(contracts: Contracts, profile: Profile, trust_domain: str, services: Sequence[str]) -> Config:
-    """The whole bootstrap; the :authority chooses the service."""
+    """Return the bootstrap; the :authority selects the service."""
     hosts: list[Config] = []
     for service in services:
         action = {"cluster": service, **NO_ROUTE_TIMEOUT}
-        open_routes = [
+        public_routes = [
             {"name": "health", "match": {"path": HEALTH_CHECK_PATH}},
             *({"name": prefix.strip("/"), "match": {"prefix": prefix}} for prefix in REFLECTION_PREFIXES),
         ]
         routes = [
             *(
                 route | {"route": action, "typed_per_filter_config": authorization.allow_public()}
-                for route in open_routes
+                for route in public_routes
             ),
             {
                 "name": "admins",
@@ -45,12 +45,12 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
             },
         ]
         hosts.append({"name": service, "domains": [service, f"{service}:*"], "routes": routes})
-    # Without an :authority of ours, reflection is answered by the first service: it can describe every message.
-    described = [route for route in hosts[0]["routes"] if route["name"] != "admins"]
-    hosts.append({"name": "anybody", "domains": ["*"], "routes": described})
+    # With an unknown :authority the first service answers reflection; its descriptors contain all messages.
+    default_routes = [route for route in hosts[0]["routes"] if route["name"] != "admins"]
+    hosts.append({"name": "default", "domains": ["*"], "routes": default_routes})
     manager = http_connection_manager(
         SIDECAR_NAME,
-        # People's tools speak Connect by default (buf curl does), so this door translates.
+        # Command line tools such as buf curl use Connect by default; the bridge translates it to gRPC.
         [authorization.jwt_filter(profile), authorization.rbac_filter(), extension("connect", CONNECT_BRIDGE_CONFIG)],
         {"virtual_hosts": hosts},
         early_header_mutation_extensions=strip_headers("traceparent", "tracestate"),

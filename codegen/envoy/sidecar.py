@@ -1,4 +1,4 @@
-"""Between services: egress by unix socket, ingress by mTLS, and a door for probes."""
+"""Sidecar of a service: egress listener on a unix socket, ingress listener with mTLS, and probe listener."""
 
 from collections.abc import Collection, Iterable
 
@@ -31,19 +31,19 @@ from codegen.protobuf import Method
 
 REFLECTION_PREFIXES = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
 NO_ROUTE_TIMEOUT = {"timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
-"""Calls end by the deadline that the caller's sidecar has bounded; this one adds none of its own."""
+"""No additional timeout: the caller's sidecar has already limited the deadline of the call."""
 
 TRACING_DISABLED = {"tracing": {"random_sampling": {"numerator": 0}, "overall_sampling": {"numerator": 0}}}
 
 
 def service_methods(contracts: Contracts, service: str) -> list[Method]:
-    """What a service offers."""
+    """Return the methods of a service."""
     package = f"delivery.{service}.v1"
-    return [method for found in contracts.protos.services if found.package == package for method in found.methods]
+    return [method for each in contracts.protos.services if each.package == package for method in each.methods]
 
 
 def granted_methods(contracts: Contracts, caller: str, services: Iterable[str]) -> dict[str, list[Method]]:
-    """By service, the methods that a caller is granted; services that grant it none are left out."""
+    """Return the methods that a caller may call, by service; services without any are omitted."""
     granted = {
         service: [method for method in service_methods(contracts, service) if caller in method.callers]
         for service in services
@@ -52,10 +52,10 @@ def granted_methods(contracts: Contracts, caller: str, services: Iterable[str]) 
 
 
 def upstream_cluster(trust_domain: str, caller: str, service: str) -> Config:
-    """Another service's ingress, by mTLS, as long as it is healthy."""
-    kind = "extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+    """Return the cluster of another service's ingress: mTLS, health checks and outlier detection."""
+    message_name = "extensions.transport_sockets.tls.v3.UpstreamTlsContext"
     peer = peer_validation_context({"exact": spiffe_id(trust_domain, service)})
-    tls = typed_config(kind, common_tls_context=tls_context(caller, peer))
+    tls = typed_config(message_name, common_tls_context=tls_context(caller, peer))
     return cluster(
         service,
         tcp_address(setting_placeholder(service, "HOST"), setting_placeholder(service, "INGRESS_PORT")),
@@ -80,17 +80,17 @@ def upstream_cluster(trust_domain: str, caller: str, service: str) -> Config:
 
 
 def stream_route_options(method: Method) -> Config:
-    """A stream of answers may be silent for as long as it likes, and is counted apart; it ends when either side leaves."""
+    """Return the options of streaming methods: no idle timeout, and the circuit breaker for streams."""
     return {"idle_timeout": "0s", "priority": "HIGH"} if method.server_streaming else {}
 
 
 def egress_route(service: str, method: Method) -> Config:
-    """One method: within its time, whatever the caller asks, and tried again only if it is idempotent."""
-    bound = f"{method.timeout_s or 0:g}s"
+    """Return the egress route of a method: maximum deadline, and retries if it is idempotent."""
+    timeout = f"{method.timeout_s or 0:g}s"
     action: Config = {
         "cluster": service,
         "timeout": "0s",
-        "max_stream_duration": {"max_stream_duration": bound, "grpc_timeout_header_max": bound},
+        "max_stream_duration": {"max_stream_duration": timeout, "grpc_timeout_header_max": timeout},
         **stream_route_options(method),
     }
     if method.attempts > 1:
@@ -108,7 +108,10 @@ def egress_route(service: str, method: Method) -> Config:
 
 
 def egress_listeners(contracts: Contracts, caller: str, services: Iterable[str]) -> list[Config]:
-    """The way out, for the app alone: the :authority chooses the service, and only granted methods have a route."""
+    """Return the egress listener of the app, if it may call any method.
+
+    The :authority selects the service; only granted methods have a route.
+    """
     hosts = [
         {"name": service, "domains": [service], "routes": [egress_route(service, method) for method in methods]}
         for service, methods in granted_methods(contracts, caller, services).items()
@@ -120,25 +123,25 @@ def egress_listeners(contracts: Contracts, caller: str, services: Iterable[str])
         [],
         {"virtual_hosts": hosts},
         codec_type="HTTP2",
-        # The app has one connection for all.
+        # The app uses a single connection for all calls.
         http2_protocol_options={"max_concurrent_streams": 2 * MAX_STREAMS},
         tracing=tracing_config(caller, "100"),
     )
-    where = unix_address(f"{caller}-egress")
-    where["pipe"]["mode"] = 0o600
-    return [listener("egress", where, manager, traffic_direction="OUTBOUND", drain_type="MODIFY_ONLY")]
+    address = unix_address(f"{caller}-egress")
+    address["pipe"]["mode"] = 0o600
+    return [listener("egress", address, manager, traffic_direction="OUTBOUND", drain_type="MODIFY_ONLY")]
 
 
 def ingress_listener(
     contracts: Contracts, profile: Profile, trust_domain: str, service: str, services: Collection[str]
 ) -> Config:
-    """The way in: each method for its callers, and for operators where there are any.
+    """Return the ingress listener: each method is open to its callers, in development also to the operator proxy.
 
-    Where there are, the callers that are none of `services` may also have the service described by reflection.
+    In development external callers, which are not in `services`, may also use reflection.
     """
     operators = ["ops"] if profile.is_development else []
-    everybody = sorted({caller for method in service_methods(contracts, service) for caller in method.callers})
-    guests = [caller for caller in everybody if caller not in services]
+    all_callers = sorted({caller for method in service_methods(contracts, service) for caller in method.callers})
+    external_callers = [caller for caller in all_callers if caller not in services]
     to_app = {"cluster": "app", **NO_ROUTE_TIMEOUT}
     routes: list[Config] = [
         {
@@ -158,7 +161,7 @@ def ingress_listener(
             "match": {"path": HEALTH_CHECK_PATH},
             "route": to_app,
             "typed_per_filter_config": authorization.allow_callers(
-                trust_domain, [*everybody, *operators], actor_required=False
+                trust_domain, [*all_callers, *operators], actor_required=False
             ),
             **TRACING_DISABLED,
         }
@@ -169,12 +172,12 @@ def ingress_listener(
             "match": {"prefix": prefix},
             "route": to_app,
             "typed_per_filter_config": authorization.allow_callers(
-                trust_domain, [*guests, *operators], actor_required=False
+                trust_domain, [*external_callers, *operators], actor_required=False
             ),
         }
         for prefix in (REFLECTION_PREFIXES if operators else ())
     ]
-    # Everything else is met by the filters' own defaults, which are closed.
+    # The filters deny all other requests by default.
     routes.append({"name": "default_deny", "match": {"prefix": "/"}, "route": to_app})
     manager = http_connection_manager(
         "ingress",
@@ -186,22 +189,22 @@ def ingress_listener(
         early_header_mutation_extensions=strip_headers(),
         tracing=tracing_config(service, "100"),
     )
-    kind = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    message_name = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
     peer = peer_validation_context({"prefix": spiffe_id(trust_domain, "")})
-    tls = typed_config(kind, require_client_certificate=True, common_tls_context=tls_context(service, peer))
-    where = tcp_address("${BIND}", setting_placeholder(service, "INGRESS_PORT"))
-    return listener("ingress", where, manager, {"name": "tls", "typed_config": tls}, traffic_direction="INBOUND")
+    tls = typed_config(message_name, require_client_certificate=True, common_tls_context=tls_context(service, peer))
+    address = tcp_address("${BIND}", setting_placeholder(service, "INGRESS_PORT"))
+    return listener("ingress", address, manager, {"name": "tls", "typed_config": tls}, traffic_direction="INBOUND")
 
 
 def draining_health_filter() -> Config:
-    """Health fails as soon as the sidecar is asked to drain, whatever the app says, so that others go elsewhere first."""
+    """Return the filter that fails health checks while the sidecar drains, so that callers select another instance."""
     headers = [{"name": ":path", "string_match": {"exact": HEALTH_CHECK_PATH}}]
-    kind = "extensions.filters.http.health_check.v3.HealthCheck"
-    return extension("drained", kind, pass_through_mode=True, headers=headers)
+    message_name = "extensions.filters.http.health_check.v3.HealthCheck"
+    return extension("health_check", message_name, pass_through_mode=True, headers=headers)
 
 
 def probe_listener(service: str) -> Config:
-    """For orchestrators and scrapers: health by gRPC, GET /metrics, and nothing else."""
+    """Return the listener for orchestrators and scrapers: gRPC health check and GET /metrics only."""
     health = {
         "name": "health",
         "match": {"path": HEALTH_CHECK_PATH},
@@ -212,16 +215,16 @@ def probe_listener(service: str) -> Config:
         "match": {"path": "/metrics", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
         "route": {"cluster": "metrics", "timeout": "5s"},
     }
-    nothing = {"name": "not found", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
-    routes = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": [health, metrics, nothing]}]}
-    where = tcp_address("${BIND}", setting_placeholder(service, "PROBE_PORT"))
-    return listener("probe", where, http_connection_manager("probe", [draining_health_filter()], routes))
+    not_found = {"name": "not found", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    routes = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": [health, metrics, not_found]}]}
+    address = tcp_address("${BIND}", setting_placeholder(service, "PROBE_PORT"))
+    return listener("probe", address, http_connection_manager("probe", [draining_health_filter()], routes))
 
 
 def clusters(
     contracts: Contracts, profile: Profile, trust_domain: str, service: str, services: Iterable[str]
 ) -> list[Config]:
-    """Everything a sidecar reaches."""
+    """Return all clusters of a sidecar."""
     health = [cluster("health", unix_address("gateway-health"), **http2_options())] if service == "gateway" else []
     return [
         app_cluster(service),

@@ -1,1 +1,1 @@
-"""Generators that read protobuf events: event types and AsyncAPI."""
+"""Generators for protobuf events: event types, consumers and AsyncAPI."""

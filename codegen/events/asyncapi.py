@@ -1,50 +1,49 @@
-"""What travels over the broker, as AsyncAPI 3: a channel per event, its producer, its queues and its payload."""
+"""Generator of the AsyncAPI 3 document: a channel per event, its producer, queues and payload."""
 
 from typing import Any
 
-import yaml
-
 from codegen.contracts import Contracts, Files
 from codegen.envoy.common import Config
+from codegen.naming import unqualified_name
 from codegen.protobuf import Event
 from codegen.rpc.protobuf_json_schema import message_schema
+from codegen.yaml_output import dump_yaml
 
 EXCHANGE = "delivery.events"
 ATTRIBUTES = {
-    "specversion": "CloudEvents' version, 1.0.",
-    "id": "Names the event; a repeat has the same.",
-    "source": "The service that it comes from: /orders.",
-    "type": "The routing key once more.",
-    "subject": "What it is about.",
-    "time": "When it was published, RFC 3339.",
+    "specversion": "Version of CloudEvents, 1.0.",
+    "id": "Id of the event; the same in a redelivery.",
+    "source": "The producing service: /orders.",
+    "type": "The type of the event, identical to the routing key.",
+    "subject": "Id of the entity that the event concerns.",
+    "time": "Time of publication, RFC 3339.",
 }
-"""CloudEvents' attributes; in AMQP headers they begin with `cloudEvents:`."""
-
-
-def unqualified_name(event: Event) -> str:
-    """The message's name without its package."""
-    return event.message.rsplit(".", 1)[1]
+"""CloudEvents attributes; AMQP header names have the prefix `cloudEvents:`."""
 
 
 def headers_schema() -> Config:
-    """What stands in the headers of every message."""
+    """Return the schema of the headers of all messages."""
     return {
         "type": "object",
         "required": [f"cloudEvents:{name}" for name in ATTRIBUTES],
         "properties": {
             **{f"cloudEvents:{name}": {"type": "string", "description": about} for name, about in ATTRIBUTES.items()},
-            "traceparent": {"type": "string", "description": "W3C trace context of what led to the event."},
+            "traceparent": {
+                "type": "string",
+                "description": "W3C trace context of the operation that caused the event.",
+            },
             "tracestate": {"type": "string"},
         },
     }
 
 
 def channel(event: Event) -> Config:
-    """Where one type of event is published."""
+    """Return the channel of an event type."""
+    name = unqualified_name(event.message)
     return {
         "address": event.type,
         "description": event.comment,
-        "messages": {unqualified_name(event): {"$ref": f"#/components/messages/{unqualified_name(event)}"}},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
         "bindings": {
             "amqp": {
                 "is": "routingKey",
@@ -55,11 +54,11 @@ def channel(event: Event) -> Config:
 
 
 def message(contracts: Contracts, event: Event) -> Config:
-    """One type of event. The payload is protobuf; its schema is that of protobuf's JSON."""
+    """Return the message of an event type. The payload is protobuf, its schema that of the JSON mapping."""
     schema: dict[str, Any] = message_schema(contracts.protos.pool.FindMessageTypeByName(event.message))
     return {
         "name": event.type,
-        "title": unqualified_name(event),
+        "title": unqualified_name(event.message),
         "summary": event.comment,
         "contentType": "application/protobuf",
         "headers": {"$ref": "#/components/schemas/Headers"},
@@ -68,16 +67,20 @@ def message(contracts: Contracts, event: Event) -> Config:
 
 
 def operations(event: Event) -> Config:
-    """Who publishes an event, and who takes it."""
-    about = {"$ref": f"#/channels/{event.type}"}
+    """Return the send operation of the producer and the receive operation of each queue."""
+    channel_reference = {"$ref": f"#/channels/{event.type}"}
     sends = {
-        f"{event.producer}.send.{event.type}": {"action": "send", "channel": about, "summary": f"By {event.producer}."}
+        f"{event.producer}.send.{event.type}": {
+            "action": "send",
+            "channel": channel_reference,
+            "summary": f"Sent by {event.producer}.",
+        }
     }
     receives = {
         f"{queue}.receive.{event.type}": {
             "action": "receive",
-            "channel": about,
-            "summary": f"By {queue.split('.')[0]}, from the queue {queue}.",
+            "channel": channel_reference,
+            "summary": f"Received by {queue.split('.')[0]} from the queue {queue}.",
             "bindings": {"amqp": {"ack": True}},
         }
         for queue in event.all_queues
@@ -86,7 +89,7 @@ def operations(event: Event) -> Config:
 
 
 def generate(contracts: Contracts) -> Files:
-    """`generated/asyncapi/delivery.yaml`."""
+    """Generate `asyncapi/delivery.yaml`."""
     events = contracts.protos.events
     document = {
         "asyncapi": "3.0.0",
@@ -94,16 +97,16 @@ def generate(contracts: Contracts) -> Files:
             "title": "Delivery: events",
             "version": contracts.openapi["delivery"]["info"]["version"],
             "description": (
-                "Published by transactional outboxes, at least once; taken by inboxes, once in effect, in any order. "
-                "Queues are durable quorum queues; what cannot be taken ends in `<queue>.dead`."
+                "Events are published at least once by transactional outboxes, in any order; inboxes deduplicate them. "
+                "Queues are durable quorum queues with dead-lettering to `<queue>.dead`."
             ),
         },
         "defaultContentType": "application/protobuf",
         "channels": {event.type: channel(event) for event in events},
-        "operations": {name: made for event in events for name, made in operations(event).items()},
+        "operations": {name: operation for event in events for name, operation in operations(event).items()},
         "components": {
-            "messages": {unqualified_name(event): message(contracts, event) for event in events},
+            "messages": {unqualified_name(event.message): message(contracts, event) for event in events},
             "schemas": {"Headers": headers_schema()},
         },
     }
-    return {"asyncapi/delivery.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)}
+    return {"asyncapi/delivery.yaml": dump_yaml("", document)}

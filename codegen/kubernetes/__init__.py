@@ -1,1 +1,1 @@
-"""Generator of the Kubernetes manifests."""
+"""Generator of the Kubernetes manifests: pods, workloads, networking, and their kustomizations."""

@@ -1,4 +1,4 @@
-"""What operators watch: where Prometheus scrapes, what it raises alarm over, and a dashboard; names from the contracts."""
+"""Generator of the Prometheus configuration, alert rules and Grafana dashboard, with names from the contracts."""
 
 import json
 from collections.abc import Mapping
@@ -10,16 +10,19 @@ from codegen.contracts import Contracts, Files
 from codegen.envoy import MESH_FILE, operator_proxy
 from codegen.envoy.common import Config
 from codegen.observability import alerts, dashboard
+from codegen.yaml_output import dump_yaml
 
 HEADER = "# Written by `make generate` from api-specs and envoy/mesh.yaml. Do not edit.\n"
+LINE_WIDTH = 10_000
+"""Wide enough for one PromQL expression per line."""
 
 
 def scrape_config(mesh: Mapping[str, Any]) -> Config:
-    """Every app by its sidecar's probe door, and every Envoy by its admin, where they are by default."""
+    """Return the scrape targets at default ports: each app's probe listener and each Envoy's admin interface."""
     names = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
 
-    def targets(door: str) -> list[Config]:
-        ports = {name: mesh["settings"][f"{name.upper()}_{door}_PORT"]["default"] for name in names}
+    def targets(listener: str) -> list[Config]:
+        ports = {name: mesh["settings"][f"{name.upper()}_{listener}_PORT"]["default"] for name in names}
         return [{"targets": [f"127.0.0.1:{port}"], "labels": {"service": name}} for name, port in ports.items()]
 
     return {
@@ -32,17 +35,12 @@ def scrape_config(mesh: Mapping[str, Any]) -> Config:
     }
 
 
-def dump_yaml(content: Config) -> str:
-    """As YAML, expressions in one line each."""
-    return HEADER + yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=10_000)
-
-
 def generate(contracts: Contracts) -> Files:
-    """`generated/observability/`: prometheus.yml, alerts.yml and dashboard.json."""
+    """Generate `observability/`: prometheus.yml, alerts.yml and dashboard.json."""
     mesh: Config = yaml.safe_load(MESH_FILE.read_text())
     return {
-        "observability/prometheus.yml": dump_yaml(scrape_config(mesh)),
-        "observability/alerts.yml": dump_yaml(alerts.alert_rules(contracts)),
+        "observability/prometheus.yml": dump_yaml(HEADER, scrape_config(mesh), width=LINE_WIDTH),
+        "observability/alerts.yml": dump_yaml(HEADER, alerts.alert_rules(contracts), width=LINE_WIDTH),
         "observability/dashboard.json": json.dumps(dashboard.build_dashboard(contracts), indent=1, ensure_ascii=False)
         + "\n",
     }

@@ -1,4 +1,4 @@
-"""One Grafana dashboard: from the edge inwards, a row per part of the mesh, operations by the tags of the contract."""
+"""Grafana dashboard with a row for the edge, each tag of the REST API, each RPC service, events and processes."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ GRID_COLUMNS, PANEL_HEIGHT = 24, 8
 
 
 def panel(title: str, unit: str, **series: str) -> Config:
-    """A graph. Each series is its legend (with `_` for a blank) and its expression."""
+    """Return a graph. Each series is a legend (with `_` for a space) and an expression."""
     return {
         "type": "timeseries",
         "title": title,
@@ -42,79 +42,80 @@ def panel(title: str, unit: str, **series: str) -> Config:
 
 
 def panel_by_label(label: str, title: str, unit: str, expr: str) -> Config:
-    """A graph with a line per value of a label, or per pair of them."""
-    made = panel(title, unit, line=expr)
-    made["targets"][0]["legendFormat"] = " ".join(f"{{{{{each}}}}}" for each in label.split(", "))
-    return made
+    """Return a graph with one series per value of a label, or per combination of comma-separated labels."""
+    graph = panel(title, unit, line=expr)
+    graph["targets"][0]["legendFormat"] = " ".join(f"{{{{{each}}}}}" for each in label.split(", "))
+    return graph
 
 
 def filter_by_name(metric: str, label: str, names: list[str], extra_selector: str = "") -> str:
-    """The metric for some names only."""
+    """Return the metric with a selector for some names."""
     return f'{metric}{{{label}=~"{"|".join(names)}"{extra_selector}}}'
 
 
 def red_panels(metric: str, label: str, names: list[str], error_selector: str) -> Iterator[Config]:
-    """Rate, errors, duration."""
+    """Yield the RED panels: rate, errors, duration."""
     count, bucket = (filter_by_name(metric + part, label, names) for part in ("_count", "_bucket"))
-    wrong = filter_by_name(metric + "_count", label, names, f", {error_selector}")
+    failed = filter_by_name(metric + "_count", label, names, f", {error_selector}")
     yield panel_by_label(label, "Rate", "reqps", f"sum by ({label}) (rate({count}[{RATE_INTERVAL}]))")
-    errors = f"sum by ({label}) (rate({wrong}[{RATE_INTERVAL}])) / sum by ({label}) (rate({count}[{RATE_INTERVAL}]))"
+    errors = f"sum by ({label}) (rate({failed}[{RATE_INTERVAL}])) / sum by ({label}) (rate({count}[{RATE_INTERVAL}]))"
     yield panel_by_label(label, "Errors", "percentunit", errors)
     p99 = f"histogram_quantile(0.99, sum by ({label}, le) (rate({bucket}[{RATE_INTERVAL}])))"
     yield panel_by_label(label, "Duration, 99%", "s", p99)
 
 
 def edge_panels() -> Iterator[Config]:
-    """What people see."""
+    """Yield the panels of the public edge."""
     classes = (
         f"sum by (envoy_response_code_class) (rate(envoy_http_downstream_rq_xx{{{EDGE_SELECTOR}}}[{RATE_INTERVAL}]))"
     )
-    yield panel_by_label("envoy_response_code_class", "Answers by class", "reqps", classes)
+    yield panel_by_label("envoy_response_code_class", "Responses by status class", "reqps", classes)
     timing = f"sum by (le) (rate(envoy_http_downstream_rq_time_bucket{{{EDGE_SELECTOR}}}[{RATE_INTERVAL}]))"
     quantiles = {f"{q:.0%}": f"histogram_quantile({q}, {timing})" for q in (0.5, 0.95, 0.99)}
     yield panel("Duration", "ms", **quantiles)
-    yield panel_by_label("service", "Requests under way", "short", "sum by (service) (envoy_http_downstream_rq_active)")
+    yield panel_by_label("service", "Active requests", "short", "sum by (service) (envoy_http_downstream_rq_active)")
 
 
 def event_panels(contracts: Contracts) -> Iterator[Config]:
-    """Events, from outbox to queue to consumer."""
-    every = consumed_queues(contracts)
+    """Yield the panels of events, from the outbox to the consumer."""
+    queues = consumed_queues(contracts)
     yield panel_by_label("event", "Published", "cps", f"sum by (event) (rate({EVENTS_PUBLISHED}[{RATE_INTERVAL}]))")
-    processed = f"sum by (queue, outcome) (rate({filter_by_name(EVENT_PROCESS_DURATION + '_count', 'queue', every)}[{RATE_INTERVAL}]))"
-    yield panel_by_label("queue, outcome", "Taken, by what came of it", "cps", processed)
+    process_count = filter_by_name(EVENT_PROCESS_DURATION + "_count", "queue", queues)
+    processed = f"sum by (queue, outcome) (rate({process_count}[{RATE_INTERVAL}]))"
+    yield panel_by_label("queue, outcome", "Processed by outcome", "cps", processed)
     yield panel_by_label("queue", "Duration, 99%", "s", quantile(0.99, EVENT_PROCESS_DURATION, "queue", RATE_INTERVAL))
     yield panel_by_label(
         "queue",
-        "Not consumed at once",
+        "Not consumed at the first attempt",
         "percentunit",
         error_ratio(EVENT_PROCESS_DURATION + "_count", 'outcome!="consumed"', "queue", RATE_INTERVAL),
     )
-    yield panel_by_label("queue", "Waiting in queues", "short", "delivery_queue_messages")
+    yield panel_by_label("queue", "Queue length", "short", "delivery_queue_messages")
     yield panel_by_label("queue", "Dead letters", "short", "delivery_queue_dead_letters")
-    yield panel_by_label("service", "Outbox: age of the oldest", "s", "delivery_outbox_lag_seconds")
-    yield panel_by_label("service", "Outbox: rows", "short", "delivery_outbox_pending_events")
+    yield panel_by_label("service", "Outbox: age of the oldest event", "s", "delivery_outbox_lag_seconds")
+    yield panel_by_label("service", "Outbox: pending events", "short", "delivery_outbox_pending_events")
 
 
 def order_panels() -> Iterator[Config]:
-    """Orders and what they cost."""
-    moves = f"sum by (from, to) (rate(delivery_orders_transitions_total[{RATE_INTERVAL}]))"
-    yield panel_by_label("from, to", "Orders by transition", "cps", moves)
+    """Yield the panels of orders, refunds and reconciliation."""
+    transitions = f"sum by (from, to) (rate(delivery_orders_transitions_total[{RATE_INTERVAL}]))"
+    yield panel_by_label("from, to", "Orders by transition", "cps", transitions)
     refunded = "sum by (currency) (increase(delivery_refunds_amount_total[1h]))"
-    yield panel_by_label("currency", "Refunded in an hour, minor units", "short", refunded)
-    asked = f"sum by (outcome) (rate(delivery_refunds_attempts_total[{RATE_INTERVAL}]))"
-    yield panel_by_label("outcome", "Refunds asked for", "cps", asked)
-    findings = "sum by (kind, outcome) (increase(delivery_reconciliation_discrepancies_total[1h]))"
-    yield panel_by_label("kind, outcome", "Disagreements of stores in an hour", "short", findings)
+    yield panel_by_label("currency", "Refunded amount per hour, minor units", "short", refunded)
+    attempts = f"sum by (outcome) (rate(delivery_refunds_attempts_total[{RATE_INTERVAL}]))"
+    yield panel_by_label("outcome", "Refund attempts by outcome", "cps", attempts)
+    discrepancies = "sum by (kind, outcome) (increase(delivery_reconciliation_discrepancies_total[1h]))"
+    yield panel_by_label("kind, outcome", "Reconciliation discrepancies per hour", "short", discrepancies)
 
 
 def third_party_panels() -> Iterator[Config]:
-    """Third parties."""
-    answers = f"sum by (provider, outcome) (rate(delivery_providers_responses_total[{RATE_INTERVAL}]))"
-    yield panel_by_label("provider, outcome", "Push and mail providers' answers", "cps", answers)
-    told = f"sum by (kind, outcome) (rate(delivery_partners_responses_total[{RATE_INTERVAL}]))"
-    yield panel_by_label("kind, outcome", "Partners' answers", "cps", told)
+    """Yield the panels of providers, partners' systems and circuit breakers."""
+    provider_responses = f"sum by (provider, outcome) (rate(delivery_providers_responses_total[{RATE_INTERVAL}]))"
+    yield panel_by_label("provider, outcome", "Responses of push and mail providers", "cps", provider_responses)
+    partner_responses = f"sum by (kind, outcome) (rate(delivery_partners_responses_total[{RATE_INTERVAL}]))"
+    yield panel_by_label("kind, outcome", "Responses of partners' systems", "cps", partner_responses)
     yield panel(
-        "Breakers open",
+        "Open circuit breakers",
         "short",
         partners="sum(delivery_partners_breakers_open)",
         providers="sum(delivery_providers_breakers_open)",
@@ -123,7 +124,7 @@ def third_party_panels() -> Iterator[Config]:
 
 
 def process_panels() -> Iterator[Config]:
-    """Processes."""
+    """Yield the panels of CPU and memory."""
     yield panel_by_label(
         "service", "CPU", "percentunit", f'rate(process_cpu_seconds_total{{job="delivery"}}[{RATE_INTERVAL}])'
     )
@@ -132,7 +133,7 @@ def process_panels() -> Iterator[Config]:
 
 
 def dashboard_rows(contracts: Contracts) -> Mapping[str, list[Config]]:
-    """By title, what stands in it."""
+    """Return the panels of each row by title."""
     tags: defaultdict[str, list[str]] = defaultdict(list)
     for operation in operations(contracts, "delivery"):
         tags[operation.tag].append(operation.id)
@@ -147,9 +148,9 @@ def dashboard_rows(contracts: Contracts) -> Mapping[str, list[Config]]:
         },
         **{
             f"RPC: {name}": list(
-                red_panels(RPC_SERVER_DURATION, "rpc_method", m, f'{RPC_STATUS_LABEL}=~"{SERVER_ERROR_CODES}"')
+                red_panels(RPC_SERVER_DURATION, "rpc_method", paths, f'{RPC_STATUS_LABEL}=~"{SERVER_ERROR_CODES}"')
             )
-            for name, m in services.items()
+            for name, paths in services.items()
         },
         "Events": list(event_panels(contracts)),
         "Orders and money": list(order_panels()),
@@ -159,8 +160,8 @@ def dashboard_rows(contracts: Contracts) -> Mapping[str, list[Config]]:
 
 
 def lay_out(contracts: Contracts) -> Iterator[Config]:
-    """Rows and panels with numbers and places."""
-    top, number = 0, 0
+    """Yield rows and panels with ids and grid positions."""
+    y, number = 0, 0
     for title, panels in dashboard_rows(contracts).items():
         number += 1
         yield {
@@ -168,21 +169,21 @@ def lay_out(contracts: Contracts) -> Iterator[Config]:
             "type": "row",
             "title": title,
             "collapsed": False,
-            "gridPos": {"x": 0, "y": top, "w": GRID_COLUMNS, "h": 1},
+            "gridPos": {"x": 0, "y": y, "w": GRID_COLUMNS, "h": 1},
         }
-        top += 1
+        y += 1
         width = GRID_COLUMNS // min(len(panels), 4)
         for index, each in enumerate(panels):
             number += 1
-            across = index * width % GRID_COLUMNS
-            if index and across == 0:
-                top += PANEL_HEIGHT
-            yield {"id": number, **each, "gridPos": {"x": across, "y": top, "w": width, "h": PANEL_HEIGHT}}
-        top += PANEL_HEIGHT
+            x = index * width % GRID_COLUMNS
+            if index and x == 0:
+                y += PANEL_HEIGHT
+            yield {"id": number, **each, "gridPos": {"x": x, "y": y, "w": width, "h": PANEL_HEIGHT}}
+        y += PANEL_HEIGHT
 
 
 def build_dashboard(contracts: Contracts) -> Config:
-    """The whole dashboard."""
+    """Return the dashboard."""
     return {
         "uid": "delivery",
         "title": "Delivery",

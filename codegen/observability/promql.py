@@ -1,4 +1,4 @@
-"""What the contracts say of operations and methods, as expressions over metrics need it."""
+"""PromQL expressions, and data of the contracts that they use."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,17 +15,17 @@ HTTP_STATUS_LABEL = "http_response_status_code"
 RPC_STATUS_LABEL = "rpc_response_status_code"
 
 SERVER_ERROR_CODES = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"
-"""The codes that a server is to blame for; others are answers."""
+"""Status codes of server errors, as a regular expression."""
 
 
 def rpc_methods(contracts: Contracts) -> Iterator[Method]:
-    """Every RPC."""
+    """Yield all RPC methods."""
     for service in contracts.protos.services:
         yield from service.methods
 
 
 def operation_timeouts_s(contracts: Contracts) -> Mapping[str, float]:
-    """Seconds that the edge waits for each operation; streams of events last for as long as they like."""
+    """Return the timeout of each operation at the edge; event streams have none and are omitted."""
     return {
         operation.id: float(str(operation.raw.get("x-timeout", DEFAULT_TIMEOUT)).removesuffix("s"))
         for operation in operations(contracts, "delivery")
@@ -34,7 +34,7 @@ def operation_timeouts_s(contracts: Contracts) -> Mapping[str, float]:
 
 
 def method_timeouts_s(contracts: Contracts) -> Mapping[str, float]:
-    """Seconds that each RPC may take, without streams."""
+    """Return the timeout of each RPC method, without streams."""
     return {
         method.path.removeprefix("/"): method.timeout_s
         for method in rpc_methods(contracts)
@@ -43,22 +43,26 @@ def method_timeouts_s(contracts: Contracts) -> Mapping[str, float]:
 
 
 def consumed_queues(contracts: Contracts) -> list[str]:
-    """Every queue that somebody consumes from."""
+    """Return the names of all queues, without priority queues."""
     return sorted({queue for event in contracts.protos.events for queue in event.queues})
 
 
 def error_ratio(metric: str, error_selector: str, label: str, window: str = "5m") -> str:
-    """Which part of what was counted was bad, by a label."""
+    """Return the expression of the ratio of errors, by a label."""
     return (
         f"sum by ({label}) (rate({metric}{{{error_selector}}}[{window}])) / sum by ({label}) (rate({metric}[{window}]))"
     )
 
 
 def error_ratio_above(metric: str, error_selector: str, label: str, threshold: float) -> str:
-    """More than this part was bad, and more than three in five minutes: one mishap at night wakes nobody."""
-    return f"{error_ratio(metric, error_selector, label)} > {threshold:g} and sum by ({label}) (increase({metric}{{{error_selector}}}[5m])) > 3"
+    """Return the condition that the error ratio exceeds the threshold.
+
+    It also requires more than three errors in five minutes, so that a single error at low traffic raises no alert.
+    """
+    errors = f"sum by ({label}) (increase({metric}{{{error_selector}}}[5m]))"
+    return f"{error_ratio(metric, error_selector, label)} > {threshold:g} and {errors} > 3"
 
 
 def quantile(q: float, metric: str, label: str, window: str = "5m") -> str:
-    """A quantile of a histogram, by a label."""
+    """Return the expression of a histogram quantile, by a label."""
     return f"histogram_quantile({q}, sum by ({label}, le) (rate({metric}_bucket[{window}])))"

@@ -1,1 +1,1 @@
-"""Generators that read OpenAPI: handlers, models, converters and published documents."""
+"""Generators for OpenAPI: handlers, models, converters, problems, published documents and test scaffolding."""

@@ -1,8 +1,8 @@
-"""Converters between messages and REST models, for every schema that says by `x-message` which message it mirrors.
+"""Generator of converters between messages and REST models, for schemas with a message in `x-message`.
 
-Fields pair up by name. What does not pair up is an error here, and so never a wrong answer there. `convert.py` is for
-messages that handlers look into. Pages, which they only pass on, are long: `pages.py` reads them straight off the wire,
-for an object per item would cost more than all the rest of a request.
+Fields are matched by name; a field without a counterpart is an error at generation. `convert.py` converts messages
+that handlers access. `pages.py` converts pages directly from the wire format, because handlers only forward them and
+decoding a message object per item would dominate the cost of the request.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ SCALAR_FIELD_TYPES = {
     "string": frozenset({FieldDescriptor.TYPE_STRING}),
 }
 TYPED_FORMATS = frozenset({"date-time", "date", "time", "duration", "uuid", "byte", "binary"})
-"""Formats of which models have types of their own."""
+"""String formats with a Python type other than str in the models."""
 
 TIMESTAMP = "google.protobuf.Timestamp"
 HEADER = '"""Written by `make generate` from api-specs. Do not edit."""\n\nfrom msgspec import UNSET\n\n'
@@ -40,21 +40,21 @@ from services.runtime.rpc.codec import Wire, parse_timestamp, require_field
 
 @dataclass(frozen=True)
 class SchemaMessagePair:
-    """A schema and the message that it mirrors."""
+    """A schema and the message in its `x-message`."""
 
     name: str
     schema: dict[str, Any]
     message: Descriptor
 
     def mismatch_error(self, field: str, mismatch: str) -> ContractError:
-        """The error that names both files."""
+        """Return an error that names both files."""
         return ContractError(
             f"{API}.yaml: {self.name}.{field} {mismatch} in {self.message.file.name} ({self.message.name})"
         )
 
 
 class ConverterModule:
-    """Writes one module: converters for some schemas, from message objects or `straight` off the wire."""
+    """Renderer of one module with converters, from message objects or from the wire format."""
 
     def __init__(self, contracts: Contracts, *, from_wire: bool = False) -> None:
         self.contracts = contracts
@@ -64,18 +64,21 @@ class ConverterModule:
         self.enums: dict[str, tuple[str, EnumDescriptor]] = {}
 
     def match_fields(self, pair: SchemaMessagePair) -> Iterator[tuple[str, dict[str, Any], FieldDescriptor, bool]]:
-        """Name, schema, field and whether it is required, of each pair of fields; both sides must have the same."""
+        """Yield name, schema, field and required flag of each matched pair.
+
+        Raises ContractError for a field without a counterpart.
+        """
         named = {field.name: field for field in pair.message.fields}
         properties = pair.schema["properties"]
         for name in properties.keys() - named.keys():
             raise pair.mismatch_error(name, "has no field")
         for name in named.keys() - properties.keys():
-            raise pair.mismatch_error(name, "is no property, but a field")
+            raise pair.mismatch_error(name, "has no property but a field")
         for name, schema in properties.items():
             yield name, schema, named[name], name in pair.schema.get("required", ())
 
     def message_type(self, message: Descriptor) -> str:
-        """How generated code says a message's class."""
+        """Return the expression of a message's class in generated code."""
         package = message.file.package
         self.packages.add(package)
         return f"{module_alias(package)}.{message.name}"
@@ -83,11 +86,11 @@ class ConverterModule:
     def value_expression(
         self, pair: SchemaMessagePair, name: str, schema: dict[str, Any], field: FieldDescriptor, source: str
     ) -> str:
-        """The expression that turns one field's value into the model's."""
+        """Return the expression that converts a field's value to the model's."""
         plain = self.contracts.resolve_reference(API, schema)
         if field.is_repeated:
             if plain.get("type") != "array":
-                raise pair.mismatch_error(name, "is no array, but repeated")
+                raise pair.mismatch_error(name, "is not an array but a repeated field")
             item = self.item_expression(pair, name, plain["items"], field, "item")
             return f"list({source})" if item == "item" else f"[{item} for item in {source}]"
         return self.item_expression(pair, name, schema, field, source)
@@ -95,39 +98,41 @@ class ConverterModule:
     def item_expression(
         self, pair: SchemaMessagePair, name: str, schema: dict[str, Any], field: FieldDescriptor, source: str
     ) -> str:
-        """The same for one item."""
+        """Return the expression for a single value, or for one item of a repeated field."""
         plain = self.contracts.resolve_reference(API, schema)
         if field.enum_type is not None:
             if "$ref" not in schema or "enum" not in plain:
-                raise pair.mismatch_error(name, "is no enum with a name under components/schemas, but one")
+                raise pair.mismatch_error(name, "is not a named enum under components/schemas but an enum field")
             model = schema["$ref"].rsplit("/", 1)[1]
             prefix = snake(field.enum_type.name).upper() + "_"
             members = {v.name.removeprefix(prefix).lower() for v in field.enum_type.values if v.number}
             if members != set(plain["enum"]):
-                raise pair.mismatch_error(name, f"has other values: {', '.join(sorted(members ^ set(plain['enum'])))}")
+                raise pair.mismatch_error(
+                    name, f"has different values: {', '.join(sorted(members ^ set(plain['enum'])))}"
+                )
             self.enums[model] = (module_alias(field.enum_type.file.package), field.enum_type)
             self.packages.add(field.enum_type.file.package)
             table = f"{snake(model).upper()}[{source}]"
             return f"convert.{table}" if self.from_wire else table
         if field.message_type is not None:
-            full = field.message_type.full_name
-            if full == TIMESTAMP:
+            message_name = field.message_type.full_name
+            if message_name == TIMESTAMP:
                 if plain.get("format") != "date-time":
-                    raise pair.mismatch_error(name, "is no date-time, but a Timestamp")
+                    raise pair.mismatch_error(name, "is not a date-time but a Timestamp field")
                 return f"parse_timestamp({source})" if self.from_wire else source
             model = schema.get("$ref", "").rsplit("/", 1)[-1]
-            if model not in self.pairs or self.pairs[model].message.full_name != full:
-                raise pair.mismatch_error(name, f"does not mirror {full}, but the field is one")
+            if model not in self.pairs or self.pairs[model].message.full_name != message_name:
+                raise pair.mismatch_error(name, f"does not reference the schema of {message_name}")
             return f"{snake(model)}({source})"
         kind = plain.get("type")
         if not isinstance(kind, str) or field.type not in SCALAR_FIELD_TYPES.get(kind, ()):
-            raise pair.mismatch_error(name, "has another type")
+            raise pair.mismatch_error(name, "has a different type")
         if plain.get("format") in TYPED_FORMATS or "enum" in plain:
-            raise pair.mismatch_error(name, "is more than text, but a string")
+            raise pair.mismatch_error(name, "has a format or an enum but is a plain string field")
         return source
 
     def render_to_model(self, pair: SchemaMessagePair) -> str:
-        """The function message → model."""
+        """Render the function from message to model."""
         lines = []
         for name, schema, field, required in self.match_fields(pair):
             source = f"message.{name}"
@@ -137,7 +142,7 @@ class ConverterModule:
                 continue
             optional = field.has_presence and not required
             if not required and not field.has_presence:
-                raise pair.mismatch_error(name, "is not required, but has no `optional`")
+                raise pair.mismatch_error(name, "is not required but the field is not `optional`")
             if field.type == FieldDescriptor.TYPE_MESSAGE and required:
                 source = f'require_field(message, "{name}")' if self.from_wire else f"require({source})"
             value = self.value_expression(pair, name, schema, field, source)
@@ -151,11 +156,11 @@ class ConverterModule:
         )
 
     def render_to_message(self, pair: SchemaMessagePair) -> str:
-        """The function model → message, for closed schemas, which requests bring."""
+        """Render the function from model to message, for request schemas."""
         lines = []
         for name, _, field, required in self.match_fields(pair):
             if field.type in (FieldDescriptor.TYPE_MESSAGE, FieldDescriptor.TYPE_ENUM) or field.is_repeated:
-                raise pair.mismatch_error(name, "is not a plain value, which requests are not converted with")
+                raise pair.mismatch_error(name, "is not a scalar, which is unsupported in requests")
             source = f"model.{name}"
             lines.append(f"{name}={source}" if required else f"{name}=None if {source} is UNSET else {source}")
         body = ",\n        ".join(lines)
@@ -167,15 +172,15 @@ class ConverterModule:
         )
 
     def render_module(self, selected: Iterable[SchemaMessagePair]) -> str:
-        """The whole module."""
+        """Render the module."""
         functions = "".join(
             self.render_to_model(pair)
             + (self.render_to_message(pair) if not self.from_wire and is_request_schema(pair) else "")
             for pair in selected
         )
         imports = "".join(
-            f"from generated.proto.{package.rpartition('.')[0]} import {package.rpartition('.')[2]} as {module_alias(package)}\n"
-            for package in sorted(self.packages)
+            f"from generated.proto.{parent} import {version} as {module_alias(f'{parent}.{version}')}\n"
+            for parent, _, version in (package.rpartition(".") for package in sorted(self.packages))
         )
         return (
             HEADER
@@ -184,7 +189,7 @@ class ConverterModule:
         )
 
     def render_enum_tables(self) -> str:
-        """The words of each enum."""
+        """Render the mapping from protobuf to REST values of each enum."""
         return "".join(
             f"{snake(model).upper()} = {{\n"
             + "".join(
@@ -197,7 +202,7 @@ class ConverterModule:
 
 
 def schema_message_pairs(contracts: Contracts) -> dict[str, SchemaMessagePair]:
-    """Every schema that mirrors a message, by name."""
+    """Return the schemas with a message, by name."""
     return {
         name: SchemaMessagePair(name, schema, _find_message(contracts, name, schema["x-message"]))
         for name, schema in (contracts.schemas(API) if API in contracts.openapi else {}).items()
@@ -209,58 +214,62 @@ def _find_message(contracts: Contracts, name: str, message: str) -> Descriptor:
     try:
         return contracts.protos.pool.FindMessageTypeByName(message)
     except KeyError as error:
-        raise ContractError(f"{API}.yaml: {name} mirrors {message}, which is no message") from error
+        raise ContractError(f"{API}.yaml: x-message of {name} is not a message: {message}") from error
 
 
 def is_request_schema(pair: SchemaMessagePair) -> bool:
-    """Whether requests bring it: their schemas are closed."""
+    """Return whether the schema belongs to requests, which have closed schemas."""
     return pair.schema.get("additionalProperties") is False
 
 
 def page_responses(contracts: Contracts) -> frozenset[str]:
-    """The responses that are a page, by the name of the message: a schema mirrors them, and they have `items`."""
-    answers = {method.response for service in contracts.protos.services for method in service.methods}
+    """Return the names of response messages that are pages: they have a schema and a field `items`."""
+    responses = {method.response for service in contracts.protos.services for method in service.methods}
     return frozenset(
         pair.message.full_name
         for pair in schema_message_pairs(contracts).values()
-        if pair.message.full_name in answers and "items" in pair.message.fields_by_name
+        if pair.message.full_name in responses and "items" in pair.message.fields_by_name
     )
 
 
 def module_alias(package: str) -> str:
-    """delivery.orders.v1 → orders_v1."""
+    """Convert delivery.orders.v1 to orders_v1."""
     return "_".join(package.split(".")[1:])
 
 
 def generate(contracts: Contracts) -> Files:
-    """`generated/rest/delivery/convert.py`, and `pages.py`."""
-    all_of, paged = schema_message_pairs(contracts).values(), page_responses(contracts)
-    roots = [pair.message for pair in all_of if pair.message.full_name in paged]
-    answers = [
-        contracts.protos.pool.FindMessageTypeByName(method.response)
-        for service in contracts.protos.services
-        for method in service.methods
-        if method.response not in paged
-    ]
-    on_pages, looked_into = reachable_messages(roots), reachable_messages(answers)
-    straight = [pair for pair in all_of if pair.message.full_name in on_pages]
-    plain = [
+    """Generate `rest/delivery/convert.py` and `rest/delivery/pages.py`."""
+    pairs, pages = schema_message_pairs(contracts).values(), page_responses(contracts)
+    page_messages = reachable_messages([pair.message for pair in pairs if pair.message.full_name in pages])
+    object_messages = reachable_messages(
+        [
+            contracts.protos.pool.FindMessageTypeByName(method.response)
+            for service in contracts.protos.services
+            for method in service.methods
+            if method.response not in pages
+        ]
+    )
+    wire_pairs = [pair for pair in pairs if pair.message.full_name in page_messages]
+    object_pairs = [
         pair
-        for pair in all_of
-        if is_request_schema(pair) or pair.message.full_name in looked_into or pair.message.full_name not in on_pages
+        for pair in pairs
+        if is_request_schema(pair)
+        or pair.message.full_name in object_messages
+        or pair.message.full_name not in page_messages
     ]
-    reader, converter = ConverterModule(contracts, from_wire=True), ConverterModule(contracts)
-    text = reader.render_module(straight)
-    converter.enums, converter.packages = reader.enums, reader.packages
-    return {"rest/delivery/convert.py": converter.render_module(plain), "rest/delivery/pages.py": text}
+    wire_module, object_module = ConverterModule(contracts, from_wire=True), ConverterModule(contracts)
+    wire_text = wire_module.render_module(wire_pairs)
+    # Both modules share the enum tables of convert.py.
+    object_module.enums, object_module.packages = wire_module.enums, wire_module.packages
+    return {"rest/delivery/convert.py": object_module.render_module(object_pairs), "rest/delivery/pages.py": wire_text}
 
 
 def reachable_messages(messages: Iterable[Descriptor]) -> frozenset[str]:
-    """The messages and all that they are made of, by name."""
+    """Return the names of the messages and their nested messages."""
 
     @cache
-    def inside(message: Descriptor) -> frozenset[str]:
+    def nested(message: Descriptor) -> frozenset[str]:
         parts = (field.message_type for field in message.fields if field.message_type is not None)
-        return frozenset({message.full_name}).union(*map(inside, parts))
+        return frozenset({message.full_name}).union(*map(nested, parts))
 
-    return frozenset[str]().union(*map(inside, messages))
+    return frozenset[str]().union(*map(nested, messages))

@@ -1,4 +1,4 @@
-"""A msgspec struct for every named schema of every OpenAPI file, by datamodel-code-generator."""
+"""Generator of msgspec structs for the named schemas of all OpenAPI files, with datamodel-code-generator."""
 
 import os
 import re
@@ -28,53 +28,56 @@ HEADER = '"""Written by `make generate` from api-specs/openapi/{stem}.yaml. Do n
 
 
 def merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
-    """The schemas of merge patches. Raises ContractError where a default would hide that something is absent."""
-    found = set()
+    """Return the names of merge patch schemas.
+
+    Raises ContractError for a default value, which would hide that a field is absent.
+    """
+    names = set()
     for item in contracts.openapi[api].get("paths", {}).values():
         if "requestBody" not in item.get("patch", {}):
             continue
         for content in contracts.resolve_reference(api, item["patch"]["requestBody"])["content"].values():
             name = content["schema"].get("$ref", "").rsplit("/", 1)[-1]
-            found.add(name)
+            names.add(name)
             for field, schema in contracts.resolve_reference(api, content["schema"]).get("properties", {}).items():
                 if "default" in schema or _has_defaults(contracts, api, schema):
-                    why = "has a default, but a merge patch leaves alone what it does not name"
-                    raise ContractError(f"{api}.yaml: {name}.{field} {why}")
-    return found
+                    reason = "has a default value, but absent fields of a merge patch must stay unchanged"
+                    raise ContractError(f"{api}.yaml: {name}.{field} {reason}")
+    return names
 
 
 def _has_defaults(contracts: Contracts, api: str, schema: dict[str, Any]) -> bool:
-    """Whether an object has defaults, at any depth."""
+    """Return whether an object has default values at any depth."""
     plain = contracts.resolve_reference(api, schema)
     parts = [part for key in ("oneOf", "anyOf", "allOf") for part in plain.get(key, ())]
-    inside = plain.get("properties", {}).values()
-    return any("default" in contracts.resolve_reference(api, each) for each in inside) or any(
-        _has_defaults(contracts, api, each) for each in [*parts, *inside]
+    properties = plain.get("properties", {}).values()
+    return any("default" in contracts.resolve_reference(api, each) for each in properties) or any(
+        _has_defaults(contracts, api, each) for each in [*parts, *properties]
     )
 
 
 def make_optional_unset(text: str, names: Collection[str]) -> str:
-    """The models with every field of these unset where it is absent, also one whose type has a default."""
+    """Give the optional fields of the named models the default UNSET, including fields whose type has a default."""
 
-    def each(found: re.Match[str]) -> str:
-        return UNSET_DEFAULT_PATTERN.sub("| UnsetType = UNSET", found[0]) if found[1] in names else found[0]
+    def replace(match: re.Match[str]) -> str:
+        return UNSET_DEFAULT_PATTERN.sub("| UnsetType = UNSET", match[0]) if match[1] in names else match[0]
 
-    return re.sub(r"^class (\w+)\(Struct.*\n(?:    .*\n|\n(?=    ))*", each, text, flags=re.MULTILINE)
+    return re.sub(r"^class (\w+)\(Struct.*\n(?:    .*\n|\n(?=    ))*", replace, text, flags=re.MULTILINE)
 
 
 def generate_structs(stem: str, document: object, patch_schemas: Collection[str] = ()) -> str:
-    """One file's models; `merged` are those of merge patches."""
-    written = yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
-    text = run_generator(written, HEADER.format(stem=stem))
-    # The generator lets a field with a default be unset too, which it then never is.
+    """Generate the models of one file; `patch_schemas` are the names of merge patches."""
+    source = yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    text = run_generator(source, HEADER.format(stem=stem))
+    # The generator adds UnsetType to fields with a default, although they are never unset.
     return re.sub(r"\| UnsetType = (?!UNSET)", "= ", make_optional_unset(text, patch_schemas))
 
 
 def run_generator(text: str, header: str) -> str:
-    """What the generator makes of a text, which takes it seconds."""
+    """Run datamodel-code-generator on a document; the output is cached because a run takes seconds."""
 
-    def make() -> str:
-        # Outside the repository, whose settings the generator would find and follow.
+    def create() -> str:
+        # The generator would read settings of the repository, so it runs outside.
         with tempfile.TemporaryDirectory() as folder:
             source, models = Path(folder) / "source.yaml", Path(folder) / "models.py"
             source.write_text(text)
@@ -92,12 +95,12 @@ def run_generator(text: str, header: str) -> str:
             subprocess.run(command, check=True, cwd=folder, capture_output=True)
             return models.read_text()
 
-    return get_or_create(version("datamodel-code-generator"), *DATAMODEL_CODEGEN_OPTIONS, header, text, create=make)
+    return get_or_create(version("datamodel-code-generator"), *DATAMODEL_CODEGEN_OPTIONS, header, text, create=create)
 
 
 def generate(contracts: Contracts) -> Files:
-    """`generated/rest/<api>/models.py`."""
+    """Generate `rest/<api>/models.py`."""
     files = contracts.openapi
     with ThreadPoolExecutor(os.process_cpu_count()) as pool:
-        made = pool.map(lambda stem: generate_structs(stem, files[stem], merge_patch_schemas(contracts, stem)), files)
-        return {f"rest/{package_name(stem)}/models.py": text for stem, text in zip(files, made, strict=True)}
+        texts = pool.map(lambda stem: generate_structs(stem, files[stem], merge_patch_schemas(contracts, stem)), files)
+        return {f"rest/{package_name(stem)}/models.py": text for stem, text in zip(files, texts, strict=True)}

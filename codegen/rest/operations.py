@@ -1,4 +1,4 @@
-"""The operations of an OpenAPI file, as generators want to see them."""
+"""Operations of an OpenAPI file with resolved references."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any
 from codegen.contracts import HTTP_METHODS, ContractError, Contracts
 
 COMMON_RESPONSE_HEADERS = frozenset({"x-request-id", "traceresponse"})
-"""What every response carries; handlers have no part in it."""
+"""Response headers that the mesh sets, not the handlers."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation, its references followed."""
+    """One operation with resolved references."""
 
     id: str
     tag: str
@@ -21,7 +21,7 @@ class Operation:
     summary: str
     description: str
     security: list[dict[str, list[str]]]
-    """Alternatives; empty for a public operation."""
+    """Alternative requirements; empty for a public operation."""
     parameters: list[dict[str, Any]]
     body: dict[str, Any] | None
     """Media type → media type object."""
@@ -30,22 +30,25 @@ class Operation:
     content: dict[str, Any]
     """Media type → media type object of the success response."""
     headers: frozenset[str]
-    """What the handler must send along with a success."""
+    """Headers that the handler must set in the success response."""
     raw: dict[str, Any]
 
     @property
     def scheme(self) -> str | None:
-        """The security scheme; None for a public operation."""
+        """Return the security scheme; None for a public operation."""
         return next(iter(self.security[0])) if self.security else None
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The roles of which the token must hold one; empty for any valid token."""
+        """Return the permitted roles; empty for any valid token."""
         return tuple(role for alternative in self.security for roles in alternative.values() for role in roles)
 
 
 def operations(contracts: Contracts, api: str) -> Iterator[Operation]:
-    """Every operation, in the order of the file. Raises ContractError for what no generator could make sense of."""
+    """Yield all operations in file order.
+
+    Raises ContractError for a duplicate operationId, or more or less than one success response.
+    """
     document = contracts.openapi[api]
     seen: set[str] = set()
     for path, item in document["paths"].items():
@@ -55,14 +58,16 @@ def operations(contracts: Contracts, api: str) -> Iterator[Operation]:
             raw = item[method]
             name = raw["operationId"]
             if name in seen:
-                raise ContractError(f"{api}.yaml: the operationId {name} is used twice")
+                raise ContractError(f"{api}.yaml: duplicate operationId {name}")
             seen.add(name)
             parameters = [
                 contracts.resolve_reference(api, p) for p in [*item.get("parameters", []), *raw.get("parameters", [])]
             ]
             successes = [code for code in raw["responses"] if code.startswith("2")]
             if len(successes) != 1:
-                raise ContractError(f"{api}.yaml: {name} has {len(successes)} success responses; it takes one")
+                raise ContractError(
+                    f"{api}.yaml: {name} has {len(successes)} success responses; exactly one is required"
+                )
             success = contracts.resolve_reference(api, raw["responses"][successes[0]])
             body = contracts.resolve_reference(api, raw["requestBody"])["content"] if "requestBody" in raw else None
             yield Operation(

@@ -1,14 +1,16 @@
-"""The catalogue of reasons that errors have, from `x-problems` of the public API."""
+"""Generator of the catalogue of error reasons from `x-problems` of the public API."""
 
 from codegen.contracts import Contracts, Files
 
 
 def generate(contracts: Contracts) -> Files:
-    """`generated/problems.py`."""
+    """Generate `problems.py`."""
     catalogue = contracts.openapi["delivery"]["x-problems"]
     reasons = "".join(f"    {reason} = {reason!r}\n" for reason in catalogue)
     rows = "".join(
-        f"    Reason.{reason}: Problem({entry['status']}, {entry['grpc']!r}, {entry['title']!r}, {entry['description']!r}),\n"
+        f"    Reason.{reason}: Problem("
+        f"{entry['status']}, {entry['grpc']!r}, {entry['title']!r}, {entry['description']!r}"
+        "),\n"
         for reason, entry in catalogue.items()
     )
     return {
@@ -19,12 +21,12 @@ from typing import NamedTuple
 
 
 class Reason(StrEnum):
-    """Why an error came: a stable word to program against."""
+    """Stable machine-readable error code."""
 
 {reasons}
 
 class Problem(NamedTuple):
-    """What a reason means: its HTTP status, the gRPC code it travels by, and what its page says."""
+    """HTTP status, gRPC status code, title and description of a reason."""
 
     status: int
     grpc: str

@@ -1,15 +1,14 @@
-"""What clients are given of the OpenAPI files: what stands there, with what every response has, without what is only ours."""
+"""Generator of the published OpenAPI documents: with the common response headers, without internal extensions."""
 
 import copy
 import json
 from typing import Any
 
-import yaml
-
 from codegen.contracts import HTTP_METHODS, Contracts, Files
+from codegen.yaml_output import dump_yaml
 
 RESPONSE_HEADERS = {
-    "x-request-id": {"description": "Names the request.", "required": True, "schema": {"type": "string"}},
+    "x-request-id": {"description": "Id of the request.", "required": True, "schema": {"type": "string"}},
     "traceresponse": {
         "description": "W3C: `00-<trace id>-<span id>-<flags>`.",
         "required": True,
@@ -19,7 +18,7 @@ RESPONSE_HEADERS = {
 
 
 def strip_extensions(node: Any) -> Any:
-    """The node without our own `x-…` keys."""
+    """Return the node without internal `x-` extensions."""
     if isinstance(node, dict):
         return {key: strip_extensions(value) for key, value in node.items() if not _is_own_extension(key)}
     if isinstance(node, list):
@@ -32,26 +31,26 @@ def _is_own_extension(key: object) -> bool:
 
 
 def publish_document(document: dict[str, Any]) -> dict[str, Any]:
-    """One document, as it is served."""
-    made: dict[str, Any] = strip_extensions(copy.deepcopy(document))
-    responses = [*made.get("components", {}).get("responses", {}).values()]
-    for item in made.get("paths", {}).values():
+    """Return a document in its published form."""
+    published: dict[str, Any] = strip_extensions(copy.deepcopy(document))
+    responses = [*published.get("components", {}).get("responses", {}).values()]
+    for item in published.get("paths", {}).values():
         responses += [r for m in HTTP_METHODS if m in item for r in item[m]["responses"].values() if "$ref" not in r]
     if "x-problems" in document:
-        made["components"]["headers"] |= RESPONSE_HEADERS
+        published["components"]["headers"] |= RESPONSE_HEADERS
         for response in responses:
             for name in RESPONSE_HEADERS:
                 response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}
-        reason = made["components"]["schemas"]["Problem"]["properties"]["reason"]
+        reason = published["components"]["schemas"]["Problem"]["properties"]["reason"]
         reason["examples"] = sorted(document["x-problems"])
-    return made
+    return published
 
 
 def generate(contracts: Contracts) -> Files:
-    """`generated/openapi/<api>.json` and `.yaml`."""
+    """Generate `openapi/<api>.json` and `openapi/<api>.yaml`."""
     files: Files = {}
     for stem, document in contracts.openapi.items():
-        made = publish_document(document)
-        files[f"openapi/{stem}.json"] = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
-        files[f"openapi/{stem}.yaml"] = yaml.safe_dump(made, sort_keys=False, allow_unicode=True, width=120)
+        published = publish_document(document)
+        files[f"openapi/{stem}.json"] = json.dumps(published, indent=2, ensure_ascii=False) + "\n"
+        files[f"openapi/{stem}.yaml"] = dump_yaml("", published)
     return files

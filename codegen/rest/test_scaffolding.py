@@ -1,4 +1,4 @@
-"""A test for each new operation: what the contract already says is asserted, what it does is left to say."""
+"""Scaffolding of tests for new operations: assertions from the contract, and a failing test to complete."""
 
 import re
 from pathlib import Path
@@ -11,22 +11,22 @@ from codegen.rest.operations import Operation, operations
 
 TESTS_FOLDER = "tests/e2e"
 DEMO_ROLES = ("customer", "deliverer", "admin")
-"""Of the demo accounts."""
+"""Roles of the demo accounts."""
 
 
 def bound_operations(handlers_source: str) -> set[str]:
-    """The operations that a generated table of handlers binds."""
+    """Return the operations in the source of a generated table."""
     return set(re.findall(r'^    "(\w+)": Operation\(', handlers_source, re.MULTILINE))
 
 
-def new_tests(contracts: Contracts, known_operations: set[str]) -> dict[str, str]:
-    """By path below the repository, a test of each operation that was not there before."""
-    fresh = [operation for operation in operations(contracts, API) if operation.id not in known_operations]
-    return {f"{TESTS_FOLDER}/test_{snake(operation.id)}.py": render_test(contracts, operation) for operation in fresh}
+def new_tests(contracts: Contracts, previous_operations: set[str]) -> dict[str, str]:
+    """Return the test of each new operation, by path relative to the repository."""
+    new = [operation for operation in operations(contracts, API) if operation.id not in previous_operations]
+    return {f"{TESTS_FOLDER}/test_{snake(operation.id)}.py": render_test(contracts, operation) for operation in new}
 
 
 def write_tests(root: Path, tests: dict[str, str]) -> list[Path]:
-    """Writes those that nobody has written yet, and says which."""
+    """Write the tests that do not exist and return their paths."""
     paths = [root / name for name in tests if not (root / name).exists()]
     for path in paths:
         path.write_text(tests[str(path.relative_to(root))])
@@ -34,7 +34,7 @@ def write_tests(root: Path, tests: dict[str, str]) -> list[Path]:
 
 
 def render_test(contracts: Contracts, operation: Operation) -> str:
-    """The whole file; unused imports are left for the formatter to remove."""
+    """Render the test file; the formatter removes unused imports."""
     name, path = snake(operation.id), re.sub(r"\{\w+\}", "1", operation.path)
     body = body_example(contracts, operation)
     request = f"edge.request({operation.method!r}, {path!r}{', json=BODY' if body is not None else ''}"
@@ -42,28 +42,28 @@ def render_test(contracts: Contracts, operation: Operation) -> str:
     text = (
         f'"""{operation.id}: {operation.summary or operation.path}."""\n\n'
         "from collections.abc import Callable\n\nimport httpx\nimport pytest\n\n"
-        f"from deploy.local.demo.scenarios import World\n\n{f'BODY = {body!r}' if body is not None else ''}\n\n"
+        f"from deploy.local.demo.scenarios import ScenarioContext\n\n{f'BODY = {body!r}' if body is not None else ''}\n\n"
     )
     if operation.scheme == "bearer":
         text += (
-            f"def test_{name}_needs_a_token(edge: httpx.Client) -> None:\n"
+            f"def test_{name}_without_token_returns_401(edge: httpx.Client) -> None:\n"
             f"    assert {request}).status_code == 401\n\n\n"
         )
-    if strangers := [role for role in DEMO_ROLES if operation.roles and role not in operation.roles]:
+    if forbidden := [role for role in DEMO_ROLES if operation.roles and role not in operation.roles]:
         text += (
-            f'@pytest.mark.parametrize("role", {strangers!r})\n'
-            f"def test_{name}_is_for_its_roles_only(\n"
+            f'@pytest.mark.parametrize("role", {forbidden!r})\n'
+            f"def test_{name}_with_other_role_returns_403(\n"
             "    edge: httpx.Client, bearer: Callable[[str], dict[str, str]], role: str\n) -> None:\n"
             f"    assert {request}, headers=bearer(role)).status_code == 403\n\n\n"
         )
     return text + (
-        f"def test_{name}({fixture}: World) -> None:\n"
-        f'    pytest.fail("say what {operation.id} does: call it, and await what follows from it")\n'
+        f"def test_{name}({fixture}: ScenarioContext) -> None:\n"
+        f'    pytest.fail("complete this test: call {operation.id} and assert its effects")\n'
     )
 
 
 def body_example(contracts: Contracts, operation: Operation) -> Any:
-    """What the contract shows as a body; None where there is none."""
+    """Return the first example of the request body, or None."""
     content: dict[str, Any] = next(iter((operation.body or {}).values()), {})
     examples = contracts.resolve_reference(API, content.get("schema", {})).get("examples", [])
     return examples[0] if examples else None

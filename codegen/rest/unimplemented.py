@@ -1,4 +1,4 @@
-"""What the contracts ask of the services and nobody has written yet: functions, and whole classes."""
+"""Search for handlers, consumers and servicers in the contracts that no service implements."""
 
 import ast
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ CONSUMERS_FILE = "generated/events/consumers.py"
 SERVICERS_GLOB = "generated/proto/delivery/*/v1/rpc.py"
 
 type ClassName = tuple[str, str]
-"""A class: its module's dotted name, and its own."""
+"""Dotted module name and class name."""
 
 
 @dataclass(frozen=True)
 class ClassInfo:
-    """A class somebody wrote: where, what it is made of, and which functions it has itself."""
+    """A class of a service: file, base classes and own methods."""
 
     path: str
     bases: tuple[ClassName, ...]
@@ -23,20 +23,21 @@ class ClassInfo:
 
 
 def find_unimplemented(root: Path) -> list[str]:
-    """A sentence for each function or class, with what to write and where. Reads `generated/` and `services/` of `root`."""
-    written = dict(service_classes(root))
-    return [
-        sentence for path in sorted(abstract_modules(root)) for sentence in _find_unimplemented(root, path, written)
-    ]
+    """Return a message for each unimplemented method or class, with its expected place.
+
+    Reads `generated/` and `services/` of `root`.
+    """
+    classes = dict(service_classes(root))
+    return [message for path in sorted(abstract_modules(root)) for message in _find_unimplemented(root, path, classes)]
 
 
 def abstract_modules(root: Path) -> Iterator[Path]:
-    """The generated modules whose classes services implement."""
+    """Yield the generated modules with abstract classes."""
     yield from (root / HANDLERS_FILE, root / CONSUMERS_FILE, *root.glob(SERVICERS_GLOB))
 
 
 def service_classes(root: Path) -> Iterator[tuple[ClassName, ClassInfo]]:
-    """Every class of `services/`."""
+    """Yield all classes in `services/`."""
     for path in sorted((root / "services").rglob("*.py")):
         tree, module = ast.parse(path.read_text()), module_name(root, path)
         own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
@@ -56,38 +57,38 @@ _FUNCTION_NODES = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def module_name(root: Path, path: Path) -> str:
-    """A module's name: generated/events/consumers.py → generated.events.consumers."""
+    """Return the dotted name of a module: generated/events/consumers.py gives generated.events.consumers."""
     return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
-def ancestors(service_classes_by_name: dict[ClassName, ClassInfo], name: ClassName) -> set[ClassName]:
-    """The class and everything that it is made of."""
-    found = {name}
-    if name in service_classes_by_name:
-        for base in service_classes_by_name[name].bases:
-            found |= ancestors(service_classes_by_name, base)
-    return found
+def ancestors(classes: dict[ClassName, ClassInfo], name: ClassName) -> set[ClassName]:
+    """Return the class and all its base classes."""
+    names = {name}
+    if name in classes:
+        for base in classes[name].bases:
+            names |= ancestors(classes, base)
+    return names
 
 
-def _find_unimplemented(root: Path, path: Path, service_classes_by_name: dict[ClassName, ClassInfo]) -> Iterator[str]:
+def _find_unimplemented(root: Path, path: Path, classes: dict[ClassName, ClassInfo]) -> Iterator[str]:
     module = module_name(root, path)
     for node in ast.parse(path.read_text()).body:
         if not isinstance(node, ast.ClassDef):
             continue
-        wanted = {item.name: item for item in node.body if isinstance(item, _FUNCTION_NODES) and _is_abstract(item)}
-        having = {name: ancestors(service_classes_by_name, name) for name in service_classes_by_name}
-        implementing = {name for name, found in having.items() if (module, node.name) in found}
-        last = sorted(name for name in implementing if not any(name in having[n] for n in implementing - {name}))
-        if wanted and not last:
-            yield f"{expected_path(module, node)}: no class implements {node.name}; write one and hand it over in app.py"
-        for name in last:
-            there = {
-                function
-                for each in having[name] & service_classes_by_name.keys()
-                for function in service_classes_by_name[each].methods
+        abstract = {item.name: item for item in node.body if isinstance(item, _FUNCTION_NODES) and _is_abstract(item)}
+        ancestors_by_name = {name: ancestors(classes, name) for name in classes}
+        subclasses = {name for name, bases in ancestors_by_name.items() if (module, node.name) in bases}
+        leaves = sorted(
+            name for name in subclasses if not any(name in ancestors_by_name[other] for other in subclasses - {name})
+        )
+        if abstract and not leaves:
+            yield f"{expected_path(module, node)}: no class implements {node.name}; add one and register it in app.py"
+        for name in leaves:
+            implemented = {
+                method for each in ancestors_by_name[name] & classes.keys() for method in classes[each].methods
             }
-            for function in wanted.keys() - there:
-                yield f"{service_classes_by_name[name].path}: the class {name[1]} needs\n{function_stub(wanted[function])}"
+            for method in abstract.keys() - implemented:
+                yield f"{classes[name].path}: the class {name[1]} lacks\n{function_stub(abstract[method])}"
 
 
 def _is_abstract(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -95,21 +96,22 @@ def _is_abstract(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def function_stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """The function's head and the first line of what it is for."""
-    said = (ast.get_docstring(function) or "").partition("\n")[0]
+    """Render the signature of the function with the first line of its docstring."""
+    summary = (ast.get_docstring(function) or "").partition("\n")[0]
     result = f" -> {ast.unparse(function.returns)}" if function.returns else ""
     kind = "async def" if isinstance(function, ast.AsyncFunctionDef) else "def"
-    return f'    {kind} {function.name}({ast.unparse(function.args)}){result}:\n        """{said}"""'
+    return f'    {kind} {function.name}({ast.unparse(function.args)}){result}:\n        """{summary}"""'
 
 
 def expected_path(module: str, node: ast.ClassDef) -> str:
-    """Where a class that implements a generated one belongs: OrdersHistoryConsumer → services/orders/events.py."""
+    """Return the expected file of an implementation, for example services/orders/entrypoints/consumers.py."""
     if module.endswith(".handlers"):
         return f"services/gateway/entrypoints/rest/{node.name.removesuffix('Handler').lower()}.py"
     if module.endswith(".rpc"):
-        return f"services/{module.split('.')[-3]}/rpc.py"
+        return f"services/{module.split('.')[-3]}/entrypoints/rpc.py"
     (queue,) = [item.value for item in node.body if isinstance(item, ast.AnnAssign) and _is_name(item.target, "QUEUE")]
-    return f"services/{ast.literal_eval(queue or ast.Constant('')).partition('.')[0]}/events.py"
+    service = ast.literal_eval(queue or ast.Constant("")).partition(".")[0]
+    return f"services/{service}/entrypoints/consumers.py"
 
 
 def _is_name(node: ast.expr, name: str) -> bool:

@@ -1,1 +1,1 @@
-"""Generators that read protobuf services: messages, servicers and stubs."""
+"""Generators for protobuf services: messages, servicers, stubs and request constraints."""

@@ -1,4 +1,4 @@
-"""betterproto2 messages for every protobuf package that travels, and the descriptors of all packages."""
+"""Generator of betterproto2 messages for all packages except the options, and of the descriptor set."""
 
 import os
 import subprocess
@@ -13,14 +13,14 @@ from codegen.contracts import ContractError, Contracts, Files
 from codegen.protobuf import OPTIONS_PACKAGE
 
 OUTPUT_FOLDER = "proto"
-"""Where the messages go: `generated/proto/delivery/orders/v1/__init__.py`."""
+"""Folder of the messages: `proto/delivery/orders/v1/__init__.py`."""
 
 EXCLUDED_FILES = ("google/protobuf/descriptor.proto",)
-"""Imported for our options only. As messages it would be 2,000 lines that nobody reads."""
+"""Files that only the options import, so their messages are not needed."""
 
 
 def generate(contracts: Contracts) -> Files:
-    """Runs betterproto2's compiler. It writes messages only: servicers and stubs are ours (`codegen/rpc/servicers.py`)."""
+    """Generate the messages with betterproto2's compiler; `codegen/rpc/servicers.py` generates servicers and stubs."""
     files: Files = {
         f"{OUTPUT_FOLDER}/{file.name}": file.content for file in compile_messages(contracts.protos.descriptors).file
     }
@@ -29,34 +29,35 @@ def generate(contracts: Contracts) -> Files:
 
 
 def compile_messages(descriptors: FileDescriptorSet) -> CodeGeneratorResponse:
-    """The modules of all packages that travel, as betterproto2's compiler writes them."""
-    travelling = [
+    """Compile the modules of all packages except the options."""
+    files = [
         _strip_imports_and_options(file)
         for file in descriptors.file
         if file.package != OPTIONS_PACKAGE and file.name not in EXCLUDED_FILES
     ]
     request = CodeGeneratorRequest(
-        file_to_generate=[file.name for file in travelling],
+        file_to_generate=[file.name for file in files],
         parameter="client_generation=none,server_generation=none",
-        proto_file=travelling,
+        proto_file=files,
     )
     scripts = Path(sys.executable).parent
-    # The compiler calls `ruff` from the PATH, and ruff obeys whatever configuration lies above the working directory.
-    with tempfile.TemporaryDirectory() as nowhere:
-        done = subprocess.run(
+    # The compiler runs `ruff` from the PATH, which would read a configuration above the working directory.
+    with tempfile.TemporaryDirectory() as folder:
+        result = subprocess.run(
             [scripts / "protoc-gen-python_betterproto2"],
             input=request.SerializeToString(),
             capture_output=True,
-            cwd=nowhere,
+            check=False,
+            cwd=folder,
             env={**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "RUFF_NO_CACHE": "true"},
         )
-    if done.returncode:
-        raise ContractError(f"betterproto2's compiler failed:\n{done.stderr.decode().strip()}")
-    return CodeGeneratorResponse.FromString(done.stdout)
+    if result.returncode:
+        raise ContractError(f"betterproto2's compiler failed:\n{result.stderr.decode().strip()}")
+    return CodeGeneratorResponse.FromString(result.stdout)
 
 
 def _strip_imports_and_options(file: FileDescriptorProto) -> FileDescriptorProto:
-    """The file without imports and options, so that the compiler does not look for what it is not given."""
+    """Return the file without imports and options, which refer to files that the compiler does not receive."""
     copy = FileDescriptorProto()
     copy.CopyFrom(file)
     copy.ClearField("dependency")
@@ -69,7 +70,7 @@ def _strip_imports_and_options(file: FileDescriptorProto) -> FileDescriptorProto
 
 
 def _strip_comments(descriptors: FileDescriptorSet) -> FileDescriptorSet:
-    """What servers need for reflection: shapes and options."""
+    """Return the descriptors without comments, as servers need them for reflection."""
     copy = FileDescriptorSet()
     copy.CopyFrom(descriptors)
     for file in copy.file:

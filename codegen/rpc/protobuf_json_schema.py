@@ -1,4 +1,4 @@
-"""Protobuf messages as JSON Schema: what protobuf's own JSON mapping makes of them."""
+"""JSON Schema of protobuf messages in protobuf's JSON mapping."""
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -22,19 +22,19 @@ WELL_KNOWN_SCHEMAS: dict[str, Config] = {
 
 
 def message_schema(message: Descriptor) -> Config:
-    """A message, its sub-messages within it. Names are those of the proto file."""
+    """Return the schema of a message with inlined sub-messages; names are those in the proto file."""
     return {"type": "object", "properties": {field.name: field_schema(field) for field in message.fields}}
 
 
 def field_schema(field: FieldDescriptor) -> Config:
-    """One field."""
+    """Return the schema of a field."""
     kind = field.message_type
     if kind is not None and kind.GetOptions().map_entry:
         return {"type": "object", "additionalProperties": field_schema(kind.fields_by_name["value"])}
     if kind is not None:
-        one = WELL_KNOWN_SCHEMAS.get(kind.full_name) or message_schema(kind)
+        item = WELL_KNOWN_SCHEMAS.get(kind.full_name) or message_schema(kind)
     elif field.enum_type is not None:
-        one = {"type": "string", "enum": [value.name for value in field.enum_type.values]}
+        item = {"type": "string", "enum": [value.name for value in field.enum_type.values]}
     else:
-        one = SCALAR_SCHEMAS[field.type]
-    return {"type": "array", "items": one} if field.is_repeated else one
+        item = SCALAR_SCHEMAS[field.type]
+    return {"type": "array", "items": item} if field.is_repeated else item

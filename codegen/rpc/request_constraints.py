@@ -1,7 +1,7 @@
-"""What an RPC's request is held to: the bounds that the REST operation of the same name, and mirrored schemas, state.
+"""Constraints of RPC requests, derived from the REST operation of the same name and from schemas with `x-message`.
 
-Fields pair up with parameters and properties by name, messages with schemas by `x-message`. So what is refused at the
-public door is refused at every inner one, and no bound is written twice.
+Fields are matched with parameters and properties by name, messages with schemas by `x-message`. Each constraint is
+defined once, in the public API, and enforced in every service.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,29 +18,29 @@ API = "delivery"
 SCALAR_KEYWORDS = frozenset({"type", "format", "pattern", "minLength", "maxLength", "minimum", "maximum", "multipleOf"})
 ARRAY_KEYWORDS = frozenset({"minItems", "maxItems", "uniqueItems"})
 IMPLICIT_PRESENCE = "x-implicit-presence"
-"""Those properties whose field cannot be absent, and has its zero value instead."""
+"""Keyword for properties whose field has no presence and defaults to its zero value."""
 
 type Schema = dict[str, Any]
 type ConstraintLookup = Callable[[Method], Schema]
 
 
 def build_lookup(contracts: Contracts) -> ConstraintLookup:
-    """Finds the bounds of a method's request, as the JSON Schema of an object; empty when there are none."""
+    """Return a function that finds the JSON Schema of a method's request; it is empty without constraints."""
     if API not in contracts.openapi:
         return lambda method: {}
-    named = {operation.id: operation for operation in operations(contracts, API)}
-    rules = _ConstraintBuilder(contracts)
+    operations_by_id = {operation.id: operation for operation in operations(contracts, API)}
+    builder = _ConstraintBuilder(contracts)
 
-    def bounds(method: Method) -> Schema:
-        operation = named.get(method.name[0].lower() + method.name[1:])
+    def constraints(method: Method) -> Schema:
+        operation = operations_by_id.get(method.name[0].lower() + method.name[1:])
         message = contracts.protos.pool.FindMessageTypeByName(method.request)
         return (
-            rules.message_constraints(message, *rules.operation_constraints(operation))
+            builder.message_constraints(message, *builder.operation_constraints(operation))
             if operation
-            else rules.message_constraints(message, {}, ())
+            else builder.message_constraints(message, {}, ())
         )
 
-    return bounds
+    return constraints
 
 
 class _ConstraintBuilder:
@@ -51,7 +51,7 @@ class _ConstraintBuilder:
         }
 
     def operation_constraints(self, operation: Operation) -> tuple[dict[str, Schema], set[str]]:
-        """What an operation takes, by name, and which of it must be there."""
+        """Return the schemas of parameters and body properties by name, and the required names."""
         properties = {snake(parameter["name"]): parameter["schema"] for parameter in operation.parameters}
         required = {snake(parameter["name"]) for parameter in operation.parameters if parameter.get("required")}
         if operation.body is not None:
@@ -61,11 +61,16 @@ class _ConstraintBuilder:
         return properties, required
 
     def message_constraints(self, message: Descriptor, properties: Mapping[str, Schema], required: Any) -> Schema:
-        """The bounds of those fields that have some."""
-        found = {field.name: rule for field in message.fields if (rule := self._field_constraints(field, properties))}
-        here = found.keys() & set(required)
-        absent = {field.name for field in message.fields if field.name in found and not field.has_presence} - here
-        return {"properties": found, "required": sorted(here), IMPLICIT_PRESENCE: sorted(absent)} if found else {}
+        """Return the constraints of a message's fields."""
+        constrained = {
+            field.name: schema for field in message.fields if (schema := self._field_constraints(field, properties))
+        }
+        if not constrained:
+            return {}
+        present = constrained.keys() & set(required)
+        without_presence = {field.name for field in message.fields if not field.has_presence}
+        implicit = (without_presence & constrained.keys()) - present
+        return {"properties": constrained, "required": sorted(present), IMPLICIT_PRESENCE: sorted(implicit)}
 
     def _field_constraints(self, field: FieldDescriptor, properties: Mapping[str, Schema]) -> Schema:
         schema = self._contracts.resolve_reference(API, properties.get(field.name, {}))
@@ -76,11 +81,11 @@ class _ConstraintBuilder:
 
     def _value_constraints(self, field: FieldDescriptor, schema: Schema) -> Schema:
         if field.message_type is not None:
-            mirrored = (
+            message_schema = (
                 schema if "properties" in schema else self._schemas_by_message.get(field.message_type.full_name, {})
             )
             return self.message_constraints(
-                field.message_type, mirrored.get("properties", {}), mirrored.get("required", ())
+                field.message_type, message_schema.get("properties", {}), message_schema.get("required", ())
             )
         if field.enum_type is not None or "enum" in schema:
             return {}

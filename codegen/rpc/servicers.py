@@ -1,4 +1,4 @@
-"""Per protobuf package with services: a table of its methods, abstract servicers, and stubs."""
+"""Generator of method constants, abstract servicers and stubs of each protobuf package with services."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from betterproto2_compiler.compile.naming import pythonize_class_name, pythonize_method_name
 
 from codegen.contracts import ContractError, Contracts, Files
+from codegen.naming import docstring, unqualified_name
 from codegen.protobuf import Method, Service
 from codegen.rest import converters
 from codegen.rpc import request_constraints
@@ -24,7 +25,7 @@ from services.runtime.rpc.stub import Stub
 
 
 def generate(contracts: Contracts) -> Files:
-    """Writes `proto/<package>/rpc.py` beside the package's messages."""
+    """Generate `proto/<package>/rpc.py` beside the package's messages."""
     packages: defaultdict[str, list[Service]] = defaultdict(list)
     for service in contracts.protos.services:
         packages[service.package].append(service)
@@ -39,7 +40,7 @@ def generate(contracts: Contracts) -> Files:
 def render_module(
     services: list[Service], constraints_for: request_constraints.ConstraintLookup, page_responses: frozenset[str]
 ) -> str:
-    """The text of one `rpc.py`; unused imports are left for the formatter to remove."""
+    """Render one `rpc.py`; the formatter removes unused imports."""
     check_constant_names(services)
     methods = [method for service in services for method in service.methods]
     parts = [
@@ -58,24 +59,27 @@ def render_module(
 
 
 def check_constant_names(services: list[Service]) -> None:
-    """Names of the package's methods become module constants, so no two may agree."""
+    """Raise ContractError for two methods with the same constant name in a package."""
     owners: dict[str, str] = {}
     for method in (method for service in services for method in service.methods):
         other = owners.setdefault(constant_name(method), method.path)
         if other != method.path:
-            raise ContractError(f"{other} and {method.path} would both be {constant_name(method)}: rename one")
+            raise ContractError(f"{other} and {method.path} have the same constant {constant_name(method)}; rename one")
 
 
 def render_imports(methods: Iterable[Method]) -> list[str]:
-    """One line per package that the methods' messages come from."""
+    """Render one import per package with messages of the methods."""
     names: defaultdict[str, set[str]] = defaultdict(set)
     for full_name in (name for method in methods for name in (method.request, method.response)):
         names[full_name.rpartition(".")[0]].add(class_name(full_name))
-    return [f"from generated.proto.{name} import {', '.join(sorted(found))}" for name, found in sorted(names.items())]
+    return [
+        f"from generated.proto.{package} import {', '.join(sorted(classes))}"
+        for package, classes in sorted(names.items())
+    ]
 
 
 def render_method_constant(method: Method, constraints: request_constraints.Schema) -> str:
-    """The method's row in the table."""
+    """Render the constant of a method."""
     request, response = class_name(method.request), class_name(method.response)
     return f"""
 {constant_name(method)}: Method[{request}, {response}] = Method(
@@ -96,20 +100,19 @@ def render_method_constant(method: Method, constraints: request_constraints.Sche
 
 
 def render_servicer(service: Service, page_responses: frozenset[str]) -> str:
-    """The class that a service implements. A method left out stops it from being instantiated."""
+    """Render the abstract servicer of a service."""
     methods = "".join(render_abstract_method(method, method.response in page_responses) for method in service.methods)
     return f"""
 
 class {base_name(service)}Servicer(Servicer):
-    {docstring(service.comment, 4)}
-
+{docstring(service.comment, 4)}
     SERVICE = {service.full_name!r}
     METHODS = ({"".join(f"{constant_name(method)}, " for method in service.methods)})
 {methods}"""
 
 
 def render_abstract_method(method: Method, is_page: bool) -> str:
-    """One method of a servicer. A streaming one is implemented as an async generator, hence no `async` here."""
+    """Render an abstract method. A streaming one is implemented as an async generator and therefore not `async`."""
     principal = ", principal: Principal" if method.actor_required else ""
     prefix, result = signature(method)
     if is_page:
@@ -117,24 +120,22 @@ def render_abstract_method(method: Method, is_page: bool) -> str:
     return f"""
     @abstractmethod
     {prefix}def {method_name(method)}(self, request: {class_name(method.request)}{principal}) -> {result}:
-        {docstring(method.comment, 8)}
-"""
+{docstring(method.comment, 8)}"""
 
 
 def render_stub(service: Service, page_responses: frozenset[str]) -> str:
-    """The class that callers use."""
+    """Render the stub of a service."""
     methods = "".join(render_stub_method(method, method.response in page_responses) for method in service.methods)
     return f"""
 
 class {base_name(service)}Stub(Stub):
-    {docstring(service.comment, 4)}
-
+{docstring(service.comment, 4)}
     METHODS = {base_name(service)}Servicer.METHODS
 {methods}"""
 
 
 def render_stub_method(method: Method, is_page: bool) -> str:
-    """One method of a stub. Pages are read by whatever reads them straight off the wire."""
+    """Render a method of a stub. The caller of a page passes the function that decodes it from the wire."""
     prefix, result = signature(method)
     call = "self.call_stream" if method.server_streaming else "await self.call_unary"
     request = class_name(method.request)
@@ -143,45 +144,35 @@ def render_stub_method(method: Method, is_page: bool) -> str:
     async def {method_name(method)}[Page](
         self, request: {request}, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        {docstring(method.comment, 8)}
-        return await self.call_unary_wire({constant_name(method)}, request, read, timeout)
+{docstring(method.comment, 8)}        return await self.call_unary_wire({constant_name(method)}, request, read, timeout)
 """
     return f"""
     {prefix}def {method_name(method)}(self, request: {request}, *, timeout: float | None = None) -> {result}:
-        {docstring(method.comment, 8)}
-        return {call}({constant_name(method)}, request, timeout)
+{docstring(method.comment, 8)}        return {call}({constant_name(method)}, request, timeout)
 """
 
 
 def signature(method: Method) -> tuple[str, str]:
-    """What stands before `def`, and the type that follows `->`."""
+    """Return the prefix of `def` and the return type."""
     response = class_name(method.response)
     return ("", f"AsyncIterator[{response}]") if method.server_streaming else ("async ", response)
 
 
 def base_name(service: Service) -> str:
-    """OrdersService → Orders."""
+    """Convert OrdersService to Orders."""
     return pythonize_class_name(service.name).removesuffix("Service")
 
 
 def class_name(full_name: str) -> str:
-    """delivery.orders.v1.GetOrderRequest → GetOrderRequest, as betterproto2 names it."""
-    return pythonize_class_name(full_name.rpartition(".")[2])
+    """Return betterproto2's class name of a message."""
+    return pythonize_class_name(unqualified_name(full_name))
 
 
 def method_name(method: Method) -> str:
-    """GetOrder → get_order."""
+    """Convert GetOrder to get_order."""
     return pythonize_method_name(method.name)
 
 
 def constant_name(method: Method) -> str:
-    """GetOrder → GET_ORDER."""
+    """Convert GetOrder to GET_ORDER."""
     return method_name(method).upper()
-
-
-def docstring(comment: str, indent: int) -> str:
-    """The comment as a docstring at that depth."""
-    lines = comment.replace("\\", "\\\\").replace('"""', "'''").splitlines()
-    if len(lines) > 1 or comment.endswith('"'):
-        lines.append("")
-    return '"""' + ("\n" + " " * indent).join(lines) + '"""'

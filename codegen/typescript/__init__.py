@@ -1,4 +1,4 @@
-"""The TypeScript client: types by openapi-typescript, a function for each stream, and the package around them."""
+"""Generator of the TypeScript client: types with openapi-typescript, a function per stream, and the package files."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ HEADER = "// Written by `make generate` from api-specs/openapi/delivery.yaml. Do
 
 
 def generate(contracts: Contracts) -> Files:
-    """A whole package, below `typescript/`."""
+    """Generate the package below `typescript/`."""
     files: Files = {
         str(path.relative_to(PACKAGE_FOLDER)): path.read_text()
         for path in sorted(PACKAGE_FOLDER.rglob("*"))
@@ -33,72 +33,73 @@ def generate(contracts: Contracts) -> Files:
 
 
 def _package_manifest(version: str) -> str:
-    wanted = json.loads((ROOT / "package.json").read_text())["devDependencies"]
+    dependencies = json.loads((ROOT / "package.json").read_text())["devDependencies"]
     manifest = {
         "name": "@delivery/client",
         "version": version,
-        "description": "The client of the delivery platform's API.",
+        "description": "Client of the delivery platform's API.",
         "license": "Apache-2.0",
         "type": "module",
         "exports": {".": {"types": "./index.d.ts", "default": "./index.js"}},
         "sideEffects": False,
         "engines": {"node": ">=20"},
-        "dependencies": {"openapi-fetch": wanted["openapi-fetch"]},
+        "dependencies": {"openapi-fetch": dependencies["openapi-fetch"]},
     }
     return json.dumps(manifest, indent=2) + "\n"
 
 
 def generate_types(document: dict[str, Any]) -> str:
-    """What openapi-typescript makes of a document. Raises ContractError with its words when it makes nothing."""
+    """Run openapi-typescript on a document; the output is cached.
+
+    Raises ContractError with its output when it fails.
+    """
     version = json.loads((OPENAPI_TYPESCRIPT / "package.json").read_text())["version"]
     text = json.dumps(document, sort_keys=False)
 
-    def make() -> str:
-        # Outside the repository, whose settings the tool would find and follow.
+    def create() -> str:
+        # The tool would read settings of the repository, so it runs outside.
         with tempfile.TemporaryDirectory() as folder:
-            source, made = Path(folder) / "source.json", Path(folder) / "schema.ts"
+            source, schema = Path(folder) / "source.json", Path(folder) / "schema.ts"
             source.write_text(text)
             command = [
                 "node",
                 str(OPENAPI_TYPESCRIPT / "bin/cli.js"),
                 str(source),
                 "--output",
-                str(made),
+                str(schema),
                 "--alphabetize",
             ]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise ContractError(f"openapi-typescript: {done.stderr.strip() or done.stdout.strip()}")
-            return made.read_text()
+            result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if result.returncode:
+                raise ContractError(f"openapi-typescript failed: {result.stderr.strip() or result.stdout.strip()}")
+            return schema.read_text()
 
-    return get_or_create("openapi-typescript", version, text, create=make)
+    return get_or_create("openapi-typescript", version, text, create=create)
 
 
 def generate_streams(contracts: Contracts) -> str:
-    """A function for each operation that answers by server-sent events."""
-    made = "".join(_render_stream(operation) for operation in _streaming_operations(contracts))
+    """Generate a function for each operation with a stream of server-sent events."""
+    functions = "".join(_render_stream(operation) for operation in _streaming_operations(contracts))
     imports = (
         'import type { Delivery } from "./client.js";\n'
         'import type { components, paths } from "./schema.js";\n'
-        'import { type Told, watch, type WatchOptions } from "./watch.js";\n'
+        'import { watch, type WatchEvent, type WatchOptions } from "./watch.js";\n'
     )
-    return f"{imports}{made}"
+    return f"{imports}{functions}"
 
 
 def _streaming_operations(contracts: Contracts) -> Iterator[Operation]:
     for operation in operations(contracts, API):
         if "text/event-stream" in operation.content:
             if "x-final-event" not in operation.raw:
-                raise ContractError(
-                    f"{API}.yaml: {operation.id} is a stream, and x-final-event does not say what its last event has"
-                )
+                raise ContractError(f"{API}.yaml: the stream {operation.id} lacks x-final-event with the final values")
             yield operation
 
 
 def _render_stream(operation: Operation) -> str:
     schema = operation.content["text/event-stream"]["schema"]
     data = schema["properties"]["data"]["contentSchema"]["$ref"].rsplit("/", 1)[-1]
-    ((field, last),) = operation.raw["x-final-event"].items()
+    ((field, final_values),) = operation.raw["x-final-event"].items()
     path = operation.path.replace("{", "${encodeURIComponent(path.").replace("}", ")}")
     description = operation.description.strip().replace("\n", "\n * ")
     return f"""
@@ -111,8 +112,8 @@ export function {operation.id}(
   delivery: Delivery,
   path: paths["{operation.path}"]["get"]["parameters"]["path"],
   options: WatchOptions = {{}},
-): AsyncGenerator<Told<components["schemas"]["{data}"]>> {{
-  const last: ReadonlySet<string> = new Set({json.dumps(last)});
-  return watch(delivery, `{path}`, (data) => last.has(data.{field}), options);
+): AsyncGenerator<WatchEvent<components["schemas"]["{data}"]>> {{
+  const finalValues: ReadonlySet<string> = new Set({json.dumps(final_values)});
+  return watch(delivery, `{path}`, (data) => finalValues.has(data.{field}), options);
 }}
 """
