@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Reason(StrEnum):
-    """Why an error came: a stable word to program against."""
+    """Stable machine-readable error code."""
 
     INVALID_REQUEST = "INVALID_REQUEST"
     UNAUTHENTICATED = "UNAUTHENTICATED"
@@ -55,7 +55,7 @@ class Reason(StrEnum):
 
 
 class Problem(NamedTuple):
-    """What a reason means: its HTTP status, the gRPC code it travels by, and what its page says."""
+    """HTTP status, gRPC status code, title and description of a reason."""
 
     status: int
     grpc: str
@@ -67,135 +67,161 @@ PROBLEMS: dict[Reason, Problem] = {
     Reason.INVALID_REQUEST: Problem(
         400,
         "INVALID_ARGUMENT",
-        "Not per the contract",
-        "A field or a parameter is missing, unknown or out of bounds. `errors` names each.",
+        "Invalid request",
+        "A field or a parameter is missing, unknown or out of bounds. `errors` lists each of them.",
     ),
     Reason.UNAUTHENTICATED: Problem(
-        401, "UNAUTHENTICATED", "Sign in first", "There is no token, or it is not valid, or no longer."
+        401, "UNAUTHENTICATED", "Authentication required", "The token is missing, invalid or expired."
     ),
     Reason.CREDENTIALS_INVALID: Problem(
-        401, "UNAUTHENTICATED", "Wrong e-mail or password", "Which of the two is not said."
+        401, "UNAUTHENTICATED", "Wrong e-mail or password", "The response does not reveal which of the two is wrong."
     ),
-    Reason.REFRESH_TOKEN_INVALID: Problem(401, "UNAUTHENTICATED", "The session is over", "Sign in again."),
+    Reason.REFRESH_TOKEN_INVALID: Problem(
+        401, "UNAUTHENTICATED", "Refresh token is invalid", "The session has ended. Sign in again."
+    ),
     Reason.SIGNATURE_INVALID: Problem(
         401,
         "UNAUTHENTICATED",
-        "The signature does not verify",
-        "The signature is missing, wrong or stale, or the sender is unknown.",
+        "Signature is invalid",
+        "The signature is missing, wrong or too old, or the sender is unknown.",
     ),
     Reason.FORBIDDEN: Problem(
-        403, "PERMISSION_DENIED", "Not for this role", "The token is valid, but its role may not do this."
+        403,
+        "PERMISSION_DENIED",
+        "Role is not permitted",
+        "The token is valid, but its role does not permit this operation.",
     ),
-    Reason.NOT_FOUND: Problem(404, "NOT_FOUND", "No such thing", "The path is not in the contract."),
+    Reason.NOT_FOUND: Problem(404, "NOT_FOUND", "Path not found", "The path is not part of the contract."),
     Reason.PARTNER_NOT_FOUND: Problem(
-        404, "NOT_FOUND", "No such partner", "No partner has this id, or it is not open to customers."
+        404, "NOT_FOUND", "Partner not found", "No partner has this id, or the partner is not available to customers."
     ),
-    Reason.PARTNER_CALL_NOT_FOUND: Problem(404, "NOT_FOUND", "No such call", "No call to a partner has this id."),
-    Reason.PRODUCT_NOT_FOUND: Problem(404, "NOT_FOUND", "No such product", "No product has this id."),
+    Reason.PARTNER_CALL_NOT_FOUND: Problem(
+        404, "NOT_FOUND", "Partner call not found", "No call to a partner has this id."
+    ),
+    Reason.PRODUCT_NOT_FOUND: Problem(404, "NOT_FOUND", "Product not found", "No product has this id."),
     Reason.PICTURE_NOT_FOUND: Problem(
-        404, "NOT_FOUND", "No such picture", "It was never there, or another has taken its place."
+        404, "NOT_FOUND", "Picture not found", "The picture never existed or has been replaced."
     ),
-    Reason.AVATAR_NOT_FOUND: Problem(404, "NOT_FOUND", "No avatar", "The account has none."),
-    Reason.USER_NOT_FOUND: Problem(404, "NOT_FOUND", "No such user", "The account has no profile here."),
-    Reason.BANK_NOT_FOUND: Problem(404, "NOT_FOUND", "No such bank", "No bank of this id is registered."),
-    Reason.ORDER_NOT_FOUND: Problem(404, "NOT_FOUND", "No such order", "The order is unknown, or someone else's."),
-    Reason.AGENT_NOT_FOUND: Problem(404, "NOT_FOUND", "No such agent", "No agent has this id."),
+    Reason.AVATAR_NOT_FOUND: Problem(404, "NOT_FOUND", "Avatar not found", "The account has no avatar."),
+    Reason.USER_NOT_FOUND: Problem(404, "NOT_FOUND", "User not found", "The account has no profile."),
+    Reason.BANK_NOT_FOUND: Problem(404, "NOT_FOUND", "Bank not found", "No bank is registered with this id."),
+    Reason.ORDER_NOT_FOUND: Problem(
+        404, "NOT_FOUND", "Order not found", "The order does not exist or belongs to another user."
+    ),
+    Reason.AGENT_NOT_FOUND: Problem(404, "NOT_FOUND", "Agent not found", "No notification agent has this id."),
     Reason.METHOD_NOT_ALLOWED: Problem(
-        405, "UNIMPLEMENTED", "Not with this method", "`Allow` names the methods that the path takes."
+        405, "UNIMPLEMENTED", "Method not allowed", "The `Allow` header lists the methods of this path."
     ),
     Reason.EMAIL_TAKEN: Problem(
-        409, "ALREADY_EXISTS", "The e-mail address is taken", "Sign in, or sign up with another address."
+        409, "ALREADY_EXISTS", "E-mail address is already in use", "Sign in, or sign up with another address."
     ),
-    Reason.BANK_EXISTS: Problem(409, "ALREADY_EXISTS", "The bank is registered already", "Another bank has this id."),
+    Reason.BANK_EXISTS: Problem(409, "ALREADY_EXISTS", "Bank already exists", "Another bank has this id."),
     Reason.ORDER_STATE_CONFLICT: Problem(
-        409, "ABORTED", "Not in this state", "The order is not where this could be done. Read it again."
+        409,
+        "ABORTED",
+        "Order state conflict",
+        "The state of the order does not permit this operation. Read the order again.",
     ),
     Reason.PAYMENT_CONFLICT: Problem(
         409,
         "ABORTED",
-        "The order takes no payment",
-        "It is paid already, cancelled or expired. The payment is recorded and goes back.",
+        "Order does not accept a payment",
+        "The order is already paid, cancelled or expired. The payment is recorded and refunded.",
     ),
     Reason.PARTNER_CALL_CONFLICT: Problem(
-        409, "ABORTED", "The call is not made again", "Its order was cancelled meanwhile."
+        409, "ABORTED", "Partner call cannot be repeated", "The order of the call has been cancelled."
     ),
     Reason.IDEMPOTENCY_KEY_BUSY: Problem(
         409,
         "ABORTED",
-        "The first request is under way",
+        "First request is in progress",
         "A request with this `Idempotency-Key` has not been answered yet. Try again.",
     ),
-    Reason.CHECK_EXPIRED: Problem(410, "FAILED_PRECONDITION", "The check has run out", "Check the basket again."),
+    Reason.CHECK_EXPIRED: Problem(410, "FAILED_PRECONDITION", "Order check has expired", "Check the basket again."),
     Reason.PRECONDITION_FAILED: Problem(
-        412, "ABORTED", "It has changed meanwhile", "Read it again; `If-Match` names a state that is gone."
+        412, "ABORTED", "Precondition failed", "The ETag in `If-Match` is outdated. Read the resource again."
     ),
     Reason.PAYLOAD_TOO_LARGE: Problem(
-        413, "RESOURCE_EXHAUSTED", "The body is too large", "JSON may have 64 KiB, a picture 5 MiB."
+        413, "RESOURCE_EXHAUSTED", "Request body is too large", "The limit is 64 KiB for JSON and 5 MiB for a picture."
     ),
     Reason.UNSUPPORTED_MEDIA_TYPE: Problem(
-        415, "INVALID_ARGUMENT", "Another media type is asked for", "`detail` names those that are taken."
+        415, "INVALID_ARGUMENT", "Unsupported media type", "`detail` lists the supported media types."
     ),
     Reason.TOTAL_MISMATCH: Problem(
-        422, "FAILED_PRECONDITION", "The total is another", "The prices have changed. `errors` names the right total."
+        422,
+        "FAILED_PRECONDITION",
+        "Total does not match",
+        "The prices have changed. `errors` states the current total.",
     ),
     Reason.CURRENCY_MISMATCH: Problem(
-        422, "FAILED_PRECONDITION", "The currency is another", "A basket has one currency, the one of its prices."
+        422, "FAILED_PRECONDITION", "Currency does not match", "A basket has one currency, the currency of its prices."
     ),
     Reason.PARTNER_UNAVAILABLE: Problem(
-        422, "FAILED_PRECONDITION", "The partner takes no orders", "It is unknown, not verified or switched off."
+        422,
+        "FAILED_PRECONDITION",
+        "Partner does not accept orders",
+        "The partner is unknown, not verified or disabled.",
     ),
     Reason.PRODUCT_UNAVAILABLE: Problem(
-        422, "FAILED_PRECONDITION", "A product is not to be had", "`errors` names each."
+        422, "FAILED_PRECONDITION", "Product is unavailable", "`errors` lists each unavailable product."
     ),
     Reason.BANK_UNAVAILABLE: Problem(
-        422, "FAILED_PRECONDITION", "The bank is not to be paid at", "It is not registered or not active."
+        422, "FAILED_PRECONDITION", "Bank is unavailable", "The bank is not registered or not active."
     ),
     Reason.PAYMENT_INSUFFICIENT: Problem(
         422,
         "FAILED_PRECONDITION",
-        "The payment is too small",
-        "It is less than the order's total, or in another currency. It is recorded and goes back.",
+        "Payment is insufficient",
+        "The amount is below the total of the order, or in another currency. The payment is recorded and refunded.",
     ),
     Reason.IDEMPOTENCY_KEY_REUSED: Problem(
         422,
         "FAILED_PRECONDITION",
-        "The key was used for another request",
+        "Idempotency key was used for another request",
         "An `Idempotency-Key` belongs to one request for 24 hours.",
     ),
     Reason.ACCOUNT_REFUSED: Problem(
         422,
         "FAILED_PRECONDITION",
-        "The account cannot be so",
-        "The identity provider takes no such address or password.",
+        "Account data is rejected",
+        "The identity provider rejects the e-mail address or the password.",
     ),
     Reason.TIME_ZONE_UNKNOWN: Problem(
-        422, "FAILED_PRECONDITION", "No such time zone", "Names are those of IANA, such as Europe/Berlin."
+        422,
+        "FAILED_PRECONDITION",
+        "Unknown time zone",
+        "Valid names are those of the IANA time zone database, for example Europe/Berlin.",
     ),
     Reason.CODE_INVALID: Problem(
-        422, "FAILED_PRECONDITION", "The code does not fit", "It is wrong, used or expired. Ask for another."
+        422, "FAILED_PRECONDITION", "Code is invalid", "The code is wrong, used or expired. Request a new one."
     ),
-    Reason.PASSWORD_WRONG: Problem(422, "FAILED_PRECONDITION", "The old password is another", "Nothing is changed."),
-    Reason.PICTURE_REFUSED: Problem(422, "FAILED_PRECONDITION", "The picture cannot be taken", "`detail` says why."),
+    Reason.PASSWORD_WRONG: Problem(422, "FAILED_PRECONDITION", "Old password is wrong", "Nothing is changed."),
+    Reason.PICTURE_REFUSED: Problem(422, "FAILED_PRECONDITION", "Picture is rejected", "`detail` states the reason."),
     Reason.AGENT_KEY_INVALID: Problem(
         422,
         "FAILED_PRECONDITION",
-        "The key is no key",
-        "A provider could not be signed in to with it. `errors` says which.",
+        "Provider key is invalid",
+        "Signing in to a provider with this key failed. `errors` names the key.",
     ),
-    Reason.TOO_MANY_REQUESTS: Problem(429, "RESOURCE_EXHAUSTED", "Too often", "Try again after `Retry-After` seconds."),
+    Reason.TOO_MANY_REQUESTS: Problem(
+        429, "RESOURCE_EXHAUSTED", "Too many requests", "Try again after `Retry-After` seconds."
+    ),
     Reason.INTERNAL: Problem(
-        500, "INTERNAL", "Our mistake", "Something went wrong that should not. Name the trace id when you ask for help."
+        500, "INTERNAL", "Internal error", "An unexpected error occurred. Include the trace id when you report it."
     ),
     Reason.UPSTREAM_ERROR: Problem(
-        502, "INTERNAL", "Something behind us answered nonsense", "Try again; name the trace id when you ask for help."
+        502,
+        "INTERNAL",
+        "Invalid response from an upstream service",
+        "Try again. Include the trace id when you report the error.",
     ),
     Reason.UPSTREAM_UNAVAILABLE: Problem(
-        503, "UNAVAILABLE", "Something we need is away", "Try again after `Retry-After` seconds."
+        503, "UNAVAILABLE", "Service unavailable", "Try again after `Retry-After` seconds."
     ),
     Reason.UPSTREAM_TIMEOUT: Problem(
         504,
         "DEADLINE_EXCEEDED",
-        "Something we need took too long",
-        "It may have been done or not; asking again is safe.",
+        "Upstream timeout",
+        "The operation may or may not have been executed. Repeating the request is safe.",
     ),
 }

@@ -43,12 +43,12 @@ USER_UPDATED: EventType[UserUpdated] = EventType(
 USER_DELETED: EventType[UserDeleted] = EventType(
     "users.deleted", UserDeleted, "gateway", ("notifications.users", "orders.users"), lambda event: event.user_id
 )
-"""A user is gone; what is personal of the account goes everywhere."""
+"""A user has been deleted; every service deletes the personal data of the account."""
 
 EMAIL_REQUESTED: EventType[EmailRequested] = EventType(
     "emails.requested", EmailRequested, "gateway", ("notifications.mail",), lambda event: event.user_id
 )
-"""A mail is to be sent."""
+"""A mail has been requested."""
 
 ORDER_CREATED: EventType[OrderCreated] = EventType(
     "orders.created",
@@ -57,7 +57,7 @@ ORDER_CREATED: EventType[OrderCreated] = EventType(
     ("orders.history",),
     lambda event: event.order.order_id if event.order else "",
 )
-"""An order was confirmed and waits for its payment."""
+"""An order was confirmed and awaits payment."""
 
 ORDER_PAID: EventType[OrderPaid] = EventType(
     "orders.paid",
@@ -71,7 +71,7 @@ ORDER_PAID: EventType[OrderPaid] = EventType(
 ORDER_READY_REPORTED: EventType[OrderReadyReported] = EventType(
     "orders.ready_reported", OrderReadyReported, "gateway", ("orders.readiness",), lambda event: event.order_id
 )
-"""A partner has said that an order is ready; whether it may become so is for the order to decide."""
+"""A partner has reported an order as ready; the order service decides whether it may become ready."""
 
 ORDER_READY: EventType[OrderReady] = EventType(
     "orders.ready",
@@ -80,7 +80,7 @@ ORDER_READY: EventType[OrderReady] = EventType(
     ("orders.history", "notifications.orders"),
     lambda event: event.order.order_id if event.order else "",
 )
-"""An order waits for a deliverer."""
+"""An order is ready and awaits a deliverer."""
 
 ORDER_ASSIGNED: EventType[OrderAssigned] = EventType(
     "orders.assigned",
@@ -89,7 +89,7 @@ ORDER_ASSIGNED: EventType[OrderAssigned] = EventType(
     ("orders.history", "notifications.orders"),
     lambda event: event.order.order_id if event.order else "",
 )
-"""A deliverer has taken an order."""
+"""An order was assigned to a deliverer."""
 
 ORDER_DELIVERED: EventType[OrderDelivered] = EventType(
     "orders.delivered",
@@ -98,7 +98,7 @@ ORDER_DELIVERED: EventType[OrderDelivered] = EventType(
     ("orders.history", "notifications.orders"),
     lambda event: event.order.order_id if event.order else "",
 )
-"""An order is at the customer's door."""
+"""An order was delivered."""
 
 ORDER_CANCELLED: EventType[OrderCancelled] = EventType(
     "orders.cancelled",
@@ -107,7 +107,7 @@ ORDER_CANCELLED: EventType[OrderCancelled] = EventType(
     ("orders.history", "partners.calls", "notifications.orders"),
     lambda event: event.order.order_id if event.order else "",
 )
-"""An order was given up before it was on its way; what was paid for it goes back."""
+"""An order was cancelled before its delivery; the paid amount is refunded."""
 
 ORDER_EXPIRED: EventType[OrderExpired] = EventType(
     "orders.expired",
@@ -121,37 +121,37 @@ ORDER_EXPIRED: EventType[OrderExpired] = EventType(
 PAYMENT_RECORDED: EventType[PaymentRecorded] = EventType(
     "payments.recorded", PaymentRecorded, "orders", ("orders.payments",), lambda event: event.payment_id
 )
-"""A payment callback was taken, whatever came of it."""
+"""A payment callback was recorded, with any outcome."""
 
 REFUND_REQUESTED: EventType[RefundRequested] = EventType(
     "payments.refund_requested", RefundRequested, "orders", (), lambda event: event.refund_id
 )
-"""Money is to go back."""
+"""A refund was requested."""
 
 REFUNDED: EventType[Refunded] = EventType(
     "payments.refunded", Refunded, "orders", ("notifications.orders",), lambda event: event.refund_id
 )
-"""A bank has taken a refund; the money is on its way back."""
+"""A bank has accepted a refund."""
 
 REFUND_FAILED: EventType[RefundFailed] = EventType(
     "payments.refund_failed", RefundFailed, "orders", (), lambda event: event.refund_id
 )
-"""A bank has refused a refund, or was asked for the last time; a person is to look at it."""
+"""A bank has rejected a refund, or the last attempt has failed; an operator must resolve it."""
 
 PARTNER_NOTIFIED: EventType[PartnerNotified] = EventType(
     "partners.notified", PartnerNotified, "partners", ("orders.partners",), lambda event: event.order_id
 )
-"""A partner's system has taken an order."""
+"""A partner's system has accepted an order."""
 
 PARTNER_UNREACHABLE: EventType[PartnerUnreachable] = EventType(
     "partners.unreachable", PartnerUnreachable, "partners", ("orders.partners",), lambda event: event.order_id
 )
-"""A partner's system has not taken an order, and is not asked again: the order cannot be made."""
+"""A partner's system has not accepted an order, and the attempts are exhausted: the order cannot be prepared."""
 
 PARTNER_CATALOG_CHANGED: EventType[PartnerCatalogChanged] = EventType(
     "partners.catalog_changed", PartnerCatalogChanged, "partners", (), lambda event: event.subject
 )
-"""What customers see of the catalog has changed, so what is kept of it is no longer right."""
+"""The catalog that customers see has changed; cached catalog responses are invalid."""
 
 NOTIFICATION_REQUESTED: EventType[NotificationRequested] = EventType(
     "notifications.requested",
@@ -161,27 +161,27 @@ NOTIFICATION_REQUESTED: EventType[NotificationRequested] = EventType(
     lambda event: event.agent_id,
     priority_queue="notifications.urgent",
 )
-"""Somebody is to be told something that no other event says."""
+"""A notification that no other event triggers has been requested."""
 
 AGENT_CHANGED: EventType[AgentChanged] = EventType(
     "notifications.agent_changed", AgentChanged, "notifications", (), lambda event: event.agent_id
 )
-"""An agent was made or changed."""
+"""A notification agent was created or changed."""
 
 NOTIFICATION_SENT: EventType[NotificationSent] = EventType(
     "notifications.sent", NotificationSent, "notifications", (), lambda event: event.notification_id
 )
-"""A notification reached its provider."""
+"""A notification was accepted by its provider."""
 
 NOTIFICATION_FAILED: EventType[NotificationFailed] = EventType(
     "notifications.failed", NotificationFailed, "notifications", (), lambda event: event.notification_id
 )
-"""A notification reached nobody."""
+"""A notification could not be delivered."""
 
 SYSTEM_ALERT: EventType[SystemAlert] = EventType(
     "system.alert", SystemAlert, "orders", ("notifications.alerts",), lambda event: event.subject
 )
-"""Something a person should look at."""
+"""A condition that requires an operator."""
 
 EVENTS: dict[type[Any], EventType[Any]] = {
     UserRegistered: USER_REGISTERED,
@@ -213,10 +213,10 @@ EVENTS: dict[type[Any], EventType[Any]] = {
 type GatewayEvent = (
     UserRegistered | UserUpdated | UserDeleted | EmailRequested | OrderReadyReported | NotificationRequested
 )
-"""What gateway may publish."""
+"""Events that gateway publishes."""
 
 type NotificationsEvent = AgentChanged | NotificationSent | NotificationFailed
-"""What notifications may publish."""
+"""Events that notifications publishes."""
 
 type OrdersEvent = (
     OrderCreated
@@ -232,7 +232,7 @@ type OrdersEvent = (
     | RefundFailed
     | SystemAlert
 )
-"""What orders may publish."""
+"""Events that orders publishes."""
 
 type PartnersEvent = PartnerNotified | PartnerUnreachable | PartnerCatalogChanged
-"""What partners may publish."""
+"""Events that partners publishes."""

@@ -49,18 +49,18 @@ from services.runtime.messaging.events import EventType, MessageMetadata
 
 
 class NotificationsAlertsConsumer(Consumer):
-    """Takes what arrives in the queue `notifications.alerts`, in any order, and repeated."""
+    """Consumer of the queue `notifications.alerts`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "notifications.alerts"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"system.alert": (SYSTEM_ALERT, "system_alert")}
 
     @abstractmethod
     async def system_alert(self, event: SystemAlert, delivery: MessageMetadata) -> None:
-        """Something a person should look at."""
+        """A condition that requires an operator."""
 
 
 class NotificationsMailConsumer(Consumer):
-    """Takes what arrives in the queue `notifications.mail`, in any order, and repeated."""
+    """Consumer of the queue `notifications.mail`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "notifications.mail"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
@@ -69,11 +69,11 @@ class NotificationsMailConsumer(Consumer):
 
     @abstractmethod
     async def email_requested(self, event: EmailRequested, delivery: MessageMetadata) -> None:
-        """A mail is to be sent."""
+        """A mail has been requested."""
 
 
 class NotificationsOrdersConsumer(Consumer):
-    """Takes what arrives in the queue `notifications.orders`, in any order, and repeated."""
+    """Consumer of the queue `notifications.orders`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "notifications.orders"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
@@ -92,19 +92,19 @@ class NotificationsOrdersConsumer(Consumer):
 
     @abstractmethod
     async def order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
-        """An order waits for a deliverer."""
+        """An order is ready and awaits a deliverer."""
 
     @abstractmethod
     async def order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
-        """A deliverer has taken an order."""
+        """An order was assigned to a deliverer."""
 
     @abstractmethod
     async def order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
-        """An order is at the customer's door."""
+        """An order was delivered."""
 
     @abstractmethod
     async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
-        """An order was given up before it was on its way; what was paid for it goes back."""
+        """An order was cancelled before its delivery; the paid amount is refunded."""
 
     @abstractmethod
     async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
@@ -112,11 +112,11 @@ class NotificationsOrdersConsumer(Consumer):
 
     @abstractmethod
     async def refunded(self, event: Refunded, delivery: MessageMetadata) -> None:
-        """A bank has taken a refund; the money is on its way back."""
+        """A bank has accepted a refund."""
 
 
 class NotificationsRequestedConsumer(Consumer):
-    """Takes what arrives in the queue `notifications.requested`, in any order, and repeated."""
+    """Consumer of the queue `notifications.requested`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "notifications.requested"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
@@ -125,11 +125,11 @@ class NotificationsRequestedConsumer(Consumer):
 
     @abstractmethod
     async def notification_requested(self, event: NotificationRequested, delivery: MessageMetadata) -> None:
-        """Somebody is to be told something that no other event says."""
+        """A notification that no other event triggers has been requested."""
 
 
 class NotificationsUrgentConsumer(Consumer):
-    """Takes what arrives in the queue `notifications.urgent`, in any order, and repeated."""
+    """Consumer of the queue `notifications.urgent`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "notifications.urgent"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
@@ -138,11 +138,11 @@ class NotificationsUrgentConsumer(Consumer):
 
     @abstractmethod
     async def notification_requested(self, event: NotificationRequested, delivery: MessageMetadata) -> None:
-        """Somebody is to be told something that no other event says."""
+        """A notification that no other event triggers has been requested."""
 
 
 class NotificationsUsersConsumer(Consumer):
-    """Takes what arrives in the queue `notifications.users`, in any order, and repeated."""
+    """Consumer of the queue `notifications.users`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "notifications.users"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
@@ -161,11 +161,11 @@ class NotificationsUsersConsumer(Consumer):
 
     @abstractmethod
     async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
-        """A user is gone; what is personal of the account goes everywhere."""
+        """A user has been deleted; every service deletes the personal data of the account."""
 
 
 class OrdersHistoryConsumer(Consumer):
-    """Takes what arrives in the queue `orders.history`, in any order, and repeated."""
+    """Consumer of the queue `orders.history`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "orders.history"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
@@ -180,7 +180,7 @@ class OrdersHistoryConsumer(Consumer):
 
     @abstractmethod
     async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
-        """An order was confirmed and waits for its payment."""
+        """An order was confirmed and awaits payment."""
 
     @abstractmethod
     async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
@@ -188,19 +188,19 @@ class OrdersHistoryConsumer(Consumer):
 
     @abstractmethod
     async def order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
-        """An order waits for a deliverer."""
+        """An order is ready and awaits a deliverer."""
 
     @abstractmethod
     async def order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
-        """A deliverer has taken an order."""
+        """An order was assigned to a deliverer."""
 
     @abstractmethod
     async def order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
-        """An order is at the customer's door."""
+        """An order was delivered."""
 
     @abstractmethod
     async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
-        """An order was given up before it was on its way; what was paid for it goes back."""
+        """An order was cancelled before its delivery; the paid amount is refunded."""
 
     @abstractmethod
     async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
@@ -208,7 +208,7 @@ class OrdersHistoryConsumer(Consumer):
 
 
 class OrdersPartnersConsumer(Consumer):
-    """Takes what arrives in the queue `orders.partners`, in any order, and repeated."""
+    """Consumer of the queue `orders.partners`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "orders.partners"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
@@ -218,15 +218,15 @@ class OrdersPartnersConsumer(Consumer):
 
     @abstractmethod
     async def partner_notified(self, event: PartnerNotified, delivery: MessageMetadata) -> None:
-        """A partner's system has taken an order."""
+        """A partner's system has accepted an order."""
 
     @abstractmethod
     async def partner_unreachable(self, event: PartnerUnreachable, delivery: MessageMetadata) -> None:
-        """A partner's system has not taken an order, and is not asked again: the order cannot be made."""
+        """A partner's system has not accepted an order, and the attempts are exhausted: the order cannot be prepared."""
 
 
 class OrdersPaymentsConsumer(Consumer):
-    """Takes what arrives in the queue `orders.payments`, in any order, and repeated."""
+    """Consumer of the queue `orders.payments`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "orders.payments"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
@@ -235,11 +235,11 @@ class OrdersPaymentsConsumer(Consumer):
 
     @abstractmethod
     async def payment_recorded(self, event: PaymentRecorded, delivery: MessageMetadata) -> None:
-        """A payment callback was taken, whatever came of it."""
+        """A payment callback was recorded, with any outcome."""
 
 
 class OrdersReadinessConsumer(Consumer):
-    """Takes what arrives in the queue `orders.readiness`, in any order, and repeated."""
+    """Consumer of the queue `orders.readiness`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "orders.readiness"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
@@ -248,22 +248,22 @@ class OrdersReadinessConsumer(Consumer):
 
     @abstractmethod
     async def order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:
-        """A partner has said that an order is ready; whether it may become so is for the order to decide."""
+        """A partner has reported an order as ready; the order service decides whether it may become ready."""
 
 
 class OrdersUsersConsumer(Consumer):
-    """Takes what arrives in the queue `orders.users`, in any order, and repeated."""
+    """Consumer of the queue `orders.users`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "orders.users"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"users.deleted": (USER_DELETED, "user_deleted")}
 
     @abstractmethod
     async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
-        """A user is gone; what is personal of the account goes everywhere."""
+        """A user has been deleted; every service deletes the personal data of the account."""
 
 
 class PartnersCallsConsumer(Consumer):
-    """Takes what arrives in the queue `partners.calls`, in any order, and repeated."""
+    """Consumer of the queue `partners.calls`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "partners.calls"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
@@ -277,4 +277,4 @@ class PartnersCallsConsumer(Consumer):
 
     @abstractmethod
     async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
-        """An order was given up before it was on its way; what was paid for it goes back."""
+        """An order was cancelled before its delivery; the paid amount is refunded."""

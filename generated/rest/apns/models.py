@@ -21,7 +21,7 @@ class ApnsFailure(Struct, kw_only=True):
     timestamp: (
         Annotated[
             int,
-            Meta(description="With 410: since when nobody has the token, in milliseconds since 1970."),
+            Meta(description="With 410: when the token became invalid, in milliseconds since 1970."),
         ]
         | UnsetType
     ) = UNSET
@@ -34,14 +34,18 @@ class Aps(Struct, kw_only=True):
 
     alert: ApnsAlert | UnsetType = UNSET
     sound: Annotated[str, Meta(max_length=4096)] | UnsetType = UNSET
-    thread_id: Annotated[str, Meta(description="Groups notifications on the phone.", max_length=4096)] | UnsetType = (
-        field(name="thread-id", default=UNSET)
-    )
+    thread_id: (
+        Annotated[
+            str,
+            Meta(description="Groups notifications on the device.", max_length=4096),
+        ]
+        | UnsetType
+    ) = field(name="thread-id", default=UNSET)
 
 
 class ApnsPayload(Struct, kw_only=True):
     """
-    Open. What stands beside `aps` is the app's.
+    Open. Fields beside `aps` belong to the app.
     """
 
     aps: Aps

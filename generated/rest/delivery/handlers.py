@@ -91,48 +91,48 @@ class UsersHandler(ABC):
     async def sign_up(self, *, body: SignUpRequest) -> Response[User]:
         """Sign up: POST /users.
 
-        Makes an account and mails a verification code. Signing in and ordering need no confirmed e-mail. A deliverer has no role until an admin gives it.
+        Creates an account and mails a verification code. Signing in and ordering need no confirmed e-mail address. A deliverer has no role until an admin assigns it.
         """
 
     @abstractmethod
     async def confirm_sign_up(self, *, forwarded_for: str, body: ConfirmSignUpRequest) -> None:
         """Confirm an e-mail address: POST /users/confirm.
 
-        Takes the mailed code. A wrong, a used and an expired code are refused alike.
+        Requires the mailed code. A wrong, a used and an expired code lead to the same error.
         """
 
     @abstractmethod
     async def resend_verification(self, *, body: EmailOnly) -> None:
         """Mail another verification code: POST /users/verification.
 
-        Answers alike whether or not there is such an account; at most five codes are good at a time.
+        The response is the same whether or not the account exists. At most five codes are valid at a time.
         """
 
     @abstractmethod
     async def get_profile(self, *, principal: Principal) -> Response[User]:
-        """Read one's own profile: GET /users/me."""
+        """Read the caller's profile: GET /users/me."""
 
     @abstractmethod
     async def delete_profile(self, *, principal: Principal) -> None:
-        """Delete one's own account: DELETE /users/me.
+        """Delete the caller's account: DELETE /users/me.
 
-        Everything personal goes, everywhere; orders are kept without it. Takes effect at once, and cannot be taken back.
+        Deletes the personal data in all services; orders remain without it. Takes effect immediately and cannot be undone.
         """
 
     @abstractmethod
     async def update_profile(
         self, *, principal: Principal, body: ProfilePatch, if_match: str | None = None
     ) -> Response[User]:
-        """Change one's own profile: PATCH /users/me.
+        """Change the caller's profile: PATCH /users/me.
 
-        A JSON merge patch: null removes, what is absent stays.
+        A JSON merge patch. Null removes a field, absent fields stay unchanged.
         """
 
     @abstractmethod
     async def change_email(self, *, principal: Principal, body: EmailOnly) -> None:
         """Change the e-mail address: POST /users/me/email.
 
-        Mails a code to the new address; `confirmSignUp` with it makes the change. Answers alike whether or not the address is free.
+        Mails a code to the new address; `confirmSignUp` with this code makes the change. The response is the same whether or not the address is in use.
         """
 
     @abstractmethod
@@ -144,13 +144,13 @@ class UsersHandler(ABC):
 
     @abstractmethod
     async def get_avatar(self, *, principal: Principal) -> Response[BinaryResponse]:
-        """Read one's own avatar: GET /users/me/avatar."""
+        """Read the caller's avatar: GET /users/me/avatar."""
 
     @abstractmethod
     async def put_avatar(self, *, principal: Principal, body: Upload) -> Response[User]:
         """Set the avatar: PUT /users/me/avatar.
 
-        PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. It is cropped to a square, scaled to 400×400 and stripped of everything but the picture.
+        PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. The picture is cropped to a square and scaled to 400×400; its metadata is removed.
         """
 
     @abstractmethod
@@ -161,57 +161,57 @@ class UsersHandler(ABC):
     async def list_my_notifications(
         self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
     ) -> NotificationPage:
-        """List what one was told: GET /users/me/notifications.
+        """List the caller's notifications: GET /users/me/notifications.
 
         Newest first.
         """
 
     @abstractmethod
     async def set_user_role(self, *, principal: Principal, user_id: str, body: SetUserRoleRequest) -> User:
-        """Give an account a role: PUT /users/{user_id}/role.
+        """Assign a role to an account: PUT /users/{user_id}/role.
 
-        Takes effect when the account next refreshes its session.
+        Takes effect at the next refresh of the account's session.
         """
 
     @abstractmethod
     async def request_password_reset(self, *, body: EmailOnly) -> None:
-        """Ask for a new password: POST /password-resets.
+        """Request a password reset: POST /password-resets.
 
-        Answers alike whether or not there is such an account.
+        The response is the same whether or not the account exists.
         """
 
     @abstractmethod
     async def reset_password(self, *, forwarded_for: str, body: ResetPasswordRequest) -> None:
-        """Set a new password by a mailed code: POST /password-resets/confirm.
+        """Set a new password with a mailed code: POST /password-resets/confirm.
 
-        Ends every session of the account. A wrong, a used and an expired code are refused alike.
+        Ends every session of the account. A wrong, a used and an expired code lead to the same error.
         """
 
 
 class SessionsHandler(ABC):
-    """Signing in and staying so."""
+    """Sign-in, refresh and sign-out."""
 
     @abstractmethod
     async def sign_in(self, *, forwarded_for: str, body: SignInRequest) -> Session:
         """Sign in: POST /sessions.
 
-        An unknown address and a wrong password are refused alike.
+        An unknown address and a wrong password lead to the same error.
         """
 
     @abstractmethod
     async def sign_out(self, *, principal: Principal) -> None:
         """Sign out everywhere: DELETE /sessions.
 
-        Revokes every refresh token of the account. Access tokens run out by themselves.
+        Revokes every refresh token of the account. Access tokens stay valid until they expire.
         """
 
     @abstractmethod
     async def refresh_session(self, *, body: RefreshSessionRequest) -> Session:
-        """Go on with a session: POST /sessions/refresh."""
+        """Refresh a session: POST /sessions/refresh."""
 
 
 class CatalogHandler(ABC):
-    """Who sells what, and where to pay."""
+    """Partners, their products, and banks."""
 
     @abstractmethod
     async def list_catalog(
@@ -219,39 +219,39 @@ class CatalogHandler(ABC):
     ) -> CatalogPage:
         """List partners and their products: GET /catalog.
 
-        Verified, enabled partners that have available products, by id, with 50 products each at most.
+        Verified, enabled partners with available products, ordered by id, with at most 50 products each.
         """
 
     @abstractmethod
     async def list_banks(self, *, principal: Principal, page_size: int = 20, page_token: str | None = None) -> BankPage:
-        """List the banks to pay at: GET /banks."""
+        """List banks for payment: GET /banks."""
 
     @abstractmethod
     async def list_partner_products(
         self, *, partner_id: int, page_size: int = 20, page_token: str | None = None
     ) -> CatalogProductPage:
-        """List all that a partner sells: GET /catalog/{partner_id}/products.
+        """List a partner's products: GET /catalog/{partner_id}/products.
 
-        Available products of a verified, enabled partner, by id.
+        Available products of a verified, enabled partner, ordered by id.
         """
 
     @abstractmethod
     async def put_product_picture(self, *, principal: Principal, product_id: int, body: Upload) -> Product:
         """Set a product's picture: PUT /products/{product_id}/picture.
 
-        PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. It is cropped to a square, scaled to 400×400 and stripped of everything but the picture.
+        PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. The picture is cropped to a square and scaled to 400×400; its metadata is removed.
         """
 
     @abstractmethod
     async def get_picture(self, *, picture: str) -> Response[BinaryResponse]:
         """Read a product's picture: GET /pictures/{picture}.
 
-        A picture never changes; another one is somewhere else.
+        A picture is immutable; a new picture has a new URL.
         """
 
 
 class BanksHandler(ABC):
-    """Where customers pay, and what they paid."""
+    """Banks and payments."""
 
     @abstractmethod
     async def create_bank(
@@ -259,7 +259,7 @@ class BanksHandler(ABC):
     ) -> Response[CreatedBank]:
         """Register a bank: POST /banks.
 
-        The answer shows the secret that the bank and we sign with, this once. With an `Idempotency-Key`, a repeated request gets the first answer again, without the secret.
+        Only this response contains the webhook secret, which the bank and the platform sign with. With an `Idempotency-Key`, a repeated request returns the first response again, without the secret.
         """
 
     @abstractmethod
@@ -272,14 +272,14 @@ class BanksHandler(ABC):
     ) -> Response[Bank]:
         """Change a bank: PATCH /banks/{bank_id}.
 
-        A JSON merge patch. What is absent stays.
+        A JSON merge patch. Absent fields stay unchanged.
         """
 
     @abstractmethod
     async def rotate_bank_secret(self, *, principal: Principal, bank_id: str) -> NewBankSecret:
-        """Make a new secret for a bank: POST /banks/{bank_id}/secret.
+        """Rotate a bank's webhook secret: POST /banks/{bank_id}/secret.
 
-        Shown this once. The old one is good for 24 hours more.
+        Only this response contains the new secret. The old secret stays valid for 24 hours.
         """
 
     @abstractmethod
@@ -294,12 +294,12 @@ class BanksHandler(ABC):
     ) -> PaymentPage:
         """List payments: GET /payments.
 
-        As banks told of them, newest first. Written by events, so the newest may be a moment late.
+        As reported by banks, newest first. Derived from events, so the newest payment may appear with a short delay.
         """
 
 
 class PartnersHandler(ABC):
-    """Restaurants and shops, what they sell for how much, and the calls to their systems."""
+    """Restaurants and shops, their prices, and the calls to their systems."""
 
     @abstractmethod
     async def list_partners(
@@ -307,7 +307,7 @@ class PartnersHandler(ABC):
     ) -> PartnerPage:
         """List partners: GET /partners.
 
-        All of them, by id.
+        All, ordered by id.
         """
 
     @abstractmethod
@@ -316,7 +316,7 @@ class PartnersHandler(ABC):
     ) -> Response[CreatedPartner]:
         """Register a partner: POST /partners.
 
-        The answer shows the secret that the partner and we sign with, this once. With an `Idempotency-Key`, a repeated request gets the first answer again, without the secret.
+        Only this response contains the webhook secret, which the partner and the platform sign with. With an `Idempotency-Key`, a repeated request returns the first response again, without the secret.
         """
 
     @abstractmethod
@@ -325,9 +325,9 @@ class PartnersHandler(ABC):
 
     @abstractmethod
     async def disable_partner(self, *, principal: Principal, partner_id: int) -> None:
-        """Switch a partner off: DELETE /partners/{partner_id}.
+        """Disable a partner: DELETE /partners/{partner_id}.
 
-        It takes no new orders. Those that are paid are still told it. `updatePartner` switches it on again.
+        The partner accepts no new orders. Orders that are already paid are still sent to it. `updatePartner` enables it again.
         """
 
     @abstractmethod
@@ -336,25 +336,25 @@ class PartnersHandler(ABC):
     ) -> Response[Partner]:
         """Change a partner: PATCH /partners/{partner_id}.
 
-        A JSON merge patch. What is absent stays. To enable a partner whose system said 410 is to call that system again.
+        A JSON merge patch. Absent fields stay unchanged. Enabling a partner whose system returned 410 resumes the calls to that system.
         """
 
     @abstractmethod
     async def rotate_partner_secret(self, *, principal: Principal, partner_id: int) -> NewPartnerSecret:
-        """Make a new secret for a partner: POST /partners/{partner_id}/secret.
+        """Rotate a partner's webhook secret: POST /partners/{partner_id}/secret.
 
-        Shown this once. The old one is good for 24 hours more: until then the partner may sign with either, and we sign with both.
+        Only this response contains the new secret. The old secret stays valid for 24 hours: until then the partner may sign with either, and the platform signs with both.
         """
 
     @abstractmethod
     async def set_availability(
         self, *, principal: Principal, partner_id: int, product_id: int, body: SetAvailabilityRequest
     ) -> Availability:
-        """Say what a product costs at a partner: PUT /partners/{partner_id}/products/{product_id}."""
+        """Set a product's price at a partner: PUT /partners/{partner_id}/products/{product_id}."""
 
     @abstractmethod
     async def remove_availability(self, *, principal: Principal, partner_id: int, product_id: int) -> None:
-        """Take a product from a partner: DELETE /partners/{partner_id}/products/{product_id}."""
+        """Remove a product from a partner: DELETE /partners/{partner_id}/products/{product_id}."""
 
     @abstractmethod
     async def list_partner_calls(
@@ -369,19 +369,19 @@ class PartnersHandler(ABC):
     ) -> PartnerCallPage:
         """List the calls to partners: GET /partner-calls.
 
-        What was sent to their systems, each try, and what they answered. Newest first.
+        Requests to the partners' systems with every attempt and its result. Newest first.
         """
 
     @abstractmethod
     async def replay_partner_call(self, *, principal: Principal, call_id: str) -> None:
-        """Make a call again: POST /partner-calls/{call_id}/replay.
+        """Repeat a call: POST /partner-calls/{call_id}/replay.
 
-        At once, with the same `webhook-id`, and then by the schedule from its beginning. A partner that has taken it changes nothing. An order that was cancelled is not sent again.
+        Sent immediately with the same `webhook-id`; further attempts follow the retry schedule from its beginning. A partner that has already accepted the call ignores it. A cancelled order is not sent again.
         """
 
 
 class ProductsHandler(ABC):
-    """What partners sell."""
+    """Products that partners sell."""
 
     @abstractmethod
     async def list_products(
@@ -389,7 +389,7 @@ class ProductsHandler(ABC):
     ) -> ProductPage:
         """List products: GET /products.
 
-        All of them, by id.
+        All, ordered by id.
         """
 
     @abstractmethod
@@ -398,7 +398,7 @@ class ProductsHandler(ABC):
     ) -> Response[Product]:
         """Add a product: POST /products.
 
-        Partners sell it once `setAvailability` says what it costs there.
+        A partner sells the product after `setAvailability` has set its price there.
         """
 
     @abstractmethod
@@ -409,7 +409,7 @@ class ProductsHandler(ABC):
     async def delete_product(self, *, principal: Principal, product_id: int) -> None:
         """Delete a product: DELETE /products/{product_id}.
 
-        No partner sells it any more. Orders keep what they say of it.
+        Partners no longer sell the product. Existing orders are unchanged.
         """
 
     @abstractmethod
@@ -418,18 +418,18 @@ class ProductsHandler(ABC):
     ) -> Response[Product]:
         """Change a product: PATCH /products/{product_id}.
 
-        A JSON merge patch. What is absent stays; null removes the picture.
+        A JSON merge patch. Absent fields stay unchanged; null removes the picture.
         """
 
 
 class OrdersHandler(ABC):
-    """From the basket to the door."""
+    """Orders from the checked basket to delivery."""
 
     @abstractmethod
     async def check_order(self, *, principal: Principal, body: CheckOrderRequest) -> Response[OrderCheck]:
         """Check a basket: POST /order-checks.
 
-        Compares the basket with the partner's own prices and keeps what it found for 10 minutes.
+        Compares the basket with the partner's prices and stores the result for 10 minutes.
         """
 
     @abstractmethod
@@ -443,7 +443,7 @@ class OrdersHandler(ABC):
     ) -> OrderPage:
         """List orders: GET /orders.
 
-        Newest first. A customer sees the own ones, a deliverer the assigned ones, an admin all.
+        Newest first. A customer sees own orders, a deliverer assigned orders, an admin all orders.
         """
 
     @abstractmethod
@@ -452,68 +452,68 @@ class OrdersHandler(ABC):
     ) -> Response[ConfirmedOrder]:
         """Confirm a checked basket: POST /orders.
 
-        Makes the order, and only then says where to pay. Confirming the same check again answers with the same order, also after the check has run out.
+        Creates the order and returns the payment instructions. Confirming the same check again returns the same order, also after the check has expired.
         """
 
     @abstractmethod
     async def get_order(self, *, principal: Principal, order_id: str) -> Order:
         """Read an order: GET /orders/{order_id}.
 
-        Shown to its customer, its deliverer and admins; to all others it does not exist.
+        Visible to its customer, its deliverer and admins; all other users get 404.
         """
 
     @abstractmethod
     async def get_order_history(
         self, *, principal: Principal, order_id: str, page_size: int = 20, page_token: str | None = None
     ) -> HistoryPage:
-        """Read what happened to an order: GET /orders/{order_id}/history.
+        """Read an order's history: GET /orders/{order_id}/history.
 
-        Oldest first. Written by events, so the newest entry may be a moment late.
+        Oldest first. Derived from events, so the newest entry may appear with a short delay.
         """
 
     @abstractmethod
     def watch_order(
         self, *, principal: Principal, order_id: str, last_event_id: str | None = None
     ) -> AsyncIterator[Event[OrderEvent]]:
-        """Follow an order: GET /orders/{order_id}/events.
+        """Watch an order: GET /orders/{order_id}/events.
 
-        Server-sent events: where the order stands now, then every change; `id` is the order's version. A client that comes back with `Last-Event-ID` is told of every change since. Ends after a final state, or when the token does.
+        Server-sent events: the current status of the order, then every change; `id` is the order's version. A client that reconnects with `Last-Event-ID` receives every change since that version. The stream ends after a final status or when the token expires.
         """
 
     @abstractmethod
     async def cancel_order(self, *, principal: Principal, order_id: str, body: CancelOrderRequest) -> Order:
-        """Give an order up: POST /orders/{order_id}/cancel.
+        """Cancel an order: POST /orders/{order_id}/cancel.
 
-        A customer may while the order is pending or paid, an admin also when it is ready. What was paid goes back, and `refund_status` tells how far it is.
+        A customer may cancel while the order is pending or paid, an admin also while it is ready. The paid amount is refunded; `refund_status` shows the progress.
         """
 
 
 class DeliveriesHandler(ABC):
-    """What deliverers do."""
+    """Operations of deliverers."""
 
     @abstractmethod
     async def list_available_deliveries(
         self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
     ) -> DeliveryPage:
-        """List orders that wait for a deliverer: GET /deliveries.
+        """List orders that await a deliverer: GET /deliveries.
 
-        Longest ready first.
+        Ready orders, oldest first.
         """
 
     @abstractmethod
     async def assign_order(self, *, principal: Principal, order_id: str) -> Order:
-        """Take an order: POST /orders/{order_id}/assignment.
+        """Assign an order to the caller: POST /orders/{order_id}/assignment.
 
-        Exactly one deliverer wins; the winner may ask again.
+        Exactly one deliverer gets the order; that deliverer may repeat the request.
         """
 
     @abstractmethod
     async def complete_delivery(self, *, principal: Principal, order_id: str) -> Order:
-        """Hand an order over: POST /orders/{order_id}/delivery."""
+        """Complete a delivery: POST /orders/{order_id}/delivery."""
 
 
 class NotificationsHandler(ABC):
-    """Who sends notifications, and what came of each."""
+    """Notifications, their delivery status, and notification agents."""
 
     @abstractmethod
     async def list_notifications(
@@ -526,9 +526,9 @@ class NotificationsHandler(ABC):
         agent_id: str | None = None,
         status: NotificationStatus | None = None,
     ) -> NotificationRecordPage:
-        """List what everybody was told: GET /notifications.
+        """List notifications: GET /notifications.
 
-        Newest first. Mails are among them, without their text.
+        Notifications of all users, newest first. Includes mails, without their text.
         """
 
     @abstractmethod
@@ -537,16 +537,16 @@ class NotificationsHandler(ABC):
     ) -> AgentPage:
         """List agents: GET /notification-agents.
 
-        By id.
+        Ordered by id.
         """
 
     @abstractmethod
     async def create_agent(
         self, *, principal: Principal, body: CreateAgentRequest, idempotency_key: str | None = None
     ) -> Response[Agent]:
-        """Make an agent: POST /notification-agents.
+        """Create an agent: POST /notification-agents.
 
-        Keys are stored encrypted and never shown; without a key of its own an agent sends by the platform's.
+        Keys are stored encrypted and never returned. An agent without a key uses the platform's key.
         """
 
     @abstractmethod
@@ -559,25 +559,25 @@ class NotificationsHandler(ABC):
     ) -> Response[Agent]:
         """Change an agent: PATCH /notification-agents/{agent_id}.
 
-        A JSON merge patch: null removes, what is absent stays.
+        A JSON merge patch. Null removes a field, absent fields stay unchanged.
         """
 
 
 class CallbacksHandler(ABC):
-    """What banks and partners tell us. Signed by Standard Webhooks."""
+    """Webhooks from banks and partners. Signed with Standard Webhooks."""
 
     @abstractmethod
     async def payment_callback(self, *, webhook: SignedRequest, bank_id: str, body: PaymentCallback) -> PaymentReceipt:
-        """A bank tells what came of a payment: POST /callbacks/payments/{bank_id}.
+        """Receive a payment callback from a bank: POST /callbacks/payments/{bank_id}.
 
-        A repeated webhook id gets the first answer and changes nothing. 404, 409 and 422 are final: the payment is recorded and goes back.
+        A repeated `webhook-id` returns the first response and changes nothing. 404, 409 and 422 are final: the payment is recorded and refunded.
         """
 
     @abstractmethod
     async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int, body: ReadyCallback) -> None:
-        """A partner tells that an order is ready: POST /callbacks/partners/{partner_id}/ready.
+        """Receive a ready callback from a partner: POST /callbacks/partners/{partner_id}/ready.
 
-        Accepted once the broker has it. After a cancellation it is accepted without effect.
+        Accepted after it is stored durably in the broker. Accepted without effect after a cancellation.
         """
 
 

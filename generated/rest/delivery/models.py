@@ -14,13 +14,16 @@ type Id = Annotated[
 ]
 
 
-type Number = Annotated[int, Meta(description="Given by us.", examples=[1], ge=1, le=9007199254740991)]
+type Number = Annotated[
+    int,
+    Meta(description="Assigned by the platform.", examples=[1], ge=1, le=9007199254740991),
+]
 
 
 type BankId = Annotated[
     str,
     Meta(
-        description="A short word.",
+        description="Short identifier.",
         examples=["visa"],
         max_length=32,
         min_length=1,
@@ -107,7 +110,7 @@ class SignUpRequest(Struct, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="Where a push reaches the device.",
+                description="Device token for push notifications.",
                 max_length=512,
                 min_length=1,
                 pattern="^[\\x21-\\x7e]+$",
@@ -145,7 +148,7 @@ class ConfirmSignUpRequest(Struct, kw_only=True):
     code: Annotated[
         str,
         Meta(
-            description="As mailed.",
+            description="The code from the mail.",
             max_length=128,
             min_length=1,
             pattern="^[\\x21-\\x7e]+$",
@@ -166,7 +169,10 @@ class ProfilePatch(Struct, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="Where a push reaches the device.", max_length=512, min_length=1, pattern="^[\\x21-\\x7e]+$"
+                description="Device token for push notifications.",
+                max_length=512,
+                min_length=1,
+                pattern="^[\\x21-\\x7e]+$",
             ),
         ]
         | None
@@ -199,7 +205,7 @@ class ResetPasswordRequest(Struct, kw_only=True):
     code: Annotated[
         str,
         Meta(
-            description="As mailed.",
+            description="The code from the mail.",
             max_length=128,
             min_length=1,
             pattern="^[\\x21-\\x7e]+$",
@@ -290,7 +296,7 @@ class CreateProductRequest(Struct, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="A picture elsewhere. `putProductPicture` keeps one here.",
+                description="External picture. `putProductPicture` uploads a picture instead.",
                 max_length=500,
                 pattern="^https://[\\x21-\\x7e]+$",
             ),
@@ -305,7 +311,7 @@ class ProductPatch(Struct, kw_only=True):
     picture_url: (
         Annotated[
             str,
-            Meta(description="A picture elsewhere.", max_length=500, pattern="^https://[\\x21-\\x7e]+$"),
+            Meta(description="External picture.", max_length=500, pattern="^https://[\\x21-\\x7e]+$"),
         ]
         | None
         | UnsetType
@@ -337,7 +343,7 @@ type PartnerAddress = Annotated[
 type PartnerUrl = Annotated[
     str,
     Meta(
-        description="Where its system takes orders, as `partner-system.yaml` says. No user, query or fragment.",
+        description="Base URL of the partner's system, see `partner-system.yaml`. Without user information, query and fragment.",
         examples=["https://kitchen.example/api"],
         max_length=500,
         min_length=8,
@@ -375,9 +381,9 @@ class Partner(Struct, kw_only=True):
     phone: str
     email: str
     address: str
-    api_url: Annotated[str, Meta(description="Where its system takes orders.")]
-    verified: Annotated[bool, Meta(description="Whether a person has looked at it.")]
-    enabled: Annotated[bool, Meta(description="Whether it takes orders, if it is verified.")]
+    api_url: Annotated[str, Meta(description="Base URL of the partner's system.")]
+    verified: Annotated[bool, Meta(description="Whether an admin has verified the partner.")]
+    enabled: Annotated[bool, Meta(description="Whether a verified partner accepts orders.")]
 
 
 class PartnerPage(Struct, kw_only=True):
@@ -395,13 +401,17 @@ class CreatedPartner(Struct, kw_only=True):
     api_url: str
     verified: bool
     enabled: bool
-    webhook_secret: Annotated[str, Meta(description="Shown this once; absent in a repeated answer.")] | UnsetType = (
-        UNSET
-    )
+    webhook_secret: (
+        Annotated[
+            str,
+            Meta(description="Returned only in this response, absent in a replayed response."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class NewPartnerSecret(Struct, kw_only=True):
-    webhook_secret: Annotated[str, Meta(description="Shown this once.")]
+    webhook_secret: Annotated[str, Meta(description="Returned only in this response.")]
 
 
 class SetAvailabilityRequest(Struct, kw_only=True):
@@ -429,8 +439,11 @@ class PartnerCallStatus(StrEnum):
 
 
 class PartnerCallTry(Struct, kw_only=True):
-    at: Annotated[datetime, Meta(description="When it was over.")]
-    answer: Annotated[str, Meta(description="What came of it: a status, or why there is none.")]
+    at: Annotated[datetime, Meta(description="End of the attempt.")]
+    answer: Annotated[
+        str,
+        Meta(description="Result: the HTTP status, or the error when there was no response."),
+    ]
     took_ms: Annotated[int, Meta(description="Milliseconds.", ge=0)]
 
 
@@ -480,8 +493,8 @@ class Bank(Struct, kw_only=True):
     id: BankId
     title: str
     webcheckout_url: str
-    api_url: Annotated[str, Meta(description="Where it is asked to pay back.")]
-    active: Annotated[bool, Meta(description="Whether customers may choose it.")]
+    api_url: Annotated[str, Meta(description="Base URL of the bank's API for refunds.")]
+    active: Annotated[bool, Meta(description="Whether customers may select the bank.")]
 
 
 class CreatedBank(Struct, kw_only=True):
@@ -490,13 +503,17 @@ class CreatedBank(Struct, kw_only=True):
     webcheckout_url: str
     api_url: str
     active: bool
-    webhook_secret: Annotated[str, Meta(description="Shown this once; absent in a repeated answer.")] | UnsetType = (
-        UNSET
-    )
+    webhook_secret: (
+        Annotated[
+            str,
+            Meta(description="Returned only in this response, absent in a replayed response."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class NewBankSecret(Struct, kw_only=True):
-    webhook_secret: Annotated[str, Meta(description="Shown this once.")]
+    webhook_secret: Annotated[str, Meta(description="Returned only in this response.")]
 
 
 class PaymentOutcome(StrEnum):
@@ -515,7 +532,7 @@ class Payment(Struct, kw_only=True):
     amount: Annotated[int, Meta(description="Minor units.", ge=0)]
     currency: str
     outcome: PaymentOutcome
-    refund_amount: Annotated[int, Meta(description="What goes back of it, in minor units.", ge=0)]
+    refund_amount: Annotated[int, Meta(description="Refunded amount, in minor units.", ge=0)]
     at: datetime
 
 
@@ -540,7 +557,7 @@ class PricedItem(Struct, kw_only=True):
     product_id: Annotated[int, Meta(ge=1)]
     title: str
     quantity: Annotated[int, Meta(ge=1, le=99)]
-    price: Annotated[int, Meta(description="Minor units, of one piece.", ge=0, le=1000000000)]
+    price: Annotated[int, Meta(description="Unit price in minor units.", ge=0, le=1000000000)]
 
 
 class ConfirmOrderRequest(Struct, kw_only=True):
@@ -548,8 +565,8 @@ class ConfirmOrderRequest(Struct, kw_only=True):
 
 
 class PaymentInstructions(Struct, kw_only=True):
-    webcheckout_url: Annotated[str, Meta(description="The bank's page, already filled in.")]
-    callback_url: Annotated[str, Meta(description="Where the bank tells us.")]
+    webcheckout_url: Annotated[str, Meta(description="The bank's checkout page with the order data.")]
+    callback_url: Annotated[str, Meta(description="URL for the bank's payment callback.")]
 
 
 class CancelOrderRequest(Struct, kw_only=True):
@@ -557,7 +574,7 @@ class CancelOrderRequest(Struct, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="For those who read the order.",
+                description="Shown in the order.",
                 max_length=500,
                 min_length=1,
                 pattern="^[^\\x00]*$",
@@ -577,7 +594,7 @@ class OrderItem(Struct, kw_only=True):
     product_id: Annotated[int, Meta(ge=1)]
     title: str
     quantity: Annotated[int, Meta(ge=1, le=99)]
-    price: Annotated[int, Meta(description="Minor units, of one piece.", ge=0, le=1000000000)]
+    price: Annotated[int, Meta(description="Unit price in minor units.", ge=0, le=1000000000)]
 
 
 class HistoryEntry(Struct, kw_only=True):
@@ -586,7 +603,7 @@ class HistoryEntry(Struct, kw_only=True):
     actor: Annotated[
         str,
         Meta(
-            description="Who did it: `customer:<id>`, `bank:<id>`, `partner:<id>`, `deliverer:<id>`, `admin:<id>` or `system`."
+            description="Actor of the change: `customer:<id>`, `bank:<id>`, `partner:<id>`, `deliverer:<id>`, `admin:<id>` or `system`."
         ),
     ]
     note: str | UnsetType = UNSET
@@ -595,7 +612,7 @@ class HistoryEntry(Struct, kw_only=True):
 class NotificationAttempt(Struct, kw_only=True):
     provider: Provider
     at: datetime
-    outcome: Annotated[str, Meta(description="`accepted`, or the provider's own word for why not.")]
+    outcome: Annotated[str, Meta(description="`accepted`, or the provider's error code.")]
 
 
 type AgentName = Annotated[
@@ -615,23 +632,19 @@ type AgentPriority = Annotated[int, Meta(description="10 is the most urgent.", g
 type AgentProviders = Annotated[
     list[Provider],
     Meta(
-        description="In order; the next one only when the one before has refused.",
+        description="In order of preference; the next provider is used only when the previous one has rejected the notification.",
         max_length=3,
         min_length=1,
     ),
 ]
 """
-In order; the next one only when the one before has refused.
+In order of preference; the next provider is used only when the previous one has rejected the notification.
 """
 
 
 type TimeToLive = Annotated[
     int,
-    Meta(
-        description="For how many seconds a notification is worth sending.",
-        ge=1,
-        le=2419200,
-    ),
+    Meta(description="Seconds after which a notification expires.", ge=1, le=2419200),
 ]
 
 
@@ -643,7 +656,7 @@ type LocalTime = Annotated[
 
 class QuietHours(Struct, kw_only=True):
     """
-    When a user is left alone, by the user's own clock. From the end on what waited is sent.
+    Local time in which the user receives no notifications. Delayed notifications are sent at the end.
     """
 
     start: LocalTime
@@ -770,23 +783,32 @@ class CatalogPartner(Struct, kw_only=True):
     brand: str
     address: str
     products: Annotated[list[CatalogProduct], Meta(max_length=50)]
-    products_truncated: Annotated[bool, Meta(description="Whether there are more than these.")]
+    products_truncated: Annotated[bool, Meta(description="Whether the partner has more products.")]
 
 
 class PartnerCall(Struct, kw_only=True):
-    id: Annotated[str, Meta(description="The `webhook-id` of every try.")]
+    id: Annotated[str, Meta(description="The `webhook-id` of every attempt.")]
     partner_id: Number
     order_id: str
     kind: PartnerCallKind
     status: PartnerCallStatus
-    attempts: Annotated[int, Meta(description="Tries since the call was planned or made again.", ge=0)]
-    body: Annotated[str, Meta(description="What is sent, as JSON.")]
+    attempts: Annotated[
+        int,
+        Meta(description="Attempts since the call was scheduled or repeated.", ge=0),
+    ]
+    body: Annotated[str, Meta(description="Request body, JSON.")]
     tries: Annotated[
         list[PartnerCallTry],
-        Meta(description="The last of them, oldest first.", max_length=50),
+        Meta(description="The most recent attempts, oldest first.", max_length=50),
     ]
     created_at: datetime
-    next_at: Annotated[datetime, Meta(description="When it is tried again, while it waits.")] | UnsetType = UNSET
+    next_at: (
+        Annotated[
+            datetime,
+            Meta(description="Time of the next attempt while the status is `waiting`."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class BankPage(Struct, kw_only=True):
@@ -803,12 +825,12 @@ class CheckOrderRequest(Struct, kw_only=True):
     partner_id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     items: Annotated[
         list[BasketItem],
-        Meta(description="No product twice.", max_length=50, min_length=1),
+        Meta(description="Each product at most once.", max_length=50, min_length=1),
     ]
     total_amount: Annotated[
         int,
         Meta(
-            description="What the customer expects to pay, in minor units.",
+            description="Total that the customer expects, in minor units.",
             ge=0,
             le=9007199254740991,
         ),
@@ -840,15 +862,15 @@ class Order(Struct, kw_only=True):
     paid_amount: Annotated[
         int,
         Meta(
-            description="Captured for it, in minor units; what of it is refunded stays counted here.",
+            description="Captured amount in minor units, including amounts that were refunded later.",
             ge=0,
         ),
     ]
-    refunded_amount: Annotated[int, Meta(description="Gone back, in minor units.", ge=0)]
+    refunded_amount: Annotated[int, Meta(description="Refunded amount, in minor units.", ge=0)]
     refund_status: RefundStatus
     bank_id: BankId
     delivery_address: str
-    version: Annotated[int, Meta(description="Grows by one with every change.", ge=1)]
+    version: Annotated[int, Meta(description="Increases by one with every change.", ge=1)]
     created_at: datetime
     updated_at: datetime
     customer_name: str | UnsetType = UNSET
@@ -890,7 +912,7 @@ class Notification(Struct, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="Why it reached nobody: a stable word.",
+                description="Machine-readable reason of the failure.",
                 examples=["NO_DEVICE"],
             ),
         ]
@@ -909,7 +931,9 @@ class Preferences(Struct, kw_only=True):
     collapse: (
         Annotated[
             bool,
-            Meta(description="Of the notifications of one order that wait for an absent phone, only the last is kept."),
+            Meta(
+                description="Whether only the last notification of an order is delivered to a device that was offline."
+            ),
         ]
         | UnsetType
     ) = UNSET
@@ -920,15 +944,12 @@ class Problem(Struct, kw_only=True):
     RFC 9457.
     """
 
-    type: Annotated[str, Meta(description="A page that explains the reason: `/problems/<reason>`.")]
+    type: Annotated[str, Meta(description="URL of the page about the reason: `/problems/<reason>`.")]
     title: str
     status: Annotated[int, Meta(ge=400, le=599)]
     detail: str
-    reason: Annotated[
-        str,
-        Meta(description="Stable; the word to program against.", pattern="^[A-Z][A-Z_]*$"),
-    ]
-    trace_id: Annotated[str, Meta(description="Name it when you ask for help.")]
+    reason: Annotated[str, Meta(description="Stable machine-readable code.", pattern="^[A-Z][A-Z_]*$")]
+    trace_id: Annotated[str, Meta(description="Trace id to include in a support request.")]
     instance: str | UnsetType = UNSET
     errors: list[FieldError] | UnsetType = UNSET
 
@@ -959,7 +980,7 @@ class Agent(Struct, kw_only=True):
     priority: AgentPriority
     providers: list[Provider]
     preferences: Preferences
-    enabled: Annotated[bool, Meta(description="Nothing is sent by an agent that is not.")]
+    enabled: Annotated[bool, Meta(description="A disabled agent sends nothing.")]
 
 
 class AgentPage(Struct, kw_only=True):

@@ -66,7 +66,7 @@ class AndroidConfig(Struct, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="Of the messages that wait for an absent phone only the last is kept.",
+                description="Key that groups messages: only the last one is delivered to a device that was offline.",
                 max_length=4096,
             ),
         ]
@@ -77,7 +77,7 @@ class AndroidConfig(Struct, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="How long it may wait.",
+                description="Time to live of the message.",
                 pattern="^[0-9]{1,8}(\\.[0-9]{1,9})?s$",
             ),
         ]
@@ -99,14 +99,14 @@ class FcmError(Struct, kw_only=True):
 
 class PushMessage(Struct, kw_only=True):
     """
-    Named by exactly one of `token` and `fid`.
+    Contains exactly one of `token` and `fid`.
     """
 
     token: (
         Annotated[
             str,
             Meta(
-                description="The phone's registration token.",
+                description="Registration token of the device.",
                 max_length=4096,
                 min_length=1,
             ),

@@ -107,7 +107,7 @@ class AccountUpdate(Struct, kw_only=True):
         Annotated[
             int,
             Meta(
-                description="Seconds since 1970; sessions that began before are over.",
+                description="Seconds since 1970; sessions that began earlier are revoked.",
                 ge=0,
                 le=253402300799,
             ),

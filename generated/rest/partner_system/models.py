@@ -18,7 +18,7 @@ class PartnerItem(Struct, kw_only=True):
     quantity: Annotated[int, Meta(ge=1, le=99)]
 
 
-class Taken(Struct, kw_only=True):
+class OrderAcknowledgement(Struct, kw_only=True):
     """
     Open, since partners may add fields.
     """
@@ -28,7 +28,7 @@ class Taken(Struct, kw_only=True):
 
 class PartnerCancellation(Struct, kw_only=True):
     """
-    Open; it may say why.
+    Open; may contain a reason.
     """
 
     order_id: OrderId | UnsetType = UNSET
@@ -44,7 +44,7 @@ class ReadyCallback(Struct, kw_only=True):
     pickup_address: Annotated[
         str,
         Meta(
-            description="Where the deliverer finds it.",
+            description="Address where the deliverer picks up the order.",
             max_length=200,
             min_length=1,
             pattern="^[^\\x00]*$",
@@ -55,4 +55,4 @@ class ReadyCallback(Struct, kw_only=True):
 class PartnerOrder(Struct, kw_only=True):
     order_id: OrderId
     items: Annotated[list[PartnerItem], Meta(max_length=50, min_length=1)]
-    callback_url: Annotated[str, Meta(description="Where to tell that it is ready.", max_length=2000)]
+    callback_url: Annotated[str, Meta(description="URL for the ready callback.", max_length=2000)]

@@ -28,7 +28,7 @@ type PaymentId = Annotated[
 type RefundId = Annotated[
     str,
     Meta(
-        description="Ours; the same at every try.",
+        description="Assigned by the platform; the same in every attempt.",
         max_length=128,
         min_length=1,
         pattern="^[\\x21-\\x7e]+$",
@@ -39,7 +39,7 @@ type RefundId = Annotated[
 type OrderId = Annotated[
     str,
     Meta(
-        description="As the checkout named it.",
+        description="The order id of the checkout.",
         max_length=64,
         min_length=1,
         pattern="^[\\x21-\\x7e]+$",

@@ -2,25 +2,25 @@ import createClient, { type Client } from "openapi-fetch";
 
 import type { paths } from "./schema.js";
 
-/** How to reach the API, and by whose token. */
+/** Options of the client: base URL, access token and transport. */
 export interface Options {
-  /** With the version: `https://api.example.com/api/v1`. */
+  /** Base URL with the version: `https://api.example.com/api/v1`. */
   baseUrl: string;
-  /** The access token of now; nothing for those who are not signed in. */
+  /** Returns the current access token, or undefined for an unauthenticated user. */
   token?: () => string | undefined | Promise<string | undefined>;
-  /** Called after a 401: a new access token, with which the request is made once more, or nothing. */
+  /** Called after a 401. Returns a new access token, with which the request is repeated once, or undefined. */
   renew?: () => Promise<string | undefined>;
-  /** Another `fetch` than the platform's. */
+  /** Replaces the platform's `fetch`. */
   fetch?: (request: Request) => Promise<Response>;
 }
 
-/** A typed client of every operation, by path. `send` and `baseUrl` are for what is not plain JSON. */
+/** Typed client of all operations by path. `send` and `baseUrl` serve requests that are not plain JSON. */
 export interface Delivery extends Client<paths> {
   readonly baseUrl: string;
   readonly send: (request: Request) => Promise<Response>;
 }
 
-/** Makes a client. Requests that wait for a new token at the same time share one. */
+/** Creates a client. Concurrent requests share one renewal of the token. */
 export function createDelivery({ baseUrl, token, renew, fetch = (request) => globalThis.fetch(request) }: Options): Delivery {
   let renewing: Promise<string | undefined> | undefined;
 
@@ -30,21 +30,21 @@ export function createDelivery({ baseUrl, token, renew, fetch = (request) => glo
   };
 
   const send = async (request: Request): Promise<Response> => {
-    const own = request.headers.has("authorization");
-    const first = own ? undefined : await token?.();
-    const again = first !== undefined && renew ? request.clone() : undefined;
-    const answer = await fetch(bearing(request, first));
-    if (answer.status !== 401 || !again) return answer;
-    const fresh = await renewTokenOnce();
-    if (fresh === undefined) return answer;
-    await answer.body?.cancel();
-    return fetch(bearing(again, fresh));
+    const hasAuthorization = request.headers.has("authorization");
+    const currentToken = hasAuthorization ? undefined : await token?.();
+    const retryRequest = currentToken !== undefined && renew ? request.clone() : undefined;
+    const response = await fetch(withToken(request, currentToken));
+    if (response.status !== 401 || !retryRequest) return response;
+    const newToken = await renewTokenOnce();
+    if (newToken === undefined) return response;
+    await response.body?.cancel();
+    return fetch(withToken(retryRequest, newToken));
   };
 
   return Object.assign(createClient<paths>({ baseUrl, fetch: send }), { baseUrl, send });
 }
 
-function bearing(request: Request, token: string | undefined): Request {
+function withToken(request: Request, token: string | undefined): Request {
   if (token !== undefined) request.headers.set("authorization", `Bearer ${token}`);
   return request;
 }

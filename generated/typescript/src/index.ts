@@ -2,4 +2,4 @@ export { createDelivery, type Delivery, type Options } from "./client.js";
 export { type Problem, ProblemError, unwrap } from "./problem.js";
 export type { components, operations, paths } from "./schema.js";
 export * from "./streams.js";
-export type { Told, WatchOptions } from "./watch.js";
+export type { WatchEvent, WatchOptions } from "./watch.js";

@@ -12,12 +12,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the banks to pay at */
+        /** List banks for payment */
         get: operations["listBanks"];
         put?: never;
         /**
          * Register a bank
-         * @description The answer shows the secret that the bank and we sign with, this once. With an `Idempotency-Key`, a repeated request gets the first answer again, without the secret.
+         * @description Only this response contains the webhook secret, which the bank and the platform sign with. With an `Idempotency-Key`, a repeated request returns the first response again, without the secret.
          */
         post: operations["createBank"];
         delete?: never;
@@ -45,7 +45,7 @@ export interface paths {
         head?: never;
         /**
          * Change a bank
-         * @description A JSON merge patch. What is absent stays.
+         * @description A JSON merge patch. Absent fields stay unchanged.
          */
         patch: operations["updateBank"];
         trace?: never;
@@ -63,8 +63,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a new secret for a bank
-         * @description Shown this once. The old one is good for 24 hours more.
+         * Rotate a bank's webhook secret
+         * @description Only this response contains the new secret. The old secret stays valid for 24 hours.
          */
         post: operations["rotateBankSecret"];
         delete?: never;
@@ -86,8 +86,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * A partner tells that an order is ready
-         * @description Accepted once the broker has it. After a cancellation it is accepted without effect.
+         * Receive a ready callback from a partner
+         * @description Accepted after it is stored durably in the broker. Accepted without effect after a cancellation.
          */
         post: operations["partnerReadyCallback"];
         delete?: never;
@@ -109,8 +109,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * A bank tells what came of a payment
-         * @description A repeated webhook id gets the first answer and changes nothing. 404, 409 and 422 are final: the payment is recorded and goes back.
+         * Receive a payment callback from a bank
+         * @description A repeated `webhook-id` returns the first response and changes nothing. 404, 409 and 422 are final: the payment is recorded and refunded.
          */
         post: operations["paymentCallback"];
         delete?: never;
@@ -128,7 +128,7 @@ export interface paths {
         };
         /**
          * List partners and their products
-         * @description Verified, enabled partners that have available products, by id, with 50 products each at most.
+         * @description Verified, enabled partners with available products, ordered by id, with at most 50 products each.
          */
         get: operations["listCatalog"];
         put?: never;
@@ -150,8 +150,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List all that a partner sells
-         * @description Available products of a verified, enabled partner, by id.
+         * List a partner's products
+         * @description Available products of a verified, enabled partner, ordered by id.
          */
         get: operations["listPartnerProducts"];
         put?: never;
@@ -170,8 +170,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List orders that wait for a deliverer
-         * @description Longest ready first.
+         * List orders that await a deliverer
+         * @description Ready orders, oldest first.
          */
         get: operations["listAvailableDeliveries"];
         put?: never;
@@ -191,13 +191,13 @@ export interface paths {
         };
         /**
          * List agents
-         * @description By id.
+         * @description Ordered by id.
          */
         get: operations["listAgents"];
         put?: never;
         /**
-         * Make an agent
-         * @description Keys are stored encrypted and never shown; without a key of its own an agent sends by the platform's.
+         * Create an agent
+         * @description Keys are stored encrypted and never returned. An agent without a key uses the platform's key.
          */
         post: operations["createAgent"];
         delete?: never;
@@ -225,7 +225,7 @@ export interface paths {
         head?: never;
         /**
          * Change an agent
-         * @description A JSON merge patch: null removes, what is absent stays.
+         * @description A JSON merge patch. Null removes a field, absent fields stay unchanged.
          */
         patch: operations["updateAgent"];
         trace?: never;
@@ -238,8 +238,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List what everybody was told
-         * @description Newest first. Mails are among them, without their text.
+         * List notifications
+         * @description Notifications of all users, newest first. Includes mails, without their text.
          */
         get: operations["listNotifications"];
         put?: never;
@@ -261,7 +261,7 @@ export interface paths {
         put?: never;
         /**
          * Check a basket
-         * @description Compares the basket with the partner's own prices and keeps what it found for 10 minutes.
+         * @description Compares the basket with the partner's prices and stores the result for 10 minutes.
          */
         post: operations["checkOrder"];
         delete?: never;
@@ -279,13 +279,13 @@ export interface paths {
         };
         /**
          * List orders
-         * @description Newest first. A customer sees the own ones, a deliverer the assigned ones, an admin all.
+         * @description Newest first. A customer sees own orders, a deliverer assigned orders, an admin all orders.
          */
         get: operations["listOrders"];
         put?: never;
         /**
          * Confirm a checked basket
-         * @description Makes the order, and only then says where to pay. Confirming the same check again answers with the same order, also after the check has run out.
+         * @description Creates the order and returns the payment instructions. Confirming the same check again returns the same order, also after the check has expired.
          */
         post: operations["confirmOrder"];
         delete?: never;
@@ -306,7 +306,7 @@ export interface paths {
         };
         /**
          * Read an order
-         * @description Shown to its customer, its deliverer and admins; to all others it does not exist.
+         * @description Visible to its customer, its deliverer and admins; all other users get 404.
          */
         get: operations["getOrder"];
         put?: never;
@@ -330,8 +330,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Take an order
-         * @description Exactly one deliverer wins; the winner may ask again.
+         * Assign an order to the caller
+         * @description Exactly one deliverer gets the order; that deliverer may repeat the request.
          */
         post: operations["assignOrder"];
         delete?: never;
@@ -353,8 +353,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give an order up
-         * @description A customer may while the order is pending or paid, an admin also when it is ready. What was paid goes back, and `refund_status` tells how far it is.
+         * Cancel an order
+         * @description A customer may cancel while the order is pending or paid, an admin also while it is ready. The paid amount is refunded; `refund_status` shows the progress.
          */
         post: operations["cancelOrder"];
         delete?: never;
@@ -375,7 +375,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Hand an order over */
+        /** Complete a delivery */
         post: operations["completeDelivery"];
         delete?: never;
         options?: never;
@@ -394,8 +394,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Follow an order
-         * @description Server-sent events: where the order stands now, then every change; `id` is the order's version. A client that comes back with `Last-Event-ID` is told of every change since. Ends after a final state, or when the token does.
+         * Watch an order
+         * @description Server-sent events: the current status of the order, then every change; `id` is the order's version. A client that reconnects with `Last-Event-ID` receives every change since that version. The stream ends after a final status or when the token expires.
          */
         get: operations["watchOrder"];
         put?: never;
@@ -417,8 +417,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read what happened to an order
-         * @description Oldest first. Written by events, so the newest entry may be a moment late.
+         * Read an order's history
+         * @description Oldest first. Derived from events, so the newest entry may appear with a short delay.
          */
         get: operations["getOrderHistory"];
         put?: never;
@@ -438,7 +438,7 @@ export interface paths {
         };
         /**
          * List the calls to partners
-         * @description What was sent to their systems, each try, and what they answered. Newest first.
+         * @description Requests to the partners' systems with every attempt and its result. Newest first.
          */
         get: operations["listPartnerCalls"];
         put?: never;
@@ -462,8 +462,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a call again
-         * @description At once, with the same `webhook-id`, and then by the schedule from its beginning. A partner that has taken it changes nothing. An order that was cancelled is not sent again.
+         * Repeat a call
+         * @description Sent immediately with the same `webhook-id`; further attempts follow the retry schedule from its beginning. A partner that has already accepted the call ignores it. A cancelled order is not sent again.
          */
         post: operations["replayPartnerCall"];
         delete?: never;
@@ -481,13 +481,13 @@ export interface paths {
         };
         /**
          * List partners
-         * @description All of them, by id.
+         * @description All, ordered by id.
          */
         get: operations["listPartners"];
         put?: never;
         /**
          * Register a partner
-         * @description The answer shows the secret that the partner and we sign with, this once. With an `Idempotency-Key`, a repeated request gets the first answer again, without the secret.
+         * @description Only this response contains the webhook secret, which the partner and the platform sign with. With an `Idempotency-Key`, a repeated request returns the first response again, without the secret.
          */
         post: operations["createPartner"];
         delete?: never;
@@ -511,15 +511,15 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Switch a partner off
-         * @description It takes no new orders. Those that are paid are still told it. `updatePartner` switches it on again.
+         * Disable a partner
+         * @description The partner accepts no new orders. Orders that are already paid are still sent to it. `updatePartner` enables it again.
          */
         delete: operations["disablePartner"];
         options?: never;
         head?: never;
         /**
          * Change a partner
-         * @description A JSON merge patch. What is absent stays. To enable a partner whose system said 410 is to call that system again.
+         * @description A JSON merge patch. Absent fields stay unchanged. Enabling a partner whose system returned 410 resumes the calls to that system.
          */
         patch: operations["updatePartner"];
         trace?: never;
@@ -537,10 +537,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Say what a product costs at a partner */
+        /** Set a product's price at a partner */
         put: operations["setAvailability"];
         post?: never;
-        /** Take a product from a partner */
+        /** Remove a product from a partner */
         delete: operations["removeAvailability"];
         options?: never;
         head?: never;
@@ -560,8 +560,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a new secret for a partner
-         * @description Shown this once. The old one is good for 24 hours more: until then the partner may sign with either, and we sign with both.
+         * Rotate a partner's webhook secret
+         * @description Only this response contains the new secret. The old secret stays valid for 24 hours: until then the partner may sign with either, and the platform signs with both.
          */
         post: operations["rotatePartnerSecret"];
         delete?: never;
@@ -580,8 +580,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ask for a new password
-         * @description Answers alike whether or not there is such an account.
+         * Request a password reset
+         * @description The response is the same whether or not the account exists.
          */
         post: operations["requestPasswordReset"];
         delete?: never;
@@ -600,8 +600,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Set a new password by a mailed code
-         * @description Ends every session of the account. A wrong, a used and an expired code are refused alike.
+         * Set a new password with a mailed code
+         * @description Ends every session of the account. A wrong, a used and an expired code lead to the same error.
          */
         post: operations["resetPassword"];
         delete?: never;
@@ -619,7 +619,7 @@ export interface paths {
         };
         /**
          * List payments
-         * @description As banks told of them, newest first. Written by events, so the newest may be a moment late.
+         * @description As reported by banks, newest first. Derived from events, so the newest payment may appear with a short delay.
          */
         get: operations["listPayments"];
         put?: never;
@@ -635,14 +635,14 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description As `picture_url` says. */
+                /** @description The name in `picture_url`. */
                 picture: string;
             };
             cookie?: never;
         };
         /**
          * Read a product's picture
-         * @description A picture never changes; another one is somewhere else.
+         * @description A picture is immutable; a new picture has a new URL.
          */
         get: operations["getPicture"];
         put?: never;
@@ -662,13 +662,13 @@ export interface paths {
         };
         /**
          * List products
-         * @description All of them, by id.
+         * @description All, ordered by id.
          */
         get: operations["listProducts"];
         put?: never;
         /**
          * Add a product
-         * @description Partners sell it once `setAvailability` says what it costs there.
+         * @description A partner sells the product after `setAvailability` has set its price there.
          */
         post: operations["createProduct"];
         delete?: never;
@@ -693,14 +693,14 @@ export interface paths {
         post?: never;
         /**
          * Delete a product
-         * @description No partner sells it any more. Orders keep what they say of it.
+         * @description Partners no longer sell the product. Existing orders are unchanged.
          */
         delete: operations["deleteProduct"];
         options?: never;
         head?: never;
         /**
          * Change a product
-         * @description A JSON merge patch. What is absent stays; null removes the picture.
+         * @description A JSON merge patch. Absent fields stay unchanged; null removes the picture.
          */
         patch: operations["updateProduct"];
         trace?: never;
@@ -718,7 +718,7 @@ export interface paths {
         get?: never;
         /**
          * Set a product's picture
-         * @description PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. It is cropped to a square, scaled to 400×400 and stripped of everything but the picture.
+         * @description PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. The picture is cropped to a square and scaled to 400×400; its metadata is removed.
          */
         put: operations["putProductPicture"];
         post?: never;
@@ -739,12 +739,12 @@ export interface paths {
         put?: never;
         /**
          * Sign in
-         * @description An unknown address and a wrong password are refused alike.
+         * @description An unknown address and a wrong password lead to the same error.
          */
         post: operations["signIn"];
         /**
          * Sign out everywhere
-         * @description Revokes every refresh token of the account. Access tokens run out by themselves.
+         * @description Revokes every refresh token of the account. Access tokens stay valid until they expire.
          */
         delete: operations["signOut"];
         options?: never;
@@ -761,7 +761,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Go on with a session */
+        /** Refresh a session */
         post: operations["refreshSession"];
         delete?: never;
         options?: never;
@@ -784,7 +784,7 @@ export interface paths {
         put?: never;
         /**
          * Sign up
-         * @description Makes an account and mails a verification code. Signing in and ordering need no confirmed e-mail. A deliverer has no role until an admin gives it.
+         * @description Creates an account and mails a verification code. Signing in and ordering need no confirmed e-mail address. A deliverer has no role until an admin assigns it.
          */
         post: operations["signUp"];
         delete?: never;
@@ -805,8 +805,8 @@ export interface paths {
         };
         get?: never;
         /**
-         * Give an account a role
-         * @description Takes effect when the account next refreshes its session.
+         * Assign a role to an account
+         * @description Takes effect at the next refresh of the account's session.
          */
         put: operations["setUserRole"];
         post?: never;
@@ -827,7 +827,7 @@ export interface paths {
         put?: never;
         /**
          * Confirm an e-mail address
-         * @description Takes the mailed code. A wrong, a used and an expired code are refused alike.
+         * @description Requires the mailed code. A wrong, a used and an expired code lead to the same error.
          */
         post: operations["confirmSignUp"];
         delete?: never;
@@ -843,20 +843,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Read one's own profile */
+        /** Read the caller's profile */
         get: operations["getProfile"];
         put?: never;
         post?: never;
         /**
-         * Delete one's own account
-         * @description Everything personal goes, everywhere; orders are kept without it. Takes effect at once, and cannot be taken back.
+         * Delete the caller's account
+         * @description Deletes the personal data in all services; orders remain without it. Takes effect immediately and cannot be undone.
          */
         delete: operations["deleteProfile"];
         options?: never;
         head?: never;
         /**
-         * Change one's own profile
-         * @description A JSON merge patch: null removes, what is absent stays.
+         * Change the caller's profile
+         * @description A JSON merge patch. Null removes a field, absent fields stay unchanged.
          */
         patch: operations["updateProfile"];
         trace?: never;
@@ -868,11 +868,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Read one's own avatar */
+        /** Read the caller's avatar */
         get: operations["getAvatar"];
         /**
          * Set the avatar
-         * @description PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. It is cropped to a square, scaled to 400×400 and stripped of everything but the picture.
+         * @description PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. The picture is cropped to a square and scaled to 400×400; its metadata is removed.
          */
         put: operations["putAvatar"];
         post?: never;
@@ -894,7 +894,7 @@ export interface paths {
         put?: never;
         /**
          * Change the e-mail address
-         * @description Mails a code to the new address; `confirmSignUp` with it makes the change. Answers alike whether or not the address is free.
+         * @description Mails a code to the new address; `confirmSignUp` with this code makes the change. The response is the same whether or not the address is in use.
          */
         post: operations["changeEmail"];
         delete?: never;
@@ -911,7 +911,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List what one was told
+         * List the caller's notifications
          * @description Newest first.
          */
         get: operations["listMyNotifications"];
@@ -954,7 +954,7 @@ export interface paths {
         put?: never;
         /**
          * Mail another verification code
-         * @description Answers alike whether or not there is such an account; at most five codes are good at a time.
+         * @description The response is the same whether or not the account exists. At most five codes are valid at a time.
          */
         post: operations["resendVerification"];
         delete?: never;
@@ -968,7 +968,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         Agent: {
-            /** @description Nothing is sent by an agent that is not. */
+            /** @description A disabled agent sends nothing. */
             enabled: boolean;
             id: components["schemas"]["Id"];
             name: components["schemas"]["AgentName"];
@@ -1011,7 +1011,7 @@ export interface components {
          * @description 10 is the most urgent.
          */
         AgentPriority: number;
-        /** @description In order; the next one only when the one before has refused. */
+        /** @description In order of preference; the next provider is used only when the previous one has rejected the notification. */
         AgentProviders: components["schemas"]["Provider"][];
         ApnsKey: {
             /** @example ABC123DEFG */
@@ -1036,16 +1036,16 @@ export interface components {
             price: number;
         };
         Bank: {
-            /** @description Whether customers may choose it. */
+            /** @description Whether customers may select the bank. */
             active: boolean;
-            /** @description Where it is asked to pay back. */
+            /** @description Base URL of the bank's API for refunds. */
             api_url: string;
             id: components["schemas"]["BankId"];
             title: string;
             webcheckout_url: string;
         };
         /**
-         * @description A short word.
+         * @description Short identifier.
          * @example visa
          */
         BankId: string;
@@ -1087,7 +1087,7 @@ export interface components {
          *     }
          */
         CancelOrderRequest: {
-            /** @description For those who read the order. */
+            /** @description Shown in the order. */
             reason?: string;
         };
         CatalogPage: {
@@ -1100,7 +1100,7 @@ export interface components {
             /** Format: int64 */
             id: number;
             products: components["schemas"]["CatalogProduct"][];
-            /** @description Whether there are more than these. */
+            /** @description Whether the partner has more products. */
             products_truncated: boolean;
             title: string;
         };
@@ -1154,13 +1154,13 @@ export interface components {
             customer_name?: string;
             customer_phone?: components["schemas"]["Phone"];
             delivery_address: string;
-            /** @description No product twice. */
+            /** @description Each product at most once. */
             items: components["schemas"]["BasketItem"][];
             /** Format: int64 */
             partner_id: number;
             /**
              * Format: int64
-             * @description What the customer expects to pay, in minor units.
+             * @description Total that the customer expects, in minor units.
              */
             total_amount: number;
         };
@@ -1182,7 +1182,7 @@ export interface components {
          *     }
          */
         ConfirmSignUpRequest: {
-            /** @description As mailed. */
+            /** @description The code from the mail. */
             code: string;
         };
         /**
@@ -1230,7 +1230,7 @@ export interface components {
             id: components["schemas"]["BankId"];
             title: string;
             webcheckout_url: string;
-            /** @description Shown this once; absent in a repeated answer. */
+            /** @description Returned only in this response, absent in a replayed response. */
             webhook_secret?: string;
         };
         CreatedPartner: {
@@ -1243,7 +1243,7 @@ export interface components {
             phone: string;
             title: string;
             verified: boolean;
-            /** @description Shown this once; absent in a repeated answer. */
+            /** @description Returned only in this response, absent in a replayed response. */
             webhook_secret?: string;
         };
         /**
@@ -1278,7 +1278,7 @@ export interface components {
             description: components["schemas"]["ProductDescription"];
             /**
              * Format: uri
-             * @description A picture elsewhere. `putProductPicture` keeps one here.
+             * @description External picture. `putProductPicture` uploads a picture instead.
              */
             picture_url?: string;
             title: components["schemas"]["ProductTitle"];
@@ -1314,7 +1314,7 @@ export interface components {
             message: string;
         };
         HistoryEntry: {
-            /** @description Who did it: `customer:<id>`, `bank:<id>`, `partner:<id>`, `deliverer:<id>`, `admin:<id>` or `system`. */
+            /** @description Actor of the change: `customer:<id>`, `bank:<id>`, `partner:<id>`, `deliverer:<id>`, `admin:<id>` or `system`. */
             actor: string;
             /** Format: date-time */
             at: string;
@@ -1330,11 +1330,11 @@ export interface components {
         /** @example 22:00 */
         LocalTime: string;
         NewBankSecret: {
-            /** @description Shown this once. */
+            /** @description Returned only in this response. */
             webhook_secret: string;
         };
         NewPartnerSecret: {
-            /** @description Shown this once. */
+            /** @description Returned only in this response. */
             webhook_secret: string;
         };
         NewPreferences: {
@@ -1353,7 +1353,7 @@ export interface components {
             id: components["schemas"]["Id"];
             order_id?: components["schemas"]["Id"];
             /**
-             * @description Why it reached nobody: a stable word.
+             * @description Machine-readable reason of the failure.
              * @example NO_DEVICE
              */
             reason?: string;
@@ -1366,7 +1366,7 @@ export interface components {
         NotificationAttempt: {
             /** Format: date-time */
             at: string;
-            /** @description `accepted`, or the provider's own word for why not. */
+            /** @description `accepted`, or the provider's error code. */
             outcome: string;
             provider: components["schemas"]["Provider"];
         };
@@ -1382,7 +1382,7 @@ export interface components {
         NotificationStatus: "queued" | "sent" | "failed" | "expired";
         /**
          * Format: int64
-         * @description Given by us.
+         * @description Assigned by the platform.
          * @example 1
          */
         Number: number;
@@ -1401,7 +1401,7 @@ export interface components {
             items: components["schemas"]["OrderItem"][];
             /**
              * Format: int64
-             * @description Captured for it, in minor units; what of it is refunded stays counted here.
+             * @description Captured amount in minor units, including amounts that were refunded later.
              */
             paid_amount: number;
             partner: components["schemas"]["OrderPartner"];
@@ -1410,7 +1410,7 @@ export interface components {
             refund_status: components["schemas"]["RefundStatus"];
             /**
              * Format: int64
-             * @description Gone back, in minor units.
+             * @description Refunded amount, in minor units.
              */
             refunded_amount: number;
             status: components["schemas"]["OrderStatus"];
@@ -1423,7 +1423,7 @@ export interface components {
             updated_at: string;
             /**
              * Format: int64
-             * @description Grows by one with every change.
+             * @description Increases by one with every change.
              */
             version: number;
         };
@@ -1449,7 +1449,7 @@ export interface components {
         OrderItem: {
             /**
              * Format: int64
-             * @description Minor units, of one piece.
+             * @description Unit price in minor units.
              */
             price: number;
             /** Format: int64 */
@@ -1472,16 +1472,16 @@ export interface components {
         OrderStatus: "pending" | "paid" | "ready" | "delivering" | "delivered" | "cancelled" | "expired";
         Partner: {
             address: string;
-            /** @description Where its system takes orders. */
+            /** @description Base URL of the partner's system. */
             api_url: string;
             brand: string;
             email: string;
-            /** @description Whether it takes orders, if it is verified. */
+            /** @description Whether a verified partner accepts orders. */
             enabled: boolean;
             id: components["schemas"]["Number"];
             phone: string;
             title: string;
-            /** @description Whether a person has looked at it. */
+            /** @description Whether an admin has verified the partner. */
             verified: boolean;
         };
         /** @example 1 Market Square */
@@ -1489,25 +1489,25 @@ export interface components {
         PartnerCall: {
             /**
              * Format: int32
-             * @description Tries since the call was planned or made again.
+             * @description Attempts since the call was scheduled or repeated.
              */
             attempts: number;
-            /** @description What is sent, as JSON. */
+            /** @description Request body, JSON. */
             body: string;
             /** Format: date-time */
             created_at: string;
-            /** @description The `webhook-id` of every try. */
+            /** @description The `webhook-id` of every attempt. */
             id: string;
             kind: components["schemas"]["PartnerCallKind"];
             /**
              * Format: date-time
-             * @description When it is tried again, while it waits.
+             * @description Time of the next attempt while the status is `waiting`.
              */
             next_at?: string;
             order_id: string;
             partner_id: components["schemas"]["Number"];
             status: components["schemas"]["PartnerCallStatus"];
-            /** @description The last of them, oldest first. */
+            /** @description The most recent attempts, oldest first. */
             tries: components["schemas"]["PartnerCallTry"][];
         };
         /** @enum {string} */
@@ -1519,11 +1519,11 @@ export interface components {
         /** @enum {string} */
         PartnerCallStatus: "waiting" | "delivered" | "failed" | "withdrawn";
         PartnerCallTry: {
-            /** @description What came of it: a status, or why there is none. */
+            /** @description Result: the HTTP status, or the error when there was no response. */
             answer: string;
             /**
              * Format: date-time
-             * @description When it was over.
+             * @description End of the attempt.
              */
             at: string;
             /**
@@ -1561,7 +1561,7 @@ export interface components {
         };
         /**
          * Format: uri
-         * @description Where its system takes orders, as `partner-system.yaml` says. No user, query or fragment.
+         * @description Base URL of the partner's system, see `partner-system.yaml`. Without user information, query and fragment.
          * @example https://kitchen.example/api
          */
         PartnerUrl: string;
@@ -1582,7 +1582,7 @@ export interface components {
             payment_id: string;
             /**
              * Format: int64
-             * @description What goes back of it, in minor units.
+             * @description Refunded amount, in minor units.
              */
             refund_amount: number;
         };
@@ -1614,12 +1614,12 @@ export interface components {
         PaymentInstructions: {
             /**
              * Format: uri
-             * @description Where the bank tells us.
+             * @description URL for the bank's payment callback.
              */
             callback_url: string;
             /**
              * Format: uri
-             * @description The bank's page, already filled in.
+             * @description The bank's checkout page with the order data.
              */
             webcheckout_url: string;
         };
@@ -1640,7 +1640,7 @@ export interface components {
          */
         Phone: string;
         Preferences: {
-            /** @description Of the notifications of one order that wait for an absent phone, only the last is kept. */
+            /** @description Whether only the last notification of an order is delivered to a device that was offline. */
             collapse?: boolean;
             quiet_hours?: components["schemas"]["QuietHours"];
             ttl_s: components["schemas"]["TimeToLive"];
@@ -1653,7 +1653,7 @@ export interface components {
         PricedItem: {
             /**
              * Format: int64
-             * @description Minor units, of one piece.
+             * @description Unit price in minor units.
              */
             price: number;
             /** Format: int64 */
@@ -1669,7 +1669,7 @@ export interface components {
             /** Format: uri-reference */
             instance?: string;
             /**
-             * @description Stable; the word to program against.
+             * @description Stable machine-readable code.
              * @example ACCOUNT_REFUSED
              * @example AGENT_KEY_INVALID
              * @example AGENT_NOT_FOUND
@@ -1719,11 +1719,11 @@ export interface components {
             reason: string;
             status: number;
             title: string;
-            /** @description Name it when you ask for help. */
+            /** @description Trace id to include in a support request. */
             trace_id: string;
             /**
              * Format: uri-reference
-             * @description A page that explains the reason: `/problems/<reason>`.
+             * @description URL of the page about the reason: `/problems/<reason>`.
              */
             type: string;
         };
@@ -1751,7 +1751,7 @@ export interface components {
             description?: components["schemas"]["ProductDescription"];
             /**
              * Format: uri
-             * @description A picture elsewhere.
+             * @description External picture.
              */
             picture_url?: string | null;
             title?: components["schemas"]["ProductTitle"];
@@ -1771,7 +1771,7 @@ export interface components {
             last_name?: components["schemas"]["PersonName"];
             /** @description BCP 47. */
             locale?: string | null;
-            /** @description Where a push reaches the device. */
+            /** @description Device token for push notifications. */
             notif_token?: string | null;
             /** @description E.164. */
             phone?: string | null;
@@ -1780,7 +1780,7 @@ export interface components {
         };
         /** @enum {string} */
         Provider: "fcm" | "apns" | "email";
-        /** @description When a user is left alone, by the user's own clock. From the end on what waited is sent. */
+        /** @description Local time in which the user receives no notifications. Delayed notifications are sent at the end. */
         QuietHours: {
             end: components["schemas"]["LocalTime"];
             start: components["schemas"]["LocalTime"];
@@ -1813,7 +1813,7 @@ export interface components {
          *     }
          */
         ResetPasswordRequest: {
-            /** @description As mailed. */
+            /** @description The code from the mail. */
             code: string;
             password: components["schemas"]["Password"];
         };
@@ -1889,7 +1889,7 @@ export interface components {
              * @example en-GB
              */
             locale?: string;
-            /** @description Where a push reaches the device. */
+            /** @description Device token for push notifications. */
             notif_token?: string;
             password: components["schemas"]["Password"];
             phone?: components["schemas"]["Phone"];
@@ -1906,7 +1906,7 @@ export interface components {
         };
         /**
          * Format: int32
-         * @description For how many seconds a notification is worth sending.
+         * @description Seconds after which a notification expires.
          */
         TimeToLive: number;
         User: {
@@ -1931,7 +1931,7 @@ export interface components {
         };
     };
     responses: {
-        /** @description Not in this state. */
+        /** @description The state of the resource does not permit the operation. */
         Conflict: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
@@ -1942,7 +1942,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Not for this role. */
+        /** @description The role does not permit the operation. */
         Forbidden: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
@@ -1953,7 +1953,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description It was there, or may have been, and is no more. */
+        /** @description The resource has expired or is unknown. */
         Gone: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
@@ -1964,7 +1964,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Not per the contract. */
+        /** @description The request violates the contract. */
         InvalidRequest: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
@@ -1975,7 +1975,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Unknown, or someone else's. */
+        /** @description The resource does not exist, or belongs to another user. */
         NotFound: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
@@ -1986,7 +1986,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description What you have is still right. */
+        /** @description The cached version is current. */
         NotModified: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
@@ -1995,7 +1995,7 @@ export interface components {
             };
             content?: never;
         };
-        /** @description The body is too large. */
+        /** @description The request body is too large. */
         PayloadTooLarge: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
@@ -2006,7 +2006,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description It has changed meanwhile. */
+        /** @description The resource has changed since it was read. */
         PreconditionFailed: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
@@ -2017,18 +2017,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Well-formed, but refused by a rule. */
-        Refused: {
-            headers: {
-                traceresponse: components["headers"]["traceresponse"];
-                "x-request-id": components["headers"]["x-request-id"];
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description Something we need took too long; try again. */
+        /** @description A dependency did not respond in time; try again. */
         Timeout: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
@@ -2039,7 +2028,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Too often. */
+        /** @description The rate limit is exceeded. */
         TooManyRequests: {
             headers: {
                 /** @description Seconds. */
@@ -2052,11 +2041,11 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description No valid credentials, token or signature. */
+        /** @description Missing or invalid credentials, token or signature. */
         Unauthenticated: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
-                /** @description What is asked for. */
+                /** @description Required authentication scheme. */
                 "WWW-Authenticate"?: string;
                 "x-request-id": components["headers"]["x-request-id"];
                 [name: string]: unknown;
@@ -2065,7 +2054,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Something we need is away; try again. */
+        /** @description A dependency is unavailable; try again. */
         Unavailable: {
             headers: {
                 /** @description Seconds. */
@@ -2078,7 +2067,18 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The body is of another media type. */
+        /** @description The request is well-formed but violates a business rule. */
+        UnprocessableContent: {
+            headers: {
+                traceresponse: components["headers"]["traceresponse"];
+                "x-request-id": components["headers"]["x-request-id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The media type of the request body is not supported. */
         UnsupportedMediaType: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
@@ -2093,17 +2093,17 @@ export interface components {
     parameters: {
         /** @description The bank. */
         BankId: components["schemas"]["BankId"];
-        /** @description Makes the request safe to repeat for 24 hours: the same key and body get the first answer again, another body is 422, and 409 says that the first is under way. */
+        /** @description Makes the request safe to repeat for 24 hours: the same key and body return the first response again, a different body returns 422, and 409 means that the first request is still in progress. */
         IdempotencyKey: string;
-        /** @description The ETag that one has changed; 412 when it is no longer right. */
+        /** @description ETag of the version to change; 412 when it is outdated. */
         IfMatch: string;
-        /** @description The ETag one has; 304 when it is still right. */
+        /** @description ETag of the cached version; 304 when it is current. */
         IfNoneMatch: string;
         /** @description The order. */
         OrderId: components["schemas"]["Id"];
-        /** @description How many at most. */
+        /** @description Maximum number of items. */
         PageSize: number;
-        /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+        /** @description The `next_page_token` of the previous page. Opaque. */
         PageToken: string;
         /** @description The partner. */
         PartnerId: components["schemas"]["Number"];
@@ -2112,17 +2112,17 @@ export interface components {
     };
     requestBodies: never;
     headers: {
-        /** @description How long it may be kept. */
+        /** @description Caching policy. */
         CacheControl: string;
-        /** @description Names this state of it. */
+        /** @description Version of the resource. */
         ETag: string;
-        /** @description This is the first answer again. */
+        /** @description The response is a replay of the first response. */
         IdempotencyReplayed: "true";
-        /** @description Where it is. */
+        /** @description URL of the created resource. */
         Location: string;
         /** @description W3C: `00-<trace id>-<span id>-<flags>`. */
         traceresponse: string;
-        /** @description Names the request. */
+        /** @description Id of the request. */
         "x-request-id": string;
     };
     pathItems: never;
@@ -2132,9 +2132,9 @@ export interface operations {
     listBanks: {
         parameters: {
             query?: {
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
             };
             header?: never;
@@ -2164,7 +2164,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the request safe to repeat for 24 hours: the same key and body get the first answer again, another body is 422, and 409 says that the first is under way. */
+                /** @description Makes the request safe to repeat for 24 hours: the same key and body return the first response again, a different body returns 422, and 409 means that the first request is still in progress. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -2176,7 +2176,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The bank can be paid at. */
+            /** @description The bank is registered. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -2196,7 +2196,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -2205,7 +2205,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag one has; 304 when it is still right. */
+                /** @description ETag of the cached version; 304 when it is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -2241,7 +2241,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag that one has changed; 412 when it is no longer right. */
+                /** @description ETag of the version to change; 412 when it is outdated. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -2256,7 +2256,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The bank as it is now. */
+            /** @description The updated bank. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -2326,7 +2326,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Taken. */
+            /** @description Accepted. */
             202: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -2377,7 +2377,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -2385,13 +2385,13 @@ export interface operations {
     listCatalog: {
         parameters: {
             query?: {
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
                 /** @description Only this partner. */
                 partner_id?: number;
-                /** @description Only products whose title contains this text, in any case. */
+                /** @description Only products whose title contains this text, case-insensitive. */
                 q?: string;
             };
             header?: never;
@@ -2420,9 +2420,9 @@ export interface operations {
     listPartnerProducts: {
         parameters: {
             query?: {
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
             };
             header?: never;
@@ -2455,9 +2455,9 @@ export interface operations {
     listAvailableDeliveries: {
         parameters: {
             query?: {
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
             };
             header?: never;
@@ -2487,9 +2487,9 @@ export interface operations {
     listAgents: {
         parameters: {
             query?: {
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
             };
             header?: never;
@@ -2520,7 +2520,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the request safe to repeat for 24 hours: the same key and body get the first answer again, another body is 422, and 409 says that the first is under way. */
+                /** @description Makes the request safe to repeat for 24 hours: the same key and body return the first response again, a different body returns 422, and 409 means that the first request is still in progress. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -2532,7 +2532,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The agent is made. */
+            /** @description The agent is created. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -2552,7 +2552,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -2561,7 +2561,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag one has; 304 when it is still right. */
+                /** @description ETag of the cached version; 304 when it is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -2597,7 +2597,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag that one has changed; 412 when it is no longer right. */
+                /** @description ETag of the version to change; 412 when it is outdated. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -2612,7 +2612,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The agent as it is now. */
+            /** @description The updated agent. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -2631,7 +2631,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -2639,15 +2639,15 @@ export interface operations {
     listNotifications: {
         parameters: {
             query?: {
-                /** @description Only those by this agent. */
+                /** @description Only notifications of this agent. */
                 agent_id?: components["schemas"]["Id"];
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
-                /** @description Only those that stand here. */
+                /** @description Only notifications with this status. */
                 status?: components["schemas"]["NotificationStatus"];
-                /** @description Only those for this user. */
+                /** @description Only notifications to this user. */
                 user_id?: components["schemas"]["Id"];
             };
             header?: never;
@@ -2687,7 +2687,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The basket is right, and kept. */
+            /** @description The basket is valid and stored. */
             201: {
                 headers: {
                     Location: components["headers"]["Location"];
@@ -2704,7 +2704,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -2712,11 +2712,11 @@ export interface operations {
     listOrders: {
         parameters: {
             query?: {
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
-                /** @description Only orders that stand here. */
+                /** @description Only orders with this status. */
                 status?: components["schemas"]["OrderStatus"];
             };
             header?: never;
@@ -2747,7 +2747,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the request safe to repeat for 24 hours: the same key and body get the first answer again, another body is 422, and 409 says that the first is under way. */
+                /** @description Makes the request safe to repeat for 24 hours: the same key and body return the first response again, a different body returns 422, and 409 means that the first request is still in progress. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -2759,7 +2759,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The order waits for its payment. */
+            /** @description The order awaits payment. */
             201: {
                 headers: {
                     "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
@@ -2779,7 +2779,7 @@ export interface operations {
             410: components["responses"]["Gone"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -2827,7 +2827,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The order is yours. */
+            /** @description The order is assigned to the caller. */
             200: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -2921,7 +2921,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The last `id` that was seen. What is no version of the order is taken for none. */
+                /** @description The last received `id`. A value that is not a version of the order is ignored. */
                 "Last-Event-ID"?: string;
             };
             path: {
@@ -2932,7 +2932,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What happens to the order, as it does. */
+            /** @description Status changes of the order as they occur. */
             200: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -2957,9 +2957,9 @@ export interface operations {
     getOrderHistory: {
         parameters: {
             query?: {
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
             };
             header?: never;
@@ -2995,13 +2995,13 @@ export interface operations {
             query?: {
                 /** @description Only calls about this order. */
                 order_id?: components["schemas"]["Id"];
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
                 /** @description Only calls to this partner. */
                 partner_id?: components["schemas"]["Number"];
-                /** @description Only calls that stand so. */
+                /** @description Only calls with this status. */
                 status?: components["schemas"]["PartnerCallStatus"];
             };
             header?: never;
@@ -3061,9 +3061,9 @@ export interface operations {
     listPartners: {
         parameters: {
             query?: {
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
             };
             header?: never;
@@ -3094,7 +3094,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the request safe to repeat for 24 hours: the same key and body get the first answer again, another body is 422, and 409 says that the first is under way. */
+                /** @description Makes the request safe to repeat for 24 hours: the same key and body return the first response again, a different body returns 422, and 409 means that the first request is still in progress. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -3126,7 +3126,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -3135,7 +3135,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag one has; 304 when it is still right. */
+                /** @description ETag of the cached version; 304 when it is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -3179,7 +3179,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The partner takes no orders. */
+            /** @description The partner is disabled. */
             204: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -3200,7 +3200,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag that one has changed; 412 when it is no longer right. */
+                /** @description ETag of the version to change; 412 when it is outdated. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -3215,7 +3215,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The partner as it is now. */
+            /** @description The updated partner. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -3256,7 +3256,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What it costs there now. */
+            /** @description The price at the partner. */
             200: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -3291,7 +3291,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The partner does not sell it any more. */
+            /** @description The partner no longer sells the product. */
             204: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -3352,7 +3352,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A mail is on its way, if there is such an account. */
+            /** @description A mail is sent if the account exists. */
             202: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -3393,7 +3393,7 @@ export interface operations {
             400: components["responses"]["InvalidRequest"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
@@ -3402,13 +3402,13 @@ export interface operations {
     listPayments: {
         parameters: {
             query?: {
-                /** @description Only those at this bank. */
+                /** @description Only payments at this bank. */
                 bank_id?: components["schemas"]["BankId"];
-                /** @description Only those for this order, as the bank said. */
+                /** @description Only payments for this order id, as reported by the bank. */
                 order_id?: components["schemas"]["Id"];
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
             };
             header?: never;
@@ -3439,11 +3439,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag one has; 304 when it is still right. */
+                /** @description ETag of the cached version; 304 when it is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
-                /** @description As `picture_url` says. */
+                /** @description The name in `picture_url`. */
                 picture: string;
             };
             cookie?: never;
@@ -3473,9 +3473,9 @@ export interface operations {
     listProducts: {
         parameters: {
             query?: {
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
             };
             header?: never;
@@ -3506,7 +3506,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Makes the request safe to repeat for 24 hours: the same key and body get the first answer again, another body is 422, and 409 says that the first is under way. */
+                /** @description Makes the request safe to repeat for 24 hours: the same key and body return the first response again, a different body returns 422, and 409 means that the first request is still in progress. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -3538,7 +3538,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -3547,7 +3547,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag one has; 304 when it is still right. */
+                /** @description ETag of the cached version; 304 when it is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -3591,7 +3591,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The product is gone. */
+            /** @description The product is deleted. */
             204: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -3612,7 +3612,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag that one has changed; 412 when it is no longer right. */
+                /** @description ETag of the version to change; 412 when it is outdated. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -3627,7 +3627,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The product as it is now. */
+            /** @description The updated product. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -3672,7 +3672,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The product as it is now. */
+            /** @description The updated product. */
             200: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -3689,7 +3689,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -3764,7 +3764,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A fresh access token. */
+            /** @description A new access token. */
             200: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -3786,13 +3786,13 @@ export interface operations {
     listUsers: {
         parameters: {
             query?: {
-                /** @description Only accounts that have a role, or only those that have none. */
+                /** @description Only accounts with a role (true) or without a role (false). */
                 approved?: boolean;
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
-                /** @description Only accounts whose e-mail address, first or last name begins with this, in any case. */
+                /** @description Only accounts whose e-mail address, first name or last name begins with this text, case-insensitive. */
                 q?: string;
                 /** @description Only accounts with this role. */
                 role?: components["schemas"]["Role"];
@@ -3834,7 +3834,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The account is made. */
+            /** @description The account is created. */
             201: {
                 headers: {
                     Location: components["headers"]["Location"];
@@ -3850,7 +3850,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -3871,7 +3871,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The account as it is now. */
+            /** @description The updated account. */
             200: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -3917,7 +3917,7 @@ export interface operations {
             400: components["responses"]["InvalidRequest"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
@@ -3927,7 +3927,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag one has; 304 when it is still right. */
+                /** @description ETag of the cached version; 304 when it is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -3964,7 +3964,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The account is gone. */
+            /** @description The account is deleted. */
             204: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -3984,7 +3984,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag that one has changed; 412 when it is no longer right. */
+                /** @description ETag of the version to change; 412 when it is outdated. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -3996,7 +3996,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The profile as it is now. */
+            /** @description The updated profile. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4014,7 +4014,7 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -4023,7 +4023,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag one has; 304 when it is still right. */
+                /** @description ETag of the cached version; 304 when it is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -4071,7 +4071,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The profile as it is now. */
+            /** @description The updated profile. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4088,7 +4088,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
         };
@@ -4102,7 +4102,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description There is no avatar any more. */
+            /** @description The avatar is removed. */
             204: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -4131,7 +4131,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A mail is on its way to the new address, if it is free. */
+            /** @description A mail is sent to the new address if it is not in use. */
             202: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];
@@ -4152,9 +4152,9 @@ export interface operations {
     listMyNotifications: {
         parameters: {
             query?: {
-                /** @description How many at most. */
+                /** @description Maximum number of items. */
                 page_size?: components["parameters"]["PageSize"];
-                /** @description Where to go on, as `next_page_token` of the page before said. Opaque. */
+                /** @description The `next_page_token` of the previous page. Opaque. */
                 page_token?: components["parameters"]["PageToken"];
             };
             header?: never;
@@ -4207,7 +4207,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Refused"];
+            422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
             503: components["responses"]["Unavailable"];
             504: components["responses"]["Timeout"];
@@ -4226,7 +4226,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A mail is on its way, if there is such an account and it waits for one. */
+            /** @description A mail is sent if the account exists and its address is not confirmed. */
             202: {
                 headers: {
                     traceresponse: components["headers"]["traceresponse"];

@@ -1,24 +1,27 @@
-/** One event of a `text/event-stream`. `id` is the last that was told, also by an event before. */
+/** One event of a `text/event-stream`. `id` is the last received id, possibly of an earlier event. */
 export interface ServerSentEvent {
   id: string;
   event: string;
   data: string;
 }
 
-/** What a stream says beside its events. */
-export interface Hints {
-  /** Milliseconds that the server wants clients to wait before they come back. */
-  retry?: (milliseconds: number) => void;
-  /** Something has arrived, be it a comment. */
-  alive?: () => void;
+/** Callbacks for parts of the stream that are not events. */
+export interface StreamCallbacks {
+  /** Called with the reconnection delay that the server requests, in milliseconds. */
+  onRetry?: (milliseconds: number) => void;
+  /** Called when data has arrived, including comments. */
+  onActivity?: () => void;
 }
 
-/** Reads events as HTML's specification has them. What is left unfinished at the end is dropped, as it says. */
-export async function* events(body: ReadableStream<Uint8Array>, hints: Hints = {}): AsyncGenerator<ServerSentEvent> {
+/** Parses events according to the HTML specification. An incomplete event at the end is discarded. */
+export async function* events(
+  body: ReadableStream<Uint8Array>,
+  callbacks: StreamCallbacks = {},
+): AsyncGenerator<ServerSentEvent> {
   let id = "";
   let event = "";
   let data: string[] = [];
-  for await (const line of lines(body, hints)) {
+  for await (const line of lines(body, callbacks)) {
     if (line === "") {
       if (data.length > 0) yield { id, event: event || "message", data: data.join("\n") };
       event = "";
@@ -31,27 +34,27 @@ export async function* events(body: ReadableStream<Uint8Array>, hints: Hints = {
     if (field === "data") data.push(value);
     else if (field === "event") event = value;
     else if (field === "id" && !value.includes("\0")) id = value;
-    else if (field === "retry" && /^[0-9]+$/.test(value)) hints.retry?.(Number(value));
+    else if (field === "retry" && /^[0-9]+$/.test(value)) callbacks.onRetry?.(Number(value));
   }
 }
 
-/** Lines end by CR, LF or both, wherever the network cuts. */
-async function* lines(body: ReadableStream<Uint8Array>, hints: Hints): AsyncGenerator<string> {
+/** Splits the stream at CR, LF or CRLF, independent of chunk boundaries. */
+async function* lines(body: ReadableStream<Uint8Array>, callbacks: StreamCallbacks): AsyncGenerator<string> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
-  let held = "";
+  let incomplete = "";
   let afterReturn = false;
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      hints.alive?.();
+      callbacks.onActivity?.();
       let text = decoder.decode(value, { stream: true });
       if (afterReturn && text.startsWith("\n")) text = text.slice(1);
       if (text === "") continue;
       afterReturn = text.endsWith("\r");
-      const parts = (held + text).split(/\r\n|\n|\r/);
-      held = parts.pop() ?? "";
+      const parts = (incomplete + text).split(/\r\n|\n|\r/);
+      incomplete = parts.pop() ?? "";
       yield* parts;
     }
   } finally {

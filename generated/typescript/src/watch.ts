@@ -1,23 +1,23 @@
 import type { Delivery } from "./client.js";
-import { patience, ProblemError } from "./problem.js";
+import { parseRetryAfter, ProblemError } from "./problem.js";
 import { events } from "./sse.js";
 
-/** How a stream is followed. Times are milliseconds. */
+/** Options for watching a stream. */
 export interface WatchOptions {
-  /** Ends the watch; the loop over it ends as well. */
+  /** Ends the watch and the loop over it. */
   signal?: AbortSignal;
-  /** Where an earlier watch has stopped: the `id` of the last event it told. */
+  /** The `id` of the last received event, to resume an earlier watch. */
   lastEventId?: string;
-  /** How long a connection may be silent before it counts as lost; the server's heart beats every 15 seconds. */
-  silence?: number;
-  /** The first pause before coming back; it doubles up to half a minute, until something new is told. */
-  pause?: number;
-  /** How often in a row coming back may fail before the failure is thrown. */
+  /** Milliseconds without data after which a connection counts as lost. The server sends a heartbeat every 15 seconds. */
+  silenceTimeoutMs?: number;
+  /** Milliseconds before the first reconnection. The delay doubles up to 30 seconds and is reset by a new event. */
+  retryDelayMs?: number;
+  /** Maximum number of consecutive failed connections before the error is thrown. */
   attempts?: number;
 }
 
-/** An event, and the `id` from which a later watch goes on. */
-export interface Told<T> {
+/** An event with the `id` from which a later watch can resume. */
+export interface WatchEvent<T> {
   id: string;
   data: T;
 }
@@ -25,90 +25,93 @@ export interface Told<T> {
 const MAX_DELAY_MS = 30_000;
 
 /**
- * Follows a stream over lost connections without a gap or a repetition, until an event is the last.
- * Throws ProblemError for an answer that asking again would not change, and the last failure when there were too many.
+ * Watches a stream across lost connections without gaps or duplicates, until the last event.
+ * Throws ProblemError for a permanent error response, and the last error after too many failed connections.
  */
 export async function* watch<T>(
   delivery: Delivery,
   path: string,
   isLast: (data: T) => boolean,
-  { signal, lastEventId = "", silence = 45_000, pause = 1_000, attempts = 10 }: WatchOptions = {},
-): AsyncGenerator<Told<T>> {
-  let last = lastEventId;
+  { signal, lastEventId = "", silenceTimeoutMs = 45_000, retryDelayMs = 1_000, attempts = 10 }: WatchOptions = {},
+): AsyncGenerator<WatchEvent<T>> {
+  let lastId = lastEventId;
   let failures = 0;
-  let asked = pause;
+  let baseDelayMs = retryDelayMs;
   while (!signal?.aborted) {
-    const connection = new Connection(signal, silence);
-    let wait: number | undefined;
+    const connection = new Connection(signal, silenceTimeoutMs);
+    let requestedDelayMs: number | undefined;
     try {
       const headers = new Headers({ accept: "text/event-stream" });
-      if (last !== "") headers.set("last-event-id", last);
-      const answer = await delivery.send(
+      if (lastId !== "") headers.set("last-event-id", lastId);
+      const response = await delivery.send(
         new Request(delivery.baseUrl + path, { headers, cache: "no-store", signal: connection.signal }),
       );
-      if (!answer.ok || answer.body === null) {
-        wait = seconds(patience(answer));
-        throw await ProblemError.of(answer);
+      if (!response.ok || response.body === null) {
+        requestedDelayMs = toDelayMs(parseRetryAfter(response));
+        throw await ProblemError.of(response);
       }
-      const hints = { retry: (milliseconds: number) => (asked = milliseconds), alive: () => connection.alive() };
-      for await (const event of events(answer.body, hints)) {
-        if (event.id !== "" && event.id === last) continue;
-        last = event.id;
+      const callbacks = {
+        onRetry: (milliseconds: number) => (baseDelayMs = milliseconds),
+        onActivity: () => connection.resetTimeout(),
+      };
+      for await (const event of events(response.body, callbacks)) {
+        if (event.id !== "" && event.id === lastId) continue;
+        lastId = event.id;
         failures = 0;
         const data = JSON.parse(event.data) as T;
         yield { id: event.id, data };
         if (isLast(data)) return;
       }
       failures += 1;
-      if (failures > attempts) throw new Error("the stream ends again and again before its last event");
+      if (failures > attempts) throw new Error("the stream ended repeatedly before its last event");
     } catch (error) {
       if (signal?.aborted) return;
-      const lasting = error instanceof ProblemError && error.status < 500 && error.status !== 429;
+      const isPermanent = error instanceof ProblemError && error.status < 500 && error.status !== 429;
       failures += 1;
-      if (lasting || failures > attempts) throw error;
+      if (isPermanent || failures > attempts) throw error;
     } finally {
       connection.close();
     }
-    await rested(wait ?? Math.min(asked * 2 ** Math.max(0, failures - 1), MAX_DELAY_MS), signal);
+    await delay(requestedDelayMs ?? Math.min(baseDelayMs * 2 ** Math.max(0, failures - 1), MAX_DELAY_MS), signal);
   }
 }
 
-/** One connection: aborted by the caller, by silence, or because its reader has left. */
+/** A connection that is aborted by the caller's signal, by the silence timeout, or by `close`. */
 class Connection {
   private readonly controller = new AbortController();
-  private readonly leave = () => this.controller.abort();
+  private readonly abort = () => this.controller.abort();
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly caller: AbortSignal | undefined,
-    private readonly silence: number,
+    private readonly callerSignal: AbortSignal | undefined,
+    private readonly silenceTimeoutMs: number,
   ) {
-    caller?.addEventListener("abort", this.leave, { once: true });
-    this.alive();
+    callerSignal?.addEventListener("abort", this.abort, { once: true });
+    this.resetTimeout();
   }
 
   get signal(): AbortSignal {
     return this.controller.signal;
   }
 
-  alive(): void {
+  resetTimeout(): void {
     clearTimeout(this.timer);
-    this.timer = setTimeout(this.leave, this.silence);
+    this.timer = setTimeout(this.abort, this.silenceTimeoutMs);
   }
 
   close(): void {
     clearTimeout(this.timer);
-    this.caller?.removeEventListener("abort", this.leave);
-    this.leave();
+    this.callerSignal?.removeEventListener("abort", this.abort);
+    this.abort();
   }
 }
 
-function seconds(of: number | undefined): number | undefined {
-  return of === undefined ? undefined : Math.min(of * 1_000, MAX_DELAY_MS);
+function toDelayMs(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : Math.min(seconds * 1_000, MAX_DELAY_MS);
 }
 
-/** Waits, but not for longer than the caller does. */
-function rested(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+/** Waits for the given time, or until the signal is aborted. */
+function delay(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timer);

@@ -46,42 +46,42 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class PaymentOutcome(betterproto2.Enum):
     """
-    What came of a payment callback.
+    Outcome of a payment callback.
     """
 
     UNSPECIFIED = 0
     """
-    Never sent.
+    Not used.
     """
 
     PAID = 1
     """
-    It paid the order exactly.
+    The amount equals the total of the order.
     """
 
     OVERPAID = 2
     """
-    It paid the order, and the excess goes back.
+    The amount exceeds the total of the order; the excess is refunded.
     """
 
     INSUFFICIENT = 3
     """
-    It was too little, or in another currency; all of it goes back.
+    The amount is too small, or in another currency; the full amount is refunded.
     """
 
     FAILED = 4
     """
-    The bank could not capture it.
+    The bank could not capture the payment.
     """
 
     CONFLICT = 5
     """
-    The order was paid already, cancelled or expired; all of it goes back.
+    The order was already paid, cancelled or expired; the full amount is refunded.
     """
 
     UNKNOWN_ORDER = 6
     """
-    There is no such order at that bank; all of it goes back.
+    There is no such order at this bank; the full amount is refunded.
     """
 
     @classmethod
@@ -112,7 +112,7 @@ class PaymentOutcome(betterproto2.Enum):
 @dataclass(eq=False, repr=False)
 class AgentChanged(betterproto2.Message):
     """
-    An agent was made or changed.
+    A notification agent was created or changed.
     """
 
     agent_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -122,7 +122,7 @@ class AgentChanged(betterproto2.Message):
 
     version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    Grows with every change.
+    Increases with every change.
     """
 
 
@@ -132,27 +132,28 @@ default_message_pool.register_message("delivery.events.v1", "AgentChanged", Agen
 @dataclass(eq=False, repr=False)
 class EmailRequested(betterproto2.Message):
     """
-    A mail is to be sent.
+    A mail has been requested.
     """
 
     user_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Whom it is about.
+    The user.
     """
 
     email: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where it goes.
+    Recipient address.
     """
 
     template: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Which mail: "verification", "email_change" and "password_reset" ask for the value "code"; "account_deleted" for none.
+    Mail template: "verification", "email_change" and "password_reset" require the value "code"; "account_deleted"
+    requires none.
     """
 
     locale: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    BCP 47.
+    Language tag, BCP 47.
     """
 
     values: "dict[str, str]" = betterproto2.field(
@@ -161,7 +162,7 @@ class EmailRequested(betterproto2.Message):
         map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING),
     )
     """
-    What the template is filled in with.
+    Values for the template.
     """
 
 
@@ -171,7 +172,7 @@ default_message_pool.register_message("delivery.events.v1", "EmailRequested", Em
 @dataclass(eq=False, repr=False)
 class NotificationFailed(betterproto2.Message):
     """
-    A notification reached nobody.
+    A notification could not be delivered.
     """
 
     notification_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -181,12 +182,12 @@ class NotificationFailed(betterproto2.Message):
 
     user_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Who was to be told.
+    The recipient.
     """
 
     reason: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The last provider's word for why not.
+    Error code of the last provider.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -196,7 +197,7 @@ class NotificationFailed(betterproto2.Message):
         optional=True,
     )
     """
-    When.
+    Time of the event.
     """
 
 
@@ -206,27 +207,27 @@ default_message_pool.register_message("delivery.events.v1", "NotificationFailed"
 @dataclass(eq=False, repr=False)
 class NotificationRequested(betterproto2.Message):
     """
-    Somebody is to be told something that no other event says.
+    A notification that no other event triggers has been requested.
     """
 
     user_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Who is told.
+    The recipient.
     """
 
     agent_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    By which agent.
+    The notification agent.
     """
 
     template: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Which text: "announcement" takes the values "title" and "body".
+    Notification template: "announcement" requires the values "title" and "body".
     """
 
     order_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    The order it is about.
+    The order that the notification concerns.
     """
 
     values: "dict[str, str]" = betterproto2.field(
@@ -235,7 +236,7 @@ class NotificationRequested(betterproto2.Message):
         map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING),
     )
     """
-    What the text is filled in with.
+    Values for the template.
     """
 
 
@@ -245,7 +246,7 @@ default_message_pool.register_message("delivery.events.v1", "NotificationRequest
 @dataclass(eq=False, repr=False)
 class NotificationSent(betterproto2.Message):
     """
-    A notification reached its provider.
+    A notification was accepted by its provider.
     """
 
     notification_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -255,7 +256,7 @@ class NotificationSent(betterproto2.Message):
 
     user_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Who was told.
+    The recipient.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -265,7 +266,7 @@ class NotificationSent(betterproto2.Message):
         optional=True,
     )
     """
-    When.
+    Time of the event.
     """
 
 
@@ -275,7 +276,7 @@ default_message_pool.register_message("delivery.events.v1", "NotificationSent", 
 @dataclass(eq=False, repr=False)
 class OrderAssigned(betterproto2.Message):
     """
-    A deliverer has taken an order.
+    An order was assigned to a deliverer.
     """
 
     order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -285,7 +286,7 @@ class OrderAssigned(betterproto2.Message):
 
     deliverer_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Who delivers it.
+    The deliverer.
     """
 
 
@@ -295,7 +296,7 @@ default_message_pool.register_message("delivery.events.v1", "OrderAssigned", Ord
 @dataclass(eq=False, repr=False)
 class OrderCancelled(betterproto2.Message):
     """
-    An order was given up before it was on its way; what was paid for it goes back.
+    An order was cancelled before its delivery; the paid amount is refunded.
     """
 
     order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -305,7 +306,7 @@ class OrderCancelled(betterproto2.Message):
 
     reason: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Why, if a reason was given.
+    Reason of the cancellation, if one was given.
     """
 
 
@@ -315,7 +316,7 @@ default_message_pool.register_message("delivery.events.v1", "OrderCancelled", Or
 @dataclass(eq=False, repr=False)
 class OrderCreated(betterproto2.Message):
     """
-    An order was confirmed and waits for its payment.
+    An order was confirmed and awaits payment.
     """
 
     order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -330,7 +331,7 @@ default_message_pool.register_message("delivery.events.v1", "OrderCreated", Orde
 @dataclass(eq=False, repr=False)
 class OrderDelivered(betterproto2.Message):
     """
-    An order is at the customer's door.
+    An order was delivered.
     """
 
     order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -340,7 +341,7 @@ class OrderDelivered(betterproto2.Message):
 
     deliverer_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Who delivered it.
+    The deliverer.
     """
 
 
@@ -375,7 +376,7 @@ class OrderLine(betterproto2.Message):
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    What it was called when the order was confirmed.
+    Product title at the time of confirmation.
     """
 
     quantity: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
@@ -400,12 +401,12 @@ class OrderPaid(betterproto2.Message):
 
     payment_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The payment, as the bank names it.
+    The bank's id of the payment.
     """
 
     items: "list[OrderLine]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    What the partner is to prepare.
+    Items to prepare.
     """
 
 
@@ -415,7 +416,7 @@ default_message_pool.register_message("delivery.events.v1", "OrderPaid", OrderPa
 @dataclass(eq=False, repr=False)
 class OrderReady(betterproto2.Message):
     """
-    An order waits for a deliverer.
+    An order is ready and awaits a deliverer.
     """
 
     order: "OrderSnapshot | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -425,7 +426,7 @@ class OrderReady(betterproto2.Message):
 
     pickup_address: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where the deliverer picks it up.
+    Pickup address for the deliverer.
     """
 
 
@@ -435,7 +436,7 @@ default_message_pool.register_message("delivery.events.v1", "OrderReady", OrderR
 @dataclass(eq=False, repr=False)
 class OrderReadyReported(betterproto2.Message):
     """
-    A partner has said that an order is ready; whether it may become so is for the order to decide.
+    A partner has reported an order as ready; the order service decides whether it may become ready.
     """
 
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -445,12 +446,12 @@ class OrderReadyReported(betterproto2.Message):
 
     partner_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    The partner that said so.
+    The partner that reported it.
     """
 
     pickup_address: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Where the deliverer picks it up.
+    Pickup address for the deliverer.
     """
 
 
@@ -460,7 +461,7 @@ default_message_pool.register_message("delivery.events.v1", "OrderReadyReported"
 @dataclass(eq=False, repr=False)
 class OrderSnapshot(betterproto2.Message):
     """
-    What every event of an order says of it.
+    Fields that are common to all events of an order.
     """
 
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -475,32 +476,32 @@ class OrderSnapshot(betterproto2.Message):
 
     customer_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Whose it is.
+    The customer.
     """
 
     partner_id: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
-    Who prepares it.
+    The partner that prepares the order.
     """
 
     partner_title: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    The partner's name, for messages.
+    Title of the partner, for notifications.
     """
 
     total_amount: "int" = betterproto2.field(6, betterproto2.TYPE_INT64)
     """
-    Minor units.
+    Amount in minor units.
     """
 
     currency: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
     actor: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
     """
-    Who did it: "customer:<id>", "bank:<id>", "partner:<id>", "deliverer:<id>", "admin:<id>" or "system".
+    Actor of the change: "customer:<id>", "bank:<id>", "partner:<id>", "deliverer:<id>", "admin:<id>" or "system".
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -510,7 +511,7 @@ class OrderSnapshot(betterproto2.Message):
         optional=True,
     )
     """
-    When.
+    Time of the event.
     """
 
 
@@ -520,22 +521,22 @@ default_message_pool.register_message("delivery.events.v1", "OrderSnapshot", Ord
 @dataclass(eq=False, repr=False)
 class PartnerCatalogChanged(betterproto2.Message):
     """
-    What customers see of the catalog has changed, so what is kept of it is no longer right.
+    The catalog that customers see has changed; cached catalog responses are invalid.
     """
 
     subject: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    What has changed: "partner:<id>" with all it sells, or "product:<id>" wherever it is sold.
+    Changed entity: "partner:<id>" with its products, or "product:<id>" at all partners.
     """
 
     partner_id: "int | None" = betterproto2.field(2, betterproto2.TYPE_INT64, optional=True)
     """
-    The partner whose entry has changed; absent when it is a product's.
+    The partner whose entry has changed; absent when a product has changed at all partners.
     """
 
     product_id: "int | None" = betterproto2.field(3, betterproto2.TYPE_INT64, optional=True)
     """
-    The product that has changed, there or everywhere; absent when the whole entry has.
+    The product that has changed, at this partner or at all partners; absent when the whole entry has changed.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -545,7 +546,7 @@ class PartnerCatalogChanged(betterproto2.Message):
         optional=True,
     )
     """
-    When.
+    Time of the event.
     """
 
 
@@ -555,7 +556,7 @@ default_message_pool.register_message("delivery.events.v1", "PartnerCatalogChang
 @dataclass(eq=False, repr=False)
 class PartnerNotified(betterproto2.Message):
     """
-    A partner's system has taken an order.
+    A partner's system has accepted an order.
     """
 
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -575,7 +576,7 @@ class PartnerNotified(betterproto2.Message):
         optional=True,
     )
     """
-    When its system answered.
+    Time of the response.
     """
 
 
@@ -585,7 +586,7 @@ default_message_pool.register_message("delivery.events.v1", "PartnerNotified", P
 @dataclass(eq=False, repr=False)
 class PartnerUnreachable(betterproto2.Message):
     """
-    A partner's system has not taken an order, and is not asked again: the order cannot be made.
+    A partner's system has not accepted an order, and the attempts are exhausted: the order cannot be prepared.
     """
 
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -600,7 +601,7 @@ class PartnerUnreachable(betterproto2.Message):
 
     reason: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    What came of the last try, in a few words: "503", "ConnectError".
+    Result of the last attempt: "503", "ConnectError".
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -610,7 +611,7 @@ class PartnerUnreachable(betterproto2.Message):
         optional=True,
     )
     """
-    When it was given up.
+    Time of the last attempt.
     """
 
 
@@ -620,7 +621,7 @@ default_message_pool.register_message("delivery.events.v1", "PartnerUnreachable"
 @dataclass(eq=False, repr=False)
 class PaymentRecorded(betterproto2.Message):
     """
-    A payment callback was taken, whatever came of it.
+    A payment callback was recorded, with any outcome.
     """
 
     bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -630,32 +631,32 @@ class PaymentRecorded(betterproto2.Message):
 
     payment_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The payment, as the bank names it.
+    The bank's id of the payment.
     """
 
     order_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The order it was for, as the bank said.
+    The order id that the bank reported.
     """
 
     amount: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
-    Minor units.
+    Amount in minor units.
     """
 
     currency: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
     outcome: "PaymentOutcome" = betterproto2.field(6, betterproto2.TYPE_ENUM, default_factory=lambda: PaymentOutcome(0))
     """
-    What came of it.
+    Outcome of the payment.
     """
 
     refund_amount: "int" = betterproto2.field(7, betterproto2.TYPE_INT64)
     """
-    What goes back of it, in minor units.
+    Refunded amount in minor units.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -665,7 +666,7 @@ class PaymentRecorded(betterproto2.Message):
         optional=True,
     )
     """
-    When.
+    Time of the event.
     """
 
 
@@ -675,7 +676,7 @@ default_message_pool.register_message("delivery.events.v1", "PaymentRecorded", P
 @dataclass(eq=False, repr=False)
 class Refunded(betterproto2.Message):
     """
-    A bank has taken a refund; the money is on its way back.
+    A bank has accepted a refund.
     """
 
     refund_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -690,22 +691,22 @@ class Refunded(betterproto2.Message):
 
     payment_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The payment it comes from.
+    The payment to refund.
     """
 
     order_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The order it was for, as the bank said.
+    The order id that the bank reported.
     """
 
     amount: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
     """
-    Minor units.
+    Amount in minor units.
     """
 
     currency: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -715,12 +716,12 @@ class Refunded(betterproto2.Message):
         optional=True,
     )
     """
-    When the bank said so.
+    Time of the bank's response.
     """
 
     customer_id: "str | None" = betterproto2.field(8, betterproto2.TYPE_STRING, optional=True)
     """
-    Whose order it was; absent when there is no such order at that bank.
+    The customer of the order; absent when there is no such order at this bank.
     """
 
 
@@ -730,7 +731,7 @@ default_message_pool.register_message("delivery.events.v1", "Refunded", Refunded
 @dataclass(eq=False, repr=False)
 class RefundFailed(betterproto2.Message):
     """
-    A bank has refused a refund, or was asked for the last time; a person is to look at it.
+    A bank has rejected a refund, or the last attempt has failed; an operator must resolve it.
     """
 
     refund_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -745,27 +746,27 @@ class RefundFailed(betterproto2.Message):
 
     payment_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The payment it comes from.
+    The payment to refund.
     """
 
     order_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The order it was for, as the bank said.
+    The order id that the bank reported.
     """
 
     amount: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
     """
-    Minor units.
+    Amount in minor units.
     """
 
     currency: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
     reason: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    The bank's last answer.
+    The bank's last response.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -775,7 +776,7 @@ class RefundFailed(betterproto2.Message):
         optional=True,
     )
     """
-    When.
+    Time of the event.
     """
 
 
@@ -785,12 +786,12 @@ default_message_pool.register_message("delivery.events.v1", "RefundFailed", Refu
 @dataclass(eq=False, repr=False)
 class RefundRequested(betterproto2.Message):
     """
-    Money is to go back.
+    A refund was requested.
     """
 
     refund_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The refund; the bank takes it once.
+    The refund; the bank executes it once per id.
     """
 
     bank_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -800,22 +801,22 @@ class RefundRequested(betterproto2.Message):
 
     payment_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The payment it comes from.
+    The payment to refund.
     """
 
     order_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The order it was for, as the bank said.
+    The order id that the bank reported.
     """
 
     amount: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
     """
-    Minor units.
+    Amount in minor units.
     """
 
     currency: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
 
@@ -825,22 +826,22 @@ default_message_pool.register_message("delivery.events.v1", "RefundRequested", R
 @dataclass(eq=False, repr=False)
 class SystemAlert(betterproto2.Message):
     """
-    Something a person should look at.
+    A condition that requires an operator.
     """
 
     subject: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    What it is about: "order:<id>", "payment:<bank>:<id>" or "refund:<id>".
+    Affected entity: "order:<id>", "payment:<bank>:<id>" or "refund:<id>".
     """
 
     reason: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A stable word.
+    Machine-readable reason.
     """
 
     detail: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    One sentence.
+    Description in one sentence.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -850,7 +851,7 @@ class SystemAlert(betterproto2.Message):
         optional=True,
     )
     """
-    When.
+    Time of the event.
     """
 
 
@@ -860,7 +861,7 @@ default_message_pool.register_message("delivery.events.v1", "SystemAlert", Syste
 @dataclass(eq=False, repr=False)
 class UserDeleted(betterproto2.Message):
     """
-    A user is gone; what is personal of the account goes everywhere.
+    A user has been deleted; every service deletes the personal data of the account.
     """
 
     user_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -870,7 +871,7 @@ class UserDeleted(betterproto2.Message):
 
     version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    Greater than every version before.
+    Greater than every earlier version.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -880,7 +881,7 @@ class UserDeleted(betterproto2.Message):
         optional=True,
     )
     """
-    When.
+    Time of the event.
     """
 
 
@@ -900,27 +901,27 @@ class UserRegistered(betterproto2.Message):
 
     notif_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Where a push reaches the user; absent when there is no device yet.
+    Device token for push notifications; absent when no device is registered yet.
     """
 
     locale: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    BCP 47.
+    Language tag, BCP 47.
     """
 
     time_zone: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    IANA.
+    IANA time zone.
     """
 
     email: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Where mail reaches the user.
+    E-mail address of the user.
     """
 
     version: "int" = betterproto2.field(6, betterproto2.TYPE_INT64)
     """
-    Grows with every change of the profile.
+    Increases with every change of the profile.
     """
 
 
@@ -940,27 +941,27 @@ class UserUpdated(betterproto2.Message):
 
     notif_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Where a push reaches the user; absent when there is no device.
+    Device token for push notifications; absent when no device is registered.
     """
 
     locale: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    BCP 47.
+    Language tag, BCP 47.
     """
 
     time_zone: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    IANA.
+    IANA time zone.
     """
 
     email: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Where mail reaches the user.
+    E-mail address of the user.
     """
 
     version: "int" = betterproto2.field(6, betterproto2.TYPE_INT64)
     """
-    Grows with every change of the profile.
+    Increases with every change of the profile.
     """
 
 

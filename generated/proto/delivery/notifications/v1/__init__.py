@@ -39,32 +39,32 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class NotificationStatus(betterproto2.Enum):
     """
-    Where a notification stands.
+    Delivery status of a notification.
     """
 
     UNSPECIFIED = 0
     """
-    Never sent.
+    Not used.
     """
 
     QUEUED = 1
     """
-    Waits for its provider.
+    Waiting for delivery.
     """
 
     SENT = 2
     """
-    A provider has taken it.
+    Accepted by a provider.
     """
 
     FAILED = 3
     """
-    Every provider has refused it, or there was none.
+    Rejected by every provider, or no provider was available.
     """
 
     EXPIRED = 4
     """
-    It was worth nothing any more.
+    The time to live ended before delivery.
     """
 
     @classmethod
@@ -90,12 +90,12 @@ class NotificationStatus(betterproto2.Enum):
 
 class Provider(betterproto2.Enum):
     """
-    Who carries notifications.
+    Push or mail provider.
     """
 
     UNSPECIFIED = 0
     """
-    Never sent.
+    Not used.
     """
 
     FCM = 1
@@ -135,37 +135,37 @@ class Provider(betterproto2.Enum):
 @dataclass(eq=False, repr=False)
 class Agent(betterproto2.Message):
     """
-    Who sends notifications.
+    Notification agent: priority, providers and preferences of a group of notifications.
     """
 
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Opaque.
+    Opaque id.
     """
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    For people.
+    Display name.
     """
 
     priority: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
     """
-    1 to 10, 10 being the most urgent.
+    Priority, 1 to 10, 10 being the most urgent.
     """
 
     providers: "list[Provider]" = betterproto2.field(4, betterproto2.TYPE_ENUM, repeated=True)
     """
-    Who carries the agent's notifications; the next one only when the one before has refused.
+    Providers in the order of fallback; the next one is used only if the previous one has not delivered.
     """
 
     preferences: "Preferences | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    How they are delivered.
+    Delivery preferences.
     """
 
     enabled: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
     """
-    Nothing is sent by an agent that is not.
+    Whether notifications of the agent are sent.
     """
 
 
@@ -175,27 +175,27 @@ default_message_pool.register_message("delivery.notifications.v1", "Agent", Agen
 @dataclass(eq=False, repr=False)
 class ApnsKey(betterproto2.Message):
     """
-    What an agent signs in with at Apple; write-only.
+    Authentication key for APNs; write-only.
     """
 
     key_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Ten characters.
+    Id of the key, ten characters.
     """
 
     team_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Ten characters.
+    Id of the developer team, ten characters.
     """
 
     topic: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The app's bundle id.
+    Bundle id of the app.
     """
 
     private_key: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    PEM, an elliptic curve key on P-256.
+    Elliptic curve key on P-256, PEM.
     """
 
 
@@ -205,12 +205,12 @@ default_message_pool.register_message("delivery.notifications.v1", "ApnsKey", Ap
 @dataclass(eq=False, repr=False)
 class Attempt(betterproto2.Message):
     """
-    One try at one provider.
+    One delivery attempt at one provider.
     """
 
     provider: "Provider" = betterproto2.field(1, betterproto2.TYPE_ENUM, default_factory=lambda: Provider(0))
     """
-    Who was asked.
+    Provider.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -220,12 +220,12 @@ class Attempt(betterproto2.Message):
         optional=True,
     )
     """
-    When.
+    Time of the attempt.
     """
 
     outcome: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    "accepted", or the provider's own word for why not.
+    "accepted" or the provider's own error code.
     """
 
 
@@ -235,47 +235,47 @@ default_message_pool.register_message("delivery.notifications.v1", "Attempt", At
 @dataclass(eq=False, repr=False)
 class CreateAgentRequest(betterproto2.Message):
     """
-    Makes an agent.
+    Request to create an agent.
     """
 
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    For people, 1 to 100 characters.
+    Display name, 1 to 100 characters.
     """
 
     priority: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
     """
-    1 to 10, 10 being the most urgent.
+    Priority, 1 to 10, 10 being the most urgent.
     """
 
     providers: "list[Provider]" = betterproto2.field(3, betterproto2.TYPE_ENUM, repeated=True)
     """
-    In order, none twice.
+    Providers in the order of fallback, without duplicates.
     """
 
     preferences: "Preferences | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    How its notifications are delivered.
+    Delivery preferences.
     """
 
     enabled: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
     """
-    Whether it sends at once.
+    Whether notifications of the agent are sent.
     """
 
     fcm_key: "str | None" = betterproto2.field(6, betterproto2.TYPE_STRING, optional=True)
     """
-    A service account's key file; ours when absent.
+    Key file of a service account for FCM; the default one if absent.
     """
 
     apns_key: "ApnsKey | None" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    A key for Apple; ours when absent.
+    Authentication key for APNs; the default one if absent.
     """
 
     idempotency_key: "str | None" = betterproto2.field(8, betterproto2.TYPE_STRING, optional=True)
     """
-    The client's Idempotency-Key.
+    Idempotency-Key of the client.
     """
 
 
@@ -285,22 +285,22 @@ default_message_pool.register_message("delivery.notifications.v1", "CreateAgentR
 @dataclass(eq=False, repr=False)
 class CreateAgentResponse(betterproto2.Message):
     """
-    The agent that was made.
+    Created agent.
     """
 
     agent: "Agent | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Without its keys.
+    Agent without its keys.
     """
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Names its state.
+    Entity tag of the agent.
     """
 
     replayed: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
     """
-    Whether this is the first answer again.
+    Whether this is the stored response of a repeated key.
     """
 
 
@@ -310,12 +310,12 @@ default_message_pool.register_message("delivery.notifications.v1", "CreateAgentR
 @dataclass(eq=False, repr=False)
 class GetAgentRequest(betterproto2.Message):
     """
-    Asks for an agent.
+    Request for an agent.
     """
 
     agent_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The agent.
+    Id of the agent.
     """
 
 
@@ -325,17 +325,17 @@ default_message_pool.register_message("delivery.notifications.v1", "GetAgentRequ
 @dataclass(eq=False, repr=False)
 class GetAgentResponse(betterproto2.Message):
     """
-    The agent.
+    Requested agent.
     """
 
     agent: "Agent | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Without its keys.
+    Agent without its keys.
     """
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Names its state.
+    Entity tag of the agent.
     """
 
 
@@ -345,17 +345,17 @@ default_message_pool.register_message("delivery.notifications.v1", "GetAgentResp
 @dataclass(eq=False, repr=False)
 class ListAgentsRequest(betterproto2.Message):
     """
-    Asks for agents.
+    Request for agents.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on.
+    Token of the page; empty for the first page.
     """
 
 
@@ -370,12 +370,12 @@ class ListAgentsResponse(betterproto2.Message):
 
     items: "list[Agent]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    By id.
+    In the order of their ids.
     """
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -385,17 +385,17 @@ default_message_pool.register_message("delivery.notifications.v1", "ListAgentsRe
 @dataclass(eq=False, repr=False)
 class ListMyNotificationsRequest(betterproto2.Message):
     """
-    Asks for the caller's notifications.
+    Request for the calling user's notifications.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on.
+    Token of the page; empty for the first page.
     """
 
 
@@ -419,7 +419,7 @@ class ListMyNotificationsResponse(betterproto2.Message):
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -433,32 +433,32 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class ListNotificationsRequest(betterproto2.Message):
     """
-    Asks for everybody's notifications. What is absent does not narrow them.
+    Request for the notifications of all users. An absent filter matches every value.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on.
+    Token of the page; empty for the first page.
     """
 
     user_id: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    Only those for this user.
+    Filter by user.
     """
 
     agent_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    Only those by this agent.
+    Filter by agent.
     """
 
     status: "NotificationStatus | None" = betterproto2.field(5, betterproto2.TYPE_ENUM, optional=True)
     """
-    Only those that stand here.
+    Filter by status.
     """
 
 
@@ -478,7 +478,7 @@ class ListNotificationsResponse(betterproto2.Message):
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -490,49 +490,49 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class Notification(betterproto2.Message):
     """
-    Something a person was told.
+    Notification to a user.
     """
 
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Opaque, and the same at every provider, so that a person sees it once.
+    Opaque id; the same at every provider, so that devices can deduplicate the notification.
     """
 
     event: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The type of the event behind it: "orders.paid".
+    Type of the source event: "orders.paid".
     """
 
     order_id: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    The order it is about.
+    Order that the notification is about.
     """
 
     agent_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The agent that sends it.
+    Notification agent.
     """
 
     title: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    The headline.
+    Title.
     """
 
     body: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    The text.
+    Text.
     """
 
     status: "NotificationStatus" = betterproto2.field(
         7, betterproto2.TYPE_ENUM, default_factory=lambda: NotificationStatus(0)
     )
     """
-    Where it stands.
+    Delivery status.
     """
 
     attempts: "list[Attempt]" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    What was tried, oldest first.
+    Delivery attempts, oldest first.
     """
 
     created_at: "datetime.datetime | None" = betterproto2.field(
@@ -542,7 +542,7 @@ class Notification(betterproto2.Message):
         optional=True,
     )
     """
-    When it was made.
+    Time of creation.
     """
 
     sent_at: "datetime.datetime | None" = betterproto2.field(
@@ -552,17 +552,17 @@ class Notification(betterproto2.Message):
         optional=True,
     )
     """
-    When a provider took it.
+    Time of acceptance by a provider.
     """
 
     user_id: "str" = betterproto2.field(11, betterproto2.TYPE_STRING)
     """
-    Who was told.
+    Recipient.
     """
 
     reason: "str | None" = betterproto2.field(12, betterproto2.TYPE_STRING, optional=True)
     """
-    Why it reached nobody: a stable word.
+    Reason code if the notification was not delivered.
     """
 
 
@@ -572,22 +572,22 @@ default_message_pool.register_message("delivery.notifications.v1", "Notification
 @dataclass(eq=False, repr=False)
 class Preferences(betterproto2.Message):
     """
-    How an agent's notifications are delivered.
+    Delivery preferences of an agent.
     """
 
     quiet_hours: "QuietHours | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Absent when there are none.
+    Quiet hours; absent if there are none.
     """
 
     ttl_s: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
     """
-    For how many seconds a notification is worth sending, 1 to 2,419,200 (four weeks).
+    Time to live of a notification in seconds, 1 to 2,419,200 (four weeks).
     """
 
     collapse: "bool | None" = betterproto2.field(3, betterproto2.TYPE_BOOL, optional=True)
     """
-    Whether, of the notifications of one order that wait for an absent phone, only the last is kept.
+    Whether an offline device receives only the latest notification of an order.
     """
 
 
@@ -597,17 +597,17 @@ default_message_pool.register_message("delivery.notifications.v1", "Preferences"
 @dataclass(eq=False, repr=False)
 class QuietHours(betterproto2.Message):
     """
-    When a user is left alone, by the user's own clock. From the end on what waited is sent.
+    Daily interval in the user's time zone without notifications. Notifications of that time are sent at its end.
     """
 
     start: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    "22:00".
+    Start: "22:00".
     """
 
     end: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    "07:00"; before the start when a midnight lies between.
+    End: "07:00"; before the start if the interval contains midnight.
     """
 
 
@@ -617,67 +617,67 @@ default_message_pool.register_message("delivery.notifications.v1", "QuietHours",
 @dataclass(eq=False, repr=False)
 class UpdateAgentRequest(betterproto2.Message):
     """
-    Changes an agent. What is absent or empty stays.
+    Request to update an agent. Absent or empty fields remain unchanged.
     """
 
     agent_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The agent.
+    Id of the agent.
     """
 
     if_match: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    The etag that is changed; any when absent.
+    Expected entity tag; any if absent.
     """
 
     name: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    For people, 1 to 100 characters.
+    Display name, 1 to 100 characters.
     """
 
     priority: "int | None" = betterproto2.field(4, betterproto2.TYPE_INT32, optional=True)
     """
-    1 to 10.
+    Priority, 1 to 10.
     """
 
     providers: "list[Provider]" = betterproto2.field(5, betterproto2.TYPE_ENUM, repeated=True)
     """
-    In order, none twice.
+    Providers in the order of fallback, without duplicates.
     """
 
     quiet_hours: "QuietHours | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    When users are left alone.
+    Quiet hours.
     """
 
     ttl_s: "int | None" = betterproto2.field(7, betterproto2.TYPE_INT32, optional=True)
     """
-    1 to 2,419,200 seconds.
+    Time to live of a notification in seconds, 1 to 2,419,200.
     """
 
     collapse: "bool | None" = betterproto2.field(8, betterproto2.TYPE_BOOL, optional=True)
     """
-    Whether one notification of an order replaces another that still waits.
+    Whether an offline device receives only the latest notification of an order.
     """
 
     enabled: "bool | None" = betterproto2.field(9, betterproto2.TYPE_BOOL, optional=True)
     """
-    Whether it sends.
+    Whether notifications of the agent are sent.
     """
 
     fcm_key: "str | None" = betterproto2.field(10, betterproto2.TYPE_STRING, optional=True)
     """
-    A service account's key file.
+    Key file of a service account for FCM.
     """
 
     apns_key: "ApnsKey | None" = betterproto2.field(11, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    A key for Apple.
+    Authentication key for APNs.
     """
 
     remove: "list[str]" = betterproto2.field(12, betterproto2.TYPE_STRING, repeated=True)
     """
-    What is removed: "quiet_hours", "collapse", "fcm_key", "apns_key".
+    Fields to remove: "quiet_hours", "collapse", "fcm_key", "apns_key".
     """
 
 
@@ -687,17 +687,17 @@ default_message_pool.register_message("delivery.notifications.v1", "UpdateAgentR
 @dataclass(eq=False, repr=False)
 class UpdateAgentResponse(betterproto2.Message):
     """
-    The agent as it is now.
+    Updated agent.
     """
 
     agent: "Agent | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Without its keys.
+    Agent without its keys.
     """
 
     etag: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Names its state.
+    Entity tag of the agent.
     """
 
 

@@ -19,7 +19,9 @@ from generated.proto.delivery.notifications.v1 import (
 )
 from services.runtime.core.principal import Principal
 from services.runtime.rpc.codec import PreEncoded, Wire
-from services.runtime.rpc.service import Idempotency, Method, Servicer, Stub
+from services.runtime.rpc.method import Idempotency, Method
+from services.runtime.rpc.servicer import Servicer
+from services.runtime.rpc.stub import Stub
 
 LIST_MY_NOTIFICATIONS: Method[ListMyNotificationsRequest, ListMyNotificationsResponse] = Method(
     service="delivery.notifications.v1.NotificationsService",
@@ -206,31 +208,31 @@ class NotificationsServicer(Servicer):
     async def list_my_notifications(
         self, request: ListMyNotificationsRequest, principal: Principal
     ) -> ListMyNotificationsResponse | PreEncoded[ListMyNotificationsResponse]:
-        """Lists what the calling user was told, newest first."""
+        """Lists the calling user's notifications, newest first."""
 
     @abstractmethod
     async def list_notifications(
         self, request: ListNotificationsRequest, principal: Principal
     ) -> ListNotificationsResponse | PreEncoded[ListNotificationsResponse]:
-        """Lists what everybody was told, newest first; for admins."""
+        """Lists the notifications of all users, newest first; for admins."""
 
     @abstractmethod
     async def create_agent(self, request: CreateAgentRequest, principal: Principal) -> CreateAgentResponse:
-        """Makes an agent; for admins."""
+        """Creates a notification agent; for admins."""
 
     @abstractmethod
     async def list_agents(
         self, request: ListAgentsRequest, principal: Principal
     ) -> ListAgentsResponse | PreEncoded[ListAgentsResponse]:
-        """Lists agents by id; for admins."""
+        """Lists notification agents in the order of their ids; for admins."""
 
     @abstractmethod
     async def get_agent(self, request: GetAgentRequest, principal: Principal) -> GetAgentResponse:
-        """Reads an agent; for admins."""
+        """Returns a notification agent; for admins."""
 
     @abstractmethod
     async def update_agent(self, request: UpdateAgentRequest, principal: Principal) -> UpdateAgentResponse:
-        """Changes an agent; for admins."""
+        """Updates a notification agent; for admins."""
 
 
 class NotificationsStub(Stub):
@@ -241,29 +243,29 @@ class NotificationsStub(Stub):
     async def list_my_notifications[Page](
         self, request: ListMyNotificationsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        """Lists what the calling user was told, newest first."""
-        return await self.unary_raw(LIST_MY_NOTIFICATIONS, request, read, timeout)
+        """Lists the calling user's notifications, newest first."""
+        return await self.call_unary_wire(LIST_MY_NOTIFICATIONS, request, read, timeout)
 
     async def list_notifications[Page](
         self, request: ListNotificationsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        """Lists what everybody was told, newest first; for admins."""
-        return await self.unary_raw(LIST_NOTIFICATIONS, request, read, timeout)
+        """Lists the notifications of all users, newest first; for admins."""
+        return await self.call_unary_wire(LIST_NOTIFICATIONS, request, read, timeout)
 
     async def create_agent(self, request: CreateAgentRequest, *, timeout: float | None = None) -> CreateAgentResponse:
-        """Makes an agent; for admins."""
-        return await self.unary(CREATE_AGENT, request, timeout)
+        """Creates a notification agent; for admins."""
+        return await self.call_unary(CREATE_AGENT, request, timeout)
 
     async def list_agents[Page](
         self, request: ListAgentsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        """Lists agents by id; for admins."""
-        return await self.unary_raw(LIST_AGENTS, request, read, timeout)
+        """Lists notification agents in the order of their ids; for admins."""
+        return await self.call_unary_wire(LIST_AGENTS, request, read, timeout)
 
     async def get_agent(self, request: GetAgentRequest, *, timeout: float | None = None) -> GetAgentResponse:
-        """Reads an agent; for admins."""
-        return await self.unary(GET_AGENT, request, timeout)
+        """Returns a notification agent; for admins."""
+        return await self.call_unary(GET_AGENT, request, timeout)
 
     async def update_agent(self, request: UpdateAgentRequest, *, timeout: float | None = None) -> UpdateAgentResponse:
-        """Changes an agent; for admins."""
-        return await self.unary(UPDATE_AGENT, request, timeout)
+        """Updates a notification agent; for admins."""
+        return await self.call_unary(UPDATE_AGENT, request, timeout)

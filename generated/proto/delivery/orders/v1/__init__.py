@@ -63,47 +63,47 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class OrderStatus(betterproto2.Enum):
     """
-    Where an order stands.
+    Status of an order.
     """
 
     UNSPECIFIED = 0
     """
-    Never sent.
+    Unused default.
     """
 
     PENDING = 1
     """
-    Waits for its payment.
+    Awaits its payment.
     """
 
     PAID = 2
     """
-    Paid; the partner is told.
+    Paid; the partner prepares it.
     """
 
     READY = 3
     """
-    Waits for a deliverer at the partner's.
+    Ready for pickup at the partner.
     """
 
     DELIVERING = 4
     """
-    On its way.
+    Assigned to a deliverer.
     """
 
     DELIVERED = 5
     """
-    At the customer's door. Final.
+    Delivered. Final.
     """
 
     CANCELLED = 6
     """
-    Given up before it was on its way. Final.
+    Cancelled before it was assigned to a deliverer. Final.
     """
 
     EXPIRED = 7
     """
-    Not paid in time. Final.
+    Expired because it was not paid in time. Final.
     """
 
     @classmethod
@@ -135,42 +135,42 @@ class OrderStatus(betterproto2.Enum):
 
 class PaymentOutcome(betterproto2.Enum):
     """
-    What came of a payment.
+    Outcome of a payment.
     """
 
     UNSPECIFIED = 0
     """
-    Never sent.
+    Unused default.
     """
 
     PAID = 1
     """
-    It paid the order exactly.
+    The amount equals the total of the order.
     """
 
     OVERPAID = 2
     """
-    It paid the order, and the excess goes back.
+    The amount exceeds the total of the order; the excess is refunded.
     """
 
     INSUFFICIENT = 3
     """
-    It was too little, or in another currency; all of it goes back.
+    The amount is too small, or in another currency; the full amount is refunded.
     """
 
     FAILED = 4
     """
-    The bank could not capture it.
+    The bank could not capture the payment.
     """
 
     CONFLICT = 5
     """
-    The order was paid already, cancelled or expired; all of it goes back.
+    The order was already paid, cancelled or expired; the full amount is refunded.
     """
 
     UNKNOWN_ORDER = 6
     """
-    There is no such order at that bank; all of it goes back.
+    There is no such order at this bank; the full amount is refunded.
     """
 
     @classmethod
@@ -200,32 +200,32 @@ class PaymentOutcome(betterproto2.Enum):
 
 class RefundStatus(betterproto2.Enum):
     """
-    Where the money that is to go back stands.
+    Status of an order's refunds.
     """
 
     UNSPECIFIED = 0
     """
-    Never sent.
+    Unused default.
     """
 
     NONE = 1
     """
-    Nothing is to go back.
+    Nothing is to be refunded.
     """
 
     REQUESTED = 2
     """
-    The bank is being asked.
+    A refund is requested and not yet completed.
     """
 
     REFUNDED = 3
     """
-    The bank has paid it back.
+    The bank has made the refund.
     """
 
     FAILED = 4
     """
-    The bank has refused.
+    The bank rejected the refund, or its last attempt failed.
     """
 
     @classmethod
@@ -252,7 +252,7 @@ class RefundStatus(betterproto2.Enum):
 @dataclass(eq=False, repr=False)
 class AssignOrderRequest(betterproto2.Message):
     """
-    A deliverer asks for an order.
+    Request to assign an order to the caller.
     """
 
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -267,7 +267,7 @@ default_message_pool.register_message("delivery.orders.v1", "AssignOrderRequest"
 @dataclass(eq=False, repr=False)
 class AssignOrderResponse(betterproto2.Message):
     """
-    The order is the deliverer's.
+    Assigned order.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -282,32 +282,32 @@ default_message_pool.register_message("delivery.orders.v1", "AssignOrderResponse
 @dataclass(eq=False, repr=False)
 class Bank(betterproto2.Message):
     """
-    A bank, as admins see it.
+    Bank, as admins see it.
     """
 
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    A short word: "visa".
+    Short id, such as "visa".
     """
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Its name.
+    Display name.
     """
 
     webcheckout_url: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The page that customers pay at.
+    Payment page for customers.
     """
 
     api_url: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    Where it is asked to pay back.
+    Base URL of the bank's refund API.
     """
 
     active: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
     """
-    Whether customers may choose it.
+    Whether customers may choose the bank.
     """
 
 
@@ -317,17 +317,17 @@ default_message_pool.register_message("delivery.orders.v1", "Bank", Bank)
 @dataclass(eq=False, repr=False)
 class BankSummary(betterproto2.Message):
     """
-    What customers see of a bank.
+    Bank, as customers see it.
     """
 
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    A short word: "visa".
+    Short id, such as "visa".
     """
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Its name.
+    Display name.
     """
 
 
@@ -337,7 +337,7 @@ default_message_pool.register_message("delivery.orders.v1", "BankSummary", BankS
 @dataclass(eq=False, repr=False)
 class CancelOrderRequest(betterproto2.Message):
     """
-    Gives an order up.
+    Request to cancel an order.
     """
 
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -347,7 +347,7 @@ class CancelOrderRequest(betterproto2.Message):
 
     reason: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Why, at most 500 characters.
+    Reason, at most 500 characters.
     """
 
 
@@ -357,7 +357,7 @@ default_message_pool.register_message("delivery.orders.v1", "CancelOrderRequest"
 @dataclass(eq=False, repr=False)
 class CancelOrderResponse(betterproto2.Message):
     """
-    The order, given up.
+    Cancelled order.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -372,47 +372,47 @@ default_message_pool.register_message("delivery.orders.v1", "CancelOrderResponse
 @dataclass(eq=False, repr=False)
 class CheckedBasket(betterproto2.Message):
     """
-    What a check found, and what the customer said along with it.
+    Checked basket, with the delivery data that the customer entered.
     """
 
     partner: "OrderPartner | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Who prepares it.
+    The partner that prepares it.
     """
 
     items: "list[OrderItem]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The priced lines.
+    Priced lines.
     """
 
     total_amount: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
     """
-    Minor units.
+    Amount in minor units.
     """
 
     currency: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
     bank_id: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Where it is to be paid.
+    The bank to pay at.
     """
 
     delivery_address: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    Where it goes.
+    Delivery address.
     """
 
     customer_name: "str | None" = betterproto2.field(7, betterproto2.TYPE_STRING, optional=True)
     """
-    Who opens the door.
+    Name of the recipient.
     """
 
     customer_phone: "str | None" = betterproto2.field(8, betterproto2.TYPE_STRING, optional=True)
     """
-    E.164.
+    Phone number, E.164.
     """
 
 
@@ -422,7 +422,7 @@ default_message_pool.register_message("delivery.orders.v1", "CheckedBasket", Che
 @dataclass(eq=False, repr=False)
 class CompleteOrderRequest(betterproto2.Message):
     """
-    The deliverer is at the door.
+    Request to mark an order as delivered.
     """
 
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -437,7 +437,7 @@ default_message_pool.register_message("delivery.orders.v1", "CompleteOrderReques
 @dataclass(eq=False, repr=False)
 class CompleteOrderResponse(betterproto2.Message):
     """
-    The order is delivered.
+    Delivered order.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -452,37 +452,37 @@ default_message_pool.register_message("delivery.orders.v1", "CompleteOrderRespon
 @dataclass(eq=False, repr=False)
 class CreateBankRequest(betterproto2.Message):
     """
-    A bank to register.
+    Request to register a bank.
     """
 
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    A short word: "visa".
+    Short id, such as "visa".
     """
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Its name.
+    Display name.
     """
 
     webcheckout_url: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The page that customers pay at.
+    Payment page for customers.
     """
 
     api_url: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    Where it is asked to pay back.
+    Base URL of the bank's refund API.
     """
 
     active: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
     """
-    Whether customers may choose it.
+    Whether customers may choose the bank.
     """
 
     idempotency_key: "str | None" = betterproto2.field(6, betterproto2.TYPE_STRING, optional=True)
     """
-    The client's Idempotency-Key.
+    Value of the client's Idempotency-Key header.
     """
 
 
@@ -492,7 +492,7 @@ default_message_pool.register_message("delivery.orders.v1", "CreateBankRequest",
 @dataclass(eq=False, repr=False)
 class CreateBankResponse(betterproto2.Message):
     """
-    The bank, registered.
+    Registered bank.
     """
 
     bank: "Bank | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -502,17 +502,17 @@ class CreateBankResponse(betterproto2.Message):
 
     webhook_secret: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    What it signs with and we sign with; absent in a repeated answer.
+    Webhook secret for both directions; absent in a replayed response.
     """
 
     version: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
     """
-    Grows by one with every change.
+    Version; increases by one with every change.
     """
 
     replayed: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
     """
-    Whether this is the first answer again.
+    Whether this is the stored response of the first request.
     """
 
 
@@ -522,27 +522,27 @@ default_message_pool.register_message("delivery.orders.v1", "CreateBankResponse"
 @dataclass(eq=False, repr=False)
 class CreateOrderRequest(betterproto2.Message):
     """
-    A checked basket.
+    Request to create an order from a checked basket.
     """
 
     check_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The check, which becomes an order once at most.
+    The check, from which at most one order is created.
     """
 
     basket: "CheckedBasket | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    What was checked; absent when the cache no longer holds it, which only finds an order made before.
+    The checked basket; absent when the cache does not contain it. Then only an existing order is returned.
     """
 
     idempotency_key: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    The client's Idempotency-Key.
+    Value of the client's Idempotency-Key header.
     """
 
     cache_unavailable: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
     """
-    Whether the cache could not be asked, so that an absent basket says nothing.
+    Whether the cache was unavailable, so that an absent basket does not mean that the check has expired.
     """
 
 
@@ -552,7 +552,7 @@ default_message_pool.register_message("delivery.orders.v1", "CreateOrderRequest"
 @dataclass(eq=False, repr=False)
 class CreateOrderResponse(betterproto2.Message):
     """
-    The order, and where to pay it.
+    Created order, with its payment instructions.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -562,12 +562,12 @@ class CreateOrderResponse(betterproto2.Message):
 
     payment: "PaymentInstructions | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Where to pay it.
+    Payment instructions.
     """
 
     replayed: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
     """
-    Whether this is the first answer again.
+    Whether this is the stored response of the first request.
     """
 
 
@@ -577,7 +577,7 @@ default_message_pool.register_message("delivery.orders.v1", "CreateOrderResponse
 @dataclass(eq=False, repr=False)
 class GetBankRequest(betterproto2.Message):
     """
-    Asks for one bank.
+    Request for a bank.
     """
 
     bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -592,7 +592,7 @@ default_message_pool.register_message("delivery.orders.v1", "GetBankRequest", Ge
 @dataclass(eq=False, repr=False)
 class GetBankResponse(betterproto2.Message):
     """
-    One bank.
+    A bank and its version.
     """
 
     bank: "Bank | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -602,7 +602,7 @@ class GetBankResponse(betterproto2.Message):
 
     version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    Grows by one with every change.
+    Version; increases by one with every change.
     """
 
 
@@ -612,7 +612,7 @@ default_message_pool.register_message("delivery.orders.v1", "GetBankResponse", G
 @dataclass(eq=False, repr=False)
 class GetOrderHistoryRequest(betterproto2.Message):
     """
-    Asks what happened to an order.
+    Request for a page of an order's history.
     """
 
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -622,12 +622,12 @@ class GetOrderHistoryRequest(betterproto2.Message):
 
     page_size: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Where to go on.
+    The next_page_token of the previous page; empty for the first page.
     """
 
 
@@ -637,17 +637,17 @@ default_message_pool.register_message("delivery.orders.v1", "GetOrderHistoryRequ
 @dataclass(eq=False, repr=False)
 class GetOrderHistoryResponse(betterproto2.Message):
     """
-    What happened to an order.
+    Page of an order's history.
     """
 
     items: "list[HistoryEntry]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Oldest first.
+    Items, oldest first.
     """
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -657,7 +657,7 @@ default_message_pool.register_message("delivery.orders.v1", "GetOrderHistoryResp
 @dataclass(eq=False, repr=False)
 class GetOrderRequest(betterproto2.Message):
     """
-    Asks for one order.
+    Request for an order.
     """
 
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -672,7 +672,7 @@ default_message_pool.register_message("delivery.orders.v1", "GetOrderRequest", G
 @dataclass(eq=False, repr=False)
 class GetOrderResponse(betterproto2.Message):
     """
-    One order.
+    An order.
     """
 
     order: "Order | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -687,12 +687,12 @@ default_message_pool.register_message("delivery.orders.v1", "GetOrderResponse", 
 @dataclass(eq=False, repr=False)
 class HistoryEntry(betterproto2.Message):
     """
-    One thing that happened to an order.
+    Change of an order.
     """
 
     status: "OrderStatus" = betterproto2.field(1, betterproto2.TYPE_ENUM, default_factory=lambda: OrderStatus(0))
     """
-    Where the order stood from then on.
+    Status after the change.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -702,17 +702,17 @@ class HistoryEntry(betterproto2.Message):
         optional=True,
     )
     """
-    When.
+    Time of the change.
     """
 
     actor: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Who did it: "customer:<id>", "bank:<id>", "partner:<id>", "deliverer:<id>", "admin:<id>" or "system".
+    Actor: "customer:<id>", "bank:<id>", "partner:<id>", "deliverer:<id>", "admin:<id>" or "system".
     """
 
     note: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    What is worth knowing about it.
+    Additional information.
     """
 
 
@@ -722,17 +722,17 @@ default_message_pool.register_message("delivery.orders.v1", "HistoryEntry", Hist
 @dataclass(eq=False, repr=False)
 class ListAvailableDeliveriesRequest(betterproto2.Message):
     """
-    Asks for orders that wait for a deliverer.
+    Request for a page of orders that are ready for pickup.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on.
+    The next_page_token of the previous page; empty for the first page.
     """
 
 
@@ -746,17 +746,17 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class ListAvailableDeliveriesResponse(betterproto2.Message):
     """
-    A page of orders that wait for a deliverer.
+    Page of orders that are ready for pickup.
     """
 
     items: "list[Order]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Longest ready first.
+    Items, longest ready first.
     """
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -770,17 +770,17 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class ListBanksRequest(betterproto2.Message):
     """
-    Asks for the banks.
+    Request for a page of banks.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on.
+    The next_page_token of the previous page; empty for the first page.
     """
 
 
@@ -790,17 +790,17 @@ default_message_pool.register_message("delivery.orders.v1", "ListBanksRequest", 
 @dataclass(eq=False, repr=False)
 class ListBanksResponse(betterproto2.Message):
     """
-    A page of banks.
+    Page of banks.
     """
 
     items: "list[BankSummary]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The active banks, by id.
+    Active banks, by id.
     """
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -810,22 +810,22 @@ default_message_pool.register_message("delivery.orders.v1", "ListBanksResponse",
 @dataclass(eq=False, repr=False)
 class ListOrdersRequest(betterproto2.Message):
     """
-    Asks for orders.
+    Request for a page of orders.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on.
+    The next_page_token of the previous page; empty for the first page.
     """
 
     status: "OrderStatus | None" = betterproto2.field(3, betterproto2.TYPE_ENUM, optional=True)
     """
-    Only those that stand here.
+    Filter by status.
     """
 
 
@@ -835,17 +835,17 @@ default_message_pool.register_message("delivery.orders.v1", "ListOrdersRequest",
 @dataclass(eq=False, repr=False)
 class ListOrdersResponse(betterproto2.Message):
     """
-    A page of orders.
+    Page of orders.
     """
 
     items: "list[Order]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Newest first.
+    Items, newest first.
     """
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -855,27 +855,27 @@ default_message_pool.register_message("delivery.orders.v1", "ListOrdersResponse"
 @dataclass(eq=False, repr=False)
 class ListPaymentsRequest(betterproto2.Message):
     """
-    Asks for payments.
+    Request for a page of payments.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on.
+    The next_page_token of the previous page; empty for the first page.
     """
 
     order_id: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    Only those for this order, as the bank said.
+    Filter by the order id that the bank reported.
     """
 
     bank_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    Only those at this bank.
+    Filter by bank.
     """
 
 
@@ -885,17 +885,17 @@ default_message_pool.register_message("delivery.orders.v1", "ListPaymentsRequest
 @dataclass(eq=False, repr=False)
 class ListPaymentsResponse(betterproto2.Message):
     """
-    A page of payments.
+    Page of payments.
     """
 
     items: "list[Payment]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Newest first.
+    Items, newest first.
     """
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -910,99 +910,99 @@ class Order(betterproto2.Message):
 
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    Opaque.
+    Opaque id.
     """
 
     status: "OrderStatus" = betterproto2.field(2, betterproto2.TYPE_ENUM, default_factory=lambda: OrderStatus(0))
     """
-    Where it stands.
+    Status.
     """
 
     customer_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Whose it is.
+    The customer.
     """
 
     customer_name: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    Who opens the door.
+    Name of the recipient.
     """
 
     customer_phone: "str | None" = betterproto2.field(5, betterproto2.TYPE_STRING, optional=True)
     """
-    E.164.
+    Phone number, E.164.
     """
 
     partner: "OrderPartner | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Who prepares it.
+    The partner that prepares it.
     """
 
     items: "list[OrderItem]" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    What it holds.
+    Order lines.
     """
 
     total_amount: "int" = betterproto2.field(8, betterproto2.TYPE_INT64)
     """
-    Minor units.
+    Amount in minor units.
     """
 
     currency: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
     paid_amount: "int" = betterproto2.field(10, betterproto2.TYPE_INT64)
     """
-    What banks have captured for it, in minor units; what of it is refunded stays counted here.
+    Amount that banks have captured for the order, in minor units, including refunded amounts.
     """
 
     refunded_amount: "int" = betterproto2.field(11, betterproto2.TYPE_INT64)
     """
-    What went back, in minor units.
+    Refunded amount in minor units.
     """
 
     refund_status: "RefundStatus" = betterproto2.field(
         12, betterproto2.TYPE_ENUM, default_factory=lambda: RefundStatus(0)
     )
     """
-    Where the money that is to go back stands.
+    Status of the order's refunds.
     """
 
     bank_id: "str" = betterproto2.field(13, betterproto2.TYPE_STRING)
     """
-    Where it is paid.
+    The bank that it is paid at.
     """
 
     payment_id: "str | None" = betterproto2.field(14, betterproto2.TYPE_STRING, optional=True)
     """
-    The payment that paid it, as the bank names it.
+    The bank's id of the payment that paid the order.
     """
 
     delivery_address: "str" = betterproto2.field(15, betterproto2.TYPE_STRING)
     """
-    Where it goes.
+    Delivery address.
     """
 
     pickup_address: "str | None" = betterproto2.field(16, betterproto2.TYPE_STRING, optional=True)
     """
-    Where the deliverer picks it up.
+    Pickup address for the deliverer.
     """
 
     deliverer_id: "str | None" = betterproto2.field(17, betterproto2.TYPE_STRING, optional=True)
     """
-    Who delivers it.
+    The deliverer.
     """
 
     cancel_reason: "str | None" = betterproto2.field(18, betterproto2.TYPE_STRING, optional=True)
     """
-    Why it was cancelled.
+    Reason of the cancellation.
     """
 
     version: "int" = betterproto2.field(19, betterproto2.TYPE_INT64)
     """
-    Grows by one with every change.
+    Version; increases by one with every change.
     """
 
     created_at: "datetime.datetime | None" = betterproto2.field(
@@ -1012,7 +1012,7 @@ class Order(betterproto2.Message):
         optional=True,
     )
     """
-    When it was confirmed.
+    Time of the confirmation.
     """
 
     updated_at: "datetime.datetime | None" = betterproto2.field(
@@ -1022,7 +1022,7 @@ class Order(betterproto2.Message):
         optional=True,
     )
     """
-    When it last changed.
+    Time of the last change.
     """
 
 
@@ -1032,27 +1032,27 @@ default_message_pool.register_message("delivery.orders.v1", "Order", Order)
 @dataclass(eq=False, repr=False)
 class OrderItem(betterproto2.Message):
     """
-    A line of an order.
+    Line of an order.
     """
 
     product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    The product.
+    The product's id.
     """
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    What it was called when the order was confirmed.
+    Product title at the time of confirmation.
     """
 
     quantity: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
     """
-    1 to 99.
+    Quantity, 1 to 99.
     """
 
     price: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
-    Minor units, of one piece.
+    Unit price in minor units.
     """
 
 
@@ -1062,22 +1062,22 @@ default_message_pool.register_message("delivery.orders.v1", "OrderItem", OrderIt
 @dataclass(eq=False, repr=False)
 class OrderPartner(betterproto2.Message):
     """
-    What an order keeps of its partner.
+    Snapshot of the partner at the time of confirmation.
     """
 
     id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    The partner.
+    The partner's id.
     """
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The name over the door when the order was confirmed.
+    Title of the partner.
     """
 
     brand: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Its chain.
+    Brand of the partner.
     """
 
 
@@ -1087,7 +1087,7 @@ default_message_pool.register_message("delivery.orders.v1", "OrderPartner", Orde
 @dataclass(eq=False, repr=False)
 class Payment(betterproto2.Message):
     """
-    A payment, as its bank told of it.
+    Recorded payment.
     """
 
     bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -1097,32 +1097,32 @@ class Payment(betterproto2.Message):
 
     payment_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    As the bank names it.
+    The bank's id of the payment.
     """
 
     order_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The order it was for, as the bank said.
+    The order id that the bank reported.
     """
 
     amount: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
-    Minor units.
+    Amount in minor units.
     """
 
     currency: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
     outcome: "PaymentOutcome" = betterproto2.field(6, betterproto2.TYPE_ENUM, default_factory=lambda: PaymentOutcome(0))
     """
-    What came of it.
+    Outcome of the payment.
     """
 
     refund_amount: "int" = betterproto2.field(7, betterproto2.TYPE_INT64)
     """
-    What goes back of it, in minor units.
+    Amount to refund, in minor units.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -1132,7 +1132,7 @@ class Payment(betterproto2.Message):
         optional=True,
     )
     """
-    When it was recorded.
+    Time at which it was recorded.
     """
 
 
@@ -1142,17 +1142,17 @@ default_message_pool.register_message("delivery.orders.v1", "Payment", Payment)
 @dataclass(eq=False, repr=False)
 class PaymentInstructions(betterproto2.Message):
     """
-    Where an order is paid.
+    Payment instructions of an order.
     """
 
     webcheckout_url: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The bank's page, already filled in.
+    The bank's payment page, with the order's data as query parameters.
     """
 
     callback_url: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where the bank tells us.
+    URL of the payment callback.
     """
 
 
@@ -1162,32 +1162,32 @@ default_message_pool.register_message("delivery.orders.v1", "PaymentInstructions
 @dataclass(eq=False, repr=False)
 class PayOrderRequest(betterproto2.Message):
     """
-    A callback as it arrived, untouched, so that its signature can be verified.
+    Payment callback, unmodified, so that its signature can be verified.
     """
 
     bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The bank named in the path.
+    The bank's id in the path.
     """
 
     webhook_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The header webhook-id.
+    Header webhook-id.
     """
 
     webhook_timestamp: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The header webhook-timestamp.
+    Header webhook-timestamp.
     """
 
     webhook_signature: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The header webhook-signature.
+    Header webhook-signature.
     """
 
     body: "bytes" = betterproto2.field(5, betterproto2.TYPE_BYTES)
     """
-    The body, byte for byte.
+    Unmodified request body.
     """
 
 
@@ -1197,12 +1197,12 @@ default_message_pool.register_message("delivery.orders.v1", "PayOrderRequest", P
 @dataclass(eq=False, repr=False)
 class PayOrderResponse(betterproto2.Message):
     """
-    The bank's payment is recorded.
+    Receipt for a recorded payment.
     """
 
     payment_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    As the bank names it.
+    The bank's id of the payment.
     """
 
 
@@ -1212,7 +1212,7 @@ default_message_pool.register_message("delivery.orders.v1", "PayOrderResponse", 
 @dataclass(eq=False, repr=False)
 class RotateBankSecretRequest(betterproto2.Message):
     """
-    Asks for a new secret.
+    Request for a new webhook secret.
     """
 
     bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -1227,12 +1227,12 @@ default_message_pool.register_message("delivery.orders.v1", "RotateBankSecretReq
 @dataclass(eq=False, repr=False)
 class RotateBankSecretResponse(betterproto2.Message):
     """
-    The new secret.
+    New webhook secret.
     """
 
     webhook_secret: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    What it signs with from now on.
+    The webhook secret.
     """
 
 
@@ -1242,7 +1242,7 @@ default_message_pool.register_message("delivery.orders.v1", "RotateBankSecretRes
 @dataclass(eq=False, repr=False)
 class UpdateBankRequest(betterproto2.Message):
     """
-    What is to be changed of a bank.
+    Request to update a bank. Unset fields are not changed.
     """
 
     bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -1252,27 +1252,27 @@ class UpdateBankRequest(betterproto2.Message):
 
     title: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Its name.
+    Display name.
     """
 
     webcheckout_url: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    The page that customers pay at.
+    Payment page for customers.
     """
 
     api_url: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    Where it is asked to pay back.
+    Base URL of the bank's refund API.
     """
 
     active: "bool | None" = betterproto2.field(5, betterproto2.TYPE_BOOL, optional=True)
     """
-    Whether customers may choose it.
+    Whether customers may choose the bank.
     """
 
     version: "int | None" = betterproto2.field(6, betterproto2.TYPE_INT64, optional=True)
     """
-    The version it must have.
+    Expected version; another one is an error.
     """
 
 
@@ -1282,7 +1282,7 @@ default_message_pool.register_message("delivery.orders.v1", "UpdateBankRequest",
 @dataclass(eq=False, repr=False)
 class UpdateBankResponse(betterproto2.Message):
     """
-    The bank as it is now.
+    Updated bank.
     """
 
     bank: "Bank | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -1292,7 +1292,7 @@ class UpdateBankResponse(betterproto2.Message):
 
     version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    Grows by one with every change.
+    Version; increases by one with every change.
     """
 
 
@@ -1302,7 +1302,7 @@ default_message_pool.register_message("delivery.orders.v1", "UpdateBankResponse"
 @dataclass(eq=False, repr=False)
 class WatchOrderRequest(betterproto2.Message):
     """
-    Asks to be told of an order.
+    Request to watch an order.
     """
 
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -1312,7 +1312,7 @@ class WatchOrderRequest(betterproto2.Message):
 
     after_version: "int | None" = betterproto2.field(2, betterproto2.TYPE_INT64, optional=True)
     """
-    The last version one has been told of.
+    Last version that the caller has received.
     """
 
 
@@ -1322,17 +1322,17 @@ default_message_pool.register_message("delivery.orders.v1", "WatchOrderRequest",
 @dataclass(eq=False, repr=False)
 class WatchOrderResponse(betterproto2.Message):
     """
-    Where an order stands since a version.
+    Status of an order as of a version.
     """
 
     version: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    The version.
+    Version of the order.
     """
 
     status: "OrderStatus" = betterproto2.field(2, betterproto2.TYPE_ENUM, default_factory=lambda: OrderStatus(0))
     """
-    Where it stands.
+    Status.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -1342,7 +1342,7 @@ class WatchOrderResponse(betterproto2.Message):
         optional=True,
     )
     """
-    Since when.
+    Time of the change.
     """
 
 

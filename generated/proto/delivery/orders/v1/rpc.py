@@ -39,7 +39,9 @@ from generated.proto.delivery.orders.v1 import (
 )
 from services.runtime.core.principal import Principal
 from services.runtime.rpc.codec import PreEncoded, Wire
-from services.runtime.rpc.service import Idempotency, Method, Servicer, Stub
+from services.runtime.rpc.method import Idempotency, Method
+from services.runtime.rpc.servicer import Servicer
+from services.runtime.rpc.stub import Stub
 
 LIST_BANKS: Method[ListBanksRequest, ListBanksResponse] = Method(
     service="delivery.orders.v1.OrdersService",
@@ -440,7 +442,7 @@ GET_ORDER_HISTORY: Method[GetOrderHistoryRequest, GetOrderHistoryResponse] = Met
 
 
 class OrdersServicer(Servicer):
-    """The life of an order, from the confirmed basket to the door."""
+    """Orders from the confirmed basket to delivery, their payments, and the banks that take them."""
 
     SERVICE = "delivery.orders.v1.OrdersService"
     METHODS = (
@@ -468,31 +470,35 @@ class OrdersServicer(Servicer):
 
     @abstractmethod
     async def create_bank(self, request: CreateBankRequest, principal: Principal) -> CreateBankResponse:
-        """Registers a bank, and says the secret it signs with, once. Refuses BANK_EXISTS.
-        With a key, a repeated request gets the first answer again, without the secret.
+        """Registers a bank and returns its webhook secret, once. Errors: BANK_EXISTS.
+        With an idempotency key, a repeated request returns the first response again, without the secret.
         """
 
     @abstractmethod
     async def get_bank(self, request: GetBankRequest, principal: Principal) -> GetBankResponse:
-        """Shows a bank. Refuses BANK_NOT_FOUND."""
+        """Returns a bank. Errors: BANK_NOT_FOUND."""
 
     @abstractmethod
     async def update_bank(self, request: UpdateBankRequest, principal: Principal) -> UpdateBankResponse:
-        """Changes what is set. Refuses BANK_NOT_FOUND, PRECONDITION_FAILED."""
+        """Updates the given fields of a bank. Errors: BANK_NOT_FOUND, PRECONDITION_FAILED."""
 
     @abstractmethod
     async def rotate_bank_secret(
         self, request: RotateBankSecretRequest, principal: Principal
     ) -> RotateBankSecretResponse:
-        """Makes a new secret and says it, once; the old one is good for 24 hours more. Refuses BANK_NOT_FOUND."""
+        """Replaces the webhook secret and returns the new one, once. The old one stays valid for 24 hours.
+        Errors: BANK_NOT_FOUND.
+        """
 
     @abstractmethod
     async def create_order(self, request: CreateOrderRequest, principal: Principal) -> CreateOrderResponse:
-        """Turns a checked basket into an order. The same check always gives the same order. Refuses BANK_UNAVAILABLE, CHECK_EXPIRED."""
+        """Creates an order from a checked basket. The same check always returns the same order.
+        Errors: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE.
+        """
 
     @abstractmethod
     async def get_order(self, request: GetOrderRequest, principal: Principal) -> GetOrderResponse:
-        """Shows an order to its customer, its deliverer or an admin. Refuses ORDER_NOT_FOUND."""
+        """Returns an order to its customer, its deliverer or an admin. Errors: ORDER_NOT_FOUND."""
 
     @abstractmethod
     async def list_orders(
@@ -504,49 +510,51 @@ class OrdersServicer(Servicer):
     async def list_available_deliveries(
         self, request: ListAvailableDeliveriesRequest, principal: Principal
     ) -> ListAvailableDeliveriesResponse | PreEncoded[ListAvailableDeliveriesResponse]:
-        """Lists the orders that wait for a deliverer, longest ready first."""
+        """Lists the orders that are ready for pickup, longest ready first."""
 
     @abstractmethod
     async def pay_order(self, request: PayOrderRequest) -> PayOrderResponse:
-        """Verifies and records a bank's signed callback. A repeated webhook id gets the first answer again.
-        Refuses SIGNATURE_INVALID, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
+        """Verifies and records a bank's signed payment callback. A repeated webhook id returns the first result again.
+        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
         """
 
     @abstractmethod
     async def list_payments(
         self, request: ListPaymentsRequest, principal: Principal
     ) -> ListPaymentsResponse | PreEncoded[ListPaymentsResponse]:
-        """Lists payments as they were recorded, newest first."""
+        """Lists recorded payments, newest first."""
 
     @abstractmethod
     def watch_order(self, request: WatchOrderRequest, principal: Principal) -> AsyncIterator[WatchOrderResponse]:
-        """Tells where an order stands: at once, then at every change, until its life is over or the token is. With a version to go on
-        from, every change since. Refuses ORDER_NOT_FOUND.
+        """Streams the status of an order and every later change, until the status is final or the token expires.
+        With `after_version`, the stream starts with the changes since that version. Errors: ORDER_NOT_FOUND.
         """
 
     @abstractmethod
     async def cancel_order(self, request: CancelOrderRequest, principal: Principal) -> CancelOrderResponse:
-        """Gives an order up: for its customer while it is pending or paid, for an admin also when it is ready. What was paid goes
-        back. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
+        """Cancels an order and refunds its payment. The customer may cancel while it is pending or paid, an admin also while
+        it is ready. Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
         """
 
     @abstractmethod
     async def assign_order(self, request: AssignOrderRequest, principal: Principal) -> AssignOrderResponse:
-        """Gives a ready order to the deliverer who asks. Exactly one wins. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
+        """Assigns a ready order to the calling deliverer. Only the first caller succeeds.
+        Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
+        """
 
     @abstractmethod
     async def complete_order(self, request: CompleteOrderRequest, principal: Principal) -> CompleteOrderResponse:
-        """Ends a delivery at the customer's door. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
+        """Marks an order as delivered. Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
 
     @abstractmethod
     async def get_order_history(
         self, request: GetOrderHistoryRequest, principal: Principal
     ) -> GetOrderHistoryResponse | PreEncoded[GetOrderHistoryResponse]:
-        """Tells what happened to an order, oldest first, to whom the order is shown. Refuses ORDER_NOT_FOUND."""
+        """Lists the history of an order, oldest first, if the order is visible to the caller. Errors: ORDER_NOT_FOUND."""
 
 
 class OrdersStub(Stub):
-    """The life of an order, from the confirmed basket to the door."""
+    """Orders from the confirmed basket to delivery, their payments, and the banks that take them."""
 
     METHODS = OrdersServicer.METHODS
 
@@ -554,86 +562,92 @@ class OrdersStub(Stub):
         self, request: ListBanksRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists the banks that customers can pay at."""
-        return await self.unary_raw(LIST_BANKS, request, read, timeout)
+        return await self.call_unary_wire(LIST_BANKS, request, read, timeout)
 
     async def create_bank(self, request: CreateBankRequest, *, timeout: float | None = None) -> CreateBankResponse:
-        """Registers a bank, and says the secret it signs with, once. Refuses BANK_EXISTS.
-        With a key, a repeated request gets the first answer again, without the secret.
+        """Registers a bank and returns its webhook secret, once. Errors: BANK_EXISTS.
+        With an idempotency key, a repeated request returns the first response again, without the secret.
         """
-        return await self.unary(CREATE_BANK, request, timeout)
+        return await self.call_unary(CREATE_BANK, request, timeout)
 
     async def get_bank(self, request: GetBankRequest, *, timeout: float | None = None) -> GetBankResponse:
-        """Shows a bank. Refuses BANK_NOT_FOUND."""
-        return await self.unary(GET_BANK, request, timeout)
+        """Returns a bank. Errors: BANK_NOT_FOUND."""
+        return await self.call_unary(GET_BANK, request, timeout)
 
     async def update_bank(self, request: UpdateBankRequest, *, timeout: float | None = None) -> UpdateBankResponse:
-        """Changes what is set. Refuses BANK_NOT_FOUND, PRECONDITION_FAILED."""
-        return await self.unary(UPDATE_BANK, request, timeout)
+        """Updates the given fields of a bank. Errors: BANK_NOT_FOUND, PRECONDITION_FAILED."""
+        return await self.call_unary(UPDATE_BANK, request, timeout)
 
     async def rotate_bank_secret(
         self, request: RotateBankSecretRequest, *, timeout: float | None = None
     ) -> RotateBankSecretResponse:
-        """Makes a new secret and says it, once; the old one is good for 24 hours more. Refuses BANK_NOT_FOUND."""
-        return await self.unary(ROTATE_BANK_SECRET, request, timeout)
+        """Replaces the webhook secret and returns the new one, once. The old one stays valid for 24 hours.
+        Errors: BANK_NOT_FOUND.
+        """
+        return await self.call_unary(ROTATE_BANK_SECRET, request, timeout)
 
     async def create_order(self, request: CreateOrderRequest, *, timeout: float | None = None) -> CreateOrderResponse:
-        """Turns a checked basket into an order. The same check always gives the same order. Refuses BANK_UNAVAILABLE, CHECK_EXPIRED."""
-        return await self.unary(CREATE_ORDER, request, timeout)
+        """Creates an order from a checked basket. The same check always returns the same order.
+        Errors: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE.
+        """
+        return await self.call_unary(CREATE_ORDER, request, timeout)
 
     async def get_order(self, request: GetOrderRequest, *, timeout: float | None = None) -> GetOrderResponse:
-        """Shows an order to its customer, its deliverer or an admin. Refuses ORDER_NOT_FOUND."""
-        return await self.unary(GET_ORDER, request, timeout)
+        """Returns an order to its customer, its deliverer or an admin. Errors: ORDER_NOT_FOUND."""
+        return await self.call_unary(GET_ORDER, request, timeout)
 
     async def list_orders[Page](
         self, request: ListOrdersRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists orders, newest first: a customer's own, a deliverer's assigned, all for an admin."""
-        return await self.unary_raw(LIST_ORDERS, request, read, timeout)
+        return await self.call_unary_wire(LIST_ORDERS, request, read, timeout)
 
     async def list_available_deliveries[Page](
         self, request: ListAvailableDeliveriesRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        """Lists the orders that wait for a deliverer, longest ready first."""
-        return await self.unary_raw(LIST_AVAILABLE_DELIVERIES, request, read, timeout)
+        """Lists the orders that are ready for pickup, longest ready first."""
+        return await self.call_unary_wire(LIST_AVAILABLE_DELIVERIES, request, read, timeout)
 
     async def pay_order(self, request: PayOrderRequest, *, timeout: float | None = None) -> PayOrderResponse:
-        """Verifies and records a bank's signed callback. A repeated webhook id gets the first answer again.
-        Refuses SIGNATURE_INVALID, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
+        """Verifies and records a bank's signed payment callback. A repeated webhook id returns the first result again.
+        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
         """
-        return await self.unary(PAY_ORDER, request, timeout)
+        return await self.call_unary(PAY_ORDER, request, timeout)
 
     async def list_payments[Page](
         self, request: ListPaymentsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        """Lists payments as they were recorded, newest first."""
-        return await self.unary_raw(LIST_PAYMENTS, request, read, timeout)
+        """Lists recorded payments, newest first."""
+        return await self.call_unary_wire(LIST_PAYMENTS, request, read, timeout)
 
     def watch_order(
         self, request: WatchOrderRequest, *, timeout: float | None = None
     ) -> AsyncIterator[WatchOrderResponse]:
-        """Tells where an order stands: at once, then at every change, until its life is over or the token is. With a version to go on
-        from, every change since. Refuses ORDER_NOT_FOUND.
+        """Streams the status of an order and every later change, until the status is final or the token expires.
+        With `after_version`, the stream starts with the changes since that version. Errors: ORDER_NOT_FOUND.
         """
-        return self.stream(WATCH_ORDER, request, timeout)
+        return self.call_stream(WATCH_ORDER, request, timeout)
 
     async def cancel_order(self, request: CancelOrderRequest, *, timeout: float | None = None) -> CancelOrderResponse:
-        """Gives an order up: for its customer while it is pending or paid, for an admin also when it is ready. What was paid goes
-        back. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
+        """Cancels an order and refunds its payment. The customer may cancel while it is pending or paid, an admin also while
+        it is ready. Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
         """
-        return await self.unary(CANCEL_ORDER, request, timeout)
+        return await self.call_unary(CANCEL_ORDER, request, timeout)
 
     async def assign_order(self, request: AssignOrderRequest, *, timeout: float | None = None) -> AssignOrderResponse:
-        """Gives a ready order to the deliverer who asks. Exactly one wins. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
-        return await self.unary(ASSIGN_ORDER, request, timeout)
+        """Assigns a ready order to the calling deliverer. Only the first caller succeeds.
+        Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
+        """
+        return await self.call_unary(ASSIGN_ORDER, request, timeout)
 
     async def complete_order(
         self, request: CompleteOrderRequest, *, timeout: float | None = None
     ) -> CompleteOrderResponse:
-        """Ends a delivery at the customer's door. Refuses ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
-        return await self.unary(COMPLETE_ORDER, request, timeout)
+        """Marks an order as delivered. Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT."""
+        return await self.call_unary(COMPLETE_ORDER, request, timeout)
 
     async def get_order_history[Page](
         self, request: GetOrderHistoryRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        """Tells what happened to an order, oldest first, to whom the order is shown. Refuses ORDER_NOT_FOUND."""
-        return await self.unary_raw(GET_ORDER_HISTORY, request, read, timeout)
+        """Lists the history of an order, oldest first, if the order is visible to the caller. Errors: ORDER_NOT_FOUND."""
+        return await self.call_unary_wire(GET_ORDER_HISTORY, request, read, timeout)

@@ -73,22 +73,22 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 class PartnerCallKind(betterproto2.Enum):
     """
-    What a partner is told.
+    Kind of a call to a partner system.
     """
 
     UNSPECIFIED = 0
     """
-    Never sent.
+    Unused default.
     """
 
     ORDER = 1
     """
-    There is an order to make.
+    A paid order.
     """
 
     CANCELLATION = 2
     """
-    An order is not to be made any more.
+    The cancellation of an order.
     """
 
     @classmethod
@@ -110,32 +110,32 @@ class PartnerCallKind(betterproto2.Enum):
 
 class PartnerCallStatus(betterproto2.Enum):
     """
-    Where a call to a partner stands.
+    Status of a call to a partner system.
     """
 
     UNSPECIFIED = 0
     """
-    Never sent.
+    Unused default.
     """
 
     WAITING = 1
     """
-    It is to be made, or made again.
+    Waiting for the first or the next attempt.
     """
 
     DELIVERED = 2
     """
-    The partner has taken it.
+    Accepted by the partner system.
     """
 
     FAILED = 3
     """
-    The partner has refused it, or was called for the last time.
+    Rejected by the partner system, or all attempts failed.
     """
 
     WITHDRAWN = 4
     """
-    There is nothing to tell any more.
+    Withdrawn, because the order was cancelled.
     """
 
     @classmethod
@@ -162,22 +162,22 @@ class PartnerCallStatus(betterproto2.Enum):
 @dataclass(eq=False, repr=False)
 class Availability(betterproto2.Message):
     """
-    What a product costs at a partner.
+    Price and availability of a product at a partner.
     """
 
     price: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    Minor units, of one piece.
+    Price per piece, in minor units.
     """
 
     currency: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
     active: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
     """
-    Whether it is to be had now.
+    Whether the product is on sale.
     """
 
 
@@ -187,7 +187,7 @@ default_message_pool.register_message("delivery.partners.v1", "Availability", Av
 @dataclass(eq=False, repr=False)
 class BasketItem(betterproto2.Message):
     """
-    A product and how many of it.
+    A product and its quantity.
     """
 
     product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
@@ -197,7 +197,7 @@ class BasketItem(betterproto2.Message):
 
     quantity: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
     """
-    1 to 99.
+    Quantity, 1 to 99.
     """
 
 
@@ -207,27 +207,27 @@ default_message_pool.register_message("delivery.partners.v1", "BasketItem", Bask
 @dataclass(eq=False, repr=False)
 class CatalogPartner(betterproto2.Message):
     """
-    A partner as customers see it.
+    A catalog entry: a partner with its products.
     """
 
     id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    Positive, given by us.
+    Positive; assigned by the service.
     """
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The name over the door.
+    Name of the restaurant or shop.
     """
 
     brand: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The chain it belongs to.
+    Chain that the partner belongs to.
     """
 
     address: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    Where it is.
+    Street address.
     """
 
     products: "list[CatalogProduct]" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -237,7 +237,7 @@ class CatalogPartner(betterproto2.Message):
 
     products_truncated: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
     """
-    Whether there are more than those.
+    Whether there are more products than listed.
     """
 
 
@@ -252,32 +252,32 @@ class CatalogProduct(betterproto2.Message):
 
     id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    Positive, given by us.
+    Positive; assigned by the service.
     """
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    What it is called.
+    Title.
     """
 
     description: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    What it is.
+    Description.
     """
 
     picture_url: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    Where its picture is.
+    URL of the picture.
     """
 
     price: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
     """
-    Minor units of the currency.
+    Price per piece, in minor units.
     """
 
     currency: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
 
@@ -292,22 +292,22 @@ class CheckProductsRequest(betterproto2.Message):
 
     partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    Where the basket is filled.
+    The partner.
     """
 
     items: "list[BasketItem]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    What is in it; no product twice.
+    Items of the basket; each product occurs once.
     """
 
     total_amount: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
     """
-    What the customer expects to pay, in minor units.
+    Total that the customer expects, in minor units.
     """
 
     currency: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
 
@@ -317,7 +317,7 @@ default_message_pool.register_message("delivery.partners.v1", "CheckProductsRequ
 @dataclass(eq=False, repr=False)
 class CheckProductsResponse(betterproto2.Message):
     """
-    The basket with the partner's own prices.
+    The basket with the partner's prices.
     """
 
     partner: "PartnerSummary | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -327,17 +327,17 @@ class CheckProductsResponse(betterproto2.Message):
 
     items: "list[PricedItem]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The priced basket, in the order asked.
+    The priced items, in request order.
     """
 
     total_amount: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
     """
-    The sum, in minor units.
+    Total, in minor units.
     """
 
     currency: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    ISO 4217.
+    ISO 4217 code.
     """
 
 
@@ -347,52 +347,52 @@ default_message_pool.register_message("delivery.partners.v1", "CheckProductsResp
 @dataclass(eq=False, repr=False)
 class CreatePartnerRequest(betterproto2.Message):
     """
-    A partner to register.
+    Request to create a partner.
     """
 
     title: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The name over the door.
+    Name of the restaurant or shop.
     """
 
     brand: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The chain it belongs to.
+    Chain that the partner belongs to.
     """
 
     phone: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    E.164.
+    Phone number, E.164.
     """
 
     email: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    Where a person answers.
+    E-mail address of a contact person.
     """
 
     address: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Where it is.
+    Street address.
     """
 
     api_url: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    Where its system takes orders.
+    Base URL of the partner system.
     """
 
     verified: "bool" = betterproto2.field(7, betterproto2.TYPE_BOOL)
     """
-    Whether a person has looked at it.
+    Whether the partner has been verified by a person.
     """
 
     enabled: "bool" = betterproto2.field(8, betterproto2.TYPE_BOOL)
     """
-    Whether it takes orders, if it is verified.
+    Whether the partner takes orders, provided that it is verified.
     """
 
     idempotency_key: "str | None" = betterproto2.field(9, betterproto2.TYPE_STRING, optional=True)
     """
-    The client's Idempotency-Key.
+    Value of the client's Idempotency-Key header.
     """
 
 
@@ -402,7 +402,7 @@ default_message_pool.register_message("delivery.partners.v1", "CreatePartnerRequ
 @dataclass(eq=False, repr=False)
 class CreatePartnerResponse(betterproto2.Message):
     """
-    The partner, registered.
+    The created partner.
     """
 
     partner: "Partner | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -412,17 +412,17 @@ class CreatePartnerResponse(betterproto2.Message):
 
     webhook_secret: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    What it signs with and we sign with; absent in a repeated answer.
+    Secret with which partner and platform sign; absent in a replayed response.
     """
 
     version: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
     """
-    Grows by one with every change.
+    Version; increases by one with every change.
     """
 
     replayed: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
     """
-    Whether this is the first answer again.
+    Whether this is the stored response of the first request.
     """
 
 
@@ -432,27 +432,27 @@ default_message_pool.register_message("delivery.partners.v1", "CreatePartnerResp
 @dataclass(eq=False, repr=False)
 class CreateProductRequest(betterproto2.Message):
     """
-    A product to add.
+    Request to create a product.
     """
 
     title: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    What it is called.
+    Title.
     """
 
     description: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    What it is.
+    Description.
     """
 
     picture_url: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    Where its picture is.
+    URL of the picture.
     """
 
     idempotency_key: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    The client's Idempotency-Key.
+    Value of the client's Idempotency-Key header.
     """
 
 
@@ -462,7 +462,7 @@ default_message_pool.register_message("delivery.partners.v1", "CreateProductRequ
 @dataclass(eq=False, repr=False)
 class CreateProductResponse(betterproto2.Message):
     """
-    The product, added.
+    The created product.
     """
 
     product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -472,12 +472,12 @@ class CreateProductResponse(betterproto2.Message):
 
     version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    Grows by one with every change.
+    Version; increases by one with every change.
     """
 
     replayed: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
     """
-    Whether this is the first answer again.
+    Whether this is the stored response of the first request.
     """
 
 
@@ -487,7 +487,7 @@ default_message_pool.register_message("delivery.partners.v1", "CreateProductResp
 @dataclass(eq=False, repr=False)
 class DeleteProductRequest(betterproto2.Message):
     """
-    A product to delete.
+    Request to delete a product.
     """
 
     product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
@@ -502,7 +502,7 @@ default_message_pool.register_message("delivery.partners.v1", "DeleteProductRequ
 @dataclass(eq=False, repr=False)
 class DeleteProductResponse(betterproto2.Message):
     """
-    The product is gone.
+    The product has been deleted.
     """
 
     pass
@@ -514,7 +514,7 @@ default_message_pool.register_message("delivery.partners.v1", "DeleteProductResp
 @dataclass(eq=False, repr=False)
 class DisablePartnerRequest(betterproto2.Message):
     """
-    A partner to switch off.
+    Request to disable a partner.
     """
 
     partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
@@ -529,7 +529,7 @@ default_message_pool.register_message("delivery.partners.v1", "DisablePartnerReq
 @dataclass(eq=False, repr=False)
 class DisablePartnerResponse(betterproto2.Message):
     """
-    The partner takes no orders.
+    The partner has been disabled.
     """
 
     pass
@@ -541,7 +541,7 @@ default_message_pool.register_message("delivery.partners.v1", "DisablePartnerRes
 @dataclass(eq=False, repr=False)
 class GetPartnerRequest(betterproto2.Message):
     """
-    Asks for one partner.
+    Request for one partner.
     """
 
     partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
@@ -566,7 +566,7 @@ class GetPartnerResponse(betterproto2.Message):
 
     version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    Grows by one with every change.
+    Version; increases by one with every change.
     """
 
 
@@ -576,7 +576,7 @@ default_message_pool.register_message("delivery.partners.v1", "GetPartnerRespons
 @dataclass(eq=False, repr=False)
 class GetProductRequest(betterproto2.Message):
     """
-    Asks for one product.
+    Request for one product.
     """
 
     product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
@@ -601,7 +601,7 @@ class GetProductResponse(betterproto2.Message):
 
     version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    Grows by one with every change.
+    Version; increases by one with every change.
     """
 
 
@@ -611,17 +611,17 @@ default_message_pool.register_message("delivery.partners.v1", "GetProductRespons
 @dataclass(eq=False, repr=False)
 class ListCatalogRequest(betterproto2.Message):
     """
-    Which part of the catalog is asked for.
+    Request for a page of the catalog.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many partners at most, 1 to 100.
+    Maximum number of partners, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on: next_page_token of the page before; empty for the first page.
+    The next_page_token of the previous page; empty for the first page.
     """
 
     partner_id: "int | None" = betterproto2.field(3, betterproto2.TYPE_INT64, optional=True)
@@ -631,7 +631,7 @@ class ListCatalogRequest(betterproto2.Message):
 
     q: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    Only products whose title contains this text, in any case.
+    Only products whose title contains this text; case-insensitive.
     """
 
 
@@ -651,7 +651,7 @@ class ListCatalogResponse(betterproto2.Message):
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -661,17 +661,17 @@ default_message_pool.register_message("delivery.partners.v1", "ListCatalogRespon
 @dataclass(eq=False, repr=False)
 class ListPartnerCallsRequest(betterproto2.Message):
     """
-    Which calls are asked for.
+    Request for a page of calls to partner systems.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on: next_page_token of the page before; empty for the first page.
+    The next_page_token of the previous page; empty for the first page.
     """
 
     partner_id: "int | None" = betterproto2.field(3, betterproto2.TYPE_INT64, optional=True)
@@ -686,7 +686,7 @@ class ListPartnerCallsRequest(betterproto2.Message):
 
     status: "PartnerCallStatus | None" = betterproto2.field(5, betterproto2.TYPE_ENUM, optional=True)
     """
-    Only calls that stand so.
+    Only calls with this status.
     """
 
 
@@ -706,7 +706,7 @@ class ListPartnerCallsResponse(betterproto2.Message):
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -716,17 +716,17 @@ default_message_pool.register_message("delivery.partners.v1", "ListPartnerCallsR
 @dataclass(eq=False, repr=False)
 class ListPartnerProductsRequest(betterproto2.Message):
     """
-    Asks for all that a partner sells.
+    Request for a page of the products on sale at a partner.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on: next_page_token of the page before; empty for the first page.
+    The next_page_token of the previous page; empty for the first page.
     """
 
     partner_id: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
@@ -741,7 +741,7 @@ default_message_pool.register_message("delivery.partners.v1", "ListPartnerProduc
 @dataclass(eq=False, repr=False)
 class ListPartnerProductsResponse(betterproto2.Message):
     """
-    A page of what a partner sells.
+    A page of the products on sale at a partner.
     """
 
     items: "list[CatalogProduct]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -751,7 +751,7 @@ class ListPartnerProductsResponse(betterproto2.Message):
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -763,17 +763,17 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class ListPartnersRequest(betterproto2.Message):
     """
-    Asks for the partners.
+    Request for a page of partners.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on: next_page_token of the page before; empty for the first page.
+    The next_page_token of the previous page; empty for the first page.
     """
 
 
@@ -793,7 +793,7 @@ class ListPartnersResponse(betterproto2.Message):
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -803,17 +803,17 @@ default_message_pool.register_message("delivery.partners.v1", "ListPartnersRespo
 @dataclass(eq=False, repr=False)
 class ListProductPicturesRequest(betterproto2.Message):
     """
-    Which pictures are asked for.
+    Request for a page of pictures.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on: next_page_token of the page before; empty for the first page.
+    The next_page_token of the previous page; empty for the first page.
     """
 
 
@@ -828,12 +828,12 @@ class ListProductPicturesResponse(betterproto2.Message):
 
     picture_urls: "list[str]" = betterproto2.field(1, betterproto2.TYPE_STRING, repeated=True)
     """
-    Where they are.
+    URLs of the pictures.
     """
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -845,17 +845,17 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class ListProductsRequest(betterproto2.Message):
     """
-    Asks for the products.
+    Request for a page of products.
     """
 
     page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
     """
-    How many at most, 1 to 100.
+    Maximum number of items, 1 to 100.
     """
 
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where to go on: next_page_token of the page before; empty for the first page.
+    The next_page_token of the previous page; empty for the first page.
     """
 
 
@@ -875,7 +875,7 @@ class ListProductsResponse(betterproto2.Message):
 
     next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Set when there is more.
+    Token of the next page; absent on the last page.
     """
 
 
@@ -885,52 +885,52 @@ default_message_pool.register_message("delivery.partners.v1", "ListProductsRespo
 @dataclass(eq=False, repr=False)
 class Partner(betterproto2.Message):
     """
-    A partner, as admins see it.
+    A partner, as shown to admins.
     """
 
     id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    Positive, given by us.
+    Positive; assigned by the service.
     """
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The name over the door.
+    Name of the restaurant or shop.
     """
 
     brand: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The chain it belongs to.
+    Chain that the partner belongs to.
     """
 
     phone: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    E.164.
+    Phone number, E.164.
     """
 
     email: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Where a person answers.
+    E-mail address of a contact person.
     """
 
     address: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    Where it is.
+    Street address.
     """
 
     api_url: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    Where its system takes orders.
+    Base URL of the partner system.
     """
 
     verified: "bool" = betterproto2.field(8, betterproto2.TYPE_BOOL)
     """
-    Whether a person has looked at it.
+    Whether the partner has been verified by a person.
     """
 
     enabled: "bool" = betterproto2.field(9, betterproto2.TYPE_BOOL)
     """
-    Whether it takes orders, if it is verified.
+    Whether the partner takes orders, provided that it is verified.
     """
 
 
@@ -940,12 +940,12 @@ default_message_pool.register_message("delivery.partners.v1", "Partner", Partner
 @dataclass(eq=False, repr=False)
 class PartnerCall(betterproto2.Message):
     """
-    A call to a partner's system.
+    A call to a partner system.
     """
 
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The webhook-id of every try.
+    Id; also the webhook-id of every attempt.
     """
 
     partner_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
@@ -955,34 +955,34 @@ class PartnerCall(betterproto2.Message):
 
     order_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The order it is about.
+    The order that the call is about.
     """
 
     kind: "PartnerCallKind" = betterproto2.field(4, betterproto2.TYPE_ENUM, default_factory=lambda: PartnerCallKind(0))
     """
-    What is told.
+    Kind of the call.
     """
 
     status: "PartnerCallStatus" = betterproto2.field(
         5, betterproto2.TYPE_ENUM, default_factory=lambda: PartnerCallStatus(0)
     )
     """
-    Where it stands.
+    Status of the call.
     """
 
     attempts: "int" = betterproto2.field(6, betterproto2.TYPE_INT32)
     """
-    Tries since the call was planned or made again.
+    Number of attempts since the call was planned or replayed.
     """
 
     body: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    What is sent, as JSON.
+    Request body, as JSON.
     """
 
     tries: "list[PartnerCallTry]" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    The last of them, at most 50, oldest first.
+    The last attempts, at most 50, oldest first.
     """
 
     next_at: "datetime.datetime | None" = betterproto2.field(
@@ -992,7 +992,7 @@ class PartnerCall(betterproto2.Message):
         optional=True,
     )
     """
-    When it is tried again, while it waits.
+    Time of the next attempt, while the call is waiting.
     """
 
     created_at: "datetime.datetime | None" = betterproto2.field(
@@ -1002,7 +1002,7 @@ class PartnerCall(betterproto2.Message):
         optional=True,
     )
     """
-    When it was planned.
+    Time at which the call was planned.
     """
 
 
@@ -1012,7 +1012,7 @@ default_message_pool.register_message("delivery.partners.v1", "PartnerCall", Par
 @dataclass(eq=False, repr=False)
 class PartnerCallTry(betterproto2.Message):
     """
-    What came of one try.
+    Result of one attempt.
     """
 
     at: "datetime.datetime | None" = betterproto2.field(
@@ -1022,17 +1022,17 @@ class PartnerCallTry(betterproto2.Message):
         optional=True,
     )
     """
-    When it was over.
+    Time at which the attempt ended.
     """
 
     answer: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    A status, or why there is none.
+    Status code of the response, or the error if there was no response.
     """
 
     took_ms: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
     """
-    Milliseconds.
+    Duration in milliseconds.
     """
 
 
@@ -1042,22 +1042,22 @@ default_message_pool.register_message("delivery.partners.v1", "PartnerCallTry", 
 @dataclass(eq=False, repr=False)
 class PartnerSummary(betterproto2.Message):
     """
-    What an order shows of its partner.
+    Fields of a partner that are shown in its orders.
     """
 
     id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    Positive, given by us.
+    Positive; assigned by the service.
     """
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The name over the door.
+    Name of the restaurant or shop.
     """
 
     brand: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The chain it belongs to.
+    Chain that the partner belongs to.
     """
 
 
@@ -1067,7 +1067,7 @@ default_message_pool.register_message("delivery.partners.v1", "PartnerSummary", 
 @dataclass(eq=False, repr=False)
 class PricedItem(betterproto2.Message):
     """
-    A product, how many of it, and the price of one.
+    A product with its quantity and its price per piece.
     """
 
     product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
@@ -1077,17 +1077,17 @@ class PricedItem(betterproto2.Message):
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    What it was called when it was priced.
+    Title at the time of pricing.
     """
 
     quantity: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
     """
-    1 to 99.
+    Quantity, 1 to 99.
     """
 
     price: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
-    Minor units, of one piece.
+    Price per piece, in minor units.
     """
 
 
@@ -1097,27 +1097,27 @@ default_message_pool.register_message("delivery.partners.v1", "PricedItem", Pric
 @dataclass(eq=False, repr=False)
 class Product(betterproto2.Message):
     """
-    A product, wherever it is sold.
+    A product, independent of the partners that sell it.
     """
 
     id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    Positive, given by us.
+    Positive; assigned by the service.
     """
 
     title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    What it is called.
+    Title.
     """
 
     description: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    What it is.
+    Description.
     """
 
     picture_url: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    Where its picture is.
+    URL of the picture.
     """
 
 
@@ -1127,17 +1127,17 @@ default_message_pool.register_message("delivery.partners.v1", "Product", Product
 @dataclass(eq=False, repr=False)
 class RemoveAvailabilityRequest(betterproto2.Message):
     """
-    A product that a partner is to sell no more.
+    Request to remove a product from a partner.
     """
 
     partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    Where.
+    The partner.
     """
 
     product_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    What.
+    The product.
     """
 
 
@@ -1147,7 +1147,7 @@ default_message_pool.register_message("delivery.partners.v1", "RemoveAvailabilit
 @dataclass(eq=False, repr=False)
 class RemoveAvailabilityResponse(betterproto2.Message):
     """
-    The partner does not sell it.
+    The product has been removed from the partner.
     """
 
     pass
@@ -1159,7 +1159,7 @@ default_message_pool.register_message("delivery.partners.v1", "RemoveAvailabilit
 @dataclass(eq=False, repr=False)
 class ReplayPartnerCallRequest(betterproto2.Message):
     """
-    A call to make again.
+    Request to replay a call.
     """
 
     call_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -1174,7 +1174,7 @@ default_message_pool.register_message("delivery.partners.v1", "ReplayPartnerCall
 @dataclass(eq=False, repr=False)
 class ReplayPartnerCallResponse(betterproto2.Message):
     """
-    The call is due.
+    The call has been made due now.
     """
 
     pass
@@ -1186,7 +1186,7 @@ default_message_pool.register_message("delivery.partners.v1", "ReplayPartnerCall
 @dataclass(eq=False, repr=False)
 class RotatePartnerSecretRequest(betterproto2.Message):
     """
-    A partner that is to sign with another secret.
+    Request to replace the webhook secret of a partner.
     """
 
     partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
@@ -1206,7 +1206,7 @@ class RotatePartnerSecretResponse(betterproto2.Message):
 
     webhook_secret: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    whsec_…; said once.
+    Secret in the form whsec_…; returned only once.
     """
 
 
@@ -1218,22 +1218,22 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class SetAvailabilityRequest(betterproto2.Message):
     """
-    What a product is to cost at a partner.
+    Request to set the price of a product at a partner.
     """
 
     partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    Where.
+    The partner.
     """
 
     product_id: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    What.
+    The product.
     """
 
     availability: "Availability | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    How much.
+    Price and availability.
     """
 
 
@@ -1243,12 +1243,12 @@ default_message_pool.register_message("delivery.partners.v1", "SetAvailabilityRe
 @dataclass(eq=False, repr=False)
 class SetAvailabilityResponse(betterproto2.Message):
     """
-    What it costs there now.
+    The updated price.
     """
 
     availability: "Availability | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    How much.
+    Price and availability.
     """
 
 
@@ -1258,7 +1258,7 @@ default_message_pool.register_message("delivery.partners.v1", "SetAvailabilityRe
 @dataclass(eq=False, repr=False)
 class SetProductPictureRequest(betterproto2.Message):
     """
-    Another picture.
+    Request to set the picture of a product.
     """
 
     product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
@@ -1268,7 +1268,7 @@ class SetProductPictureRequest(betterproto2.Message):
 
     picture_url: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where the picture is: a path of the public API.
+    URL of the picture: a path of the public API.
     """
 
 
@@ -1278,7 +1278,7 @@ default_message_pool.register_message("delivery.partners.v1", "SetProductPicture
 @dataclass(eq=False, repr=False)
 class SetProductPictureResponse(betterproto2.Message):
     """
-    The product as it is now.
+    The updated product.
     """
 
     product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -1288,7 +1288,7 @@ class SetProductPictureResponse(betterproto2.Message):
 
     old_picture_url: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Where its picture was.
+    URL of the previous picture.
     """
 
 
@@ -1298,7 +1298,7 @@ default_message_pool.register_message("delivery.partners.v1", "SetProductPicture
 @dataclass(eq=False, repr=False)
 class UpdatePartnerRequest(betterproto2.Message):
     """
-    What is to change of a partner.
+    Request to update a partner; absent fields stay unchanged.
     """
 
     partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
@@ -1308,47 +1308,47 @@ class UpdatePartnerRequest(betterproto2.Message):
 
     title: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    The name over the door.
+    Name of the restaurant or shop.
     """
 
     brand: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    The chain it belongs to.
+    Chain that the partner belongs to.
     """
 
     phone: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    E.164.
+    Phone number, E.164.
     """
 
     email: "str | None" = betterproto2.field(5, betterproto2.TYPE_STRING, optional=True)
     """
-    Where a person answers.
+    E-mail address of a contact person.
     """
 
     address: "str | None" = betterproto2.field(6, betterproto2.TYPE_STRING, optional=True)
     """
-    Where it is.
+    Street address.
     """
 
     api_url: "str | None" = betterproto2.field(7, betterproto2.TYPE_STRING, optional=True)
     """
-    Where its system takes orders.
+    Base URL of the partner system.
     """
 
     verified: "bool | None" = betterproto2.field(8, betterproto2.TYPE_BOOL, optional=True)
     """
-    Whether a person has looked at it.
+    Whether the partner has been verified by a person.
     """
 
     enabled: "bool | None" = betterproto2.field(9, betterproto2.TYPE_BOOL, optional=True)
     """
-    Whether it takes orders, if it is verified.
+    Whether the partner takes orders, provided that it is verified.
     """
 
     version: "int | None" = betterproto2.field(10, betterproto2.TYPE_INT64, optional=True)
     """
-    The version it must have.
+    Expected version.
     """
 
 
@@ -1358,7 +1358,7 @@ default_message_pool.register_message("delivery.partners.v1", "UpdatePartnerRequ
 @dataclass(eq=False, repr=False)
 class UpdatePartnerResponse(betterproto2.Message):
     """
-    The partner as it is now.
+    The updated partner.
     """
 
     partner: "Partner | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -1368,7 +1368,7 @@ class UpdatePartnerResponse(betterproto2.Message):
 
     version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    Grows by one with every change.
+    Version; increases by one with every change.
     """
 
 
@@ -1378,7 +1378,7 @@ default_message_pool.register_message("delivery.partners.v1", "UpdatePartnerResp
 @dataclass(eq=False, repr=False)
 class UpdateProductRequest(betterproto2.Message):
     """
-    What is to change of a product.
+    Request to update a product; absent fields stay unchanged.
     """
 
     product_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
@@ -1388,27 +1388,27 @@ class UpdateProductRequest(betterproto2.Message):
 
     title: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    What it is called.
+    Title.
     """
 
     description: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
     """
-    What it is.
+    Description.
     """
 
     picture_url: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
     """
-    Where its picture is.
+    URL of the picture.
     """
 
     remove_picture: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
     """
-    Whether it has none any more.
+    Whether to remove the picture.
     """
 
     version: "int | None" = betterproto2.field(6, betterproto2.TYPE_INT64, optional=True)
     """
-    The version it must have.
+    Expected version.
     """
 
 
@@ -1418,7 +1418,7 @@ default_message_pool.register_message("delivery.partners.v1", "UpdateProductRequ
 @dataclass(eq=False, repr=False)
 class UpdateProductResponse(betterproto2.Message):
     """
-    The product as it is now.
+    The updated product.
     """
 
     product: "Product | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
@@ -1428,7 +1428,7 @@ class UpdateProductResponse(betterproto2.Message):
 
     version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
     """
-    Grows by one with every change.
+    Version; increases by one with every change.
     """
 
 
@@ -1438,12 +1438,12 @@ default_message_pool.register_message("delivery.partners.v1", "UpdateProductResp
 @dataclass(eq=False, repr=False)
 class VerifyReadyCallbackRequest(betterproto2.Message):
     """
-    A callback as it arrived, untouched, so that its signature can be verified.
+    A callback as received; its signature covers the unchanged body.
     """
 
     partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
     """
-    The partner named in the path.
+    The partner from the request path.
     """
 
     webhook_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -1463,7 +1463,7 @@ class VerifyReadyCallbackRequest(betterproto2.Message):
 
     body: "bytes" = betterproto2.field(5, betterproto2.TYPE_BYTES)
     """
-    The body, byte for byte.
+    The raw body.
     """
 
 
@@ -1473,7 +1473,7 @@ default_message_pool.register_message("delivery.partners.v1", "VerifyReadyCallba
 @dataclass(eq=False, repr=False)
 class VerifyReadyCallbackResponse(betterproto2.Message):
     """
-    What the verified callback says.
+    Content of the verified callback.
     """
 
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
@@ -1483,7 +1483,7 @@ class VerifyReadyCallbackResponse(betterproto2.Message):
 
     pickup_address: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    Where the deliverer picks it up.
+    Address where the deliverer picks up the order.
     """
 
 

@@ -49,7 +49,9 @@ from generated.proto.delivery.partners.v1 import (
 )
 from services.runtime.core.principal import Principal
 from services.runtime.rpc.codec import PreEncoded, Wire
-from services.runtime.rpc.service import Idempotency, Method, Servicer, Stub
+from services.runtime.rpc.method import Idempotency, Method
+from services.runtime.rpc.servicer import Servicer
+from services.runtime.rpc.stub import Stub
 
 LIST_CATALOG: Method[ListCatalogRequest, ListCatalogResponse] = Method(
     service="delivery.partners.v1.PartnersService",
@@ -553,7 +555,7 @@ VERIFY_READY_CALLBACK: Method[VerifyReadyCallbackRequest, VerifyReadyCallbackRes
 
 
 class PartnersServicer(Servicer):
-    """Restaurants and shops, and the calls they make to us."""
+    """Partners (restaurants and shops), their catalog, and calls to and from their systems."""
 
     SERVICE = "delivery.partners.v1.PartnersService"
     METHODS = (
@@ -582,32 +584,34 @@ class PartnersServicer(Servicer):
 
     @abstractmethod
     async def list_catalog(self, request: ListCatalogRequest) -> ListCatalogResponse | PreEncoded[ListCatalogResponse]:
-        """Lists the verified, enabled partners that have available products, by id."""
+        """Lists the verified, enabled partners that have products on sale, by id."""
 
     @abstractmethod
     async def check_products(self, request: CheckProductsRequest) -> CheckProductsResponse:
-        """Prices a basket at one partner. Refuses PARTNER_UNAVAILABLE, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH."""
+        """Prices a basket at one partner.
+        Errors: PARTNER_UNAVAILABLE, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH.
+        """
 
     @abstractmethod
     async def set_product_picture(
         self, request: SetProductPictureRequest, principal: Principal
     ) -> SetProductPictureResponse:
-        """Points a product to another picture. Refuses PRODUCT_NOT_FOUND."""
+        """Sets the picture of a product. Errors: PRODUCT_NOT_FOUND, INVALID_REQUEST."""
 
     @abstractmethod
     async def list_product_pictures(self, request: ListProductPicturesRequest) -> ListProductPicturesResponse:
-        """Lists the pictures that products point to, by product."""
+        """Lists the pictures of all products, by product id."""
 
     @abstractmethod
     async def list_partner_products(
         self, request: ListPartnerProductsRequest
     ) -> ListPartnerProductsResponse | PreEncoded[ListPartnerProductsResponse]:
-        """Lists what a verified, enabled partner sells now, by id. Refuses PARTNER_NOT_FOUND."""
+        """Lists the products on sale at a verified, enabled partner, by id. Errors: PARTNER_NOT_FOUND."""
 
     @abstractmethod
     async def create_partner(self, request: CreatePartnerRequest, principal: Principal) -> CreatePartnerResponse:
-        """Registers a partner, and says the secret it signs with, once.
-        With a key, a repeated request gets the first answer again, without the secret.
+        """Creates a partner and returns its webhook secret, once.
+        With an idempotency key, a repeated request returns the first response again, without the secret.
         """
 
     @abstractmethod
@@ -618,25 +622,27 @@ class PartnersServicer(Servicer):
 
     @abstractmethod
     async def get_partner(self, request: GetPartnerRequest, principal: Principal) -> GetPartnerResponse:
-        """Shows a partner. Refuses PARTNER_NOT_FOUND."""
+        """Returns a partner. Errors: PARTNER_NOT_FOUND."""
 
     @abstractmethod
     async def update_partner(self, request: UpdatePartnerRequest, principal: Principal) -> UpdatePartnerResponse:
-        """Changes what is set. Refuses PARTNER_NOT_FOUND, PRECONDITION_FAILED."""
+        """Updates the given fields of a partner. Errors: PARTNER_NOT_FOUND, PRECONDITION_FAILED."""
 
     @abstractmethod
     async def disable_partner(self, request: DisablePartnerRequest, principal: Principal) -> DisablePartnerResponse:
-        """Takes no new orders for a partner. Refuses PARTNER_NOT_FOUND."""
+        """Stops taking orders for a partner. Errors: PARTNER_NOT_FOUND."""
 
     @abstractmethod
     async def rotate_partner_secret(
         self, request: RotatePartnerSecretRequest, principal: Principal
     ) -> RotatePartnerSecretResponse:
-        """Makes a new secret and says it, once; the old one is good for 24 hours more. Refuses PARTNER_NOT_FOUND."""
+        """Replaces the webhook secret and returns the new one, once. The old one stays valid for 24 hours.
+        Errors: PARTNER_NOT_FOUND.
+        """
 
     @abstractmethod
     async def create_product(self, request: CreateProductRequest, principal: Principal) -> CreateProductResponse:
-        """Adds a product. With a key, a repeated request gets the first answer again."""
+        """Creates a product. With an idempotency key, a repeated request returns the first response again."""
 
     @abstractmethod
     async def list_products(
@@ -646,168 +652,176 @@ class PartnersServicer(Servicer):
 
     @abstractmethod
     async def get_product(self, request: GetProductRequest, principal: Principal) -> GetProductResponse:
-        """Shows a product. Refuses PRODUCT_NOT_FOUND."""
+        """Returns a product. Errors: PRODUCT_NOT_FOUND."""
 
     @abstractmethod
     async def update_product(self, request: UpdateProductRequest, principal: Principal) -> UpdateProductResponse:
-        """Changes what is set. Refuses PRODUCT_NOT_FOUND, PRECONDITION_FAILED."""
+        """Updates the given fields of a product. Errors: PRODUCT_NOT_FOUND, PRECONDITION_FAILED."""
 
     @abstractmethod
     async def delete_product(self, request: DeleteProductRequest, principal: Principal) -> DeleteProductResponse:
-        """Deletes a product, wherever it is sold. Refuses PRODUCT_NOT_FOUND."""
+        """Deletes a product at all partners. Errors: PRODUCT_NOT_FOUND."""
 
     @abstractmethod
     async def set_availability(self, request: SetAvailabilityRequest, principal: Principal) -> SetAvailabilityResponse:
-        """Says what a product costs at a partner. Refuses PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
+        """Sets the price of a product at a partner. Errors: PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
 
     @abstractmethod
     async def remove_availability(
         self, request: RemoveAvailabilityRequest, principal: Principal
     ) -> RemoveAvailabilityResponse:
-        """Takes a product from a partner. Refuses PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
+        """Removes a product from a partner. Errors: PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
 
     @abstractmethod
     async def list_partner_calls(
         self, request: ListPartnerCallsRequest, principal: Principal
     ) -> ListPartnerCallsResponse | PreEncoded[ListPartnerCallsResponse]:
-        """Lists the calls to partners' systems, newest first."""
+        """Lists the calls to partner systems, newest first."""
 
     @abstractmethod
     async def replay_partner_call(
         self, request: ReplayPartnerCallRequest, principal: Principal
     ) -> ReplayPartnerCallResponse:
-        """Makes a call again. Refuses PARTNER_CALL_NOT_FOUND, PARTNER_CALL_CONFLICT."""
+        """Replays a call to a partner system. Errors: PARTNER_CALL_NOT_FOUND, PARTNER_CALL_CONFLICT."""
 
     @abstractmethod
     async def verify_ready_callback(self, request: VerifyReadyCallbackRequest) -> VerifyReadyCallbackResponse:
-        """Verifies a partner's signed callback and that the order is that partner's. Refuses SIGNATURE_INVALID, ORDER_NOT_FOUND."""
+        """Verifies a partner's signed callback and that the order belongs to the partner.
+        Errors: SIGNATURE_INVALID, ORDER_NOT_FOUND.
+        """
 
 
 class PartnersStub(Stub):
-    """Restaurants and shops, and the calls they make to us."""
+    """Partners (restaurants and shops), their catalog, and calls to and from their systems."""
 
     METHODS = PartnersServicer.METHODS
 
     async def list_catalog[Page](
         self, request: ListCatalogRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        """Lists the verified, enabled partners that have available products, by id."""
-        return await self.unary_raw(LIST_CATALOG, request, read, timeout)
+        """Lists the verified, enabled partners that have products on sale, by id."""
+        return await self.call_unary_wire(LIST_CATALOG, request, read, timeout)
 
     async def check_products(
         self, request: CheckProductsRequest, *, timeout: float | None = None
     ) -> CheckProductsResponse:
-        """Prices a basket at one partner. Refuses PARTNER_UNAVAILABLE, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH."""
-        return await self.unary(CHECK_PRODUCTS, request, timeout)
+        """Prices a basket at one partner.
+        Errors: PARTNER_UNAVAILABLE, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH.
+        """
+        return await self.call_unary(CHECK_PRODUCTS, request, timeout)
 
     async def set_product_picture(
         self, request: SetProductPictureRequest, *, timeout: float | None = None
     ) -> SetProductPictureResponse:
-        """Points a product to another picture. Refuses PRODUCT_NOT_FOUND."""
-        return await self.unary(SET_PRODUCT_PICTURE, request, timeout)
+        """Sets the picture of a product. Errors: PRODUCT_NOT_FOUND, INVALID_REQUEST."""
+        return await self.call_unary(SET_PRODUCT_PICTURE, request, timeout)
 
     async def list_product_pictures(
         self, request: ListProductPicturesRequest, *, timeout: float | None = None
     ) -> ListProductPicturesResponse:
-        """Lists the pictures that products point to, by product."""
-        return await self.unary(LIST_PRODUCT_PICTURES, request, timeout)
+        """Lists the pictures of all products, by product id."""
+        return await self.call_unary(LIST_PRODUCT_PICTURES, request, timeout)
 
     async def list_partner_products[Page](
         self, request: ListPartnerProductsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        """Lists what a verified, enabled partner sells now, by id. Refuses PARTNER_NOT_FOUND."""
-        return await self.unary_raw(LIST_PARTNER_PRODUCTS, request, read, timeout)
+        """Lists the products on sale at a verified, enabled partner, by id. Errors: PARTNER_NOT_FOUND."""
+        return await self.call_unary_wire(LIST_PARTNER_PRODUCTS, request, read, timeout)
 
     async def create_partner(
         self, request: CreatePartnerRequest, *, timeout: float | None = None
     ) -> CreatePartnerResponse:
-        """Registers a partner, and says the secret it signs with, once.
-        With a key, a repeated request gets the first answer again, without the secret.
+        """Creates a partner and returns its webhook secret, once.
+        With an idempotency key, a repeated request returns the first response again, without the secret.
         """
-        return await self.unary(CREATE_PARTNER, request, timeout)
+        return await self.call_unary(CREATE_PARTNER, request, timeout)
 
     async def list_partners[Page](
         self, request: ListPartnersRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists all partners, by id."""
-        return await self.unary_raw(LIST_PARTNERS, request, read, timeout)
+        return await self.call_unary_wire(LIST_PARTNERS, request, read, timeout)
 
     async def get_partner(self, request: GetPartnerRequest, *, timeout: float | None = None) -> GetPartnerResponse:
-        """Shows a partner. Refuses PARTNER_NOT_FOUND."""
-        return await self.unary(GET_PARTNER, request, timeout)
+        """Returns a partner. Errors: PARTNER_NOT_FOUND."""
+        return await self.call_unary(GET_PARTNER, request, timeout)
 
     async def update_partner(
         self, request: UpdatePartnerRequest, *, timeout: float | None = None
     ) -> UpdatePartnerResponse:
-        """Changes what is set. Refuses PARTNER_NOT_FOUND, PRECONDITION_FAILED."""
-        return await self.unary(UPDATE_PARTNER, request, timeout)
+        """Updates the given fields of a partner. Errors: PARTNER_NOT_FOUND, PRECONDITION_FAILED."""
+        return await self.call_unary(UPDATE_PARTNER, request, timeout)
 
     async def disable_partner(
         self, request: DisablePartnerRequest, *, timeout: float | None = None
     ) -> DisablePartnerResponse:
-        """Takes no new orders for a partner. Refuses PARTNER_NOT_FOUND."""
-        return await self.unary(DISABLE_PARTNER, request, timeout)
+        """Stops taking orders for a partner. Errors: PARTNER_NOT_FOUND."""
+        return await self.call_unary(DISABLE_PARTNER, request, timeout)
 
     async def rotate_partner_secret(
         self, request: RotatePartnerSecretRequest, *, timeout: float | None = None
     ) -> RotatePartnerSecretResponse:
-        """Makes a new secret and says it, once; the old one is good for 24 hours more. Refuses PARTNER_NOT_FOUND."""
-        return await self.unary(ROTATE_PARTNER_SECRET, request, timeout)
+        """Replaces the webhook secret and returns the new one, once. The old one stays valid for 24 hours.
+        Errors: PARTNER_NOT_FOUND.
+        """
+        return await self.call_unary(ROTATE_PARTNER_SECRET, request, timeout)
 
     async def create_product(
         self, request: CreateProductRequest, *, timeout: float | None = None
     ) -> CreateProductResponse:
-        """Adds a product. With a key, a repeated request gets the first answer again."""
-        return await self.unary(CREATE_PRODUCT, request, timeout)
+        """Creates a product. With an idempotency key, a repeated request returns the first response again."""
+        return await self.call_unary(CREATE_PRODUCT, request, timeout)
 
     async def list_products[Page](
         self, request: ListProductsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
         """Lists all products, by id."""
-        return await self.unary_raw(LIST_PRODUCTS, request, read, timeout)
+        return await self.call_unary_wire(LIST_PRODUCTS, request, read, timeout)
 
     async def get_product(self, request: GetProductRequest, *, timeout: float | None = None) -> GetProductResponse:
-        """Shows a product. Refuses PRODUCT_NOT_FOUND."""
-        return await self.unary(GET_PRODUCT, request, timeout)
+        """Returns a product. Errors: PRODUCT_NOT_FOUND."""
+        return await self.call_unary(GET_PRODUCT, request, timeout)
 
     async def update_product(
         self, request: UpdateProductRequest, *, timeout: float | None = None
     ) -> UpdateProductResponse:
-        """Changes what is set. Refuses PRODUCT_NOT_FOUND, PRECONDITION_FAILED."""
-        return await self.unary(UPDATE_PRODUCT, request, timeout)
+        """Updates the given fields of a product. Errors: PRODUCT_NOT_FOUND, PRECONDITION_FAILED."""
+        return await self.call_unary(UPDATE_PRODUCT, request, timeout)
 
     async def delete_product(
         self, request: DeleteProductRequest, *, timeout: float | None = None
     ) -> DeleteProductResponse:
-        """Deletes a product, wherever it is sold. Refuses PRODUCT_NOT_FOUND."""
-        return await self.unary(DELETE_PRODUCT, request, timeout)
+        """Deletes a product at all partners. Errors: PRODUCT_NOT_FOUND."""
+        return await self.call_unary(DELETE_PRODUCT, request, timeout)
 
     async def set_availability(
         self, request: SetAvailabilityRequest, *, timeout: float | None = None
     ) -> SetAvailabilityResponse:
-        """Says what a product costs at a partner. Refuses PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
-        return await self.unary(SET_AVAILABILITY, request, timeout)
+        """Sets the price of a product at a partner. Errors: PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
+        return await self.call_unary(SET_AVAILABILITY, request, timeout)
 
     async def remove_availability(
         self, request: RemoveAvailabilityRequest, *, timeout: float | None = None
     ) -> RemoveAvailabilityResponse:
-        """Takes a product from a partner. Refuses PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
-        return await self.unary(REMOVE_AVAILABILITY, request, timeout)
+        """Removes a product from a partner. Errors: PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND."""
+        return await self.call_unary(REMOVE_AVAILABILITY, request, timeout)
 
     async def list_partner_calls[Page](
         self, request: ListPartnerCallsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-        """Lists the calls to partners' systems, newest first."""
-        return await self.unary_raw(LIST_PARTNER_CALLS, request, read, timeout)
+        """Lists the calls to partner systems, newest first."""
+        return await self.call_unary_wire(LIST_PARTNER_CALLS, request, read, timeout)
 
     async def replay_partner_call(
         self, request: ReplayPartnerCallRequest, *, timeout: float | None = None
     ) -> ReplayPartnerCallResponse:
-        """Makes a call again. Refuses PARTNER_CALL_NOT_FOUND, PARTNER_CALL_CONFLICT."""
-        return await self.unary(REPLAY_PARTNER_CALL, request, timeout)
+        """Replays a call to a partner system. Errors: PARTNER_CALL_NOT_FOUND, PARTNER_CALL_CONFLICT."""
+        return await self.call_unary(REPLAY_PARTNER_CALL, request, timeout)
 
     async def verify_ready_callback(
         self, request: VerifyReadyCallbackRequest, *, timeout: float | None = None
     ) -> VerifyReadyCallbackResponse:
-        """Verifies a partner's signed callback and that the order is that partner's. Refuses SIGNATURE_INVALID, ORDER_NOT_FOUND."""
-        return await self.unary(VERIFY_READY_CALLBACK, request, timeout)
+        """Verifies a partner's signed callback and that the order belongs to the partner.
+        Errors: SIGNATURE_INVALID, ORDER_NOT_FOUND.
+        """
+        return await self.call_unary(VERIFY_READY_CALLBACK, request, timeout)
