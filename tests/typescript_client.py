@@ -1,4 +1,4 @@
-"""The TypeScript client, compiled for tests below `.local/`, from where Node finds its packages."""
+"""Helpers for tests of the TypeScript client: Node, and the client compiled below `.local/`."""
 
 import os
 import shutil
@@ -10,18 +10,23 @@ from tests.conftest import ROOT
 
 
 def run_node(*arguments: str, timeout_s: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs Node at the root of the repository."""
+    """Run Node at the root of the repository."""
     program = shutil.which("node")
     assert program, "Node is missing"
-    told = {**os.environ, **environment}
     return subprocess.run(
-        [program, *arguments], cwd=ROOT, env=told, capture_output=True, text=True, check=False, timeout=timeout_s
+        [program, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout_s,
     )
 
 
 @cache
 def compile_client() -> Path:
-    """The folder of the compiled client; the compiler's complaints fail the test."""
+    """Compile the client and return its folder; a compiler error fails the test."""
     folder = ROOT / ".local/typescript"
     shutil.rmtree(folder, ignore_errors=True)
     done = run_node("node_modules/typescript/bin/tsc", "-p", "generated/typescript", "--outDir", str(folder))

@@ -1,4 +1,4 @@
-"""Callers that are no service of ours: what they are given, and which contracts are refused."""
+"""Bootstraps of external callers, and validation of their contracts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,8 +18,8 @@ LIST_CATALOG = "/delivery.partners.v1.PartnersService/ListCatalog"
 DEVELOPMENT, PRODUCTION = Profile("development"), Profile("production")
 
 
-def contracts(name: str = "kiosk", granted: Sequence[str] = (LIST_CATALOG,), **more: Any) -> Contracts:
-    """Ours, with one more caller."""
+def contracts_with_caller(name: str = "kiosk", granted: Sequence[str] = (LIST_CATALOG,), **changes: Any) -> Contracts:
+    """Return the contracts with an additional caller."""
     services = tuple(
         replace(
             service,
@@ -31,65 +31,69 @@ def contracts(name: str = "kiosk", granted: Sequence[str] = (LIST_CATALOG,), **m
         for service in CONTRACTS.protos.services
     )
     callers = (*CONTRACTS.protos.callers, name)
-    return replace(CONTRACTS, protos=replace(CONTRACTS.protos, services=services, callers=callers, **more))
+    return replace(CONTRACTS, protos=replace(CONTRACTS.protos, services=services, callers=callers, **changes))
 
 
 def routes(bootstrap: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    (way_out,) = bootstrap["static_resources"]["listeners"]
-    manager = way_out["filter_chains"][0]["filters"][0]["typed_config"]
+    (egress,) = bootstrap["static_resources"]["listeners"]
+    manager = egress["filter_chains"][0]["filters"][0]["typed_config"]
     return {host["name"]: host["routes"] for host in manager["route_config"]["virtual_hosts"]}
 
 
-def test_a_guest_has_a_way_out_to_what_it_was_granted_and_needs_no_port() -> None:
-    source = contracts()
+def test_external_caller_bootstrap_has_only_granted_egress() -> None:
+    source = contracts_with_caller()
     assert external_callers.list_names(source, MESH) == ["kiosk"]
-    made = external_callers.generate(source, PRODUCTION, "delivery.local", SERVICES, "kiosk")
-    lint.check(source, "production/kiosk", made)
-    found = routes(made)
-    assert list(found) == ["partners", "elsewhere"]
-    assert [route["match"] for route in found["partners"]] == [{"path": LIST_CATALOG}, {"prefix": "/"}]
-    assert found["partners"][0]["route"]["retry_policy"]["num_retries"] == 2
-    assert found["elsewhere"][0]["direct_response"]["status"] == 403
-    addresses = [made["admin"]["address"], *(each["address"] for each in made["static_resources"]["listeners"])]
+    bootstrap = external_callers.generate(source, PRODUCTION, "delivery.local", SERVICES, "kiosk")
+    lint.check(source, "production/kiosk", bootstrap)
+    hosts = routes(bootstrap)
+    assert list(hosts) == ["partners", "default"]
+    assert [route["match"] for route in hosts["partners"]] == [{"path": LIST_CATALOG}, {"prefix": "/"}]
+    assert hosts["partners"][0]["route"]["retry_policy"]["num_retries"] == 2
+    assert hosts["default"][0]["direct_response"]["status"] == 403
+    addresses = [
+        bootstrap["admin"]["address"],
+        *(each["address"] for each in bootstrap["static_resources"]["listeners"]),
+    ]
     assert [(each["pipe"]["path"], each["pipe"]["mode"]) for each in addresses] == [
         ("${RUN_DIR}/kiosk-admin.sock", 0o600),
         ("${RUN_DIR}/kiosk-egress.sock", 0o600),
     ]
 
 
-@pytest.mark.parametrize(("profile", "service", "described"), [
+@pytest.mark.parametrize(("profile", "service", "is_granted"), [
     (DEVELOPMENT, "partners", True), (DEVELOPMENT, "orders", False), (PRODUCTION, "partners", False),
 ])  # fmt: skip
-def test_only_in_development_who_grants_something_describes_itself(
-    profile: Profile, service: str, described: bool
-) -> None:
-    made = str([
+def test_reflection_is_granted_only_in_development(profile: Profile, service: str, is_granted: bool) -> None:
+    source = contracts_with_caller()
+    ingress = sidecar.ingress_listener(source, profile, "delivery.local", service, MESH["sidecars"])
+    reflection_routes = str([
         route
-        for chain in sidecar.ingress_listener(contracts(), profile, "delivery.local", service, MESH["sidecars"])["filter_chains"]
+        for chain in ingress["filter_chains"]
         for route in chain["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"]
         if route["match"].get("prefix") in sidecar.REFLECTION_PREFIXES
     ])  # fmt: skip
-    assert ("spiffe://delivery.local/kiosk" in made) == described
-    assert "spiffe://delivery.local/gateway" not in made
+    assert ("spiffe://delivery.local/kiosk" in reflection_routes) == is_granted
+    assert "spiffe://delivery.local/gateway" not in reflection_routes
 
 
 @pytest.mark.parametrize("name", [*sorted(external_callers.RESERVED_NAMES), "k", "k-osk"])
-def test_a_name_that_the_mesh_needs_is_refused(name: str) -> None:
-    with pytest.raises(ContractError, match="cannot be a caller's name"):
-        external_callers.list_names(contracts(name), MESH)
+def test_reserved_or_malformed_caller_name_is_rejected(name: str) -> None:
+    with pytest.raises(ContractError, match="is not a valid caller"):
+        external_callers.list_names(contracts_with_caller(name), MESH)
 
 
-def test_who_may_call_nothing_is_refused() -> None:
-    with pytest.raises(ContractError, match="CALLER_KIOSK may call nothing; name it in the `callers`"):
-        external_callers.list_names(contracts(granted=()), MESH)
+def test_external_caller_without_grants_is_rejected() -> None:
+    with pytest.raises(ContractError, match="CALLER_KIOSK has no methods; add it to the `callers`"):
+        external_callers.list_names(contracts_with_caller(granted=()), MESH)
 
 
-def test_a_guest_publishes_nothing() -> None:
+def test_external_caller_cannot_produce_events() -> None:
     first, *rest = CONTRACTS.protos.events
+    source = contracts_with_caller(events=(replace(first, producer="kiosk"), *rest))
     with pytest.raises(ContractError, match="CALLER_KIOSK has no outbox"):
-        external_callers.list_names(contracts(events=(replace(first, producer="kiosk"), *rest)), MESH)
+        external_callers.list_names(source, MESH)
 
 
-def test_a_sidecar_that_the_contract_does_not_know_is_refused() -> None:
+def test_sidecar_without_caller_in_contract_is_rejected() -> None:
     with pytest.raises(ContractError, match="add CALLER_COURIERS to Caller"):
         external_callers.list_names(CONTRACTS, {"sidecars": [*MESH["sidecars"], "couriers"]})

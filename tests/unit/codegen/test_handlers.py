@@ -16,11 +16,11 @@ from codegen.rest import handlers, problems
 from codegen.rest.operations import operations
 from deploy.local.mesh_config import ROOT
 from generated.problems import PROBLEMS, Reason
-from generated.rest.delivery import handlers as written
+from generated.rest.delivery import handlers as generated_handlers
 
 DOCUMENT = yaml.safe_load("""
 openapi: 3.1.0
-tags: [{name: things, description: What there is.}]
+tags: [{name: things, description: All things.}]
 paths:
   /things/{thing_id}:
     parameters: [{$ref: '#/components/parameters/ThingId'}]
@@ -54,7 +54,7 @@ paths:
       operationId: deleteThing
       tags: [things]
       security: [{bearer: []}]
-      responses: {'204': {description: Gone.}}
+      responses: {'204': {description: Deleted.}}
   /things/{thing_id}/picture:
     parameters: [{$ref: '#/components/parameters/ThingId'}]
     get:
@@ -71,14 +71,14 @@ paths:
           multipart/form-data:
             schema: {type: object, properties: {picture: {type: string, format: binary}}}
             encoding: {picture: {contentType: image/png}}
-      responses: {'204': {description: Taken.}}
+      responses: {'204': {description: Stored.}}
   /callbacks:
     post:
       operationId: callback
       tags: [things]
       security: [{webhook: []}]
       requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
-      responses: {'202': {description: Taken.}}
+      responses: {'202': {description: Accepted.}}
 components:
   parameters:
     ThingId: {name: thing_id, in: path, required: true, schema: {$ref: '#/components/schemas/Id'}}
@@ -89,40 +89,40 @@ components:
 
 
 @cache
-def real() -> Contracts:
+def repository_contracts() -> Contracts:
     return contracts.load(ROOT)
 
 
-def changed(**paths: Any) -> Contracts:
-    """The document with other paths."""
+def with_paths(**paths: Any) -> Contracts:
+    """Return the document with additional paths."""
     document = copy.deepcopy(DOCUMENT)
     document["paths"] |= paths
-    return Contracts(openapi={"delivery": document}, protos=real().protos)
+    return Contracts(openapi={"delivery": document}, protos=repository_contracts().protos)
 
 
-def generated(source: Contracts) -> ast.Module:
+def generate_handlers(source: Contracts) -> ast.Module:
     return ast.parse(str(handlers.generate(source)["rest/delivery/handlers.py"]))
 
 
 def methods() -> dict[str, ast.AsyncFunctionDef]:
-    (found,) = [node for node in generated(changed()).body if isinstance(node, ast.ClassDef)]
-    assert found.name == "ThingsHandler"
-    assert ast.get_docstring(found) == "What there is."
-    return {node.name: node for node in found.body if isinstance(node, ast.AsyncFunctionDef)}
+    (handler,) = [node for node in generate_handlers(with_paths()).body if isinstance(node, ast.ClassDef)]
+    assert handler.name == "ThingsHandler"
+    assert ast.get_docstring(handler) == "All things."
+    return {node.name: node for node in handler.body if isinstance(node, ast.AsyncFunctionDef)}
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "result"),
     [
-        ("get_thing", "self, *, thing_id: str, at: datetime, q: str | None=None, page_size: int=20", "Reply[Thing]"),
+        ("get_thing", "self, *, thing_id: str, at: datetime, q: str | None=None, page_size: int=20", "Response[Thing]"),
         ("update_thing", "self, *, principal: Principal, thing_id: str, body: Thing", "Thing"),
         ("delete_thing", "self, *, principal: Principal, thing_id: str", "None"),
-        ("get_picture", "self, *, thing_id: str", "Reply[Blob]"),
+        ("get_picture", "self, *, thing_id: str", "Response[BinaryResponse]"),
         ("put_picture", "self, *, thing_id: str, body: Upload", "None"),
         ("callback", "self, *, webhook: SignedRequest, body: Thing", "None"),
     ],
 )
-def test_a_signature_says_what_the_contract_says(name: str, arguments: str, result: str) -> None:
+def test_handler_signature_matches_contract(name: str, arguments: str, result: str) -> None:
     method = methods()[name]
     assert ast.unparse(method.args) == arguments
     assert method.returns is not None
@@ -130,23 +130,23 @@ def test_a_signature_says_what_the_contract_says(name: str, arguments: str, resu
     assert [ast.unparse(decorator) for decorator in method.decorator_list] == ["abstractmethod"]
 
 
-def test_summary_and_description_become_the_docstring() -> None:
+def test_docstring_contains_summary_and_description() -> None:
     assert ast.get_docstring(methods()["get_thing"]) == "Read it: GET /things/{thing_id}.\n\nShown to everyone."
     assert ast.get_docstring(methods()["callback"]) == "callback: POST /callbacks."
 
 
-def test_the_table_says_who_handles_an_operation_and_how_it_ends() -> None:
-    text = str(handlers.generate(changed())["rest/delivery/handlers.py"])
+def test_operation_table_contains_handler_status_and_media_type() -> None:
+    text = str(handlers.generate(with_paths())["rest/delivery/handlers.py"])
     assert "'updateThing': Operation(ThingsHandler, 'update_thing', Thing, 200, 'application/json')," in text
     assert "'getPicture': Operation(ThingsHandler, 'get_picture', None, 200, 'image/*')," in text
     assert "'callback': Operation(ThingsHandler, 'callback', Thing, 202, '')," in text
 
 
-def kept(**changes: Any) -> dict[str, Any]:
-    """A thing that everybody is shown alike until there is an event."""
+def cached_operation(**changes: Any) -> dict[str, Any]:
+    """Return an operation with a response that is cached until an event."""
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}
     raw = {
-        "operationId": "keptThing",
+        "operationId": "cachedThing",
         "tags": ["things"],
         "security": [{"bearer": []}],
         "x-cache-until-event": "partners.catalog_changed",
@@ -155,53 +155,54 @@ def kept(**changes: Any) -> dict[str, Any]:
     return raw | changes
 
 
-def test_what_is_kept_is_not_told_who_asks_and_names_what_ends_it() -> None:
-    source = changed(**{"/kept": {"get": kept()}})
+def test_cached_operation_has_no_principal_and_names_event() -> None:
+    source = with_paths(**{"/cached": {"get": cached_operation()}})
     text = str(handlers.generate(source)["rest/delivery/handlers.py"])
-    assert "async def keptThing" not in text
-    assert "    async def kept_thing(self) -> Thing:\n" in text
-    row = "'keptThing': Operation(ThingsHandler, 'kept_thing', None, 200, 'application/json', "
+    assert "async def cachedThing" not in text
+    assert "    async def cached_thing(self) -> Thing:\n" in text
+    row = "'cachedThing': Operation(ThingsHandler, 'cached_thing', None, 200, 'application/json', "
     assert row + "cache_until_event=PARTNER_CATALOG_CHANGED)," in text
     assert "from generated.events import PARTNER_CATALOG_CHANGED\n" in text
 
 
 @pytest.mark.parametrize(
-    ("item", "complaint"),
+    ("item", "message"),
     [
         (
-            {"get": kept(**{"x-cache-until-event": "partners.eaten"})},
-            "keptThing is kept until partners.eaten, which is no",
+            {"get": cached_operation(**{"x-cache-until-event": "partners.eaten"})},
+            "cachedThing is cached until partners.eaten, which is not",
         ),
-        ({"post": kept()}, "keptThing is kept, so it is a GET for JSON"),
-        ({"get": kept(responses={"204": {"description": "."}})}, "keptThing is kept, so it is a GET for JSON"),
+        ({"post": cached_operation()}, "the cached operation cachedThing must be a GET for JSON"),
+        ({"get": cached_operation(responses={"204": {"description": "."}})}, "cachedThing must be a GET for JSON"),
         (
             {
-                "get": kept(
+                "get": cached_operation(
                     responses={
-                        "200": kept()["responses"]["200"] | {"headers": {"ETag": {"schema": {"type": "string"}}}}
+                        "200": cached_operation()["responses"]["200"]
+                        | {"headers": {"ETag": {"schema": {"type": "string"}}}}
                     }
                 )
             },
-            "without headers of its own",
+            "without additional headers",
         ),
     ],
-    ids=["event", "method", "content", "headers"],
+    ids=["unknown event", "method", "content", "headers"],
 )
-def test_what_cannot_be_kept_is_named(item: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ContractError, match=complaint):
-        generated(changed(**{"/kept": item}))
+def test_uncacheable_operation_is_rejected(item: dict[str, Any], message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        generate_handlers(with_paths(**{"/cached": item}))
 
 
 def test_generation_is_deterministic() -> None:
-    assert handlers.generate(changed()) == handlers.generate(changed())
-    assert problems.generate(real()) == problems.generate(real())
+    assert handlers.generate(with_paths()) == handlers.generate(with_paths())
+    assert problems.generate(repository_contracts()) == problems.generate(repository_contracts())
 
 
-def test_roles_are_the_alternatives_of_the_contract() -> None:
-    found = {operation.id: operation for operation in operations(changed(), "delivery")}
-    assert (found["updateThing"].scheme, found["updateThing"].roles) == ("bearer", ("customer", "admin"))
-    assert (found["deleteThing"].scheme, found["deleteThing"].roles) == ("bearer", ())
-    assert (found["getThing"].scheme, found["getThing"].roles) == (None, ())
+def test_operation_roles_match_security_alternatives() -> None:
+    by_id = {operation.id: operation for operation in operations(with_paths(), "delivery")}
+    assert (by_id["updateThing"].scheme, by_id["updateThing"].roles) == ("bearer", ("customer", "admin"))
+    assert (by_id["deleteThing"].scheme, by_id["deleteThing"].roles) == ("bearer", ())
+    assert (by_id["getThing"].scheme, by_id["getThing"].roles) == (None, ())
 
 
 def operation(**changes: Any) -> dict[str, Any]:
@@ -213,21 +214,22 @@ KEY = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": PATTERN}
 REPLAYED = {"Idempotency-Replayed": {"schema": {"type": "string"}}}
 
 
-def creating(key: Any, headers: dict[str, Any], **parameter: Any) -> Contracts:
-    """The document with an operation that may take an idempotency key."""
+def with_idempotency_key(key: Any, headers: dict[str, Any], **parameter: Any) -> Contracts:
+    """Return the document with an operation that optionally has an idempotency key."""
     parameters = [] if key is None else [{"name": "Idempotency-Key", "in": "header", "schema": key} | parameter]
-    return changed(
+    return with_paths(
         **{"/other": operation(parameters=parameters, responses={"201": {"description": ".", "headers": headers}})}
     )
 
 
 @pytest.mark.parametrize("key", [KEY, {"type": "string", "pattern": "^[!-~]{1,64}$"}])
-def test_an_idempotency_key_reaches_the_handler(key: Any) -> None:
-    (found,) = [node for node in generated(creating(key, REPLAYED)).body if isinstance(node, ast.ClassDef)]
-    (method,) = [node for node in found.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "other"]
+def test_idempotency_key_is_handler_argument(key: Any) -> None:
+    module = generate_handlers(with_idempotency_key(key, REPLAYED))
+    (handler,) = [node for node in module.body if isinstance(node, ast.ClassDef)]
+    (method,) = [node for node in handler.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "other"]
     assert ast.unparse(method.args) == "self, *, idempotency_key: str | None=None"
     assert method.returns is not None
-    assert ast.unparse(method.returns) == "Reply[None]"
+    assert ast.unparse(method.returns) == "Response[None]"
 
 
 @pytest.mark.parametrize(
@@ -243,27 +245,29 @@ def test_an_idempotency_key_reaches_the_handler(key: Any) -> None:
         (KEY | {"pattern": "^[A-Za-z0-9-]+$"}, REPLAYED, {}),
     ],
 )
-def test_an_idempotency_key_is_as_everywhere(key: Any, headers: dict[str, Any], parameter: dict[str, Any]) -> None:
+def test_invalid_idempotency_key_definition_is_rejected(
+    key: Any, headers: dict[str, Any], parameter: dict[str, Any]
+) -> None:
     with pytest.raises(ContractError, match="Idempotency-Key"):
-        generated(creating(key, headers, **parameter))
+        generate_handlers(with_idempotency_key(key, headers, **parameter))
 
 
 def form(
     properties: dict[str, Any] | None = None, encoding: dict[str, Any] | None = None, size: int | None = 9
 ) -> Contracts:
-    """The document with a form."""
+    """Return the document with a form."""
     schema = {"type": "object", "properties": properties or {"picture": BINARY}}
     types = {"picture": {"contentType": "image/png"}} if encoding is None else encoding
     content = {"multipart/form-data": {"schema": schema, "encoding": types}}
-    made = operation(requestBody={"content": content})
-    return changed(**{"/other": made if size is None else {"get": made["get"] | {"x-max-bytes": size}}})
+    path = operation(requestBody={"content": content})
+    return with_paths(**{"/other": path if size is None else {"get": path["get"] | {"x-max-bytes": size}}})
 
 
 BINARY = {"type": "string", "format": "binary"}
 
 
-def test_a_form_is_an_upload() -> None:
-    assert "body: Upload" in ast.unparse(generated(form()))
+def test_form_body_is_upload() -> None:
+    assert "body: Upload" in ast.unparse(generate_handlers(form()))
 
 
 @pytest.mark.parametrize(
@@ -276,19 +280,19 @@ def test_a_form_is_an_upload() -> None:
         {"size": None},
     ],
 )
-def test_a_form_that_does_not_say_which_file_it_takes_is_refused(options: dict[str, Any]) -> None:
+def test_form_without_single_typed_file_is_rejected(options: dict[str, Any]) -> None:
     with pytest.raises(ContractError, match="other"):
-        generated(form(**options))
+        generate_handlers(form(**options))
 
 
 EVENTS = {"text/event-stream": {"schema": {"$ref": "#/components/schemas/Thing"}}}
 
 
 def stream(**response: Any) -> Contracts:
-    """The document with a stream."""
-    answer = {"description": "Its life.", "content": EVENTS} | response
+    """Return the document with a stream."""
+    stream_response = {"description": "Changes.", "content": EVENTS} | response
     parameter = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer"}}
-    return changed(**{"/watch": operation(responses={"200": answer}, parameters=[parameter])})
+    return with_paths(**{"/watch": operation(responses={"200": stream_response}, parameters=[parameter])})
 
 
 @pytest.mark.parametrize(
@@ -298,68 +302,68 @@ def stream(**response: Any) -> Contracts:
         {"type": "array", "items": {"$ref": "#/components/schemas/Thing"}},
         {"properties": {"id": {}, "data": {"contentSchema": {"$ref": "#/components/schemas/Thing"}}}},
     ],
-    ids=["data", "all data", "event"],
+    ids=["data", "array of data", "event"],
 )
-def test_a_stream_is_an_iterator_of_events(schema: dict[str, Any]) -> None:
-    (found,) = [
+def test_stream_result_is_iterator_of_events(schema: dict[str, Any]) -> None:
+    (handler,) = [
         node
-        for node in generated(stream(content={"text/event-stream": {"schema": schema}})).body
+        for node in generate_handlers(stream(content={"text/event-stream": {"schema": schema}})).body
         if isinstance(node, ast.ClassDef)
     ]
-    (method,) = [node for node in found.body if isinstance(node, ast.FunctionDef)]
+    (method,) = [node for node in handler.body if isinstance(node, ast.FunctionDef)]
     assert method.name == "other"
     assert ast.unparse(method.args) == "self, *, last_event_id: int | None=None"
     assert method.returns is not None
     assert ast.unparse(method.returns) == "AsyncIterator[Event[Thing]]"
 
 
-def test_a_stream_brings_no_headers_of_its_own() -> None:
-    generated(stream(headers={"Cache-Control": {"schema": {"type": "string"}}}))
-    with pytest.raises(ContractError, match="other streams"):
-        generated(stream(headers={"ETag": {"schema": {"type": "string"}}}))
+def test_stream_with_additional_headers_is_rejected() -> None:
+    generate_handlers(stream(headers={"Cache-Control": {"schema": {"type": "string"}}}))
+    with pytest.raises(ContractError, match="the stream other must"):
+        generate_handlers(stream(headers={"ETag": {"schema": {"type": "string"}}}))
 
 
 THING = {"schema": {"$ref": "#/components/schemas/Thing"}}
 
 
 @pytest.mark.parametrize(
-    ("path", "complaint"),
+    ("path", "message"),
     [
-        (operation(operationId="getThing"), "getThing is used twice"),
+        (operation(operationId="getThing"), "duplicate operationId getThing"),
         (operation(responses={"200": {"description": "."}, "202": {"description": "."}}), "other has 2 success"),
         (operation(responses={"404": {"description": "."}}), "other has 0 success"),
         (operation(requestBody={"content": {"application/json": THING, "text/plain": THING}}), "several media types"),
         (
             operation(requestBody={"content": {"application/json": {"schema": {"type": "object"}}}}),
-            "give this schema a name",
+            "move this schema to components",
         ),
         (
             operation(parameters=[{"name": "x", "in": "query", "schema": {"type": ["string", "null"]}}]),
-            "give this schema",
+            "move this schema",
         ),
     ],
 )
-def test_an_operation_that_breaks_a_rule_is_refused(path: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ContractError, match=complaint):
-        handlers.generate(changed(**{"/other": path}))
+def test_invalid_operation_is_rejected(path: dict[str, Any], message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        handlers.generate(with_paths(**{"/other": path}))
 
 
-@pytest.mark.parametrize("name", written.OPERATIONS)
-def test_every_operation_of_the_contract_has_its_abstract_method(name: str) -> None:
-    row = written.OPERATIONS[name]
+@pytest.mark.parametrize("name", generated_handlers.OPERATIONS)
+def test_every_operation_has_abstract_method(name: str) -> None:
+    row = generated_handlers.OPERATIONS[name]
     assert inspect.isabstract(row.handler)
     assert getattr(row.handler, row.method).__isabstractmethod__
     assert (row.body is not None) == ("body" in inspect.signature(getattr(row.handler, row.method)).parameters)
 
 
-def test_the_table_has_every_operation_of_the_contract() -> None:
-    assert {found.id: found.status for found in operations(real(), "delivery")} == {
-        name: row.status for name, row in written.OPERATIONS.items()
+def test_table_contains_every_operation_of_contract() -> None:
+    assert {each.id: each.status for each in operations(repository_contracts(), "delivery")} == {
+        name: row.status for name, row in generated_handlers.OPERATIONS.items()
     }
 
 
-def test_the_catalogue_of_reasons_is_the_contracts() -> None:
-    catalogue = real().openapi["delivery"]["x-problems"]
+def test_problem_catalogue_matches_contract() -> None:
+    catalogue = repository_contracts().openapi["delivery"]["x-problems"]
     assert list(catalogue) == list(Reason)
     for reason, entry in catalogue.items():
         assert PROBLEMS[Reason(reason)]._asdict() == entry
@@ -369,39 +373,39 @@ def test_the_catalogue_of_reasons_is_the_contracts() -> None:
     ("name", "expected"),
     [("listCatalog", "list_catalog"), ("If-None-Match", "if_none_match"), ("page_size", "page_size"), ("q", "q")],
 )
-def test_names(name: str, expected: str) -> None:
+def test_snake_and_package_name(name: str, expected: str) -> None:
     assert snake(name) == expected
     assert package_name("payment-system") == "payment_system"
 
 
 @given(st.text(st.sampled_from("ab\\'\n "), min_size=1), st.sampled_from([0, 4, 8]))
-def test_a_docstring_is_python_again(text: str, indent: int) -> None:
+def test_docstring_is_valid_python(text: str, indent: int) -> None:
     source = docstring(f"{text}.", indent)
     assert source.startswith(" " * indent)
     assert isinstance(ast.literal_eval(source.strip()), str)
 
 
 @given(st.text(st.sampled_from("ab\\'\" "), max_size=12), st.sampled_from([0, 4, 8]))
-def test_a_docstring_may_end_with_a_quote(text: str, indent: int) -> None:
-    source = handlers.docstring(f"Say {text}", indent)
+def test_docstring_with_quotes_evaluates_to_text(text: str, indent: int) -> None:
+    source = docstring(f"Say {text}", indent)
     assert ast.literal_eval(source.strip()) == f"Say {text}".strip().replace('"""', "'''")
 
 
-def test_a_tag_is_described_in_quotes() -> None:
-    source = changed()
+def test_tag_description_ending_with_quote_is_docstring() -> None:
+    source = with_paths()
     source.openapi["delivery"]["tags"][0]["description"] = 'Called "things"'
-    (found,) = [node for node in generated(source).body if isinstance(node, ast.ClassDef)]
-    assert ast.get_docstring(found) == 'Called "things"'
+    (handler,) = [node for node in generate_handlers(source).body if isinstance(node, ast.ClassDef)]
+    assert ast.get_docstring(handler) == 'Called "things"'
 
 
-def test_a_tag_of_two_words_makes_a_class_name() -> None:
-    source = changed(**{"/agents": operation(tags=["notification-agents"])})
-    source.openapi["delivery"]["tags"].append({"name": "notification-agents", "description": "Who tells."})
-    names = {node.name for node in generated(source).body if isinstance(node, ast.ClassDef)}
+def test_hyphenated_tag_becomes_pascal_case_class() -> None:
+    source = with_paths(**{"/agents": operation(tags=["notification-agents"])})
+    source.openapi["delivery"]["tags"].append({"name": "notification-agents", "description": "Notification agents."})
+    names = {node.name for node in generate_handlers(source).body if isinstance(node, ast.ClassDef)}
     assert "NotificationAgentsHandler" in names
 
 
-def test_a_default_is_written_as_its_type() -> None:
+def test_parameter_default_is_rendered_as_its_type() -> None:
     schemas = [
         {"$ref": "#/components/schemas/Size"},
         {"type": "string", "format": "date", "default": "2024-02-29"},
@@ -409,10 +413,10 @@ def test_a_default_is_written_as_its_type() -> None:
         {"type": "boolean", "default": False},
     ]
     parameters = [{"name": f"p{n}", "in": "query", "schema": schema} for n, schema in enumerate(schemas)]
-    source = changed(**{"/other": operation(parameters=parameters)})
+    source = with_paths(**{"/other": operation(parameters=parameters)})
     source.schemas("delivery")["Size"] = {"type": "string", "enum": ["small", "large"], "default": "small"}
-    (found,) = [node for node in generated(source).body if isinstance(node, ast.ClassDef)]
-    (method,) = [node for node in found.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "other"]
+    (handler,) = [node for node in generate_handlers(source).body if isinstance(node, ast.ClassDef)]
+    (method,) = [node for node in handler.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "other"]
     assert ast.unparse(method.args) == (
         "self, *, p0: Size=Size('small'), p1: date=date.fromisoformat('2024-02-29'), p2: str='x', p3: bool=False"
     )

@@ -12,8 +12,8 @@ from tests import sample
 MESSAGES, MODULE = sample.install()
 
 
-def changed(root: Path, old: str, new: str) -> Path:
-    """The sample contract with one place of its text changed."""
+def with_replacement(root: Path, old: str, new: str) -> Path:
+    """Write the sample contract with one replacement and return its root."""
     sample.compile_protos(root, "v1/sample.proto")
     proto = root / "api-specs/proto/sample/v1/sample.proto"
     assert old in proto.read_text()
@@ -21,19 +21,19 @@ def changed(root: Path, old: str, new: str) -> Path:
     return root
 
 
-def test_the_table_says_what_the_options_say() -> None:
+def test_method_table_matches_options() -> None:
     echo, who_am_i, count = MODULE.EchoServicer.METHODS
 
     assert echo.path == "/sample.v1.EchoService/Echo"
     assert echo.callers == ("gateway", "orders")
-    assert (echo.timeout_s, echo.attempts, echo.idempotency) == (2.5, 3, Idempotency.NO_SIDE_EFFECTS)
+    assert (echo.timeout_s, echo.max_attempts, echo.idempotency) == (2.5, 3, Idempotency.NO_SIDE_EFFECTS)
     assert (echo.request, echo.response) == (MESSAGES.EchoRequest, MESSAGES.EchoResponse)
-    assert (who_am_i.actor_required, who_am_i.attempts) == (True, 1)
+    assert (who_am_i.actor_required, who_am_i.max_attempts) == (True, 1)
     assert who_am_i.idempotency is Idempotency.IDEMPOTENCY_UNKNOWN
     assert (count.server_streaming, count.timeout_s) == (True, None)
 
 
-def test_only_methods_for_a_user_take_the_principal() -> None:
+def test_only_methods_with_actor_have_principal() -> None:
     servicer = MODULE.EchoServicer
 
     assert list(inspect.signature(servicer.who_am_i).parameters) == ["self", "request", "principal"]
@@ -48,13 +48,13 @@ def test_comments_become_docstrings() -> None:
     assert inspect.getdoc(MODULE.EchoServicer) == "Every kind of RPC method."
 
 
-def test_a_servicer_with_a_method_left_out_cannot_be_instantiated() -> None:
-    class Half(MODULE.EchoServicer):  # type: ignore[misc, name-defined]
+def test_incomplete_servicer_cannot_be_instantiated() -> None:
+    class Incomplete(MODULE.EchoServicer):  # type: ignore[misc, name-defined]
         async def echo(self, request: object) -> object:
             return request
 
     with pytest.raises(TypeError, match=r"count.*who_am_i"):
-        Half()
+        Incomplete()
 
 
 def test_generation_is_deterministic() -> None:
@@ -71,12 +71,12 @@ def test_options_are_not_generated_as_messages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "complaint"),
+    ("old", "new", "message"),
     [
         (
             "    option idempotency_level = NO_SIDE_EFFECTS;\n    option (delivery",
             "    option (delivery",
-            "tried 3 times",
+            "has 3 attempts",
         ),
         ("timeout: {seconds: 1}", "", "WhoAmI has no timeout"),
         ("option (delivery.options.v1.method) = {callers: [CALLER_GATEWAY]};", "", "Count has no option"),
@@ -84,18 +84,18 @@ def test_options_are_not_generated_as_messages() -> None:
         ("string text = 1;", "strin text = 1;", "strin"),
     ],
 )
-def test_a_contract_that_breaks_a_rule_is_refused(tmp_path: Path, old: str, new: str, complaint: str) -> None:
-    with pytest.raises(ContractError, match=complaint):
-        load_protos(changed(tmp_path, old, new))
+def test_invalid_contract_is_rejected(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        load_protos(with_replacement(tmp_path, old, new))
 
 
-def test_two_methods_with_one_name_are_refused(tmp_path: Path) -> None:
+def test_duplicate_method_names_are_rejected(tmp_path: Path) -> None:
     second = "// Again.\nservice OtherService {\n  // Again.\n  rpc Count(CountRequest) returns (CountResponse) {\n"
     second += (
         "    option (delivery.options.v1.method) = {timeout: {seconds: 1}};\n  }\n}\n\n"
         "// Text to return.\nmessage EchoRequest"
     )
-    protos = load_protos(changed(tmp_path, "// Text to return.\nmessage EchoRequest", second))
+    protos = load_protos(with_replacement(tmp_path, "// Text to return.\nmessage EchoRequest", second))
 
-    with pytest.raises(ContractError, match="would both be COUNT"):
+    with pytest.raises(ContractError, match="have the same constant COUNT"):
         servicers.render_module(list(protos.services), lambda method: {}, frozenset())

@@ -1,4 +1,4 @@
-"""What the contracts ask for and nobody has written is named, with its place and its head."""
+"""Search for unimplemented handlers, consumers and servicers."""
 
 from pathlib import Path
 
@@ -41,10 +41,10 @@ def root(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "services/gateway/entrypoints/rest").mkdir(parents=True)
-    (tmp_path / "services/orders").mkdir()
-    taken = "from generated.events.consumers import OrdersNotesConsumer\n"
-    taken += "class Notes(OrdersNotesConsumer):\n    async def order_noted(self, event: str) -> None: ...\n"
-    (tmp_path / "services/orders/entrypoints/consumers.py").write_text(taken)
+    (tmp_path / "services/orders/entrypoints").mkdir(parents=True)
+    consumer = "from generated.events.consumers import OrdersNotesConsumer\n"
+    consumer += "class Notes(OrdersNotesConsumer):\n    async def order_noted(self, event: str) -> None: ...\n"
+    (tmp_path / "services/orders/entrypoints/consumers.py").write_text(consumer)
     return tmp_path
 
 
@@ -52,28 +52,30 @@ def write(root: Path, text: str, name: str = "notes") -> None:
     (root / f"services/gateway/entrypoints/rest/{name}.py").write_text(text)
 
 
-def test_nothing_is_missing_here() -> None:
+def test_repository_has_no_unimplemented_handlers() -> None:
     assert unimplemented.find_unimplemented(ROOT) == []
 
 
-def test_a_class_that_nobody_implements_has_a_place(root: Path) -> None:
+def test_unimplemented_class_names_expected_path(root: Path) -> None:
     (root / "services/orders/entrypoints/consumers.py").write_text("")
     assert unimplemented.find_unimplemented(root) == [
-        "services/orders/entrypoints/consumers.py: no class implements OrdersNotesConsumer; write one and hand it over in app.py",
-        "services/gateway/rest/notes.py: no class implements NotesHandler; write one and hand it over in app.py",
+        "services/orders/entrypoints/consumers.py: no class implements OrdersNotesConsumer; "
+        "add one and register it in app.py",
+        "services/gateway/entrypoints/rest/notes.py: no class implements NotesHandler; "
+        "add one and register it in app.py",
     ]
 
 
-def test_a_function_that_is_not_there_is_given_its_head(root: Path) -> None:
+def test_unimplemented_method_is_reported_with_signature(root: Path) -> None:
     write(root, f"{IMPORT}\nclass Notes(NotesHandler):\n    {READS}\n")
     assert unimplemented.find_unimplemented(root) == [
-        "services/gateway/rest/notes.py: the class Notes needs\n"
+        "services/gateway/entrypoints/rest/notes.py: the class Notes lacks\n"
         "    async def leave_note(self, *, order_id: str) -> None:\n"
         '        """Leave a note."""'
     ]
 
 
-def test_functions_are_inherited_from_our_own_classes_only(root: Path) -> None:
+def test_methods_of_external_base_classes_do_not_count(root: Path) -> None:
     write(root, f"{IMPORT}\nclass Reads(NotesHandler):\n    {READS}\n", "reads")
     write(root, f"from services.gateway.entrypoints.rest.reads import Reads\nclass Notes(Reads):\n    {LEAVES}\n")
     assert unimplemented.find_unimplemented(root) == []
