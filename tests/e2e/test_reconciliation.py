@@ -1,4 +1,4 @@
-"""A paid order whose partner is not told: operators are mailed, once; and what the stores lost is made again."""
+"""Reconciliation through the edge: alert mails about stuck orders, and repair of lost history entries."""
 
 import os
 import subprocess
@@ -24,8 +24,8 @@ OPERATORS = "operators@delivery.test"
 
 
 @pytest.fixture
-def told() -> dict[str, str]:
-    """What orders is told on the tests' mesh, and that half a second of waiting is long."""
+def environment() -> dict[str, str]:
+    """Environment of orders on the tests' mesh, with a partner notification timeout of half a second."""
     state = MeshConfig(os.environ)
     return (
         build_base_environment()
@@ -35,81 +35,91 @@ def told() -> dict[str, str]:
 
 
 @pytest.fixture
-def deaf(sandbox: httpx.Client) -> Iterator[str]:
-    """The partner's system answers nothing, until the test is over."""
+def partner_fault_path(sandbox: httpx.Client) -> Iterator[str]:
+    """Make the partner's system fail until the end of the test; the path controls the fault."""
     path = f"/kitchen/{BASKET['partner_id']}/fault"
     sandbox.put(path, json={"mode": "error"}).raise_for_status()
     yield path
     sandbox.put(path, json={"mode": "none"}).raise_for_status()
 
 
-def reconcile(told: dict[str, str]) -> str:
+def reconcile(environment: dict[str, str]) -> str:
     command = [sys.executable, "-m", "services.orders", "reconcile"]
-    done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
-def partner_notified_at(told: dict[str, str], order_id: str) -> Any:
-    with psycopg.connect(told["DATABASE_URL"], autocommit=True) as connection:
+def read_partner_notified_at(environment: dict[str, str], order_id: str) -> Any:
+    with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as connection:
         row = connection.execute("SELECT partner_notified_at FROM orders WHERE id = %s", (order_id,)).fetchone()
     assert row is not None
     return row[0]
 
 
-def alerted(told: dict[str, str], order_id: str) -> bool:
-    with psycopg.connect(told["DATABASE_URL"], autocommit=True) as connection:
-        found = connection.execute("SELECT reason FROM alerts WHERE subject = %s", (f"order:{order_id}",)).fetchall()
-    return found == [("PARTNER_NOT_NOTIFIED",)]
+def has_alert(environment: dict[str, str], order_id: str) -> bool:
+    with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as connection:
+        rows = connection.execute("SELECT reason FROM alerts WHERE subject = %s", (f"order:{order_id}",)).fetchall()
+    return rows == [("PARTNER_NOT_NOTIFIED",)]
 
 
-def alerts(world: ScenarioContext) -> list[str]:
-    return [mail["subject"] for mail in world.sandbox_get(f"/mailbox/{OPERATORS}") if world.order_id in mail["text"]]
+def list_alert_mails(context: ScenarioContext) -> list[str]:
+    """Return the subjects of the operators' mails about the order."""
+    mails = context.sandbox_get(f"/mailbox/{OPERATORS}")
+    return [mail["subject"] for mail in mails if context.order_id in mail["text"]]
 
 
-def test_operators_are_mailed_once_of_a_paid_order_whose_partner_is_not_told(
-    pending: ScenarioContext, deaf: str, told: dict[str, str], edge: httpx.Client, bearer: Bearer
+def test_operators_receive_one_mail_about_order_without_partner_ack(
+    pending: ScenarioContext, partner_fault_path: str, environment: dict[str, str], edge: httpx.Client, bearer: Bearer
 ) -> None:
     pay(pending)
-    pending.wait_until("it is stuck", lambda: " 0 stuck" not in reconcile(told) and alerted(told, pending.order_id))
-    assert partner_notified_at(told, pending.order_id) is None
-    pending.wait_until("operators are mailed", lambda: alerts(pending))
-    reconcile(told)
+    pending.wait_until(
+        "the order is stuck",
+        lambda: " 0 stuck" not in reconcile(environment) and has_alert(environment, pending.order_id),
+    )
+    assert read_partner_notified_at(environment, pending.order_id) is None
+    pending.wait_until("operators receive a mail", lambda: list_alert_mails(pending))
+    reconcile(environment)
 
-    pending.sandbox_request("PUT", deaf, 204, json={"mode": "none"})
-    found = edge.get("/partner-calls", params={"order_id": pending.order_id}, headers=bearer("admin")).json()["items"]
-    assert edge.post(f"/partner-calls/{found[0]['id']}/replay", headers=bearer("admin")).status_code == 202
-    pending.wait_until("the partner takes it", lambda: partner_notified_at(told, pending.order_id))
-    kitchen = pending.sandbox_get(f"/kitchen/{BASKET['partner_id']}/orders")
-    heard = [call for call in kitchen if call["body"]["order_id"] == pending.order_id]
-    assert len({call["webhook_id"] for call in heard}) == 1, "saying it again made no second call"
-    assert alerts(pending) == ["Alert: PARTNER_NOT_NOTIFIED"]
+    pending.sandbox_request("PUT", partner_fault_path, 204, json={"mode": "none"})
+    calls = edge.get("/partner-calls", params={"order_id": pending.order_id}, headers=bearer("admin")).json()["items"]
+    assert edge.post(f"/partner-calls/{calls[0]['id']}/replay", headers=bearer("admin")).status_code == 202
+    pending.wait_until(
+        "the partner acknowledges the order", lambda: read_partner_notified_at(environment, pending.order_id)
+    )
+    received_calls = pending.sandbox_get(f"/kitchen/{BASKET['partner_id']}/orders")
+    webhook_ids = {call["webhook_id"] for call in received_calls if call["body"]["order_id"] == pending.order_id}
+    assert len(webhook_ids) == 1, "the republished event must not cause a second call"
+    assert list_alert_mails(pending) == ["Alert: PARTNER_NOT_NOTIFIED"]
 
 
-def test_an_entry_that_was_lost_is_back_and_nobody_is_told_again(
-    pending: ScenarioContext, told: dict[str, str]
+def test_lost_history_entry_is_restored_without_second_notification(
+    pending: ScenarioContext, environment: dict[str, str]
 ) -> None:
     pay(pending)
     history = f"/orders/{pending.order_id}/history"
 
-    def statuses() -> list[str]:
+    def list_statuses() -> list[str]:
         return [entry["status"] for entry in pending.request("GET", history, 200, user="customer")["items"]]
 
-    pending.wait_until("it is written", lambda: statuses() == ["pending", "paid"])
-    pending.wait_until("the partner takes it", lambda: partner_notified_at(told, pending.order_id))
-    with pymongo.MongoClient[Any](told["DOCUMENTS_URL"]) as client:
+    pending.wait_until("the history is written", lambda: list_statuses() == ["pending", "paid"])
+    pending.wait_until(
+        "the partner acknowledges the order", lambda: read_partner_notified_at(environment, pending.order_id)
+    )
+    with pymongo.MongoClient[Any](environment["DOCUMENTS_URL"]) as client:
         client["orders"]["history"].delete_one({"order_id": pending.order_id, "version": 2})
-    assert statuses() == ["pending"]
-    with psycopg.connect(told["DATABASE_URL"], autocommit=True) as connection:
+    assert list_statuses() == ["pending"]
+    with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(
             "UPDATE orders SET updated_at = updated_at - interval '1 hour' WHERE id = %s", (pending.order_id,)
         )
-    reconcile(told)  # the service may have been faster; either way it is repaired now, or in a moment
-    pending.wait_until("it is back", lambda: statuses() == ["pending", "paid"])
+    reconcile(environment)  # the service may run the same reconciliation concurrently
+    pending.wait_until("the entry is restored", lambda: list_statuses() == ["pending", "paid"])
 
-    def heard() -> list[str]:
-        return [message["data"].get("event") for message in pending.sandbox_get(f"/devices/{pending.device}/messages")]
+    def list_notified_events() -> list[str]:
+        messages = pending.sandbox_get(f"/devices/{pending.device}/messages")
+        return [message["data"].get("event") for message in messages]
 
     scenarios.ready(pending)
-    pending.wait_until("the customer hears what came later", lambda: "orders.ready" in heard())
-    assert heard().count("orders.paid") == 1
+    pending.wait_until("the customer is notified of a later event", lambda: "orders.ready" in list_notified_events())
+    assert list_notified_events().count("orders.paid") == 1

@@ -1,4 +1,4 @@
-"""Idempotency-Key and banks on real servers, through the service's own door."""
+"""Idempotency keys, banks and the list of payments on real servers, through the gRPC servicer."""
 
 import asyncio
 from datetime import timedelta
@@ -34,100 +34,104 @@ BASKET: dict[str, Any] = {
 
 @pytest.fixture
 def rpc(orders: Orders) -> OrdersRpc:
-    changes = PostgresOrderChangeListener(orders.database.url)
-    return OrdersRpc(orders.repository, orders.history, changes, orders.secret_box, now, new_id, "http://edge")
+    listener = PostgresOrderChangeListener(orders.database.url)
+    return OrdersRpc(orders.repository, orders.history, listener, orders.secret_box, now, new_id, "http://edge")
 
 
-def confirm(key: str | None, check_id: str | None = None, *, lost: bool = False, bank_id: str = "visa") -> Any:
-    basket = None if lost else v1.CheckedBasket(**BASKET, bank_id=bank_id)
+def build_order_request(
+    key: str | None, check_id: str | None = None, *, with_basket: bool = True, bank_id: str = "visa"
+) -> v1.CreateOrderRequest:
+    basket = v1.CheckedBasket(**BASKET, bank_id=bank_id) if with_basket else None
     return v1.CreateOrderRequest(check_id=check_id or new_id(), basket=basket, idempotency_key=key)
 
 
-def bank(key: str | None = None, **changed: Any) -> v1.CreateBankRequest:
-    said = {"id": new_id().lower().replace("_", "-"), "title": "North", "active": True}
-    urls = {"webcheckout_url": "https://bank.example/pay", "api_url": "https://bank.example/api"}
-    return v1.CreateBankRequest(**(said | urls | changed), idempotency_key=key)
+def build_bank_request(key: str | None = None, **changes: Any) -> v1.CreateBankRequest:
+    fields: dict[str, Any] = {
+        "id": new_id().lower().replace("_", "-"),
+        "title": "North",
+        "webcheckout_url": "https://bank.example/pay",
+        "api_url": "https://bank.example/api",
+        "active": True,
+    }
+    return v1.CreateBankRequest(**(fields | changes), idempotency_key=key)
 
 
-async def refused(work: Any) -> ApiError:
+async def get_error(work: Any) -> ApiError:
     with pytest.raises(ApiError) as raised:
         await work
     return raised.value
 
 
-async def test_a_repeated_key_gets_the_first_answer_also_after_the_order_went_on(
-    orders: Orders, rpc: OrdersRpc
-) -> None:
-    request = confirm(new_id())
+async def test_repeated_key_returns_first_response_after_order_changed(orders: Orders, rpc: OrdersRpc) -> None:
+    request = build_order_request(new_id())
     first = await rpc.create_order(request, ADA)
     assert first.order is not None
     await orders.pay(first.order.id)
-    again = await rpc.create_order(confirm(request.idempotency_key, request.check_id, lost=True), ADA)
-    assert (first.replayed, again.replayed) == (False, True)
-    assert (again.order, again.payment) == (first.order, first.payment)
+    repeated_request = build_order_request(request.idempotency_key, request.check_id, with_basket=False)
+    repeated = await rpc.create_order(repeated_request, ADA)
+    assert (first.replayed, repeated.replayed) == (False, True)
+    assert (repeated.order, repeated.payment) == (first.order, first.payment)
 
 
-async def test_a_key_belongs_to_one_request_of_one_user(rpc: OrdersRpc) -> None:
+async def test_key_is_bound_to_one_request_of_one_user(rpc: OrdersRpc) -> None:
     key = new_id()
-    await rpc.create_order(confirm(key), ADA)
-    assert (await refused(rpc.create_order(confirm(key), ADA))).reason is Reason.IDEMPOTENCY_KEY_REUSED
-    others = await rpc.create_order(confirm(key), EVE)
-    assert not others.replayed
+    await rpc.create_order(build_order_request(key), ADA)
+    error = await get_error(rpc.create_order(build_order_request(key), ADA))
+    assert error.reason is Reason.IDEMPOTENCY_KEY_REUSED
+    other_user = await rpc.create_order(build_order_request(key), EVE)
+    assert not other_user.replayed
 
 
-async def test_of_concurrent_first_uses_one_makes_the_order_and_no_other_gets_through(
-    orders: Orders, rpc: OrdersRpc
-) -> None:
-    request = confirm(new_id())
+async def test_concurrent_confirmations_with_same_key_create_one_order(orders: Orders, rpc: OrdersRpc) -> None:
+    request = build_order_request(new_id())
     before = (await orders.execute_sql("SELECT count(*) AS n FROM orders"))[0]["n"]
-    answers = await asyncio.gather(*(rpc.create_order(request, ADA) for _ in range(6)), return_exceptions=True)
-    made = [answer for answer in answers if not isinstance(answer, BaseException)]
-    busy = [answer for answer in answers if isinstance(answer, ApiError)]
-    assert len(made) + len(busy) == 6
-    assert {refusal.reason for refusal in busy} <= {Reason.IDEMPOTENCY_KEY_BUSY}
-    assert [answer.replayed for answer in made].count(False) == 1
+    results = await asyncio.gather(*(rpc.create_order(request, ADA) for _ in range(6)), return_exceptions=True)
+    responses = [result for result in results if not isinstance(result, BaseException)]
+    errors = [result for result in results if isinstance(result, ApiError)]
+    assert len(responses) + len(errors) == 6
+    assert {error.reason for error in errors} <= {Reason.IDEMPOTENCY_KEY_BUSY}
+    assert [response.replayed for response in responses].count(False) == 1
     assert (await orders.execute_sql("SELECT count(*) AS n FROM orders"))[0]["n"] == before + 1
 
 
-async def test_while_the_first_is_under_way_the_second_is_refused_and_changes_nothing(orders: Orders) -> None:
+async def test_second_request_while_first_is_in_progress_is_rejected(orders: Orders) -> None:
     key = IdempotencyKey("ada", "anything", new_id(), b"request")
-    entered, leave = asyncio.Event(), asyncio.Event()
+    started, finish = asyncio.Event(), asyncio.Event()
 
-    async def slow(transaction: Transaction) -> bytes:
-        entered.set()
-        await leave.wait()
+    async def run_slowly(transaction: Transaction) -> bytes:
+        started.set()
+        await finish.wait()
         return b"first"
 
-    async def never(transaction: Transaction) -> bytes:
-        raise AssertionError("two of one key at once")
+    async def fail(transaction: Transaction) -> bytes:
+        raise AssertionError("two concurrent requests with the same key")
 
-    first = asyncio.create_task(idempotency.run_idempotently(orders.database, key, slow))
-    await entered.wait()
-    assert (
-        await refused(idempotency.run_idempotently(orders.database, key, never))
-    ).reason is Reason.IDEMPOTENCY_KEY_BUSY
-    leave.set()
+    first = asyncio.create_task(idempotency.run_idempotently(orders.database, key, run_slowly))
+    await started.wait()
+    error = await get_error(idempotency.run_idempotently(orders.database, key, fail))
+    assert error.reason is Reason.IDEMPOTENCY_KEY_BUSY
+    finish.set()
     assert await first == (b"first", False)
-    assert await idempotency.run_idempotently(orders.database, key, never) == (b"first", True)
+    assert await idempotency.run_idempotently(orders.database, key, fail) == (b"first", True)
 
 
-async def test_final_refusals_are_kept_and_others_are_not(orders: Orders, rpc: OrdersRpc) -> None:
+async def test_only_final_errors_are_stored(orders: Orders, rpc: OrdersRpc) -> None:
     key, check_id = new_id(), new_id()
-    gone = await refused(rpc.create_order(confirm(key, check_id, lost=True), ADA))
-    again = await refused(rpc.create_order(confirm(key, check_id), ADA))
-    assert gone.reason is again.reason is Reason.CHECK_EXPIRED
-    assert (gone.headers, again.headers) == ({}, {"Idempotency-Replayed": "true"})
-    away = confirm(new_id(), lost=True)
-    away.cache_unavailable = True
-    assert (await refused(rpc.create_order(away, ADA))).reason is Reason.UPSTREAM_UNAVAILABLE
-    found = confirm(away.idempotency_key, away.check_id)
-    assert not (await rpc.create_order(found, ADA)).replayed
+    expired = await get_error(rpc.create_order(build_order_request(key, check_id, with_basket=False), ADA))
+    repeated = await get_error(rpc.create_order(build_order_request(key, check_id), ADA))
+    assert expired.reason is repeated.reason is Reason.CHECK_EXPIRED
+    assert (expired.headers, repeated.headers) == ({}, {"Idempotency-Replayed": "true"})
+    without_cache = build_order_request(new_id(), with_basket=False)
+    without_cache.cache_unavailable = True
+    assert (await get_error(rpc.create_order(without_cache, ADA))).reason is Reason.UPSTREAM_UNAVAILABLE
+    with_cache = build_order_request(without_cache.idempotency_key, without_cache.check_id)
+    assert not (await rpc.create_order(with_cache, ADA)).replayed
 
 
-async def test_what_a_refused_request_had_done_is_undone(orders: Orders) -> None:
+async def test_failed_request_is_rolled_back(orders: Orders) -> None:
     subject = new_id()
 
-    async def work(transaction: Transaction) -> bytes:
+    async def insert_and_fail(transaction: Transaction) -> bytes:
         await transaction.connection.execute(
             b"INSERT INTO alerts (subject, reason, at) VALUES (%(subject)s, 'X', now())", {"subject": subject}
         )
@@ -135,70 +139,72 @@ async def test_what_a_refused_request_had_done_is_undone(orders: Orders) -> None
 
     key = IdempotencyKey("ada", "anything", new_id(), b"request")
     for _ in range(2):
-        assert (await refused(idempotency.run_idempotently(orders.database, key, work))).reason is Reason.BANK_EXISTS
+        error = await get_error(idempotency.run_idempotently(orders.database, key, insert_and_fail))
+        assert error.reason is Reason.BANK_EXISTS
     assert await orders.execute_sql("SELECT 1 FROM alerts WHERE subject = %(subject)s", subject=subject) == []
 
 
-async def test_a_key_is_forgotten_after_a_day(orders: Orders, rpc: OrdersRpc) -> None:
-    request = confirm(new_id())
+async def test_key_expires_after_24_hours(orders: Orders, rpc: OrdersRpc) -> None:
+    request = build_order_request(new_id())
     await rpc.create_order(request, ADA)
     await orders.execute_sql(
         "UPDATE idempotency_keys SET at = at - interval '25 hours' WHERE key = %(key)s", key=request.idempotency_key
     )
-    other = await rpc.create_order(confirm(request.idempotency_key), ADA)
-    assert not other.replayed
+    response = await rpc.create_order(build_order_request(request.idempotency_key), ADA)
+    assert not response.replayed
     await orders.execute_sql("UPDATE idempotency_keys SET at = at - interval '25 hours'")
     assert await idempotency.delete_expired(orders.database) >= 1
     assert await idempotency.delete_expired(orders.database) == 0
 
 
-async def test_a_banks_secret_is_shown_once_and_never_kept_in_an_answer(orders: Orders, rpc: OrdersRpc) -> None:
-    request = bank(new_id())
-    first, again = await rpc.create_bank(request, ROOT), await rpc.create_bank(request, ROOT)
+async def test_bank_secret_is_returned_once_and_not_stored(orders: Orders, rpc: OrdersRpc) -> None:
+    request = build_bank_request(new_id())
+    first, repeated = await rpc.create_bank(request, ROOT), await rpc.create_bank(request, ROOT)
     assert first.webhook_secret is not None
     assert first.webhook_secret.startswith("whsec_")
-    assert (again.webhook_secret, again.replayed, again.bank) == (None, True, first.bank)
-    kept = await orders.execute_sql(
+    assert (repeated.webhook_secret, repeated.replayed, repeated.bank) == (None, True, first.bank)
+    stored = await orders.execute_sql(
         "SELECT answer FROM idempotency_keys WHERE key = %(key)s", key=request.idempotency_key
     )
-    assert b"whsec_" not in bytes(kept[0]["answer"])
-    assert (await refused(rpc.create_bank(bank(id=request.id), ROOT))).reason is Reason.BANK_EXISTS
+    assert b"whsec_" not in bytes(stored[0]["answer"])
+    error = await get_error(rpc.create_bank(build_bank_request(id=request.id), ROOT))
+    assert error.reason is Reason.BANK_EXISTS
 
 
-async def test_a_bank_is_changed_by_admins_and_only_from_the_version_they_know(rpc: OrdersRpc) -> None:
-    made = await rpc.create_bank(bank(), ROOT)
-    assert made.bank is not None
-    change = v1.UpdateBankRequest(bank_id=made.bank.id, active=False, version=made.version)
-    assert (await refused(rpc.update_bank(change, ADA))).reason is Reason.FORBIDDEN
-    changed = await rpc.update_bank(change, ROOT)
-    assert changed.bank is not None
-    assert (changed.bank.active, changed.bank.title, changed.version) == (False, "North", 2)
-    assert (await refused(rpc.update_bank(change, ROOT))).reason is Reason.PRECONDITION_FAILED
-    inactive = confirm(None, bank_id=made.bank.id)
-    assert (await refused(rpc.create_order(inactive, ADA))).reason is Reason.BANK_UNAVAILABLE
-    gone = v1.GetBankRequest(bank_id="nobody")
-    assert (await refused(rpc.get_bank(gone, ROOT))).reason is Reason.BANK_NOT_FOUND
+async def test_update_bank_requires_admin_and_current_version(rpc: OrdersRpc) -> None:
+    created = await rpc.create_bank(build_bank_request(), ROOT)
+    assert created.bank is not None
+    update = v1.UpdateBankRequest(bank_id=created.bank.id, active=False, version=created.version)
+    assert (await get_error(rpc.update_bank(update, ADA))).reason is Reason.FORBIDDEN
+    updated = await rpc.update_bank(update, ROOT)
+    assert updated.bank is not None
+    assert (updated.bank.active, updated.bank.title, updated.version) == (False, "North", 2)
+    assert (await get_error(rpc.update_bank(update, ROOT))).reason is Reason.PRECONDITION_FAILED
+    inactive_bank = build_order_request(None, bank_id=created.bank.id)
+    assert (await get_error(rpc.create_order(inactive_bank, ADA))).reason is Reason.BANK_UNAVAILABLE
+    unknown_bank = v1.GetBankRequest(bank_id="unknown")
+    assert (await get_error(rpc.get_bank(unknown_bank, ROOT))).reason is Reason.BANK_NOT_FOUND
 
 
-async def test_a_banks_old_secret_is_good_for_a_day_after_the_new_one(orders: Orders, rpc: OrdersRpc) -> None:
-    made = await rpc.create_bank(bank(), ROOT)
-    assert made.bank is not None
-    assert made.webhook_secret is not None
-    order = (await rpc.create_order(confirm(None, bank_id=made.bank.id), ADA)).order
+async def test_old_bank_secret_is_valid_for_a_day_after_rotation(orders: Orders, rpc: OrdersRpc) -> None:
+    created = await rpc.create_bank(build_bank_request(), ROOT)
+    assert created.bank is not None
+    assert created.webhook_secret is not None
+    order = (await rpc.create_order(build_order_request(None, bank_id=created.bank.id), ADA)).order
     assert order is not None
-    new = await rpc.rotate_bank_secret(v1.RotateBankSecretRequest(bank_id=made.bank.id), ROOT)
-    orders.secret = made.webhook_secret
-    await orders.pay(order.id, bank_id=made.bank.id)
+    rotated = await rpc.rotate_bank_secret(v1.RotateBankSecretRequest(bank_id=created.bank.id), ROOT)
+    orders.webhook_secret = created.webhook_secret
+    await orders.pay(order.id, bank_id=created.bank.id)
     assert (await orders.get_order(order.id)).status is OrderStatus.PAID
-    await orders.execute_sql("UPDATE banks SET old_secret_until = now() WHERE id = %(id)s", id=made.bank.id)
-    stale = await refused(orders.pay(order.id, bank_id=made.bank.id))
-    assert stale.reason is Reason.SIGNATURE_INVALID
-    orders.secret = new.webhook_secret
-    conflict = await refused(orders.pay(order.id, bank_id=made.bank.id))
-    assert conflict.reason is Reason.PAYMENT_CONFLICT
+    await orders.execute_sql("UPDATE banks SET old_secret_until = now() WHERE id = %(id)s", id=created.bank.id)
+    with_expired_secret = await get_error(orders.pay(order.id, bank_id=created.bank.id))
+    assert with_expired_secret.reason is Reason.SIGNATURE_INVALID
+    orders.webhook_secret = rotated.webhook_secret
+    with_new_secret = await get_error(orders.pay(order.id, bank_id=created.bank.id))
+    assert with_new_secret.reason is Reason.PAYMENT_CONFLICT
 
 
-async def test_payments_are_listed_newest_first_page_by_page(orders: Orders) -> None:
+async def test_list_payments_returns_pages_newest_first(orders: Orders) -> None:
     order_id = new_id()
     records = [
         PaymentRecord(
@@ -216,13 +222,14 @@ async def test_payments_are_listed_newest_first_page_by_page(orders: Orders) -> 
     for record in records:
         await usecases.record_payment(orders.history, record)
     await usecases.record_payment(orders.history, records[0])
-    seen, token = [], ""
+    payment_ids, token = [], ""
     while True:
         page = await usecases.list_payments(orders.history, ROOT, 2, token, order_id, "visa")
-        seen += [record.payment_id for record in page.items]
+        payment_ids += [record.payment_id for record in page.items]
         if page.next_page_token is None:
             break
         token = page.next_page_token
-    assert sorted(seen) == sorted(record.payment_id for record in records)
-    assert seen[0] == records[4].payment_id
-    assert (await refused(usecases.list_payments(orders.history, ADA, 2, "", None, None))).reason is Reason.FORBIDDEN
+    assert sorted(payment_ids) == sorted(record.payment_id for record in records)
+    assert payment_ids[0] == records[4].payment_id
+    error = await get_error(usecases.list_payments(orders.history, ADA, 2, "", None, None))
+    assert error.reason is Reason.FORBIDDEN

@@ -1,6 +1,7 @@
-"""Orders and money on real servers: every answer to a bank, refunds to their end, and races with one winner."""
+"""Payments and refunds on real servers: payment outcomes, retries of refunds, and concurrent changes."""
 
 import asyncio
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -22,29 +23,31 @@ from services.runtime.storage.database import Statement
 from tests.integration.fixtures.orders import ADA, ROOT, Orders
 
 
-class Ledger:
-    """A bank that gives back once for each id, after the answers that it was told to give first."""
+class FakePaymentSystem:
+    """Bank that returns the given responses first and then makes each refund, deduplicated by id."""
 
-    def __init__(self, *first: RefundResponse) -> None:
-        self.first = list(first)
-        self.asked: list[str] = []
-        self.given: dict[str, int] = {}
+    def __init__(self, *responses: RefundResponse) -> None:
+        self.responses = list(responses)
+        self.requested_ids: list[str] = []
+        self.refunded_amounts: dict[str, int] = {}
 
     async def refund(self, bank: Bank, refund: Refund) -> RefundResponse:
-        self.asked.append(refund.id)
+        self.requested_ids.append(refund.id)
         await asyncio.sleep(0)
-        if self.first:
-            return self.first.pop(0)
-        self.given[refund.id] = refund.amount
+        if self.responses:
+            return self.responses.pop(0)
+        self.refunded_amounts[refund.id] = refund.amount
         return RefundResponse(True, True, "200")
 
 
-async def send(orders: Orders, bank: Ledger, schedule: tuple[float, ...] = (0.0, 0.0)) -> None:
-    while await usecases.send_due_refunds(orders.repository, bank, now, schedule):
+async def send_all_refunds(
+    orders: Orders, payment_system: FakePaymentSystem, retry_delays_s: tuple[float, ...] = (0.0, 0.0)
+) -> None:
+    while await usecases.send_due_refunds(orders.repository, payment_system, now, retry_delays_s, nullcontext):
         pass
 
 
-async def events(orders: Orders, order_id: str) -> list[str]:
+async def list_event_types(orders: Orders, order_id: str) -> list[str]:
     rows = await orders.execute_sql(
         "SELECT type FROM outbox WHERE subject = %(id)s OR subject IN (SELECT id FROM refunds WHERE order_id = %(id)s)"
         " OR subject IN (SELECT payment_id FROM payments WHERE order_id = %(id)s) ORDER BY id",
@@ -53,14 +56,14 @@ async def events(orders: Orders, order_id: str) -> list[str]:
     return [row["type"] for row in rows]
 
 
-async def refused(work: Any) -> Reason:
+async def get_error_reason(work: Any) -> Reason:
     with pytest.raises(ApiError) as raised:
         await work
     return raised.value.reason
 
 
 @pytest.mark.parametrize(
-    ("said", "reason", "status", "paid", "back"),
+    ("callback", "reason", "status", "paid_amount", "refund_amount"),
     [
         ({"amount": 200}, None, OrderStatus.PAID, 200, 0),
         ({"amount": 234}, None, OrderStatus.PAID, 234, 34),
@@ -70,151 +73,160 @@ async def refused(work: Any) -> Reason:
         ({"bank_id": "km"}, Reason.ORDER_NOT_FOUND, OrderStatus.PENDING, 0, 200),
     ],
 )
-async def test_every_answer_to_a_bank_is_recorded_and_the_money_accounted_for(
-    orders: Orders, said: dict[str, Any], reason: Reason | None, status: OrderStatus, paid: int, back: int
+async def test_payment_callback_is_recorded_and_excess_refunded(
+    orders: Orders,
+    callback: dict[str, Any],
+    reason: Reason | None,
+    status: OrderStatus,
+    paid_amount: int,
+    refund_amount: int,
 ) -> None:
     order_id = await orders.place_order()
     if reason is None:
-        await orders.pay(order_id, **said)
+        await orders.pay(order_id, **callback)
     else:
-        assert await refused(orders.pay(order_id, **said)) is reason
+        assert await get_error_reason(orders.pay(order_id, **callback)) is reason
     order = await orders.get_order(order_id)
-    assert (order.status, order.paid_amount) == (status, paid)
+    assert (order.status, order.paid_amount) == (status, paid_amount)
     assert len(await orders.execute_sql("SELECT 1 FROM payments WHERE order_id = %(id)s", id=order_id)) == 1
-    bank = Ledger()
-    await send(orders, bank)
+    payment_system = FakePaymentSystem()
+    await send_all_refunds(orders, payment_system)
     refunds = await orders.execute_sql("SELECT id, amount, status FROM refunds WHERE order_id = %(id)s", id=order_id)
-    assert [row["amount"] for row in refunds] == ([back] if back else [])
-    assert [bank.given[row["id"]] for row in refunds] == ([back] if back else [])
+    expected_amounts = [refund_amount] if refund_amount else []
+    assert [row["amount"] for row in refunds] == expected_amounts
+    assert [payment_system.refunded_amounts[row["id"]] for row in refunds] == expected_amounts
     order = await orders.get_order(order_id)
-    own = back and "bank_id" not in said
-    assert order.refund_status is (RefundStatus.REFUNDED if own else RefundStatus.NONE)
-    assert order.refunded_amount == (back if own and "currency" not in said else 0)
+    has_own_refund = refund_amount and "bank_id" not in callback
+    assert order.refund_status is (RefundStatus.REFUNDED if has_own_refund else RefundStatus.NONE)
+    assert order.refunded_amount == (refund_amount if has_own_refund and "currency" not in callback else 0)
 
 
-async def test_an_order_is_paid_once_and_a_second_payment_goes_back(orders: Orders) -> None:
+async def test_second_payment_is_refunded(orders: Orders) -> None:
     order_id = await orders.place_order()
-    first = await orders.pay(order_id)
-    assert await refused(orders.pay(order_id)) is Reason.PAYMENT_CONFLICT
-    await send(orders, Ledger())
+    payment_id = await orders.pay(order_id)
+    assert await get_error_reason(orders.pay(order_id)) is Reason.PAYMENT_CONFLICT
+    await send_all_refunds(orders, FakePaymentSystem())
     order = await orders.get_order(order_id)
-    assert (order.payment_id, order.paid_amount, order.refunded_amount) == (first, 400, 200)
+    assert (order.payment_id, order.paid_amount, order.refunded_amount) == (payment_id, 400, 200)
 
 
-async def test_a_payment_for_no_order_goes_back_and_alerts(orders: Orders) -> None:
+async def test_payment_for_unknown_order_is_refunded_and_raises_alert(orders: Orders) -> None:
     payment_id, order_id = new_id(), new_id()
-    assert await refused(orders.pay(order_id, payment_id=payment_id)) is Reason.ORDER_NOT_FOUND
-    bank = Ledger()
-    await send(orders, bank)
-    assert list(bank.given.values())[-1] == 200
+    assert await get_error_reason(orders.pay(order_id, payment_id=payment_id)) is Reason.ORDER_NOT_FOUND
+    payment_system = FakePaymentSystem()
+    await send_all_refunds(orders, payment_system)
+    assert list(payment_system.refunded_amounts.values())[-1] == 200
     alerts = await orders.execute_sql("SELECT type FROM outbox WHERE subject = %(id)s", id=f"payment:visa:{payment_id}")
     assert alerts == [{"type": "system.alert"}]
 
 
-async def test_a_repeated_webhook_gets_its_first_answer_whatever_happened_since(orders: Orders) -> None:
+async def test_repeated_webhook_returns_first_result_after_order_changed(orders: Orders) -> None:
     order_id, webhook_id, payment_id = await orders.place_order(), new_id(), new_id()
     await orders.pay(order_id, webhook_id=webhook_id, payment_id=payment_id, status="failed")
     await usecases.cancel_order(orders.repository, now, ADA, order_id, None)
-    assert await refused(orders.pay(order_id, payment_id=payment_id)) is Reason.PAYMENT_CONFLICT
-    again = await orders.pay(order_id, webhook_id=webhook_id, payment_id=payment_id, status="failed")
-    assert again == payment_id
+    assert await get_error_reason(orders.pay(order_id, payment_id=payment_id)) is Reason.PAYMENT_CONFLICT
+    repeated = await orders.pay(order_id, webhook_id=webhook_id, payment_id=payment_id, status="failed")
+    assert repeated == payment_id
     assert len(await orders.execute_sql("SELECT 1 FROM refunds WHERE order_id = %(id)s", id=order_id)) == 1
 
 
-async def test_a_cancelled_order_gives_back_what_it_was_paid_with(orders: Orders) -> None:
+async def test_cancellation_refunds_payment(orders: Orders) -> None:
     order_id = await orders.place_order()
     await orders.pay(order_id, 234)
     cancelled = await usecases.cancel_order(orders.repository, now, ADA, order_id, "no appetite")
     assert (cancelled.status, cancelled.refund_status) == (OrderStatus.CANCELLED, RefundStatus.REQUESTED)
-    await send(orders, Ledger())
+    await send_all_refunds(orders, FakePaymentSystem())
     order = await orders.get_order(order_id)
     assert (order.refund_status, order.refunded_amount, order.cancel_reason) == ("refunded", 234, "no appetite")
-    kinds = await events(orders, order_id)
-    assert kinds.count("payments.refund_requested") == kinds.count("payments.refunded") == 2
-    assert kinds.count("orders.cancelled") == 1
+    event_types = await list_event_types(orders, order_id)
+    assert event_types.count("payments.refund_requested") == event_types.count("payments.refunded") == 2
+    assert event_types.count("orders.cancelled") == 1
 
 
-async def test_a_refund_is_asked_for_again_until_the_bank_takes_it(orders: Orders) -> None:
-    await send(orders, Ledger())
+async def test_refund_is_retried_until_accepted(orders: Orders) -> None:
+    await send_all_refunds(orders, FakePaymentSystem())
     order_id = await orders.place_order()
     await orders.pay(order_id, 201)
-    bank = Ledger(RefundResponse(False, False, "503"), RefundResponse(False, False, "ReadTimeout"))
-    await send(orders, bank)
-    assert len(bank.asked) == 3
-    assert len(set(bank.asked)) == 1
+    payment_system = FakePaymentSystem(RefundResponse(False, False, "503"), RefundResponse(False, False, "ReadTimeout"))
+    await send_all_refunds(orders, payment_system)
+    assert len(payment_system.requested_ids) == 3
+    assert len(set(payment_system.requested_ids)) == 1
     assert (await orders.get_order(order_id)).refund_status is RefundStatus.REFUNDED
 
 
 @pytest.mark.parametrize(
-    "answers",
+    "responses",
     [[RefundResponse(False, True, "422")], [RefundResponse(False, False, "503")] * 3],
-    ids=["refused", "gone"],
+    ids=["rejected", "attempts exhausted"],
 )
-async def test_a_refund_that_fails_is_said_and_alerts_once(orders: Orders, answers: list[RefundResponse]) -> None:
-    await send(orders, Ledger())
+async def test_failed_refund_publishes_event_and_alerts_once(orders: Orders, responses: list[RefundResponse]) -> None:
+    await send_all_refunds(orders, FakePaymentSystem())
     order_id = await orders.place_order()
     await orders.pay(order_id, 201)
-    bank = Ledger(*answers)
-    await send(orders, bank)
-    assert len(bank.asked) == len(answers)
+    payment_system = FakePaymentSystem(*responses)
+    await send_all_refunds(orders, payment_system)
+    assert len(payment_system.requested_ids) == len(responses)
     assert (await orders.get_order(order_id)).refund_status is RefundStatus.FAILED
-    assert "payments.refund_failed" in await events(orders, order_id)
-    alerts = await orders.execute_sql("SELECT subject FROM alerts WHERE subject = %(id)s", id=f"refund:{bank.asked[0]}")
+    assert "payments.refund_failed" in await list_event_types(orders, order_id)
+    alerts = await orders.execute_sql(
+        "SELECT subject FROM alerts WHERE subject = %(id)s", id=f"refund:{payment_system.requested_ids[0]}"
+    )
     assert len(alerts) == 1
 
 
-async def test_several_workers_ask_for_each_refund_once(orders: Orders) -> None:
-    await send(orders, Ledger())
-    placed = [await orders.place_order() for _ in range(20)]
-    for order_id in placed:
+async def test_concurrent_workers_send_each_refund_once(orders: Orders) -> None:
+    await send_all_refunds(orders, FakePaymentSystem())
+    order_ids = [await orders.place_order() for _ in range(20)]
+    for order_id in order_ids:
         await orders.pay(order_id, 201)
-    bank = Ledger()
-    await asyncio.gather(*(send(orders, bank) for _ in range(4)))
-    assert len(bank.asked) == len(set(bank.asked)) == len(placed)
+    payment_system = FakePaymentSystem()
+    await asyncio.gather(*(send_all_refunds(orders, payment_system) for _ in range(4)))
+    requested_ids = payment_system.requested_ids
+    assert len(requested_ids) == len(set(requested_ids)) == len(order_ids)
 
 
-async def test_unpaid_orders_expire_once_however_many_look(orders: Orders) -> None:
-    placed = [await orders.place_order() for _ in range(12)]
+async def test_concurrent_expiry_expires_each_order_once(orders: Orders) -> None:
+    order_ids = [await orders.place_order() for _ in range(12)]
     await orders.execute_sql(
-        "UPDATE orders SET created_at = created_at - interval '1 hour' WHERE id = ANY(%(ids)s)", ids=placed
+        "UPDATE orders SET created_at = created_at - interval '1 hour' WHERE id = ANY(%(ids)s)", ids=order_ids
     )
-    young = await orders.place_order()
-    life = timedelta(minutes=30)
-    ended = await asyncio.gather(*(usecases.expire_orders(orders.repository, now, life) for _ in range(4)))
-    assert sum(ended) >= len(placed)
-    for order_id in placed:
+    new_order_id = await orders.place_order()
+    payment_timeout = timedelta(minutes=30)
+    counts = await asyncio.gather(*(usecases.expire_orders(orders.repository, now, payment_timeout) for _ in range(4)))
+    assert sum(counts) >= len(order_ids)
+    for order_id in order_ids:
         assert (await orders.get_order(order_id)).status is OrderStatus.EXPIRED
-        assert (await events(orders, order_id)).count("orders.expired") == 1
-    assert (await orders.get_order(young)).status is OrderStatus.PENDING
-    assert await refused(orders.pay(placed[0])) is Reason.PAYMENT_CONFLICT
+        assert (await list_event_types(orders, order_id)).count("orders.expired") == 1
+    assert (await orders.get_order(new_order_id)).status is OrderStatus.PENDING
+    assert await get_error_reason(orders.pay(order_ids[0])) is Reason.PAYMENT_CONFLICT
 
 
-async def test_of_a_cancellation_and_a_payment_the_money_is_accounted_for_either_way(orders: Orders) -> None:
+async def test_payment_concurrent_with_cancellation_is_refunded(orders: Orders) -> None:
     for _ in range(8):
         order_id = await orders.place_order()
-        cancel = usecases.cancel_order(orders.repository, now, ADA, order_id, None)
-        await asyncio.gather(cancel, orders.pay(order_id), return_exceptions=True)
-        await send(orders, Ledger())
+        cancellation = usecases.cancel_order(orders.repository, now, ADA, order_id, None)
+        await asyncio.gather(cancellation, orders.pay(order_id), return_exceptions=True)
+        await send_all_refunds(orders, FakePaymentSystem())
         order = await orders.get_order(order_id)
         assert order.status is OrderStatus.CANCELLED
         assert (order.paid_amount, order.refunded_amount) == (200, 200)
 
 
-async def test_a_ready_order_is_cancelled_by_an_admin_or_taken_by_a_deliverer(orders: Orders) -> None:
+async def test_either_cancellation_or_assignment_of_ready_order_succeeds(orders: Orders) -> None:
     order_id = await orders.place_order()
     await orders.pay(order_id)
     await usecases.mark_order_ready(
         orders.repository, now, "orders.readiness", new_id(), order_id, 1, "1 Market Square"
     )
-    customers = usecases.cancel_order(orders.repository, now, ADA, order_id, None)
-    assert await refused(customers) is Reason.ORDER_STATE_CONFLICT
+    by_customer = usecases.cancel_order(orders.repository, now, ADA, order_id, None)
+    assert await get_error_reason(by_customer) is Reason.ORDER_STATE_CONFLICT
     bob = Principal("bob", "deliverer", "", True, now())
-    answers = await asyncio.gather(
+    results = await asyncio.gather(
         usecases.cancel_order(orders.repository, now, ROOT, order_id, None),
         usecases.assign_order(orders.repository, now, bob, order_id),
         return_exceptions=True,
     )
-    assert sum(isinstance(answer, ApiError) for answer in answers) == 1
+    assert sum(isinstance(result, ApiError) for result in results) == 1
 
 
 @pytest.mark.parametrize(
@@ -230,27 +242,27 @@ async def test_a_ready_order_is_cancelled_by_an_admin_or_taken_by_a_deliverer(or
     ],
     ids=str,
 )
-async def test_the_database_refuses_what_cannot_be(orders: Orders, change: dict[str, Any]) -> None:
+async def test_check_constraint_rejects_invalid_order(orders: Orders, change: dict[str, Any]) -> None:
     order_id = await orders.place_order()
     statement = Statement(update(tables.orders).where(tables.orders.c.id == order_id).values(change))
     with pytest.raises(psycopg.errors.CheckViolation):
         await orders.database.execute(statement)
 
 
-async def test_an_order_that_no_try_brought_to_its_partner_is_paid_back_once(orders: Orders) -> None:
-    order_id, event_id, bank = await orders.place_order(), new_id(), Ledger()
+async def test_unreachable_partner_cancels_and_refunds_once(orders: Orders) -> None:
+    order_id, event_id, payment_system = await orders.place_order(), new_id(), FakePaymentSystem()
 
-    async def given_up(event: str, partner_id: int) -> None:
+    async def report_unreachable(event_id: str, partner_id: int) -> None:
         await usecases.cancel_order_for_unreachable_partner(
-            orders.repository, now, "orders.partners", event, order_id, partner_id, "503"
+            orders.repository, now, "orders.partners", event_id, order_id, partner_id, "503"
         )
 
     await orders.pay(order_id)
-    await given_up(new_id(), 2)  # another partner's word counts nothing
+    await report_unreachable(new_id(), 2)  # an event about another partner has no effect
     assert (await orders.get_order(order_id)).status is OrderStatus.PAID
     for _ in range(2):
-        await given_up(event_id, 1)
-    await send(orders, bank)
+        await report_unreachable(event_id, 1)
+    await send_all_refunds(orders, payment_system)
     order = await orders.get_order(order_id)
     assert (order.status, order.refund_status) == (OrderStatus.CANCELLED, RefundStatus.REFUNDED)
     assert order.cancel_reason == "The partner cannot be reached: 503"

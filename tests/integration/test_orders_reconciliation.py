@@ -1,4 +1,4 @@
-"""Reconciliation on real servers: every kind of disagreement is planted, found, repaired or reported, and once."""
+"""Reconciliation on real servers: every kind of discrepancy is detected, and repaired or reported once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,136 +25,138 @@ from services.runtime.messaging.outbox import Outbox
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage import mongo
 from tests.integration.fixtures.orders import ADA, Orders
-from tests.integration.test_orders_payments import Ledger, events, send
+from tests.integration.test_orders_payments import FakePaymentSystem, list_event_types, send_all_refunds
 
-AT_ONCE = ReconciliationPolicy(timedelta(0), timedelta(0), timedelta(days=7), timedelta(0), timedelta(0))
-LATER = replace(AT_ONCE, partner_notification_timeout=timedelta(hours=1), pickup_timeout=timedelta(hours=1))
+IMMEDIATE = ReconciliationPolicy(timedelta(0), timedelta(0), timedelta(days=7), timedelta(0), timedelta(0))
+LATE_ALERTS = replace(IMMEDIATE, partner_notification_timeout=timedelta(hours=1), pickup_timeout=timedelta(hours=1))
 
 
-class Accountant:
-    """Reconciles, and keeps what was said of each order."""
+class Reconciler:
+    """Runs reconciliation and reads its effects on single orders."""
 
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
-        self.store = PostgresReconciliationRepository(orders.database, Outbox[OrdersEvent](EVENTS))
+        self.repository = PostgresReconciliationRepository(orders.database, Outbox[OrdersEvent](EVENTS))
 
-    async def look(self, order_id: str, terms: ReconciliationPolicy = AT_ONCE) -> list[DiscrepancyKind]:
-        """Everything is compared; what was found of this order."""
-        said: list[tuple[str, Discrepancy]] = []
-        began = now()
+    async def reconcile(self, order_id: str, policy: ReconciliationPolicy = IMMEDIATE) -> list[DiscrepancyKind]:
+        """Reconcile all due orders; return the discrepancies of this one."""
+        kinds: list[DiscrepancyKind] = []
+
+        def report(reported_order_id: str, discrepancy: Discrepancy) -> None:
+            if reported_order_id == order_id:
+                kinds.append(discrepancy.kind)
+
+        reconciled_before = now() - policy.recheck_interval
         await drain(
-            lambda: reconcile_batch(
-                self.store,
-                self.orders.history,
-                now,
-                terms,
-                began - terms.recheck_interval,
-                lambda of, found: said.append((of, found)),
-            )
+            lambda: reconcile_batch(self.repository, self.orders.history, now, policy, reconciled_before, report)
         )
-        return [found.kind for of, found in said if of == order_id]
+        return kinds
 
-    async def alerts(self, order_id: str) -> list[str]:
-        """The reasons of alerts that leave."""
+    async def list_alert_reasons(self, order_id: str) -> list[str]:
+        """Return the reasons of the order's alerts in the outbox."""
         rows = await self.orders.execute_sql(
             "SELECT payload FROM outbox WHERE type = 'system.alert' AND subject = %(id)s ORDER BY id",
             id=f"order:{order_id}",
         )
         return [get_codec().decode(SystemAlert, bytes(row["payload"])).reason for row in rows]
 
-    async def event_ids(self, order_id: str, kind: str) -> list[str]:
-        """Of an order's events of one type that wait to leave."""
+    async def list_event_ids(self, order_id: str, event_type: str) -> list[str]:
+        """Return the ids of the order's events of a type in the outbox."""
         rows = await self.orders.execute_sql(
-            "SELECT event_id FROM outbox WHERE type = %(kind)s AND subject = %(id)s", kind=kind, id=order_id
+            "SELECT event_id FROM outbox WHERE type = %(type)s AND subject = %(id)s", type=event_type, id=order_id
         )
         return [row["event_id"] for row in rows]
 
 
 @pytest.fixture
-async def accountant(orders: Orders) -> Accountant:
-    """Other tests' orders are done with."""
+async def reconciler(orders: Orders) -> Reconciler:
+    """Reconciler to which the orders of other tests are not due."""
     await orders.execute_sql("UPDATE orders SET reconciled_at = '9999-01-01'")
     await orders.execute_sql("UPDATE payments SET reconciled_at = '9999-01-01'")
     await orders.execute_sql("UPDATE orders SET partner_notified_at = now() WHERE status = 'paid'")
     await orders.execute_sql("UPDATE orders SET ready_at = now() + interval '1 day' WHERE status = 'ready'")
-    return Accountant(orders)
+    return Reconciler(orders)
 
 
-async def settled(orders: Orders, accountant: Accountant) -> str:
-    """An order that was overpaid, cancelled and paid back, with all that consumers write of it."""
+async def create_refunded_order(orders: Orders, reconciler: Reconciler) -> str:
+    """Create an overpaid, cancelled and refunded order, with all its documents."""
     order_id = await orders.place_order()
     await orders.pay(order_id, 250)
     await usecases.cancel_order(orders.repository, now, ADA, order_id, "no appetite")
-    await send(orders, Ledger())
-    await accountant.look(order_id)
-    assert await accountant.look(order_id) == []
+    await send_all_refunds(orders, FakePaymentSystem())
+    await reconciler.reconcile(order_id)
+    assert await reconciler.reconcile(order_id) == []
     await orders.execute_sql("DELETE FROM outbox")
     return order_id
 
 
-type Plant = Callable[[Orders, str], Awaitable[Any]]
+type Corrupt = Callable[[Orders, str], Awaitable[Any]]
+"""Function that corrupts the records of an order."""
 
 
-def in_documents(what: str, how: str, *said: dict[str, Any]) -> Plant:
-    async def plant(orders: Orders, order_id: str) -> None:
-        collection = orders.client.get_default_database("orders")[what]
-        wanted = {"order_id": order_id} | ({"version": 2} if what == "history" else {})
-        await getattr(collection, how)(wanted, *said)
+def corrupt_documents(collection_name: str, method: str, *arguments: dict[str, Any]) -> Corrupt:
+    async def corrupt(orders: Orders, order_id: str) -> None:
+        collection = orders.client.get_default_database("orders")[collection_name]
+        query = {"order_id": order_id} | ({"version": 2} if collection_name == "history" else {})
+        await getattr(collection, method)(query, *arguments)
 
-    return plant
+    return corrupt
 
 
-def in_tables(statement: str) -> Plant:
+def corrupt_tables(statement: str) -> Corrupt:
     return lambda orders, order_id: orders.execute_sql(statement, id=order_id)
 
 
-MENDED = {
-    "an entry is gone": (DiscrepancyKind.HISTORY_MISSING, in_documents("history", "delete_one")),
-    "an entry was changed": (
+REPAIRABLE = {
+    "history entry deleted": (DiscrepancyKind.HISTORY_MISSING, corrupt_documents("history", "delete_one")),
+    "history entry changed": (
         DiscrepancyKind.HISTORY_MISMATCH,
-        in_documents("history", "update_one", {"$set": {"actor": "eve"}}),
+        corrupt_documents("history", "update_one", {"$set": {"actor": "eve"}}),
     ),
-    "an entry cannot be read": (
+    "history entry invalid": (
         DiscrepancyKind.HISTORY_MISSING,
-        in_documents("history", "update_one", {"$set": {"status": "?"}}),
+        corrupt_documents("history", "update_one", {"$set": {"status": "?"}}),
     ),
-    "a payment document is gone": (DiscrepancyKind.PAYMENT_DOCUMENT_MISSING, in_documents("payments", "delete_one")),
-    "a payment document was changed": (
+    "payment document deleted": (
+        DiscrepancyKind.PAYMENT_DOCUMENT_MISSING,
+        corrupt_documents("payments", "delete_one"),
+    ),
+    "payment document changed": (
         DiscrepancyKind.PAYMENT_DOCUMENT_MISMATCH,
-        in_documents("payments", "update_one", {"$set": {"amount": 1}}),
+        corrupt_documents("payments", "update_one", {"$set": {"amount": 1}}),
     ),
-    "a payment is gone": (
+    "payment row deleted": (
         DiscrepancyKind.PAYMENT_ROW_MISSING,
-        in_tables("DELETE FROM payments WHERE order_id = %(id)s"),
+        corrupt_tables("DELETE FROM payments WHERE order_id = %(id)s"),
     ),
-    "a refund of the excess is gone": (
+    "refund of excess deleted": (
         DiscrepancyKind.REFUND_MISSING,
-        in_tables("DELETE FROM refunds WHERE order_id = %(id)s AND amount = 50"),
+        corrupt_tables("DELETE FROM refunds WHERE order_id = %(id)s AND amount = 50"),
     ),
-    "a refund of the order is gone": (
+    "refund of cancellation deleted": (
         DiscrepancyKind.REFUND_MISSING,
-        in_tables("DELETE FROM refunds WHERE order_id = %(id)s AND amount = 200"),
+        corrupt_tables("DELETE FROM refunds WHERE order_id = %(id)s AND amount = 200"),
     ),
-    "a sum is wrong": (
+    "refund totals changed": (
         DiscrepancyKind.REFUND_TOTAL_MISMATCH,
-        in_tables("UPDATE orders SET refunded_amount = 7, refund_status = 'failed' WHERE id = %(id)s"),
+        corrupt_tables("UPDATE orders SET refunded_amount = 7, refund_status = 'failed' WHERE id = %(id)s"),
     ),
 }
 
 
-@pytest.mark.parametrize(("kind", "plant"), MENDED.values(), ids=MENDED)
-async def test_what_can_be_made_again_is(
-    orders: Orders, accountant: Accountant, kind: DiscrepancyKind, plant: Plant
+@pytest.mark.parametrize(("kind", "corrupt"), REPAIRABLE.values(), ids=REPAIRABLE)
+async def test_repairable_discrepancy_is_repaired(
+    orders: Orders, reconciler: Reconciler, kind: DiscrepancyKind, corrupt: Corrupt
 ) -> None:
-    order_id = await settled(orders, accountant)
+    order_id = await create_refunded_order(orders, reconciler)
     before = await orders.get_order(order_id)
-    await plant(orders, order_id)
-    assert await accountant.look(order_id) == [kind]
-    assert await accountant.look(order_id) == []
-    bank = Ledger()
-    await send(orders, bank)
-    assert bank.given == {}, "what the bank has given back already is asked for once more"
-    assert await accountant.alerts(order_id) == []
+    await corrupt(orders, order_id)
+    assert await reconciler.reconcile(order_id) == [kind]
+    assert await reconciler.reconcile(order_id) == []
+    payment_system = FakePaymentSystem()
+    await send_all_refunds(orders, payment_system)
+    assert payment_system.refunded_amounts == {}, "a completed refund is requested again"
+    assert await reconciler.list_alert_reasons(order_id) == []
     after = await orders.get_order(order_id)
     assert replace(after, version=before.version, updated_at=before.updated_at) == before
     assert after.version - before.version == (kind is DiscrepancyKind.REFUND_TOTAL_MISMATCH)
@@ -166,36 +168,42 @@ async def test_what_can_be_made_again_is(
     ]
 
 
-async def nowhere(orders: Orders, order_id: str) -> None:
+async def delete_payment_everywhere(orders: Orders, order_id: str) -> None:
     await orders.execute_sql("DELETE FROM payments WHERE order_id = %(id)s", id=order_id)
-    await in_documents("payments", "delete_many")(orders, order_id)
+    await corrupt_documents("payments", "delete_many")(orders, order_id)
 
 
-def copied(what: str, **changed: Any) -> Plant:
-    async def plant(orders: Orders, order_id: str) -> None:
-        collection = orders.client.get_default_database("orders")[what]
+def add_changed_copy(collection_name: str, **changes: Any) -> Corrupt:
+    async def corrupt(orders: Orders, order_id: str) -> None:
+        collection = orders.client.get_default_database("orders")[collection_name]
         document = await collection.find_one({"order_id": order_id})
         assert document is not None
-        await collection.insert_one(document | changed | {"_id": new_id()})
+        await collection.insert_one(document | changes | {"_id": new_id()})
 
-    return plant
+    return corrupt
 
 
-REPORTS = {
-    "an entry of nothing": (DiscrepancyKind.HISTORY_UNEXPECTED, copied("history", version=99)),
-    "a step is gone": (
+UNREPAIRABLE = {
+    "history entry without transition": (
+        DiscrepancyKind.HISTORY_UNEXPECTED,
+        add_changed_copy("history", version=99),
+    ),
+    "transition deleted": (
         DiscrepancyKind.TRANSITIONS_INCOMPLETE,
-        in_tables("DELETE FROM order_transitions WHERE order_id = %(id)s AND version = 3"),
+        corrupt_tables("DELETE FROM order_transitions WHERE order_id = %(id)s AND version = 3"),
     ),
-    "a document of no payment": (DiscrepancyKind.PAYMENT_UNEXPECTED, copied("payments", payment_id="nobody's")),
-    "more was paid than came": (
+    "document without payment": (
+        DiscrepancyKind.PAYMENT_UNEXPECTED,
+        add_changed_copy("payments", payment_id="unknown"),
+    ),
+    "paid amount too high": (
         DiscrepancyKind.PAID_AMOUNT_MISMATCH,
-        in_tables("UPDATE orders SET paid_amount = paid_amount + 1 WHERE id = %(id)s"),
+        corrupt_tables("UPDATE orders SET paid_amount = paid_amount + 1 WHERE id = %(id)s"),
     ),
-    "the payment is nowhere": (DiscrepancyKind.PAYMENT_MISSING, nowhere),
-    "a refund that nobody owes": (
+    "payment deleted everywhere": (DiscrepancyKind.PAYMENT_MISSING, delete_payment_everywhere),
+    "refund not owed": (
         DiscrepancyKind.REFUND_UNEXPECTED,
-        in_tables(
+        corrupt_tables(
             "INSERT INTO refunds (id, bank_id, payment_id, order_id, amount, currency, status, created_at, next_at)"
             " SELECT %(id)s, bank_id, payment_id, order_id, 99, currency, 'refunded', now(), now()"
             " FROM refunds WHERE order_id = %(id)s LIMIT 1"
@@ -204,153 +212,144 @@ REPORTS = {
 }
 
 
-@pytest.mark.parametrize(("kind", "plant"), REPORTS.values(), ids=REPORTS)
-async def test_what_nobody_but_a_person_can_settle_is_reported_once(
-    orders: Orders, accountant: Accountant, kind: DiscrepancyKind, plant: Plant
+@pytest.mark.parametrize(("kind", "corrupt"), UNREPAIRABLE.values(), ids=UNREPAIRABLE)
+async def test_unrepairable_discrepancy_alerts_once(
+    orders: Orders, reconciler: Reconciler, kind: DiscrepancyKind, corrupt: Corrupt
 ) -> None:
-    order_id = await settled(orders, accountant)
-    await plant(orders, order_id)
-    assert kind in await accountant.look(order_id)
-    again = await accountant.look(order_id)
-    assert kind in again
-    assert set(again) <= REPORTED_KINDS
-    assert (await accountant.alerts(order_id)).count(kind) == 1
+    order_id = await create_refunded_order(orders, reconciler)
+    await corrupt(orders, order_id)
+    assert kind in await reconciler.reconcile(order_id)
+    kinds = await reconciler.reconcile(order_id)
+    assert kind in kinds
+    assert set(kinds) <= REPORTED_KINDS
+    assert (await reconciler.list_alert_reasons(order_id)).count(kind) == 1
 
 
-async def test_an_event_that_was_never_written_is_written_by_the_id_that_it_would_have_had(
-    orders: Orders, accountant: Accountant
-) -> None:
+async def test_missing_event_is_republished_with_its_original_id(orders: Orders, reconciler: Reconciler) -> None:
     order_id = await orders.place_order()
     await orders.pay(order_id)
-    [event_id] = await accountant.event_ids(order_id, "orders.paid")
-    await accountant.look(order_id)
-    assert await accountant.event_ids(order_id, "orders.paid") == [event_id], "it was waiting to leave"
+    [event_id] = await reconciler.list_event_ids(order_id, "orders.paid")
+    await reconciler.reconcile(order_id)
+    assert await reconciler.list_event_ids(order_id, "orders.paid") == [event_id], "a pending event is not duplicated"
     await orders.execute_sql("DELETE FROM outbox WHERE subject = %(id)s", id=order_id)
-    await in_documents("history", "delete_one")(orders, order_id)
-    assert await accountant.look(order_id) == [DiscrepancyKind.HISTORY_MISSING]
-    assert await accountant.event_ids(order_id, "orders.paid") == [event_id]
-    assert await accountant.event_ids(order_id, "orders.created") == [], "that one has its entry"
+    await corrupt_documents("history", "delete_one")(orders, order_id)
+    assert await reconciler.reconcile(order_id) == [DiscrepancyKind.HISTORY_MISSING]
+    assert await reconciler.list_event_ids(order_id, "orders.paid") == [event_id]
+    assert await reconciler.list_event_ids(order_id, "orders.created") == [], "its history entry exists"
 
 
-async def test_an_old_order_is_mended_but_its_events_are_not_said_again(orders: Orders, accountant: Accountant) -> None:
-    order_id = await settled(orders, accountant)
-    await in_documents("history", "delete_one")(orders, order_id)
-    old = replace(AT_ONCE, window=timedelta(0))
-    assert await accountant.look(order_id, old) == [DiscrepancyKind.HISTORY_MISSING]
-    assert await events(orders, order_id) == []
+async def test_old_order_is_repaired_without_republishing(orders: Orders, reconciler: Reconciler) -> None:
+    order_id = await create_refunded_order(orders, reconciler)
+    await corrupt_documents("history", "delete_one")(orders, order_id)
+    without_window = replace(IMMEDIATE, window=timedelta(0))
+    assert await reconciler.reconcile(order_id, without_window) == [DiscrepancyKind.HISTORY_MISSING]
+    assert await list_event_types(orders, order_id) == []
     rows = await orders.execute_sql(
         "SELECT extract(year FROM reconciled_at) AS year FROM orders WHERE id = %(id)s", id=order_id
     )
-    assert rows == [{"year": 9999}], "it is done with"
+    assert rows == [{"year": 9999}], "the order is never due again"
 
 
-async def test_an_order_that_changes_is_left_alone_until_it_rests(orders: Orders, accountant: Accountant) -> None:
+async def test_recently_changed_order_is_skipped(orders: Orders, reconciler: Reconciler) -> None:
     order_id = await orders.place_order()
-    restless = replace(AT_ONCE, quiet_period=timedelta(minutes=10))
-    assert await accountant.look(order_id, restless) == []
+    policy = replace(IMMEDIATE, quiet_period=timedelta(minutes=10))
+    assert await reconciler.reconcile(order_id, policy) == []
     await orders.execute_sql(
         "UPDATE orders SET updated_at = updated_at - interval '11 minutes' WHERE id = %(id)s", id=order_id
     )
-    assert DiscrepancyKind.HISTORY_MISMATCH not in await accountant.look(order_id, restless)
-    compared = await orders.execute_sql("SELECT reconciled_at FROM orders WHERE id = %(id)s", id=order_id)
-    assert compared[0]["reconciled_at"] is not None
+    assert DiscrepancyKind.HISTORY_MISMATCH not in await reconciler.reconcile(order_id, policy)
+    reconciled = await orders.execute_sql("SELECT reconciled_at FROM orders WHERE id = %(id)s", id=order_id)
+    assert reconciled[0]["reconciled_at"] is not None
     await orders.pay(order_id)
     changed = await orders.execute_sql("SELECT reconciled_at FROM orders WHERE id = %(id)s", id=order_id)
-    assert changed[0]["reconciled_at"] is None, "it is due again"
+    assert changed[0]["reconciled_at"] is None, "a changed order is due again"
 
 
-async def test_several_processes_mend_once_and_report_once(orders: Orders, accountant: Accountant) -> None:
+async def test_concurrent_reconciliation_repairs_and_reports_once(orders: Orders, reconciler: Reconciler) -> None:
     order_id = await orders.place_order()
     await orders.pay(order_id)
     await orders.execute_sql("DELETE FROM outbox WHERE subject = %(id)s", id=order_id)
     await orders.execute_sql("UPDATE orders SET paid_amount = paid_amount + 1 WHERE id = %(id)s", id=order_id)
-    said: list[Discrepancy] = []
+    repository = reconciler.repository
 
-    async def one() -> int:
-        return await usecases.reconcile(
-            accountant.store,
-            orders.history,
-            now,
-            LATER,
-            lambda of, found: said.append(found) if of == order_id else None,
-        )
+    async def reconcile() -> int:
+        return await usecases.reconcile(repository, orders.history, now, LATE_ALERTS)
 
-    looked = await asyncio.gather(*(one() for _ in range(5)))
-    assert sum(count > 0 for count in looked) >= 1
-    assert len(await accountant.event_ids(order_id, "orders.paid")) == 1
-    assert await accountant.alerts(order_id) == [DiscrepancyKind.PAID_AMOUNT_MISMATCH]
-    async with accountant.store.try_acquire_leadership() as mine, accountant.store.try_acquire_leadership() as others:
-        assert (mine, others) == (True, False)
-        assert await one() == 0
+    counts = await asyncio.gather(*(reconcile() for _ in range(5)))
+    assert sum(count > 0 for count in counts) >= 1
+    assert len(await reconciler.list_event_ids(order_id, "orders.paid")) == 1
+    assert await reconciler.list_alert_reasons(order_id) == [DiscrepancyKind.PAID_AMOUNT_MISMATCH]
+    async with repository.try_acquire_leadership() as first, repository.try_acquire_leadership() as second:
+        assert (first, second) == (True, False)
+        assert await reconcile() == 0
 
 
-async def test_while_the_document_store_is_away_nothing_is_taken_for_lost(
-    orders: Orders, accountant: Accountant
-) -> None:
+async def test_document_store_outage_is_not_a_discrepancy(orders: Orders, reconciler: Reconciler) -> None:
     order_id = await orders.place_order()
-    client, away = mongo.connect("mongodb://127.0.0.1:1/orders?serverSelectionTimeoutMS=100")
+    client, unavailable = mongo.connect("mongodb://127.0.0.1:1/orders?serverSelectionTimeoutMS=100")
     async with client:
-        with pytest.raises(ApiError) as refused:
-            await usecases.reconcile(accountant.store, MongoHistoryRepository(away), now, AT_ONCE)
-    assert refused.value.reason is Reason.UPSTREAM_UNAVAILABLE
+        with pytest.raises(ApiError) as raised:
+            await usecases.reconcile(reconciler.repository, MongoHistoryRepository(unavailable), now, IMMEDIATE)
+    assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
     rows = await orders.execute_sql("SELECT reconciled_at FROM orders WHERE id = %(id)s", id=order_id)
     assert rows == [{"reconciled_at": None}]
 
 
-async def test_a_payment_for_no_order_is_compared_too(orders: Orders, accountant: Accountant) -> None:
+async def test_payment_for_unknown_order_is_reconciled(orders: Orders, reconciler: Reconciler) -> None:
     order_id = new_id()
     with pytest.raises(ApiError):
         await orders.pay(order_id)
     await orders.execute_sql("DELETE FROM refunds WHERE order_id = %(id)s", id=order_id)
-    assert sorted(await accountant.look(order_id)) == [
+    assert sorted(await reconciler.reconcile(order_id)) == [
         DiscrepancyKind.PAYMENT_DOCUMENT_MISSING,
         DiscrepancyKind.REFUND_MISSING,
     ]
-    assert await accountant.look(order_id) == []
-    bank = Ledger()
-    await send(orders, bank)
-    assert list(bank.given.values()) == [200]
+    assert await reconciler.reconcile(order_id) == []
+    payment_system = FakePaymentSystem()
+    await send_all_refunds(orders, payment_system)
+    assert list(payment_system.refunded_amounts.values()) == [200]
 
 
-async def test_a_paid_order_whose_partner_is_not_told_raises_one_alert_and_is_said_again(
-    orders: Orders, accountant: Accountant
+async def test_paid_order_without_partner_ack_alerts_once_and_republishes(
+    orders: Orders, reconciler: Reconciler
 ) -> None:
-    told, untold = await orders.place_order(), await orders.place_order()
-    for order_id in (told, untold):
+    repository = reconciler.repository
+    notified_id, unnotified_id = await orders.place_order(), await orders.place_order()
+    for order_id in (notified_id, unnotified_id):
         await orders.pay(order_id)
-    await usecases.record_partner_notified(orders.repository, told, 1, now())
-    assert await usecases.alert_stuck_orders(accountant.store, now, LATER) == 0
-    [event_id] = await accountant.event_ids(untold, "orders.paid")
-    await orders.execute_sql("DELETE FROM outbox WHERE subject = %(id)s", id=untold)
-    counts = await asyncio.gather(*(usecases.alert_stuck_orders(accountant.store, now, AT_ONCE) for _ in range(4)))
+    await usecases.record_partner_notified(orders.repository, notified_id, 1, now())
+    assert await usecases.alert_stuck_orders(repository, now, LATE_ALERTS) == 0
+    [event_id] = await reconciler.list_event_ids(unnotified_id, "orders.paid")
+    await orders.execute_sql("DELETE FROM outbox WHERE subject = %(id)s", id=unnotified_id)
+    counts = await asyncio.gather(*(usecases.alert_stuck_orders(repository, now, IMMEDIATE) for _ in range(4)))
     assert sum(counts) == 1
-    assert await accountant.alerts(untold) == ["PARTNER_NOT_NOTIFIED"]
-    assert await accountant.alerts(told) == []
-    assert await accountant.event_ids(untold, "orders.paid") == [event_id]
-    assert await usecases.alert_stuck_orders(accountant.store, now, AT_ONCE) == 0
+    assert await reconciler.list_alert_reasons(unnotified_id) == ["PARTNER_NOT_NOTIFIED"]
+    assert await reconciler.list_alert_reasons(notified_id) == []
+    assert await reconciler.list_event_ids(unnotified_id, "orders.paid") == [event_id]
+    assert await usecases.alert_stuck_orders(repository, now, IMMEDIATE) == 0
 
 
-async def test_a_ready_order_that_nobody_fetches_raises_one_alert(orders: Orders, accountant: Accountant) -> None:
+async def test_ready_order_without_deliverer_alerts_once(orders: Orders, reconciler: Reconciler) -> None:
     order_id = await orders.place_order()
     await orders.pay(order_id)
     await usecases.mark_order_ready(
         orders.repository, now, "orders.readiness", new_id(), order_id, 1, "1 Market Square"
     )
-    assert await usecases.alert_stuck_orders(accountant.store, now, LATER) == 0
+    assert await usecases.alert_stuck_orders(reconciler.repository, now, LATE_ALERTS) == 0
     for expected in (1, 0):
-        assert await usecases.alert_stuck_orders(accountant.store, now, AT_ONCE) == expected
-    assert await accountant.alerts(order_id) == ["ORDER_NOT_PICKED_UP"]
+        assert await usecases.alert_stuck_orders(reconciler.repository, now, IMMEDIATE) == expected
+    assert await reconciler.list_alert_reasons(order_id) == ["ORDER_NOT_PICKED_UP"]
 
 
-async def test_a_partners_word_counts_in_any_order_and_however_often_it_comes(orders: Orders) -> None:
+async def test_partner_acknowledgement_is_idempotent_and_commutative(orders: Orders) -> None:
     order_id = await orders.place_order()
-    first = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    first_at = datetime(2026, 1, 1, 12, tzinfo=UTC)
     consumer = PartnersConsumer(orders.repository, now)
 
-    async def said(partner_id: int, at: datetime, of: str = order_id) -> datetime | None:
-        event = PartnerNotified(order_id=of, partner_id=partner_id, at=at)
+    async def acknowledge(partner_id: int, at: datetime, event_order_id: str = order_id) -> datetime | None:
+        event = PartnerNotified(order_id=event_order_id, partner_id=partner_id, at=at)
         await consumer.partner_notified(
-            event, MessageMetadata(consumer.QUEUE, new_id(), "partners.notified", of, at, 1)
+            event, MessageMetadata(consumer.QUEUE, new_id(), "partners.notified", event_order_id, at, 1)
         )
         rows = await orders.execute_sql(
             "SELECT partner_notified_at, version FROM orders WHERE id = %(id)s", id=order_id
@@ -358,27 +357,27 @@ async def test_a_partners_word_counts_in_any_order_and_however_often_it_comes(or
         assert rows[0]["version"] == 1
         return rows[0]["partner_notified_at"]  # type: ignore[no-any-return]
 
-    assert await said(2, first) is None, "another partner's word"
-    assert await said(1, first, of="nobody's") is None
-    assert await said(1, first + timedelta(hours=1)) == first + timedelta(hours=1)
-    assert await said(1, first) == first
-    assert await said(1, first + timedelta(hours=2)) == first
+    assert await acknowledge(2, first_at) is None, "an event of another partner has no effect"
+    assert await acknowledge(1, first_at, event_order_id="unknown") is None
+    assert await acknowledge(1, first_at + timedelta(hours=1)) == first_at + timedelta(hours=1)
+    assert await acknowledge(1, first_at) == first_at
+    assert await acknowledge(1, first_at + timedelta(hours=2)) == first_at
     await usecases.cancel_order(orders.repository, now, ADA, order_id, None)
     await consumer.partner_notified(
-        PartnerNotified(order_id=order_id, partner_id=1, at=first),
-        MessageMetadata(consumer.QUEUE, new_id(), "partners.notified", order_id, first, 2),
+        PartnerNotified(order_id=order_id, partner_id=1, at=first_at),
+        MessageMetadata(consumer.QUEUE, new_id(), "partners.notified", order_id, first_at, 2),
     )
     assert (await orders.get_order(order_id)).version == 2
 
 
-async def test_webhook_ids_are_forgotten_and_a_repeat_still_gets_its_payments_answer(
-    orders: Orders, accountant: Accountant
+async def test_repeated_callback_with_deleted_webhook_id_returns_payment_result(
+    orders: Orders, reconciler: Reconciler
 ) -> None:
     order_id, webhook_id = await orders.place_order(), new_id()
     payment_id = await orders.pay(order_id, webhook_id=webhook_id)
     await orders.execute_sql(
         "UPDATE callbacks SET at = at - interval '31 days' WHERE webhook_id = %(id)s", id=webhook_id
     )
-    assert await drain(lambda: accountant.store.delete_old_callbacks(now() - timedelta(days=30))) >= 1
+    assert await drain(lambda: reconciler.repository.delete_old_callbacks(now() - timedelta(days=30))) >= 1
     assert await orders.pay(order_id, webhook_id=webhook_id, payment_id=payment_id) == payment_id
     assert (await orders.get_order(order_id)).paid_amount == 200

@@ -1,4 +1,4 @@
-"""Following an order on real servers: from the change to the stream without a clock, and no change is left out."""
+"""Watching an order on real servers: notifications, resumption and the fallback to polling."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,20 +22,20 @@ BOB = Principal("bob", "deliverer", "", True, now() + timedelta(hours=1))
 
 
 @asynccontextmanager
-async def listening(orders: Orders) -> AsyncIterator[PostgresOrderChangeListener]:
-    changes = PostgresOrderChangeListener(orders.database.url)
-    with changes.subscribe("ready") as heard:
-        task = asyncio.create_task(changes.run())
+async def run_listener(orders: Orders) -> AsyncIterator[PostgresOrderChangeListener]:
+    listener = PostgresOrderChangeListener(orders.database.url)
+    with listener.subscribe("ready") as connected:
+        task = asyncio.create_task(listener.run())
         try:
             async with asyncio.timeout(5):
-                await heard.wait()
-            yield changes
+                await connected.wait()
+            yield listener
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def live(orders: Orders, order_id: str) -> None:
+async def deliver_order(orders: Orders, order_id: str) -> None:
     await orders.pay(order_id)
     await usecases.mark_order_ready(
         orders.repository, now, "orders.readiness", new_id(), order_id, 1, "1 Market Square"
@@ -44,63 +44,59 @@ async def live(orders: Orders, order_id: str) -> None:
     await usecases.complete_order(orders.repository, now, BOB, order_id)
 
 
-async def test_a_stream_tells_every_change_at_once_and_ends_with_the_order(
-    orders: Orders, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_watch_streams_changes_and_ends_at_final_status(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch_order, "POLL_INTERVAL_S", 3600)
     order_id = await orders.place_order()
-    async with listening(orders) as changes:
-        steps = usecases.watch_order(orders.repository, changes, now, ADA, order_id, None)
-        assert (await anext(steps)).status is OrderStatus.PENDING
-        living = asyncio.create_task(live(orders, order_id))
+    async with run_listener(orders) as listener:
+        entries = usecases.watch_order(orders.repository, listener, now, ADA, order_id, None)
+        assert (await anext(entries)).status is OrderStatus.PENDING
+        delivery = asyncio.create_task(deliver_order(orders, order_id))
         async with asyncio.timeout(10):
-            rest = [(step.version, step.status) async for step in steps]
-        await living
-    assert rest == [(2, "paid"), (3, "ready"), (4, "delivering"), (5, "delivered")]
+            changes = [(entry.version, entry.status) async for entry in entries]
+        await delivery
+    assert changes == [(2, "paid"), (3, "ready"), (4, "delivering"), (5, "delivered")]
 
 
 @pytest.mark.parametrize(
     ("after", "versions"), [(1, [2, 3, 4, 5]), (3, [4, 5]), (5, []), (6, [5]), (0, [5]), (None, [5])]
 )
-async def test_who_comes_back_is_told_of_everything_since(
-    orders: Orders, after: int | None, versions: list[int]
-) -> None:
+async def test_watch_resumes_after_version(orders: Orders, after: int | None, versions: list[int]) -> None:
     order_id = await orders.place_order()
-    await live(orders, order_id)
-    changes = PostgresOrderChangeListener(orders.database.url)
+    await deliver_order(orders, order_id)
+    listener = PostgresOrderChangeListener(orders.database.url)
     async with asyncio.timeout(5):
-        steps = usecases.watch_order(orders.repository, changes, now, ADA, order_id, after)
-        assert [step.version async for step in steps] == versions
+        entries = usecases.watch_order(orders.repository, listener, now, ADA, order_id, after)
+        assert [entry.version async for entry in entries] == versions
 
 
-async def test_a_stream_ends_with_the_token(orders: Orders) -> None:
+async def test_watch_ends_when_token_expires(orders: Orders) -> None:
     order_id = await orders.place_order()
-    short = Principal("ada", "customer", "", True, now() + timedelta(seconds=0.3))
-    changes = PostgresOrderChangeListener(orders.database.url)
+    expiring = Principal("ada", "customer", "", True, now() + timedelta(seconds=0.3))
+    listener = PostgresOrderChangeListener(orders.database.url)
     async with asyncio.timeout(3):
-        steps = usecases.watch_order(orders.repository, changes, now, short, order_id, None)
-        assert [step.status async for step in steps] == ["pending"]
+        entries = usecases.watch_order(orders.repository, listener, now, expiring, order_id, None)
+        assert [entry.status async for entry in entries] == ["pending"]
 
 
-async def test_others_do_not_see_that_there_is_something_to_follow(orders: Orders) -> None:
+async def test_watch_of_other_customers_order_raises_not_found(orders: Orders) -> None:
     order_id = await orders.place_order()
     eve = Principal("eve", "customer", "", True, now() + timedelta(hours=1))
-    changes = PostgresOrderChangeListener(orders.database.url)
-    with pytest.raises(ApiError) as refused:
-        await anext(usecases.watch_order(orders.repository, changes, now, eve, order_id, None))
-    assert refused.value.reason is Reason.ORDER_NOT_FOUND
+    listener = PostgresOrderChangeListener(orders.database.url)
+    with pytest.raises(ApiError) as raised:
+        await anext(usecases.watch_order(orders.repository, listener, now, eve, order_id, None))
+    assert raised.value.reason is Reason.ORDER_NOT_FOUND
 
 
-async def test_a_change_that_nothing_was_heard_of_is_told_by_the_clock(
+async def test_watch_without_notifications_falls_back_to_polling(
     orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch_order, "POLL_INTERVAL_S", 0.05)
     order_id = await orders.place_order()
-    deaf = PostgresOrderChangeListener(orders.database.url)
+    stopped_listener = PostgresOrderChangeListener(orders.database.url)
     async with (
         asyncio.timeout(5),
-        aclosing(usecases.watch_order(orders.repository, deaf, now, ADA, order_id, None)) as steps,
+        aclosing(usecases.watch_order(orders.repository, stopped_listener, now, ADA, order_id, None)) as entries,
     ):
-        await anext(steps)
+        await anext(entries)
         await orders.pay(order_id)
-        assert (await anext(steps)).status is OrderStatus.PAID
+        assert (await anext(entries)).status is OrderStatus.PAID

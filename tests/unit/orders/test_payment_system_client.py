@@ -10,8 +10,8 @@ import pytest
 from cryptography.fernet import Fernet
 
 from services.orders.adapters.payment_system_client import FINAL_STATUS_CODES, MAX_RESPONSE_BYTES, HttpPaymentSystem
-from services.orders.domain.orders import Bank
-from services.orders.domain.payments import Refund, RefundStatus
+from services.orders.domain.orders import Bank, RefundStatus
+from services.orders.domain.payments import Refund
 from services.orders.usecases.banks import generate_secret
 from services.orders.usecases.ports import RefundResponse
 from services.runtime.outbound import webhooks
