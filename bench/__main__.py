@@ -1,4 +1,4 @@
-"""`python -m bench [PART …]`: measures, and writes bench/results.json and docs/performance.md."""
+"""Run the benchmarks: `python -m bench [PART …]`. Writes bench/results.json and docs/performance.md."""
 
 import argparse
 import asyncio
@@ -55,27 +55,27 @@ def _measure_workers() -> list[Row]:
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "messages": _measure_codec,
-    "alone": lambda: compare_isolated_gateways.run(repeats=9, seconds=3),
+    "gateway": lambda: compare_isolated_gateways.run(repeats=9, seconds=3),
     "mesh": _compare_mesh,
     "workers": _measure_workers,
     "relay": _measure_relay,
-    "told": _measure_partner_latency,
+    "latency": _measure_partner_latency,
     "streams": _measure_streams,
-    "growth": lambda: data_volume.run(200),
+    "volume": lambda: data_volume.run(200),
     "notifications": lambda: notification_burst.run(2),
     "system": footprint.run,
 }
-"""By the word that the names of their rows begin with."""
+"""Benchmarks by part. The names of their rows begin with the part and a colon."""
 
 
 def main() -> int:
-    """0 when all was measured, whatever it was."""
+    """Run the selected benchmarks. Return 0 even if goals are not met."""
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("parts", nargs="*", choices=[*BENCHMARKS, "page", []])
-    asked = parser.parse_args()
-    for part in asked.parts or BENCHMARKS:
+    arguments = parser.parse_args()
+    for part in arguments.parts or BENCHMARKS:
         if part != "page":
-            began = time.monotonic()
+            started_at = time.monotonic()
             print(f"== {part}", flush=True)
             results.save_rows(rows := BENCHMARKS[part]())
             for row in rows:
@@ -83,7 +83,7 @@ def main() -> int:
                     f"  {row.status_label():3} {row.name}: {results.format_value(row.value)} {row.unit} {row.goal}",
                     flush=True,
                 )
-            print(f"== {part}: {time.monotonic() - began:.0f} s", flush=True)
+            print(f"== {part}: {time.monotonic() - started_at:.0f} s", flush=True)
     report.write_report(results.load_rows())
     return 0
 

@@ -1,4 +1,4 @@
-"""The peers as processes, on the same servers as the mesh."""
+"""Baseline processes, which use the same servers as the mesh."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from bench.mesh import Mesh, generate_partners, generate_products
 from bench.paths import FIRST_BASELINE_PORT, STATE_DIR
 from bench.processes import ProcessGroup
 from deploy.local.infrastructure.servers import broker_url
-from tests.containers.wait import wait_until
+from tests.wait import wait_until
 
 UVICORN_COMMAND = (
     "uvicorn",
@@ -26,14 +26,14 @@ UVICORN_COMMAND = (
 
 GRPC_ORM, GRPC_RAW = "FastAPI and gRPC, ORM", "FastAPI and gRPC, raw driver"
 SINGLE_PROCESS = "FastAPI, one process, raw driver"
-STARLETTE, ENVOY = "Starlette and msgspec, raw driver", "Envoy, a page that it has at hand"
+STARLETTE, ENVOY = "Starlette and msgspec, raw driver", "Envoy direct response"
 UPPER_BOUNDS = (STARLETTE, ENVOY)
-"""They only show the catalog, and check nothing."""
+"""Baselines that serve only the catalog and validate nothing."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Its processes, each a command; the last one has the door."""
+    """Commands of a baseline, one per process. The last process listens on `port`."""
 
     name: str
     port: int
@@ -42,12 +42,13 @@ class Baseline:
 
 
 def list_baselines() -> Iterator[Baseline]:
-    """All of them."""
+    """Yield every baseline."""
     base = FIRST_BASELINE_PORT
-    for number, (name, behind) in enumerate([(GRPC_ORM, "orm"), (GRPC_RAW, "raw")]):
-        port, back = base + 10 * number, base + 10 * number + 1
+    for number, (name, repository) in enumerate([(GRPC_ORM, "orm"), (GRPC_RAW, "raw")]):
+        port, backend_port = base + 10 * number, base + 10 * number + 1
+        service = ("bench.baselines.grpc_backend", str(backend_port), repository)
         app = (*UVICORN_COMMAND, f"--port={port}", "bench.baselines.fastapi_app:app")
-        yield Baseline(name, port, (("bench.baselines.grpc_backend", str(back), behind), app), f"127.0.0.1:{back}")
+        yield Baseline(name, port, (service, app), f"127.0.0.1:{backend_port}")
     app = (*UVICORN_COMMAND, f"--port={base + 20}", "bench.baselines.fastapi_app:app")
     yield Baseline(SINGLE_PROCESS, base + 20, (app,), "raw")
     yield Baseline(
@@ -57,21 +58,21 @@ def list_baselines() -> Iterator[Baseline]:
 
 
 def insert_catalog(mesh: Mesh) -> None:
-    """The same data as the mesh's."""
-    mesh.recreate_database("peers")
-    engine = create_engine(mesh.database_url("peers").replace("postgresql://", "postgresql+psycopg://"))
+    """Create the database of the baselines with the same catalog as the mesh."""
+    mesh.recreate_database("baselines")
+    engine = create_engine(mesh.database_url("baselines").replace("postgresql://", "postgresql+psycopg://"))
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
-        named = ("id", "title", "brand", "address")
-        rows = [dict(zip(named, row, strict=True)) | {"verified": True, "enabled": True} for row in generate_partners()]
-        connection.execute(insert(Partner), rows)
+        columns = ("id", "title", "brand", "address")
+        partners = [dict(zip(columns, row, strict=True)) for row in generate_partners()]
+        connection.execute(insert(Partner), [partner | {"verified": True, "enabled": True} for partner in partners])
         for product, title, description, partner, price in generate_products():
             connection.execute(insert(Product).values(id=product, title=title, description=description))
             offer = {"partner_id": partner, "product_id": product, "price": price, "currency": "USD", "active": True}
             connection.execute(insert(Offer).values(**offer))
         connection.execute(insert(Bank).values(id="visa", webcheckout_url="http://127.0.0.1/checkout", active=True))
     engine.dispose()
-    with mesh.connect_database("peers") as connection:
+    with mesh.connect_database("baselines") as connection:
         connection.execute("ANALYZE")
     with mesh.connect_database("partners") as connection:
         connection.execute("ANALYZE")
@@ -79,25 +80,25 @@ def insert_catalog(mesh: Mesh) -> None:
 
 @contextmanager
 def running_baselines(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
-    """By name: a door, and the processes behind it."""
+    """Run all baselines. Yields URL and process ids by name of the baseline."""
     insert_catalog(mesh)
-    told = {
-        "BASELINE_DATABASE_URL": mesh.database_url("peers"),
+    environment = {
+        "BASELINE_DATABASE_URL": mesh.database_url("baselines"),
         "BASELINE_BROKER_URL": broker_url(mesh.config, mesh.secrets, "orders"),
         "BASELINE_MONGO_URL": f"mongodb://{mesh.config.bind_address}:{mesh.config.get_port('DOCUMENTS_PORT')}/?directConnection=true",
         "BASELINE_CACHE_ADDRESS": f"127.0.0.1:{mesh.config.get_port('MEMCACHED_PORT')}",
         "BASELINE_JWKS_URL": f"{mesh.config.sandbox_url}/jwks.json",
     }
-    found = {}
-    with ProcessGroup(STATE_DIR / "peers.log", **told) as processes:
-        beside = [processes.start("bench.baselines.outbox_history", part) for part in ("relay", "consumer")]
-        for peer in list_baselines():
-            pids = [processes.start(*command, BASELINE_BACKEND=peer.backend) for command in peer.commands]
-            url = f"http://127.0.0.1:{peer.port}"
-            wait_until(peer.name, lambda url=url: _is_responding(url), 30)  # type: ignore[misc]
-            pids += beside if peer.backend else []
-            found[peer.name] = (url, [pid for each in pids for pid in list_process_tree(each)])
-        yield found
+    running = {}
+    with ProcessGroup(STATE_DIR / "baselines.log", **environment) as processes:
+        event_pids = [processes.start("bench.baselines.outbox_history", part) for part in ("relay", "consumer")]
+        for baseline in list_baselines():
+            pids = [processes.start(*command, BASELINE_BACKEND=baseline.backend) for command in baseline.commands]
+            url = f"http://127.0.0.1:{baseline.port}"
+            wait_until(baseline.name, lambda url=url: _is_responding(url), 30)  # type: ignore[misc]
+            pids += event_pids if baseline.backend else []
+            running[baseline.name] = (url, [pid for root in pids for pid in list_process_tree(root)])
+        yield running
 
 
 def _is_responding(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""As much as years bring, written straight into the stores: partners, what they sell, and orders that are over."""
+"""Bulk data written directly into the databases: partners, products and completed orders."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from psycopg import ClientCursor
 from bench.mesh import FIRST_PARTNER_ID, Mesh, compute_price
 
 READY_ORDER_COUNT = 400
-"""Orders that wait for a deliverer, in every crowd; so many rounds can be driven."""
+"""Orders that are ready for a deliverer, at every data size. Limits the number of rounds."""
 
 ORDERS_PER_ACCOUNT = 200
-"""Orders of the demo's customer, and as many of the deliverer, in every crowd: one person does not grow."""
+"""Orders of the demo customer, and of the demo deliverer, at every data size."""
 
 RARE_WORD, RARE_PRODUCT_COUNT = "Saffron", 10
-"""A word in the titles of so many products, in every crowd."""
+"""A word in the titles of this many products, at every data size."""
 
 INSERT_PARTNERS = """
 INSERT INTO partners (id, title, brand, address, phone, email, api_url, webhook_secret, verified, enabled)
@@ -35,37 +35,37 @@ INSERT_ORDERS = """
 INSERT INTO orders (id, check_id, status, customer_id, partner, items, total_amount, currency, paid_amount,
   refunded_amount, refund_status, bank_id, payment_id, delivery_address, pickup_address, deliverer_id, version,
   created_at, updated_at, ready_at, partner_notified_at, reconciled_at)
-SELECT 'crowd-' || n, 'crowd-' || n, CASE WHEN n <= %(ready)s THEN 'ready' ELSE 'delivered' END,
+SELECT 'bulk-' || n, 'bulk-' || n, CASE WHEN n <= %(ready)s THEN 'ready' ELSE 'delivered' END,
   CASE WHEN n %% (%(orders)s / %(own)s) = 0 THEN %(customer)s ELSE 'customer-' || n %% 100000 END,
   jsonb_build_object('id', %(first)s, 'title', 'Partner', 'brand', 'Bench & Sons'),
   jsonb_build_array(jsonb_build_object('product_id', 1, 'title', 'Product', 'quantity', 1, 'price', %(price)s)),
-  %(price)s, 'USD', %(price)s, 0, 'none', 'visa', 'crowd-' || n, '1 Long Street, Springfield', '1 Market Square',
+  %(price)s, 'USD', %(price)s, 0, 'none', 'visa', 'bulk-' || n, '1 Long Street, Springfield', '1 Market Square',
   CASE WHEN n <= %(ready)s THEN NULL
     WHEN n %% (%(orders)s / %(own)s) = 1 THEN %(deliverer)s ELSE 'deliverer-' || n %% 1000 END,
   5, at, at, CASE WHEN n <= %(ready)s THEN now() END, at, '9999-01-01'
-FROM (SELECT n, now() - interval '1 day' - n * interval '20 seconds' AS at FROM generate_series(1, %(orders)s) n) made
+FROM (SELECT n, now() - interval '1 day' - n * interval '20 seconds' AS at FROM generate_series(1, %(orders)s) n) g
 """
 INSERT_TRANSITIONS = """
 INSERT INTO order_transitions (order_id, version, status, at, actor)
-SELECT id, version, status, updated_at, 'bench' FROM orders WHERE id LIKE 'crowd-%%'
+SELECT id, version, status, updated_at, 'bench' FROM orders WHERE id LIKE 'bulk-%%'
 """
 INSERT_PAYMENTS = """
 INSERT INTO payments (bank_id, payment_id, order_id, amount, currency, outcome, refund_amount, at, reconciled_at)
 SELECT bank_id, payment_id, id, paid_amount, currency, 'paid', 0, created_at, '9999-01-01'
-FROM orders WHERE id LIKE 'crowd-%%'
+FROM orders WHERE id LIKE 'bulk-%%'
 """
 INSERT_PARTNER_CALLS = """
 INSERT INTO partner_calls (id, partner_id, order_id, payload, trace, state, attempts, next_at, created_at)
-SELECT 'crowd-' || n, %(first)s + n %% %(partners)s, 'crowd-' || n, '{}', '{}', 'delivered', 1, at, at
-FROM (SELECT n, now() - interval '1 day' - n * interval '20 seconds' AS at FROM generate_series(1, %(orders)s) n) made
+SELECT 'bulk-' || n, %(first)s + n %% %(partners)s, 'bulk-' || n, '{}', '{}', 'delivered', 1, at, at
+FROM (SELECT n, now() - interval '1 day' - n * interval '20 seconds' AS at FROM generate_series(1, %(orders)s) n) g
 """
 
 
 def insert_bulk_data(
     mesh: Mesh, customer_id: str, deliverer_id: str, partner_count: int, products_per_partner: int, order_count: int
 ) -> None:
-    """Fills a mesh that is new. Documents are left out: the store that stands in for MongoDB is not what would run."""
-    said: dict[str, Any] = {
+    """Fill the databases of a new mesh. The document store is left out: locally it is a substitute for MongoDB."""
+    parameters: dict[str, Any] = {
         "first": FIRST_PARTNER_ID,
         "partners": partner_count,
         "each": products_per_partner,
@@ -83,8 +83,8 @@ def insert_bulk_data(
         "orders": (INSERT_ORDERS, INSERT_TRANSITIONS, INSERT_PAYMENTS),
     }.items():
         with mesh.connect_database(database) as connection:
-            # Put together here: a server takes small numbers for small types, which overflow.
+            # Parameters are interpolated by the client: the server infers small integer types, which overflow.
             cursor = ClientCursor(connection)
             for statement in statements:
-                cursor.execute(statement.encode(), said)
+                cursor.execute(statement.encode(), parameters)
             connection.execute("VACUUM ANALYZE")

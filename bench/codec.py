@@ -1,4 +1,4 @@
-"""Messages alone: what they cost beside google.protobuf's own, in the same process, in turns."""
+"""CPU time of the message codec compared with google.protobuf, interleaved in the same process."""
 
 import random
 import tempfile
@@ -32,13 +32,13 @@ encode_json = msgspec.json.Encoder().encode
 
 
 def build_rows() -> list[dict[str, Any]]:
-    """A page as the database gives it."""
-    found = {
+    """Return a page of catalog rows as the database returns them."""
+    partners: dict[int, dict[str, Any]] = {
         number: {"id": number, "title": title, "brand": brand, "address": address, "products": []}
         for number, title, brand, address in generate_partners()
     }
     for product, title, description, partner, price in generate_products():
-        found[partner]["products"].append(  # type: ignore[attr-defined]
+        partners[partner]["products"].append(
             {
                 "id": product,
                 "title": title,
@@ -48,36 +48,36 @@ def build_rows() -> list[dict[str, Any]]:
                 "currency": "USD",
             }
         )
-    return [{**row, "products_truncated": False} for row in found.values()]
+    return [{**row, "products_truncated": False} for row in partners.values()]
 
 
 def encode_with_codec(catalog_rows: Sequence[dict[str, Any]]) -> bytes:
-    """Rows to a page on the wire to JSON, as partners and the gateway do it."""
+    """Convert rows to protobuf and to JSON as the services do."""
     items = [catalog_partner_to_proto(CatalogEntry(**row)) for row in catalog_rows]
     wire = get_codec().encode_fields(ListCatalogResponse, items=items, next_page_token="next").data
     return encode_json(get_codec().decode_with(ListCatalogResponse, wire, pages.catalog_page))
 
 
 def encode_by_hand(catalog_rows: Sequence[dict[str, Any]]) -> bytes:
-    """The same by google.protobuf's messages, dicts and msgspec."""
+    """Convert rows to protobuf and to JSON with google.protobuf messages, dicts and msgspec."""
     response = get_message_types("catalog")[1]
     wire = response(items=catalog_rows, next_page_token="next").SerializeToString()
     page = response.FromString(wire)
     items = []
     for partner in page.items:
-        shown = []
+        products = []
         for product in partner.products:
-            made = {"id": product.id, "title": product.title, "description": product.description}
+            fields = {"id": product.id, "title": product.title, "description": product.description}
             if product.HasField("picture_url"):
-                made["picture_url"] = product.picture_url
-            shown.append({**made, "price": product.price, "currency": product.currency})
+                fields["picture_url"] = product.picture_url
+            products.append({**fields, "price": product.price, "currency": product.currency})
         items.append(
             {
                 "id": partner.id,
                 "title": partner.title,
                 "brand": partner.brand,
                 "address": partner.address,
-                "products": shown,
+                "products": products,
                 "products_truncated": partner.products_truncated,
             }
         )
@@ -85,71 +85,74 @@ def encode_by_hand(catalog_rows: Sequence[dict[str, Any]]) -> bytes:
 
 
 def measure_cpu_s(work: Work, times: int) -> float:
-    """Processor seconds of so many runs."""
-    began = time.process_time()
+    """Return the CPU seconds of a number of runs."""
+    started_at = time.process_time()
     for _ in range(times):
         work()
-    return time.process_time() - began
+    return time.process_time() - started_at
 
 
 def measure_page(repeats: int) -> Row:
-    """A list of 200 products."""
-    found = build_rows()
-    if encode_with_codec(found) != encode_by_hand(found):
-        raise AssertionError("they do not make the same page")
-    contenders: list[Work] = [lambda: encode_with_codec(found), lambda: encode_by_hand(found)]
+    """Compare the conversion of a page of 200 products."""
+    rows = build_rows()
+    if encode_with_codec(rows) != encode_by_hand(rows):
+        raise AssertionError("the two encoders return different pages")
+    encoders: list[Work] = [lambda: encode_with_codec(rows), lambda: encode_by_hand(rows)]
     ratios = []
     for _ in range(repeats):
         order = random.sample(range(2), 2)
-        took = {index: measure_cpu_s(contenders[index], 200) for index in order}
-        ratios.append(took[0] / took[1])
+        cpu_s = {index: measure_cpu_s(encoders[index], 200) for index in order}
+        ratios.append(cpu_s[0] / cpu_s[1])
     return require_at_most(
-        "messages: rows → protobuf → JSON of 200 products, beside protobuf + msgspec by hand", 1.2, ratios
+        "messages: rows → protobuf → JSON of 200 products vs hand-written protobuf + msgspec", 1.2, ratios
     )
 
 
 async def measure_rpc(repeats: int, times: int) -> Row:
-    """A small RPC over grpc.aio on a unix socket, with betterproto2's messages and with google.protobuf's."""
-    answer = encode_priced_basket()
+    """Compare a small RPC over grpc.aio on a Unix socket with betterproto2 and with google.protobuf messages."""
+    response = encode_priced_basket()
     request_type, response_type = get_message_types("check")
-    said = {name: build_basket()[name] for name in ("partner_id", "items", "total_amount", "currency")}
+    basket = {name: build_basket()[name] for name in ("partner_id", "items", "total_amount", "currency")}
 
-    async def better(data: bytes, _: Any) -> bytes:
+    async def serve_betterproto2(data: bytes, _: Any) -> bytes:
         get_codec().decode(CheckProductsRequest, data)
-        return get_codec().encode(get_codec().decode(CheckProductsResponse, answer))
+        return get_codec().encode(get_codec().decode(CheckProductsResponse, response))
 
-    async def google(_: Any, __: Any) -> Any:
-        return response_type.FromString(answer)
+    async def serve_google_protobuf(_: Any, __: Any) -> Any:
+        return response_type.FromString(response)
 
     async with _grpc_server(
-        {"better": (better, {}), "google": (google, _message_codecs(request_type, response_type))}
+        {
+            "better": (serve_betterproto2, {}),
+            "google": (serve_google_protobuf, _message_codecs(request_type, response_type)),
+        }
     ) as channel:
-        ours_call: Any = channel.unary_unary("/better/Check")
-        google_call = channel.unary_unary(
+        call_betterproto2: Any = channel.unary_unary("/better/Check")
+        call_google_protobuf = channel.unary_unary(
             "/google/Check",
             request_serializer=request_type.SerializeToString,
             response_deserializer=response_type.FromString,
         )
 
-        async def by_better() -> None:
+        async def run_betterproto2() -> None:
             request = CheckProductsRequest(
-                partner_id=said["partner_id"],
-                items=[BasketItem(**item) for item in said["items"]],
-                total_amount=said["total_amount"],
-                currency=said["currency"],
+                partner_id=basket["partner_id"],
+                items=[BasketItem(**item) for item in basket["items"]],
+                total_amount=basket["total_amount"],
+                currency=basket["currency"],
             )
-            get_codec().decode(CheckProductsResponse, await ours_call(get_codec().encode(request)))
+            get_codec().decode(CheckProductsResponse, await call_betterproto2(get_codec().encode(request)))
 
-        async def by_google() -> None:
-            await google_call(request_type(**said))
+        async def run_google_protobuf() -> None:
+            await call_google_protobuf(request_type(**basket))
 
         ratios = []
         for _ in range(repeats):
-            took = {}
+            cpu_s = {}
             for index in random.sample(range(2), 2):
-                took[index] = await _measure_call_cpu_s((by_better, by_google)[index], times)
-            ratios.append(took[0] / took[1])
-    return require_at_most("messages: a small RPC with betterproto2, beside google.protobuf", 1.1, ratios)
+                cpu_s[index] = await _measure_call_cpu_s((run_betterproto2, run_google_protobuf)[index], times)
+            ratios.append(cpu_s[0] / cpu_s[1])
+    return require_at_most("messages: small RPC with betterproto2 vs google.protobuf", 1.1, ratios)
 
 
 def _message_codecs(request: Any, response: Any) -> dict[str, Any]:
@@ -157,22 +160,22 @@ def _message_codecs(request: Any, response: Any) -> dict[str, Any]:
 
 
 async def _measure_call_cpu_s(call: Callable[[], Awaitable[None]], times: int) -> float:
-    began = time.process_time()
+    started_at = time.process_time()
     for _ in range(times):
         await call()
-    return time.process_time() - began
+    return time.process_time() - started_at
 
 
-class _grpc_server:  # noqa: N801 (read as a function)
-    """A server of methods named Check, and a channel to it."""
+class _grpc_server:  # noqa: N801 (used like a function)
+    """A server of methods named Check, with a channel to it."""
 
     def __init__(self, services: dict[str, tuple[Any, dict[str, Any]]]) -> None:
-        self._folder = tempfile.TemporaryDirectory()
+        self._directory = tempfile.TemporaryDirectory()
         self._server = grpc.aio.server()
-        for name, (method, how) in services.items():
-            handler = grpc.unary_unary_rpc_method_handler(method, **how)
+        for name, (method, codecs) in services.items():
+            handler = grpc.unary_unary_rpc_method_handler(method, **codecs)
             self._server.add_registered_method_handlers(name, {"Check": handler})
-        self._target = f"unix:{Path(self._folder.name) / 's'}"
+        self._target = f"unix:{Path(self._directory.name) / 's'}"
         self._server.add_insecure_port(self._target)
 
     async def __aenter__(self) -> grpc.aio.Channel:
@@ -183,4 +186,4 @@ class _grpc_server:  # noqa: N801 (read as a function)
     async def __aexit__(self, *_: object) -> None:
         await self._channel.close()
         await self._server.stop(1)
-        self._folder.cleanup()
+        self._directory.cleanup()

@@ -1,4 +1,4 @@
-"""The gateway alone, beside FastAPI alone: one worker each, backends that answer at once, the same requests."""
+"""Comparison of the gateway with FastAPI in isolation: one worker each, stub backends, the same requests."""
 
 import base64
 import json
@@ -12,13 +12,13 @@ from bench.load_generator import Sample, Target, list_process_tree
 from bench.paths import FIRST_BASELINE_PORT, STATE_DIR
 from bench.processes import ProcessGroup
 from bench.results import Row, compute_ratios, informational, require_at_least
-from tests.containers.wait import wait_until
+from tests.wait import wait_until
 
-BASELINE, GATEWAY, CACHING_GATEWAY = "FastAPI", "gateway", "gateway, as it runs: kept until it changes"
+BASELINE, GATEWAY, CACHING_GATEWAY = "FastAPI", "gateway", "gateway with response cache"
 APPS = {
     BASELINE: ("bench.baselines.fastapi_with_stubs:app", {}),
     GATEWAY: ("bench.isolated_gateway_app:app", {}),
-    CACHING_GATEWAY: ("bench.isolated_gateway_app:app", {"KEEPS": "1"}),
+    CACHING_GATEWAY: ("bench.isolated_gateway_app:app", {"RESPONSE_CACHE": "1"}),
 }
 LIST_CATALOG, CHECK_ORDER = "list of 20 partners × 10 products", "validated POST of checkOrder"
 MIN_RATIOS = {LIST_CATALOG: 5, CHECK_ORDER: 4}
@@ -26,46 +26,47 @@ CONNECTIONS = 16
 
 
 def run(repeats: int, seconds: int) -> list[Row]:
-    """All doors, by both requests; only a list can be kept."""
-    payload = {"sub": "somebody", "user_id": "somebody", "role": "customer", "exp": 4_000_000_000}
+    """Measure every gateway with both requests. Only the list can be cached."""
+    payload = {"sub": "user-1", "user_id": "user-1", "role": "customer", "exp": 4_000_000_000}
     header = base64.urlsafe_b64encode(json.dumps(payload).encode()).decode().rstrip("=")
-    sent = compare_mesh.write_request_files()
-    asked = {
-        LIST_CATALOG: {"PATHS": str(sent["warm-peer"])},
-        CHECK_ORDER: {"FLOW": str(sent["basket"]), "ONLY_CHECK": "1"},
+    request_files = compare_mesh.write_request_files()
+    wrk_environments = {
+        LIST_CATALOG: {"PATHS": str(request_files["warm-baseline"])},
+        CHECK_ORDER: {"FLOW": str(request_files["basket"]), "ONLY_CHECK": "1"},
     }
     rows: list[Row] = []
-    with ProcessGroup(STATE_DIR / "doors.log") as processes:
-        doors = {}
-        for port, (name, (app, told)) in enumerate(APPS.items(), start=FIRST_BASELINE_PORT + 50):
-            doors[name] = (port, processes.start(*UVICORN_COMMAND, f"--port={port}", app, **told))
+    with ProcessGroup(STATE_DIR / "gateways.log") as processes:
+        gateways = {}
+        for port, (name, (app, environment)) in enumerate(APPS.items(), start=FIRST_BASELINE_PORT + 50):
+            gateways[name] = (port, processes.start(*UVICORN_COMMAND, f"--port={port}", app, **environment))
             wait_until(name, lambda port=port: _is_responding(port), 30)  # type: ignore[misc]
-        for what, goal in MIN_RATIOS.items():
-            contenders = [
+        for workload, min_ratio in MIN_RATIOS.items():
+            targets = [
                 Target(
                     name,
                     f"http://127.0.0.1:{port}",
-                    {"TOKEN": "none", "HEADER": header} | asked[what],
+                    {"TOKEN": "none", "HEADER": header} | wrk_environments[workload],
                     lambda pid=pid: list_process_tree(pid),  # type: ignore[misc]
                 )
-                for name, (port, pid) in doors.items()
-                if what == LIST_CATALOG or name != CACHING_GATEWAY
+                for name, (port, pid) in gateways.items()
+                if workload == LIST_CATALOG or name != CACHING_GATEWAY
             ]
-            rows += compare_samples(what, goal, compare_mesh.measure_all(contenders, CONNECTIONS, repeats, seconds))
+            samples = compare_mesh.measure_all(targets, CONNECTIONS, repeats, seconds)
+            rows += compare_samples(workload, min_ratio, samples)
     return rows
 
 
 def compare_samples(
     workload: str, min_ratio: float, samples_by_target: Mapping[str, Sequence[Sample]]
 ) -> Iterator[Row]:
-    """Ours by the peer's, and everybody's own."""
+    """Yield the ratios of the gateways to the baseline, and the measurements of each target."""
     for name, samples in samples_by_target.items():
-        named = f"alone: {workload}, {name}"
+        label = f"gateway: {workload}, {name}"
         if name != BASELINE:
             rates = compute_ratios(samples, samples_by_target[BASELINE], lambda sample: sample.rate)
-            yield require_at_least(f"{named}, requests by {BASELINE}'s", min_ratio, rates)
-        yield informational(named, [sample.rate for sample in samples], "requests/s")
-        yield informational(f"{named}, CPU", [sample.cpu for sample in samples], "ms/request")
+            yield require_at_least(f"{label}, requests vs {BASELINE}", min_ratio, rates)
+        yield informational(label, [sample.rate for sample in samples], "requests/s")
+        yield informational(f"{label}, CPU", [sample.cpu for sample in samples], "ms/request")
 
 
 def _is_responding(port: int) -> bool:

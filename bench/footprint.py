@@ -1,4 +1,4 @@
-"""The whole system as a newcomer meets it: how long it takes to stand, and what it takes of the machine."""
+"""Start time and memory of the whole system."""
 
 import shutil
 import time
@@ -13,7 +13,7 @@ from deploy.local.supervisor.supervisor_state import read_running_state
 
 
 def measure_pss_mb(pids: list[int]) -> float:
-    """Proportional set size: what is shared counts once."""
+    """Return the proportional set size in MB, which counts shared memory once."""
     total = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -23,14 +23,14 @@ def measure_pss_mb(pids: list[int]) -> float:
 
 
 def measure_demo_s(mesh: Mesh) -> float:
-    """Seconds that `make demo` takes, set-up excluded."""
-    began = time.monotonic()
+    """Return the seconds that `make demo` takes, without the setup."""
+    started_at = time.monotonic()
     mesh.run_local("demo")
-    return time.monotonic() - began
+    return time.monotonic() - started_at
 
 
 def run() -> list[Row]:
-    """Three times from nothing, and three times while it runs."""
+    """Measure `make demo` three times from a clean state and three times on a running mesh."""
     cold, warm, memory = [], [], []
     for _ in range(3):
         mesh = Mesh()
@@ -41,15 +41,17 @@ def run() -> list[Row]:
         warm.append(measure_demo_s(mesh))
         report = read_running_state(mesh.config)
         if report is None:
-            raise RuntimeError("the mesh has gone")
+            raise RuntimeError("the mesh is not running")
         pids = [report.pid, *(child.pid for child in report.children if child.pid)]
-        family = {
-            each.pid for pid in pids for each in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))
+        tree = {
+            process.pid
+            for pid in pids
+            for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))
         }
-        memory.append(measure_pss_mb([*family]))
+        memory.append(measure_pss_mb([*tree]))
     mesh.run_local("down")
     return [
-        require_at_most("system: `make demo` from nothing, downloads excluded", 120, cold, "s"),
-        require_at_most("system: `make demo` while it runs", 15, warm, "s"),
-        require_at_most("system: memory of everything at rest (PSS), servers included", 1200, memory, "MB"),
+        require_at_most("system: `make demo` from a clean state, downloads excluded", 120, cold, "s"),
+        require_at_most("system: `make demo` on a running mesh", 15, warm, "s"),
+        require_at_most("system: idle memory of all processes (PSS), servers included", 1200, memory, "MB"),
     ]

@@ -1,4 +1,4 @@
-"""Two processes of every service behind its sidecar, beside one: as many as this machine has processors."""
+"""Comparison of one and two processes of every service behind its sidecar, on two processors."""
 
 import os
 import signal
@@ -17,23 +17,23 @@ from bench.results import Row, informational
 from deploy.local.infrastructure.envoys import open_admin_client
 from deploy.local.infrastructure.services import build_base_environment, build_service_environment
 from services.runtime.rpc.health_check import is_serving
-from tests.containers.wait import wait_until
+from tests.wait import wait_until
 
 SERVICES = ("orders", "partners", "notifications", "gateway")
 CONNECTIONS = 32
 
 
 def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
-    """Starts a second process of a service, and lets its sidecar know; its id."""
-    second = mesh.config.socket_dir / "second"
-    second.mkdir(exist_ok=True)
-    sockets = {"SERVICE_SOCKET": str(second / f"{name}.sock")}
+    """Start a second process of a service and add it to the sidecar. Return the process id."""
+    socket_dir = mesh.config.socket_dir / "second"
+    socket_dir.mkdir(exist_ok=True)
+    sockets = {"SERVICE_SOCKET": str(socket_dir / f"{name}.sock")}
     if name == "gateway":
-        sockets["HEALTH_SOCKET"] = str(second / "gateway-health.sock")
-    told = {**build_base_environment(), **build_service_environment(mesh.config, mesh.secrets, name), **sockets}
-    pid = processes.start(f"services.{name}", "serve", **told)
+        sockets["HEALTH_SOCKET"] = str(socket_dir / "gateway-health.sock")
+    environment = {**build_base_environment(), **build_service_environment(mesh.config, mesh.secrets, name), **sockets}
+    pid = processes.start(f"services.{name}", "serve", **environment)
     health = sockets.get("HEALTH_SOCKET", sockets["SERVICE_SOCKET"])
-    wait_until(f"the second {name}", lambda: is_serving(f"unix:{health}"), 60)
+    wait_until(f"second process of {name} serves", lambda: is_serving(f"unix:{health}"), 60)
     path = mesh.config.ensure_subdirectory("envoy") / f"{name}.yaml"
     bootstrap = yaml.safe_load(path.read_text())
     for cluster in bootstrap["static_resources"]["clusters"]:
@@ -41,11 +41,11 @@ def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
             endpoint = {"endpoint": {"address": {"pipe": {"path": sockets["SERVICE_SOCKET"]}}}}
             cluster["load_assignment"]["endpoints"][0]["lb_endpoints"].append(endpoint)
     path.write_text(yaml.safe_dump(bootstrap))
-    (old,) = mesh.list_pids(f"{name}-envoy")[:1]
-    os.kill(old, signal.SIGTERM)  # the supervisor starts it again
+    (previous_pid,) = mesh.list_pids(f"{name}-envoy")[:1]
+    os.kill(previous_pid, signal.SIGTERM)  # the supervisor restarts it
     wait_until(
-        f"the sidecar of {name}",
-        lambda: mesh.list_pids(f"{name}-envoy")[:1] != [old] and _is_sidecar_ready(mesh, name),
+        f"sidecar of {name} is ready",
+        lambda: mesh.list_pids(f"{name}-envoy")[:1] != [previous_pid] and _is_sidecar_ready(mesh, name),
         30,
     )
     return pid
@@ -60,13 +60,13 @@ def _is_sidecar_ready(mesh: Mesh, name: str) -> bool:
 
 
 def run(mesh: Mesh, repeats: int, seconds: int) -> list[Row]:
-    """Catalog and orders with one, then with two: they cannot take turns, since sidecars start anew in between."""
+    """Measure catalog and orders with one worker, then with two. Not interleaved, because sidecars are restarted."""
     rows = _measure_rows(mesh, mesh.list_pids, "one worker", repeats, seconds)
     with ProcessGroup(STATE_DIR / "workers.log") as processes:
         pids = [start_second_worker(mesh, processes, name) for name in SERVICES]
-        wait_until("the edge", lambda: _is_catalog_available(mesh), 30)
-        second = [each for pid in pids for each in list_process_tree(pid)]
-        rows += _measure_rows(mesh, lambda: [*mesh.list_pids(), *second], "two workers", repeats, seconds)
+        wait_until("edge serves the catalog", lambda: _is_catalog_available(mesh), 30)
+        second_pids = [pid for root in pids for pid in list_process_tree(root)]
+        rows += _measure_rows(mesh, lambda: [*mesh.list_pids(), *second_pids], "two workers", repeats, seconds)
     return rows
 
 
@@ -80,14 +80,14 @@ def _is_catalog_available(mesh: Mesh) -> bool:
 
 def _measure_rows(mesh: Mesh, list_pids: Callable[[], list[int]], label: str, repeats: int, seconds: int) -> list[Row]:
     rows = []
-    for what in (COLD_CATALOG, ORDER_FLOW):
-        (ours, *_) = compare_mesh.list_targets(mesh, {}, what)
-        contender = Target(MESH_NAME, ours.url, ours.environment, list_pids)
-        samples = compare_mesh.measure_all([contender], CONNECTIONS, repeats, seconds)[MESH_NAME]
-        about = f"workers: {label} per service, {what}, {CONNECTIONS} connections"
+    for workload in (COLD_CATALOG, ORDER_FLOW):
+        (default_target,) = compare_mesh.list_targets(mesh, {}, workload)
+        target = Target(MESH_NAME, default_target.url, default_target.environment, list_pids)
+        samples = compare_mesh.measure_all([target], CONNECTIONS, repeats, seconds)[MESH_NAME]
+        name = f"workers: {label} per service, {workload}, {CONNECTIONS} connections"
         rows += [
-            informational(about, [sample.rate for sample in samples], "requests/s"),
-            informational(f"{about}, p99", [sample.p99 for sample in samples], "ms"),
-            informational(f"{about}, CPU", [sample.cpu for sample in samples], "ms/request"),
+            informational(name, [sample.rate for sample in samples], "requests/s"),
+            informational(f"{name}, p99", [sample.p99 for sample in samples], "ms"),
+            informational(f"{name}, CPU", [sample.cpu for sample in samples], "ms/request"),
         ]
     return rows

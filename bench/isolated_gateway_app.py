@@ -1,6 +1,6 @@
-"""The gateway without its sidecar, with backends that answer at once: an application for uvicorn.
+"""The gateway without its sidecar and with stub backends: an ASGI application for uvicorn.
 
-With `KEEPS` it keeps answers, as it does where it hears of changes; without, every page is made anew.
+With `RESPONSE_CACHE` the response cache is enabled; without it, every page is encoded again.
 """
 
 import json
@@ -35,7 +35,7 @@ order_checks = MemcachedOrderCheckCache("127.0.0.1:1")
 order_checks._client = cast(Any, StubCache())
 response_caches = build_caches(OPERATIONS.values())
 for response_cache in response_caches.values():
-    response_cache.set_subscribed("KEEPS" in os.environ)
+    response_cache.set_subscribed("RESPONSE_CACHE" in os.environ)
 app = build_app(
     json.loads((OPENAPI_FOLDER / "delivery.json").read_text()),
     [

@@ -1,4 +1,4 @@
-"""Load by wrk, and the processor time that everybody who served it took."""
+"""Load generation with wrk, and the CPU time of all processes that serve it."""
 
 import json
 import os
@@ -15,16 +15,16 @@ from bench.paths import ROOT
 WRK_SCRIPT = ROOT / "bench/wrk.lua"
 WARMUP_S = 1
 IDLE_TIMEOUT_S, IDLE_POLL_INTERVAL_S, MAX_IDLE_CPU_SHARE = 60, 0.25, 0.12
-"""At rest, everybody together takes less than this share of a processor."""
+"""Processes are idle when together they use less than this share of one processor."""
 
 
 class LoadError(Exception):
-    """Requests failed, so what was measured means nothing."""
+    """Requests failed, so the measurement is invalid."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One contender, once. Requests per second, milliseconds, and processor time per request in milliseconds."""
+    """One measurement of a target: requests per second, latencies in ms, and CPU time per request in ms."""
 
     rate: float
     p50: float
@@ -34,7 +34,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Target:
-    """Who is measured: a door, what is sent to it, and the processes that serve."""
+    """A measured system: its URL, the environment of wrk, and the processes that serve it."""
 
     name: str
     url: str
@@ -43,7 +43,7 @@ class Target:
 
 
 def measure_cpu_s(pids: Iterable[int]) -> float:
-    """Processor time of processes and of their children, those that have ended included."""
+    """Return the CPU seconds of processes and of their terminated children."""
     total = 0.0
     for pid in pids:
         try:
@@ -55,41 +55,43 @@ def measure_cpu_s(pids: Iterable[int]) -> float:
 
 
 def list_process_tree(pid: int) -> list[int]:
-    """A process and all below it."""
+    """Return the ids of a process and of its descendants."""
     process = psutil.Process(pid)
     return [pid, *(child.pid for child in process.children(recursive=True))]
 
 
 def wait_until_idle(pids: Sequence[int]) -> None:
-    """Waits until nobody has anything left to do. Raises Failed."""
+    """Wait until the processes are idle. Raises LoadError after a timeout."""
     end = time.monotonic() + IDLE_TIMEOUT_S
     while time.monotonic() < end:
         before = measure_cpu_s(pids)
         time.sleep(IDLE_POLL_INTERVAL_S)
         if measure_cpu_s(pids) - before < MAX_IDLE_CPU_SHARE * IDLE_POLL_INTERVAL_S:
             return
-    raise LoadError("it does not come to rest")
+    raise LoadError(f"processes are not idle after {IDLE_TIMEOUT_S} s")
 
 
 def run_load(target: Target, connections: int, seconds: int) -> Sample:
-    """Warms up, then measures; what is done after an answer, by relays and consumers, counts as well. Raises Failed."""
+    """Warm up, then measure. CPU time of relays and consumers after the last response counts, too. Raises LoadError."""
     _run_wrk(target, connections, WARMUP_S)
     pids = [*target.list_pids()]
     wait_until_idle(pids)
     before = measure_cpu_s(pids)
-    said = _run_wrk(target, connections, seconds)
+    result = _run_wrk(target, connections, seconds)
     wait_until_idle(pids)
-    spent = measure_cpu_s(pids) - before
-    if said["failed"] or not said["requests"]:
-        raise LoadError(f"{target.name}: {said}")
-    return Sample(said["requests"] / said["seconds"], said["p50_ms"], said["p99_ms"], 1000 * spent / said["requests"])
+    cpu_s = measure_cpu_s(pids) - before
+    if result["failed"] or not result["requests"]:
+        raise LoadError(f"{target.name}: {result}")
+    return Sample(
+        result["requests"] / result["seconds"], result["p50_ms"], result["p99_ms"], 1000 * cpu_s / result["requests"]
+    )
 
 
 def _run_wrk(target: Target, connections: int, seconds: int) -> dict[str, float]:
     program = shutil.which("wrk")
     if program is None:
         raise LoadError("wrk is missing; `make bench` installs it")
-    told = {**os.environ, **target.environment, "START": str(int.from_bytes(os.urandom(2)))}
+    environment = {**os.environ, **target.environment, "START": str(int.from_bytes(os.urandom(2)))}
     command = [
         program,
         "-t1",
@@ -101,6 +103,6 @@ def _run_wrk(target: Target, connections: int, seconds: int) -> dict[str, float]
         str(WRK_SCRIPT),
         target.url,
     ]
-    done = subprocess.run(command, env=told, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    result: dict[str, float] = json.loads(completed.stdout.splitlines()[-1])
+    return result

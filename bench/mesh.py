@@ -1,4 +1,4 @@
-"""The mesh under test, as `make up` runs it, in a folder and on ports of its own; and what both sides sell."""
+"""The measured mesh, with its own state folder and ports, and the catalog shared with the baselines."""
 
 import os
 import shutil
@@ -20,18 +20,18 @@ from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.supervisor_state import read_running_state
 
 PRODUCTION_SETTINGS = {"TRACE_PERCENT": "1", "VALIDATE_RESPONSES": "false"}
-"""What production does by default; the rest is as `make up` has it."""
+"""Defaults of production. All other settings are those of `make up`."""
 
 FIRST_PARTNER_ID = 1_000_000
-"""Partners have ids from here on, so that every token below means the same page, and is another request."""
+"""First id of generated partners. Every page token below it selects the same page with a different request."""
 
 PARTNER_COUNT, PRODUCTS_PER_PARTNER = 20, 10
 EXCLUDED_PROCESSES = ("sandbox", "traces")
-"""Played by us, and nobody's cost."""
+"""Emulators and test tools, which do not count as cost of the mesh."""
 
 
 def build_basket(partner_index: int = 0) -> dict[str, Any]:
-    """Two products of one partner, the first unless told otherwise."""
+    """Return a basket of two products of one partner."""
     ids = [
         FIRST_PARTNER_ID + 1 + partner_index * PRODUCTS_PER_PARTNER,
         FIRST_PARTNER_ID + 2 + partner_index * PRODUCTS_PER_PARTNER,
@@ -47,12 +47,12 @@ def build_basket(partner_index: int = 0) -> dict[str, Any]:
 
 
 def compute_price(product_id: int) -> int:
-    """Minor units."""
+    """Return the price of a generated product in minor units."""
     return 100 + product_id % 97
 
 
 def generate_partners(count: int = PARTNER_COUNT) -> Iterator[tuple[int, str, str, str]]:
-    """Id, title, brand, address."""
+    """Yield id, title, brand and address of generated partners."""
     for number in range(FIRST_PARTNER_ID, FIRST_PARTNER_ID + count):
         yield number, f"Partner {number}", "Bench & Sons", f"{number} Long Street"
 
@@ -60,7 +60,7 @@ def generate_partners(count: int = PARTNER_COUNT) -> Iterator[tuple[int, str, st
 def generate_products(
     partner_count: int = PARTNER_COUNT, products_per_partner: int = PRODUCTS_PER_PARTNER
 ) -> Iterator[tuple[int, str, str, int, int]]:
-    """Id, title, description, partner, price."""
+    """Yield id, title, description, partner and price of generated products."""
     for number in range(partner_count * products_per_partner):
         product = FIRST_PARTNER_ID + 1 + number
         yield (
@@ -73,7 +73,7 @@ def generate_products(
 
 
 class Mesh:
-    """What runs."""
+    """A mesh that is started by the local runner."""
 
     def __init__(self, folder: Path = STATE_DIR, offset: int = PORT_OFFSET) -> None:
         self._environment = {
@@ -86,46 +86,52 @@ class Mesh:
         self.secrets = Secrets(self.config)
 
     def run_local(self, command: str) -> None:
-        """What make does. Raises RuntimeError with what it said."""
+        """Run a command of the local runner. Raises RuntimeError with its output."""
         program = [sys.executable, "-m", "deploy.local", command]
-        done = subprocess.run(program, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{command}: {done.stdout}{done.stderr}")
+        completed = subprocess.run(
+            program, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
+        )
+        if completed.returncode:
+            raise RuntimeError(f"{command}: {completed.stdout}{completed.stderr}")
 
-    def connect_database(self, name: str, **more: Any) -> psycopg.Connection[Any]:
-        """A connection of the superuser."""
-        where: dict[str, Any] = {
+    def connect_database(self, name: str, **options: Any) -> psycopg.Connection[Any]:
+        """Connect to a database as superuser."""
+        address: dict[str, Any] = {
             "host": self.config.bind_address,
             "port": self.config.get_port("POSTGRES_PORT"),
             "dbname": name,
         }
-        return psycopg.connect(**where, user="app", password=self.secrets.password("postgres"), autocommit=True, **more)
+        return psycopg.connect(
+            **address, user="app", password=self.secrets.password("postgres"), autocommit=True, **options
+        )
 
     def database_url(self, database: str) -> str:
-        """The same, as a URL."""
-        where = f"{self.config.bind_address}:{self.config.get_port('POSTGRES_PORT')}"
-        return f"postgresql://app:{self.secrets.password('postgres')}@{where}/{database}"
+        """Return the URL of a database for the superuser."""
+        address = f"{self.config.bind_address}:{self.config.get_port('POSTGRES_PORT')}"
+        return f"postgresql://app:{self.secrets.password('postgres')}@{address}/{database}"
 
     def list_pids(self, *names: str) -> list[int]:
-        """Processes of these names, or of everything of ours, and below them."""
+        """Return the ids of the named processes, or of all that are not excluded, and of their descendants."""
         report = read_running_state(self.config)
         if report is None:
-            raise RuntimeError("the mesh has gone")
-        wanted = [
+            raise RuntimeError("the mesh is not running")
+        selected = [
             child
             for child in report.children
             if (child.name in names if names else child.name not in EXCLUDED_PROCESSES)
         ]
-        return [pid for child in wanted if child.pid for pid in list_process_tree(child.pid)]
+        return [pid for child in selected if child.pid for pid in list_process_tree(child.pid)]
 
     def get_access_token(self, role: str = "customer") -> str:
-        """A demo account's: the customer's, the deliverer's or the admin's."""
+        """Return an access token of the demo customer, deliverer or admin."""
         account = {"email": f"{role}@delivery.test", "password": "delivery-demo-1"}
-        answer = httpx.post(f"{self.config.edge_url}/api/v1/sessions", json=account, trust_env=False).raise_for_status()
-        return str(answer.json()["access_token"])
+        response = httpx.post(
+            f"{self.config.edge_url}/api/v1/sessions", json=account, trust_env=False
+        ).raise_for_status()
+        return str(response.json()["access_token"])
 
     def insert_catalog(self) -> None:
-        """Partners, products and prices."""
+        """Insert the generated partners, products and prices."""
         with self.connect_database("partners") as connection, connection.transaction():
             connection.execute("DELETE FROM availability WHERE partner_id >= %s", [FIRST_PARTNER_ID])
             for row in generate_partners():
@@ -145,7 +151,7 @@ class Mesh:
                 )
 
     def recreate_database(self, name: str) -> None:
-        """An empty database."""
+        """Drop the database if it exists, and create it."""
         with self.connect_database("postgres") as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -153,7 +159,7 @@ class Mesh:
 
 @contextmanager
 def running_mesh(folder: Path = STATE_DIR, offset: int = PORT_OFFSET) -> Iterator[Mesh]:
-    """For as long as it is measured, and from nothing."""
+    """Run a mesh from a clean state."""
     mesh = Mesh(folder, offset)
     mesh.run_local("down")
     shutil.rmtree(folder, ignore_errors=True)
@@ -167,7 +173,7 @@ def running_mesh(folder: Path = STATE_DIR, offset: int = PORT_OFFSET) -> Iterato
 
 @contextmanager
 def running_mesh_with_catalog() -> Iterator[Mesh]:
-    """The same, with partners and what they sell."""
+    """Run a mesh with the generated catalog."""
     with running_mesh() as mesh:
         mesh.insert_catalog()
         yield mesh

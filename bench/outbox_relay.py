@@ -1,6 +1,6 @@
-"""How many events a second leave an outbox, one in a hundred traced, confirmed; each is looked for in a quorum queue.
+"""Throughput of the outbox relay with publisher confirms and one in a hundred events traced.
 
-`python -m bench.outbox_relay DATABASE BROKER` is one relay, in a process of its own.
+Every event must arrive in a quorum queue. `python -m bench.outbox_relay DATABASE BROKER` runs one relay as a process.
 """
 
 import asyncio
@@ -35,48 +35,50 @@ FILL_OUTBOX = (
 
 
 async def wait_until_empty(url: str) -> None:
-    """Waits until nothing is left."""
+    """Wait until the outbox is empty."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         while await (await connection.execute("SELECT 1 FROM outbox LIMIT 1")).fetchone():
             await asyncio.sleep(0.05)
 
 
 async def measure_drain_s(url: str, broker: str) -> float:
-    """Seconds until a relay has nothing left."""
+    """Return the seconds until a relay has published the whole outbox."""
     async with Database(url) as database:
-        began = time.monotonic()
+        started_at = time.monotonic()
         relay = asyncio.create_task(Relay("bench", database, Broker(broker, "bench")).run())
         await wait_until_empty(url)
-        took = time.monotonic() - began
+        duration_s = time.monotonic() - started_at
         relay.cancel()
         with suppress(asyncio.CancelledError):
             await relay
-    return took
+    return duration_s
 
 
 def consume_event_ids(broker: str, queue: str) -> set[str]:
-    """The ids of all that is in the queue, which is empty after that."""
+    """Consume the queue and return the ids of its events."""
     connection = pika.BlockingConnection(pika.URLParameters(broker))
-    found = set()
+    event_ids = set()
     for _, properties, _ in connection.channel().consume(queue, auto_ack=True, inactivity_timeout=1):
         if properties is None:
             break
-        found.add(properties.headers["cloudEvents:id"])
+        event_ids.add(properties.headers["cloudEvents:id"])
     connection.close()
-    return found
+    return event_ids
 
 
 def run(mesh: Mesh, repeats: int) -> list[Row]:
-    """One relay, as each service has one; then as processes, one and two side by side."""
+    """Measure one relay in this process, then one and two relay processes."""
     tracing.setup_tracing("bench", sample_percent=0)
     mesh.recreate_database("outbox")
-    with mesh.connect_database("orders") as of, mesh.connect_database("outbox") as to:
+    with mesh.connect_database("orders") as source, mesh.connect_database("outbox") as target:
         columns = "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id text NOT NULL, type text NOT NULL,"
         columns += " subject text NOT NULL, payload bytea NOT NULL, trace jsonb NOT NULL, at timestamptz NOT NULL"
-        to.execute(f"CREATE TABLE outbox ({columns})".encode())
-        wanted = of.execute("SELECT count(*) FROM information_schema.columns WHERE table_name = 'outbox'").fetchone()
-        if wanted != (7,):
-            raise AssertionError("the outbox has other columns now")
+        target.execute(f"CREATE TABLE outbox ({columns})".encode())
+        column_count = source.execute(
+            "SELECT count(*) FROM information_schema.columns WHERE table_name = 'outbox'"
+        ).fetchone()
+        if column_count != (7,):
+            raise AssertionError("the columns of the outbox have changed; adapt this benchmark")
     broker = broker_url(mesh.config, mesh.secrets, "orders")
     connection = pika.BlockingConnection(pika.URLParameters(broker))
     channel = connection.channel()
@@ -85,35 +87,35 @@ def run(mesh: Mesh, repeats: int) -> list[Row]:
     channel.queue_bind(queue, EXCHANGE, EVENT_TYPE)
     url = mesh.database_url("outbox")
 
-    def filled() -> None:
-        with mesh.connect_database("outbox") as to:
-            to.execute(FILL_OUTBOX, [EVENT_TYPE, EVENT_COUNT])
-            to.execute("ANALYZE outbox")
-            to.execute("NOTIFY outbox")
+    def fill_outbox() -> None:
+        with mesh.connect_database("outbox") as target:
+            target.execute(FILL_OUTBOX, [EVENT_TYPE, EVENT_COUNT])
+            target.execute("ANALYZE outbox")
+            target.execute("NOTIFY outbox")
 
-    def looked_for() -> None:
+    def check_queue() -> None:
         if consume_event_ids(broker, queue) != {f"event-{n}" for n in range(1, EVENT_COUNT + 1)}:
-            raise AssertionError("events are missing in the queue")
+            raise AssertionError("events are missing from the queue")
 
     rates = []
     for _ in range(repeats):
-        filled()
+        fill_outbox()
         rates.append(EVENT_COUNT / uvloop.run(measure_drain_s(url, broker)))
-        looked_for()
-    rows = [require_at_least("relay: events that leave one outbox", 10_000, rates, "events/s")]
-    for number in (1, 2):
+        check_queue()
+    rows = [require_at_least("relay: events published from one outbox", 10_000, rates, "events/s")]
+    for process_count in (1, 2):
         with ProcessGroup(STATE_DIR / "relays.log") as processes:
-            pids = [processes.start("bench.outbox_relay", url, broker) for _ in range(number)]
-            beside = []
+            pids = [processes.start("bench.outbox_relay", url, broker) for _ in range(process_count)]
+            process_rates = []
             for _ in range(max(repeats // 2, 1)):
                 wait_until_idle(pids)
-                filled()
-                began = time.monotonic()
+                fill_outbox()
+                started_at = time.monotonic()
                 asyncio.run(wait_until_empty(url))
-                beside.append(EVENT_COUNT / (time.monotonic() - began))
-                looked_for()
-        named = f"relay: the same by {number} relay process{'es' if number > 1 else ''}"
-        rows.append(informational(named, beside, "events/s"))
+                process_rates.append(EVENT_COUNT / (time.monotonic() - started_at))
+                check_queue()
+        name = f"relay: events published by {process_count} relay process{'es' if process_count > 1 else ''}"
+        rows.append(informational(name, process_rates, "events/s"))
     connection.close()
     with suppress(pika.exceptions.AMQPError):
         connection = pika.BlockingConnection(pika.URLParameters(broker))
@@ -123,7 +125,7 @@ def run(mesh: Mesh, repeats: int) -> list[Row]:
 
 
 async def run_relay(url: str, broker: str) -> None:
-    """Relays until it is killed."""
+    """Publish events until the process is killed."""
     async with Database(url) as database:
         await Relay("bench", database, Broker(broker, "bench")).run()
 

@@ -1,4 +1,4 @@
-"""Where everything of a bench is."""
+"""Paths and ports of the benchmarks."""
 
 from pathlib import Path
 
@@ -6,4 +6,4 @@ ROOT = Path(__file__).parents[1]
 STATE_DIR = ROOT / ".local/bench"
 PORT_OFFSET = 7000
 FIRST_BASELINE_PORT = 17500
-"""The first port of the peers."""
+"""The first port of the baselines."""

@@ -1,4 +1,4 @@
-"""Programs of the bench, each in a session of its own, ended together."""
+"""Processes of the benchmarks, each in its own session, terminated together."""
 
 import os
 import subprocess
@@ -11,11 +11,11 @@ from bench.paths import ROOT
 
 
 class ProcessGroup:
-    """What is started ends with the block; what it says goes into one file."""
+    """Context manager that terminates the processes it started. Their output goes to one log file."""
 
-    def __init__(self, log: Path, **told: str) -> None:
+    def __init__(self, log: Path, **environment: str) -> None:
         self._log = log
-        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1", **told}
+        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1", **environment}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -26,12 +26,12 @@ class ProcessGroup:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def start(self, *module: str, **more: str) -> int:
-        """Runs a module; its process id."""
+    def start(self, *module: str, **environment: str) -> int:
+        """Start a module as a process, and return its id."""
         process = subprocess.Popen(
             [sys.executable, "-m", *module],
             cwd=ROOT,
-            env=self._environment | more,
+            env=self._environment | environment,
             stdout=self._log_file,
             stderr=self._log_file,
             start_new_session=True,

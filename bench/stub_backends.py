@@ -1,4 +1,4 @@
-"""What stubbed backends answer, as bytes on the wire: the same for everybody whose door is measured alone."""
+"""Stub backends for isolated measurements, with encoded responses that are the same for every target."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from bench.mesh import FIRST_PARTNER_ID, build_basket, generate_partners, genera
 
 
 def encode_catalog_page() -> bytes:
-    """A page of 20 partners with 10 products each."""
+    """Return an encoded page of 20 partners with 10 products each."""
     page = get_message_types("catalog")[1](next_page_token="next")
     for number, title, brand, address in generate_partners():
         page.items.add(id=number, title=title, brand=brand, address=address)
@@ -15,28 +15,28 @@ def encode_catalog_page() -> bytes:
         page.items[partner - FIRST_PARTNER_ID].products.add(
             id=product, title=title, description=description, price=price, currency="USD"
         )
-    wire: bytes = page.SerializeToString()
-    return wire
+    encoded: bytes = page.SerializeToString()
+    return encoded
 
 
 def encode_priced_basket() -> bytes:
-    """A priced basket."""
-    asked = build_basket()
+    """Return an encoded priced basket."""
+    basket = build_basket()
     prices = {product: (title, price) for product, title, _, _, price in generate_products()}
     items = [
         {**item, "title": prices[item["product_id"]][0], "price": prices[item["product_id"]][1]}
-        for item in asked["items"]
+        for item in basket["items"]
     ]
     partner = {"id": FIRST_PARTNER_ID, "title": f"Partner {FIRST_PARTNER_ID}", "brand": "Bench & Sons"}
-    answer = get_message_types("check")[1](
-        partner=partner, items=items, total_amount=asked["total_amount"], currency="USD"
+    response = get_message_types("check")[1](
+        partner=partner, items=items, total_amount=basket["total_amount"], currency="USD"
     )
-    wire: bytes = answer.SerializeToString()
-    return wire
+    encoded: bytes = response.SerializeToString()
+    return encoded
 
 
 class StubChannel:
-    """Answers at once, whatever is asked."""
+    """gRPC channel that returns stub responses immediately."""
 
     def __init__(self) -> None:
         self._responses = {
@@ -45,22 +45,22 @@ class StubChannel:
         }
 
     def unary_unary(self, method: str, request_serializer: Any = bytes, response_deserializer: Any = bytes) -> Any:
-        """A call that takes no time."""
-        answer = self._responses.get(method, b"")
+        """Return a callable for an RPC."""
+        response = self._responses.get(method, b"")
 
         async def call(request: Any, **_: Any) -> Any:
             request_serializer(request)
-            return response_deserializer(answer)
+            return response_deserializer(response)
 
         return call
 
     def unary_stream(self, _: str) -> None:
-        """Nobody streams here."""
+        """Return nothing: streaming RPCs are not measured."""
 
 
 class StubCache:
-    """Keeps nothing."""
+    """Cache that stores nothing."""
 
     def set(self, *_: object, **__: object) -> bool:
-        """As Memcached says it."""
+        """Return True, as the Memcached client does on success."""
         return True

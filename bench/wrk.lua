@@ -1,9 +1,9 @@
--- What wrk sends, and what it says at the end. PATHS is a file of paths, taken in turn; FLOW is a file with a basket, which is
--- checked, confirmed and read again. The process of wrk has one thread, so queues are everybody's.
+-- Requests of wrk, and the summary it prints. PATHS is a file of paths to request in turn. FLOW is a file with a basket, which is
+-- checked and confirmed, and its order is requested. wrk runs one thread, so all connections share the queues.
 local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Content-Type"] = "application/json" }
 local extra = os.getenv("HEADER")
 if extra then headers["x-jwt-payload"] = extra end
-local paths, at, basket = {}, 0, nil
+local paths, index, basket = {}, 0, nil
 local checks, orders = {}, {}
 
 function init()
@@ -11,14 +11,14 @@ function init()
     basket = io.open(os.getenv("FLOW")):read("*a")
   else
     for line in io.lines(os.getenv("PATHS")) do paths[#paths + 1] = line end
-    at = math.floor(tonumber(os.getenv("START") or "0") % #paths)
+    index = math.floor(tonumber(os.getenv("START") or "0") % #paths)
   end
 end
 
 function request()
   if not basket then
-    at = at % #paths + 1
-    return wrk.format("GET", paths[at], headers)
+    index = index % #paths + 1
+    return wrk.format("GET", paths[index], headers)
   end
   if #orders > 0 then return wrk.format("GET", "/api/v1/orders/" .. table.remove(orders), headers) end
   if #checks > 0 and not os.getenv("ONLY_CHECK") then

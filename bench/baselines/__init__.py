@@ -1,1 +1,1 @@
-"""The same operations, hand-written as good teams write them without a mesh, on the same data."""
+"""Baselines: the same operations on the same data, hand-written without a mesh."""

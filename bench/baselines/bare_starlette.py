@@ -1,4 +1,4 @@
-"""Bare Starlette and msgspec on the raw driver: as much as Python does when nobody checks anything."""
+"""Starlette and msgspec on the raw driver, without validation: an upper bound for Python."""
 
 import os
 from collections.abc import AsyncIterator
@@ -17,14 +17,14 @@ encode_json = msgspec.json.Encoder().encode
 
 
 async def list_catalog(request: Request) -> Response:
-    """A page of partners."""
+    """Return a page of partners."""
     after = int(request.query_params.get("page_token", "0"))
     return Response(encode_json({"items": await repository.list_catalog(after, 20)}), media_type="application/json")
 
 
 @asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncIterator[None]:
-    """Connects."""
+    """Open the connection pool."""
     await repository.open()
     yield
 

@@ -1,4 +1,4 @@
-"""`python -m bench.baselines.envoy_direct_response PORT`: an Envoy that answers every request with one page, which it has at hand."""
+"""Envoy with a direct response of one page: `python -m bench.baselines.envoy_direct_response PORT`."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from services.runtime.rpc.codec import get_codec
 
 
 def build_bootstrap(port: int) -> dict[str, Any]:
-    """Envoy's configuration, with the page in it."""
+    """Return the bootstrap configuration, which contains the page."""
     page = msgspec.json.encode(get_codec().decode_with(ListCatalogResponse, encode_catalog_page(), pages.catalog_page))
     route = {
         "match": {"prefix": "/"},
@@ -45,4 +45,4 @@ if __name__ == "__main__":
     configuration.write_text(json.dumps(build_bootstrap(int(sys.argv[1]))))
     envoy = Path(sys.executable).with_name("envoy")
     flags = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warn")
-    os.execv(envoy, [str(envoy), "-c", str(configuration), *flags])  # noqa: S606 (it takes this process' place)
+    os.execv(envoy, [str(envoy), "-c", str(configuration), *flags])  # noqa: S606 (replaces this process)

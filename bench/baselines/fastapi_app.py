@@ -1,6 +1,6 @@
-"""A FastAPI application: JWT checked in Python, pydantic, and behind it a gRPC service or the database itself.
+"""FastAPI application with JWT verification in Python and pydantic, in front of a gRPC service or the database.
 
-`BASELINE_BACKEND` says which: `host:port` of a backend, `orm` or `raw`.
+`BASELINE_BACKEND` selects the backend: `host:port` of a gRPC service, `orm` or `raw`.
 """
 
 import os
@@ -27,38 +27,38 @@ CHECK_LIFETIME_S = 600
 
 
 class Backend(Protocol):
-    """Who knows partners and orders."""
+    """Source of partners and orders."""
 
-    async def catalog(self, after: str, size: int) -> Row:
-        """A page."""
+    async def list_catalog(self, after: str, size: int) -> Row:
+        """Return a page of partners."""
 
-    async def price(self, basket: Row) -> Row:
-        """A basket with its prices."""
+    async def price_basket(self, basket: Row) -> Row:
+        """Return the basket with its prices."""
 
-    async def create(self, check_id: str, customer: str, basket: Row) -> Row:
-        """An order and where to pay it."""
+    async def create_order(self, check_id: str, customer: str, basket: Row) -> Row:
+        """Create an order. Return it with its payment details."""
 
-    async def order(self, order_id: str, customer: str) -> Row | None:
-        """An order."""
+    async def get_order(self, order_id: str, customer: str) -> Row | None:
+        """Return the order, or None if it does not exist."""
 
 
 class GrpcBackend:
-    """A backend, by gRPC."""
+    """Backend that calls a gRPC service."""
 
     def __init__(self, target: str) -> None:
         self._stubs = self.create_stubs(grpc.aio.insecure_channel(target))
 
     def create_stubs(self, channel: Any) -> dict[str, Any]:
-        """The four methods."""
-        found = {}
+        """Return a callable per RPC."""
+        stubs = {}
         for name in ("catalog", "check", "create", "order"):
             request, response = get_message_types(name)
-            found[name] = channel.unary_unary(
+            stubs[name] = channel.unary_unary(
                 get_rpc_path(name),
                 request_serializer=request.SerializeToString,
                 response_deserializer=response.FromString,
             )
-        return found
+        return stubs
 
     async def _call_rpc(self, name: str, customer: str, **fields: Any) -> Any:
         try:
@@ -70,9 +70,9 @@ class GrpcBackend:
                 return None
             raise HTTPException(422, error.details()) from error
 
-    async def catalog(self, after: str, size: int) -> Row:
-        """A page."""
-        found = await self._call_rpc("catalog", "", page_size=size, page_token=after)
+    async def list_catalog(self, after: str, size: int) -> Row:
+        """Return a page of partners."""
+        page = await self._call_rpc("catalog", "", page_size=size, page_token=after)
         return {
             "items": [
                 {
@@ -93,28 +93,28 @@ class GrpcBackend:
                     ],
                     "products_truncated": partner.products_truncated,
                 }
-                for partner in found.items
+                for partner in page.items
             ],
-            "next_page_token": found.next_page_token or None,
+            "next_page_token": page.next_page_token or None,
         }
 
-    async def price(self, basket: Row) -> Row:
-        """A basket with its prices."""
+    async def price_basket(self, basket: Row) -> Row:
+        """Return the basket with its prices."""
         names = ("partner_id", "items", "total_amount", "currency")
-        found = await self._call_rpc("check", "", **{name: basket[name] for name in names})
-        return {"partner": _partner_fields(found.partner), "items": [_item_fields(item) for item in found.items]}
+        response = await self._call_rpc("check", "", **{name: basket[name] for name in names})
+        return {"partner": _partner_fields(response.partner), "items": [_item_fields(item) for item in response.items]}
 
-    async def create(self, check_id: str, customer: str, basket: Row) -> Row:
-        """An order and where to pay it."""
-        said = {name: value for name, value in basket.items() if value is not None}
-        made = await self._call_rpc("create", customer, check_id=check_id, basket=said)
-        payment = {"webcheckout_url": made.payment.webcheckout_url, "callback_url": made.payment.callback_url}
-        return {"order": _order_fields(made.order), "payment": payment}
+    async def create_order(self, check_id: str, customer: str, basket: Row) -> Row:
+        """Create an order. Return it with its payment details."""
+        fields = {name: value for name, value in basket.items() if value is not None}
+        response = await self._call_rpc("create", customer, check_id=check_id, basket=fields)
+        payment = {"webcheckout_url": response.payment.webcheckout_url, "callback_url": response.payment.callback_url}
+        return {"order": _order_fields(response.order), "payment": payment}
 
-    async def order(self, order_id: str, customer: str) -> Row | None:
-        """An order."""
-        found = await self._call_rpc("order", customer, order_id=order_id)
-        return None if found is None else _order_fields(found.order)
+    async def get_order(self, order_id: str, customer: str) -> Row | None:
+        """Return the order, or None if it does not exist."""
+        response = await self._call_rpc("order", customer, order_id=order_id)
+        return None if response is None else _order_fields(response.order)
 
 
 def _partner_fields(message: Any) -> Row:
@@ -144,36 +144,36 @@ def _order_fields(order: Any) -> Row:
 
 
 class DatabaseBackend:
-    """The database, without anybody between."""
+    """Backend that queries the database directly."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    async def catalog(self, after: str, size: int) -> Row:
-        """A page."""
+    async def list_catalog(self, after: str, size: int) -> Row:
+        """Return a page of partners."""
         rows = await self._repository.list_catalog(int(after or 0), size + 1)
         return {"items": rows[:size], "next_page_token": str(rows[size - 1]["id"]) if len(rows) > size else None}
 
-    async def price(self, basket: Row) -> Row:
-        """A basket with its prices."""
+    async def price_basket(self, basket: Row) -> Row:
+        """Return the basket with its prices."""
         try:
             partner, priced = await order_rules.price_basket(
                 self._repository, basket["partner_id"], basket["items"], basket["total_amount"], basket["currency"]
             )
-        except order_rules.OrderError as refused:
-            raise HTTPException(422, str(refused)) from refused
+        except order_rules.OrderError as error:
+            raise HTTPException(422, str(error)) from error
         return {"partner": partner, "items": priced}
 
-    async def create(self, check_id: str, customer: str, basket: Row) -> Row:
-        """An order and where to pay it."""
+    async def create_order(self, check_id: str, customer: str, basket: Row) -> Row:
+        """Create an order. Return it with its payment details."""
         try:
             order, payment = await order_rules.create_order(self._repository, check_id, customer, basket)
-        except order_rules.OrderError as refused:
-            raise HTTPException(422, str(refused)) from refused
+        except order_rules.OrderError as error:
+            raise HTTPException(422, str(error)) from error
         return {"order": order, "payment": payment}
 
-    async def order(self, order_id: str, customer: str) -> Row | None:
-        """An order."""
+    async def get_order(self, order_id: str, customer: str) -> Row | None:
+        """Return the order, or None if it does not exist."""
         return await self._repository.find_order(order_id, customer)
 
 
@@ -182,7 +182,7 @@ PROJECT_ID = "delivery-local"
 
 
 def verify_token(request: Request) -> str:
-    """Whose token it is. Raises HTTPException."""
+    """Return the user id of the verified token. Raises HTTPException."""
     token = request.headers.get("authorization", "").removeprefix("Bearer ")
     try:
         key = jwks_client.get_signing_key_from_jwt(token)
@@ -197,7 +197,7 @@ def verify_token(request: Request) -> str:
 
 
 async def authenticate(request: Request) -> str:
-    """The same, as a dependency that runs in the loop."""
+    """Return the user id of the verified token. A coroutine, so that FastAPI does not run it in a thread."""
     return verify_token(request)
 
 
@@ -205,21 +205,21 @@ CustomerId = Annotated[str, Depends(authenticate)]
 
 
 async def connect() -> None:
-    """To whatever is behind."""
-    behind = os.environ["BASELINE_BACKEND"]
-    if ":" in behind:
-        app.state.behind = GrpcBackend(behind)
+    """Connect to the backend and the cache."""
+    backend = os.environ["BASELINE_BACKEND"]
+    if ":" in backend:
+        app.state.backend = GrpcBackend(backend)
     else:
-        rows = create_repository(behind, os.environ["BASELINE_DATABASE_URL"])
-        await rows.open()
-        app.state.behind = DatabaseBackend(rows)
+        repository = create_repository(backend, os.environ["BASELINE_DATABASE_URL"])
+        await repository.open()
+        app.state.backend = DatabaseBackend(repository)
     host, _, port = os.environ["BASELINE_CACHE_ADDRESS"].partition(":")
     app.state.cache = PooledClient((host, int(port)), max_pool_size=64, default_noreply=False, no_delay=True)
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Connects."""
+    """Connect at startup."""
     await connect()
     yield
 
@@ -234,21 +234,21 @@ async def list_catalog(
     page_size: Annotated[int, Query(ge=1, le=100)] = 20,
     page_token: Annotated[str, Query(pattern="^[0-9]*$")] = "",
 ) -> CatalogPage:
-    """A page of partners."""
-    return CatalogPage.model_validate(await request.app.state.behind.catalog(page_token, page_size))
+    """Return a page of partners."""
+    return CatalogPage.model_validate(await request.app.state.backend.list_catalog(page_token, page_size))
 
 
 @app.post("/api/v1/order-checks", status_code=201, response_model_exclude_none=True)
 async def check_order(request: Request, customer_id: CustomerId, body: CheckOrder) -> OrderCheck:
-    """A basket is compared, and kept for ten minutes."""
-    said = body.model_dump()
-    if len({item["product_id"] for item in said["items"]}) < len(said["items"]):
+    """Price a basket and cache it for ten minutes."""
+    checked = body.model_dump()
+    if len({item["product_id"] for item in checked["items"]}) < len(checked["items"]):
         raise HTTPException(400)
-    priced = await request.app.state.behind.price(said)
+    priced = await request.app.state.backend.price_basket(checked)
     check_id = secrets.token_urlsafe(16)
-    basket = {name: value for name, value in said.items() if name != "partner_id"} | priced
-    kept = msgspec.json.encode({"customer": customer_id, "basket": basket})
-    await run_in_threadpool(request.app.state.cache.set, check_id, kept, CHECK_LIFETIME_S)
+    basket = {name: value for name, value in checked.items() if name != "partner_id"} | priced
+    entry = msgspec.json.encode({"customer": customer_id, "basket": basket})
+    await run_in_threadpool(request.app.state.cache.set, check_id, entry, CHECK_LIFETIME_S)
     return OrderCheck(
         check_id=check_id,
         expires_at=datetime.fromtimestamp(time.time() + CHECK_LIFETIME_S, UTC),
@@ -260,19 +260,19 @@ async def check_order(request: Request, customer_id: CustomerId, body: CheckOrde
 
 @app.post("/api/v1/orders", status_code=201, response_model_exclude_none=True)
 async def confirm_order(request: Request, customer_id: CustomerId, body: ConfirmOrder) -> ConfirmedOrder:
-    """A check becomes an order."""
-    found = await run_in_threadpool(request.app.state.cache.get, body.check_id)
-    kept = msgspec.json.decode(found) if found else None
-    if kept is None or kept["customer"] != customer_id:
+    """Create an order from a check."""
+    entry = await run_in_threadpool(request.app.state.cache.get, body.check_id)
+    check = msgspec.json.decode(entry) if entry else None
+    if check is None or check["customer"] != customer_id:
         raise HTTPException(410)
-    made = await request.app.state.behind.create(body.check_id, customer_id, kept["basket"])
-    return ConfirmedOrder.model_validate(made)
+    confirmed = await request.app.state.backend.create_order(body.check_id, customer_id, check["basket"])
+    return ConfirmedOrder.model_validate(confirmed)
 
 
 @app.get("/api/v1/orders/{order_id}", response_model_exclude_none=True)
 async def get_order(request: Request, customer_id: CustomerId, order_id: str) -> Order:
-    """An order of one's own."""
-    found = await request.app.state.behind.order(order_id, customer_id)
-    if found is None:
+    """Return an order of the customer."""
+    order = await request.app.state.backend.get_order(order_id, customer_id)
+    if order is None:
         raise HTTPException(404)
-    return Order.model_validate(found)
+    return Order.model_validate(order)

@@ -1,4 +1,4 @@
-"""The FastAPI application with backends that answer at once; who asks stands in a header, as for the gateway."""
+"""FastAPI application with stub backends. The user id is read from a header, as in the gateway."""
 
 import base64
 import json
@@ -18,21 +18,21 @@ from bench.stub_backends import StubCache, StubChannel
 
 
 class StubbedBackend(GrpcBackend):
-    """A backend on a channel that goes nowhere."""
+    """gRPC backend on a stub channel."""
 
     def __init__(self) -> None:
         self._stubs = self.create_stubs(StubChannel())
 
 
 async def get_user_id(request: Request) -> str:
-    """Whose token a sidecar has verified."""
+    """Return the user id of the token that the sidecar verified."""
     payload = request.headers["x-jwt-payload"]
     return str(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"])
 
 
 async def connect() -> None:
-    """Nowhere."""
-    app.state.behind, app.state.cache = StubbedBackend(), StubCache()
+    """Install the stubs."""
+    app.state.backend, app.state.cache = StubbedBackend(), StubCache()
 
 
 fastapi_app.connect = connect

@@ -1,4 +1,7 @@
-"""`python -m bench.baselines.grpc_backend PORT orm|raw`: catalog and orders behind gRPC, by grpc.aio and google.protobuf."""
+"""gRPC service of catalog and orders with grpc.aio and google.protobuf.
+
+python -m bench.baselines.grpc_backend PORT orm|raw
+"""
 
 import os
 import sys
@@ -14,18 +17,18 @@ from bench.baselines.store import Repository, Row, create_repository
 
 
 class BackendServicer:
-    """Four methods over a store."""
+    """Servicer of the four benchmarked RPCs."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
     async def list_catalog(self, request: Any, _context: Any) -> Any:
-        """A page of partners."""
+        """Return a page of partners."""
         after = int(request.page_token or 0)
         rows = await self._repository.list_catalog(after, request.page_size + 1)
-        answer = get_message_types("catalog")[1]()
+        response = get_message_types("catalog")[1]()
         for row in rows[: request.page_size]:
-            partner = answer.items.add(
+            partner = response.items.add(
                 id=row["id"],
                 title=row["title"],
                 brand=row["brand"],
@@ -35,26 +38,26 @@ class BackendServicer:
             for product in row["products"]:
                 partner.products.add(**product)
         if len(rows) > request.page_size:
-            answer.next_page_token = str(rows[request.page_size - 1]["id"])
-        return answer
+            response.next_page_token = str(rows[request.page_size - 1]["id"])
+        return response
 
     async def check_products(self, request: Any, context: Any) -> Any:
-        """A priced basket."""
+        """Return the priced basket."""
         items = [{"product_id": item.product_id, "quantity": item.quantity} for item in request.items]
         try:
             partner, priced = await order_rules.price_basket(
                 self._repository, request.partner_id, items, request.total_amount, request.currency
             )
-        except order_rules.OrderError as refused:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refused))
+        except order_rules.OrderError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         return get_message_types("check")[1](
             partner=partner, items=priced, total_amount=request.total_amount, currency=request.currency
         )
 
     async def create_order(self, request: Any, context: Any) -> Any:
-        """A new order."""
+        """Create an order."""
         basket = request.basket
-        said: Row = {
+        fields: Row = {
             "partner": {name: getattr(basket.partner, name) for name in ("id", "title", "brand")},
             "items": [
                 {name: getattr(item, name) for name in ("product_id", "title", "quantity", "price")}
@@ -66,13 +69,13 @@ class BackendServicer:
         }
         customer = dict(context.invocation_metadata())["x-user"]
         try:
-            order, payment = await order_rules.create_order(self._repository, request.check_id, customer, said)
-        except order_rules.OrderError as refused:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refused))
+            order, payment = await order_rules.create_order(self._repository, request.check_id, customer, fields)
+        except order_rules.OrderError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         return get_message_types("create")[1](order=_order_fields(order), payment=payment)
 
     async def get_order(self, request: Any, context: Any) -> Any:
-        """An order."""
+        """Return an order of the customer."""
         customer = dict(context.invocation_metadata())["x-user"]
         row = await self._repository.find_order(request.order_id, customer)
         if row is not None:
@@ -81,7 +84,7 @@ class BackendServicer:
 
 
 def _order_fields(row: Row) -> Row:
-    """A row as its message takes it."""
+    """Return the fields of the order message."""
     return {
         **{name: value for name, value in row.items() if value is not None},
         "status": f"ORDER_STATUS_{row['status'].upper()}",
@@ -90,10 +93,10 @@ def _order_fields(row: Row) -> Row:
 
 
 async def serve(port: int, kind: str) -> None:
-    """Until it is killed."""
-    rows = create_repository(kind, os.environ["BASELINE_DATABASE_URL"])
-    await rows.open()
-    backend = BackendServicer(rows)
+    """Serve until the process is killed."""
+    repository = create_repository(kind, os.environ["BASELINE_DATABASE_URL"])
+    await repository.open()
+    backend = BackendServicer(repository)
     methods: dict[str, Callable[[Any, Any], Awaitable[Any]]] = {
         "catalog": backend.list_catalog,
         "check": backend.check_products,

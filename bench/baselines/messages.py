@@ -1,4 +1,4 @@
-"""google.protobuf's classes (its C implementation) of the messages in api-specs/."""
+"""google.protobuf message classes (C implementation) of the messages in api-specs/."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ for _file in FileDescriptorSet.FromString((ROOT / "generated/descriptors.binpb")
 
 
 def get_message_class(name: str) -> Any:
-    """`partners.ListCatalogRequest`, say."""
+    """Return the class of a message, for example `partners.ListCatalogRequest`."""
     package, _, rest = name.partition(".")
     return GetMessageClass(_pool.FindMessageTypeByName(f"delivery.{package}.v1.{rest}"))
 
@@ -25,16 +25,16 @@ RPC_METHODS = {
     "create": ("orders", "CreateOrder"),
     "order": ("orders", "GetOrder"),
 }
-"""The four that the bench drives."""
+"""The benchmarked RPCs: package and method by short name."""
 
 
 def get_rpc_path(method: str) -> str:
-    """As gRPC writes it."""
+    """Return the gRPC path of an RPC."""
     package, name = RPC_METHODS[method]
     return f"/delivery.{package}.v1.{package.title()}Service/{name}"
 
 
 def get_message_types(method: str) -> tuple[Any, Any]:
-    """Request and response."""
+    """Return the request and response classes of an RPC."""
     package, name = RPC_METHODS[method]
     return get_message_class(f"{package}.{name}Request"), get_message_class(f"{package}.{name}Response")

@@ -1,4 +1,4 @@
-"""Requests and answers in pydantic, with the bounds that the contract has for them."""
+"""Pydantic models of requests and responses, with the limits of the contract."""
 
 from datetime import datetime
 from typing import Annotated
@@ -22,7 +22,7 @@ class CatalogProduct(BaseModel):
 
 
 class CatalogPartner(BaseModel):
-    """A partner and what it sells."""
+    """A partner with its products."""
 
     id: int
     title: str
@@ -40,7 +40,7 @@ class CatalogPage(BaseModel):
 
 
 class Item(BaseModel):
-    """A line of a basket."""
+    """An item of a basket."""
 
     model_config = ConfigDict(extra="forbid")
     product_id: Annotated[int, Field(ge=1, le=9007199254740991)]
@@ -48,7 +48,7 @@ class Item(BaseModel):
 
 
 class CheckOrder(BaseModel):
-    """A basket, and what the customer expects to pay."""
+    """A basket with the total that the customer expects."""
 
     model_config = ConfigDict(extra="forbid")
     partner_id: Annotated[int, Field(ge=1, le=9007199254740991)]
@@ -62,7 +62,7 @@ class CheckOrder(BaseModel):
 
 
 class Partner(BaseModel):
-    """A partner's name."""
+    """Id and names of a partner."""
 
     id: int
     title: str
@@ -70,7 +70,7 @@ class Partner(BaseModel):
 
 
 class PricedItem(BaseModel):
-    """A line with its price."""
+    """An item of a basket with its price."""
 
     product_id: int
     title: str
@@ -79,7 +79,7 @@ class PricedItem(BaseModel):
 
 
 class OrderCheck(BaseModel):
-    """A basket that may be ordered for ten minutes."""
+    """A priced basket that can be ordered for ten minutes."""
 
     check_id: str
     expires_at: datetime
@@ -90,7 +90,7 @@ class OrderCheck(BaseModel):
 
 
 class ConfirmOrder(BaseModel):
-    """Which check becomes an order."""
+    """Reference to the check to order."""
 
     model_config = ConfigDict(extra="forbid")
     check_id: Id
@@ -119,14 +119,14 @@ class Order(BaseModel):
 
 
 class Payment(BaseModel):
-    """Where to pay."""
+    """Payment URLs of an order."""
 
     webcheckout_url: str
     callback_url: str
 
 
 class ConfirmedOrder(BaseModel):
-    """An order, and where to pay it."""
+    """An order with its payment URLs."""
 
     order: Order
     payment: Payment

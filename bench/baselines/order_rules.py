@@ -1,4 +1,4 @@
-"""What an order costs and becomes, over a store: the rules that the services of the mesh have, too."""
+"""Pricing and creation of orders, with the same rules as the services of the mesh."""
 
 import secrets
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from bench.baselines.store import Repository, Row
 
 
 class OrderError(Exception):
-    """A rule says no."""
+    """A rule is violated."""
 
 
 async def price_basket(
     repository: Repository, partner_id: int, items: Sequence[Row], total: int, currency: str
 ) -> tuple[Row, list[Row]]:
-    """A basket by the partner's own prices. Raises Refused."""
+    """Return partner and basket with the partner's prices. Raises OrderError."""
     partner, offers = await repository.find_offers(partner_id, [item["product_id"] for item in items])
     if partner is None:
         raise OrderError("PARTNER_UNAVAILABLE")
@@ -25,15 +25,15 @@ async def price_basket(
         if offer is None or offer["currency"] != currency:
             raise OrderError("PRODUCT_UNAVAILABLE")
         priced.append({**item, "title": offer["title"], "price": offer["price"]})
-    if sum(line["price"] * line["quantity"] for line in priced) != total:
+    if sum(item["price"] * item["quantity"] for item in priced) != total:
         raise OrderError("TOTAL_MISMATCH")
     return partner, priced
 
 
 async def create_order(repository: Repository, check_id: str, customer_id: str, basket: Row) -> tuple[Row, Row]:
-    """A new order, and where to pay it. Raises Refused."""
+    """Create an order. Return it with its payment URLs. Raises OrderError."""
     now = datetime.now(UTC)
-    made: dict[str, Any] = {
+    order: dict[str, Any] = {
         **basket,
         "id": secrets.token_urlsafe(16),
         "check_id": check_id,
@@ -46,12 +46,12 @@ async def create_order(repository: Repository, check_id: str, customer_id: str, 
         "created_at": now,
         "updated_at": now,
     }
-    url = await repository.create_order(made)
+    url = await repository.create_order(order)
     if url is None:
         raise OrderError("BANK_UNAVAILABLE")
     payment = {
-        "webcheckout_url": f"{url}?order_id={made['id']}&amount={made['total_amount']}",
+        "webcheckout_url": f"{url}?order_id={order['id']}&amount={order['total_amount']}",
         "callback_url": f"http://127.0.0.1:8080/api/v1/callbacks/payments/{basket['bank_id']}",
     }
-    del made["check_id"]
-    return made, payment
+    del order["check_id"]
+    return order, payment

@@ -1,6 +1,8 @@
-"""`python -m bench.baselines.outbox_history relay|consumer`: events leave the outbox, and become an order's history.
+"""Outbox relay and order history consumer of the baselines.
 
-Hand-written as it is mostly done: a loop over the outbox with confirmed messages, and a consumer that writes documents.
+    python -m bench.baselines.outbox_history relay|consumer
+
+The relay polls the outbox and publishes with confirms. The consumer writes history documents.
 """
 
 import json
@@ -14,46 +16,46 @@ import psycopg
 import pymongo
 
 BATCH_SIZE, POLL_INTERVAL_S = 100, 0.05
-QUEUE = "peers.history"
+QUEUE = "baselines.history"
 SELECT_EVENTS = "SELECT id, type, subject, payload, at FROM outbox ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
 
 
 def open_channel() -> Any:
-    """A channel with the queue."""
-    made = pika.BlockingConnection(pika.URLParameters(os.environ["BASELINE_BROKER_URL"])).channel()
-    made.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
-    return made
+    """Open a channel and declare the queue."""
+    channel = pika.BlockingConnection(pika.URLParameters(os.environ["BASELINE_BROKER_URL"])).channel()
+    channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+    return channel
 
 
 def run_relay() -> None:
-    """Until it is killed."""
-    out = open_channel()
-    out.confirm_delivery()
+    """Publish events until the process is killed."""
+    channel = open_channel()
+    channel.confirm_delivery()
     durable = pika.BasicProperties(delivery_mode=2)
     with psycopg.connect(os.environ["BASELINE_DATABASE_URL"]) as connection:
         while True:
             with connection.transaction():
                 rows = connection.execute(SELECT_EVENTS, [BATCH_SIZE]).fetchall()
                 for _, _, _, payload, _ in rows:
-                    out.basic_publish("", QUEUE, bytes(payload), durable)
+                    channel.basic_publish("", QUEUE, bytes(payload), durable)
                 connection.execute("DELETE FROM outbox WHERE id = ANY(%s)", [[row[0] for row in rows]])
             if not rows:
-                out.connection.process_data_events()
+                channel.connection.process_data_events()
                 time.sleep(POLL_INTERVAL_S)
 
 
 def run_consumer() -> None:
-    """Until it is killed."""
-    documents: Any = pymongo.MongoClient(os.environ["BASELINE_MONGO_URL"])["peers"]["history"]
+    """Write history until the process is killed."""
+    documents: Any = pymongo.MongoClient(os.environ["BASELINE_MONGO_URL"])["baselines"]["history"]
     documents.create_index([("order_id", 1), ("version", 1)])
-    taken = open_channel()
-    taken.basic_qos(prefetch_count=50)
-    for method, _, body in taken.consume(QUEUE):
+    channel = open_channel()
+    channel.basic_qos(prefetch_count=50)
+    for method, _, body in channel.consume(QUEUE):
         event = json.loads(body)
         key = f"{event['order_id']}:{event['version']}"
         entry = {**event, "status": "pending", "at": time.time(), "actor": "customer"}
         documents.replace_one({"_id": key}, {"_id": key, **entry}, upsert=True)
-        taken.basic_ack(method.delivery_tag)
+        channel.basic_ack(method.delivery_tag)
 
 
 if __name__ == "__main__":

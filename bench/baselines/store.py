@@ -1,4 +1,4 @@
-"""What peers ask of PostgreSQL: by SQLAlchemy's ORM, and again on the raw driver. Both answer with plain dicts."""
+"""Repositories of the baselines: one with SQLAlchemy's ORM, one on the raw driver. Both return plain dicts."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,37 +21,37 @@ ORDER_COLUMNS = tuple(column.name for column in Order.__table__.columns if colum
 
 
 class Repository(Protocol):
-    """Both of them."""
+    """Interface of both repositories."""
 
     async def open(self) -> None:
-        """Connects."""
+        """Connect to the database."""
 
     async def list_catalog(self, after: int, size: int) -> list[Row]:
-        """Partners above an id with what they sell."""
+        """Return partners with their products, in order of id, after an id."""
 
     async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> tuple[Row | None, dict[int, Row]]:
-        """A partner, and what it sells of these."""
+        """Return a partner, or None, and its offers by product id."""
 
     async def create_order(self, order: Row) -> str | None:
-        """Saves an order and its event; where to pay it, None without such a bank."""
+        """Save an order and its event. Return the checkout URL of its bank, or None if the bank does not exist."""
 
     async def find_order(self, order_id: str, customer_id: str) -> Row | None:
-        """An order of a customer's."""
+        """Return an order of a customer, or None."""
 
 
 class OrmRepository:
-    """As the books say: models, sessions, eager loading."""
+    """SQLAlchemy ORM with models, sessions and eager loading."""
 
     def __init__(self, url: str) -> None:
         self._engine = create_async_engine(url.replace("postgresql://", "postgresql+psycopg://"), pool_size=POOL_SIZE)
         self._session = async_sessionmaker(self._engine, expire_on_commit=False)
 
     async def open(self) -> None:
-        """Connects by itself."""
+        """Do nothing: the engine connects lazily."""
 
     async def list_catalog(self, after: int, size: int) -> list[Row]:
-        """Three statements, as `selectinload` has it."""
-        wanted = (
+        """Return partners with their products. Uses three statements because of `selectinload`."""
+        statement = (
             select(Partner)
             .where(Partner.id > after, Partner.verified, Partner.enabled)
             .order_by(Partner.id)
@@ -59,7 +59,7 @@ class OrmRepository:
             .options(selectinload(Partner.offers.and_(Offer.active)).selectinload(Offer.product))
         )
         async with self._session() as session:
-            found = (await session.scalars(wanted)).all()
+            partners = (await session.scalars(statement)).all()
         return [
             {
                 "id": partner.id,
@@ -79,29 +79,29 @@ class OrmRepository:
                 ],
                 "products_truncated": len(partner.offers) > 50,
             }
-            for partner in found
+            for partner in partners
         ]
 
     async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> tuple[Row | None, dict[int, Row]]:
-        """Two statements."""
+        """Return a partner and its offers with two statements."""
         async with self._session() as session:
             partner = await session.get(Partner, partner_id)
-            wanted = (
+            statement = (
                 select(Offer)
                 .where(Offer.partner_id == partner_id, Offer.active, Offer.product_id.in_(product_ids))
                 .options(selectinload(Offer.product))
             )
-            offers = (await session.scalars(wanted)).all()
+            offers = (await session.scalars(statement)).all()
         if partner is None or not (partner.verified and partner.enabled):
             return None, {}
-        found = {
+        offers_by_product = {
             offer.product_id: {"title": offer.product.title, "price": offer.price, "currency": offer.currency}
             for offer in offers
         }
-        return {"id": partner.id, "title": partner.title, "brand": partner.brand}, found
+        return {"id": partner.id, "title": partner.title, "brand": partner.brand}, offers_by_product
 
     async def create_order(self, order: Row) -> str | None:
-        """One transaction."""
+        """Save an order and its event in one transaction."""
         async with self._session.begin() as session:
             bank = await session.get(Bank, order["bank_id"])
             if bank is None or not bank.active:
@@ -111,23 +111,23 @@ class OrmRepository:
             return bank.webcheckout_url
 
     async def find_order(self, order_id: str, customer_id: str) -> Row | None:
-        """One statement."""
+        """Return an order of a customer with one statement."""
         async with self._session() as session:
-            found = await session.get(Order, order_id)
-        if found is None or found.customer_id != customer_id:
+            order = await session.get(Order, order_id)
+        if order is None or order.customer_id != customer_id:
             return None
-        return {name: getattr(found, name) for name in ORDER_COLUMNS}
+        return {name: getattr(order, name) for name in ORDER_COLUMNS}
 
 
 class RawRepository:
-    """Statements in SQL, by psycopg."""
+    """SQL statements on psycopg."""
 
     def __init__(self, url: str) -> None:
         options = {"row_factory": dict_row, "prepare_threshold": 0, "autocommit": True}
         self._pool = AsyncConnectionPool(url, min_size=POOL_SIZE, max_size=POOL_SIZE, kwargs=options, open=False)
 
     async def open(self) -> None:
-        """Fills the pool."""
+        """Open the connection pool."""
         await self._pool.open(wait=True)
 
     async def _fetch_all(self, sql: str, **values: Any) -> list[Row]:
@@ -135,7 +135,7 @@ class RawRepository:
             return await (await connection.execute(sql.encode(), values)).fetchall()  # type: ignore[return-value]
 
     async def list_catalog(self, after: int, size: int) -> list[Row]:
-        """One statement, a row per product."""
+        """Return partners with their products with one statement."""
         rows = await self._fetch_all(
             "SELECT p.id, p.title, p.brand, p.address, jsonb_agg(jsonb_build_object('id', r.id, 'title', r.title,"
             " 'description', r.description, 'picture_url', r.picture_url, 'price', a.price, 'currency', a.currency)"
@@ -151,7 +151,7 @@ class RawRepository:
         return rows
 
     async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> tuple[Row | None, dict[int, Row]]:
-        """One statement."""
+        """Return a partner and its offers with one statement."""
         rows = await self._fetch_all(
             "SELECT p.id, p.title, p.brand, a.product_id, r.title AS product, a.price, a.currency FROM partners p"
             " JOIN availability a ON a.partner_id = p.id AND a.active JOIN products r ON r.id = a.product_id"
@@ -168,7 +168,7 @@ class RawRepository:
         }
 
     async def create_order(self, order: Row) -> str | None:
-        """One transaction of two statements."""
+        """Save an order and its event in one transaction of two statements."""
         values = order | {"partner": Jsonb(order["partner"]), "items": Jsonb(order["items"])}
         names = ", ".join(values)
         async with self._pool.connection() as connection, connection.transaction():
@@ -178,10 +178,10 @@ class RawRepository:
             bank = await banks.fetchone()
             if bank is None:
                 return None
-            places = ", ".join(f"%({name})s" for name in values)
+            placeholders = ", ".join(f"%({name})s" for name in values)
             event = _build_event(order)
             await connection.execute(
-                f"WITH made AS (INSERT INTO orders ({names}) VALUES ({places}))"  # noqa: S608 (names are ours)
+                f"WITH inserted AS (INSERT INTO orders ({names}) VALUES ({placeholders}))"  # noqa: S608 (internal names)
                 " INSERT INTO outbox (type, subject, payload, at)"
                 " VALUES (%(e_type)s, %(e_subject)s, %(e_payload)s, %(e_at)s)".encode(),
                 values | {f"e_{name}": value for name, value in event.items()},
@@ -189,7 +189,7 @@ class RawRepository:
             return str(bank["webcheckout_url"])  # type: ignore[call-overload]
 
     async def find_order(self, order_id: str, customer_id: str) -> Row | None:
-        """One statement."""
+        """Return an order of a customer with one statement."""
         rows = await self._fetch_all(
             f"SELECT {', '.join(ORDER_COLUMNS)} FROM orders WHERE id = %(id)s AND customer_id = %(customer)s",  # noqa: S608
             id=order_id,
@@ -204,5 +204,5 @@ def _build_event(order: Row) -> Row:
 
 
 def create_repository(kind: str, url: str) -> Repository:
-    """`orm` or `raw`."""
+    """Return the repository of a kind: `orm` or `raw`."""
     return OrmRepository(url) if kind == "orm" else RawRepository(url)

@@ -1,4 +1,4 @@
-"""What peers keep, as SQLAlchemy maps it; the indexes are those of the mesh's own tables."""
+"""SQLAlchemy tables of the baselines, with the same indexes as the tables of the mesh."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
-    """All of them."""
+    """Declarative base of all tables."""
 
     type_annotation_map = {str: Text, int: BigInteger, datetime: DateTime(timezone=True)}  # noqa: RUF012
 
@@ -50,7 +50,7 @@ class Offer(Base):
 
 
 class Bank(Base):
-    """Where to pay."""
+    """A bank."""
 
     __tablename__ = "banks"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -89,7 +89,7 @@ class Order(Base):
 
 
 class Outbox(Base):
-    """Events that wait to leave, in the order's transaction."""
+    """Outbox of events, written in the transaction of the order."""
 
     __tablename__ = "outbox"
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
