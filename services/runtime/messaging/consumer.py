@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind
 from generated.problems import Reason
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
+from services.runtime.messaging import metrics
 from services.runtime.messaging.channel import BrokerUnavailable, Channel, Message
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import (
@@ -23,7 +24,7 @@ from services.runtime.messaging.events import (
 )
 from services.runtime.messaging.topology import RETRY_DELAYS_S, dead_letter_queue, retry_exchange
 from services.runtime.rpc.codec import DecodeError
-from services.runtime.telemetry import metrics, tracing
+from services.runtime.telemetry import tracing
 from services.runtime.telemetry.histograms import CLOCK
 
 log = logging.getLogger(__name__)

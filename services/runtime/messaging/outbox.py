@@ -31,11 +31,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.runtime.core.errors import ApiError
+from services.runtime.messaging import metrics
 from services.runtime.messaging.channel import Channel
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope, EventType
 from services.runtime.storage.database import Database, Statement, Transaction
-from services.runtime.telemetry import metrics, tracing
+from services.runtime.telemetry import tracing
 
 log = logging.getLogger(__name__)
 

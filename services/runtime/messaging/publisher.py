@@ -5,10 +5,10 @@ import logging
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
+from services.runtime.messaging import metrics
 from services.runtime.messaging.channel import BrokerUnavailable, Channel
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope
-from services.runtime.telemetry import metrics
 
 log = logging.getLogger(__name__)
 

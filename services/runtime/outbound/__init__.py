@@ -1,1 +1,1 @@
-"""HTTP calls to third parties: SSRF guard, webhook signatures, contract validation; image validation."""
+"""HTTP client with SSRF protection, webhook signatures, third-party contract validation, and image normalisation."""

@@ -1,4 +1,4 @@
-"""What we and third parties say to each other, held against their OpenAPI files. Neither side is trusted."""
+"""Validation of requests to third parties and of their responses against OpenAPI documents."""
 
 import json
 from functools import cache
@@ -13,11 +13,11 @@ from werkzeug.datastructures import Headers
 CONTRACTS_DIR = Path(__file__).parents[3] / "generated/openapi"
 
 PLACEHOLDER_BASE_URL = "http://third.party"
-"""Stands for the registered address, below which the contract's paths begin."""
+"""Placeholder of the registered base URL, to which the contract's paths are relative."""
 
 
 class _OpenApiRequest:
-    """A request in the form that openapi-core reads."""
+    """Request in the form that openapi-core requires."""
 
     host_url = PLACEHOLDER_BASE_URL
 
@@ -30,7 +30,7 @@ class _OpenApiRequest:
 
 
 class _OpenApiResponse:
-    """An answer in the form that openapi-core reads."""
+    """Response in the form that openapi-core requires."""
 
     def __init__(self, response: httpx.Response, body: bytes) -> None:
         self.status_code = response.status_code
@@ -40,7 +40,7 @@ class _OpenApiResponse:
 
 
 class ThirdPartyContract:
-    """One third party's contract. About 3 ms of CPU for a request with its answer."""
+    """OpenAPI document of a third party. Validation of a request and its response takes about 3 ms of CPU time."""
 
     def __init__(self, name: str) -> None:
         document = json.loads((CONTRACTS_DIR / f"{name}.json").read_text())
@@ -48,17 +48,17 @@ class ThirdPartyContract:
         self._openapi = OpenAPI.from_dict(document, Config(spec_validator_cls=None))
 
     def is_valid_request(self, path: str, headers: dict[str, str], body: bytes) -> bool:
-        """Whether a POST of ours is as the contract says; its `path` begins below the registered address."""
+        """Return whether a POST request conforms to the contract. `path` is relative to the registered base URL."""
         try:
             self._openapi.validate_request(_OpenApiRequest(path, headers, body))
         except OpenAPIError:
-            return False  # whose words would say what stood there
+            return False  # the exception's message would contain values of the request
         return True
 
     def is_valid_response(
         self, path: str, headers: dict[str, str], body: bytes, response: httpx.Response, response_body: bytes
     ) -> bool:
-        """Whether the answer to such a POST is as the contract says; `read` is its body."""
+        """Return whether the response to a POST request conforms to the contract."""
         try:
             self._openapi.validate_response(
                 _OpenApiRequest(path, headers, body), _OpenApiResponse(response, response_body)
@@ -70,5 +70,5 @@ class ThirdPartyContract:
 
 @cache
 def load_contract(name: str) -> ThirdPartyContract:
-    """The contract of `api-specs/openapi/<name>.yaml`, read once."""
+    """Return the cached contract of `api-specs/openapi/<name>.yaml`."""
     return ThirdPartyContract(name)

@@ -1,4 +1,4 @@
-"""Pictures from strangers: decoded under limits, cropped, and written anew, so that nothing else is left."""
+"""Normalisation of untrusted images: decode within limits, crop to a square, and re-encode without metadata."""
 
 import asyncio
 import hashlib
@@ -11,32 +11,35 @@ from dataclasses import dataclass, field
 from PIL import ExifTags, Image
 
 OUTPUT_SIZE_PX = 400
-"""Pixels of a side of what comes out."""
+"""Side length of the output in pixels."""
 
 MAX_PIXELS = 25_000_000
 MAX_SIDE_PX = 8_000
-"""What may come in; both are read from the header, before anything is decoded."""
+"""Limits of the input, checked from its header before decoding."""
 
 MAX_JPEG_SCANS = 40
-"""Passes of a progressive JPEG: each is cheap to write and goes over every pixel; encoders write about ten."""
+"""Maximum number of scans of a progressive JPEG.
+
+A scan of a few bytes makes the decoder process every pixel. Encoders write about ten scans.
+"""
 
 OUTPUT_MEDIA_TYPE = "image/webp"
-"""What comes out: WebP has transparency, and is smaller than PNG and JPEG."""
+"""Media type of the output. WebP supports transparency and is smaller than PNG and JPEG."""
 
 MAX_CONCURRENT = 2
-"""How many pictures are decoded at a time."""
+"""Number of images decoded concurrently."""
 
 MAX_QUEUED = 16
-"""How many more may wait for that; with DECODERS it bounds the memory that all of them take."""
+"""Number of images that may wait; together with MAX_CONCURRENT it bounds the memory of all images."""
 
 TIMEOUT_S = 10.0
-"""Seconds until a picture must be decoded."""
+"""Timeout of an image, including the wait, in seconds."""
 
 STRIP_HEIGHT_PX = 64
-"""Rows of what comes out of the first reduction that are worked on at a time."""
+"""Rows of the reduced image that are processed at a time."""
 
 _JPEG_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
-"""What begins a segment of a JPEG; restarts, stuffed and reserved bytes do not."""
+"""Marker at the start of a JPEG segment; excludes restart markers, stuffed bytes and reserved markers."""
 
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
@@ -51,42 +54,42 @@ _TRANSPOSE_BY_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by its EXIF orientation."""
+"""Transposition that makes an image upright, by its EXIF orientation."""
 
 _FORMAT_NAMES = {"PNG": "a PNG", "JPEG": "a JPEG", "WEBP": "a WebP"}
 
 
 class InvalidImage(Exception):
-    """The file cannot be taken; says why in one sentence that can be shown."""
+    """The file is rejected; the message is a sentence for the client."""
 
 
 class UnsupportedFormat(InvalidImage):
-    """It is nothing that is taken."""
+    """The file is not a PNG, JPEG or WebP image."""
 
 
 class MediaTypeMismatch(InvalidImage):
-    """It is something else than its sender says."""
+    """The format differs from the declared media type."""
 
 
 class ImageTooLarge(InvalidImage):
-    """It would take too much memory or time to decode."""
+    """Decoding the image would take too much memory or time."""
 
 
 class AnimatedImage(InvalidImage):
-    """It moves."""
+    """The image is animated."""
 
 
 class CorruptImage(InvalidImage):
-    """It is cut off, damaged or made to look like a picture."""
+    """The file is truncated, damaged or not an image in spite of its signature."""
 
 
 class DecoderOverloaded(Exception):
-    """Too many pictures at once; later there may be room."""
+    """Too many images are being decoded, or decoding timed out; the client may retry later."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormalisedImage:
-    """What may be stored. `digest` is the SHA-256 of the content in hexadecimal digits."""
+    """Image that can be stored. `digest` is the SHA-256 of the content in hexadecimal digits."""
 
     media_type: str
     content: bytes = field(repr=False)
@@ -94,112 +97,115 @@ class NormalisedImage:
 
 
 class ImageNormaliser:
-    """Normalises pictures off the event loop, a few at a time."""
+    """Normalises images in a bounded number of threads."""
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(MAX_CONCURRENT, thread_name_prefix="pictures")
+        self._executor = ThreadPoolExecutor(MAX_CONCURRENT, thread_name_prefix="images")
         self._slots = threading.BoundedSemaphore(MAX_CONCURRENT + MAX_QUEUED)
 
     def close(self) -> None:
-        """What is under way is not waited for."""
+        """Stop without waiting for images in progress."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def normalise(self, data: bytes, media_type: str) -> NormalisedImage:
-        """Raises PictureRefused, and DecodersBusy at once or after PATIENCE seconds.
+        """Normalise an image.
 
-        What takes too long keeps its place until it ends, so that no crowd of such pictures gathers.
+        Raises InvalidImage, and DecoderOverloaded if no slot is free or after TIMEOUT_S. A decoder that still runs after
+        the timeout occupies its slot until it ends, which bounds the number of such decoders.
         """
         if not self._slots.acquire(blocking=False):
             raise DecoderOverloaded
-        work = self._executor.submit(normalise_image, data, media_type)
-        work.add_done_callback(lambda _: self._slots.release())
+        future = self._executor.submit(normalise_image, data, media_type)
+        future.add_done_callback(lambda _: self._slots.release())
         try:
-            content = await asyncio.wait_for(asyncio.wrap_future(work), TIMEOUT_S)
+            content = await asyncio.wait_for(asyncio.wrap_future(future), TIMEOUT_S)
         except TimeoutError as error:
             raise DecoderOverloaded from error
         return NormalisedImage(OUTPUT_MEDIA_TYPE, content, hashlib.sha256(content).hexdigest())
 
 
 def normalise_image(data: bytes, media_type: str | None = None) -> bytes:
-    """A square of SIDE pixels as WebP, without metadata, the same for the same bytes. Raises PictureRefused.
+    """Return a square of OUTPUT_SIZE_PX as WebP without metadata. The output is deterministic. Raises InvalidImage.
 
-    `media_type` is what the sender says that it is. Blocks for as long as decoding takes, and holds what the decoder
-    makes of MAX_PIXELS: for PNG and JPEG that once, for WebP five times.
+    `media_type` is the declared media type. The call blocks while decoding. Its memory is that of the decoded pixels
+    (at most MAX_PIXELS): once for PNG and JPEG, five times for WebP.
     """
-    kind = _detect_format(data)
-    if media_type is not None and media_type != _MEDIA_TYPES[kind]:
-        raise MediaTypeMismatch(f"The file is {_FORMAT_NAMES[kind]} picture, and is not sent as {_MEDIA_TYPES[kind]}.")
-    if kind == "JPEG" and _count_jpeg_scans(data) > MAX_JPEG_SCANS:
-        raise ImageTooLarge(f"The picture has too many passes; {MAX_JPEG_SCANS} are taken.")
+    image_format = _detect_format(data)
+    if media_type is not None and media_type != _MEDIA_TYPES[image_format]:
+        raise MediaTypeMismatch(
+            f"The file is {_FORMAT_NAMES[image_format]} image, but its media type is not {_MEDIA_TYPES[image_format]}."
+        )
+    if image_format == "JPEG" and _count_jpeg_scans(data) > MAX_JPEG_SCANS:
+        raise ImageTooLarge(f"The image has too many scans; the maximum is {MAX_JPEG_SCANS}.")
     try:
-        with Image.open(io.BytesIO(data), formats=(kind,)) as image:
+        with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
             _check_limits(image)
             return _encode_webp(image)
     except InvalidImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLarge("The picture has too many pixels.") from error
-    except Exception as error:  # a stranger's file may make a decoder stumble in any way
-        raise CorruptImage("The file is no whole PNG, JPEG or WebP picture.") from error
+        raise ImageTooLarge("The image has too many pixels.") from error
+    except Exception as error:  # decoders raise any type for malformed files
+        raise CorruptImage("The file is not a complete PNG, JPEG or WebP image.") from error
 
 
 def _detect_format(data: bytes) -> str:
-    """By what the file begins with; names and headers are only claims."""
+    """Detect the format from the file signature; file names and headers are not trusted."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
-    raise UnsupportedFormat("The file is no PNG, JPEG or WebP picture.")
+    raise UnsupportedFormat("The file is not a PNG, JPEG or WebP image.")
 
 
 def _count_jpeg_scans(data: bytes) -> int:
-    """How many passes a JPEG decoder would make: like it, this skips what is between markers and stops at the end."""
-    at, found = 2, 0
-    while (marker := _JPEG_MARKER.search(data, at)) is not None and marker.group() != _END_OF_IMAGE:
+    """Count the scans as a JPEG decoder does: skip data between markers, and stop at the end of the image."""
+    position, scans = 2, 0
+    while (marker := _JPEG_MARKER.search(data, position)) is not None and marker.group() != _END_OF_IMAGE:
         length = int.from_bytes(data[marker.end() : marker.end() + 2])
-        at = marker.end() + length
-        found += marker.group() == _START_OF_SCAN
-    return found
+        position = marker.end() + length
+        scans += marker.group() == _START_OF_SCAN
+    return scans
 
 
 def _check_limits(image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
-        taken = f"{MAX_SIDE_PX} a side and {MAX_PIXELS:,} in all are taken."
-        raise ImageTooLarge(f"The picture has {width}×{height} pixels; {taken}")
-    # Cameras append previews and depth to a JPEG, which Pillow then calls MPO: its first frame is the picture.
+        limits = f"{MAX_SIDE_PX} per side and {MAX_PIXELS:,} in total"
+        raise ImageTooLarge(f"The image has {width}×{height} pixels; the maximum is {limits}.")
+    # Cameras append previews and depth maps to a JPEG. Pillow reports such files as MPO; the first frame is the photo.
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise AnimatedImage("The picture is animated; only still ones are taken.")
+        raise AnimatedImage("The image is animated; only still images are accepted.")
 
 
 def _encode_webp(image: Image.Image) -> bytes:
-    image.draft("RGB", (2 * OUTPUT_SIZE_PX, 2 * OUTPUT_SIZE_PX))  # JPEG decodes to a fraction of its size by itself
+    image.draft("RGB", (2 * OUTPUT_SIZE_PX, 2 * OUTPUT_SIZE_PX))  # the JPEG decoder can scale down
     image.load()
     square = _crop_to_square(image)
-    turn = _TRANSPOSE_BY_ORIENTATION.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    out = io.BytesIO()
-    (square if turn is None else square.transpose(turn)).save(out, "WEBP", quality=85, method=4)
-    return out.getvalue()
+    transpose = _TRANSPOSE_BY_ORIENTATION.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    output = io.BytesIO()
+    (square if transpose is None else square.transpose(transpose)).save(output, "WEBP", quality=85, method=4)
+    return output.getvalue()
 
 
 def _crop_to_square(image: Image.Image) -> Image.Image:
-    """The middle of the picture, made in strips, so that no second whole picture is ever held."""
+    """Return the centre square, reduced strip by strip to avoid a second full-size image in memory."""
     mode = "RGBA" if image.has_transparency_data else "RGB"
     factor = max(1, min(image.size) // (2 * OUTPUT_SIZE_PX))
     side = min(image.size) // factor
     left, top = ((length - side * factor) // 2 for length in image.size)
-    made = Image.new(mode, (side, side))
+    square = Image.new(mode, (side, side))
     for begin in range(0, side, STRIP_HEIGHT_PX):
         end = min(side, begin + STRIP_HEIGHT_PX)
         strip = image.crop((left, top + begin * factor, left + side * factor, top + end * factor))
-        made.paste(_convert_mode(strip, mode).reduce(factor), (0, begin))
-    return made.resize((OUTPUT_SIZE_PX, OUTPUT_SIZE_PX), Image.Resampling.LANCZOS)
+        square.paste(_convert_mode(strip, mode).reduce(factor), (0, begin))
+    return square.resize((OUTPUT_SIZE_PX, OUTPUT_SIZE_PX), Image.Resampling.LANCZOS)
 
 
 def _convert_mode(strip: Image.Image, mode: str) -> Image.Image:
-    if strip.mode == "I;16":  # Pillow would cut 16 bits off at 255 instead of scaling them
+    if strip.mode == "I;16":  # Pillow would clip 16-bit values at 255 instead of scaling them
         strip = strip.convert("I").point(lambda value: value * (1 / 257)).convert("L")
         strip.info.pop("transparency", None)
     return strip.convert(mode)

@@ -1,4 +1,4 @@
-"""Requests that leave the mesh, to addresses other people chose: never to our own network, whatever a name says."""
+"""HTTP client for URLs from third parties, which does not connect to internal networks (SSRF protection)."""
 
 import asyncio
 import ipaddress
@@ -15,45 +15,45 @@ import httpcore
 import httpx
 
 type Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The addresses of a host, best first. Raises OSError when there is none."""
+"""Resolver that returns the addresses of a host, best first. Raises OSError if the host does not resolve."""
 
 MAX_ADDRESSES_TRIED = 4
-"""Of a host with many addresses, how many are tried."""
+"""Maximum number of addresses of a host to which a connection is attempted."""
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _AZURE_METADATA = IPv4Address("168.63.129.16")
-"""Where Azure's machines learn about themselves; it looks public, and is not."""
+"""Azure's metadata and DNS service; the address is internal although its range is public."""
 
 
 class ForbiddenTargetError(httpcore.ConnectError):
-    """The target is, or has just become, an address that nobody outside may send us to."""
+    """The target is an address that is not public."""
 
 
 def parse_origin(url: str) -> str:
-    """scheme://host:port, the port always said."""
+    """Return the origin as scheme://host:port, with an explicit port."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 def is_public_address(address: str) -> bool:
-    """Whether an address is one of the Internet's: not private, local, link-local, shared, reserved or multicast."""
+    """Return whether an address is public: not private, loopback, link-local, shared, reserved or multicast."""
     return _is_public_ip(ipaddress.ip_address(address.partition("%")[0]))
 
 
 def _is_public_ip(address: IPv4Address | IPv6Address) -> bool:
     if isinstance(address, IPv4Address):
         return address.is_global and not address.is_multicast and address != _AZURE_METADATA
-    inner = address.ipv4_mapped or address.sixtofour
+    embedded = address.ipv4_mapped or address.sixtofour
     if address in _NAT64:
-        inner = IPv4Address(int(address) & 0xFFFFFFFF)
-    if inner is not None:
-        return _is_public_ip(inner)
+        embedded = IPv4Address(int(address) & 0xFFFFFFFF)
+    if embedded is not None:
+        return _is_public_ip(embedded)
     return address in _GLOBAL_UNICAST and address.is_global
 
 
 class _GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to the very address that it looked at, so that a name cannot change its mind in between."""
+    """Network backend that connects to the address that was validated, which prevents DNS rebinding."""
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, resolve: Resolve) -> None:
         self._backend = backend
@@ -67,58 +67,58 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connects to a public address of the host. Raises ForbiddenTargetError if only one of them is not public."""
+        """Connect to a public address of the host. Raises ForbiddenTargetError if any address is not public."""
         try:
-            found = await self._resolve(host, port)
+            addresses = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host} does not resolve") from error
-        if not found or not all(map(is_public_address, found)):
+        if not addresses or not all(map(is_public_address, addresses)):
             raise ForbiddenTargetError(f"{host} is not a public address")
-        failed: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
-        for address in list(dict.fromkeys(found))[:MAX_ADDRESSES_TRIED]:
+        last_error: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
+        for address in list(dict.fromkeys(addresses))[:MAX_ADDRESSES_TRIED]:
             try:
                 stream = await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failed = error
+                last_error = error
                 continue
-            # What is at the other end may still be another, by a rule of this machine's network.
+            # The peer may differ from the address because of network rules of this machine, such as NAT.
             peer = stream.get_extra_info("server_addr")
             if not peer or not is_public_address(str(peer[0])):
                 await stream.aclose()
-                raise ForbiddenTargetError(f"{host} leads to an address that is not public")
+                raise ForbiddenTargetError(f"{host} is connected to an address that is not public")
             return stream
-        raise failed or httpcore.ConnectError(host)
+        raise last_error or httpcore.ConnectError(host)
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None
     ) -> httpcore.AsyncNetworkStream:
-        """No request leaves by a socket of this machine."""
+        """Raises ForbiddenTargetError: Unix sockets are not allowed."""
         raise ForbiddenTargetError(path)
 
     async def sleep(self, seconds: float) -> None:
-        """As httpcore asks."""
+        """Sleep, as required by httpcore."""
         await self._backend.sleep(seconds)
 
 
 class _SystemResolver:
-    """The system's resolver in threads of its own, so that a name server that hangs holds up no other work."""
+    """System resolver in dedicated threads, so that an unresponsive name server does not block other work."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(32, thread_name_prefix="resolve")
 
     async def __call__(self, host: str, port: int) -> list[str]:
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
+        entries = await loop.run_in_executor(
             self._executor, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         )
-        return [str(each[4][0]) for each in found]
+        return [str(entry[4][0]) for entry in entries]
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 class _GuardedTransport(httpx.AsyncBaseTransport):
-    """Sends to exactly those origins that are allowed without a look, to all others through the guard."""
+    """Transport that connects directly to allowed origins, and through `_GuardedBackend` to all others."""
 
     def __init__(
         self, allowed_origins: Iterable[str], backend: httpcore.AsyncNetworkBackend, resolve: Resolve | None
@@ -129,8 +129,9 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
         self._direct, self._guarded = _build_transport(backend), _build_transport(guard)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        chosen = self._direct if parse_origin(str(request.url)) in self._allowed_origins else self._guarded
-        return await chosen.handle_async_request(request)
+        is_allowed = parse_origin(str(request.url)) in self._allowed_origins
+        transport = self._direct if is_allowed else self._guarded
+        return await transport.handle_async_request(request)
 
     async def aclose(self) -> None:
         await self._direct.aclose()
@@ -140,7 +141,7 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
 
 @cache
 def _tls_context() -> ssl.SSLContext:
-    """Whom we trust; reading it takes longer than a request, so all clients share it."""
+    """Return the TLS context, which all clients share because loading the CA certificates is slow."""
     return httpx.create_ssl_context()
 
 
@@ -159,10 +160,10 @@ def create_client(
     resolve: Resolve | None = None,
     backend: httpcore.AsyncNetworkBackend | None = None,
 ) -> httpx.AsyncClient:
-    """An HTTP client for untrusted addresses: no redirects, no proxies, no cookies kept.
+    """Create an HTTP client for untrusted URLs, without redirects, proxies and cookies.
 
-    `timeout` seconds are for each of connecting, sending and reading; whoever wants an end to it all sets one.
-    `resolve` and `backend` are the system's unless others are given.
+    `timeout_s` applies to each connect, read and write; callers add a total timeout themselves. `resolve` and `backend`
+    default to the system's resolver and network.
     """
     return httpx.AsyncClient(
         transport=_GuardedTransport(allowed_origins, backend or httpcore.AnyIOBackend(), resolve),

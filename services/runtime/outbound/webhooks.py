@@ -1,4 +1,4 @@
-"""Standard Webhooks, both ways: verifying what arrives, signing what leaves."""
+"""Signatures according to Standard Webhooks (https://www.standardwebhooks.com)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from services.runtime.core.errors import ApiError
 
 
 class SignedRequest(NamedTuple):
-    """A callback as it arrived: the three headers, and the body byte for byte."""
+    """Received request: the three webhook headers and the raw body."""
 
     id: str
     timestamp: str
@@ -20,7 +20,10 @@ class SignedRequest(NamedTuple):
 
 
 def verify_signature(request: SignedRequest, secrets: Sequence[str]) -> None:
-    """Refuses SIGNATURE_INVALID unless one of the secrets made the signature less than five minutes ago."""
+    """Verify that one of the secrets signed the request, with a timestamp within five minutes of now.
+
+    Raises ApiError: SIGNATURE_INVALID.
+    """
     headers = {
         "webhook-id": request.id,
         "webhook-timestamp": request.timestamp,
@@ -36,7 +39,7 @@ def verify_signature(request: SignedRequest, secrets: Sequence[str]) -> None:
 
 
 def sign_message(message_id: str, sent_at: datetime, body: bytes, secret: str) -> dict[str, str]:
-    """The three headers for a request that leaves now."""
+    """Return the three webhook headers of a request."""
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(sent_at.timestamp())),

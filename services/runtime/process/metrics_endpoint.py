@@ -9,6 +9,7 @@ from pathlib import Path
 from services.runtime.core.errors import ApiError
 from services.runtime.messaging.channel import BrokerUnavailable
 from services.runtime.messaging.connection import Broker
+from services.runtime.messaging.metrics import initialise_published_events
 from services.runtime.messaging.topology import QUEUES
 from services.runtime.process.queue_depths import QueueDepthGauges, build_outbox_refresh
 from services.runtime.rpc.server import remove_stale_socket
@@ -103,6 +104,7 @@ async def serve_metrics(
     """
     queues = [name for name in QUEUES if name.startswith(f"{service}.")]
     depths = QueueDepthGauges(broker, queues, shared_queues)
+    initialise_published_events(service)
     server = MetricsServer(setup_metrics(service), [build_outbox_refresh(database), depths.refresh, *extra_refreshers])
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(depths.run())

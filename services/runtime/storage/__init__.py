@@ -1,1 +1,1 @@
-"""PostgreSQL, MongoDB and object storage; idempotency keys, migrations and encryption."""
+"""Access to PostgreSQL, MongoDB and object storage; idempotency keys, migrations and encryption."""

@@ -1,6 +1,6 @@
-"""PostgreSQL: statements are written in SQLAlchemy Core, compiled once at import, and run by psycopg, prepared.
+"""PostgreSQL: connection pool, transactions, and SQLAlchemy Core statements compiled at import and run by psycopg.
 
-SQLAlchemy at run time would cost a request 13 to 30% of its CPU; as a language for statements it costs nothing.
+Running statements through SQLAlchemy would take 13 to 30 % of a request's CPU time; compilation at import takes none.
 """
 
 import logging
@@ -32,7 +32,7 @@ set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
 
 DELETE_BATCH_SIZE = 1000
-"""Rows that one statement removes of those that are old."""
+"""Maximum number of rows that one statement of `build_batch_delete` deletes."""
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _SESSION_OPTIONS = (
@@ -41,10 +41,10 @@ _SESSION_OPTIONS = (
 
 
 class Statement[Row = dict[str, Any]]:
-    """A compiled statement, and the type its rows are read into by column name; rows are plain dicts without one.
+    """Compiled statement with an optional row type, whose fields are column names; without one, rows are dicts.
 
-    The server plans it once, for values that it does not know; with `each_anew` it does for each, which costs a
-    millisecond and pays where the best way depends on what is looked for.
+    Statements are prepared, so PostgreSQL can reuse one generic plan. With `is_replanned` it plans each execution. That
+    takes about a millisecond and pays off if the best plan depends on the values.
     """
 
     __slots__ = ("_row_type", "defaults", "is_replanned", "span_attributes", "sql", "summary")
@@ -67,18 +67,21 @@ class Statement[Row = dict[str, Any]]:
         }
 
     def read_row(self, row: DictRow) -> Row:
-        """One row, as the type that was asked for."""
+        """Convert a row to the row type."""
         return cast(Row, row) if self._row_type is None else self._row_type(**row)
 
 
 def _describe_statement(statement: ClauseElement) -> tuple[str, str]:
-    """What a statement does, and to which table first: ("UPDATE", "orders")."""
-    written = (each.element for each in visitors.iterate(statement) if isinstance(each, CTE))
-    statement = next((each for each in written if isinstance(each, UpdateBase)), statement)
+    """Return the operation and the first table of a statement, such as ("UPDATE", "orders").
+
+    A data-modifying CTE takes precedence over the outer statement.
+    """
+    cte_statements = (each.element for each in visitors.iterate(statement) if isinstance(each, CTE))
+    statement = next((each for each in cte_statements if isinstance(each, UpdateBase)), statement)
     if isinstance(statement, UpdateBase) and isinstance(statement.table, Table):
         return statement.__visit_name__.upper(), statement.table.name
     if isinstance(statement, Select):
-        tables = (name for found in statement.get_final_froms() for name in _find_tables(found))
+        tables = (name for clause in statement.get_final_froms() for name in _find_tables(clause))
         functions = (each.name for each in visitors.iterate(statement) if isinstance(each, Function))
         return "SELECT", next(tables, None) or next(functions, "")
     return str(statement).split(maxsplit=1)[0].upper(), ""
@@ -89,22 +92,22 @@ def _find_tables(element: ClauseElement) -> Iterator[str]:
 
 
 def build_upsert(table: Table) -> Statement:
-    """Makes a row, or makes the row of the same key what it should be; takes every column by name."""
+    """Build an INSERT … ON CONFLICT DO UPDATE of all columns, which are the parameters of the statement."""
     statement = insert(table).values({column.name: bindparam(column.name) for column in table.c})
-    others = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
-    return Statement(statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=others))
+    updates = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return Statement(statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=updates))
 
 
-def build_batch_delete(table: Table, *old: ColumnElement[bool]) -> Statement:
-    """Removes rows that are old, some at a time, so that no statement takes long; rows that others hold are left."""
+def build_batch_delete(table: Table, *conditions: ColumnElement[bool]) -> Statement:
+    """Build a DELETE of at most DELETE_BATCH_SIZE matching rows, which skips locked rows and bounds the run time."""
     key = list(table.primary_key.columns)
-    found = select(*key).where(*old).limit(DELETE_BATCH_SIZE).with_for_update(skip_locked=True).cte("old")
-    same = (column == found.c[column.name] for column in key)
-    return Statement(delete(table).where(*same))
+    batch = select(*key).where(*conditions).limit(DELETE_BATCH_SIZE).with_for_update(skip_locked=True).cte("old")
+    matches_key = (column == batch.c[column.name] for column in key)
+    return Statement(delete(table).where(*matches_key))
 
 
 class Transaction:
-    """Statements that take effect together or not at all."""
+    """Database transaction, or a connection in autocommit mode (see `Database.connection`)."""
 
     __slots__ = ("_after_commit_hooks", "connection")
 
@@ -113,55 +116,55 @@ class Transaction:
         self._after_commit_hooks: list[Callable[[], None]] = []
 
     def add_after_commit_hook(self, hook: Callable[[], None]) -> None:
-        """Has something done once it is sure that all of this took effect; a crash in between leaves it out."""
+        """Register a hook that runs after the commit; it does not run if the process crashes in between."""
         self._after_commit_hooks.append(hook)
 
     def run_after_commit_hooks(self) -> None:
-        """Does what was to be done after the commit."""
-        for do in self._after_commit_hooks:
-            do()
+        """Run the hooks after the commit."""
+        for hook in self._after_commit_hooks:
+            hook()
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
-        """A part that may be undone without the rest: by an exception, which goes on."""
-        before = len(self._after_commit_hooks)
+        """Roll back to the start of the block, including hooks, if it raises. The exception propagates."""
+        hook_count = len(self._after_commit_hooks)
         try:
             async with self.connection.transaction():
                 yield
         except BaseException:
-            del self._after_commit_hooks[before:]
+            del self._after_commit_hooks[hook_count:]
             raise
 
     async def _execute_statement(self, statement: Statement[Any], values: dict[str, Any]) -> AsyncCursor[DictRow]:
         with tracing.start_child_span(statement.summary, attributes=statement.span_attributes):
-            given = {**statement.defaults, **values}
-            return await self.connection.execute(statement.sql, given, prepare=not statement.is_replanned)
+            parameters = {**statement.defaults, **values}
+            return await self.connection.execute(statement.sql, parameters, prepare=not statement.is_replanned)
 
     async def fetch_all[Row](self, statement: Statement[Row], **values: Any) -> list[Row]:
-        """Every row."""
+        """Return all rows."""
         cursor = await self._execute_statement(statement, values)
         return [statement.read_row(row) for row in await cursor.fetchall()]
 
     async def fetch_one[Row](self, statement: Statement[Row], **values: Any) -> Row | None:
-        """The first row, or None."""
+        """Return the first row, or None."""
         cursor = await self._execute_statement(statement, values)
         row = await cursor.fetchone()
         return None if row is None else statement.read_row(row)
 
     async def execute(self, statement: Statement[Any], **values: Any) -> int:
-        """How many rows it touched."""
+        """Return the number of affected rows."""
         cursor = await self._execute_statement(statement, values)
         return cursor.rowcount
 
     async def execute_many(self, statement: Statement[Any], rows: Sequence[Mapping[str, Any]]) -> None:
-        """The statement once per row of values, without waiting for one answer before the next is sent."""
+        """Run the statement for each row of values, in pipeline mode."""
         with tracing.start_child_span(statement.summary, attributes=statement.span_attributes):
             cursor = self.connection.cursor()
             await cursor.executemany(statement.sql, [{**statement.defaults, **row} for row in rows])
 
 
 class Database:
-    """A pool of connections to one service's own database."""
+    """Connection pool of a service's database."""
 
     def __init__(self, url: str, *, max_size: int = 8) -> None:
         self.url = url
@@ -176,17 +179,20 @@ class Database:
         )
 
     async def __aenter__(self) -> Self:
-        """Opens the pool; connections are made in the background and made again when the server comes back."""
+        """Open the pool. It connects in the background, and reconnects when the server is available again."""
         await self._pool.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Closes every connection."""
+        """Close all connections."""
         await self._pool.close(timeout=2)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commits when the block ends, rolls back when it raises. Refuses UPSTREAM_UNAVAILABLE without a server."""
+        """Run the block in a transaction, which is rolled back if it raises.
+
+        Raises ApiError: UPSTREAM_UNAVAILABLE, INVALID_REQUEST.
+        """
         with _map_errors():
             async with self._pool.connection() as connection:
                 async with connection.transaction():
@@ -196,23 +202,23 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Transaction]:
-        """For statements of which each stands alone."""
+        """Yield a connection in autocommit mode, for independent statements. Raises the errors of `transaction`."""
         with _map_errors():
             async with self._pool.connection() as connection:
                 yield Transaction(connection)
 
     async def fetch_all[Row](self, statement: Statement[Row], **values: Any) -> list[Row]:
-        """Every row of one statement."""
+        """Return all rows of a statement."""
         async with self.connection() as connection:
             return await connection.fetch_all(statement, **values)
 
     async def fetch_one[Row](self, statement: Statement[Row], **values: Any) -> Row | None:
-        """The first row of one statement, or None."""
+        """Return the first row of a statement, or None."""
         async with self.connection() as connection:
             return await connection.fetch_one(statement, **values)
 
     async def execute(self, statement: Statement[Any], **values: Any) -> int:
-        """How many rows one statement touched."""
+        """Return the number of rows affected by a statement."""
         async with self.connection() as connection:
             return await connection.execute(statement, **values)
 
@@ -222,8 +228,8 @@ def _map_errors() -> Iterator[None]:
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The database is away.", retry_after=2) from error
+        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The database is unavailable.", retry_after=2) from error
     except psycopg.DataError as error:
-        # NUL in a text, a number that no column holds: what services are given by other services is not all checked.
-        log.warning("the database cannot hold what was given: %s, %s", type(error).__name__, error.sqlstate)
-        raise ApiError(Reason.INVALID_REQUEST, "A value cannot be kept.") from error
+        # For example NUL in a text or a number out of range: values from other services are not fully validated.
+        log.warning("value rejected by the database: %s, SQLSTATE %s", type(error).__name__, error.sqlstate)
+        raise ApiError(Reason.INVALID_REQUEST, "The database cannot store a value of the request.") from error

@@ -1,7 +1,7 @@
-"""Idempotency-Key: the same key and request give the first answer again, for 24 hours.
+"""Idempotency keys: a repeated request with the same key returns the stored response of the first, for 24 hours.
 
-A key belongs to one user and one operation. The answer is kept by the transaction that makes what it tells of, so that
-there is never one without the other; while that transaction runs, its lock on the key refuses everybody else.
+A key belongs to one user and one operation. The response is stored in the transaction that makes the changes, so that
+both are committed together. While the transaction runs, an advisory lock rejects other requests with the same key.
 """
 
 import hashlib
@@ -29,14 +29,14 @@ from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete, build_upsert
 
 TTL = timedelta(hours=24)
-"""How long an answer is kept."""
+"""Retention of stored responses."""
 
 STORED_STATUSES = frozenset({409, 410, 422})
-"""The statuses of refusals that are kept: the same request would be refused again."""
+"""HTTP statuses of errors that are stored, because a retry of the request would fail again."""
 
 
 def build_keys_table(metadata: MetaData) -> Table:
-    """The same table in every service's database that takes keys."""
+    """Define the table `idempotency_keys`, which is the same in the database of every service with keys."""
     return Table(
         "idempotency_keys",
         metadata,
@@ -53,7 +53,10 @@ def build_keys_table(metadata: MetaData) -> Table:
 
 
 class IdempotencyKey(NamedTuple):
-    """What a user sent, for which operation ("confirmOrder"), and the request as bytes that are equal when it is."""
+    """Idempotency key of a user's request to an operation, such as "confirmOrder".
+
+    `request` is a deterministic encoding of the request.
+    """
 
     actor: str
     operation: str
@@ -62,7 +65,7 @@ class IdempotencyKey(NamedTuple):
 
 
 class StoredResponse(NamedTuple):
-    """An answer, and whether it was given before."""
+    """Encoded response. `replayed` is true for the stored response of an earlier request."""
 
     response: bytes
     replayed: bool
@@ -75,7 +78,7 @@ class _StoredError(msgspec.Struct):
 
 _table = build_keys_table(MetaData())
 _LOCK = Statement(
-    select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0)).label("taken"))
+    select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0)).label("is_acquired"))
 )
 _FIND = Statement(
     select(_table.c.fingerprint, _table.c.refusal, _table.c.answer).where(
@@ -92,44 +95,46 @@ _DELETE_EXPIRED = build_batch_delete(_table, _table.c.at <= bindparam("before"))
 async def run_idempotently(
     database: Database, key: IdempotencyKey | None, work: Callable[[Transaction], Awaitable[bytes]]
 ) -> StoredResponse:
-    """Does the work in a transaction, or gives the first answer to the key; without a key it is just done.
+    """Run `work` in a transaction and store its response, or return the stored response of the key.
 
-    `work` returns the answer without secrets. Refuses IDEMPOTENCY_KEY_REUSED for another request,
-    IDEMPOTENCY_KEY_BUSY while the first is under way, and whatever `work` refuses; final refusals are kept and refused
-    again with the header `Idempotency-Replayed`.
+    Without a key, nothing is stored. `work` returns the encoded response without secrets. Its errors with one of the
+    STORED_STATUSES are stored, too, and raised again with the header `Idempotency-Replayed`.
+
+    Raises ApiError: IDEMPOTENCY_KEY_REUSED for another request with the key, IDEMPOTENCY_KEY_BUSY while the first
+    request is in progress, and the errors of `work`.
     """
     if key is None:
         async with database.transaction() as transaction:
             return StoredResponse(await work(transaction), replayed=False)
     async with database.transaction() as transaction:
-        found = await _find(transaction, key)
-        if found is not None:
-            return StoredResponse(found, replayed=True)
+        stored = await _find(transaction, key)
+        if stored is not None:
+            return StoredResponse(stored, replayed=True)
         try:
-            # A savepoint: a refused request leaves nothing behind but its refusal.
+            # The savepoint undoes the changes of a failed request, so that only its error is committed.
             async with transaction.savepoint():
-                answer = await work(transaction)
-        except ApiError as refused:
-            if PROBLEMS[refused.reason].status not in STORED_STATUSES:
+                response = await work(transaction)
+        except ApiError as error:
+            if PROBLEMS[error.reason].status not in STORED_STATUSES:
                 raise
-            refusal = refused
+            api_error = error
         else:
-            await _save(transaction, key, None, answer)
-            return StoredResponse(answer, replayed=False)
-        errors = [(error.field, error.message) for error in refusal.errors]
-        await _save(transaction, key, refusal.reason, msgspec.json.encode(_StoredError(refusal.detail, errors)))
-    raise refusal
+            await _save(transaction, key, None, response)
+            return StoredResponse(response, replayed=False)
+        errors = [(error.field, error.message) for error in api_error.errors]
+        await _save(transaction, key, api_error.reason, msgspec.json.encode(_StoredError(api_error.detail, errors)))
+    raise api_error
 
 
 async def delete_expired(database: Database) -> int:
-    """Forgets some of what is older than its life; returns how many, 0 when there is nothing more."""
+    """Delete a batch of expired keys. Return their number; 0 if no expired key is left."""
     return await database.execute(_DELETE_EXPIRED, before=datetime.now(UTC) - TTL)
 
 
 async def _find(transaction: Transaction, key: IdempotencyKey) -> bytes | None:
-    """The first answer. Raises the first refusal."""
+    """Return the stored response, or None. Raises the stored error."""
     lock = await transaction.fetch_one(_LOCK, key="\n".join(("idempotency", *key[:3])))
-    if lock is None or not lock["taken"]:
+    if lock is None or not lock["is_acquired"]:
         raise ApiError(Reason.IDEMPOTENCY_KEY_BUSY, retry_after=1)
     row = await transaction.fetch_one(
         _FIND, actor=key.actor, operation=key.operation, key=key.key, since=datetime.now(UTC) - TTL
@@ -138,12 +143,13 @@ async def _find(transaction: Transaction, key: IdempotencyKey) -> bytes | None:
         return None
     if bytes(row["fingerprint"]) != _hash_request(key):
         raise ApiError(Reason.IDEMPOTENCY_KEY_REUSED)
-    answer = bytes(row["answer"])
+    response = bytes(row["answer"])
     if row["refusal"] is None:
-        return answer
-    kept = msgspec.json.decode(answer, type=_StoredError)
-    errors = tuple(FieldError(*error) for error in kept.errors)
-    raise ApiError(Reason(row["refusal"]), kept.detail, errors=errors, headers={"Idempotency-Replayed": "true"})
+        return response
+    stored_error = msgspec.json.decode(response, type=_StoredError)
+    errors = tuple(FieldError(*error) for error in stored_error.errors)
+    headers = {"Idempotency-Replayed": "true"}
+    raise ApiError(Reason(row["refusal"]), stored_error.detail, errors=errors, headers=headers)
 
 
 async def _save(transaction: Transaction, key: IdempotencyKey, error_reason: str | None, response: bytes) -> None:

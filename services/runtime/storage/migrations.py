@@ -1,4 +1,4 @@
-"""Brings a service's own database to the newest revision: at every start, and by the command `migrate`."""
+"""Schema migrations of a service's database with Alembic, at every start and by the command `migrate`."""
 
 import zlib
 from collections.abc import Iterator
@@ -13,21 +13,20 @@ from sqlalchemy import NullPool, create_engine, text
 SCRIPTS_DIR = Path(__file__).parents[3] / "migrations"
 
 SESSION_TIMEOUTS = ("SET LOCAL lock_timeout = '5s'", "SET LOCAL statement_timeout = '60s'")
-"""The release that still runs waits for a migration no longer than this."""
+"""Timeouts of a migration, which bound the time that the running release waits for its locks."""
 
 
 def migrate(service: str, url: str) -> None:
-    """Runs what has not run yet. Processes that start together wait for each other by an advisory lock.
+    """Run the pending migrations in one transaction. An advisory lock serialises processes that start concurrently.
 
-    `url` is the service's own, `postgresql://…`. Raises what the database raises; nothing is left half done, since
-    PostgreSQL's DDL is transactional.
+    `url` starts with `postgresql://`. Raises the database's errors; the transaction is then rolled back.
     """
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool)
     with engine.begin() as connection:
         key = zlib.crc32(b"migrations:" + service.encode())
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-        for bound in SESSION_TIMEOUTS:
-            connection.execute(text(bound))
+        for statement in SESSION_TIMEOUTS:
+            connection.execute(text(statement))
         config = _build_config(service)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -35,12 +34,12 @@ def migrate(service: str, url: str) -> None:
 
 
 def iter_revision_sql(service: str) -> Iterator[tuple[str, str]]:
-    """Each revision, the oldest first, and the SQL that it runs."""
+    """Yield each revision and its SQL, the oldest first."""
     config = _build_config(service)
     for revision in reversed([*ScriptDirectory.from_config(config).walk_revisions()]):
-        config.output_buffer = written = StringIO()
+        config.output_buffer = output = StringIO()
         command.upgrade(config, f"{revision.down_revision or 'base'}:{revision.revision}", sql=True)
-        yield revision.revision, "".join(f"{bound};\n" for bound in SESSION_TIMEOUTS) + written.getvalue()
+        yield revision.revision, "".join(f"{statement};\n" for statement in SESSION_TIMEOUTS) + output.getvalue()
 
 
 def _build_config(service: str) -> Config:

@@ -1,4 +1,4 @@
-"""The document store, by pymongo's asyncio client."""
+"""Client of MongoDB with pymongo's asyncio API, with spans and error mapping."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,40 +20,40 @@ type Document = dict[str, Any]
 
 
 class _SpanListener(CommandListener):
-    """A span around each command that a recorded span asks for; what documents say stays out of it."""
+    """Listener that creates a span, without document contents, for each command within a recorded span."""
 
     def __init__(self) -> None:
         self._open_spans: dict[int, Span] = {}
 
     def started(self, event: CommandStartedEvent) -> None:
-        """A command leaves."""
+        """Start the span of a command."""
         if not trace.get_current_span().is_recording():
             return
         name, collection = event.command_name, str(event.command.get(event.command_name))
-        about = {
+        attributes = {
             "db.system.name": "mongodb",
             "db.namespace": event.database_name,
             "db.operation.name": name,
             "db.collection.name": collection,
         }
         self._open_spans[event.request_id] = tracing.tracer.start_span(
-            f"{name} {collection}", kind=SpanKind.CLIENT, attributes=about
+            f"{name} {collection}", kind=SpanKind.CLIENT, attributes=attributes
         )
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """It was answered."""
+        """End the span."""
         if (span := self._open_spans.pop(event.request_id, None)) is not None:
             span.end()
 
     def failed(self, event: CommandFailedEvent) -> None:
-        """It was refused, or lost."""
+        """End the span with an error."""
         if (span := self._open_spans.pop(event.request_id, None)) is not None:
             tracing.record_error(span, str(event.failure.get("codeName", "CommandFailed")))
             span.end()
 
 
 def connect(url: str) -> tuple[AsyncMongoClient[Document], AsyncDatabase[Document]]:
-    """A client, and the database that the URL's path names. Connections are made when they are needed."""
+    """Return a client and the database of the URL's path. The client connects on the first command."""
     client: AsyncMongoClient[Document] = AsyncMongoClient(
         url,
         tz_aware=True,
@@ -68,8 +68,8 @@ def connect(url: str) -> tuple[AsyncMongoClient[Document], AsyncDatabase[Documen
 
 @contextmanager
 def map_unavailable() -> Iterator[None]:
-    """Refuses UPSTREAM_UNAVAILABLE when the store is away or fails."""
+    """Convert errors of MongoDB. Raises ApiError: UPSTREAM_UNAVAILABLE."""
     try:
         yield
     except PyMongoError as error:
-        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The document store is away.", retry_after=2) from error
+        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The document store is unavailable.", retry_after=2) from error

@@ -1,4 +1,4 @@
-"""Google Cloud Storage, off the event loop: the SDK blocks, and its own retries would outlive every deadline."""
+"""Client of Google Cloud Storage: the blocking SDK in threads, without its retries and with a total timeout."""
 
 import asyncio
 import base64
@@ -23,59 +23,60 @@ from services.runtime.storage.requests_deadline import AbortableAdapter, Abortab
 from services.runtime.telemetry import tracing
 
 SOCKET_TIMEOUT_S = 3.0
-"""Seconds that storage may take to connect, and between two pieces of an answer."""
+"""Timeout to connect, and between two reads of a response, in seconds."""
 
 TOTAL_TIMEOUT_S = 5.0
-"""Seconds that anybody waits for a whole one, a free thread included."""
+"""Timeout of a whole operation, including the wait for a free thread, in seconds."""
 
 MAX_CONCURRENT = 8
+"""Number of threads, and of connections."""
 
 MAX_OBJECT_BYTES = 8 * 1024 * 1024
-"""What an object may have; more of it is never held."""
+"""Maximum size of an object; downloads stop at it."""
 
 PAGE_SIZE = 1000
 MAX_PAGES = 1000
-"""How many names are asked for at a time, and how often at most for one list."""
+"""Names per page, and maximum number of pages of one listing."""
 
 CACHE_CONTROL = "private, max-age=31536000, immutable"
-"""A name is never given to other bytes."""
+"""Cache-Control of objects, which never change."""
 
 GOOGLE_URL = "https://storage.googleapis.com"
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
 
 
 class StorageUnavailable(ApiError):
-    """Storage is down, slow or answers nonsense; never raised later than PATIENCE."""
+    """Object storage is unavailable, too slow or returned an invalid response; raised within TOTAL_TIMEOUT_S."""
 
     def __init__(self) -> None:
-        super().__init__(Reason.UPSTREAM_UNAVAILABLE, "Object storage is away.", retry_after=2)
+        super().__init__(Reason.UPSTREAM_UNAVAILABLE, "Object storage is unavailable.", retry_after=2)
 
 
 class StorageSettings(ServiceSettings):
-    """What a service with pictures is told on top."""
+    """Settings of a service that stores images."""
 
-    storage_bucket: str = Field(description="the bucket of pictures in Google Cloud Storage")
+    storage_bucket: str = Field(description="the Google Cloud Storage bucket of images")
     storage_url: str = Field(
         default="",
         json_schema_extra=EMULATED,
-        description="where Google Cloud Storage is played; empty for Google itself",
+        description="the URL of an emulator of Google Cloud Storage; empty for Google",
     )
 
 
 class ObjectStore:
-    """One bucket. `emulator` is where it is played; empty for Google itself, with the machine's own credentials."""
+    """Bucket of an emulator or, without `emulator_url`, of Google with the default credentials of the machine."""
 
     def __init__(self, bucket: str, emulator_url: str = "") -> None:
-        """Raises ValueError when the SDK would go elsewhere than it is told."""
+        """Raises ValueError if the SDK's environment variable would override the endpoint."""
         if not emulator_url and os.environ.get(EMULATOR_VARIABLE):
-            raise ValueError(f"{EMULATOR_VARIABLE} is set, and Google's storage is asked for")
+            raise ValueError(f"{EMULATOR_VARIABLE} is set but no emulator is configured")
         options = {"api_endpoint": emulator_url or GOOGLE_URL}
         if emulator_url:
             credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
             client = storage.Client("local", credentials, client_options=options)
         else:
             client = storage.Client(client_options=options)
-        client._bucket_metadata_cache = None  # or the SDK asks about the bucket in threads that nobody ends
+        client._bucket_metadata_cache = None  # otherwise the SDK fetches bucket metadata in background threads
         session = client._http
         session.max_redirects = 0
         session.trust_env = session.trust_env and not emulator_url
@@ -86,17 +87,17 @@ class ObjectStore:
         self._executor = ThreadPoolExecutor(MAX_CONCURRENT, thread_name_prefix="objects")
 
     def close(self) -> None:
-        """Closes every connection; what is under way is not waited for."""
+        """Close all connections without waiting for operations in progress."""
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
     async def put(self, name: str, data: bytes, media_type: str) -> None:
-        """Stores an object; what the storage says of it proves that it is there.
+        """Store an object and verify the checksum that storage returns.
 
-        Raises FileExistsError for a name that is taken, ValueError for more than MAX_BYTES, StorageUnavailable.
+        Raises FileExistsError for an existing name, ValueError for more than MAX_OBJECT_BYTES, StorageUnavailable.
         """
         if len(data) > MAX_OBJECT_BYTES:
-            raise ValueError(f"{len(data)} bytes are more than an object may have")
+            raise ValueError(f"object too large: {len(data)} bytes exceed {MAX_OBJECT_BYTES}")
         digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
         def call() -> bool:
@@ -107,14 +108,14 @@ class ObjectStore:
             except PreconditionFailed:
                 return False
             if blob.md5_hash != digest:
-                raise ValueError("the storage says that it has something else")
+                raise ValueError("checksum mismatch")
             return True
 
         if not await self._run_in_thread("put", call):
             raise FileExistsError(name)
 
     async def get(self, name: str) -> bytes | None:
-        """The object's bytes; None when it is not there. Raises StorageUnavailable, for more than MAX_BYTES too."""
+        """Return the object's content, or None. Raises StorageUnavailable, also for more than MAX_OBJECT_BYTES."""
 
         def call() -> bytes | None:
             content = _BoundedBuffer()
@@ -127,7 +128,7 @@ class ObjectStore:
         return await self._run_in_thread("get", call)
 
     async def delete(self, name: str) -> bool:
-        """Removes an object; whether it was there. Raises StorageUnavailable."""
+        """Delete an object. Return whether it existed. Raises StorageUnavailable."""
 
         def call() -> bool:
             try:
@@ -139,19 +140,19 @@ class ObjectStore:
         return await self._run_in_thread("delete", call)
 
     async def list_names(self, prefix: str, min_age: timedelta) -> list[str]:
-        """The objects below a prefix that have been there for so long. Each page has PATIENCE of its own.
+        """Return the names of objects with a prefix and a minimum age. TOTAL_TIMEOUT_S applies to each page.
 
-        Raises StorageUnavailable, also for names that were not asked for.
+        Raises StorageUnavailable, also for names without the prefix.
         """
-        before = datetime.now(UTC) - min_age
-        found: list[str] = []
-        token: str | None = None
+        created_before = datetime.now(UTC) - min_age
+        names: list[str] = []
+        page_token: str | None = None
         for _ in range(MAX_PAGES):
-            page, token = await self._list_page(prefix, before, token)
-            found += page
-            if token is None:
+            page, page_token = await self._list_page(prefix, created_before, page_token)
+            names += page
+            if page_token is None:
                 break
-        return found
+        return names
 
     async def _list_page(
         self, prefix: str, created_before: datetime, page_token: str | None
@@ -167,20 +168,20 @@ class ObjectStore:
             )
             blobs = list(next(pages.pages, ()))
             if not all(blob.name.startswith(prefix) for blob in blobs):
-                raise ValueError("the storage lists something else")
+                raise ValueError("listed name without the prefix")
             return [blob.name for blob in blobs if blob.time_created < created_before], pages.next_page_token
 
         return await self._run_in_thread("list", call)
 
     async def _run_in_thread[T](self, operation: str, call: Callable[[], T]) -> T:
-        """Raises StorageUnavailable; what takes too long is cut off, so that it does not keep its thread."""
-        watched = AbortableCall()
+        """Run a call in a thread. Abort it at the timeout, which frees the thread. Raises StorageUnavailable."""
+        abortable_call = AbortableCall()
 
         def work() -> T:
-            with watched:
+            with abortable_call:
                 try:
                     return call()
-                except Exception as error:  # nonsense makes the SDK stumble in any way
+                except Exception as error:  # the SDK raises any type for invalid responses
                     raise StorageUnavailable from error
 
         try:
@@ -191,16 +192,17 @@ class ObjectStore:
         except TimeoutError as error:
             raise StorageUnavailable from error
         finally:
-            watched.abort()
+            abortable_call.abort()
 
 
 async def delete_orphans(
     object_store: ObjectStore, referenced: Set[str] | AsyncIterable[str], prefix: str, min_age: timedelta
 ) -> int:
-    """Removes objects that nobody points to; how many. Several processes may do so at once.
+    """Delete objects without a reference. Return their number. Several processes may do so concurrently.
 
-    `older_than` is longer than it takes from storing an object to pointing to it. An iterator is first asked when the
-    names are listed, so that it misses no pointer; if it raises, nothing is removed. Raises StorageUnavailable.
+    `min_age` must exceed the time between storing an object and storing its reference. An iterator of references is
+    read after the objects were listed, so that it includes all their references; if it raises, nothing is deleted.
+    Raises StorageUnavailable.
     """
     orphans = set(await object_store.list_names(prefix, min_age))
     if isinstance(referenced, Set):
@@ -208,16 +210,16 @@ async def delete_orphans(
     else:
         async for name in referenced:
             orphans.discard(name)
-    removed = 0
+    deleted = 0
     for name in sorted(orphans):
-        removed += await object_store.delete(name)
-    return removed
+        deleted += await object_store.delete(name)
+    return deleted
 
 
 class _BoundedBuffer(io.BytesIO):
-    """Takes MAX_BYTES and no more."""
+    """Buffer of at most MAX_OBJECT_BYTES."""
 
     def write(self, data: Any, /) -> int:
         if self.tell() + len(data) > MAX_OBJECT_BYTES:
-            raise ValueError("the object is larger than any of ours")
+            raise ValueError("object too large")
         return super().write(data)

@@ -1,4 +1,4 @@
-"""Ends blocking HTTP calls of `requests`: its timeouts are for each read, and a byte a second lasts for ever."""
+"""Total deadline for blocking `requests` calls, whose own timeouts apply to each read."""
 
 import contextlib
 import socket
@@ -14,7 +14,7 @@ _thread_local = threading.local()
 
 
 class AbortableCall:
-    """What one thread is doing, from `with` to its end. Another thread may cut it off."""
+    """Call that runs in the `with` block of one thread and that another thread can abort."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,22 +28,22 @@ class AbortableCall:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         _thread_local.call = None
         with self._lock:
-            self._socket = None  # goes back to its pool, and is somebody else's from now on
+            self._socket = None  # it returns to the pool, from where another call may use it
 
     def track(self, connection_socket: socket.socket) -> None:
-        """Takes note of what the call waits for. Raises TimeoutError when it has been cut off."""
+        """Set the socket that the call uses. Raises TimeoutError if the call was aborted."""
         with self._lock:
             if self._is_aborted:
-                raise TimeoutError("the call was cut off")
+                raise TimeoutError("call aborted")
             self._socket = connection_socket
 
     def abort(self) -> None:
-        """Whatever the call waits for ends now, and nothing new begins; without effect when it is over."""
+        """Shut down the call's socket and reject further requests of the call; no effect after its end."""
         with self._lock:
             self._is_aborted = True
             if self._socket is not None:
                 with contextlib.suppress(OSError):
-                    # Not SSLSocket's own, which takes the TLS state away from under the thread that reads.
+                    # SSLSocket.shutdown would discard the TLS state that the other thread is using.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
@@ -82,9 +82,9 @@ class _HttpsConnectionPool(HTTPSConnectionPool):
 
 
 class AbortableAdapter(HTTPAdapter):
-    """To be mounted on a session; never tries again."""
+    """Adapter for a `requests` session that tracks sockets for `AbortableCall` and does not retry."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Called by `requests`."""
+        """Create the pool manager with tracked connections."""
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpConnectionPool, "https": _HttpsConnectionPool}

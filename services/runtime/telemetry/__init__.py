@@ -1,1 +1,1 @@
-"""Logging, tracing and metrics with OpenTelemetry."""
+"""Logging, tracing and metrics, with OpenTelemetry."""

@@ -1,7 +1,7 @@
-"""How long what every request passes takes: counted in plain lists, and told as OpenTelemetry's histograms on a scrape.
+"""Duration histograms for the hot path, stored in plain lists and exported as OpenTelemetry metrics.
 
-OpenTelemetry's own histogram looks its attributes up and locks for each measurement, about 7 µs; one that is bound to
-its attributes before the first request takes a tenth of that.
+OpenTelemetry's histogram resolves attributes and locks for each measurement, which takes about 7 µs. A histogram that
+is bound to its attributes in advance takes a tenth of that.
 """
 
 import time
@@ -13,13 +13,13 @@ from typing import Self
 from opentelemetry.sdk.metrics.export import AggregationTemporality, Histogram, HistogramDataPoint, Metric
 
 BUCKET_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Upper bounds of the buckets in seconds, as the semantic conventions advise for HTTP."""
+"""Upper bounds of the buckets, as advised by OpenTelemetry's semantic conventions for HTTP."""
 
 CLOCK = time.perf_counter
 
 
 class Series:
-    """The measurements that share every label."""
+    """Measurements with the same labels."""
 
     __slots__ = ("bucket_counts", "max_s", "min_s", "total_s")
 
@@ -30,7 +30,7 @@ class Series:
         self.max_s = 0.0
 
     def record(self, seconds: float) -> None:
-        """Takes one measurement."""
+        """Record a measurement."""
         self.bucket_counts[bisect_left(BUCKET_BOUNDS_S, seconds)] += 1
         self.total_s += seconds
         self.min_s = min(self.min_s, seconds)
@@ -38,7 +38,7 @@ class Series:
 
 
 class OperationHistogram:
-    """The measurements of one operation, by how they ended."""
+    """Measurements of an operation, by outcome."""
 
     __slots__ = ("series_by_outcome",)
 
@@ -46,19 +46,19 @@ class OperationHistogram:
         self.series_by_outcome: dict[str, Series] = {}
 
     def record(self, outcome: str, seconds: float) -> None:
-        """Takes one measurement."""
+        """Record a measurement."""
         series = self.series_by_outcome.get(outcome)
         if series is None:
             series = self.series_by_outcome[outcome] = Series()
         series.record(seconds)
 
     def start_timer(self, outcome: str) -> "Timer":
-        """Measures a block; `outcome` is what counts unless the block says otherwise."""
+        """Return a context manager that measures its block; the block may change the timer's outcome."""
         return Timer(self, outcome)
 
 
 class Timer:
-    """One measurement under way."""
+    """Measurement in progress."""
 
     __slots__ = ("_histogram", "_started_at", "outcome")
 
@@ -77,7 +77,7 @@ class Timer:
 
 
 class DurationHistogram:
-    """One histogram: an operation of the contracts, and how it ended, are its labels."""
+    """Histogram with two labels: an operation of the contracts, and an outcome."""
 
     def __init__(self, name: str, description: str, operation_label: str, outcome_label: str) -> None:
         self._name = name
@@ -87,20 +87,20 @@ class DurationHistogram:
         self._start_time_ns = time.time_ns()
 
     def for_operation(self, operation: str) -> OperationHistogram:
-        """The measurements of one operation."""
-        bound = self._by_operation.get(operation)
-        if bound is None:
-            bound = self._by_operation[operation] = OperationHistogram()
-        return bound
+        """Return the histogram of an operation."""
+        histogram = self._by_operation.get(operation)
+        if histogram is None:
+            histogram = self._by_operation[operation] = OperationHistogram()
+        return histogram
 
     def to_metric(self) -> Metric:
-        """Everything measured so far, in OpenTelemetry's words."""
+        """Return all measurements as an OpenTelemetry metric."""
         points = list(self._iter_points(time.time_ns()))
         return Metric(self._name, self._description, "s", Histogram(points, AggregationTemporality.CUMULATIVE))
 
     def _iter_points(self, now_ns: int) -> Iterator[HistogramDataPoint]:
-        for operation, bound in list(self._by_operation.items()):
-            for outcome, series in list(bound.series_by_outcome.items()):
+        for operation, histogram in list(self._by_operation.items()):
+            for outcome, series in list(histogram.series_by_outcome.items()):
                 counts = list(series.bucket_counts)
                 yield HistogramDataPoint(
                     attributes=dict(zip(self._labels, (operation, outcome), strict=True)),

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, with the trace it belongs to."""
+"""Structured logging: one JSON object per line, with trace and span ids, and redaction of sensitive data."""
 
 import logging
 import re
@@ -11,20 +11,20 @@ from opentelemetry import trace
 _SENSITIVE_PATTERN = re.compile(
     r"""(?P<start>://[^\s:/@]*:)[^\s@]+(?=@)     # the password in a URL
     | [\w.+-]+@[\w-]+\.[\w.-]*\w              # an e-mail address
-    | \beyJ[\w-]+\.[\w.-]*[\w-]                  # a token
-    | (?<=Bearer\ )[^\s'"]+                    # another
-    | \bwhsec_[\w+/=-]+                        # a webhook's secret
-    | (?<=DETAIL:\ ).+                           # the values that PostgreSQL has stumbled over
+    | \beyJ[\w-]+\.[\w.-]*[\w-]                  # a JWT
+    | (?<=Bearer\ )[^\s'"]+                    # a bearer token
+    | \bwhsec_[\w+/=-]+                        # a webhook secret
+    | (?<=DETAIL:\ ).+                           # values in an error of PostgreSQL
     | (?<![\w+-])\+[1-9]\d{6,14}\b             # a phone number
     """,
     re.VERBOSE,
 )
-"""What a library's message may hold although nobody of ours would write it."""
+"""Sensitive data that messages of libraries may contain."""
 
 
 def redact(text: str) -> str:
-    """The text without what can be told by its form to be secret or personal."""
-    return _SENSITIVE_PATTERN.sub(lambda found: f"{found['start'] or ''}[redacted]", text)
+    """Return the text with secrets and personal data replaced, as far as their format is recognisable."""
+    return _SENSITIVE_PATTERN.sub(lambda match: f"{match['start'] or ''}[redacted]", text)
 
 
 class _JsonFormatter(logging.Formatter):
@@ -33,7 +33,7 @@ class _JsonFormatter(logging.Formatter):
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Return the record as a line of JSON."""
         entry = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
@@ -51,11 +51,11 @@ class _JsonFormatter(logging.Formatter):
 
 
 def setup_logging(service: str, level: str) -> None:
-    """Sends every logger's records to standard output; libraries speak from WARNING on."""
+    """Write all log records to standard output; records of libraries from level WARNING."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_JsonFormatter(service))
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for chatty in (
+    for library in (
         "alembic",
         "connexion",
         "google",
@@ -67,4 +67,4 @@ def setup_logging(service: str, level: str) -> None:
         "urllib3",
         "uvicorn",
     ):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+        logging.getLogger(library).setLevel(logging.WARNING)

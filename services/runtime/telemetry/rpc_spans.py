@@ -1,4 +1,4 @@
-"""OpenTelemetry spans around gRPC calls, named and marked as the semantic conventions for RPC say."""
+"""OpenTelemetry spans of gRPC calls, according to the semantic conventions for RPC."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +19,12 @@ SERVER_ERROR_CODES = frozenset(
         grpc.StatusCode.DATA_LOSS,
     }
 )
-"""What a server is to blame for. Other codes are answers; only the caller's span counts them as errors."""
+"""Status codes that are errors of a server span. In a client span, every code except OK is an error."""
 
 
 @contextmanager
 def start_server_span(path: str, metadata: Mapping[str, str]) -> Iterator[Span]:
-    """The current span while a call is served; its parent is what the caller's metadata says."""
+    """Start a server span as the current span; its parent is the context in the caller's metadata."""
     with TRACER.start_as_current_span(
         path.removeprefix("/"),
         context=propagate.extract(metadata),
@@ -38,9 +38,9 @@ def start_server_span(path: str, metadata: Mapping[str, str]) -> Iterator[Span]:
 
 @contextmanager
 def start_client_span(path: str, metadata: dict[str, str]) -> Iterator[Span]:
-    """A span while a call is made, whose context is put into `metadata`.
+    """Start a client span and inject its context into `metadata`.
 
-    It is not made current: around a generator it would leak into whoever consumes it.
+    The span is not the current span, because in a generator that would leak into the consumer's context.
     """
     span = TRACER.start_span(path.removeprefix("/"), kind=SpanKind.CLIENT, attributes=_span_attributes(path))
     propagate.inject(metadata, context=trace.set_span_in_context(span))
@@ -51,12 +51,12 @@ def start_client_span(path: str, metadata: dict[str, str]) -> Iterator[Span]:
 
 
 def end_server_span(span: Span, code: grpc.StatusCode) -> None:
-    """Marks how the call ended."""
+    """Set the status of a server span."""
     _record_status(span, code, code in SERVER_ERROR_CODES)
 
 
 def end_client_span(span: Span, code: grpc.StatusCode) -> None:
-    """Marks how the call ended."""
+    """Set the status of a client span."""
     _record_status(span, code, code is not grpc.StatusCode.OK)
 
 

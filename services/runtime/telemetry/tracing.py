@@ -1,4 +1,4 @@
-"""W3C trace context, in and out, and the spans around what a process takes in and sends out."""
+"""Tracing: provider, propagation of the W3C trace context, and spans."""
 
 import os
 import threading
@@ -17,56 +17,56 @@ from opentelemetry.util.types import AttributeValue
 tracer = trace.get_tracer("delivery")
 
 _UNSAMPLED_SUFFIX = "-00"
-"""How a `traceparent` ends of which no span is recorded, by the W3C's version 00 of it."""
+"""Suffix of an unsampled `traceparent`, in version 00 of the W3C's format."""
 
 FLUSH_TIMEOUT_S = 0.8
-"""Seconds that a process which ends waits until its last spans have left."""
+"""Timeout of the span export at shutdown, in seconds."""
 
 
 def setup_tracing(service: str, sample_percent: float) -> TracerProvider:
-    """Starts tracing for this process."""
-    made = build_tracer_provider(service, sample_percent)
-    trace.set_tracer_provider(made)
-    return made
+    """Set the global tracer provider of this process."""
+    tracer_provider = build_tracer_provider(service, sample_percent)
+    trace.set_tracer_provider(tracer_provider)
+    return tracer_provider
 
 
 def build_tracer_provider(service: str, sample_percent: float) -> TracerProvider:
-    """Makes spans, which leave in batches beside what is served, and only where OTEL_EXPORTER_OTLP_ENDPOINT says so.
+    """Build a tracer provider that exports spans in batches to OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
 
-    What was asked for by others is traced as they decided, up to the edge; `percent` is the share of what begins here.
+    Spans with a parent follow the parent's sampling decision. `sample_percent` applies to root spans.
     """
-    made = TracerProvider(
+    tracer_provider = TracerProvider(
         sampler=ParentBased(TraceIdRatioBased(sample_percent / 100)),
         resource=Resource.create({"service.name": service, "service.namespace": "delivery"}),
         shutdown_on_exit=False,
     )
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=1)))
-    return made
+        tracer_provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=1)))
+    return tracer_provider
 
 
 def shutdown_tracing(tracer_provider: TracerProvider) -> None:
-    """Sends what is left, within LAST_WORDS_S: a collector that is away or hangs holds up no shutdown."""
-    sending = threading.Thread(target=tracer_provider.shutdown, name="last-spans", daemon=True)
-    sending.start()
-    sending.join(FLUSH_TIMEOUT_S)
+    """Export the remaining spans within FLUSH_TIMEOUT_S, so that an unavailable collector does not delay shutdown."""
+    thread = threading.Thread(target=tracer_provider.shutdown, name="span-flush", daemon=True)
+    thread.start()
+    thread.join(FLUSH_TIMEOUT_S)
 
 
 def get_context_headers() -> dict[str, str]:
-    """The current trace context as headers."""
+    """Return the current trace context as headers."""
     headers: dict[str, str] = {}
     propagate.inject(headers)
     return headers
 
 
 def get_current_trace_id() -> str:
-    """The current trace's id, 32 hexadecimal digits; all zero outside a trace."""
+    """Return the id of the current trace, 32 hexadecimal digits; all zeros outside a trace."""
     return trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
 
 
 @contextmanager
 def attach_context(parent_headers: Mapping[str, str]) -> Iterator[None]:
-    """Lets what is logged belong to the trace of the context in these headers."""
+    """Make the context in the headers current, so that log records carry its trace id."""
     token = context.attach(propagate.extract(parent_headers))
     try:
         yield
@@ -83,24 +83,25 @@ def start_span(
     *,
     link: bool = False,
 ) -> Iterator[Span]:
-    """A span below the current one, or below the context in the headers of `parent`; an exception marks it as failed.
+    """Start a span as the current span; an exception sets its status to error.
 
-    `link` also links to the parent, as consumers do to their producer.
+    The parent is the context in `parent_headers`, or else the current span. `link` adds a link to the parent, as
+    consumers have to their producer.
     """
-    above = context.get_current() if parent_headers is None else propagate.extract(parent_headers)
-    links = [Link(trace.get_current_span(above).get_span_context())] if link else []
+    parent = context.get_current() if parent_headers is None else propagate.extract(parent_headers)
+    links = [Link(trace.get_current_span(parent).get_span_context())] if link else []
     with tracer.start_as_current_span(
-        name, above, kind, attributes, links, record_exception=False, set_status_on_exception=False
-    ) as made:
+        name, parent, kind, attributes, links, record_exception=False, set_status_on_exception=False
+    ) as span:
         try:
-            yield made
+            yield span
         except BaseException as error:
-            record_error(made, type(error).__name__)
+            record_error(span, type(error).__name__)
             raise
 
 
 def record_error(span: Span, error_type: str) -> None:
-    """Marks a span as failed; `why` is a word of few, not a message."""
+    """Set a span's status to error. `error_type` has low cardinality and is not a message."""
     span.set_attribute("error.type", error_type)
     span.set_status(Status(StatusCode.ERROR))
 
@@ -109,46 +110,46 @@ def record_error(span: Span, error_type: str) -> None:
 def start_detached_span(
     name: str, kind: SpanKind, parent_headers: Mapping[str, str], attributes: Mapping[str, AttributeValue]
 ) -> Iterator[dict[str, str]]:
-    """A span that is never the current one, so that many can be open at once; its context as headers.
+    """Start a span that is not the current span, and yield its context as headers. Many such spans can be open.
 
-    What nobody records passes as it came.
+    For an unsampled parent no span is created and its headers are yielded.
     """
     if str(parent_headers.get("traceparent")).endswith(_UNSAMPLED_SUFFIX):
         yield dict(parent_headers)
         return
-    made = tracer.start_span(name, propagate.extract(parent_headers), kind, attributes)
+    span = tracer.start_span(name, propagate.extract(parent_headers), kind, attributes)
     headers: dict[str, str] = {}
-    propagate.inject(headers, trace.set_span_in_context(made))
+    propagate.inject(headers, trace.set_span_in_context(span))
     try:
         yield headers
     except BaseException as error:
-        record_error(made, type(error).__name__)
+        record_error(span, type(error).__name__)
         raise
     finally:
-        made.end()
+        span.end()
 
 
 @contextmanager
 def start_child_span(
     name: str, kind: SpanKind = SpanKind.CLIENT, attributes: Mapping[str, AttributeValue] | None = None
 ) -> Iterator[Span]:
-    """A span below the current one if that is recorded: looking for work begins no trace of its own."""
+    """Start a child of the current span if that is recorded, so that polling for work starts no trace."""
     if not trace.get_current_span().is_recording():
         yield INVALID_SPAN
         return
-    with start_span(name, kind, None, attributes) as made:
-        yield made
+    with start_span(name, kind, None, attributes) as span:
+        yield span
 
 
 def start_peer_span(
     peer: str, operation: str, attributes: Mapping[str, AttributeValue] | None = None
 ) -> AbstractContextManager[Span]:
-    """A `child` around a call to somebody outside ("fcm", "send")."""
+    """Start a client span of a call to an external system, such as `start_peer_span("fcm", "send")`."""
     return start_child_span(f"{peer} {operation}", SpanKind.CLIENT, {"service.peer.name": peer, **(attributes or {})})
 
 
 def record_http_response(span: Span, status: int) -> None:
-    """What came back by HTTP; for whoever called, each error is one."""
+    """Record the status of an HTTP response in a client span; statuses from 400 are errors."""
     span.set_attribute("http.response.status_code", status)
     if status >= 400:
         record_error(span, str(status))

@@ -10,6 +10,7 @@ from generated.events.consumers import NotificationsAlertsConsumer
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import SystemAlert
 from services.runtime.core.errors import ApiError
+from services.runtime.messaging import metrics
 from services.runtime.messaging.channel import BrokerUnavailable, Channel, Message
 from services.runtime.messaging.consumer import (
     ATTEMPT_HEADER,
@@ -19,7 +20,6 @@ from services.runtime.messaging.consumer import (
 )
 from services.runtime.messaging.events import MessageMetadata
 from services.runtime.messaging.topology import RETRY_DELAYS_S
-from services.runtime.telemetry import metrics
 
 TYPE = "system.alert"
 

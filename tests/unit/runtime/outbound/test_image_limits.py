@@ -1,4 +1,4 @@
-"""What decoding a picture may cost: pixels, passes, memory, and how many at a time."""
+"""Limits of image decoding: pixels, JPEG scans, memory and concurrency."""
 
 import asyncio
 import hashlib
@@ -30,8 +30,8 @@ from tests.conftest import ROOT
 from tests.users import create_image
 
 
-def header(width: int, height: int) -> bytes:
-    """A PNG that says how large it is, and has no pixels at all."""
+def create_png_header(width: int, height: int) -> bytes:
+    """Return a PNG with a size in its create_png_header and without pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -44,104 +44,106 @@ def header(width: int, height: int) -> bytes:
     ("width", "height"),
     [(10_000, 10_000), (MAX_SIDE_PX + 1, 1), (1, MAX_SIDE_PX + 1), (2**31 - 1, 2**31 - 1), (6000, 6000)],
 )
-def test_too_many_pixels_are_seen_before_they_are_there(width: int, height: int) -> None:
+def test_pixel_limit_is_checked_from_header(width: int, height: int) -> None:
     with pytest.raises(ImageTooLarge, match="pixels"):
-        normalise_image(header(width, height))
+        normalise_image(create_png_header(width, height))
 
 
-def progressive(more: int, behind: bytes = b"") -> bytes:
-    """A JPEG whose last pass, over every pixel in a few bytes, is repeated."""
-    out = io.BytesIO()
-    Image.new("RGB", (800, 800), "orange").save(out, "JPEG", progressive=True)
-    data = out.getvalue()
-    last = data.rfind(b"\xff\xc4", 0, data.rfind(b"\xff\xda"))  # with its Huffman table
-    return data[:-2] + data[last:-2] * more + data[-2:] + behind
+def create_progressive_jpeg(extra_scans: int, trailing_data: bytes = b"") -> bytes:
+    """Return a JPEG whose last scan, a few bytes for all pixels, is repeated."""
+    output = io.BytesIO()
+    Image.new("RGB", (800, 800), "orange").save(output, "JPEG", progressive=True)
+    data = output.getvalue()
+    last_scan = data.rfind(b"\xff\xc4", 0, data.rfind(b"\xff\xda"))  # including its Huffman table
+    return data[:-2] + data[last_scan:-2] * extra_scans + data[-2:] + trailing_data
 
 
-def test_a_jpeg_of_endless_passes() -> None:
-    assert normalise_image(progressive(20))
-    with pytest.raises(ImageTooLarge, match="passes"):
-        normalise_image(progressive(2000))
+def test_jpeg_with_too_many_scans_is_rejected() -> None:
+    assert normalise_image(create_progressive_jpeg(20))
+    with pytest.raises(ImageTooLarge, match="scans"):
+        normalise_image(create_progressive_jpeg(2000))
 
 
-def test_a_film_behind_a_jpeg_is_no_pass() -> None:
-    assert normalise_image(progressive(0, b"\x00\x00" + b"\xff\xda\x00\x02" * 2000)) == normalise_image(progressive(0))
+def test_data_after_end_of_jpeg_is_not_counted_as_scans() -> None:
+    jpeg = create_progressive_jpeg(0, b"\x00\x00" + b"\xff\xda\x00\x02" * 2000)
+    assert normalise_image(jpeg) == normalise_image(create_progressive_jpeg(0))
 
 
-MEASURE = """
+PROGRAM = """
 import re, sys
 from pathlib import Path
-from services.runtime.outbound.images import PictureRefused, normalise
-def peak():  # not what getrusage tells, which begins with the peak of the parent
+from services.runtime.outbound.images import InvalidImage, normalise_image
+def peak():  # getrusage would start with the peak of the parent process
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 data = sys.stdin.buffer.read()
 before = peak()
-made = 0
+count = 0
 for _ in range(3):
     try:
-        made += bool(normalise(data))
-    except PictureRefused:
+        count += bool(normalise_image(data))
+    except InvalidImage:
         pass
-print(made, peak() - before)
+print(count, peak() - before)
 """
 
 
-def plain(kind: str, size: tuple[int, int], **options: Any) -> bytes:
+def create_rotated_image(image_format: str, size: tuple[int, int], **options: Any) -> bytes:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
-    out = io.BytesIO()
-    Image.new("RGBA" if kind == "PNG" else "RGB", size).save(out, kind, exif=exif, **options)
-    return out.getvalue()
+    output = io.BytesIO()
+    Image.new("RGBA" if image_format == "PNG" else "RGB", size).save(output, image_format, exif=exif, **options)
+    return output.getvalue()
 
 
 @pytest.mark.parametrize(
-    ("make", "megabytes"),
+    ("create", "max_megabytes"),
     [
-        pytest.param(lambda: header(9_999, 9_999), 20, id="bomb"),
-        pytest.param(lambda: plain("PNG", (5000, 5000)), 160, id="png"),
-        pytest.param(lambda: plain("JPEG", (5000, 5000)), 60, id="jpeg"),
-        pytest.param(lambda: plain("JPEG", (5000, 5000), progressive=True), 130, id="progressive"),
+        pytest.param(lambda: create_png_header(9_999, 9_999), 20, id="bomb"),
+        pytest.param(lambda: create_rotated_image("PNG", (5000, 5000)), 160, id="png"),
+        pytest.param(lambda: create_rotated_image("JPEG", (5000, 5000)), 60, id="jpeg"),
+        pytest.param(lambda: create_rotated_image("JPEG", (5000, 5000), progressive=True), 130, id="progressive"),
     ],
 )
-def test_memory_is_what_one_decoded_picture_takes(make: Callable[[], bytes], megabytes: int) -> None:
-    """100 megabytes for 25 megapixels, however often and however turned."""
-    done = subprocess.run([sys.executable, "-c", MEASURE], input=make(), capture_output=True, check=True, cwd=ROOT)
-    made, kilobytes = map(int, done.stdout.split())
-    assert made == (3 if megabytes > 20 else 0)
-    assert kilobytes < megabytes * 1024
+def test_peak_memory_is_bounded(create: Callable[[], bytes], max_megabytes: int) -> None:
+    """25 megapixels take 100 megabytes, regardless of repetition and rotation."""
+    result = subprocess.run([sys.executable, "-c", PROGRAM], input=create(), capture_output=True, check=True, cwd=ROOT)
+    count, kilobytes = map(int, result.stdout.split())
+    assert count == (3 if max_megabytes > 20 else 0)
+    assert kilobytes < max_megabytes * 1024
 
 
-async def test_pictures_are_decoded_beside_the_event_loop() -> None:
-    decoders = ImageNormaliser()
-    made = await decoders.normalise(create_image(), "image/png")
+async def test_image_normaliser_returns_image_and_digest() -> None:
+    normaliser = ImageNormaliser()
+    image = await normaliser.normalise(create_image(), "image/png")
     content = normalise_image(create_image())
-    assert made == NormalisedImage("image/webp", content, hashlib.sha256(content).hexdigest())
+    assert image == NormalisedImage("image/webp", content, hashlib.sha256(content).hexdigest())
     with pytest.raises(MediaTypeMismatch):
-        await decoders.normalise(create_image(), "image/jpeg")
-    decoders.close()
+        await normaliser.normalise(create_image(), "image/jpeg")
+    normaliser.close()
 
 
-@pytest.mark.parametrize("patience", [0.05, 60])
-async def test_a_crowd_is_turned_away(monkeypatch: pytest.MonkeyPatch, patience: float) -> None:
-    """At once when every place is taken; after PATIENCE when a decoder does not come to an end."""
-    go = threading.Event()
+@pytest.mark.parametrize("timeout_s", [0.05, 60])
+async def test_excess_images_are_rejected(monkeypatch: pytest.MonkeyPatch, timeout_s: float) -> None:
+    """Requests are rejected immediately if no slot is free, and after the timeout if the decoder is blocked."""
+    released = threading.Event()
 
-    def stuck(data: bytes, _: str) -> bytes:
-        go.wait()
+    def block(data: bytes, _: str) -> bytes:
+        released.wait()
         return data
 
-    monkeypatch.setattr(images, "TIMEOUT_S", patience)
-    monkeypatch.setattr(images, "normalise_image", stuck)
-    decoders = ImageNormaliser()
-    crowd = [asyncio.create_task(decoders.normalise(b"", "image/png")) for _ in range(MAX_CONCURRENT + MAX_QUEUED + 1)]
-    done, waiting = await asyncio.wait(crowd, return_when=asyncio.FIRST_COMPLETED)
-    assert {type(task.exception()) for task in done} == {DecoderOverloaded}
-    if patience < 1:
+    monkeypatch.setattr(images, "TIMEOUT_S", timeout_s)
+    monkeypatch.setattr(images, "normalise_image", block)
+    normaliser = ImageNormaliser()
+    count = MAX_CONCURRENT + MAX_QUEUED + 1
+    tasks = [asyncio.create_task(normaliser.normalise(b"", "image/png")) for _ in range(count)]
+    rejected, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    assert {type(task.exception()) for task in rejected} == {DecoderOverloaded}
+    if timeout_s < 1:
         await asyncio.wait(waiting)
         assert {type(task.exception()) for task in waiting} == {DecoderOverloaded}
     else:
-        assert len(done) == 1
-    go.set()
-    await asyncio.gather(*crowd, return_exceptions=True)
-    assert await decoders.normalise(b"free again", "image/png")
-    decoders.close()
+        assert len(rejected) == 1
+    released.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert await normaliser.normalise(b"data", "image/png")
+    normaliser.close()

@@ -1,4 +1,4 @@
-"""Whatever comes in, a small square without anything else comes out, or a refusal."""
+"""Normalisation of images: output, cropping, orientation, metadata, and rejection of invalid files."""
 
 import io
 
@@ -19,177 +19,178 @@ from services.runtime.outbound.images import (
 )
 from tests.users import create_image
 
-KINDS = ["PNG", "JPEG", "WEBP"]
+FORMATS = ["PNG", "JPEG", "WEBP"]
 
 
-def opened(data: bytes) -> Image.Image:
+def open_image(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("image_format", FORMATS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (640, 480), (4000, 3000)])
-def test_a_square_comes_out(kind: str, size: tuple[int, int]) -> None:
-    made = normalise_image(create_image(kind, size))
-    image = opened(made)
+def test_output_is_square_webp_and_deterministic(image_format: str, size: tuple[int, int]) -> None:
+    normalised = normalise_image(create_image(image_format, size))
+    image = open_image(normalised)
     assert (image.format, image.size) == ("WEBP", (OUTPUT_SIZE_PX, OUTPUT_SIZE_PX))
-    assert made == normalise_image(create_image(kind, size))
+    assert normalised == normalise_image(create_image(image_format, size))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"])
-def test_every_kind_of_pixel(mode: str) -> None:
-    out = io.BytesIO()
-    Image.new(mode, (50, 50)).save(out, "JPEG" if mode == "CMYK" else "PNG")
-    assert opened(normalise_image(out.getvalue())).size == (OUTPUT_SIZE_PX, OUTPUT_SIZE_PX)
+def test_all_pixel_modes_are_supported(mode: str) -> None:
+    output = io.BytesIO()
+    Image.new(mode, (50, 50)).save(output, "JPEG" if mode == "CMYK" else "PNG")
+    assert open_image(normalise_image(output.getvalue())).size == (OUTPUT_SIZE_PX, OUTPUT_SIZE_PX)
 
 
-def test_sixteen_bits_are_scaled() -> None:
-    out = io.BytesIO()
-    Image.new("I;16", (50, 50), 0x8080).save(out, "PNG")
-    pixel = opened(normalise_image(out.getvalue())).getpixel((200, 200))
+def test_sixteen_bit_values_are_scaled() -> None:
+    output = io.BytesIO()
+    Image.new("I;16", (50, 50), 0x8080).save(output, "PNG")
+    pixel = open_image(normalise_image(output.getvalue())).getpixel((200, 200))
     assert isinstance(pixel, tuple)
     assert all(abs(value - 0x80) <= 2 for value in pixel)
 
 
 @pytest.mark.parametrize("size", [(3000, 1000), (1000, 3000)])
-def test_the_middle_is_kept(size: tuple[int, int]) -> None:
+def test_crop_is_centred(size: tuple[int, int]) -> None:
     image = Image.new("RGB", size, "red")
     left, top = (length // 2 - 500 for length in size)
     image.paste("blue", (left, top, left + 1000, top + 1000))
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    made = opened(normalise_image(out.getvalue()))
+    output = io.BytesIO()
+    image.save(output, "PNG")
+    normalised = open_image(normalise_image(output.getvalue()))
     for corner in [(2, 2), (OUTPUT_SIZE_PX - 3, 2), (2, OUTPUT_SIZE_PX - 3), (OUTPUT_SIZE_PX - 3, OUTPUT_SIZE_PX - 3)]:
-        pixel = made.getpixel(corner)
+        pixel = normalised.getpixel(corner)
         assert isinstance(pixel, tuple)
         assert pixel[2] > pixel[0] + 150, corner
 
 
-@pytest.mark.parametrize("turn", range(1, 9))
-def test_every_orientation(turn: int) -> None:
-    """Of a picture whose corners differ, against Pillow's own turning of the whole."""
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_applied(orientation: int) -> None:
+    """Compare an image whose corners differ with Pillow's transposition of the whole image."""
     image = Image.new("RGB", (300, 200), "white")
     image.paste("red", (50, 0, 150, 100))
     image.paste("blue", (150, 0, 250, 100))
     exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = turn
-    out = io.BytesIO()
-    image.save(out, "PNG", exif=exif)
-    made = opened(normalise_image(out.getvalue()))
-    wanted = ImageOps.fit(ImageOps.exif_transpose(opened(out.getvalue())), (OUTPUT_SIZE_PX, OUTPUT_SIZE_PX))
+    exif[ExifTags.Base.Orientation] = orientation
+    output = io.BytesIO()
+    image.save(output, "PNG", exif=exif)
+    normalised = open_image(normalise_image(output.getvalue()))
+    expected = ImageOps.fit(ImageOps.exif_transpose(open_image(output.getvalue())), (OUTPUT_SIZE_PX, OUTPUT_SIZE_PX))
     for corner in [(100, 100), (300, 100), (100, 300), (300, 300)]:
-        have, want = made.getpixel(corner), wanted.getpixel(corner)
-        assert isinstance(have, tuple)
-        assert isinstance(want, tuple)
-        assert all(abs(one - other) < 10 for one, other in zip(have, want, strict=True)), corner
+        pixel, expected_pixel = normalised.getpixel(corner), expected.getpixel(corner)
+        assert isinstance(pixel, tuple)
+        assert isinstance(expected_pixel, tuple)
+        assert all(abs(one - other) < 10 for one, other in zip(pixel, expected_pixel, strict=True)), corner
 
 
-def test_transparency_stays() -> None:
-    out = io.BytesIO()
-    Image.new("RGBA", (50, 50), (0, 0, 0, 0)).save(out, "PNG")
-    corner = opened(normalise_image(out.getvalue())).getpixel((0, 0))
+def test_transparency_is_preserved() -> None:
+    output = io.BytesIO()
+    Image.new("RGBA", (50, 50), (0, 0, 0, 0)).save(output, "PNG")
+    corner = open_image(normalise_image(output.getvalue())).getpixel((0, 0))
     assert isinstance(corner, tuple)
     assert corner[3] == 0
 
 
-def test_it_is_turned_upright_and_loses_what_it_tells() -> None:
+def test_exif_orientation_is_applied_and_metadata_removed() -> None:
     image = Image.new("RGB", (60, 40), "red")
     image.paste("blue", (0, 0, 60, 20))
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
     exif[0x010F] = "a camera"
-    out = io.BytesIO()
-    image.save(out, "JPEG", exif=exif, icc_profile=b"a profile", comment=b"a comment")
-    made = normalise_image(out.getvalue())
-    upright = opened(made)
+    output = io.BytesIO()
+    image.save(output, "JPEG", exif=exif, icc_profile=b"a profile", comment=b"a comment")
+    normalised = normalise_image(output.getvalue())
+    upright = open_image(normalised)
     pixel = upright.getpixel((OUTPUT_SIZE_PX // 2, 10))
     assert isinstance(pixel, tuple)
-    assert pixel[0] > pixel[2], "what was at the bottom is at the top"
+    assert pixel[0] > pixel[2], "the bottom of the source is at the top"
     assert not {"exif", "icc_profile", "comment", "xmp"} & upright.info.keys()
     for secret in (b"a camera", b"a profile", b"a comment"):
-        assert secret not in made
+        assert secret not in normalised
 
 
-def test_what_hangs_behind_is_gone() -> None:
-    text = PngImagePlugin.PngInfo()
-    text.add_text("note", "<script>alert(1)</script>")
-    out = io.BytesIO()
-    Image.new("RGB", (50, 50)).save(out, "PNG", pnginfo=text)
-    made = normalise_image(out.getvalue() + b"PK\x03\x04<?php system($_GET[0]); ?>")
-    assert b"<script>" not in made
-    assert b"<?php" not in made
+def test_trailing_data_is_removed() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("note", "<script>alert(1)</script>")
+    output = io.BytesIO()
+    Image.new("RGB", (50, 50)).save(output, "PNG", pnginfo=info)
+    normalised = normalise_image(output.getvalue() + b"PK\x03\x04<?php system($_GET[0]); ?>")
+    assert b"<script>" not in normalised
+    assert b"<?php" not in normalised
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "ICO", "PPM"])
-def test_other_formats(kind: str) -> None:
+@pytest.mark.parametrize("image_format", ["GIF", "BMP", "TIFF", "ICO", "PPM"])
+def test_unsupported_formats_are_rejected(image_format: str) -> None:
     with pytest.raises(UnsupportedFormat, match="PNG, JPEG or WebP"):
-        normalise_image(create_image(kind))
+        normalise_image(create_image(image_format))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_animations(kind: str) -> None:
-    out = io.BytesIO()
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP"])
+def test_animated_images_are_rejected(image_format: str) -> None:
+    output = io.BytesIO()
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
-    frames[0].save(out, kind, save_all=True, append_images=frames[1:])
+    frames[0].save(output, image_format, save_all=True, append_images=frames[1:])
     with pytest.raises(AnimatedImage, match="animated"):
-        normalise_image(out.getvalue())
+        normalise_image(output.getvalue())
 
 
-def test_of_a_cameras_previews_the_first_frame_is_the_picture() -> None:
-    out = io.BytesIO()
+def test_first_frame_of_mpo_is_used() -> None:
+    output = io.BytesIO()
     frames = [Image.new("RGB", (80, 80), colour) for colour in ("red", "blue")]
-    frames[0].save(out, "MPO", save_all=True, append_images=frames[1:])
-    assert opened(out.getvalue()).format == "MPO"
-    pixel = opened(normalise_image(out.getvalue(), "image/jpeg")).getpixel((9, 9))
+    frames[0].save(output, "MPO", save_all=True, append_images=frames[1:])
+    assert open_image(output.getvalue()).format == "MPO"
+    pixel = open_image(normalise_image(output.getvalue(), "image/jpeg")).getpixel((9, 9))
     assert isinstance(pixel, tuple)
     assert pixel[0] > pixel[2] + 150
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_is_what_its_sender_says(kind: str) -> None:
-    for claimed in [*(f"image/{kind.lower()}" for kind in KINDS), "image/gif", ""]:
-        if claimed == f"image/{kind.lower()}":
-            assert normalise_image(create_image(kind), claimed)
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_declared_media_type_must_match_format(image_format: str) -> None:
+    media_type = f"image/{image_format.lower()}"
+    for declared in [*(f"image/{each.lower()}" for each in FORMATS), "image/gif", ""]:
+        if declared == media_type:
+            assert normalise_image(create_image(image_format), declared)
         else:
-            with pytest.raises(MediaTypeMismatch, match=f"is not sent as image/{kind.lower()}"):
-                normalise_image(create_image(kind), claimed)
+            with pytest.raises(MediaTypeMismatch, match=f"its media type is not {media_type}"):
+                normalise_image(create_image(image_format), declared)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_half_a_file(kind: str) -> None:
-    data = create_image(kind)
-    with pytest.raises(CorruptImage, match="no whole"):
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_truncated_image_is_rejected(image_format: str) -> None:
+    data = create_image(image_format)
+    with pytest.raises(CorruptImage, match="not a complete"):
         normalise_image(data[: len(data) // 2])
 
 
-def test_what_a_decoder_stumbles_over_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stumble(_: object) -> None:
+def test_decoder_errors_become_corrupt_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(images, "_check_limits", stumble)
+    monkeypatch.setattr(images, "_check_limits", fail)
     with pytest.raises(CorruptImage):
         normalise_image(create_image())
 
 
 @given(st.binary(max_size=400))
-def test_noise_is_refused(data: bytes) -> None:
+def test_random_bytes_are_rejected(data: bytes) -> None:
     with pytest.raises(InvalidImage):
         normalise_image(data)
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.sampled_from([create_image(kind, (40, 30)) for kind in KINDS]),
+    st.sampled_from([create_image(image_format, (40, 30)) for image_format in FORMATS]),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6),
     st.floats(0, 1),
 )
-def test_a_damaged_file_is_a_picture_or_refused(data: bytes, changes: list[tuple[float, int]], end: float) -> None:
+def test_damaged_file_is_normalised_or_rejected(data: bytes, changes: list[tuple[float, int]], end: float) -> None:
     damaged = bytearray(data)
-    for where, value in changes:
-        damaged[int(where * (len(damaged) - 1))] = value
+    for position, value in changes:
+        damaged[int(position * (len(damaged) - 1))] = value
     try:
-        made = normalise_image(bytes(damaged[: max(1, int(len(damaged) * end))]))
+        normalised = normalise_image(bytes(damaged[: max(1, int(len(damaged) * end))]))
     except InvalidImage:
         return
-    assert opened(made).size == (OUTPUT_SIZE_PX, OUTPUT_SIZE_PX)
+    assert open_image(normalised).size == (OUTPUT_SIZE_PX, OUTPUT_SIZE_PX)

@@ -1,4 +1,4 @@
-"""A log line is one JSON object with its trace, and keeps to itself what can be told by its form to be private."""
+"""Format of log lines, and redaction of secrets and personal data."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from services.runtime.telemetry.logging_setup import _JsonFormatter, redact
 
-PRIVATE = [
+SENSITIVE = [
     "ada@delivery.test",
     "ada.byron+orders@mail.example.org",
     "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2ln-_bmF0dXJl",
@@ -21,14 +21,14 @@ PRIVATE = [
 ]
 
 
-@given(st.sampled_from(PRIVATE), st.sampled_from([" ", "'", '"', "(", "=", ": ", ", "]), st.sampled_from(" '\").,:;"))
-def test_what_is_private_by_its_form_is_left_out(private: str, before: str, after: str) -> None:
-    assert private not in redact(f"failed{before}{private}{after} twice")
-    assert redact(f"failed{before}{private}{after} twice").endswith(f"[redacted]{after} twice")
+@given(st.sampled_from(SENSITIVE), st.sampled_from([" ", "'", '"', "(", "=", ": ", ", "]), st.sampled_from(" '\").,:;"))
+def test_sensitive_values_are_redacted(sensitive: str, before: str, after: str) -> None:
+    assert sensitive not in redact(f"failed{before}{sensitive}{after} twice")
+    assert redact(f"failed{before}{sensitive}{after} twice").endswith(f"[redacted]{after} twice")
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "redacted"),
     [
         ("amqp://orders:s3cr:t@127.0.0.1:5672/delivery", "amqp://orders:[redacted]@127.0.0.1:5672/delivery"),
         ("exists\nDETAIL:  Key (title)=(Ada) exists.\nCONTEXT: x", "exists\nDETAIL: [redacted]\nCONTEXT: x"),
@@ -38,39 +38,39 @@ def test_what_is_private_by_its_form_is_left_out(private: str, before: str, afte
         ("@decorated in /srv/app.py", "@decorated in /srv/app.py"),
     ],
 )
-def test_the_rest_stays(text: str, kept: str) -> None:
-    assert redact(text) == kept
+def test_other_text_is_unchanged(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
 
 
-def line(record: logging.LogRecord) -> dict[str, str]:
-    text = _JsonFormatter("orders").format(record)
-    assert "\n" not in text
-    made: dict[str, str] = json.loads(text)
-    return made
+def format_record(record: logging.LogRecord) -> dict[str, str]:
+    line = _JsonFormatter("orders").format(record)
+    assert "\n" not in line
+    entry: dict[str, str] = json.loads(line)
+    return entry
 
 
-def record(message: str, *arguments: object, error: bool = False) -> logging.LogRecord:
+def create_record(message: str, *arguments: object, error: bool = False) -> logging.LogRecord:
     info = sys.exc_info() if error else None
     return logging.LogRecord("services.orders", logging.ERROR, __file__, 1, message, arguments, info)
 
 
-def test_a_line_says_when_who_and_what() -> None:
-    made = line(record("%s of %s\nfailed", 1, "ada@delivery.test"))
-    assert made.keys() == {"time", "level", "service", "logger", "message"}
-    assert made["message"] == "1 of [redacted]\nfailed"
+def test_log_line_fields() -> None:
+    entry = format_record(create_record("%s of %s\nfailed", 1, "ada@delivery.test"))
+    assert entry.keys() == {"time", "level", "service", "logger", "message"}
+    assert entry["message"] == "1 of [redacted]\nfailed"
 
 
-def test_a_line_leads_to_its_trace() -> None:
+def test_log_line_contains_trace_and_span_id() -> None:
     with TracerProvider().get_tracer("test").start_as_current_span("a") as span:
-        made = line(record("failed"))
+        entry = format_record(create_record("failed"))
     context = span.get_span_context()
-    assert made["trace_id"] == trace.format_trace_id(context.trace_id)
-    assert made["span_id"] == trace.format_span_id(context.span_id)
+    assert entry["trace_id"] == trace.format_trace_id(context.trace_id)
+    assert entry["span_id"] == trace.format_span_id(context.span_id)
 
 
-def test_a_traceback_is_as_discreet() -> None:
+def test_traceback_is_redacted() -> None:
     try:
         raise ValueError("no such user: ada@delivery.test")
     except ValueError:
-        made = line(record("failed", error=True))
-    assert made["exception"].endswith("ValueError: no such user: [redacted]")
+        entry = format_record(create_record("failed", error=True))
+    assert entry["exception"].endswith("ValueError: no such user: [redacted]")

@@ -1,4 +1,4 @@
-"""Spans: whom they follow, what begins none, what they say, and that they hold nobody up."""
+"""Sampling, propagation and attributes of spans, and shutdown without a collector."""
 
 import os
 import socket
@@ -19,72 +19,77 @@ from deploy.local.mesh_config import ROOT
 from services.runtime.storage.database import Statement
 from services.runtime.telemetry import tracing
 
-TRACE = "0af7651916cd43dd8448eb211c80319c"
-ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-def recorder(monkeypatch: pytest.MonkeyPatch, percent: float) -> InMemorySpanExporter:
-    """What a process of ours records that traces so much of its own."""
-    monkeypatch.delenv(ENDPOINT, raising=False)
+def record_spans(monkeypatch: pytest.MonkeyPatch, percent: float) -> InMemorySpanExporter:
+    """Install a tracer provider with a sampling percentage, and return the exporter of its spans."""
+    monkeypatch.delenv(ENDPOINT_VARIABLE, raising=False)
     exporter, provider = InMemorySpanExporter(), tracing.build_tracer_provider("test", percent)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "tracer", provider.get_tracer("test"))
     return exporter
 
 
-def parent(sampled: bool) -> dict[str, str]:
-    return {"traceparent": f"00-{TRACE}-b7ad6b7169203331-0{int(sampled)}"}
+def create_parent_headers(sampled: bool) -> dict[str, str]:
+    return {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-0{int(sampled)}"}
 
 
 @pytest.mark.parametrize("percent", [0.0, 100.0])
 @pytest.mark.parametrize("sampled", [True, False])
-def test_the_edge_decides_for_everybody_behind_it(
-    monkeypatch: pytest.MonkeyPatch, percent: float, sampled: bool
-) -> None:
-    exporter = recorder(monkeypatch, percent)
-    with tracing.start_span("serve", SpanKind.SERVER, parent(sampled)), tracing.start_child_span("SELECT orders"):
-        onward = tracing.get_context_headers()["traceparent"]
+def test_sampling_follows_parent(monkeypatch: pytest.MonkeyPatch, percent: float, sampled: bool) -> None:
+    exporter = record_spans(monkeypatch, percent)
+    with (
+        tracing.start_span("serve", SpanKind.SERVER, create_parent_headers(sampled)),
+        tracing.start_child_span("SELECT orders"),
+    ):
+        child_traceparent = tracing.get_context_headers()["traceparent"]
         with tracing.start_detached_span("publish", SpanKind.PRODUCER, tracing.get_context_headers(), {}) as headers:
             pass
     assert [span.name for span in exporter.get_finished_spans()] == ["publish", "SELECT orders", "serve"] * sampled
-    for said in (onward, headers["traceparent"]):
-        assert said.split("-")[1] == TRACE
-        assert said.endswith("-01" if sampled else "-00")
+    for traceparent in (child_traceparent, headers["traceparent"]):
+        assert traceparent.split("-")[1] == TRACE_ID
+        assert traceparent.endswith("-01" if sampled else "-00")
 
 
 @pytest.mark.parametrize(("percent", "spans"), [(0, 0), (100, 50)])
-def test_what_begins_here_is_traced_by_share(monkeypatch: pytest.MonkeyPatch, percent: float, spans: int) -> None:
-    exporter = recorder(monkeypatch, percent)
+def test_root_spans_are_sampled_by_ratio(monkeypatch: pytest.MonkeyPatch, percent: float, spans: int) -> None:
+    exporter = record_spans(monkeypatch, percent)
     for _ in range(50):
         with tracing.start_span("sweep", SpanKind.INTERNAL):
             pass
     assert len(exporter.get_finished_spans()) == spans
 
 
-def test_looking_for_work_begins_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    exporter = recorder(monkeypatch, 100)
+def test_child_span_without_parent_starts_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = record_spans(monkeypatch, 100)
     with tracing.start_child_span("SELECT outbox") as span, tracing.start_peer_span("fcm", "send"):
-        span.set_attribute("heard", "by nobody")
+        span.set_attribute("name", "value")
     assert exporter.get_finished_spans() == ()
 
 
-def test_many_messages_are_on_their_way_at_once_each_in_its_own_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    exporter = recorder(monkeypatch, 100)
-    other = parent(sampled=True)["traceparent"].replace("0af7", "ffff")
+def test_concurrent_detached_spans_are_independent(monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = record_spans(monkeypatch, 100)
+    other_traceparent = create_parent_headers(sampled=True)["traceparent"].replace("0af7", "ffff")
     with (
-        tracing.start_detached_span("publish a", SpanKind.PRODUCER, parent(sampled=True), {}) as a,
-        tracing.start_detached_span("publish b", SpanKind.PRODUCER, {"traceparent": other}, {}) as b,
+        tracing.start_detached_span(
+            "publish a", SpanKind.PRODUCER, create_parent_headers(sampled=True), {}
+        ) as headers_a,
+        tracing.start_detached_span(
+            "publish b", SpanKind.PRODUCER, {"traceparent": other_traceparent}, {}
+        ) as headers_b,
     ):
         assert tracing.get_context_headers() == {}
-    second, first = exporter.get_finished_spans()
-    for span, headers in ((first, a), (second, b)):
+    span_b, span_a = exporter.get_finished_spans()
+    for span, headers in ((span_a, headers_a), (span_b, headers_b)):
         context = span.get_span_context()
         assert context is not None
         assert headers["traceparent"] == f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
 
 
-def test_an_error_is_told_by_its_kind_and_not_by_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    exporter = recorder(monkeypatch, 100)
+def test_error_span_has_type_but_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = record_spans(monkeypatch, 100)
     with pytest.raises(ValueError, match="ada"), tracing.start_span("serve", SpanKind.SERVER):
         raise ValueError("ada@delivery.test is taken")
     (span,) = exporter.get_finished_spans()
@@ -95,7 +100,7 @@ def test_an_error_is_told_by_its_kind_and_not_by_its_words(monkeypatch: pytest.M
 
 orders = Table("orders", MetaData(), Column("id", Text, primary_key=True), Column("state", Text))
 lines = Table("lines", MetaData(), Column("order_id", Text))
-_made = insert(orders).values(id=bindparam("id")).returning(orders.c.id).cte("made")
+_inserted = insert(orders).values(id=bindparam("id")).returning(orders.c.id).cte("inserted")
 _due = select(orders.c.id).where(orders.c.state == bindparam("was")).with_for_update().cte("due")
 
 
@@ -108,53 +113,53 @@ _due = select(orders.c.id).where(orders.c.state == bindparam("was")).with_for_up
         (insert(orders).values(id=bindparam("id")), "INSERT orders"),
         (postgresql.insert(orders).values(id="1").on_conflict_do_nothing(), "INSERT orders"),
         (update(orders).where(orders.c.id.in_(select(_due.c.id))).values(state="b"), "UPDATE orders"),
-        (insert(lines).from_select(["order_id"], select(_made.c.id)), "INSERT orders"),
+        (insert(lines).from_select(["order_id"], select(_inserted.c.id)), "INSERT orders"),
         (delete(orders), "DELETE orders"),
         (select(func.pg_advisory_xact_lock(1)), "SELECT pg_advisory_xact_lock"),
         (text("VACUUM"), "VACUUM"),
     ],
 )
-def test_a_statement_is_told_by_verb_and_table(statement: ClauseElement, summary: str) -> None:
+def test_statement_summary_is_operation_and_table(statement: ClauseElement, summary: str) -> None:
     assert Statement(statement).summary == summary
 
 
 @pytest.fixture
-def hanging() -> Iterator[str]:
-    """A collector that takes connections and never says a word."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+def unresponsive() -> Iterator[str]:
+    """Return the endpoint of a collector that accepts connections and never responds."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 @pytest.fixture
-def away() -> str:
-    """A collector that is not there."""
+def unavailable() -> str:
+    """Return the endpoint of a collector that refuses connections."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("collector", ["hanging", "away"])
-def test_a_process_ends_soon_without_its_collector(request: pytest.FixtureRequest, collector: str) -> None:
+@pytest.mark.parametrize("collector", ["unresponsive", "unavailable"])
+def test_shutdown_is_bounded_without_collector(request: pytest.FixtureRequest, collector: str) -> None:
     program = """
 import os, time
-from services.runtime import tracing
-provider = tracing.setup("test", 100)
+from services.runtime.telemetry import tracing
+provider = tracing.setup_tracing("test", 100)
 for _ in range(4000):
-    with tracing.span("serve", tracing.SpanKind.SERVER):
+    with tracing.start_span("serve", tracing.SpanKind.SERVER):
         pass
 print(time.monotonic(), flush=True)
-tracing.stop(provider)
+tracing.shutdown_tracing(provider)
 """
-    told = {
+    environment = {
         **os.environ,
-        ENDPOINT: request.getfixturevalue(collector),
+        ENDPOINT_VARIABLE: request.getfixturevalue(collector),
         "PYTHONPATH": str(ROOT),
         "GRPC_VERBOSITY": "ERROR",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=told, capture_output=True, text=True, check=True, timeout=30
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=30
     )
-    # The exporter's own patience would be eight seconds; the interpreter's end on a busy machine is in it, too.
-    assert time.monotonic() - float(done.stdout) < 5
+    # The exporter's own timeout would be eight seconds. The limit allows for a slow interpreter exit on a busy machine.
+    assert time.monotonic() - float(result.stdout) < 5
