@@ -39,7 +39,7 @@ metrics.initialise_to_zero(_discrepancies, ({"kind": str(kind), "outcome": kind.
 
 
 def record_transition(before: Order | None, after: Order) -> None:
-    """Count the transition of an order, if its status has changed; `before` is None for a new order."""
+    """Count the transition of an order, if its status has changed; a new order has `before=None`."""
     previous_status = NO_STATUS if before is None else str(before.status)
     if previous_status != after.status:
         _transitions.add(1, {"from": previous_status, "to": str(after.status)})

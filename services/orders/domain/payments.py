@@ -81,7 +81,7 @@ class Refund:
 def evaluate_payment(order: Order | None, payment: Payment) -> tuple[PaymentOutcome, int]:
     """Return the outcome of a payment and the amount to refund, in minor units.
 
-    `order` is None if the payment's order is unknown. A captured amount either pays the order or is refunded.
+    An unknown order is passed as None. A captured amount either pays the order or is refunded.
     """
     if not payment.succeeded:
         return PaymentOutcome.FAILED, 0

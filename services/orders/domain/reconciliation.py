@@ -65,7 +65,7 @@ CAPTURED_OUTCOMES = frozenset(
 
 @dataclass(slots=True)
 class OrderRecords:
-    """Records of one order in all stores, transitions by version. `order` is None if only payments name its id."""
+    """Records of one order in all stores, transitions by version. No `order` if only payments name its id."""
 
     order: Order | None = None
     transitions: list[HistoryEntry] = field(default_factory=list)

@@ -40,8 +40,8 @@ async def create_order(
 ) -> tuple[Order, Bank]:
     """Create the order of a check, or return the order that the check has already become, with its bank.
 
-    `basket` is None when the cache does not contain the check. If the cache is unavailable and no order exists, the
-    error is UPSTREAM_UNAVAILABLE instead of CHECK_EXPIRED, since the check may still be valid.
+    The caller passes no `basket` when the cache does not contain the check. If the cache is unavailable and no order
+    exists, the error is UPSTREAM_UNAVAILABLE instead of CHECK_EXPIRED, since the check may still be valid.
 
     Raises ApiError: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE.
     """
