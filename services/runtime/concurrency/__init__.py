@@ -1,1 +1,1 @@
-"""Request coalescing, micro-batching and periodic jobs."""
+"""Request coalescing, micro-batching, periodic jobs and circuit breakers."""

@@ -7,9 +7,8 @@ import pytest
 
 from services.gateway.settings import Settings as Gateway
 from services.notifications.settings import Settings as Notifications
-from services.orders.app import Settings as Orders
-from services.orders.app import serve
-from services.orders.entrypoints.commands import demo_data
+from services.orders.app import load_demo_data, serve
+from services.orders.settings import Settings as Orders
 from services.partners.settings import Settings as Partners
 from services.runtime.config.settings import ServiceSettings, SettingsError, load_settings
 from services.runtime.process import cli
@@ -163,4 +162,4 @@ def test_missing_secrets_folder_is_reported(monkeypatch: pytest.MonkeyPatch, tmp
 def test_demo_data_command_is_rejected_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["services.orders", "demo-data"])
     with pytest.raises(SystemExit, match="demo data is not allowed in production"):
-        cli.main("orders", Orders, serve, demo_data.load)
+        cli.main("orders", Orders, serve, load_demo_data)
