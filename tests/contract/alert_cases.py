@@ -1,34 +1,36 @@
-"""For every alert what Prometheus sees, a sample a minute: nothing wrong at first, then what the alert is there for."""
+"""Time series for every alert, one sample a minute: healthy at first, then with the condition of the alert."""
 
 from typing import NamedTuple
 
 EDGE = 'envoy_http_conn_manager_prefix="edge",job="envoy",service="gateway"'
-REQUEST = 'http_server_request_duration_seconds_{part}{{job="delivery",operation="{of}",service="gateway"{more}}}'
-CALL = 'rpc_server_call_duration_seconds_{part}{{job="delivery",rpc_method="{of}",service="orders"{more}}}'
+REQUEST = 'http_server_request_duration_seconds_{part}{{job="delivery",operation="{name}",service="gateway"{more}}}'
+CALL = 'rpc_server_call_duration_seconds_{part}{{job="delivery",rpc_method="{name}",service="orders"{more}}}'
 GET_ORDER = "delivery.orders.v1.OrdersService/GetOrder"
 
-ALL_ALONG = "0+60x60"
+CONSTANT_RATE = "0+60x60"
 FROM_TEN = "0x10 0+30x50"
-UP_TO_TEN = "0+60x10 600x50"
+UNTIL_TEN = "0+60x10 600x50"
 
 
 class Case(NamedTuple):
-    """Series and their samples in promtool's notation; the alert is silent at one minute and fires at another."""
+    """Series with samples in promtool's notation, and the minutes in which the alert is inactive and firing."""
 
     series: dict[str, str]
-    silent: int = 10
-    fires: int = 40
+    inactive_minute: int = 10
+    firing_minute: int = 40
 
 
-def slow(template: str, of: str) -> dict[str, str]:
-    """All under a second for ten minutes, then all between seven and ten."""
-    bounds = {"1": UP_TO_TEN, "7.5": UP_TO_TEN, "10": ALL_ALONG, "+Inf": ALL_ALONG}
-    return {template.format(part="bucket", of=of, more=f',le="{bound}"'): samples for bound, samples in bounds.items()}
+def slow_requests(template: str, name: str) -> dict[str, str]:
+    """Return a histogram: all durations below 1 s for ten minutes, then all between 7.5 s and 10 s."""
+    bounds = {"1": UNTIL_TEN, "7.5": UNTIL_TEN, "10": CONSTANT_RATE, "+Inf": CONSTANT_RATE}
+    return {
+        template.format(part="bucket", name=name, more=f',le="{bound}"'): samples for bound, samples in bounds.items()
+    }
 
 
-def counted(name: str, good: str, bad: str) -> dict[str, str]:
-    """A good one a second all along, and a bad one every other second from the tenth minute on."""
-    return {f"{name}{{{good}}}": ALL_ALONG, f"{name}{{{bad}}}": FROM_TEN}
+def success_and_failure_counters(name: str, success: str, failure: str) -> dict[str, str]:
+    """Return counters: one success per second, and from the tenth minute a failure every other second."""
+    return {f"{name}{{{success}}}": CONSTANT_RATE, f"{name}{{{failure}}}": FROM_TEN}
 
 
 CASES = {
@@ -44,7 +46,7 @@ CASES = {
         {'envoy_cluster_circuit_breakers_default_rq_open{envoy_cluster_name="app",service="orders"}': "0x10 1x50"}
     ),
     "CertificateExpiring": Case(
-        {'envoy_server_days_until_first_cert_expiring{service="orders"}': "15x10 13x110"}, fires=80
+        {'envoy_server_days_until_first_cert_expiring{service="orders"}': "15x10 13x110"}, firing_minute=80
     ),
     "JwksFetchFailing": Case(
         {
@@ -54,24 +56,24 @@ CASES = {
     ),
     "EdgeHighErrorRate": Case(
         {
-            f'envoy_http_downstream_rq_xx{{envoy_response_code_class="2",{EDGE}}}': ALL_ALONG,
+            f'envoy_http_downstream_rq_xx{{envoy_response_code_class="2",{EDGE}}}': CONSTANT_RATE,
             f'envoy_http_downstream_rq_xx{{envoy_response_code_class="5",{EDGE}}}': FROM_TEN,
         }
     ),
     "OperationHighErrorRate": Case(
         {
-            REQUEST.format(part="count", of="confirmOrder", more=',http_response_status_code="201"'): ALL_ALONG,
-            REQUEST.format(part="count", of="confirmOrder", more=',http_response_status_code="503"'): FROM_TEN,
+            REQUEST.format(part="count", name="confirmOrder", more=',http_response_status_code="201"'): CONSTANT_RATE,
+            REQUEST.format(part="count", name="confirmOrder", more=',http_response_status_code="503"'): FROM_TEN,
         }
     ),
-    "OperationHighLatency": Case(slow(REQUEST, "confirmOrder")),
+    "OperationHighLatency": Case(slow_requests(REQUEST, "confirmOrder")),
     "RpcMethodHighErrorRate": Case(
         {
-            CALL.format(part="count", of=GET_ORDER, more=',rpc_response_status_code="OK"'): ALL_ALONG,
-            CALL.format(part="count", of=GET_ORDER, more=',rpc_response_status_code="UNAVAILABLE"'): FROM_TEN,
+            CALL.format(part="count", name=GET_ORDER, more=',rpc_response_status_code="OK"'): CONSTANT_RATE,
+            CALL.format(part="count", name=GET_ORDER, more=',rpc_response_status_code="UNAVAILABLE"'): FROM_TEN,
         }
     ),
-    "RpcMethodHighLatency": Case(slow(CALL, GET_ORDER)),
+    "RpcMethodHighLatency": Case(slow_requests(CALL, GET_ORDER)),
     "OutboxLag": Case({'delivery_outbox_lag_seconds{service="orders"}': "0x10 40x50"}),
     "DatabaseUnavailable": Case(
         {
@@ -87,7 +89,7 @@ CASES = {
     ),
     "QueueBacklog": Case({'delivery_queue_messages{queue="orders.history",service="orders"}': "1000x10 1001x50"}),
     "ConsumerHighRetryRate": Case(
-        counted(
+        success_and_failure_counters(
             "delivery_events_process_duration_seconds_count",
             'queue="orders.history",event="orders.paid",outcome="consumed"',
             'queue="orders.history",event="orders.paid",outcome="waiting"',
@@ -97,7 +99,7 @@ CASES = {
     "SystemAlert": Case({'delivery_events_published_total{event="system.alert",service="orders"}': "0x39 1x20"}),
     "ProviderCircuitBreakerOpen": Case({'delivery_providers_breakers_open{provider="fcm"}': "0x10 1x50"}),
     "ProviderHighErrorRate": Case(
-        counted(
+        success_and_failure_counters(
             "delivery_providers_responses_total",
             'provider="fcm",outcome="accepted"',
             'provider="fcm",outcome="busy"',
@@ -106,13 +108,13 @@ CASES = {
     "PartnerCircuitBreakerOpen": Case({"delivery_partners_breakers_open": "0x10 1x50"}),
     "PartnerHighErrorRate": Case(
         {
-            'delivery_partners_responses_total{kind="order",outcome="accepted"}': UP_TO_TEN,
+            'delivery_partners_responses_total{kind="order",outcome="accepted"}': UNTIL_TEN,
             'delivery_partners_responses_total{kind="order",outcome="failed"}': FROM_TEN,
         }
     ),
     "RefundHighFailureRate": Case(
         {
-            'delivery_refunds_attempts_total{outcome="refunded"}': UP_TO_TEN,
+            'delivery_refunds_attempts_total{outcome="refunded"}': UNTIL_TEN,
             'delivery_refunds_attempts_total{outcome="failed"}': FROM_TEN,
         }
     ),
@@ -122,15 +124,15 @@ CASES = {
     ),
 }
 
-NEVER = {
-    "OperationHighLatency": slow(REQUEST, "watchOrder"),
+INACTIVE_SERIES = {
+    "OperationHighLatency": slow_requests(REQUEST, "watchOrder"),
     "OperationHighErrorRate": {
-        REQUEST.format(part="count", of="confirmOrder", more=',http_response_status_code="422"'): ALL_ALONG,
-        REQUEST.format(part="count", of="confirmOrder", more=',http_response_status_code="503"'): "0x10 1x50",
+        REQUEST.format(part="count", name="confirmOrder", more=',http_response_status_code="422"'): CONSTANT_RATE,
+        REQUEST.format(part="count", name="confirmOrder", more=',http_response_status_code="503"'): "0x10 1x50",
     },
     "RpcMethodHighErrorRate": {
-        CALL.format(part="count", of=GET_ORDER, more=',rpc_response_status_code="NOT_FOUND"'): ALL_ALONG
+        CALL.format(part="count", name=GET_ORDER, more=',rpc_response_status_code="NOT_FOUND"'): CONSTANT_RATE
     },
     "QueueBacklog": {'delivery_queue_messages{queue="delivery.retry.5s",service="gateway"}': "5000x60"},
 }
-"""What raises no alarm: a stream that lasts, clients' mistakes, a single mishap, messages that are meant to wait."""
+"""Series that raise no alert: a long stream, client errors, a single server error, messages in a retry queue."""

@@ -1,4 +1,4 @@
-"""What containers must be, seen to be missed where it is missing."""
+"""Checks of the Dockerfile and of Compose, with injected violations."""
 
 import re
 from pathlib import Path
@@ -20,12 +20,12 @@ def document() -> Any:
     return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 
-def test_nothing_is_wrong(document: Any) -> None:
+def test_repository_has_no_violations(document: Any) -> None:
     assert [*check.check_dockerfile(DOCKERFILE), *check.check_compose(document)] == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "fault"),
+    ("old", "new", "message"),
     [
         (r"USER 10001:10001\nHEALTH", "HEALTH", "service runs as root"),
         (r"USER 10001:10001\n$", "", "local runs as root"),
@@ -34,15 +34,15 @@ def test_nothing_is_wrong(document: Any) -> None:
         (r"pip install --no-cache-dir", "pip install", "DL3042"),
     ],
 )
-def test_faults_of_the_dockerfile(tmp_path: Path, old: str, new: str, fault: str) -> None:
+def test_dockerfile_violation_is_reported(tmp_path: Path, old: str, new: str, message: str) -> None:
     text = re.sub(old, new, DOCKERFILE.read_text(), count=1)
     assert text != DOCKERFILE.read_text()
     (tmp_path / "Dockerfile").write_text(text)
-    assert any(fault in line for line in check.check_dockerfile(tmp_path / "Dockerfile"))
+    assert any(message in line for line in check.check_dockerfile(tmp_path / "Dockerfile"))
 
 
 @pytest.mark.parametrize(
-    ("service", "changes", "fault"),
+    ("service", "changes", "message"),
     [
         ("orders", {"user": "0:0"}, "orders runs as root"),
         ("orders-envoy", {"user": "root"}, "orders-envoy runs as root"),
@@ -57,35 +57,37 @@ def test_faults_of_the_dockerfile(tmp_path: Path, old: str, new: str, fault: str
         ("mongo", {"image": "mongo:latest"}, "mongo has an image without a version"),
     ],
 )
-def test_faults_of_compose(document: Any, service: str, changes: dict[str, Any], fault: str) -> None:
+def test_compose_violation_is_reported(document: Any, service: str, changes: dict[str, Any], message: str) -> None:
     document["services"][service] |= changes
-    assert list(check.check_compose(document)) == [f"compose: {fault}"]
+    assert list(check.check_compose(document)) == [f"compose: {message}"]
 
 
-def test_containers_have_the_contracts_ports(document: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_containers_publish_the_ports_of_mesh_config(
+    document: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("DELIVERY_STATE", str(tmp_path))
     monkeypatch.delenv("PORT_OFFSET", raising=False)
-    state = MeshConfig()
+    config = MeshConfig()
     published = {
         int(port.split(":")[1]) for service in document["services"].values() for port in service.get("ports", [])
     }
-    sidecars = [name for name in state.ports if name.endswith(("_ADMIN_PORT", "_PROBE_PORT"))]
-    doors = ["EDGE_PORT", "EDGE_TLS_PORT", "OPS_PORT", "SANDBOX_PORT", "TRACES_PORT", *sidecars]
-    assert published == {state.get_port(name) for name in doors} - {state.get_port("OPS_ADMIN_PORT")}
+    sidecars = [name for name in config.ports if name.endswith(("_ADMIN_PORT", "_PROBE_PORT"))]
+    ports = ["EDGE_PORT", "EDGE_TLS_PORT", "OPS_PORT", "SANDBOX_PORT", "TRACES_PORT", *sidecars]
+    assert published == {config.get_port(name) for name in ports} - {config.get_port("OPS_ADMIN_PORT")}
 
 
 @pytest.mark.parametrize("image", ["python", "node", "envoyproxy/envoy", "postgres", "rabbitmq", "memcached"])
-def test_what_stands_in_has_the_name_it_stands_in_for(image: str) -> None:
+def test_substitute_image_has_original_name(image: str) -> None:
     assert find_image_reference(image).startswith(f"{image}:")
 
 
-def test_services_share_nothing_but_a_volume_with_their_sidecar_alone(document: Any) -> None:
+def test_service_shares_only_its_socket_volume_with_sidecar(document: Any) -> None:
     services = document["services"]
     for name in ("gateway", "orders", "partners", "notifications"):
-        holders = {
+        users = {
             other
             for other, service in services.items()
             if any(volume.startswith(f"{name}:") for volume in service.get("volumes", []))
         }
-        assert holders - {f"{name}-demo"} == {name, f"{name}-envoy", "setup"}
+        assert users - {f"{name}-demo"} == {name, f"{name}-envoy", "setup"}
         assert "ports" not in services[name]

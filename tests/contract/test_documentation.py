@@ -1,4 +1,4 @@
-"""What the pages say holds: their links lead somewhere, and their TypeScript compiles against the client."""
+"""Links in the documentation, and compilation of its TypeScript examples."""
 
 import re
 import subprocess
@@ -21,17 +21,17 @@ PAGES = [
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
 
 
-def test_what_frontends_are_shown_compiles() -> None:
-    shown = "\n".join(BLOCK.findall((ROOT / "docs/frontend.md").read_text()))
-    assert "watchOrder(" in shown
+def test_frontend_examples_compile() -> None:
+    source = "\n".join(BLOCK.findall((ROOT / "docs/frontend.md").read_text()))
+    assert "watchOrder(" in source
     page = ROOT / ".local/frontend.mts"
-    page.write_text(shown)
+    page.write_text(source)
     try:
-        done = run_node("node_modules/typescript/bin/tsc", "-p", "tests/typescript")
+        result = run_node("node_modules/typescript/bin/tsc", "-p", "tests/typescript")
     finally:
         page.unlink()
-    assert done.returncode == 0, done.stdout
+    assert result.returncode == 0, result.stdout

@@ -1,4 +1,4 @@
-"""Every generated bootstrap is one that Envoy accepts, and asks a machine for nothing that mesh.yaml does not name."""
+"""Validation of the generated bootstraps with Envoy, and of their placeholders."""
 
 import re
 import subprocess
@@ -13,45 +13,43 @@ from tests.conftest import ROOT
 from tests.envoys import ENVOY_BINARY, build_settings, issue_certificates, list_envoys, write_bootstrap
 
 ALL = [(profile, name) for profile in ("development", "production") for name in list_envoys(profile)]
-each = pytest.mark.parametrize(("profile", "name"), ALL)
+for_each_bootstrap = pytest.mark.parametrize(("profile", "name"), ALL)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with certificates."""
-    made = tmp_path_factory.mktemp("envoy")
-    issue_certificates(made)
-    return made
+    """Return a folder with certificates."""
+    path = tmp_path_factory.mktemp("envoy")
+    issue_certificates(path)
+    return path
 
 
-def test_every_service_has_one() -> None:
+def test_every_caller_has_a_bootstrap() -> None:
     callers = load(ROOT).protos.callers
     assert {"gateway", "notifications", "orders", "partners"} <= set(callers)
     assert list_envoys("production") == sorted(callers)
     assert list_envoys("development") == sorted([*callers, "ops"])
 
 
-@each
-def test_envoy_accepts_it(folder: Path, profile: str, name: str) -> None:
+@for_each_bootstrap
+def test_envoy_validates_bootstrap(folder: Path, profile: str, name: str) -> None:
     path = write_bootstrap(folder, profile, name, build_settings(folder))
     command = [str(ENVOY_BINARY), "--mode", "validate", "-c", str(path), "--log-level", "error"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-@each
-def test_its_placeholders_are_settings(profile: str, name: str) -> None:
+@for_each_bootstrap
+def test_every_placeholder_is_a_setting(profile: str, name: str) -> None:
     text = re.sub(r"(?m)^#.*$", "", (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text())
     declared = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
     used = set(re.findall(r"\$\{(\w+)\}", text))
     assert used <= declared.keys()
-    assert text.count("$") == len(re.findall(r"\$\{\w+\}", text)), (
-        "a $ that envsubst and string.Template would trip over"
-    )
+    assert text.count("$") == len(re.findall(r"\$\{\w+\}", text)), "a literal $ breaks envsubst and string.Template"
 
 
 @pytest.mark.parametrize("name", list_envoys("production"))
-def test_production_knows_no_operators(name: str) -> None:
+def test_production_bootstrap_has_no_operator_access(name: str) -> None:
     text = (BOOTSTRAPS_DIR / "production" / f"{name}.yaml").read_text()
     assert "delivery.local/ops" not in text
     assert "JWKS_HOST" not in text

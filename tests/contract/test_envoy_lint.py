@@ -1,4 +1,4 @@
-"""The lint finds each mistake that Envoy's own validation lets pass."""
+"""Lint of the bootstraps with injected violations that Envoy's validation accepts."""
 
 import copy
 from collections.abc import Callable
@@ -19,134 +19,138 @@ def contracts() -> Contracts:
     return load(ROOT)
 
 
-def listener(made: Node, name: str) -> Node:
-    (found,) = [each for each in made["static_resources"]["listeners"] if each["name"] == name]
-    chain: Node = found["filter_chains"][0]
+def listener(bootstrap: Node, name: str) -> Node:
+    (match,) = [each for each in bootstrap["static_resources"]["listeners"] if each["name"] == name]
+    chain: Node = match["filter_chains"][0]
     return chain
 
 
-def manager(made: Node, name: str) -> Node:
-    found: Node = listener(made, name)["filters"][0]["typed_config"]
-    return found
+def manager(bootstrap: Node, name: str) -> Node:
+    result: Node = listener(bootstrap, name)["filters"][0]["typed_config"]
+    return result
 
 
-def route(made: Node, door: str, name: str) -> Node:
-    hosts = manager(made, door)["route_config"]["virtual_hosts"]
-    found: Node = next(each for host in hosts for each in host["routes"] if each["name"] == name)
-    return found
+def route(bootstrap: Node, listener_name: str, name: str) -> Node:
+    hosts = manager(bootstrap, listener_name)["route_config"]["virtual_hosts"]
+    result: Node = next(each for host in hosts for each in host["routes"] if each["name"] == name)
+    return result
 
 
-def jwt(made: Node, door: str) -> Node:
-    found: Node = next(each for each in manager(made, door)["http_filters"] if each["name"] == "jwt")["typed_config"]
-    return found
+def jwt(bootstrap: Node, listener_name: str) -> Node:
+    result: Node = next(each for each in manager(bootstrap, listener_name)["http_filters"] if each["name"] == "jwt")[
+        "typed_config"
+    ]
+    return result
 
 
-def provider(made: Node) -> Node:
-    found: Node = next(iter(jwt(made, "edge")["providers"].values()))
-    return found
+def provider(bootstrap: Node) -> Node:
+    result: Node = next(iter(jwt(bootstrap, "edge")["providers"].values()))
+    return result
 
 
-def drop_route(made: Node) -> None:
-    routes = manager(made, "edge")["route_config"]["virtual_hosts"][0]["routes"]
-    routes.remove(route(made, "edge", "getOrder"))
+def remove_route(bootstrap: Node) -> None:
+    routes = manager(bootstrap, "edge")["route_config"]["virtual_hosts"][0]["routes"]
+    routes.remove(route(bootstrap, "edge", "getOrder"))
 
 
-def double_route(made: Node) -> None:
-    routes = manager(made, "edge")["route_config"]["virtual_hosts"][0]["routes"]
-    routes.append(copy.deepcopy(route(made, "edge", "getOrder")))
+def duplicate_route(bootstrap: Node) -> None:
+    routes = manager(bootstrap, "edge")["route_config"]["virtual_hosts"][0]["routes"]
+    routes.append(copy.deepcopy(route(bootstrap, "edge", "getOrder")))
 
 
-def open_filter(made: Node, door: str, name: str) -> None:
-    filters = manager(made, door)["http_filters"]
+def remove_filter(bootstrap: Node, listener_name: str, name: str) -> None:
+    filters = manager(bootstrap, listener_name)["http_filters"]
     filters[:] = [each for each in filters if each["name"] != name]
 
 
-def drop_method(made: Node) -> None:
-    routes = manager(made, "ingress")["route_config"]["virtual_hosts"][0]["routes"]
-    routes.remove(route(made, "ingress", "delivery.orders.v1.OrdersService/GetOrder"))
+def remove_method(bootstrap: Node) -> None:
+    routes = manager(bootstrap, "ingress")["route_config"]["virtual_hosts"][0]["routes"]
+    routes.remove(route(bootstrap, "ingress", "delivery.orders.v1.OrdersService/GetOrder"))
 
 
-MISTAKES: dict[str, tuple[str, Callable[[Node], object], str]] = {
-    "verdicts cached": ("gateway", lambda b: provider(b).update(jwt_cache_config={}), "jwt_cache_config"),
-    "tokens in queries": ("gateway", lambda b: provider(b).update(from_params=["access_token"]), "from_params"),
-    "loopback trusted": ("gateway", lambda b: manager(b, "edge").update(internal_address_config={}), "internal_addr"),
-    "no rule for tokens": (
+VIOLATIONS: dict[str, tuple[str, Callable[[Node], object], str]] = {
+    "JWT cache": ("gateway", lambda b: provider(b).update(jwt_cache_config={}), "jwt_cache_config"),
+    "token in query string": ("gateway", lambda b: provider(b).update(from_params=["access_token"]), "from_params"),
+    "loopback address trusted": (
+        "gateway", lambda b: manager(b, "edge").update(internal_address_config={}), "internal_addr"),
+    "operation without token rule": (
         "gateway", lambda b: route(b, "edge", "getOrder")["typed_per_filter_config"].pop("jwt"), "getOrder"),
-    "no rule for roles": (
+    "operation without role rule": (
         "gateway", lambda b: route(b, "edge_tls", "getOrder")["typed_per_filter_config"].pop("rbac"), "getOrder"),
-    "no rule between services": (
+    "method without authorization": (
         "orders",
         lambda b: route(b, "ingress", "delivery.orders.v1.OrdersService/GetOrder").pop("typed_per_filter_config"),
         "GetOrder",
     ),
-    "no rule for operators": ("ops", lambda b: route(b, "ops", "admins").pop("typed_per_filter_config"), "admins"),
-    "an operation without route": ("gateway", drop_route, "getOrder"),
-    "an operation with two": ("gateway", double_route, "getOrder"),
-    "a change tried again": (
+    "operator route without authorization": (
+        "ops", lambda b: route(b, "ops", "admins").pop("typed_per_filter_config"), "admins"),
+    "operation without route": ("gateway", remove_route, "getOrder"),
+    "operation with two routes": ("gateway", duplicate_route, "getOrder"),
+    "retry of POST operation": (
         "gateway",
         lambda b: route(b, "edge", "confirmOrder")["route"].update(retry_policy={"num_retries": 1}),
         "confirmOrder",
     ),
-    "a call tried again that is not idempotent": (
+    "retry of non-idempotent method": (
         "gateway",
         lambda b: route(b, "egress", "delivery.orders.v1.OrdersService/GetOrder")["match"].update(
             path="/delivery.orders.v1.OrdersService/NotIdempotent"),
         "GetOrder",
     ),
-    "TLS with one bound": (
+    "TLS without maximum version": (
         "orders",
         lambda b: listener(b, "ingress")["transport_socket"]["typed_config"]["common_tls_context"]["tls_params"].pop(
             "tls_maximum_protocol_version"),
         "tls_params",
     ),
-    "a role that the contract does not name": (
+    "role not in contract": (
         "gateway",
         lambda b: route(b, "edge", "assignOrder").update(
             typed_per_filter_config=route(b, "edge", "listOrders")["typed_per_filter_config"]
         ),
         "assignOrder",
     ),
-    "an operation made public": (
+    "operation made public": (
         "gateway",
         lambda b: route(b, "edge", "getOrder").update(
             typed_per_filter_config=route(b, "edge", "signIn")["typed_per_filter_config"]
         ),
         "getOrder",
     ),
-    "no body limit": (
+    "operation without body limit": (
         "gateway",
         lambda b: route(b, "edge", "signIn")["typed_per_filter_config"].pop("body_65536"),
         "signIn",
     ),
-    "a method without route": ("orders", drop_method, "GetOrder"),
-    "no filter for tokens": ("gateway", lambda b: open_filter(b, "edge", "jwt"), "jwt"),
-    "no filter for roles": ("ops", lambda b: open_filter(b, "ops", "rbac"), "rbac"),
-    "identity headers taken from clients": (
+    "method without route": ("orders", remove_method, "GetOrder"),
+    "listener without JWT filter": ("gateway", lambda b: remove_filter(b, "edge", "jwt"), "jwt"),
+    "listener without RBAC filter": ("ops", lambda b: remove_filter(b, "ops", "rbac"), "rbac"),
+    "internal headers from clients": (
         "gateway",
         lambda b: manager(b, "edge").pop("early_header_mutation_extensions"),
         "early_header_mutation",
     ),
-    "clients who decide on tracing": (
+    "client sampling": (
         "gateway",
         lambda b: manager(b, "edge")["tracing"].update(client_sampling={"value": 100}),
         "client_sampling",
     ),
-    "spans that say who asked": (
+    "span tag with personal data": (
         "gateway",
         lambda b: manager(b, "edge")["tracing"]["custom_tags"].pop(),
         "user_agent",
     ),
-    "traces that are torn": (
+    "sampling in inner hop": (
         "orders",
         lambda b: manager(b, "ingress")["tracing"].update(random_sampling={"value": "1"}),
-        "the edge decides",
+        "only the edge decides",
     ),
-    "TLS without bounds": (
+    "TLS without version bounds": (
         "orders",
         lambda b: listener(b, "ingress")["transport_socket"]["typed_config"]["common_tls_context"].pop("tls_params"),
         "tls_params",
     ),
-    "no client certificate": (
+    "ingress without client certificate": (
         "orders",
         lambda b: listener(b, "ingress")["transport_socket"]["typed_config"].pop("require_client_certificate"),
         "certificate",
@@ -155,15 +159,15 @@ MISTAKES: dict[str, tuple[str, Callable[[Node], object], str]] = {
 
 
 @pytest.mark.parametrize("name", ["gateway", "orders", "partners", "notifications", "ops"])
-def test_what_is_generated_has_none(contracts: Contracts, name: str) -> None:
+def test_generated_bootstrap_has_no_violations(contracts: Contracts, name: str) -> None:
     lint.check(contracts, name, load_bootstrap("development", name))
 
 
-@pytest.mark.parametrize(("name", "plant", "word"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_a_planted_mistake_is_found(
-    contracts: Contracts, name: str, plant: Callable[[Node], object], word: str
+@pytest.mark.parametrize(("name", "inject", "message"), VIOLATIONS.values(), ids=VIOLATIONS.keys())
+def test_injected_violation_is_reported(
+    contracts: Contracts, name: str, inject: Callable[[Node], object], message: str
 ) -> None:
-    made = load_bootstrap("development", name)
-    plant(made)
-    with pytest.raises(ContractError, match=word):
-        lint.check(contracts, name, made)
+    bootstrap = load_bootstrap("development", name)
+    inject(bootstrap)
+    with pytest.raises(ContractError, match=message):
+        lint.check(contracts, name, bootstrap)

@@ -1,4 +1,4 @@
-"""The generated bootstraps open exactly what the contracts open, for exactly whom they name."""
+"""Equality of the policies in the generated bootstraps and in the contracts."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ SERVICES = ("orders", "partners", "notifications")
 CONTRACTS: Contracts = load(ROOT)
 OPERATIONS = {operation.id: operation for operation in operations(CONTRACTS, "delivery")}
 METHODS = {
-    service: [method for found in CONTRACTS.protos.services if found.package == f"delivery.{service}.v1"
-              for method in found.methods]
+    service: [method for each in CONTRACTS.protos.services if each.package == f"delivery.{service}.v1"
+              for method in each.methods]
     for service in SERVICES
 }  # fmt: skip
 
@@ -27,13 +27,13 @@ type Node = dict[str, Any]
 
 
 @cache
-def envoy(profile: str, name: str) -> Node:
+def cached_bootstrap(profile: str, name: str) -> Node:
     return load_bootstrap(profile, name)
 
 
 def managers(profile: str, name: str) -> dict[str, Node]:
-    """By listener, what speaks HTTP on it."""
-    listeners = envoy(profile, name)["static_resources"]["listeners"]
+    """Return the HTTP connection manager of each listener."""
+    listeners = cached_bootstrap(profile, name)["static_resources"]["listeners"]
     return {each["name"]: each["filter_chains"][0]["filters"][0]["typed_config"] for each in listeners}
 
 
@@ -41,57 +41,59 @@ def routes(manager: Node) -> list[Node]:
     return [route for host in manager["route_config"]["virtual_hosts"] for route in host["routes"]]
 
 
-def walk(node: Any) -> Iterator[tuple[str, Any]]:
+def iter_items(node: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(node, dict):
         for key, value in node.items():
             yield key, value
-            yield from walk(value)
+            yield from iter_items(value)
     elif isinstance(node, list):
         for item in node:
-            yield from walk(item)
+            yield from iter_items(item)
 
 
 def needs_token(route: Node) -> bool:
     return "requirement_name" in route["typed_per_filter_config"]["jwt"]
 
 
-def granted(route: Node) -> set[str]:
-    """The roles, or the SPIFFE ids, that a route's rule names; empty when it lets everybody pass."""
+def permitted_principals(route: Node) -> set[str]:
+    """Return the roles or SPIFFE ids in the RBAC rule of a route; empty if it permits all requests."""
     rule = route["typed_per_filter_config"]["rbac"]
-    found = {value for key, value in walk(rule) if key in ("exact", "regex")}
-    return {word for value in found for word in value.split("|")}
+    values = {value for key, value in iter_items(rule) if key in ("exact", "regex")}
+    return {name for value in values for name in value.split("|")}
 
 
-edges = pytest.mark.parametrize(("profile", "door"), [(p, d) for p in PROFILES for d in ("edge", "edge_tls")])
+for_each_edge = pytest.mark.parametrize(
+    ("profile", "listener"), [(profile, listener) for profile in PROFILES for listener in ("edge", "edge_tls")]
+)
 
 
-@edges
+@for_each_edge
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
-def test_an_operation_has_one_route_with_its_rule(profile: str, door: str, operation: Operation) -> None:
-    (route,) = [r for r in routes(managers(profile, "gateway")[door]) if r.get("name") == operation.id]
+def test_operation_has_one_route_with_its_policy(profile: str, listener: str, operation: Operation) -> None:
+    (route,) = [r for r in routes(managers(profile, "gateway")[listener]) if r.get("name") == operation.id]
     assert needs_token(route) == (operation.scheme == "bearer")
-    assert granted(route) == set(operation.roles)
-    streams = "text/event-stream" in operation.content
-    assert route["route"]["timeout"] == ("0s" if streams else operation.raw.get("x-timeout", "15s"))
-    assert ("idle_timeout" in route["route"]) == streams
-    assert counted_apart(route) == streams
+    assert permitted_principals(route) == set(operation.roles)
+    is_stream = "text/event-stream" in operation.content
+    assert route["route"]["timeout"] == ("0s" if is_stream else operation.raw.get("x-timeout", "15s"))
+    assert ("idle_timeout" in route["route"]) == is_stream
+    assert uses_stream_limits(route) == is_stream
     limits = [name for name in route["typed_per_filter_config"] if name.startswith("body_")]
     assert limits == [f"body_{operation.raw.get('x-max-bytes', 64 * 1024)}"]
     if operation.method != "GET":
         assert "retry_policy" not in route["route"]
 
 
-@edges
-def test_the_edge_sends_nothing_else_on_but_documents(profile: str, door: str) -> None:
-    forwarded = Counter(r["name"] for r in routes(managers(profile, "gateway")[door]) if "route" in r)
-    rest = set(forwarded) - OPERATIONS.keys() - {"preflight"}
-    assert all(name.startswith("document: ") for name in rest)
+@for_each_edge
+def test_edge_forwards_only_operations_and_documents(profile: str, listener: str) -> None:
+    forwarded = Counter(r["name"] for r in routes(managers(profile, "gateway")[listener]) if "route" in r)
+    others = set(forwarded) - OPERATIONS.keys() - {"preflight"}
+    assert all(name.startswith("document: ") for name in others)
     assert set(forwarded.values()) == {1}
 
 
-@edges
-def test_the_edge_is_closed_by_default_and_believes_no_client(profile: str, door: str) -> None:
-    manager = managers(profile, "gateway")[door]
+@for_each_edge
+def test_edge_denies_by_default_and_strips_client_headers(profile: str, listener: str) -> None:
+    manager = managers(profile, "gateway")[listener]
     filters = {each["name"]: each["typed_config"] for each in manager["http_filters"]}
     order = list(filters)
     assert order.index("jwt") < order.index("rbac") < min(i for i, name in enumerate(order) if name.startswith("body_"))
@@ -105,65 +107,67 @@ def test_the_edge_is_closed_by_default_and_believes_no_client(profile: str, door
     assert manager["use_remote_address"] is True
     assert manager["tracing"]["client_sampling"] == {"value": 0}
     (strip,) = manager["early_header_mutation_extensions"]
-    stripped = {value for key, value in walk(strip) if key in ("prefix", "remove")}
+    stripped = {value for key, value in iter_items(strip) if key in ("prefix", "remove")}
     assert {"x-jwt-", "x-auth-", "traceparent", "tracestate"} <= stripped
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_method_is_open_to_its_callers(profile: str, service: str) -> None:
-    people = {"ops"} if profile == "development" else set()
-    found = {route["match"]["path"]: route for route in routes(managers(profile, service)["ingress"])
-             if "path" in route["match"]}  # fmt: skip
+def test_ingress_method_permits_exactly_its_callers(profile: str, service: str) -> None:
+    operators = {"ops"} if profile == "development" else set()
+    routes_by_path = {route["match"]["path"]: route for route in routes(managers(profile, service)["ingress"])
+                      if "path" in route["match"]}  # fmt: skip
     for method in METHODS[service]:
-        route = found.pop(method.path)
-        assert granted(route) == {f"spiffe://delivery.local/{name}" for name in {*method.callers, *people}}
+        route = routes_by_path.pop(method.path)
+        assert permitted_principals(route) == {
+            f"spiffe://delivery.local/{name}" for name in {*method.callers, *operators}
+        }
         assert needs_token(route) == method.actor_required
-        assert counted_apart(route) == method.server_streaming
-    assert list(found) == ["/grpc.health.v1.Health/Check"]
+        assert uses_stream_limits(route) == method.server_streaming
+    assert list(routes_by_path) == ["/grpc.health.v1.Health/Check"]
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("caller", ["gateway", *SERVICES])
-def test_a_sidecar_calls_only_what_it_is_granted(profile: str, caller: str) -> None:
+def test_egress_routes_match_granted_methods(profile: str, caller: str) -> None:
     granted_methods = {m.path: m for methods in METHODS.values() for m in methods if caller in m.callers}
     egress = managers(profile, caller).get("egress")
-    found = {route["match"]["path"]: route for route in routes(egress)} if egress else {}
-    assert found.keys() == granted_methods.keys()
-    for path, route in found.items():
-        assert tries(route) == expected_tries(granted_methods[path])
+    routes_by_path = {route["match"]["path"]: route for route in routes(egress)} if egress else {}
+    assert routes_by_path.keys() == granted_methods.keys()
+    for path, route in routes_by_path.items():
+        assert attempts(route) == expected_attempts(granted_methods[path])
         assert route["route"]["timeout"] == "0s"
-        assert counted_apart(route) == granted_methods[path].server_streaming
+        assert uses_stream_limits(route) == granted_methods[path].server_streaming
 
 
-def counted_apart(route: Node) -> bool:
+def uses_stream_limits(route: Node) -> bool:
     return bool(route["route"].get("priority") == "HIGH")
 
 
 @pytest.mark.parametrize(("profile", "name"), [(p, n) for p in PROFILES for n in list_envoys(p)])
-def test_streams_leave_requests_their_room(profile: str, name: str) -> None:
-    bounds = {each["name"]: each.get("circuit_breakers", {}).get("thresholds", [])
-              for each in envoy(profile, name)["static_resources"]["clusters"]}  # fmt: skip
+def test_streams_have_separate_circuit_breaker_limits(profile: str, name: str) -> None:
+    thresholds = {each["name"]: each.get("circuit_breakers", {}).get("thresholds", [])
+                  for each in cached_bootstrap(profile, name)["static_resources"]["clusters"]}  # fmt: skip
     for manager in managers(profile, name).values():
         for route in routes(manager):
-            if "route" in route and counted_apart(route):
-                requests, streams = bounds[route["route"]["cluster"]]
+            if "route" in route and uses_stream_limits(route):
+                requests, streams = thresholds[route["route"]["cluster"]]
                 assert "priority" not in requests
                 assert streams["priority"] == "HIGH"
                 assert streams["max_requests"] > requests["max_requests"]
 
 
-def tries(route: Node) -> int:
+def attempts(route: Node) -> int:
     return 1 + int(route["route"].get("retry_policy", {}).get("num_retries", 0))
 
 
-def expected_tries(method: Method) -> int:
+def expected_attempts(method: Method) -> int:
     return method.attempts if method.is_idempotent else 1
 
 
 @pytest.mark.parametrize(("profile", "name"), [(p, n) for p in PROFILES for n in list_envoys(p)])
-def test_tls_between_sidecars_is_mutual_and_exact(profile: str, name: str) -> None:
-    resources = envoy(profile, name)["static_resources"]
+def test_tls_between_sidecars_is_mutual_with_exact_identity(profile: str, name: str) -> None:
+    resources = cached_bootstrap(profile, name)["static_resources"]
     for each in resources["listeners"]:
         chain = each["filter_chains"][0]
         if each["name"] == "ingress":

@@ -1,4 +1,4 @@
-"""What pods must be, seen to be missed where it is missing; and that overlays tell everybody all they need."""
+"""Checks of the Kubernetes objects with injected violations, and completeness of the overlays' settings."""
 
 import copy
 from functools import cache
@@ -18,8 +18,8 @@ from tests.conftest import ROOT
 from tests.unit.runtime.config.test_production_checks import SERVICES, VALID_SETTINGS
 
 OVERLAYS = ROOT / "deploy/kubernetes"
-SECRET = ("DATABASE_URL", "BROKER_URL", "DOCUMENTS_URL", "ENCRYPTION_KEY", "FIREBASE_API_KEY", "SMTP_URL")
-"""What Secrets hold in production; docs/containers.md lists them."""
+SECRET_NAMES = ("DATABASE_URL", "BROKER_URL", "DOCUMENTS_URL", "ENCRYPTION_KEY", "FIREBASE_API_KEY", "SMTP_URL")
+"""Settings in Secrets in production, see docs/containers.md."""
 
 
 @pytest.fixture(scope="module")
@@ -28,51 +28,51 @@ def contracts() -> Contracts:
 
 
 @cache
-def built(name: str) -> Any:
-    """The objects of an overlay, for those who only read them."""
+def load_overlay(name: str) -> Any:
+    """Return the objects of an overlay, which must not be changed."""
     return check.build_overlay(OVERLAYS / name)
 
 
 @pytest.fixture(scope="module", params=check.OVERLAYS)
 def overlay(request: pytest.FixtureRequest) -> Any:
-    return built(request.param)
+    return load_overlay(request.param)
 
 
 @pytest.fixture
 def local() -> Any:
-    """A copy to plant in."""
-    return copy.deepcopy(built("local"))
+    """Return a copy of the local overlay that may be changed."""
+    return copy.deepcopy(load_overlay("local"))
 
 
 def find(objects: Any, kind: str, name: str) -> Any:
-    """The one object; generated ConfigMaps have a hash behind their name."""
-    (found,) = (
+    """Return the object with this name; names of generated ConfigMaps have a hash as suffix."""
+    (match,) = (
         each
         for each in objects
         if each["kind"] == kind
         and (each["metadata"]["name"] == name or each["metadata"]["name"].rpartition("-")[0] == name)
     )
-    return found
+    return match
 
 
-def test_nothing_is_wrong(overlay: Any) -> None:
+def test_overlay_has_no_violations(overlay: Any) -> None:
     assert list(check.check_objects(overlay)) == []
 
 
 def change(spec: Any, container: str, path: str, value: Any) -> None:
-    """Sets what lies at a path below a container of a pod, or removes it."""
-    *way, last = path.split("/")
-    (at,) = (each for each in spec["containers"] if each["name"] == container)
-    for name in way:
-        at = at[name]
+    """Set the value at a path below a container of a pod, or remove it if the value is None."""
+    *parents, key = path.split("/")
+    (node,) = (each for each in spec["containers"] if each["name"] == container)
+    for name in parents:
+        node = node[name]
     if value is None:
-        del at[last]
+        del node[key]
     else:
-        at[last] = value
+        node[key] = value
 
 
 @pytest.mark.parametrize(
-    ("container", "path", "value", "fault"),
+    ("container", "path", "value", "message"),
     [
         ("orders", "livenessProbe", None, "orders has no livenessProbe"),
         ("envoy", "readinessProbe", None, "envoy has no readinessProbe"),
@@ -90,42 +90,40 @@ def change(spec: Any, container: str, path: str, value: Any) -> None:
         ("orders", "lifecycel", {}, "Additional properties are not allowed ('lifecycel' was unexpected)"),
     ],
 )
-def test_faults_of_a_pod(local: Any, container: str, path: str, value: Any, fault: str) -> None:
-    found = find(local, "Deployment", "orders")
-    change(found["spec"]["template"]["spec"], container, path, value)
-    (said,) = check.check_objects([found])
-    assert said == f"Deployment orders: {fault}"
+def test_pod_violation_is_reported(local: Any, container: str, path: str, value: Any, message: str) -> None:
+    deployment = find(local, "Deployment", "orders")
+    change(deployment["spec"]["template"]["spec"], container, path, value)
+    assert list(check.check_objects([deployment])) == [f"Deployment orders: {message}"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_release_has_all_its_settings(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
-    objects = built("production")
+def test_production_overlay_has_all_service_settings(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
+    objects = load_overlay("production")
     for name in {*VALID_SETTINGS, "SECRETS_DIR", "ENVIRONMENT"}:
         monkeypatch.delenv(name, raising=False)
     container = find(objects, "Deployment", service)["spec"]["template"]["spec"]["containers"][0]
-    told = {each["name"]: each["value"] for each in container["env"]} | find(objects, "ConfigMap", service)["data"]
-    assert not told.keys() & {*SECRET}
-    for name, value in (told | {name: VALID_SETTINGS[name] for name in SECRET}).items():
+    values = {each["name"]: each["value"] for each in container["env"]} | find(objects, "ConfigMap", service)["data"]
+    assert not values.keys() & {*SECRET_NAMES}
+    for name, value in (values | {name: VALID_SETTINGS[name] for name in SECRET_NAMES}).items():
         monkeypatch.setenv(name, value)
     assert settings.load_settings(SERVICES[service]).environment == "production"
 
 
 @pytest.mark.parametrize("name", ["local", "production"])
-def test_sidecars_have_all_their_settings(name: str) -> None:
-    objects = built(name)
-    told = find(objects, "ConfigMap", "sidecars")["data"]
+def test_overlay_has_all_sidecar_settings(name: str) -> None:
+    values = find(load_overlay(name), "ConfigMap", "sidecars")["data"]
     for service in SERVICES:
-        filled = render_bootstrap.render_bootstrap(service, told["ENVIRONMENT"], told)
-        assert yaml.load(filled, Loader=yaml.CSafeLoader)["node"]["id"] == service
+        bootstrap = render_bootstrap.render_bootstrap(service, values["ENVIRONMENT"], values)
+        assert yaml.load(bootstrap, Loader=yaml.CSafeLoader)["node"]["id"] == service
 
 
-def test_the_local_overlay_has_all_its_secrets(local: Any, tmp_path: Any) -> None:
-    made = dict(build_secrets(tmp_path))
+def test_local_overlay_has_all_secrets(local: Any, tmp_path: Any) -> None:
+    secrets = dict(build_secrets(tmp_path))
     for each in local:
         if each["kind"] != "Deployment":
             continue
         spec = each["spec"]["template"]["spec"]
-        named = [
+        secret_names = [
             source["secretRef"]["name"]
             for c in spec["containers"]
             for source in c.get("envFrom", [])
@@ -133,21 +131,21 @@ def test_the_local_overlay_has_all_its_secrets(local: Any, tmp_path: Any) -> Non
         ]
         for volume in spec.get("volumes", []):
             if secret := volume.get("secret"):
-                named.append(secret["secretName"])
-                assert {item["key"] for item in secret.get("items", [])} <= made[secret["secretName"]].keys()
-        assert {*named} <= made.keys()
+                secret_names.append(secret["secretName"])
+                assert {item["key"] for item in secret.get("items", [])} <= secrets[secret["secretName"]].keys()
+        assert {*secret_names} <= secrets.keys()
 
 
-def test_only_the_contracts_callers_reach_a_pod(contracts: Contracts) -> None:
-    objects = built("production")
+def test_network_policy_permits_only_callers_of_the_contract(contracts: Contracts) -> None:
+    objects = load_overlay("production")
     for service in ("orders", "partners", "notifications"):
-        doors = find(objects, "NetworkPolicy", service)["spec"]["ingress"]
-        (ingress,) = (door for door in doors if door["ports"] == [{"port": "ingress"}])
-        allowed = {peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for peer in ingress["from"]}
+        rules = find(objects, "NetworkPolicy", service)["spec"]["ingress"]
+        (ingress,) = (rule for rule in rules if rule["ports"] == [{"port": "ingress"}])
+        allowed = {source["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for source in ingress["from"]}
         assert allowed == {caller for method in service_methods(contracts, service) for caller in method.callers}
 
 
-def test_probes_ask_at_the_probe_doors(local: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probes_use_probe_ports(local: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PORT_OFFSET", raising=False)
     for service in SERVICES:
         app, sidecar = find(local, "Deployment", service)["spec"]["template"]["spec"]["containers"]

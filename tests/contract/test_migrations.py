@@ -1,4 +1,4 @@
-"""Migrations run beside the release before them: what would stop it is named, and what is there stops nothing."""
+"""Compatibility check of the migrations with the previous release."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from migrations.check import lint_migration, main
 from services.runtime.storage.migrations import SESSION_TIMEOUTS
 
 TIMEOUTS = ("require-lock-timeout", "require-statement-timeout")
-PREAMBLE = "".join(f"{bound};\n" for bound in SESSION_TIMEOUTS)
+PREAMBLE = "".join(f"{timeout};\n" for timeout in SESSION_TIMEOUTS)
 
 
-def test_those_that_are_there_stop_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_migrations_are_compatible(capsys: pytest.CaptureFixture[str]) -> None:
     assert main() == 0, capsys.readouterr().err
 
 
@@ -27,16 +27,16 @@ def test_those_that_are_there_stop_nothing(capsys: pytest.CaptureFixture[str]) -
         ("ALTER TABLE orders DROP CONSTRAINT orders_version;", "ban-drop-constraint"),
     ],
 )
-def test_what_would_stop_the_release_before_is_named(statement: str, rule: str) -> None:
-    assert any(f": {rule}: " in fault for fault in lint_migration("orders_0009", PREAMBLE + statement))
+def test_incompatible_statement_is_reported(statement: str, rule: str) -> None:
+    assert any(f": {rule}: " in violation for violation in lint_migration("orders_0009", PREAMBLE + statement))
 
 
-@pytest.mark.parametrize(("bound", "rule"), [*zip(SESSION_TIMEOUTS, TIMEOUTS, strict=True)])
-def test_a_missing_bound_is_named(bound: str, rule: str) -> None:
-    sql = PREAMBLE.replace(f"{bound};\n", "") + "ALTER TABLE orders ADD COLUMN tip bigint;"
-    assert [fault.split(": ")[1] for fault in lint_migration("orders_0009", sql)] == [rule]
+@pytest.mark.parametrize(("timeout", "rule"), [*zip(SESSION_TIMEOUTS, TIMEOUTS, strict=True)])
+def test_missing_timeout_is_reported(timeout: str, rule: str) -> None:
+    sql = PREAMBLE.replace(f"{timeout};\n", "") + "ALTER TABLE orders ADD COLUMN tip bigint;"
+    assert [violation.split(": ")[1] for violation in lint_migration("orders_0009", sql)] == [rule]
 
 
-def test_what_only_adds_passes() -> None:
+def test_additive_migration_passes() -> None:
     sql = PREAMBLE + "ALTER TABLE orders ADD COLUMN tip bigint;\nCREATE INDEX orders_by_tip ON orders (tip);"
     assert not [*lint_migration("orders_0009", sql)]
