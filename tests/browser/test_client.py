@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Error, Page
 
 from deploy.local.demo.scenarios import DEMO_PASSWORD
 from tests.conftest import ROOT, Mesh
-from tests.typescript.journeys import arrived
+from tests.typescript.journeys import assert_journey_result
 from tests.typescript_client import compile_client
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>Shop</title><link rel="icon" href="data:,">
@@ -77,7 +77,7 @@ def travel(page: Page, mesh: Mesh, origin: str) -> dict[str, Any]:
 
 def test_a_journey_on_a_page_that_may(mesh: Mesh, browser: Browser, shop: Path) -> None:
     with serving(shop, 5173) as origin, browser.new_context() as context:
-        arrived(travel(context.new_page(), mesh, origin))
+        assert_journey_result(travel(context.new_page(), mesh, origin))
 
 
 def test_no_journey_on_a_page_that_may_not(mesh: Mesh, browser: Browser, shop: Path) -> None:

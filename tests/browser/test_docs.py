@@ -45,6 +45,6 @@ def test_every_address_of_it(mesh: Mesh, page: Page) -> None:
 def test_every_reason_of_an_error_is_explained(mesh: Mesh, page: Page) -> None:
     page.goto(f"{mesh.edge_url}/problems/")
     page.get_by_role("link", name="ORDER_NOT_FOUND").click()
-    expect(page.get_by_role("heading", name="No such order")).to_be_visible()
+    expect(page.get_by_role("heading", name="Order not found")).to_be_visible()
     page.get_by_role("link", name="All problems").click()
     expect(page.get_by_role("heading", name="Problems")).to_be_visible()

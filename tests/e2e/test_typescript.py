@@ -4,7 +4,7 @@ import json
 
 from deploy.local.demo.scenarios import DEMO_PASSWORD
 from tests.conftest import Mesh, shift_port
-from tests.typescript.journeys import arrived
+from tests.typescript.journeys import assert_journey_result
 from tests.typescript_client import compile_client, run_node
 
 
@@ -19,4 +19,4 @@ def test_a_journey_in_node(mesh: Mesh) -> None:
         PASSWORD=DEMO_PASSWORD,
     )
     assert done.returncode == 0, done.stderr
-    arrived(json.loads(done.stdout))
+    assert_journey_result(json.loads(done.stdout))

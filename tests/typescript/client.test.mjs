@@ -15,10 +15,10 @@ function body(...chunks) {
   });
 }
 
-async function all(iterable) {
-  const found = [];
-  for await (const each of iterable) found.push(each);
-  return found;
+async function collect(iterable) {
+  const items = [];
+  for await (const each of iterable) items.push(each);
+  return items;
 }
 
 const STREAM = '\uFEFF: hello\r\nretry: 70\nid: 1\ndata: {"a":"é"}\r\ndata\rdata:  two\n\nid: 2\u0000\nevent: x\ndata: 🍕\n\nid\ndata: z\n\ndata: lost';
@@ -28,19 +28,20 @@ const EVENTS = [
   { id: "", event: "message", data: "z" },
 ];
 
-test("a stream is read alike wherever the network cuts it", async () => {
+test("stream parsing does not depend on chunk boundaries", async () => {
   const whole = bytes(STREAM);
   for (let cut = 0; cut <= whole.length; cut += 1) {
     let retry;
-    const hints = { retry: (said) => (retry = said) };
-    assert.deepEqual(await all(events(body(whole.slice(0, cut), whole.slice(cut)), hints)), EVENTS, `cut at ${cut}`);
+    const callbacks = { onRetry: (milliseconds) => (retry = milliseconds) };
+    const chunks = body(whole.slice(0, cut), whole.slice(cut));
+    assert.deepEqual(await collect(events(chunks, callbacks)), EVENTS, `cut at ${cut}`);
     assert.equal(retry, 70);
   }
   const single = Array.from(whole, (each) => Uint8Array.of(each));
-  assert.deepEqual(await all(events(body(...single))), EVENTS);
+  assert.deepEqual(await collect(events(body(...single))), EVENTS);
 });
 
-const told = (id, status) => `id: ${id}\ndata: ${JSON.stringify({ order_id: "o", status, at: "2026-01-01T00:00:00Z" })}\n\n`;
+const eventText = (id, status) => `id: ${id}\ndata: ${JSON.stringify({ order_id: "o", status, at: "2026-01-01T00:00:00Z" })}\n\n`;
 const stream = (...chunks) => new Response(body(...chunks), { headers: { "content-type": "text/event-stream" } });
 const problem = (status, reason, headers = {}) =>
   new Response(JSON.stringify({ type: "", title: "", status, detail: "no", reason, trace_id: "" }), {
@@ -48,106 +49,106 @@ const problem = (status, reason, headers = {}) =>
     headers: { "content-type": "application/problem+json", ...headers },
   });
 
-function server(...answers) {
-  const asked = [];
+function stubServer(...responses) {
+  const requests = [];
   const fetch = async (request) => {
-    asked.push({ last: request.headers.get("last-event-id"), token: request.headers.get("authorization"), at: Date.now() });
-    const answer = answers.shift();
-    if (answer instanceof Error) throw answer;
-    return typeof answer === "function" ? answer(request) : answer;
+    requests.push({ lastEventId: request.headers.get("last-event-id"), token: request.headers.get("authorization"), at: Date.now() });
+    const response = responses.shift();
+    if (response instanceof Error) throw response;
+    return typeof response === "function" ? response(request) : response;
   };
-  return { asked, fetch };
+  return { requests, fetch };
 }
 
-const follow = (fetch, options = {}, more = {}) =>
-  all(watchOrder(createDelivery({ baseUrl: "http://api.test", fetch, ...more }), { order_id: "o" }, { pause: 1, ...options }));
-const ids = (found) => found.map(({ id }) => id);
+const watchAll = (fetch, options = {}) =>
+  collect(watchOrder(createDelivery({ baseUrl: "http://api.test", fetch }), { order_id: "o" }, { retryDelayMs: 1, ...options }));
+const ids = (watchEvents) => watchEvents.map(({ id }) => id);
 
-test("a lost connection is resumed without a gap or a repetition", async () => {
-  const { asked, fetch } = server(
-    stream(told(1, "pending"), "id: 2\nda"),
-    new TypeError("gone"),
+test("lost connection is resumed without gaps or duplicates", async () => {
+  const { requests, fetch } = stubServer(
+    stream(eventText(1, "pending"), "id: 2\nda"),
+    new TypeError("connection lost"),
     problem(503, "UPSTREAM_UNAVAILABLE"),
-    stream(told(1, "pending"), told(2, "paid"), told(3, "cancelled"), told(4, "never read")),
+    stream(eventText(1, "pending"), eventText(2, "paid"), eventText(3, "cancelled"), eventText(4, "never read")),
   );
-  assert.deepEqual(ids(await follow(fetch)), ["1", "2", "3"]);
-  assert.deepEqual(asked.map(({ last }) => last), [null, "1", "1", "1"]);
+  assert.deepEqual(ids(await watchAll(fetch)), ["1", "2", "3"]);
+  assert.deepEqual(requests.map(({ lastEventId }) => lastEventId), [null, "1", "1", "1"]);
 });
 
-test("a watch begins where an earlier one has stopped", async () => {
-  const { asked, fetch } = server(stream(told(8, "delivered")));
-  assert.deepEqual(ids(await follow(fetch, { lastEventId: "7" })), ["8"]);
-  assert.equal(asked[0].last, "7");
+test("watch with lastEventId resumes after that event", async () => {
+  const { requests, fetch } = stubServer(stream(eventText(8, "delivered")));
+  assert.deepEqual(ids(await watchAll(fetch, { lastEventId: "7" })), ["8"]);
+  assert.equal(requests[0].lastEventId, "7");
 });
 
-test("the server says how long to wait", async () => {
-  const { asked, fetch } = server(
+test("watch respects Retry-After and the retry field", async () => {
+  const { requests, fetch } = stubServer(
     problem(429, "RATE_LIMITED", { "retry-after": "1" }),
     stream("retry: 60\n\n"),
-    stream(told(1, "expired")),
+    stream(eventText(1, "expired")),
   );
-  await follow(fetch);
-  assert.ok(asked[1].at - asked[0].at >= 990);
-  assert.ok(asked[2].at - asked[1].at >= 59);
+  await watchAll(fetch);
+  assert.ok(requests[1].at - requests[0].at >= 990);
+  assert.ok(requests[2].at - requests[1].at >= 59);
 });
 
-test("what asking again would not change is thrown", async () => {
-  const { asked, fetch } = server(problem(404, "ORDER_NOT_FOUND"));
-  await assert.rejects(follow(fetch), (error) => error instanceof ProblemError && error.problem.reason === "ORDER_NOT_FOUND");
-  assert.equal(asked.length, 1);
+test("permanent error response is thrown without retry", async () => {
+  const { requests, fetch } = stubServer(problem(404, "ORDER_NOT_FOUND"));
+  await assert.rejects(watchAll(fetch), (error) => error instanceof ProblemError && error.problem.reason === "ORDER_NOT_FOUND");
+  assert.equal(requests.length, 1);
 });
 
-test("coming back is given up at some point", async () => {
-  const down = server(...Array.from({ length: 9 }, () => new TypeError("down")));
-  await assert.rejects(follow(down.fetch, { attempts: 2 }), /down/);
-  assert.equal(down.asked.length, 3);
-  const empty = server(...Array.from({ length: 9 }, () => stream()));
-  await assert.rejects(follow(empty.fetch, { attempts: 2 }), /ends again and again/);
+test("watch throws after the maximum number of attempts", async () => {
+  const down = stubServer(...Array.from({ length: 9 }, () => new TypeError("down")));
+  await assert.rejects(watchAll(down.fetch, { attempts: 2 }), /down/);
+  assert.equal(down.requests.length, 3);
+  const empty = stubServer(...Array.from({ length: 9 }, () => stream()));
+  await assert.rejects(watchAll(empty.fetch, { attempts: 2 }), /ended repeatedly/);
 });
 
-test("a silent connection counts as lost, one that beats does not", async () => {
+test("connection without data is lost, heartbeats preserve it", async () => {
   const silent = (request) =>
     new Response(new ReadableStream({ start: (c) => request.signal.addEventListener("abort", () => c.error(new Error("cut"))) }));
-  const beating = () => {
-    let beats = 0;
+  const withHeartbeats = () => {
+    let heartbeats = 0;
     return new Response(
       new ReadableStream({
         async pull(controller) {
           await new Promise((resolve) => setTimeout(resolve, 30));
-          beats += 1;
-          controller.enqueue(bytes(beats < 5 ? ": beat\n\n" : told(1, "delivered")));
+          heartbeats += 1;
+          controller.enqueue(bytes(heartbeats < 5 ? ": heartbeat\n\n" : eventText(1, "delivered")));
         },
       }),
     );
   };
-  const { asked, fetch } = server(silent, beating);
-  assert.deepEqual(ids(await follow(fetch, { silence: 100 })), ["1"]);
-  assert.equal(asked.length, 2);
+  const { requests, fetch } = stubServer(silent, withHeartbeats);
+  assert.deepEqual(ids(await watchAll(fetch, { silenceTimeoutMs: 100 })), ["1"]);
+  assert.equal(requests.length, 2);
 });
 
-test("a caller who leaves takes the connection along", async () => {
-  const leaving = new AbortController();
+test("aborted signal closes the connection", async () => {
+  const controller = new AbortController();
   let closed;
   const fetch = async (request) => {
     request.signal.addEventListener("abort", () => (closed = true));
     return new Response(
       new ReadableStream({
-        start(controller) {
-          controller.enqueue(bytes(told(1, "pending")));
-          request.signal.addEventListener("abort", () => controller.error(request.signal.reason));
+        start(streamController) {
+          streamController.enqueue(bytes(eventText(1, "pending")));
+          request.signal.addEventListener("abort", () => streamController.error(request.signal.reason));
         },
       }),
     );
   };
   const seen = [];
-  for await (const { id } of watchOrder(createDelivery({ baseUrl: "http://api.test", fetch }), { order_id: "o" }, { signal: leaving.signal })) {
+  for await (const { id } of watchOrder(createDelivery({ baseUrl: "http://api.test", fetch }), { order_id: "o" }, { signal: controller.signal })) {
     seen.push(id);
-    leaving.abort();
+    controller.abort();
   }
   assert.deepEqual([seen, closed], [["1"], true]);
 });
 
-test("a token that has ended is renewed once for all who wait", async () => {
+test("expired token is renewed once for concurrent requests", async () => {
   let token = "old";
   let renewals = 0;
   const fetch = async (request) =>
@@ -161,15 +162,15 @@ test("a token that has ended is renewed once for all who wait", async () => {
   };
   const delivery = createDelivery({ baseUrl: "http://api.test", token: () => token, renew, fetch });
   const body = { check_id: "c" };
-  const answers = await Promise.all([delivery.GET("/banks"), delivery.POST("/orders", { body }), delivery.GET("/banks")]);
-  assert.deepEqual(answers.map(({ response }) => response.status), [200, 200, 200]);
-  assert.equal(answers[1].data.body, JSON.stringify(body));
+  const results = await Promise.all([delivery.GET("/banks"), delivery.POST("/orders", { body }), delivery.GET("/banks")]);
+  assert.deepEqual(results.map(({ response }) => response.status), [200, 200, 200]);
+  assert.equal(results[1].data.body, JSON.stringify(body));
   assert.equal(renewals, 1);
 });
 
-test("who cannot renew is told so, once", async () => {
-  const { asked, fetch } = server(problem(401, "UNAUTHENTICATED"));
+test("failed renewal returns the 401 response", async () => {
+  const { requests, fetch } = stubServer(problem(401, "UNAUTHENTICATED"));
   const delivery = createDelivery({ baseUrl: "http://api.test", token: () => "old", renew: async () => undefined, fetch });
   const { error, response } = await delivery.GET("/banks");
-  assert.deepEqual([error.reason, response.status, asked.length], ["UNAUTHENTICATED", 401, 1]);
+  assert.deepEqual([error.reason, response.status, requests.length], ["UNAUTHENTICATED", 401, 1]);
 });

@@ -1,21 +1,21 @@
-// A customer's way through the compiled client, the same in Node and in a browser. `pay` is what the bank's page does.
+// User journey of a customer with the compiled client, in Node and in a browser. `pay` emulates the bank's checkout page.
 export async function journey({ createDelivery, ProblemError, unwrap, watchOrder }, { baseUrl, email, password, pay }) {
   let session;
   let streams = 0;
-  const asked = [];
+  const lastEventIds = [];
 
-  // The first stream is cut after its first event, as a network would.
+  // The first stream is interrupted after its first event.
   const fetch = async (request) => {
-    const answer = await globalThis.fetch(request);
-    if (!request.url.endsWith("/events")) return answer;
-    asked.push(request.headers.get("last-event-id"));
+    const response = await globalThis.fetch(request);
+    if (!request.url.endsWith("/events")) return response;
+    lastEventIds.push(request.headers.get("last-event-id"));
     streams += 1;
-    return streams > 1 ? answer : new Response(cut(answer.body), answer);
+    return streams > 1 ? response : new Response(interrupt(response.body), response);
   };
   const delivery = createDelivery({ baseUrl, token: () => session?.access_token, fetch });
 
-  const refused = await unwrap(delivery.GET("/catalog")).catch((error) => error);
-  if (!(refused instanceof ProblemError) || refused.problem.reason !== "UNAUTHENTICATED") throw refused;
+  const error = await unwrap(delivery.GET("/catalog")).catch((reason) => reason);
+  if (!(error instanceof ProblemError) || error.problem.reason !== "UNAUTHENTICATED") throw error;
   session = await unwrap(delivery.POST("/sessions", { body: { email, password } }));
 
   const { items } = await unwrap(delivery.GET("/catalog", { params: { query: { partner_id: 1 } } }));
@@ -37,26 +37,31 @@ export async function journey({ createDelivery, ProblemError, unwrap, watchOrder
   const repeated = await confirm();
   const { order, payment } = first;
 
-  const told = [];
+  const events = [];
   let paid;
-  for await (const { id, data } of watchOrder(delivery, { order_id: order.id }, { pause: 10 })) {
-    told.push({ id: Number(id), status: data.status });
+  for await (const { id, data } of watchOrder(delivery, { order_id: order.id }, { retryDelayMs: 10 })) {
+    events.push({ id: Number(id), status: data.status });
     if (data.status === "pending") paid = pay({ order, payment });
     if (data.status === "paid") {
       await unwrap(delivery.POST("/orders/{order_id}/cancel", { params: { path: { order_id: order.id } } }));
     }
   }
   await paid;
-  return { told, asked, replayed: repeated.response.headers.get("idempotency-replayed"), same: repeated.data.order.id === order.id };
+  return {
+    events,
+    lastEventIds,
+    replayed: repeated.response.headers.get("idempotency-replayed"),
+    isSameOrder: repeated.data.order.id === order.id,
+  };
 }
 
-function cut(body) {
+function interrupt(body) {
   let chunks = 0;
   return body.pipeThrough(
     new TransformStream({
       transform(chunk, controller) {
         chunks += 1;
-        if (chunks > 1) controller.error(new TypeError("the network is gone"));
+        if (chunks > 1) controller.error(new TypeError("connection lost"));
         else controller.enqueue(chunk);
       },
     }),

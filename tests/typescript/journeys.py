@@ -1,15 +1,15 @@
-"""What a journey through the client must have seen, wherever it was made."""
+"""Assertions on the result of the user journey in `journey.mjs`."""
 
 from typing import Any
 
 
-def arrived(seen: dict[str, Any]) -> None:
-    """Every version once and in order over a connection that was cut; the repeated request was known."""
-    assert [step["status"] for step in seen["told"]] == ["pending", "paid", "cancelled"]
-    versions = [step["id"] for step in seen["told"]]
+def assert_journey_result(result: dict[str, Any]) -> None:
+    """Assert that each version arrived once and in order across the interruption, and that the request was replayed."""
+    assert [event["status"] for event in result["events"]] == ["pending", "paid", "cancelled"]
+    versions = [event["id"] for event in result["events"]]
     assert versions == list(range(versions[0], versions[0] + 3))
-    assert len(seen["asked"]) == 2
-    assert seen["asked"][0] is None
-    assert int(seen["asked"][1]) in versions
-    assert seen["replayed"] == "true"
-    assert seen["same"] is True
+    assert len(result["lastEventIds"]) == 2
+    assert result["lastEventIds"][0] is None
+    assert int(result["lastEventIds"][1]) in versions
+    assert result["replayed"] == "true"
+    assert result["isSameOrder"] is True

@@ -1,9 +1,9 @@
-// What the compiler must take, and what it must refuse. Compiled, never run.
+// Calls that must compile, and calls that must be type errors. Compiled, never executed.
 import { createDelivery, type Problem, watchOrder } from "@delivery/client";
 
 const delivery = createDelivery({ baseUrl: "http://127.0.0.1:8080/api/v1" });
 
-export async function taken(): Promise<void> {
+export async function validCalls(): Promise<void> {
   const { data, error } = await delivery.GET("/partners/{partner_id}", {
     params: { path: { partner_id: 1 }, header: { "If-None-Match": '"1"' } },
   });
@@ -23,19 +23,19 @@ export async function taken(): Promise<void> {
   }
 }
 
-export async function refused(): Promise<void> {
-  // @ts-expect-error no such path
+export async function invalidCalls(): Promise<void> {
+  // @ts-expect-error unknown path
   await delivery.GET("/nowhere");
-  // @ts-expect-error a field is missing
+  // @ts-expect-error missing field
   await delivery.POST("/sessions", { body: { email: "a@delivery.test" } });
-  // @ts-expect-error a word, not a number
+  // @ts-expect-error number instead of string
   await delivery.POST("/orders", { body: { check_id: 1 } });
-  // @ts-expect-error a number, not a word
+  // @ts-expect-error string instead of number
   await delivery.GET("/partners/{partner_id}", { params: { path: { partner_id: "one" } } });
-  // @ts-expect-error no such query parameter
+  // @ts-expect-error unknown query parameter
   await delivery.GET("/catalog", { params: { query: { colour: "red" } } });
-  // @ts-expect-error no such role
+  // @ts-expect-error unknown role
   await delivery.PUT("/users/{user_id}/role", { params: { path: { user_id: "u" } }, body: { role: "king" } });
-  // @ts-expect-error the order is not named
+  // @ts-expect-error missing order_id
   watchOrder(delivery, {});
 }
