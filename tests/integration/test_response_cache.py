@@ -12,7 +12,7 @@ from tests.fault_proxy import Fault, FaultProxy
 from tests.integration.fixtures.background_tasks import run_in_background, wait_until
 from tests.integration.fixtures.partners import PartnersFixture
 from tests.integration.fixtures.servers import Servers
-from tests.integration.test_partners_admin import ADMIN, new_product
+from tests.integration.test_partners_admin import ADMIN, create_product
 
 KEY = ("/api/v1/catalog", b"")
 
@@ -22,7 +22,7 @@ async def test_cache_requires_subscription_and_is_invalidated_by_event(
 ) -> None:
     cache = ResponseCache()
     rpc = PartnersRpc(partners.repository, partners.secret_box, now)
-    product = await new_product(rpc)
+    product = await create_product(rpc)
 
     async def is_cached_after_put() -> bool:
         cache.put(KEY, b"{}", cache.generation)
