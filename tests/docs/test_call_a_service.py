@@ -64,7 +64,7 @@ def test_no_certificate_is_issued_for_a_name_that_the_contract_does_not_grant_an
     pki = doc_run.root / ".local/pki"
     before = {path.name: path.read_bytes() for path in pki.iterdir()}
     done = subprocess.run(
-        ["make", "caller", f"NAME={name}"],
+        ["make", "add-caller", f"NAME={name}"],
         cwd=doc_run.root,
         env=doc_run.environment,
         capture_output=True,
