@@ -1,4 +1,4 @@
-"""What the edge of the tests' mesh has answered: a line of its access log for each request, refusals included."""
+"""Access log of the edge of the tests' mesh: one line per request, rejected requests included."""
 
 import json
 from collections import defaultdict
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 
-def read_access_log(state: Path) -> Iterator[dict[str, Any]]:
-    """Every access line that the edge has written, this run's and those before."""
-    with (state / "logs/gateway-envoy.log").open(errors="replace") as log:
+def read_access_log(state_dir: Path) -> Iterator[dict[str, Any]]:
+    """Yield all access log entries of the edge, also those of earlier runs."""
+    with (state_dir / "logs/gateway-envoy.log").open(errors="replace") as log:
         for line in log:
             if line.startswith("{"):
                 entry = json.loads(line)
@@ -18,10 +18,10 @@ def read_access_log(state: Path) -> Iterator[dict[str, Any]]:
                     yield entry
 
 
-def collect_statuses(state: Path, since: datetime) -> dict[str, set[int]]:
-    """The statuses that each operation has answered since then. Clients that left before are not counted."""
-    seen: dict[str, set[int]] = defaultdict(set)
-    for entry in read_access_log(state):
+def collect_statuses(state_dir: Path, since: datetime) -> dict[str, set[int]]:
+    """Return the status codes of each operation since a time, without requests that the client aborted."""
+    statuses: dict[str, set[int]] = defaultdict(set)
+    for entry in read_access_log(state_dir):
         if datetime.fromisoformat(entry["time"]) >= since and entry["status"]:
-            seen[entry["operation"]].add(entry["status"])
-    return seen
+            statuses[entry["operation"]].add(entry["status"])
+    return statuses

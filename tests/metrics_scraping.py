@@ -1,4 +1,4 @@
-"""What a running mesh tells scrapers, and what the matrix says it must."""
+"""Scraping of the metrics of a running mesh, and comparison with the expected metrics."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,51 +20,54 @@ type Scrape = list[Sample]
 
 
 def parse_samples(text: str) -> Scrape:
-    """Every sample of an exposition, by the name it has there: the parser adds `_total` to counters without."""
+    """Parse an exposition. Names stay unchanged, although the parser appends `_total` to counters."""
     names = set(re.findall(r"^[a-zA-Z_:][\w:]*", text, re.MULTILINE))
     parsed = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    return [each if each.name in names else each._replace(name=each.name.removesuffix("_total")) for each in parsed]
+    return [
+        sample if sample.name in names else sample._replace(name=sample.name.removesuffix("_total"))
+        for sample in parsed
+    ]
 
 
 def scrape_service(service: str) -> Scrape:
-    """What a service tells at its sidecar's probe door."""
-    answer = httpx.get(f"http://127.0.0.1:{PROBE_PORTS[service]}/metrics", trust_env=False, timeout=10)
-    assert answer.status_code == 200, answer.text
-    return parse_samples(answer.text)
+    """Scrape the metrics of a service at the probe port of its sidecar."""
+    response = httpx.get(f"http://127.0.0.1:{PROBE_PORTS[service]}/metrics", trust_env=False, timeout=10)
+    assert response.status_code == 200, response.text
+    return parse_samples(response.text)
 
 
 def scrape_envoy(service: str) -> Scrape:
-    """What its Envoy tells at its admin."""
+    """Scrape the metrics of the Envoy of a service at its admin port."""
     url = f"http://127.0.0.1:{ADMIN_PORTS[service]}/stats/prometheus"
     return parse_samples(httpx.get(url, trust_env=False, timeout=10).raise_for_status().text)
 
 
 def sum_samples(scrape: Scrape, name: str, **labels: str) -> float:
-    """The sum of the samples of that name with these labels."""
+    """Return the sum of the samples with the name and labels."""
     return sum(sample.value for sample in find_samples(scrape, name, labels))
 
 
 def find_samples(scrape: Scrape, name: str, labels: Mapping[str, str]) -> Iterator[Sample]:
-    """The samples of that name with these labels, whatever others they have."""
+    """Yield samples with the name and labels. Samples may have more labels."""
     for sample in scrape:
         if sample.name == name and labels.items() <= sample.labels.items():
             yield sample
 
 
 def find_missing_metrics(scrape: Scrape, expected: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Which of the matrix's metrics are not there, or not as often as they must be."""
-    lacking = []
-    for each in expected:
-        labels = {name: str(value) for name, value in each.items() if name not in ("metric", "least")}
-        least = each.get("least", 0)
-        there = list(find_samples(scrape, each["metric"], labels))
-        if not there or sum(sample.value for sample in there) < least:
-            lacking.append(f"{each['metric']} {labels} (at least {least})")
-    return lacking
+    """Return the expected metrics that are missing or below their minimum."""
+    missing = []
+    for metric in expected:
+        labels = {name: str(value) for name, value in metric.items() if name not in ("metric", "minimum")}
+        minimum = metric.get("minimum", 0)
+        samples = list(find_samples(scrape, metric["metric"], labels))
+        if not samples or sum(sample.value for sample in samples) < minimum:
+            missing.append(f"{metric['metric']} {labels} (at least {minimum})")
+    return missing
 
 
 def parse_selectors(expr: str) -> Iterator[tuple[str, set[str]]]:
-    """The metrics that an expression asks for, each with the labels that it asks for."""
+    """Yield the metrics that an expression selects, each with the labels of its matchers."""
     bare = re.sub(r"\[[^\]]*\]", "", re.sub(r'"[^"]*"', '""', expr))
     bare = re.sub(r"\b(by|on|without|ignoring|group_left|group_right)\s*\([^)]*\)", " ", bare)
     for name, matchers in re.findall(

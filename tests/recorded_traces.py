@@ -1,4 +1,4 @@
-"""One run of the seven scenarios, recorded: shared by every test that looks at what it left behind."""
+"""A recorded run of the seven scenarios, shared by all tests of its traces."""
 
 import functools
 from typing import NamedTuple
@@ -9,24 +9,24 @@ from tests.conftest import Mesh, shift_port
 
 
 class RecordedRun(NamedTuple):
-    """The steps with their traces, and the world they were made in, closed."""
+    """Traces of the steps, and the scenario context with closed clients."""
 
     traces: list[RecordedTrace]
     context: ScenarioContext
 
     def find_traces(self, scenario: str, name: str) -> list[RecordedTrace]:
-        """The steps of one name: "POST /api/v1/orders"."""
-        return [each for each in self.traces if (each.step.scenario, each.step.name) == (scenario, name)]
+        """Return the traces of the steps with a name, for example "POST /api/v1/orders"."""
+        return [trace for trace in self.traces if (trace.step.scenario, trace.step.name) == (scenario, name)]
 
 
 def get_traces_url() -> str:
-    """Where the tests' mesh shows its traces."""
+    """Return the URL of the trace viewer of the tests' mesh."""
     return f"http://127.0.0.1:{shift_port(16686)}"
 
 
 @functools.cache
 def record_run(mesh: Mesh) -> RecordedRun:
-    """Drives them twice: what earlier tests have left half open is settled by the first."""
+    """Run the scenarios twice and record the second run. The first completes unfinished work of earlier tests."""
     run_scenarios(mesh.edge_url, mesh.sandbox_url)
-    world = run_scenarios(mesh.edge_url, mesh.sandbox_url)
-    return RecordedRun(collect_traces(get_traces_url(), world.steps), world)
+    context = run_scenarios(mesh.edge_url, mesh.sandbox_url)
+    return RecordedRun(collect_traces(get_traces_url(), context.steps), context)

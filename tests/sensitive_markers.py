@@ -1,4 +1,4 @@
-"""Secrets and personal data, made up for one test, put wherever a request can hold a text, and found again."""
+"""Generated secrets and personal data, put into all texts of requests and searched in logs."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ type Schema = Mapping[str, Any]
 
 
 class SensitiveMarkers:
-    """Every text it gives out holds a mark that nothing else has."""
+    """Generator of values that contain a unique marker."""
 
     def __init__(self, contract: Mapping[str, Any]) -> None:
         self._contract = contract
@@ -23,47 +23,47 @@ class SensitiveMarkers:
 
     @property
     def marker(self) -> str:
-        """A text that is nowhere but in what is planted."""
+        """The unique marker."""
         return self._marker
 
     @property
     def phone(self) -> str:
-        """A number of somebody."""
+        """A unique phone number."""
         return self._phone
 
     def make_text(self, label: str) -> str:
-        """Something of that name, that can be told again."""
+        """Return a text with the label and the marker."""
         return f"{label} {self._marker}"
 
     def make_email(self, role: str) -> str:
-        """An address of somebody."""
+        """Return an e-mail address with the marker."""
         return f"{role}-{self._marker}@delivery.test"
 
-    def add_secrets(self, *others: str | None) -> None:
-        """What others have made up and nobody may log: tokens, codes, webhooks' secrets."""
-        self._other_secrets.update(other for other in others if other and len(other) > 5)
+    def add_secrets(self, *secret_values: str | None) -> None:
+        """Add secrets from other sources: tokens, codes and webhook secrets."""
+        self._other_secrets.update(value for value in secret_values if value and len(value) > 5)
 
     def list_encodings(self) -> set[str]:
-        """All of it, in every form in which a log might hold it."""
+        """Return all sensitive values in every encoding that a log may contain."""
         plain = {self._marker, self._phone, self._phone[1:], *self._other_secrets}
-        coded = {form(each) for each in plain for form in (quote, _escape_json, _encode_base64_prefix)}
-        return plain | coded
+        encoded = {encode(value) for value in plain for encode in (quote, _escape_json, _encode_base64_prefix)}
+        return plain | encoded
 
     def generate_value(self, schema: Schema, name: str = "value") -> Any:
-        """A value as the schema wants it, planted all over."""
+        """Return a value that is valid for the schema, with the marker in all texts."""
         while "$ref" in schema:
-            found: Any = self._contract
+            node: Any = self._contract
             for part in schema["$ref"].removeprefix("#/").split("/"):
-                found = found[part]
-            schema = found
+                node = node[part]
+            schema = node
         for combined in ("oneOf", "anyOf", "allOf"):
             if combined in schema:
                 return self.generate_value(schema[combined][0], name)
         kinds = schema.get("type", "object" if "properties" in schema else "string")
-        kind = kinds if isinstance(kinds, str) else next(each for each in kinds if each != "null")
+        kind = kinds if isinstance(kinds, str) else next(kind for kind in kinds if kind != "null")
         match kind:
             case "object":
-                return {key: self.generate_value(each, key) for key, each in schema.get("properties", {}).items()}
+                return {key: self.generate_value(value, key) for key, value in schema.get("properties", {}).items()}
             case "array":
                 return [self.generate_value(schema["items"], name)]
             case "integer" | "number":
@@ -83,9 +83,12 @@ class SensitiveMarkers:
         if schema.get("format") in formats:
             return formats[schema["format"]]
         candidates = (self.make_text(name), self._marker, self._phone, "USD", "de", "Europe/Berlin", "22:00", "A" * 10)
-        pattern, least, most = schema.get("pattern", ""), schema.get("minLength", 0), schema.get("maxLength", 10**6)
-        fitting = (each for each in candidates if least <= len(each) <= most and re.search(pattern, each))
-        return next(fitting, self._marker)
+        pattern, lengths = (
+            schema.get("pattern", ""),
+            range(schema.get("minLength", 0), schema.get("maxLength", 10**6) + 1),
+        )
+        valid = (text for text in candidates if len(text) in lengths and re.search(pattern, text))
+        return next(valid, self._marker)
 
 
 def _escape_json(text: str) -> str:
@@ -93,15 +96,15 @@ def _escape_json(text: str) -> str:
 
 
 def _encode_base64_prefix(text: str) -> str:
-    """Without the last characters, which depend on what follows."""
+    """Encode without the last characters, which depend on the text that follows."""
     return base64.b64encode(text.encode()).decode().rstrip("=")[:-1]
 
 
 def find_leaks(logs: Mapping[Path, int], encodings: set[str]) -> Iterator[str]:
-    """Where a log, from an offset on, holds any of the texts; each as the file and the line."""
+    """Yield file and line of each occurrence of the texts in logs, searching from an offset per log."""
     for path, offset in logs.items():
         with path.open("rb") as log:
             log.seek(offset)
             for line in log.read().decode(errors="replace").splitlines():
-                if any(form in line for form in encodings):
+                if any(text in line for text in encodings):
                     yield f"{path.name}: {line[:2000]}"

@@ -1,4 +1,4 @@
-"""What the stores of a running mesh hold, for tests of what must not be in them."""
+"""Contents of the stores of a running mesh, for tests that no personal data is stored."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,17 +13,17 @@ from tests.conftest import shift_port
 SERVICES = ("gateway", "orders", "partners", "notifications")
 
 
-def connect_database(state: Path, service: str) -> psycopg.Connection:
-    """A service's own database."""
-    password = (state / f"secrets/postgres-{service}.password").read_text()
+def connect_database(state_dir: Path, service: str) -> psycopg.Connection:
+    """Connect to the database of a service."""
+    password = (state_dir / f"secrets/postgres-{service}.password").read_text()
     url = f"postgresql://{service}:{password}@127.0.0.1:{shift_port(25432)}/{service}"
     return psycopg.connect(url, autocommit=True)
 
 
-def iter_stored_values(state: Path) -> Iterator[str]:
-    """Every value of every table, and of every document, as text."""
+def iter_stored_values(state_dir: Path) -> Iterator[str]:
+    """Yield every value of all tables and documents as text."""
     for service in SERVICES:
-        with connect_database(state, service) as connection:
+        with connect_database(state_dir, service) as connection:
             query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
             for (table,) in connection.execute(query).fetchall():
                 for row in connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))):

@@ -1,4 +1,4 @@
-"""`make chaos`: SEED, ORDERS and KILLS say what is done; chaos/results.json says what came of it."""
+"""Chaos test (`make test-chaos`), configured by SEED, ORDERS and KILLS. Writes a summary to chaos/results.json."""
 
 import asyncio
 import os
@@ -12,27 +12,27 @@ from tests.chaos.mesh import ROOT, MeshStartError, running_mesh
 from tests.chaos.run import RunConfig, print_result, run
 
 PORT_OFFSET = 5000
-"""Shifts every port; beyond 5300 they would lie where the kernel takes ports from for connections that leave."""
+"""Offset of all ports. Above 5300 they would overlap the kernel's range of ephemeral ports."""
 
 
 def main() -> int:
-    """0 when nothing is wrong."""
-    told = os.environ
-    asked = RunConfig(
-        seed=int(told.get("SEED") or secrets.randbelow(1_000_000)),
-        order_count=int(told.get("ORDERS") or 200),
-        kill_count=int(told.get("KILLS") or 30),
-        fault_interval_s=float(told.get("GAP") or 2.5),
-        stabilisation_timeout_s=float(told.get("QUIET") or 150),
-        order_timeout_s=float(told.get("LONGEST") or 600),
-        targets=tuple(filter(None, told.get("TARGETS", "").split(","))),
+    """Run the chaos test. Return 0 if no invariant is violated."""
+    environment = os.environ
+    config = RunConfig(
+        seed=int(environment.get("SEED") or secrets.randbelow(1_000_000)),
+        order_count=int(environment.get("ORDERS") or 200),
+        kill_count=int(environment.get("KILLS") or 30),
+        fault_interval_s=float(environment.get("FAULT_INTERVAL") or 2.5),
+        stabilisation_timeout_s=float(environment.get("STABILISATION_TIMEOUT") or 150),
+        order_timeout_s=float(environment.get("ORDER_TIMEOUT") or 600),
+        targets=tuple(filter(None, environment.get("TARGETS", "").split(","))),
     )
     console = Console(soft_wrap=True)
-    console.print(f"SEED={asked.seed}: {asked.order_count} orders, {asked.kill_count} kills", highlight=False)
-    folder = Path(told.get("DELIVERY_STATE", ROOT / ".local/chaos"))
+    console.print(f"SEED={config.seed}: {config.order_count} orders, {config.kill_count} kills", highlight=False)
+    folder = Path(environment.get("DELIVERY_STATE", ROOT / ".local/chaos"))
     try:
-        with running_mesh(folder, int(told.get("PORT_OFFSET", PORT_OFFSET))) as mesh:
-            result = asyncio.run(run(mesh, asked, console))
+        with running_mesh(folder, int(environment.get("PORT_OFFSET", PORT_OFFSET))) as mesh:
+            result = asyncio.run(run(mesh, config, console))
     except MeshStartError as error:
         console.print(f"the mesh did not start: {error}", markup=False)
         return 1

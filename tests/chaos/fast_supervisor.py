@@ -1,4 +1,4 @@
-"""The supervisor of a mesh that has no time: every patience that services can be told is short."""
+"""Supervisor of a mesh with short timeouts and retry delays."""
 
 import asyncio
 import sys
@@ -18,15 +18,15 @@ SHORT_TIMEOUTS = {
     "REFUND_RETRY_DELAYS_SECONDS": _RETRY_SCHEDULE,
     "SANDBOX_FAULT_DELAY_SECONDS": "4",
 }
-"""What services are told on top of what they are told everywhere on this machine."""
+"""Environment variables of services, in addition to those of the local runner."""
 
 
 def main() -> int:
-    """Runs until it is told to stop."""
+    """Run the supervisor until it receives a stop signal."""
     services.INHERITED_VARIABLES += tuple(SHORT_TIMEOUTS)  # type: ignore[assignment]
-    state = MeshConfig()
-    state.folder.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(Supervisor(state, "all").run())
+    config = MeshConfig()
+    config.folder.mkdir(parents=True, exist_ok=True)
+    return asyncio.run(Supervisor(config, "all").run())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is done to the mesh, and when: all of it follows from the seed."""
+"""Fault plan of the chaos test, derived from the seed, and its injection."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ TARGET_WEIGHTS = {
     "memcached": 1,
     "documents": 2,
 }
-"""Whom it meets, and how often as compared to the others. The outside world stays: it is what judges."""
+"""Relative frequency of faults by process. The sandbox is excluded, because the invariants are checked against it."""
 
 KIND_WEIGHTS = {"kill": 6, "pause": 2, "restart": 2, "fault": 2}
 
@@ -34,33 +34,36 @@ SANDBOX_ENDPOINTS = ("/bank/visa", "/bank/km", "/bank/paypal", "/kitchen/1", "/k
 
 @dataclass(frozen=True)
 class Fault:
-    """`kill` is SIGKILL, `pause` SIGSTOP and SIGCONT, `restart` its own stop signal, `fault` the sandbox's."""
+    """A fault of a kind: SIGKILL (`kill`), SIGSTOP and SIGCONT (`pause`), the stop signal (`restart`), or `fault`.
+
+    `fault` is a fault of a sandbox endpoint.
+    """
 
     kind: str
     target: str
     delay_s: float
-    """Seconds after the blow before."""
+    """Delay after the previous fault."""
     duration_s: float = 0.0
     mode: str = ""
 
 
-def plan_faults(seed: int, kills: int, gap_s: float, target_names: Sequence[str] = ()) -> list[Fault]:
-    """Blows until so many processes are killed, on average `gap_s` apart; to all, or to some only."""
+def plan_faults(seed: int, kills: int, interval_s: float, target_names: Sequence[str] = ()) -> list[Fault]:
+    """Plan faults until the number of kills is reached, at an average interval, for all or for the named targets."""
     targets = {name: TARGET_WEIGHTS[name] for name in target_names} or TARGET_WEIGHTS
-    chance = random.Random(f"blows {seed}")  # noqa: S311 (what a seed makes, it makes again)
-    made: list[Fault] = []
-    while sum(blow.kind == "kill" for blow in made) < kills:
-        kind = _choose_weighted(chance, KIND_WEIGHTS)
-        after = chance.uniform(0.4, 1.6) * gap_s
+    rng = random.Random(f"blows {seed}")  # noqa: S311 (must be reproducible)
+    faults: list[Fault] = []
+    while sum(fault.kind == "kill" for fault in faults) < kills:
+        kind = _choose_weighted(rng, KIND_WEIGHTS)
+        delay_s = rng.uniform(0.4, 1.6) * interval_s
         if kind == "fault":
-            blow = Fault(
-                kind, chance.choice(SANDBOX_ENDPOINTS), after, chance.uniform(1, 4), chance.choice(("error", "slow"))
+            fault = Fault(
+                kind, rng.choice(SANDBOX_ENDPOINTS), delay_s, rng.uniform(1, 4), rng.choice(("error", "slow"))
             )
         else:
-            lasts = chance.uniform(0.3, 7.0) if kind == "pause" else 0.0
-            blow = Fault(kind, _choose_weighted(chance, targets), after, lasts)
-        made.append(blow)
-    return made
+            duration_s = rng.uniform(0.3, 7.0) if kind == "pause" else 0.0
+            fault = Fault(kind, _choose_weighted(rng, targets), delay_s, duration_s)
+        faults.append(fault)
+    return faults
 
 
 def _choose_weighted(rng: random.Random, weights: dict[str, int]) -> str:
@@ -69,7 +72,7 @@ def _choose_weighted(rng: random.Random, weights: dict[str, int]) -> str:
 
 @dataclass
 class FaultInjector:
-    """Deals them out, one after the other, while they last."""
+    """Injects the planned faults one after the other."""
 
     mesh: Mesh
     planned_faults: Sequence[Fault]
@@ -80,35 +83,37 @@ class FaultInjector:
 
     @property
     def progress(self) -> float:
-        """How much of it is over, 0 to 1."""
+        """Fraction of the faults that have been injected, 0 to 1."""
         return self.counts_by_kind.total() / len(self.planned_faults)
 
     async def inject_all(self) -> None:
-        """All of them; afterwards nothing is paused and nobody is told to fail."""
+        """Inject all faults. On return, no process is paused and no sandbox fault is active."""
         async with (
             httpx.AsyncClient(base_url=self.mesh.config.sandbox_url, trust_env=False, timeout=10) as sandbox,
-            asyncio.TaskGroup() as lasting,
+            asyncio.TaskGroup() as tasks,
         ):
-            for blow in self.planned_faults:
-                await asyncio.sleep(blow.delay_s)
-                match blow.kind:
+            for fault in self.planned_faults:
+                await asyncio.sleep(fault.delay_s)
+                match fault.kind:
                     case "fault":
-                        await sandbox.put(f"{blow.target}/fault", json={"mode": blow.mode})
-                        lasting.create_task(self._clear_fault_later(sandbox, blow))
+                        await sandbox.put(f"{fault.target}/fault", json={"mode": fault.mode})
+                        tasks.create_task(self._clear_fault_later(sandbox, fault))
                     case "pause":
-                        await self._signal_when_running(blow, signal.SIGSTOP)
-                        lasting.create_task(self._resume_later(blow))
+                        await self._signal_when_running(fault, signal.SIGSTOP)
+                        tasks.create_task(self._resume_later(fault))
                     case "kill":
-                        await self._signal_when_running(blow, signal.SIGKILL)
+                        await self._signal_when_running(fault, signal.SIGKILL)
                     case _:
-                        await self._signal_when_running(blow, self.mesh.read_process_states()[blow.target].stop_signal)
-                self.counts_by_kind[blow.kind] += 1
-                self.counts_by_kind_and_target[blow.kind, blow.target] += 1
-                self.on_fault(f"{blow.kind} {blow.target} {blow.mode}")
+                        await self._signal_when_running(
+                            fault, self.mesh.read_process_states()[fault.target].stop_signal
+                        )
+                self.counts_by_kind[fault.kind] += 1
+                self.counts_by_kind_and_target[fault.kind, fault.target] += 1
+                self.on_fault(f"{fault.kind} {fault.target} {fault.mode}")
                 self.progressed.set()
 
     async def _signal_when_running(self, fault: Fault, signal_number: int) -> None:
-        """Who is being started again is met as soon as it is there."""
+        """Send the signal as soon as the process runs."""
         while not self.mesh.send_signal(fault.target, signal_number):
             await asyncio.sleep(0.1)
 

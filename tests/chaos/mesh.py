@@ -1,4 +1,4 @@
-"""A mesh of chaos's own, made fresh, in a folder and on ports where nobody else is."""
+"""Mesh of the chaos test, started from a clean state with its own folder and ports."""
 
 import os
 import shutil
@@ -22,51 +22,55 @@ from tests.chaos.fast_supervisor import SHORT_TIMEOUTS
 ROOT = Path(__file__).parents[2]
 
 START_TIMEOUT_S = 150.0
-"""Seconds until a mesh that is not ready has failed."""
+"""Timeout of the start."""
 
 
 class MeshStartError(Exception):
-    """It did not start."""
+    """The mesh did not start."""
 
 
 class Mesh:
-    """Its doors, and its processes by name."""
+    """A mesh: its URLs and its processes by name."""
 
     def __init__(self, folder: Path, offset: int) -> None:
-        own = {"DELIVERY_STATE": str(folder), "PORT_OFFSET": str(offset), "FAILED_ATTEMPTS_PER_ADDRESS": "1000000"}
-        self.environment = {**os.environ, **SHORT_TIMEOUTS, **own}
+        overrides = {
+            "DELIVERY_STATE": str(folder),
+            "PORT_OFFSET": str(offset),
+            "FAILED_ATTEMPTS_PER_ADDRESS": "1000000",
+        }
+        self.environment = {**os.environ, **SHORT_TIMEOUTS, **overrides}
         self.config = MeshConfig(self.environment)
         self.secrets = Secrets(self.config)
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     @property
     def broker_url(self) -> str:
-        """Where dead letters are looked for."""
+        """AMQP URL of the broker, for checks of dead letters."""
         return broker_url(self.config, self.secrets, "gateway")
 
     def read_process_states(self) -> dict[str, ProcessState]:
-        """What the supervisor says of each process."""
+        """Return the state of each process as the supervisor reports it."""
         report = read_supervisor_state(self.config)
         return {child.name: child for child in report.children} if report else {}
 
     def send_signal(self, name: str, signal_number: int) -> bool:
-        """Signals a process and all that it has started; False when it is not there just now."""
+        """Send a signal to a process and its descendants. Return False if the process does not run."""
         child = self.read_process_states()[name]
         if not child.pid or get_start_time(child.pid) != child.start_time:
             return False
         try:
             leader = psutil.Process(child.pid)
-            # PostgreSQL's and RabbitMQ's children lead sessions of their own.
-            led = leader.children(recursive=True) if signal_number != child.stop_signal else []
+            # Child processes of PostgreSQL and RabbitMQ have their own sessions.
+            descendants = leader.children(recursive=True) if signal_number != child.stop_signal else []
         except psutil.NoSuchProcess:
             return False
-        for process in [leader, *led]:
+        for process in [leader, *descendants]:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal_number)
         return True
 
     def stop(self) -> None:
-        """Stops everything, what is paused included."""
+        """Stop all processes, paused ones included."""
         for name in self.read_process_states():
             self.send_signal(name, signal.SIGCONT)
         self._run_local("down")
@@ -78,7 +82,7 @@ class Mesh:
         subprocess.run([sys.executable, "-m", "deploy.local", command], cwd=ROOT, env=self.environment, check=True)
 
     def start(self) -> None:
-        """Starts it with nothing in it. Raises MeshFailed."""
+        """Start the mesh from a clean state. Raises MeshStartError."""
         self.stop()
         shutil.rmtree(self.config.folder, ignore_errors=True)
         self.config = MeshConfig(self.environment)
@@ -105,13 +109,13 @@ class Mesh:
             except subprocess.TimeoutExpired:
                 continue
         raise MeshStartError(
-            f"not ready after {START_TIMEOUT_S:.0f} seconds; see {self.config.ensure_subdirectory('logs')}"
+            f"not ready after {START_TIMEOUT_S:.0f} s; logs are in {self.config.ensure_subdirectory('logs')}"
         )
 
 
 @contextmanager
 def running_mesh(folder: Path, offset: int) -> Iterator[Mesh]:
-    """A fresh mesh while the block runs; its folder stays, with its logs, until the next."""
+    """Run a mesh from a clean state. Its folder with the logs remains until the next run."""
     mesh = Mesh(folder, offset)
     try:
         mesh.start()

@@ -72,7 +72,13 @@ MUTATIONS = (
 
 def run_chaos(mutation: ChaosMutation, repository_dir: Path, seed: int) -> subprocess.CompletedProcess[str]:
     """Run the chaos test in the copy of the repository."""
-    parameters = {"ORDERS": "60", "KILLS": "12", "GAP": "1.2", "QUIET": "30", "LONGEST": "90"}
+    parameters = {
+        "ORDERS": "60",
+        "KILLS": "12",
+        "FAULT_INTERVAL": "1.2",
+        "STABILISATION_TIMEOUT": "30",
+        "ORDER_TIMEOUT": "90",
+    }
     environment = {
         **os.environ,
         **parameters,

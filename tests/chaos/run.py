@@ -1,4 +1,4 @@
-"""One run: a mesh is beaten while orders live in it, left alone until it is quiet, and judged."""
+"""One run of the chaos test: inject faults under load, wait until the mesh is stable, check invariants."""
 
 import asyncio
 import json
@@ -23,30 +23,32 @@ from tests.chaos.workload import OrderScenario, PartnerInboxes, WorkloadDriver
 CUSTOMER_COUNT = 6
 
 MAX_CONCURRENT_ORDERS = 12
-"""Orders that live at the same time, and wait for the blows that are meant for them."""
+"""Maximum number of orders in progress."""
 
 STABLE_CHECKS = 3
-"""Looks in a row that must find everything in order."""
+"""Number of consecutive observations without findings."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What is to be done. `gap_s` lies between blows on average; `quiet_s` is how long nothing may get better."""
+    """Configuration of a run."""
 
     seed: int
     order_count: int
     kill_count: int
     fault_interval_s: float
+    """Average interval between faults."""
     stabilisation_timeout_s: float
+    """The run fails if findings do not decrease for this time."""
     targets: Sequence[str] = ()
-    """Who is beaten; everybody, if nobody is named."""
+    """Processes that faults are injected into. Empty: all."""
     order_timeout_s: float = 600
-    """How long an order may take until it counts as stuck."""
+    """An order that takes longer is stuck."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it."""
+    """Result of a run."""
 
     config: RunConfig
     scenarios: Sequence[OrderScenario]
@@ -57,96 +59,105 @@ class Result:
     duration_s: float
 
     def summarise(self) -> dict[str, int]:
-        """For programs: how many orders, or dead letters, are lost, doubled, stuck."""
-        about = {kind: {f.subject for f in self.findings if f.kind == kind} for kind in ("lost", "doubled", "stuck")}
-        counted = {
+        """Return the number of orders and dead letters that are lost, duplicated or stuck."""
+        subjects = {
+            kind: {finding.subject for finding in self.findings if finding.kind == kind}
+            for kind in ("lost", "duplicated", "stuck")
+        }
+        totals = {
             "seed": self.config.seed,
             "kills": self.injector.counts_by_kind["kill"],
             "orders": len(self.scenarios),
         }
-        return counted | {kind: len(them) for kind, them in about.items()}
+        return totals | {kind: len(matching) for kind, matching in subjects.items()}
 
     def write_summary(self, path: Path) -> None:
-        """Keeps the summary."""
+        """Write the summary as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.summarise(), indent=2) + "\n")
 
 
 async def run(mesh: Mesh, config: RunConfig, console: Console) -> Result:
-    """Beats the mesh, which is running, and judges what is left."""
-    began = time.monotonic()
-    async with ChaosClient(mesh) as doors:
-        admin = await doors.sign_in("admin@delivery.test", "demo-admin")
-        deliverer = await doors.sign_in("deliverer@delivery.test", "demo-deliverer")
-        customers = [await doors.sign_up(f"chaos-{number}") for number in range(CUSTOMER_COUNT)]
-        to_live = workload.plan_scenarios(config.seed, config.order_count, customers)
-        planned = faults.plan_faults(config.seed, config.kill_count, config.fault_interval_s, config.targets)
-        beating = FaultInjector(mesh, planned, lambda said: console.print(f"[dim]{said}[/]", highlight=False))
-        driver = WorkloadDriver(doors, admin, deliverer, PartnerInboxes(doors), config.order_timeout_s)
+    """Inject faults into a running mesh under load, then check invariants."""
+    started_at = time.monotonic()
+    async with ChaosClient(mesh) as client:
+        admin = await client.sign_in("admin@delivery.test", "demo-admin")
+        deliverer = await client.sign_in("deliverer@delivery.test", "demo-deliverer")
+        customers = [await client.sign_up(f"chaos-{number}") for number in range(CUSTOMER_COUNT)]
+        scenarios = workload.plan_scenarios(config.seed, config.order_count, customers)
+        planned_faults = faults.plan_faults(config.seed, config.kill_count, config.fault_interval_s, config.targets)
+        injector = FaultInjector(
+            mesh, planned_faults, lambda description: console.print(f"[dim]{description}[/]", highlight=False)
+        )
+        driver = WorkloadDriver(client, admin, deliverer, PartnerInboxes(client), config.order_timeout_s)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(beating.inject_all())
-            await _run_workload(driver, beating, to_live)
-        console.print(f"beaten for {time.monotonic() - began:.0f} s; waiting for quiet", highlight=False)
-        findings, ends = await _wait_until_stable(
-            lambda: observe(doors, admin, customers, to_live, config.targets or faults.TARGET_WEIGHTS),
-            doors.mesh.broker_url,
+            tasks.create_task(injector.inject_all())
+            await _run_workload(driver, injector, scenarios)
+        console.print(
+            f"faults injected for {time.monotonic() - started_at:.0f} s; waiting until stable", highlight=False
+        )
+        findings, final_statuses = await _wait_until_stable(
+            lambda: observe(client, admin, customers, scenarios, config.targets or faults.TARGET_WEIGHTS),
+            client.mesh.broker_url,
             config.stabilisation_timeout_s,
             console,
         )
-    return Result(config, to_live, ends, beating, doors.retry_counts, findings, time.monotonic() - began)
+    return Result(
+        config, scenarios, final_statuses, injector, client.retry_counts, findings, time.monotonic() - started_at
+    )
 
 
 async def _run_workload(driver: WorkloadDriver, injector: FaultInjector, scenarios: Sequence[OrderScenario]) -> None:
-    """Orders begin as the blows go on, so that none is spared."""
-    room = asyncio.Semaphore(MAX_CONCURRENT_ORDERS)
+    """Run all scenarios, distributed over the duration of the fault injection."""
+    semaphore = asyncio.Semaphore(MAX_CONCURRENT_ORDERS)
 
-    async def one(life: OrderScenario) -> None:
-        async with room:
-            while injector.progress < life.number / len(scenarios) - MAX_CONCURRENT_ORDERS / len(scenarios):
+    async def run_scenario(scenario: OrderScenario) -> None:
+        async with semaphore:
+            while injector.progress < scenario.number / len(scenarios) - MAX_CONCURRENT_ORDERS / len(scenarios):
                 injector.progressed.clear()
                 await injector.progressed.wait()
-            await driver.run(life)
+            await driver.run(scenario)
 
-    await asyncio.gather(*map(one, scenarios))
+    await asyncio.gather(*map(run_scenario, scenarios))
 
 
 async def _wait_until_stable(
     take_observation: Callable[[], Awaitable[Observation]], broker: str, timeout_s: float, console: Console
 ) -> tuple[Sequence[Finding], Counter[str]]:
-    """Looks until all is in order and stays so, or until nothing has become better for so long."""
-    held, best, since = 0, None, time.monotonic()
+    """Observe until there are repeatedly no findings, or until they have not decreased for the timeout."""
+    stable_checks, best, improved_at = 0, None, time.monotonic()
     while True:
-        seen = await take_observation()
-        findings = check_invariants(seen)
+        observation = await take_observation()
+        findings = check_invariants(observation)
         try:
-            waiting = await asyncio.to_thread(count_in_flight, broker)
+            in_flight = await asyncio.to_thread(count_in_flight, broker)
         except AMQPError:
-            waiting = 1
-        ends = Counter(facts.order["status"] for facts in seen.orders.values() if facts.order)
-        held = held + 1 if not findings and not waiting else 0
-        if held >= STABLE_CHECKS:
-            return findings, ends
-        state = (len(findings), waiting)
+            in_flight = 1
+        statuses = Counter(observed.order["status"] for observed in observation.orders.values() if observed.order)
+        stable_checks = stable_checks + 1 if not findings and not in_flight else 0
+        if stable_checks >= STABLE_CHECKS:
+            return findings, statuses
+        state = (len(findings), in_flight)
         if best is None or state < best:
-            best, since = state, time.monotonic()
-            console.print(f"[dim]{len(findings)} not in order, {waiting} messages under way[/]", highlight=False)
-        if not held and time.monotonic() - since > timeout_s:
-            return findings or [Finding("stuck", "queues", f"{waiting} messages never come to rest")], ends
+            best, improved_at = state, time.monotonic()
+            console.print(f"[dim]{len(findings)} findings, {in_flight} messages in flight[/]", highlight=False)
+        if not stable_checks and time.monotonic() - improved_at > timeout_s:
+            return findings or [Finding("stuck", "queues", f"{in_flight} messages remain in flight")], statuses
         await asyncio.sleep(1)
 
 
 def print_result(result: Result, console: Console) -> None:
-    """The table, and everything that is wrong."""
+    """Print a summary table and all findings."""
     table = Table(title=f"chaos · SEED={result.config.seed}", title_justify="left", box=None, show_header=False)
-    met: Counter[str] = Counter()
+    counts_by_target: Counter[str] = Counter()
     for (_, target), times in result.injector.counts_by_kind_and_target.items():
-        met[target] += times
+        counts_by_target[target] += times
     rows = {
-        "done": _format_counts(result.injector.counts_by_kind),
-        "to whom": _format_counts(met),
-        "orders meant to": _format_counts(Counter(life.plan for life in result.scenarios)),
-        "orders ended": _format_counts(result.final_statuses),
-        "asked again after": _format_counts(result.retry_counts),
+        "faults": _format_counts(result.injector.counts_by_kind),
+        "targets": _format_counts(counts_by_target),
+        "order scenarios": _format_counts(Counter(scenario.plan for scenario in result.scenarios)),
+        "final statuses": _format_counts(result.final_statuses),
+        "retried after": _format_counts(result.retry_counts),
         "seconds": f"{result.duration_s:.0f}",
         **{name: str(number) for name, number in result.summarise().items() if name != "seed"},
     }
@@ -158,7 +169,7 @@ def print_result(result: Result, console: Console) -> None:
             f"[red]{finding.kind}[/] {finding.subject}: {finding.description}", highlight=False, soft_wrap=True
         )
     verdict = "[red]failed[/]" if result.findings else "[green]passed[/]"
-    console.print(f"{verdict}; the same again: SEED={result.config.seed} make chaos", highlight=False)
+    console.print(f"{verdict}; to repeat: SEED={result.config.seed} make test-chaos", highlight=False)
 
 
 def _format_counts(counts: Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""A short run of `make chaos`: five kills, fifty orders, by one seed unless SEED says otherwise."""
+"""Short chaos test with five kills and fifty orders. SEED overrides the seed."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tests.chaos.run import RunConfig, print_result, run
 
 
 @pytest.mark.timeout(300)
-async def test_no_order_is_lost_doubled_or_stuck(tmp_path: Path) -> None:
+async def test_no_order_is_lost_duplicated_or_stuck(tmp_path: Path) -> None:
     seed = int(os.environ.get("SEED") or 1)
     console = Console(soft_wrap=True)
     with running_mesh(ROOT / ".local/chaos-short", PORT_OFFSET) as mesh:
@@ -29,7 +29,7 @@ async def test_no_order_is_lost_doubled_or_stuck(tmp_path: Path) -> None:
         "kills": 5,
         "orders": 50,
         "lost": 0,
-        "doubled": 0,
+        "duplicated": 0,
         "stuck": 0,
     }
     assert result.findings == []

@@ -1,9 +1,8 @@
-"""Orders as customers, banks, kitchens and deliverers drive them, each to its end, whatever happens meanwhile."""
+"""Workload of the chaos test: orders that are driven to a final status while faults are injected."""
 
 import asyncio
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +11,7 @@ import httpx
 from tests.chaos.client import FINAL_CALLBACK_STATUSES, ChaosClient, SignedInUser, StuckError
 
 PRICES = {1: {1: 100, 2: 350, 3: 1500, 4: 500}, 2: {1: 120, 2: 350, 3: 1200, 4: 500}}
-"""By partner and product, of the demo data."""
+"""Prices of the demo data by partner and product."""
 
 BANKS = ("visa", "km", "paypal")
 
@@ -23,14 +22,14 @@ PLAN_WEIGHTS = {
     "pay less": 7,
     "fail to pay": 5,
     "pay again": 8,
-    "leave": 5,
-    "pay too late": 6,
-    "regret": 7,
-    "be refused": 4,
-    "leave while paying": 5,
-    "forget": 3,
+    "cancel": 5,
+    "pay after cancelling": 6,
+    "cancel after paying": 7,
+    "cancel by admin": 4,
+    "cancel while paying": 5,
+    "never pay": 3,
 }
-"""What happens to orders, and how often as compared to the others."""
+"""Scenarios of orders with their relative frequency."""
 
 PAYMENT_OUTCOME_BY_PLAN = {"pay twice": "twice", "pay more": "more", "pay less": "less", "fail to pay": "fail"}
 
@@ -39,12 +38,12 @@ FINAL_ORDER_STATUSES = frozenset({"delivered", "cancelled", "expired"})
 
 @dataclass
 class OrderScenario:
-    """One order to be: what is meant to happen, and what was answered on the way."""
+    """One order: its planned scenario, and the responses that its clients received."""
 
     number: int
     plan: str
     sends_duplicates: bool
-    """Whether everything that may be asked twice is."""
+    """True if every request that may be repeated is sent twice."""
     customer: SignedInUser
     partner_id: int
     bank_id: str
@@ -53,18 +52,18 @@ class OrderScenario:
     order_id: str = ""
     callback_url: str = ""
     order_ids: set[str] = field(default_factory=set)
-    """What confirming one check has answered; more than one is one too many."""
+    """Orders returned for one check. More than one is a violation."""
     reported_statuses: set[str] = field(default_factory=set)
-    """Statuses that the order was said to have reached."""
+    """Statuses that a response has confirmed."""
     callback_statuses: dict[str, int] = field(default_factory=dict)
-    """By payment, what its bank was answered in the end."""
+    """Final status code of the payment callback, by payment."""
     failure: str = ""
 
 
 def plan_scenarios(seed: int, count: int, customers: list[SignedInUser]) -> list[OrderScenario]:
-    """So many lives to be; all that happens in them follows from the seed."""
-    chance = random.Random(f"lives {seed}")  # noqa: S311 (what a seed makes, it makes again)
-    return [_create_scenario(chance, number, chance.choice(customers)) for number in range(count)]
+    """Plan scenarios, derived from the seed."""
+    rng = random.Random(f"lives {seed}")  # noqa: S311 (must be reproducible)
+    return [_create_scenario(rng, number, rng.choice(customers)) for number in range(count)]
 
 
 def _create_scenario(rng: random.Random, number: int, customer: SignedInUser) -> OrderScenario:
@@ -72,40 +71,40 @@ def _create_scenario(rng: random.Random, number: int, customer: SignedInUser) ->
     products = rng.sample(list(PRICES[partner]), rng.randint(1, 3))
     items = [{"product_id": product, "quantity": rng.randint(1, 3)} for product in products]
     total = sum(PRICES[partner][item["product_id"]] * item["quantity"] for item in items)
-    kind = rng.choices(list(PLAN_WEIGHTS), list(PLAN_WEIGHTS.values()))[0]
-    return OrderScenario(number, kind, rng.random() < 0.4, customer, partner, rng.choice(BANKS), items, total)
+    plan = rng.choices(list(PLAN_WEIGHTS), list(PLAN_WEIGHTS.values()))[0]
+    return OrderScenario(number, plan, rng.random() < 0.4, customer, partner, rng.choice(BANKS), items, total)
 
 
 class PartnerInboxes:
-    """What partners were told, looked up at most twice a second however many ask."""
+    """Orders that partners have received, queried at most twice a second."""
 
     def __init__(self, client: ChaosClient) -> None:
         self._client = client
         self._cache: dict[int, tuple[float, set[str]]] = {}
 
     async def has_order(self, partner_id: int, order_id: str) -> bool:
-        """Whether the order has arrived."""
-        at, seen = self._cache.get(partner_id, (0.0, set()))
-        if order_id not in seen and time.monotonic() - at > 0.5:
+        """Return whether the partner has received the order."""
+        queried_at, order_ids = self._cache.get(partner_id, (0.0, set()))
+        if order_id not in order_ids and time.monotonic() - queried_at > 0.5:
             received = await self._client.sandbox_get(f"/kitchen/{partner_id}/orders")
-            seen = {call["body"]["order_id"] for call in received if call["kind"] == "order"}
-            self._cache[partner_id] = (time.monotonic(), seen)
-        return order_id in seen
+            order_ids = {call["body"]["order_id"] for call in received if call["kind"] == "order"}
+            self._cache[partner_id] = (time.monotonic(), order_ids)
+        return order_id in order_ids
 
 
 @dataclass
 class WorkloadDriver:
-    """Who takes part, beside the customers."""
+    """Drives orders as customer, bank, partner, deliverer and admin."""
 
     client: ChaosClient
     admin: SignedInUser
     deliverer: SignedInUser
     partner_inboxes: PartnerInboxes
     order_timeout_s: float
-    """How long a life may take while the mesh is beaten."""
+    """Timeout of one scenario while faults are injected."""
 
     async def run(self, scenario: OrderScenario) -> None:
-        """One order, from the basket to its end; what cannot be is the life's `failure`."""
+        """Run a scenario from the basket to the final status. An error is stored as `failure`."""
         try:
             async with asyncio.timeout(self.order_timeout_s):
                 await self._confirm_order(scenario)
@@ -115,7 +114,7 @@ class WorkloadDriver:
             scenario.failure = f"{type(error).__name__} {error}".strip()
 
     async def _confirm_order(self, scenario: OrderScenario) -> None:
-        """A check that the cache has lost is made anew; one that became an order never is."""
+        """Check and confirm an order. A check that the cache has lost is repeated, unless it became an order."""
         basket = {
             "partner_id": scenario.partner_id,
             "items": scenario.items,
@@ -129,13 +128,13 @@ class WorkloadDriver:
             ).raise_for_status()
             body = {"check_id": checked.json()["check_id"]}
             key = f"confirm-{scenario.number}-{body['check_id']}"[:64] if scenario.sends_duplicates else ""
-            asked = [
+            requests = [
                 self.client.request_with_retry("POST", "/orders", scenario.customer, json=body, idempotency_key=key)
                 for _ in range(1 + scenario.sends_duplicates)
             ]
-            for answer in await asyncio.gather(*asked):
-                if answer.status_code != httpx.codes.GONE:
-                    confirmed = answer.raise_for_status().json()
+            for response in await asyncio.gather(*requests):
+                if response.status_code != httpx.codes.GONE:
+                    confirmed = response.raise_for_status().json()
                     scenario.order_ids.add(confirmed["order"]["id"])
                     scenario.callback_url = confirmed["payment"]["callback_url"]
         scenario.order_id = min(scenario.order_ids)
@@ -145,30 +144,30 @@ class WorkloadDriver:
             case "pay again":
                 await self._pay(scenario, "pay")
                 await self._pay(scenario, "pay")
-            case "leave":
+            case "cancel":
                 await self._cancel(scenario, scenario.customer)
-            case "pay too late":
+            case "pay after cancelling":
                 await self._cancel(scenario, scenario.customer)
                 await self._pay(scenario, "pay")
-            case "regret":
+            case "cancel after paying":
                 await self._pay(scenario, "pay")
                 await self._cancel(scenario, scenario.customer)
-            case "leave while paying":
+            case "cancel while paying":
                 await asyncio.gather(self._pay(scenario, "pay"), self._cancel(scenario, scenario.customer))
-            case plan_scenarios if plan_scenarios in PAYMENT_OUTCOME_BY_PLAN:
-                await self._pay(scenario, PAYMENT_OUTCOME_BY_PLAN[plan_scenarios])
+            case plan if plan in PAYMENT_OUTCOME_BY_PLAN:
+                await self._pay(scenario, PAYMENT_OUTCOME_BY_PLAN[plan])
 
     async def _complete_order(self, scenario: OrderScenario) -> None:
-        """Whatever is to be done next, by whoever is to do it, until nothing is."""
+        """Perform the next step of the order until its status is final."""
         while (order := await self._get_order(scenario))["status"] not in FINAL_ORDER_STATUSES:
             match order["status"]:
                 case "pending" if "paid" in scenario.reported_statuses:
-                    raise StuckError("the bank was told that the order is paid, and it is not")
-                case "pending" if scenario.plan != "forget":
+                    raise StuckError("the callback of the bank was accepted, but the order is pending")
+                case "pending" if scenario.plan != "never pay":
                     await self._pay(scenario, "pay")
                 case "paid" if await self.partner_inboxes.has_order(scenario.partner_id, scenario.order_id):
                     await self._report_ready(scenario)
-                case "ready" if scenario.plan == "be refused":
+                case "ready" if scenario.plan == "cancel by admin":
                     await self._cancel(scenario, self.admin)
                 case "ready":
                     await self._advance(scenario, "assignment", "delivering")
@@ -177,12 +176,12 @@ class WorkloadDriver:
             await asyncio.sleep(0.2)
 
     async def _get_order(self, scenario: OrderScenario) -> dict[str, Any]:
-        answer = await self.client.request_with_retry("GET", f"/orders/{scenario.order_id}", scenario.customer)
-        found: dict[str, Any] = answer.raise_for_status().json()
-        return found
+        response = await self.client.request_with_retry("GET", f"/orders/{scenario.order_id}", scenario.customer)
+        order: dict[str, Any] = response.raise_for_status().json()
+        return order
 
     async def _pay(self, scenario: OrderScenario, outcome: str) -> None:
-        """One payment; the bank goes on telling of it until it is answered for good."""
+        """Pay, and repeat the callbacks of the bank until their status is final."""
         body = {
             "order_id": scenario.order_id,
             "amount": scenario.total_amount,
@@ -198,28 +197,28 @@ class WorkloadDriver:
             )
         except httpx.TimeoutException:
             receipt = {"payment_id": "", "callbacks": []}
-        answered: dict[str, int] = {}
+        final_statuses: dict[str, int] = {}
         if final := {callback["status"] for callback in receipt["callbacks"]} & FINAL_CALLBACK_STATUSES:
-            answered[receipt["payment_id"]] = min(final)
+            final_statuses[receipt["payment_id"]] = min(final)
         for entry in await self.client.sandbox_get(f"/bank/{scenario.bank_id}/ledger"):
             payment_id = entry["payment_id"]
-            if entry["order_id"] == scenario.order_id and payment_id not in scenario.callback_statuses | answered:
+            if entry["order_id"] == scenario.order_id and payment_id not in scenario.callback_statuses | final_statuses:
                 paid, amount = bool(entry["captured"]), entry["captured"] or scenario.total_amount
-                answered[payment_id] = await self.client.repeat_callback(
+                final_statuses[payment_id] = await self.client.repeat_callback(
                     scenario.bank_id, payment_id, scenario.order_id, amount, paid=paid
                 )
-        scenario.callback_statuses |= answered
-        if outcome not in ("fail", "less") and 200 in answered.values():
+        scenario.callback_statuses |= final_statuses
+        if outcome not in ("fail", "less") and 200 in final_statuses.values():
             scenario.reported_statuses.add("paid")
 
     async def _cancel(self, scenario: OrderScenario, user: SignedInUser) -> None:
-        answer = await self.client.request_with_retry(
+        response = await self.client.request_with_retry(
             "POST", f"/orders/{scenario.order_id}/cancel", user, json={"reason": scenario.plan}
         )
-        if answer.status_code == httpx.codes.OK:
+        if response.status_code == httpx.codes.OK:
             scenario.reported_statuses.add("cancelled")
-        elif answer.status_code != httpx.codes.CONFLICT:
-            answer.raise_for_status()
+        elif response.status_code != httpx.codes.CONFLICT:
+            response.raise_for_status()
 
     async def _report_ready(self, scenario: OrderScenario) -> None:
         path = f"/kitchen/{scenario.partner_id}/orders/{scenario.order_id}/ready"
@@ -231,11 +230,11 @@ class WorkloadDriver:
 
     async def _advance(self, scenario: OrderScenario, action: str, status: str) -> None:
         path = f"/orders/{scenario.order_id}/{action}"
-        asked: list[Callable[[], Any]] = [lambda: self.client.request_with_retry("POST", path, self.deliverer)] * (
-            1 + scenario.sends_duplicates
-        )
-        for answer in await asyncio.gather(*(ask() for ask in asked)):
-            if answer.status_code == httpx.codes.OK:
+        requests = [
+            self.client.request_with_retry("POST", path, self.deliverer) for _ in range(1 + scenario.sends_duplicates)
+        ]
+        for response in await asyncio.gather(*requests):
+            if response.status_code == httpx.codes.OK:
                 scenario.reported_statuses.add(status)
-            elif answer.status_code != httpx.codes.CONFLICT:
-                answer.raise_for_status()
+            elif response.status_code != httpx.codes.CONFLICT:
+                response.raise_for_status()

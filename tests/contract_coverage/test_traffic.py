@@ -11,7 +11,7 @@ from codegen.contracts import load
 from codegen.rest.operations import Operation, operations
 from tests.access_log import collect_statuses, read_access_log
 from tests.conftest import ROOT, Mesh
-from tests.users import wait_until
+from tests.wait import wait_until
 
 OPERATIONS = {operation.id: operation for operation in operations(load(ROOT), "delivery")}
 EXCEPTIONS: Mapping[str, Mapping[int, str]] = yaml.safe_load(

@@ -14,7 +14,7 @@ from deploy.local.supervisor.process import signal_process_group
 from deploy.local.supervisor.supervisor_state import is_supervisor_alive, read_supervisor_state, stop_orphans
 from tests.conftest import ROOT
 from tests.docs import steps
-from tests.users import wait_until
+from tests.wait import wait_until
 
 PORT_OFFSET = 1300
 EXCLUDED_PATTERNS = (

@@ -13,7 +13,8 @@ from deploy.local.demo import scenarios
 from deploy.local.demo.scenarios import ScenarioContext
 from tests.conftest import Mesh, run_local
 from tests.e2e.test_error_responses import problem
-from tests.users import PASSWORD, User, create_image, wait_until
+from tests.users import PASSWORD, User, create_image
+from tests.wait import wait_until
 
 type Bearer = Callable[[str], dict[str, str]]
 type SignUp = Callable[..., User]

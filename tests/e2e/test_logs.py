@@ -17,7 +17,8 @@ from tests.conftest import ROOT, Mesh
 from tests.metrics_scraping import EXPECTED_METRICS, SERVICES
 from tests.poison_message import poison_message
 from tests.sensitive_markers import SensitiveMarkers, find_leaks
-from tests.users import User, create_image, wait_until
+from tests.users import User, create_image
+from tests.wait import wait_until
 
 CONTRACT: dict[str, Any] = json.loads((ROOT / "generated/openapi/delivery.json").read_text())
 NOBODYS = 999_999_999

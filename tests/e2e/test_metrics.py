@@ -25,7 +25,7 @@ from tests import metrics_scraping
 from tests.conftest import ROOT, Mesh
 from tests.metrics_scraping import EXPECTED_METRICS, PROBE_PORTS, SERVICES, Scrape
 from tests.poison_message import poison_message
-from tests.users import TIMEOUT_S
+from tests.wait import TIMEOUT_S
 
 OBSERVABILITY = ROOT / "generated/observability"
 

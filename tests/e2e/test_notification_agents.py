@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.e2e.test_error_responses import problem
-from tests.users import User, wait_until
+from tests.users import User
+from tests.wait import wait_until
 
 type Bearer = Callable[[str], dict[str, str]]
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.e2e.test_error_responses import problem
-from tests.users import wait_until
+from tests.wait import wait_until
 
 type Bearer = Callable[[str], dict[str, str]]
 

@@ -14,7 +14,7 @@ from tests.conftest import PORT_OFFSET, ROOT, Mesh
 from tests.contract.test_observability import PROMTOOL
 from tests.envoys import find_free_ports
 from tests.poison_message import poison_message
-from tests.users import wait_until
+from tests.wait import wait_until
 
 OBSERVABILITY = ROOT / "generated/observability"
 

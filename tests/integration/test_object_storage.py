@@ -25,7 +25,7 @@ from services.runtime.storage.object_storage import (
 )
 from tests.envoys import find_free_ports
 from tests.fault_proxy import Fault, FaultProxy
-from tests.users import wait_until
+from tests.wait import wait_until
 
 NOW = timedelta(seconds=-60)
 """A grace period that everything is older than."""
