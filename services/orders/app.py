@@ -21,7 +21,7 @@ from services.orders.entrypoints.consumers import (
 )
 from services.orders.entrypoints.rpc import OrdersRpc
 from services.orders.settings import Settings
-from services.orders.usecases.reconcile import ReconciliationPolicy
+from services.orders.usecases.reconciliation import ReconciliationPolicy
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.config.settings import DemoSettings, ServiceSettings
 from services.runtime.core.clock import days_ago, now

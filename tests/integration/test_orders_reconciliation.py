@@ -16,7 +16,7 @@ from services.orders.adapters.history_repository import MongoHistoryRepository
 from services.orders.adapters.postgres.reconciliation import PostgresReconciliationRepository
 from services.orders.domain.reconciliation import REPORTED_KINDS, Discrepancy, DiscrepancyKind
 from services.orders.entrypoints.consumers import PartnersConsumer
-from services.orders.usecases.reconcile import ReconciliationPolicy, drain, reconcile_batch
+from services.orders.usecases.reconciliation import ReconciliationPolicy, drain, reconcile_batch
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import new_id

@@ -11,7 +11,7 @@ from generated.problems import Reason
 from services.orders import usecases
 from services.orders.adapters.order_change_listener import PostgresOrderChangeListener
 from services.orders.domain.orders import OrderStatus
-from services.orders.usecases import watch_order
+from services.orders.usecases import order_tracking
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import new_id
@@ -45,7 +45,7 @@ async def deliver_order(orders: Orders, order_id: str) -> None:
 
 
 async def test_watch_streams_changes_and_ends_at_final_status(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_order, "POLL_INTERVAL_S", 3600)
+    monkeypatch.setattr(order_tracking, "POLL_INTERVAL_S", 3600)
     order_id = await orders.place_order()
     async with run_listener(orders) as listener:
         entries = usecases.watch_order(orders.repository, listener, now, ADA, order_id, None)
@@ -90,7 +90,7 @@ async def test_watch_of_other_customers_order_raises_not_found(orders: Orders) -
 async def test_watch_without_notifications_falls_back_to_polling(
     orders: Orders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_order, "POLL_INTERVAL_S", 0.05)
+    monkeypatch.setattr(order_tracking, "POLL_INTERVAL_S", 0.05)
     order_id = await orders.place_order()
     stopped_listener = PostgresOrderChangeListener(orders.database.url)
     async with (

@@ -4,7 +4,7 @@ from services.orders.domain.orders import TRANSITIONS, Order, OrderStatus
 from services.orders.domain.payments import Refund
 from services.orders.domain.reconciliation import Discrepancy, DiscrepancyKind
 from services.orders.usecases.ports import RefundResponse
-from services.orders.usecases.reconcile import log_discrepancy
+from services.orders.usecases.reconciliation import log_discrepancy
 from services.runtime.telemetry import metrics
 
 NO_STATUS = "none"

@@ -13,6 +13,7 @@ Shared by them: event_factory (domain objects to events) and ports (interfaces t
 """
 
 from services.orders.usecases.banks import create_bank, get_bank, list_banks, rotate_bank_secret, update_bank
+from services.orders.usecases.order_tracking import watch_order
 from services.orders.usecases.orders import (
     anonymise_customer,
     assign_order,
@@ -30,9 +31,8 @@ from services.orders.usecases.orders import (
     record_partner_notified,
 )
 from services.orders.usecases.payment_callbacks import handle_payment_callback, list_payments, record_payment
-from services.orders.usecases.reconcile import alert_stuck_orders, reconcile, warn_about_outbox_backlog
+from services.orders.usecases.reconciliation import alert_stuck_orders, reconcile, warn_about_outbox_backlog
 from services.orders.usecases.refunds import send_due_refunds
-from services.orders.usecases.watch_order import watch_order
 
 __all__ = [
     "alert_stuck_orders",

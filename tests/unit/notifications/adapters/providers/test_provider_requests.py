@@ -21,7 +21,7 @@ from services.notifications.domain.notifications import Push
 from services.sandbox.push.apns import ApnsPayload
 from services.sandbox.push.fcm import SendMessageRequest
 
-SPECS = Path(__file__).parents[3] / "api-specs/openapi"
+SPECS = Path(__file__).parents[5] / "api-specs/openapi"
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
 PUSHES = st.builds(
