@@ -83,9 +83,9 @@ def read_tree(folder: Path) -> dict[str, bytes]:
 def generate(_: argparse.Namespace) -> int:
     """Update `generated/`, scaffold tests of new operations and print unimplemented handlers."""
     source = contracts.load(ROOT)
-    with tempfile.TemporaryDirectory() as fresh:
-        write_tree(run_generators(source), Path(fresh))
-        expected, present = read_tree(Path(fresh)), read_tree(GENERATED)
+    with tempfile.TemporaryDirectory() as folder:
+        write_tree(run_generators(source), Path(folder))
+        expected, present = read_tree(Path(folder)), read_tree(GENERATED)
     for name in present.keys() - expected.keys():
         (GENERATED / name).unlink()
     for name, content in expected.items():
@@ -104,9 +104,9 @@ def generate(_: argparse.Namespace) -> int:
 
 def check(_: argparse.Namespace) -> int:
     """Compare `generated/` with a fresh generation, stray files included, then search for unimplemented handlers."""
-    with tempfile.TemporaryDirectory() as fresh:
-        write_tree(run_generators(contracts.load(ROOT)), Path(fresh))
-        expected, present = read_tree(Path(fresh)), read_tree(GENERATED)
+    with tempfile.TemporaryDirectory() as folder:
+        write_tree(run_generators(contracts.load(ROOT)), Path(folder))
+        expected, present = read_tree(Path(folder)), read_tree(GENERATED)
     drift = [
         *(f"missing  generated/{name}" for name in sorted(expected.keys() - present.keys())),
         *(f"stray    generated/{name}" for name in sorted(present.keys() - expected.keys())),

@@ -87,11 +87,11 @@ class ConverterModule:
         self, pair: SchemaMessagePair, name: str, schema: dict[str, Any], field: FieldDescriptor, source: str
     ) -> str:
         """Return the expression that converts a field's value to the model's."""
-        plain = self.contracts.resolve_reference(API, schema)
+        resolved = self.contracts.resolve_reference(API, schema)
         if field.is_repeated:
-            if plain.get("type") != "array":
+            if resolved.get("type") != "array":
                 raise pair.mismatch_error(name, "is not an array but a repeated field")
-            item = self.item_expression(pair, name, plain["items"], field, "item")
+            item = self.item_expression(pair, name, resolved["items"], field, "item")
             return f"list({source})" if item == "item" else f"[{item} for item in {source}]"
         return self.item_expression(pair, name, schema, field, source)
 
@@ -99,16 +99,16 @@ class ConverterModule:
         self, pair: SchemaMessagePair, name: str, schema: dict[str, Any], field: FieldDescriptor, source: str
     ) -> str:
         """Return the expression for a single value, or for one item of a repeated field."""
-        plain = self.contracts.resolve_reference(API, schema)
+        resolved = self.contracts.resolve_reference(API, schema)
         if field.enum_type is not None:
-            if "$ref" not in schema or "enum" not in plain:
+            if "$ref" not in schema or "enum" not in resolved:
                 raise pair.mismatch_error(name, "is not a named enum under components/schemas but an enum field")
             model = schema["$ref"].rsplit("/", 1)[1]
             prefix = snake(field.enum_type.name).upper() + "_"
             members = {v.name.removeprefix(prefix).lower() for v in field.enum_type.values if v.number}
-            if members != set(plain["enum"]):
+            if members != set(resolved["enum"]):
                 raise pair.mismatch_error(
-                    name, f"has different values: {', '.join(sorted(members ^ set(plain['enum'])))}"
+                    name, f"has different values: {', '.join(sorted(members ^ set(resolved['enum'])))}"
                 )
             self.enums[model] = (module_alias(field.enum_type.file.package), field.enum_type)
             self.packages.add(field.enum_type.file.package)
@@ -117,17 +117,17 @@ class ConverterModule:
         if field.message_type is not None:
             message_name = field.message_type.full_name
             if message_name == TIMESTAMP:
-                if plain.get("format") != "date-time":
+                if resolved.get("format") != "date-time":
                     raise pair.mismatch_error(name, "is not a date-time but a Timestamp field")
                 return f"parse_timestamp({source})" if self.from_wire else source
             model = schema.get("$ref", "").rsplit("/", 1)[-1]
             if model not in self.pairs or self.pairs[model].message.full_name != message_name:
                 raise pair.mismatch_error(name, f"does not reference the schema of {message_name}")
             return f"{snake(model)}({source})"
-        kind = plain.get("type")
+        kind = resolved.get("type")
         if not isinstance(kind, str) or field.type not in SCALAR_FIELD_TYPES.get(kind, ()):
             raise pair.mismatch_error(name, "has a different type")
-        if plain.get("format") in TYPED_FORMATS or "enum" in plain:
+        if resolved.get("format") in TYPED_FORMATS or "enum" in resolved:
             raise pair.mismatch_error(name, "has a format or an enum but is a plain string field")
         return source
 

@@ -38,16 +38,16 @@ def referenced_schema_name(schema: dict[str, Any]) -> str | None:
 
 def python_type(contracts: Contracts, schema: dict[str, Any]) -> str:
     """Return the Python type of a schema in a handler's signature."""
-    plain = contracts.resolve_reference(API, schema)
+    resolved = contracts.resolve_reference(API, schema)
     name = referenced_schema_name(schema)
-    if name and (plain.get("type") == "object" or "enum" in plain):
+    if name and (resolved.get("type") == "object" or "enum" in resolved):
         return name
-    if plain.get("type") == "array":
-        return f"list[{python_type(contracts, plain['items'])}]"
-    kind = plain.get("type")
+    if resolved.get("type") == "array":
+        return f"list[{python_type(contracts, resolved['items'])}]"
+    kind = resolved.get("type")
     if not isinstance(kind, str) or kind not in SCALAR_TYPES:
         raise ContractError(f"{API}.yaml: move this schema to components/schemas: {schema}")
-    return FORMAT_TYPES.get(plain.get("format", ""), SCALAR_TYPES[kind])
+    return FORMAT_TYPES.get(resolved.get("format", ""), SCALAR_TYPES[kind])
 
 
 def body_type(contracts: Contracts, operation: Operation) -> str:
@@ -78,9 +78,9 @@ def is_streaming(operation: Operation) -> bool:
 
 def event_data_schema(contracts: Contracts, schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of an event's `data`: `contentSchema` if present, else the schema of the items."""
-    plain = contracts.resolve_reference(API, schema)
-    data = contracts.resolve_reference(API, plain.get("properties", {}).get("data", {}))
-    data_schema: dict[str, Any] = data.get("contentSchema") or plain.get("items") or schema
+    resolved = contracts.resolve_reference(API, schema)
+    data = contracts.resolve_reference(API, resolved.get("properties", {}).get("data", {}))
+    data_schema: dict[str, Any] = data.get("contentSchema") or resolved.get("items") or schema
     return data_schema
 
 

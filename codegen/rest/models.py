@@ -48,9 +48,9 @@ def merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
 
 def _has_defaults(contracts: Contracts, api: str, schema: dict[str, Any]) -> bool:
     """Return whether an object has default values at any depth."""
-    plain = contracts.resolve_reference(api, schema)
-    parts = [part for key in ("oneOf", "anyOf", "allOf") for part in plain.get(key, ())]
-    properties = plain.get("properties", {}).values()
+    resolved = contracts.resolve_reference(api, schema)
+    parts = [part for key in ("oneOf", "anyOf", "allOf") for part in resolved.get(key, ())]
+    properties = resolved.get("properties", {}).values()
     return any("default" in contracts.resolve_reference(api, each) for each in properties) or any(
         _has_defaults(contracts, api, each) for each in [*parts, *properties]
     )

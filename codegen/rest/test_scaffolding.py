@@ -42,7 +42,8 @@ def render_test(contracts: Contracts, operation: Operation) -> str:
     text = (
         f'"""{operation.id}: {operation.summary or operation.path}."""\n\n'
         "from collections.abc import Callable\n\nimport httpx\nimport pytest\n\n"
-        f"from deploy.local.demo.scenarios import ScenarioContext\n\n{f'BODY = {body!r}' if body is not None else ''}\n\n"
+        "from deploy.local.demo.scenarios import ScenarioContext\n\n"
+        f"{f'BODY = {body!r}' if body is not None else ''}\n\n"
     )
     if operation.scheme == "bearer":
         text += (
