@@ -60,7 +60,7 @@ def test_overlay_has_no_violations(overlay: Any) -> None:
 
 
 def change(spec: Any, container: str, path: str, value: Any) -> None:
-    """Set the value at a path below a container of a pod, or remove it if the value is None."""
+    """Set the value at a path below a container of a pod, or remove it if no value is given."""
     *parents, key = path.split("/")
     (node,) = (each for each in spec["containers"] if each["name"] == container)
     for name in parents:

@@ -1942,8 +1942,8 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The role does not permit the operation. */
-        Forbidden: {
+        /** @description The resource has expired or is unknown. */
+        Expired: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
                 "x-request-id": components["headers"]["x-request-id"];
@@ -1953,8 +1953,8 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The resource has expired or is unknown. */
-        Gone: {
+        /** @description The role does not permit the operation. */
+        Forbidden: {
             headers: {
                 traceresponse: components["headers"]["traceresponse"];
                 "x-request-id": components["headers"]["x-request-id"];
@@ -2776,7 +2776,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
-            410: components["responses"]["Gone"];
+            410: components["responses"]["Expired"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
