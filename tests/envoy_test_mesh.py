@@ -1,4 +1,4 @@
-"""A mesh of three real Envoys (gateway, orders, ops) with toy apps behind them that echo what reaches them."""
+"""Test mesh of three real Envoys (gateway, orders, ops) in front of echo servers."""
 
 import json
 import ssl
@@ -29,7 +29,7 @@ TIMEOUT_S = 10.0
 
 
 def create_token(key: rsa.RSAPrivateKey = SIGNING_KEY, **changes: Any) -> str:
-    """A customer's token, but for the changes."""
+    """Return a customer's token with changed claims."""
     now = int(time.time())
     issuer = f"https://securetoken.google.com/{PROJECT_ID}"
     claims = {"iss": issuer, "aud": PROJECT_ID, "sub": "ada", "role": "customer", "iat": now, "exp": now + 600}
@@ -41,7 +41,7 @@ def build_bearer_headers(*args: Any, **changes: Any) -> dict[str, str]:
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Reads the body, and says in its own which headers it was given."""
+    """ASGI application that reads the request and responds with its headers as JSON."""
     while (await receive()).get("more_body"):
         pass
     headers = {name.decode(): value.decode() for name, value in scope["headers"]}
@@ -50,17 +50,17 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 class EchoRpc(grpc.GenericRpcHandler):
-    """Answers every method with the metadata it was given, and health with SERVING."""
+    """gRPC handler that responds to every method with its metadata as JSON, and to health checks with SERVING."""
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """The handler of one call."""
+        """Return the handler of a call."""
         metadata = {str(key): str(value) for key, value in handler_call_details.invocation_metadata}
         body = SERVING_RESPONSE if handler_call_details.method == HEALTH_CHECK_METHOD else json.dumps(metadata).encode()
         return grpc.unary_unary_rpc_method_handler(lambda request, context: body)
 
 
 class JwksHandler(BaseHTTPRequestHandler):
-    """Publishes the public key."""
+    """JWKS endpoint with the public key of SIGNING_KEY."""
 
     def do_GET(self) -> None:
         key = RSAAlgorithm.to_jwk(SIGNING_KEY.public_key(), as_dict=True) | {"kid": "one", "alg": "RS256", "use": "sig"}
@@ -70,8 +70,8 @@ class JwksHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
-        """Says nothing."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (parameter of the base class)
+        """Log nothing."""
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def running_echo_server(path: Path) -> Iterator[None]:
     server = uvicorn.Server(uvicorn.Config(echo, uds=str(path), lifespan="off", log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
-    wait_until(lambda: server.started, "the toy gateway starts")
+    wait_until(lambda: server.started, "echo server started")
     yield
     server.should_exit = True
     thread.join()
@@ -105,16 +105,16 @@ def running_rpc_server(path: Path) -> Iterator[None]:
 
 
 def wait_until(condition: Any, description: str) -> None:
-    """Waits until the condition holds. Raises AssertionError."""
+    """Poll until the condition is true. Raises AssertionError after TIMEOUT_S."""
     deadline = time.monotonic() + TIMEOUT_S
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {description}"
+        assert time.monotonic() < deadline, f"timeout: {description}"
         time.sleep(0.02)
 
 
 @dataclass(frozen=True)
 class MeshClient:
-    """Where things are."""
+    """Client of the test mesh."""
 
     folder: Path
     settings: dict[str, str]
@@ -123,40 +123,41 @@ class MeshClient:
         return f"{scheme}://127.0.0.1:{self.settings[setting]}"
 
     def create_ssl_context(self) -> ssl.SSLContext:
-        """Trusts our CA and no other, as strictly as Python does by default."""
+        """Return a TLS context that trusts only the CA of the test mesh."""
         return ssl.create_default_context(cafile=str(self.folder / "pki/ca.pem"))
 
     def call_rpc(self, path: str, authority: str, target: str, **metadata: str) -> Any:
-        """One call without a message, by a channel to `target`; the metadata that the app was given, or its bytes."""
+        """Call a method with an empty message and return the encoded response."""
         options = [("grpc.default_authority", authority), ("grpc.enable_retries", 0), ("grpc.enable_http_proxy", 0)]
         with grpc.insecure_channel(target, options) as channel:
             method: Any = channel.unary_unary(path, None, None)
             return method(b"", timeout=5, metadata=tuple(metadata.items()))
 
     def call_egress(self, path: str, authority: str = "orders", **metadata: str) -> Any:
-        """As the gateway's app calls others."""
+        """Call through the egress of the gateway's sidecar."""
         return self.call_rpc(path, authority, f"unix:{self.folder}/run/gateway-egress.sock", **metadata)
 
     def call_ops(self, path: str, authority: str = "orders", **metadata: str) -> Any:
-        """As people on the machine call."""
+        """Call through the operators' endpoint."""
         return self.call_rpc(path, authority, f"127.0.0.1:{self.settings['OPS_PORT']}", **metadata)
 
     def call_ingress(
         self, path: str, certificate: str | None, folder: Path | None = None, headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        """Straight to the ingress of orders, with a certificate of one's choice; the answer's headers and body."""
+        """Call the ingress of orders directly, with a client certificate or without one."""
         context = self.create_ssl_context()
-        context.check_hostname = False  # the name in it is a SPIFFE id
+        context.check_hostname = False  # the certificate contains a SPIFFE id instead of a host name
         if certificate:
-            held = folder or self.folder / "pki"
-            context.load_cert_chain(held / f"{certificate}.pem", held / f"{certificate}.key")
-        sent = {"content-type": "application/grpc", "te": "trailers", **(headers or {})}
+            pki_dir = folder or self.folder / "pki"
+            context.load_cert_chain(pki_dir / f"{certificate}.pem", pki_dir / f"{certificate}.key")
+        grpc_headers = {"content-type": "application/grpc", "te": "trailers", **(headers or {})}
+        url = self.get_url("ORDERS_INGRESS_PORT", "https") + path
         with httpx.Client(http1=False, http2=True, verify=context, trust_env=False) as client:
-            return client.post(self.get_url("ORDERS_INGRESS_PORT", "https") + path, headers=sent, content=b"\0" * 5)
+            return client.post(url, headers=grpc_headers, content=b"\0" * 5)
 
 
 def is_healthy(client: MeshClient) -> bool:
-    """Whether both callers of orders have seen that it is healthy."""
+    """Return whether orders is healthy according to the health checks of both its callers."""
     for name in ("GATEWAY", "OPS"):
         text = httpx.get(client.get_url(f"{name}_ADMIN_PORT") + "/clusters", trust_env=False).text
         if f"orders::127.0.0.1:{client.settings['ORDERS_INGRESS_PORT']}::health_flags::healthy" not in text:
@@ -166,17 +167,17 @@ def is_healthy(client: MeshClient) -> bool:
 
 @contextmanager
 def running_test_mesh(folder: Path) -> Iterator[MeshClient]:
-    """Starts everything, and hands it over once orders is healthy in the eyes of its callers."""
-    issue_certificates(folder, stranger="spiffe://delivery.local/stranger")
+    """Run the test mesh, and yield its client as soon as orders is healthy."""
+    issue_certificates(folder, unknown="spiffe://delivery.local/unknown")
     with ExitStack() as stack:
-        keys = stack.enter_context(running_jwks_server())
-        values = build_settings(folder, JWKS_PORT=str(keys), FIREBASE_PROJECT_ID=PROJECT_ID)
-        run = Path(values["RUN_DIR"])
-        stack.enter_context(running_echo_server(run / "gateway.sock"))
+        jwks_port = stack.enter_context(running_jwks_server())
+        settings = build_settings(folder, JWKS_PORT=str(jwks_port), FIREBASE_PROJECT_ID=PROJECT_ID)
+        socket_dir = Path(settings["RUN_DIR"])
+        stack.enter_context(running_echo_server(socket_dir / "gateway.sock"))
         for name in ("orders", "gateway-health"):
-            stack.enter_context(running_rpc_server(run / f"{name}.sock"))
+            stack.enter_context(running_rpc_server(socket_dir / f"{name}.sock"))
         for name in ("orders", "gateway", "ops"):
-            stack.enter_context(running_envoy(folder, name, values))
-        made = MeshClient(folder, values)
-        wait_until(lambda: is_healthy(made), "orders is healthy at the gateway and at ops")
-        yield made
+            stack.enter_context(running_envoy(folder, name, settings))
+        client = MeshClient(folder, settings)
+        wait_until(lambda: is_healthy(client), "orders healthy for gateway and ops")
+        yield client

@@ -1,4 +1,4 @@
-"""Generated bootstraps, filled in for one test: its folder, its ports, its certificates."""
+"""Envoys with generated bootstraps, rendered for the folder, ports and certificates of a test."""
 
 import socket
 import subprocess
@@ -18,23 +18,23 @@ from deploy.render_bootstrap import BOOTSTRAPS_DIR, default_value, load_placehol
 
 ENVOY_BINARY = Path(sys.executable).with_name("envoy")
 TIMEOUT_S = 10.0
-"""How long an Envoy may take until it is ready."""
+"""Timeout for the start and the stop of an Envoy, in seconds."""
 
 
 def list_envoys(profile: str) -> list[str]:
-    """The Envoys of a profile."""
+    """Return the names of the Envoys of a profile."""
     return sorted(path.stem for path in (BOOTSTRAPS_DIR / profile).glob("*.yaml"))
 
 
 def load_bootstrap(profile: str, name: str) -> dict[str, Any]:
-    """As generated, placeholders and all."""
+    """Return a generated bootstrap with its placeholders."""
     text = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text()
-    made: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
-    return made
+    bootstrap: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
+    return bootstrap
 
 
 def find_free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody listens on."""
+    """Return unused ports of the loopback address."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
@@ -45,36 +45,36 @@ def find_free_ports(count: int) -> list[int]:
             each.close()
 
 
-def build_settings(folder: Path, **chosen: str) -> dict[str, str]:
-    """A value for every setting: chosen, or a free port, or the default."""
-    declared = load_placeholders()
-    ports = [name for name, setting in declared.items() if setting.get("port")]
-    defaults = {name: value for name, setting in declared.items() if (value := default_value(setting, "development"))}
-    fresh = {name: str(port) for name, port in zip(ports, find_free_ports(len(ports)), strict=True)}
+def build_settings(folder: Path, **overrides: str) -> dict[str, str]:
+    """Return a value for every setting: the override, an unused port, or the default."""
+    placeholders = load_placeholders()
+    port_names = [name for name, entry in placeholders.items() if entry.get("port")]
+    defaults = {name: value for name, entry in placeholders.items() if (value := default_value(entry, "development"))}
+    ports = {name: str(port) for name, port in zip(port_names, find_free_ports(len(port_names)), strict=True)}
     folders = {"RUN_DIR": str(folder / "run"), "PKI_DIR": str(folder / "pki"), "EDGE_PKI_DIR": str(folder / "pki")}
     (folder / "run").mkdir(mode=0o700, exist_ok=True)
-    return defaults | fresh | folders | chosen
+    return defaults | ports | folders | overrides
 
 
 def write_bootstrap(folder: Path, profile: str, name: str, values: Mapping[str, str]) -> Path:
-    """The bootstrap as a file that Envoy can run."""
+    """Write a rendered bootstrap to a file and return its path."""
     path = folder / f"{profile}-{name}.yaml"
     path.write_text(render_bootstrap(name, profile, values))
     return path
 
 
-def issue_certificates(folder: Path, **strangers: str) -> CertificateAuthority:
-    """A certificate for every sidecar, and one for each stranger: its name → its SPIFFE id."""
+def issue_certificates(folder: Path, **additional_ids: str) -> CertificateAuthority:
+    """Issue a certificate for every sidecar, and for additional SPIFFE ids by file name."""
     authority = CertificateAuthority(folder / "pki")
     authority.ensure_certificates()
-    for name, identity in strangers.items():
+    for name, identity in additional_ids.items():
         authority.issue_certificate(name, [x509.UniformResourceIdentifier(identity)])
     return authority
 
 
 @contextmanager
 def running_envoy(folder: Path, name: str, values: Mapping[str, str]) -> Iterator[None]:
-    """One Envoy of the development profile, from ready to gone. Raises AssertionError with its log when it is not."""
+    """Run an Envoy of the development profile. Raises AssertionError with its log if it does not become ready."""
     command = [str(ENVOY_BINARY), "-c", str(write_bootstrap(folder, "development", name, values))]
     options = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--drain-time-s", "1"]
     with (folder / f"{name}.log").open("wb") as log:
@@ -88,7 +88,7 @@ def running_envoy(folder: Path, name: str, values: Mapping[str, str]) -> Iterato
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], admin_port: int, log_path: Path) -> None:
-    """Waits until the admin says so."""
+    """Wait until the admin interface reports ready. Raises AssertionError with the log."""
     deadline = time.monotonic() + TIMEOUT_S
     with closing(httpx.Client(trust_env=False, timeout=1)) as client:
         while time.monotonic() < deadline and process.poll() is None:

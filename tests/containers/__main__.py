@@ -1,4 +1,4 @@
-"""`make containers-test`: builds images, passes the scenarios in compose and in pods, and replaces pods under load."""
+"""`make containers-test`: build images, run the scenarios with Compose and in pods, and replace pods under load."""
 
 import sys
 import time
@@ -25,31 +25,34 @@ IMAGE_BY_SERVER = {
     "memcached": "memcached",
     "objects": "fsouza/fake-gcs-server",
     "sidecars": "envoyproxy/envoy",
-    "Python of our images": "python",
-    "Node of our images": "node",
+    "Python base image": "python",
+    "Node base image": "node",
 }
-"""Servers by the image that they ran in, which was pulled or made here; both have the same name."""
+"""Image repository by server. The image was pulled or built by `deploy.containers.substitute_images`."""
 
 SUBSTITUTES = {
     "mongo": "delivery/document-store: mongoeco on SQLite",
     "jaeger": "delivery/trace-viewer",
-    "sandbox": "the outside world, which is played everywhere but in production",
+    "sandbox": "emulates the external systems outside production",
 }
 NOT_TESTED = (
-    "Docker's engine and docker-compose.yml without compose.local.yml: MongoDB, Jaeger, the collector",
-    "HorizontalPodAutoscaler, PodDisruptionBudget, NetworkPolicy: Podman knows none of them",
-    "readiness and startup probes: asked by this test as a kubelet would, not by Podman",
-    "liveness: each probe is run once by Podman; its timers need systemd",
-    "rolling: done by this test as a Deployment does it; the gateway's Service is an Envoy that balances connections",
+    "Docker Engine, and docker-compose.yml without compose.local.yml: MongoDB, Jaeger, the collector",
+    "HorizontalPodAutoscaler, PodDisruptionBudget, NetworkPolicy: not supported by Podman",
+    "readiness and startup probes: run by this test instead of a kubelet",
+    "liveness probes: run once by Podman; periodic probes need systemd",
+    "rolling update: done by this test as by a Deployment; an Envoy load balancer emulates the gateway's Service",
 )
 
 
 class ContainerTestError(Exception):
-    """Something was not as it must be."""
+    """A check of the container tests failed."""
 
 
 def run_compose_test() -> None:
-    """What `docker compose up` does; that services wait for healthy servers, which Podman 4 cannot, is done here."""
+    """Run the scenarios with Compose.
+
+    The servers are started first, since Podman 4 does not support `depends_on` with a health condition.
+    """
     try:
         with diagnostics_on_failure():
             run_compose("up", "--detach", "--no-build", *SERVERS)
@@ -62,32 +65,35 @@ def run_compose_test() -> None:
 
 
 def run_scenarios() -> None:
-    """All seven, from outside, as soon as there is an outside; then every container says that it is well.
+    """Run the scenarios as soon as the demo data is loaded, and check the health of all containers.
 
-    Raises Failed and TimeoutError.
+    Raises ContainerTestError and TimeoutError.
     """
-    wait_until("the edge, with its data,", lambda: is_demo_ready(EDGE_URL))
+    wait_until("edge with demo data", lambda: is_demo_ready(EDGE_URL))
     if scenarios.main(EDGE_URL, SANDBOX_URL, TRACES_URL):
-        raise ContainerTestError("the scenarios did not pass")
+        raise ContainerTestError("scenarios failed")
     wait_until_healthy()
 
 
 def wait_for_demo_data() -> None:
-    """Waits for the demo's accounts: to sign in before there are any counts as guessing. Raises Failed."""
+    """Wait for the demo accounts: sign-ins before they exist would count as failed attempts.
+
+    Raises ContainerTestError.
+    """
     names = run_podman("ps", "--all", "--filter=name=-demo_", "--format", "{{.Names}}").split()
-    ends = run_podman("wait", *names).split()
-    if failed := [name for name, end in zip(names, ends, strict=True) if end != "0"]:
+    exit_codes = run_podman("wait", *names).split()
+    if failed := [name for name, exit_code in zip(names, exit_codes, strict=True) if exit_code != "0"]:
         raise ContainerTestError(f"{', '.join(failed)} failed")
 
 
 def wait_until_healthy() -> None:
-    """Waits until no container's health check fails. Raises TimeoutError."""
+    """Wait until all health checks pass. Raises TimeoutError."""
     wait_until("health of all containers", lambda: not list_unhealthy(), 60)
 
 
 @contextmanager
 def diagnostics_on_failure() -> Iterator[None]:
-    """Before what goes wrong goes further: what runs, and the last words of everybody."""
+    """Print the containers and their last log lines if the block fails."""
     try:
         yield
     except (ContainerTestError, TimeoutError):
@@ -98,15 +104,15 @@ def diagnostics_on_failure() -> Iterator[None]:
 
 
 def list_unhealthy() -> list[str]:
-    """Running containers whose health check, if they have one, fails now."""
-    asked = "{{.Name}} {{with .Config.Healthcheck}}{{index .Test 0}}{{end}}"
+    """Return the running containers whose health check fails."""
+    template = "{{.Name}} {{with .Config.Healthcheck}}{{index .Test 0}}{{end}}"
     running = run_podman("ps", "--format", "{{.Names}}").split()
-    said = (run_podman("inspect", name, "--format", asked).partition(" ") for name in running)
-    return [name for name, _, kind in said if kind not in ("", "NONE") and not is_healthy(name)]
+    checks = (run_podman("inspect", name, "--format", template).partition(" ") for name in running)
+    return [name for name, _, kind in checks if kind not in ("", "NONE") and not is_healthy(name)]
 
 
 def run_pods_test() -> None:
-    """What `kubectl apply -k` does, one Deployment after the other."""
+    """Start the Deployments in pods one after the other, run the scenarios and replace the pods."""
     with PodmanCluster() as cluster, diagnostics_on_failure():
         for name in (*SERVERS, *SERVICES):
             print(f"starting {name} …", flush=True)
@@ -119,56 +125,56 @@ def run_pods_test() -> None:
 
 
 def replace_pods(cluster: PodmanCluster) -> None:
-    """Replaces every pod of ours while customers go on. Raises Failed with what they noticed."""
+    """Replace every service's pod under load. Raises ContainerTestError with the failed requests."""
     with BackgroundLoad(EDGE_URL) as load:
         for name in SERVICES:
             print(f"replacing {name} …", flush=True)
             cluster.replace_pod(name, "two")
-    said = ", ".join(f"{times} × {status}" for status, times in sorted(load.status_counts.items()))
-    print(f"every pod replaced under load: {said}; {len(load.failures)} failed requests")
+    counts = ", ".join(f"{count} × {status}" for status, count in sorted(load.status_counts.items()))
+    print(f"every pod replaced under load: {counts}; {len(load.failures)} failed requests")
     if load.failures:
         raise ContainerTestError("\n".join(load.failures[:20]))
 
 
 def build_images() -> None:
-    """What is not there; ours always, which is quick when nothing has changed."""
+    """Build the missing substitute images and, using the build cache, the images of this repository."""
     substitute_images.main()
     build_image("service", f"delivery/service:{IMAGE_VERSION}")
     build_image("local", *(f"delivery/{name}:{IMAGE_VERSION}" for name in ("local", "document-store", "trace-viewer")))
 
 
 def print_report(console: Console) -> None:
-    """What was real, and what was not run at all."""
-    table = Table(box=None, title_justify="left", title="what ran")
-    for heading in ("server", "", "which"):
+    """Print the tested servers with their images, and what was not tested."""
+    table = Table(box=None, title_justify="left", title="tested")
+    for heading in ("server", "", "image"):
         table.add_column(heading, style="" if heading else "bold")
     for name, repository in IMAGE_BY_SERVER.items():
         image = substitute_images.find_image_reference(repository)
-        said = run_podman(
+        source = run_podman(
             "image", "inspect", image, "--format", f'{{{{index .Labels "{substitute_images.SOURCE_LABEL}"}}}}'
         )
-        table.add_row(name, "real", f"{image}, made of: {said}" if said else f"{image}, not said to be made here")
-    for name, which in SUBSTITUTES.items():
-        table.add_row(name, "stand-in", which)
+        table.add_row(name, "real", f"{image}, built from {source}" if source else f"{image}, without a source label")
+    for name, description in SUBSTITUTES.items():
+        table.add_row(name, "substitute", description)
     console.print(table)
-    console.print("not run:", *(f"  {line}" for line in NOT_TESTED), sep="\n")
+    console.print("not tested:", *(f"  {line}" for line in NOT_TESTED), sep="\n")
 
 
 def main() -> int:
-    """0 when all passed."""
+    """Run the steps of the command line, or all. Return the exit code."""
     configure_podman()
     steps: dict[str, Callable[[], None]] = {"images": build_images, "compose": run_compose_test, "pods": run_pods_test}
-    wanted = sys.argv[1:] or [*steps]
-    for name in wanted:
-        began = time.monotonic()
+    selected = sys.argv[1:] or [*steps]
+    for name in selected:
+        started_at = time.monotonic()
         print(f"== {name}", flush=True)
         try:
             steps[name]()
         except (ContainerTestError, TimeoutError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 1
-        print(f"== {name}: {time.monotonic() - began:.0f} s", flush=True)
-    if wanted == [*steps]:
+        print(f"== {name}: {time.monotonic() - started_at:.0f} s", flush=True)
+    if selected == [*steps]:
         print_report(Console(soft_wrap=True))
     return 0
 

@@ -1,4 +1,4 @@
-"""Customers who go on while pods are replaced, and notice nothing."""
+"""Background load of customers while pods are replaced."""
 
 import threading
 from collections import Counter
@@ -12,7 +12,7 @@ CUSTOMER_COUNT = 4
 
 
 class BackgroundLoad:
-    """Reads, checks and confirms through the edge until it ends; every failure is kept."""
+    """Threads that read the catalog and create orders until the end of the block, and record failed requests."""
 
     def __init__(self, edge_url: str) -> None:
         self._edge_url = edge_url
@@ -46,12 +46,12 @@ class BackgroundLoad:
 
     def _request(self, client: httpx.Client, method: str, path: str, body: object = None) -> Any:
         try:
-            answer = client.request(method, path, json=body)
+            response = client.request(method, path, json=body)
         except httpx.HTTPError as error:
             self.failures.append(f"{method} {path}: {error!r}")
             return None
-        self.status_counts[answer.status_code] += 1
-        if answer.is_error:
-            self.failures.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+        self.status_counts[response.status_code] += 1
+        if response.is_error:
+            self.failures.append(f"{method} {path}: {response.status_code} {response.text[:200]}")
             return None
-        return answer.json()
+        return response.json()

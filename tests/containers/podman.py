@@ -1,4 +1,4 @@
-"""Podman, with storage and limits of its own, so that nothing else of this machine is touched."""
+"""Podman with separate storage and configuration, so that other containers of the machine are not affected."""
 
 import os
 import resource
@@ -30,53 +30,53 @@ runroot = "/run/delivery-containers"
 
 
 def configure_podman() -> None:
-    """Says what every podman of this process and its children is to use. Limits are never above the machine's own."""
+    """Configure Podman for this process and its children. Limits do not exceed those of the machine."""
     STATE_DIR.mkdir(parents=True, exist_ok=True)
     files = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 65536)
-    told = {
+    config_files = {
         "CONTAINERS_CONF": ("containers.conf", CONTAINERS_CONFIG),
         "CONTAINERS_STORAGE_CONF": ("storage.conf", STORAGE_CONFIG),
     }
-    for variable, (name, text) in told.items():
-        (STATE_DIR / name).write_text(text.format(folder=STATE_DIR, files=files))
+    for variable, (name, template) in config_files.items():
+        (STATE_DIR / name).write_text(template.format(folder=STATE_DIR, files=files))
         os.environ[variable] = str(STATE_DIR / name)
-    os.environ["BUILDAH_FORMAT"] = "docker"  # OCI's has no HEALTHCHECK
+    os.environ["BUILDAH_FORMAT"] = "docker"  # the OCI format does not support HEALTHCHECK
 
 
 def run_podman(*arguments: str, check: bool = True, stdin_text: str | None = None) -> str:
-    """What it prints. Raises CalledProcessError, after printing what it said."""
-    done = subprocess.run(
+    """Run podman and return its output. Raises CalledProcessError, after printing the output."""
+    result = subprocess.run(
         ["podman", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, input=stdin_text
     )
-    if check and done.returncode:
-        print(done.stdout[-2000:], done.stderr[-4000:], sep="\n", file=sys.stderr)
-        done.check_returncode()
-    return done.stdout.strip()
+    if check and result.returncode:
+        print(result.stdout[-2000:], result.stderr[-4000:], sep="\n", file=sys.stderr)
+        result.check_returncode()
+    return result.stdout.strip()
 
 
 def is_healthy(name: str) -> bool:
-    """Runs a container's health check once."""
+    """Run a container's health check once and return whether it passed."""
     return subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, check=False).returncode == 0
 
 
 def read_logs(name: str, lines: int = 15) -> str:
-    """What a container said last."""
+    """Return the last log lines of a container."""
     command = ["podman", "logs", f"--tail={lines}", name]
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
 
 
 def build_image(target: str, *images: str) -> None:
-    """Builds one target of the Dockerfile, which takes packages from where this machine does."""
+    """Build a target of the Dockerfile, with the network of the host to use its package sources."""
     tags = [f"--tag={image}" for image in images]
     run_podman("build", "-q", "--network=host", f"--target={target}", *tags, "--file=deploy/containers/Dockerfile", ".")
 
 
 def run_compose(*arguments: str) -> str:
-    """podman-compose on the files of this repository. Raises CalledProcessError."""
+    """Run podman-compose with COMPOSE_FILES and return its output. Raises CalledProcessError."""
     program = Path(sys.executable).with_name("podman-compose")
-    named = [f"--file={name}" for name in COMPOSE_FILES]
-    done = subprocess.run([program, *named, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        print(done.stdout[-2000:], done.stderr[-4000:], sep="\n", file=sys.stderr)
-        done.check_returncode()
-    return done.stdout
+    files = [f"--file={name}" for name in COMPOSE_FILES]
+    result = subprocess.run([program, *files, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    if result.returncode:
+        print(result.stdout[-2000:], result.stderr[-4000:], sep="\n", file=sys.stderr)
+        result.check_returncode()
+    return result.stdout

@@ -1,9 +1,8 @@
-"""The Deployments of the overlay `standins`, played by Podman: one pod of each, and a second one while a release rolls.
+"""Cluster emulation with Podman: the Deployments of the overlay `substitutes`, with rolling replacement of pods.
 
-What Podman 4 has no notion of is put into words that it has: Services are aliases in its network, which lead to all
-pods of a name; Secrets for the environment are its own, and those that are files are ConfigMaps, whose names `items`
-has given already; a pod's volumes have the pod's name. It would publish the ports that are only named. Nothing else is
-changed.
+Features that Podman 4 does not support are emulated. Services are network aliases shared by all pods of a name. Secrets
+for the environment are Podman secrets, and Secrets mounted as files are ConfigMaps with the file names of `items`.
+Volumes have the pod's name as a prefix. Declared ports are removed, because Podman would publish them.
 """
 
 import base64
@@ -25,14 +24,14 @@ NETWORK = "delivery"
 SERVERS = ("postgres", "mongo", "rabbitmq", "memcached", "objects", "jaeger", "sandbox")
 SERVICES = ("orders", "partners", "notifications", "gateway")
 SERVICE_PROXY = "delivery-service"
-"""What stands in for the gateway's Service, which kube-proxy makes."""
+"""Name of the Envoy container that emulates the gateway's Service."""
 
 INIT_CONTAINER_ANNOTATIONS = {"io.podman.annotations.init.container.type": "always"}
-"""Or Podman removes an init container while it still ends."""
+"""Keep init containers: Podman would otherwise remove one while it is still exiting."""
 
 
 class PodmanCluster:
-    """What runs, by the name of its Deployment."""
+    """Running pods, by the name of their Deployment."""
 
     def __init__(self, folder: Path = STATE_DIR / "kubernetes") -> None:
         objects = build_overlay(ROOT / "deploy/kubernetes/substitutes")
@@ -58,7 +57,7 @@ class PodmanCluster:
         run_podman("network", "rm", "--force", NETWORK, check=False)
 
     def start_pod(self, name: str, instance: str) -> None:
-        """Starts a pod, and waits until it serves."""
+        """Start a pod and wait until its readiness probe succeeds."""
         pod = f"{name}-{instance}"
         deployment = json.loads(json.dumps(self._deployments[name]))
         objects = [*self._build_secret_files(deployment), *self._config_maps, adapt_deployment(deployment, pod)]
@@ -66,10 +65,8 @@ class PodmanCluster:
         path.write_text("\n---\n".join(map(json.dumps, objects)))
         run_podman("play", "kube", "--network", f"{NETWORK}:alias={name}", str(path))
         self._pods[name] = f"{pod}-pod-0"
-        address, container = (
-            self.get_pod_address(name),
-            self._deployments[name]["spec"]["template"]["spec"]["containers"][0],
-        )
+        address = self.get_pod_address(name)
+        container = self._deployments[name]["spec"]["template"]["spec"]["containers"][0]
         if probe := container["readinessProbe"].get("grpc"):
             wait_until(f"{pod} serving", lambda: is_serving(f"{address}:{probe['port']}"))
         else:
@@ -77,7 +74,7 @@ class PodmanCluster:
             wait_until(f"{pod} listening", lambda: is_listening(address, port))
 
     def _build_secret_files(self, deployment: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-        """Its Secrets that are files, by the names that its pods give them."""
+        """Replace the Secret volumes of a Deployment by ConfigMap volumes, and yield the ConfigMaps."""
         for volume in deployment["spec"]["template"]["spec"].get("volumes", []):
             if secret := volume.pop("secret", None):
                 data = self._secrets[secret["secretName"]]
@@ -92,18 +89,18 @@ class PodmanCluster:
                 }
 
     def get_pod_address(self, name: str) -> str:
-        """The address of its newest pod."""
+        """Return the address of a Deployment's newest pod."""
         infra = run_podman("pod", "inspect", self._pods[name], "--format", "{{.InfraContainerID}}")
         return run_podman(
             "inspect", infra, "--format", f'{{{{(index .NetworkSettings.Networks "{NETWORK}").IPAddress}}}}'
         )
 
     def run_module(self, name: str, *module: str) -> None:
-        """Runs a module in its newest pod's first container. Raises CalledProcessError."""
+        """Run a module in the first container of a Deployment's newest pod. Raises CalledProcessError."""
         run_podman("exec", f"{self._pods[name]}-{name}", "python", "-m", *module)
 
     def replace_pod(self, name: str, instance: str) -> None:
-        """Replaces its pod as a Deployment does: the new one serves, then the old one is told, and ends when it has."""
+        """Replace a pod as a rolling update does: start the new pod, run the old pod's preStop hook, and stop it."""
         old = self._pods[name]
         self.start_pod(name, instance)
         container = self._deployments[name]["spec"]["template"]["spec"]["containers"][0]
@@ -112,7 +109,7 @@ class PodmanCluster:
         run_podman("pod", "rm", "--force", old)
 
     def publish_ports(self, probe_ports: Mapping[int, tuple[str, int | None]]) -> None:
-        """What kube-proxy does for Services, by an Envoy of its own: connections to all pods that are ready."""
+        """Start an Envoy that balances connections over all ready pods, as kube-proxy does for a Service."""
         path = self._folder / "services.yaml"
         path.write_text(json.dumps(_build_balancer_config(probe_ports)))
         image = self._deployments["gateway"]["spec"]["template"]["spec"]["containers"][1]["image"]
@@ -131,7 +128,7 @@ class PodmanCluster:
 
 
 def adapt_deployment(deployment: dict[str, Any], pod: str) -> dict[str, Any]:
-    """A Deployment in words that Podman has."""
+    """Adapt a Deployment to the features that Podman supports."""
     deployment["metadata"] = {"name": pod, "annotations": INIT_CONTAINER_ANNOTATIONS}
     spec = deployment["spec"]["template"]["spec"]
     renamed = {volume["name"]: f"{pod}-{volume['name']}" for volume in spec.get("volumes", []) if "emptyDir" in volume}
@@ -140,30 +137,30 @@ def adapt_deployment(deployment: dict[str, Any], pod: str) -> dict[str, Any]:
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
         for mount in container.get("volumeMounts", []):
             mount["name"] = renamed.get(mount["name"], mount["name"])
-        for unknown in ("ports", "startupProbe", "readinessProbe"):
-            container.pop(unknown, None)
+        for unsupported in ("ports", "startupProbe", "readinessProbe"):
+            container.pop(unsupported, None)
         if probe := container.get("livenessProbe"):
             probe["exec"] = {"command": _build_probe_command(probe)}
-            probe["timeoutSeconds"] = 15  # a process of its own starts for it
-            for unknown in ("grpc", "tcpSocket"):
-                probe.pop(unknown, None)
+            probe["timeoutSeconds"] = 15  # each probe starts a process
+            for unsupported in ("grpc", "tcpSocket"):
+                probe.pop(unsupported, None)
     return deployment
 
 
 def _build_probe_command(probe: Mapping[str, Any]) -> list[str]:
-    """A liveness probe as a command, which Podman hands to a shell: it knows no gRPC, and takes a program for TCP."""
+    """Return a liveness probe as a command, which Podman runs in a shell, since it supports no gRPC probes."""
     if "grpc" in probe:
         return ["python", "-m", "services.runtime.rpc.health_check"]
     return ["bash", "-c", shlex.quote(f"exec 3<>/dev/tcp/127.0.0.1/{probe['tcpSocket']['port']}")]
 
 
 def _build_balancer_config(probe_ports: Mapping[int, tuple[str, int | None]]) -> dict[str, Any]:
-    """TCP to every pod behind a name; where it has a probe door, to those that say there that they serve."""
+    """Return the Envoy configuration for TCP to the pods of each name; with a probe port, only to healthy pods."""
     http2 = {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {"http2_protocol_options": {}},
     }
-    asked = {
+    health_check = {
         "health_checks": [
             {
                 "timeout": "1s",
@@ -187,7 +184,7 @@ def _build_balancer_config(probe_ports: Mapping[int, tuple[str, int | None]]) ->
                 "dns_refresh_rate": "1s",
                 "connect_timeout": "1s",
                 "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]},
-                **(asked if probe else {}),
+                **(health_check if probe else {}),
             }
         )
         proxy = {
@@ -209,7 +206,7 @@ def _encode_base64(data: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_listening(address: str, port: int) -> bool:
-    """Whether somebody takes connections there."""
+    """Return whether the port accepts connections."""
     try:
         socket.create_connection((address, port), timeout=1).close()
     except OSError:

@@ -1,4 +1,4 @@
-"""Real Envoys between toy apps: the edge, an ingress and the operators' door, each asked what it must refuse."""
+"""Authentication, authorization and routing of edge, ingress and operators' endpoint, in front of echo servers."""
 
 import base64
 import json
@@ -34,96 +34,98 @@ FORGED_PAYLOAD = base64.urlsafe_b64encode(
 
 
 @pytest.fixture(scope="module")
-def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MeshClient]:
-    with running_test_mesh(tmp_path_factory.mktemp("mesh")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def edge(doors: MeshClient) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=doors.get_url("EDGE_PORT") + "/api/v1", trust_env=False, timeout=10) as client:
+def envoy_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MeshClient]:
+    with running_test_mesh(tmp_path_factory.mktemp("mesh")) as client:
         yield client
 
 
-def traced(answer: httpx.Response) -> str:
-    """The trace id of an answer, which every answer has, with its request id."""
-    assert answer.headers["x-request-id"]
-    version, trace_id, span_id, flags = answer.headers["traceresponse"].split("-")
+@pytest.fixture(scope="module")
+def edge(envoy_mesh: MeshClient) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=envoy_mesh.get_url("EDGE_PORT") + "/api/v1", trust_env=False, timeout=10) as client:
+        yield client
+
+
+def get_trace_id(response: httpx.Response) -> str:
+    """Return the trace id of a response, and check its tracing headers."""
+    assert response.headers["x-request-id"]
+    version, trace_id, span_id, flags = response.headers["traceresponse"].split("-")
     assert (version, len(trace_id), len(span_id), flags) == ("00", 32, 16, "01")
     return trace_id
 
 
-def problem(answer: httpx.Response, status: int, reason: str) -> None:
-    """The answer is the contract's problem document."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    document = answer.json()
+def assert_problem(response: httpx.Response, status: int, reason: str) -> None:
+    """Check that the response is a problem document of the contract."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    document = response.json()
     assert (document["status"], document["reason"], document["type"]) == (status, reason, f"/problems/{reason}")
     assert document["title"]
     assert document["detail"]
-    assert document["trace_id"] == traced(answer)
-    assert (answer.headers.get("www-authenticate", "").startswith("Bearer")) == (status == 401)
+    assert document["trace_id"] == get_trace_id(response)
+    assert (response.headers.get("www-authenticate", "").startswith("Bearer")) == (status == 401)
 
 
-REFUSED: dict[str, dict[str, str]] = {
-    "none": {},
-    "nonsense": {"authorization": "Bearer nonsense"},
-    "another scheme": {"authorization": f"Basic {create_token()}"},
-    "forged": build_bearer_headers(OTHER_KEY),
+INVALID_TOKENS: dict[str, dict[str, str]] = {
+    "missing": {},
+    "malformed": {"authorization": "Bearer nonsense"},
+    "other scheme": {"authorization": f"Basic {create_token()}"},
+    "other key": build_bearer_headers(OTHER_KEY),
     "expired": build_bearer_headers(exp=int(time.time()) - 60),
-    "without an end": {"authorization": "Bearer " + jwt.encode(
+    "without expiry": {"authorization": "Bearer " + jwt.encode(
         {"iss": f"https://securetoken.google.com/{PROJECT_ID}", "aud": PROJECT_ID, "sub": "ada"}, SIGNING_KEY, "RS256",
         headers={"kid": "one"})},
-    "for another audience": build_bearer_headers(aud="another-project"),
-    "of another issuer": build_bearer_headers(iss="https://elsewhere.example"),
+    "other audience": build_bearer_headers(aud="another-project"),
+    "other issuer": build_bearer_headers(iss="https://elsewhere.example"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("headers", REFUSED.values(), ids=REFUSED.keys())
-def test_a_token_that_is_none(edge: httpx.Client, headers: dict[str, str]) -> None:
-    problem(edge.get("/orders", headers=headers), 401, "UNAUTHENTICATED")
+@pytest.mark.parametrize("headers", INVALID_TOKENS.values(), ids=INVALID_TOKENS.keys())
+def test_invalid_token_returns_401(edge: httpx.Client, headers: dict[str, str]) -> None:
+    assert_problem(edge.get("/orders", headers=headers), 401, "UNAUTHENTICATED")
 
 
-def test_a_token_in_the_query_is_none(edge: httpx.Client) -> None:
-    problem(edge.get("/orders", params={"access_token": create_token()}), 401, "UNAUTHENTICATED")
+def test_token_in_query_returns_401(edge: httpx.Client) -> None:
+    assert_problem(edge.get("/orders", params={"access_token": create_token()}), 401, "UNAUTHENTICATED")
 
 
-def test_roles(edge: httpx.Client) -> None:
+def test_operations_require_their_roles(edge: httpx.Client) -> None:
     assert edge.get("/orders", headers=build_bearer_headers(role="customer")).status_code == 200
     assert edge.get("/orders", headers=build_bearer_headers(role="admin")).status_code == 200
     for role in ("customer", "deliverer2", "xdeliverer", ["deliverer"], None):
-        problem(edge.get("/deliveries", headers=build_bearer_headers(role=role)), 403, "FORBIDDEN")
+        assert_problem(edge.get("/deliveries", headers=build_bearer_headers(role=role)), 403, "FORBIDDEN")
     assert edge.get("/users/me", headers=build_bearer_headers(role=None)).status_code == 200
 
 
-def test_the_route_is_looked_at_before_the_token(edge: httpx.Client) -> None:
-    problem(edge.get("/nothing"), 404, "NOT_FOUND")
-    problem(edge.get("/orders/one/two/three", headers=build_bearer_headers()), 404, "NOT_FOUND")
-    answer = edge.put("/orders")
-    problem(answer, 405, "METHOD_NOT_ALLOWED")
-    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+def test_unknown_route_is_reported_before_missing_token(edge: httpx.Client) -> None:
+    assert_problem(edge.get("/nothing"), 404, "NOT_FOUND")
+    assert_problem(edge.get("/orders/one/two/three", headers=build_bearer_headers()), 404, "NOT_FOUND")
+    response = edge.put("/orders")
+    assert_problem(response, 405, "METHOD_NOT_ALLOWED")
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
 
 
-def test_head_goes_where_get_goes(edge: httpx.Client) -> None:
+def test_head_uses_route_of_get(edge: httpx.Client) -> None:
     assert edge.head("/orders", headers=build_bearer_headers()).status_code == 200
     assert edge.head("/orders").status_code == 401
 
 
-def test_a_body_that_is_too_large(edge: httpx.Client) -> None:
+def test_oversized_body_returns_413(edge: httpx.Client) -> None:
     assert edge.post("/order-checks", headers=build_bearer_headers(), content=b" " * 65_536).status_code == 200
-    problem(edge.post("/order-checks", headers=build_bearer_headers(), content=b" " * 65_537), 413, "PAYLOAD_TOO_LARGE")
+    assert_problem(
+        edge.post("/order-checks", headers=build_bearer_headers(), content=b" " * 65_537), 413, "PAYLOAD_TOO_LARGE"
+    )
     chunks = iter([b" " * 40_000, b" " * 40_000])
-    problem(edge.post("/order-checks", headers=build_bearer_headers(), content=chunks), 413, "PAYLOAD_TOO_LARGE")
+    assert_problem(edge.post("/order-checks", headers=build_bearer_headers(), content=chunks), 413, "PAYLOAD_TOO_LARGE")
 
 
-def test_a_path_that_could_be_read_in_two_ways(edge: httpx.Client) -> None:
-    answer = edge.get("/orders%2Fone", headers=build_bearer_headers())
-    assert answer.status_code == 400
-    assert answer.json()["reason"] == "INVALID_REQUEST"
+def test_path_with_escaped_slash_returns_400(edge: httpx.Client) -> None:
+    response = edge.get("/orders%2Fone", headers=build_bearer_headers())
+    assert response.status_code == 400
+    assert response.json()["reason"] == "INVALID_REQUEST"
 
 
-def test_what_a_client_says_about_itself_is_not_passed_on(edge: httpx.Client) -> None:
-    said = {
+def test_identity_and_trace_headers_of_clients_are_removed(edge: httpx.Client) -> None:
+    client_headers = {
         "x-jwt-payload": FORGED_PAYLOAD,
         "x-jwt-other": "1",
         "x-auth-sub": "mallory",
@@ -132,179 +134,182 @@ def test_what_a_client_says_about_itself_is_not_passed_on(edge: httpx.Client) ->
         "traceparent": f"00-{'1' * 32}-{'2' * 16}-01",
         "tracestate": "mallory=1",
     }
-    public = edge.post("/sessions", headers=said)
-    signed = edge.get("/users/me", headers=said | build_bearer_headers())
-    for answer in (public, signed):
-        seen = answer.json()
-        assert not {"x-jwt-other", "x-auth-sub", "x-envoy-retry-on", "x-envoy-original-path"} & seen.keys()
-        assert seen["traceparent"].split("-")[1] == traced(answer) != "1" * 32
-        assert "mallory" not in seen.get("tracestate", "")
-    assert "x-jwt-payload" not in public.json()
-    payload = signed.json()["x-jwt-payload"]
+    anonymous = edge.post("/sessions", headers=client_headers)
+    authenticated = edge.get("/users/me", headers=client_headers | build_bearer_headers())
+    for response in (anonymous, authenticated):
+        forwarded = response.json()
+        assert not {"x-jwt-other", "x-auth-sub", "x-envoy-retry-on", "x-envoy-original-path"} & forwarded.keys()
+        assert forwarded["traceparent"].split("-")[1] == get_trace_id(response) != "1" * 32
+        assert "mallory" not in forwarded.get("tracestate", "")
+    assert "x-jwt-payload" not in anonymous.json()
+    payload = authenticated.json()["x-jwt-payload"]
     assert json.loads(base64.urlsafe_b64decode(payload + "=="))["sub"] == "ada"
-    assert signed.json()["authorization"].startswith("Bearer ")
+    assert authenticated.json()["authorization"].startswith("Bearer ")
 
 
-def test_what_is_public(edge: httpx.Client, doors: MeshClient) -> None:
-    root = doors.get_url("EDGE_PORT")
+def test_public_paths_need_no_token(edge: httpx.Client, envoy_mesh: MeshClient) -> None:
+    root = envoy_mesh.get_url("EDGE_PORT")
     for path in ("/openapi.json", "/openapi.yaml", "/problems/NOT_FOUND"):
         assert httpx.get(root + path, trust_env=False).status_code == 200
-        refused = httpx.post(root + path, trust_env=False)
-        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
-        assert "x-trace-id" not in refused.headers
+        rejected = httpx.post(root + path, trust_env=False)
+        assert (rejected.status_code, rejected.headers["allow"]) == (405, "GET, HEAD")
+        assert "x-trace-id" not in rejected.headers
     assert edge.post("/callbacks/payments/visa", json={}).status_code == 200
 
 
-def test_cors(edge: httpx.Client) -> None:
-    asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
-    allowed = edge.options("/orders", headers={"origin": ORIGIN, **asked})
+def test_cors_headers_only_for_allowed_origins(edge: httpx.Client) -> None:
+    request_headers = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    allowed = edge.options("/orders", headers={"origin": ORIGIN, **request_headers})
     assert allowed.status_code == 200
     assert allowed.headers["access-control-allow-origin"] == ORIGIN
     assert "POST" in allowed.headers["access-control-allow-methods"]
     assert "authorization" in allowed.headers["access-control-allow-headers"]
-    refused = edge.options("/orders", headers={"origin": "http://localhost:5173.evil.example", **asked})
-    assert "access-control-allow-origin" not in refused.headers
-    answer = edge.get("/orders", headers={"origin": ORIGIN})
-    assert answer.status_code == 401
-    assert answer.headers["access-control-allow-origin"] == ORIGIN
-    exposed = {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}
+    rejected = edge.options("/orders", headers={"origin": "http://localhost:5173.evil.example", **request_headers})
+    assert "access-control-allow-origin" not in rejected.headers
+    response = edge.get("/orders", headers={"origin": ORIGIN})
+    assert response.status_code == 401
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    exposed = {name.strip().lower() for name in response.headers["access-control-expose-headers"].split(",")}
     assert {"etag", "location", "retry-after", "idempotency-replayed", "traceresponse", "x-request-id"} <= exposed
 
 
-def test_a_preflight_names_its_trace(edge: httpx.Client) -> None:
-    traced(edge.options("/orders", headers={"origin": ORIGIN, "access-control-request-method": "POST"}))
+def test_preflight_response_has_trace_headers(edge: httpx.Client) -> None:
+    get_trace_id(edge.options("/orders", headers={"origin": ORIGIN, "access-control-request-method": "POST"}))
 
 
 @pytest.mark.parametrize(
     ("path", "headers"),
     [("/orders%2Fone", {}), ("/orders", {"under_score": "1"}), ("/orders", {"x-large": "x" * 70_000})],
-    ids=["an escaped slash", "an underscore", "headers too large"],
+    ids=["escaped slash", "underscore in header name", "headers too large"],
 )
-def test_a_request_that_is_refused_unread_is_a_whole_problem(
-    edge: httpx.Client, path: str, headers: dict[str, str]
-) -> None:
-    answer = edge.get(path, headers=headers)
-    document = answer.json()
+def test_malformed_request_returns_problem_document(edge: httpx.Client, path: str, headers: dict[str, str]) -> None:
+    response = edge.get(path, headers=headers)
+    document = response.json()
     assert (document["status"], document["reason"]) == (400, "INVALID_REQUEST")
-    assert answer.headers["x-request-id"]
-    assert [len(part) for part in answer.headers["traceresponse"].split("-")] == [2, 32, 16, 2]
+    assert response.headers["x-request-id"]
+    assert [len(part) for part in response.headers["traceresponse"].split("-")] == [2, 32, 16, 2]
     assert isinstance(document["trace_id"], str)
 
 
-def test_an_answer_says_that_it_was_not_sampled(doors: MeshClient, tmp_path: Path) -> None:
+def test_traceresponse_reports_unsampled_trace(envoy_mesh: MeshClient, tmp_path: Path) -> None:
     issue_certificates(tmp_path)
-    values = build_settings(tmp_path, JWKS_PORT=doors.settings["JWKS_PORT"], TRACE_PERCENT="0")
+    values = build_settings(tmp_path, JWKS_PORT=envoy_mesh.settings["JWKS_PORT"], TRACE_PERCENT="0")
     with running_envoy(tmp_path, "gateway", values):
-        answer = httpx.get(f"http://127.0.0.1:{values['EDGE_PORT']}/nothing", trust_env=False)
-    assert answer.headers["traceresponse"].endswith("-00")
+        response = httpx.get(f"http://127.0.0.1:{values['EDGE_PORT']}/nothing", trust_env=False)
+    assert response.headers["traceresponse"].endswith("-00")
 
 
-def test_the_edge_by_tls(doors: MeshClient) -> None:
-    with httpx.Client(http2=True, verify=doors.create_ssl_context(), trust_env=False) as client:
-        answer = client.get(doors.get_url("EDGE_TLS_PORT", "https") + "/api/v1/orders", headers=build_bearer_headers())
-    assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
+def test_edge_supports_http2_over_tls(envoy_mesh: MeshClient) -> None:
+    with httpx.Client(http2=True, verify=envoy_mesh.create_ssl_context(), trust_env=False) as client:
+        response = client.get(
+            envoy_mesh.get_url("EDGE_TLS_PORT", "https") + "/api/v1/orders", headers=build_bearer_headers()
+        )
+    assert (response.status_code, response.http_version) == (200, "HTTP/2")
 
 
-def test_a_call_between_services(doors: MeshClient) -> None:
-    got = json.loads(doors.call_egress(GET_ORDER, **build_bearer_headers(), **{"x-jwt-payload": FORGED_PAYLOAD}))
-    assert json.loads(base64.urlsafe_b64decode(got["x-jwt-payload"] + "=="))["sub"] == "ada"
-    assert "URI=spiffe://delivery.local/gateway" in got["x-forwarded-client-cert"]
-    assert "x-jwt-payload" not in json.loads(doors.call_egress(PAY_ORDER, **{"x-jwt-payload": FORGED_PAYLOAD}))
+def test_egress_call_carries_token_payload_and_caller_identity(envoy_mesh: MeshClient) -> None:
+    forged = {"x-jwt-payload": FORGED_PAYLOAD}
+    metadata = json.loads(envoy_mesh.call_egress(GET_ORDER, **build_bearer_headers(), **forged))
+    assert json.loads(base64.urlsafe_b64decode(metadata["x-jwt-payload"] + "=="))["sub"] == "ada"
+    assert "URI=spiffe://delivery.local/gateway" in metadata["x-forwarded-client-cert"]
+    assert "x-jwt-payload" not in json.loads(envoy_mesh.call_egress(PAY_ORDER, **forged))
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, build_bearer_headers(OTHER_KEY), build_bearer_headers(exp=1)], ids=["none", "forged", "expired"]
+    "headers",
+    [{}, build_bearer_headers(OTHER_KEY), build_bearer_headers(exp=1)],
+    ids=["missing", "other key", "expired"],
 )
-def test_the_callee_validates_the_token_again(doors: MeshClient, headers: dict[str, str]) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        doors.call_egress(GET_ORDER, **headers)
-    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+def test_ingress_validates_token(envoy_mesh: MeshClient, headers: dict[str, str]) -> None:
+    with pytest.raises(grpc.RpcError) as error:
+        envoy_mesh.call_egress(GET_ORDER, **headers)
+    assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_what_no_contract_grants_is_not_sent_on(doors: MeshClient) -> None:
+def test_egress_rejects_ungranted_method(envoy_mesh: MeshClient) -> None:
     for path, authority in ((f"{GET_ORDER}s", "orders"), (HEALTH_CHECK_METHOD, "orders"), (GET_ORDER, "elsewhere")):
-        with pytest.raises(grpc.RpcError) as caught:
-            doors.call_egress(path, authority, **build_bearer_headers())
-        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        with pytest.raises(grpc.RpcError) as error:
+            envoy_mesh.call_egress(path, authority, **build_bearer_headers())
+        assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def status(answer: httpx.Response) -> grpc.StatusCode:
-    number = int(answer.headers["grpc-status"])
+def get_grpc_status(response: httpx.Response) -> grpc.StatusCode:
+    number = int(response.headers["grpc-status"])
     return next(code for code in grpc.StatusCode if code.value[0] == number)
 
 
-def test_the_ingress_knows_its_callers(doors: MeshClient) -> None:
-    assert b"spiffe://delivery.local/gateway" in doors.call_ingress(PAY_ORDER, "gateway").content
-    for name in ("partners", "stranger"):
-        assert status(doors.call_ingress(PAY_ORDER, name)) is grpc.StatusCode.PERMISSION_DENIED
+def test_ingress_allows_only_granted_callers_and_methods(envoy_mesh: MeshClient) -> None:
+    assert b"spiffe://delivery.local/gateway" in envoy_mesh.call_ingress(PAY_ORDER, "gateway").content
+    for name in ("partners", "unknown"):
+        assert get_grpc_status(envoy_mesh.call_ingress(PAY_ORDER, name)) is grpc.StatusCode.PERMISSION_DENIED
         assert (
-            status(doors.call_ingress(GET_ORDER, name, headers=build_bearer_headers()))
+            get_grpc_status(envoy_mesh.call_ingress(GET_ORDER, name, headers=build_bearer_headers()))
             is grpc.StatusCode.PERMISSION_DENIED
         )
-        assert status(doors.call_ingress(HEALTH_CHECK_METHOD, name)) is grpc.StatusCode.PERMISSION_DENIED
+        assert get_grpc_status(envoy_mesh.call_ingress(HEALTH_CHECK_METHOD, name)) is grpc.StatusCode.PERMISSION_DENIED
     reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
     for path in ("/delivery.orders.v1.OrdersService/Nothing", reflection):
         assert (
-            status(doors.call_ingress(path, "gateway", headers=build_bearer_headers()))
+            get_grpc_status(envoy_mesh.call_ingress(path, "gateway", headers=build_bearer_headers()))
             is grpc.StatusCode.PERMISSION_DENIED
         )
 
 
-def test_the_ingress_refuses_who_has_no_certificate_of_ours(doors: MeshClient, tmp_path: Path) -> None:
+def test_ingress_rejects_missing_and_foreign_certificates(envoy_mesh: MeshClient, tmp_path: Path) -> None:
     issue_certificates(tmp_path)
     for certificate, folder in ((None, None), ("gateway", tmp_path / "pki")):
         with pytest.raises(httpx.TransportError):
-            doors.call_ingress(PAY_ORDER, certificate, folder)
+            envoy_mesh.call_ingress(PAY_ORDER, certificate, folder)
     with pytest.raises(httpx.TransportError):
-        httpx.get(doors.get_url("ORDERS_INGRESS_PORT"), trust_env=False)
-    with pytest.raises(grpc.RpcError) as caught:
-        doors.call_rpc(PAY_ORDER, "orders", f"127.0.0.1:{doors.settings['ORDERS_INGRESS_PORT']}")
-    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        httpx.get(envoy_mesh.get_url("ORDERS_INGRESS_PORT"), trust_env=False)
+    with pytest.raises(grpc.RpcError) as error:
+        envoy_mesh.call_rpc(PAY_ORDER, "orders", f"127.0.0.1:{envoy_mesh.settings['ORDERS_INGRESS_PORT']}")
+    assert error.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_operators_call_as_admins(doors: MeshClient) -> None:
-    assert doors.call_ops(HEALTH_CHECK_METHOD) == SERVING_RESPONSE
+def test_operators_endpoint_requires_admin_token(envoy_mesh: MeshClient) -> None:
+    assert envoy_mesh.call_ops(HEALTH_CHECK_METHOD) == SERVING_RESPONSE
     for version in ("v1", "v1alpha"):
-        assert doors.call_ops(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
-    assert json.loads(doors.call_ops(GET_ORDER, **build_bearer_headers(role="admin")))
+        assert envoy_mesh.call_ops(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+    assert json.loads(envoy_mesh.call_ops(GET_ORDER, **build_bearer_headers(role="admin")))
     for headers, code in (
         ({}, grpc.StatusCode.UNAUTHENTICATED),
         (build_bearer_headers(OTHER_KEY, role="admin"), grpc.StatusCode.UNAUTHENTICATED),
         (build_bearer_headers(role="customer"), grpc.StatusCode.PERMISSION_DENIED),
     ):
         for path in (GET_ORDER, PAY_ORDER):
-            with pytest.raises(grpc.RpcError) as caught:
-                doors.call_ops(path, **headers)
-            assert caught.value.code() is code
+            with pytest.raises(grpc.RpcError) as error:
+                envoy_mesh.call_ops(path, **headers)
+            assert error.value.code() is code
 
 
 @pytest.mark.parametrize("name", ["gateway", "orders"])
-def test_the_probe_door_shows_health_and_nothing_else(doors: MeshClient, name: str) -> None:
-    port = doors.settings[f"{name.upper()}_PROBE_PORT"]
-    assert doors.call_rpc(HEALTH_CHECK_METHOD, "probe", f"127.0.0.1:{port}") == SERVING_RESPONSE
-    with pytest.raises(grpc.RpcError) as caught:
-        doors.call_rpc(PAY_ORDER, "probe", f"127.0.0.1:{port}")
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+def test_probe_listener_serves_only_health(envoy_mesh: MeshClient, name: str) -> None:
+    port = envoy_mesh.settings[f"{name.upper()}_PROBE_PORT"]
+    assert envoy_mesh.call_rpc(HEALTH_CHECK_METHOD, "probe", f"127.0.0.1:{port}") == SERVING_RESPONSE
+    with pytest.raises(grpc.RpcError) as error:
+        envoy_mesh.call_rpc(PAY_ORDER, "probe", f"127.0.0.1:{port}")
+    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
     for path in ("/", "/api/v1/banks", "/stats"):
         assert httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 404
 
 
-def test_a_sidecar_that_drains_fails_its_health_and_serves_on(doors: MeshClient) -> None:
-    port = doors.settings["ORDERS_PROBE_PORT"]
-    with httpx.Client(base_url=doors.get_url("ORDERS_ADMIN_PORT"), trust_env=False) as admin:
+def test_draining_sidecar_fails_health_check_but_serves(envoy_mesh: MeshClient) -> None:
+    port = envoy_mesh.settings["ORDERS_PROBE_PORT"]
+    with httpx.Client(base_url=envoy_mesh.get_url("ORDERS_ADMIN_PORT"), trust_env=False) as admin:
         admin.post("/healthcheck/fail").raise_for_status()
         try:
-            with pytest.raises(grpc.RpcError) as caught:
-                doors.call_rpc(HEALTH_CHECK_METHOD, "probe", f"127.0.0.1:{port}")
-            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-            doors.call_ops(GET_ORDER, **build_bearer_headers(role="admin"))
+            with pytest.raises(grpc.RpcError) as error:
+                envoy_mesh.call_rpc(HEALTH_CHECK_METHOD, "probe", f"127.0.0.1:{port}")
+            assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+            envoy_mesh.call_ops(GET_ORDER, **build_bearer_headers(role="admin"))
         finally:
             admin.post("/healthcheck/ok").raise_for_status()
-    assert doors.call_rpc(HEALTH_CHECK_METHOD, "probe", f"127.0.0.1:{port}") == SERVING_RESPONSE
+    assert envoy_mesh.call_rpc(HEALTH_CHECK_METHOD, "probe", f"127.0.0.1:{port}") == SERVING_RESPONSE
 
 
-def test_the_admin_shows_what_operators_need(doors: MeshClient) -> None:
-    with httpx.Client(base_url=doors.get_url("ORDERS_ADMIN_PORT"), trust_env=False) as admin:
+def test_admin_interface_is_read_only(envoy_mesh: MeshClient) -> None:
+    with httpx.Client(base_url=envoy_mesh.get_url("ORDERS_ADMIN_PORT"), trust_env=False) as admin:
         for path in ("/ready", "/stats", "/stats/prometheus", "/clusters", "/config_dump"):
             assert admin.get(path).status_code == 200, path
         for path in ("/quitquitquit", "/logging", "/runtime_modify", "/certs", "/reset_counters"):

@@ -1,6 +1,6 @@
-"""The supervisor with children of its own: order, restarts, stops, and what it leaves when it is killed.
+"""Supervisor with test children: stages, restarts, shutdown and orphans.
 
-In a process of its own, because a supervisor handles signals and its children are its process's.
+The supervisor is_running in a subprocess, because it handles signals and starts child processes.
 """
 
 import json
@@ -30,216 +30,217 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import asyncio, json, sys
 from pathlib import Path
-from deploy.local import supervisor
-from deploy.local.supervisor.process import Process
-from deploy.local.mesh_config import State
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.supervisor import supervisor
+from deploy.local.supervisor.process import ProcessSpec
 
 folder = Path(sys.argv[1])
 
-def child(name, code="", command=None, **more):
+def define_child(name, code="", command=None, **options):
     command = command or [sys.executable, "-c", code]
-    return Process(name, command, {"FOLDER": str(folder)}, (folder / f"{name}.ready").exists, **more)
+    return ProcessSpec(name, command, {"FOLDER": str(folder)}, (folder / f"{name}.ready").exists, **options)
 
-supervisor.stages = lambda state, secrets, extent: [
-    [child(**one) for one in stage] for stage in json.loads(sys.argv[2])
+supervisor.define_stages = lambda config, secrets, scope: [
+    [define_child(**child) for child in stage] for stage in json.loads(sys.argv[2])
 ]
-sys.exit(asyncio.run(supervisor.Supervisor(State(), "servers").run()))
+sys.exit(asyncio.run(supervisor.Supervisor(MeshConfig(), "servers").run()))
 """
 
-LIVES = """
+STOPPABLE_CHILD = """
 import os, pathlib, signal, threading
 folder = pathlib.Path(os.environ["FOLDER"])
 (folder / "{name}.ready").touch()
 signal.sigwait([signal.SIGTERM])
-with (folder / "ended").open("a") as ended:
-    ended.write("{name} ")
+with (folder / "stopped").open("a") as stopped:
+    stopped.write("{name} ")
 """
 
-DEAF = """
+UNRESPONSIVE_CHILD = """
 import os, pathlib, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-(pathlib.Path(os.environ["FOLDER"]) / "deaf.ready").touch()
+(pathlib.Path(os.environ["FOLDER"]) / "unresponsive.ready").touch()
 time.sleep(120)
 """
 
 
-def runs(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped does not."""
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; a zombie does not."""
     return get_start_time(pid) is not None
 
 
 type Start = Callable[..., subprocess.Popen[bytes]]
 
 
-def lives(name: str) -> dict[str, object]:
-    """A child that is ready at once and ends on SIGTERM."""
-    return {"name": name, "code": "import signal; signal.pthread_sigmask(0, [15])\n" + LIVES.format(name=name)}
+def stoppable_child(name: str) -> dict[str, object]:
+    """Return a child that is immediately ready and exits on SIGTERM."""
+    code = "import signal; signal.pthread_sigmask(0, [15])\n" + STOPPABLE_CHILD.format(name=name)
+    return {"name": name, "code": code}
 
 
-def until[T](said: Callable[[], T | None], within: float = 20.0) -> T:
-    """The first answer that is not None or False."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        if answer := said():
-            return answer
+def wait_for[T](probe: Callable[[], T | None], timeout_s: float = 20.0) -> T:
+    """Poll until the probe returns a true value, and return it. Raises AssertionError at the timeout."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if result := probe():
+            return result
         time.sleep(0.02)
-    raise AssertionError("it did not happen in time")
+    raise AssertionError("timeout")
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     monkeypatch.setenv("DELIVERY_STATE", str(tmp_path))
     return MeshConfig()
 
 
 @pytest.fixture
-def start(state: MeshConfig) -> Iterator[Start]:
-    begun: list[subprocess.Popen[bytes]] = []
+def start(config: MeshConfig) -> Iterator[Start]:
+    supervisors: list[subprocess.Popen[bytes]] = []
 
-    def of(*stages: list[dict[str, object]]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", PROGRAM, str(state.folder), json.dumps(stages)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "DELIVERY_STATE": str(state.folder)}
-        begun.append(subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True))
-        return begun[-1]
+    def start_supervisor(*stages: list[dict[str, object]]) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", PROGRAM, str(config.folder), json.dumps(stages)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "DELIVERY_STATE": str(config.folder)}
+        supervisors.append(subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True))
+        return supervisors[-1]
 
-    yield of
-    for supervisor in begun:
+    yield start_supervisor
+    for supervisor in supervisors:
         supervisor.terminate()
         try:
             supervisor.wait(10)
         except subprocess.TimeoutExpired:
             supervisor.kill()
             supervisor.wait()
-    stop_orphans(state)
+    stop_orphans(config)
 
 
-def phase(state: MeshConfig, wanted: str) -> SupervisorState | None:
-    """The report, once it says this."""
-    report = read_supervisor_state(state)
-    return report if report is not None and report.phase == wanted else None
+def read_state_in_phase(config: MeshConfig, phase: str) -> SupervisorState | None:
+    """Return the supervisor's state if it is in a phase, else None."""
+    state = read_supervisor_state(config)
+    return state if state is not None and state.phase == phase else None
 
 
-def pids(report: SupervisorState) -> dict[str, int]:
-    return {child.name: child.pid for child in report.children}
+def get_pids(state: SupervisorState) -> dict[str, int]:
+    return {child.name: child.pid for child in state.children}
 
 
-def test_a_stage_waits_for_the_one_before(state: MeshConfig, start: Start) -> None:
-    start([{"name": "late", "code": "import time; time.sleep(60)"}], [lives("second")])
+def test_stage_starts_when_previous_stage_is_ready(config: MeshConfig, start: Start) -> None:
+    start([{"name": "late", "code": "import time; time.sleep(60)"}], [stoppable_child("second")])
 
-    def begun() -> dict[str, int] | None:
-        report = read_supervisor_state(state)
-        return pids(report) if report is not None and pids(report)["late"] else None
+    def read_pids_once_started() -> dict[str, int] | None:
+        state = read_supervisor_state(config)
+        return get_pids(state) if state is not None and get_pids(state)["late"] else None
 
-    assert until(begun)["second"] == 0
-    (state.folder / "late.ready").touch()
-    assert all(pids(until(lambda: phase(state, "ready"))).values())
+    assert wait_for(read_pids_once_started)["second"] == 0
+    (config.folder / "late.ready").touch()
+    assert all(get_pids(wait_for(lambda: read_state_in_phase(config, "ready"))).values())
 
 
-def test_the_last_stage_stops_first_and_nothing_is_left(state: MeshConfig, start: Start) -> None:
-    supervisor = start([lives("below")], [lives("above")])
-    report = until(lambda: phase(state, "ready"))
+def test_stages_stop_in_reverse_order(config: MeshConfig, start: Start) -> None:
+    supervisor = start([stoppable_child("first")], [stoppable_child("second")])
+    state = wait_for(lambda: read_state_in_phase(config, "ready"))
     supervisor.terminate()
     assert supervisor.wait(20) == 0
-    assert (state.folder / "ended").read_text().split() == ["above", "below"]
-    assert not any(runs(pid) for pid in pids(report).values())
-    assert read_supervisor_state(state) is None
+    assert (config.folder / "stopped").read_text().split() == ["second", "first"]
+    assert not any(is_running(pid) for pid in get_pids(state).values())
+    assert read_supervisor_state(config) is None
 
 
-def test_what_does_not_stop_is_killed(state: MeshConfig, start: Start) -> None:
-    supervisor = start([{"name": "deaf", "code": DEAF, "stop_after": 0.5}])
-    report = until(lambda: phase(state, "ready"))
+def test_unresponsive_child_is_killed(config: MeshConfig, start: Start) -> None:
+    supervisor = start([{"name": "unresponsive", "code": UNRESPONSIVE_CHILD, "stop_timeout_s": 0.5}])
+    state = wait_for(lambda: read_state_in_phase(config, "ready"))
     supervisor.terminate()
     assert supervisor.wait(10) == 0
-    assert not runs(pids(report)["deaf"])
+    assert not is_running(get_pids(state)["unresponsive"])
 
 
-def test_what_dies_is_started_again(state: MeshConfig, start: Start) -> None:
-    start([lives("one"), lives("other")])
-    before = until(lambda: phase(state, "ready"))
-    os.kill(pids(before)["one"], signal.SIGKILL)
+def test_killed_child_is_restarted(config: MeshConfig, start: Start) -> None:
+    start([stoppable_child("one"), stoppable_child("other")])
+    before = wait_for(lambda: read_state_in_phase(config, "ready"))
+    os.kill(get_pids(before)["one"], signal.SIGKILL)
 
-    def again() -> SupervisorState | None:
-        report = read_supervisor_state(state)
-        assert report is not None
-        child = next(child for child in report.children if child.name == "one")
-        return report if child.state == "ready" and child.restarts == 1 else None
+    def read_state_after_restart() -> SupervisorState | None:
+        state = read_supervisor_state(config)
+        assert state is not None
+        child = next(child for child in state.children if child.name == "one")
+        return state if child.state == "ready" and child.restarts == 1 else None
 
-    after = until(again)
-    assert pids(after)["one"] not in (0, pids(before)["one"])
-    assert pids(after)["other"] == pids(before)["other"]
-    assert "ended with -9" in next(child.message for child in after.children if child.name == "one")
+    after = wait_for(read_state_after_restart)
+    assert get_pids(after)["one"] not in (0, get_pids(before)["one"])
+    assert get_pids(after)["other"] == get_pids(before)["other"]
+    assert "exited with -9" in next(child.message for child in after.children if child.name == "one")
 
 
-def test_what_keeps_dying_is_started_ever_more_seldom(state: MeshConfig, start: Start) -> None:
-    starts = state.folder / "starts"
+def test_restarts_use_backoff(config: MeshConfig, start: Start) -> None:
+    starts = config.folder / "starts"
     start([{"name": "short", "code": f"import time; print(time.time(), file=open({str(starts)!r}, 'a'))"}])
 
-    def times() -> list[float] | None:
-        said = starts.read_text().split() if starts.exists() else []
-        return [float(at) for at in said] if len(said) > len(RESTART_BACKOFF_S[:3]) else None
+    def read_start_times() -> list[float] | None:
+        lines = starts.read_text().split() if starts.exists() else []
+        return [float(line) for line in lines] if len(lines) > len(RESTART_BACKOFF_S[:3]) else None
 
-    begun = until(times)
-    pauses = [later - earlier for earlier, later in pairwise(begun)]
-    assert all(pause > least for pause, least in zip(pauses, RESTART_BACKOFF_S[:3], strict=False)), pauses
+    start_times = wait_for(read_start_times)
+    delays = [later - earlier for earlier, later in pairwise(start_times)]
+    assert all(delay > backoff for delay, backoff in zip(delays, RESTART_BACKOFF_S[:3], strict=False)), delays
 
 
-def test_what_a_child_left_elsewhere_is_stopped_with_it(state: MeshConfig, start: Start) -> None:
-    marker = state.folder / "also"
-    supervisor = start([lives("one") | {"also_stop": ["touch", str(marker)]}])
-    until(lambda: phase(state, "ready"))
+def test_cleanup_command_runs_on_stop(config: MeshConfig, start: Start) -> None:
+    marker = config.folder / "cleaned-up"
+    supervisor = start([stoppable_child("one") | {"cleanup_command": ["touch", str(marker)]}])
+    wait_for(lambda: read_state_in_phase(config, "ready"))
     supervisor.terminate()
     assert supervisor.wait(20) == 0
     assert marker.exists()
 
 
-def test_what_a_dead_child_left_elsewhere_is_stopped_too(state: MeshConfig, start: Start) -> None:
-    marker = state.folder / "also"
-    (state.folder / "short.ready").touch()
-    supervisor = start([{"name": "short", "code": "", "also_stop": ["touch", str(marker)]}])
+def test_cleanup_command_runs_for_exited_child(config: MeshConfig, start: Start) -> None:
+    marker = config.folder / "cleaned-up"
+    (config.folder / "short.ready").touch()
+    supervisor = start([{"name": "short", "code": "", "cleanup_command": ["touch", str(marker)]}])
 
-    def between_two_starts() -> bool:
-        report = phase(state, "ready")
-        return report is not None and report.children[0].restarts > 2 and report.children[0].state == "restarting"
+    def is_between_restarts() -> bool:
+        state = read_state_in_phase(config, "ready")
+        return state is not None and state.children[0].restarts > 2 and state.children[0].state == "restarting"
 
-    until(between_two_starts)
+    wait_for(is_between_restarts)
     supervisor.terminate()
     assert supervisor.wait(20) == 0
     assert marker.exists()
 
 
-def test_a_mesh_can_be_stopped_while_it_starts(state: MeshConfig, start: Start) -> None:
+def test_supervisor_stops_during_start(config: MeshConfig, start: Start) -> None:
     supervisor = start([{"name": "slow", "code": "import time; time.sleep(60)"}])
-    until(lambda: phase(state, "starting"))
+    wait_for(lambda: read_state_in_phase(config, "starting"))
     supervisor.terminate()
     assert supervisor.wait(20) == 0
 
 
-def test_a_program_that_is_missing_is_named_at_once(state: MeshConfig, start: Start) -> None:
+def test_missing_program_is_reported(config: MeshConfig, start: Start) -> None:
     start([{"name": "absent", "command": ["no-such-program"]}])
-    assert "no-such-program" in until(lambda: phase(state, "failed"), within=8).error
+    assert "no-such-program" in wait_for(lambda: read_state_in_phase(config, "failed"), timeout_s=8).error
 
 
-def test_a_second_supervisor_refuses_to_start(state: MeshConfig, start: Start) -> None:
-    start([lives("one")])
-    before = until(lambda: phase(state, "ready"))
-    second = start([lives("one")])
+def test_second_supervisor_does_not_start(config: MeshConfig, start: Start) -> None:
+    start([stoppable_child("one")])
+    before = wait_for(lambda: read_state_in_phase(config, "ready"))
+    second = start([stoppable_child("one")])
     assert second.wait(20) != 0
-    assert phase(state, "ready") == before
+    assert read_state_in_phase(config, "ready") == before
 
 
-def test_what_a_killed_supervisor_leaves_is_found_and_stopped(state: MeshConfig, start: Start) -> None:
-    supervisor = start([lives("one"), {"name": "deaf", "code": DEAF}])
-    before = until(lambda: phase(state, "ready"))
+def test_orphans_of_killed_supervisor_are_stopped(config: MeshConfig, start: Start) -> None:
+    supervisor = start([stoppable_child("one"), {"name": "unresponsive", "code": UNRESPONSIVE_CHILD}])
+    before = wait_for(lambda: read_state_in_phase(config, "ready"))
     supervisor.kill()
     supervisor.wait()
     assert not is_supervisor_alive(before)
-    assert stop_orphans(state) == 2
-    assert not any(runs(pid) for pid in pids(before).values())
-    assert stop_orphans(state) == 0
+    assert stop_orphans(config) == 2
+    assert not any(is_running(pid) for pid in get_pids(before).values())
+    assert stop_orphans(config) == 0
 
 
-def test_orphans_of_a_living_supervisor_are_none(state: MeshConfig, start: Start) -> None:
-    start([lives("one")])
-    before = until(lambda: phase(state, "ready"))
-    assert stop_orphans(state) == 0
-    assert runs(pids(before)["one"])
+def test_children_of_running_supervisor_are_not_orphans(config: MeshConfig, start: Start) -> None:
+    start([stoppable_child("one")])
+    before = wait_for(lambda: read_state_in_phase(config, "ready"))
+    assert stop_orphans(config) == 0
+    assert is_running(get_pids(before)["one"])

@@ -110,8 +110,8 @@ class ImageNormaliser:
     async def normalise(self, data: bytes, media_type: str) -> NormalisedImage:
         """Normalise an image.
 
-        Raises InvalidImage, and DecoderOverloaded if no slot is free or after TIMEOUT_S. A decoder that still runs after
-        the timeout occupies its slot until it ends, which bounds the number of such decoders.
+        Raises InvalidImage, and DecoderOverloaded if no slot is free or after TIMEOUT_S. A decoder that still runs
+        after the timeout occupies its slot until it ends, which bounds the number of such decoders.
         """
         if not self._slots.acquire(blocking=False):
             raise DecoderOverloaded

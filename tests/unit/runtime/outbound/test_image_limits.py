@@ -31,7 +31,7 @@ from tests.users import create_image
 
 
 def create_png_header(width: int, height: int) -> bytes:
-    """Return a PNG with a size in its create_png_header and without pixels."""
+    """Return a PNG with a size in its header and without pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -33,7 +33,7 @@ class FakeStream(httpcore.AsyncMockStream):
 
 
 class FakeNetwork(httpcore.AsyncNetworkBackend):
-    """FakeNetwork backend that records connection attempts; `peer_address` overrides the address of the peer."""
+    """Network backend that records connection attempts; `peer_address` overrides the address of the peer."""
 
     def __init__(self, peer_address: str | None = None, refused_addresses: Sequence[str] = ()) -> None:
         self.attempts: list[tuple[str, int]] = []
