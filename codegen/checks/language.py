@@ -1,4 +1,4 @@
-"""Language check: standard terms in identifiers and prose, first words of docstrings, lengths of test names and Markdown lines.
+"""Language check of identifiers, prose, first words of docstrings, test names and Markdown lines.
 
     python -m codegen.checks.language [PATH ...]
 
@@ -44,7 +44,7 @@ _INLINE_CODE = re.compile(r"`[^`]*`|\]\([^)]*\)|<[^>]+>|https?://\S+")
 
 
 @dataclass(frozen=True)
-class Exception_:
+class AcceptedFinding:
     """An accepted finding: a path pattern, the word and the reason."""
 
     path: str
@@ -61,7 +61,7 @@ class Rules:
         ]
         self._identifiers = _by_word(document["identifiers"])
         self._test_names = _by_word(document["test_names"])
-        self.exceptions = [Exception_(**row) for row in document["exceptions"]]
+        self.exceptions = [AcceptedFinding(**row) for row in document["exceptions"]]
 
     @cached_property
     def any_prose(self) -> re.Pattern[str]:
@@ -108,7 +108,7 @@ def check_exceptions(rules: Rules, findings: Iterable[Finding]) -> list[Finding]
     return stale
 
 
-def _accepts(exception: Exception_, finding: Finding) -> bool:
+def _accepts(exception: AcceptedFinding, finding: Finding) -> bool:
     path = finding.location.partition(":")[0]
     return fnmatch.fnmatch(path, exception.path) and f'"{exception.word}"' in finding.message
 

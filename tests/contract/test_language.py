@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from codegen.checks import language
-from codegen.checks.language import Exception_, check_exceptions, check_files, load_rules
+from codegen.checks.language import AcceptedFinding, check_exceptions, check_files, load_rules
 
 RULES = load_rules()
 
@@ -69,7 +69,7 @@ def test_standard_text_has_no_finding(tmp_path: Path, name: str, text: str) -> N
 
 def test_exception_accepts_its_word_in_its_path_only(tmp_path: Path) -> None:
     rules = load_rules()
-    rules.exceptions.append(Exception_("library.py", "tell", "name of the library"))
+    rules.exceptions.append(AcceptedFinding("library.py", "tell", "name of the library"))
     for name in ("library.py", "other.py"):
         (tmp_path / name).write_text("def tell(): ...")
     found = check_files([tmp_path / "library.py", tmp_path / "other.py"], rules, tmp_path)
@@ -78,13 +78,13 @@ def test_exception_accepts_its_word_in_its_path_only(tmp_path: Path) -> None:
 
 def test_exception_without_a_finding_is_an_error() -> None:
     rules = load_rules()
-    rules.exceptions[:] = [Exception_("missing.py", "told", "stale")]
+    rules.exceptions[:] = [AcceptedFinding("missing.py", "told", "stale")]
     assert "accepts nothing" in check_exceptions(rules, [])[0].message
 
 
 def test_more_than_thirty_exceptions_are_an_error() -> None:
     rules = load_rules()
-    rules.exceptions[:] = [Exception_(f"{number}.py", "told", "one of many") for number in range(31)]
+    rules.exceptions[:] = [AcceptedFinding(f"{number}.py", "told", "one of many") for number in range(31)]
     assert any("at most 30" in each.message for each in check_exceptions(rules, []))
 
 
