@@ -1,6 +1,6 @@
 """The sandbox's identity provider and Google's own emulator get the same calls, and answer alike.
 
-Opt-in (`make test-identity-oracle`): the emulator comes from npm and is large. Where it takes a shortcut, or is set up
+Opt-in (`make test-identity`): the emulator comes from npm and is large. Where it takes a shortcut, or is set up
 otherwise than our project would be, the difference stands in SHORTCUTS, so that a new one fails.
 """
 

@@ -1,4 +1,4 @@
-"""`make containers-test`: build images, run the scenarios with Compose and in pods, and replace pods under load."""
+"""`make test-containers`: build images, run the scenarios with Compose and in pods, and replace pods under load."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Burst of hundreds of events with duplicates and a killed process; `make load` runs thousands."""
+"""Burst of hundreds of events with duplicates and a killed process; `make test-load` runs thousands."""
 
 from pathlib import Path
 
