@@ -312,11 +312,11 @@ def test_successful_sign_in_is_not_rate_limited(sign_up: SignUp) -> None:
 
 def test_admin_command_assigns_role(mesh: Mesh, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
-    run_local("admin", ada.email)
+    run_local("make-admin", ada.email)
     ada.refresh()
     assert ada.request("GET", "/users", params={"role": "admin", "q": ada.email}).json()["items"][0]["id"] == ada.id
     with pytest.raises(AssertionError, match="no account with e-mail address unregistered"):
-        run_local("admin", "unregistered@delivery.test")
+        run_local("make-admin", "unregistered@delivery.test")
 
 
 def test_orders_of_deleted_account_are_anonymised(pending: ScenarioContext, edge: httpx.Client, bearer: Bearer) -> None:

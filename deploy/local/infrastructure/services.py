@@ -140,7 +140,7 @@ def grant_admin(config: MeshConfig, secrets: Secrets, email: str) -> int:
     """Run the gateway's command that grants the admin role. Return its exit code."""
     environment = build_base_environment() | dict(build_service_environment(config, secrets, "gateway"))
     return subprocess.run(
-        [sys.executable, "-m", "services.gateway", "admin", email], cwd=ROOT, env=environment, check=False
+        [sys.executable, "-m", "services.gateway", "make-admin", email], cwd=ROOT, env=environment, check=False
     ).returncode
 
 
