@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("command", choices=["serve"])
     parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for logger_name in ("httpx", "mail.log", "uvicorn.error"):
+    for logger_name in ("httpx", "hypercorn.error", "mail.log", "uvicorn.error"):
         logging.getLogger(logger_name).setLevel(logging.WARNING)
     settings = load_settings(SandboxSettings)
     uvicorn.run(

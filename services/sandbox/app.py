@@ -98,7 +98,7 @@ async def _serve_apns(apns: ApnsEmulator | None, settings: SandboxSettings) -> A
     if apns is None:
         yield
         return
-    async with http2.serve(apns.handle, settings.bind, settings.apns_port):
+    async with http2.serve(apns.create_app(), settings.bind, settings.apns_port):
         yield
 
 

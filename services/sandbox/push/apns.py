@@ -8,10 +8,15 @@ from uuid import UUID, uuid4
 import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, request_response
 
 from services.sandbox.fault_injection import FaultInjector, PushFaultMode
+from services.sandbox.http_helpers import json_response
 from services.sandbox.push.devices import Devices
-from services.sandbox.push.http2 import Http2Request, Http2Response
 
 MAX_PAYLOAD_BYTES = 4096
 MAX_COLLAPSE_ID_BYTES = 64
@@ -75,12 +80,17 @@ class ApnsEmulator:
         self._fault_injector = fault_injector
         self._credentials = credentials
 
-    async def handle(self, request: Http2Request) -> Http2Response:
+    def create_app(self) -> Starlette:
+        """Return the application for a server of its own, since APNs responds to every method and path."""
+        return Starlette(routes=[Mount("/", app=request_response(self.handle))])
+
+    async def handle(self, request: Request) -> Response:
         """Validate the request and deliver the notification to the device."""
         headers = request.headers
         apns_id = headers.get("apns-id") or str(uuid4())
+        body = await _read_body(request)
         try:
-            token, payload = self._validate(request)
+            token, payload = self._validate(request, body)
             mode = self._fault_injector.consume("push:apns")
             if mode in _FAULT_ERRORS:
                 raise ApnsError(*_FAULT_ERRORS[PushFaultMode(mode)])
@@ -88,18 +98,18 @@ class ApnsEmulator:
             return _error_response(error, apns_id)
         alert = payload.aps.alert
         notification = alert if isinstance(alert, Alert) else Alert(body=alert) if isinstance(alert, str) else Alert()
-        data = {name: str(value) for name, value in msgspec.json.decode(request.body).items() if name != "aps"}
+        data = {name: str(value) for name, value in msgspec.json.decode(body).items() if name != "aps"}
         self._devices.deliver(
             token, apns_id, notification.title, notification.body, data, headers.get("apns-collapse-id")
         )
         if mode == PushFaultMode.SLOW:
             await self._fault_injector.delay()
-        return Http2Response(200, {} if mode == PushFaultMode.INVALID_RESPONSE else {"apns-id": apns_id})
+        return Response(headers={} if mode == PushFaultMode.INVALID_RESPONSE else {"apns-id": apns_id})
 
-    def _validate(self, request: Http2Request) -> tuple[str, ApnsPayload]:
+    def _validate(self, request: Request, body: bytes) -> tuple[str, ApnsPayload]:
         headers = request.headers
-        path = headers.get(":path", "")
-        if headers.get(":method") != "POST":
+        path = request.url.path
+        if request.method != "POST":
             raise ApnsError(405, "MethodNotAllowed")
         if not path.startswith("/3/device/"):
             raise ApnsError(404, "BadPath")
@@ -108,12 +118,12 @@ class ApnsEmulator:
         if _DEVICE_TOKEN_PATTERN.fullmatch(token) is None:
             raise ApnsError(400, "BadDeviceToken")
         self._validate_headers(headers)
-        if not request.body:
+        if not body:
             raise ApnsError(400, "PayloadEmpty")
-        if len(request.body) > MAX_PAYLOAD_BYTES:
+        if len(body) > MAX_PAYLOAD_BYTES:
             raise ApnsError(413, "PayloadTooLarge")
         try:
-            return token, msgspec.json.decode(request.body, type=ApnsPayload)
+            return token, msgspec.json.decode(body, type=ApnsPayload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ApnsError(400, "BadMessage") from error
 
@@ -134,7 +144,7 @@ class ApnsEmulator:
         if not is_fresh:
             raise ApnsError(403, "ExpiredProviderToken")
 
-    def _validate_headers(self, headers: dict[str, str]) -> None:
+    def _validate_headers(self, headers: Headers) -> None:
         if "apns-topic" not in headers:
             raise ApnsError(400, "MissingTopic")
         if headers["apns-topic"] != self._credentials.topic:
@@ -153,11 +163,20 @@ class ApnsEmulator:
             raise ApnsError(400, "BadMessageId") from error
 
 
-def _error_response(error: ApnsError, apns_id: str) -> Http2Response:
+async def _read_body(request: Request) -> bytes:
+    """Return the body. Discard what exceeds the limit, so that the rest of the request is received."""
+    body = bytearray()
+    async for chunk in request.stream():
+        if len(body) <= MAX_PAYLOAD_BYTES:
+            body += chunk
+    return bytes(body)
+
+
+def _error_response(error: ApnsError, apns_id: str) -> Response:
     body: dict[str, object] = {"reason": error.reason}
     if error.status == 410:
         body["timestamp"] = int(time.time() * 1000)
-    headers = {"apns-id": apns_id, "content-type": "application/json"}
+    headers = {"apns-id": apns_id}
     if error.status == 503:
         headers["retry-after"] = "1"
-    return Http2Response(error.status, headers, msgspec.json.encode(body))
+    return json_response(body, error.status, headers)
