@@ -27,7 +27,7 @@ SERVICE_PROXY = "delivery-service"
 """Name of the Envoy container that emulates the gateway's Service."""
 
 INIT_CONTAINER_ANNOTATIONS = {"io.podman.annotations.init.container.type": "always"}
-"""Keep init containers: Podman would otherwise remove one while it is still exiting."""
+"""Without this annotation, Podman removes an init container while it is still exiting."""
 
 
 class PodmanCluster:

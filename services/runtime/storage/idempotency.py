@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.principal import Principal
 from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete, build_upsert
 
 TTL = timedelta(hours=24)
@@ -64,6 +65,13 @@ class IdempotencyKey(NamedTuple):
     request: bytes
 
 
+def build_idempotency_key(
+    principal: Principal, operation: str, key: str | None, request: object
+) -> IdempotencyKey | None:
+    """Return the idempotency key of a request, or None without one. A repeated key requires an equal `request`."""
+    return None if key is None else IdempotencyKey(principal.user_id, operation, key, msgspec.json.encode(request))
+
+
 class StoredResponse(NamedTuple):
     """Encoded response. `replayed` is true for the stored response of an earlier request."""
 
@@ -81,7 +89,7 @@ _LOCK = Statement(
     select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0)).label("is_acquired"))
 )
 _FIND = Statement(
-    select(_table.c.fingerprint, _table.c.refusal, _table.c.answer).where(
+    select(_table.c.fingerprint, _table.c.refusal.label("error_reason"), _table.c.answer.label("response")).where(
         _table.c.actor == bindparam("actor"),
         _table.c.operation == bindparam("operation"),
         _table.c.key == bindparam("key"),
@@ -143,13 +151,13 @@ async def _find(transaction: Transaction, key: IdempotencyKey) -> bytes | None:
         return None
     if bytes(row["fingerprint"]) != _hash_request(key):
         raise ApiError(Reason.IDEMPOTENCY_KEY_REUSED)
-    response = bytes(row["answer"])
-    if row["refusal"] is None:
+    response = bytes(row["response"])
+    if row["error_reason"] is None:
         return response
     stored_error = msgspec.json.decode(response, type=_StoredError)
     errors = tuple(FieldError(*error) for error in stored_error.errors)
     headers = {"Idempotency-Replayed": "true"}
-    raise ApiError(Reason(row["refusal"]), stored_error.detail, errors=errors, headers=headers)
+    raise ApiError(Reason(row["error_reason"]), stored_error.detail, errors=errors, headers=headers)
 
 
 async def _save(transaction: Transaction, key: IdempotencyKey, error_reason: str | None, response: bytes) -> None:
