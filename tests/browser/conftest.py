@@ -1,4 +1,4 @@
-"""A browser: Debian's Chromium, headless."""
+"""Fixtures of a headless Chromium browser."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,34 +11,34 @@ from tests.conftest import shift_port
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Ends with the module: playwright keeps a loop running, beside which no other test could run its own."""
+    """Run Chromium for one module: while Playwright's event loop runs, asynchronous tests cannot run."""
     program = shutil.which("chromium")
     assert program, "Chromium is missing; `deploy/local/setup.sh browser` installs it"
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
+        browser = playwright.chromium.launch(
             executable_path=program,
             args=["--no-sandbox", f"--explicitly-allowed-ports={shift_port(8080)},{shift_port(16686)}"],
         )
-        yield started
-        started.close()
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails the test when it complains, or asks anybody but our own machine."""
+    """Open a page. The test fails on page errors, console errors and requests to other hosts."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    made = context.new_page()
-    complaints: list[str] = []
-    made.on("pageerror", lambda error: complaints.append(str(error)))
-    made.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    made.on(
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on(
         "request",
-        lambda asked: (
-            complaints.append(asked.url)
-            if "://127.0.0.1" not in asked.url and not asked.url.startswith(("data:", "blob:"))
+        lambda request: (
+            errors.append(request.url)
+            if "://127.0.0.1" not in request.url and not request.url.startswith(("data:", "blob:"))
             else None
         ),
     )
-    yield made
+    yield page
     context.close()
-    assert not complaints
+    assert not errors

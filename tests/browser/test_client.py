@@ -1,4 +1,4 @@
-"""The compiled TypeScript client in a browser, on a page of another origin."""
+"""The compiled TypeScript client in a browser, on a page of another origin than the API."""
 
 import shutil
 import threading
@@ -21,25 +21,25 @@ from tests.typescript_client import compile_client
 PAGE = """<!doctype html><meta charset="utf-8"><title>Shop</title><link rel="icon" href="data:,">
 <script type="importmap">{"imports": {"openapi-fetch": "./openapi-fetch.mjs"}}</script>"""
 
-JOURNEY = """async (told) => {
+JOURNEY = """async (options) => {
     const [client, { journey }] = await Promise.all([import("./client/index.js"), import("./journey.mjs")]);
-    return journey(client, { ...told, pay: window.pay });
+    return journey(client, { ...options, pay: window.pay });
 }"""
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Says nothing of what it serves."""
+class SilentHandler(SimpleHTTPRequestHandler):
+    """Static file handler without logging."""
 
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}  # noqa: RUF012
 
     def log_message(self, *args: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextmanager
-def serving(folder: Path, port: int) -> Iterator[str]:
-    """A frontend's own origin."""
-    with ThreadingHTTPServer(("127.0.0.1", port), partial(Quiet, directory=folder)) as server:
+def running_static_server(folder: Path, port: int) -> Iterator[str]:
+    """Serve a folder under another origin. Yields the origin."""
+    with ThreadingHTTPServer(("127.0.0.1", port), partial(SilentHandler, directory=folder)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -50,8 +50,8 @@ def serving(folder: Path, port: int) -> Iterator[str]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    """A page with the client beside it."""
+def frontend_dir(tmp_path: Path) -> Path:
+    """Create a folder with a page and the client."""
     shutil.copytree(compile_client(), tmp_path / "client")
     shutil.copy(ROOT / "tests/typescript/journey.mjs", tmp_path)
     shutil.copy(ROOT / "node_modules/openapi-fetch/dist/index.mjs", tmp_path / "openapi-fetch.mjs")
@@ -59,27 +59,31 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def travel(page: Page, mesh: Mesh, origin: str) -> dict[str, Any]:
-    """The journey, by a page of that origin."""
+def run_journey(page: Page, mesh: Mesh, origin: str) -> dict[str, Any]:
+    """Run the journey on a page of an origin, and return its result."""
 
-    def pay(bought: dict[str, Any]) -> None:
-        order, payment = bought["order"], bought["payment"]
+    def pay(confirmed: dict[str, Any]) -> None:
+        order, payment = confirmed["order"], confirmed["payment"]
         body = {"order_id": order["id"], "amount": order["total_amount"], "currency": order["currency"]}
-        told = {**body, "callback_url": payment["callback_url"], "outcome": "pay"}
-        httpx.post(f"{mesh.sandbox_url}/checkout/{order['bank_id']}", json=told, trust_env=False).raise_for_status()
+        checkout = {**body, "callback_url": payment["callback_url"], "outcome": "pay"}
+        httpx.post(f"{mesh.sandbox_url}/checkout/{order['bank_id']}", json=checkout, trust_env=False).raise_for_status()
 
     page.expose_function("pay", pay)
     page.goto(origin)
-    told = {"baseUrl": f"{mesh.edge_url}/api/v1", "email": "customer@delivery.test", "password": DEMO_PASSWORD}
-    seen: dict[str, Any] = page.evaluate(JOURNEY, told)
-    return seen
+    options = {"baseUrl": f"{mesh.edge_url}/api/v1", "email": "customer@delivery.test", "password": DEMO_PASSWORD}
+    result: dict[str, Any] = page.evaluate(JOURNEY, options)
+    return result
 
 
-def test_a_journey_on_a_page_that_may(mesh: Mesh, browser: Browser, shop: Path) -> None:
-    with serving(shop, 5173) as origin, browser.new_context() as context:
-        assert_journey_result(travel(context.new_page(), mesh, origin))
+def test_journey_from_allowed_origin_succeeds(mesh: Mesh, browser: Browser, frontend_dir: Path) -> None:
+    with running_static_server(frontend_dir, 5173) as origin, browser.new_context() as context:
+        assert_journey_result(run_journey(context.new_page(), mesh, origin))
 
 
-def test_no_journey_on_a_page_that_may_not(mesh: Mesh, browser: Browser, shop: Path) -> None:
-    with serving(shop, 0) as origin, browser.new_context() as context, pytest.raises(Error, match="Failed to fetch"):
-        travel(context.new_page(), mesh, origin)
+def test_journey_from_disallowed_origin_is_blocked(mesh: Mesh, browser: Browser, frontend_dir: Path) -> None:
+    with (
+        running_static_server(frontend_dir, 0) as origin,
+        browser.new_context() as context,
+        pytest.raises(Error, match="Failed to fetch"),
+    ):
+        run_journey(context.new_page(), mesh, origin)

@@ -1,4 +1,4 @@
-"""What the suite has done at the edge, held against the contract. It runs last; a part of the suite proves nothing."""
+"""Coverage of the contract by all requests of the test suite. Runs last, and requires the whole suite."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,32 +20,34 @@ EXCEPTIONS: Mapping[str, Mapping[int, str]] = yaml.safe_load(
 
 
 @pytest.fixture(scope="session")
-def seen(mesh: Mesh, edge: httpx.Client, session_start: datetime) -> Mapping[str, set[int]]:
-    """The statuses that each operation has answered in this run; the log has all of them when it has the last."""
-    last = edge.get("/catalog").headers["x-request-id"]
+def statuses(mesh: Mesh, edge: httpx.Client, session_start: datetime) -> Mapping[str, set[int]]:
+    """Status codes of each operation in this run. The log is complete when it contains the last request."""
+    last_request_id = edge.get("/catalog").headers["x-request-id"]
     wait_until(
-        "the edge has written its log",
-        lambda: any(line["request_id"] == last for line in read_access_log(mesh.state_dir)),
+        "edge has written its access log",
+        lambda: any(entry["request_id"] == last_request_id for entry in read_access_log(mesh.state_dir)),
     )
     return collect_statuses(mesh.state_dir, session_start)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
-def test_every_documented_answer_was_given(seen: Mapping[str, set[int]], operation: Operation) -> None:
+def test_every_documented_status_was_returned(statuses: Mapping[str, set[int]], operation: Operation) -> None:
     documented = {int(status) for status in operation.raw["responses"]}
     excepted = EXCEPTIONS.get(operation.id, {}).keys()
-    assert not {status for status in documented if status < 500} - seen[operation.id] - excepted, "never seen"
+    assert not {status for status in documented if status < 500} - statuses[operation.id] - excepted, (
+        "documented, but not returned by any request"
+    )
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
-def test_no_other_answer_was_given(seen: Mapping[str, set[int]], operation: Operation) -> None:
+def test_no_undocumented_status_was_returned(statuses: Mapping[str, set[int]], operation: Operation) -> None:
     documented = {int(status) for status in operation.raw["responses"]}
-    assert not seen[operation.id] - documented, "documented nowhere"
+    assert not statuses[operation.id] - documented, "returned, but not documented"
 
 
-def test_no_exception_is_stale(seen: Mapping[str, set[int]]) -> None:
+def test_no_coverage_exception_is_stale(statuses: Mapping[str, set[int]]) -> None:
     for name, reasons in EXCEPTIONS.items():
         documented = {int(status) for status in OPERATIONS[name].raw["responses"]}
         assert reasons.keys() <= documented, name
-        assert not reasons.keys() & seen[name], f"{name} was seen after all"
+        assert not reasons.keys() & statuses[name], f"{name}: status was returned, remove the exception"
         assert all(reasons.values()), name

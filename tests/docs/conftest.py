@@ -1,4 +1,4 @@
-"""A copy of the repository to walk in, with a mesh of its own, on ports of its own."""
+"""Executable documentation: runs a page in a copy of the repository, with its own mesh and ports."""
 
 import os
 import shutil
@@ -29,12 +29,12 @@ EXCLUDED_PATTERNS = (
     "reports",
 )
 REMOVED_VARIABLES = ("DELIVERY_STATE", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH")
-"""Variables of this process that would lead a walk back to this repository."""
+"""Environment variables that would refer the commands of a page to this repository."""
 
 
 @dataclass(frozen=True)
 class DocRun:
-    """A page that was walked: where its repository is, and where its mesh is reached."""
+    """A page whose steps have run: the copy of the repository and the URLs of its mesh."""
 
     root: Path
     environment: dict[str, str]
@@ -42,30 +42,30 @@ class DocRun:
     sandbox_url: str = f"http://127.0.0.1:{8090 + PORT_OFFSET}"
 
     def stop_mesh(self, state_dir: Path) -> None:
-        """Ends a mesh of the copy, if there is one, without letting it drain: nobody waits for its answers."""
-        state = MeshConfig(self.environment | {"DELIVERY_STATE": str(state_dir)})
-        report = read_supervisor_state(state)
+        """Kill the mesh of the copy, if it runs. It is not drained, because no client is left."""
+        config = MeshConfig(self.environment | {"DELIVERY_STATE": str(state_dir)})
+        report = read_supervisor_state(config)
         if report is not None:
             signal_process_group(report.pid, report.start_time, signal.SIGKILL)
-            wait_until("the supervisor is gone", lambda: not is_supervisor_alive(report))
-            stop_orphans(state)
+            wait_until("supervisor has stopped", lambda: not is_supervisor_alive(report))
+            stop_orphans(config)
 
 
 @contextmanager
 def run_page(page: str) -> Iterator[DocRun]:
-    """Walks a page of docs/ in a fresh copy, and takes down whatever it has booted."""
-    with tempfile.TemporaryDirectory(prefix="walk-", dir="/tmp") as folder:
+    """Run the steps of a page of docs/ in a new copy, and stop the meshes that they started."""
+    with tempfile.TemporaryDirectory(prefix="docs-", dir="/tmp") as folder:
         root = Path(folder) / "delivery"
         shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*EXCLUDED_PATTERNS))
         for shared in (".venv", "node_modules", ".local/uv", ".local/setup", ".local/codegen"):
             (root / shared).parent.mkdir(exist_ok=True)
             if (ROOT / shared).exists():
                 (root / shared).symlink_to(ROOT / shared)
-        kept = {name: value for name, value in os.environ.items() if name not in REMOVED_VARIABLES}
-        walked = DocRun(root, kept | {"PORT_OFFSET": str(PORT_OFFSET)})
+        environment = {name: value for name, value in os.environ.items() if name not in REMOVED_VARIABLES}
+        doc_run = DocRun(root, environment | {"PORT_OFFSET": str(PORT_OFFSET)})
         try:
-            steps.run_steps(ROOT / "docs" / page, root, walked.environment)
-            yield walked
+            steps.run_steps(ROOT / "docs" / page, root, doc_run.environment)
+            yield doc_run
         finally:
-            for state in (root / ".local", root / ".local/test"):
-                walked.stop_mesh(state)
+            for state_dir in (root / ".local", root / ".local/test"):
+                doc_run.stop_mesh(state_dir)

@@ -1,4 +1,4 @@
-"""docs/add-an-operation.md, walked: what comes of it, called from outside, beside the test that the page writes."""
+"""Result of docs/add-an-operation.md, tested through the edge in addition to the test that the page adds."""
 
 from collections.abc import Iterator
 
@@ -13,34 +13,34 @@ from tests.docs.conftest import DocRun, run_page
 
 NOTE = {"text": "The bell is broken; knock."}
 
-pytestmark = pytest.mark.timeout(400)  # the walk is the fixture's, and boots a mesh
+pytestmark = pytest.mark.timeout(400)  # the fixture runs the page, which starts a mesh
 
 
 @pytest.fixture(scope="module")
 def doc_run() -> Iterator[DocRun]:
-    with run_page("add-an-operation.md") as found:
-        yield found
+    with run_page("add-an-operation.md") as doc_run:
+        yield doc_run
 
 
 @pytest.fixture(scope="module")
 def context(doc_run: DocRun) -> Iterator[ScenarioContext]:
-    """A customer with a pending order."""
+    """A scenario context with a customer and a pending order."""
     with (
         httpx.Client(base_url=doc_run.edge_url, timeout=20, trust_env=False) as edge,
         httpx.Client(base_url=doc_run.sandbox_url, timeout=20, trust_env=False) as sandbox,
     ):
-        made = ScenarioContext(edge, sandbox, Console(quiet=True))
+        context = ScenarioContext(edge, sandbox, Console(quiet=True))
         for scenario in (scenarios.register, scenarios.check, scenarios.confirm):
-            scenario(made)
-        yield made
+            scenario(context)
+        yield context
 
 
-def test_a_note_passes_the_edge_and_its_event_becomes_history(context: ScenarioContext) -> None:
+def test_added_operation_works_end_to_end(context: ScenarioContext) -> None:
     path = f"/orders/{context.order_id}"
     assert context.request("POST", f"{path}/notes", 200, user="customer", json=NOTE)["version"] == 2
     page = context.wait_until(
-        "the event is consumed",
-        lambda: (found := context.request("GET", f"{path}/history", 200, user="customer"))["items"][1:] and found,
+        "event is consumed",
+        lambda: (page := context.request("GET", f"{path}/history", 200, user="customer"))["items"][1:] and page,
     )
     assert [(entry["status"], entry.get("note")) for entry in page["items"]] == [
         ("pending", None),
@@ -48,16 +48,16 @@ def test_a_note_passes_the_edge_and_its_event_becomes_history(context: ScenarioC
     ]
 
 
-def test_the_contracts_bounds_hold_without_a_line_of_code(context: ScenarioContext) -> None:
+def test_added_operation_is_validated_by_contract(context: ScenarioContext) -> None:
     path = f"/orders/{context.order_id}/notes"
     context.request("POST", path, 401, json=NOTE)
-    for wrong in ({}, {"text": ""}, {"text": "x" * 501}, NOTE | {"more": 1}):
-        context.request("POST", path, 400, user="customer", json=wrong)
-    context.request("POST", "/orders/nobodys/notes", 404, user="customer", json=NOTE)
+    for invalid in ({}, {"text": ""}, {"text": "x" * 501}, NOTE | {"unknown": 1}):
+        context.request("POST", path, 400, user="customer", json=invalid)
+    context.request("POST", "/orders/no-such-order/notes", 404, user="customer", json=NOTE)
     assert context.edge.get(f"/api/v1{path}").status_code == 405
 
 
-def test_it_is_published_in_every_form(doc_run: DocRun, context: ScenarioContext) -> None:
+def test_added_operation_is_published(doc_run: DocRun, context: ScenarioContext) -> None:
     document = context.edge.get("/openapi.json").json()
     assert document["paths"]["/orders/{order_id}/notes"]["post"]["operationId"] == "leaveNote"
     assert "orders.noted" in str(yaml.safe_load(context.edge.get("/asyncapi.yaml").text))

@@ -1,4 +1,4 @@
-"""docs/call-a-service.md, walked: what the kiosk may do, and what it may not, whichever way it tries."""
+"""Authorization of the external caller of docs/call-a-service.md: allowed and denied methods."""
 
 import ssl
 import subprocess
@@ -16,54 +16,52 @@ REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 PERMISSION_DENIED = "7"
 PARTNERS_INGRESS_PORT, ORDERS_INGRESS_PORT = 15003 + PORT_OFFSET, 15002 + PORT_OFFSET
 
-pytestmark = pytest.mark.timeout(400)  # the walk is the fixture's, and boots a mesh
+pytestmark = pytest.mark.timeout(400)  # the fixture runs the page, which starts a mesh
 
 
 @pytest.fixture(scope="module")
 def doc_run() -> Iterator[DocRun]:
-    with run_page("call-a-service.md") as found:
-        yield found
+    with run_page("call-a-service.md") as doc_run:
+        yield doc_run
 
 
 def call_ingress(doc_run: DocRun, port: int, path: str) -> str:
-    """The status that a service's own sidecar answers the kiosk's certificate with, the kiosk's sidecar passed by."""
+    """Call an ingress with the certificate of the kiosk, bypassing its sidecar. Return the gRPC status."""
     pki = doc_run.root / ".local/pki"
     context = ssl.create_default_context(cafile=str(pki / "ca.pem"))
-    context.check_hostname = False  # the name in it is a SPIFFE id
+    context.check_hostname = False  # certificates contain SPIFFE ids instead of host names
     context.load_cert_chain(pki / "kiosk.pem", pki / "kiosk.key")
     headers = {"content-type": "application/grpc", "te": "trailers"}
     with httpx.Client(http1=False, http2=True, verify=context, trust_env=False) as client:
-        answer = client.post(f"https://127.0.0.1:{port}{path}", headers=headers, content=b"\0" * 5)
-    return str(answer.headers.get("grpc-status", "0"))
+        response = client.post(f"https://127.0.0.1:{port}{path}", headers=headers, content=b"\0" * 5)
+    return str(response.headers.get("grpc-status", "0"))
 
 
-def test_the_ingress_admits_the_kiosk_to_what_it_was_granted_and_nothing_else(doc_run: DocRun) -> None:
+def test_ingress_allows_only_granted_methods(doc_run: DocRun) -> None:
     assert call_ingress(doc_run, PARTNERS_INGRESS_PORT, LIST_CATALOG) == "0"
     assert call_ingress(doc_run, PARTNERS_INGRESS_PORT, CHECK_PRODUCTS) == PERMISSION_DENIED
     for path in (LIST_BANKS, REFLECTION):
         assert call_ingress(doc_run, ORDERS_INGRESS_PORT, path) == PERMISSION_DENIED
 
 
-def test_a_service_that_grants_nothing_is_not_even_described(doc_run: DocRun) -> None:
+def test_reflection_is_denied_for_service_without_grants(doc_run: DocRun) -> None:
     arguments = (".local/run/kiosk-egress.sock", "delivery.orders.v1.OrdersService", "ListBanks", "{}")
-    done = subprocess.run(
+    completed = subprocess.run(
         [doc_run.root / ".venv/bin/python", "kiosk.py", *arguments],
         cwd=doc_run.root,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode != 0
-    assert "PERMISSION_DENIED" in done.stderr
+    assert completed.returncode != 0
+    assert "PERMISSION_DENIED" in completed.stderr
 
 
-@pytest.mark.parametrize("name", ["nobody", "orders", "ops", "ca", "../kiosk"])
-def test_no_certificate_is_issued_for_a_name_that_the_contract_does_not_grant_anything(
-    doc_run: DocRun, name: str
-) -> None:
+@pytest.mark.parametrize("name", ["unknown", "orders", "ops", "ca", "../kiosk"])
+def test_certificate_is_denied_for_caller_without_grants(doc_run: DocRun, name: str) -> None:
     pki = doc_run.root / ".local/pki"
     before = {path.name: path.read_bytes() for path in pki.iterdir()}
-    done = subprocess.run(
+    completed = subprocess.run(
         ["make", "add-caller", f"NAME={name}"],
         cwd=doc_run.root,
         env=doc_run.environment,
@@ -71,6 +69,6 @@ def test_no_certificate_is_issued_for_a_name_that_the_contract_does_not_grant_an
         text=True,
         check=False,
     )
-    assert done.returncode != 0
-    assert "envoy/mesh.yaml" in done.stderr or "CALLER_" in done.stderr
+    assert completed.returncode != 0
+    assert "envoy/mesh.yaml" in completed.stderr or "CALLER_" in completed.stderr
     assert {path.name: path.read_bytes() for path in pki.iterdir()} == before

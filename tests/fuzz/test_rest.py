@@ -1,4 +1,4 @@
-"""Every operation is called with what the contract allows and with what it does not, and answers as it says."""
+"""Fuzz test of the public API: valid and invalid requests to every operation must conform to the contract."""
 
 import json
 import os
@@ -13,17 +13,17 @@ import pytest
 from tests.conftest import ROOT, Mesh
 from tests.users import User
 
-DEMO = ("admin", "customer", "deliverer")
-DOOMED = ("deleteProfile", "changePassword")
-"""Operations that their account would not survive."""
+DEMO_ROLES = ("admin", "customer", "deliverer")
+SELF_DESTRUCTIVE = ("deleteProfile", "changePassword")
+"""Operations that delete or lock the account that calls them."""
 
 
-def security(contract: dict[str, Any]) -> dict[str, list[str]]:
-    """By operationId: who may call it, or "signed"; public operations are left out.
+def get_roles_by_operation(contract: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the authorized roles, or "signed", by operationId, without public operations.
 
-    An order is its customer's and admins': a deliverer to whom it is not assigned would be told that there is none.
+    Orders are called as customer or admin: a deliverer without an assignment gets 404.
     """
-    found: dict[str, list[str]] = {}
+    roles_by_operation: dict[str, list[str]] = {}
     for path, item in contract["paths"].items():
         for method, operation in item.items():
             if method == "parameters" or not operation.get("security"):
@@ -31,14 +31,16 @@ def security(contract: dict[str, Any]) -> dict[str, list[str]]:
             schemes = {scheme for alternative in operation["security"] for scheme in alternative}
             roles = [role for alternative in operation["security"] for role in alternative.get("bearer", [])]
             owners = [role for role in roles if role != "deliverer" or "{order_id}" not in path]
-            found[operation["operationId"]] = ["signed"] if "webhook" in schemes else owners or roles or ["customer"]
-    return found
+            roles_by_operation[operation["operationId"]] = (
+                ["signed"] if "webhook" in schemes else owners or roles or ["customer"]
+            )
+    return roles_by_operation
 
 
-def account_id(edge: httpx.Client, header: dict[str, str], email: str) -> str:
-    """The id of the account of an address."""
-    found = edge.get("/users", params={"q": email}, headers=header).json()["items"]
-    return str(found[0]["id"])
+def find_account_id(edge: httpx.Client, header: dict[str, str], email: str) -> str:
+    """Return the id of the account with an e-mail address."""
+    accounts = edge.get("/users", params={"q": email}, headers=header).json()["items"]
+    return str(accounts[0]["id"])
 
 
 @pytest.fixture
@@ -46,50 +48,56 @@ def environment(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client) -> dict[s
     contract = httpx.get(f"{mesh.edge_url}/openapi.json", trust_env=False).json()
     admin = edge.post("/sessions", json={"email": "admin@delivery.test", "password": "delivery-demo-1"}).json()
     tokens = {"admin": admin["access_token"]}
-    for name in ("customer", *DOOMED):
+    for name in ("customer", *SELF_DESTRUCTIVE):
         tokens[name] = User(edge, sandbox).sign_in().session["access_token"]
     deliverer = User(edge, sandbox, "deliverer")
     header = {"authorization": f"Bearer {tokens['admin']}"}
     edge.put(f"/users/{deliverer.id}/role", json={"role": "deliverer"}, headers=header)
     tokens["deliverer"] = deliverer.sign_in().session["access_token"]
-    protected = [deliverer.id, *(account_id(edge, header, f"{role}@delivery.test") for role in DEMO)]
+    protected = [deliverer.id, *(find_account_id(edge, header, f"{role}@delivery.test") for role in DEMO_ROLES)]
     return {
         **os.environ,
         "EDGE": mesh.edge_url,
         "FUZZ_TOKENS": json.dumps(tokens),
         "FUZZ_PROTECTED": json.dumps(protected),
-        "FUZZ_SECURITY": json.dumps(security(contract)),
+        "FUZZ_SECURITY": json.dumps(get_roles_by_operation(contract)),
         "FUZZ_SECRET": (mesh.state_dir / "secrets/demo-webhook.secret").read_text(),
         "PYTHONPATH": str(ROOT),
     }
 
 
-def attack(contract: str, environment: dict[str, str], folder: Path, *options: str) -> None:
-    """Calls every operation of a contract, which is a path or a URL."""
+def run_schemathesis(contract: str, environment: dict[str, str], output_dir: Path, *options: str) -> None:
+    """Fuzz every operation of a contract, given as path or URL."""
     settings = (ROOT / "tests/fuzz/schemathesis.toml").read_text()
     if "--seed" in options:
         settings = settings.replace("deterministic = true", "deterministic = false")
-    configuration = folder / "schemathesis.toml"
+    configuration = output_dir / "schemathesis.toml"
     configuration.write_text(settings)
     program = Path(sys.executable).with_name("schemathesis")
     command = [program, "--config-file", configuration, "run", contract, "--no-color", *options]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+    completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout[-20_000:] + completed.stderr[-5_000:]
 
 
 @pytest.mark.timeout(300 + int(os.environ.get("FUZZ_SECONDS", "0")))
-def test_the_mesh_keeps_its_contract(environment: dict[str, str], tmp_path: Path) -> None:
-    reports = os.environ.get("FUZZ_REPORTS", str(tmp_path))
-    options = ["--max-examples", os.environ.get("FUZZ_EXAMPLES", "12"), "--report=junit,har", "--report-dir", reports]
+def test_operations_conform_to_contract(environment: dict[str, str], tmp_path: Path) -> None:
+    report_dir = os.environ.get("FUZZ_REPORTS", str(tmp_path))
+    options = [
+        "--max-examples",
+        os.environ.get("FUZZ_EXAMPLES", "12"),
+        "--report=junit,har",
+        "--report-dir",
+        report_dir,
+    ]
     if "FUZZ_SECONDS" in os.environ:
         options += ["--max-time", os.environ["FUZZ_SECONDS"]]
     if "FUZZ_SEED" in os.environ:
         options += ["--seed", os.environ["FUZZ_SEED"]]
-    attack(f"{environment['EDGE']}/openapi.json", environment, tmp_path, *options)
+    run_schemathesis(f"{environment['EDGE']}/openapi.json", environment, tmp_path, *options)
 
 
 @pytest.mark.timeout(300)
-def test_who_knows_the_last_release_alone_is_served_as_it_says(environment: dict[str, str], tmp_path: Path) -> None:
-    """Its examples and bounds, on the databases of now."""
+def test_requests_of_previous_release_are_supported(environment: dict[str, str], tmp_path: Path) -> None:
+    """Examples and limits of the last released contract are tested against the current system."""
     released = ROOT / "api-specs/released/openapi/delivery.yaml"
-    attack(str(released), environment, tmp_path, "--phases=examples,coverage")
+    run_schemathesis(str(released), environment, tmp_path, "--phases=examples,coverage")

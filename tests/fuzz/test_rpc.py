@@ -1,4 +1,4 @@
-"""Every gRPC method, called with random bytes and with random messages: an answer or a refusal, never our mistake."""
+"""Fuzz test of all gRPC methods with random bytes and random messages: no internal errors."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,34 +17,34 @@ from hypothesis import strategies as st
 from tests.conftest import ROOT, Mesh, shift_port
 
 SERVICES = ("orders", "partners", "notifications")
-MISTAKES = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED}
-EXAMPLES = settings(
+SERVER_ERRORS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED}
+FUZZ_SETTINGS = settings(
     max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-DEPTH = 3
+MAX_DEPTH = 3
 
 
-def pool() -> DescriptorPool:
-    found = DescriptorPool()
+def load_descriptor_pool() -> DescriptorPool:
+    pool = DescriptorPool()
     for file in FileDescriptorSet.FromString((ROOT / "generated/descriptors.binpb").read_bytes()).file:
-        found.Add(file)
-    return found
+        pool.Add(file)
+    return pool
 
 
-def methods() -> Iterator[tuple[str, MethodDescriptor]]:
-    contracts = pool()
+def list_methods() -> Iterator[tuple[str, MethodDescriptor]]:
+    pool = load_descriptor_pool()
     for service in SERVICES:
         name = f"delivery.{service}.v1.{service.title()}Service"
-        for method in contracts.FindServiceByName(name).methods:
+        for method in pool.FindServiceByName(name).methods:
             yield service, method
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
-"""Protobuf's strings are UTF-8, so they have no lone surrogates."""
+"""Without lone surrogates: Protobuf strings are UTF-8."""
 TOKENS = st.sampled_from(["", "1", "visa", "demo-customer", "WyJhIl0", "9" * 30, "\0", "' OR 1=1 --"])
 SCALARS: dict[int, st.SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_STRING: TEXTS | TOKENS,
@@ -59,45 +59,49 @@ SCALARS: dict[int, st.SearchStrategy[Any]] = {
 
 
 @st.composite
-def messages(draw: st.DrawFn, kind: Descriptor, depth: int = DEPTH) -> Message:
-    """A message of a type, each of its fields there or not."""
-    made = GetMessageClass(kind)()
+def generate_message(draw: st.DrawFn, kind: Descriptor, depth: int = MAX_DEPTH) -> Message:
+    """Generate a message of a type with a random subset of its fields."""
+    message = GetMessageClass(kind)()
     for field in kind.fields:
         if not draw(st.booleans()):
             continue
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             continue
-        values = draw(st.lists(value(field, depth), max_size=3)) if field.is_repeated else [draw(value(field, depth))]
+        values = (
+            draw(st.lists(value_strategy(field, depth), max_size=3))
+            if field.is_repeated
+            else [draw(value_strategy(field, depth))]
+        )
         for item in values:
             if item is None:
                 continue
             if field.is_repeated and field.message_type is not None:
-                getattr(made, field.name).add().CopyFrom(item)
+                getattr(message, field.name).add().CopyFrom(item)
             elif field.is_repeated:
-                getattr(made, field.name).append(item)
+                getattr(message, field.name).append(item)
             elif field.message_type is not None:
-                getattr(made, field.name).CopyFrom(item)
+                getattr(message, field.name).CopyFrom(item)
             else:
-                setattr(made, field.name, item)
-    return made
+                setattr(message, field.name, item)
+    return message
 
 
-def value(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
-    """A value of a field; messages that are too deep are left out."""
+def value_strategy(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
+    """Return the strategy for a field. Messages below the maximum depth are omitted."""
     if field.message_type is not None:
-        return messages(field.message_type, depth - 1) if depth else st.none()
+        return generate_message(field.message_type, depth - 1) if depth else st.none()
     if field.enum_type is not None:
         return st.integers(0, 9)
     return SCALARS[field.type]
 
 
 @pytest.fixture(scope="module")
-def admin(edge: httpx.Client) -> tuple[tuple[str, str], ...]:
+def admin_metadata(edge: httpx.Client) -> tuple[tuple[str, str], ...]:
     session = edge.post("/sessions", json={"email": "admin@delivery.test", "password": "delivery-demo-1"}).json()
     return (("authorization", f"Bearer {session['access_token']}"),)
 
 
-def outcome(
+def call_method(
     mesh: Mesh, service: str, method: MethodDescriptor, body: bytes, metadata: tuple[tuple[str, str], ...]
 ) -> grpc.StatusCode:
     options = [("grpc.default_authority", service), ("grpc.enable_retries", 0), ("grpc.enable_http_proxy", 0)]
@@ -114,39 +118,42 @@ def outcome(
     return grpc.StatusCode.OK
 
 
-each = pytest.mark.parametrize(
-    ("service", "method"), [pytest.param(*found, id=f"{found[0]}.{found[1].name}") for found in methods()]
+for_each_method = pytest.mark.parametrize(
+    ("service", "method"),
+    [pytest.param(service, method, id=f"{service}.{method.name}") for service, method in list_methods()],
 )
 
 
-@each
-@EXAMPLES
+@for_each_method
+@FUZZ_SETTINGS
 @given(body=st.binary(max_size=200))
-def test_random_bytes(
-    mesh: Mesh, admin: tuple[tuple[str, str], ...], service: str, method: MethodDescriptor, body: bytes
+def test_random_bytes_cause_no_server_error(
+    mesh: Mesh, admin_metadata: tuple[tuple[str, str], ...], service: str, method: MethodDescriptor, body: bytes
 ) -> None:
-    assert outcome(mesh, service, method, body, admin) not in MISTAKES
+    assert call_method(mesh, service, method, body, admin_metadata) not in SERVER_ERRORS
 
 
-@each
-@EXAMPLES
+@for_each_method
+@FUZZ_SETTINGS
 @given(data=st.data())
-def test_random_messages(
-    mesh: Mesh, admin: tuple[tuple[str, str], ...], service: str, method: MethodDescriptor, data: st.DataObject
+def test_random_messages_cause_no_server_error(
+    mesh: Mesh, admin_metadata: tuple[tuple[str, str], ...], service: str, method: MethodDescriptor, data: st.DataObject
 ) -> None:
-    message = data.draw(messages(method.input_type))
-    assert outcome(mesh, service, method, message.SerializeToString(), admin) not in MISTAKES
+    message = data.draw(generate_message(method.input_type))
+    assert call_method(mesh, service, method, message.SerializeToString(), admin_metadata) not in SERVER_ERRORS
 
 
 @pytest.mark.parametrize(
-    "listing", ["/partners", "/products", "/banks", "/notification-agents", "/orders", "/notifications"]
+    "path", ["/partners", "/products", "/banks", "/notification-agents", "/orders", "/notifications"]
 )
-def test_what_was_written_can_be_read(edge: httpx.Client, admin: tuple[tuple[str, str], ...], listing: str) -> None:
-    """Whatever the methods took, the public API can say: what it could not was refused."""
+def test_values_accepted_by_rpc_are_readable_by_rest(
+    edge: httpx.Client, admin_metadata: tuple[tuple[str, str], ...], path: str
+) -> None:
+    """The public API can return all values that the methods accepted."""
     page: dict[str, str] = {}
     while True:
-        answer = edge.get(listing, params={"page_size": "100"} | page, headers=dict(admin))
-        assert answer.status_code == 200, answer.text
-        if (token := answer.json().get("next_page_token")) is None:
+        response = edge.get(path, params={"page_size": "100"} | page, headers=dict(admin_metadata))
+        assert response.status_code == 200, response.text
+        if (token := response.json().get("next_page_token")) is None:
             return
         page = {"page_token": token}

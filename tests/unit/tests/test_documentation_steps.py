@@ -40,13 +40,13 @@ def test_blocks_write_files_run_commands_and_compare_output(tmp_path: Path) -> N
     [
         ("In `notes.txt`, before `two`\n\n```md\nnew\n```\n", "has 2 lines two"),
         ("In `notes.txt`, before `four`\n\n```md\nnew\n```\n", "has no line four"),
-        ("Somewhere\n\n```md\nnew\n```\n", "does not say where"),
-        ("Write `notes.txt`:\n\n```md\nnew\n```\n", "is there already"),
-        ("```sh\nfalse\n```\n", "ended with 1"),
-        ("```sh fails\ntrue\n```\n", "ended with 0"),
+        ("Somewhere\n\n```md\nnew\n```\n", "no file or anchor"),
+        ("Write `notes.txt`:\n\n```md\nnew\n```\n", "already exists"),
+        ("```sh\nfalse\n```\n", "exit status 1"),
+        ("```sh fails\ntrue\n```\n", "exit status 0"),
         ("```sh\necho one\n```\n\n```text\ntwo\n```\n", "two"),
-        ("```\nnew\n```\n", "a fence"),
-        ("  ```sh\n  false\n  ```\n", "a fence"),
+        ("```\nnew\n```\n", "invalid fence"),
+        ("  ```sh\n  false\n  ```\n", "invalid fence"),
     ],
 )
 def test_invalid_page_is_reported(tmp_path: Path, page: str, message: str) -> None:
