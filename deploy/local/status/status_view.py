@@ -101,14 +101,14 @@ def render_status(
 
 
 def check_liveness(supervisor_state: SupervisorState, current: MetricsSnapshot, host: str) -> SupervisorState:
-    """Return the state with ready processes that no longer respond marked as unresponsive."""
+    """Return the state with ready processes that no longer respond marked as unhealthy."""
 
     def check(child: ProcessState) -> ProcessState:
         is_scraped = supervisor_state.scope == "all" and (child.name in SERVICES or child.name.endswith("-envoy"))
         is_responsive = child.name in current.traffic if is_scraped else _is_listening(host, child.ports)
         if child.state != "ready" or is_responsive:
             return child
-        return replace(child, state="unresponsive", message="no response")
+        return replace(child, state="unhealthy", message="no response")
 
     return replace(supervisor_state, children=[check(child) for child in supervisor_state.children])
 

@@ -108,14 +108,14 @@ def test_problems_include_a_command() -> None:
     assert "no problems found" in render(create_state(), create_snapshot(), create_snapshot())
 
 
-def test_process_without_response_is_marked_unresponsive() -> None:
+def test_process_without_response_is_marked_unhealthy() -> None:
     current = create_snapshot()
     del current.traffic["orders"]
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         children = [replace(child, ports=[server.getsockname()[1]]) for child in create_state().children]
         checked = check_liveness(replace(create_state(), children=children), current, "127.0.0.1")
-        assert {child.name for child in checked.children if child.state == "unresponsive"} == {"postgres", "orders"}
+        assert {child.name for child in checked.children if child.state == "unhealthy"} == {"postgres", "orders"}
         assert not is_healthy(checked)
         server.listen()
         checked = check_liveness(replace(create_state(), children=children), create_snapshot(), "127.0.0.1")
