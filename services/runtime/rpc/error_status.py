@@ -1,6 +1,6 @@
 """Conversion of ApiError to gRPC status and back.
 
-Reason, field errors and headers are sent as google.rpc.Status in the trailer `grpc-status-details-bin`.
+Reason, field errors and headers are sent as google.rpc.Status in the trailing metadata (richer error model of gRPC).
 """
 
 import grpc
@@ -10,14 +10,13 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError, FieldError
 
 ERROR_DOMAIN = "delivery"
 """Domain of ErrorInfo that identifies reasons of this contract."""
-
-DETAILS_KEY = "grpc-status-details-bin"
 
 DEFAULT_REASON_BY_CODE = {
     grpc.StatusCode.UNAVAILABLE: Reason.UPSTREAM_UNAVAILABLE,
@@ -32,13 +31,8 @@ DEFAULT_REASON_BY_CODE = {
 UNAVAILABLE_RETRY_AFTER_S = 1
 
 
-def get_status_code(api_error: ApiError) -> grpc.StatusCode:
-    """Return the gRPC status code of the error's reason."""
-    return grpc.StatusCode[PROBLEMS[api_error.reason].grpc]
-
-
-def build_trailers(api_error: ApiError) -> tuple[tuple[str, bytes]]:
-    """Return the trailing metadata from which the caller's stub raises the same error."""
+def build_status(api_error: ApiError) -> grpc.Status:
+    """Return the status from whose trailing metadata the caller's stub raises the same error."""
     details: list[Message] = [ErrorInfo(reason=api_error.reason, domain=ERROR_DOMAIN, metadata=dict(api_error.headers))]
     if api_error.errors:
         violations = [
@@ -47,29 +41,31 @@ def build_trailers(api_error: ApiError) -> tuple[tuple[str, bytes]]:
         details.append(BadRequest(field_violations=violations))
     if api_error.retry_after is not None:
         details.append(RetryInfo(retry_delay=Duration(seconds=api_error.retry_after)))
-    status = Status(code=get_status_code(api_error).value[0], message=api_error.detail)
+    code = grpc.StatusCode[PROBLEMS[api_error.reason].grpc]
+    message = Status(code=code.value[0], message=api_error.detail)
     for detail in details:
-        status.details.add().Pack(detail)
-    return ((DETAILS_KEY, status.SerializeToString()),)
+        message.details.add().Pack(detail)
+    status: grpc.Status = rpc_status.to_status(message)
+    return status
 
 
 def parse_call_error(call_error: grpc.aio.AioRpcError) -> ApiError:
     """Return the error of a failed call. The message of a status that no servicer has sent is dropped."""
-    trailers = call_error.trailing_metadata() or grpc.aio.Metadata()
-    details = trailers.get(DETAILS_KEY)
-    if isinstance(details, bytes) and (api_error := _parse_details(details)):
+    if api_error := _parse_status(call_error):
         return api_error
     reason = DEFAULT_REASON_BY_CODE.get(call_error.code(), Reason.UPSTREAM_ERROR)
     return ApiError(reason, retry_after=UNAVAILABLE_RETRY_AFTER_S if reason is Reason.UPSTREAM_UNAVAILABLE else None)
 
 
-def _parse_details(details: bytes) -> ApiError | None:
-    """Return the error in a serialized google.rpc.Status, or None when it contains none or an unknown reason."""
+def _parse_status(call_error: grpc.aio.AioRpcError) -> ApiError | None:
+    """Return the error in the trailing metadata, or None when it is absent or invalid or has an unknown reason."""
     info, bad_request, retry = ErrorInfo(), BadRequest(), RetryInfo()
     try:
-        status = Status.FromString(details)
+        status = rpc_status.from_call(call_error)
+        if status is None:
+            return None
         unpacked = [_unpack(detail, (info, bad_request, retry)) for detail in status.details]
-    except DecodeError:
+    except (DecodeError, ValueError):  # ValueError: the details have another code or message than the call
         return None
     if info.domain != ERROR_DOMAIN or info.reason not in Reason:
         return None

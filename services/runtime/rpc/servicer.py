@@ -133,7 +133,7 @@ async def _abort_with_error(
         log.error("RPC failed: %s", method.path, exc_info=error)
         span.record_exception(error)
         api_error = ApiError(Reason.INTERNAL)
-    code = error_status.get_status_code(api_error)
-    rpc_spans.end_server_span(span, code)
-    timer.outcome = code.name
-    await context.abort(code, api_error.detail, error_status.build_trailers(api_error))
+    status = error_status.build_status(api_error)
+    rpc_spans.end_server_span(span, status.code)
+    timer.outcome = status.code.name
+    await context.abort(status.code, status.details, status.trailing_metadata)
