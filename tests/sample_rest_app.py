@@ -169,10 +169,6 @@ class ThingPatch(msgspec.Struct, kw_only=True):
     colour: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class Open(msgspec.Struct, kw_only=True):
-    id: str
-
-
 class ThingsHandler:
     """Handler base class as generated from the document."""
 
@@ -238,7 +234,7 @@ class RecordingThingsHandler(ThingsHandler):
         events: AsyncIterator[Event[Thing]] = self._record_call(locals())
         return events
 
-    async def callback(self, *, webhook: SignedRequest, thing_id: str, body: Open) -> None:
+    async def callback(self, *, webhook: SignedRequest, thing_id: str) -> None:
         self._record_call(locals())
 
 
@@ -253,7 +249,7 @@ OPERATIONS: dict[str, Operation] = {
     "getPicture": Operation(ThingsHandler, "get_picture", None, 200, "image/png"),
     "putPicture": Operation(ThingsHandler, "put_picture", Upload, 204, ""),
     "watchThing": Operation(ThingsHandler, "watch_thing", None, 200, "text/event-stream"),
-    "callback": Operation(ThingsHandler, "callback", Open, 202, ""),
+    "callback": Operation(ThingsHandler, "callback", None, 202, ""),
 }
 
 THING = Thing(id="a1", count=3)

@@ -18,6 +18,9 @@ FORMAT_TYPES = {"date": "date", "date-time": "datetime"}
 SECURITY_ARGUMENTS = {"bearer": "principal: Principal", "webhook": "webhook: SignedRequest"}
 """Handler argument of each security scheme."""
 
+SIGNED_SCHEME = "webhook"
+"""Security scheme whose argument contains the raw body, for the service that owns the secret to verify and decode."""
+
 FORM_MEDIA_TYPE = "multipart/form-data"
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 
@@ -51,8 +54,8 @@ def python_type(contracts: Contracts, schema: dict[str, Any]) -> str:
 
 
 def body_type(contracts: Contracts, operation: Operation) -> str:
-    """Return the type of the argument `body`."""
-    if operation.body is None:
+    """Return the type of the argument `body`; None without a body and for a signed one."""
+    if operation.body is None or operation.scheme == SIGNED_SCHEME:
         return "None"
     if len(operation.body) != 1:
         raise ContractError(f"{API}.yaml: {operation.id} has several media types; only one is supported")
@@ -130,8 +133,8 @@ def render_arguments(contracts: Contracts, operation: Operation) -> list[str]:
             optional.append(f"{name}: {kind} = {render_default(kind, default)}")
         else:
             optional.append(f"{name}: {kind} | None = None")
-    if operation.body is not None:
-        required.append(f"body: {body_type(contracts, operation)}")
+    if (body := body_type(contracts, operation)) != "None":
+        required.append(f"body: {body}")
     return required + optional
 
 
@@ -188,10 +191,9 @@ def handler_class_name(tag: str) -> str:
 def render_table_row(contracts: Contracts, operation: Operation) -> str:
     """Render an entry of the table of operations."""
     media = next(iter(operation.content), "")
-    kind = body_type(contracts, operation)
     return (
         f"    {operation.id!r}: Operation({handler_class_name(operation.tag)}, {snake(operation.id)!r}, "
-        f"{kind if operation.body else None}, {operation.status}, {media!r}"
+        f"{body_type(contracts, operation)}, {operation.status}, {media!r}"
         f"{f', cache_until_event={until}' if (until := cache_until_event(contracts, operation)) else ''}),\n"
     )
 

@@ -27,7 +27,7 @@ from tests.envoys import build_settings, issue_certificates, running_envoy
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 ORIGIN = "http://localhost:5173"
 GET_ORDER = "/delivery.orders.v1.OrdersService/GetOrder"
-PAY_ORDER = "/delivery.orders.v1.OrdersService/PayOrder"
+PAYMENT_CALLBACK = "/delivery.orders.v1.OrdersService/HandlePaymentCallback"
 FORGED_PAYLOAD = base64.urlsafe_b64encode(
     json.dumps({"sub": "mallory", "role": "admin", "exp": 2**31}).encode()
 ).decode()
@@ -212,7 +212,7 @@ def test_egress_call_carries_token_payload_and_caller_identity(envoy_mesh: MeshC
     metadata = json.loads(envoy_mesh.call_egress(GET_ORDER, **build_bearer_headers(), **forged))
     assert json.loads(base64.urlsafe_b64decode(metadata["x-jwt-payload"] + "=="))["sub"] == "ada"
     assert "URI=spiffe://delivery.local/gateway" in metadata["x-forwarded-client-cert"]
-    assert "x-jwt-payload" not in json.loads(envoy_mesh.call_egress(PAY_ORDER, **forged))
+    assert "x-jwt-payload" not in json.loads(envoy_mesh.call_egress(PAYMENT_CALLBACK, **forged))
 
 
 @pytest.mark.parametrize(
@@ -239,9 +239,9 @@ def get_grpc_status(response: httpx.Response) -> grpc.StatusCode:
 
 
 def test_ingress_allows_only_granted_callers_and_methods(envoy_mesh: MeshClient) -> None:
-    assert b"spiffe://delivery.local/gateway" in envoy_mesh.call_ingress(PAY_ORDER, "gateway").content
+    assert b"spiffe://delivery.local/gateway" in envoy_mesh.call_ingress(PAYMENT_CALLBACK, "gateway").content
     for name in ("partners", "unknown"):
-        assert get_grpc_status(envoy_mesh.call_ingress(PAY_ORDER, name)) is grpc.StatusCode.PERMISSION_DENIED
+        assert get_grpc_status(envoy_mesh.call_ingress(PAYMENT_CALLBACK, name)) is grpc.StatusCode.PERMISSION_DENIED
         assert (
             get_grpc_status(envoy_mesh.call_ingress(GET_ORDER, name, headers=build_bearer_headers()))
             is grpc.StatusCode.PERMISSION_DENIED
@@ -259,11 +259,11 @@ def test_ingress_rejects_missing_and_foreign_certificates(envoy_mesh: MeshClient
     issue_certificates(tmp_path)
     for certificate, folder in ((None, None), ("gateway", tmp_path / "pki")):
         with pytest.raises(httpx.TransportError):
-            envoy_mesh.call_ingress(PAY_ORDER, certificate, folder)
+            envoy_mesh.call_ingress(PAYMENT_CALLBACK, certificate, folder)
     with pytest.raises(httpx.TransportError):
         httpx.get(envoy_mesh.get_url("ORDERS_INGRESS_PORT"), trust_env=False)
     with pytest.raises(grpc.RpcError) as error:
-        envoy_mesh.call_rpc(PAY_ORDER, "orders", f"127.0.0.1:{envoy_mesh.settings['ORDERS_INGRESS_PORT']}")
+        envoy_mesh.call_rpc(PAYMENT_CALLBACK, "orders", f"127.0.0.1:{envoy_mesh.settings['ORDERS_INGRESS_PORT']}")
     assert error.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -277,7 +277,7 @@ def test_operators_endpoint_requires_admin_token(envoy_mesh: MeshClient) -> None
         (build_bearer_headers(OTHER_KEY, role="admin"), grpc.StatusCode.UNAUTHENTICATED),
         (build_bearer_headers(role="customer"), grpc.StatusCode.PERMISSION_DENIED),
     ):
-        for path in (GET_ORDER, PAY_ORDER):
+        for path in (GET_ORDER, PAYMENT_CALLBACK):
             with pytest.raises(grpc.RpcError) as error:
                 envoy_mesh.call_ops(path, **headers)
             assert error.value.code() is code
@@ -288,7 +288,7 @@ def test_probe_listener_serves_only_health(envoy_mesh: MeshClient, name: str) ->
     port = envoy_mesh.settings[f"{name.upper()}_PROBE_PORT"]
     assert envoy_mesh.call_rpc(HEALTH_CHECK_METHOD, "probe", f"127.0.0.1:{port}") == SERVING_RESPONSE
     with pytest.raises(grpc.RpcError) as error:
-        envoy_mesh.call_rpc(PAY_ORDER, "probe", f"127.0.0.1:{port}")
+        envoy_mesh.call_rpc(PAYMENT_CALLBACK, "probe", f"127.0.0.1:{port}")
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
     for path in ("/", "/api/v1/banks", "/stats"):
         assert httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 404

@@ -231,8 +231,8 @@ def to_quiet_hours(model: models.QuietHours) -> notifications_v1.QuietHours:
     )
 
 
-def payment_receipt(message: orders_v1.PayOrderResponse) -> models.PaymentReceipt:
-    """delivery.orders.v1.PayOrderResponse → PaymentReceipt."""
+def payment_receipt(message: orders_v1.HandlePaymentCallbackResponse) -> models.PaymentReceipt:
+    """delivery.orders.v1.HandlePaymentCallbackResponse → PaymentReceipt."""
     return models.PaymentReceipt(
         payment_id=message.payment_id,
     )

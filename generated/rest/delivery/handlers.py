@@ -44,14 +44,12 @@ from generated.rest.delivery.models import (
     PartnerCallStatus,
     PartnerPage,
     PartnerPatch,
-    PaymentCallback,
     PaymentPage,
     PaymentReceipt,
     Product,
     ProductPage,
     ProductPatch,
     ProfilePatch,
-    ReadyCallback,
     RefreshSessionRequest,
     ResetPasswordRequest,
     Role,
@@ -567,14 +565,14 @@ class CallbacksHandler(ABC):
     """Webhooks from banks and partners. Signed with Standard Webhooks."""
 
     @abstractmethod
-    async def payment_callback(self, *, webhook: SignedRequest, bank_id: str, body: PaymentCallback) -> PaymentReceipt:
+    async def payment_callback(self, *, webhook: SignedRequest, bank_id: str) -> PaymentReceipt:
         """Receive a payment callback from a bank: POST /callbacks/payments/{bank_id}.
 
         A repeated `webhook-id` returns the first response and changes nothing. 404, 409 and 422 are final: the payment is recorded and refunded.
         """
 
     @abstractmethod
-    async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int, body: ReadyCallback) -> None:
+    async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int) -> None:
         """Receive a ready callback from a partner: POST /callbacks/partners/{partner_id}/ready.
 
         Accepted after it is stored durably in the broker. Accepted without effect after a cancellation.
@@ -650,6 +648,6 @@ OPERATIONS: dict[str, Operation] = {
     "createAgent": Operation(NotificationsHandler, "create_agent", CreateAgentRequest, 201, "application/json"),
     "getAgent": Operation(NotificationsHandler, "get_agent", None, 200, "application/json"),
     "updateAgent": Operation(NotificationsHandler, "update_agent", AgentPatch, 200, "application/json"),
-    "paymentCallback": Operation(CallbacksHandler, "payment_callback", PaymentCallback, 200, "application/json"),
-    "partnerReadyCallback": Operation(CallbacksHandler, "partner_ready_callback", ReadyCallback, 202, ""),
+    "paymentCallback": Operation(CallbacksHandler, "payment_callback", None, 200, "application/json"),
+    "partnerReadyCallback": Operation(CallbacksHandler, "partner_ready_callback", None, 202, ""),
 }

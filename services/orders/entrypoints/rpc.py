@@ -12,14 +12,13 @@ from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersServicer
 from services.orders import usecases
 from services.orders.domain.orders import Bank, Order, OrderStatus
-from services.orders.entrypoints.payment_callback import decode_payment
+from services.orders.entrypoints.payment_callback import verify_and_decode_payment
 from services.orders.entrypoints.proto_mapping import bank_to_proto, basket_from_proto, order_to_proto
 from services.orders.usecases.banks import generate_secret
 from services.orders.usecases.ports import HistoryRepository, OrderChangeListener, Repository, UnitOfWork
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal
-from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.idempotency import IdempotencyKey
@@ -161,13 +160,14 @@ class OrdersRpc(OrdersServicer):
         items = [order_to_proto(order) for order in page.items]
         return v1.ListAvailableDeliveriesResponse(items=items, next_page_token=page.next_page_token)
 
-    async def pay_order(self, request: v1.PayOrderRequest) -> v1.PayOrderResponse:
-        """Verify and record a payment callback."""
-        signed = SignedRequest(request.webhook_id, request.webhook_timestamp, request.webhook_signature, request.body)
-        payment_id = await usecases.handle_payment_callback(
-            self._repository, self._secret_box, self._clock, decode_payment, request.bank_id, signed
-        )
-        return v1.PayOrderResponse(payment_id=payment_id)
+    async def handle_payment_callback(
+        self, request: v1.HandlePaymentCallbackRequest
+    ) -> v1.HandlePaymentCallbackResponse:
+        """Verify a payment callback and record its payment."""
+        secrets = await usecases.get_callback_secrets(self._repository, self._secret_box, self._clock, request.bank_id)
+        payment = verify_and_decode_payment(request, secrets)
+        payment_id = await usecases.process_payment(self._repository, self._clock, payment, request.webhook_id)
+        return v1.HandlePaymentCallbackResponse(payment_id=payment_id)
 
     async def cancel_order(self, request: v1.CancelOrderRequest, principal: Principal) -> v1.CancelOrderResponse:
         """Cancel an order."""

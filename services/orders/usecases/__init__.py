@@ -4,7 +4,7 @@
 - orders: create_order, get_order, list_orders, list_available_deliveries, get_history, cancel_order, mark_order_ready,
   record_partner_notified, cancel_order_for_unreachable_partner, assign_order, complete_order, expire_orders,
   anonymise_customer, record_history
-- payment_callbacks: handle_payment_callback, list_payments, record_payment
+- payment_callbacks: get_callback_secrets, process_payment, list_payments, record_payment
 - reconcile: reconcile, alert_stuck_orders, warn_about_outbox_backlog
 - refunds: send_due_refunds
 - watch_order: watch_order
@@ -30,7 +30,12 @@ from services.orders.usecases.orders import (
     record_history,
     record_partner_notified,
 )
-from services.orders.usecases.payment_callbacks import handle_payment_callback, list_payments, record_payment
+from services.orders.usecases.payment_callbacks import (
+    get_callback_secrets,
+    list_payments,
+    process_payment,
+    record_payment,
+)
 from services.orders.usecases.reconciliation import alert_stuck_orders, reconcile, warn_about_outbox_backlog
 from services.orders.usecases.refunds import send_due_refunds
 
@@ -45,14 +50,15 @@ __all__ = [
     "create_order",
     "expire_orders",
     "get_bank",
+    "get_callback_secrets",
     "get_history",
     "get_order",
-    "handle_payment_callback",
     "list_available_deliveries",
     "list_banks",
     "list_orders",
     "list_payments",
     "mark_order_ready",
+    "process_payment",
     "reconcile",
     "record_history",
     "record_partner_notified",

@@ -1,5 +1,6 @@
-"""Payment callbacks of banks, and the list of recorded payments."""
+"""Payments that banks report in callbacks, and the list of recorded payments."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from services.orders.domain.orders import Bank
@@ -21,7 +22,6 @@ from services.orders.usecases.event_factory import (
 )
 from services.orders.usecases.ports import (
     HistoryRepository,
-    PaymentDecoder,
     ProcessedCallback,
     Repository,
     UnitOfWork,
@@ -31,37 +31,32 @@ from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal
-from services.runtime.outbound import webhooks
-from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.storage.encryption import SecretBox
 
 
-async def handle_payment_callback(
-    repository: Repository,
-    secret_box: SecretBox,
-    clock: Clock,
-    decode_payment: PaymentDecoder,
-    bank_id: str,
-    request: SignedRequest,
-) -> str:
-    """Verify and record a bank's payment callback, idempotently by webhook id and by payment; return the payment's id.
+async def get_callback_secrets(
+    repository: Repository, secret_box: SecretBox, clock: Clock, bank_id: str
+) -> Sequence[str]:
+    """Return the secrets with which a bank may sign a callback now, newest first; none for an unknown bank."""
+    bank = await repository.get_bank(bank_id)
+    return [] if bank is None else decrypt_active_secrets(bank, secret_box, clock())
 
-    The body is decoded only after the signature is verified. The rejections ORDER_NOT_FOUND, PAYMENT_CONFLICT and
-    PAYMENT_INSUFFICIENT are raised after the payment and its refund are committed.
 
-    Raises ApiError: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
+async def process_payment(repository: Repository, clock: Clock, payment: Payment, webhook_id: str) -> str:
+    """Record a payment that a bank reports, idempotently by webhook id and by payment; return the payment's id.
+
+    The rejections ORDER_NOT_FOUND, PAYMENT_CONFLICT and PAYMENT_INSUFFICIENT are raised after the payment and its
+    refund are committed.
+
+    Raises ApiError: ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
     """
     async with repository.unit_of_work() as unit:
-        bank = await unit.get_bank(bank_id)
-        secrets = [] if bank is None else decrypt_active_secrets(bank, secret_box, clock())
-        webhooks.verify_signature(request, secrets)
-        payment = decode_payment(bank_id, request.body)
-        processed = await unit.register_callback(bank_id, request.id, payment.payment_id)
+        processed = await unit.register_callback(payment.bank_id, webhook_id, payment.payment_id)
         if processed is None:
-            outcome = await unit.get_payment_outcome_for_update(bank_id, payment.payment_id)
+            outcome = await unit.get_payment_outcome_for_update(payment.bank_id, payment.payment_id)
             if outcome is None or (outcome is PaymentOutcome.FAILED and payment.succeeded):
-                outcome = await _process_payment(unit, payment, clock())
-            await unit.save_callback_outcome(bank_id, request.id, outcome)
+                outcome = await _apply_payment(unit, payment, clock())
+            await unit.save_callback_outcome(payment.bank_id, webhook_id, outcome)
             processed = ProcessedCallback(payment.payment_id, outcome)
     if processed.outcome in REJECTION_REASONS:
         raise ApiError(REJECTION_REASONS[processed.outcome])
@@ -76,7 +71,7 @@ def decrypt_active_secrets(bank: Bank, secret_box: SecretBox, now: datetime) -> 
     return [secret_box.decrypt(secret) for secret in encrypted_secrets]
 
 
-async def _process_payment(unit: UnitOfWork, payment: Payment, at: datetime) -> PaymentOutcome:
+async def _apply_payment(unit: UnitOfWork, payment: Payment, at: datetime) -> PaymentOutcome:
     order = await unit.get_order_for_update(payment.order_id)
     outcome, refund_amount = evaluate_payment(order, payment)
     record = PaymentRecord(

@@ -8,13 +8,10 @@ from typing import NamedTuple, Protocol
 
 from generated.events import OrdersEvent
 from services.orders.domain.orders import Bank, HistoryEntry, Order, OrderStatus
-from services.orders.domain.payments import Payment, PaymentOutcome, PaymentRecord, Refund
+from services.orders.domain.payments import PaymentOutcome, PaymentRecord, Refund
 from services.orders.domain.reconciliation import OrderRecords
 from services.runtime.core.principal import Principal
 from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
-
-type PaymentDecoder = Callable[[str, bytes], Payment]
-"""Decoder of a payment callback's body, given the bank's id. Raises ApiError: INVALID_REQUEST."""
 
 type RefundTracer = Callable[[Refund], AbstractContextManager[object]]
 """Context manager that traces one attempt at a refund, including the recording of its result."""

@@ -48,7 +48,7 @@ def parse_principal(headers: HeaderList) -> Principal:
 
 
 def parse_signed_request(headers: HeaderList, body: bytes) -> SignedRequest:
-    """Return the webhook headers and the body, for the service that owns the secret to verify.
+    """Return the webhook headers and the raw body, for the service that owns the secret to verify and decode.
 
     Raises ApiError: SIGNATURE_INVALID when a header is missing or malformed.
     """
@@ -127,7 +127,8 @@ class CompiledOperation:
         if self._body is not None:
             raw_body = await read_body(receive, self._body.max_bytes)
             # Read before the parameters are parsed: an unsupported media type is reported before any invalid value.
-            body_argument = {"body": await self._body.read(headers, raw_body)}
+            body = await self._body.read(headers, raw_body)
+            body_argument = {} if self._requires_signature else {"body": body}
         parameters = self._parameters.parse(scope["path_params"], scope["query_string"], headers)
         arguments = parameters | principal_argument | body_argument
         for name in scope["path_params"].keys() & SPAN_PATH_PARAMETERS:

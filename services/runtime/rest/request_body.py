@@ -70,7 +70,7 @@ class JsonBody:
         self._model = model
 
     async def read(self, headers: HeaderList, raw: bytes) -> Any:
-        """Return the body as its model.
+        """Validate the body and return it as its model, or None for an operation without a model.
 
         Raises ApiError: UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST.
         """
@@ -94,6 +94,8 @@ class JsonBody:
             )
         if not self._validator.is_valid(body):
             raise ApiError(Reason.INVALID_REQUEST, errors=collect_field_errors(self._validator, body))
+        if self._model is None:
+            return None
         try:
             # JSON Schema accepts 1.0 as an integer, so the conversion is lax. The schema has checked the types.
             return msgspec.convert(body, self._model, strict=False)

@@ -1,19 +1,20 @@
 """REST handlers of webhooks from banks and partners.
 
-The raw body is forwarded to the service that owns the secret, which verifies the signature.
+The runtime has validated the body against the contract. The raw body is forwarded to the service that owns the secret,
+which verifies the signature and decodes the body.
 """
 
 from uuid import NAMESPACE_URL, uuid5
 
 from generated.events import ORDER_READY_REPORTED
 from generated.proto.delivery.events.v1 import OrderReadyReported
-from generated.proto.delivery.orders.v1 import PayOrderRequest
+from generated.proto.delivery.orders.v1 import HandlePaymentCallbackRequest
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1 import VerifyReadyCallbackRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert
 from generated.rest.delivery.handlers import CallbacksHandler
-from generated.rest.delivery.models import PaymentCallback, PaymentReceipt, ReadyCallback
+from generated.rest.delivery.models import PaymentReceipt
 from services.runtime.core.clock import Clock
 from services.runtime.messaging.events import Envelope
 from services.runtime.messaging.publisher import Publisher
@@ -30,18 +31,18 @@ class Callbacks(CallbacksHandler):
         self._publisher = publisher
         self._clock = clock
 
-    async def payment_callback(self, *, webhook: SignedRequest, bank_id: str, body: PaymentCallback) -> PaymentReceipt:
-        """Forward the result of a payment."""
-        request = PayOrderRequest(
+    async def payment_callback(self, *, webhook: SignedRequest, bank_id: str) -> PaymentReceipt:
+        """Forward a payment callback."""
+        request = HandlePaymentCallbackRequest(
             bank_id=bank_id,
             webhook_id=webhook.id,
             webhook_timestamp=webhook.timestamp,
             webhook_signature=webhook.signature,
             body=webhook.body,
         )
-        return convert.payment_receipt(await self._orders.pay_order(request))
+        return convert.payment_receipt(await self._orders.handle_payment_callback(request))
 
-    async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int, body: ReadyCallback) -> None:
+    async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int) -> None:
         """Verify that an order is ready and publish the event.
 
         The event's id is derived from the webhook's, so that consumers deduplicate repeated webhooks.

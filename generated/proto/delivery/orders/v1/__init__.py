@@ -23,6 +23,8 @@ __all__ = (
     "GetOrderHistoryResponse",
     "GetOrderRequest",
     "GetOrderResponse",
+    "HandlePaymentCallbackRequest",
+    "HandlePaymentCallbackResponse",
     "HistoryEntry",
     "ListAvailableDeliveriesRequest",
     "ListAvailableDeliveriesResponse",
@@ -36,8 +38,6 @@ __all__ = (
     "OrderItem",
     "OrderPartner",
     "OrderStatus",
-    "PayOrderRequest",
-    "PayOrderResponse",
     "Payment",
     "PaymentInstructions",
     "PaymentOutcome",
@@ -685,6 +685,60 @@ default_message_pool.register_message("delivery.orders.v1", "GetOrderResponse", 
 
 
 @dataclass(eq=False, repr=False)
+class HandlePaymentCallbackRequest(betterproto2.Message):
+    """
+    Payment callback, unmodified, so that its signature can be verified.
+    """
+
+    bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The bank's id in the path.
+    """
+
+    webhook_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Header webhook-id.
+    """
+
+    webhook_timestamp: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Header webhook-timestamp.
+    """
+
+    webhook_signature: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    Header webhook-signature.
+    """
+
+    body: "bytes" = betterproto2.field(5, betterproto2.TYPE_BYTES)
+    """
+    Unmodified request body.
+    """
+
+
+default_message_pool.register_message(
+    "delivery.orders.v1", "HandlePaymentCallbackRequest", HandlePaymentCallbackRequest
+)
+
+
+@dataclass(eq=False, repr=False)
+class HandlePaymentCallbackResponse(betterproto2.Message):
+    """
+    Receipt for a recorded payment.
+    """
+
+    payment_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The bank's id of the payment.
+    """
+
+
+default_message_pool.register_message(
+    "delivery.orders.v1", "HandlePaymentCallbackResponse", HandlePaymentCallbackResponse
+)
+
+
+@dataclass(eq=False, repr=False)
 class HistoryEntry(betterproto2.Message):
     """
     Change of an order.
@@ -1157,56 +1211,6 @@ class PaymentInstructions(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.orders.v1", "PaymentInstructions", PaymentInstructions)
-
-
-@dataclass(eq=False, repr=False)
-class PayOrderRequest(betterproto2.Message):
-    """
-    Payment callback, unmodified, so that its signature can be verified.
-    """
-
-    bank_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
-    """
-    The bank's id in the path.
-    """
-
-    webhook_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
-    """
-    Header webhook-id.
-    """
-
-    webhook_timestamp: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
-    """
-    Header webhook-timestamp.
-    """
-
-    webhook_signature: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
-    """
-    Header webhook-signature.
-    """
-
-    body: "bytes" = betterproto2.field(5, betterproto2.TYPE_BYTES)
-    """
-    Unmodified request body.
-    """
-
-
-default_message_pool.register_message("delivery.orders.v1", "PayOrderRequest", PayOrderRequest)
-
-
-@dataclass(eq=False, repr=False)
-class PayOrderResponse(betterproto2.Message):
-    """
-    Receipt for a recorded payment.
-    """
-
-    payment_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
-    """
-    The bank's id of the payment.
-    """
-
-
-default_message_pool.register_message("delivery.orders.v1", "PayOrderResponse", PayOrderResponse)
 
 
 @dataclass(eq=False, repr=False)

@@ -20,6 +20,8 @@ from generated.proto.delivery.orders.v1 import (
     GetOrderHistoryResponse,
     GetOrderRequest,
     GetOrderResponse,
+    HandlePaymentCallbackRequest,
+    HandlePaymentCallbackResponse,
     ListAvailableDeliveriesRequest,
     ListAvailableDeliveriesResponse,
     ListBanksRequest,
@@ -28,8 +30,6 @@ from generated.proto.delivery.orders.v1 import (
     ListOrdersResponse,
     ListPaymentsRequest,
     ListPaymentsResponse,
-    PayOrderRequest,
-    PayOrderResponse,
     RotateBankSecretRequest,
     RotateBankSecretResponse,
     UpdateBankRequest,
@@ -297,12 +297,12 @@ LIST_AVAILABLE_DELIVERIES: Method[ListAvailableDeliveriesRequest, ListAvailableD
 )
 
 
-PAY_ORDER: Method[PayOrderRequest, PayOrderResponse] = Method(
+HANDLE_PAYMENT_CALLBACK: Method[HandlePaymentCallbackRequest, HandlePaymentCallbackResponse] = Method(
     service="delivery.orders.v1.OrdersService",
-    name="PayOrder",
-    attribute="pay_order",
-    request=PayOrderRequest,
-    response=PayOrderResponse,
+    name="HandlePaymentCallback",
+    attribute="handle_payment_callback",
+    request=HandlePaymentCallbackRequest,
+    response=HandlePaymentCallbackResponse,
     server_streaming=False,
     idempotency=Idempotency.IDEMPOTENT,
     callers=("gateway",),
@@ -455,7 +455,7 @@ class OrdersServicer(Servicer):
         GET_ORDER,
         LIST_ORDERS,
         LIST_AVAILABLE_DELIVERIES,
-        PAY_ORDER,
+        HANDLE_PAYMENT_CALLBACK,
         LIST_PAYMENTS,
         WATCH_ORDER,
         CANCEL_ORDER,
@@ -513,8 +513,9 @@ class OrdersServicer(Servicer):
         """Lists the orders that are ready for pickup, longest ready first."""
 
     @abstractmethod
-    async def pay_order(self, request: PayOrderRequest) -> PayOrderResponse:
-        """Verifies and records a bank's signed payment callback. A repeated webhook id returns the first result again.
+    async def handle_payment_callback(self, request: HandlePaymentCallbackRequest) -> HandlePaymentCallbackResponse:
+        """Verifies a bank's signed payment callback and records the payment.
+        A payment may have succeeded or failed. A repeated webhook id returns the first result again.
         Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
         """
 
@@ -608,11 +609,14 @@ class OrdersStub(Stub):
         """Lists the orders that are ready for pickup, longest ready first."""
         return await self.call_unary_wire(LIST_AVAILABLE_DELIVERIES, request, read, timeout)
 
-    async def pay_order(self, request: PayOrderRequest, *, timeout: float | None = None) -> PayOrderResponse:
-        """Verifies and records a bank's signed payment callback. A repeated webhook id returns the first result again.
+    async def handle_payment_callback(
+        self, request: HandlePaymentCallbackRequest, *, timeout: float | None = None
+    ) -> HandlePaymentCallbackResponse:
+        """Verifies a bank's signed payment callback and records the payment.
+        A payment may have succeeded or failed. A repeated webhook id returns the first result again.
         Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
         """
-        return await self.call_unary(PAY_ORDER, request, timeout)
+        return await self.call_unary(HANDLE_PAYMENT_CALLBACK, request, timeout)
 
     async def list_payments[Page](
         self, request: ListPaymentsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
