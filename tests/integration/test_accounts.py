@@ -1,4 +1,7 @@
-"""Accounts during faults of the identity provider and the object storage."""
+"""Accounts during faults of the identity provider and the object storage.
+
+The adapters implement the ports of services.gateway.usecases.ports.
+"""
 
 import asyncio
 import base64
