@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from services.runtime.core import backoff
 from services.runtime.core.errors import ApiError
 
 log = logging.getLogger(__name__)
@@ -28,5 +28,5 @@ async def run_periodically(
         except ApiError as error:
             log.warning("periodic job failed: %s: %s; retrying after the interval", name, error)
         with suppress(TimeoutError):
-            async with asyncio.timeout(interval_s * random.SystemRandom().uniform(0.8, 1.2)):
+            async with asyncio.timeout(backoff.apply_jitter(interval_s)):
                 await trigger.wait()

@@ -1,5 +1,6 @@
-"""Clock that use cases receive as a parameter."""
+"""Clocks. Use cases receive theirs as a parameter."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,11 @@ type Clock = Callable[[], datetime]
 def now() -> datetime:
     """Return the current UTC time with microsecond resolution."""
     return datetime.now(UTC)
+
+
+def monotonic_now() -> datetime:
+    """Return a time that never goes backwards, whose origin is arbitrary; for durations within one process."""
+    return datetime.fromtimestamp(time.monotonic(), UTC)
 
 
 def days_ago(days: float) -> datetime:

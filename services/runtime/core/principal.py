@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError
+
 PAYLOAD_HEADER = "x-jwt-payload"
 """Header with the base64url payload of the verified token. The sidecar sets it and removes it from client requests."""
 
@@ -56,3 +59,12 @@ class Principal:
             expires_at=datetime.fromtimestamp(claims.exp, UTC),
             token=token,
         )
+
+
+def require_role(principal: Principal, role: str) -> None:
+    """Require a role. Defence in depth: the edge checks roles too, but not for direct gRPC calls.
+
+    Raises ApiError: FORBIDDEN.
+    """
+    if principal.role != role:
+        raise ApiError(Reason.FORBIDDEN)

@@ -12,6 +12,7 @@ from pika.channel import Channel as PikaChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from services.runtime.concurrency.futures import mark_exception_retrieved
+from services.runtime.core import backoff
 from services.runtime.messaging import topology
 from services.runtime.messaging.channel import BrokerUnavailable, Channel
 
@@ -20,7 +21,8 @@ log = logging.getLogger(__name__)
 _PRECONDITION_FAILED = 406
 """AMQP reply code PRECONDITION_FAILED."""
 
-_BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+INITIAL_RECONNECT_DELAY_S = 0.2
+MAX_RECONNECT_DELAY_S = 5.0
 
 
 class _QueueArgumentMismatch(BrokerUnavailable, topology.QueueArgumentMismatch):
@@ -98,7 +100,10 @@ class Broker:
                 await asyncio.wait_for(closed.wait(), timeout=2)
 
     async def run_with_reconnect(self, work: Callable[[Channel], Awaitable[None]]) -> None:
-        """Run `work` on a channel until cancelled; when the channel is lost, reconnect with backoff and restart it."""
+        """Run `work` on a channel until cancelled; when the channel is lost, reconnect with backoff and restart it.
+
+        The delays have jitter, so that the processes do not all reconnect at the same time after a broker restart.
+        """
         failures = 0
         while True:
             try:
@@ -106,9 +111,12 @@ class Broker:
                     failures = 0
                     await work(channel)
             except BrokerUnavailable as error:
-                delay_s = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
                 failures += 1
-                log.warning("broker unavailable: %s; reconnecting in %s s", error, delay_s)
+                delay_s = backoff.compute_exponential_delay_s(
+                    failures, INITIAL_RECONNECT_DELAY_S, MAX_RECONNECT_DELAY_S
+                )
+                delay_s = backoff.apply_jitter(delay_s)
+                log.warning("broker unavailable: %s; reconnecting in %.1f s", error, delay_s)
                 await asyncio.sleep(delay_s)
 
 

@@ -1,0 +1,46 @@
+"""Reconnection to the broker: backoff with jitter."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from services.runtime.core.backoff import JITTER_RATIO
+from services.runtime.messaging.channel import BrokerUnavailable, Channel
+from services.runtime.messaging.connection import INITIAL_RECONNECT_DELAY_S, MAX_RECONNECT_DELAY_S, Broker
+
+
+class UnreachableBroker(Broker):
+    """Broker to which no connection can be opened."""
+
+    @asynccontextmanager
+    async def open_channel(self) -> AsyncIterator[Channel]:
+        raise BrokerUnavailable("connection refused")
+        yield
+
+
+@pytest.fixture
+def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Record the delays of `asyncio.sleep`, which returns at once and is cancelled the tenth time."""
+    recorded: list[float] = []
+
+    async def sleep(delay_s: float) -> None:
+        recorded.append(delay_s)
+        if len(recorded) == 10:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return recorded
+
+
+async def test_broker_reconnects_with_backoff_and_jitter(delays: list[float]) -> None:
+    async def work(channel: Channel) -> None:
+        raise AssertionError(channel)
+
+    with pytest.raises(asyncio.CancelledError):
+        await UnreachableBroker("amqp://broker.test", "test").run_with_reconnect(work)
+    schedule = [min(INITIAL_RECONNECT_DELAY_S * 2**number, MAX_RECONNECT_DELAY_S) for number in range(10)]
+    ratios = [delay_s / scheduled_s for delay_s, scheduled_s in zip(delays, schedule, strict=True)]
+    assert len(set(ratios)) > 1, "without jitter, all processes would reconnect at the same time"
+    assert all(abs(ratio - 1) <= JITTER_RATIO + 1e-9 for ratio in ratios)
