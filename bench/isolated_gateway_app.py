@@ -47,7 +47,7 @@ app = build_app(
         Banks(orders),
         Partners(partners),
         Products(partners),
-        Callbacks(orders, partners, UNUSED, now),
+        Callbacks(orders, partners),
         Notifications(notifications),
     ],
     OPERATIONS,

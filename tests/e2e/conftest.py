@@ -1,4 +1,4 @@
-"""Users of the demo, signed in once."""
+"""Fixtures of end-to-end tests: tokens of demo accounts and scenario contexts."""
 
 from collections.abc import Callable, Iterator
 
@@ -14,45 +14,45 @@ from tests.conftest import Mesh
 
 @pytest.fixture(scope="session")
 def token(edge: httpx.Client) -> Callable[[str], str]:
-    """The access token of a demo account: "customer", "deliverer", "admin"."""
+    """Return a function that returns the access token of the demo customer, deliverer or admin."""
     tokens: dict[str, str] = {}
 
-    def of(name: str) -> str:
+    def get_token(name: str) -> str:
         if name not in tokens:
             body = {"email": f"{name}@delivery.test", "password": DEMO_PASSWORD}
             tokens[name] = edge.post("/sessions", json=body).raise_for_status().json()["access_token"]
         return tokens[name]
 
-    return of
+    return get_token
 
 
 @pytest.fixture(scope="session")
 def bearer(token: Callable[[str], str]) -> Callable[[str], dict[str, str]]:
-    """The header that makes a request a demo account's."""
+    """Return a function that returns the Authorization header of a demo account."""
     return lambda name: {"authorization": f"Bearer {token(name)}"}
 
 
 @pytest.fixture
-def world(mesh: Mesh) -> Iterator[ScenarioContext]:
-    """The doors, as scenarios use them, with nobody signed up yet."""
+def context(mesh: Mesh) -> Iterator[ScenarioContext]:
+    """Return a scenario context without users."""
     with (
         httpx.Client(base_url=mesh.edge_url, timeout=20, trust_env=False) as edge,
-        httpx.Client(base_url=mesh.sandbox_url, timeout=20, trust_env=False) as outside,
+        httpx.Client(base_url=mesh.sandbox_url, timeout=20, trust_env=False) as sandbox,
     ):
-        yield ScenarioContext(edge, outside, Console(quiet=True))
+        yield ScenarioContext(edge, sandbox, Console(quiet=True))
 
 
 @pytest.fixture
-def pending(world: ScenarioContext) -> ScenarioContext:
-    """A world in which a new customer has confirmed an order."""
+def pending(context: ScenarioContext) -> ScenarioContext:
+    """Return a scenario context with a new customer and a pending order."""
     for scenario in (scenarios.register, scenarios.check, scenarios.confirm):
-        scenario(world)
-    return world
+        scenario(context)
+    return context
 
 
 @pytest.fixture
 def state_text(mesh: Mesh) -> Callable[[], str]:
-    """Every text in every table of the services' databases and in the document store, each on a line."""
+    """Return a function that returns all values in the databases and the document store, one per line."""
 
     def read() -> str:
         return "\n".join(store_dump.iter_stored_values(mesh.state_dir))

@@ -12,7 +12,7 @@ from PIL import Image
 from deploy.local.demo import scenarios
 from deploy.local.demo.scenarios import ScenarioContext
 from tests.conftest import Mesh, run_local
-from tests.e2e.test_error_responses import problem
+from tests.e2e.test_error_responses import assert_problem
 from tests.users import PASSWORD, User, create_image
 from tests.wait import wait_until
 
@@ -29,7 +29,7 @@ def sign_up(edge: httpx.Client, sandbox: httpx.Client) -> SignUp:
 def test_sign_up_with_registered_email_returns_409(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up()
     body = {"email": ada.email.upper(), "password": PASSWORD, "first_name": "A", "last_name": "B", "role": "customer"}
-    problem(edge.post("/users", json=body), 409, "EMAIL_TAKEN")
+    assert_problem(edge.post("/users", json=body), 409, "EMAIL_TAKEN")
 
 
 def test_demo_accounts_exist(edge: httpx.Client, bearer: Bearer) -> None:
@@ -45,7 +45,7 @@ def test_verification_code_is_single_use(edge: httpx.Client, sign_up: SignUp) ->
     wrong = ada.confirm(code[:-1] + ("A" if code[-1] != "A" else "B"))
     assert ada.confirm(code).status_code == 204
     used = ada.confirm(code)
-    assert problem(wrong, 422, "CODE_INVALID")["detail"] == problem(used, 422, "CODE_INVALID")["detail"]
+    assert assert_problem(wrong, 422, "CODE_INVALID")["detail"] == assert_problem(used, 422, "CODE_INVALID")["detail"]
     assert ada.request("GET", "/users/me").json()["email_verified"] is True
 
 
@@ -76,7 +76,7 @@ def test_sign_out_revokes_refresh_token(sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     assert ada.refresh().status_code == 200
     assert ada.request("DELETE", "/sessions").status_code == 204
-    problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
+    assert_problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
     assert ada.sign_in().refresh().status_code == 200
 
 
@@ -94,7 +94,7 @@ def test_profile_patch_checks_if_match_and_updates_etag(sign_up: SignUp) -> None
     }
     assert ada.request("GET", "/users/me").json() == after.json()
     stale = ada.request("PATCH", "/users/me", json=patch, headers={"if-match": before.headers["etag"]})
-    problem(stale, 412, "PRECONDITION_FAILED")
+    assert_problem(stale, 412, "PRECONDITION_FAILED")
     not_modified = ada.request("GET", "/users/me", headers={"if-none-match": after.headers["etag"]})
     assert (not_modified.status_code, not_modified.content) == (304, b"")
 
@@ -118,26 +118,26 @@ def test_profile_patch_checks_if_match_and_updates_etag(sign_up: SignUp) -> None
 def test_invalid_profile_patch_returns_400(sign_up: SignUp, patch: dict[str, Any]) -> None:
     ada = sign_up().sign_in()
     before = ada.request("GET", "/users/me").json()
-    problem(ada.request("PATCH", "/users/me", json=patch), 400, "INVALID_REQUEST")
+    assert_problem(ada.request("PATCH", "/users/me", json=patch), 400, "INVALID_REQUEST")
     assert ada.request("GET", "/users/me").json() == before
 
 
 def test_unknown_time_zone_returns_422(sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
-    problem(ada.request("PATCH", "/users/me", json={"time_zone": "Mars/Olympus"}), 422, "TIME_ZONE_UNKNOWN")
+    assert_problem(ada.request("PATCH", "/users/me", json={"time_zone": "Mars/Olympus"}), 422, "TIME_ZONE_UNKNOWN")
 
 
 def test_email_rejected_by_identity_provider_returns_422(edge: httpx.Client) -> None:
     email = f"a@{'b' * 63}.{'c' * 63}.{'d' * 63}.test"
     body = {"email": email, "password": PASSWORD, "first_name": "A", "last_name": "B", "role": "customer"}
-    problem(edge.post("/users", json=body), 422, "ACCOUNT_REFUSED")
+    assert_problem(edge.post("/users", json=body), 422, "ACCOUNT_REFUSED")
 
 
 def test_lone_surrogate_returns_400(sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     body = b'{"first_name": "\\ud800"}'
     response = ada.request("PATCH", "/users/me", content=body, headers={"content-type": "application/json"})
-    problem(response, 400, "INVALID_REQUEST")
+    assert_problem(response, 400, "INVALID_REQUEST")
 
 
 def test_email_change_requires_confirmation(edge: httpx.Client, sign_up: SignUp) -> None:
@@ -150,7 +150,7 @@ def test_email_change_requires_confirmation(edge: httpx.Client, sign_up: SignUp)
     ada.sign_in()
     profile = ada.request("GET", "/users/me").json()
     assert (profile["email"], profile["email_verified"]) == (new, True)
-    problem(edge.post("/sessions", json={"email": old, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
+    assert_problem(edge.post("/sessions", json={"email": old, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
 
 
 def test_email_change_to_registered_address_sends_no_code(sign_up: SignUp) -> None:
@@ -166,11 +166,11 @@ def test_email_change_to_registered_address_sends_no_code(sign_up: SignUp) -> No
 def test_password_change_requires_old_password(edge: httpx.Client, sign_up: SignUp) -> None:
     ada = sign_up().sign_in()
     wrong = {"old_password": "not-the-right-one", "new_password": "another-long-one"}
-    problem(ada.request("PUT", "/users/me/password", json=wrong), 422, "PASSWORD_WRONG")
+    assert_problem(ada.request("PUT", "/users/me/password", json=wrong), 422, "PASSWORD_WRONG")
     right = {"old_password": PASSWORD, "new_password": "another-long-one"}
     assert ada.request("PUT", "/users/me/password", json=right).status_code == 204
-    problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
-    problem(edge.post("/sessions", json={"email": ada.email, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
+    assert_problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
+    assert_problem(edge.post("/sessions", json={"email": ada.email, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
     ada.password = "another-long-one"
     ada.sign_in()
 
@@ -184,11 +184,11 @@ def test_password_reset_sets_password_and_ends_sessions(edge: httpx.Client, sign
         (registered.status_code, registered.content) == (unregistered.status_code, unregistered.content) == (202, b"")
     )
     code = ada.wait_for_code(2)
-    problem(ada.confirm(code), 422, "CODE_INVALID")  # a code is valid for one purpose
+    assert_problem(ada.confirm(code), 422, "CODE_INVALID")  # a code is valid for one purpose
     body = {"code": code, "password": "another-password"}
     assert edge.post("/password-resets/confirm", json=body).status_code == 204
-    problem(edge.post("/password-resets/confirm", json=body), 422, "CODE_INVALID")
-    problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
+    assert_problem(edge.post("/password-resets/confirm", json=body), 422, "CODE_INVALID")
+    assert_problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
     ada.password = "another-password"
     assert ada.sign_in().request("GET", "/users/me").json()["email_verified"] is True
 
@@ -196,12 +196,12 @@ def test_password_reset_sets_password_and_ends_sessions(edge: httpx.Client, sign
 def test_deliverer_requires_approval_by_admin(edge: httpx.Client, bearer: Bearer, sign_up: SignUp) -> None:
     dora = sign_up("deliverer").sign_in()
     assert "role" not in dora.profile
-    problem(dora.request("GET", "/deliveries"), 403, "FORBIDDEN")
+    assert_problem(dora.request("GET", "/deliveries"), 403, "FORBIDDEN")
     pending_users = edge.get("/users", params={"approved": False, "q": dora.email}, headers=bearer("admin")).json()
     assert [user["id"] for user in pending_users["items"]] == [dora.id]
     approved = edge.put(f"/users/{dora.id}/role", json={"role": "deliverer"}, headers=bearer("admin"))
     assert approved.json()["role"] == "deliverer"
-    problem(dora.request("GET", "/deliveries"), 403, "FORBIDDEN")  # effective from the next refresh
+    assert_problem(dora.request("GET", "/deliveries"), 403, "FORBIDDEN")  # effective from the next refresh
     dora.refresh()
     assert dora.request("GET", "/deliveries").status_code == 200
     assert dora.request("GET", "/users/me").json()["role"] == "deliverer"
@@ -220,15 +220,17 @@ def test_accounts_are_listed_newest_first_for_admins_only(edge: httpx.Client, be
     ).json()
     assert [user["id"] for user in first["items"] + second["items"]] == [user.id for user in reversed(users)]
     assert "next_page_token" not in second
-    problem(users[0].sign_in().request("GET", "/users"), 403, "FORBIDDEN")
-    problem(users[0].request("PUT", f"/users/{users[0].id}/role", json={"role": "admin"}), 403, "FORBIDDEN")
-    problem(edge.put("/users/unknown/role", json={"role": "admin"}, headers=bearer("admin")), 404, "USER_NOT_FOUND")
+    assert_problem(users[0].sign_in().request("GET", "/users"), 403, "FORBIDDEN")
+    assert_problem(users[0].request("PUT", f"/users/{users[0].id}/role", json={"role": "admin"}), 403, "FORBIDDEN")
+    assert_problem(
+        edge.put("/users/unknown/role", json={"role": "admin"}, headers=bearer("admin")), 404, "USER_NOT_FOUND"
+    )
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP"])
 def test_avatar_is_uploaded_served_replaced_and_deleted(sign_up: SignUp, image_format: str) -> None:
     ada = sign_up().sign_in()
-    problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
+    assert_problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
     files = {"avatar": ("me.bin", create_image(image_format), f"image/{image_format.lower()}")}
     put = ada.request("PUT", "/users/me/avatar", files=files)
     assert put.status_code == 200, put.text
@@ -241,7 +243,7 @@ def test_avatar_is_uploaded_served_replaced_and_deleted(sign_up: SignUp, image_f
     ada.request("PUT", "/users/me/avatar", files={"avatar": ("me.png", create_image(colour="blue"), "image/png")})
     assert ada.request("GET", "/users/me/avatar").headers["etag"] != avatar.headers["etag"]
     assert ada.request("DELETE", "/users/me/avatar").status_code == 204
-    problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
+    assert_problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
     assert "avatar_url" not in ada.request("GET", "/users/me").json()
 
 
@@ -268,8 +270,8 @@ def test_avatar_is_uploaded_served_replaced_and_deleted(sign_up: SignUp, image_f
 )
 def test_invalid_avatar_is_rejected(sign_up: SignUp, content: bytes, media_type: str, status: int, reason: str) -> None:
     ada = sign_up().sign_in()
-    problem(ada.request("PUT", "/users/me/avatar", files={"avatar": ("a", content, media_type)}), status, reason)
-    problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
+    assert_problem(ada.request("PUT", "/users/me/avatar", files={"avatar": ("a", content, media_type)}), status, reason)
+    assert_problem(ada.request("GET", "/users/me/avatar"), 404, "AVATAR_NOT_FOUND")
 
 
 def test_account_deletion_removes_personal_data(
@@ -278,9 +280,9 @@ def test_account_deletion_removes_personal_data(
     ada = sign_up(first_name="Zuleika", phone="+4915112345678", notif_token="phone-of-zuleika").sign_in()
     ada.request("PUT", "/users/me/avatar", files={"avatar": ("me.png", create_image(), "image/png")})
     assert ada.request("DELETE", "/users/me").status_code == 204
-    problem(ada.request("GET", "/users/me"), 404, "USER_NOT_FOUND")
-    problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
-    problem(edge.post("/sessions", json={"email": ada.email, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
+    assert_problem(ada.request("GET", "/users/me"), 404, "USER_NOT_FOUND")
+    assert_problem(ada.refresh(), 401, "REFRESH_TOKEN_INVALID")
+    assert_problem(edge.post("/sessions", json={"email": ada.email, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
     assert edge.get("/users", params={"q": ada.email}, headers=bearer("admin")).json()["items"] == []
     wait_until(
         "no store contains personal data", lambda: not {ada.email, "phone-of-zuleika"} & set(state_text().split())
@@ -293,13 +295,13 @@ def test_repeated_failed_sign_ins_return_429(edge: httpx.Client, sign_up: SignUp
     ada = sign_up().sign_in()
     for _ in range(10):
         wrong = edge.post("/sessions", json={"email": ada.email, "password": "not-the-right-one"})
-        problem(wrong, 401, "CREDENTIALS_INVALID")
+        assert_problem(wrong, 401, "CREDENTIALS_INVALID")
     for password in ("not-the-right-one", PASSWORD):
         limited = edge.post("/sessions", json={"email": ada.email.upper(), "password": password})
-        problem(limited, 429, "TOO_MANY_REQUESTS")
+        assert_problem(limited, 429, "TOO_MANY_REQUESTS")
         assert 0 < int(limited.headers["retry-after"]) <= 900
     body = {"old_password": PASSWORD, "new_password": "another-long-one"}
-    problem(ada.request("PUT", "/users/me/password", json=body), 429, "TOO_MANY_REQUESTS")
+    assert_problem(ada.request("PUT", "/users/me/password", json=body), 429, "TOO_MANY_REQUESTS")
     assert ada.refresh().status_code == 200  # existing sessions stay valid
     assert ada.request("GET", "/users/me").status_code == 200
 

@@ -1,4 +1,4 @@
-"""What every operation refuses alike, in cases made from the contract itself."""
+"""Errors common to all operations, with test cases generated from the contract."""
 
 import secrets
 from collections.abc import Callable
@@ -13,32 +13,36 @@ from codegen.rest.operations import Operation, operations
 from deploy.local.demo.scenarios import ScenarioContext
 from tests import store_dump
 from tests.conftest import ROOT, Mesh
-from tests.e2e.test_error_responses import problem
+from tests.e2e.test_error_responses import assert_problem
 from tests.users import User, create_image
 
 type Bearer = Callable[[str], dict[str, str]]
 
 CONTRACTS = load(ROOT)
 OPERATIONS = list(operations(CONTRACTS, "delivery"))
-UNKNOWN = {"bank_id": "nobody", "picture": f"{'x' * 32}.{'0' * 64}"}
-"""Path parameters of a form of their own that lead nowhere."""
+UNKNOWN_PATH_PARAMETERS = {"bank_id": "unknown", "picture": f"{'x' * 32}.{'0' * 64}"}
+"""Path parameters of unknown resources with a special format."""
 
-NOWHERE = 9_000_000
-"""Nobody's number."""
+UNKNOWN_ID = 9_000_000
+"""Numeric id of no resource."""
 
 
-def path(operation: Operation) -> str:
-    """Where the operation is, for things that are not there."""
-    named = {each["name"]: each for each in operation.parameters if each["in"] == "path"}
-    integers = {
-        n for n, each in named.items() if CONTRACTS.resolve_reference("delivery", each["schema"])["type"] == "integer"
+def build_unknown_path(operation: Operation) -> str:
+    """Return the path of an operation for unknown resources."""
+    schemas = {
+        parameter["name"]: CONTRACTS.resolve_reference("delivery", parameter["schema"])
+        for parameter in operation.parameters
+        if parameter["in"] == "path"
     }
-    values = {name: NOWHERE if name in integers else UNKNOWN.get(name, "not-there") for name in named}
+    values = {
+        name: UNKNOWN_ID if schema["type"] == "integer" else UNKNOWN_PATH_PARAMETERS.get(name, "unknown-id")
+        for name, schema in schemas.items()
+    }
     return operation.path.format(**values)
 
 
-def body(operation: Operation) -> dict[str, Any]:
-    """A request that the contract allows, as httpx wants to be told: its own example, or a picture."""
+def build_body(operation: Operation) -> dict[str, Any]:
+    """Return httpx arguments of a valid body: the example of the contract, or a picture."""
     if operation.body is None:
         return {}
     ((media_type, content),) = operation.body.items()
@@ -49,168 +53,198 @@ def body(operation: Operation) -> dict[str, Any]:
     return {"json": schema["examples"][0]}
 
 
-def role(operation: Operation) -> str:
-    """A demo account that may."""
+def get_role(operation: Operation) -> str:
+    """Return the role of a demo account that is authorized."""
     return operation.roles[0] if operation.roles else "customer"
 
 
-def some(wanted: Callable[[Operation], object]) -> Any:
-    """A test for each operation of which that is so."""
-    found = [operation for operation in OPERATIONS if wanted(operation)]
-    return pytest.mark.parametrize("operation", found, ids=[operation.id for operation in found])
+def for_operations(condition: Callable[[Operation], object]) -> Any:
+    """Parametrize a test with the operations for which the condition is true."""
+    selected = [operation for operation in OPERATIONS if condition(operation)]
+    return pytest.mark.parametrize("operation", selected, ids=[operation.id for operation in selected])
 
 
-def who(operation: Operation, bearer: Bearer) -> dict[str, str]:
-    """The headers of somebody who may; of nobody for what needs none."""
-    return bearer(role(operation)) if operation.scheme == "bearer" else {}
+def build_headers(operation: Operation, bearer: Bearer) -> dict[str, str]:
+    """Return headers of an authorized user, or none if the operation needs no token."""
+    return bearer(get_role(operation)) if operation.scheme == "bearer" else {}
 
 
-def by_bearer(operation: Operation) -> bool:
+def requires_token(operation: Operation) -> bool:
     return operation.scheme == "bearer"
 
 
-@some(by_bearer)
-def test_nobody_without_a_token(edge: httpx.Client, operation: Operation) -> None:
-    answer = edge.request(operation.method, path(operation), **body(operation))
-    problem(answer, 401, "UNAUTHENTICATED")
-    assert "www-authenticate" in answer.headers
+@for_operations(requires_token)
+def test_operation_without_token_returns_401(edge: httpx.Client, operation: Operation) -> None:
+    response = edge.request(operation.method, build_unknown_path(operation), **build_body(operation))
+    assert_problem(response, 401, "UNAUTHENTICATED")
+    assert "www-authenticate" in response.headers
 
 
-@some(lambda operation: operation.roles)
-def test_nobody_in_another_role(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
-    for other in {"customer", "deliverer", "admin"} - set(operation.roles):
-        answer = edge.request(operation.method, path(operation), headers=bearer(other), **body(operation))
-        problem(answer, 403, "FORBIDDEN")
+@for_operations(lambda operation: operation.roles)
+def test_operation_with_wrong_role_returns_403(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
+    for role in {"customer", "deliverer", "admin"} - set(operation.roles):
+        response = edge.request(
+            operation.method, build_unknown_path(operation), headers=bearer(role), **build_body(operation)
+        )
+        assert_problem(response, 403, "FORBIDDEN")
 
 
-@some(lambda operation: "{order_id}" in operation.path)
-def test_nothing_of_another_person(
+@for_operations(lambda operation: "{order_id}" in operation.path)
+def test_order_of_other_user_returns_404(
     pending: ScenarioContext, edge: httpx.Client, bearer: Bearer, operation: Operation
 ) -> None:
-    """An order that is somebody else's and one that was never made look the same, and nothing happens to either."""
+    """Responses for an order of another user and for an unknown order are the same, and have no effect."""
     before = pending.get_order()
-    # Whoever delivers may take any order; the rule that it must be ready has a test of its own.
-    others = {"customer", "deliverer"} & set(operation.roles or ("customer", "deliverer")) - {
+    # Any deliverer may be assigned to an order. That it must be ready is tested separately.
+    other_roles = {"customer", "deliverer"} & set(operation.roles or ("customer", "deliverer")) - {
         "deliverer" if operation.id == "assignOrder" else ""
     }
-    for other in others:
-        answers = [
+    for role in other_roles:
+        responses = [
             edge.request(
-                operation.method, operation.path.format(order_id=order_id), headers=bearer(other), **body(operation)
+                operation.method,
+                operation.path.format(order_id=order_id),
+                headers=bearer(role),
+                **build_body(operation),
             )
-            for order_id in (pending.order_id, "not-there")
+            for order_id in (pending.order_id, "unknown-id")
         ]
-        theirs, unknown = (problem(answer, 404, "ORDER_NOT_FOUND") for answer in answers)
-        assert theirs["detail"] == unknown["detail"]
-        assert answers[0].headers.keys() == answers[1].headers.keys()
+        foreign, unknown = (assert_problem(response, 404, "ORDER_NOT_FOUND") for response in responses)
+        assert foreign["detail"] == unknown["detail"]
+        assert responses[0].headers.keys() == responses[1].headers.keys()
     assert pending.get_order() == before
 
 
 @pytest.fixture(scope="session")
-def waiting(edge: httpx.Client, sandbox: httpx.Client) -> User:
-    """A deliverer whom no admin has let in yet, and who has no role."""
+def unapproved_deliverer(edge: httpx.Client, sandbox: httpx.Client) -> User:
+    """Return a deliverer without a role, because no admin has approved the account."""
     return User(edge, sandbox, "deliverer").sign_in()
 
 
-@some(lambda operation: operation.roles)
-def test_nobody_without_a_role(waiting: User, operation: Operation) -> None:
-    problem(waiting.request(operation.method, path(operation), **body(operation)), 403, "FORBIDDEN")
+@for_operations(lambda operation: operation.roles)
+def test_operation_without_role_returns_403(unapproved_deliverer: User, operation: Operation) -> None:
+    assert_problem(
+        unapproved_deliverer.request(operation.method, build_unknown_path(operation), **build_body(operation)),
+        403,
+        "FORBIDDEN",
+    )
 
 
-KEYED = some(lambda operation: any(each["name"] == "Idempotency-Key" for each in operation.parameters))
+FOR_IDEMPOTENT_OPERATIONS = for_operations(
+    lambda operation: any(parameter["name"] == "Idempotency-Key" for parameter in operation.parameters)
+)
 
-OWNERS = {
+SERVICES_BY_OPERATION = {
     "createBank": "orders",
     "confirmOrder": "orders",
     "createPartner": "partners",
     "createProduct": "partners",
     "createAgent": "notifications",
 }
-"""The service that keeps the keys of an operation, in its database."""
+"""The service whose database stores the idempotency keys of an operation."""
 
 
-@KEYED
-def test_no_key_whose_first_request_is_under_way(
+@FOR_IDEMPOTENT_OPERATIONS
+def test_idempotency_key_in_progress_returns_409(
     edge: httpx.Client, mesh: Mesh, bearer: Bearer, operation: Operation
 ) -> None:
-    headers = bearer(role(operation))
+    headers = bearer(get_role(operation))
     claims = jwt.decode(headers["authorization"].removeprefix("Bearer "), options={"verify_signature": False})
     key = f"busy-{secrets.token_hex(8)}"
     lock = "\n".join(("idempotency", claims["sub"], operation.id, key))
-    with store_dump.connect_database(mesh.state_dir, OWNERS[operation.id]) as first, first.transaction():
-        first.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock])
-        answer = edge.request(
-            operation.method, path(operation), headers=headers | {"idempotency-key": key}, **body(operation)
+    with (
+        store_dump.connect_database(mesh.state_dir, SERVICES_BY_OPERATION[operation.id]) as connection,
+        connection.transaction(),
+    ):
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock])
+        response = edge.request(
+            operation.method,
+            build_unknown_path(operation),
+            headers=headers | {"idempotency-key": key},
+            **build_body(operation),
         )
-    problem(answer, 409, "IDEMPOTENCY_KEY_BUSY")
-    assert answer.headers["retry-after"]
+    assert_problem(response, 409, "IDEMPOTENCY_KEY_BUSY")
+    assert response.headers["retry-after"]
 
 
-@KEYED
-def test_no_key_that_another_request_has_used(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
-    headers = bearer(role(operation)) | {"idempotency-key": f"used-{secrets.token_hex(8)}"}
-    asked = body(operation)["json"]
-    name = next(name for name in ("check_id", "title", "name") if name in asked)
-    asked |= {name: f"{asked[name]}-{secrets.token_hex(4)}"}
-    first, again = (edge.request(operation.method, path(operation), headers=headers, json=asked) for _ in range(2))
-    assert (again.status_code, again.headers["idempotency-replayed"]) == (first.status_code, "true")
-    other = asked | {name: f"{asked[name]}-other"}
-    answer = edge.request(operation.method, path(operation), headers=headers, json=other)
-    problem(answer, 422, "IDEMPOTENCY_KEY_REUSED")
-
-
-@some(lambda operation: "400" in operation.raw["responses"])
-def test_no_parameter_that_the_contract_does_not_know(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
-    answer = edge.request(
-        operation.method,
-        path(operation),
-        params={"unheard_of": "1"},
-        headers=who(operation, bearer),
-        **body(operation),
+@FOR_IDEMPOTENT_OPERATIONS
+def test_idempotency_key_reuse_returns_422(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
+    headers = bearer(get_role(operation)) | {"idempotency-key": f"used-{secrets.token_hex(8)}"}
+    request = build_body(operation)["json"]
+    name = next(name for name in ("check_id", "title", "name") if name in request)
+    request |= {name: f"{request[name]}-{secrets.token_hex(4)}"}
+    first, repeated = (
+        edge.request(operation.method, build_unknown_path(operation), headers=headers, json=request) for _ in range(2)
     )
-    problem(answer, 400, "INVALID_REQUEST")
+    assert (repeated.status_code, repeated.headers["idempotency-replayed"]) == (first.status_code, "true")
+    other_request = request | {name: f"{request[name]}-other"}
+    response = edge.request(operation.method, build_unknown_path(operation), headers=headers, json=other_request)
+    assert_problem(response, 422, "IDEMPOTENCY_KEY_REUSED")
 
 
-@some(lambda operation: operation.body)
-def test_no_body_beyond_the_limit(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
+@for_operations(lambda operation: "400" in operation.raw["responses"])
+def test_unknown_parameter_returns_400(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
+    response = edge.request(
+        operation.method,
+        build_unknown_path(operation),
+        params={"unknown": "1"},
+        headers=build_headers(operation, bearer),
+        **build_body(operation),
+    )
+    assert_problem(response, 400, "INVALID_REQUEST")
+
+
+@for_operations(lambda operation: operation.body)
+def test_oversized_body_returns_413(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
     limit = operation.raw.get("x-max-bytes", 64 * 1024)
     ((media_type, _),) = operation.body.items()  # type: ignore[union-attr]
-    headers = who(operation, bearer) | {"content-type": media_type}
-    answer = edge.request(operation.method, path(operation), headers=headers, content=b"x" * (limit + 1))
-    problem(answer, 413, "PAYLOAD_TOO_LARGE")
+    headers = build_headers(operation, bearer) | {"content-type": media_type}
+    response = edge.request(
+        operation.method, build_unknown_path(operation), headers=headers, content=b"x" * (limit + 1)
+    )
+    assert_problem(response, 413, "PAYLOAD_TOO_LARGE")
 
 
-@some(lambda operation: operation.body)
-def test_no_body_of_another_kind(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
-    headers = who(operation, bearer) | {"content-type": "text/plain"}
-    answer = edge.request(operation.method, path(operation), headers=headers, content=b"hello")
-    problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+@for_operations(lambda operation: operation.body)
+def test_unsupported_media_type_returns_415(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
+    headers = build_headers(operation, bearer) | {"content-type": "text/plain"}
+    response = edge.request(operation.method, build_unknown_path(operation), headers=headers, content=b"hello")
+    assert_problem(response, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-@some(lambda operation: "404" in operation.raw["responses"] and "{" in operation.path and operation.scheme != "webhook")
-def test_nothing_that_is_not_there(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
-    answer = edge.request(operation.method, path(operation), headers=who(operation, bearer), **body(operation))
-    assert answer.json()["reason"].endswith("NOT_FOUND")
-    problem(answer, 404, answer.json()["reason"])
+@for_operations(
+    lambda operation: "404" in operation.raw["responses"] and "{" in operation.path and operation.scheme != "webhook"
+)
+def test_unknown_resource_returns_404(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
+    response = edge.request(
+        operation.method,
+        build_unknown_path(operation),
+        headers=build_headers(operation, bearer),
+        **build_body(operation),
+    )
+    assert response.json()["reason"].endswith("NOT_FOUND")
+    assert_problem(response, 404, response.json()["reason"])
 
 
 @pytest.fixture(scope="session")
-def gone(edge: httpx.Client, sandbox: httpx.Client) -> User:
-    """Somebody who has left, and whose token has not ended yet."""
-    person = User(edge, sandbox).sign_in()
-    assert person.request("DELETE", "/users/me").status_code == 204
-    return person
+def deleted_user(edge: httpx.Client, sandbox: httpx.Client) -> User:
+    """Return a deleted user whose access token has not expired."""
+    user = User(edge, sandbox).sign_in()
+    assert user.request("DELETE", "/users/me").status_code == 204
+    return user
 
 
-@some(lambda operation: "404" in operation.raw["responses"] and "{" not in operation.path)
-def test_nothing_of_those_who_have_left(gone: User, operation: Operation) -> None:
-    answer = gone.request(operation.method, operation.path, **body(operation))
-    problem(answer, 404, "USER_NOT_FOUND" if "avatar" not in operation.id.lower() else answer.json()["reason"])
+@for_operations(lambda operation: "404" in operation.raw["responses"] and "{" not in operation.path)
+def test_request_of_deleted_user_returns_404(deleted_user: User, operation: Operation) -> None:
+    response = deleted_user.request(operation.method, operation.path, **build_body(operation))
+    assert_problem(
+        response, 404, "USER_NOT_FOUND" if "avatar" not in operation.id.lower() else response.json()["reason"]
+    )
 
 
-@pytest.mark.parametrize("there", ["/banks/visa", "/partners/1", "/products/1"])
-def test_nothing_that_one_has_is_sent_again(edge: httpx.Client, bearer: Bearer, there: str) -> None:
-    first = edge.get(there, headers=bearer("admin"))
-    again = edge.get(there, headers=bearer("admin") | {"if-none-match": first.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    problem(edge.get(there, headers=bearer("admin") | {"if-none-match": "x" * 4097}), 400, "INVALID_REQUEST")
+@pytest.mark.parametrize("path", ["/banks/visa", "/partners/1", "/products/1"])
+def test_matching_etag_returns_304(edge: httpx.Client, bearer: Bearer, path: str) -> None:
+    first = edge.get(path, headers=bearer("admin"))
+    unchanged = edge.get(path, headers=bearer("admin") | {"if-none-match": first.headers["etag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert_problem(edge.get(path, headers=bearer("admin") | {"if-none-match": "x" * 4097}), 400, "INVALID_REQUEST")

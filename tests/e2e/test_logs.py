@@ -1,4 +1,4 @@
-"""Whatever people and machines entrust to any operation, none of it is in any log; each request has one line."""
+"""Logs contain no sensitive data of any operation, and one access log line per request."""
 
 import json
 import re
@@ -21,271 +21,291 @@ from tests.users import User, create_image
 from tests.wait import wait_until
 
 CONTRACT: dict[str, Any] = json.loads((ROOT / "generated/openapi/delivery.json").read_text())
-NOBODYS = 999_999_999
-PRODUCED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-"""The trace context of a message that nobody can read."""
+UNKNOWN_ID = 999_999_999
+PRODUCER_TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+"""Trace context of the poison message."""
 
 type Bearer = Callable[[str], dict[str, str]]
 
 
 @dataclass
-class Sown:
-    """What was planted, the logs with how long they were before, and the trace of every request at the edge."""
+class MarkedRun:
+    """The sensitive markers, the logs with their size before the run, and the trace of every request."""
 
-    plants: SensitiveMarkers
+    markers: SensitiveMarkers
     logs: dict[Path, int]
     traces: list[str] = field(default_factory=list)
 
-    def lines(self, name: str) -> Iterator[str]:
-        """What a process has logged since."""
+    def read_lines(self, name: str) -> Iterator[str]:
+        """Yield the lines that a process has logged during the run."""
         (path,) = [path for path in self.logs if path.name == f"{name}.log"]
         with path.open("rb") as log:
             log.seek(self.logs[path])
             yield from log.read().decode().splitlines()
 
 
-class Sower:
-    """Calls every operation, with what is planted wherever it can be."""
+class MarkedClient:
+    """Calls every operation with sensitive markers in all values."""
 
-    def __init__(self, edge: httpx.Client, sandbox: httpx.Client, plants: SensitiveMarkers, admin: str) -> None:
-        self.edge, self.sandbox, self.plants = edge, sandbox, plants
-        named = {"first_name": plants.make_text("first"), "last_name": plants.make_text("last"), "phone": plants.phone}
-        self.customer = User(edge, sandbox, **named, notif_token=f"push-{plants.marker}")
-        self.deliverer = User(edge, sandbox, "deliverer", **named)
-        as_admin = {"authorization": f"Bearer {admin}"}
-        edge.put(f"/users/{self.deliverer.id}/role", json={"role": "deliverer"}, headers=as_admin).raise_for_status()
+    def __init__(self, edge: httpx.Client, sandbox: httpx.Client, markers: SensitiveMarkers, admin: str) -> None:
+        self.edge, self.sandbox, self.markers = edge, sandbox, markers
+        profile = {
+            "first_name": markers.make_text("first"),
+            "last_name": markers.make_text("last"),
+            "phone": markers.phone,
+        }
+        self.customer = User(edge, sandbox, **profile, notif_token=f"push-{markers.marker}")
+        self.deliverer = User(edge, sandbox, "deliverer", **profile)
+        admin_headers = {"authorization": f"Bearer {admin}"}
+        edge.put(
+            f"/users/{self.deliverer.id}/role", json={"role": "deliverer"}, headers=admin_headers
+        ).raise_for_status()
         self.tokens = {"admin": admin}
-        for role, person in (("customer", self.customer), ("deliverer", self.deliverer)):
-            session = person.sign_in().session
+        for role, user in (("customer", self.customer), ("deliverer", self.deliverer)):
+            session = user.sign_in().session
             self.tokens[role] = session["access_token"]
-            plants.add_secrets(person.email, person.password, session["access_token"], session["refresh_token"])
-        plants.add_secrets(admin)
-        self.known: dict[str, Any] = {}
+            markers.add_secrets(user.email, user.password, session["access_token"], session["refresh_token"])
+        markers.add_secrets(admin)
+        self.path_parameters: dict[str, Any] = {}
 
-    def everywhere(self) -> None:
-        """Every operation of the contract; what makes things first, what takes them away last."""
-        found = [
+    def call_all_operations(self) -> None:
+        """Call every operation of the contract: operations that create resources first, deletions last."""
+        all_operations = [
             (method, path, operation)
             for path, item in CONTRACT["paths"].items()
             for method, operation in item.items()
             if method != "parameters"
         ]
-        for method, path, operation in sorted(found, key=lambda each: (each[0] == "delete", "{" in each[1])):
-            self.operation(method.upper(), path, operation)
+        for method, path, operation in sorted(all_operations, key=lambda each: (each[0] == "delete", "{" in each[1])):
+            self.call_operation(method.upper(), path, operation)
 
-    def operation(self, method: str, path: str, operation: dict[str, Any]) -> None:
-        """One operation: as it should be, and wrong in several ways."""
-        plants, role = self.plants, self.role(operation)
-        where = re.sub(r"\{(\w+)\}", lambda found: str(self.known.get(found[1], self.nobodys(found[1]))), path)
+    def call_operation(self, method: str, path: str, operation: dict[str, Any]) -> None:
+        """Call an operation with a valid request and several invalid ones."""
+        markers, role = self.markers, self.get_role(operation)
+        url = re.sub(
+            r"\{(\w+)\}", lambda match: str(self.path_parameters.get(match[1], self.get_unknown_id(match[1]))), path
+        )
         content = operation.get("requestBody", {}).get("content", {})
         headers = {
-            "idempotency-key": plants.marker,
-            "user-agent": plants.make_text("agent"),
-            "cookie": f"session={plants.marker}",
-            "webhook-id": f"msg_{plants.marker}",
+            "idempotency-key": markers.marker,
+            "user-agent": markers.make_text("agent"),
+            "cookie": f"session={markers.marker}",
+            "webhook-id": f"msg_{markers.marker}",
             "webhook-timestamp": "1",
-            "webhook-signature": f"v1,{plants.marker}",
+            "webhook-signature": f"v1,{markers.marker}",
         }
         token = {"authorization": f"Bearer {self.tokens[role]}"} if role else {}
         if "application/json" in content:
-            body = plants.generate_value(content["application/json"]["schema"])
-            answer = self.send(method, where, json=body, headers=headers | token)
-            if method == "POST" and answer.status_code == 201:
-                self.made(path, answer.json())
-            self.send(method, where, json=body | {plants.marker: plants.make_text("more")}, headers=headers | token)
-            self.send(method, where, json=_ended(body), headers=headers | token)
-            broken = f'{{"password": "{plants.marker}'.encode()
-            self.send(method, where, content=broken, headers=headers | token | {"content-type": "application/json"})
+            body = markers.generate_value(content["application/json"]["schema"])
+            response = self.send(method, url, json=body, headers=headers | token)
+            if method == "POST" and response.status_code == 201:
+                self.store_id(path, response.json())
+            self.send(method, url, json=body | {markers.marker: markers.make_text("more")}, headers=headers | token)
+            self.send(method, url, json=_append_nul(body), headers=headers | token)
+            malformed = f'{{"password": "{markers.marker}'.encode()
+            self.send(method, url, content=malformed, headers=headers | token | {"content-type": "application/json"})
         elif content:
-            files = {"avatar" if "avatar" in path else "picture": (f"{plants.marker}.png", create_image(), "image/png")}
-            self.send(method, where, files=files, headers=headers | token)
-            self.send(method, where, files={plants.marker: ("x.png", plants.marker.encode())}, headers=headers | token)
+            files = {
+                "avatar" if "avatar" in path else "picture": (f"{markers.marker}.png", create_image(), "image/png")
+            }
+            self.send(method, url, files=files, headers=headers | token)
+            self.send(method, url, files={markers.marker: ("x.png", markers.marker.encode())}, headers=headers | token)
         else:
-            self.send(method, where, headers=headers | token)
+            self.send(method, url, headers=headers | token)
         self.send(
-            method, where, params={"q": plants.make_email("q"), plants.marker: plants.marker}, headers=headers | token
+            method, url, params={"q": markers.make_email("q"), markers.marker: markers.marker}, headers=headers | token
         )
-        self.send(method, where, headers=headers | {"authorization": f"Bearer {plants.marker}"})
-        self.send(method, re.sub(r"\{\w+\}", plants.marker, path), headers=headers | token)
+        self.send(method, url, headers=headers | {"authorization": f"Bearer {markers.marker}"})
+        self.send(method, re.sub(r"\{\w+\}", markers.marker, path), headers=headers | token)
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request; of a stream, the beginning."""
-        with self.edge.stream(method, path, **options) as answer:
-            if "event-stream" not in answer.headers.get("content-type", ""):
-                answer.read()
-        assert answer.status_code != 500, f"{method} {path}: {answer.text}"
-        if answer.is_success and "webhook_secret" in answer.text:
-            self.plants.add_secrets(answer.json()["webhook_secret"])
-        return answer
+        """Send a request. The response is read, unless it is an event stream."""
+        with self.edge.stream(method, path, **options) as response:
+            if "event-stream" not in response.headers.get("content-type", ""):
+                response.read()
+        assert response.status_code != 500, f"{method} {path}: {response.text}"
+        if response.is_success and "webhook_secret" in response.text:
+            self.markers.add_secrets(response.json()["webhook_secret"])
+        return response
 
-    def role(self, operation: dict[str, Any]) -> str:
-        """Who may do it; nobody in particular for what is public. What its account would not survive, others do."""
+    def get_role(self, operation: dict[str, Any]) -> str:
+        """Return the first authorized role, or an empty text for a public operation."""
         bearer = [each["bearer"] for each in operation.get("security", []) if "bearer" in each]
         return (bearer[0] or ["customer"])[0] if bearer else ""
 
-    def nobodys(self, name: str) -> str | int:
-        """An id of nothing; of partners and products it is a number."""
-        return NOBODYS if name in ("partner_id", "product_id") else self.plants.marker
+    def get_unknown_id(self, name: str) -> str | int:
+        """Return the id of no resource: a number for partners and products, otherwise the marker."""
+        return UNKNOWN_ID if name in ("partner_id", "product_id") else self.markers.marker
 
-    def made(self, path: str, answer: dict[str, Any]) -> None:
-        """Remembers what was made."""
+    def store_id(self, path: str, resource: dict[str, Any]) -> None:
+        """Store the id of a created resource as path parameter."""
         names = {"/banks": "bank_id", "/partners": "partner_id", "/products": "product_id"}
         names["/notification-agents"] = "agent_id"
         if path in names:
-            self.known[names[path]] = answer["id"]
+            self.path_parameters[names[path]] = resource["id"]
 
-    def order(self) -> str:
-        """An order that is checked and confirmed, with all that a customer says of herself."""
-        who = {"authorization": f"Bearer {self.tokens['customer']}"}
-        plants = self.plants
+    def create_order(self) -> str:
+        """Check, confirm and pay an order with personal data of the customer. Return its id."""
+        headers = {"authorization": f"Bearer {self.tokens['customer']}"}
+        markers = self.markers
         personal = {
-            "delivery_address": plants.make_text("1 Long Street"),
-            "customer_name": plants.make_text("name"),
-            "customer_phone": plants.phone,
+            "delivery_address": markers.make_text("1 Long Street"),
+            "customer_name": markers.make_text("name"),
+            "customer_phone": markers.phone,
         }
-        checked = self.edge.post("/order-checks", json=BASKET | personal, headers=who).raise_for_status().json()
+        checked = self.edge.post("/order-checks", json=BASKET | personal, headers=headers).raise_for_status().json()
         body = {"check_id": checked["check_id"]}
-        confirmed = self.edge.post("/orders", json=body, headers=who).raise_for_status().json()
+        confirmed = self.edge.post("/orders", json=body, headers=headers).raise_for_status().json()
         callback = {"callback_url": confirmed["payment"]["callback_url"], "outcome": "pay"}
         paid = {"order_id": confirmed["order"]["id"], "amount": BASKET["total_amount"], "currency": "USD"}
         self.sandbox.post(f"/checkout/{BASKET['bank_id']}", json=paid | callback).raise_for_status()
         return str(confirmed["order"]["id"])
 
-    def lives(self) -> None:
-        """An order that is delivered, one that is cancelled, and providers that fail on the way."""
+    def run_order_lifecycles(self) -> None:
+        """Deliver an order and cancel another one, with temporary failures of the providers."""
         faults = {"/push/fault": {"provider": "fcm", "mode": "unavailable", "count": 1}}
         faults |= {f"/kitchen/{BASKET['partner_id']}/fault": {"mode": "error", "count": 1}}
         for path, body in faults.items():
             self.sandbox.put(path, json=body).raise_for_status()
-        delivered, cancelled = self.order(), self.order()
+        delivered, cancelled = self.create_order(), self.create_order()
         ready = f"/kitchen/{BASKET['partner_id']}/orders/{delivered}/ready"
-        pickup = {"pickup_address": self.plants.make_text("1 Market Square")}
-        wait_until("the kitchen has it", lambda: self.sandbox.post(ready, json=pickup).is_success)
-        customer, deliverer = ({"authorization": f"Bearer {self.tokens[r]}"} for r in ("customer", "deliverer"))
+        pickup = {"pickup_address": self.markers.make_text("1 Market Square")}
+        wait_until("partner has received the order", lambda: self.sandbox.post(ready, json=pickup).is_success)
+        customer, deliverer = ({"authorization": f"Bearer {self.tokens[role]}"} for role in ("customer", "deliverer"))
 
-        def status(order: str) -> dict[str, Any]:
-            found: dict[str, Any] = self.edge.get(f"/orders/{order}", headers=customer).json()
-            return found
+        def get_order(order_id: str) -> dict[str, Any]:
+            order: dict[str, Any] = self.edge.get(f"/orders/{order_id}", headers=customer).json()
+            return order
 
-        wait_until("it is ready", lambda: status(delivered)["status"] == "ready")
+        wait_until("order is ready", lambda: get_order(delivered)["status"] == "ready")
         self.edge.post(f"/orders/{delivered}/assignment", headers=deliverer).raise_for_status()
         self.edge.post(f"/orders/{delivered}/delivery", headers=deliverer).raise_for_status()
-        reason = {"reason": self.plants.make_text("reason")}
+        reason = {"reason": self.markers.make_text("reason")}
         self.edge.post(f"/orders/{cancelled}/cancel", json=reason, headers=customer).raise_for_status()
-        wait_until("the money is back", lambda: status(cancelled)["refund_status"] == "refunded")
+        wait_until("refund is completed", lambda: get_order(cancelled)["refund_status"] == "refunded")
         for path, body in faults.items():
             self.sandbox.put(path, json=body | {"mode": "none"}).raise_for_status()
 
-    def accounts(self) -> None:
-        """What is done to an account in its life, codes and passwords included; then it is deleted."""
-        plants, edge, person = self.plants, self.edge, User(self.edge, self.sandbox).sign_in()
-        plants.add_secrets(person.email, person.session["access_token"], person.session["refresh_token"])
-        code = person.wait_for_code()
-        plants.add_secrets(code)
-        person.confirm(code).raise_for_status()
-        address = plants.make_email("new")
-        person.request("POST", "/users/me/email", json={"email": address}).raise_for_status()
-        code = person.wait_for_code(1, address)
-        plants.add_secrets(code)
-        person.confirm(code).raise_for_status()
-        for password in (plants.make_text("pass"), plants.make_text("word")):
-            body = {"old_password": person.password, "new_password": password}
-            person.request("PUT", "/users/me/password", json=body).raise_for_status()
-            person.password = password
+    def run_account_lifecycle(self) -> None:
+        """Use all account operations, with codes and passwords, then delete the account."""
+        markers, edge, user = self.markers, self.edge, User(self.edge, self.sandbox).sign_in()
+        markers.add_secrets(user.email, user.session["access_token"], user.session["refresh_token"])
+        code = user.wait_for_code()
+        markers.add_secrets(code)
+        user.confirm(code).raise_for_status()
+        address = markers.make_email("new")
+        user.request("POST", "/users/me/email", json={"email": address}).raise_for_status()
+        code = user.wait_for_code(1, address)
+        markers.add_secrets(code)
+        user.confirm(code).raise_for_status()
+        for password in (markers.make_text("pass"), markers.make_text("word")):
+            body = {"old_password": user.password, "new_password": password}
+            user.request("PUT", "/users/me/password", json=body).raise_for_status()
+            user.password = password
         edge.post("/password-resets", json={"email": address}).raise_for_status()
-        code = person.wait_for_code(2, address)
-        plants.add_secrets(code)
-        body = {"code": code, "password": plants.make_text("reset")}
+        code = user.wait_for_code(2, address)
+        markers.add_secrets(code)
+        body = {"code": code, "password": markers.make_text("reset")}
         edge.post("/password-resets/confirm", json=body).raise_for_status()
-        person.email, person.password = address, body["password"]
-        edge.post("/sessions", json={"email": address, "password": plants.make_text("wrong")})
-        session = person.sign_in().session
-        plants.add_secrets(session["access_token"], session["refresh_token"])
-        person.request("DELETE", "/users/me").raise_for_status()
+        user.email, user.password = address, body["password"]
+        edge.post("/sessions", json={"email": address, "password": markers.make_text("wrong")})
+        session = user.sign_in().session
+        markers.add_secrets(session["access_token"], session["refresh_token"])
+        user.request("DELETE", "/users/me").raise_for_status()
 
 
-def _ended(body: Any) -> Any:
-    """Every text with a NUL at its end, which no database keeps."""
+def _append_nul(body: Any) -> Any:
+    """Append NUL to every text. PostgreSQL rejects it."""
     match body:
         case dict():
-            return {name: _ended(each) for name, each in body.items()}
+            return {name: _append_nul(each) for name, each in body.items()}
         case list():
-            return [_ended(each) for each in body]
+            return [_append_nul(each) for each in body]
         case str():
             return body + "\0"
     return body
 
 
-def settled() -> bool:
-    """Whether nothing is under way any more."""
-    told = [sample for service in SERVICES for sample in metrics_scraping.scrape_service(service)]
-    waiting = [each for each in told if each.name == "delivery_queue_messages"]
-    rows = [each for each in told if each.name == "delivery_outbox_pending_events"]
-    return len(rows) == len(SERVICES) and not any(each.value for each in (*waiting, *rows))
+def is_settled() -> bool:
+    """Return whether all queues and outboxes are empty."""
+    samples = [sample for service in SERVICES for sample in metrics_scraping.scrape_service(service)]
+    messages = [sample for sample in samples if sample.name == "delivery_queue_messages"]
+    events = [sample for sample in samples if sample.name == "delivery_outbox_pending_events"]
+    return len(events) == len(SERVICES) and not any(sample.value for sample in (*messages, *events))
 
 
 @pytest.fixture(scope="module")
-def sown(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client, bearer: Bearer) -> Sown:
-    """Everything planted, everything settled, every log written."""
+def marked_run(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client, bearer: Bearer) -> MarkedRun:
+    """Send all requests with markers, and wait until events are processed and logs written."""
     files = [path for path in mesh.state_dir.rglob("*.log") if path.name != "sandbox.log"]
-    made = Sown(SensitiveMarkers(CONTRACT), {path: path.stat().st_size for path in files})
+    run = MarkedRun(SensitiveMarkers(CONTRACT), {path: path.stat().st_size for path in files})
 
-    def traced(answer: httpx.Response) -> None:
-        made.traces.append(answer.headers["traceresponse"].split("-")[1])
+    def record_trace(response: httpx.Response) -> None:
+        run.traces.append(response.headers["traceresponse"].split("-")[1])
 
     with httpx.Client(base_url=edge.base_url, timeout=20, trust_env=False) as client:
-        client.event_hooks["response"].append(traced)
-        sower = Sower(client, sandbox, made.plants, bearer("admin")["authorization"].removeprefix("Bearer "))
-        sower.accounts()
-        sower.lives()
-        sower.everywhere()
+        client.event_hooks["response"].append(record_trace)
+        marked_client = MarkedClient(
+            client, sandbox, run.markers, bearer("admin")["authorization"].removeprefix("Bearer ")
+        )
+        marked_client.run_account_lifecycle()
+        marked_client.run_order_lifecycles()
+        marked_client.call_all_operations()
     with poison_message(
-        f"poison-{made.plants.marker}", "orders.paid", made.plants.marker.encode(), traceparent=PRODUCED
+        f"poison-{run.markers.marker}", "orders.paid", run.markers.marker.encode(), traceparent=PRODUCER_TRACEPARENT
     ):
-        wait_until("everything is settled", settled)
-    wait_until("the last line is written", lambda: any(made.traces[-1] in line for line in made.lines("gateway-envoy")))
-    return made
+        wait_until("all events are processed", is_settled)
+    wait_until(
+        "last access log line is written",
+        lambda: any(run.traces[-1] in line for line in run.read_lines("gateway-envoy")),
+    )
+    return run
 
 
-def test_nothing_that_was_planted_is_in_any_log(sown: Sown) -> None:
-    assert {"gateway", "orders-envoy", "postgres", "rabbitmq", "documents"} <= {path.stem for path in sown.logs}
-    assert list(find_leaks(sown.logs, sown.plants.list_encodings())) == []
+def test_sensitive_markers_do_not_appear_in_logs(marked_run: MarkedRun) -> None:
+    assert {"gateway", "orders-envoy", "postgres", "rabbitmq", "documents"} <= {path.stem for path in marked_run.logs}
+    assert list(find_leaks(marked_run.logs, marked_run.markers.list_encodings())) == []
 
 
-def test_a_leak_is_found(sown: Sown, tmp_path: Path) -> None:
-    for number, form in enumerate(sown.plants.list_encodings()):
+def test_leak_detector_finds_every_encoding(marked_run: MarkedRun, tmp_path: Path) -> None:
+    for number, text in enumerate(marked_run.markers.list_encodings()):
         path = tmp_path / f"{number}.log"
-        path.write_text(f'{{"message": "signed up with {form} at once"}}\n')
-        assert len(list(find_leaks({path: 0}, sown.plants.list_encodings()))) == 1
+        path.write_text(f'{{"message": "signed up with {text} successfully"}}\n')
+        assert len(list(find_leaks({path: 0}, marked_run.markers.list_encodings()))) == 1
 
 
-def test_every_request_has_one_access_line(sown: Sown) -> None:
-    lines = [json.loads(line) for line in sown.lines("gateway-envoy")]
-    count = Counter(line["trace_id"] for line in lines if line["logger"] == "access.edge")
-    assert len(sown.traces) > 300
-    assert {trace: count[trace] for trace in sown.traces if count[trace] != 1} == {}
+def test_every_request_has_one_access_log_line(marked_run: MarkedRun) -> None:
+    lines = [json.loads(line) for line in marked_run.read_lines("gateway-envoy")]
+    line_counts = Counter(line["trace_id"] for line in lines if line["logger"] == "access.edge")
+    assert len(marked_run.traces) > 300
+    assert {trace: line_counts[trace] for trace in marked_run.traces if line_counts[trace] != 1} == {}
 
 
-def test_access_lines_name_every_operation(sown: Sown) -> None:
-    named = {json.loads(line).get("operation") for line in sown.lines("gateway-envoy")}
-    every = {o["operationId"] for item in CONTRACT["paths"].values() for m, o in item.items() if m != "parameters"}
-    assert every <= named
+def test_access_log_contains_every_operation(marked_run: MarkedRun) -> None:
+    logged = {json.loads(line).get("operation") for line in marked_run.read_lines("gateway-envoy")}
+    operations = {
+        operation["operationId"]
+        for item in CONTRACT["paths"].values()
+        for method, operation in item.items()
+        if method != "parameters"
+    }
+    assert operations <= logged
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_lines_have_the_fields_of_the_matrix(sown: Sown, service: str) -> None:
-    wanted = EXPECTED_METRICS["logs"]
-    for line in map(json.loads, sown.lines(service)):
-        traced = wanted["services"]["trace"] if "trace_id" in line else []
-        allowed = {*wanted["services"]["fields"], *traced}
-        assert allowed <= line.keys() <= {*allowed, *wanted["services"]["more"]}
+def test_log_lines_have_expected_fields(marked_run: MarkedRun, service: str) -> None:
+    expected = EXPECTED_METRICS["logs"]
+    for line in map(json.loads, marked_run.read_lines(service)):
+        trace_fields = expected["services"]["trace"] if "trace_id" in line else []
+        required = {*expected["services"]["fields"], *trace_fields}
+        assert required <= line.keys() <= {*required, *expected["services"]["optional"]}
         assert line["service"] == service
-    for line in map(json.loads, sown.lines(f"{service}-envoy")):
-        access = line["logger"].startswith("access.")
-        assert line.keys() == set(wanted["edge" if access else "envoys"]["fields"])
+    for line in map(json.loads, marked_run.read_lines(f"{service}-envoy")):
+        is_access_log = line["logger"].startswith("access.")
+        assert line.keys() == set(expected["edge" if is_access_log else "envoys"]["fields"])
 
 
-def test_a_failure_is_logged_with_the_trace_that_led_to_it(sown: Sown) -> None:
-    (line,) = [line for line in map(json.loads, sown.lines("orders")) if "dead letter" in line["message"]]
-    assert line["trace_id"] == PRODUCED.split("-")[1]
+def test_failure_is_logged_with_trace_of_producer(marked_run: MarkedRun) -> None:
+    (line,) = [line for line in map(json.loads, marked_run.read_lines("orders")) if "dead-lettered" in line["message"]]
+    assert line["trace_id"] == PRODUCER_TRACEPARENT.split("-")[1]
     assert line["level"] == "ERROR"

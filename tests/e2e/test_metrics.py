@@ -1,4 +1,4 @@
-"""What the matrix wants is told after the scenarios; labels are the contracts' names; alerts ask for what there is."""
+"""Metrics after the scenarios: expected metrics, labels from the contracts, and metrics used by alerts."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from services.notifications.domain.notifications import Outcome, Provider
 from services.orders.domain.orders import OrderStatus
 from services.orders.domain.reconciliation import DiscrepancyKind
 from services.partners.domain.call_policy import CallKind
-from services.partners.domain.call_policy import Outcome as Answered
+from services.partners.domain.call_policy import Outcome as CallOutcome
 from services.runtime.messaging.topology import QUEUES, RETRY_QUEUES
 from tests import metrics_scraping
 from tests.conftest import ROOT, Mesh
@@ -31,67 +31,70 @@ OBSERVABILITY = ROOT / "generated/observability"
 
 
 @pytest.fixture(scope="module")
-def poison(mesh: Mesh) -> Iterator[None]:
-    """A dead letter of orders.history, of a type that nobody knows."""
-    with poison_message("poison-for-metrics", "nobody.knows"):
+def dead_letter(mesh: Mesh) -> Iterator[None]:
+    """Create a dead letter of orders.history with an unknown event type."""
+    with poison_message("poison-for-metrics", "unknown.type"):
         yield
 
 
-def cancelled(world: ScenarioContext) -> None:
-    """An order is paid and cancelled, and its money goes back."""
+def cancel_paid_order(context: ScenarioContext) -> None:
+    """Pay and cancel an order, and wait for the refund."""
     for scenario in (scenarios.register, scenarios.check, scenarios.confirm, scenarios.pay):
-        scenario(world)
-    world.request("POST", f"/orders/{world.order_id}/cancel", 200, user="customer", json={})
-    world.wait_until("the money is back", lambda: world.get_order()["refund_status"] == "refunded")
+        scenario(context)
+    context.request("POST", f"/orders/{context.order_id}/cancel", 200, user="customer", json={})
+    context.wait_until("refund is completed", lambda: context.get_order()["refund_status"] == "refunded")
 
 
-def lacking(told: dict[str, Scrape]) -> dict[str, list[str]]:
-    """By service, what the matrix wants and nobody tells."""
-    found = {
-        service: metrics_scraping.find_missing_metrics(told[service], EXPECTED_METRICS["metrics"][service])
+def find_missing(scrapes: dict[str, Scrape]) -> dict[str, list[str]]:
+    """Return the expected metrics that are missing, by service."""
+    missing = {
+        service: metrics_scraping.find_missing_metrics(scrapes[service], EXPECTED_METRICS["metrics"][service])
         for service in SERVICES
     }
-    return {service: names for service, names in found.items() if names}
+    return {service: names for service, names in missing.items() if names}
 
 
 @pytest.fixture(scope="module")
-def scraped(mesh: Mesh, poison: None) -> dict[str, Scrape]:
-    """What every service tells after the seven scenarios, a cancelled order and a message that nobody can read."""
+def scraped(mesh: Mesh, dead_letter: None) -> dict[str, Scrape]:
+    """Scrape all services after the seven scenarios, a cancelled order and a dead letter."""
     with (
         httpx.Client(base_url=mesh.edge_url, timeout=20, trust_env=False) as edge,
-        httpx.Client(base_url=mesh.sandbox_url, timeout=20, trust_env=False) as outside,
+        httpx.Client(base_url=mesh.sandbox_url, timeout=20, trust_env=False) as sandbox,
     ):
-        world = ScenarioContext(edge, outside, Console(quiet=True))
+        context = ScenarioContext(edge, sandbox, Console(quiet=True))
         for scenario in scenarios.SCENARIOS:
-            scenario(world)
-        cancelled(ScenarioContext(edge, outside, Console(quiet=True)))
+            scenario(context)
+        cancel_paid_order(ScenarioContext(edge, sandbox, Console(quiet=True)))
     end = time.monotonic() + TIMEOUT_S
     while (
-        lacking(told := {service: metrics_scraping.scrape_service(service) for service in SERVICES})
+        find_missing(scrapes := {service: metrics_scraping.scrape_service(service) for service in SERVICES})
         and time.monotonic() < end
     ):
         time.sleep(0.1)
-    return told
+    return scrapes
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_tells_what_the_matrix_says(scraped: dict[str, Scrape], service: str) -> None:
+def test_service_exposes_expected_metrics(scraped: dict[str, Scrape], service: str) -> None:
     assert metrics_scraping.find_missing_metrics(scraped[service], EXPECTED_METRICS["metrics"][service]) == []
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_metric_that_is_removed_is_missed(scraped: dict[str, Scrape], service: str) -> None:
-    for wanted in EXPECTED_METRICS["metrics"][service]:
-        without = [sample for sample in scraped[service] if sample.name != wanted["metric"]]
-        assert any(wanted["metric"] in each for each in metrics_scraping.find_missing_metrics(without, [wanted]))
+def test_missing_metric_is_reported(scraped: dict[str, Scrape], service: str) -> None:
+    for expected in EXPECTED_METRICS["metrics"][service]:
+        without = [sample for sample in scraped[service] if sample.name != expected["metric"]]
+        missing = metrics_scraping.find_missing_metrics(without, [expected])
+        assert any(expected["metric"] in description for description in missing)
 
 
-def test_labels_are_names_of_the_contracts(scraped: dict[str, Scrape]) -> None:
-    source = contracts.load(ROOT)
-    events = [event.type for event in source.protos.events]
-    known = {
-        "operation": {operation.id for operation in operations(source, "delivery")} | {"other"},
-        "rpc_method": {m.path.removeprefix("/") for service in source.protos.services for m in service.methods},
+def test_labels_are_names_of_contracts(scraped: dict[str, Scrape]) -> None:
+    loaded = contracts.load(ROOT)
+    events = [event.type for event in loaded.protos.events]
+    allowed_values = {
+        "operation": {operation.id for operation in operations(loaded, "delivery")} | {"other"},
+        "rpc_method": {
+            method.path.removeprefix("/") for service in loaded.protos.services for method in service.methods
+        },
         "event": {*events, "other"},
         "queue": {*QUEUES, *RETRY_QUEUES},
         "outcome": {
@@ -100,7 +103,7 @@ def test_labels_are_names_of_the_contracts(scraped: dict[str, Scrape]) -> None:
             "waiting",
             "dead",
             *Outcome,
-            *Answered,
+            *CallOutcome,
             "refunded",
             "failed",
             "repaired",
@@ -117,17 +120,17 @@ def test_labels_are_names_of_the_contracts(scraped: dict[str, Scrape]) -> None:
         for sample in scrape:
             if sample.name == "target_info":
                 continue
-            assert sample.labels.keys() <= {*known, "le", "currency"}, sample
+            assert sample.labels.keys() <= {*allowed_values, "le", "currency"}, sample
             assert re.fullmatch("[A-Z]{3}|other", sample.labels.get("currency", "USD")), sample
             for label, value in sample.labels.items():
-                assert value in known.get(label, {value}), sample
+                assert value in allowed_values.get(label, {value}), sample
 
 
-def test_what_alerts_and_the_dashboard_ask_for_is_there(scraped: dict[str, Scrape]) -> None:
-    """But for labels that Prometheus adds, and metrics that rules record."""
+def test_metrics_of_alerts_and_dashboard_exist(scraped: dict[str, Scrape]) -> None:
+    """Labels added by Prometheus and metrics of recording rules are excepted."""
     labels: dict[str, set[str]] = {"up": set()}
     for sample in [
-        each for service in SERVICES for each in (*scraped[service], *metrics_scraping.scrape_envoy(service))
+        sample for service in SERVICES for sample in (*scraped[service], *metrics_scraping.scrape_envoy(service))
     ]:
         labels.setdefault(sample.name, set()).update(sample.labels)
     rules = [
@@ -139,21 +142,21 @@ def test_what_alerts_and_the_dashboard_ask_for_is_there(scraped: dict[str, Scrap
         if "record" in rule:
             labels.setdefault(rule["record"], set()).update(rule["labels"])
     panels = json.loads((OBSERVABILITY / "dashboard.json").read_text())["panels"]
-    asked = [rule["expr"] for rule in rules if "alert" in rule]
-    asked += [target["expr"] for panel in panels for target in panel.get("targets", [])]
-    for expr in asked:
-        found = list(metrics_scraping.parse_selectors(expr))
-        assert found, expr
-        for name, matched in found:
-            assert name in labels, f"nobody tells {name}: {expr}"
-            assert matched <= labels[name] | {"job", "service"}, f"{name} has no such label: {expr}"
+    expressions = [rule["expr"] for rule in rules if "alert" in rule]
+    expressions += [target["expr"] for panel in panels for target in panel.get("targets", [])]
+    for expression in expressions:
+        selectors = list(metrics_scraping.parse_selectors(expression))
+        assert selectors, expression
+        for name, matched_labels in selectors:
+            assert name in labels, f"no metric {name}: {expression}"
+            assert matched_labels <= labels[name] | {"job", "service"}, f"unknown label of {name}: {expression}"
 
 
-@pytest.mark.parametrize("number", PROBE_PORTS.values())
+@pytest.mark.parametrize("port", PROBE_PORTS.values())
 @pytest.mark.parametrize(("method", "path"), [("POST", "/metrics"), ("HEAD", "/metrics"), ("GET", "/"), ("GET", "/x")])
-def test_the_probe_door_has_nothing_else(mesh: Mesh, number: int, method: str, path: str) -> None:
-    assert httpx.request(method, f"http://127.0.0.1:{number}{path}", trust_env=False).status_code == 404
+def test_probe_port_returns_404_for_other_requests(mesh: Mesh, port: int, method: str, path: str) -> None:
+    assert httpx.request(method, f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 404
 
 
-def test_metrics_are_not_to_be_had_at_the_edge(mesh: Mesh) -> None:
+def test_edge_does_not_expose_metrics(mesh: Mesh) -> None:
     assert httpx.get(f"{mesh.edge_url}/metrics", trust_env=False).status_code == 404

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.e2e.test_error_responses import problem
+from tests.e2e.test_error_responses import assert_problem
 from tests.users import User
 from tests.wait import wait_until
 
@@ -47,7 +47,7 @@ def test_create_get_and_update_agent(admin: httpx.Client) -> None:
     assert updated.json() == agent | {"priority": 9, "preferences": {"ttl_s": 600} | preferences}
     assert updated.headers["etag"] != read.headers["etag"]
     stale = admin.patch(path, json={"enabled": False}, headers={"if-match": read.headers["etag"]})
-    problem(stale, 412, "PRECONDITION_FAILED")
+    assert_problem(stale, 412, "PRECONDITION_FAILED")
     cleared = admin.patch(path, json={"preferences": {"quiet_hours": None, "collapse": None}, "providers": ["apns"]})
     assert cleared.json() == agent | {"priority": 9, "providers": ["apns"]}
     assert admin.get(path).json() == cleared.json()
@@ -88,7 +88,7 @@ def test_provider_keys_are_write_only(admin: httpx.Client) -> None:
         {"fcm": json.dumps(fcm_key | {"private_key": "x"})},
     ):
         response = admin.post("/notification-agents", json=AGENT | {"keys": keys})
-        assert problem(response, 422, "AGENT_KEY_INVALID")["errors"][0]["field"] == f"/keys/{next(iter(keys))}"
+        assert assert_problem(response, 422, "AGENT_KEY_INVALID")["errors"][0]["field"] == f"/keys/{next(iter(keys))}"
         assert "AAAA" not in response.text
 
 
@@ -108,7 +108,7 @@ def test_provider_keys_are_write_only(admin: httpx.Client) -> None:
     ],
 )
 def test_create_agent_with_invalid_field_returns_400(admin: httpx.Client, changes: dict[str, object]) -> None:
-    problem(admin.post("/notification-agents", json=AGENT | changes), 400, "INVALID_REQUEST")
+    assert_problem(admin.post("/notification-agents", json=AGENT | changes), 400, "INVALID_REQUEST")
 
 
 def test_create_agent_is_idempotent(admin: httpx.Client) -> None:
@@ -122,13 +122,13 @@ def test_create_agent_is_idempotent(admin: httpx.Client) -> None:
     assert repeated.headers["idempotency-replayed"] == "true"
     assert repeated.headers["location"] == first.headers["location"]
     apns["private_key"] = to_pem(ec.generate_private_key(ec.SECP256R1()))
-    problem(admin.post("/notification-agents", json=body, headers=headers), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert_problem(admin.post("/notification-agents", json=body, headers=headers), 422, "IDEMPOTENCY_KEY_REUSED")
 
     other_headers = {"idempotency-key": secrets.token_hex(8)}
     apns["private_key"] = "none"
     rejections = [admin.post("/notification-agents", json=body, headers=other_headers) for _ in range(2)]
     for response in rejections:
-        problem(response, 422, "AGENT_KEY_INVALID")
+        assert_problem(response, 422, "AGENT_KEY_INVALID")
     assert [response.headers.get("idempotency-replayed") for response in rejections] == [None, "true"]
 
 
@@ -143,7 +143,7 @@ def test_list_agents_is_paginated(admin: httpx.Client) -> None:
         token = page.get("next_page_token")
     assert created_ids | {"orders", "alerts", "mails", "news"} <= set(listed_ids)
     assert listed_ids == sorted(set(listed_ids))
-    problem(admin.get("/notification-agents", params={"page_token": "nonsense"}), 400, "INVALID_REQUEST")
+    assert_problem(admin.get("/notification-agents", params={"page_token": "nonsense"}), 400, "INVALID_REQUEST")
 
 
 def test_agents_and_history_require_admin(edge: httpx.Client, bearer: Bearer) -> None:
@@ -155,13 +155,13 @@ def test_agents_and_history_require_admin(edge: httpx.Client, bearer: Bearer) ->
             edge.post("/notification-agents", json=AGENT, headers=headers),
             edge.patch("/notification-agents/orders", json={"enabled": False}, headers=headers),
         ):
-            problem(response, 403, "FORBIDDEN")
-    problem(edge.get("/notifications"), 401, "UNAUTHENTICATED")
+            assert_problem(response, 403, "FORBIDDEN")
+    assert_problem(edge.get("/notifications"), 401, "UNAUTHENTICATED")
 
 
 def test_unknown_agent_returns_404(admin: httpx.Client) -> None:
-    problem(admin.get("/notification-agents/none"), 404, "AGENT_NOT_FOUND")
-    problem(admin.patch("/notification-agents/none", json={"enabled": True}), 404, "AGENT_NOT_FOUND")
+    assert_problem(admin.get("/notification-agents/none"), 404, "AGENT_NOT_FOUND")
+    assert_problem(admin.patch("/notification-agents/none", json={"enabled": True}), 404, "AGENT_NOT_FOUND")
 
 
 def test_history_contains_mails_not_listed_for_user(

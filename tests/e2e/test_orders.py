@@ -30,11 +30,11 @@ def read_ledger(context: ScenarioContext) -> list[tuple[int, int]]:
     return [(entry["captured"], entry["refunded"]) for entry in entries if entry["order_id"] == context.order_id]
 
 
-def test_confirm_order_with_repeated_key_is_idempotent(world: ScenarioContext, edge: httpx.Client) -> None:
-    scenarios.register(world)
-    scenarios.check(world)
-    headers = {"authorization": f"Bearer {world.tokens['customer']}", "idempotency-key": str(uuid4())}
-    first, repeated = (edge.post("/orders", json={"check_id": world.check_id}, headers=headers) for _ in range(2))
+def test_confirm_order_with_repeated_key_is_idempotent(context: ScenarioContext, edge: httpx.Client) -> None:
+    scenarios.register(context)
+    scenarios.check(context)
+    headers = {"authorization": f"Bearer {context.tokens['customer']}", "idempotency-key": str(uuid4())}
+    first, repeated = (edge.post("/orders", json={"check_id": context.check_id}, headers=headers) for _ in range(2))
     assert (first.status_code, repeated.status_code) == (201, 201)
     assert first.json() == repeated.json()
     assert "idempotency-replayed" not in first.headers

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.test_error_responses import problem
+from tests.e2e.test_error_responses import assert_problem
 from tests.wait import wait_until
 
 type Bearer = Callable[[str], dict[str, str]]
@@ -65,8 +65,8 @@ def test_partner_is_created_read_updated_and_disabled(admin: httpx.Client) -> No
     changed = admin.patch(path, json={"verified": True}, headers={"if-match": read.headers["etag"]})
     assert changed.json() == partner | {"verified": True}
     stale = admin.patch(path, json={"title": "South"}, headers={"if-match": read.headers["etag"]})
-    problem(stale, 412, "PRECONDITION_FAILED")
-    problem(admin.patch(path, json={"title": None}), 400, "INVALID_REQUEST")
+    assert_problem(stale, 412, "PRECONDITION_FAILED")
+    assert_problem(admin.patch(path, json={"title": None}), 400, "INVALID_REQUEST")
     assert admin.delete(path).status_code == 204
     assert admin.get(path).json()["enabled"] is False
     rotated = admin.post(f"{path}/secret").json()["webhook_secret"]
@@ -96,7 +96,7 @@ def test_product_is_created_updated_sold_and_deleted(
     assert created.headers["location"] == f"/api/v1{path}"
     without_picture = admin.patch(path, json={"picture_url": None}, headers={"if-match": created.headers["etag"]})
     assert without_picture.json() == PRODUCT | {"id": product["id"]}
-    problem(
+    assert_problem(
         admin.patch(path, json={"title": "x"}, headers={"if-match": created.headers["etag"]}),
         412,
         "PRECONDITION_FAILED",
@@ -109,10 +109,10 @@ def test_product_is_created_updated_sold_and_deleted(
     products = list_all(customer, listing)
     assert products == [PRODUCT | {"id": product["id"], "price": 425, "currency": "USD"}]
     assert admin.delete(availability_path).status_code == 204
-    problem(admin.delete(availability_path), 404, "PRODUCT_NOT_FOUND")
+    assert_problem(admin.delete(availability_path), 404, "PRODUCT_NOT_FOUND")
     assert list_all(admin, listing) == []
     assert admin.delete(path).status_code == 204
-    problem(admin.get(path), 404, "PRODUCT_NOT_FOUND")
+    assert_problem(admin.get(path), 404, "PRODUCT_NOT_FOUND")
     assert product["id"] not in [entry["id"] for entry in list_all(admin, "/products")]
 
 
@@ -136,9 +136,9 @@ def test_product_is_created_updated_sold_and_deleted(
     ],
 )
 def test_partners_require_admin(edge: httpx.Client, bearer: Bearer, method: str, path: str, body: Any) -> None:
-    problem(edge.request(method, path, json=body), 401, "UNAUTHENTICATED")
+    assert_problem(edge.request(method, path, json=body), 401, "UNAUTHENTICATED")
     for role in ("customer", "deliverer"):
-        problem(edge.request(method, path, json=body, headers=bearer(role)), 403, "FORBIDDEN")
+        assert_problem(edge.request(method, path, json=body, headers=bearer(role)), 403, "FORBIDDEN")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_partners_require_admin(edge: httpx.Client, bearer: Bearer, method: str,
     ],
 )
 def test_invalid_partner_is_rejected(admin: httpx.Client, invalid_fields: dict[str, str]) -> None:
-    problem(admin.post("/partners", json=PARTNER | invalid_fields), 400, "INVALID_REQUEST")
+    assert_problem(admin.post("/partners", json=PARTNER | invalid_fields), 400, "INVALID_REQUEST")
 
 
 def test_partner_call_is_retried_listed_replayed_and_cancelled(
@@ -212,4 +212,4 @@ def test_partner_call_is_retried_listed_replayed_and_cancelled(
         lambda: [call["kind"] for call in list_calls() if call["status"] == "delivered"] == ["cancellation", "order"],
     )
     assert list_received_calls()[-1]["body"] == {"order_id": order_id, "reason": "Too late."}
-    problem(admin.post(f"/partner-calls/{call['id']}/replay"), 409, "PARTNER_CALL_CONFLICT")
+    assert_problem(admin.post(f"/partner-calls/{call['id']}/replay"), 409, "PARTNER_CALL_CONFLICT")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.e2e.test_error_responses import problem
+from tests.e2e.test_error_responses import assert_problem
 from tests.users import create_image
 
 type Bearer = Callable[[str], dict[str, str]]
@@ -38,15 +38,15 @@ def test_product_picture_is_uploaded_served_and_replaced(edge: httpx.Client, bea
     assert (not_modified.status_code, not_modified.content) == (304, b"")
     second = put_picture(edge, bearer, "admin", 4, create_image(colour="blue")).json()["picture_url"]
     assert get_catalog_product(edge, bearer)["picture_url"] == second != url
-    problem(edge.get(url.removeprefix("/api/v1")), 404, "PICTURE_NOT_FOUND")
+    assert_problem(edge.get(url.removeprefix("/api/v1")), 404, "PICTURE_NOT_FOUND")
 
 
 def test_picture_of_unknown_product_returns_404(edge: httpx.Client, bearer: Bearer) -> None:
-    problem(put_picture(edge, bearer, "admin", 999_999, create_image()), 404, "PRODUCT_NOT_FOUND")
+    assert_problem(put_picture(edge, bearer, "admin", 999_999, create_image()), 404, "PRODUCT_NOT_FOUND")
 
 
 def test_picture_upload_by_customer_returns_403(edge: httpx.Client, bearer: Bearer) -> None:
-    problem(put_picture(edge, bearer, "customer", 4, create_image()), 403, "FORBIDDEN")
+    assert_problem(put_picture(edge, bearer, "customer", 4, create_image()), 403, "FORBIDDEN")
 
 
 @pytest.mark.parametrize("path", ["/pictures/..%2fsecret", "/pictures/x", "/pictures/" + "a" * 32 + "." + "0" * 64])

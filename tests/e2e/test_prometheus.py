@@ -1,4 +1,4 @@
-"""Prometheus itself, with our configuration but for ports and pace: it understands every door, and raises the alarm."""
+"""Prometheus with the generated configuration, except ports and intervals: scraping, rules and alerts."""
 
 import subprocess
 import time
@@ -19,28 +19,28 @@ from tests.wait import wait_until
 OBSERVABILITY = ROOT / "generated/observability"
 
 
-def shifted(target: str) -> str:
-    """Where the tests' mesh has the door."""
-    host, _, number = target.partition(":")
-    return f"{host}:{int(number) + PORT_OFFSET}"
+def shift_target(target: str) -> str:
+    """Return the target with the port of the tests' mesh."""
+    host, _, port = target.partition(":")
+    return f"{host}:{int(port) + PORT_OFFSET}"
 
 
-def configuration() -> dict[str, Any]:
-    """Ours, every second, at the tests' mesh."""
-    made: dict[str, Any] = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())
-    made["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    made["rule_files"] = [str(OBSERVABILITY / "alerts.yml")]
-    for job in made["scrape_configs"]:
+def build_config() -> dict[str, Any]:
+    """Return the generated configuration with targets of the tests' mesh, scraped every second."""
+    config: dict[str, Any] = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(OBSERVABILITY / "alerts.yml")]
+    for job in config["scrape_configs"]:
         for group in job["static_configs"]:
-            group["targets"] = [shifted(target) for target in group["targets"]]
-    return made
+            group["targets"] = [shift_target(target) for target in group["targets"]]
+    return config
 
 
 @pytest.fixture(scope="module")
 def prometheus(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of its API."""
+    """Run Prometheus. Yields a client of its API."""
     folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration()))
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(build_config()))
     (port,) = find_free_ports(1)
     options = {
         "config.file": folder / "prometheus.yml",
@@ -56,52 +56,52 @@ def prometheus(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", trust_env=False, timeout=10) as client:
 
-        def ready() -> bool:
+        def is_ready() -> bool:
             assert process.poll() is None, (folder / "log").read_text()
             try:
                 return client.get("/query", params={"query": "1"}).is_success
             except httpx.TransportError:
                 return False
 
-        wait_until("Prometheus answers", ready)
+        wait_until("Prometheus is ready", is_ready)
         yield client
     process.terminate()
     process.wait(10)
 
 
-def ask(prometheus: httpx.Client, query: str) -> list[dict[str, Any]]:
-    """What it knows now. Raises AssertionError when it does not understand."""
-    answer = prometheus.get("/query", params={"query": query}).json()
-    assert answer["status"] == "success", answer
-    found: list[dict[str, Any]] = answer["data"]["result"]
-    return found
+def query_prometheus(prometheus: httpx.Client, query: str) -> list[dict[str, Any]]:
+    """Return the result of a query. Raises AssertionError if the query is invalid."""
+    body = prometheus.get("/query", params={"query": query}).json()
+    assert body["status"] == "success", body
+    result: list[dict[str, Any]] = body["data"]["result"]
+    return result
 
 
-def test_every_door_is_understood(prometheus: httpx.Client) -> None:
-    def scraped() -> bool:
+def test_every_scrape_target_is_up(prometheus: httpx.Client) -> None:
+    def are_targets_up() -> bool:
         targets = prometheus.get("/targets").json()["data"]["activeTargets"]
-        return len(targets) == 8 and all(each["health"] == "up" for each in targets)
+        return len(targets) == 8 and all(target["health"] == "up" for target in targets)
 
-    wait_until("every target is up", scraped)
+    wait_until("every target is up", are_targets_up)
 
 
-def test_rules_are_evaluated_without_a_mishap(prometheus: httpx.Client) -> None:
-    def evaluated() -> bool:
+def test_rules_are_evaluated_without_errors(prometheus: httpx.Client) -> None:
+    def are_rules_evaluated() -> bool:
         groups = prometheus.get("/rules").json()["data"]["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
-        assert not (wrong := [rule["lastError"] for rule in rules if rule.get("lastError")]), wrong
+        assert not (errors := [rule["lastError"] for rule in rules if rule.get("lastError")]), errors
         return bool(rules) and all(rule["health"] == "ok" for rule in rules)
 
-    wait_until("every rule was evaluated", evaluated)
+    wait_until("every rule is evaluated", are_rules_evaluated)
 
 
-def test_a_dead_letter_raises_its_alarm_and_takes_it_back(prometheus: httpx.Client) -> None:
-    alarm = 'ALERTS{alertname="DeadLetters", alertstate="firing", queue="orders.history", service="orders"}'
-    with poison_message(f"poison-{time.monotonic_ns()}", "nobody.knows"):
-        wait_until("the alarm is raised", lambda: ask(prometheus, alarm))
-    wait_until("the alarm is over", lambda: not ask(prometheus, alarm))
+def test_dead_letter_alert_fires_and_resolves(prometheus: httpx.Client) -> None:
+    alert = 'ALERTS{alertname="DeadLetters", alertstate="firing", queue="orders.history", service="orders"}'
+    with poison_message(f"poison-{time.monotonic_ns()}", "unknown.type"):
+        wait_until("alert is firing", lambda: query_prometheus(prometheus, alert))
+    wait_until("alert is resolved", lambda: not query_prometheus(prometheus, alert))
 
 
-def test_nothing_else_is_amiss(prometheus: httpx.Client) -> None:
-    amiss = 'ALERTS{alertname=~".*Down|.*Away|.*Expiring|OutboxLag|QueueBacklog"}'
-    wait_until("no alarm is even pending", lambda: not ask(prometheus, amiss))
+def test_no_other_alert_is_pending(prometheus: httpx.Client) -> None:
+    alerts = 'ALERTS{alertname=~".*Down|.*Unavailable|.*Expiring|OutboxLag|QueueBacklog"}'
+    wait_until("no alert is pending", lambda: not query_prometheus(prometheus, alerts))

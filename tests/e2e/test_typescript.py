@@ -1,4 +1,4 @@
-"""The compiled TypeScript client in Node, through the edge: from the sign-in to the end of an order."""
+"""The compiled TypeScript client in Node: journey through the edge from sign-in to the final status of an order."""
 
 import json
 
@@ -8,8 +8,8 @@ from tests.typescript.journeys import assert_journey_result
 from tests.typescript_client import compile_client, run_node
 
 
-def test_a_journey_in_node(mesh: Mesh) -> None:
-    done = run_node(
+def test_client_journey_in_node(mesh: Mesh) -> None:
+    completed = run_node(
         "tests/typescript/node.mjs",
         CLIENT=str(compile_client()),
         BASE_URL=f"https://127.0.0.1:{shift_port(4443)}/api/v1",
@@ -18,5 +18,5 @@ def test_a_journey_in_node(mesh: Mesh) -> None:
         EMAIL="customer@delivery.test",
         PASSWORD=DEMO_PASSWORD,
     )
-    assert done.returncode == 0, done.stderr
-    assert_journey_result(json.loads(done.stdout))
+    assert completed.returncode == 0, completed.stderr
+    assert_journey_result(json.loads(completed.stdout))
