@@ -95,7 +95,7 @@ def running_baselines(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
         for baseline in list_baselines():
             pids = [processes.start(*command, BASELINE_BACKEND=baseline.backend) for command in baseline.commands]
             url = f"http://127.0.0.1:{baseline.port}"
-            wait_until(baseline.name, lambda url=url: _is_responding(url), 30)  # type: ignore[misc]
+            wait_until(lambda url=url: _is_responding(url), 30, description=baseline.name)  # type: ignore[misc]
             pids += event_pids if baseline.backend else []
             running[baseline.name] = (url, [pid for root in pids for pid in list_process_tree(root)])
         yield running

@@ -39,7 +39,7 @@ def run(repeats: int, seconds: int) -> list[Row]:
         gateways = {}
         for port, (name, (app, environment)) in enumerate(APPS.items(), start=FIRST_BASELINE_PORT + 50):
             gateways[name] = (port, processes.start(*UVICORN_COMMAND, f"--port={port}", app, **environment))
-            wait_until(name, lambda port=port: _is_responding(port), 30)  # type: ignore[misc]
+            wait_until(lambda port=port: _is_responding(port), 30, description=name)  # type: ignore[misc]
         for workload, min_ratio in MIN_RATIOS.items():
             targets = [
                 Target(

@@ -33,7 +33,7 @@ def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
     environment = {**build_base_environment(), **build_service_environment(mesh.config, mesh.secrets, name), **sockets}
     pid = processes.start(f"services.{name}", "serve", **environment)
     health = sockets.get("HEALTH_SOCKET", sockets["SERVICE_SOCKET"])
-    wait_until(f"second process of {name} serves", lambda: is_serving(f"unix:{health}"), 60)
+    wait_until(lambda: is_serving(f"unix:{health}"), 60, description=f"second process of {name} serves")
     path = mesh.config.ensure_subdirectory("envoy") / f"{name}.yaml"
     bootstrap = yaml.safe_load(path.read_text())
     for cluster in bootstrap["static_resources"]["clusters"]:
@@ -44,9 +44,9 @@ def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
     (previous_pid,) = mesh.list_pids(f"{name}-envoy")[:1]
     os.kill(previous_pid, signal.SIGTERM)  # the supervisor restarts it
     wait_until(
-        f"sidecar of {name} is ready",
         lambda: mesh.list_pids(f"{name}-envoy")[:1] != [previous_pid] and _is_sidecar_ready(mesh, name),
         30,
+        description=f"sidecar of {name} is ready",
     )
     return pid
 
@@ -64,7 +64,7 @@ def run(mesh: Mesh, repeats: int, seconds: int) -> list[Row]:
     rows = _measure_rows(mesh, mesh.list_pids, "one worker", repeats, seconds)
     with ProcessGroup(STATE_DIR / "workers.log") as processes:
         pids = [start_second_worker(mesh, processes, name) for name in SERVICES]
-        wait_until("edge serves the catalog", lambda: _is_catalog_available(mesh), 30)
+        wait_until(lambda: _is_catalog_available(mesh), 30, description="edge serves the catalog")
         second_pids = [pid for root in pids for pid in list_process_tree(root)]
         rows += _measure_rows(mesh, lambda: [*mesh.list_pids(), *second_pids], "two workers", repeats, seconds)
     return rows

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from tests.envoys import build_settings, issue_certificates, running_envoy
+from tests.wait import wait_until
 
 PROJECT_ID = "delivery-local"
 SIGNING_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -89,7 +90,7 @@ def running_echo_server(path: Path) -> Iterator[None]:
     server = uvicorn.Server(uvicorn.Config(echo, uds=str(path), lifespan="off", log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
-    wait_until(lambda: server.started, "echo server started")
+    wait_until(lambda: server.started, TIMEOUT_S, description="echo server started")
     yield
     server.should_exit = True
     thread.join()
@@ -102,14 +103,6 @@ def running_rpc_server(path: Path) -> Iterator[None]:
     server.start()
     yield
     server.stop(0).wait()
-
-
-def wait_until(condition: Any, description: str) -> None:
-    """Poll until the condition is true. Raises AssertionError after TIMEOUT_S."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"timeout: {description}"
-        time.sleep(0.02)
 
 
 @dataclass(frozen=True)
@@ -179,5 +172,5 @@ def running_test_mesh(folder: Path) -> Iterator[MeshClient]:
         for name in ("orders", "gateway", "ops"):
             stack.enter_context(running_envoy(folder, name, settings))
         client = MeshClient(folder, settings)
-        wait_until(lambda: is_healthy(client), "orders healthy for gateway and ops")
+        wait_until(lambda: is_healthy(client), TIMEOUT_S, description="orders healthy for gateway and ops")
         yield client

@@ -9,7 +9,7 @@ from deploy.local.infrastructure.servers import broker_url
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
 from services.runtime.messaging.dead_letters import connect
-from tests.users import wait_until
+from tests.wait import wait_until
 
 QUEUE = "orders.history"
 
@@ -32,8 +32,8 @@ def poison_message(event_id: str, event_type: str, payload: bytes = b"\xff", **h
     try:
         with connect(url) as dead_letters:
             wait_until(
-                "the message is dead-lettered",
                 lambda: [each for each in dead_letters.list_all(QUEUE) if each.id == event_id],
+                description="the message is dead-lettered",
             )
         yield
     finally:

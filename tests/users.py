@@ -58,7 +58,7 @@ class User:
     def wait_for_code(self, mail_number: int = 1, address: str | None = None) -> str:
         """Wait for a mail to the address, numbered from 1, and return the code in it."""
         mails = wait_until(
-            f"mail {mail_number} arrives", lambda: self.list_mails(address)[mail_number - 1 : mail_number]
+            lambda: self.list_mails(address)[mail_number - 1 : mail_number], description=f"mail {mail_number} arrives"
         )
         return str(mails[0]["code"])
 

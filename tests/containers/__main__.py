@@ -11,10 +11,11 @@ from rich.table import Table
 
 from deploy.containers import substitute_images
 from deploy.local.demo import scenarios
+from tests.containers.demo_data import is_demo_ready
 from tests.containers.load import BackgroundLoad
 from tests.containers.podman import build_image, configure_podman, is_healthy, read_logs, run_compose, run_podman
-from tests.containers.pods import SERVERS, SERVICES, PodmanCluster
-from tests.containers.wait import is_demo_ready, wait_until
+from tests.containers.pods import POLL_INTERVAL_S, SERVERS, SERVICES, START_TIMEOUT_S, PodmanCluster
+from tests.wait import wait_until
 
 EDGE_URL, SANDBOX_URL, TRACES_URL = "http://127.0.0.1:8080", "http://127.0.0.1:8090", "http://127.0.0.1:16686"
 IMAGE_VERSION = "0.1.0"
@@ -69,7 +70,12 @@ def run_scenarios() -> None:
 
     Raises ContainerTestError and TimeoutError.
     """
-    wait_until("edge with demo data", lambda: is_demo_ready(EDGE_URL))
+    wait_until(
+        lambda: is_demo_ready(EDGE_URL),
+        START_TIMEOUT_S,
+        interval_s=POLL_INTERVAL_S,
+        description="edge with demo data",
+    )
     if scenarios.main(EDGE_URL, SANDBOX_URL, TRACES_URL):
         raise ContainerTestError("scenarios failed")
     wait_until_healthy()
@@ -88,7 +94,7 @@ def wait_for_demo_data() -> None:
 
 def wait_until_healthy() -> None:
     """Wait until all health checks pass. Raises TimeoutError."""
-    wait_until("health of all containers", lambda: not list_unhealthy(), 60)
+    wait_until(lambda: not list_unhealthy(), 60, interval_s=POLL_INTERVAL_S, description="health of all containers")
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from deploy.kubernetes.secrets import build_secrets
 from services.runtime.rpc.health_check import is_serving
 from tests.conftest import ROOT
 from tests.containers.podman import STATE_DIR, run_podman
-from tests.containers.wait import wait_until
+from tests.wait import wait_until
 
+START_TIMEOUT_S, POLL_INTERVAL_S = 180.0, 0.5
 NETWORK = "delivery"
 SERVERS = ("postgres", "mongo", "rabbitmq", "memcached", "objects", "jaeger", "sandbox")
 SERVICES = ("orders", "partners", "notifications", "gateway")
@@ -68,10 +69,20 @@ class PodmanCluster:
         address = self.get_pod_address(name)
         container = self._deployments[name]["spec"]["template"]["spec"]["containers"][0]
         if probe := container["readinessProbe"].get("grpc"):
-            wait_until(f"{pod} serving", lambda: is_serving(f"{address}:{probe['port']}"))
+            wait_until(
+                lambda: is_serving(f"{address}:{probe['port']}"),
+                timeout_s=START_TIMEOUT_S,
+                interval_s=POLL_INTERVAL_S,
+                description=f"{pod} serving",
+            )
         else:
             port = container["readinessProbe"]["tcpSocket"]["port"]
-            wait_until(f"{pod} listening", lambda: is_listening(address, port))
+            wait_until(
+                lambda: is_listening(address, port),
+                timeout_s=START_TIMEOUT_S,
+                interval_s=POLL_INTERVAL_S,
+                description=f"{pod} listening",
+            )
 
     def _build_secret_files(self, deployment: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         """Replace the Secret volumes of a Deployment by ConfigMap volumes, and yield the ConfigMaps."""

@@ -24,8 +24,8 @@ def statuses(mesh: Mesh, edge: httpx.Client, session_start: datetime) -> Mapping
     """Status codes of each operation in this run. The log is complete when it contains the last request."""
     last_request_id = edge.get("/catalog").headers["x-request-id"]
     wait_until(
-        "edge has written its access log",
         lambda: any(entry["request_id"] == last_request_id for entry in read_access_log(mesh.state_dir)),
+        description="edge has written its access log",
     )
     return collect_statuses(mesh.state_dir, session_start)
 

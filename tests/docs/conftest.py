@@ -47,7 +47,7 @@ class DocRun:
         report = read_supervisor_state(config)
         if report is not None:
             signal_process_group(report.pid, report.start_time, signal.SIGKILL)
-            wait_until("supervisor has stopped", lambda: not is_supervisor_alive(report))
+            wait_until(lambda: not is_supervisor_alive(report), description="supervisor has stopped")
             stop_orphans(config)
 
 

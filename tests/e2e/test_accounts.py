@@ -68,7 +68,7 @@ def test_verification_mails_per_account_are_limited(edge: httpx.Client, sign_up:
     # Requests are processed in order, so the mail to the other user shows that all of Ada's requests were processed.
     edge.post("/users/verification", json={"email": other.email})
     other.wait_for_code(2)
-    wait_until("five mails arrive", lambda: len(ada.list_mails()) >= 5)
+    wait_until(lambda: len(ada.list_mails()) >= 5, description="five mails arrive")
     assert len(ada.list_mails()) == 5
 
 
@@ -285,7 +285,8 @@ def test_account_deletion_removes_personal_data(
     assert_problem(edge.post("/sessions", json={"email": ada.email, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
     assert edge.get("/users", params={"q": ada.email}, headers=bearer("admin")).json()["items"] == []
     wait_until(
-        "no store contains personal data", lambda: not {ada.email, "phone-of-zuleika"} & set(state_text().split())
+        lambda: not {ada.email, "phone-of-zuleika"} & set(state_text().split()),
+        description="no store contains personal data",
     )
     registration = {"email": ada.email, "password": PASSWORD, "first_name": "A", "last_name": "B", "role": "customer"}
     assert edge.post("/users", json=registration).status_code == 201
@@ -333,4 +334,4 @@ def test_orders_of_deleted_account_are_anonymised(pending: ScenarioContext, edge
         after = edge.get(f"/orders/{pending.order_id}", headers=bearer("admin")).json()
         return after == {**order, "delivery_address": ""}
 
-    wait_until("the order is anonymised", is_anonymised)
+    wait_until(is_anonymised, description="the order is anonymised")

@@ -170,19 +170,21 @@ class MarkedClient:
         delivered, cancelled = self.create_order(), self.create_order()
         ready = f"/kitchen/{BASKET['partner_id']}/orders/{delivered}/ready"
         pickup = {"pickup_address": self.markers.make_text("1 Market Square")}
-        wait_until("partner has received the order", lambda: self.sandbox.post(ready, json=pickup).is_success)
+        wait_until(
+            lambda: self.sandbox.post(ready, json=pickup).is_success, description="partner has received the order"
+        )
         customer, deliverer = ({"authorization": f"Bearer {self.tokens[role]}"} for role in ("customer", "deliverer"))
 
         def get_order(order_id: str) -> dict[str, Any]:
             order: dict[str, Any] = self.edge.get(f"/orders/{order_id}", headers=customer).json()
             return order
 
-        wait_until("order is ready", lambda: get_order(delivered)["status"] == "ready")
+        wait_until(lambda: get_order(delivered)["status"] == "ready", description="order is ready")
         self.edge.post(f"/orders/{delivered}/assignment", headers=deliverer).raise_for_status()
         self.edge.post(f"/orders/{delivered}/delivery", headers=deliverer).raise_for_status()
         reason = {"reason": self.markers.make_text("reason")}
         self.edge.post(f"/orders/{cancelled}/cancel", json=reason, headers=customer).raise_for_status()
-        wait_until("refund is completed", lambda: get_order(cancelled)["refund_status"] == "refunded")
+        wait_until(lambda: get_order(cancelled)["refund_status"] == "refunded", description="refund is completed")
         for path, body in faults.items():
             self.sandbox.put(path, json=body | {"mode": "none"}).raise_for_status()
 
@@ -254,10 +256,10 @@ def marked_run(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client, bearer: Be
     with poison_message(
         f"poison-{run.markers.marker}", "orders.paid", run.markers.marker.encode(), traceparent=PRODUCER_TRACEPARENT
     ):
-        wait_until("all events are processed", is_settled)
+        wait_until(is_settled, description="all events are processed")
     wait_until(
-        "last access log line is written",
         lambda: any(run.traces[-1] in line for line in run.read_lines("gateway-envoy")),
+        description="last access log line is written",
     )
     return run
 

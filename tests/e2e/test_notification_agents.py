@@ -170,7 +170,8 @@ def test_history_contains_mails_not_listed_for_user(
     ada = User(edge, sandbox, notif_token=f"phone-{secrets.token_hex(6)}").sign_in()
     query: dict[str, str] = {"user_id": ada.id, "agent_id": "mails", "status": "sent"}
     [mail] = wait_until(
-        "the mail is in the history", lambda: admin.get("/notifications", params=query).json()["items"] or None
+        lambda: admin.get("/notifications", params=query).json()["items"] or None,
+        description="the mail is in the history",
     )
     assert (mail["event"], mail["body"], mail["user_id"]) == ("emails.requested", "", ada.id)
     assert [attempt["outcome"] for attempt in mail["attempts"]] == ["accepted"]

@@ -193,7 +193,7 @@ def test_partner_call_is_retried_listed_replayed_and_cancelled(
         return list_all(admin, "/partner-calls", order_id=order_id)
 
     # The first response is invalid; the second attempt is made five seconds later.
-    wait_until("the call is delivered", lambda: [call["status"] for call in list_calls()] == ["delivered"])
+    wait_until(lambda: [call["status"] for call in list_calls()] == ["delivered"], description="the call is delivered")
     [call] = list_calls()
     assert [attempt["answer"] for attempt in call["tries"]] == ["200: response violates the contract", "204"]
     assert (call["partner_id"], call["kind"], call["attempts"]) == (partner_id, "order", 2)
@@ -203,13 +203,13 @@ def test_partner_call_is_retried_listed_replayed_and_cancelled(
         received_calls: list[dict[str, Any]] = sandbox.get(f"/kitchen/{partner_id}/orders").json()
         return received_calls
 
-    wait_until("the call is sent again", lambda: list_received_calls()[0]["times_received"] == 3)
+    wait_until(lambda: list_received_calls()[0]["times_received"] == 3, description="the call is sent again")
     assert [received_call["webhook_id"] for received_call in list_received_calls()] == [call["id"]]
 
     customer.post(f"/orders/{order_id}/cancel", json={"reason": "Too late."}).raise_for_status()
     wait_until(
-        "the cancellation arrives",
         lambda: [call["kind"] for call in list_calls() if call["status"] == "delivered"] == ["cancellation", "order"],
+        description="the cancellation arrives",
     )
     assert list_received_calls()[-1]["body"] == {"order_id": order_id, "reason": "Too late."}
     assert_problem(admin.post(f"/partner-calls/{call['id']}/replay"), 409, "PARTNER_CALL_CONFLICT")

@@ -63,7 +63,7 @@ def prometheus(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             except httpx.TransportError:
                 return False
 
-        wait_until("Prometheus is ready", is_ready)
+        wait_until(is_ready, description="Prometheus is ready")
         yield client
     process.terminate()
     process.wait(10)
@@ -82,7 +82,7 @@ def test_every_scrape_target_is_up(prometheus: httpx.Client) -> None:
         targets = prometheus.get("/targets").json()["data"]["activeTargets"]
         return len(targets) == 8 and all(target["health"] == "up" for target in targets)
 
-    wait_until("every target is up", are_targets_up)
+    wait_until(are_targets_up, description="every target is up")
 
 
 def test_rules_are_evaluated_without_errors(prometheus: httpx.Client) -> None:
@@ -92,16 +92,16 @@ def test_rules_are_evaluated_without_errors(prometheus: httpx.Client) -> None:
         assert not (errors := [rule["lastError"] for rule in rules if rule.get("lastError")]), errors
         return bool(rules) and all(rule["health"] == "ok" for rule in rules)
 
-    wait_until("every rule is evaluated", are_rules_evaluated)
+    wait_until(are_rules_evaluated, description="every rule is evaluated")
 
 
 def test_dead_letter_alert_fires_and_resolves(prometheus: httpx.Client) -> None:
     alert = 'ALERTS{alertname="DeadLetters", alertstate="firing", queue="orders.history", service="orders"}'
     with poison_message(f"poison-{time.monotonic_ns()}", "unknown.type"):
-        wait_until("alert is firing", lambda: query_prometheus(prometheus, alert))
-    wait_until("alert is resolved", lambda: not query_prometheus(prometheus, alert))
+        wait_until(lambda: query_prometheus(prometheus, alert), description="alert is firing")
+    wait_until(lambda: not query_prometheus(prometheus, alert), description="alert is resolved")
 
 
 def test_no_other_alert_is_pending(prometheus: httpx.Client) -> None:
     alerts = 'ALERTS{alertname=~".*Down|.*Unavailable|.*Expiring|OutboxLag|QueueBacklog"}'
-    wait_until("no alert is pending", lambda: not query_prometheus(prometheus, alerts))
+    wait_until(lambda: not query_prometheus(prometheus, alerts), description="no alert is pending")

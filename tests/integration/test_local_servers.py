@@ -31,6 +31,7 @@ from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.supervisor_state import ProcessState, read_running_state, read_supervisor_state
 from tests.conftest import PORT_OFFSET, STATE_DIR
+from tests.wait import wait_until
 
 SERVERS = {"rabbitmq", "postgres", "memcached", "documents", "sandbox"}
 
@@ -103,13 +104,12 @@ def is_listening(host: str, port: int) -> bool:
 
 def wait_until_restarted(servers: Servers, name: str, restarts: int) -> ProcessState:
     """Wait until a child is ready after a number of restarts."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+
+    def find_restarted() -> ProcessState | None:
         child = servers.get_child(name)
-        if (child.restarts, child.state) == (restarts, "ready"):
-            return child
-        time.sleep(0.05)
-    raise AssertionError(f"{name} was not restarted: {servers.get_child(name)}")
+        return child if (child.restarts, child.state) == (restarts, "ready") else None
+
+    return wait_until(find_restarted, 30, description=f"{name} is restarted")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Supervisor with test children: stages, restarts, shutdown and orphans.
 
-The supervisor is_running in a subprocess, because it handles signals and starts child processes.
+The supervisor runs in a subprocess, because it handles signals and starts child processes.
 """
 
 import json
@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +23,7 @@ from deploy.local.supervisor.supervisor_state import (
     read_supervisor_state,
     stop_orphans,
 )
+from tests.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,16 +77,6 @@ def stoppable_child(name: str) -> dict[str, object]:
     return {"name": name, "code": code}
 
 
-def wait_for[T](probe: Callable[[], T | None], timeout_s: float = 20.0) -> T:
-    """Poll until the probe returns a true value, and return it. Raises AssertionError at the timeout."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if result := probe():
-            return result
-        time.sleep(0.02)
-    raise AssertionError("timeout")
-
-
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     monkeypatch.setenv("DELIVERY_STATE", str(tmp_path))
@@ -131,14 +121,14 @@ def test_stage_starts_when_previous_stage_is_ready(config: MeshConfig, start: St
         state = read_supervisor_state(config)
         return get_pids(state) if state is not None and get_pids(state)["late"] else None
 
-    assert wait_for(read_pids_once_started)["second"] == 0
+    assert wait_until(read_pids_once_started)["second"] == 0
     (config.folder / "late.ready").touch()
-    assert all(get_pids(wait_for(lambda: read_state_in_phase(config, "ready"))).values())
+    assert all(get_pids(wait_until(lambda: read_state_in_phase(config, "ready"))).values())
 
 
 def test_stages_stop_in_reverse_order(config: MeshConfig, start: Start) -> None:
     supervisor = start([stoppable_child("first")], [stoppable_child("second")])
-    state = wait_for(lambda: read_state_in_phase(config, "ready"))
+    state = wait_until(lambda: read_state_in_phase(config, "ready"))
     supervisor.terminate()
     assert supervisor.wait(20) == 0
     assert (config.folder / "stopped").read_text().split() == ["second", "first"]
@@ -148,7 +138,7 @@ def test_stages_stop_in_reverse_order(config: MeshConfig, start: Start) -> None:
 
 def test_unresponsive_child_is_killed(config: MeshConfig, start: Start) -> None:
     supervisor = start([{"name": "unresponsive", "code": UNRESPONSIVE_CHILD, "stop_timeout_s": 0.5}])
-    state = wait_for(lambda: read_state_in_phase(config, "ready"))
+    state = wait_until(lambda: read_state_in_phase(config, "ready"))
     supervisor.terminate()
     assert supervisor.wait(10) == 0
     assert not is_running(get_pids(state)["unresponsive"])
@@ -156,7 +146,7 @@ def test_unresponsive_child_is_killed(config: MeshConfig, start: Start) -> None:
 
 def test_killed_child_is_restarted(config: MeshConfig, start: Start) -> None:
     start([stoppable_child("one"), stoppable_child("other")])
-    before = wait_for(lambda: read_state_in_phase(config, "ready"))
+    before = wait_until(lambda: read_state_in_phase(config, "ready"))
     os.kill(get_pids(before)["one"], signal.SIGKILL)
 
     def read_state_after_restart() -> SupervisorState | None:
@@ -165,7 +155,7 @@ def test_killed_child_is_restarted(config: MeshConfig, start: Start) -> None:
         child = next(child for child in state.children if child.name == "one")
         return state if child.state == "ready" and child.restarts == 1 else None
 
-    after = wait_for(read_state_after_restart)
+    after = wait_until(read_state_after_restart)
     assert get_pids(after)["one"] not in (0, get_pids(before)["one"])
     assert get_pids(after)["other"] == get_pids(before)["other"]
     assert "exited with -9" in next(child.message for child in after.children if child.name == "one")
@@ -179,7 +169,7 @@ def test_restarts_use_backoff(config: MeshConfig, start: Start) -> None:
         lines = starts.read_text().split() if starts.exists() else []
         return [float(line) for line in lines] if len(lines) > len(RESTART_BACKOFF_S[:3]) else None
 
-    start_times = wait_for(read_start_times)
+    start_times = wait_until(read_start_times)
     delays = [later - earlier for earlier, later in pairwise(start_times)]
     assert all(delay > backoff for delay, backoff in zip(delays, RESTART_BACKOFF_S[:3], strict=False)), delays
 
@@ -187,7 +177,7 @@ def test_restarts_use_backoff(config: MeshConfig, start: Start) -> None:
 def test_cleanup_command_runs_on_stop(config: MeshConfig, start: Start) -> None:
     marker = config.folder / "cleaned-up"
     supervisor = start([stoppable_child("one") | {"cleanup_command": ["touch", str(marker)]}])
-    wait_for(lambda: read_state_in_phase(config, "ready"))
+    wait_until(lambda: read_state_in_phase(config, "ready"))
     supervisor.terminate()
     assert supervisor.wait(20) == 0
     assert marker.exists()
@@ -202,7 +192,7 @@ def test_cleanup_command_runs_for_exited_child(config: MeshConfig, start: Start)
         state = read_state_in_phase(config, "ready")
         return state is not None and state.children[0].restarts > 2 and state.children[0].state == "restarting"
 
-    wait_for(is_between_restarts)
+    wait_until(is_between_restarts)
     supervisor.terminate()
     assert supervisor.wait(20) == 0
     assert marker.exists()
@@ -210,19 +200,19 @@ def test_cleanup_command_runs_for_exited_child(config: MeshConfig, start: Start)
 
 def test_supervisor_stops_during_start(config: MeshConfig, start: Start) -> None:
     supervisor = start([{"name": "slow", "code": "import time; time.sleep(60)"}])
-    wait_for(lambda: read_state_in_phase(config, "starting"))
+    wait_until(lambda: read_state_in_phase(config, "starting"))
     supervisor.terminate()
     assert supervisor.wait(20) == 0
 
 
 def test_missing_program_is_reported(config: MeshConfig, start: Start) -> None:
     start([{"name": "absent", "command": ["no-such-program"]}])
-    assert "no-such-program" in wait_for(lambda: read_state_in_phase(config, "failed"), timeout_s=8).error
+    assert "no-such-program" in wait_until(lambda: read_state_in_phase(config, "failed"), timeout_s=8).error
 
 
 def test_second_supervisor_does_not_start(config: MeshConfig, start: Start) -> None:
     start([stoppable_child("one")])
-    before = wait_for(lambda: read_state_in_phase(config, "ready"))
+    before = wait_until(lambda: read_state_in_phase(config, "ready"))
     second = start([stoppable_child("one")])
     assert second.wait(20) != 0
     assert read_state_in_phase(config, "ready") == before
@@ -230,7 +220,7 @@ def test_second_supervisor_does_not_start(config: MeshConfig, start: Start) -> N
 
 def test_orphans_of_killed_supervisor_are_stopped(config: MeshConfig, start: Start) -> None:
     supervisor = start([stoppable_child("one"), {"name": "unresponsive", "code": UNRESPONSIVE_CHILD}])
-    before = wait_for(lambda: read_state_in_phase(config, "ready"))
+    before = wait_until(lambda: read_state_in_phase(config, "ready"))
     supervisor.kill()
     supervisor.wait()
     assert not is_supervisor_alive(before)
@@ -241,6 +231,6 @@ def test_orphans_of_killed_supervisor_are_stopped(config: MeshConfig, start: Sta
 
 def test_children_of_running_supervisor_are_not_orphans(config: MeshConfig, start: Start) -> None:
     start([stoppable_child("one")])
-    before = wait_for(lambda: read_state_in_phase(config, "ready"))
+    before = wait_until(lambda: read_state_in_phase(config, "ready"))
     assert stop_orphans(config) == 0
     assert is_running(get_pids(before)["one"])

@@ -57,7 +57,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
                 return False
 
         try:
-            wait_until("the emulator is ready", is_ready)
+            wait_until(is_ready, description="the emulator is ready")
             yield port
         finally:
             process.terminate()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from services.runtime.core.ids import new_id
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.events import Envelope
 from services.runtime.outbound import safe_http_client
+from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.partners import PartnersFixture
 from tests.integration.sandbox.conftest import Sandbox
 
@@ -41,12 +42,6 @@ async def run_in_background(*coroutines: Awaitable[None]) -> AsyncIterator[None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def wait_until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager

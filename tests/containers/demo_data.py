@@ -1,20 +1,6 @@
-"""Polling of conditions with a timeout."""
-
-import time
-from collections.abc import Callable
+"""Check of the demo data of a running system."""
 
 import httpx
-
-TIMEOUT_S = 180.0
-
-
-def wait_until(description: str, condition: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> None:
-    """Poll until the condition is true. Raises TimeoutError."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{description}: timeout after {timeout_s:g} s")
-        time.sleep(0.5)
 
 
 def is_demo_ready(edge_url: str) -> bool:
