@@ -73,7 +73,7 @@ class _RuleNotifier:
 
 
 def get_value_at_path(event: object, path: str) -> str:
-    """Return the string at a path such as "order.customer_id". Raises MalformedEvent if there is none."""
+    """Return the string at a path such as "order.customer_id". Raises MalformedEvent if the path does not exist."""
     value: object = event
     for name in path.split("."):
         value = getattr(value, name, None)

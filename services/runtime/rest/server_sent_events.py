@@ -16,7 +16,7 @@ from services.runtime.rpc import error_status
 MEDIA_TYPE = "text/event-stream"
 
 HEARTBEAT_S = 15.0
-"""Idle time after which a comment is sent to keep the connection open, in seconds."""
+"""Idle time after which a comment is sent, so that no proxy closes the connection as idle, in seconds."""
 
 _SHUTDOWN_EVENT_KEY = "delivery.shutdown_event"
 _HEARTBEAT = b":\n\n"
