@@ -7,6 +7,7 @@ from generated.events import AGENT_CHANGED, NOTIFICATION_REQUESTED
 from services.notifications.adapters.agent_cache import AgentCache
 from services.notifications.domain.agents import MIN_URGENT_PRIORITY, Agent
 from services.notifications.usecases.ports import AgentRepository
+from services.runtime.core import backoff
 from services.runtime.core.errors import ApiError
 from services.runtime.messaging.broadcast import iter_events, subscribe
 from services.runtime.messaging.channel import Channel
@@ -56,8 +57,9 @@ class AgentChangeListener:
                     after = agents[-1].id
                 return
             except ApiError as error:
-                log.warning("agents not refreshed: %s; retrying in %s s", error, RETRY_DELAY_S)
-                await asyncio.sleep(RETRY_DELAY_S)
+                delay_s = backoff.apply_jitter(RETRY_DELAY_S)
+                log.warning("agents not refreshed: %s; retrying in %.1f s", error, delay_s)
+                await asyncio.sleep(delay_s)
 
 
 async def _update_binding(channel: Channel, agent: Agent) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from services.notifications.domain.notifications import (
+    FINAL_OUTCOMES,
     Attempt,
     Mail,
     Notification,
@@ -14,8 +15,7 @@ from services.notifications.domain.notifications import (
     ProviderResponse,
     Status,
 )
-
-FINAL_OUTCOMES = (Outcome.ACCEPTED, Outcome.REJECTED)
+from services.runtime.core import backoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +126,13 @@ def decide_next_step(
     return NextStep.FINISH if job.rounds >= policy.max_rounds else NextStep.RETRY
 
 
-def compute_retry_delay(rounds: int, policy: RetryPolicy, retry_after: float | None, jitter: float) -> float:
-    """Return the seconds until the next round: exponential backoff with jitter, at least `retry_after`.
+def compute_retry_delay(rounds: int, policy: RetryPolicy, retry_after: timedelta | None, jitter: float) -> timedelta:
+    """Return the time until the next round: exponential backoff with jitter, at least `retry_after`.
 
-    `jitter` is 0 to 1 and adds up to a quarter of the delay.
+    `jitter` is that of `backoff.apply_jitter`.
     """
-    delay_s = min(policy.max_delay_s, policy.initial_delay_s * 2.0 ** min(rounds - 1, 30)) * (1 + jitter / 4)
-    return max(delay_s, retry_after or 0.0)
+    delay_s = backoff.compute_exponential_delay_s(rounds, policy.initial_delay_s, policy.max_delay_s)
+    return max(timedelta(seconds=backoff.apply_jitter(delay_s, jitter)), retry_after or timedelta(0))
 
 
 def finish(job: DeliveryJob, reason: str) -> Notification:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 DEFAULT_LOCALE = "en"
@@ -40,17 +40,20 @@ class Outcome(StrEnum):
     UNCLEAR = "unclear"  # possibly delivered; only the same provider may be retried
 
 
+FINAL_OUTCOMES = (Outcome.ACCEPTED, Outcome.REJECTED)
+"""Outcomes after which the message is not sent to the address again."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderResponse:
     """Response of a provider to one send.
 
-    `code` is the provider's own code, `retry_after` is in seconds, and `is_unregistered` reports that the device no
-    longer exists.
+    `code` is the provider's own code, and `is_unregistered` reports that the device no longer exists.
     """
 
     outcome: Outcome
     code: str
-    retry_after: float | None = None
+    retry_after: timedelta | None = None
     is_unregistered: bool = False
 
 

@@ -2,8 +2,6 @@
 
 import json
 
-import msgspec
-
 from generated.problems import Reason
 from generated.proto.delivery.notifications import v1
 from generated.proto.delivery.notifications.v1.rpc import NotificationsServicer
@@ -13,9 +11,9 @@ from services.notifications.usecases import agents, history
 from services.notifications.usecases.agents import AgentPatch
 from services.notifications.usecases.ports import AgentRepository, AgentUnitOfWork, HistoryFilter, HistoryRepository
 from services.runtime.core.errors import ApiError, FieldError
-from services.runtime.core.principal import Principal
+from services.runtime.core.principal import Principal, require_role
 from services.runtime.rpc.codec import get_codec
-from services.runtime.storage.idempotency import IdempotencyKey
+from services.runtime.storage.idempotency import build_idempotency_key
 
 
 class NotificationsRpc(NotificationsServicer):
@@ -41,7 +39,7 @@ class NotificationsRpc(NotificationsServicer):
 
         Raises ApiError: FORBIDDEN, INVALID_REQUEST.
         """
-        _require_admin(principal)
+        require_role(principal, "admin")
         status = None if request.status is None else Status(_to_enum_name(request.status, v1.NotificationStatus))
         history_filter = HistoryFilter(request.user_id, request.agent_id, status)
         page = await history.list_all(self._history, history_filter, request.page_size, request.page_token)
@@ -56,7 +54,7 @@ class NotificationsRpc(NotificationsServicer):
 
         Raises ApiError: FORBIDDEN, INVALID_REQUEST, AGENT_KEY_INVALID, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_BUSY.
         """
-        _require_admin(principal)
+        require_role(principal, "admin")
         preferences = request.preferences or v1.Preferences()
         optional_keys = {Provider.FCM: request.fcm_key, Provider.APNS: _to_apns_key_json(request.apns_key)}
         keys: dict[str, str] = {name: key for name, key in optional_keys.items() if key is not None}
@@ -75,11 +73,8 @@ class NotificationsRpc(NotificationsServicer):
             agent = await agents.create_agent(unit, new_agent, keys)
             return get_codec().encode(v1.CreateAgentResponse(agent=_to_agent_message(agent), etag=agent.etag))
 
-        request_content = msgspec.json.encode((new_agent, keys))
-        idempotency_key = None
-        if request.idempotency_key is not None:
-            idempotency_key = IdempotencyKey(principal.user_id, "createAgent", request.idempotency_key, request_content)
-        stored = await self._agents.run_idempotently(idempotency_key, work)
+        key = build_idempotency_key(principal, "createAgent", request.idempotency_key, (new_agent, keys))
+        stored = await self._agents.run_idempotently(key, work)
         response = get_codec().decode(v1.CreateAgentResponse, stored.response)
         response.replayed = stored.replayed
         return response
@@ -89,7 +84,7 @@ class NotificationsRpc(NotificationsServicer):
 
         Raises ApiError: FORBIDDEN, INVALID_REQUEST.
         """
-        _require_admin(principal)
+        require_role(principal, "admin")
         page = await agents.list_agents(self._agents, request.page_size, request.page_token)
         return v1.ListAgentsResponse(
             items=[_to_agent_message(agent) for agent in page.items], next_page_token=page.next_page_token
@@ -100,7 +95,7 @@ class NotificationsRpc(NotificationsServicer):
 
         Raises ApiError: FORBIDDEN, AGENT_NOT_FOUND.
         """
-        _require_admin(principal)
+        require_role(principal, "admin")
         agent = await agents.get_agent(self._agents, request.agent_id)
         return v1.GetAgentResponse(agent=_to_agent_message(agent), etag=agent.etag)
 
@@ -109,18 +104,9 @@ class NotificationsRpc(NotificationsServicer):
 
         Raises ApiError: FORBIDDEN, INVALID_REQUEST, AGENT_NOT_FOUND, AGENT_KEY_INVALID, PRECONDITION_FAILED.
         """
-        _require_admin(principal)
+        require_role(principal, "admin")
         agent = await agents.update_agent(self._agents, request.agent_id, _to_patch(request), request.if_match)
         return v1.UpdateAgentResponse(agent=_to_agent_message(agent), etag=agent.etag)
-
-
-def _require_admin(principal: Principal) -> None:
-    """Require the role admin; the gateway's check does not cover direct gRPC calls.
-
-    Raises ApiError: FORBIDDEN.
-    """
-    if principal.role != "admin":
-        raise ApiError(Reason.FORBIDDEN)
 
 
 def _to_patch(request: v1.UpdateAgentRequest) -> AgentPatch:

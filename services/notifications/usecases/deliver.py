@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -29,6 +28,7 @@ from services.notifications.usecases.ports import (
     ProviderRegistry,
     UserRepository,
 )
+from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 
@@ -151,8 +151,8 @@ async def _run_round(
     if provider is None or not pending:
         return job, context.clock(), False
     breaker = context.providers.get_breaker(agent, provider)
-    if (wait_s := breaker.reserve_permission()) > 0:
-        return job, context.clock() + timedelta(seconds=wait_s), True
+    if delay := breaker.reserve_permission():
+        return job, context.clock() + delay, True
     responses = await asyncio.gather(*(_send(context, job, agent, provider, address) for address in pending))
     for address, response in zip(pending, responses, strict=True):
         breaker.record(response)
@@ -161,8 +161,8 @@ async def _run_round(
     now = context.clock()
     job = delivery_state.apply_responses(job, list(zip(pending, responses, strict=True)), now)
     retry_after = max((response.retry_after for response in responses if response.retry_after), default=None)
-    delay_s = delivery_state.compute_retry_delay(job.rounds, context.retry_policy, retry_after, random.random())  # noqa: S311
-    return job, now + timedelta(seconds=delay_s), any(address not in job.final_addresses for address in pending)
+    delay = delivery_state.compute_retry_delay(job.rounds, context.retry_policy, retry_after, backoff.draw_jitter())
+    return job, now + delay, any(address not in job.final_addresses for address in pending)
 
 
 async def _send(

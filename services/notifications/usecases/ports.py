@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from generated.events import NotificationsEvent
@@ -167,8 +167,8 @@ class MailClient(Protocol):
 class CircuitBreaker(Protocol):
     """Circuit breaker of a provider; it also honours the provider's Retry-After."""
 
-    def reserve_permission(self) -> float:
-        """Return the seconds until a call is permitted; 0 permits the call now."""
+    def reserve_permission(self) -> timedelta:
+        """Return the time until a call is permitted; zero permits the call now."""
 
     def record(self, response: ProviderResponse) -> None:
         """Record the response of a call."""
@@ -180,7 +180,7 @@ class ProviderRegistry(Protocol):
     mail_client: MailClient
 
     async def get_push_client(self, agent: Agent, provider: Provider) -> PushClient | None:
-        """Return the agent's client of the provider, or None if there is none."""
+        """Return the agent's client of the provider, or None if it does not exist."""
 
     def get_breaker(self, agent: Agent, provider: Provider) -> CircuitBreaker:
         """Return the circuit breaker of the agent's client of the provider."""

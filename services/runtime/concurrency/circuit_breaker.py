@@ -33,8 +33,8 @@ class CircuitBreakerPolicy:
     counts_results_while_open: bool = False
     """Set if calls may be made despite an open circuit breaker, so that their results count.
 
-    Otherwise, results that are recorded while it is open are of calls that were in flight when it opened. They leave the
-    end of the open period unchanged.
+    Otherwise, results that are recorded while it is open are of calls that were in flight when it opened. They do not
+    change the end of the open period.
     """
 
 

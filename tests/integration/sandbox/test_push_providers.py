@@ -129,7 +129,7 @@ async def test_provider_errors_are_classified(
     assert (response.outcome, response.is_unregistered) == (outcome, is_unregistered)
     assert response.code in codes
     if mode == "unavailable":
-        assert response.retry_after == 1.0
+        assert response.retry_after == timedelta(seconds=1)
 
 
 async def test_timeout_is_unclear_and_retry_creates_no_duplicate(

@@ -45,12 +45,12 @@ class FakeProviderClient:
 
 
 class FakeCircuitBreaker:
-    """Circuit breaker that is open for `open_for_s` seconds."""
+    """Circuit breaker that is open for the duration `open_for`."""
 
-    open_for_s = 0.0
+    open_for = timedelta(0)
 
-    def reserve_permission(self) -> float:
-        return self.open_for_s
+    def reserve_permission(self) -> timedelta:
+        return self.open_for
 
     def record(self, response: ProviderResponse) -> None:
         """Ignore the response."""

@@ -9,9 +9,11 @@ from uuid import UUID
 import httpx
 import jwt
 
-from services.notifications.adapters.providers.http import MAX_PAYLOAD_BYTES, parse_retry_after
+from services.notifications.adapters.providers.limits import MAX_PAYLOAD_BYTES
 from services.notifications.adapters.providers.tracing import traced_send
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outcome, ProviderResponse, Push
+from services.runtime.core.clock import now
+from services.runtime.outbound.retry_after import parse_retry_after
 
 TIMEOUT_S = 5.0
 """Timeout for connecting and for each read."""
@@ -81,11 +83,11 @@ class ApnsClient:
         return headers
 
     def _get_provider_token(self) -> str:
-        now = self._clock()
-        if not self._token or now - self._token_created_at > MAX_TOKEN_AGE_S:
-            self._token_created_at = now
+        at = self._clock()
+        if not self._token or at - self._token_created_at > MAX_TOKEN_AGE_S:
+            self._token_created_at = at
             self._token = jwt.encode(
-                {"iss": self._key.team_id, "iat": int(now)},
+                {"iss": self._key.team_id, "iat": int(at)},
                 self._key.private_key,
                 algorithm="ES256",
                 headers={"kid": self._key.key_id},
@@ -109,7 +111,8 @@ def map_response(response: httpx.Response) -> ProviderResponse:
     """Classify an APNs response; the code is its `reason`, for example "Unregistered"."""
     if response.status_code == 200:
         return ACCEPTED_RESPONSE if response.headers.get("apns-id") else ProviderResponse(Outcome.UNCLEAR, "NONSENSE")
-    reason, retry_after = _parse_reason(response), parse_retry_after(response.headers.get("retry-after"))
+    reason = _parse_reason(response)
+    retry_after = parse_retry_after(response.headers.get("retry-after"), now())
     if response.status_code == 410 or reason in UNREGISTERED_REASONS:
         return ProviderResponse(Outcome.REJECTED, reason, is_unregistered=True)
     if response.status_code in (429, 503) or reason in CREDENTIAL_REASONS:

@@ -1,60 +1,48 @@
-"""Circuit breaker of a provider, which also honours the provider's Retry-After."""
+"""Circuit breaker of a provider, in memory; it also honours the provider's Retry-After."""
 
-import time
-from collections.abc import Callable
+from datetime import timedelta
 
-from services.notifications.domain.notifications import Outcome, ProviderResponse
+from services.notifications.domain.notifications import FINAL_OUTCOMES, Outcome, ProviderResponse
+from services.runtime.concurrency.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, CircuitBreakerState
+from services.runtime.core.clock import Clock, monotonic_now
 
-FAILURE_THRESHOLD = 5
-"""Number of consecutive failures that opens the breaker."""
+CIRCUIT_BREAKER_POLICY = CircuitBreakerPolicy(
+    failure_threshold=5,
+    open_duration=timedelta(seconds=1),
+    max_open_duration=timedelta(seconds=30),
+    max_retry_after=timedelta(seconds=60),
+)
+"""Policy of a provider's circuit breaker. A Retry-After above the maximum applies to its own message only."""
 
-INITIAL_OPEN_S = 1.0
-MAX_OPEN_S = 30.0
-HALF_OPEN_TIMEOUT_S = 15.0
+PROBE_TIMEOUT = timedelta(seconds=15)
 """Time after which another probe is permitted if the previous one has no result."""
 
-MAX_RETRY_AFTER_S = 60.0
-"""Limit on the Retry-After that applies to all messages; a longer one applies to its own message only."""
 
+class InMemoryCircuitBreaker:
+    """Circuit breaker of one provider in one process."""
 
-class CircuitBreaker:
-    """Opens after consecutive failures, with exponential backoff; when half-open, permits one probe at a time."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Clock = monotonic_now) -> None:
         self._clock = clock
-        self._consecutive_failures = 0
-        self._open_count = 0
-        self._open_until = 0.0
-        self._probe_until = 0.0
+        self._breaker = CircuitBreaker()
 
-    def reserve_permission(self) -> float:
-        """Return the seconds until a call is permitted; 0 permits the call, which the caller must then make."""
+    def reserve_permission(self) -> timedelta:
+        """Return the time until a call is permitted; zero permits the call, which the caller must then make."""
         now = self._clock()
-        if now < self._open_until:
-            return self._open_until - now
-        if self._consecutive_failures < FAILURE_THRESHOLD:
-            return 0.0
-        if now < self._probe_until:
-            return self._probe_until - now
-        self._probe_until = now + HALF_OPEN_TIMEOUT_S
-        return 0.0
+        acquired = self._breaker.try_acquire(CIRCUIT_BREAKER_POLICY, now, PROBE_TIMEOUT)
+        if acquired is None:
+            return self._breaker.get_delay(now)
+        self._breaker = acquired
+        return timedelta(0)
 
     def is_open(self) -> bool:
         """Return whether calls other than probes are blocked."""
-        return self._consecutive_failures >= FAILURE_THRESHOLD or self._clock() < self._open_until
+        return self._breaker.get_state(CIRCUIT_BREAKER_POLICY, self._clock()) is not CircuitBreakerState.CLOSED
 
     def record(self, response: ProviderResponse) -> None:
         """Record the response of a call."""
         now = self._clock()
-        if response.outcome in (Outcome.ACCEPTED, Outcome.REJECTED):
-            self._consecutive_failures = self._open_count = 0
-            self._probe_until = 0.0
-            return
-        self._consecutive_failures += 1
-        if self._consecutive_failures >= FAILURE_THRESHOLD and now >= self._open_until:
-            # Calls in flight when the breaker opened fail too and must not extend the open period.
-            self._open_until = now + min(MAX_OPEN_S, INITIAL_OPEN_S * 2.0**self._open_count)
-            self._open_count = min(self._open_count + 1, 10)
-            self._probe_until = 0.0
-        if response.outcome is Outcome.BUSY and response.retry_after:
-            self._open_until = max(self._open_until, now + min(response.retry_after, MAX_RETRY_AFTER_S))
+        if response.outcome in FINAL_OUTCOMES:
+            self._breaker = self._breaker.record_success(CIRCUIT_BREAKER_POLICY, now)
+        else:
+            retry_after = response.retry_after if response.outcome is Outcome.BUSY else None
+            self._breaker = self._breaker.record_failure(CIRCUIT_BREAKER_POLICY, now, retry_after)

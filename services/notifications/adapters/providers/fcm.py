@@ -14,10 +14,11 @@ from google.auth.exceptions import GoogleAuthError
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
-from services.notifications.adapters.providers.http import MAX_PAYLOAD_BYTES, parse_retry_after
+from services.notifications.adapters.providers.limits import MAX_PAYLOAD_BYTES
 from services.notifications.adapters.providers.tracing import traced_send
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outcome, ProviderResponse, Push
 from services.runtime.core.clock import Clock, now
+from services.runtime.outbound.retry_after import parse_retry_after
 
 TIMEOUT_S = 5
 """Timeout for connecting and for each read."""
@@ -114,11 +115,8 @@ def map_error(error: exceptions.FirebaseError) -> ProviderResponse:
     response = error.http_response
     if response is None:
         return _map_connection_error(error)
-    status, code, retry_after = (
-        response.status_code,
-        _parse_error_code(response, error),
-        parse_retry_after(response.headers.get("retry-after")),
-    )
+    status, code = response.status_code, _parse_error_code(response, error)
+    retry_after = parse_retry_after(response.headers.get("retry-after"), now())
     if isinstance(error, messaging.UnregisteredError):
         return ProviderResponse(Outcome.REJECTED, "UNREGISTERED", is_unregistered=True)
     if isinstance(error, messaging.SenderIdMismatchError):

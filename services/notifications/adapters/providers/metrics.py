@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from services.notifications.adapters.providers.circuit_breaker import CircuitBreaker
+from services.notifications.adapters.providers.circuit_breaker import InMemoryCircuitBreaker
 from services.notifications.domain.notifications import Outcome, Provider, ProviderResponse
 from services.runtime.process.metrics_endpoint import GaugeRefresh
 from services.runtime.telemetry import metrics
@@ -23,7 +23,7 @@ metrics.initialise_to_zero(
 )
 
 
-class InstrumentedCircuitBreaker(CircuitBreaker):
+class InstrumentedCircuitBreaker(InMemoryCircuitBreaker):
     """Circuit breaker that counts the responses it records."""
 
     def __init__(self, provider: Provider) -> None:
@@ -36,7 +36,9 @@ class InstrumentedCircuitBreaker(CircuitBreaker):
         super().record(response)
 
 
-def make_open_breakers_refresh(list_breakers: Callable[[], Iterable[tuple[Provider, CircuitBreaker]]]) -> GaugeRefresh:
+def make_open_breakers_refresh(
+    list_breakers: Callable[[], Iterable[tuple[Provider, InMemoryCircuitBreaker]]],
+) -> GaugeRefresh:
     """Return a refresh of the number of open breakers by provider; agents with own keys have breakers of their own."""
 
     async def refresh() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from services.notifications.adapters.providers.apns import ApnsClient, ApnsKey
-from services.notifications.adapters.providers.circuit_breaker import CircuitBreaker
+from services.notifications.adapters.providers.circuit_breaker import InMemoryCircuitBreaker
 from services.notifications.adapters.providers.fcm import FcmClient
 from services.notifications.adapters.providers.metrics import InstrumentedCircuitBreaker
 from services.notifications.domain.agents import Agent
@@ -47,7 +47,7 @@ class ProviderClientRegistry:
             Provider.FCM: FcmClient(service_account, fcm_url)
         }
         self._agent_clients: dict[str, _AgentClients] = {}
-        self._breakers: dict[tuple[str, Provider], CircuitBreaker] = {}
+        self._breakers: dict[tuple[str, Provider], InMemoryCircuitBreaker] = {}
 
     def register_apns(self, key: ApnsKey) -> None:
         """Register the default APNs client."""
@@ -75,13 +75,13 @@ class ProviderClientRegistry:
             clients[Provider.APNS] = ApnsClient(self._apns_url, ApnsKey(**json.loads(keys.apns)))
         return clients
 
-    def get_breaker(self, agent: Agent, provider: Provider) -> CircuitBreaker:
+    def get_breaker(self, agent: Agent, provider: Provider) -> InMemoryCircuitBreaker:
         """Return the circuit breaker of the provider; agents with own keys have one of their own."""
         own = self._agent_clients.get(agent.id)
         owner = agent.id if own is not None and provider in own.clients else ""
         return self._breakers.setdefault((owner, provider), InstrumentedCircuitBreaker(provider))
 
-    def list_breakers(self) -> list[tuple[Provider, CircuitBreaker]]:
+    def list_breakers(self) -> list[tuple[Provider, InMemoryCircuitBreaker]]:
         """Return the circuit breakers in use, with their providers."""
         return [(provider, breaker) for (_, provider), breaker in self._breakers.items()]
 

@@ -128,7 +128,7 @@ async def test_unclear_response_is_retried_without_fallback() -> None:
 
 async def test_retry_after_delays_next_attempt() -> None:
     backend = FakeBackend(PHONE)
-    backend.clients[Provider.FCM].responses = [replace(BUSY, retry_after=9.0)]
+    backend.clients[Provider.FCM].responses = [replace(BUSY, retry_after=timedelta(seconds=9))]
     await enqueue_order_paid(backend)
     await backend.run()
     first, second = (attempt.at for attempt in backend.stored_notifications["e1"].attempts)
@@ -137,11 +137,11 @@ async def test_retry_after_delays_next_attempt() -> None:
 
 async def test_open_breaker_delays_delivery_without_attempt() -> None:
     backend = FakeBackend(PHONE)
-    backend.only_breaker.open_for_s = 3
+    backend.only_breaker.open_for = timedelta(seconds=3)
     await enqueue_order_paid(backend)
     assert await backend.step() is True
     assert backend.clients[Provider.FCM].sent == []
-    backend.only_breaker.open_for_s = 0
+    backend.only_breaker.open_for = timedelta(0)
     assert (await backend.run()).status is Status.SENT
     assert len(list_attempts(backend)) == 1
 
@@ -289,7 +289,9 @@ async def test_mail_history_does_not_contain_code() -> None:
     assert "s3cret" in str(backend.mail_client.sent)
 
 
-response_strategy = st.sampled_from([ACCEPTED_RESPONSE, UNREGISTERED, replace(BUSY, retry_after=20.0), BUSY, UNCLEAR])
+response_strategy = st.sampled_from(
+    [ACCEPTED_RESPONSE, UNREGISTERED, replace(BUSY, retry_after=timedelta(seconds=20)), BUSY, UNCLEAR]
+)
 
 
 @given(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from services.notifications.adapters.providers import apns, fcm
 from services.notifications.adapters.providers.apns import ApnsClient, ApnsKey
 from services.notifications.adapters.providers.fcm import FcmClient
-from services.notifications.adapters.providers.http import MAX_PAYLOAD_BYTES, parse_retry_after
+from services.notifications.adapters.providers.limits import MAX_PAYLOAD_BYTES
 from services.notifications.domain.notifications import Push
 from services.sandbox.push.apns import ApnsPayload
 from services.sandbox.push.fcm import SendMessageRequest
@@ -130,18 +130,3 @@ def test_apns_emulator_validates_like_contract(body: object) -> None:
     except msgspec.DecodeError:
         is_accepted = False
     assert is_accepted is APNS_PAYLOAD_VALIDATOR.is_valid(body)
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, None),
-        ("7", 7.0),
-        ("Thu, 01 Jan 2026 12:00:30 GMT", 30.0),
-        ("Thu, 01 Jan 2026 11:00:00 GMT", 0.0),
-        ("soon", None),
-        ("-3", None),
-    ],
-)
-def test_parse_retry_after_accepts_seconds_and_date(header: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(header, AT) == seconds
