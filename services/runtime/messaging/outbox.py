@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-import psycopg
 from psycopg.types.json import Jsonb
 from sqlalchemy import (
     BigInteger,
@@ -36,6 +35,7 @@ from services.runtime.messaging.channel import Channel
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope, EventType
 from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.listener import Listener
 from services.runtime.telemetry import tracing
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,9 @@ MAX_IN_FLIGHT_BATCHES = 2
 
 POLL_INTERVAL_S = 5.0
 """Seconds between polls without a notification, for rows that another relay has released."""
+
+FALLBACK_POLL_INTERVAL_S = 1.0
+"""Seconds between polls while the relay is not listening for notifications."""
 
 NOTIFY_CHANNEL = "outbox"
 
@@ -128,24 +131,18 @@ class Relay:
         self._database = database
         self._broker = broker
         self._notified = asyncio.Event()
+        self._listener = Listener(
+            database.url,
+            NOTIFY_CHANNEL,
+            on_notification=lambda _: self._notified.set(),
+            on_state_change=self._notified.set,
+        )
 
     async def run(self) -> None:
         """Publish events until cancelled; retry while the database or the broker is unavailable."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen_for_notifications(), name="outbox-listen")
+            tasks.create_task(self._listener.run(), name="outbox-listen")
             tasks.create_task(self._broker.run_with_reconnect(self._publish_loop), name="outbox-relay")
-
-    async def _listen_for_notifications(self) -> None:
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(self._database.url, autocommit=True) as connection:
-                    await connection.execute(f"LISTEN {NOTIFY_CHANNEL}")
-                    self._notified.set()
-                    async for _ in connection.notifies():
-                        self._notified.set()
-            except psycopg.OperationalError:
-                log.warning("LISTEN connection lost: outbox notifications unavailable; falling back to polling")
-                await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _publish_loop(self, channel: Channel) -> None:
         while True:
@@ -154,8 +151,9 @@ class Relay:
                 await self._publish_pending(channel)
             except ApiError:
                 log.warning("reading the outbox failed: database unavailable; retrying")
+            poll_interval_s = POLL_INTERVAL_S if self._listener.is_listening else FALLBACK_POLL_INTERVAL_S
             try:
-                async with asyncio.timeout(POLL_INTERVAL_S):
+                async with asyncio.timeout(poll_interval_s):
                     await channel.wait_while_connected(self._notified)
             except TimeoutError:
                 continue

@@ -1,0 +1,82 @@
+"""PostgreSQL LISTEN connection, which reconnects with exponential backoff and jitter."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import psycopg
+from psycopg import sql
+
+from services.runtime.core import backoff
+
+log = logging.getLogger(__name__)
+
+INITIAL_RECONNECT_DELAY_S = 0.5
+MAX_RECONNECT_DELAY_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
+"""Timeout of a connection attempt, including the LISTEN statement."""
+
+_TCP_KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""Without them, the loss of an idle connection to an unreachable server would not be detected for hours."""
+
+
+class Listener:
+    """Listener on one notification channel.
+
+    Calls `on_notification` with the payload of each notification, and `on_state_change` when `is_listening` has
+    changed. Notifications are lost while it is not listening: poll meanwhile, and once more when it is listening again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        channel: str,
+        *,
+        on_notification: Callable[[str], None],
+        on_state_change: Callable[[], None],
+    ) -> None:
+        self.is_listening = False
+        self._url = url
+        self._channel = channel
+        self._on_notification = on_notification
+        self._on_state_change = on_state_change
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        while True:
+            try:
+                await self._listen()
+            except (psycopg.OperationalError, TimeoutError) as error:
+                self._failures += 1
+                delay_s = backoff.apply_jitter(
+                    backoff.compute_exponential_delay_s(
+                        self._failures, INITIAL_RECONNECT_DELAY_S, MAX_RECONNECT_DELAY_S
+                    )
+                )
+                log.warning(
+                    "not listening on channel %s: %s; falling back to polling, reconnecting in %.1f s",
+                    self._channel,
+                    " ".join(str(error).split()) or type(error).__name__,
+                    delay_s,
+                )
+                await asyncio.sleep(delay_s)
+
+    async def _listen(self) -> None:
+        async with (
+            asyncio.timeout(CONNECT_TIMEOUT_S) as timeout,
+            await psycopg.AsyncConnection.connect(self._url, autocommit=True, **_TCP_KEEPALIVES) as connection,
+        ):
+            await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+            timeout.reschedule(None)
+            self._failures = 0
+            self._set_listening(is_listening=True)
+            try:
+                async for notification in connection.notifies():
+                    self._on_notification(notification.payload)
+            finally:
+                self._set_listening(is_listening=False)
+
+    def _set_listening(self, *, is_listening: bool) -> None:
+        self.is_listening = is_listening
+        self._on_state_change()

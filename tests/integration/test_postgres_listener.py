@@ -1,0 +1,132 @@
+"""LISTEN connections on a real PostgreSQL: reconnection after a killed backend and after outages of the server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from services.runtime.storage import listener as listener_module
+from services.runtime.storage.listener import Listener
+from tests.fault_proxy import Fault, FaultProxy
+from tests.integration.fixtures.background_tasks import run_in_background, wait_until
+from tests.integration.fixtures.orders import Orders
+from tests.integration.fixtures.servers import Servers
+
+CHANNEL = "Test channel"
+
+
+class RecordingListener:
+    """Listener that records its notifications and states."""
+
+    def __init__(self, url: str) -> None:
+        self.payloads: list[str] = []
+        self.states: list[bool] = []
+        self.listener = Listener(url, CHANNEL, on_notification=self.payloads.append, on_state_change=self._record_state)
+
+    def _record_state(self) -> None:
+        self.states.append(self.listener.is_listening)
+
+    async def wait_for_states(self, *states: bool) -> None:
+        async def have_occurred() -> bool:
+            return self.states == list(states)
+
+        await wait_until(have_occurred)
+
+    async def wait_for_payloads(self, *payloads: str) -> None:
+        async def are_received() -> bool:
+            return self.payloads == list(payloads)
+
+        await wait_until(are_received)
+
+
+@pytest.fixture
+def url(servers: Servers) -> str:
+    return servers.settings("orders")["DATABASE_URL"]
+
+
+@pytest.fixture
+async def connection(url: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def run_listener(url: str) -> AsyncIterator[RecordingListener]:
+    recording = RecordingListener(url)
+    async with run_in_background(recording.listener.run()):
+        yield recording
+
+
+async def notify(connection: psycopg.AsyncConnection, payload: str) -> None:
+    await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, payload])
+
+
+async def terminate_listening_backends(connection: psycopg.AsyncConnection, channel: str) -> int:
+    cursor = await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = %s", [f'LISTEN "{channel}"']
+    )
+    return len(await cursor.fetchall())
+
+
+@pytest.fixture
+def proxied_url(url: str) -> str:
+    """Return the URL with a placeholder for the port of a proxy."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:%d").geturl()
+
+
+async def test_listener_reconnects_after_backend_is_killed(url: str, connection: psycopg.AsyncConnection) -> None:
+    async with run_listener(url) as recording:
+        await recording.wait_for_states(True)
+        await notify(connection, "before")
+        await recording.wait_for_payloads("before")
+        assert await terminate_listening_backends(connection, CHANNEL) == 1
+        await recording.wait_for_states(True, False, True)
+        await notify(connection, "after")
+        await recording.wait_for_payloads("before", "after")
+    assert recording.states == [True, False, True, False]
+
+
+async def test_listener_is_not_listening_until_server_is_back(
+    url: str,
+    proxied_url: str,
+    connection: psycopg.AsyncConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def have_attempts_failed() -> bool:
+        return len(caplog.records) >= 4
+
+    monkeypatch.setattr(listener_module, "MAX_RECONNECT_DELAY_S", 0.2)
+    monkeypatch.setattr(listener_module, "CONNECT_TIMEOUT_S", 0.5)
+    parts = urlsplit(url)
+    with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
+        for fault in (Fault.DOWN, Fault.UNRESPONSIVE, Fault.DROP_RESPONSE):
+            proxy.set_fault(Fault.NONE)
+            async with run_listener(proxied_url % proxy.port) as recording:
+                await recording.wait_for_states(True)
+                proxy.set_fault(fault)
+                await recording.wait_for_states(True, False)
+                caplog.clear()
+                await wait_until(have_attempts_failed)
+                assert recording.states == [True, False]
+                proxy.set_fault(Fault.NONE)
+                await recording.wait_for_states(True, False, True)
+                await notify(connection, str(fault))
+                await recording.wait_for_payloads(str(fault))
+
+
+async def test_relay_listens_again_after_backend_is_killed(orders: Orders, connection: psycopg.AsyncConnection) -> None:
+    async def is_outbox_empty() -> bool:
+        return await orders.count_pending_events() == 0
+
+    async def is_backend_killed() -> bool:
+        return await terminate_listening_backends(connection, "outbox") == 1
+
+    async with run_in_background(orders.create_relay().run()):
+        await wait_until(is_backend_killed)
+        await orders.place_order()
+        await wait_until(is_outbox_empty)
+        await wait_until(is_backend_killed)  # there is a new one
