@@ -1,7 +1,7 @@
 """Every module of 40 lines or more has a unit test file of its name, or an entry that names its covering test.
 
-The entries are in tests/modules_without_unit_tests.yaml. The covering test reaches the module: it imports it, directly or
-through a test support module, contains its name, or starts its package as a process, as every test in tests/e2e does.
+The entries are in tests/modules_without_unit_tests.yaml. The covering test reaches the module: it imports it, directly
+or through a test support module, contains its name, or starts its package as a process, as all tests in tests/e2e do.
 """
 
 import ast

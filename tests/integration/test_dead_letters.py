@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import pika
 import pytest
@@ -331,16 +330,3 @@ async def test_broker_connection_error_hides_password(
     output = capsys.readouterr().err
     assert message in output
     assert "hunter2" not in output
-
-
-def test_id_and_all_are_mutually_exclusive_and_one_is_required(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["replay", QUEUE], ["drop", QUEUE, "x", "--all"]):
-        with pytest.raises(SystemExit) as raised:
-            dead_letters_cli.main(["dead-letters", *arguments])
-        assert raised.value.code == 2
-    assert "give either the id of a dead letter or --all" in capsys.readouterr().err
-
-
-def test_control_characters_are_replaced_by_spaces() -> None:
-    text: Any = dead_letters_cli.replace_control_characters("a\x1b[2Jb\nc")
-    assert text == "a [2Jb c"

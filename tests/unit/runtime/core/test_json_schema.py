@@ -1,0 +1,94 @@
+"""JSON Schema validators: error locations, masked values, formats and linear patterns."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.runtime.core.errors import FieldError
+from services.runtime.core.json_schema import MAX_ERRORS, collect_field_errors, compile_schema, to_json_pointer
+
+PASSWORD = "correct-horse"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.integers(0, 99), st.text()), max_size=4))
+def test_json_pointer_round_trip(parts: list[int | str]) -> None:
+    pointer = to_json_pointer(parts)
+    decoded = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    assert decoded == [str(part) for part in parts]
+
+
+def test_error_has_pointer_to_its_location() -> None:
+    validator = compile_schema({"properties": {"a/b": {"items": {"type": "integer"}}}})
+    assert [error.field for error in collect_field_errors(validator, {"a/b": [1, "x", 2, None]})] == [
+        "/a~1b/1",
+        "/a~1b/3",
+    ]
+
+
+def test_valid_value_has_no_errors() -> None:
+    assert collect_field_errors(compile_schema({"type": "integer"}), 1) == []
+
+
+def test_number_of_errors_is_limited() -> None:
+    validator = compile_schema({"items": {"type": "string"}})
+    assert len(collect_field_errors(validator, [1] * MAX_ERRORS)) == MAX_ERRORS
+    assert len(collect_field_errors(validator, [1] * 1000)) == MAX_ERRORS
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"maxLength": 3},
+        {"pattern": "^[0-9]+$"},
+        {"enum": ["a", "b"]},
+        {"type": "integer"},
+        {"format": "email"},
+    ],
+)
+def test_message_does_not_contain_the_value(schema: dict[str, object]) -> None:
+    ((field, message),) = [
+        (each.field, each.message) for each in collect_field_errors(compile_schema(schema), PASSWORD)
+    ]
+    assert field == ""
+    assert message.startswith("value")
+    assert PASSWORD not in message
+
+
+def test_message_length_is_limited() -> None:
+    validator = compile_schema({"enum": [f"option-{number}" for number in range(100)]})
+    (error,) = collect_field_errors(validator, 1)
+    assert error == FieldError("", error.message[:300])
+
+
+@pytest.mark.parametrize(
+    ("schema", "valid", "invalid"),
+    [
+        ({"format": "date"}, "2026-02-28", "2026-02-30"),
+        ({"format": "date-time"}, "2026-01-01T00:00:00Z", "2026-01-01"),
+        ({"format": "email"}, "ada@delivery.test", "ada"),
+        ({"format": "uuid"}, "0198e9c5-0000-7000-8000-000000000001", "1"),
+    ],
+)
+def test_format_is_validated(schema: dict[str, object], valid: str, invalid: str) -> None:
+    validator = compile_schema(schema)
+    assert validator.is_valid(valid)
+    assert not validator.is_valid(invalid)
+
+
+def test_unknown_format_is_ignored() -> None:
+    assert compile_schema({"format": "int64"}).is_valid("not a number")
+
+
+def test_pattern_is_matched_in_linear_time() -> None:
+    validator = compile_schema({"pattern": "^(a+)+$"})
+    started_at = time.monotonic()
+    assert not validator.is_valid("a" * 5000 + "!")
+    assert time.monotonic() - started_at < 1, "a backtracking engine would take longer than the age of the universe"
+
+
+def test_pattern_with_backreference_is_rejected() -> None:
+    with pytest.raises(ValueError, match="regex"):
+        compile_schema({"pattern": r"(a)\1"})
