@@ -15,6 +15,7 @@ from services.notifications.adapters.agent_change_listener import AgentChangeLis
 from services.notifications.adapters.history_repository import MongoHistoryRepository
 from services.notifications.adapters.postgres.agents import PostgresAgentRepository
 from services.notifications.adapters.postgres.job_queue import PostgresJobQueue
+from services.notifications.adapters.postgres.tables import agent_keys, delivery_jobs
 from services.notifications.adapters.postgres.users import PostgresUserRepository
 from services.notifications.adapters.providers.apns import ApnsKey
 from services.notifications.adapters.providers.metrics import make_open_breakers_refresh
@@ -50,8 +51,12 @@ from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
 from services.runtime.storage import idempotency, mongo
 from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.reencryption import run_reencrypt
 
 log = logging.getLogger(__name__)
+
+ENCRYPTED_COLUMNS = (agent_keys.c.ciphertext, delivery_jobs.c.mail)
+"""Columns with secrets, which the service encrypts with ENCRYPTION_KEY."""
 
 MAX_CONNECTIONS = 16
 CLEANUP_INTERVAL_S = 3600.0
@@ -148,3 +153,8 @@ async def delete_old_history(history: MongoHistoryRepository, retention: timedel
         except ApiError as error:
             log.warning("old history not deleted: %s; retrying in %d s", error, CLEANUP_INTERVAL_S)
         await asyncio.sleep(CLEANUP_INTERVAL_S)
+
+
+async def reencrypt_secrets(settings: Settings) -> None:
+    """Encrypt all stored secrets with the first encryption key."""
+    await run_reencrypt(settings, ENCRYPTED_COLUMNS)

@@ -10,6 +10,7 @@ from services.orders.adapters.order_change_listener import PostgresOrderChangeLi
 from services.orders.adapters.payment_system_client import HttpPaymentSystem, start_refund_span
 from services.orders.adapters.postgres.orders import PostgresRepository
 from services.orders.adapters.postgres.reconciliation import PostgresReconciliationRepository
+from services.orders.adapters.postgres.tables import banks
 from services.orders.entrypoints.commands.demo_data import load_demo_banks
 from services.orders.entrypoints.commands.reconcile import run_reconcile
 from services.orders.entrypoints.consumers import (
@@ -37,6 +38,10 @@ from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
 from services.runtime.storage import idempotency, mongo
 from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.reencryption import run_reencrypt
+
+ENCRYPTED_COLUMNS = (banks.c.webhook_secret, banks.c.old_secret)
+"""Columns with secrets, which the service encrypts with ENCRYPTION_KEY."""
 
 CLEANUP_INTERVAL_S = 3600
 
@@ -150,3 +155,8 @@ async def reconcile(settings: Settings) -> None:
             now,
             build_reconciliation_policy(settings),
         )
+
+
+async def reencrypt_secrets(settings: Settings) -> None:
+    """Encrypt all stored secrets with the first encryption key."""
+    await run_reencrypt(settings, ENCRYPTED_COLUMNS)

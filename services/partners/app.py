@@ -7,6 +7,7 @@ from services.partners.adapters import metrics
 from services.partners.adapters.partner_system_client import PartnerSystemClient
 from services.partners.adapters.postgres.demo_data import PostgresDemoDataWriter
 from services.partners.adapters.postgres.partners import PostgresRepository
+from services.partners.adapters.postgres.tables import partners
 from services.partners.entrypoints.call_worker import CallPolicy, run_worker
 from services.partners.entrypoints.commands import demo_data
 from services.partners.entrypoints.consumers import OrderEventsConsumer
@@ -26,6 +27,10 @@ from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
 from services.runtime.storage import idempotency
 from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.reencryption import run_reencrypt
+
+ENCRYPTED_COLUMNS = (partners.c.webhook_secret, partners.c.old_secret)
+"""Columns with secrets, which the service encrypts with ENCRYPTION_KEY."""
 
 CLEANUP_INTERVAL_S = 3600
 
@@ -86,3 +91,8 @@ async def load_demo_data(settings: Settings, demo: DemoSettings) -> None:
     database = Database(settings.database_url.get_secret_value(), max_size=1)
     async with database, database.transaction() as transaction:
         await demo_data.load_demo_data(PostgresDemoDataWriter(transaction), demo.sandbox_url, webhook_secret)
+
+
+async def reencrypt_secrets(settings: Settings) -> None:
+    """Encrypt all stored secrets with the first encryption key."""
+    await run_reencrypt(settings, ENCRYPTED_COLUMNS)

@@ -6,11 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from cryptography.fernet import Fernet
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.runtime.config import production_checks
+from services.runtime.config import encryption_keys, production_checks
 
 
 class Environment(StrEnum):
@@ -45,7 +44,9 @@ class ServiceSettings(BaseSettings):
     service_socket: Path = Field(description="unix socket of the app, reached by its sidecar only")
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database of this service")
     broker_url: SecretStr = Field(description="amqp://user:password@host:port/vhost, with the user of this service")
-    encryption_key: SecretStr = Field(description="Fernet key that encrypts stored secrets")
+    encryption_key: SecretStr = Field(
+        description="comma-separated Fernet keys of stored secrets: the first encrypts, all decrypt"
+    )
     public_url: str = Field(default="http://127.0.0.1:8080", description="URL of the edge, without a path")
     trace_percent: float = Field(
         default=1, ge=0, le=100, description="percentage of sampled traces among those that start in this process"
@@ -54,12 +55,9 @@ class ServiceSettings(BaseSettings):
 
     @field_validator("encryption_key")
     @classmethod
-    def _validate_key(cls, key: SecretStr) -> SecretStr:
-        try:
-            Fernet(key.get_secret_value())
-        except ValueError:
-            raise ValueError("is not a Fernet key: 32 bytes in URL-safe base64") from None
-        return key
+    def _validate_encryption_key(cls, keys: SecretStr) -> SecretStr:
+        encryption_keys.create_fernets(keys.get_secret_value())
+        return keys
 
     @model_validator(mode="after")
     def _validate_for_production(self) -> Self:
@@ -70,6 +68,7 @@ class ServiceSettings(BaseSettings):
     def production_errors(self) -> Iterator[str]:
         """Yield the reasons that these settings are not allowed in production."""
         yield from production_checks.production_errors(self)
+        yield from encryption_keys.production_errors(self.encryption_key.get_secret_value())
         if not production_checks.is_public_url(self.public_url):
             yield "PUBLIC_URL must be a public https URL"
 

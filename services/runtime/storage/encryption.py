@@ -1,18 +1,34 @@
-"""Encryption of secrets at rest, with a key that is stored outside the database."""
+"""Encryption of secrets at rest, with keys that are stored outside the database."""
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import InvalidToken, MultiFernet
+
+from services.runtime.config.encryption_keys import create_fernets
 
 
 class SecretBox:
-    """Fernet encryption (AES-128-CBC with HMAC-SHA256) with one key."""
+    """Fernet encryption (AES-128-CBC with HMAC-SHA256). The first key encrypts, all keys decrypt."""
 
-    def __init__(self, key: str) -> None:
-        self._fernet = Fernet(key)
+    def __init__(self, keys: str) -> None:
+        """Accept comma-separated keys. Raises ValueError if one is invalid."""
+        fernets = create_fernets(keys)
+        self._current = fernets[0]
+        self._all = MultiFernet(fernets)
 
     def encrypt(self, secret: str) -> bytes:
-        """Return the encrypted secret."""
-        return self._fernet.encrypt(secret.encode())
+        """Return the secret encrypted with the first key."""
+        return self._all.encrypt(secret.encode())
 
     def decrypt(self, encrypted: bytes) -> str:
-        """Return the decrypted secret. Raises cryptography.fernet.InvalidToken for another key."""
-        return self._fernet.decrypt(bytes(encrypted)).decode()
+        """Return the decrypted secret. Raises cryptography.fernet.InvalidToken if no key fits."""
+        return self._all.decrypt(bytes(encrypted)).decode()
+
+    def reencrypt(self, encrypted: bytes) -> bytes | None:
+        """Return the secret encrypted with the first key, or None if it already is.
+
+        Raises cryptography.fernet.InvalidToken if no key fits.
+        """
+        try:
+            self._current.decrypt(bytes(encrypted))
+        except InvalidToken:
+            return self._all.rotate(bytes(encrypted))
+        return None

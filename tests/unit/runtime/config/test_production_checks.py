@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from services.gateway.settings import Settings as Gateway
 from services.notifications.settings import Settings as Notifications
@@ -14,12 +15,13 @@ from services.runtime.config.settings import ServiceSettings, SettingsError, loa
 from services.runtime.process import cli
 
 SECRET = "a-production-secret"
+KEY = "pYj6C1Vt0nWb3zQeXkHsLr8uMf2Dg9aTqO7wNcEiBxU="
 VALID_SETTINGS = {
     "SERVICE_SOCKET": "/run/delivery/service.sock",
     "DATABASE_URL": f"postgresql://orders:{SECRET}@database.example/orders",
     "BROKER_URL": f"amqps://orders:{SECRET}@broker.example/delivery",
     "DOCUMENTS_URL": f"mongodb+srv://orders:{SECRET}@documents.example/orders",
-    "ENCRYPTION_KEY": "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    "ENCRYPTION_KEY": KEY,
     "PUBLIC_URL": "https://delivery.example",
     "EGRESS_SOCKET": "/run/delivery/egress.sock",
     "HEALTH_SOCKET": "/run/delivery/health.sock",
@@ -133,12 +135,40 @@ def test_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, settings: Any
         load_settings(settings)
 
 
-@pytest.mark.parametrize("key", ["", "key", "A" * 44, "3q2-7w=="])
-def test_invalid_encryption_key_is_rejected_in_development(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
-    monkeypatch.setenv("ENCRYPTION_KEY", key)
+@pytest.mark.parametrize("key", ["", "key", "A" * 44, "3q2-7w==", "ключ"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_invalid_encryption_key_is_rejected_in_development(
+    monkeypatch: pytest.MonkeyPatch, number: int, key: str
+) -> None:
+    keys = [KEY, KEY]
+    keys[number - 1] = key
+    monkeypatch.setenv("ENCRYPTION_KEY", ",".join(keys))
     monkeypatch.setenv("ENVIRONMENT", "development")
-    with pytest.raises(SettingsError, match="ENCRYPTION_KEY: is not a Fernet key"):
+    with pytest.raises(SettingsError, match=f"ENCRYPTION_KEY: key {number} is not a Fernet key") as raised:
         load_settings(Orders)
+    assert KEY not in str(raised.value)
+
+
+def test_several_encryption_keys_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = f"{KEY}, {Fernet.generate_key().decode()}"
+    monkeypatch.setenv("ENCRYPTION_KEY", keys)
+    assert load_settings(Orders).encryption_key.get_secret_value() == keys
+
+
+def test_repeated_encryption_key_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCRYPTION_KEY", f"{KEY},{Fernet.generate_key().decode()},{KEY}")
+    with pytest.raises(SettingsError, match="ENCRYPTION_KEY: a key is repeated"):
+        load_settings(Orders)
+
+
+def test_every_encryption_key_must_be_random_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    placeholder = "3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+    monkeypatch.setenv("ENCRYPTION_KEY", f"{KEY},{placeholder}")
+    with pytest.raises(SettingsError, match="ENCRYPTION_KEY: key 2 is not random") as raised:
+        load_settings(Orders)
+    assert placeholder not in str(raised.value)
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    load_settings(Orders)
 
 
 def test_secret_is_loaded_from_file_unless_in_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

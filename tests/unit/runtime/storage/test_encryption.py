@@ -1,0 +1,47 @@
+"""Encryption of secrets with several keys."""
+
+import pytest
+from cryptography.fernet import Fernet, InvalidToken
+
+from services.runtime.storage.encryption import SecretBox
+
+
+def new_key() -> str:
+    return Fernet.generate_key().decode()
+
+
+def test_first_key_encrypts_and_every_key_decrypts() -> None:
+    old, new = new_key(), new_key()
+    encrypted_before = SecretBox(old).encrypt("whsec_grün")
+    rotated = SecretBox(f"{new}, {old}")
+    encrypted_after = rotated.encrypt("whsec_grün")
+    assert rotated.decrypt(encrypted_before) == rotated.decrypt(encrypted_after) == "whsec_grün"
+    assert SecretBox(new).decrypt(encrypted_after) == "whsec_grün"
+    for keys, encrypted in ((old, encrypted_after), (new, encrypted_before)):
+        with pytest.raises(InvalidToken):
+            SecretBox(keys).decrypt(encrypted)
+
+
+def test_reencrypted_secret_needs_new_key_only() -> None:
+    old, new = new_key(), new_key()
+    encrypted = SecretBox(old).encrypt("secret")
+    reencrypted = SecretBox(f"{new},{old}").reencrypt(encrypted)
+    assert reencrypted is not None
+    assert SecretBox(new).decrypt(reencrypted) == "secret"
+
+
+def test_secret_of_first_key_is_not_reencrypted() -> None:
+    secret_box = SecretBox(f"{new_key()},{new_key()}")
+    assert secret_box.reencrypt(secret_box.encrypt("secret")) is None
+
+
+def test_secret_of_unknown_key_is_not_reencrypted() -> None:
+    with pytest.raises(InvalidToken):
+        SecretBox(f"{new_key()},{new_key()}").reencrypt(SecretBox(new_key()).encrypt("secret"))
+
+
+def test_memoryview_of_database_is_decrypted() -> None:
+    secret_box = SecretBox(new_key())
+    encrypted = memoryview(secret_box.encrypt("secret"))
+    assert secret_box.decrypt(encrypted) == "secret"  # type: ignore[arg-type]
+    assert secret_box.reencrypt(encrypted) is None  # type: ignore[arg-type]
