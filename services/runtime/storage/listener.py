@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from services.runtime.core import backoff
 
@@ -15,9 +16,6 @@ INITIAL_RECONNECT_DELAY_S = 0.5
 MAX_RECONNECT_DELAY_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
 """Timeout of a connection attempt, including the LISTEN statement."""
-
-_TCP_KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-"""Without them, the loss of an idle connection to an unreachable server would not be detected for hours."""
 
 
 class Listener:
@@ -63,9 +61,11 @@ class Listener:
                 await asyncio.sleep(delay_s)
 
     async def _listen(self) -> None:
+        # Without keepalives, the loss of an idle connection to an unreachable server would not be detected for hours.
+        url = make_conninfo(self._url, keepalives_idle=10, keepalives_interval=5, keepalives_count=3)
         async with (
             asyncio.timeout(CONNECT_TIMEOUT_S) as timeout,
-            await psycopg.AsyncConnection.connect(self._url, autocommit=True, **_TCP_KEEPALIVES) as connection,
+            await psycopg.AsyncConnection.connect(url, autocommit=True) as connection,
         ):
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
             timeout.reschedule(None)
