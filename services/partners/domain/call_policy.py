@@ -1,4 +1,4 @@
-"""Rules of calls to partner systems: state machine, retry schedule and circuit breaker."""
+"""Rules of calls to partner systems: state machine, retry schedule and circuit breaker policy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-JITTER_RATIO = 0.2
-"""Jitter, as a share of the delay: calls that failed together are not retried together."""
+from services.runtime.concurrency.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
+from services.runtime.core import backoff
 
 MAX_RETRY_AFTER = timedelta(days=1)
 """Upper bound of the Retry-After delay that is honoured."""
@@ -15,13 +15,13 @@ MAX_RETRY_AFTER = timedelta(days=1)
 MAX_STORED_ATTEMPTS = 50
 """Number of attempts stored with a call, the latest ones."""
 
-FAILURE_THRESHOLD = 5
-"""Consecutive failures that open a partner's circuit breaker."""
-
-OPEN_DURATION = timedelta(seconds=30)
-"""Time for which a circuit breaker opens at first; doubled after each failed probe."""
-
-MAX_OPEN_DURATION = timedelta(minutes=5)
+CIRCUIT_BREAKER_POLICY = CircuitBreakerPolicy(
+    failure_threshold=5,
+    open_duration=timedelta(seconds=30),
+    max_open_duration=timedelta(minutes=5),
+    counts_results_while_open=True,
+)
+"""Policy of a partner's circuit breaker. Results count while it is open, since the last attempt is made regardless."""
 
 
 class CallKind(StrEnum):
@@ -93,27 +93,16 @@ class PartnerResponse:
     retry_after: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitBreaker:
-    """Circuit breaker of a partner system.
-
-    Closed below the failure threshold. From there on it is open until `open_until`, and half-open afterwards.
-    """
-
-    failures: int = 0
-    open_until: datetime | None = None
-
-
 def next_delay(
     retry_delays_s: Sequence[float], attempts: int, retry_after: timedelta | None, jitter: float = 0.5
 ) -> timedelta | None:
     """Return the delay after that many attempts, at least the partner's Retry-After; None after the last attempt.
 
-    `jitter`, from 0 to 1, selects the delay within the jitter range; 0.5 is the delay of the schedule.
+    `jitter` is that of `backoff.apply_jitter`; 0.5 is the delay of the schedule.
     """
     if attempts >= len(retry_delays_s):
         return None
-    delay = timedelta(seconds=retry_delays_s[attempts] * (1 + JITTER_RATIO * (2 * jitter - 1)))
+    delay = timedelta(seconds=backoff.apply_jitter(retry_delays_s[attempts], jitter))
     return max(delay, min(retry_after or timedelta(0), MAX_RETRY_AFTER))
 
 
@@ -157,26 +146,10 @@ def reset_for_replay(call: Call, now: datetime) -> Call:
     return replace(call, state=CallState.WAITING, attempts=0, next_at=now, leased_until=None)
 
 
-def try_acquire(breaker: CircuitBreaker, now: datetime, probe_timeout: timedelta) -> CircuitBreaker | None:
-    """Return the circuit breaker for the duration of a call, or None if it blocks the call.
-
-    A half-open circuit breaker admits one probe at a time. It blocks all other calls until the probe has finished, or
-    for `probe_timeout` if its result is never recorded.
-    """
-    if breaker.failures < FAILURE_THRESHOLD or breaker.open_until is None:
-        return breaker
-    return None if now < breaker.open_until else replace(breaker, open_until=now + probe_timeout)
-
-
 def record_result(breaker: CircuitBreaker, outcome: Outcome, now: datetime) -> CircuitBreaker:
     """Return the circuit breaker after a call. A rejection closes it too: the system responded."""
     if outcome is Outcome.BREAKER_OPEN:
         return breaker
-    if outcome is not Outcome.FAILED:
-        return CircuitBreaker()
-    failures = breaker.failures + 1
-    if failures < FAILURE_THRESHOLD:
-        return CircuitBreaker(failures)
-    return CircuitBreaker(
-        failures, now + min(OPEN_DURATION * 2 ** min(failures - FAILURE_THRESHOLD, 10), MAX_OPEN_DURATION)
-    )
+    if outcome is Outcome.FAILED:
+        return breaker.record_failure(CIRCUIT_BREAKER_POLICY, now)
+    return breaker.record_success(CIRCUIT_BREAKER_POLICY, now)

@@ -1,14 +1,11 @@
-"""Partners, products and prices: entities, basket prices and webhook secret overlap."""
+"""Partners, products and prices: entities and basket prices."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
-
-SECRET_OVERLAP = timedelta(hours=24)
-"""Time for which the previous webhook secret stays valid after a rotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +32,6 @@ class Partner:
     def is_open(self) -> bool:
         """Return whether the partner is in the catalog and takes orders."""
         return self.verified and self.enabled
-
-    def active_encrypted_secrets(self, now: datetime) -> list[bytes]:
-        """Return the secrets that are valid now, the newest first."""
-        if self.old_secret is None or self.old_secret_until is None or self.old_secret_until <= now:
-            return [self.webhook_secret]
-        return [self.webhook_secret, self.old_secret]
 
 
 CATALOG_FIELDS = ("title", "brand", "address", "verified", "enabled")

@@ -20,14 +20,14 @@ from services.partners.entrypoints.proto_mapping import (
     product_to_proto,
 )
 from services.partners.usecases.ports import Repository, UnitOfWork
-from services.partners.usecases.webhook_secrets import new_secret
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal
+from services.runtime.outbound import webhook_secrets
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rpc.codec import PreEncoded, get_codec
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.idempotency import IdempotencyKey
+from services.runtime.storage.idempotency import build_idempotency_key
 
 PARTNER_FIELDS = ("title", "brand", "phone", "email", "address", "api_url", "verified", "enabled")
 """Fields of a partner that admins set."""
@@ -108,7 +108,7 @@ class PartnersRpc(PartnersServicer):
     async def create_partner(self, request: v1.CreatePartnerRequest, principal: Principal) -> v1.CreatePartnerResponse:
         """Create a partner. Return it with its webhook secret, which a replayed response does not contain."""
         values = {name: getattr(request, name) for name in PARTNER_FIELDS}
-        secret = new_secret()
+        secret = webhook_secrets.generate_secret()
 
         async def work(unit: UnitOfWork) -> bytes:
             new_partner = Partner(id=0, **values, webhook_secret=self._secret_box.encrypt(secret))
@@ -118,7 +118,7 @@ class PartnersRpc(PartnersServicer):
             )
 
         stored = await self._repository.run_idempotently(
-            _build_idempotency_key(principal, "createPartner", request.idempotency_key, values), work
+            build_idempotency_key(principal, "createPartner", request.idempotency_key, values), work
         )
         response = get_codec().decode(v1.CreatePartnerResponse, stored.response)
         response.replayed = stored.replayed
@@ -173,7 +173,7 @@ class PartnersRpc(PartnersServicer):
             )
 
         stored = await self._repository.run_idempotently(
-            _build_idempotency_key(principal, "createProduct", request.idempotency_key, values), work
+            build_idempotency_key(principal, "createProduct", request.idempotency_key, values), work
         )
         response = get_codec().decode(v1.CreateProductResponse, stored.response)
         response.replayed = stored.replayed
@@ -259,13 +259,6 @@ def _call_state_from_proto(status: v1.PartnerCallStatus) -> CallState:
         return CallState[status.name or ""]
     except KeyError as error:
         raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not a known status")]) from error
-
-
-def _build_idempotency_key(
-    principal: Principal, operation: str, key: str | None, request: object
-) -> IdempotencyKey | None:
-    """Return the key, or None without one. A request is a repetition if its `request` values are equal."""
-    return None if key is None else IdempotencyKey(principal.user_id, operation, key, msgspec.json.encode(request))
 
 
 def _decode_ready_callback(body: bytes) -> ReadyCallback:

@@ -1,6 +1,5 @@
 """Calls to partner systems: planning after an order is paid or cancelled, and attempts."""
 
-import random
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -13,6 +12,7 @@ from services.partners.domain.call_policy import Call, CallKind, CallState, Outc
 from services.partners.domain.partners import Partner
 from services.partners.usecases import catalog_events
 from services.partners.usecases.ports import CallUnitOfWork, PartnerSystem
+from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
 
 
@@ -103,9 +103,8 @@ async def make_call(
         before = await unit.get_call_for_update(call.id)
         if before is None:
             return
-        jitter = random.SystemRandom().random()
         after = call_policy.apply_attempt(
-            before, call.attempts, response, now, now - started_at, retry_delays_s, jitter
+            before, call.attempts, response, now, now - started_at, retry_delays_s, backoff.draw_jitter()
         )
         await unit.save_call(after)
         breaker = await unit.get_breaker_for_update(call.partner_id)
@@ -142,7 +141,7 @@ async def _send(
         return PartnerResponse(Outcome.FAILED, "attempts exhausted")
     async with repository.unit_of_work() as unit:
         breaker = await unit.get_breaker_for_update(partner.id)
-        acquired = call_policy.try_acquire(breaker, now, probe_timeout)
+        acquired = breaker.try_acquire(call_policy.CIRCUIT_BREAKER_POLICY, now, probe_timeout)
         if acquired is not None and acquired is not breaker:
             await unit.save_breaker(partner.id, acquired)
     # The last attempt is always made: an open circuit breaker alone must not fail an order.

@@ -4,36 +4,27 @@ from dataclasses import replace
 from typing import Any
 
 from generated.problems import Reason
-from services.partners.domain.partners import CATALOG_FIELDS, SECRET_OVERLAP, Partner
+from services.partners.domain.partners import CATALOG_FIELDS, Partner
 from services.partners.usecases import catalog_events
 from services.partners.usecases.ports import Repository, UnitOfWork
-from services.partners.usecases.webhook_secrets import new_secret
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page
-from services.runtime.core.principal import Principal
+from services.runtime.core.principal import Principal, require_role
+from services.runtime.outbound import webhook_secrets
 from services.runtime.storage.encryption import SecretBox
-
-
-def require_admin(principal: Principal) -> None:
-    """Raise ApiError FORBIDDEN unless the principal is an admin.
-
-    The edge checks the role too; the service that owns the data does not rely on it.
-    """
-    if principal.role != "admin":
-        raise ApiError(Reason.FORBIDDEN)
 
 
 async def create_partner(unit: UnitOfWork, principal: Principal, partner: Partner) -> Partner:
     """Insert a partner, whose secret is already encrypted, and return it with its new id."""
-    require_admin(principal)
+    require_role(principal, "admin")
     return await unit.add_partner(partner)
 
 
 async def list_partners(repository: Repository, principal: Principal, size: int, token: str) -> Page[Partner]:
     """Return a page of all partners, by id."""
-    require_admin(principal)
+    require_role(principal, "admin")
     after = pagination.decode_page_token(token, tuple[int]) or (0,)
     return pagination.build_page(
         await repository.list_partners(after[0], size + 1), size, lambda partner: (partner.id,)
@@ -42,7 +33,7 @@ async def list_partners(repository: Repository, principal: Principal, size: int,
 
 async def get_partner(repository: Repository, principal: Principal, partner_id: int) -> Partner:
     """Return a partner. Raises ApiError: PARTNER_NOT_FOUND."""
-    require_admin(principal)
+    require_role(principal, "admin")
     partner = await repository.get_partner(partner_id)
     if partner is None:
         raise ApiError(Reason.PARTNER_NOT_FOUND)
@@ -61,7 +52,7 @@ async def update_partner(
 
     Raises ApiError: PARTNER_NOT_FOUND, PRECONDITION_FAILED.
     """
-    require_admin(principal)
+    require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         partner = await lock_partner(unit, partner_id)
         if version not in (None, partner.version):
@@ -74,7 +65,7 @@ async def disable_partner(repository: Repository, clock: Clock, principal: Princ
 
     Raises ApiError: PARTNER_NOT_FOUND.
     """
-    require_admin(principal)
+    require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         partner = await lock_partner(unit, partner_id)
         await _save_partner(unit, clock, partner, replace(partner, enabled=False))
@@ -83,22 +74,15 @@ async def disable_partner(repository: Repository, clock: Clock, principal: Princ
 async def rotate_partner_secret(
     repository: Repository, secret_box: SecretBox, clock: Clock, principal: Principal, partner_id: int
 ) -> str:
-    """Replace the webhook secret and return the new one. The old one stays valid for SECRET_OVERLAP.
+    """Replace the webhook secret and return the new one. The old one stays valid for a day.
 
     Raises ApiError: PARTNER_NOT_FOUND.
     """
-    require_admin(principal)
-    secret = new_secret()
+    require_role(principal, "admin")
+    secret = webhook_secrets.generate_secret()
     async with repository.unit_of_work() as unit:
         partner = await lock_partner(unit, partner_id)
-        await unit.save_partner(
-            replace(
-                partner,
-                webhook_secret=secret_box.encrypt(secret),
-                old_secret=partner.webhook_secret,
-                old_secret_until=clock() + SECRET_OVERLAP,
-            )
-        )
+        await unit.save_partner(webhook_secrets.rotate_secret(partner, secret_box.encrypt(secret), clock()))
     return secret
 
 

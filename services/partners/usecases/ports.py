@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from generated.events import PartnersEvent
-from services.partners.domain.call_policy import Call, CallState, CircuitBreaker, PartnerResponse
+from services.partners.domain.call_policy import Call, CallState, PartnerResponse
 from services.partners.domain.partners import Availability, Offer, Partner, Product
+from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
 
 

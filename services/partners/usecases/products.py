@@ -6,24 +6,23 @@ from typing import Any
 from generated.problems import Reason
 from services.partners.domain.partners import Availability, Product
 from services.partners.usecases import catalog_events
-from services.partners.usecases.partners import require_admin
 from services.partners.usecases.ports import CatalogOffer, Repository, UnitOfWork
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page
-from services.runtime.core.principal import Principal
+from services.runtime.core.principal import Principal, require_role
 
 
 async def create_product(unit: UnitOfWork, principal: Principal, product: Product) -> Product:
     """Insert a product that no partner sells yet, and return it with its new id."""
-    require_admin(principal)
+    require_role(principal, "admin")
     return await unit.add_product(product)
 
 
 async def list_products(repository: Repository, principal: Principal, size: int, token: str) -> Page[Product]:
     """Return a page of all products, by id."""
-    require_admin(principal)
+    require_role(principal, "admin")
     after = pagination.decode_page_token(token, tuple[int]) or (0,)
     return pagination.build_page(
         await repository.list_products(after[0], size + 1), size, lambda product: (product.id,)
@@ -32,7 +31,7 @@ async def list_products(repository: Repository, principal: Principal, size: int,
 
 async def get_product(repository: Repository, principal: Principal, product_id: int) -> Product:
     """Return a product. Raises ApiError: PRODUCT_NOT_FOUND."""
-    require_admin(principal)
+    require_role(principal, "admin")
     product = await repository.get_product(product_id)
     if product is None:
         raise ApiError(Reason.PRODUCT_NOT_FOUND)
@@ -51,7 +50,7 @@ async def update_product(
 
     Raises ApiError: PRODUCT_NOT_FOUND, PRECONDITION_FAILED.
     """
-    require_admin(principal)
+    require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         product = await _lock_product(unit, product_id)
         if version not in (None, product.version):
@@ -67,7 +66,7 @@ async def update_product(
 
 async def delete_product(repository: Repository, clock: Clock, principal: Principal, product_id: int) -> None:
     """Delete a product at all partners. Raises ApiError: PRODUCT_NOT_FOUND."""
-    require_admin(principal)
+    require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         await _lock_product(unit, product_id)
         await unit.delete_product(product_id)
@@ -86,7 +85,7 @@ async def set_availability(
 
     Raises ApiError: PARTNER_NOT_FOUND, PRODUCT_NOT_FOUND.
     """
-    require_admin(principal)
+    require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         await _lock_partner_and_product(unit, partner_id, product_id)
         if await unit.get_availability_for_update(partner_id, product_id) != availability:
@@ -102,7 +101,7 @@ async def remove_availability(
 
     Raises ApiError: PARTNER_NOT_FOUND, or PRODUCT_NOT_FOUND if the partner does not sell it.
     """
-    require_admin(principal)
+    require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         await _lock_partner_and_product(unit, partner_id, product_id)
         if not await unit.remove_availability(partner_id, product_id):

@@ -5,13 +5,12 @@ from datetime import datetime
 from generated.problems import Reason
 from services.partners.domain import call_policy
 from services.partners.domain.call_policy import Call, CallKind, CallState
-from services.partners.usecases.partners import require_admin
 from services.partners.usecases.ports import Repository
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page
-from services.runtime.core.principal import Principal
+from services.runtime.core.principal import Principal, require_role
 
 
 async def list_partner_calls(
@@ -24,7 +23,7 @@ async def list_partner_calls(
     state: CallState | None,
 ) -> Page[Call]:
     """Return a page of calls, newest first."""
-    require_admin(principal)
+    require_role(principal, "admin")
     before = pagination.decode_page_token(token, tuple[datetime, str])
     rows = await repository.list_calls(size + 1, before, partner_id, order_id, state)
     return pagination.build_page(rows, size, lambda call: (call.created_at.isoformat(), call.id))
@@ -35,7 +34,7 @@ async def replay_partner_call(repository: Repository, clock: Clock, principal: P
 
     Raises ApiError: PARTNER_CALL_NOT_FOUND, or PARTNER_CALL_CONFLICT if the order has been cancelled.
     """
-    require_admin(principal)
+    require_role(principal, "admin")
     unlocked_call = await repository.get_call(call_id)
     if unlocked_call is None:
         raise ApiError(Reason.PARTNER_CALL_NOT_FOUND)

@@ -14,12 +14,12 @@ import pytest
 from generated.events import ORDER_CANCELLED, ORDER_PAID
 from generated.proto.delivery.events.v1 import OrderCancelled, OrderLine, OrderPaid, OrderSnapshot
 from services.partners.adapters.partner_system_client import PartnerSystemClient
-from services.partners.domain import call_policy
-from services.partners.domain.call_policy import Call, CallState, CircuitBreaker, Outcome, PartnerResponse
+from services.partners.domain.call_policy import CIRCUIT_BREAKER_POLICY, Call, CallState, Outcome, PartnerResponse
 from services.partners.domain.partners import Partner
 from services.partners.entrypoints.call_worker import MAX_PER_PARTNER, CallPolicy, run_worker
 from services.partners.entrypoints.consumers import OrderEventsConsumer
 from services.partners.usecases.ports import PartnerSystem
+from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.clock import Clock, now
 from services.runtime.core.ids import new_id
 from services.runtime.messaging.consumer import consume
@@ -273,7 +273,8 @@ async def test_circuit_breaker_opens_and_closes_after_probe(partners: PartnersFi
 
         await wait_until(is_attempted)
         # Calls that were running when the fifth failed are made; the circuit breaker blocks the others.
-        assert call_policy.FAILURE_THRESHOLD <= system.calls <= call_policy.FAILURE_THRESHOLD + MAX_PER_PARTNER - 1
+        threshold = CIRCUIT_BREAKER_POLICY.failure_threshold
+        assert threshold <= system.calls <= threshold + MAX_PER_PARTNER - 1
         summaries = Counter([(await partners.get_call(call.id)).tries[0].answer for call in calls])
         assert summaries["circuit breaker open"] == len(calls) - system.calls
         system.works, clock_offset = True, timedelta(seconds=1000)

@@ -10,8 +10,9 @@ from sqlalchemy import ScalarSelect, Text, bindparam, delete, exists, func, sele
 from sqlalchemy.dialects.postgresql import insert
 
 from services.partners.adapters.postgres.tables import breakers, calls, cancelled_orders, partners
-from services.partners.domain.call_policy import Attempt, Call, CallKind, CallState, CircuitBreaker
+from services.partners.domain.call_policy import Attempt, Call, CallKind, CallState
 from services.partners.domain.partners import Partner
+from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.messaging import inbox
 from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete, build_upsert
 

@@ -12,23 +12,19 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.partners.adapters.partner_system_client import (
-    MAX_RESPONSE_BYTES,
-    PartnerSystemClient,
-    classify_response,
-    parse_retry_after,
-)
+from services.partners.adapters.partner_system_client import PartnerSystemClient, classify_response
 from services.partners.domain.call_policy import Call, CallKind, CallState, Outcome, PartnerResponse
 from services.partners.domain.partners import Partner
-from services.partners.usecases.webhook_secrets import new_secret
 from services.runtime.core.errors import ApiError
 from services.runtime.outbound import webhooks
+from services.runtime.outbound.signed_client import MAX_RESPONSE_BYTES
+from services.runtime.outbound.webhook_secrets import generate_secret
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.storage.encryption import SecretBox
 
 NOW = datetime.now(UTC)
 SECRET_BOX = SecretBox(Fernet.generate_key().decode())
-OLD_SECRET, NEW_SECRET = new_secret(), new_secret()
+OLD_SECRET, NEW_SECRET = generate_secret(), generate_secret()
 PARTNER = Partner(
     7,
     "Green Bowl",
@@ -176,19 +172,6 @@ async def test_slow_response_hits_total_timeout() -> None:
 
     response = await send(lambda request: httpx.Response(200, content=stalling()), timeout_s=0.05)
     assert response == PartnerResponse(Outcome.FAILED, "TimeoutError")
-
-
-@given(seconds=st.integers(0, 9_999_999))
-def test_retry_after_accepts_seconds_and_date(seconds: int) -> None:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    delay = timedelta(seconds=seconds)
-    assert parse_retry_after(str(seconds), at) == delay
-    assert parse_retry_after((at + delay).strftime("%a, %d %b %Y %H:%M:%S GMT"), at) == delay
-
-
-@given(st.text(max_size=20).filter(lambda text: not text.strip().isdigit()))
-def test_invalid_retry_after_is_ignored(value: str) -> None:
-    assert parse_retry_after(value, NOW) is None or parse_retry_after(value, NOW) >= timedelta(0)  # type: ignore[operator]
 
 
 async def test_503_with_retry_after_returns_delay() -> None:

@@ -1,4 +1,4 @@
-"""Call policy: retry schedule, call state machine, replay and circuit breaker."""
+"""Call policy: retry schedule, call state machine, replay and circuit breaker policy."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,18 +6,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.partners.domain import call_policy
 from services.partners.domain.call_policy import (
     Call,
     CallKind,
     CallState,
-    CircuitBreaker,
     Outcome,
     PartnerResponse,
 )
 from services.partners.settings import DEFAULT_RETRY_DELAYS_S
+from services.runtime.concurrency.circuit_breaker import CircuitBreaker, CircuitBreakerState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROBE_TIMEOUT = timedelta(seconds=30)
@@ -120,56 +119,28 @@ def test_replay_resets_schedule_unless_leased(state: CallState, attempts: int, l
         assert replayed == replace(call, state=CallState.WAITING, attempts=0, next_at=NOW, leased_until=None)
 
 
-class BreakerMachine(RuleBasedStateMachine):
-    """Circuit breaker under any sequence of results, with a simulated clock."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = NOW
-        self.breaker = CircuitBreaker()
-        self.failures = 0
-        self.failed_at = NOW
-
-    @rule(seconds=st.integers(0, 700))
-    def advance_clock(self, seconds: int) -> None:
-        self.now += timedelta(seconds=seconds)
-
-    @rule(outcome=st.sampled_from([Outcome.ACCEPTED, Outcome.REJECTED, Outcome.GONE]))
-    def record_response(self, outcome: Outcome) -> None:
-        self.breaker, self.failures = call_policy.record_result(self.breaker, outcome, self.now), 0
-
-    @rule()
-    def record_failure(self) -> None:
-        self.breaker = call_policy.record_result(self.breaker, Outcome.FAILED, self.now)
-        self.failures, self.failed_at = self.failures + 1, self.now
-
-    @rule()
-    def record_blocked_call(self) -> None:
-        assert call_policy.record_result(self.breaker, Outcome.BREAKER_OPEN, self.now) == self.breaker
-
-    @precondition(lambda self: self.failures >= call_policy.FAILURE_THRESHOLD)
-    @rule()
-    def admit_one_probe_at_a_time(self) -> None:
-        probing = call_policy.try_acquire(self.breaker, self.now, PROBE_TIMEOUT)
-        if probing is None:
-            return
-        assert call_policy.try_acquire(probing, self.now, PROBE_TIMEOUT) is None
-        assert call_policy.try_acquire(probing, self.now + PROBE_TIMEOUT, PROBE_TIMEOUT) is not None
-        self.breaker = probing
-
-    @invariant()
-    def opens_after_consecutive_failures_for_bounded_time(self) -> None:
-        acquired = call_policy.try_acquire(self.breaker, self.now, PROBE_TIMEOUT)
-        if self.failures < call_policy.FAILURE_THRESHOLD:
-            assert acquired == self.breaker
-        elif self.now < self.failed_at + call_policy.OPEN_DURATION:
-            assert acquired is None
-        assert (
-            call_policy.try_acquire(self.breaker, self.now + call_policy.MAX_OPEN_DURATION, PROBE_TIMEOUT) is not None
-        )
+@pytest.mark.parametrize("outcome", [Outcome.ACCEPTED, Outcome.REJECTED, Outcome.GONE])
+def test_response_closes_circuit_breaker(outcome: Outcome) -> None:
+    breaker = CircuitBreaker(7, NOW + timedelta(seconds=1))
+    assert call_policy.record_result(breaker, outcome, NOW) == CircuitBreaker()
 
 
-TestBreaker = BreakerMachine.TestCase
+def test_blocked_call_leaves_circuit_breaker_unchanged() -> None:
+    breaker = CircuitBreaker(7, NOW + timedelta(seconds=1))
+    assert call_policy.record_result(breaker, Outcome.BREAKER_OPEN, NOW) is breaker
+
+
+def test_fifth_consecutive_failure_opens_circuit_breaker() -> None:
+    breaker = CircuitBreaker()
+    for _ in range(5):
+        assert breaker.get_state(call_policy.CIRCUIT_BREAKER_POLICY, NOW) is CircuitBreakerState.CLOSED
+        breaker = call_policy.record_result(breaker, Outcome.FAILED, NOW)
+    assert breaker.get_state(call_policy.CIRCUIT_BREAKER_POLICY, NOW) is CircuitBreakerState.OPEN
+
+
+def test_failed_last_attempt_while_open_extends_open_period() -> None:
+    breaker = CircuitBreaker(5, NOW + timedelta(seconds=1))
+    assert call_policy.record_result(breaker, Outcome.FAILED, NOW) == CircuitBreaker(6, NOW + timedelta(minutes=1))
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(5, 30), (6, 60), (7, 120), (8, 240), (9, 300), (5000, 300)])

@@ -1,8 +1,5 @@
 """Partners: basket prices and active webhook secrets."""
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,12 +32,3 @@ def test_price_basket_names_invalid_lines(product_id: int, reason: Reason) -> No
         partner_rules.price_basket([BasketLine(1, 1), BasketLine(product_id, 1)], OFFERS, 100, "USD")
     assert raised.value.reason is reason
     assert [error.field for error in raised.value.errors] == ["/items/1/product_id"]
-
-
-@given(age=st.timedeltas(timedelta(0), timedelta(days=3)))
-def test_old_secret_is_active_for_one_day(age: timedelta) -> None:
-    rotated = datetime(2026, 1, 1, tzinfo=UTC)
-    partner = replace(PARTNER, old_secret=b"old", old_secret_until=rotated + partner_rules.SECRET_OVERLAP)
-    assert partner.active_encrypted_secrets(rotated + age) == (
-        [b"new", b"old"] if age < timedelta(hours=24) else [b"new"]
-    )
