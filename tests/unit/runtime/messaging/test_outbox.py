@@ -1,0 +1,202 @@
+"""Outbox rows, and batches of the relay with a fake database and a fake channel."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from opentelemetry.trace import SpanKind
+
+from generated.events import EVENTS, USER_DELETED
+from generated.problems import Reason
+from generated.proto.delivery.events.v1 import OrderPaid, OrderSnapshot, UserDeleted
+from services.runtime.core.errors import ApiError
+from services.runtime.messaging import outbox
+from services.runtime.messaging.channel import BrokerUnavailable, Channel
+from services.runtime.messaging.connection import Broker
+from services.runtime.messaging.events import Envelope
+from services.runtime.messaging.outbox import Outbox, Relay
+from services.runtime.storage.database import Database, Transaction
+from services.runtime.telemetry import tracing
+
+BATCH_SIZE = 3
+TRACE_CONTEXT = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+
+
+def build_row(row_id: int) -> outbox._PendingEvent:
+    payload = USER_DELETED.encode(UserDeleted(user_id=str(row_id)))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return outbox._PendingEvent(row_id, f"e{row_id}", USER_DELETED.type, str(row_id), payload, TRACE_CONTEXT, at)
+
+
+class FakeTable:
+    """Database whose transactions claim rows in reverse order; rows of a failed transaction are released."""
+
+    def __init__(self, row_ids: Iterable[int]) -> None:
+        self.row_ids = [*row_ids]
+        self.url = "postgresql://database.test/orders"
+        self.error: Exception | None = None
+        self.transactions = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["FakeTransaction"]:
+        if self.error is not None:
+            raise self.error
+        self.transactions += 1
+        transaction = FakeTransaction(self)
+        try:
+            yield transaction
+        except BaseException:
+            self.row_ids = sorted([*self.row_ids, *transaction.claimed])
+            raise
+
+
+class FakeTransaction:
+    """Transaction that claims the oldest rows and records inserted ones."""
+
+    def __init__(self, table: FakeTable | None = None) -> None:
+        self._table = table
+        self.claimed: list[int] = []
+        self.inserted: list[Any] = []
+
+    async def fetch_all(self, _: object, *, batch: int) -> list[outbox._PendingEvent]:
+        assert self._table is not None
+        self.claimed, self._table.row_ids = self._table.row_ids[:batch], self._table.row_ids[batch:]
+        return [build_row(row_id) for row_id in reversed(self.claimed)]
+
+    async def execute(self, _: object, **row: Any) -> int:
+        self.inserted.append(row)
+        return 1
+
+    async def execute_many(self, _: object, rows: list[Any]) -> None:
+        self.inserted += rows
+
+
+class FakeChannel:
+    """Records batches of events, and confirms all except those from the batch number `failing_batch`."""
+
+    def __init__(self, failing_batch: int | None = None) -> None:
+        self.batches: list[list[Envelope]] = []
+        self._failing_batch = failing_batch
+
+    def publish_nowait(self, envelopes: Iterable[Envelope]) -> Awaitable[None]:
+        self.batches.append([*envelopes])
+        return self._confirm(len(self.batches))
+
+    async def _confirm(self, batch: int) -> None:
+        await asyncio.sleep(0)
+        if batch == self._failing_batch:
+            raise BrokerUnavailable("nacked")
+
+    @property
+    def event_ids(self) -> list[str]:
+        return [envelope.id for batch in self.batches for envelope in batch]
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "BATCH_SIZE", BATCH_SIZE)
+
+
+def create_relay(table: FakeTable) -> Relay:
+    return Relay("orders", cast(Database, table), Broker("amqp://broker.test", "test"))
+
+
+def list_ids(row_ids: Iterable[int]) -> list[str]:
+    return [f"e{row_id}" for row_id in row_ids]
+
+
+def test_row_contains_event_and_trace_context() -> None:
+    event = OrderPaid(order=OrderSnapshot(order_id="o1"), payment_id="p1")
+    with tracing.attach_context(TRACE_CONTEXT):
+        row = Outbox[OrderPaid](EVENTS).to_row(event)
+    assert (row["type"], row["subject"]) == ("orders.paid", "o1")
+    assert EVENTS[OrderPaid].decode(cast(bytes, row["payload"])) == event
+    assert cast(Any, row["trace"]).obj == TRACE_CONTEXT
+    assert cast(datetime, row["at"]).tzinfo is UTC
+
+
+def test_row_outside_a_trace_has_no_trace_context() -> None:
+    assert cast(Any, Outbox[UserDeleted](EVENTS).to_row(UserDeleted())["trace"]).obj == {}
+
+
+def test_event_id_is_unique_unless_given() -> None:
+    outbox_of_users = Outbox[UserDeleted](EVENTS)
+    event = UserDeleted(user_id="ada")
+    assert outbox_of_users.to_row(event)["event_id"] != outbox_of_users.to_row(event)["event_id"]
+    assert outbox_of_users.to_row(event, "stable")["event_id"] == "stable"
+
+
+async def test_events_are_inserted_in_the_transaction() -> None:
+    transaction = FakeTransaction()
+    outbox_of_users = Outbox[UserDeleted](EVENTS)
+    rows = [outbox_of_users.to_row(UserDeleted(user_id=name), name) for name in "ab"]
+    await outbox_of_users.add(cast(Transaction, transaction), UserDeleted(user_id="ada"), "c")
+    await outbox_of_users.add_many(cast(Transaction, transaction), rows)
+    assert [row["event_id"] for row in transaction.inserted] == ["c", "a", "b"]
+
+
+async def test_unregistered_event_is_rejected() -> None:
+    with pytest.raises(KeyError):
+        Outbox[Any]({}).to_row(UserDeleted())
+
+
+async def test_published_envelope_has_the_row_and_the_service() -> None:
+    channel = FakeChannel()
+    await create_relay(FakeTable([1]))._publish_pending(cast(Channel, channel))
+    ((envelope,),) = channel.batches
+    row = build_row(1)
+    assert envelope == Envelope(row.event_id, "/orders", row.type, row.subject, row.at, row.trace, row.payload)
+
+
+@pytest.mark.parametrize("count", [0, 1, BATCH_SIZE - 1, BATCH_SIZE, BATCH_SIZE + 1, 5 * BATCH_SIZE + 1])
+async def test_backlog_is_published_in_order_and_removed(count: int) -> None:
+    table, channel = FakeTable(range(1, count + 1)), FakeChannel()
+    await create_relay(table)._publish_pending(cast(Channel, channel))
+    assert channel.event_ids == list_ids(range(1, count + 1))
+    assert max(map(len, channel.batches)) <= BATCH_SIZE
+    assert table.row_ids == []
+
+
+async def test_short_batch_ends_the_poll_without_another_query() -> None:
+    table = FakeTable([1])
+    await create_relay(table)._publish_pending(cast(Channel, FakeChannel()))
+    assert table.transactions == 1
+
+
+@pytest.mark.parametrize("failing_batch", [1, 2, 3])
+async def test_events_of_failed_batch_remain_pending(failing_batch: int) -> None:
+    count = 4 * BATCH_SIZE
+    table, channel = FakeTable(range(1, count + 1)), FakeChannel(failing_batch)
+    with pytest.raises(BrokerUnavailable):
+        await create_relay(table)._publish_pending(cast(Channel, channel))
+    failed = channel.batches[failing_batch - 1]
+    confirmed = {*channel.event_ids} - {envelope.id for envelope in failed}
+    assert {*list_ids(table.row_ids)} == {*list_ids(range(1, count + 1))} - confirmed
+    assert {envelope.id for envelope in failed} <= {*list_ids(table.row_ids)}
+
+
+async def test_events_of_failed_batch_are_published_again_with_same_ids() -> None:
+    table = FakeTable([1, 2])
+    relay, channel = create_relay(table), FakeChannel(failing_batch=1)
+    with pytest.raises(BrokerUnavailable):
+        await relay._publish_pending(cast(Channel, channel))
+    await relay._publish_pending(cast(Channel, channel))
+    assert channel.event_ids == ["e1", "e2", "e1", "e2"]
+
+
+async def test_unavailable_database_is_raised_to_the_loop() -> None:
+    table = FakeTable([1])
+    table.error = ApiError(Reason.UPSTREAM_UNAVAILABLE)
+    with pytest.raises(ApiError):
+        await create_relay(table)._publish_pending(cast(Channel, FakeChannel()))
+
+
+async def test_trace_context_of_row_is_that_of_the_current_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "tracer", tracing.build_tracer_provider("test", 100).get_tracer("test"))
+    with tracing.start_span("confirm", SpanKind.SERVER, {}):
+        expected = tracing.get_context_headers()
+        assert cast(Any, Outbox[UserDeleted](EVENTS).to_row(UserDeleted())["trace"]).obj == expected
+    assert "traceparent" in expected

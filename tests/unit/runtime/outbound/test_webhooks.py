@@ -1,0 +1,122 @@
+"""Signatures of webhooks, and decoding of their bodies."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError
+from services.runtime.outbound.webhooks import SignedRequest, decode_body, sign_message, verify_signature
+
+OLD_SECRET, SECRET, OTHER_SECRET = (f"whsec_{b64encode(bytes([number]) * 32).decode()}" for number in range(3))
+TOLERANCE = timedelta(minutes=5)
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
+
+
+def build_request(headers: Mapping[str, str], body: bytes) -> SignedRequest:
+    return SignedRequest(headers["webhook-id"], headers["webhook-timestamp"], headers["webhook-signature"], body)
+
+
+def sign(age: timedelta = timedelta(0), body: bytes = b'{"a":1}', secret: str = SECRET) -> SignedRequest:
+    return build_request(sign_message("msg_1", datetime.now(UTC) - age, body, secret), body)
+
+
+def is_valid(request: SignedRequest, *secrets: str) -> bool:
+    try:
+        verify_signature(request, secrets)
+    except ApiError as error:
+        if error.reason is Reason.SIGNATURE_INVALID:
+            return False
+        raise
+    return True
+
+
+@given(message_id=st.text("abc_-0123", min_size=1), text=TEXTS)
+def test_signed_message_is_valid(message_id: str, text: str) -> None:
+    headers = sign_message(message_id, datetime.now(UTC), text.encode(), SECRET)
+    assert headers.keys() == {"webhook-id", "webhook-timestamp", "webhook-signature"}
+    assert is_valid(build_request(headers, text.encode()), SECRET)
+
+
+@pytest.mark.parametrize("secrets", [(SECRET,), (OLD_SECRET, SECRET), (SECRET, OLD_SECRET)])
+def test_any_of_several_secrets_is_accepted(secrets: tuple[str, ...]) -> None:
+    assert is_valid(sign(), *secrets)
+
+
+@pytest.mark.parametrize("secrets", [(), (OTHER_SECRET,), (OLD_SECRET, OTHER_SECRET)])
+def test_signature_with_other_secret_is_rejected(secrets: tuple[str, ...]) -> None:
+    assert not is_valid(sign(), *secrets)
+
+
+@pytest.mark.parametrize("secret", ["whsec_a", "not base64", "whsec_ключ"])
+def test_malformed_secret_is_skipped(secret: str) -> None:
+    assert not is_valid(sign(), secret)
+    assert is_valid(sign(), secret, SECRET)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": "msg_2"},
+        {"body": b'{"a":2}'},
+        {"timestamp": str(int(datetime.now(UTC).timestamp()) - 60)},
+        {"timestamp": ""},
+        {"timestamp": "now"},
+        {"timestamp": "9" * 400},
+        {"signature": ""},
+        {"signature": "v1,"},
+        {"signature": "v2,AAAA"},
+        {"signature": "v1,\xff"},
+    ],
+    ids=str,
+)
+def test_changed_request_is_rejected(changes: dict[str, str | bytes]) -> None:
+    assert not is_valid(sign()._replace(**changes), SECRET)
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (timedelta(0), True),
+        (TOLERANCE - timedelta(seconds=10), True),
+        (-TOLERANCE + timedelta(seconds=10), True),
+        (TOLERANCE + timedelta(seconds=2), False),
+        (-TOLERANCE - timedelta(seconds=2), False),
+    ],
+)
+def test_timestamp_must_be_within_five_minutes(age: timedelta, expected: bool) -> None:
+    assert is_valid(sign(age), SECRET) == expected
+
+
+def test_one_of_several_signatures_suffices() -> None:
+    """A sender that rotates its secret sends a signature of each."""
+    request = sign()
+    other = sign(secret=OTHER_SECRET)
+    assert is_valid(request._replace(signature=f"{other.signature} {request.signature}"), SECRET)
+
+
+class Payment(msgspec.Struct):
+    """Body of a callback."""
+
+    payment_id: str
+    amount: int
+
+
+@pytest.mark.parametrize("amount", ["405", "405.0"])
+def test_body_is_decoded_and_unknown_fields_ignored(amount: str) -> None:
+    body = f'{{"payment_id": "p1", "amount": {amount}, "new_field": []}}'.encode()
+    assert decode_body(body, Payment) == Payment("p1", 405)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'{"amount": 1}', b'{"payment_id": "p1", "amount": 1.5}', b'"\xff"']
+)
+def test_invalid_body_is_rejected(body: bytes) -> None:
+    with pytest.raises(ApiError) as raised:
+        decode_body(body, Payment)
+    assert raised.value.reason is Reason.INVALID_REQUEST
