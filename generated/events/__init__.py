@@ -69,7 +69,7 @@ ORDER_PAID: EventType[OrderPaid] = EventType(
 """An order was paid."""
 
 ORDER_READY_REPORTED: EventType[OrderReadyReported] = EventType(
-    "orders.ready_reported", OrderReadyReported, "gateway", ("orders.readiness",), lambda event: event.order_id
+    "orders.ready_reported", OrderReadyReported, "partners", ("orders.readiness",), lambda event: event.order_id
 )
 """A partner has reported an order as ready; the order service decides whether it may become ready."""
 
@@ -210,9 +210,7 @@ EVENTS: dict[type[Any], EventType[Any]] = {
     SystemAlert: SYSTEM_ALERT,
 }
 
-type GatewayEvent = (
-    UserRegistered | UserUpdated | UserDeleted | EmailRequested | OrderReadyReported | NotificationRequested
-)
+type GatewayEvent = UserRegistered | UserUpdated | UserDeleted | EmailRequested | NotificationRequested
 """Events that gateway publishes."""
 
 type NotificationsEvent = AgentChanged | NotificationSent | NotificationFailed
@@ -234,5 +232,5 @@ type OrdersEvent = (
 )
 """Events that orders publishes."""
 
-type PartnersEvent = PartnerNotified | PartnerUnreachable | PartnerCatalogChanged
+type PartnersEvent = OrderReadyReported | PartnerNotified | PartnerUnreachable | PartnerCatalogChanged
 """Events that partners publishes."""

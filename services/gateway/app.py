@@ -35,7 +35,6 @@ from services.runtime.config.settings import DemoSettings
 from services.runtime.core.clock import now
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.outbox import Outbox, Relay
-from services.runtime.messaging.publisher import Publisher
 from services.runtime.messaging.topology import RETRY_QUEUES
 from services.runtime.process.lifecycle import serve_with_background_tasks
 from services.runtime.process.metrics_endpoint import serve_metrics
@@ -57,7 +56,6 @@ async def serve(settings: Settings) -> None:
     """Run the gateway until SIGTERM."""
     database = Database(settings.database_url.get_secret_value())
     broker = Broker(settings.broker_url.get_secret_value(), "gateway")
-    publisher = Publisher(broker)
     repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
     channels = {name: open_channel(settings.egress_socket, name) for name in ("orders", "partners", "notifications")}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
@@ -83,7 +81,7 @@ async def serve(settings: Settings) -> None:
             Banks(orders),
             Partners(partners),
             Products(partners),
-            Callbacks(orders, partners, publisher, now),
+            Callbacks(orders, partners),
             Notifications(notifications),
         ]
         response_caches = build_caches(OPERATIONS.values())
@@ -104,7 +102,6 @@ async def serve(settings: Settings) -> None:
             [
                 Relay("gateway", database, broker).run(),
                 serve_metrics("gateway", settings.service_socket, database, broker, shared_queues=RETRY_QUEUES),
-                publisher.run(),
                 run_invalidation(broker, response_caches),
                 run_periodically(
                     5,

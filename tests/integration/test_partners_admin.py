@@ -17,7 +17,6 @@ from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import new_id
 from services.runtime.core.principal import Principal
-from services.runtime.outbound import webhooks
 from services.runtime.rpc.codec import get_codec
 from tests.integration.fixtures.partners import PartnersFixture
 
@@ -225,44 +224,6 @@ async def test_disabled_partner_sells_nothing_until_enabled(partners: PartnersFi
     stored = await partners.repository.get_partner(partner_id)
     assert stored is not None
     assert not stored.gone
-
-
-async def test_old_secret_verifies_callback_for_one_day(partners: PartnersFixture, rpc: PartnersRpc) -> None:
-    response = await rpc.create_partner(create_partner_request(), ADMIN)
-    assert response.partner is not None
-    assert response.webhook_secret is not None
-    stored = await partners.repository.get_partner(response.partner.id)
-    assert stored is not None
-    call = await partners.plan_order_call(stored)
-    request = v1.RotatePartnerSecretRequest(partner_id=stored.id)
-    second = (await rpc.rotate_partner_secret(request, ADMIN)).webhook_secret
-    partner_id = stored.id
-    body = msgspec.json.encode({"order_id": call.order_id, "pickup_address": "1 Lane"})
-
-    async def verifies(rpc: PartnersRpc, secret: str) -> bool:
-        headers = webhooks.sign_message(new_id(), now(), body, secret)
-        callback = v1.VerifyReadyCallbackRequest(
-            partner_id=partner_id,
-            webhook_id=headers["webhook-id"],
-            webhook_timestamp=headers["webhook-timestamp"],
-            webhook_signature=headers["webhook-signature"],
-            body=body,
-        )
-        try:
-            return (await rpc.verify_ready_callback(callback)).order_id == call.order_id
-        except ApiError as error:
-            if error.reason is not Reason.SIGNATURE_INVALID:
-                raise
-            return False
-
-    assert [await verifies(rpc, secret) for secret in (response.webhook_secret, second)] == [True, True]
-    # The overlap is ended in the database, because the clock of the signatures cannot be changed.
-    await partners.execute_sql(
-        "UPDATE partners SET old_secret_until = old_secret_until - interval '24 hours' WHERE id = %(id)s", id=stored.id
-    )
-    assert [await verifies(rpc, secret) for secret in (response.webhook_secret, second)] == [False, True]
-    third = (await rpc.rotate_partner_secret(request, ADMIN)).webhook_secret
-    assert [await verifies(rpc, secret) for secret in (response.webhook_secret, second, third)] == [False, True, True]
 
 
 async def test_pagination_continues_after_token(rpc: PartnersRpc) -> None:

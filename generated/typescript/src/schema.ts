@@ -87,7 +87,7 @@ export interface paths {
         put?: never;
         /**
          * Receive a ready callback from a partner
-         * @description Accepted after it is stored durably in the broker. Accepted without effect after a cancellation.
+         * @description Accepted after the report is stored durably. A repeated `webhook-id` changes nothing. Accepted without effect after a cancellation.
          */
         post: operations["partnerReadyCallback"];
         delete?: never;

@@ -8,10 +8,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import HandlePaymentCallbackRequest
 from services.orders.domain.payments import Payment
-from services.runtime.core.errors import ApiError
 from services.runtime.outbound import webhooks
 from services.runtime.outbound.webhooks import SignedRequest
 
@@ -45,11 +43,7 @@ def decode_payment(bank_id: str, body: bytes) -> Payment:
 
     Raises ApiError: INVALID_REQUEST.
     """
-    try:
-        # Not strict: JSON Schema, which the gateway validates against, accepts 405.0 as an integer.
-        callback = msgspec.convert(msgspec.json.decode(body), _PaymentCallback, strict=False)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ApiError(Reason.INVALID_REQUEST) from error
+    callback = webhooks.decode_body(body, _PaymentCallback)
     return Payment(
         bank_id=bank_id,
         payment_id=callback.payment_id,

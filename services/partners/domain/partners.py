@@ -87,9 +87,10 @@ class PricedLine:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadyCallback:
+class ReadyReport:
     """A partner's report that an order is ready for pickup."""
 
+    partner_id: int
     order_id: str
     pickup_address: str
 

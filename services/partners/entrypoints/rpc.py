@@ -2,15 +2,12 @@
 
 from dataclasses import asdict
 
-import msgspec
-
 from generated.problems import Reason
 from generated.proto.delivery.partners import v1
 from generated.proto.delivery.partners.v1.rpc import PartnersServicer
-from generated.rest.delivery import models as rest_models
 from services.partners import usecases
 from services.partners.domain.call_policy import CallState
-from services.partners.domain.partners import BasketLine, Partner, Product, ReadyCallback
+from services.partners.domain.partners import BasketLine, Partner, Product
 from services.partners.entrypoints.proto_mapping import (
     availability_from_proto,
     availability_to_proto,
@@ -19,12 +16,12 @@ from services.partners.entrypoints.proto_mapping import (
     partner_to_proto,
     product_to_proto,
 )
+from services.partners.entrypoints.ready_callback import verify_and_decode_ready_report
 from services.partners.usecases.ports import Repository, UnitOfWork
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal
 from services.runtime.outbound import webhook_secrets
-from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rpc.codec import PreEncoded, get_codec
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.idempotency import build_idempotency_key
@@ -93,17 +90,14 @@ class PartnersRpc(PartnersServicer):
             currency=request.currency,
         )
 
-    async def verify_ready_callback(self, request: v1.VerifyReadyCallbackRequest) -> v1.VerifyReadyCallbackResponse:
-        """Return the content of a ready callback with a valid signature."""
-        callback = await usecases.verify_ready_callback(
-            self._repository,
-            self._secret_box,
-            self._clock,
-            request.partner_id,
-            SignedRequest(request.webhook_id, request.webhook_timestamp, request.webhook_signature, request.body),
-            _decode_ready_callback,
+    async def handle_ready_callback(self, request: v1.HandleReadyCallbackRequest) -> v1.HandleReadyCallbackResponse:
+        """Verify a ready callback and publish its report."""
+        secrets = await usecases.get_callback_secrets(
+            self._repository, self._secret_box, self._clock, request.partner_id
         )
-        return v1.VerifyReadyCallbackResponse(order_id=callback.order_id, pickup_address=callback.pickup_address)
+        report = verify_and_decode_ready_report(request, secrets)
+        await usecases.report_order_ready(self._repository, report, request.webhook_id)
+        return v1.HandleReadyCallbackResponse()
 
     async def create_partner(self, request: v1.CreatePartnerRequest, principal: Principal) -> v1.CreatePartnerResponse:
         """Create a partner. Return it with its webhook secret, which a replayed response does not contain."""
@@ -259,8 +253,3 @@ def _call_state_from_proto(status: v1.PartnerCallStatus) -> CallState:
         return CallState[status.name or ""]
     except KeyError as error:
         raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not a known status")]) from error
-
-
-def _decode_ready_callback(body: bytes) -> ReadyCallback:
-    callback = msgspec.json.decode(body, type=rest_models.ReadyCallback)
-    return ReadyCallback(callback.order_id, callback.pickup_address)

@@ -2,7 +2,7 @@
 
 - list_catalog, list_partner_products: catalog and products on sale, for customers
 - check_products: price a basket at a partner
-- verify_ready_callback: verify a partner's ready callback
+- get_callback_secrets, report_order_ready: ready callbacks of partners
 - create_partner, list_partners, get_partner, update_partner, disable_partner, rotate_partner_secret: manage partners
 - create_product, list_products, get_product, update_product, delete_product: manage products
 - set_product_picture, list_product_pictures: manage product pictures
@@ -37,7 +37,7 @@ from services.partners.usecases.products import (
     set_availability,
     update_product,
 )
-from services.partners.usecases.ready_callbacks import verify_ready_callback
+from services.partners.usecases.ready_callbacks import get_callback_secrets, report_order_ready
 from services.partners.usecases.replay_calls import list_partner_calls, replay_partner_call
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "create_product",
     "delete_product",
     "disable_partner",
+    "get_callback_secrets",
     "get_partner",
     "get_product",
     "list_catalog",
@@ -59,10 +60,10 @@ __all__ = [
     "plan_order_call",
     "remove_availability",
     "replay_partner_call",
+    "report_order_ready",
     "rotate_partner_secret",
     "set_availability",
     "set_product_picture",
     "update_partner",
     "update_product",
-    "verify_ready_callback",
 ]

@@ -55,6 +55,9 @@ class CallUnitOfWork(Protocol):
     async def add_call(self, call: Call) -> None:
         """Insert a call, unless the order already has one of this kind."""
 
+    async def has_order_call(self, partner_id: int, order_id: str) -> bool:
+        """Return whether a call about the order was planned for the partner."""
+
     async def get_order_call_for_update(self, order_id: str) -> Call | None:
         """Return the call of kind `order` for an order, locked."""
 
@@ -167,9 +170,6 @@ class Repository(Protocol):
 
     async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:
         """Return the products that are on sale at the partner, by product id."""
-
-    async def was_sent_to_partner(self, partner_id: int, order_id: str) -> bool:
-        """Return whether a call about the order was planned for the partner."""
 
 
 class DueCallsQueue(Protocol):

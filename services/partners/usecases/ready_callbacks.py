@@ -1,35 +1,44 @@
-"""Verification of partners' ready callbacks."""
+"""Ready reports, which partners send in signed callbacks."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from generated.problems import Reason
-from services.partners.domain.partners import ReadyCallback
+from generated.proto.delivery.events.v1 import OrderReadyReported
+from services.partners.domain.partners import ReadyReport
 from services.partners.usecases.ports import Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
-from services.runtime.outbound import webhook_secrets, webhooks
-from services.runtime.outbound.webhooks import SignedRequest
+from services.runtime.outbound import webhook_secrets
 from services.runtime.storage.encryption import SecretBox
 
+INBOX_NAME = "ready_callbacks"
+"""Prefix of the inbox entries of processed webhook ids."""
 
-async def verify_ready_callback(
-    repository: Repository,
-    secret_box: SecretBox,
-    clock: Clock,
-    partner_id: int,
-    request: SignedRequest,
-    decode_body: Callable[[bytes], ReadyCallback],
-) -> ReadyCallback:
-    """Return the callback, decoded after its signature has been verified.
 
-    Raises ApiError: SIGNATURE_INVALID, or ORDER_NOT_FOUND if no call about the order was planned for the partner.
-    """
+async def get_callback_secrets(
+    repository: Repository, secret_box: SecretBox, clock: Clock, partner_id: int
+) -> Sequence[str]:
+    """Return the secrets with which a partner may sign a callback now, newest first; none for an unknown partner."""
     partner = await repository.get_partner(partner_id)
-    secrets: list[str] = []
-    if partner is not None:
-        secrets = webhook_secrets.decrypt_active_secrets(partner, secret_box.decrypt, clock())
-    webhooks.verify_signature(request, secrets)
-    callback = decode_body(request.body)
-    if not await repository.was_sent_to_partner(partner_id, callback.order_id):
-        raise ApiError(Reason.ORDER_NOT_FOUND)
-    return callback
+    if partner is None:
+        return []
+    return webhook_secrets.decrypt_active_secrets(partner, secret_box.decrypt, clock())
+
+
+async def report_order_ready(repository: Repository, report: ReadyReport, webhook_id: str) -> None:
+    """Publish a partner's report that an order is ready, once per webhook id.
+
+    The orders service decides whether the order becomes ready; a report about a cancelled order has no effect there.
+
+    Raises ApiError: ORDER_NOT_FOUND if no call about the order was planned for the partner.
+    """
+    async with repository.unit_of_work() as unit:
+        if not await unit.mark_event_processed(f"{INBOX_NAME}:{report.partner_id}", webhook_id):
+            return
+        if not await unit.has_order_call(report.partner_id, report.order_id):
+            raise ApiError(Reason.ORDER_NOT_FOUND)
+        await unit.publish(
+            OrderReadyReported(
+                order_id=report.order_id, partner_id=report.partner_id, pickup_address=report.pickup_address
+            )
+        )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from generated.problems import Reason
@@ -36,6 +37,18 @@ def verify_signature(request: SignedRequest, secrets: Sequence[str]) -> None:
             continue
         return
     raise ApiError(Reason.SIGNATURE_INVALID)
+
+
+def decode_body[Model](body: bytes, model: type[Model]) -> Model:
+    """Decode the JSON body of a verified request into a msgspec model. Unknown fields are ignored.
+
+    Raises ApiError: INVALID_REQUEST.
+    """
+    try:
+        # Not strict: JSON Schema, which the gateway validates against, accepts 405.0 as an integer.
+        return msgspec.convert(msgspec.json.decode(body), model, strict=False)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ApiError(Reason.INVALID_REQUEST) from error
 
 
 def sign_message(message_id: str, sent_at: datetime, body: bytes, secret: str) -> dict[str, str]:

@@ -38,6 +38,13 @@ _SAVE_CALL = Statement(
         {name: bindparam(f"new_{name}") for name in ("state", "attempts", "tries", "answer", "next_at", "leased_until")}
     )
 )
+_HAS_ORDER_CALL = Statement(
+    select(calls.c.id).where(
+        calls.c.order_id == bindparam("order_id"),
+        calls.c.partner_id == bindparam("partner_id"),
+        calls.c.kind == str(CallKind.ORDER),
+    )
+)
 _CALL_FOR_UPDATE = Statement(select(*CALL_COLUMNS).where(calls.c.id == bindparam("id")).with_for_update())
 _ORDER_CALL_FOR_UPDATE = Statement(
     select(*CALL_COLUMNS)
@@ -167,6 +174,10 @@ class PostgresCallUnitOfWork:
     async def add_call(self, call: Call) -> None:
         """Insert a call, unless the order already has one of this kind."""
         await self._transaction.execute(_ADD_CALL, **_call_to_row(call))
+
+    async def has_order_call(self, partner_id: int, order_id: str) -> bool:
+        """Return whether a call about the order was planned for the partner."""
+        return await self._transaction.fetch_one(_HAS_ORDER_CALL, partner_id=partner_id, order_id=order_id) is not None
 
     async def get_order_call_for_update(self, order_id: str) -> Call | None:
         """Return the call of kind `order` for an order, locked."""

@@ -13,7 +13,7 @@ from generated.events import PartnersEvent
 from services.partners.adapters.postgres.catalog import PostgresCatalogUnitOfWork
 from services.partners.adapters.postgres.partner_calls import CALL_COLUMNS, PostgresDueCallsQueue, call_from_row
 from services.partners.adapters.postgres.tables import TIMESTAMP, availability, calls, partners, products
-from services.partners.domain.call_policy import Call, CallKind, CallState
+from services.partners.domain.call_policy import Call, CallState
 from services.partners.domain.partners import Offer, Partner, Product
 from services.partners.usecases.ports import CatalogEntry, CatalogOffer
 from services.runtime.messaging.outbox import Outbox
@@ -130,13 +130,6 @@ _OFFERS = Statement(
     row_type=Offer,
 )
 
-_ORDER_CALL_EXISTS = Statement(
-    select(calls.c.id).where(
-        calls.c.order_id == bindparam("order_id"),
-        calls.c.partner_id == bindparam("partner_id"),
-        calls.c.kind == str(CallKind.ORDER),
-    )
-)
 _partner_filter = bindparam("partner", type_=BigInteger)
 _order_filter, _state_filter = bindparam("order", type_=Text), bindparam("state", type_=Text)
 _CALLS = Statement(
@@ -272,10 +265,6 @@ class PostgresRepository(PostgresDueCallsQueue):
         """Return the products that are on sale at the partner, by product id."""
         rows = await self._database.fetch_all(_OFFERS, partner_id=partner_id, product_ids=list(product_ids))
         return {offer.product_id: offer for offer in rows}
-
-    async def was_sent_to_partner(self, partner_id: int, order_id: str) -> bool:
-        """Return whether a call about the order was planned for the partner."""
-        return await self._database.fetch_one(_ORDER_CALL_EXISTS, partner_id=partner_id, order_id=order_id) is not None
 
     async def list_product_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
         """Return id and picture URL of at most `size` products with a picture whose id is above `after`."""

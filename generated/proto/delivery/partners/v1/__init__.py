@@ -22,6 +22,8 @@ __all__ = (
     "GetPartnerResponse",
     "GetProductRequest",
     "GetProductResponse",
+    "HandleReadyCallbackRequest",
+    "HandleReadyCallbackResponse",
     "ListCatalogRequest",
     "ListCatalogResponse",
     "ListPartnerCallsRequest",
@@ -56,8 +58,6 @@ __all__ = (
     "UpdatePartnerResponse",
     "UpdateProductRequest",
     "UpdateProductResponse",
-    "VerifyReadyCallbackRequest",
-    "VerifyReadyCallbackResponse",
 )
 
 import datetime
@@ -606,6 +606,55 @@ class GetProductResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.partners.v1", "GetProductResponse", GetProductResponse)
+
+
+@dataclass(eq=False, repr=False)
+class HandleReadyCallbackRequest(betterproto2.Message):
+    """
+    A callback as received; its signature covers the unchanged body.
+    """
+
+    partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The partner from the request path.
+    """
+
+    webhook_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The header webhook-id.
+    """
+
+    webhook_timestamp: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The header webhook-timestamp.
+    """
+
+    webhook_signature: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    The header webhook-signature.
+    """
+
+    body: "bytes" = betterproto2.field(5, betterproto2.TYPE_BYTES)
+    """
+    The raw body.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "HandleReadyCallbackRequest", HandleReadyCallbackRequest)
+
+
+@dataclass(eq=False, repr=False)
+class HandleReadyCallbackResponse(betterproto2.Message):
+    """
+    The callback is processed.
+    """
+
+    pass
+
+
+default_message_pool.register_message(
+    "delivery.partners.v1", "HandleReadyCallbackResponse", HandleReadyCallbackResponse
+)
 
 
 @dataclass(eq=False, repr=False)
@@ -1433,63 +1482,6 @@ class UpdateProductResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.partners.v1", "UpdateProductResponse", UpdateProductResponse)
-
-
-@dataclass(eq=False, repr=False)
-class VerifyReadyCallbackRequest(betterproto2.Message):
-    """
-    A callback as received; its signature covers the unchanged body.
-    """
-
-    partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
-    """
-    The partner from the request path.
-    """
-
-    webhook_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
-    """
-    The header webhook-id.
-    """
-
-    webhook_timestamp: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
-    """
-    The header webhook-timestamp.
-    """
-
-    webhook_signature: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
-    """
-    The header webhook-signature.
-    """
-
-    body: "bytes" = betterproto2.field(5, betterproto2.TYPE_BYTES)
-    """
-    The raw body.
-    """
-
-
-default_message_pool.register_message("delivery.partners.v1", "VerifyReadyCallbackRequest", VerifyReadyCallbackRequest)
-
-
-@dataclass(eq=False, repr=False)
-class VerifyReadyCallbackResponse(betterproto2.Message):
-    """
-    Content of the verified callback.
-    """
-
-    order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
-    """
-    The order that is ready.
-    """
-
-    pickup_address: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
-    """
-    Address where the deliverer picks up the order.
-    """
-
-
-default_message_pool.register_message(
-    "delivery.partners.v1", "VerifyReadyCallbackResponse", VerifyReadyCallbackResponse
-)
 
 
 from ....google import protobuf as ___google__protobuf__

@@ -18,6 +18,8 @@ from generated.proto.delivery.partners.v1 import (
     GetPartnerResponse,
     GetProductRequest,
     GetProductResponse,
+    HandleReadyCallbackRequest,
+    HandleReadyCallbackResponse,
     ListCatalogRequest,
     ListCatalogResponse,
     ListPartnerCallsRequest,
@@ -44,8 +46,6 @@ from generated.proto.delivery.partners.v1 import (
     UpdatePartnerResponse,
     UpdateProductRequest,
     UpdateProductResponse,
-    VerifyReadyCallbackRequest,
-    VerifyReadyCallbackResponse,
 )
 from services.runtime.core.principal import Principal
 from services.runtime.rpc.codec import PreEncoded, Wire
@@ -538,14 +538,14 @@ REPLAY_PARTNER_CALL: Method[ReplayPartnerCallRequest, ReplayPartnerCallResponse]
 )
 
 
-VERIFY_READY_CALLBACK: Method[VerifyReadyCallbackRequest, VerifyReadyCallbackResponse] = Method(
+HANDLE_READY_CALLBACK: Method[HandleReadyCallbackRequest, HandleReadyCallbackResponse] = Method(
     service="delivery.partners.v1.PartnersService",
-    name="VerifyReadyCallback",
-    attribute="verify_ready_callback",
-    request=VerifyReadyCallbackRequest,
-    response=VerifyReadyCallbackResponse,
+    name="HandleReadyCallback",
+    attribute="handle_ready_callback",
+    request=HandleReadyCallbackRequest,
+    response=HandleReadyCallbackResponse,
     server_streaming=False,
-    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    idempotency=Idempotency.IDEMPOTENT,
     callers=("gateway",),
     actor_required=False,
     timeout_s=5.0,
@@ -579,7 +579,7 @@ class PartnersServicer(Servicer):
         REMOVE_AVAILABILITY,
         LIST_PARTNER_CALLS,
         REPLAY_PARTNER_CALL,
-        VERIFY_READY_CALLBACK,
+        HANDLE_READY_CALLBACK,
     )
 
     @abstractmethod
@@ -685,9 +685,10 @@ class PartnersServicer(Servicer):
         """Replays a call to a partner system. Errors: PARTNER_CALL_NOT_FOUND, PARTNER_CALL_CONFLICT."""
 
     @abstractmethod
-    async def verify_ready_callback(self, request: VerifyReadyCallbackRequest) -> VerifyReadyCallbackResponse:
-        """Verifies a partner's signed callback and that the order belongs to the partner.
-        Errors: SIGNATURE_INVALID, ORDER_NOT_FOUND.
+    async def handle_ready_callback(self, request: HandleReadyCallbackRequest) -> HandleReadyCallbackResponse:
+        """Verifies a partner's signed ready callback and publishes that the order is ready.
+        The event is in the outbox when the call returns. A repeated webhook id changes nothing.
+        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND.
         """
 
 
@@ -818,10 +819,11 @@ class PartnersStub(Stub):
         """Replays a call to a partner system. Errors: PARTNER_CALL_NOT_FOUND, PARTNER_CALL_CONFLICT."""
         return await self.call_unary(REPLAY_PARTNER_CALL, request, timeout)
 
-    async def verify_ready_callback(
-        self, request: VerifyReadyCallbackRequest, *, timeout: float | None = None
-    ) -> VerifyReadyCallbackResponse:
-        """Verifies a partner's signed callback and that the order belongs to the partner.
-        Errors: SIGNATURE_INVALID, ORDER_NOT_FOUND.
+    async def handle_ready_callback(
+        self, request: HandleReadyCallbackRequest, *, timeout: float | None = None
+    ) -> HandleReadyCallbackResponse:
+        """Verifies a partner's signed ready callback and publishes that the order is ready.
+        The event is in the outbox when the call returns. A repeated webhook id changes nothing.
+        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND.
         """
-        return await self.call_unary(VERIFY_READY_CALLBACK, request, timeout)
+        return await self.call_unary(HANDLE_READY_CALLBACK, request, timeout)
