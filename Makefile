@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 TEST := DELIVERY_STATE=.local/test PORT_OFFSET=2000
 PYTEST = trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m pytest
 TSC := node node_modules/typescript/bin/tsc
-UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-annotate --no-header pyproject.toml
+UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-annotate --no-header
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
 # The mesh is many processes and tests start them often; without a bytecode cache each of them compiles every module.
 unexport PYTHONDONTWRITEBYTECODE
@@ -57,20 +57,30 @@ check: setup ## check format, lint, types, language, imports, contracts, migrati
 	@$(PYTHON) -m migrations.check
 	@$(PYTHON) -m deploy.containers.check
 	@$(PYTHON) -m deploy.kubernetes.check
+	@$(MAKE) --no-print-directory check-dependencies
 	@lint-imports --no-cache >.local/setup/imports.log || { cat .local/setup/imports.log; echo "imports: the rules are [tool.importlinter] in pyproject.toml" >&2; exit 1; }
 	@$(MAKE) --no-print-directory check-generated
+check-dependencies: setup ## compare imports with the declared dependencies of the image, of one machine and of development
+	@check() { deptry --no-ansi "$$@" >.local/setup/dependencies.log 2>&1 || { cat .local/setup/dependencies.log >&2; \
+		echo "dependencies: declare them in pyproject.toml, where [tool.deptry] has the exceptions" >&2; exit 1; }; }; \
+	check services migrations generated deploy -ee 'services/sandbox/|deploy/(containers|kubernetes|local|trace_viewer)/'; \
+	check services migrations generated deploy -ee 'deploy/(containers|kubernetes)/check\.py' -nddg local; \
+	check services migrations generated deploy bench codegen tests -nddg build,local,dev
 check-generated: setup ## compare generated/ with what the generators write from api-specs/
 	@$(PYTHON) -m codegen check
 client: setup ## compile the TypeScript client to dist/typescript
 	@$(TSC) -p generated/typescript --outDir dist/typescript
 	@cp generated/typescript/package.json generated/typescript/README.md dist/typescript/
+wheel: setup ## build dist/delivery-*.whl, which installs the command `delivery` for operators
+	@$(PYTHON) -m hatchling build -t wheel -d dist
 contracts-release: setup ## release the present contracts; VERSION=X.Y.Z, NOTE="…"
 	@$(PYTHON) -m codegen.checks release --version "$(VERSION)" --note "$(NOTE)"
 	@$(PYTHON) -m codegen generate
 requirements: setup ## pin the newest compatible versions of all dependencies
-	@$(UV_COMPILE) --upgrade --group local --group dev -o requirements/dev.txt
-	@$(UV_COMPILE) -c requirements/dev.txt --group local -o requirements/local.txt
-	@$(UV_COMPILE) -c requirements/dev.txt -o requirements/services.txt
+	@$(UV_COMPILE) --upgrade pyproject.toml --group local --group dev -o requirements/dev.txt
+	@$(UV_COMPILE) -c requirements/dev.txt pyproject.toml --group local -o requirements/local.txt
+	@$(UV_COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/services.txt
+	@$(UV_COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt
 
 ## Test
 test: setup ## run all checks and the whole test suite
