@@ -124,10 +124,10 @@ class RecordingChannel(Channel):
         """Event ids in the order of publication."""
         return [event_id for batch in self.batches for event_id in batch]
 
-    def publish_nowait(self, envelopes: Any) -> Any:
+    def publish(self, envelopes: Any) -> Any:
         batch = [*envelopes]
         self.batches.append([envelope.id for envelope in batch])
-        return self._await_confirmed(super().publish_nowait(batch), len(self.batches))
+        return self._await_confirmed(super().publish(batch), len(self.batches))
 
     async def _await_confirmed(self, confirmed: Any, number: int) -> None:
         await confirmed

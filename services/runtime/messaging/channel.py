@@ -119,11 +119,7 @@ class Channel:
             )
         )
 
-    async def publish(self, envelopes: Iterable[Envelope]) -> None:
-        """Publish events and wait until the broker has confirmed each of them."""
-        await self.publish_nowait(envelopes)
-
-    def publish_nowait(self, envelopes: Iterable[Envelope]) -> Awaitable[None]:
+    def publish(self, envelopes: Iterable[Envelope]) -> Awaitable[None]:
         """Publish events; the returned awaitable completes when the broker has confirmed each of them."""
         batch = ConfirmBatch()
         with ExitStack() as spans:

@@ -186,7 +186,7 @@ class Relay:
         async with self._database.transaction() as transaction:
             async with claim_lock:
                 rows = sorted(await transaction.fetch_all(_CLAIM, batch=BATCH_SIZE))
-                confirmed = channel.publish_nowait(
+                confirmed = channel.publish(
                     Envelope(row.event_id, self._source, row.type, row.subject, row.at, row.trace, row.payload)
                     for row in rows
                 )

@@ -67,7 +67,7 @@ async def test_publish_timeout_restarts_on_each_confirm(channel_under_test: Chan
 
 async def test_nack_fails_pending_publish(channel_under_test: ChannelUnderTest) -> None:
     pika_channel, channel, _ = channel_under_test
-    confirmed = channel.publish_nowait([build_envelope("a"), build_envelope("b")])
+    confirmed = channel.publish([build_envelope("a"), build_envelope("b")])
     pika_channel.confirm(Basic.Nack, 1)
     with pytest.raises(BrokerUnavailable, match="nacked"):
         await confirmed
@@ -75,9 +75,9 @@ async def test_nack_fails_pending_publish(channel_under_test: ChannelUnderTest) 
 
 async def test_connection_loss_fails_pending_and_later_publish(channel_under_test: ChannelUnderTest) -> None:
     _, channel, connection_lost = channel_under_test
-    confirmed = channel.publish_nowait([build_envelope("a")])
+    confirmed = channel.publish([build_envelope("a")])
     connection_lost.set_exception(BrokerUnavailable("connection lost"))
     with pytest.raises(BrokerUnavailable, match="connection lost"):
         await confirmed
     with pytest.raises(BrokerUnavailable, match="connection lost"):
-        channel.publish_nowait([build_envelope("b")])
+        channel.publish([build_envelope("b")])

@@ -81,7 +81,7 @@ class FakeChannel:
         self.batches: list[list[Envelope]] = []
         self._failing_batch = failing_batch
 
-    def publish_nowait(self, envelopes: Iterable[Envelope]) -> Awaitable[None]:
+    def publish(self, envelopes: Iterable[Envelope]) -> Awaitable[None]:
         self.batches.append([*envelopes])
         return self._confirm(len(self.batches))
 
