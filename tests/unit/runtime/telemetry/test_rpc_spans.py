@@ -1,0 +1,104 @@
+"""Spans of RPCs: kind, parent, attributes and status."""
+
+import grpc
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from services.runtime.telemetry import rpc_spans, tracing
+
+PATH = "/delivery.orders.v1.OrdersService/ConfirmOrder"
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+PARENT = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Exporter of the spans finished during the test."""
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    exporter, provider = InMemorySpanExporter(), tracing.build_tracer_provider("test", 100)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(rpc_spans, "TRACER", provider.get_tracer("test"))
+    return exporter
+
+
+def get_span(exporter: InMemorySpanExporter) -> ReadableSpan:
+    (span,) = exporter.get_finished_spans()
+    return span
+
+
+def get_attributes(span: ReadableSpan) -> dict[str, object]:
+    return dict(span.attributes or {})
+
+
+@pytest.mark.parametrize("code", grpc.StatusCode)
+def test_client_span_is_error_for_every_code_except_ok(exporter: InMemorySpanExporter, code: grpc.StatusCode) -> None:
+    with rpc_spans.start_client_span(PATH, {}) as span:
+        rpc_spans.end_client_span(span, code)
+    attributes = {"rpc.system.name": "grpc", "rpc.method": PATH[1:], "rpc.response.status_code": code.name}
+    is_error = code is not grpc.StatusCode.OK
+    finished = get_span(exporter)
+    assert (finished.name, finished.kind) == (PATH[1:], SpanKind.CLIENT)
+    assert (finished.status.status_code is StatusCode.ERROR) == is_error
+    assert get_attributes(finished) == attributes | ({"error.type": code.name} if is_error else {})
+
+
+@pytest.mark.parametrize(
+    ("code", "is_error"),
+    [
+        (grpc.StatusCode.OK, False),
+        (grpc.StatusCode.CANCELLED, False),
+        (grpc.StatusCode.INVALID_ARGUMENT, False),
+        (grpc.StatusCode.NOT_FOUND, False),
+        (grpc.StatusCode.PERMISSION_DENIED, False),
+        (grpc.StatusCode.UNAUTHENTICATED, False),
+        (grpc.StatusCode.FAILED_PRECONDITION, False),
+        (grpc.StatusCode.UNKNOWN, True),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, True),
+        (grpc.StatusCode.UNIMPLEMENTED, True),
+        (grpc.StatusCode.INTERNAL, True),
+        (grpc.StatusCode.UNAVAILABLE, True),
+        (grpc.StatusCode.DATA_LOSS, True),
+    ],
+)
+def test_server_span_is_error_for_errors_of_server_only(
+    exporter: InMemorySpanExporter, code: grpc.StatusCode, is_error: bool
+) -> None:
+    with rpc_spans.start_server_span(PATH, PARENT) as span:
+        rpc_spans.end_server_span(span, code)
+    finished = get_span(exporter)
+    assert (finished.name, finished.kind) == (PATH[1:], SpanKind.SERVER)
+    assert (finished.status.status_code is StatusCode.ERROR) == is_error
+    assert ("error.type" in get_attributes(finished)) == is_error
+
+
+def test_server_span_is_current_and_child_of_the_caller(exporter: InMemorySpanExporter) -> None:
+    with rpc_spans.start_server_span(PATH, PARENT) as span:
+        assert trace.get_current_span() is span
+    finished = get_span(exporter)
+    assert finished.parent is not None
+    assert trace.format_trace_id(finished.parent.trace_id) == TRACE_ID
+
+
+def test_client_span_is_injected_and_not_current(exporter: InMemorySpanExporter) -> None:
+    metadata = {"authorization": "Bearer a"}
+    with rpc_spans.start_client_span(PATH, metadata) as span:
+        assert trace.get_current_span() is not span
+    context = get_span(exporter).context
+    assert context is not None
+    assert metadata["authorization"] == "Bearer a"
+    assert metadata["traceparent"].split("-")[2] == trace.format_span_id(context.span_id)
+
+
+def test_exception_message_is_not_recorded(exporter: InMemorySpanExporter) -> None:
+    with pytest.raises(ValueError, match="secret"), rpc_spans.start_server_span(PATH, {}):
+        raise ValueError("secret")
+    with pytest.raises(ValueError, match="secret"), rpc_spans.start_client_span(PATH, {}):
+        raise ValueError("secret")
+    server, client = exporter.get_finished_spans()
+    for span in (server, client):
+        assert not span.events
+        assert span.status.description is None
