@@ -32,7 +32,7 @@ tracing.setup_tracing("gateway", 1)
 channel = cast(Any, StubChannel())
 orders, partners, notifications = OrdersStub(channel), PartnersStub(channel), NotificationsStub(channel)
 order_checks = MemcachedOrderCheckCache("127.0.0.1:1")
-order_checks._client = cast(Any, StubCache())
+order_checks._memcached._client = cast(Any, StubCache())
 response_caches = build_caches(OPERATIONS.values())
 for response_cache in response_caches.values():
     response_cache.set_subscribed("RESPONSE_CACHE" in os.environ)

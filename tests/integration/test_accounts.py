@@ -61,7 +61,8 @@ class Gateway:
             self.client,
         )
         self.image_store = GcsImageStore(ObjectStore(settings["STORAGE_BUCKET"], f"http://127.0.0.1:{storage.port}"))
-        self.rate_limiter = MemcachedLoginRateLimiter(settings["CACHE_ADDRESS"], FailedAttemptLimits())
+        self.cache_address = settings["CACHE_ADDRESS"]
+        self.rate_limiter = MemcachedLoginRateLimiter(self.cache_address, FailedAttemptLimits())
 
     async def sign_up(self, email: str, role: str | None = "customer") -> Principal:
         registration = Registration(email, PASSWORD, "Ada", "Byron", role)
@@ -331,7 +332,7 @@ async def test_account_limit_applies_across_client_addresses(gateway: Gateway) -
     account, reasons = f"{new_id()}@delivery.test", []
     with closing(
         MemcachedLoginRateLimiter(
-            gateway.rate_limiter.address,
+            gateway.cache_address,
             FailedAttemptLimits(per_account_and_address=10, per_account=20, per_address=300),
         )
     ) as rate_limiter:

@@ -1,18 +1,19 @@
 """Login rate limiter: failed attempts, counted in Memcached per account and address, per account, and per address."""
 
-import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from pymemcache.client.base import PooledClient
-from pymemcache.exceptions import MemcacheError
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
-from services.runtime.telemetry import tracing
+from services.runtime.storage.memcached import Memcached
+
+TIMEOUT_S = 0.5
+MAX_CONNECTIONS = 16
 
 COUNTED_REASONS = frozenset({Reason.CREDENTIALS_INVALID, Reason.CODE_INVALID, Reason.PASSWORD_WRONG})
 """Errors that count as failed attempts; an unavailable identity provider does not."""
@@ -34,16 +35,18 @@ class MemcachedLoginRateLimiter:
     """
 
     def __init__(self, address: str, limits: FailedAttemptLimits) -> None:
-        self.address = address
-        host, _, port = address.rpartition(":")
-        self._client = PooledClient(
-            (host, int(port)), max_pool_size=16, connect_timeout=0.5, timeout=0.5, no_delay=True, default_noreply=False
+        self._memcached = Memcached(
+            address,
+            collection="failed_attempts",
+            description="rate limiter",
+            timeout_s=TIMEOUT_S,
+            max_connections=MAX_CONNECTIONS,
         )
         self._limits = limits
 
     def close(self) -> None:
         """Close every connection."""
-        self._client.close()
+        self._memcached.close()
 
     @asynccontextmanager
     async def limit(self, account: str | None, client_address: str) -> AsyncIterator[None]:
@@ -55,14 +58,14 @@ class MemcachedLoginRateLimiter:
         Raises ApiError: TOO_MANY_REQUESTS, UPSTREAM_UNAVAILABLE.
         """
         limits_by_key = self._limits_by_key(account, client_address)
-        await self._run_in_thread("incr", self._increment, limits_by_key)
+        await self._memcached.execute_sequence("incr", lambda client: self._increment(client, limits_by_key))
         try:
             yield
         except ApiError as error:
             if error.reason not in COUNTED_REASONS:
-                await self._run_in_thread("decr", self._decrement, limits_by_key)
+                await self._memcached.execute_sequence("decr", lambda client: _decrement(client, limits_by_key))
             raise
-        await self._run_in_thread("decr", self._decrement, limits_by_key)
+        await self._memcached.execute_sequence("decr", lambda client: _decrement(client, limits_by_key))
 
     def _limits_by_key(self, account: str | None, client_address: str) -> dict[str, int]:
         """Return the limit by counter key. Keys are digests, so that the cache contains no addresses."""
@@ -72,45 +75,32 @@ class MemcachedLoginRateLimiter:
             limits_by_key[_counter_key("pair", f"{account} {client_address}")] = self._limits.per_account_and_address
         return limits_by_key
 
-    def _increment(self, limits_by_key: dict[str, int]) -> None:
+    def _increment(self, client: PooledClient, limits_by_key: dict[str, int]) -> None:
         incremented_keys = []
         for key, limit in limits_by_key.items():
             incremented_keys.append(key)
-            if self._increment_counter(key) > limit:
-                self._decrement(incremented_keys)
-                raise ApiError(Reason.TOO_MANY_REQUESTS, retry_after=self._seconds_until_reset(key))
+            if self._increment_counter(client, key) > limit:
+                _decrement(client, incremented_keys)
+                raise ApiError(Reason.TOO_MANY_REQUESTS, retry_after=self._seconds_until_reset(client, key))
 
-    def _increment_counter(self, key: str) -> int:
-        count = self._client.incr(key, 1)
+    def _increment_counter(self, client: PooledClient, key: str) -> int:
+        count = client.incr(key, 1)
         if count is None:
             window_s = self._limits.window_s
-            if self._client.add(key, b"1", expire=window_s):
-                self._client.set(f"{key}.end", str(int(time.time()) + window_s), expire=window_s)
+            if client.add(key, b"1", expire=window_s):
+                client.set(f"{key}.end", str(int(time.time()) + window_s), expire=window_s)
                 return 1
-            count = self._client.incr(key, 1)
+            count = client.incr(key, 1)
         return int(count or 1)
 
-    def _decrement(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            self._client.decr(key, 1)
-
-    def _seconds_until_reset(self, key: str) -> int:
-        window_end = self._client.get(f"{key}.end")
+    def _seconds_until_reset(self, client: PooledClient, key: str) -> int:
+        window_end = client.get(f"{key}.end")
         return self._limits.window_s if window_end is None else max(1, int(window_end) - int(time.time()))
 
-    async def _run_in_thread(
-        self, operation: str, call: Callable[[dict[str, int]], None], limits_by_key: dict[str, int]
-    ) -> None:
-        attributes = {
-            "db.system.name": "memcached",
-            "db.operation.name": operation,
-            "db.collection.name": "failed_attempts",
-        }
-        try:
-            with tracing.start_child_span(f"{operation} failed_attempts", attributes=attributes):
-                await asyncio.to_thread(call, limits_by_key)
-        except (MemcacheError, OSError) as error:
-            raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The rate limiter is unavailable.", retry_after=2) from error
+
+def _decrement(client: PooledClient, keys: Iterable[str]) -> None:
+    for key in keys:
+        client.decr(key, 1)
 
 
 def _counter_key(kind: str, subject: str) -> str:

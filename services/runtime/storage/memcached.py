@@ -1,0 +1,83 @@
+"""Memcached client: connection pool, timeouts, spans and error mapping around the blocking client pymemcache."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pymemcache.client.base import PooledClient
+from pymemcache.exceptions import MemcacheError
+
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError
+from services.runtime.telemetry import tracing
+
+OFFLOAD_THRESHOLD_S = 0.005
+"""Duration of a command above which the next commands run in a thread, so that they do not block the event loop."""
+
+
+class Memcached:
+    """Client of one server for the entries of one `collection`, which names them in spans.
+
+    `timeout_s` applies to each connection attempt, read and write. `description` names the collection in errors, for
+    example "rate limiter".
+    """
+
+    def __init__(
+        self, address: str, *, collection: str, description: str, timeout_s: float, max_connections: int
+    ) -> None:
+        host, _, port = address.rpartition(":")
+        self._client = PooledClient(
+            (host, int(port)),
+            max_pool_size=max_connections,
+            connect_timeout=timeout_s,
+            timeout=timeout_s,
+            no_delay=True,
+            default_noreply=False,
+        )
+        self._collection = collection
+        self._description = description
+        self._is_fast = False
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+    async def execute[T](self, operation: str, command: Callable[[PooledClient], T]) -> T:
+        """Run one command. Raises ApiError: UPSTREAM_UNAVAILABLE.
+
+        A fast command is cheaper than a thread, so commands run on the event loop. After a slow or failed command they
+        run in threads until one is fast again.
+        """
+        with self._start_operation(operation):
+            if self._is_fast:
+                return self._run_timed(command)
+            return await asyncio.to_thread(self._run_timed, command)
+
+    async def execute_sequence[T](self, operation: str, commands: Callable[[PooledClient], T]) -> T:
+        """Run a function of several commands in a thread. Raises ApiError: UPSTREAM_UNAVAILABLE."""
+        with self._start_operation(operation):
+            return await asyncio.to_thread(commands, self._client)
+
+    def unavailable_error(self) -> ApiError:
+        """Return the error for a server that does not respond or rejects a command."""
+        return ApiError(Reason.UPSTREAM_UNAVAILABLE, f"The {self._description} is unavailable.", retry_after=2)
+
+    @contextmanager
+    def _start_operation(self, operation: str) -> Iterator[None]:
+        attributes = {
+            "db.system.name": "memcached",
+            "db.operation.name": operation,
+            "db.collection.name": self._collection,
+        }
+        try:
+            with tracing.start_child_span(f"{operation} {self._collection}", attributes=attributes):
+                yield
+        except (MemcacheError, OSError) as error:
+            raise self.unavailable_error() from error
+
+    def _run_timed[T](self, command: Callable[[PooledClient], T]) -> T:
+        started, self._is_fast = time.monotonic(), False
+        result = command(self._client)
+        self._is_fast = time.monotonic() - started < OFFLOAD_THRESHOLD_S
+        return result

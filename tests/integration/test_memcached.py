@@ -1,0 +1,113 @@
+"""Memcached client with a real server behind a fault-injecting proxy: errors, timeouts and the event loop."""
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from pymemcache.client.base import PooledClient
+
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError
+from services.runtime.storage.memcached import Memcached
+from tests.fault_proxy import Fault, FaultProxy
+from tests.integration.fixtures.servers import Servers
+
+TIMEOUT_S = 0.25
+
+
+@pytest.fixture
+def proxy(servers: Servers) -> Iterator[FaultProxy]:
+    host, _, port = servers.settings("gateway")["CACHE_ADDRESS"].rpartition(":")
+    with FaultProxy(host, int(port)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def memcached(proxy: FaultProxy) -> Iterator[Memcached]:
+    client = Memcached(
+        f"127.0.0.1:{proxy.port}", collection="test", description="test cache", timeout_s=TIMEOUT_S, max_connections=4
+    )
+    with closing(client):
+        yield client
+
+
+async def put(memcached: Memcached, key: str = "one") -> bool:
+    return bool(await memcached.execute("set", lambda client: client.set(key, b"value", expire=60)))
+
+
+async def assert_unavailable(memcached: Memcached) -> None:
+    started = time.monotonic()
+    with pytest.raises(ApiError) as error:
+        await put(memcached)
+    assert error.value.reason is Reason.UPSTREAM_UNAVAILABLE
+    assert error.value.detail == "The test cache is unavailable."
+    assert error.value.retry_after
+    assert time.monotonic() - started < 4 * TIMEOUT_S
+
+
+async def measure_event_loop_delay(memcached: Memcached) -> float:
+    """Return the longest delay of the event loop, in seconds, during a call of the unavailable server."""
+    longest_s, done = 0.0, asyncio.Event()
+
+    async def measure() -> None:
+        nonlocal longest_s
+        while not done.is_set():
+            started = time.monotonic()
+            await asyncio.sleep(0)
+            longest_s = max(longest_s, time.monotonic() - started)
+
+    measurement = asyncio.create_task(measure())
+    await assert_unavailable(memcached)
+    done.set()
+    await measurement
+    return longest_s
+
+
+async def test_every_fault_is_reported_as_unavailable(memcached: Memcached, proxy: FaultProxy) -> None:
+    key = secrets.token_urlsafe()
+    assert await put(memcached, key)
+    for fault in (Fault.DOWN, Fault.UNRESPONSIVE, Fault.INVALID_RESPONSE, Fault.DROP_RESPONSE):
+        proxy.set_fault(fault)
+        await assert_unavailable(memcached)
+        with pytest.raises(ApiError) as error:
+            await memcached.execute_sequence("get", lambda client: client.get(key))
+        assert error.value.reason is Reason.UPSTREAM_UNAVAILABLE
+    proxy.set_fault(Fault.NONE)
+    assert await memcached.execute("get", lambda client: client.get(key)) == b"value"
+
+
+async def test_sequence_runs_on_one_client_in_a_thread(memcached: Memcached) -> None:
+    key, threads = secrets.token_urlsafe(), []
+
+    def count_twice(client: PooledClient) -> int:
+        threads.append(threading.current_thread())
+        client.add(key, b"1", expire=60)
+        return int(client.incr(key, 1))
+
+    assert await memcached.execute_sequence("incr", count_twice) == 2
+    assert threading.main_thread() not in threads
+
+
+async def test_slow_server_blocks_event_loop_at_most_once(memcached: Memcached, proxy: FaultProxy) -> None:
+    for _ in range(3):
+        await put(memcached)
+    proxy.set_fault(Fault.UNRESPONSIVE)
+    await assert_unavailable(memcached)
+    assert await measure_event_loop_delay(memcached) < TIMEOUT_S / 2
+
+
+async def test_fast_command_runs_on_event_loop(memcached: Memcached) -> None:
+    threads: list[threading.Thread] = []
+
+    def get(client: PooledClient) -> object:
+        threads.append(threading.current_thread())
+        return client.get("one")
+
+    await put(memcached)
+    while threading.main_thread() not in threads:
+        assert len(threads) < 100, "no command was fast"
+        assert await memcached.execute("get", get) == b"value"
