@@ -5,8 +5,6 @@ from contextlib import aclosing
 from dataclasses import asdict
 from urllib.parse import urlencode
 
-import msgspec
-
 from generated.problems import Reason
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersServicer
@@ -14,14 +12,14 @@ from services.orders import usecases
 from services.orders.domain.orders import Bank, Order, OrderStatus
 from services.orders.entrypoints.payment_callback import verify_and_decode_payment
 from services.orders.entrypoints.proto_mapping import bank_to_proto, basket_from_proto, order_to_proto
-from services.orders.usecases.banks import generate_secret
 from services.orders.usecases.ports import HistoryRepository, OrderChangeListener, Repository, UnitOfWork
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal
+from services.runtime.outbound import webhook_secrets
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.idempotency import IdempotencyKey
+from services.runtime.storage.idempotency import build_idempotency_key
 
 
 class OrdersRpc(OrdersServicer):
@@ -71,7 +69,7 @@ class OrdersRpc(OrdersServicer):
                 )
             )
 
-        key = _build_idempotency_key(principal, "confirmOrder", request.idempotency_key, request.check_id)
+        key = build_idempotency_key(principal, "confirmOrder", request.idempotency_key, request.check_id)
         stored = await self._repository.run_idempotently(key, work)
         response = get_codec().decode(v1.CreateOrderResponse, stored.response)
         response.replayed = stored.replayed
@@ -80,13 +78,13 @@ class OrdersRpc(OrdersServicer):
     async def create_bank(self, request: v1.CreateBankRequest, principal: Principal) -> v1.CreateBankResponse:
         """Register a bank. Only the first response contains the webhook secret; a replayed one does not."""
         bank_fields = (request.id, request.title, request.webcheckout_url, request.api_url, request.active)
-        secret = generate_secret()
+        secret = webhook_secrets.generate_secret()
 
         async def work(unit: UnitOfWork) -> bytes:
             bank = await usecases.create_bank(unit, principal, Bank(*bank_fields, self._secret_box.encrypt(secret)))
             return get_codec().encode(v1.CreateBankResponse(bank=bank_to_proto(bank), version=bank.version))
 
-        key = _build_idempotency_key(principal, "createBank", request.idempotency_key, bank_fields)
+        key = build_idempotency_key(principal, "createBank", request.idempotency_key, bank_fields)
         stored = await self._repository.run_idempotently(key, work)
         response = get_codec().decode(v1.CreateBankResponse, stored.response)
         response.replayed = stored.replayed
@@ -221,10 +219,3 @@ def _parse_status(status: v1.OrderStatus) -> OrderStatus:
         return OrderStatus[status.name or ""]
     except KeyError as error:
         raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not a known status")]) from error
-
-
-def _build_idempotency_key(
-    principal: Principal, operation: str, key: str | None, request: object
-) -> IdempotencyKey | None:
-    """Return the key, or None without one. A repeated key requires an equal `request`."""
-    return None if key is None else IdempotencyKey(principal.user_id, operation, key, msgspec.json.encode(request))

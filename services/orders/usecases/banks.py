@@ -1,10 +1,7 @@
 """Bank administration, and the list of banks that customers can pay at."""
 
-import base64
 import re
-import secrets
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from generated.problems import Reason
@@ -14,29 +11,13 @@ from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import Page
-from services.runtime.core.principal import Principal
+from services.runtime.core.principal import Principal, require_role
+from services.runtime.outbound import webhook_secrets
 from services.runtime.storage.encryption import SecretBox
 
 _ID_PATTERN = re.compile(r"[a-z0-9-]{1,32}")
 _TITLE_PATTERN = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 _URL_PATTERN = re.compile(r"https?://[\x21-\x7e]{1,492}")
-
-SECRET_OVERLAP = timedelta(hours=24)
-"""Time for which a webhook secret stays valid after its rotation."""
-
-
-def require_admin(principal: Principal) -> None:
-    """Require the role `admin`. Defence in depth: the edge has already checked the role.
-
-    Raises ApiError: FORBIDDEN.
-    """
-    if principal.role != "admin":
-        raise ApiError(Reason.FORBIDDEN)
-
-
-def generate_secret() -> str:
-    """Return a new webhook secret of 256 random bits, in the format of Standard Webhooks."""
-    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 async def list_banks(repository: Repository, page_size: int, page_token: str) -> Page[Bank]:
@@ -66,7 +47,7 @@ async def create_bank(unit: UnitOfWork, principal: Principal, bank: Bank) -> Ban
 
     Raises ApiError: FORBIDDEN, BANK_EXISTS, INVALID_REQUEST.
     """
-    require_admin(principal)
+    require_role(principal, "admin")
     _validate_bank(bank)
     if not await unit.add_bank(bank):
         raise ApiError(Reason.BANK_EXISTS)
@@ -78,7 +59,7 @@ async def get_bank(repository: Repository, principal: Principal, bank_id: str) -
 
     Raises ApiError: FORBIDDEN, BANK_NOT_FOUND.
     """
-    require_admin(principal)
+    require_role(principal, "admin")
     bank = await repository.get_bank(bank_id)
     if bank is None:
         raise ApiError(Reason.BANK_NOT_FOUND)
@@ -92,7 +73,7 @@ async def update_bank(
 
     Raises ApiError: FORBIDDEN, BANK_NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST.
     """
-    require_admin(principal)
+    require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         bank = await _get_bank_for_update(unit, bank_id)
         if version not in (None, bank.version):
@@ -109,23 +90,16 @@ async def update_bank(
 async def rotate_bank_secret(
     repository: Repository, secret_box: SecretBox, clock: Clock, principal: Principal, bank_id: str
 ) -> str:
-    """Replace the bank's webhook secret and return the new one. The old secret stays valid for SECRET_OVERLAP.
+    """Replace the bank's webhook secret and return the new one. The old secret stays valid for a day.
 
     Raises ApiError: FORBIDDEN, BANK_NOT_FOUND.
     """
-    require_admin(principal)
-    secret = generate_secret()
+    require_role(principal, "admin")
+    secret = webhook_secrets.generate_secret()
     async with repository.unit_of_work() as unit:
         bank = await _get_bank_for_update(unit, bank_id)
-        await unit.save_bank(
-            replace(
-                bank,
-                webhook_secret=secret_box.encrypt(secret),
-                old_secret=bank.webhook_secret,
-                old_secret_until=clock() + SECRET_OVERLAP,
-                version=bank.version + 1,
-            )
-        )
+        rotated = webhook_secrets.rotate_secret(bank, secret_box.encrypt(secret), clock())
+        await unit.save_bank(replace(rotated, version=bank.version + 1))
     return secret
 
 

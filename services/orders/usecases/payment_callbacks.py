@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.orders.domain.orders import Bank
 from services.orders.domain.payments import (
     REJECTION_REASONS,
     Payment,
@@ -13,7 +12,6 @@ from services.orders.domain.payments import (
     create_payment_refund,
     evaluate_payment,
 )
-from services.orders.usecases.banks import require_admin
 from services.orders.usecases.event_factory import (
     build_order_paid,
     build_payment_recorded,
@@ -30,7 +28,8 @@ from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page
-from services.runtime.core.principal import Principal
+from services.runtime.core.principal import Principal, require_role
+from services.runtime.outbound import webhook_secrets
 from services.runtime.storage.encryption import SecretBox
 
 
@@ -39,7 +38,7 @@ async def get_callback_secrets(
 ) -> Sequence[str]:
     """Return the secrets with which a bank may sign a callback now, newest first; none for an unknown bank."""
     bank = await repository.get_bank(bank_id)
-    return [] if bank is None else decrypt_active_secrets(bank, secret_box, clock())
+    return [] if bank is None else webhook_secrets.decrypt_active_secrets(bank, secret_box.decrypt, clock())
 
 
 async def process_payment(repository: Repository, clock: Clock, payment: Payment, webhook_id: str) -> str:
@@ -61,14 +60,6 @@ async def process_payment(repository: Repository, clock: Clock, payment: Payment
     if processed.outcome in REJECTION_REASONS:
         raise ApiError(REJECTION_REASONS[processed.outcome])
     return processed.payment_id
-
-
-def decrypt_active_secrets(bank: Bank, secret_box: SecretBox, now: datetime) -> list[str]:
-    """Return the webhook secrets of the bank that are valid now, newest first."""
-    encrypted_secrets = [bank.webhook_secret]
-    if bank.old_secret is not None and bank.old_secret_until is not None and now < bank.old_secret_until:
-        encrypted_secrets.append(bank.old_secret)
-    return [secret_box.decrypt(secret) for secret in encrypted_secrets]
 
 
 async def _apply_payment(unit: UnitOfWork, payment: Payment, at: datetime) -> PaymentOutcome:
@@ -119,7 +110,7 @@ async def list_payments(
 
     Raises ApiError: FORBIDDEN.
     """
-    require_admin(principal)
+    require_role(principal, "admin")
     before = pagination.decode_page_token(page_token, tuple[datetime, str, str])
     records = await history.list_payments(page_size + 1, before, order_id, bank_id)
     return pagination.build_page(

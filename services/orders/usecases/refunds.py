@@ -1,7 +1,6 @@
 """Refunds: requests to the banks, with retries, and their result."""
 
 import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from services.orders.domain.orders import RefundStatus
 from services.orders.domain.payments import Refund, apply_refunds
 from services.orders.usecases.event_factory import build_refund_alert, build_refund_failed, build_refunded
 from services.orders.usecases.ports import PaymentSystem, RefundResponse, RefundTracer, Repository
+from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
 
 MAX_CONCURRENT = 16
@@ -17,9 +17,6 @@ MAX_CONCURRENT = 16
 
 LEASE = timedelta(seconds=60)
 """Lease of a claimed refund; longer than the largest permitted bank timeout."""
-
-JITTER = 0.2
-"""Maximum relative deviation of a retry delay, so that refunds which failed together are not retried together."""
 
 
 async def send_due_refunds(
@@ -59,7 +56,7 @@ async def _attempt_refund(
     elif response.is_final or refund.attempts > len(retry_delays_s):
         await _complete_refund(repository, replace(refund, status=RefundStatus.FAILED), response.message, clock())
     else:
-        delay_s = retry_delays_s[refund.attempts - 1] * random.SystemRandom().uniform(1 - JITTER, 1 + JITTER)
+        delay_s = backoff.apply_jitter(retry_delays_s[refund.attempts - 1])
         await repository.reschedule_refund(refund, clock() + timedelta(seconds=delay_s), response.message)
 
 

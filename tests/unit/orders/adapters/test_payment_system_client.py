@@ -9,12 +9,13 @@ import msgspec
 import pytest
 from cryptography.fernet import Fernet
 
-from services.orders.adapters.payment_system_client import FINAL_STATUS_CODES, MAX_RESPONSE_BYTES, HttpPaymentSystem
+from services.orders.adapters.payment_system_client import FINAL_STATUS_CODES, HttpPaymentSystem
 from services.orders.domain.orders import Bank, RefundStatus
 from services.orders.domain.payments import Refund
-from services.orders.usecases.banks import generate_secret
 from services.orders.usecases.ports import RefundResponse
 from services.runtime.outbound import webhooks
+from services.runtime.outbound.signed_client import MAX_RESPONSE_BYTES
+from services.runtime.outbound.webhook_secrets import generate_secret
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.storage.encryption import SecretBox
 
@@ -109,5 +110,5 @@ async def test_oversized_response_is_aborted() -> None:
             yield b"x" * 1024
 
     response = await send_refund(lambda request: httpx.Response(200, content=stream_endlessly()))
-    assert response == RefundResponse(False, False, "response too large")
+    assert response == RefundResponse(False, False, f"response larger than {MAX_RESPONSE_BYTES} bytes")
     assert read_bytes <= MAX_RESPONSE_BYTES + 1024

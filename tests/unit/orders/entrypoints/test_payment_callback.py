@@ -9,9 +9,9 @@ from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import HandlePaymentCallbackRequest
 from services.orders.domain.payments import Payment
 from services.orders.entrypoints.payment_callback import MAX_AMOUNT, decode_payment, verify_and_decode_payment
-from services.orders.usecases.banks import generate_secret
 from services.runtime.core.errors import ApiError
 from services.runtime.outbound import webhooks
+from services.runtime.outbound.webhook_secrets import generate_secret
 
 OLD_SECRET, SECRET = generate_secret(), generate_secret()
 BODY = {"payment_id": "p1", "order_id": "o", "amount": 200, "currency": "USD", "status": "succeeded"}
