@@ -2,11 +2,13 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.infrastructure.servers import SERVICES
 from deploy.local.mesh_config import MeshConfig
@@ -21,8 +23,6 @@ SERVER_ERROR_CODE_NAMES = frozenset(code.name for code in SERVER_ERROR_CODES)
 REQUEST_COUNT_METRICS = ("http_server_request_duration_seconds_count", "rpc_server_call_duration_seconds_count")
 ENVOY_STATS_PATH = r"/stats?filter=^http\.(edge|ingress|ops)\.downstream_rq_(total|5xx)$"
 
-_SAMPLE_PATTERN = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
-_LABEL_PATTERN = re.compile(r'(\w+)="([^"]*)"')
 _ENVOY_STAT_PATTERN = re.compile(r"^http\.\w+\.downstream_rq_(total|5xx): (\d+)$", re.MULTILINE)
 
 
@@ -53,21 +53,22 @@ class MetricsSnapshot:
     dead_letters: dict[str, int] = field(default_factory=dict)
 
     def add_service_metrics(self, name: str, text: str) -> None:
-        """Add the metrics of a service in Prometheus' text format."""
+        """Add the metrics of a service in Prometheus' text format. Raises ValueError if the text is malformed."""
         requests = failed = 0.0
         outbox: dict[str, float] = {}
-        for metric, labels, value in parse_samples(text):
-            if metric in REQUEST_COUNT_METRICS:
-                requests += value
-                status = labels.get("http_response_status_code", "")
-                if status.startswith("5") or labels.get("rpc_response_status_code") in SERVER_ERROR_CODE_NAMES:
-                    failed += value
-            elif metric == "delivery_queue_messages":
-                self.queued_messages[labels["queue"]] = int(value)
-            elif metric == "delivery_queue_dead_letters":
-                self.dead_letters[labels["queue"]] = int(value)
-            elif metric.startswith("delivery_outbox_"):
-                outbox[metric] = value
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        for sample in samples:
+            if sample.name in REQUEST_COUNT_METRICS:
+                requests += sample.value
+                status = sample.labels.get("http_response_status_code", "")
+                if status.startswith("5") or sample.labels.get("rpc_response_status_code") in SERVER_ERROR_CODE_NAMES:
+                    failed += sample.value
+            elif sample.name == "delivery_queue_messages":
+                self.queued_messages[sample.labels["queue"]] = int(sample.value)
+            elif sample.name == "delivery_queue_dead_letters":
+                self.dead_letters[sample.labels["queue"]] = int(sample.value)
+            elif sample.name.startswith("delivery_outbox_"):
+                outbox[sample.name] = sample.value
         self.traffic[name] = RequestCounts(requests, failed)
         if len(outbox) == 2:
             self.outboxes[name] = OutboxBacklog(
@@ -79,12 +80,6 @@ class MetricsSnapshot:
         stats = [(kind, int(value)) for kind, value in _ENVOY_STAT_PATTERN.findall(text)]
         requests, failed = (sum(value for kind, value in stats if kind == each) for each in ("total", "5xx"))
         self.traffic[f"{name}-envoy"] = RequestCounts(requests, failed)
-
-
-def parse_samples(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
-    """Yield name, labels and value of each sample in Prometheus' text format."""
-    for name, labels, value in _SAMPLE_PATTERN.findall(text):
-        yield name, dict(_LABEL_PATTERN.findall(labels)), float(value)
 
 
 def read_metrics(config: MeshConfig) -> MetricsSnapshot:
@@ -103,7 +98,8 @@ def read_metrics(config: MeshConfig) -> MetricsSnapshot:
         texts = pool.map(lambda endpoint: _fetch_text(client, f"http://{config.bind_address}:{endpoint[2]}"), endpoints)
         for (name, add_metrics, _), text in zip(endpoints, texts, strict=True):
             if text is not None:
-                add_metrics(name, text)
+                with suppress(ValueError):  # malformed: another program responds at this port
+                    add_metrics(name, text)
     return snapshot
 
 
