@@ -1,0 +1,173 @@
+"""Building blocks of the bootstraps."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen.envoy.common import (
+    MAX_STREAMS,
+    REDACTED_SPAN_TAGS,
+    STRIPPED_HEADER_PREFIXES,
+    Config,
+    Profile,
+    access_log_config,
+    app_cluster,
+    bootstrap,
+    circuit_breakers,
+    cluster,
+    extension,
+    http_connection_manager,
+    listener,
+    peer_validation_context,
+    setting_placeholder,
+    spiffe_id,
+    strip_headers,
+    tcp_address,
+    tls_certificate,
+    tls_context,
+    tracing_config,
+    unix_address,
+)
+
+PERSONAL_DATA_OPERATORS = ("%REQ(:PATH)%", "%REQ(AUTHORIZATION)%", "%DOWNSTREAM_REMOTE_ADDRESS%", "%REQ(USER-AGENT)%")
+
+
+@pytest.mark.parametrize(("name", "is_development"), [("development", True), ("production", False)])
+def test_profile_knows_development(name: str, is_development: bool) -> None:
+    assert Profile(name).is_development == is_development
+
+
+def test_extension_has_the_type_url_of_its_message() -> None:
+    assert extension("router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True) == {
+        "name": "router",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+            "suppress_envoy_headers": True,
+        },
+    }
+
+
+def test_addresses_and_placeholders() -> None:
+    assert tcp_address("${BIND}", "80") == {"socket_address": {"address": "${BIND}", "port_value": "80"}}
+    assert unix_address("orders-egress") == {"pipe": {"path": "${RUN_DIR}/orders-egress.sock"}}
+    assert setting_placeholder("orders", "ADMIN_PORT") == "${ORDERS_ADMIN_PORT}"
+    assert spiffe_id("delivery.local", "orders") == "spiffe://delivery.local/orders"
+
+
+def test_cluster_does_not_route_to_unhealthy_hosts() -> None:
+    config = cluster("app", unix_address("orders"))
+    assert config["common_lb_config"]["healthy_panic_threshold"] == {"value": 0}
+    assert config["load_assignment"] == {
+        "cluster_name": "app",
+        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": unix_address("orders")}}]}],
+    }
+
+
+def test_requests_and_streams_have_separate_thresholds() -> None:
+    requests, streams = circuit_breakers({"max_connections": 5}, max_retries=8)["circuit_breakers"]["thresholds"]
+    assert requests == {"max_pending_requests": 256, "max_retries": 8, "max_requests": 1024, "max_connections": 5}
+    assert streams["priority"] == "HIGH"
+    assert (streams["max_requests"], streams["max_connections"]) == (MAX_STREAMS, MAX_STREAMS)
+    assert streams["max_retries"] == 8
+
+
+@pytest.mark.parametrize(("service", "is_http2"), [("gateway", False), ("orders", True)])
+def test_only_rpc_apps_are_called_over_http2(service: str, is_http2: bool) -> None:
+    assert ("typed_extension_protocol_options" in app_cluster(service)) == is_http2
+
+
+def test_certificate_and_key_share_their_folder_and_name() -> None:
+    assert tls_certificate("edge", "${EDGE_PKI_DIR}") == {
+        "certificate_chain": {"filename": "${EDGE_PKI_DIR}/edge.pem"},
+        "private_key": {"filename": "${EDGE_PKI_DIR}/edge.key"},
+    }
+
+
+def test_tls_context_bounds_both_versions_and_validates_peers() -> None:
+    peer = peer_validation_context({"exact": "spiffe://delivery.local/orders"})
+    context = tls_context("gateway", peer)
+    assert set(context["tls_params"].values()) == {"TLSv1_3"}
+    assert context["tls_params"].keys() == {"tls_minimum_protocol_version", "tls_maximum_protocol_version"}
+    assert context["alpn_protocols"] == ["h2"]
+    assert context["validation_context"]["match_typed_subject_alt_names"] == [
+        {"san_type": "URI", "matcher": {"exact": "spiffe://delivery.local/orders"}}
+    ]
+
+
+def test_tracing_ignores_sampling_decisions_of_clients() -> None:
+    config = tracing_config("orders", "100")
+    assert (config["random_sampling"], config["client_sampling"]) == ({"value": "100"}, {"value": 0})
+    assert config["provider"]["typed_config"]["service_name"] == "orders-envoy"
+
+
+def test_spans_contain_no_personal_data() -> None:
+    config = tracing_config("orders", "100")
+    tags = {each["tag"]: each["value"] for each in config["custom_tags"]}
+    assert {tags[name] for name in REDACTED_SPAN_TAGS} == {"-"}
+    assert config["max_path_tag_length"] == 0
+
+
+@pytest.mark.parametrize("name", ["edge", "ingress", "probe"])
+def test_access_log_contains_no_personal_data(name: str) -> None:
+    (log,) = access_log_config(name)
+    fields = log["typed_config"]["log_format"]["json_format"]
+    assert fields["logger"] == f"access.{name}"
+    assert not set(PERSONAL_DATA_OPERATORS) & set(fields.values())
+
+
+def find_status_filter(name: str) -> Config:
+    (log,) = access_log_config(name)
+    filters = log["filter"]["or_filter"]["filters"] if "or_filter" in log["filter"] else [log["filter"]]
+    (config,) = (each["status_code_filter"] for each in filters if "status_code_filter" in each)
+    return dict(config["comparison"])
+
+
+@pytest.mark.parametrize(("name", "is_sampled"), [("edge", True), ("ingress", False), ("ops", False)])
+def test_server_errors_are_logged_and_only_the_edge_samples(name: str, is_sampled: bool) -> None:
+    comparison = find_status_filter(name)
+    assert (comparison["op"], comparison["value"]["default_value"]) == ("GE", 500)
+    (log,) = access_log_config(name)
+    assert ("${ACCESS_LOG_PERCENT}" in str(log)) == is_sampled
+
+
+@given(st.lists(st.sampled_from(["traceparent", "tracestate", "x-trace-id"]), unique=True))
+def test_internal_headers_of_clients_are_removed(more: list[str]) -> None:
+    (mutation,) = strip_headers(*more)
+    mutations = mutation["typed_config"]["mutations"]
+    matchers = [each["remove_on_match"]["key_matcher"] for each in mutations if "remove_on_match" in each]
+    assert [each["prefix"] for each in matchers] == list(STRIPPED_HEADER_PREFIXES)
+    assert all(each["ignore_case"] for each in matchers)
+    assert [each["remove"] for each in mutations if "remove" in each] == more
+
+
+def test_router_is_the_last_filter_of_a_strict_manager() -> None:
+    manager = http_connection_manager("edge", [{"name": "jwt"}], {"virtual_hosts": []}, codec_type="HTTP2")
+    config = manager["typed_config"]
+    assert [each["name"] for each in config["http_filters"]] == ["jwt", "router"]
+    assert config["http_filters"][-1]["typed_config"]["suppress_envoy_headers"] is True
+    assert (config["stat_prefix"], config["codec_type"]) == ("edge", "HTTP2")
+    assert config["route_config"] == {"name": "edge", "virtual_hosts": []}
+    assert config["normalize_path"] is config["merge_slashes"] is True
+    assert config["path_with_escaped_slashes_action"] == "REJECT_REQUEST"
+    assert config["common_http_protocol_options"]["headers_with_underscores_action"] == "REJECT_REQUEST"
+
+
+@pytest.mark.parametrize("transport_socket", [None, {"name": "tls"}])
+def test_listener_has_one_filter_chain(transport_socket: Config | None) -> None:
+    config = listener("edge", unix_address("edge"), {"name": "http"}, transport_socket, traffic_direction="INBOUND")
+    (chain,) = config["filter_chains"]
+    assert chain == {"filters": [{"name": "http"}]} | (
+        {"transport_socket": {"name": "tls"}} if transport_socket else {}
+    )
+    assert (config["name"], config["traffic_direction"]) == ("edge", "INBOUND")
+
+
+def test_admin_interface_permits_operators_paths_only() -> None:
+    config = bootstrap("orders", [{"name": "ingress"}], [{"name": "app"}])
+    paths: list[Any] = [next(iter(each.values())) for each in config["admin"]["allow_paths"]]
+    assert set(paths) == {"/ready", "/stats", "/clusters", "/config_dump", "/healthcheck/", "/drain_listeners"}
+    assert config["admin"]["address"] == tcp_address("${ADMIN_BIND}", "${ORDERS_ADMIN_PORT}")
+    assert config["static_resources"] == {"listeners": [{"name": "ingress"}], "clusters": [{"name": "app"}]}
+    assert config["node"]["id"] == "orders"

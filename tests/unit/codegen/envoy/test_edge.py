@@ -1,0 +1,199 @@
+"""Routes, filters and listeners of the edge."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen.contracts import Contracts
+from codegen.envoy import edge
+from codegen.envoy.authorization import allow_public, allowed_roles, is_token_required
+from codegen.envoy.common import Config, Profile
+from codegen.rest.operations import Operation, operations
+from tests.unit.codegen.sample_contracts import create_contracts
+
+CONTRACTS: Contracts = create_contracts()
+OPERATIONS = {operation.id: operation for operation in operations(CONTRACTS, "delivery")}
+ROUTES = edge.edge_routes(CONTRACTS)
+PROFILE = Profile("production")
+
+
+def matches(match: Config, method: str, path: str, headers: frozenset[str] = frozenset()) -> bool:
+    """Return whether Envoy would select a route with this matcher."""
+    for header in match.get("headers", []):
+        if header["name"] == ":method":
+            if not re.fullmatch(header["string_match"]["safe_regex"]["regex"], method):
+                return False
+        elif header["name"] not in headers:
+            return False
+    if "path" in match:
+        return bool(match["path"] == path)
+    if "prefix" in match:
+        return path.startswith(match["prefix"])
+    return re.fullmatch(match["safe_regex"]["regex"], path) is not None
+
+
+def select(method: str, path: str, *headers: str) -> Config:
+    """Return the first route that matches a request."""
+    return next(route for route in ROUTES if matches(route["match"], method, path, frozenset(headers)))
+
+
+def find_route(name: str) -> Config:
+    (route,) = (route for route in ROUTES if route["name"] == name)
+    return route
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "/api/v1/notes/1", "getNote"),
+        ("HEAD", "/api/v1/notes/1", "getNote"),
+        ("PATCH", "/api/v1/notes/1", "updateNote"),
+        ("GET", "/api/v1/notes/latest", "getLatestNote"),
+        ("PATCH", "/api/v1/notes/latest", "not allowed: /api/v1/notes/latest"),
+        ("DELETE", "/api/v1/notes/1", "not allowed: /api/v1/notes/{note_id}"),
+        ("HEAD", "/api/v1/callbacks", "not allowed: /api/v1/callbacks"),
+        ("GET", "/api/v1/notes/1/events", "watchNote"),
+        ("GET", "/api/v1/notes/1/2", "not found"),
+        ("GET", "/api/v1/notes/", "not found"),
+        ("GET", "/api/v1/notes", "not found"),
+        ("GET", "/notes/1", "not found"),
+        ("GET", "/openapi.json", "document: /openapi.json"),
+        ("GET", "/problems/NOT_FOUND", "document: /problems/"),
+        ("POST", "/docs/x", "not allowed: /docs/"),
+        ("OPTIONS", "/api/v1/notes/1", "not allowed: /api/v1/notes/{note_id}"),
+    ],
+)
+def test_first_matching_route_of_a_request(method: str, path: str, name: str) -> None:
+    assert select(method, path)["name"] == name
+
+
+def test_cors_preflight_precedes_all_operations() -> None:
+    route = select("OPTIONS", "/api/v1/notes/1", "origin", "access-control-request-method")
+    assert route["name"] == "preflight"
+    assert select("OPTIONS", "/api/v1/notes/1", "origin")["name"] != "preflight"
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/api/v1/notes/{note_id}", "GET, HEAD, PATCH"), ("/api/v1/callbacks", "POST"), ("/openapi.json", "GET, HEAD")],
+)
+def test_405_response_lists_the_allowed_methods(path: str, allowed: str) -> None:
+    route = find_route(f"not allowed: {path}")
+    assert route["direct_response"] == {"status": 405}
+    (header,) = route["response_headers_to_add"]
+    assert header["header"] == {"key": "allow", "value": allowed}
+    assert route["typed_per_filter_config"] == allow_public()
+
+
+segments = st.text(st.characters(exclude_characters="/{}", exclude_categories=["Cs"]), min_size=1)
+
+
+@given(st.lists(segments, min_size=1, max_size=4), segments)
+def test_parameter_matches_exactly_one_path_segment(parts: list[str], value: str) -> None:
+    template = f"/{'/'.join(parts)}/{{id}}"
+    regex = edge.path_matcher(template)["safe_regex"]["regex"]
+    prefix = template.removesuffix("{id}")
+    assert re.fullmatch(regex, prefix + value)
+    assert not re.fullmatch(regex, prefix)
+    assert not re.fullmatch(regex, f"{prefix}{value}/{value}")
+
+
+@given(st.text("/az09._-"))
+def test_literal_path_is_matched_without_regular_expression(path: str) -> None:
+    assert edge.path_matcher(path) == {"path": path}
+
+
+def test_special_characters_of_a_template_are_literal() -> None:
+    regex = edge.path_matcher("/a.b/{id}/c-d")["safe_regex"]["regex"]
+    assert re.fullmatch(regex, "/a.b/1/c-d")
+    assert not re.fullmatch(regex, "/aXb/1/c-d")
+    assert "\\-" not in regex  # RE2 rejects this escape sequence
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
+def test_route_requires_token_and_roles_of_the_contract(operation: Operation) -> None:
+    config = find_route(operation.id)["typed_per_filter_config"]
+    assert is_token_required(config) == (operation.scheme == "bearer")
+    assert allowed_roles(config) == set(operation.roles)
+
+
+def test_roles_of_alternatives_are_combined() -> None:
+    assert allowed_roles(find_route("getNote")["typed_per_filter_config"]) == {"customer", "admin"}
+
+
+@pytest.mark.parametrize(
+    ("name", "timeout"), [("updateNote", "3s"), ("getNote", edge.DEFAULT_TIMEOUT), ("watchNote", "0s")]
+)
+def test_timeout_of_the_contract_or_the_default(name: str, timeout: str) -> None:
+    assert find_route(name)["route"]["timeout"] == timeout
+
+
+def test_event_stream_has_an_idle_timeout_and_own_limits() -> None:
+    assert find_route("watchNote")["route"]["idle_timeout"] == edge.STREAM_IDLE_TIMEOUT
+    assert find_route("watchNote")["route"]["priority"] == "HIGH"
+    assert not find_route("getNote")["route"].keys() & {"idle_timeout", "priority"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
+def test_only_get_operations_are_retried(operation: Operation) -> None:
+    assert ("retry_policy" in find_route(operation.id)["route"]) == (operation.method == "GET")
+
+
+def test_body_limit_of_a_route_enables_an_existing_filter() -> None:
+    filters = {each["name"]: each for each in edge.edge_filters(CONTRACTS, PROFILE)}
+    assert filters["body_1024"]["typed_config"]["max_request_bytes"] == 1024
+    assert filters[f"body_{edge.MAX_JSON_BODY_BYTES}"]["disabled"] is True
+    for name in OPERATIONS:
+        (limit,) = (each for each in find_route(name)["typed_per_filter_config"] if each.startswith("body_"))
+        assert limit in filters
+    assert "body_1024" in find_route("receiveCallback")["typed_per_filter_config"]
+
+
+def test_filters_authenticate_before_they_authorize() -> None:
+    names = [each["name"] for each in edge.edge_filters(CONTRACTS, PROFILE)]
+    assert names == ["trace", "cors", "jwt", "rbac", "body_1024", "body_65536"]
+
+
+def test_every_route_configures_authorization() -> None:
+    assert all({"jwt", "rbac"} <= route["typed_per_filter_config"].keys() for route in ROUTES)
+
+
+def listeners() -> dict[str, Config]:
+    return {each["name"]: each for each in edge.listeners(CONTRACTS, PROFILE)}
+
+
+def manager(name: str) -> Config:
+    config: Config = listeners()[name]["filter_chains"][0]["filters"][0]["typed_config"]
+    return config
+
+
+def test_plain_text_and_tls_listeners_have_the_same_routes() -> None:
+    assert manager("edge") == manager("edge_tls")
+    assert manager("edge")["route_config"]["virtual_hosts"][0]["routes"] == ROUTES
+
+
+def test_only_the_tls_listener_has_a_certificate() -> None:
+    assert "transport_socket" not in listeners()["edge"]["filter_chains"][0]
+    tls = listeners()["edge_tls"]["filter_chains"][0]["transport_socket"]["typed_config"]["common_tls_context"]
+    assert tls["tls_params"]["tls_minimum_protocol_version"] == "TLSv1_2"
+    assert tls["tls_certificates"][0]["private_key"] == {"filename": "${EDGE_PKI_DIR}/edge.key"}
+
+
+def test_edge_uses_the_address_and_ignores_the_headers_of_clients() -> None:
+    config = manager("edge")
+    assert config["use_remote_address"] is True
+    assert config["forward_client_cert_details"] == "SANITIZE"
+    (mutation,) = config["early_header_mutation_extensions"]
+    removed: list[Any] = [each.get("remove") for each in mutation["typed_config"]["mutations"]]
+    assert removed[-2:] == ["traceparent", "tracestate"]
+
+
+def test_cors_policy_allows_configured_origins_and_api_methods() -> None:
+    policy = edge.cors_policy()
+    assert policy["allow_origin_string_match"] == [{"safe_regex": {"regex": "${ALLOWED_ORIGINS}"}}]
+    methods = {operation.method for operation in OPERATIONS.values()}
+    assert methods <= set(policy["allow_methods"].split(", "))
+    assert {"authorization", "idempotency-key", "if-match"} <= set(policy["allow_headers"].split(", "))

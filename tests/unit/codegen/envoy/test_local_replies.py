@@ -1,0 +1,107 @@
+"""Problem details of Envoy's local replies."""
+
+from typing import Any
+
+import pytest
+
+from codegen.envoy import local_replies
+from codegen.envoy.common import Config
+from codegen.envoy.local_replies import REASON_BY_STATUS, RETRY_AFTER_S, problem_body
+from tests.unit.codegen.sample_contracts import create_openapi
+
+CATALOGUE: dict[str, Any] = create_openapi()["x-problems"]
+AUDIENCE, *MAPPERS = local_replies.local_replies(CATALOGUE)["mappers"]
+
+
+def matched_status(mapper: Config) -> int:
+    status: int = mapper["filter"]["status_code_filter"]["comparison"]["value"]["default_value"]
+    return status
+
+
+MAPPERS_BY_STATUS = {matched_status(mapper): mapper for mapper in MAPPERS}
+
+
+def headers(mapper: Config) -> dict[str, str]:
+    return {each["header"]["key"]: each["header"]["value"] for each in mapper["headers_to_add"]}
+
+
+def body(mapper: Config) -> Config:
+    fields: Config = mapper["body_format_override"]["json_format"]
+    return fields
+
+
+def test_every_status_has_one_mapper() -> None:
+    assert len(MAPPERS_BY_STATUS) == len(MAPPERS)
+    assert MAPPERS_BY_STATUS.keys() == REASON_BY_STATUS.keys()
+
+
+@pytest.mark.parametrize("status", REASON_BY_STATUS)
+def test_status_of_response_and_body_are_equal(status: int) -> None:
+    mapper = MAPPERS_BY_STATUS[status]
+    assert mapper["status_code"] == body(mapper)["status"] == (400 if status == 431 else status)
+    assert body(mapper)["reason"] == REASON_BY_STATUS[status]
+
+
+@pytest.mark.parametrize("status", REASON_BY_STATUS)
+def test_only_temporary_errors_have_retry_after(status: int) -> None:
+    assert headers(MAPPERS_BY_STATUS[status]).get("retry-after") == RETRY_AFTER_S.get(status)
+
+
+@pytest.mark.parametrize("status", REASON_BY_STATUS)
+def test_early_rejection_has_request_and_trace_id(status: int) -> None:
+    mapper = MAPPERS_BY_STATUS[status]
+    assert {"x-request-id", "x-trace-id", "traceresponse"} <= headers(mapper).keys()
+    early = [each for each in mapper["headers_to_add"] if each["header"]["key"] != "retry-after"]
+    assert {each["append_action"] for each in early} == {"ADD_IF_ABSENT"}
+
+
+def test_generated_trace_ids_have_the_length_of_w3c() -> None:
+    """START_TIME in nanoseconds has 19 digits, and its subsecond part has 9."""
+    values = headers(MAPPERS_BY_STATUS[400])
+    trace_id = values["x-trace-id"].replace(local_replies.START_TIME_NS, "1" * 19)
+    response = values["traceresponse"].replace(local_replies.START_TIME_NS, "1" * 19)
+    response = response.replace(local_replies.START_TIME_SUBSECOND_NS, "2" * 9)
+    version, response_trace_id, span_id, flags = response.split("-")
+    assert (len(trace_id), len(span_id), version, flags) == (32, 16, "00", "00")
+    assert response_trace_id == trace_id
+
+
+def test_403_without_verified_token_becomes_401() -> None:
+    status_filter, metadata_filter = AUDIENCE["filter"]["and_filter"]["filters"]
+    assert matched_status({"filter": status_filter}) == 403
+    assert metadata_filter["metadata_filter"]["match_if_key_not_found"] is True
+    assert AUDIENCE["status_code"] == body(AUDIENCE)["status"] == 401
+    assert body(AUDIENCE)["reason"] == "UNAUTHENTICATED"
+    assert headers(AUDIENCE) == {"www-authenticate": 'Bearer error="invalid_token"'}
+
+
+def test_other_statuses_are_internal_errors() -> None:
+    fields = local_replies.local_replies(CATALOGUE)["body_format"]["json_format"]
+    assert (fields["reason"], fields["status"]) == ("INTERNAL", "%RESPONSE_CODE%")
+
+
+def test_body_contains_the_catalogue_entry() -> None:
+    assert problem_body("NOT_FOUND", CATALOGUE, 404) == {
+        "content_type": "application/problem+json",
+        "json_format": {
+            "type": "/problems/NOT_FOUND",
+            "title": "Title of NOT_FOUND",
+            "status": 404,
+            "detail": "100%% NOT_FOUND.",
+            "reason": "NOT_FOUND",
+            "trace_id": "%RESP(X-TRACE-ID)%",
+        },
+    }
+
+
+def test_reason_missing_in_the_catalogue_raises_key_error() -> None:
+    with pytest.raises(KeyError, match="FORBIDDEN"):
+        local_replies.local_replies({name: each for name, each in CATALOGUE.items() if name != "FORBIDDEN"})
+
+
+def test_internal_trace_header_is_removed_from_responses() -> None:
+    added = [each["header"]["key"] for each in local_replies.trace_response_headers()]
+    assert added == ["traceresponse", "x-trace-id"]
+    remove, append = local_replies.trace_filter()["typed_config"]["mutations"]["response_mutations"]
+    assert remove == {"remove": "x-trace-id"}
+    assert (append["append"]["header"]["key"], append["append"]["append_action"]) == ("traceresponse", "ADD_IF_ABSENT")

@@ -1,0 +1,63 @@
+"""Resolution of references, and reading of the contract files."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen.contracts import ContractError, Contracts, load
+from tests import sample
+from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
+
+
+def test_node_without_reference_is_returned_unchanged() -> None:
+    node = {"type": "string"}
+    assert create_contracts().resolve_reference("delivery", node) is node
+
+
+def test_chain_of_references_resolves_to_its_end() -> None:
+    openapi = create_openapi()
+    openapi["components"]["schemas"] |= {"First": {"$ref": "#/components/schemas/NoteId"}}
+    source = create_contracts(openapi=openapi)
+    resolved = source.resolve_reference("delivery", {"$ref": "#/components/schemas/First"})
+    assert resolved == {"type": "string", "minLength": 1}
+
+
+@given(st.text(min_size=1))
+def test_escaped_characters_of_json_pointers_are_decoded(name: str) -> None:
+    source = Contracts(openapi={"api": {"paths": {name: {"get": {}}}}}, protos=create_contracts().protos)
+    escaped = name.replace("~", "~0").replace("/", "~1")
+    assert source.resolve_reference("api", {"$ref": f"#/paths/{escaped}"}) == {"get": {}}
+
+
+def test_reference_to_missing_node_raises_key_error() -> None:
+    with pytest.raises(KeyError, match="Missing"):
+        create_contracts().resolve_reference("delivery", {"$ref": "#/components/schemas/Missing"})
+
+
+def test_schemas_are_those_of_the_named_file() -> None:
+    assert create_contracts().schemas("delivery").keys() == {"NoteId", "Note", "NotePatch", "Problem"}
+
+
+def test_load_reads_openapi_files_by_stem(tmp_path: Path) -> None:
+    sample.compile_protos(tmp_path, "v1/sample.proto")
+    folder = tmp_path / "api-specs/openapi"
+    folder.mkdir()
+    for stem in ("partner-system", "delivery"):
+        (folder / f"{stem}.yaml").write_text(yaml.safe_dump({"info": {"title": stem}}))
+    (folder / "notes.txt").write_text("not a contract")
+    loaded = load(tmp_path)
+    assert loaded.openapi == {
+        "delivery": {"info": {"title": "delivery"}},
+        "partner-system": {"info": {"title": "partner-system"}},
+    }
+    assert [service.name for service in loaded.protos.services] == ["EchoService"]
+
+
+def test_load_with_invalid_protobuf_file_raises_contract_error(tmp_path: Path) -> None:
+    sample.compile_protos(tmp_path, "v1/sample.proto")
+    (tmp_path / "api-specs/proto/sample/v1/sample.proto").write_text('syntax = "proto3";\nmessag Note {}\n')
+    with pytest.raises(ContractError, match=r"sample\.proto:2"):
+        load(tmp_path)
