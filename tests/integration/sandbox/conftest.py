@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from standardwebhooks.webhooks import Webhook
 
 from services.runtime.outbound.contract_validation import load_contract
+from services.runtime.outbound.webhook_secrets import generate_secret
 
 PROJECT = "delivery-local"
 START_TIMEOUT_S = 20.0
@@ -34,16 +34,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def new_secret() -> str:
-    return f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
-
-
 @dataclass
 class Sandbox:
     """A sandbox process, which can be killed and restarted on its stored state."""
 
     folder: Path
-    secret: str = field(default_factory=new_secret)
+    secret: str = field(default_factory=generate_secret)
     port: int = field(default_factory=free_port)
     smtp_port: int = field(default_factory=free_port)
     apns_port: int = field(default_factory=free_port)

@@ -7,7 +7,8 @@ import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from tests.integration.sandbox.conftest import CallbackReceiver, Sandbox, new_secret
+from services.runtime.outbound.webhook_secrets import generate_secret
+from tests.integration.sandbox.conftest import CallbackReceiver, Sandbox
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_refund_is_idempotent_and_capped(
 ) -> None:
     payment = checkout(http, bank, callback_receiver).json()["payment_id"]
     refund_request: dict[str, object] = {"refund_id": "r1", "payment_id": payment, "amount": 1000, "currency": "USD"}
-    assert refund(http, sandbox, bank, new_secret(), **refund_request) == 401
+    assert refund(http, sandbox, bank, generate_secret(), **refund_request) == 401
     assert http.post(f"/bank/{bank}/refunds", json=refund_request).status_code == 401
     assert [refund(http, sandbox, bank, **refund_request) for _ in range(3)] == [200] * 3
     assert refund(http, sandbox, bank, **refund_request | {"amount": 999}) == 409
@@ -171,7 +172,7 @@ def test_bank_fault_injection(
 def test_bank_signs_and_verifies_with_new_secret(
     http: httpx.Client, sandbox: Sandbox, callback_receiver: CallbackReceiver, bank: str
 ) -> None:
-    secret = new_secret()
+    secret = generate_secret()
     assert http.put(f"/bank/{bank}/secret", json={"webhook_secret": "whsec_"}).status_code == 400
     assert http.put(f"/bank/{bank}/secret", json={"webhook_secret": secret}).status_code == 204
     payment = checkout(http, bank, callback_receiver).json()["payment_id"]
@@ -194,7 +195,7 @@ def test_partner_accepts_order_once_and_sends_ready_callback(
     headers = sandbox.sign(content, webhook_id="call-1")
     for _ in range(2):
         assert http.post(f"/partner/{partner}/orders", content=content, headers=headers).status_code == 204
-    forged_headers = sandbox.sign(content, webhook_id="call-2", secret=new_secret())
+    forged_headers = sandbox.sign(content, webhook_id="call-2", secret=generate_secret())
     assert http.post(f"/partner/{partner}/orders", content=content, headers=forged_headers).status_code == 401
     calls = http.get(f"/kitchen/{partner}/orders").json()
     assert [(call["webhook_id"], call["times_received"], call["signature_valid"]) for call in calls] == [
