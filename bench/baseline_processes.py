@@ -12,6 +12,7 @@ from bench.load_generator import list_process_tree
 from bench.mesh import Mesh, generate_partners, generate_products
 from bench.paths import FIRST_BASELINE_PORT, STATE_DIR
 from bench.processes import ProcessGroup
+from deploy.local.infrastructure.mongodb import documents_url
 from deploy.local.infrastructure.servers import broker_url
 from tests.wait import wait_until
 
@@ -85,7 +86,7 @@ def running_baselines(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
     environment = {
         "BASELINE_DATABASE_URL": mesh.database_url("baselines"),
         "BASELINE_BROKER_URL": broker_url(mesh.config, mesh.secrets, "orders"),
-        "BASELINE_MONGO_URL": f"mongodb://{mesh.config.bind_address}:{mesh.config.get_port('DOCUMENTS_PORT')}/?directConnection=true",
+        "BASELINE_MONGO_URL": documents_url(mesh.config, mesh.secrets, "orders"),
         "BASELINE_CACHE_ADDRESS": f"127.0.0.1:{mesh.config.get_port('MEMCACHED_PORT')}",
         "BASELINE_JWKS_URL": f"{mesh.config.sandbox_url}/jwks.json",
     }

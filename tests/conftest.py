@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PORT_OFFSET = int(os.environ.setdefault("PORT_OFFSET", "2000"))
 os.environ.setdefault("FAILED_ATTEMPTS_PER_ADDRESS", "1000000")  # all tests use one client address
+os.environ.pop("MONGODB_URL", None)  # each mesh starts its own MongoDB
 os.environ.setdefault("ACCESS_LOG_PERCENT", "100")  # tests search the logs for personal data
 STATE_DIR = Path(os.environ.setdefault("DELIVERY_STATE", str(ROOT / ".local/test")))
 
@@ -64,3 +65,19 @@ def sandbox(mesh: Mesh) -> Iterator[httpx.Client]:
     """Return an HTTP client of the sandbox."""
     with httpx.Client(base_url=mesh.sandbox_url, timeout=20, trust_env=False) as client:
         yield client
+
+
+DURATIONS_S: dict[str, float] = {}
+"""Seconds of each part of the suite, such as `unit`."""
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add the duration of a test to its part of the suite."""
+    part = report.nodeid.split("/")[1] if report.nodeid.startswith("tests/") else report.nodeid.partition("/")[0]
+    DURATIONS_S[part] = DURATIONS_S.get(part, 0.0) + report.duration
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the duration of each part of the suite."""
+    for part, duration_s in DURATIONS_S.items():
+        terminalreporter.write_line(f"duration: {part} {duration_s:.1f}")

@@ -8,6 +8,7 @@ import psycopg
 import pymongo
 from psycopg import sql
 
+from deploy.local.infrastructure.mongodb import SERVICES_WITH_DOCUMENTS
 from tests.conftest import shift_port
 
 SERVICES = ("gateway", "orders", "partners", "notifications")
@@ -28,9 +29,11 @@ def iter_stored_values(state_dir: Path) -> Iterator[str]:
             for (table,) in connection.execute(query).fetchall():
                 for row in connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))):
                     yield from (str(value) for value in row if value is not None)
-    with pymongo.MongoClient(f"mongodb://127.0.0.1:{shift_port(27117)}/?directConnection=true") as client:
-        for service in ("orders", "notifications"):
-            database = client[service]
+    for service in SERVICES_WITH_DOCUMENTS:
+        password = (state_dir / f"secrets/mongodb-{service}.password").read_text()
+        url = f"mongodb://{service}:{password}@127.0.0.1:{shift_port(27117)}/{service}"
+        with pymongo.MongoClient[Any](url) as client:
+            database = client.get_default_database()
             for name in database.list_collection_names():
                 for document in database[name].find():
                     yield from _iter_leaves(document)

@@ -46,7 +46,7 @@ def run_relay() -> None:
 
 def run_consumer() -> None:
     """Write history until the process is killed."""
-    documents: Any = pymongo.MongoClient(os.environ["BASELINE_MONGO_URL"])["baselines"]["history"]
+    documents: Any = pymongo.MongoClient(os.environ["BASELINE_MONGO_URL"]).get_default_database()["baseline_history"]
     documents.create_index([("order_id", 1), ("version", 1)])
     channel = open_channel()
     channel.basic_qos(prefetch_count=50)

@@ -101,6 +101,17 @@ class MeshConfig:
         return folder
 
     @property
+    def mongodb_url(self) -> str | None:
+        """Return the URL of an existing MongoDB, with `{service}` for the name of a service, or None to start mongod.
+
+        Exits the process if the URL does not contain `{service}`.
+        """
+        url = self._environment.get("MONGODB_URL")
+        if url and "{service}" not in url:
+            raise SystemExit("MONGODB_URL does not contain {service}: each service needs a database of its own")
+        return url or None
+
+    @property
     def edge_url(self) -> str:
         """Return the URL of the edge."""
         return f"http://{self.bind_address}:{self.get_port('EDGE_PORT')}"

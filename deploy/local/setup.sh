@@ -90,7 +90,16 @@ if requested prometheus && ! command -v promtool >/dev/null 2>&1 && [ ! -x .loca
     rm .local/prometheus/prometheus_*.deb
 fi
 
+# Returns whether a shared library is installed.
+has_library() {
+    for path in /usr/lib/*/"$1" /usr/lib/"$1" /usr/lib64/"$1"; do
+        if [ -e "$path" ]; then return; fi
+    done
+    return 1
+}
+
 missing=
+has_library libcurl.so.4 || missing="$missing libcurl4" # of mongod
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 command -v memcached >/dev/null 2>&1 || missing="$missing memcached"
 ! requested browser || command -v chromium >/dev/null 2>&1 || missing="$missing chromium"

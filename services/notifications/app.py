@@ -92,7 +92,6 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
     ]
     enqueuer = NotificationEnqueuer(users, agent_cache, queue, history, now, [pool.notify for pool in worker_pools])
     async with database, mongo_client:
-        await history.create_indexes()
         if settings.operators_email:
             await users.upsert_user(
                 User(OPERATORS_USER_ID, settings.operators_email, None, None, int(time.time())), None

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from services.runtime.config.document_store import DocumentStoreSettings
 from services.runtime.config.production_checks import EMULATED, is_emulated
-from services.runtime.config.settings import InboxDays, ServiceSettings
+from services.runtime.config.settings import InboxDays
 
 
-class Settings(ServiceSettings):
+class Settings(DocumentStoreSettings):
     """Environment variables of the notifications service."""
 
-    documents_url: SecretStr = Field(description="MongoDB URL: mongodb://host:port/database")
     google_application_credentials: Path = Field(description="key file of the service account for FCM")
     fcm_url: str = Field(default="https://fcm.googleapis.com", json_schema_extra=EMULATED, description="FCM base URL")
     apns_url: str = Field(default="https://api.push.apple.com", json_schema_extra=EMULATED, description="APNs base URL")

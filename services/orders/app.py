@@ -74,7 +74,6 @@ async def serve(settings: Settings) -> None:
     async with database, mongo_client, http_client:
         payment_system = HttpPaymentSystem(http_client, secret_box, now, settings.bank_timeout_seconds)
         payment_timeout = timedelta(minutes=settings.unpaid_order_timeout_minutes)
-        await history.create_indexes()
         await serve_with_background_tasks(
             serve_rpc(settings.service_socket, [rpc], grace_s=settings.drain_seconds),
             wait_for_stop_signal,

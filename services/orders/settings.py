@@ -2,17 +2,17 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import NoDecode
 
+from services.runtime.config.document_store import DocumentStoreSettings
 from services.runtime.config.production_checks import EMULATED
-from services.runtime.config.settings import Delays, InboxDays, Origins, ServiceSettings
+from services.runtime.config.settings import Delays, InboxDays, Origins
 
 
-class Settings(ServiceSettings):
+class Settings(DocumentStoreSettings):
     """Environment variables of the orders service."""
 
-    documents_url: SecretStr = Field(description="mongodb://host:port/database, the document store")
     allowed_targets: Annotated[Origins, NoDecode] = Field(
         default=(),
         json_schema_extra=EMULATED,

@@ -6,7 +6,7 @@ import pytest
 
 from services.orders.app import load_demo_data
 from services.runtime.config.settings import DemoSettings, ServiceSettings
-from services.runtime.storage import migrations
+from services.runtime.storage import migrations, mongo_migrations
 from tests.conftest import STATE_DIR
 from tests.integration.fixtures.orders import Orders
 from tests.integration.fixtures.partners import PartnersFixture
@@ -30,10 +30,10 @@ async def orders(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     migrations.migrate("orders", settings["DATABASE_URL"])
+    mongo_migrations.migrate("orders", settings["DOCUMENTS_URL"])
     await load_demo_data(ServiceSettings(), DemoSettings())  # type: ignore[call-arg]
     orders = Orders(settings)
     async with orders.database, orders.client:
-        await orders.history.create_indexes()
         yield orders
 
 

@@ -22,6 +22,7 @@ import pika.exceptions
 import psutil
 import psycopg
 import pymongo
+import pymongo.errors
 import pytest
 from pymemcache.client.base import Client as Memcached
 
@@ -29,6 +30,7 @@ from deploy.local.infrastructure import services
 from deploy.local.infrastructure.servers import SERVICES
 from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor_state import ProcessState, read_running_state, read_supervisor_state
 from tests.conftest import PORT_OFFSET, STATE_DIR
 from tests.wait import wait_until
@@ -222,11 +224,76 @@ def test_document_update_is_conditional_on_version(servers: Servers, service: st
         collection.drop()
 
 
-def test_documents_url_is_set_only_for_services_with_documents(servers: Servers) -> None:
-    assert {name for name in SERVICES if "DOCUMENTS_URL" in servers.service_settings(name)} == {
-        "orders",
-        "notifications",
+def list_documents_urls(servers: Servers) -> dict[str, str]:
+    """Return the MongoDB URLs of the services that have one."""
+    return {
+        name: settings["DOCUMENTS_URL"]
+        for name in SERVICES
+        if "DOCUMENTS_URL" in (settings := servers.service_settings(name))
     }
+
+
+def test_service_has_rights_on_its_own_documents_only(servers: Servers) -> None:
+    urls = list_documents_urls(servers)
+    for service, url in urls.items():
+        with pymongo.MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=3000) as client:
+            user = client[service].command("connectionStatus", showPrivileges=True)["authInfo"]
+            assert user["authenticatedUserRoles"] == [{"role": "readWrite", "db": service}]
+            assert {privilege["resource"].get("db") for privilege in user["authenticatedUserPrivileges"]} == {service}
+            for other in (*urls.keys() - {service}, "admin", "local"):
+                for call in (client[other]["stolen"].find_one, lambda db=other: client[db]["x"].insert_one({"_id": 1})):
+                    with pytest.raises(pymongo.errors.OperationFailure, match="not authorized"):
+                        call()
+
+
+@pytest.mark.parametrize("credentials", ["", "orders:wrong@", "app:wrong@"])
+def test_document_store_rejects_missing_or_wrong_password(servers: Servers, credentials: str) -> None:
+    address = f"{servers.config.bind_address}:{servers.config.get_port('DOCUMENTS_PORT')}"
+    with (
+        pymongo.MongoClient[dict[str, object]](f"mongodb://{credentials}{address}/orders") as client,
+        pytest.raises(pymongo.errors.OperationFailure, match=r"requires authentication|Authentication failed"),
+    ):
+        client.get_default_database()["history"].find_one()
+
+
+def test_acknowledged_documents_survive_kill(servers: Servers) -> None:
+    before = servers.get_child("documents")
+    name = f"test_{uuid.uuid4().hex}"
+    with pymongo.MongoClient[dict[str, object]](list_documents_urls(servers)["orders"], w="majority") as client:
+        collection = client.get_default_database()[name]
+        for number in range(20):
+            collection.insert_one({"_id": number})
+        os.kill(before.pid, signal.SIGKILL)
+        wait_until_restarted(servers, "documents", before.restarts + 1)
+        assert collection.count_documents({}) == 20
+        collection.drop()
+
+
+def test_document_store_does_not_log_values_or_diagnostics(servers: Servers) -> None:
+    value = f"ada-{uuid.uuid4().hex}"
+    with pymongo.MongoClient[dict[str, object]](list_documents_urls(servers)["orders"]) as client:
+        collection = client.get_default_database()[f"test_{uuid.uuid4().hex}"]
+        collection.insert_many({"_id": number, "value": value} for number in range(50_000))
+        collection.update_many({"value": {"$regex": f".*{value}$"}}, {"$set": {"value": f"{value}-2"}})
+        with pytest.raises(pymongo.errors.DuplicateKeyError):
+            collection.insert_one({"_id": 1, "value": value})
+        collection.drop()
+    assert value not in (servers.config.folder / "logs/documents.log").read_text()
+    assert not (servers.config.folder / "documents/diagnostic.data").exists()
+
+
+def test_existing_mongodb_replaces_mongod(servers: Servers) -> None:
+    variables = servers.environment | {"MONGODB_URL": "mongodb://app:secret@db.example/{service}?authSource=admin"}
+    config = MeshConfig(variables)
+    names = {process.name for stage in define_stages(config, servers.secrets, "all") for process in stage}
+    assert "documents" not in names
+    assert "postgres" in names
+    settings = services.build_service_environment(config, servers.secrets, "orders")
+    assert settings["DOCUMENTS_URL"] == "mongodb://app:secret@db.example/orders?authSource=admin"
+
+
+def test_documents_url_is_set_only_for_services_with_documents(servers: Servers) -> None:
+    assert list_documents_urls(servers).keys() == {"orders", "notifications"}
 
 
 def test_sandbox_serves_jwks_and_smtp(servers: Servers) -> None:

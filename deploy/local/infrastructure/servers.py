@@ -1,4 +1,4 @@
-"""Process specifications of databases, broker, cache and object storage, on private ports."""
+"""Process specifications of PostgreSQL, broker, cache and object storage, on private ports."""
 
 import base64
 import hashlib
@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
@@ -239,31 +238,6 @@ def define_memcached(config: MeshConfig) -> ProcessSpec:
         environment={},
         is_ready=ready,
         port_variables=["MEMCACHED_PORT"],
-    )
-
-
-def define_mongo_emulator(config: MeshConfig) -> ProcessSpec:
-    """Define the MongoDB emulator; Docker Compose and Kubernetes run MongoDB instead."""
-    port = config.get_port("DOCUMENTS_PORT")
-
-    def ready() -> bool:
-        with socket.create_connection((config.bind_address, port), timeout=1):
-            return True
-
-    file = config.ensure_subdirectory("documents") / "documents.sqlite"
-    return ProcessSpec(
-        name="documents",
-        command=[
-            sys.executable,
-            "-m",
-            "deploy.local.infrastructure.mongo_emulator",
-            config.bind_address,
-            str(port),
-            str(file),
-        ],
-        environment={},
-        is_ready=ready,
-        port_variables=["DOCUMENTS_PORT"],
     )
 
 

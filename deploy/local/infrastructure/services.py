@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import httpx
 
+from deploy.local.infrastructure.mongodb import documents_url
 from deploy.local.infrastructure.servers import BUCKET, broker_url
 from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki.secrets import Secrets
@@ -65,7 +66,6 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
         "GRPC_VERBOSITY": "ERROR",
     }
     common |= build_telemetry_environment(config)
-    documents = f"mongodb://{config.bind_address}:{config.get_port('DOCUMENTS_PORT')}/{service}?directConnection=true"
     specific: dict[str, dict[str, str]] = {
         "gateway": {
             "EGRESS_SOCKET": str(config.socket_dir / "gateway-egress.sock"),
@@ -80,10 +80,13 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
             "STORAGE_BUCKET": BUCKET,
             "STORAGE_URL": f"http://{config.bind_address}:{config.get_port('STORAGE_PORT')}",
         },
-        "orders": {"DOCUMENTS_URL": documents, "ALLOWED_TARGETS": config.sandbox_url},
+        "orders": {
+            "DOCUMENTS_URL": documents_url(config, secrets, "orders"),
+            "ALLOWED_TARGETS": config.sandbox_url,
+        },
         "partners": {"ALLOWED_TARGETS": config.sandbox_url},
         "notifications": {
-            "DOCUMENTS_URL": documents,
+            "DOCUMENTS_URL": documents_url(config, secrets, "notifications"),
             "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
             "FCM_URL": config.sandbox_url,
             "APNS_URL": f"http://{config.bind_address}:{config.get_port('APNS_PORT')}",

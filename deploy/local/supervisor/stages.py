@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from deploy.local.infrastructure import envoys, servers, services
+from deploy.local.infrastructure import envoys, mongodb, servers, services
 from deploy.local.infrastructure.trace_viewer import define_trace_viewer
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki import external_callers
@@ -17,7 +17,7 @@ def define_stages(config: MeshConfig, secrets: Secrets, scope: str) -> Sequence[
         servers.define_rabbitmq(config, secrets),
         servers.define_postgres(config, secrets),
         servers.define_memcached(config),
-        servers.define_mongo_emulator(config),
+        *([mongodb.define_mongodb(config, secrets)] if config.mongodb_url is None else []),
         servers.define_object_storage(config),
         services.define_sandbox(config, secrets),
     ]

@@ -31,13 +31,6 @@ class MongoHistoryRepository:
         self._insert_batcher = MicroBatcher(self._insert_all, MAX_BATCH_SIZE)
         self._upsert_batcher = MicroBatcher(self._upsert_all, MAX_BATCH_SIZE)
 
-    async def create_indexes(self) -> None:
-        """Create missing indexes."""
-        by_time = [("created_at", DESCENDING), ("_id", DESCENDING)]
-        with map_unavailable():
-            for prefix in ((), ("user_id",), ("agent_id",), ("status",)):
-                await self._notifications.create_index([*((name, DESCENDING) for name in prefix), *by_time])
-
     async def insert_if_absent(self, notification: Notification) -> None:
         """Insert a notification unless one with the same id exists."""
         await self._insert_batcher.submit(notification)

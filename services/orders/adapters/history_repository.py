@@ -25,13 +25,6 @@ class MongoHistoryRepository:
         self._history = database["history"]
         self._payments = database["payments"]
 
-    async def create_indexes(self) -> None:
-        """Create missing indexes."""
-        with map_unavailable():
-            await self._history.create_index([("order_id", ASCENDING), ("version", ASCENDING)])
-            await self._payments.create_index([("order_id", ASCENDING)])
-            await self._payments.create_index([("at", DESCENDING), ("_id", DESCENDING)])
-
     async def save_history_entry(self, entry: HistoryEntry) -> None:
         """Insert or overwrite an entry, keyed by order and version."""
         await self._upsert(self._history, f"{entry.order_id}:{entry.version}", asdict(entry))

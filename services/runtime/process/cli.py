@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import uvloop
 
+from services.runtime.config.document_store import DocumentStoreSettings
 from services.runtime.config.settings import DemoSettings, Environment, ServiceSettings, load_settings
-from services.runtime.storage import migrations
+from services.runtime.storage import migrations, mongo_migrations
 from services.runtime.telemetry import logging_setup, tracing
 
 MAX_OPEN_FILES = 65_536
@@ -24,7 +25,7 @@ def main[S: ServiceSettings](
     commands_with_argument: Mapping[str, Callable[[S, str], Awaitable[None]]] | None = None,
     commands_without_argument: Mapping[str, Callable[[S], Awaitable[None]]] | None = None,
 ) -> None:
-    """Parse the command line, load the settings and run the command. `serve` migrates the database first.
+    """Parse the command line, load the settings and run the command. `serve` migrates the databases first.
 
     `commands_with_argument` and `commands_without_argument` are the service's own commands, by name.
     """
@@ -40,6 +41,8 @@ def main[S: ServiceSettings](
     logging_setup.setup_logging(service, settings.log_level)
     if command in ("serve", "migrate"):
         migrations.migrate(service, settings.database_url.get_secret_value())
+        if isinstance(settings, DocumentStoreSettings):
+            mongo_migrations.migrate(service, settings.documents_url.get_secret_value())
     if command == "serve":
         _raise_open_file_limit()
         provider = tracing.setup_tracing(service, settings.trace_percent)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
@@ -53,17 +52,21 @@ class _SpanListener(CommandListener):
 
 
 def connect(url: str) -> tuple[AsyncMongoClient[Document], AsyncDatabase[Document]]:
-    """Return a client and the database of the URL's path. The client connects on the first command."""
+    """Return a client and the database of the URL's path. The client connects on the first command.
+
+    A write is acknowledged when a majority of the servers has it in its journal.
+    """
     client: AsyncMongoClient[Document] = AsyncMongoClient(
         url,
         tz_aware=True,
+        w="majority",
         serverSelectionTimeoutMS=2000,
         connectTimeoutMS=2000,
         timeoutMS=4000,
         maxPoolSize=16,
         event_listeners=[_SpanListener()],
     )
-    return client, client[urlsplit(url).path.lstrip("/")]
+    return client, client.get_default_database()
 
 
 @contextmanager

@@ -15,6 +15,9 @@ _SENSITIVE_PATTERN = re.compile(
     | (?<=Bearer\ )[^\s'"]+                    # a bearer token
     | \bwhsec_[\w+/=-]+                        # a webhook secret
     | (?<=DETAIL:\ ).+                           # values in an error of PostgreSQL
+    | (?<=dup\ key:\ ).+                         # values in an error of MongoDB
+    | (?<=execute\ command\ ).+                  # a command in an error of MongoDB
+    | (?<=full\ error:\ ).+                      # an error of MongoDB as a document, with the failed operations
     | (?<![\w+-])\+[1-9]\d{6,14}\b             # a phone number
     """,
     re.VERBOSE,

@@ -63,6 +63,18 @@ def test_every_port_has_a_description(config: MeshConfig) -> None:
     assert all(description for _, description in config.ports.values())
 
 
+def test_mongodb_url_needs_database_per_service(config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config.mongodb_url is None
+    monkeypatch.setenv("MONGODB_URL", "")
+    assert MeshConfig().mongodb_url is None
+    monkeypatch.setenv("MONGODB_URL", "mongodb://app:s3cret@host/{service}?authSource=admin")
+    assert MeshConfig().mongodb_url == "mongodb://app:s3cret@host/{service}?authSource=admin"
+    monkeypatch.setenv("MONGODB_URL", "mongodb://app:s3cret@host/delivery")
+    with pytest.raises(SystemExit, match=r"MONGODB_URL .* \{service\}") as raised:
+        _ = MeshConfig().mongodb_url
+    assert "s3cret" not in str(raised.value)
+
+
 def test_default_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DELIVERY_STATE", raising=False)
     assert MeshConfig().folder == ROOT / ".local"

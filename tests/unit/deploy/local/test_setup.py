@@ -86,6 +86,16 @@ def test_missing_packages_without_apt_are_reported(project: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_missing_library_of_mongod_is_reported(project: Path) -> None:
+    script = project / "deploy/local/setup.sh"
+    script.write_text(script.read_text().replace("has_library libcurl.so.4 ", "has_library libmissing.so "))
+    mark_installed(project)
+    write_program(project / "bin/memcached")
+    result = run_setup(project)
+    assert result.returncode == 1
+    assert result.stderr.endswith("there is no apt-get to install them: libcurl4\n")
+
+
 def test_setup_is_silent_when_up_to_date(project: Path) -> None:
     mark_installed(project)
     write_program(project / "bin/memcached")

@@ -32,6 +32,10 @@ def test_sensitive_values_are_redacted(sensitive: str, before: str, after: str) 
     [
         ("amqp://orders:s3cr:t@127.0.0.1:5672/delivery", "amqp://orders:[redacted]@127.0.0.1:5672/delivery"),
         ("exists\nDETAIL:  Key (title)=(Ada) exists.\nCONTEXT: x", "exists\nDETAIL: [redacted]\nCONTEXT: x"),
+        ('E11000 duplicate key error dup key: { _id: "Ada" }', "E11000 duplicate key error dup key: [redacted]"),
+        ("not authorized to execute command { find: {} }", "not authorized to execute command [redacted]"),
+        ("batch op errors occurred, full error: {'op': {}}", "batch op errors occurred, full error: [redacted]"),
+        ("mongodb://orders:s3cr:t@127.0.0.1:27117/orders", "mongodb://orders:[redacted]@127.0.0.1:27117/orders"),
         ("sent Bearer abc.def", "sent Bearer [redacted]"),
         ("attempt 2 at a message of orders.history failed", "attempt 2 at a message of orders.history failed"),
         ("2026-11-23T10:50:33+00:00 and 1+1000000000", "2026-11-23T10:50:33+00:00 and 1+1000000000"),

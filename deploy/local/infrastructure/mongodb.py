@@ -1,0 +1,90 @@
+"""Process specification of MongoDB with a user for each service, and the URLs of these users."""
+
+import sysconfig
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.pki.secrets import Secrets
+from deploy.local.supervisor.process import ProcessSpec
+
+SERVICES_WITH_DOCUMENTS = ("orders", "notifications")
+MONGOD = Path(sysconfig.get_path("purelib")) / "fiftyone/db/bin/mongod"
+ADMIN = "app"
+CACHE_SIZE_GB = 0.25
+"""Size of the storage engine's cache; by default it would be half of the memory."""
+
+TIMEOUT_MS = 2000
+UNAUTHORIZED_ERROR_CODE = 13
+"""MongoDB error code of a command that requires a login."""
+
+
+def documents_url(config: MeshConfig, secrets: Secrets, service: str) -> str:
+    """Return the MongoDB URL of a service's database, with its password."""
+    if config.mongodb_url is not None:
+        return config.mongodb_url.replace("{service}", service)
+    address = f"{config.bind_address}:{config.get_port('DOCUMENTS_PORT')}"
+    return f"mongodb://{service}:{secrets.password(f'mongodb-{service}')}@{address}/{service}"
+
+
+def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
+    """Define MongoDB, with a user for each service that has rights on its own database only.
+
+    Administration uses a Unix socket, from which MongoDB accepts the first user without a login.
+    """
+    data, port = config.ensure_subdirectory("documents"), config.get_port("DOCUMENTS_PORT")
+    data.chmod(0o700)
+    socket = config.socket_dir / f"mongodb-{port}.sock"
+    options = {
+        "dbpath": data,
+        "bind_ip": config.bind_address,
+        "port": port,
+        "unixSocketPrefix": socket.parent,
+        "wiredTigerCacheSizeGB": CACHE_SIZE_GB,
+        "slowOpSampleRate": 0,  # the log entry of a slow operation contains its values, which may be personal data
+        "setParameter": "diagnosticDataCollectionEnabled=false",
+    }
+
+    def connect(**credentials: str) -> MongoClient[dict[str, Any]]:
+        return MongoClient(quote(str(socket), safe=""), serverSelectionTimeoutMS=TIMEOUT_MS, **credentials)
+
+    def ready() -> bool:
+        with connect() as client:
+            client.admin.command("ping")
+        return True
+
+    def finish() -> None:
+        password = secrets.password("mongodb")
+        with connect() as client:
+            try:
+                client.admin.command("createUser", ADMIN, pwd=password, roles=["root"])
+            except OperationFailure as error:
+                if error.code != UNAUTHORIZED_ERROR_CODE:
+                    raise
+        with connect(username=ADMIN, password=password) as client:
+            for service in SERVICES_WITH_DOCUMENTS:
+                database = client[service]
+                command = "updateUser" if database.command("usersInfo", service)["users"] else "createUser"
+                database.command(command, service, pwd=secrets.password(f"mongodb-{service}"), roles=["readWrite"])
+        for service in SERVICES_WITH_DOCUMENTS:
+            url = documents_url(config, secrets, service)
+            with MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=TIMEOUT_MS) as client:
+                client.get_default_database().command("ping")
+
+    return ProcessSpec(
+        name="documents",
+        command=[
+            str(MONGOD),
+            *("--auth", "--noscripting", "--quiet"),
+            *(f"--{name}={value}" for name, value in options.items()),
+        ],
+        environment={},
+        is_ready=ready,
+        port_variables=["DOCUMENTS_PORT"],
+        sockets=[socket.name],
+        on_ready=finish,
+    )

@@ -1,0 +1,134 @@
+"""Order history and payments in mongomock; tests/integration/test_document_indexes.py runs the queries on MongoDB."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from generated.problems import Reason
+from services.orders.adapters.history_repository import MongoHistoryRepository
+from services.orders.domain.orders import HistoryEntry, OrderStatus
+from services.orders.domain.payments import PaymentOutcome, PaymentRecord
+from services.runtime.core.errors import ApiError
+from tests.unit.mongomock_database import AsyncDatabase, create_database
+
+AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
+ENTRY = HistoryEntry("o1", 1, OrderStatus.PENDING, AT, "ada")
+PAYMENT = PaymentRecord("visa", "p1", "o1", 200, "USD", PaymentOutcome.PAID, 0, AT)
+
+
+@pytest.fixture
+def database() -> Any:
+    return create_database()
+
+
+@pytest.fixture
+def repository(database: Any) -> MongoHistoryRepository:
+    return MongoHistoryRepository(AsyncDatabase(database))  # type: ignore[arg-type]
+
+
+def make_payments() -> list[PaymentRecord]:
+    """Return payments of two orders at two banks, the newest first; two have the same time."""
+    return [
+        replace(
+            PAYMENT,
+            payment_id=f"p{number}",
+            order_id=f"o{number % 2}",
+            bank_id=("km", "visa")[number // 2 % 2],
+            at=AT + timedelta(seconds=number // 2),
+        )
+        for number in reversed(range(6))
+    ]
+
+
+async def test_repeated_history_entry_is_stored_once(repository: MongoHistoryRepository, database: Any) -> None:
+    await repository.save_history_entry(ENTRY)
+    await repository.save_history_entry(replace(ENTRY, actor="bob"))
+    assert await repository.list_history("o1", 10, 0) == [replace(ENTRY, actor="bob")]
+    assert [document["_id"] for document in database["history"].find()] == ["o1:1"]
+
+
+async def test_history_is_listed_oldest_first_after_version(repository: MongoHistoryRepository) -> None:
+    entries = [replace(ENTRY, version=version) for version in range(1, 6)]
+    for entry in (*reversed(entries), replace(ENTRY, order_id="o2", version=3)):
+        await repository.save_history_entry(entry)
+    assert await repository.list_history("o1", 3, 0) == entries[:3]
+    assert await repository.list_history("o1", 3, 3) == entries[3:]
+
+
+@pytest.mark.parametrize(
+    ("age", "is_overwritten"), [(timedelta(seconds=-1), True), (timedelta(), True), (timedelta(seconds=1), False)]
+)
+async def test_newer_payment_is_not_overwritten(
+    repository: MongoHistoryRepository, age: timedelta, is_overwritten: bool
+) -> None:
+    other = replace(PAYMENT, at=PAYMENT.at - age, outcome=PaymentOutcome.CONFLICT)
+    await repository.save_payment(PAYMENT)
+    await repository.save_payment(other)
+    assert await repository.list_payments(10, None, None, None) == [other if is_overwritten else PAYMENT]
+
+
+async def test_payments_are_listed_newest_first_in_pages(repository: MongoHistoryRepository) -> None:
+    payments = make_payments()
+    for payment in payments:
+        await repository.save_payment(payment)
+    listed: list[PaymentRecord] = []
+    while page := await repository.list_payments(
+        4, (listed[-1].at, listed[-1].bank_id, listed[-1].payment_id) if listed else None, None, None
+    ):
+        listed += page
+    assert listed == payments
+
+
+@pytest.mark.parametrize(("order_id", "bank_id"), [("o1", None), (None, "km"), ("o0", "visa"), ("unknown", None)])
+async def test_payments_are_filtered_by_order_and_bank(
+    repository: MongoHistoryRepository, order_id: str | None, bank_id: str | None
+) -> None:
+    payments = make_payments()
+    for payment in payments:
+        await repository.save_payment(payment)
+    assert await repository.list_payments(10, None, order_id, bank_id) == [
+        payment for payment in payments if order_id in (None, payment.order_id) and bank_id in (None, payment.bank_id)
+    ]
+
+
+async def test_invalid_documents_of_orders_are_skipped(
+    repository: MongoHistoryRepository, database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await repository.save_history_entry(ENTRY)
+    await repository.save_history_entry(replace(ENTRY, order_id="o2"))
+    await repository.save_history_entry(replace(ENTRY, order_id="o3"))
+    await repository.save_payment(PAYMENT)
+    database["history"].update_one({"order_id": "o2"}, {"$set": {"status": "?"}})
+    with caplog.at_level(logging.WARNING):
+        assert await repository.find_by_orders(["o1", "o2"]) == ([ENTRY], [PAYMENT])
+    assert [record.args and record.args[0] for record in caplog.records] == ["o2"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda repository: repository.save_history_entry(ENTRY),
+        lambda repository: repository.save_payment(PAYMENT),
+        lambda repository: repository.list_payments(10, None, None, None),
+        lambda repository: repository.list_history("o1", 10, 0),
+        lambda repository: repository.find_by_orders(["o1"]),
+    ],
+)
+async def test_error_of_mongodb_is_reported_as_unavailable(
+    repository: MongoHistoryRepository,
+    monkeypatch: pytest.MonkeyPatch,
+    call: Callable[[MongoHistoryRepository], Awaitable[Any]],
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise AutoReconnect("connection closed")
+
+    for name in ("replace_one", "find"):
+        monkeypatch.setattr(f"mongomock.collection.Collection.{name}", fail)
+    with pytest.raises(ApiError) as raised:
+        await call(repository)
+    assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE

@@ -1,0 +1,42 @@
+"""MongoDB client: database of the URL, write concern, and no password in its texts."""
+
+import pytest
+from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.write_concern import WriteConcern
+
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError
+from services.runtime.storage import mongo
+
+URL = "mongodb://orders:s3cret-word@127.0.0.1:1/orders?serverSelectionTimeoutMS=10"
+
+
+async def test_database_is_path_of_url_with_majority_writes() -> None:
+    client, database = mongo.connect(URL)
+    async with client:
+        assert database.name == "orders"
+        assert database["history"].write_concern == WriteConcern("majority")
+        assert database["history"].codec_options.tz_aware
+
+
+async def test_write_concern_of_url_does_not_weaken_majority() -> None:
+    client, database = mongo.connect(f"{URL}&w=0")
+    async with client:
+        assert database["history"].write_concern == WriteConcern("majority")
+
+
+async def test_password_is_not_in_client_or_error() -> None:
+    client, database = mongo.connect(URL)
+    async with client:
+        with pytest.raises(ApiError) as raised, mongo.map_unavailable():
+            await database["history"].find_one()
+        assert "s3cret-word" not in f"{client!r} {database!r} {raised.value!r} {raised.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("error", [AutoReconnect("closed"), OperationFailure("Authentication failed", 18)])
+def test_error_is_reported_as_unavailable(error: Exception) -> None:
+    with pytest.raises(ApiError) as raised, mongo.map_unavailable():
+        raise error
+    assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
+    assert raised.value.retry_after
+    assert raised.value.__cause__ is error
