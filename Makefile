@@ -86,7 +86,7 @@ requirements: setup ## pin the newest compatible versions of all dependencies
 test: setup ## run all checks and the whole test suite
 	@deploy/local/setup.sh browser prometheus bench
 	@$(MAKE) --no-print-directory check
-	@$(PYTEST) $(ARGS)
+	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m tests.suite $(ARGS)
 test-unit: setup ## run the unit tests; no server is started
 	@$(PYTHON) -m pytest tests/unit $(ARGS)
 test-integration: setup ## run contract and integration tests on real servers
