@@ -16,6 +16,9 @@ API = "delivery"
 ROOT = Path(__file__).parents[2]
 PACKAGE_FOLDER = Path(__file__).parent / "package"
 OPENAPI_TYPESCRIPT = ROOT / "node_modules/openapi-typescript"
+RUNTIME_PACKAGES = ("eventsource-parser", "openapi-fetch")
+"""npm packages that the client imports, in the versions of the root package.json."""
+
 HEADER = "// Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit.\n"
 
 
@@ -43,7 +46,7 @@ def _package_manifest(version: str) -> str:
         "exports": {".": {"types": "./index.d.ts", "default": "./index.js"}},
         "sideEffects": False,
         "engines": {"node": ">=20"},
-        "dependencies": {"openapi-fetch": dependencies["openapi-fetch"]},
+        "dependencies": {name: dependencies[name] for name in RUNTIME_PACKAGES},
     }
     return json.dumps(manifest, indent=2) + "\n"
 

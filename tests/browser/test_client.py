@@ -19,7 +19,9 @@ from tests.typescript.journeys import assert_journey_result
 from tests.typescript_client import compile_client
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>Shop</title><link rel="icon" href="data:,">
-<script type="importmap">{"imports": {"openapi-fetch": "./openapi-fetch.mjs"}}</script>"""
+<script type="importmap">{"imports": {
+    "eventsource-parser": "./eventsource-parser.mjs", "openapi-fetch": "./openapi-fetch.mjs"
+}}</script>"""
 
 JOURNEY = """async (options) => {
     const [client, { journey }] = await Promise.all([import("./client/index.js"), import("./journey.mjs")]);
@@ -54,6 +56,7 @@ def frontend_dir(tmp_path: Path) -> Path:
     """Create a folder with a page and the client."""
     shutil.copytree(compile_client(), tmp_path / "client")
     shutil.copy(ROOT / "tests/typescript/journey.mjs", tmp_path)
+    shutil.copy(ROOT / "node_modules/eventsource-parser/dist/index.js", tmp_path / "eventsource-parser.mjs")
     shutil.copy(ROOT / "node_modules/openapi-fetch/dist/index.mjs", tmp_path / "openapi-fetch.mjs")
     (tmp_path / "index.html").write_text(PAGE)
     return tmp_path
