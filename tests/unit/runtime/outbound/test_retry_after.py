@@ -1,5 +1,6 @@
 """Parser of Retry-After: delay-seconds, the three formats of HTTP-date, and invalid headers."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,6 +34,16 @@ def test_seconds_and_date_return_same_delay(seconds: int) -> None:
 )
 def test_valid_header_returns_delay(header: str, seconds: int) -> None:
     assert parse_retry_after(header, NOW) == timedelta(seconds=seconds)
+
+
+def test_date_without_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert parse_retry_after("Sun Nov  6 08:49:37 1994", NOW) == timedelta(seconds=37)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(
