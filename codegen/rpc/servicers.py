@@ -29,18 +29,33 @@ def generate(contracts: Contracts) -> Files:
     packages: defaultdict[str, list[Service]] = defaultdict(list)
     for service in contracts.protos.services:
         packages[service.package].append(service)
+    pages = converters.page_responses(contracts)
+    pre_encoded = pages | replayed_responses(contracts)
     return {
         f"proto/{name.replace('.', '/')}/rpc.py": render_module(
-            services, request_constraints.build_lookup(contracts), converters.page_responses(contracts)
+            services, request_constraints.build_lookup(contracts), pages, pre_encoded
         )
         for name, services in packages.items()
     }
 
 
+def replayed_responses(contracts: Contracts) -> frozenset[str]:
+    """Return the names of responses that are stored with an idempotency key: they have a field `replayed`."""
+    find_message = contracts.protos.pool.FindMessageTypeByName
+    responses = {method.response for service in contracts.protos.services for method in service.methods}
+    return frozenset(name for name in responses if "replayed" in find_message(name).fields_by_name)
+
+
 def render_module(
-    services: list[Service], constraints_for: request_constraints.ConstraintLookup, page_responses: frozenset[str]
+    services: list[Service],
+    constraints_for: request_constraints.ConstraintLookup,
+    page_responses: frozenset[str],
+    pre_encoded_responses: frozenset[str],
 ) -> str:
-    """Render one `rpc.py`; the formatter removes unused imports."""
+    """Render one `rpc.py`; the formatter removes unused imports.
+
+    A servicer may return one of the `pre_encoded_responses` in the wire format.
+    """
     check_constant_names(services)
     methods = [method for service in services for method in service.methods]
     parts = [
@@ -52,7 +67,7 @@ def render_module(
         *(
             text
             for service in services
-            for text in (render_servicer(service, page_responses), render_stub(service, page_responses))
+            for text in (render_servicer(service, pre_encoded_responses), render_stub(service, page_responses))
         ),
     ]
     return "\n".join(parts)
@@ -99,9 +114,12 @@ def render_method_constant(method: Method, constraints: request_constraints.Sche
 """
 
 
-def render_servicer(service: Service, page_responses: frozenset[str]) -> str:
+def render_servicer(service: Service, pre_encoded_responses: frozenset[str]) -> str:
     """Render the abstract servicer of a service."""
-    methods = "".join(render_abstract_method(method, method.response in page_responses) for method in service.methods)
+    methods = "".join(
+        render_abstract_method(method, may_be_pre_encoded=method.response in pre_encoded_responses)
+        for method in service.methods
+    )
     return f"""
 
 class {base_name(service)}Servicer(Servicer):
@@ -111,11 +129,11 @@ class {base_name(service)}Servicer(Servicer):
 {methods}"""
 
 
-def render_abstract_method(method: Method, is_page: bool) -> str:
+def render_abstract_method(method: Method, *, may_be_pre_encoded: bool) -> str:
     """Render an abstract method. A streaming one is implemented as an async generator and therefore not `async`."""
     principal = ", principal: Principal" if method.actor_required else ""
     prefix, result = signature(method)
-    if is_page:
+    if may_be_pre_encoded:
         result += f" | PreEncoded[{result}]"
     return f"""
     @abstractmethod

@@ -17,6 +17,7 @@ from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import new_id
 from services.runtime.core.principal import Principal
 from services.runtime.messaging import inbox
+from services.runtime.rpc.codec import get_codec
 from services.runtime.storage import idempotency, migrations
 from tests.integration.fixtures.notifications import NotificationsHarness
 from tests.integration.fixtures.servers import Servers
@@ -46,18 +47,23 @@ def make_create_request(key: str | None, name: str) -> v1.CreateAgentRequest:
     )
 
 
+async def create_agent(rpc: NotificationsRpc, request: v1.CreateAgentRequest) -> v1.CreateAgentResponse:
+    response = await rpc.create_agent(request, ROOT)
+    return get_codec().decode(v1.CreateAgentResponse, response.data)
+
+
 async def test_concurrent_create_agent_is_idempotent_and_stores_no_secret(
     harness: NotificationsHarness,
 ) -> None:
     rpc = NotificationsRpc(harness.agents, harness.history)
     request = make_create_request(new_id(), new_id())
-    results = await asyncio.gather(*(rpc.create_agent(request, ROOT) for _ in range(5)), return_exceptions=True)
+    results = await asyncio.gather(*(create_agent(rpc, request) for _ in range(5)), return_exceptions=True)
     responses = [result for result in results if isinstance(result, v1.CreateAgentResponse)]
     error_reasons = [result.reason for result in results if isinstance(result, ApiError)]
     assert set(error_reasons) <= {Reason.IDEMPOTENCY_KEY_BUSY}
     assert len(responses) + len(error_reasons) == 5
     assert [response.replayed for response in responses].count(False) == 1
-    repeated = await rpc.create_agent(request, ROOT)
+    repeated = await create_agent(rpc, request)
     assert (repeated.replayed, repeated.agent, repeated.etag) == (True, responses[0].agent, responses[0].etag)
     async with harness.database.connection() as connection:
         cursor = await connection.connection.execute("SELECT id FROM agents WHERE name = %s", (request.name,))
@@ -69,7 +75,7 @@ async def test_concurrent_create_agent_is_idempotent_and_stores_no_secret(
     assert row is not None
     assert b"PRIVATE KEY" not in bytes(row["answer"])
     with pytest.raises(ApiError) as raised:
-        await rpc.create_agent(make_create_request(request.idempotency_key, request.name), ROOT)
+        await create_agent(rpc, make_create_request(request.idempotency_key, request.name))
     assert raised.value.reason is Reason.IDEMPOTENCY_KEY_REUSED
 
 

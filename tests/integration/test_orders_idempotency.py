@@ -10,17 +10,19 @@ from generated.problems import Reason
 from generated.proto.delivery.orders import v1
 from services.orders import usecases
 from services.orders.adapters.order_change_listener import PostgresOrderChangeListener
-from services.orders.domain.orders import OrderStatus
+from services.orders.domain.orders import Bank, Order, OrderStatus
 from services.orders.domain.payments import PaymentOutcome, PaymentRecord
 from services.orders.entrypoints.rpc import OrdersRpc
+from services.orders.usecases import OrderRequest
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import new_id
 from services.runtime.core.principal import Principal
+from services.runtime.rpc.codec import get_codec
 from services.runtime.storage import idempotency
-from services.runtime.storage.database import Transaction
-from services.runtime.storage.idempotency import IdempotencyKey
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 from tests.integration.fixtures.orders import ADA, ROOT, Orders
+from tests.integration.fixtures.orders import BASKET as ORDER_BASKET
 
 EVE = Principal("eve", "customer", "", True, now() + timedelta(hours=1))
 BASKET: dict[str, Any] = {
@@ -56,6 +58,16 @@ def build_bank_request(key: str | None = None, **changes: Any) -> v1.CreateBankR
     return v1.CreateBankRequest(**(fields | changes), idempotency_key=key)
 
 
+async def create_order(rpc: OrdersRpc, request: v1.CreateOrderRequest, principal: Principal) -> v1.CreateOrderResponse:
+    response = await rpc.create_order(request, principal)
+    return get_codec().decode(v1.CreateOrderResponse, response.data)
+
+
+async def create_bank(rpc: OrdersRpc, request: v1.CreateBankRequest, principal: Principal) -> v1.CreateBankResponse:
+    response = await rpc.create_bank(request, principal)
+    return get_codec().decode(v1.CreateBankResponse, response.data)
+
+
 async def get_error(work: Any) -> ApiError:
     with pytest.raises(ApiError) as raised:
         await work
@@ -64,28 +76,44 @@ async def get_error(work: Any) -> ApiError:
 
 async def test_repeated_key_returns_first_response_after_order_changed(orders: Orders, rpc: OrdersRpc) -> None:
     request = build_order_request(new_id())
-    first = await rpc.create_order(request, ADA)
+    first = await create_order(rpc, request, ADA)
     assert first.order is not None
     await orders.pay(first.order.id)
     repeated_request = build_order_request(request.idempotency_key, request.check_id, with_basket=False)
-    repeated = await rpc.create_order(repeated_request, ADA)
+    repeated = await create_order(rpc, repeated_request, ADA)
     assert (first.replayed, repeated.replayed) == (False, True)
     assert (repeated.order, repeated.payment) == (first.order, first.payment)
 
 
+async def test_response_is_encoded_once_per_key(orders: Orders) -> None:
+    key, request = IdempotencyKey("ada", "confirmOrder", new_id(), b""), OrderRequest(new_id(), ORDER_BASKET)
+    encoded: list[str] = []
+
+    def encode(order: Order, bank: Bank) -> bytes:
+        encoded.append(f"{order.id} {bank.id}")
+        return encoded[-1].encode()
+
+    first, repeated = [
+        await usecases.create_order(orders.repository, now, new_id, ADA, request, key, encode) for _ in range(2)
+    ]
+    assert (first.data, first.replayed) == (encoded[0].encode(), False)
+    assert repeated == IdempotentResponse(first.data, replayed=True)
+    assert len(encoded) == 1
+
+
 async def test_key_is_bound_to_one_request_of_one_user(rpc: OrdersRpc) -> None:
     key = new_id()
-    await rpc.create_order(build_order_request(key), ADA)
-    error = await get_error(rpc.create_order(build_order_request(key), ADA))
+    await create_order(rpc, build_order_request(key), ADA)
+    error = await get_error(create_order(rpc, build_order_request(key), ADA))
     assert error.reason is Reason.IDEMPOTENCY_KEY_REUSED
-    other_user = await rpc.create_order(build_order_request(key), EVE)
+    other_user = await create_order(rpc, build_order_request(key), EVE)
     assert not other_user.replayed
 
 
 async def test_concurrent_confirmations_with_same_key_create_one_order(orders: Orders, rpc: OrdersRpc) -> None:
     request = build_order_request(new_id())
     before = (await orders.execute_sql("SELECT count(*) AS n FROM orders"))[0]["n"]
-    results = await asyncio.gather(*(rpc.create_order(request, ADA) for _ in range(6)), return_exceptions=True)
+    results = await asyncio.gather(*(create_order(rpc, request, ADA) for _ in range(6)), return_exceptions=True)
     responses = [result for result in results if not isinstance(result, BaseException)]
     errors = [result for result in results if isinstance(result, ApiError)]
     assert len(responses) + len(errors) == 6
@@ -98,59 +126,64 @@ async def test_second_request_while_first_is_in_progress_is_rejected(orders: Ord
     key = IdempotencyKey("ada", "anything", new_id(), b"request")
     started, finish = asyncio.Event(), asyncio.Event()
 
-    async def run_slowly(transaction: Transaction) -> bytes:
-        started.set()
-        await finish.wait()
-        return b"first"
+    async def run_slowly() -> IdempotentResponse:
+        async with idempotency.begin_idempotent_transaction(orders.database, key) as (_, response):
+            started.set()
+            await finish.wait()
+            response.data = b"first"
+        return response
 
-    async def fail(transaction: Transaction) -> bytes:
-        raise AssertionError("two concurrent requests with the same key")
+    async def repeat() -> IdempotentResponse:
+        async with idempotency.begin_idempotent_transaction(orders.database, key) as (_, response):
+            assert response.replayed, "two concurrent requests with the same key"
+        return response
 
-    first = asyncio.create_task(idempotency.run_idempotently(orders.database, key, run_slowly))
+    first = asyncio.create_task(run_slowly())
     await started.wait()
-    error = await get_error(idempotency.run_idempotently(orders.database, key, fail))
-    assert error.reason is Reason.IDEMPOTENCY_KEY_BUSY
+    assert (await get_error(repeat())).reason is Reason.IDEMPOTENCY_KEY_BUSY
     finish.set()
-    assert await first == (b"first", False)
-    assert await idempotency.run_idempotently(orders.database, key, fail) == (b"first", True)
+    assert await first == IdempotentResponse(b"first", replayed=False)
+    assert await repeat() == IdempotentResponse(b"first", replayed=True)
 
 
 async def test_only_final_errors_are_stored(orders: Orders, rpc: OrdersRpc) -> None:
     key, check_id = new_id(), new_id()
-    expired = await get_error(rpc.create_order(build_order_request(key, check_id, with_basket=False), ADA))
-    repeated = await get_error(rpc.create_order(build_order_request(key, check_id), ADA))
+    expired = await get_error(create_order(rpc, build_order_request(key, check_id, with_basket=False), ADA))
+    repeated = await get_error(create_order(rpc, build_order_request(key, check_id), ADA))
     assert expired.reason is repeated.reason is Reason.CHECK_EXPIRED
     assert (expired.headers, repeated.headers) == ({}, {"Idempotency-Replayed": "true"})
     without_cache = build_order_request(new_id(), with_basket=False)
     without_cache.cache_unavailable = True
-    assert (await get_error(rpc.create_order(without_cache, ADA))).reason is Reason.UPSTREAM_UNAVAILABLE
+    assert (await get_error(create_order(rpc, without_cache, ADA))).reason is Reason.UPSTREAM_UNAVAILABLE
     with_cache = build_order_request(without_cache.idempotency_key, without_cache.check_id)
-    assert not (await rpc.create_order(with_cache, ADA)).replayed
+    assert not (await create_order(rpc, with_cache, ADA)).replayed
 
 
 async def test_failed_request_is_rolled_back(orders: Orders) -> None:
     subject = new_id()
 
-    async def insert_and_fail(transaction: Transaction) -> bytes:
-        await transaction.connection.execute(
-            b"INSERT INTO alerts (subject, reason, at) VALUES (%(subject)s, 'X', now())", {"subject": subject}
-        )
-        raise ApiError(Reason.BANK_EXISTS)
-
     key = IdempotencyKey("ada", "anything", new_id(), b"request")
+
+    async def insert_and_fail() -> None:
+        async with idempotency.begin_idempotent_transaction(orders.database, key) as (transaction, _):
+            await transaction.connection.execute(
+                b"INSERT INTO alerts (subject, reason, at) VALUES (%(subject)s, 'X', now())", {"subject": subject}
+            )
+            raise ApiError(Reason.BANK_EXISTS)
+
     for _ in range(2):
-        error = await get_error(idempotency.run_idempotently(orders.database, key, insert_and_fail))
+        error = await get_error(insert_and_fail())
         assert error.reason is Reason.BANK_EXISTS
     assert await orders.execute_sql("SELECT 1 FROM alerts WHERE subject = %(subject)s", subject=subject) == []
 
 
 async def test_key_expires_after_24_hours(orders: Orders, rpc: OrdersRpc) -> None:
     request = build_order_request(new_id())
-    await rpc.create_order(request, ADA)
+    await create_order(rpc, request, ADA)
     await orders.execute_sql(
         "UPDATE idempotency_keys SET at = at - interval '25 hours' WHERE key = %(key)s", key=request.idempotency_key
     )
-    response = await rpc.create_order(build_order_request(request.idempotency_key), ADA)
+    response = await create_order(rpc, build_order_request(request.idempotency_key), ADA)
     assert not response.replayed
     await orders.execute_sql("UPDATE idempotency_keys SET at = at - interval '25 hours'")
     assert await idempotency.delete_expired(orders.database) >= 1
@@ -159,7 +192,7 @@ async def test_key_expires_after_24_hours(orders: Orders, rpc: OrdersRpc) -> Non
 
 async def test_bank_secret_is_returned_once_and_not_stored(orders: Orders, rpc: OrdersRpc) -> None:
     request = build_bank_request(new_id())
-    first, repeated = await rpc.create_bank(request, ROOT), await rpc.create_bank(request, ROOT)
+    first, repeated = await create_bank(rpc, request, ROOT), await create_bank(rpc, request, ROOT)
     assert first.webhook_secret is not None
     assert first.webhook_secret.startswith("whsec_")
     assert (repeated.webhook_secret, repeated.replayed, repeated.bank) == (None, True, first.bank)
@@ -167,12 +200,12 @@ async def test_bank_secret_is_returned_once_and_not_stored(orders: Orders, rpc: 
         "SELECT answer FROM idempotency_keys WHERE key = %(key)s", key=request.idempotency_key
     )
     assert b"whsec_" not in bytes(stored[0]["answer"])
-    error = await get_error(rpc.create_bank(build_bank_request(id=request.id), ROOT))
+    error = await get_error(create_bank(rpc, build_bank_request(id=request.id), ROOT))
     assert error.reason is Reason.BANK_EXISTS
 
 
 async def test_update_bank_requires_admin_and_current_version(rpc: OrdersRpc) -> None:
-    created = await rpc.create_bank(build_bank_request(), ROOT)
+    created = await create_bank(rpc, build_bank_request(), ROOT)
     assert created.bank is not None
     update = v1.UpdateBankRequest(bank_id=created.bank.id, active=False, version=created.version)
     assert (await get_error(rpc.update_bank(update, ADA))).reason is Reason.FORBIDDEN
@@ -181,16 +214,16 @@ async def test_update_bank_requires_admin_and_current_version(rpc: OrdersRpc) ->
     assert (updated.bank.active, updated.bank.title, updated.version) == (False, "North", 2)
     assert (await get_error(rpc.update_bank(update, ROOT))).reason is Reason.PRECONDITION_FAILED
     inactive_bank = build_order_request(None, bank_id=created.bank.id)
-    assert (await get_error(rpc.create_order(inactive_bank, ADA))).reason is Reason.BANK_UNAVAILABLE
+    assert (await get_error(create_order(rpc, inactive_bank, ADA))).reason is Reason.BANK_UNAVAILABLE
     unknown_bank = v1.GetBankRequest(bank_id="unknown")
     assert (await get_error(rpc.get_bank(unknown_bank, ROOT))).reason is Reason.BANK_NOT_FOUND
 
 
 async def test_old_bank_secret_is_valid_for_a_day_after_rotation(orders: Orders, rpc: OrdersRpc) -> None:
-    created = await rpc.create_bank(build_bank_request(), ROOT)
+    created = await create_bank(rpc, build_bank_request(), ROOT)
     assert created.bank is not None
     assert created.webhook_secret is not None
-    order = (await rpc.create_order(build_order_request(None, bank_id=created.bank.id), ADA)).order
+    order = (await create_order(rpc, build_order_request(None, bank_id=created.bank.id), ADA)).order
     assert order is not None
     rotated = await rpc.rotate_bank_secret(v1.RotateBankSecretRequest(bank_id=created.bank.id), ROOT)
     orders.webhook_secret = created.webhook_secret

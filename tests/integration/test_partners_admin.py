@@ -42,14 +42,20 @@ def create_partner_request(key: str | None = None, **changes: Any) -> v1.CreateP
     return v1.CreatePartnerRequest(**(fields | flags | changes), idempotency_key=key)
 
 
+async def send_create_partner(rpc: PartnersRpc, request: v1.CreatePartnerRequest) -> v1.CreatePartnerResponse:
+    response = await rpc.create_partner(request, ADMIN)
+    return get_codec().decode(v1.CreatePartnerResponse, response.data)
+
+
 async def create_partner(rpc: PartnersRpc, **changes: Any) -> int:
-    response = await rpc.create_partner(create_partner_request(**changes), ADMIN)
+    response = await send_create_partner(rpc, create_partner_request(**changes))
     assert response.partner is not None
     return response.partner.id
 
 
 async def create_product(rpc: PartnersRpc, title: str = "Soup") -> int:
-    response = await rpc.create_product(v1.CreateProductRequest(title=title, description="Warm."), ADMIN)
+    encoded = await rpc.create_product(v1.CreateProductRequest(title=title, description="Warm."), ADMIN)
+    response = get_codec().decode(v1.CreateProductResponse, encoded.data)
     assert response.product is not None
     return response.product.id
 
@@ -79,8 +85,8 @@ async def drain_events(partners: PartnersFixture, subject: str) -> list[str]:
 
 async def test_create_partner_is_idempotent_and_returns_secret_once(rpc: PartnersRpc) -> None:
     key = new_id()
-    first = await rpc.create_partner(create_partner_request(key), ADMIN)
-    replayed = await rpc.create_partner(create_partner_request(key), ADMIN)
+    first = await send_create_partner(rpc, create_partner_request(key))
+    replayed = await send_create_partner(rpc, create_partner_request(key))
     assert first.webhook_secret is not None
     assert first.webhook_secret.startswith("whsec_")
     assert (replayed.partner, replayed.replayed, replayed.webhook_secret) == (first.partner, True, None)
@@ -91,7 +97,7 @@ async def test_create_partner_is_idempotent_and_returns_secret_once(rpc: Partner
 
 
 async def test_secrets_are_encrypted_at_rest(partners: PartnersFixture, rpc: PartnersRpc) -> None:
-    response = await rpc.create_partner(create_partner_request(new_id()), ADMIN)
+    response = await send_create_partner(rpc, create_partner_request(new_id()))
     assert response.webhook_secret is not None
     for query in ("SELECT * FROM partners", "SELECT * FROM idempotency_keys"):
         for row in await partners.execute_sql(query):

@@ -9,10 +9,10 @@ from services.notifications.domain.agents import Agent, QuietHours
 from services.notifications.domain.notifications import Notification, Provider, Status
 from services.notifications.usecases import agents, history
 from services.notifications.usecases.agents import AgentPatch
-from services.notifications.usecases.ports import AgentRepository, AgentUnitOfWork, HistoryFilter, HistoryRepository
+from services.notifications.usecases.ports import AgentRepository, HistoryFilter, HistoryRepository
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal, require_role
-from services.runtime.rpc.codec import get_codec
+from services.runtime.rpc.codec import PreEncoded, get_codec
 from services.runtime.storage.idempotency import build_idempotency_key
 
 
@@ -47,7 +47,9 @@ class NotificationsRpc(NotificationsServicer):
             items=[_to_notification_message(item) for item in page.items], next_page_token=page.next_page_token
         )
 
-    async def create_agent(self, request: v1.CreateAgentRequest, principal: Principal) -> v1.CreateAgentResponse:
+    async def create_agent(
+        self, request: v1.CreateAgentRequest, principal: Principal
+    ) -> PreEncoded[v1.CreateAgentResponse]:
         """Create an agent idempotently.
 
         The response contains no keys; of the request, only a digest is stored.
@@ -57,7 +59,7 @@ class NotificationsRpc(NotificationsServicer):
         require_role(principal, "admin")
         preferences = request.preferences or v1.Preferences()
         optional_keys = {Provider.FCM: request.fcm_key, Provider.APNS: _to_apns_key_json(request.apns_key)}
-        keys: dict[str, str] = {name: key for name, key in optional_keys.items() if key is not None}
+        provider_keys: dict[str, str] = {name: key for name, key in optional_keys.items() if key is not None}
         new_agent = Agent(
             id="",
             name=request.name,
@@ -68,16 +70,9 @@ class NotificationsRpc(NotificationsServicer):
             quiet_hours=_to_quiet_hours(preferences.quiet_hours),
             collapse=preferences.collapse,
         )
-
-        async def work(unit: AgentUnitOfWork) -> bytes:
-            agent = await agents.create_agent(unit, new_agent, keys)
-            return get_codec().encode(v1.CreateAgentResponse(agent=_to_agent_message(agent), etag=agent.etag))
-
-        key = build_idempotency_key(principal, "createAgent", request.idempotency_key, (new_agent, keys))
-        stored = await self._agents.run_idempotently(key, work)
-        response = get_codec().decode(v1.CreateAgentResponse, stored.response)
-        response.replayed = stored.replayed
-        return response
+        key = build_idempotency_key(principal, "createAgent", request.idempotency_key, (new_agent, provider_keys))
+        response = await agents.create_agent(self._agents, new_agent, provider_keys, key, _encode_created_agent)
+        return get_codec().extend(response.data, v1.CreateAgentResponse(replayed=response.replayed))
 
     async def list_agents(self, request: v1.ListAgentsRequest, principal: Principal) -> v1.ListAgentsResponse:
         """Return a page of agents.
@@ -165,6 +160,10 @@ def _to_apns_key_json(key: v1.ApnsKey | None) -> str | None:
         return None
     names = ("key_id", "team_id", "topic", "private_key")
     return json.dumps({name: getattr(key, name) for name in names})
+
+
+def _encode_created_agent(agent: Agent) -> bytes:
+    return get_codec().encode(v1.CreateAgentResponse(agent=_to_agent_message(agent), etag=agent.etag))
 
 
 def _to_agent_message(agent: Agent) -> v1.Agent:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from generated.problems import Reason
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.notifications import Provider
-from services.notifications.usecases.ports import AgentRepository, AgentUnitOfWork
+from services.notifications.usecases.ports import AgentRepository
 from services.runtime.core import ids, pagination
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import Page
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 MAX_TTL_S = 28 * 86400
 """Maximum time to live of a message at FCM (28 days)."""
@@ -31,15 +32,26 @@ class AgentPatch:
     keys: Mapping[str, str | None] = field(default_factory=dict)
 
 
-async def create_agent(unit: AgentUnitOfWork, agent: Agent, keys: Mapping[str, str]) -> Agent:
-    """Create an agent with a new id.
+async def create_agent(
+    repository: AgentRepository,
+    agent: Agent,
+    provider_keys: Mapping[str, str],
+    key: IdempotencyKey | None,
+    encode: Callable[[Agent], bytes],
+) -> IdempotentResponse:
+    """Create an agent, once per idempotency key, and return the encoded response.
 
-    Raises ApiError: INVALID_REQUEST, AGENT_KEY_INVALID.
+    `encode` is called with the agent that has its new id.
+
+    Raises ApiError: INVALID_REQUEST, AGENT_KEY_INVALID, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_BUSY.
     """
-    new_agent = replace(agent, id=ids.new_id(), version=1)
-    _validate(new_agent, keys)
-    await unit.add_agent(new_agent, keys)
-    return new_agent
+    async with repository.idempotent_unit_of_work(key) as (unit, response):
+        if not response.replayed:
+            new_agent = replace(agent, id=ids.new_id(), version=1)
+            _validate(new_agent, provider_keys)
+            await unit.add_agent(new_agent, provider_keys)
+            response.data = encode(new_agent)
+    return response
 
 
 async def list_agents(repository: AgentRepository, size: int, page_token: str) -> Page[Agent]:

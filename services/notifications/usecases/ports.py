@@ -1,6 +1,7 @@
 """Ports of the use cases: repositories, job queue, history and provider clients."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
@@ -19,7 +20,7 @@ from services.notifications.domain.notifications import (
     Status,
     User,
 )
-from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 
 class UnknownUserError(Exception):
@@ -96,10 +97,10 @@ class AgentUnitOfWork(Protocol):
 class AgentRepository(AgentReader, Protocol):
     """Repository of notification agents."""
 
-    async def run_idempotently(
-        self, key: IdempotencyKey | None, work: Callable[[AgentUnitOfWork], Awaitable[bytes]]
-    ) -> StoredResponse:
-        """Run `work` in a transaction, or return the stored response of a repeated key."""
+    def idempotent_unit_of_work(
+        self, key: IdempotencyKey | None
+    ) -> AbstractAsyncContextManager[tuple[AgentUnitOfWork, IdempotentResponse]]:
+        """Open a transaction with the response of an earlier request with the key, or an empty one, to be set."""
 
     async def list_agents(self, limit: int, after: str | None) -> Sequence[Agent]:
         """Return agents with an id greater than `after`, in the order of their ids."""

@@ -1,9 +1,11 @@
 """Conversion between domain objects and protobuf messages."""
 
 from dataclasses import asdict, fields
+from urllib.parse import urlencode
 
 from generated.proto.delivery.orders import v1
 from services.orders.domain.orders import Bank, Basket, Item, Order, Partner
+from services.runtime.rpc.codec import get_codec
 
 
 def bank_to_proto(bank: Bank) -> v1.Bank:
@@ -42,3 +44,32 @@ def order_to_proto(order: Order) -> v1.Order:
         "items": [v1.OrderItem(**asdict(item)) for item in order.items],
     }
     return v1.Order(**(unchanged | converted))
+
+
+def encode_created_order(public_url: str, order: Order, bank: Bank) -> bytes:
+    """Encode the response to the creation of an order, with the payment instructions for its customer."""
+    return get_codec().encode(
+        v1.CreateOrderResponse(
+            order=order_to_proto(order), payment=_build_payment_instructions(public_url, order, bank)
+        )
+    )
+
+
+def encode_created_bank(bank: Bank) -> bytes:
+    """Encode the response to the creation of a bank, without its webhook secret."""
+    return get_codec().encode(v1.CreateBankResponse(bank=bank_to_proto(bank), version=bank.version))
+
+
+def _build_payment_instructions(public_url: str, order: Order, bank: Bank) -> v1.PaymentInstructions:
+    callback_url = f"{public_url}/api/v1/callbacks/payments/{bank.id}"
+    query = urlencode(
+        {
+            "order_id": order.id,
+            "amount": order.total_amount,
+            "currency": order.currency,
+            "callback_url": callback_url,
+        }
+    )
+    separator = "&" if "?" in bank.webcheckout_url else "?"
+    webcheckout_url = f"{bank.webcheckout_url}{separator}{query}"
+    return v1.PaymentInstructions(webcheckout_url=webcheckout_url, callback_url=callback_url)

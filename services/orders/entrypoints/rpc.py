@@ -3,21 +3,28 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import asdict
-from urllib.parse import urlencode
+from functools import partial
 
 from generated.problems import Reason
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersServicer
 from services.orders import usecases
-from services.orders.domain.orders import Bank, Order, OrderStatus
+from services.orders.domain.orders import Bank, OrderStatus
 from services.orders.entrypoints.payment_callback import verify_and_decode_payment
-from services.orders.entrypoints.proto_mapping import bank_to_proto, basket_from_proto, order_to_proto
-from services.orders.usecases.ports import HistoryRepository, OrderChangeListener, Repository, UnitOfWork
+from services.orders.entrypoints.proto_mapping import (
+    bank_to_proto,
+    basket_from_proto,
+    encode_created_bank,
+    encode_created_order,
+    order_to_proto,
+)
+from services.orders.usecases import OrderRequest
+from services.orders.usecases.ports import HistoryRepository, OrderChangeListener, Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal
 from services.runtime.outbound import webhook_secrets
-from services.runtime.rpc.codec import get_codec
+from services.runtime.rpc.codec import PreEncoded, get_codec
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.idempotency import build_idempotency_key
 
@@ -49,48 +56,39 @@ class OrdersRpc(OrdersServicer):
         items = [v1.BankSummary(id=bank.id, title=bank.title) for bank in page.items]
         return v1.ListBanksResponse(items=items, next_page_token=page.next_page_token)
 
-    async def create_order(self, request: v1.CreateOrderRequest, principal: Principal) -> v1.CreateOrderResponse:
+    async def create_order(
+        self, request: v1.CreateOrderRequest, principal: Principal
+    ) -> PreEncoded[v1.CreateOrderResponse]:
         """Create the order of a checked basket and return it with payment instructions."""
         basket = None if request.basket is None else basket_from_proto(request.basket)
+        response = await usecases.create_order(
+            self._repository,
+            self._clock,
+            self._new_id,
+            principal,
+            OrderRequest(request.check_id, basket, request.cache_unavailable),
+            build_idempotency_key(principal, "confirmOrder", request.idempotency_key, request.check_id),
+            partial(encode_created_order, self._public_url),
+        )
+        return get_codec().extend(response.data, v1.CreateOrderResponse(replayed=response.replayed))
 
-        async def work(unit: UnitOfWork) -> bytes:
-            order, bank = await usecases.create_order(
-                unit,
-                self._clock,
-                self._new_id,
-                principal,
-                request.check_id,
-                basket,
-                cache_unavailable=request.cache_unavailable,
-            )
-            return get_codec().encode(
-                v1.CreateOrderResponse(
-                    order=order_to_proto(order), payment=self._build_payment_instructions(order, bank)
-                )
-            )
-
-        key = build_idempotency_key(principal, "confirmOrder", request.idempotency_key, request.check_id)
-        stored = await self._repository.run_idempotently(key, work)
-        response = get_codec().decode(v1.CreateOrderResponse, stored.response)
-        response.replayed = stored.replayed
-        return response
-
-    async def create_bank(self, request: v1.CreateBankRequest, principal: Principal) -> v1.CreateBankResponse:
-        """Register a bank. Only the first response contains the webhook secret; a replayed one does not."""
+    async def create_bank(
+        self, request: v1.CreateBankRequest, principal: Principal
+    ) -> PreEncoded[v1.CreateBankResponse]:
+        """Register a bank. Return it with its webhook secret, which a replayed response does not contain."""
         bank_fields = (request.id, request.title, request.webcheckout_url, request.api_url, request.active)
         secret = webhook_secrets.generate_secret()
-
-        async def work(unit: UnitOfWork) -> bytes:
-            bank = await usecases.create_bank(unit, principal, Bank(*bank_fields, self._secret_box.encrypt(secret)))
-            return get_codec().encode(v1.CreateBankResponse(bank=bank_to_proto(bank), version=bank.version))
-
-        key = build_idempotency_key(principal, "createBank", request.idempotency_key, bank_fields)
-        stored = await self._repository.run_idempotently(key, work)
-        response = get_codec().decode(v1.CreateBankResponse, stored.response)
-        response.replayed = stored.replayed
-        if not stored.replayed:
-            response.webhook_secret = secret
-        return response
+        response = await usecases.create_bank(
+            self._repository,
+            principal,
+            Bank(*bank_fields, self._secret_box.encrypt(secret)),
+            build_idempotency_key(principal, "createBank", request.idempotency_key, bank_fields),
+            encode_created_bank,
+        )
+        webhook_secret = None if response.replayed else secret
+        return get_codec().extend(
+            response.data, v1.CreateBankResponse(webhook_secret=webhook_secret, replayed=response.replayed)
+        )
 
     async def get_bank(self, request: v1.GetBankRequest, principal: Principal) -> v1.GetBankResponse:
         """Return a bank."""
@@ -194,20 +192,6 @@ class OrdersRpc(OrdersServicer):
             for entry in page.items
         ]
         return v1.GetOrderHistoryResponse(items=items, next_page_token=page.next_page_token)
-
-    def _build_payment_instructions(self, order: Order, bank: Bank) -> v1.PaymentInstructions:
-        callback_url = f"{self._public_url}/api/v1/callbacks/payments/{bank.id}"
-        query = urlencode(
-            {
-                "order_id": order.id,
-                "amount": order.total_amount,
-                "currency": order.currency,
-                "callback_url": callback_url,
-            }
-        )
-        separator = "&" if "?" in bank.webcheckout_url else "?"
-        webcheckout_url = f"{bank.webcheckout_url}{separator}{query}"
-        return v1.PaymentInstructions(webcheckout_url=webcheckout_url, callback_url=callback_url)
 
 
 def _parse_status(status: v1.OrderStatus) -> OrderStatus:

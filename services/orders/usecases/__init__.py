@@ -15,6 +15,7 @@ Shared by them: event_factory (domain objects to events) and ports (interfaces t
 from services.orders.usecases.banks import create_bank, get_bank, list_banks, rotate_bank_secret, update_bank
 from services.orders.usecases.order_tracking import watch_order
 from services.orders.usecases.orders import (
+    OrderRequest,
     anonymise_customer,
     assign_order,
     cancel_order,
@@ -40,6 +41,7 @@ from services.orders.usecases.reconciliation import alert_stuck_orders, reconcil
 from services.orders.usecases.refunds import send_due_refunds
 
 __all__ = [
+    "OrderRequest",
     "alert_stuck_orders",
     "anonymise_customer",
     "assign_order",

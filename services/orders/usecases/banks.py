@@ -1,6 +1,7 @@
 """Bank administration, and the list of banks that customers can pay at."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal, require_role
 from services.runtime.outbound import webhook_secrets
 from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 _ID_PATTERN = re.compile(r"[a-z0-9-]{1,32}")
 _TITLE_PATTERN = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
@@ -42,16 +44,27 @@ def _validate_bank(bank: Bank) -> None:
         raise ApiError(Reason.INVALID_REQUEST, errors=errors)
 
 
-async def create_bank(unit: UnitOfWork, principal: Principal, bank: Bank) -> Bank:
-    """Register a bank, whose webhook secret is already encrypted.
+async def create_bank(
+    repository: Repository,
+    principal: Principal,
+    bank: Bank,
+    key: IdempotencyKey | None,
+    encode: Callable[[Bank], bytes],
+) -> IdempotentResponse:
+    """Register a bank, whose webhook secret is already encrypted, once per idempotency key.
 
-    Raises ApiError: FORBIDDEN, BANK_EXISTS, INVALID_REQUEST.
+    Return the response that `encode` encodes.
+
+    Raises ApiError: FORBIDDEN, BANK_EXISTS, INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_BUSY.
     """
     require_role(principal, "admin")
     _validate_bank(bank)
-    if not await unit.add_bank(bank):
-        raise ApiError(Reason.BANK_EXISTS)
-    return bank
+    async with repository.idempotent_unit_of_work(key) as (unit, response):
+        if not response.replayed:
+            if not await unit.add_bank(bank):
+                raise ApiError(Reason.BANK_EXISTS)
+            response.data = encode(bank)
+    return response
 
 
 async def get_bank(repository: Repository, principal: Principal, bank_id: str) -> Bank:

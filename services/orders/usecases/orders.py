@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import (
@@ -23,39 +24,60 @@ from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 BATCH_SIZE = 100
 """Orders that one transaction expires."""
 
 
+class OrderRequest(NamedTuple):
+    """Request to create the order of a check; `basket` is None when the cache does not contain the check."""
+
+    check_id: str
+    basket: Basket | None
+    is_cache_unavailable: bool = False
+
+
 async def create_order(
-    unit: UnitOfWork,
+    repository: Repository,
     clock: Clock,
     new_id: Callable[[], str],
     principal: Principal,
-    check_id: str,
-    basket: Basket | None,
-    *,
-    cache_unavailable: bool = False,
-) -> tuple[Order, Bank]:
-    """Create the order of a check, or return the order that the check has already become, with its bank.
+    request: OrderRequest,
+    key: IdempotencyKey | None,
+    encode: Callable[[Order, Bank], bytes],
+) -> IdempotentResponse:
+    """Create the order of a check, once per check and per idempotency key; return the encoded response.
 
-    The caller passes no `basket` when the cache does not contain the check. If the cache is unavailable and no order
-    exists, the error is UPSTREAM_UNAVAILABLE instead of CHECK_EXPIRED, since the check may still be valid.
+    `encode` is called with the order and its bank. A check that has already become an order returns that order. If the
+    cache is unavailable and no order exists, the error is UPSTREAM_UNAVAILABLE instead of CHECK_EXPIRED, since the
+    check may still be valid.
 
-    Raises ApiError: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE.
+    Raises ApiError: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED,
+    IDEMPOTENCY_KEY_BUSY.
     """
+    async with repository.idempotent_unit_of_work(key) as (unit, response):
+        if not response.replayed:
+            order, bank = await _create_or_find_order(unit, clock, new_id, principal, request)
+            response.data = encode(order, bank)
+    return response
+
+
+async def _create_or_find_order(
+    unit: UnitOfWork, clock: Clock, new_id: Callable[[], str], principal: Principal, request: OrderRequest
+) -> tuple[Order, Bank]:
+    basket = request.basket
     bank = None if basket is None else await unit.get_bank(basket.bank_id)
     if basket is not None and bank is not None and bank.active:
         order = order_rules.create_order(new_id(), principal.user_id, basket, clock())
         actor = f"customer:{principal.user_id}"
-        if await unit.add_order(order, check_id, actor):
+        if await unit.add_order(order, request.check_id, actor):
             await unit.publish(OrderCreated(order=build_order_snapshot(order, actor)))
             return order, bank
-    existing = await unit.find_order_by_check(check_id)
+    existing = await unit.find_order_by_check(request.check_id)
     if existing is None and basket is not None:
         raise ApiError(Reason.BANK_UNAVAILABLE)
-    if existing is None and cache_unavailable:
+    if existing is None and request.is_cache_unavailable:
         raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The cache is unavailable.", retry_after=1)
     if existing is None or existing.customer_id != principal.user_id:
         raise ApiError(Reason.CHECK_EXPIRED)

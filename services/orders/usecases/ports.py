@@ -1,7 +1,7 @@
 """Ports: interfaces that the use cases need and the adapters implement."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -11,7 +11,7 @@ from services.orders.domain.orders import Bank, HistoryEntry, Order, OrderStatus
 from services.orders.domain.payments import PaymentOutcome, PaymentRecord, Refund
 from services.orders.domain.reconciliation import OrderRecords
 from services.runtime.core.principal import Principal
-from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 type RefundTracer = Callable[[Refund], AbstractContextManager[object]]
 """Context manager that traces one attempt at a refund, including the recording of its result."""
@@ -102,10 +102,10 @@ class Repository(Protocol):
     def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Open a transaction that commits at the end of the block and rolls back on an exception."""
 
-    async def run_idempotently(
-        self, key: IdempotencyKey | None, work: Callable[[UnitOfWork], Awaitable[bytes]]
-    ) -> StoredResponse:
-        """Run the work in a transaction, or return the stored response of the key."""
+    def idempotent_unit_of_work(
+        self, key: IdempotencyKey | None
+    ) -> AbstractAsyncContextManager[tuple[UnitOfWork, IdempotentResponse]]:
+        """Open a transaction with the response of an earlier request with the key, or an empty one, to be set."""
 
     async def get_order(self, order_id: str) -> Order | None:
         """Return the order."""

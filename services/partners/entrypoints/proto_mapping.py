@@ -9,6 +9,7 @@ from generated.proto.delivery.partners import v1
 from services.partners.domain.call_policy import Call, CallState
 from services.partners.domain.partners import Availability, Partner, Product
 from services.partners.usecases.ports import CatalogEntry
+from services.runtime.rpc.codec import get_codec
 
 
 def catalog_partner_to_proto(entry: CatalogEntry) -> dict[str, Any]:
@@ -43,6 +44,16 @@ def partner_to_proto(partner: Partner) -> v1.Partner:
         verified=partner.verified,
         enabled=partner.enabled,
     )
+
+
+def encode_created_partner(partner: Partner) -> bytes:
+    """Encode the response to the creation of a partner, without its webhook secret."""
+    return get_codec().encode(v1.CreatePartnerResponse(partner=partner_to_proto(partner), version=partner.version))
+
+
+def encode_created_product(product: Product) -> bytes:
+    """Encode the response to the creation of a product."""
+    return get_codec().encode(v1.CreateProductResponse(product=product_to_proto(product), version=product.version))
 
 
 def availability_to_proto(availability: Availability) -> v1.Availability:

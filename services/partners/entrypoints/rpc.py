@@ -13,11 +13,13 @@ from services.partners.entrypoints.proto_mapping import (
     availability_to_proto,
     call_to_proto,
     catalog_partner_to_proto,
+    encode_created_partner,
+    encode_created_product,
     partner_to_proto,
     product_to_proto,
 )
 from services.partners.entrypoints.ready_callback import verify_and_decode_ready_report
-from services.partners.usecases.ports import Repository, UnitOfWork
+from services.partners.usecases.ports import Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal
@@ -99,26 +101,23 @@ class PartnersRpc(PartnersServicer):
         await usecases.report_order_ready(self._repository, report, request.webhook_id)
         return v1.HandleReadyCallbackResponse()
 
-    async def create_partner(self, request: v1.CreatePartnerRequest, principal: Principal) -> v1.CreatePartnerResponse:
+    async def create_partner(
+        self, request: v1.CreatePartnerRequest, principal: Principal
+    ) -> PreEncoded[v1.CreatePartnerResponse]:
         """Create a partner. Return it with its webhook secret, which a replayed response does not contain."""
         values = {name: getattr(request, name) for name in PARTNER_FIELDS}
         secret = webhook_secrets.generate_secret()
-
-        async def work(unit: UnitOfWork) -> bytes:
-            new_partner = Partner(id=0, **values, webhook_secret=self._secret_box.encrypt(secret))
-            partner = await usecases.create_partner(unit, principal, new_partner)
-            return get_codec().encode(
-                v1.CreatePartnerResponse(partner=partner_to_proto(partner), version=partner.version)
-            )
-
-        stored = await self._repository.run_idempotently(
-            build_idempotency_key(principal, "createPartner", request.idempotency_key, values), work
+        response = await usecases.create_partner(
+            self._repository,
+            principal,
+            Partner(id=0, **values, webhook_secret=self._secret_box.encrypt(secret)),
+            build_idempotency_key(principal, "createPartner", request.idempotency_key, values),
+            encode_created_partner,
         )
-        response = get_codec().decode(v1.CreatePartnerResponse, stored.response)
-        response.replayed = stored.replayed
-        if not stored.replayed:
-            response.webhook_secret = secret
-        return response
+        webhook_secret = None if response.replayed else secret
+        return get_codec().extend(
+            response.data, v1.CreatePartnerResponse(webhook_secret=webhook_secret, replayed=response.replayed)
+        )
 
     async def list_partners(self, request: v1.ListPartnersRequest, principal: Principal) -> v1.ListPartnersResponse:
         """Return a page of partners."""
@@ -156,22 +155,19 @@ class PartnersRpc(PartnersServicer):
         )
         return v1.RotatePartnerSecretResponse(webhook_secret=secret)
 
-    async def create_product(self, request: v1.CreateProductRequest, principal: Principal) -> v1.CreateProductResponse:
+    async def create_product(
+        self, request: v1.CreateProductRequest, principal: Principal
+    ) -> PreEncoded[v1.CreateProductResponse]:
         """Create a product and return it."""
         values = tuple(getattr(request, name) for name in PRODUCT_FIELDS)
-
-        async def work(unit: UnitOfWork) -> bytes:
-            product = await usecases.create_product(unit, principal, Product(0, *values))
-            return get_codec().encode(
-                v1.CreateProductResponse(product=product_to_proto(product), version=product.version)
-            )
-
-        stored = await self._repository.run_idempotently(
-            build_idempotency_key(principal, "createProduct", request.idempotency_key, values), work
+        response = await usecases.create_product(
+            self._repository,
+            principal,
+            Product(0, *values),
+            build_idempotency_key(principal, "createProduct", request.idempotency_key, values),
+            encode_created_product,
         )
-        response = get_codec().decode(v1.CreateProductResponse, stored.response)
-        response.replayed = stored.replayed
-        return response
+        return get_codec().extend(response.data, v1.CreateProductResponse(replayed=response.replayed))
 
     async def list_products(self, request: v1.ListProductsRequest, principal: Principal) -> v1.ListProductsResponse:
         """Return a page of products."""

@@ -1,5 +1,6 @@
 """Management of partners by admins."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +15,25 @@ from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal, require_role
 from services.runtime.outbound import webhook_secrets
 from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 
-async def create_partner(unit: UnitOfWork, principal: Principal, partner: Partner) -> Partner:
-    """Insert a partner, whose secret is already encrypted, and return it with its new id."""
+async def create_partner(
+    repository: Repository,
+    principal: Principal,
+    partner: Partner,
+    key: IdempotencyKey | None,
+    encode: Callable[[Partner], bytes],
+) -> IdempotentResponse:
+    """Insert a partner, whose secret is already encrypted, once per idempotency key; return the encoded response.
+
+    `encode` is called with the partner that has its new id.
+    """
     require_role(principal, "admin")
-    return await unit.add_partner(partner)
+    async with repository.idempotent_unit_of_work(key) as (unit, response):
+        if not response.replayed:
+            response.data = encode(await unit.add_partner(partner))
+    return response
 
 
 async def list_partners(repository: Repository, principal: Principal, size: int, token: str) -> Page[Partner]:

@@ -1,6 +1,6 @@
 """Ports of the use cases: repositories, unit of work and partner systems."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from generated.events import PartnersEvent
 from services.partners.domain.call_policy import Call, CallState, PartnerResponse
 from services.partners.domain.partners import Availability, Offer, Partner, Product
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
-from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +129,10 @@ class Repository(Protocol):
     def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Open a unit of work, which commits at the end of the block and rolls back if the block raises."""
 
-    async def run_idempotently(
-        self, key: IdempotencyKey | None, work: Callable[[UnitOfWork], Awaitable[bytes]]
-    ) -> StoredResponse:
-        """Do the work in a unit of work, or return the stored response of the idempotency key."""
+    def idempotent_unit_of_work(
+        self, key: IdempotencyKey | None
+    ) -> AbstractAsyncContextManager[tuple[UnitOfWork, IdempotentResponse]]:
+        """Open a unit of work with the response of an earlier request with the key, or an empty one, to be set."""
 
     async def list_partners(self, after: int, size: int) -> list[Partner]:
         """Return at most `size` partners whose id is above `after`, by id."""

@@ -1,5 +1,6 @@
 """Management of products and their prices at partners."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +13,25 @@ from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal, require_role
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 
-async def create_product(unit: UnitOfWork, principal: Principal, product: Product) -> Product:
-    """Insert a product that no partner sells yet, and return it with its new id."""
+async def create_product(
+    repository: Repository,
+    principal: Principal,
+    product: Product,
+    key: IdempotencyKey | None,
+    encode: Callable[[Product], bytes],
+) -> IdempotentResponse:
+    """Insert a product that no partner sells yet, once per idempotency key; return the encoded response.
+
+    `encode` is called with the product that has its new id.
+    """
     require_role(principal, "admin")
-    return await unit.add_product(product)
+    async with repository.idempotent_unit_of_work(key) as (unit, response):
+        if not response.replayed:
+            response.data = encode(await unit.add_product(product))
+    return response
 
 
 async def list_products(repository: Repository, principal: Principal, size: int, token: str) -> Page[Product]:

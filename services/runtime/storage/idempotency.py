@@ -5,7 +5,9 @@ both are committed together. While the transaction runs, an advisory lock reject
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -72,11 +74,12 @@ def build_idempotency_key(
     return None if key is None else IdempotencyKey(principal.user_id, operation, key, msgspec.json.encode(request))
 
 
-class StoredResponse(NamedTuple):
-    """Encoded response. `replayed` is true for the stored response of an earlier request."""
+@dataclass(slots=True)
+class IdempotentResponse:
+    """Encoded response of a request, without secrets. `replayed` is true for that of an earlier request."""
 
-    response: bytes
-    replayed: bool
+    data: bytes = b""
+    replayed: bool = False
 
 
 class _StoredError(msgspec.Struct):
@@ -100,35 +103,41 @@ _SAVE = build_upsert(_table)
 _DELETE_EXPIRED = build_batch_delete(_table, _table.c.at <= bindparam("before"))
 
 
-async def run_idempotently(
-    database: Database, key: IdempotencyKey | None, work: Callable[[Transaction], Awaitable[bytes]]
-) -> StoredResponse:
-    """Run `work` in a transaction and store its response, or return the stored response of the key.
+@asynccontextmanager
+async def begin_idempotent_transaction(
+    database: Database, key: IdempotencyKey | None
+) -> AsyncIterator[tuple[Transaction, IdempotentResponse]]:
+    """Open a transaction that processes a request at most once per key.
 
-    Without a key, nothing is stored. `work` returns the encoded response without secrets. Its errors with one of the
-    STORED_STATUSES are stored, too, and raised again with the header `Idempotency-Replayed`.
+    Yields the transaction and the response. If the response is replayed, the block must change nothing. Otherwise it
+    sets the response, which is stored at its end; without a key, nothing is stored. An error of the block with one of
+    the STORED_STATUSES is stored, too: the changes are rolled back, and a repeated request raises the error again, with
+    the header `Idempotency-Replayed`.
 
     Raises ApiError: IDEMPOTENCY_KEY_REUSED for another request with the key, IDEMPOTENCY_KEY_BUSY while the first
-    request is in progress, and the errors of `work`.
+    request is in progress, and the stored error.
     """
+    response = IdempotentResponse()
     if key is None:
         async with database.transaction() as transaction:
-            return StoredResponse(await work(transaction), replayed=False)
+            yield transaction, response
+        return
     async with database.transaction() as transaction:
         stored = await _find(transaction, key)
         if stored is not None:
-            return StoredResponse(stored, replayed=True)
+            yield transaction, IdempotentResponse(stored, replayed=True)
+            return
         try:
             # The savepoint undoes the changes of a failed request, so that only its error is committed.
             async with transaction.savepoint():
-                response = await work(transaction)
+                yield transaction, response
         except ApiError as error:
             if PROBLEMS[error.reason].status not in STORED_STATUSES:
                 raise
             api_error = error
         else:
-            await _save(transaction, key, None, response)
-            return StoredResponse(response, replayed=False)
+            await _save(transaction, key, None, response.data)
+            return
         errors = [(error.field, error.message) for error in api_error.errors]
         await _save(transaction, key, api_error.reason, msgspec.json.encode(_StoredError(api_error.detail, errors)))
     raise api_error

@@ -1,6 +1,7 @@
 """PostgreSQL repository of notification agents and their provider keys."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, select, update
@@ -16,7 +17,7 @@ from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import idempotency
 from services.runtime.storage.database import Database, Statement, Transaction
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 _AGENT_COLUMNS = [column.name for column in agents.c]
 _SELECT_AGENT = Statement(select(agents).where(agents.c.id == bindparam("id")))
@@ -89,15 +90,13 @@ class PostgresAgentRepository:
         self._outbox = outbox
         self._secret_box = secret_box
 
-    async def run_idempotently(
-        self, key: IdempotencyKey | None, work: Callable[[PostgresAgentUnitOfWork], Awaitable[bytes]]
-    ) -> StoredResponse:
-        """Run `work` in a transaction, or return the stored response of a repeated key."""
-        return await idempotency.run_idempotently(
-            self._database,
-            key,
-            lambda transaction: work(PostgresAgentUnitOfWork(transaction, self._outbox, self._secret_box)),
-        )
+    @asynccontextmanager
+    async def idempotent_unit_of_work(
+        self, key: IdempotencyKey | None
+    ) -> AsyncIterator[tuple[PostgresAgentUnitOfWork, IdempotentResponse]]:
+        """Open a transaction with the response of an earlier request with the key, or an empty one, to be set."""
+        async with idempotency.begin_idempotent_transaction(self._database, key) as (transaction, response):
+            yield PostgresAgentUnitOfWork(transaction, self._outbox, self._secret_box), response
 
     async def get_agent(self, agent_id: str) -> Agent | None:
         """Return the agent, enabled or not, or None if it does not exist."""

@@ -1,6 +1,6 @@
 """PostgreSQL repository of orders and banks."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import idempotency
 from services.runtime.storage.database import Database, Statement, Transaction, build_upsert
-from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 _ORDER_FIELDS = tuple(field.name for field in fields(Order))
 ORDER_COLUMNS = [orders.c[name] for name in _ORDER_FIELDS]
@@ -282,13 +282,13 @@ class PostgresRepository(PostgresRefundQueue):
         async with self._database.transaction() as transaction:
             yield PostgresUnitOfWork(transaction, self._outbox)
 
-    async def run_idempotently(
-        self, key: IdempotencyKey | None, work: Callable[[PostgresUnitOfWork], Awaitable[bytes]]
-    ) -> StoredResponse:
-        """Run the work in a transaction, or return the stored response of the key."""
-        return await idempotency.run_idempotently(
-            self._database, key, lambda transaction: work(PostgresUnitOfWork(transaction, self._outbox))
-        )
+    @asynccontextmanager
+    async def idempotent_unit_of_work(
+        self, key: IdempotencyKey | None
+    ) -> AsyncIterator[tuple[PostgresUnitOfWork, IdempotentResponse]]:
+        """Open a transaction with the response of an earlier request with the key, or an empty one, to be set."""
+        async with idempotency.begin_idempotent_transaction(self._database, key) as (transaction, response):
+            yield PostgresUnitOfWork(transaction, self._outbox), response
 
     async def list_transitions(self, order_id: str, after: int) -> list[HistoryEntry]:
         """Return all transitions of an order above a version, oldest first. Concurrent equal queries are coalesced."""

@@ -1,6 +1,6 @@
 """Repository of partners, products, prices and calls in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from services.partners.usecases.ports import CatalogEntry, CatalogOffer
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import idempotency
 from services.runtime.storage.database import Database, Statement, Transaction
-from services.runtime.storage.idempotency import IdempotencyKey, StoredResponse
+from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 MAX_PRODUCTS_PER_ENTRY = 50
 """Maximum number of products in a catalog entry."""
@@ -197,13 +197,13 @@ class PostgresRepository(PostgresDueCallsQueue):
         async with self._database.transaction() as transaction:
             yield PostgresUnitOfWork(transaction, self._outbox)
 
-    async def run_idempotently(
-        self, key: IdempotencyKey | None, work: Callable[[PostgresUnitOfWork], Awaitable[bytes]]
-    ) -> StoredResponse:
-        """Do the work in a unit of work, or return the stored response of the idempotency key."""
-        return await idempotency.run_idempotently(
-            self._database, key, lambda transaction: work(PostgresUnitOfWork(transaction, self._outbox))
-        )
+    @asynccontextmanager
+    async def idempotent_unit_of_work(
+        self, key: IdempotencyKey | None
+    ) -> AsyncIterator[tuple[PostgresUnitOfWork, IdempotentResponse]]:
+        """Open a unit of work with the response of an earlier request with the key, or an empty one, to be set."""
+        async with idempotency.begin_idempotent_transaction(self._database, key) as (transaction, response):
+            yield PostgresUnitOfWork(transaction, self._outbox), response
 
     async def list_catalog(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
         """Return at most `size` catalog entries whose partner id is above `after`."""

@@ -3,11 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from codegen import contracts
 from codegen.contracts import ContractError
 from codegen.protobuf import load_protos
 from codegen.rpc import messages, servicers
 from services.runtime.rpc.method import Idempotency
 from tests import sample
+from tests.conftest import ROOT
 
 MESSAGES, MODULE = sample.install()
 
@@ -98,4 +100,19 @@ def test_duplicate_method_names_are_rejected(tmp_path: Path) -> None:
     protos = load_protos(with_replacement(tmp_path, "// Text to return.\nmessage EchoRequest", second))
 
     with pytest.raises(ContractError, match="have the same constant COUNT"):
-        servicers.render_module(list(protos.services), lambda method: {}, frozenset())
+        servicers.render_module(list(protos.services), lambda method: {}, frozenset(), frozenset())
+
+
+def test_responses_with_replayed_field_may_be_pre_encoded() -> None:
+    repository = contracts.load(ROOT)
+
+    assert servicers.replayed_responses(repository) == {
+        "delivery.notifications.v1.CreateAgentResponse",
+        "delivery.orders.v1.CreateBankResponse",
+        "delivery.orders.v1.CreateOrderResponse",
+        "delivery.partners.v1.CreatePartnerResponse",
+        "delivery.partners.v1.CreateProductResponse",
+    }
+    text = str(servicers.generate(repository)["proto/delivery/orders/v1/rpc.py"])
+    assert "-> CreateOrderResponse | PreEncoded[CreateOrderResponse]:" in text
+    assert "-> GetOrderResponse:" in text

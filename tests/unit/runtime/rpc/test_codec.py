@@ -208,6 +208,13 @@ def test_encode_datetime_without_time_zone_raises_value_error() -> None:
         get_codec().encode(AllFields(at=datetime(2026, 1, 1)))
 
 
+def test_extend_sets_fields_of_encoded_message() -> None:
+    encoded = get_codec().encode(AllFields(i32=1, text="first"))
+    extended = get_codec().extend(encoded, AllFields(text="second", u32=2))
+    assert get_codec().decode(AllFields, extended.data) == AllFields(i32=1, text="second", u32=2)
+    assert get_codec().extend(encoded, AllFields()).data == encoded
+
+
 @pytest.mark.parametrize("fields", [{"i32": 2**31}, {"u32": -1}, {"text": 1}, {"mood": "GOOD"}])
 def test_encode_value_that_does_not_fit_raises(fields: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError)):

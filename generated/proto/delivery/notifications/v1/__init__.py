@@ -577,7 +577,7 @@ class Preferences(betterproto2.Message):
 
     quiet_hours: "QuietHours | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Quiet hours; absent if there are none.
+    Quiet hours; absent if the agent has no quiet hours.
     """
 
     ttl_s: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)

@@ -217,7 +217,9 @@ class NotificationsServicer(Servicer):
         """Lists the notifications of all users, newest first; for admins."""
 
     @abstractmethod
-    async def create_agent(self, request: CreateAgentRequest, principal: Principal) -> CreateAgentResponse:
+    async def create_agent(
+        self, request: CreateAgentRequest, principal: Principal
+    ) -> CreateAgentResponse | PreEncoded[CreateAgentResponse]:
         """Creates a notification agent; for admins."""
 
     @abstractmethod

@@ -469,7 +469,9 @@ class OrdersServicer(Servicer):
         """Lists the banks that customers can pay at."""
 
     @abstractmethod
-    async def create_bank(self, request: CreateBankRequest, principal: Principal) -> CreateBankResponse:
+    async def create_bank(
+        self, request: CreateBankRequest, principal: Principal
+    ) -> CreateBankResponse | PreEncoded[CreateBankResponse]:
         """Registers a bank and returns its webhook secret, once. Errors: BANK_EXISTS.
         With an idempotency key, a repeated request returns the first response again, without the secret.
         """
@@ -491,7 +493,9 @@ class OrdersServicer(Servicer):
         """
 
     @abstractmethod
-    async def create_order(self, request: CreateOrderRequest, principal: Principal) -> CreateOrderResponse:
+    async def create_order(
+        self, request: CreateOrderRequest, principal: Principal
+    ) -> CreateOrderResponse | PreEncoded[CreateOrderResponse]:
         """Creates an order from a checked basket. The same check always returns the same order.
         Errors: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE.
         """

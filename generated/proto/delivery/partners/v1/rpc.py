@@ -609,7 +609,9 @@ class PartnersServicer(Servicer):
         """Lists the products on sale at a verified, enabled partner, by id. Errors: PARTNER_NOT_FOUND."""
 
     @abstractmethod
-    async def create_partner(self, request: CreatePartnerRequest, principal: Principal) -> CreatePartnerResponse:
+    async def create_partner(
+        self, request: CreatePartnerRequest, principal: Principal
+    ) -> CreatePartnerResponse | PreEncoded[CreatePartnerResponse]:
         """Creates a partner and returns its webhook secret, once.
         With an idempotency key, a repeated request returns the first response again, without the secret.
         """
@@ -641,7 +643,9 @@ class PartnersServicer(Servicer):
         """
 
     @abstractmethod
-    async def create_product(self, request: CreateProductRequest, principal: Principal) -> CreateProductResponse:
+    async def create_product(
+        self, request: CreateProductRequest, principal: Principal
+    ) -> CreateProductResponse | PreEncoded[CreateProductResponse]:
         """Creates a product. With an idempotency key, a repeated request returns the first response again."""
 
     @abstractmethod
