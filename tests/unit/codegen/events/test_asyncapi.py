@@ -1,0 +1,77 @@
+"""Channels, messages and operations of the AsyncAPI document."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from codegen.events import asyncapi
+from codegen.protobuf import Event
+from tests import sample
+from tests.unit.codegen.sample_contracts import create_contracts, create_event
+
+POOL = sample.load_contracts().protos.pool
+ADDED = create_event("Added", message="sample.v1.EchoRequest", queues=("archive.history", "mail.requested"))
+DELETED = create_event("Deleted", message="sample.v1.CountResponse", queues=(), priority_queue="archive.urgent")
+
+
+def generate(*events: Event) -> Any:
+    text = asyncapi.generate(create_contracts(events=events, pool=POOL))["asyncapi/delivery.yaml"]
+    return yaml.safe_load(text)
+
+
+DOCUMENT = generate(ADDED, DELETED)
+
+
+def test_version_is_that_of_the_openapi_document() -> None:
+    assert DOCUMENT["info"]["version"] == "1.2.3"
+    assert DOCUMENT["asyncapi"] == "3.0.0"
+
+
+@pytest.mark.parametrize("event", [ADDED, DELETED], ids=["added", "deleted"])
+def test_channel_has_routing_key_exchange_and_message(event: Event) -> None:
+    channel = DOCUMENT["channels"][event.type]
+    assert (channel["address"], channel["description"]) == (event.type, event.comment)
+    binding = channel["bindings"]["amqp"]
+    assert binding["is"] == "routingKey"
+    assert binding["exchange"] == {"name": "delivery.events", "type": "topic", "durable": True, "autoDelete": False}
+    (name,) = channel["messages"]
+    assert channel["messages"][name] == {"$ref": f"#/components/messages/{name}"}
+    assert DOCUMENT["components"]["messages"][name]["name"] == event.type
+
+
+def test_operations_are_one_send_and_a_receive_per_queue() -> None:
+    operations = {name: each["action"] for name, each in DOCUMENT["operations"].items()}
+    assert operations == {
+        "notes.send.notes.added": "send",
+        "archive.history.receive.notes.added": "receive",
+        "mail.requested.receive.notes.added": "receive",
+        "notes.send.notes.deleted": "send",
+        "archive.urgent.receive.notes.deleted": "receive",
+    }
+
+
+def test_references_of_operations_exist() -> None:
+    for operation in DOCUMENT["operations"].values():
+        assert operation["channel"]["$ref"].removeprefix("#/channels/") in DOCUMENT["channels"]
+
+
+def test_payload_is_the_schema_of_the_protobuf_message() -> None:
+    message = DOCUMENT["components"]["messages"]["EchoRequest"]
+    assert message["payload"] == {
+        "type": "object",
+        "properties": {"text": {"type": "string"}},
+        "description": "protobuf: sample.v1.EchoRequest",
+    }
+    assert message["contentType"] == DOCUMENT["defaultContentType"] == "application/protobuf"
+
+
+def test_headers_of_cloudevents_are_required() -> None:
+    headers = DOCUMENT["components"]["schemas"]["Headers"]
+    assert set(headers["required"]) == {f"cloudEvents:{name}" for name in asyncapi.ATTRIBUTES}
+    assert headers["properties"].keys() - set(headers["required"]) == {"traceparent", "tracestate"}
+
+
+def test_event_with_unknown_message_raises_key_error() -> None:
+    with pytest.raises(KeyError):
+        generate(create_event("Added", message="sample.v1.Missing"))

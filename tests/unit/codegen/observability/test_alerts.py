@@ -1,0 +1,88 @@
+"""Rules file of the alerts; tests/contract/test_observability.py runs the expressions with promtool."""
+
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from codegen.observability.alerts import ALERT_GROUPS, Alert, alert_rules
+from tests.unit.codegen.sample_contracts import create_contracts, create_method, create_service, create_stream
+
+CONTRACTS = create_contracts(create_service("notes", create_method("GetNote"), create_stream("WatchNotes")))
+ALERTS = [alert for group_alerts in ALERT_GROUPS.values() for alert in group_alerts()]
+
+
+def groups() -> dict[str, list[dict[str, Any]]]:
+    return {group["name"]: group["rules"] for group in alert_rules(CONTRACTS)["groups"]}
+
+
+@pytest.mark.parametrize(("is_critical", "severity"), [(True, "critical"), (False, "warning")])
+def test_rule_has_severity_summary_and_runbook_section(is_critical: bool, severity: str) -> None:
+    alert = Alert("NotesLost", "notes_lost > 0", "5m", "Notes are lost.", is_critical=is_critical)
+    assert alert.to_rule() == {
+        "alert": "NotesLost",
+        "expr": "notes_lost > 0",
+        "for": "5m",
+        "labels": {"severity": severity},
+        "annotations": {"summary": "Notes are lost.", "runbook_url": "docs/runbook.md#noteslost"},
+    }
+
+
+def test_alert_is_not_critical_by_default() -> None:
+    assert not Alert("NotesLost", "notes_lost > 0", "5m", "Notes are lost.").is_critical
+
+
+def test_alert_names_and_runbook_sections_are_unique() -> None:
+    sections = Counter(alert.to_rule()["annotations"]["runbook_url"] for alert in ALERTS)
+    assert set(sections.values()) == {1}
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_alert_has_a_duration_and_a_sentence_as_summary(alert: Alert) -> None:
+    assert re.fullmatch(r"\d+[mh]", alert.for_duration)
+    assert re.fullmatch(r"[A-Z{].*\.", alert.summary)
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_expression_has_balanced_brackets(alert: Alert) -> None:
+    for opening, closing in ("()", "{}", "[]"):
+        assert alert.expr.count(opening) == alert.expr.count(closing)
+
+
+def grouping_labels(expression: str) -> set[str]:
+    """Return the labels of the last aggregation; empty if the expression aggregates without labels."""
+    groupings = re.findall(r"\b(?:sum|max|count)(?: by \(([^)]*)\))? ?\(", expression)
+    return set(re.split(r", ?", groupings[-1])) - {"le"} if groupings else set()
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_summary_uses_only_labels_of_the_expression(alert: Alert) -> None:
+    """An aggregation removes all labels except those of its `by` clause."""
+    used = set(re.findall(r"\$labels\.(\w+)", alert.summary))
+    if re.search(r"\bsum\b", alert.expr):
+        assert used <= grouping_labels(alert.expr)
+
+
+def test_groups_are_timeouts_followed_by_the_alerts() -> None:
+    assert list(groups()) == ["timeouts", *ALERT_GROUPS]
+    for name, group_alerts in ALERT_GROUPS.items():
+        assert [rule["alert"] for rule in groups()[name]] == [alert.name for alert in group_alerts()]
+
+
+def test_timeouts_of_the_contracts_are_recorded() -> None:
+    recorded = {(rule["record"], *rule["labels"].items()): rule["expr"] for rule in groups()["timeouts"]}
+    assert recorded == {
+        ("delivery:operation:timeout_seconds", ("operation", "getNote")): "vector(15)",
+        ("delivery:operation:timeout_seconds", ("operation", "updateNote")): "vector(3)",
+        ("delivery:operation:timeout_seconds", ("operation", "getLatestNote")): "vector(15)",
+        ("delivery:operation:timeout_seconds", ("operation", "receiveCallback")): "vector(15)",
+        ("delivery:method:timeout_seconds", ("rpc_method", "delivery.notes.v1.NotesService/GetNote")): "vector(2.5)",
+    }
+
+
+@pytest.mark.parametrize("name", ["OperationHighLatency", "RpcMethodHighLatency"])
+def test_latency_is_compared_with_half_of_the_recorded_timeout(name: str) -> None:
+    (alert,) = (each for each in ALERTS if each.name == name)
+    record, label = re.findall(r"on \((\w+)\) 0\.5 \* (\S+)$", alert.expr)[0][::-1]
+    assert (record, label) in {(rule["record"], next(iter(rule["labels"]))) for rule in groups()["timeouts"]}

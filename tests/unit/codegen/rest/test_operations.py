@@ -1,0 +1,114 @@
+"""Operations of an OpenAPI document with resolved references."""
+
+from typing import Any
+
+import pytest
+
+from codegen.contracts import ContractError
+from codegen.rest.operations import Operation, operations
+from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
+
+
+def list_operations(**changes: Any) -> dict[str, Operation]:
+    """Return the operations of the sample document with changes of its top level."""
+    source = create_contracts(openapi=create_openapi() | changes)
+    return {operation.id: operation for operation in operations(source, "delivery")}
+
+
+OPERATIONS = list_operations()
+
+
+def with_operation(raw: dict[str, Any]) -> dict[str, Operation]:
+    return list_operations(paths={"/extra": {"get": {"operationId": "extra", "tags": ["notes"]} | raw}})
+
+
+def test_operations_are_yielded_in_file_order() -> None:
+    assert list(OPERATIONS) == ["getNote", "updateNote", "getLatestNote", "watchNote", "receiveCallback"]
+
+
+def test_method_path_and_tag() -> None:
+    operation = OPERATIONS["updateNote"]
+    assert (operation.method, operation.path, operation.tag) == ("PATCH", "/notes/{note_id}", "notes")
+
+
+def test_summary_and_description_are_optional() -> None:
+    assert (OPERATIONS["getNote"].summary, OPERATIONS["getNote"].description) == ("", "")
+
+
+def test_parameters_of_path_and_operation_are_resolved() -> None:
+    openapi = create_openapi()
+    own = {"name": "q", "in": "query", "schema": {"type": "string"}}
+    openapi["paths"]["/notes/{note_id}"]["get"]["parameters"] = [own]
+    names = [each["name"] for each in list_operations(paths=openapi["paths"])["getNote"].parameters]
+    assert names == ["note_id", "q"]
+
+
+def test_body_is_the_content_of_the_request() -> None:
+    assert OPERATIONS["updateNote"].body == {
+        "application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/NotePatch"}}
+    }
+    assert OPERATIONS["getNote"].body is None
+
+
+def test_referenced_body_is_resolved() -> None:
+    components = create_openapi()["components"]
+    components["requestBodies"] = {"Note": {"content": {"application/json": {}}}}
+    raw = {"requestBody": {"$ref": "#/components/requestBodies/Note"}, "responses": {"204": {"description": "."}}}
+    (operation,) = list_operations(
+        components=components, paths={"/extra": {"post": {"operationId": "extra", "tags": ["notes"]} | raw}}
+    ).values()
+    assert operation.body == {"application/json": {}}
+
+
+@pytest.mark.parametrize(("name", "status"), [("getNote", 200), ("updateNote", 204), ("receiveCallback", 202)])
+def test_status_is_that_of_the_success_response(name: str, status: int) -> None:
+    assert OPERATIONS[name].status == status
+
+
+def test_common_headers_are_not_those_of_the_handler() -> None:
+    assert OPERATIONS["getNote"].headers == {"ETag"}
+    assert OPERATIONS["watchNote"].headers == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "roles"),
+    [
+        ("getNote", "bearer", ("customer", "admin")),
+        ("updateNote", "bearer", ()),
+        ("getLatestNote", None, ()),
+        ("receiveCallback", "webhook", ()),
+    ],
+)
+def test_scheme_and_roles_are_those_of_the_alternatives(name: str, scheme: str | None, roles: tuple[str, ...]) -> None:
+    assert (OPERATIONS[name].scheme, OPERATIONS[name].roles) == (scheme, roles)
+
+
+def test_security_of_the_document_is_the_default() -> None:
+    changed = list_operations(security=[{"bearer": ["admin"]}])
+    assert changed["getLatestNote"].roles == ("admin",)
+    assert changed["receiveCallback"].scheme == "webhook"
+
+
+def test_empty_security_of_an_operation_overrides_the_default() -> None:
+    paths = create_openapi()["paths"]
+    paths["/notes/latest"]["get"]["security"] = []
+    assert list_operations(security=[{"bearer": []}], paths=paths)["getLatestNote"].scheme is None
+
+
+def test_duplicate_operation_id_raises_contract_error() -> None:
+    paths = create_openapi()["paths"]
+    paths["/copy"] = {"get": paths["/notes/latest"]["get"]}
+    with pytest.raises(ContractError, match=r"delivery\.yaml: duplicate operationId getLatestNote"):
+        list_operations(paths=paths)
+
+
+@pytest.mark.parametrize("statuses", [[], ["404"], ["200", "204"]])
+def test_other_than_one_success_response_raises_contract_error(statuses: list[str]) -> None:
+    count = sum(status.startswith("2") for status in statuses)
+    with pytest.raises(ContractError, match=f"extra has {count} success responses; exactly one is required"):
+        with_operation({"responses": {status: {"description": "."} for status in statuses}})
+
+
+def test_unsupported_http_methods_are_ignored() -> None:
+    paths = {"/extra": {"trace": {"operationId": "extra"}, "summary": "A path."}}
+    assert list_operations(paths=paths) == {}

@@ -1,0 +1,109 @@
+"""Published form of the OpenAPI documents."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codegen.contracts import Contracts
+from codegen.rest.published_openapi import RESPONSE_HEADERS, generate, publish_document, strip_extensions
+from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
+
+INTERNAL_EXTENSIONS = (
+    *("x-message", "x-problems", "x-timeout", "x-client-address", "x-final-event", "x-cache-until-event"),
+)
+KEYS = st.sampled_from([*INTERNAL_EXTENSIONS, "x-max-bytes", "type", "properties"])
+NODES = st.recursive(
+    st.none() | st.integers() | st.text(max_size=3),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(KEYS, children, max_size=4),
+    max_leaves=12,
+)
+
+
+def find_keys(node: Any) -> set[str]:
+    match node:
+        case dict():
+            return set(node).union(*map(find_keys, node.values()))
+        case list():
+            return set().union(*map(find_keys, node))
+        case _:
+            return set()
+
+
+@given(NODES)
+@settings(max_examples=30)
+def test_internal_extensions_are_removed_at_any_depth(node: Any) -> None:
+    original = copy.deepcopy(node)
+    assert not find_keys(strip_extensions(node)) & set(INTERNAL_EXTENSIONS)
+    assert node == original
+
+
+@pytest.mark.parametrize("node", [{"x-max-bytes": 9}, [{"type": "string"}], "x-message", None, 1.5])
+def test_other_content_is_unchanged(node: Any) -> None:
+    assert strip_extensions(node) == node
+
+
+def test_document_is_not_modified() -> None:
+    document = create_openapi()
+    publish_document(document)
+    assert document == create_openapi()
+
+
+def test_every_response_references_the_common_headers() -> None:
+    published = publish_document(create_openapi())
+    responses = [
+        *published["components"]["responses"].values(),
+        *(
+            response
+            for item in published["paths"].values()
+            for method, operation in item.items()
+            if method != "parameters"
+            for response in operation["responses"].values()
+        ),
+    ]
+    assert len(responses) == 7
+    for response in responses:
+        if "$ref" not in response:
+            assert response["headers"]["x-request-id"] == {"$ref": "#/components/headers/x-request-id"}
+            assert response["headers"]["traceresponse"] == {"$ref": "#/components/headers/traceresponse"}
+    assert RESPONSE_HEADERS.items() <= published["components"]["headers"].items()
+
+
+def test_headers_of_an_operation_are_preserved() -> None:
+    published = publish_document(create_openapi())
+    assert "ETag" in published["paths"]["/notes/{note_id}"]["get"]["responses"]["200"]["headers"]
+
+
+def test_reference_to_a_response_has_no_headers() -> None:
+    published = publish_document(create_openapi())
+    response = published["paths"]["/notes/{note_id}"]["get"]["responses"]["404"]
+    assert response == {"$ref": "#/components/responses/NotFound"}
+
+
+def test_reasons_of_the_catalogue_are_examples() -> None:
+    document = create_openapi()
+    reason = publish_document(document)["components"]["schemas"]["Problem"]["properties"]["reason"]
+    assert reason["examples"] == sorted(document["x-problems"])
+
+
+def test_document_without_catalogue_has_no_common_headers() -> None:
+    document = {"paths": {"/a": {"get": {"x-timeout": "1s", "responses": {"200": {"description": "."}}}}}}
+    assert publish_document(document) == {"paths": {"/a": {"get": {"responses": {"200": {"description": "."}}}}}}
+
+
+def test_json_and_yaml_have_equal_content() -> None:
+    files = generate(create_contracts())
+    assert files.keys() == {"openapi/delivery.json", "openapi/delivery.yaml"}
+    published = json.loads(files["openapi/delivery.json"])
+    assert yaml.safe_load(files["openapi/delivery.yaml"]) == published == publish_document(create_openapi())
+
+
+def test_each_api_has_its_own_documents() -> None:
+    source = Contracts(openapi={"a": {}, "partner-system": {}}, protos=create_contracts().protos)
+    assert generate(source).keys() == {
+        f"openapi/{stem}.{suffix}" for stem in ("a", "partner-system") for suffix in ("json", "yaml")
+    }
