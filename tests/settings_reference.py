@@ -114,6 +114,11 @@ def local_mesh_table() -> str:
     folders = [
         ("`DELIVERY_STATE`", "`.local`", "folder of the mesh's data, sockets and logs"),
         ("`PORT_OFFSET`", "`0`", "number that is added to every default port"),
+        (
+            "`MONGODB_URL`",
+            "–",
+            "URL of an existing MongoDB, with `{service}` for user or database; replaces the local `mongod`",
+        ),
     ]
     ports = ((f"`{name}`", f"`{number}`", f"port of {what}") for name, (number, what) in LOCAL_PORTS.items())
     return _table(("variable", "default", "description"), [*folders, *ports])
