@@ -11,12 +11,8 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
-from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, func, insert, select, text, update
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.sql.elements import ClauseElement
 
 from deploy.local.mesh_config import ROOT
-from services.runtime.storage.database import Statement
 from services.runtime.telemetry import tracing
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -96,31 +92,6 @@ def test_error_span_has_type_but_no_message(monkeypatch: pytest.MonkeyPatch) -> 
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes == {"error.type": "ValueError"}
     assert "ada@delivery" not in span.to_json()  # hexadecimal ids may hold "ada"
-
-
-orders = Table("orders", MetaData(), Column("id", Text, primary_key=True), Column("state", Text))
-lines = Table("lines", MetaData(), Column("order_id", Text))
-_inserted = insert(orders).values(id=bindparam("id")).returning(orders.c.id).cte("inserted")
-_due = select(orders.c.id).where(orders.c.state == bindparam("was")).with_for_update().cte("due")
-
-
-@pytest.mark.parametrize(
-    ("statement", "summary"),
-    [
-        (select(orders), "SELECT orders"),
-        (select(orders).join(lines, lines.c.order_id == orders.c.id), "SELECT orders"),
-        (select(select(orders).subquery()), "SELECT orders"),
-        (insert(orders).values(id=bindparam("id")), "INSERT orders"),
-        (postgresql.insert(orders).values(id="1").on_conflict_do_nothing(), "INSERT orders"),
-        (update(orders).where(orders.c.id.in_(select(_due.c.id))).values(state="b"), "UPDATE orders"),
-        (insert(lines).from_select(["order_id"], select(_inserted.c.id)), "INSERT orders"),
-        (delete(orders), "DELETE orders"),
-        (select(func.pg_advisory_xact_lock(1)), "SELECT pg_advisory_xact_lock"),
-        (text("VACUUM"), "VACUUM"),
-    ],
-)
-def test_statement_summary_is_operation_and_table(statement: ClauseElement, summary: str) -> None:
-    assert Statement(statement).summary == summary
 
 
 @pytest.fixture

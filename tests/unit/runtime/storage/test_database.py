@@ -1,0 +1,263 @@
+"""Statements, transaction hooks and errors of the database, without a server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from psycopg_pool import PoolTimeout
+from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, func, insert, literal, select, text, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.elements import ClauseElement
+
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError
+from services.runtime.storage.database import (
+    DELETE_BATCH_SIZE,
+    Database,
+    Statement,
+    Transaction,
+    build_batch_delete,
+    build_upsert,
+)
+
+orders = Table("orders", MetaData(), Column("id", Text, primary_key=True), Column("state", Text))
+lines = Table("lines", MetaData(), Column("order_id", Text))
+_inserted = insert(orders).values(id=bindparam("id")).returning(orders.c.id).cte("inserted")
+_due = select(orders.c.id).where(orders.c.state == bindparam("was")).with_for_update().cte("due")
+
+
+@pytest.mark.parametrize(
+    ("statement", "summary"),
+    [
+        (select(orders), "SELECT orders"),
+        (select(orders).join(lines, lines.c.order_id == orders.c.id), "SELECT orders"),
+        (select(select(orders).subquery()), "SELECT orders"),
+        (insert(orders).values(id=bindparam("id")), "INSERT orders"),
+        (postgresql.insert(orders).values(id="1").on_conflict_do_nothing(), "INSERT orders"),
+        (update(orders).where(orders.c.id.in_(select(_due.c.id))).values(state="b"), "UPDATE orders"),
+        (insert(lines).from_select(["order_id"], select(_inserted.c.id)), "INSERT orders"),
+        (delete(orders), "DELETE orders"),
+        (select(func.pg_advisory_xact_lock(1)), "SELECT pg_advisory_xact_lock"),
+        (text("VACUUM"), "VACUUM"),
+    ],
+)
+def test_statement_summary_is_operation_and_table(statement: ClauseElement, summary: str) -> None:
+    assert Statement(statement).summary == summary
+
+
+class Order(NamedTuple):
+    """Row of the table `orders`."""
+
+    id: str
+    state: str
+
+
+def squeeze(statement: Statement[Any]) -> str:
+    return " ".join(statement.sql.decode().split())
+
+
+def test_row_is_read_as_its_type_or_dict() -> None:
+    row: dict[str, Any] = {"id": "o1", "state": "paid"}
+    assert Statement(select(orders), row_type=Order).read_row(row) == Order("o1", "paid")
+    assert Statement(select(orders)).read_row(row) is row
+
+
+def test_constants_are_default_parameters_and_never_part_of_sql() -> None:
+    statement = Statement(select(orders).where(orders.c.id == bindparam("id"), orders.c.state == "pa'id"))
+    assert list(statement.defaults.values()) == ["pa'id"]
+    assert "pa'id" not in squeeze(statement)
+    assert squeeze(statement).endswith("orders.id = %(id)s::VARCHAR AND orders.state = %(state_1)s::VARCHAR")
+
+
+def test_span_attributes_contain_no_values() -> None:
+    assert Statement(insert(orders).values(id="secret")).span_attributes == {
+        "db.system.name": "postgresql",
+        "db.operation.name": "INSERT",
+        "db.query.summary": "INSERT orders",
+        "db.collection.name": "orders",
+    }
+    assert "db.collection.name" not in Statement(select(literal(1))).span_attributes
+
+
+def test_upsert_updates_all_columns_except_the_key() -> None:
+    sql = squeeze(build_upsert(orders))
+    assert sql.startswith(
+        "INSERT INTO orders (id, state) VALUES (%(id)s::VARCHAR, %(state)s::VARCHAR) ON CONFLICT (id)"
+    )
+    assert sql.endswith("DO UPDATE SET state = excluded.state")
+
+
+def test_batch_delete_is_bounded_and_skips_locked_rows() -> None:
+    pairs = Table("pairs", MetaData(), Column("a", Text, primary_key=True), Column("b", Text, primary_key=True))
+    statement = build_batch_delete(pairs, pairs.c.a < bindparam("before"))
+    sql = squeeze(statement)
+    assert "FOR UPDATE SKIP LOCKED" in sql
+    assert DELETE_BATCH_SIZE in statement.defaults.values()
+    assert sql.endswith('WHERE pairs.a = "old".a AND pairs.b = "old".b'), "all columns of the key identify a row"
+    assert statement.summary == "DELETE pairs"
+
+
+class FakeConnection:
+    """Connection that records transactions and returns given rows."""
+
+    def __init__(self, *rows: dict[str, Any]) -> None:
+        self.rows = rows
+        self.log: list[str] = []
+        self.executed: list[tuple[dict[str, Any], bool]] = []
+        self.commit_error: Exception | None = None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        self.log.append("begin")
+        try:
+            yield
+        except BaseException:
+            self.log.append("rollback")
+            raise
+        if self.commit_error is not None:
+            raise self.commit_error
+        self.log.append("commit")
+
+    async def execute(self, _sql: bytes, parameters: dict[str, Any], *, prepare: bool) -> Any:
+        self.executed.append((parameters, prepare))
+
+        async def fetchall() -> list[dict[str, Any]]:
+            return list(self.rows)
+
+        async def fetchone() -> dict[str, Any] | None:
+            return next(iter(self.rows), None)
+
+        return SimpleNamespace(fetchall=fetchall, fetchone=fetchone, rowcount=len(self.rows))
+
+
+class FakePool:
+    """Pool with one connection, or an error."""
+
+    def __init__(self, connection: FakeConnection, error: Exception | None = None) -> None:
+        self._connection = connection
+        self._error = error
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[FakeConnection]:
+        if self._error is not None:
+            raise self._error
+        yield self._connection
+
+
+def create_transaction(connection: FakeConnection) -> Transaction:
+    return Transaction(cast(AsyncConnection[DictRow], connection))
+
+
+@pytest.fixture
+def connection() -> FakeConnection:
+    return FakeConnection({"id": "o1", "state": "paid"}, {"id": "o2", "state": "ready"})
+
+
+@pytest.fixture
+def database(connection: FakeConnection) -> Database:
+    """Database whose pool has only the fake connection."""
+    database = Database("postgresql://database.test/orders")
+    database._pool = cast(Any, FakePool(connection))
+    return database
+
+
+def fail_to_connect(database: Database, error: Exception) -> None:
+    database._pool = cast(Any, FakePool(FakeConnection(), error))
+
+
+SELECT = Statement(select(orders).where(orders.c.state == "paid"), row_type=Order)
+
+
+async def test_rows_are_fetched_with_default_and_given_parameters(database: Database) -> None:
+    assert await database.fetch_all(SELECT) == [Order("o1", "paid"), Order("o2", "ready")]
+    assert await database.fetch_one(SELECT) == Order("o1", "paid")
+    assert await database.execute(SELECT) == 2
+
+
+async def test_given_parameter_replaces_the_default(connection: FakeConnection, database: Database) -> None:
+    await database.fetch_all(SELECT, state_1="ready", id="o1")
+    assert connection.executed == [({"state_1": "ready", "id": "o1"}, True)]
+
+
+async def test_no_row_is_none() -> None:
+    assert await create_transaction(FakeConnection()).fetch_one(SELECT) is None
+
+
+@pytest.mark.parametrize("is_replanned", [False, True])
+async def test_replanned_statement_is_not_prepared(connection: FakeConnection, is_replanned: bool) -> None:
+    await create_transaction(connection).execute(Statement(select(orders), is_replanned=is_replanned))
+    assert connection.executed == [({}, not is_replanned)]
+
+
+async def test_hooks_run_in_order_after_the_commit(connection: FakeConnection, database: Database) -> None:
+    async with database.transaction() as transaction:
+        for name in "ab":
+            transaction.add_after_commit_hook(lambda name=name: connection.log.append(name))
+    assert connection.log == ["begin", "commit", "a", "b"]
+
+
+@pytest.mark.parametrize("is_failing_commit", [False, True])
+async def test_hooks_do_not_run_without_commit(
+    connection: FakeConnection, database: Database, is_failing_commit: bool
+) -> None:
+    connection.commit_error = KeyError("commit") if is_failing_commit else None
+    with pytest.raises(KeyError):  # noqa: PT012
+        async with database.transaction() as transaction:
+            transaction.add_after_commit_hook(lambda: connection.log.append("hook"))
+            if not is_failing_commit:
+                raise KeyError("work")
+    assert "hook" not in connection.log
+
+
+async def test_savepoint_discards_its_hooks_on_error(connection: FakeConnection) -> None:
+    transaction = create_transaction(connection)
+    ran: list[str] = []
+    transaction.add_after_commit_hook(lambda: ran.append("before"))
+    async with transaction.savepoint():
+        transaction.add_after_commit_hook(lambda: ran.append("kept"))
+    with pytest.raises(KeyError):  # noqa: PT012
+        async with transaction.savepoint():
+            transaction.add_after_commit_hook(lambda: ran.append("discarded"))
+            raise KeyError
+    transaction.run_after_commit_hooks()
+    assert ran == ["before", "kept"]
+    assert connection.log == ["begin", "commit", "begin", "rollback"]
+
+
+@pytest.mark.parametrize(
+    "error", [psycopg.OperationalError("gone"), psycopg.InterfaceError("closed"), PoolTimeout("full")]
+)
+async def test_unavailable_database_can_be_retried(database: Database, error: Exception) -> None:
+    fail_to_connect(database, error)
+    with pytest.raises(ApiError) as raised:
+        await database.fetch_all(SELECT)
+    assert (raised.value.reason, raised.value.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 2)
+    with pytest.raises(ApiError):
+        async with database.transaction():
+            pass
+
+
+async def test_value_that_cannot_be_stored_is_an_invalid_request(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ApiError) as raised:
+        async with database.transaction():
+            raise psycopg.DataError("invalid byte sequence: a secret")
+    assert raised.value.reason is Reason.INVALID_REQUEST
+    assert "secret" not in raised.value.detail + caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [psycopg.errors.UniqueViolation(), psycopg.errors.CheckViolation(), ApiError(Reason.ORDER_NOT_FOUND)]
+)
+async def test_other_errors_are_unchanged(connection: FakeConnection, database: Database, error: Exception) -> None:
+    with pytest.raises(type(error)) as raised:
+        async with database.transaction():
+            raise error
+    assert raised.value is error
+    assert connection.log == ["begin", "rollback"]
