@@ -7,7 +7,6 @@ from generated.events import EVENTS
 from services.runtime.messaging.metrics import normalise_event_type
 from services.runtime.telemetry.metrics import OTHER
 
-
 EVENT_TYPES = {event.type for event in EVENTS.values()}
 
 
