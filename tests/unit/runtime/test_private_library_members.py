@@ -1,0 +1,201 @@
+"""Private members of libraries that the code depends on; an update of the library may remove them without notice."""
+
+import ast
+import asyncio
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import firebase_admin
+import httpcore
+import httpx
+import pika
+import pika.connection
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from firebase_admin import credentials, messaging
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics.export import MetricReader
+from pika.adapters.asyncio_connection import AsyncioConnection
+
+from generated.proto.delivery.orders.v1 import Order
+from services.runtime import rest
+from tests.conftest import ROOT
+
+CHECKED_FOLDERS = ("codegen", "deploy", "migrations", "services")
+PUBLIC_UNDERSCORE_NAMES = {"_asdict", "_fields", "_replace"}
+"""Public members of named tuples, whose underscore avoids conflicts with field names."""
+
+
+class PrivateMember(NamedTuple):
+    """Private member of a library, the module that uses it, and a check that it exists and has its purpose."""
+
+    module: str
+    library: str
+    name: str
+    exists: Callable[[], bool]
+
+
+def create_amqp_connection() -> AsyncioConnection:
+    loop = asyncio.new_event_loop()
+    try:
+        return AsyncioConnection(pika.ConnectionParameters(), custom_ioloop=loop, internal_connection_workflow=False)
+    finally:
+        loop.close()
+
+
+def create_messaging_service() -> messaging._MessagingService:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    account = {
+        "type": "service_account",
+        "project_id": "delivery",
+        "private_key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        "client_email": "push@delivery.test",
+        "token_uri": "http://127.0.0.1:9/token",
+    }
+    app = firebase_admin.initialize_app(credentials.Certificate(account), name="private-members")
+    try:
+        return messaging._get_messaging_service(app)
+    finally:
+        firebase_admin.delete_app(app)
+
+
+def create_storage_client() -> storage.Client:
+    return storage.Client("local", AnonymousCredentials())  # type: ignore[no-untyped-call]
+
+
+def load_connexion(module: str) -> Any:
+    """Return a module of Connexion, whose first import warns unless it is done by `services.runtime.rest`."""
+    assert rest.__name__ in sys.modules
+    return import_module(f"connexion.{module}")
+
+
+def mentions(owner: object, text: str) -> bool:
+    """Return whether the source of a library class contains the text."""
+    return text in inspect.getsource(owner)  # type: ignore[arg-type]
+
+
+MESSAGING = "services/notifications/adapters/providers/fcm.py"
+STORAGE = "services/runtime/storage/object_storage.py"
+AMQP = "services/runtime/messaging/connection.py"
+CODEC = "services/runtime/rpc/codec.py"
+
+PRIVATE_MEMBERS = [
+    PrivateMember(AMQP, "pika", "_transport", lambda: create_amqp_connection()._transport is None),
+    PrivateMember(
+        AMQP,
+        "pika",
+        "_adapter_emit_data",
+        lambda: (
+            list(inspect.signature(AsyncioConnection._adapter_emit_data).parameters) == ["self", "data"]
+            and mentions(pika.connection.Connection, "self._adapter_emit_data(")
+        ),
+    ),
+    PrivateMember(
+        "services/runtime/outbound/safe_http_client.py",
+        "httpx",
+        "_pool",
+        lambda: isinstance(httpx.AsyncHTTPTransport()._pool, httpcore.AsyncConnectionPool),
+    ),
+    PrivateMember(
+        MESSAGING, "firebase-admin", "_get_messaging_service", lambda: callable(messaging._get_messaging_service)
+    ),
+    PrivateMember(
+        MESSAGING, "firebase-admin", "_client", lambda: hasattr(create_messaging_service()._client, "session")
+    ),
+    PrivateMember(
+        MESSAGING,
+        "firebase-admin",
+        "_fcm_url",
+        lambda: (
+            create_messaging_service()._fcm_url.endswith("/v1/projects/delivery/messages:send")
+            and mentions(messaging._MessagingService, "url=self._fcm_url")
+        ),
+    ),
+    PrivateMember(
+        MESSAGING,
+        "google-auth",
+        "_is_regional_access_boundary_lookup_required",
+        lambda: callable(
+            create_messaging_service()._client.session.credentials._is_regional_access_boundary_lookup_required
+        ),
+    ),
+    PrivateMember(
+        STORAGE,
+        "google-cloud-storage",
+        "_bucket_metadata_cache",
+        lambda: hasattr(create_storage_client(), "_bucket_metadata_cache"),
+    ),
+    PrivateMember(
+        STORAGE, "google-cloud-storage", "_http", lambda: hasattr(create_storage_client()._http, "max_redirects")
+    ),
+    PrivateMember(
+        "services/runtime/rest/app.py",
+        "connexion",
+        "_validate_spec",
+        lambda: mentions(load_connexion("spec").Specification, "self._validate_spec(raw_spec)"),
+    ),
+    PrivateMember(
+        "services/runtime/rest/operation.py",
+        "connexion",
+        "_operation",
+        lambda: mentions(load_connexion("operations").AbstractOperation, "self._operation = operation"),
+    ),
+    PrivateMember(CODEC, "betterproto2", "_betterproto", lambda: hasattr(Order._betterproto, "meta_by_field_name")),
+    PrivateMember(CODEC, "betterproto2", "_unknown_fields", lambda: vars(Order())["_unknown_fields"] == b""),
+    PrivateMember(
+        "services/runtime/telemetry/metrics.py",
+        "opentelemetry-sdk",
+        "_receive_metrics",
+        lambda: (
+            [*inspect.signature(PrometheusMetricReader._receive_metrics).parameters][1:3]
+            == ["metrics_data", "timeout_millis"]
+            and mentions(MetricReader, "self._receive_metrics(")
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("member", PRIVATE_MEMBERS, ids=lambda member: f"{member.library}:{member.name}")
+def test_private_library_member_exists(member: PrivateMember) -> None:
+    try:
+        is_unchanged = member.exists()
+    except (AttributeError, KeyError, OSError, TypeError):
+        is_unchanged = False
+    assert is_unchanged, f"{member.module} needs {member.name} of {member.library}, which has changed"
+
+
+def find_private_accesses() -> Iterator[tuple[str, str]]:
+    """Yield module and name of each access to a private member of another object, and of each private import."""
+    for folder in CHECKED_FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                for name in private_names(node):
+                    yield str(path.relative_to(ROOT)), name
+
+
+def private_names(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Attribute(value=ast.Name(id="self" | "cls")):
+            return
+        case ast.Attribute(attr=name) if re.match("_[a-z]", name) and name not in PUBLIC_UNDERSCORE_NAMES:
+            yield name
+        case ast.ImportFrom(module=str(module), names=aliases):
+            parts = [*module.split("."), *(alias.name for alias in aliases)]
+            yield from (part for part in parts if re.match("_[a-z]", part))
+
+
+def test_every_private_access_is_listed() -> None:
+    assert {*find_private_accesses()} <= {(member.module, member.name) for member in PRIVATE_MEMBERS}
+
+
+@pytest.mark.parametrize("member", PRIVATE_MEMBERS, ids=lambda member: f"{member.library}:{member.name}")
+def test_listed_member_is_used_by_its_module(member: PrivateMember) -> None:
+    assert re.search(rf"\b{member.name}\b", Path(ROOT, member.module).read_text())
