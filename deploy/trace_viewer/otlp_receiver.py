@@ -122,7 +122,7 @@ def parse_json(body: bytes) -> ExportTraceServiceRequest:
         return ParseDict(
             json.loads(body, object_hook=_encode_ids_as_base64), ExportTraceServiceRequest(), ignore_unknown_fields=True
         )
-    except (ParseError, ValueError, RecursionError) as error:
+    except (ParseError, TypeError, ValueError, RecursionError) as error:
         raise OtlpRequestError(400, "body is not an ExportTraceServiceRequest") from error
 
 
