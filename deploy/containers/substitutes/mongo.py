@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from pymongo import MongoClient
 
@@ -20,7 +21,7 @@ CREATE_USER_PATTERN = re.compile(r'^db\.getSiblingDB\("(\w+)"\)\.createUser\((\{
 def create_users() -> None:
     """Create the root user, and the users of the initialisation scripts, with a server that does not check logins."""
     server = subprocess.Popen([*OPTIONS, "--bind_ip=127.0.0.1", f"--port={INITIAL_PORT}"])
-    with MongoClient(f"mongodb://127.0.0.1:{INITIAL_PORT}") as client:
+    with MongoClient[dict[str, Any]](f"mongodb://127.0.0.1:{INITIAL_PORT}") as client:
         password = os.environ["MONGO_INITDB_ROOT_PASSWORD"]
         client.admin.command("createUser", os.environ["MONGO_INITDB_ROOT_USERNAME"], pwd=password, roles=["root"])
         for path in sorted(SCRIPTS_DIR.glob("*.js")):

@@ -49,8 +49,9 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         "setParameter": "diagnosticDataCollectionEnabled=false",
     }
 
-    def connect(**credentials: str) -> MongoClient[dict[str, Any]]:
-        return MongoClient(quote(str(socket), safe=""), serverSelectionTimeoutMS=TIMEOUT_MS, **credentials)
+    def connect(username: str | None = None, password: str | None = None) -> MongoClient[dict[str, Any]]:
+        address = quote(str(socket), safe="")
+        return MongoClient(address, username=username, password=password, serverSelectionTimeoutMS=TIMEOUT_MS)
 
     def ready() -> bool:
         with connect() as client:
@@ -65,7 +66,7 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             except OperationFailure as error:
                 if error.code != UNAUTHORIZED_ERROR_CODE:
                     raise
-        with connect(username=ADMIN, password=password) as client:
+        with connect(ADMIN, password) as client:
             for service in SERVICES_WITH_DOCUMENTS:
                 database = client[service]
                 command = "updateUser" if database.command("usersInfo", service)["users"] else "createUser"
