@@ -20,7 +20,7 @@ def execute_example(page: Page, operation: str) -> Any:
 
 def test_docs_execute_operation_after_sign_in(mesh: Mesh, page: Page) -> None:
     page.goto(f"{mesh.edge_url}/docs")
-    expect(page.get_by_role("heading", name="Delivery")).to_be_visible()
+    expect(page.get_by_role("heading", name="Delivery", level=1)).to_be_visible()
     expect(page.locator(".opblock")).not_to_have_count(0)
     session = execute_example(page, "signIn")
     page.get_by_role("button", name="Authorize").first.click()
