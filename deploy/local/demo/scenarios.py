@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 
 DEMO_PASSWORD = "delivery-demo-1"  # noqa: S105 (public password of the demo accounts)
 TIMEOUT_S = 15.0
@@ -290,7 +291,7 @@ def main(edge_url: str, sandbox_url: str, traces_url: str) -> int:
             try:
                 context.run_scenario(scenario)
             except (ScenarioFailed, httpx.HTTPError) as error:
-                console.print(f"[red bold]   failed:[/] {error}", highlight=False, markup=True)
+                console.print(f"[red bold]   failed:[/] {escape(str(error))}", highlight=False)
                 break
             passed += 1
     console.print(f"{passed}/{len(SCENARIOS)} scenarios passed", highlight=False)

@@ -5,6 +5,7 @@ import sys
 import time
 
 from rich.console import Console
+from rich.markup import escape
 
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.supervisor.process import get_start_time
@@ -30,7 +31,7 @@ def wait_until_ready(config: MeshConfig, supervisor_pid: int, timeout_s: float) 
                 if state.phase == "ready":
                     return 0
                 if state.phase == "failed":
-                    console.print(f"[red]the mesh failed to start:[/] {state.error}", highlight=False, markup=True)
+                    console.print(f"[red]the mesh failed to start:[/] {escape(state.error)}", highlight=False)
                     return 1
             if get_start_time(supervisor_pid) is None:
                 console.print(f"the supervisor exited; see {config.folder / 'logs/supervisor.log'}")
