@@ -1,4 +1,4 @@
-"""Rules of calls to partner systems: state machine, retry schedule and circuit breaker policy."""
+"""Retry policy of calls to partner systems (webhooks): state machine, schedule and circuit breaker policy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

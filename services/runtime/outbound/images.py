@@ -1,4 +1,4 @@
-"""Normalisation of untrusted images: decode within limits, crop to a square, and re-encode without metadata."""
+"""Image validation and normalisation: decode untrusted files within limits, crop, re-encode without metadata."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""LRU cache of encoded responses, invalidated by domain events.
+"""Response cache: LRU cache of encoded responses, invalidated by domain events.
 
 An operation with `x-cache-until-event` in the contract returns the same response to every caller, so its handler does
 not receive the principal. Nothing is cached while the process is not subscribed to the events.
