@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, override
 from urllib.parse import urlsplit
 
 import firebase_admin
@@ -19,7 +19,8 @@ from firebase_admin import auth, credentials, exceptions
 from google.auth.exceptions import GoogleAuthError
 
 from generated.problems import Reason
-from services.gateway.usecases.ports import SessionTokens
+from services.gateway.domain.accounts import SessionTokens
+from services.gateway.usecases.ports import IdentityProvider
 from services.runtime.core.errors import ApiError
 from services.runtime.telemetry import tracing
 
@@ -70,7 +71,7 @@ class _ErrorResponse(msgspec.Struct):
     error: _ErrorDetail
 
 
-class FirebaseIdentityProvider:
+class FirebaseIdentityProvider(IdentityProvider):
     """Identity provider on Firebase.
 
     `emulator_url` is a base URL below which an emulator serves Google's host names as paths; empty for Google itself.
@@ -96,12 +97,8 @@ class FirebaseIdentityProvider:
         self._executor.shutdown(wait=False, cancel_futures=True)
         firebase_admin.delete_app(self._app)
 
+    @override
     async def create(self, user_id: str, email: str, password: str, role: str | None) -> None:
-        """Create an account.
-
-        Raises ApiError: EMAIL_TAKEN, ACCOUNT_REFUSED.
-        """
-
         def create_user() -> None:
             try:
                 auth.create_user(uid=user_id, email=email, password=password, app=self._app)
@@ -124,44 +121,41 @@ class FirebaseIdentityProvider:
             return False
         return True
 
+    @override
     async def exists(self, user_id: str) -> bool:
-        """Return whether the account exists."""
         return await self._call_admin("get", lambda: self._user_exists(user_id))
 
+    @override
     async def delete(self, user_id: str) -> None:
-        """Delete an account, if it exists."""
         try:
             await self._call_admin("delete", lambda: auth.delete_user(user_id, app=self._app))
         except auth.UserNotFoundError:
             return
 
+    @override
     async def mark_email_verified(self, user_id: str) -> None:
-        """Mark the e-mail address as verified."""
         await self._update_user(user_id, email_verified=True)
 
+    @override
     async def change_email(self, user_id: str, email: str) -> None:
-        """Set another, verified, e-mail address.
-
-        Raises ApiError: EMAIL_TAKEN.
-        """
         try:
             await self._update_user(user_id, email=email, email_verified=True)
         except auth.EmailAlreadyExistsError as error:
             raise ApiError(Reason.EMAIL_TAKEN) from error
 
+    @override
     async def set_password(self, user_id: str, password: str) -> None:
-        """Set the password and end every session."""
         await self._update_user(user_id, password=password)
         await self.revoke_refresh_tokens(user_id)
 
+    @override
     async def set_role(self, user_id: str, role: str) -> None:
-        """Set the role claim of access tokens issued from now on."""
         await self._call_admin_for_user(
             "set role", lambda: auth.set_custom_user_claims(user_id, {"role": role}, app=self._app)
         )
 
+    @override
     async def revoke_refresh_tokens(self, user_id: str) -> None:
-        """Revoke all refresh tokens of the account."""
         await self._call_admin_for_user("revoke", lambda: auth.revoke_refresh_tokens(user_id, app=self._app))
 
     async def _update_user(self, user_id: str, **changes: Any) -> None:
@@ -202,11 +196,8 @@ class FirebaseIdentityProvider:
             log.warning("identity provider call failed: %r", error)
             raise _unavailable() from error
 
+    @override
     async def sign_in(self, email: str, password: str) -> SessionTokens:
-        """Exchange e-mail address and password for tokens.
-
-        Raises ApiError: CREDENTIALS_INVALID, for an unknown address and a wrong password alike.
-        """
         response = await self._post(
             "sign in",
             f"{self._identity_toolkit_url}/accounts:signInWithPassword",
@@ -215,11 +206,8 @@ class FirebaseIdentityProvider:
         session = _decode_response(response, _SignInResponse, _INVALID_CREDENTIALS_CODES, Reason.CREDENTIALS_INVALID)
         return SessionTokens(session.id_token, session.refresh_token, int(session.expires_in), session.local_id)
 
+    @override
     async def refresh_session(self, refresh_token: str) -> SessionTokens:
-        """Exchange a refresh token for new tokens.
-
-        Raises ApiError: REFRESH_TOKEN_INVALID.
-        """
         response = await self._post(
             "refresh",
             f"{self._secure_token_url}/token",

@@ -3,9 +3,11 @@
 import hashlib
 import secrets
 from datetime import timedelta
+from typing import override
 
 from generated.problems import Reason
 from services.gateway.domain.images import Image
+from services.gateway.usecases.ports import ImageStore
 from services.runtime.core.errors import ApiError
 from services.runtime.outbound.images import (
     OUTPUT_MEDIA_TYPE,
@@ -17,7 +19,7 @@ from services.runtime.outbound.images import (
 from services.runtime.storage.object_storage import ObjectStore, delete_orphans
 
 
-class GcsImageStore:
+class GcsImageStore(ImageStore):
     """Images in Google Cloud Storage. A name ends with the SHA-256 digest of the content, which `get` verifies."""
 
     def __init__(self, object_store: ObjectStore) -> None:
@@ -29,11 +31,8 @@ class GcsImageStore:
         self._normaliser.close()
         self._object_store.close()
 
+    @override
     async def add(self, folder: str, image: Image) -> str:
-        """Normalise and store an image. Returns its name.
-
-        Raises ApiError: PICTURE_REFUSED, UNSUPPORTED_MEDIA_TYPE, UPSTREAM_UNAVAILABLE.
-        """
         try:
             normalised = await self._normaliser.normalise(image.content, image.media_type)
         except MediaTypeMismatch as error:
@@ -46,6 +45,7 @@ class GcsImageStore:
         await self._object_store.put(name, normalised.content, normalised.media_type)
         return name
 
+    @override
     async def get(self, name: str) -> Image | None:
         """Return the image.
 
@@ -58,10 +58,10 @@ class GcsImageStore:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The stored image is corrupt.", retry_after=2)
         return Image(OUTPUT_MEDIA_TYPE, content)
 
+    @override
     async def delete(self, name: str) -> None:
-        """Delete the image, if it exists."""
         await self._object_store.delete(name)
 
+    @override
     async def delete_orphans(self, folder: str, referenced_names: set[str], min_age: timedelta) -> int:
-        """Delete the folder's images that are older than `min_age` and not referenced. Returns their number."""
         return await delete_orphans(self._object_store, referenced_names, f"{folder}/", min_age)

@@ -4,11 +4,12 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import NamedTuple, override
 
 from pymemcache.client.base import PooledClient
 
 from generated.problems import Reason
+from services.gateway.usecases.ports import LoginRateLimiter
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.memcached import Memcached
 
@@ -28,7 +29,7 @@ class FailedAttemptLimits(NamedTuple):
     window_s: int = 900
 
 
-class MemcachedLoginRateLimiter:
+class MemcachedLoginRateLimiter(LoginRateLimiter):
     """Fixed-window counters; the window starts with the first failed attempt.
 
     Fails closed: without Memcached the number of attempts would be unlimited, so `limit` raises UPSTREAM_UNAVAILABLE.
@@ -48,6 +49,7 @@ class MemcachedLoginRateLimiter:
         """Close every connection."""
         self._memcached.close()
 
+    @override
     @asynccontextmanager
     async def limit(self, account: str | None, client_address: str) -> AsyncIterator[None]:
         """Count the attempt of the block as failed unless it succeeds.

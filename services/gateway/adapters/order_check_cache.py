@@ -1,9 +1,11 @@
 """Order check cache in Memcached; a check is readable only by the customer that made it."""
 
+from typing import override
+
 import msgspec
 
 from generated.proto.delivery.orders.v1 import CheckedBasket
-from services.gateway.usecases.ports import CHECK_TTL
+from services.gateway.usecases.ports import CHECK_TTL, OrderCheckCache
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage.memcached import Memcached
 
@@ -12,7 +14,7 @@ MAX_CONNECTIONS = 64
 """More than the default executor has threads."""
 
 
-class MemcachedOrderCheckCache:
+class MemcachedOrderCheckCache(OrderCheckCache):
     """Cache of order checks for CHECK_TTL."""
 
     def __init__(self, address: str) -> None:
@@ -28,15 +30,15 @@ class MemcachedOrderCheckCache:
         """Close every connection."""
         self._memcached.close()
 
+    @override
     async def put(self, check_id: str, user_id: str, basket: CheckedBasket) -> None:
-        """Store a check."""
         key, value = _cache_key(check_id), msgspec.msgpack.encode((user_id, get_codec().encode(basket)))
         ttl_s = int(CHECK_TTL.total_seconds())
         if not await self._memcached.execute("set", lambda client: client.set(key, value, expire=ttl_s)):
             raise self._memcached.unavailable_error()
 
+    @override
     async def get(self, check_id: str, user_id: str) -> CheckedBasket | None:
-        """Return the check; None if it does not exist or belongs to another user."""
         value = await self._memcached.execute("get", lambda client: client.get(_cache_key(check_id)))
         if value is None:
             return None

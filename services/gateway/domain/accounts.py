@@ -2,10 +2,11 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 from zoneinfo import available_timezones
 
 from generated.problems import Reason
@@ -110,6 +111,14 @@ class Account:
         )
 
 
+class AccountFilter(NamedTuple):
+    """Filter of a list of accounts; None does not restrict. `prefix` applies to e-mail address and names."""
+
+    role: str | None = None
+    approved: bool | None = None
+    prefix: str | None = None
+
+
 class ProfileChanges(TypedDict, total=False):
     """New values of a profile; absent fields stay unchanged."""
 
@@ -135,6 +144,27 @@ class VerificationCode:
     def __post_init__(self) -> None:
         """Convert the purpose, which rows contain as text."""
         object.__setattr__(self, "purpose", CodePurpose(self.purpose))
+
+
+class CodeRequest(NamedTuple):
+    """Request for a verification code, for the account with an address or to change an account's address to it."""
+
+    id: int
+    purpose: CodePurpose
+    email: str
+    user_id: str | None
+    trace_context: Mapping[str, str]
+    """Trace context headers of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTokens:
+    """Tokens of a session. `expires_in` is the lifetime of the access token in seconds."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: int
+    user_id: str
 
 
 def validate_time_zone(time_zone: str | None) -> None:

@@ -2,9 +2,9 @@
 
 from generated.problems import Reason
 from services.gateway.domain import accounts as account_rules
-from services.gateway.domain.accounts import CodePurpose
+from services.gateway.domain.accounts import CodePurpose, SessionTokens
 from services.gateway.usecases import profiles
-from services.gateway.usecases.ports import IdentityProvider, LoginRateLimiter, Repository, SessionTokens
+from services.gateway.usecases.ports import IdentityProvider, LoginRateLimiter, Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal

@@ -1,55 +1,24 @@
-"""Ports of the use cases: protocols that the outbound adapters implement, and the values that they exchange."""
+"""Ports of the use cases: protocols that the outbound adapters implement."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from generated.events import GatewayEvent
 from generated.proto.delivery.orders.v1 import CheckedBasket
-from generated.proto.delivery.partners.v1 import Product
-from services.gateway.domain.accounts import Account, CodePurpose, VerificationCode
+from services.gateway.domain.accounts import (
+    Account,
+    AccountFilter,
+    CodePurpose,
+    CodeRequest,
+    SessionTokens,
+    VerificationCode,
+)
 from services.gateway.domain.images import Image
 
 CHECK_TTL = timedelta(minutes=10)
 """Lifetime of an order check."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionTokens:
-    """Tokens of a session. `expires_in` is the lifetime of the access token in seconds."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    expires_in: int
-    user_id: str
-
-
-class AccountFilter(NamedTuple):
-    """Filter of a list of accounts; None does not restrict. `prefix` applies to e-mail address and names."""
-
-    role: str | None = None
-    approved: bool | None = None
-    prefix: str | None = None
-
-
-class CodeRequest(NamedTuple):
-    """Request for a verification code, for the account with an address or to change an account's address to it."""
-
-    id: int
-    purpose: CodePurpose
-    email: str
-    user_id: str | None
-    trace_context: Mapping[str, str]
-    """Trace context headers of the request."""
-
-
-class ProductImageUpdate(NamedTuple):
-    """Result of `set_picture_url`."""
-
-    product: Product | None
-    old_picture_url: str | None
 
 
 class IdentityProvider(Protocol):
@@ -59,10 +28,7 @@ class IdentityProvider(Protocol):
     """
 
     async def create(self, user_id: str, email: str, password: str, role: str | None) -> None:
-        """Create an account.
-
-        Raises ApiError: EMAIL_TAKEN, ACCOUNT_REFUSED.
-        """
+        """Create an account. Raises ApiError: EMAIL_TAKEN, ACCOUNT_REFUSED."""
 
     async def exists(self, user_id: str) -> bool:
         """Return whether the account exists."""
@@ -71,46 +37,25 @@ class IdentityProvider(Protocol):
         """Delete an account, if it exists."""
 
     async def mark_email_verified(self, user_id: str) -> None:
-        """Mark the e-mail address as verified.
-
-        Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED.
-        """
+        """Mark the e-mail address as verified. Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED."""
 
     async def change_email(self, user_id: str, email: str) -> None:
-        """Set another, verified, e-mail address.
-
-        Raises ApiError: EMAIL_TAKEN, USER_NOT_FOUND, ACCOUNT_REFUSED.
-        """
+        """Set another, verified, e-mail address. Raises ApiError: EMAIL_TAKEN, USER_NOT_FOUND, ACCOUNT_REFUSED."""
 
     async def set_password(self, user_id: str, password: str) -> None:
-        """Set the password and end every session.
-
-        Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED.
-        """
+        """Set the password and end every session. Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED."""
 
     async def set_role(self, user_id: str, role: str) -> None:
-        """Set the role claim of access tokens issued from now on.
-
-        Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED.
-        """
+        """Set the role claim of access tokens issued from now on. Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED."""
 
     async def sign_in(self, email: str, password: str) -> SessionTokens:
-        """Exchange e-mail address and password for tokens.
-
-        Raises ApiError: CREDENTIALS_INVALID, for an unknown address and a wrong password alike.
-        """
+        """Exchange the credentials for tokens. Raises ApiError: CREDENTIALS_INVALID, also for an unknown address."""
 
     async def refresh_session(self, refresh_token: str) -> SessionTokens:
-        """Exchange a refresh token for new tokens.
-
-        Raises ApiError: REFRESH_TOKEN_INVALID.
-        """
+        """Exchange a refresh token for new tokens. Raises ApiError: REFRESH_TOKEN_INVALID."""
 
     async def revoke_refresh_tokens(self, user_id: str) -> None:
-        """Revoke all refresh tokens of the account.
-
-        Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED.
-        """
+        """Revoke all refresh tokens of the account. Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED."""
 
 
 class LoginRateLimiter(Protocol):
@@ -130,10 +75,7 @@ class ImageStore(Protocol):
     """
 
     async def add(self, folder: str, image: Image) -> str:
-        """Normalise and store an image. Returns its name.
-
-        Raises ApiError: PICTURE_REFUSED, UNSUPPORTED_MEDIA_TYPE.
-        """
+        """Normalise and store an image. Returns its name. Raises ApiError: PICTURE_REFUSED, UNSUPPORTED_MEDIA_TYPE."""
 
     async def get(self, name: str) -> Image | None:
         """Return the image."""
@@ -143,19 +85,6 @@ class ImageStore(Protocol):
 
     async def delete_orphans(self, folder: str, referenced_names: set[str], min_age: timedelta) -> int:
         """Delete the folder's images that are older than `min_age` and not referenced. Returns their number."""
-
-
-class ProductImageRegistry(Protocol):
-    """Picture URLs of products, owned by the partners service."""
-
-    async def set_picture_url(self, product_id: int, picture_url: str) -> ProductImageUpdate:
-        """Set the picture URL of a product.
-
-        Raises ApiError: PRODUCT_NOT_FOUND.
-        """
-
-    async def list_picture_urls(self) -> set[str]:
-        """Return the picture URLs of all products."""
 
 
 class OrderCheckCache(Protocol):
@@ -184,7 +113,7 @@ class UnitOfWork(Protocol):
         """Return the active account."""
 
     async def add_code(self, code: VerificationCode, now: datetime) -> bool:
-        """Store a code, unless MAX_VALID_CODES of its account and purpose are valid. Returns whether it was stored."""
+        """Store a code and delete expired ones. Returns False if MAX_VALID_CODES of account and purpose are valid."""
 
     async def publish(self, event: GatewayEvent) -> None:
         """Publish the event when the transaction has committed."""
@@ -238,7 +167,7 @@ class Repository(Protocol):
         """Delete a code."""
 
     async def add_code_request(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
-        """Store a code request."""
+        """Store a code request with the current trace context."""
 
     def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Commit at the end of the block, roll back if it raises."""

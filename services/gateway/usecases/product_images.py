@@ -1,18 +1,36 @@
 """Product images: stored by the gateway, referenced by the partners service, deleted once unreferenced."""
 
 import logging
+from typing import NamedTuple, Protocol
 
 from generated.problems import Reason
 from generated.proto.delivery.partners.v1 import Product
 from services.gateway.domain.images import Image
 from services.gateway.usecases.avatars import ORPHAN_MIN_AGE
-from services.gateway.usecases.ports import ImageStore, ProductImageRegistry
+from services.gateway.usecases.ports import ImageStore
 from services.runtime.core.errors import ApiError
 
 log = logging.getLogger(__name__)
 
 FOLDER = "products"
 PUBLIC_PATH_PREFIX = "/api/v1/pictures/"
+
+
+class ProductImageUpdate(NamedTuple):
+    """Result of `set_picture_url`."""
+
+    product: Product | None
+    old_picture_url: str | None
+
+
+class ProductImageRegistry(Protocol):
+    """Picture URLs of products, owned by the partners service."""
+
+    async def set_picture_url(self, product_id: int, picture_url: str) -> ProductImageUpdate:
+        """Set the picture URL of a product. Raises ApiError: PRODUCT_NOT_FOUND."""
+
+    async def list_picture_urls(self) -> set[str]:
+        """Return the picture URLs of all products."""
 
 
 def _object_name(url: str) -> str:

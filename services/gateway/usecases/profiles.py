@@ -5,8 +5,8 @@ from datetime import datetime
 
 from generated.problems import Reason
 from services.gateway.domain import accounts as account_rules
-from services.gateway.domain.accounts import Account, ProfileChanges
-from services.gateway.usecases.ports import AccountFilter, IdentityProvider, Repository
+from services.gateway.domain.accounts import Account, AccountFilter, ProfileChanges
+from services.gateway.usecases.ports import IdentityProvider, Repository
 from services.runtime.core import pagination
 from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page

@@ -5,8 +5,8 @@ Requests are answered before the account is queried, so that the response does n
 
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain import accounts as account_rules
-from services.gateway.domain.accounts import MAIL_TEMPLATES, Account, CodePurpose
-from services.gateway.usecases.ports import CodeRequest, Repository, UnitOfWork
+from services.gateway.domain.accounts import MAIL_TEMPLATES, Account, CodePurpose, CodeRequest
+from services.gateway.usecases.ports import Repository, UnitOfWork
 from services.runtime.core.clock import Clock
 
 BATCH_SIZE = 50

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from typing import override
 
 from opentelemetry.trace import SpanKind
 from psycopg.types.json import Jsonb
@@ -12,8 +13,16 @@ from sqlalchemy import Boolean, Text, bindparam, cast, delete, func, insert, or_
 from generated.events import GatewayEvent
 from services.gateway.adapters.postgres.tables import TIME, accounts, code_requests, codes
 from services.gateway.domain import accounts as account_rules
-from services.gateway.domain.accounts import MAX_VALID_CODES, Account, AccountState, CodePurpose, VerificationCode
-from services.gateway.usecases.ports import AccountFilter, CodeRequest
+from services.gateway.domain.accounts import (
+    MAX_VALID_CODES,
+    Account,
+    AccountFilter,
+    AccountState,
+    CodePurpose,
+    CodeRequest,
+    VerificationCode,
+)
+from services.gateway.usecases.ports import Repository, UnitOfWork
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Statement, Transaction
 from services.runtime.telemetry import tracing
@@ -109,34 +118,31 @@ _DELETE_CODE_REQUEST = Statement(delete(code_requests).where(code_requests.c.id 
 _FIRST_PAGE_CURSOR = (datetime.max.replace(tzinfo=UTC), "")
 
 
-class PostgresUnitOfWork:
+class PostgresUnitOfWork(UnitOfWork):
     """One transaction that processes code requests."""
 
     def __init__(self, transaction: Transaction, outbox: Outbox[GatewayEvent]) -> None:
         self._transaction = transaction
         self._outbox = outbox
 
+    @override
     async def claim_code_requests(self, size: int) -> Sequence[CodeRequest]:
-        """Return and lock the oldest requests that no other transaction has locked."""
         rows = await self._transaction.fetch_all(_CLAIM_CODE_REQUESTS, size=size)
         return [
             CodeRequest(row["id"], CodePurpose(row["purpose"]), row["email"], row["user_id"], row["trace"] or {})
             for row in rows
         ]
 
+    @override
     async def get_account_by_email(self, email: str) -> Account | None:
-        """Return the active account with the address."""
         return await self._transaction.fetch_one(_GET_ACCOUNT_BY_EMAIL, email=email)
 
+    @override
     async def get_account(self, user_id: str) -> Account | None:
-        """Return the active account."""
         return await self._transaction.fetch_one(_GET_ACCOUNT, user_id=user_id)
 
+    @override
     async def add_code(self, code: VerificationCode, now: datetime) -> bool:
-        """Store a code and delete expired ones, unless MAX_VALID_CODES of its account and purpose are valid.
-
-        Returns whether the code was stored.
-        """
         await self._transaction.execute(_DELETE_EXPIRED_CODES, user_id=code.user_id, now=now)
         row = await self._transaction.fetch_one(_COUNT_VALID_CODES, user_id=code.user_id, purpose=code.purpose, now=now)
         if row is not None and row["valid_codes"] >= MAX_VALID_CODES:
@@ -144,10 +150,11 @@ class PostgresUnitOfWork:
         await self._transaction.execute(_ADD_CODE, **asdict(code))
         return True
 
+    @override
     async def publish(self, event: GatewayEvent) -> None:
-        """Add the event to the outbox, which publishes it when the transaction has committed."""
         await self._outbox.add(self._transaction, event)
 
+    @override
     @asynccontextmanager
     async def process_code_request(self, request: CodeRequest) -> AsyncIterator[None]:
         """Delete the request at the end of the block, which is traced by a span linked to the request's trace."""
@@ -156,40 +163,40 @@ class PostgresUnitOfWork:
             await self._transaction.execute(_DELETE_CODE_REQUEST, request_id=request.id)
 
 
-class PostgresAccountRepository:
+class PostgresAccountRepository(Repository):
     """Accounts, codes and code requests. Every method but `unit_of_work` is one transaction."""
 
     def __init__(self, database: Database, outbox: Outbox[GatewayEvent]) -> None:
         self._database = database
         self._outbox = outbox
 
+    @override
     async def add_account(self, account: Account) -> None:
-        """Store an account that is being created."""
         await self._database.execute(_ADD_ACCOUNT, **asdict(account))
 
+    @override
     async def activate_account(self, account: Account, code: VerificationCode, *events: GatewayEvent) -> None:
-        """Make a created account active, store its code and publish the events. Idempotent."""
         async with self._database.transaction() as transaction:
             if await transaction.execute(_ACTIVATE_ACCOUNT, user_id=account.id):
                 await transaction.execute(_ADD_CODE, **asdict(code))
                 await self._publish(transaction, events)
 
+    @override
     async def delete_unfinished_account(self, user_id: str) -> None:
-        """Delete an account that is being created or deleted."""
         await self._database.execute(_DELETE_UNFINISHED_ACCOUNT, user_id=user_id)
 
+    @override
     async def get_account(self, user_id: str) -> Account | None:
-        """Return the active account."""
         return await self._database.fetch_one(_GET_ACCOUNT, user_id=user_id)
 
+    @override
     async def get_account_by_email(self, email: str) -> Account | None:
-        """Return the active account with the address."""
         return await self._database.fetch_one(_GET_ACCOUNT_BY_EMAIL, email=email)
 
+    @override
     async def list_accounts(
         self, size: int, before: tuple[datetime, str] | None, account_filter: AccountFilter
     ) -> list[Account]:
-        """Return active accounts, newest first, after the key (created_at, id) of the previous page."""
         before_at, before_id = before or _FIRST_PAGE_CURSOR
         prefix = None if account_filter.prefix is None else account_filter.prefix.lower()
         return await self._database.fetch_all(
@@ -202,17 +209,17 @@ class PostgresAccountRepository:
             prefix=prefix,
         )
 
+    @override
     async def list_unfinished_accounts(self, before: datetime, size: int) -> list[Account]:
-        """Return accounts created before the given time that are being created or deleted."""
         return await self._database.fetch_all(_LIST_UNFINISHED_ACCOUNTS, before=before, size=size)
 
+    @override
     async def save_account(self, account: Account, *events: GatewayEvent) -> bool:
-        """Save the next version of an account and publish the events. Returns False on a version conflict."""
         async with self._database.transaction() as transaction:
             return await self._save_account(transaction, account, events)
 
+    @override
     async def mark_deleting(self, account: Account, *events: GatewayEvent) -> bool:
-        """Save an account that is being deleted, like `save_account`, and delete its codes."""
         async with self._database.transaction() as transaction:
             await transaction.execute(_DELETE_CODES, user_id=account.id)
             return await self._save_account(transaction, account, events)
@@ -228,15 +235,12 @@ class PostgresAccountRepository:
         for event in events:
             await self._outbox.add(transaction, event)
 
+    @override
     async def get_code(self, digest: bytes, now: datetime) -> VerificationCode | None:
-        """Return the unexpired code with the digest."""
         return await self._database.fetch_one(_GET_CODE, digest=digest, now=now)
 
+    @override
     async def use_code(self, code: VerificationCode) -> bool:
-        """Use a code up and mark its address as the account's verified one. Returns False if it was used before.
-
-        A change of the address or the password also deletes the account's other codes.
-        """
         async with self._database.transaction() as transaction:
             if not await transaction.execute(_DELETE_CODE, digest=code.digest):
                 return False
@@ -248,22 +252,22 @@ class PostgresAccountRepository:
             await self._outbox.add(transaction, account_rules.build_user_updated_event(account))
             return True
 
+    @override
     async def delete_code(self, code: VerificationCode) -> None:
-        """Delete a code."""
         await self._database.execute(_DELETE_CODE, digest=code.digest)
 
+    @override
     async def add_code_request(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
-        """Store a code request with the current trace context."""
         await self._database.execute(
             _ADD_CODE_REQUEST, purpose=purpose, email=email, user_id=user_id, trace=Jsonb(tracing.get_context_headers())
         )
 
+    @override
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[PostgresUnitOfWork]:
-        """Commit at the end of the block, roll back if it raises."""
         async with self._database.transaction() as transaction:
             yield PostgresUnitOfWork(transaction, self._outbox)
 
+    @override
     async def list_avatar_names(self) -> set[str]:
-        """Return the object names of all avatars."""
         return {row["avatar"] for row in await self._database.fetch_all(_LIST_AVATAR_NAMES)}

@@ -9,7 +9,8 @@ from generated.rest.delivery.handlers import CatalogHandler
 from generated.rest.delivery.models import BankPage, CatalogPage, CatalogProductPage, Product
 from services.gateway.domain.images import Image
 from services.gateway.usecases import product_images
-from services.gateway.usecases.ports import ImageStore, ProductImageRegistry
+from services.gateway.usecases.ports import ImageStore
+from services.gateway.usecases.product_images import ProductImageRegistry
 from services.runtime.core.principal import Principal
 from services.runtime.rest.types import BinaryResponse, Response, Upload, require
 

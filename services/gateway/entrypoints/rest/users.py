@@ -27,18 +27,18 @@ from generated.rest.delivery.models import (
     User,
     UserPage,
 )
-from services.gateway.domain.accounts import Account, CodePurpose, ProfileChanges, Registration
+from services.gateway.domain.accounts import (
+    Account,
+    AccountFilter,
+    CodePurpose,
+    ProfileChanges,
+    Registration,
+    SessionTokens,
+)
 from services.gateway.domain.images import Image
 from services.gateway.entrypoints.rest.client_address import parse_client_address
 from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
-from services.gateway.usecases.ports import (
-    AccountFilter,
-    IdentityProvider,
-    ImageStore,
-    LoginRateLimiter,
-    Repository,
-    SessionTokens,
-)
+from services.gateway.usecases.ports import IdentityProvider, ImageStore, LoginRateLimiter, Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.principal import Principal
 from services.runtime.rest.preconditions import check_if_match, format_etag
