@@ -17,7 +17,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from services.notifications.adapters.history_repository import MongoHistoryRepository as NotificationsRepository
 from services.notifications.domain.notifications import Notification, Status
-from services.notifications.usecases.ports import HistoryFilter
+from services.notifications.domain.notifications import HistoryFilter
 from services.orders.adapters.history_repository import MongoHistoryRepository as OrdersRepository
 from services.orders.domain.orders import HistoryEntry, OrderStatus
 from services.orders.domain.payments import PaymentOutcome, PaymentRecord

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from generated.proto.delivery.events.v1 import EmailRequested, Refunded, UserDeleted
-from services.notifications.domain.notifications import Notification, Provider, Status
-from services.notifications.usecases.ports import HistoryFilter
+from services.notifications.domain.notifications import HistoryFilter, Notification, Provider, Status
 from services.runtime.messaging.events import Envelope
 from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.notifications import (

@@ -46,7 +46,7 @@ async def run_listeners(harness: NotificationsHarness, count: int) -> AsyncItera
 
 async def change_agent(harness: NotificationsHarness, agent: Agent) -> None:
     """Save the agent and publish the change, as the outbox would."""
-    assert await harness.agents.save_agent(agent, {})
+    assert await harness.save_agent(agent, {})
     await harness.publish(AgentChanged(agent_id=agent.id, version=agent.version))
 
 
@@ -61,7 +61,7 @@ async def test_agent_change_reaches_every_process(harness: NotificationsHarness)
         await wait_until(lambda: all_have(1))
         for version in (2, 3, 4):
             changed = replace(agent, version=version, priority=version)
-            assert await harness.agents.save_agent(changed, {})
+            assert await harness.save_agent(changed, {})
 
             async def is_propagated(version: int = version) -> bool:
                 # Published repeatedly, since a listener may not be subscribed yet.

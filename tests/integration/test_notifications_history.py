@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.notifications.app import delete_old_history
-from services.notifications.domain.notifications import Attempt, Notification, Provider, Status
+from services.notifications.domain.notifications import Attempt, HistoryFilter, Notification, Provider, Status
 from services.notifications.usecases import history
-from services.notifications.usecases.ports import HistoryFilter
 from services.runtime.storage import migrations
 from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.notifications import NotificationsHarness, make_name

@@ -109,8 +109,8 @@ async def test_deleted_device_returns_only_with_newer_version(harness: Notificat
 
 async def test_keys_are_encrypted_and_save_requires_next_version(harness: NotificationsHarness) -> None:
     agent = await harness.create_agent(providers=(Provider.FCM,))
-    assert await harness.agents.save_agent(replace(agent, version=2), {"fcm": "s3cret", "apns": "t0p"})
-    assert not await harness.agents.save_agent(replace(agent, version=2), {"fcm": "other"})
+    assert await harness.save_agent(replace(agent, version=2), {"fcm": "s3cret", "apns": "t0p"})
+    assert not await harness.save_agent(replace(agent, version=2), {"fcm": "other"})
     assert await harness.agents.get_keys(agent.id) == ("s3cret", "t0p")
     async with harness.database.connection() as connection:
         cursor = await connection.connection.execute(
@@ -119,5 +119,5 @@ async def test_keys_are_encrypted_and_save_requires_next_version(harness: Notifi
         rows = await cursor.fetchall()
     assert len(rows) == 2
     assert not any(b"s3cret" in bytes(row["ciphertext"]) or b"t0p" in bytes(row["ciphertext"]) for row in rows)
-    assert await harness.agents.save_agent(replace(agent, version=3), {"fcm": None})
+    assert await harness.save_agent(replace(agent, version=3), {"fcm": None})
     assert await harness.agents.get_keys(agent.id) == (None, "t0p")

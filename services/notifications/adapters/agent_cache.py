@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import override
 
 from services.notifications.domain.agents import Agent
 from services.notifications.usecases.ports import AgentReader
@@ -10,7 +11,7 @@ MAX_AGE_S = 10.0
 """Maximum age of an entry, which limits staleness after a missed change event."""
 
 
-class AgentCache:
+class AgentCache(AgentReader):
     """Read-through cache of agents."""
 
     def __init__(self, repository: AgentReader, clock: Callable[[], float] = time.monotonic) -> None:
@@ -18,8 +19,8 @@ class AgentCache:
         self._clock = clock
         self._entries: dict[str, tuple[float, Agent | None]] = {}
 
+    @override
     async def get_agent(self, agent_id: str) -> Agent | None:
-        """Return the agent, enabled or not, or None if it does not exist."""
         entry = self._entries.get(agent_id)
         if entry is not None and self._clock() - entry[0] < MAX_AGE_S:
             return entry[1]

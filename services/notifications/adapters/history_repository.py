@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import override
 
 from pymongo import DESCENDING, ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
-from services.notifications.domain.notifications import Attempt, Notification, Provider, Status
-from services.notifications.usecases.ports import HistoryFilter
+from services.notifications.domain.notifications import Attempt, HistoryFilter, Notification, Provider, Status
+from services.notifications.usecases.ports import HistoryRepository
 from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.storage.mongo import Document, map_unavailable
 
@@ -23,7 +24,7 @@ DUPLICATE_KEY_ERROR_CODE = 11000
 """MongoDB error code of a duplicate key."""
 
 
-class MongoHistoryRepository:
+class MongoHistoryRepository(HistoryRepository):
     """Collection `notifications`. Concurrent writes are micro-batched into one bulk write."""
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
@@ -31,8 +32,8 @@ class MongoHistoryRepository:
         self._insert_batcher = MicroBatcher(self._insert_all, MAX_BATCH_SIZE)
         self._upsert_batcher = MicroBatcher(self._upsert_all, MAX_BATCH_SIZE)
 
+    @override
     async def insert_if_absent(self, notification: Notification) -> None:
-        """Insert a notification unless one with the same id exists."""
         await self._insert_batcher.submit(notification)
 
     async def _insert_all(self, notifications: Sequence[Notification]) -> Sequence[None]:
@@ -46,8 +47,8 @@ class MongoHistoryRepository:
                     raise
         return [None] * len(notifications)
 
+    @override
     async def upsert(self, notification: Notification) -> None:
-        """Insert or replace a notification."""
         await self._upsert_batcher.submit(notification)
 
     async def _upsert_all(self, notifications: Sequence[Notification]) -> Sequence[None]:
@@ -60,8 +61,8 @@ class MongoHistoryRepository:
             )
         return [None] * len(notifications)
 
+    @override
     async def delete_for_user(self, user_id: str) -> None:
-        """Delete the notifications of a user."""
         with map_unavailable():
             await self._notifications.delete_many({"user_id": user_id})
 
@@ -70,10 +71,10 @@ class MongoHistoryRepository:
         with map_unavailable():
             return (await self._notifications.delete_many({"created_at": {"$lt": before}})).deleted_count
 
+    @override
     async def find(
         self, history_filter: HistoryFilter, limit: int, before: tuple[datetime, str] | None, *, include_mails: bool
     ) -> Sequence[Notification]:
-        """Return the matching notifications, newest first, starting after the key `before` (creation time, id)."""
         filters: Document = {name: value for name, value in history_filter._asdict().items() if value is not None}
         if not include_mails:
             filters["event"] = {"$ne": EMAIL_EVENT_TYPE}

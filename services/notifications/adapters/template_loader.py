@@ -5,8 +5,12 @@ from typing import Any
 
 import yaml
 
-from services.notifications.domain.notifications import DEFAULT_LOCALE, NotificationTemplate
-from services.notifications.usecases.ports import MailTemplate, NotificationRule
+from services.notifications.domain.notifications import (
+    DEFAULT_LOCALE,
+    MailTemplate,
+    NotificationRule,
+    NotificationTemplate,
+)
 
 TEMPLATE_DIR = Path(__file__).with_name("templates")
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.notifications.domain.notifications import Provider
@@ -39,6 +40,13 @@ class Agent:
     def etag(self) -> str:
         """Return the entity tag of this version."""
         return f'"{self.version}"'
+
+
+class ProviderKeys(NamedTuple):
+    """An agent's own credentials for providers, as JSON; None if the default ones are used."""
+
+    fcm: str | None = None
+    apns: str | None = None
 
 
 def resolve_time_zone(name: str | None) -> ZoneInfo:

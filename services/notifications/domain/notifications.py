@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 DEFAULT_LOCALE = "en"
 
@@ -158,3 +159,33 @@ def select_localised[T](by_locale: Mapping[str, T], locale: str | None) -> T:
         if tag in by_locale:
             return by_locale[tag]
     return by_locale[DEFAULT_LOCALE]
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRule:
+    """Agent, recipient and templates of the notification for one event type.
+
+    `recipient_path` and `order_id_path` are attribute paths into the event; `templates` is by locale.
+    """
+
+    agent_id: str
+    recipient_path: str
+    order_id_path: str | None
+    templates: Mapping[str, NotificationTemplate]
+
+
+@dataclass(frozen=True, slots=True)
+class MailTemplate:
+    """Mail in one language; all fields may contain placeholders in braces."""
+
+    subject: str
+    text: str
+    html: str
+
+
+class HistoryFilter(NamedTuple):
+    """Filter for a list of notifications; None matches every value."""
+
+    user_id: str | None = None
+    agent_id: str | None = None
+    status: Status | None = None

@@ -28,11 +28,17 @@ from generated.proto.delivery.events.v1 import (
     UserRegistered,
     UserUpdated,
 )
-from services.notifications.domain.notifications import ID_PATTERN, NotificationTemplate, User
+from services.notifications.domain.notifications import (
+    ID_PATTERN,
+    MailTemplate,
+    NotificationRule,
+    NotificationTemplate,
+    User,
+)
 from services.notifications.usecases import contacts, enqueue
 from services.notifications.usecases.contacts import PendingJobs
 from services.notifications.usecases.enqueue import FALLBACK_MAIL_TEMPLATE, NotificationEnqueuer, SourceEvent
-from services.notifications.usecases.ports import HistoryRepository, MailTemplate, NotificationRule, UserRepository
+from services.notifications.usecases.ports import HistoryRepository, UserRepository
 from services.runtime.messaging.events import MalformedEvent, MessageMetadata
 from services.runtime.telemetry import tracing
 

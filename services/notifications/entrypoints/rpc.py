@@ -6,10 +6,10 @@ from generated.problems import Reason
 from generated.proto.delivery.notifications import v1
 from generated.proto.delivery.notifications.v1.rpc import NotificationsServicer
 from services.notifications.domain.agents import Agent, QuietHours
-from services.notifications.domain.notifications import Notification, Provider, Status
+from services.notifications.domain.notifications import HistoryFilter, Notification, Provider, Status
 from services.notifications.usecases import agents, history
 from services.notifications.usecases.agents import AgentPatch
-from services.notifications.usecases.ports import AgentRepository, HistoryFilter, HistoryRepository
+from services.notifications.usecases.ports import AgentRepository, HistoryRepository
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal, require_role
 from services.runtime.rpc.codec import PreEncoded, get_codec

@@ -82,8 +82,9 @@ async def update_agent(repository: AgentRepository, agent_id: str, patch: AgentP
         raise ApiError(Reason.PRECONDITION_FAILED)
     after = replace(before, version=before.version + 1, **patch.values)  # type: ignore[arg-type]
     _validate(after, patch.keys)
-    if not await repository.save_agent(after, patch.keys):
-        raise ApiError(Reason.PRECONDITION_FAILED)
+    async with repository.unit_of_work() as unit:
+        if not await unit.save_agent(after, patch.keys):
+            raise ApiError(Reason.PRECONDITION_FAILED)
     return after
 
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from generated.events import NotificationsEvent
 from generated.proto.delivery.events.v1 import NotificationFailed, NotificationSent
@@ -12,6 +13,8 @@ from services.notifications.domain import delivery_state
 from services.notifications.domain.agents import MIN_URGENT_PRIORITY, Agent, find_quiet_hours_end
 from services.notifications.domain.delivery_state import DeliveryJob, NextStep, RetryPolicy
 from services.notifications.domain.notifications import (
+    Mail,
+    MailTemplate,
     Notification,
     Provider,
     ProviderResponse,
@@ -20,14 +23,7 @@ from services.notifications.domain.notifications import (
     User,
 )
 from services.notifications.usecases import enqueue
-from services.notifications.usecases.ports import (
-    AgentReader,
-    HistoryRepository,
-    JobQueue,
-    MailTemplate,
-    ProviderRegistry,
-    UserRepository,
-)
+from services.notifications.usecases.ports import AgentReader, HistoryRepository, JobQueue, UserRepository
 from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
@@ -36,6 +32,42 @@ log = logging.getLogger(__name__)
 
 HISTORY_RETRY_DELAY = timedelta(seconds=5)
 """Delay before a finished job is completed again after the history was unavailable."""
+
+
+class PushClient(Protocol):
+    """Client of a push provider."""
+
+    async def push(self, token: str, push: Push) -> ProviderResponse:
+        """Send a push to one device."""
+
+
+class MailClient(Protocol):
+    """Client of a mail server."""
+
+    async def send(self, mail: Mail) -> ProviderResponse:
+        """Send a mail."""
+
+
+class ProviderCircuitBreaker(Protocol):
+    """Circuit breaker of a provider; it also honours the provider's Retry-After."""
+
+    def reserve_permission(self) -> timedelta:
+        """Return the time until a call is permitted; zero permits the call now."""
+
+    def record(self, response: ProviderResponse) -> None:
+        """Record the response of a call."""
+
+
+class ProviderRegistry(Protocol):
+    """Registry of provider clients and their circuit breakers."""
+
+    mail_client: MailClient
+
+    async def get_push_client(self, agent: Agent, provider: Provider) -> PushClient | None:
+        """Return the agent's client of the provider, or None if it does not exist."""
+
+    def get_breaker(self, agent: Agent, provider: Provider) -> ProviderCircuitBreaker:
+        """Return the circuit breaker of the agent's client of the provider."""
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,13 @@ from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import (
     DEFAULT_LOCALE,
     Mail,
+    MailTemplate,
     Notification,
     NotificationTemplate,
     Status,
     select_localised,
 )
-from services.notifications.usecases.ports import (
-    AgentReader,
-    HistoryRepository,
-    JobQueue,
-    MailTemplate,
-    UnknownUserError,
-    UserRepository,
-)
+from services.notifications.usecases.ports import AgentReader, HistoryRepository, JobQueue, UserRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 
@@ -37,6 +31,10 @@ FALLBACK_MAIL_TEMPLATE = "notification"
 
 DEFAULT_PRIORITY = 1
 DEFAULT_TTL_S = 86400
+
+
+class UnknownUserError(Exception):
+    """The user is unknown; their registration event may still arrive, so the message can be retried."""
 
 
 class SourceEvent(NamedTuple):

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from services.notifications.domain.notifications import Notification
-from services.notifications.usecases.ports import HistoryFilter, HistoryRepository
+from services.notifications.domain.notifications import HistoryFilter, Notification
+from services.notifications.usecases.ports import HistoryRepository
 from services.runtime.core import pagination
 from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal

@@ -1,67 +1,14 @@
-"""Ports of the use cases: repositories, job queue, history and provider clients."""
+"""Ports that several use cases share: repositories, job queue and history."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from datetime import datetime
+from typing import Protocol
 
 from generated.events import NotificationsEvent
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.delivery_state import DeliveryJob
-from services.notifications.domain.notifications import (
-    Device,
-    Mail,
-    Notification,
-    NotificationTemplate,
-    Provider,
-    ProviderResponse,
-    Push,
-    Status,
-    User,
-)
-from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
-
-
-class UnknownUserError(Exception):
-    """The user is unknown; their registration event may still arrive, so the message can be retried."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationRule:
-    """Agent, recipient and templates of the notification for one event type.
-
-    `recipient_path` and `order_id_path` are attribute paths into the event; `templates` is by locale.
-    """
-
-    agent_id: str
-    recipient_path: str
-    order_id_path: str | None
-    templates: Mapping[str, NotificationTemplate]
-
-
-@dataclass(frozen=True, slots=True)
-class MailTemplate:
-    """Mail in one language; all fields may contain placeholders in braces."""
-
-    subject: str
-    text: str
-    html: str
-
-
-class HistoryFilter(NamedTuple):
-    """Filter for a list of notifications; None matches every value."""
-
-    user_id: str | None = None
-    agent_id: str | None = None
-    status: Status | None = None
-
-
-class ProviderKeys(NamedTuple):
-    """An agent's own credentials for providers, as JSON; None if the default ones are used."""
-
-    fcm: str | None = None
-    apns: str | None = None
+from services.notifications.domain.notifications import Device, HistoryFilter, Notification, User
+from services.runtime.storage.unit_of_work import UnitOfWorkFactory
 
 
 class UserRepository(Protocol):
@@ -88,22 +35,10 @@ class AgentReader(Protocol):
 
 
 class AgentUnitOfWork(Protocol):
-    """Transaction that creates an agent."""
+    """Transaction that creates or updates agents and publishes their changes."""
 
     async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
         """Insert a new agent and its keys."""
-
-
-class AgentRepository(AgentReader, Protocol):
-    """Repository of notification agents."""
-
-    def idempotent_unit_of_work(
-        self, key: IdempotencyKey | None
-    ) -> AbstractAsyncContextManager[tuple[AgentUnitOfWork, IdempotentResponse]]:
-        """Open a transaction with the response of an earlier request with the key, or an empty one, to be set."""
-
-    async def list_agents(self, limit: int, after: str | None) -> Sequence[Agent]:
-        """Return agents with an id greater than `after`, in the order of their ids."""
 
     async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
         """Update an agent to its next version; a key of None is deleted.
@@ -111,8 +46,12 @@ class AgentRepository(AgentReader, Protocol):
         Returns False if the stored version is not the preceding one.
         """
 
-    async def get_keys(self, agent_id: str) -> ProviderKeys:
-        """Return the agent's own provider credentials."""
+
+class AgentRepository(AgentReader, UnitOfWorkFactory[AgentUnitOfWork], Protocol):
+    """Repository of notification agents."""
+
+    async def list_agents(self, limit: int, after: str | None) -> Sequence[Agent]:
+        """Return agents with an id greater than `after`, in the order of their ids."""
 
 
 class JobQueue(Protocol):
@@ -149,39 +88,3 @@ class HistoryRepository(Protocol):
         self, history_filter: HistoryFilter, limit: int, before: tuple[datetime, str] | None, *, include_mails: bool
     ) -> Sequence[Notification]:
         """Return the matching notifications, newest first, starting after the key `before` (creation time, id)."""
-
-
-class PushClient(Protocol):
-    """Client of a push provider."""
-
-    async def push(self, token: str, push: Push) -> ProviderResponse:
-        """Send a push to one device."""
-
-
-class MailClient(Protocol):
-    """Client of a mail server."""
-
-    async def send(self, mail: Mail) -> ProviderResponse:
-        """Send a mail."""
-
-
-class CircuitBreaker(Protocol):
-    """Circuit breaker of a provider; it also honours the provider's Retry-After."""
-
-    def reserve_permission(self) -> timedelta:
-        """Return the time until a call is permitted; zero permits the call now."""
-
-    def record(self, response: ProviderResponse) -> None:
-        """Record the response of a call."""
-
-
-class ProviderRegistry(Protocol):
-    """Registry of provider clients and their circuit breakers."""
-
-    mail_client: MailClient
-
-    async def get_push_client(self, agent: Agent, provider: Provider) -> PushClient | None:
-        """Return the agent's client of the provider, or None if it does not exist."""
-
-    def get_breaker(self, agent: Agent, provider: Provider) -> CircuitBreaker:
-        """Return the circuit breaker of the agent's client of the provider."""

@@ -1,8 +1,7 @@
 """PostgreSQL repository of notification agents and their provider keys."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, override
 
 from sqlalchemy import and_, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -10,14 +9,13 @@ from sqlalchemy.dialects.postgresql import insert
 from generated.events import NotificationsEvent
 from generated.proto.delivery.events.v1 import AgentChanged
 from services.notifications.adapters.postgres.tables import agent_keys, agents
-from services.notifications.domain.agents import Agent, QuietHours
+from services.notifications.domain.agents import Agent, ProviderKeys, QuietHours
 from services.notifications.domain.notifications import Provider
-from services.notifications.usecases.ports import ProviderKeys
+from services.notifications.usecases.ports import AgentRepository, AgentUnitOfWork
 from services.runtime.messaging.outbox import Outbox
-from services.runtime.storage import idempotency
 from services.runtime.storage.database import Database, Statement, Transaction
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
+from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
 
 _AGENT_COLUMNS = [column.name for column in agents.c]
 _SELECT_AGENT = Statement(select(agents).where(agents.c.id == bindparam("id")))
@@ -44,7 +42,7 @@ _DELETE_KEY = Statement(
 )
 
 
-class PostgresAgentUnitOfWork:
+class PostgresAgentUnitOfWork(AgentUnitOfWork):
     """Transaction that creates or updates agents and publishes their changes."""
 
     def __init__(self, transaction: Transaction, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
@@ -52,16 +50,13 @@ class PostgresAgentUnitOfWork:
         self._outbox = outbox
         self._secret_box = secret_box
 
+    @override
     async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
-        """Insert a new agent and its keys."""
         await self._transaction.execute(_INSERT_AGENT, id=agent.id, **_to_columns(agent))
         await self._save_keys_and_publish(agent, keys)
 
+    @override
     async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
-        """Update an agent to its next version; a key of None is deleted.
-
-        Returns False if the stored version is not the preceding one.
-        """
         updated_rows = await self._transaction.execute(
             _UPDATE_AGENT, agent_id=agent.id, previous_version=agent.version - 1, **_to_columns(agent)
         )
@@ -82,39 +77,22 @@ class PostgresAgentUnitOfWork:
         await self._outbox.add(self._transaction, AgentChanged(agent_id=agent.id, version=agent.version))
 
 
-class PostgresAgentRepository:
+class PostgresAgentRepository(PostgresUnitOfWorkFactory[AgentUnitOfWork], AgentRepository):
     """Repository of agents. Every method is one transaction."""
 
     def __init__(self, database: Database, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
-        self._database = database
-        self._outbox = outbox
+        super().__init__(database, lambda transaction: PostgresAgentUnitOfWork(transaction, outbox, secret_box))
         self._secret_box = secret_box
 
-    @asynccontextmanager
-    async def idempotent_unit_of_work(
-        self, key: IdempotencyKey | None
-    ) -> AsyncIterator[tuple[PostgresAgentUnitOfWork, IdempotentResponse]]:
-        """Open a transaction with the response of an earlier request with the key, or an empty one, to be set."""
-        async with idempotency.begin_idempotent_transaction(self._database, key) as (transaction, response):
-            yield PostgresAgentUnitOfWork(transaction, self._outbox, self._secret_box), response
-
+    @override
     async def get_agent(self, agent_id: str) -> Agent | None:
-        """Return the agent, enabled or not, or None if it does not exist."""
         row = await self._database.fetch_one(_SELECT_AGENT, id=agent_id)
         return None if row is None else _to_agent(row)
 
+    @override
     async def list_agents(self, limit: int, after: str | None) -> Sequence[Agent]:
-        """Return agents with an id greater than `after`, in the order of their ids."""
         rows = await self._database.fetch_all(_SELECT_AGENTS, limit=limit, after=after or "")
         return [_to_agent(row) for row in rows]
-
-    async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
-        """Update an agent to its next version; a key of None is deleted.
-
-        Returns False if the stored version is not the preceding one.
-        """
-        async with self._database.transaction() as transaction:
-            return await PostgresAgentUnitOfWork(transaction, self._outbox, self._secret_box).save_agent(agent, keys)
 
     async def get_keys(self, agent_id: str) -> ProviderKeys:
         """Return the agent's own provider credentials."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, override
 
 import msgspec
 from psycopg.types.json import Jsonb
@@ -13,6 +13,7 @@ from generated.events import NotificationsEvent
 from services.notifications.adapters.postgres.tables import delivery_jobs
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import Mail, Notification, Provider
+from services.notifications.usecases.ports import JobQueue
 from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
@@ -60,7 +61,7 @@ type _PendingCompletion = tuple[DeliveryJob, Mapping[str, object] | None]
 """A finished job and the outbox row of its result event."""
 
 
-class PostgresJobQueue:
+class PostgresJobQueue(JobQueue):
     """Job queue of deliveries. Every method is one transaction; concurrent `add` and `complete` calls share one."""
 
     def __init__(self, database: Database, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
@@ -70,8 +71,8 @@ class PostgresJobQueue:
         self._insert_batcher = MicroBatcher(self._insert_all)
         self._completion_batcher = MicroBatcher(self._complete_all)
 
+    @override
     async def add(self, source_queue: str, event_id: str, job: DeliveryJob) -> bool:
-        """Add a job; return False if the event has been processed before."""
         mail = self._secret_box.encrypt(msgspec.json.encode(job.mail).decode()) if job.mail else None
         row = {
             "id": job.id,
@@ -91,17 +92,17 @@ class PostgresJobQueue:
             await transaction.execute_many(_INSERT, list(rows.values()))
         return [rows.get((queue, event_id)) is row for queue, event_id, row in items]
 
+    @override
     async def claim(
         self, min_priority: int, limit: int, now: datetime, lease_expires_at: datetime
     ) -> Sequence[DeliveryJob]:
-        """Lease due jobs of at least `min_priority` until `lease_expires_at`, most urgent first."""
         rows = await self._database.fetch_all(
             _CLAIM, min_priority=min_priority, limit=limit, now=now, lease_expires_at=lease_expires_at
         )
         return sorted((self._to_job(row) for row in rows), key=lambda job: -job.priority)
 
+    @override
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
-        """Store the job's state and release it until `due_at`; return False if the lease is lost."""
         return (
             await self._database.execute(
                 _RESCHEDULE, job_id=job.id, lease=job.lease_expires_at, **_to_mutable_values(job, due_at)
@@ -109,8 +110,8 @@ class PostgresJobQueue:
             == 1
         )
 
+    @override
     async def complete(self, job: DeliveryJob, event: NotificationsEvent | None) -> bool:
-        """Delete the job and add the event to the outbox; return False if the lease is lost."""
         return await self._completion_batcher.submit((job, None if event is None else self._outbox.to_row(event)))
 
     async def _complete_all(self, items: Sequence[_PendingCompletion]) -> Sequence[bool]:

@@ -1,12 +1,14 @@
 """PostgreSQL repository of users and their devices."""
 
 from collections.abc import Sequence
+from typing import override
 
 from sqlalchemy import Text, bindparam, delete, func, null, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.notifications.adapters.postgres.tables import devices, users
 from services.notifications.domain.notifications import Device, Provider, User, detect_provider
+from services.notifications.usecases.ports import UserRepository
 from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.storage.database import Database, Statement
 
@@ -66,7 +68,7 @@ _DELETE_OLD_DEVICES = Statement(
 )
 
 
-class PostgresUserRepository:
+class PostgresUserRepository(UserRepository):
     """Repository of users and devices. Every method is one transaction; concurrent reads share a query."""
 
     def __init__(self, database: Database) -> None:
@@ -74,8 +76,8 @@ class PostgresUserRepository:
         self._user_batcher = MicroBatcher(self._load_users)
         self._device_batcher = MicroBatcher(self._load_devices)
 
+    @override
     async def upsert_user(self, user: User, token: str | None) -> None:
-        """Store a user's contact data unless a newer version is stored; a version without a token removes devices."""
         async with self._database.transaction() as transaction:
             await transaction.execute(
                 _UPSERT_USER,
@@ -98,8 +100,8 @@ class PostgresUserRepository:
             await transaction.execute(_MARK_DEVICES_CLEARED, target_user_id=user.user_id, version=user.version)
             await transaction.execute(_DELETE_OLD_DEVICES, user_id=user.user_id, version=user.version)
 
+    @override
     async def get_user(self, user_id: str) -> User | None:
-        """Return a user's contact data, or None if the user is unknown."""
         return await self._user_batcher.submit(user_id)
 
     async def _load_users(self, user_ids: Sequence[str]) -> Sequence[User | None]:
@@ -107,8 +109,8 @@ class PostgresUserRepository:
         users_by_id = {user.user_id: user for user in rows}
         return [users_by_id.get(user_id) for user_id in user_ids]
 
+    @override
     async def list_devices(self, user_id: str) -> Sequence[Device]:
-        """Return a user's devices, newest first."""
         return await self._device_batcher.submit(user_id)
 
     async def _load_devices(self, user_ids: Sequence[str]) -> Sequence[Sequence[Device]]:
@@ -117,6 +119,6 @@ class PostgresUserRepository:
             devices_by_user[row["user_id"]].append(Device(Provider(row["provider"]), row["token"]))
         return [devices_by_user[user_id] for user_id in user_ids]
 
+    @override
     async def delete_device(self, user_id: str, token: str) -> None:
-        """Delete a device until a newer version of the user registers it again."""
         await self._database.execute(_MARK_DEVICE_DELETED, target_user_id=user_id, target_token=token)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, override
 from uuid import UUID
 
 import httpx
@@ -12,6 +12,7 @@ import jwt
 from services.notifications.adapters.providers.limits import MAX_PAYLOAD_BYTES
 from services.notifications.adapters.providers.tracing import traced_send
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outcome, ProviderResponse, Push
+from services.notifications.usecases.deliver import PushClient
 from services.runtime.core.clock import now
 from services.runtime.outbound.retry_after import parse_retry_after
 
@@ -36,7 +37,7 @@ class ApnsKey(NamedTuple):
     private_key: str
 
 
-class ApnsClient:
+class ApnsClient(PushClient):
     """APNs client for the devices of one app."""
 
     def __init__(self, url: str, key: ApnsKey, clock: Callable[[], float] = time.time) -> None:
@@ -48,9 +49,9 @@ class ApnsClient:
             base_url=url, http1=False, http2=True, timeout=TIMEOUT_S, trust_env=False, follow_redirects=False
         )
 
+    @override
     @traced_send("apns")
     async def push(self, token: str, push: Push) -> ProviderResponse:
-        """Send to one device. The notification id is the collapse id, so that a duplicate replaces the notification."""
         payload = build_payload(push)
         if len(payload) > MAX_PAYLOAD_BYTES:
             return ProviderResponse(Outcome.REJECTED, "PAYLOAD_TOO_LARGE")

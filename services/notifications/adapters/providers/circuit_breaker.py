@@ -1,8 +1,10 @@
 """Circuit breaker of a provider, in memory; it also honours the provider's Retry-After."""
 
 from datetime import timedelta
+from typing import override
 
 from services.notifications.domain.notifications import FINAL_OUTCOMES, Outcome, ProviderResponse
+from services.notifications.usecases.deliver import ProviderCircuitBreaker
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, CircuitBreakerState
 from services.runtime.core.clock import Clock, monotonic_now
 
@@ -18,15 +20,15 @@ PROBE_TIMEOUT = timedelta(seconds=15)
 """Time after which another probe is permitted if the previous one has no result."""
 
 
-class InMemoryCircuitBreaker:
+class InMemoryCircuitBreaker(ProviderCircuitBreaker):
     """Circuit breaker of one provider in one process."""
 
     def __init__(self, clock: Clock = monotonic_now) -> None:
         self._clock = clock
         self._breaker = CircuitBreaker()
 
+    @override
     def reserve_permission(self) -> timedelta:
-        """Return the time until a call is permitted; zero permits the call, which the caller must then make."""
         now = self._clock()
         acquired = self._breaker.try_acquire(CIRCUIT_BREAKER_POLICY, now, PROBE_TIMEOUT)
         if acquired is None:
@@ -38,8 +40,8 @@ class InMemoryCircuitBreaker:
         """Return whether calls other than probes are blocked."""
         return self._breaker.get_state(CIRCUIT_BREAKER_POLICY, self._clock()) is not CircuitBreakerState.CLOSED
 
+    @override
     def record(self, response: ProviderResponse) -> None:
-        """Record the response of a call."""
         now = self._clock()
         if response.outcome in FINAL_OUTCOMES:
             self._breaker = self._breaker.record_success(CIRCUIT_BREAKER_POLICY, now)

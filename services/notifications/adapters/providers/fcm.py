@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import override
 from uuid import uuid4
 
 import firebase_admin
@@ -17,6 +18,7 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 from services.notifications.adapters.providers.limits import MAX_PAYLOAD_BYTES
 from services.notifications.adapters.providers.tracing import traced_send
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outcome, ProviderResponse, Push
+from services.notifications.usecases.deliver import PushClient
 from services.runtime.core.clock import Clock, now
 from services.runtime.outbound.retry_after import parse_retry_after
 
@@ -35,7 +37,7 @@ RETRYABLE_STATUSES = {401, 403, 429, 503}
 NOT_SENT_ERRORS = (NewConnectionError, ConnectTimeoutError)
 
 
-class FcmClient:
+class FcmClient(PushClient):
     """FCM client for the project of a service account; `url` is the FCM endpoint or that of an emulator."""
 
     def __init__(self, account: Mapping[str, str], url: str, clock: Clock = now) -> None:
@@ -54,9 +56,9 @@ class FcmClient:
         for scheme in ("http://", "https://", "https://fcm.googleapis.com"):
             self._client.session.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=MAX_THREADS))
 
+    @override
     @traced_send("fcm")
     async def push(self, token: str, push: Push) -> ProviderResponse:
-        """Send to one device. The notification id is the tag, so that a duplicate replaces the notification."""
         if compute_payload_size(push) > MAX_PAYLOAD_BYTES:
             return ProviderResponse(Outcome.REJECTED, "PAYLOAD_TOO_LARGE")
         loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import override
 
 from services.notifications.adapters.providers.circuit_breaker import InMemoryCircuitBreaker
 from services.notifications.domain.notifications import Outcome, Provider, ProviderResponse
@@ -30,6 +31,7 @@ class InstrumentedCircuitBreaker(InMemoryCircuitBreaker):
         super().__init__()
         self._provider = provider
 
+    @override
     def record(self, response: ProviderResponse) -> None:
         """Count and record the response of a call."""
         _responses.add(1, {"provider": str(self._provider), "outcome": str(response.outcome)})

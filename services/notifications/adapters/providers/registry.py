@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, override
 
 from services.notifications.adapters.providers.apns import ApnsClient, ApnsKey
 from services.notifications.adapters.providers.circuit_breaker import InMemoryCircuitBreaker
 from services.notifications.adapters.providers.fcm import FcmClient
 from services.notifications.adapters.providers.metrics import InstrumentedCircuitBreaker
-from services.notifications.domain.agents import Agent
+from services.notifications.domain.agents import Agent, ProviderKeys
 from services.notifications.domain.notifications import Provider
-from services.notifications.usecases.ports import MailClient, ProviderKeys, PushClient
+from services.notifications.usecases.deliver import MailClient, ProviderRegistry, PushClient
 
 
 class ProviderKeyRepository(Protocol):
@@ -27,7 +27,7 @@ class _AgentClients(NamedTuple):
     clients: Mapping[Provider, FcmClient | ApnsClient]
 
 
-class ProviderClientRegistry:
+class ProviderClientRegistry(ProviderRegistry):
     """Registry of provider clients and circuit breakers; an agent's own clients are cached until the agent changes."""
 
     def __init__(
@@ -53,6 +53,7 @@ class ProviderClientRegistry:
         """Register the default APNs client."""
         self._default_clients[Provider.APNS] = ApnsClient(self._apns_url, key)
 
+    @override
     async def get_push_client(self, agent: Agent, provider: Provider) -> PushClient | None:
         """Return the agent's own client of the provider, else the default one, else None."""
         own = self._agent_clients.get(agent.id)
@@ -75,6 +76,7 @@ class ProviderClientRegistry:
             clients[Provider.APNS] = ApnsClient(self._apns_url, ApnsKey(**json.loads(keys.apns)))
         return clients
 
+    @override
     def get_breaker(self, agent: Agent, provider: Provider) -> InMemoryCircuitBreaker:
         """Return the circuit breaker of the provider; agents with own keys have one of their own."""
         own = self._agent_clients.get(agent.id)

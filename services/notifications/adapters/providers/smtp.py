@@ -4,12 +4,14 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from typing import override
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
 from services.notifications.adapters.providers.tracing import traced_send
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Mail, Outcome, ProviderResponse
+from services.notifications.usecases.deliver import MailClient
 from services.runtime.core.clock import Clock, now
 
 TIMEOUT_S = 10.0
@@ -23,7 +25,7 @@ class AddressError(ValueError):
     """The value is not exactly one mail address."""
 
 
-class SmtpClient:
+class SmtpClient(MailClient):
     """SMTP client for one server: `smtp://[user:password@]host:port` (STARTTLS if offered) or `smtps://…`."""
 
     def __init__(self, url: str, sender: str, clock: Clock = now) -> None:
@@ -31,9 +33,9 @@ class SmtpClient:
         self._sender = sender
         self._clock = clock
 
+    @override
     @traced_send("smtp")
     async def send(self, mail: Mail) -> ProviderResponse:
-        """Send a mail. The result is UNCLEAR if the connection is lost while waiting for the server's reply."""
         try:
             message = build_message(mail, self._sender)
         except AddressError:

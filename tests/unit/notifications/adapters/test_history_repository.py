@@ -13,8 +13,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError
 
 from generated.problems import Reason
 from services.notifications.adapters.history_repository import EMAIL_EVENT_TYPE, MAX_BATCH_SIZE, MongoHistoryRepository
-from services.notifications.domain.notifications import Attempt, Notification, Provider, Status
-from services.notifications.usecases.ports import HistoryFilter
+from services.notifications.domain.notifications import Attempt, HistoryFilter, Notification, Provider, Status
 from services.runtime.core.errors import ApiError
 from tests.unit.mongomock_database import AsyncDatabase, create_database
 

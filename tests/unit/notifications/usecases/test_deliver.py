@@ -23,7 +23,7 @@ from services.notifications.domain.notifications import (
     detect_provider,
 )
 from services.notifications.usecases import contacts, enqueue
-from services.notifications.usecases.ports import UnknownUserError
+from services.notifications.usecases.enqueue import UnknownUserError
 from tests.unit.notifications.fakes import ADA, AGENT, START_TIME, FakeBackend
 
 PHONE = Device(Provider.FCM, "phone")
