@@ -22,13 +22,14 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
-    func,
     select,
 )
 
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal
+from services.runtime.storage import advisory_lock
+from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete, build_upsert
 
 TTL = timedelta(hours=24)
@@ -88,9 +89,6 @@ class _StoredError(msgspec.Struct):
 
 
 _table = build_keys_table(MetaData())
-_LOCK = Statement(
-    select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0)).label("is_acquired"))
-)
 _FIND = Statement(
     select(_table.c.fingerprint, _table.c.refusal.label("error_reason"), _table.c.answer.label("response")).where(
         _table.c.actor == bindparam("actor"),
@@ -150,8 +148,9 @@ async def delete_expired(database: Database) -> int:
 
 async def _find(transaction: Transaction, key: IdempotencyKey) -> bytes | None:
     """Return the stored response, or None. Raises the stored error."""
-    lock = await transaction.fetch_one(_LOCK, key="\n".join(("idempotency", *key[:3])))
-    if lock is None or not lock["is_acquired"]:
+    if not await advisory_lock.try_acquire(
+        transaction, AdvisoryLock.IDEMPOTENCY_KEY, key.actor, key.operation, key.key
+    ):
         raise ApiError(Reason.IDEMPOTENCY_KEY_BUSY, retry_after=1)
     row = await transaction.fetch_one(
         _FIND, actor=key.actor, operation=key.operation, key=key.key, since=datetime.now(UTC) - TTL

@@ -1,6 +1,5 @@
 """Schema migrations of a service's database with Alembic, at every start and by the command `migrate`."""
 
-import zlib
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -9,6 +8,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, text
+
+from services.runtime.storage import advisory_lock
+from services.runtime.storage.advisory_lock import AdvisoryLock
 
 SCRIPTS_DIR = Path(__file__).parents[3] / "migrations"
 
@@ -23,8 +25,7 @@ def migrate(service: str, url: str) -> None:
     """
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool)
     with engine.begin() as connection:
-        key = zlib.crc32(b"migrations:" + service.encode())
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        advisory_lock.acquire_blocking(connection, AdvisoryLock.MIGRATIONS)
         for statement in SESSION_TIMEOUTS:
             connection.execute(text(statement))
         config = _build_config(service)

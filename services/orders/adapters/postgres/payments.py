@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Table, Text, bindparam, func, null, select, update
+from sqlalchemy import Table, bindparam, func, null, select, update
 from sqlalchemy.dialects import postgresql
 
 from services.orders.adapters import metrics
@@ -13,6 +13,8 @@ from services.orders.adapters.postgres.tables import alerts, callbacks, payments
 from services.orders.domain.orders import RefundStatus
 from services.orders.domain.payments import PaymentOutcome, PaymentRecord, Refund
 from services.orders.usecases.ports import ProcessedCallback
+from services.runtime.storage import advisory_lock
+from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import Database, Statement, Transaction
 from services.runtime.telemetry import tracing
 
@@ -42,7 +44,6 @@ _SELECT_CALLBACK = Statement(
 _UPDATE_CALLBACK_OUTCOME = Statement(
     update(callbacks).where(*_is_this_callback).values(outcome=bindparam("new_outcome"))
 )
-_LOCK_PAYMENT = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0))))
 _SELECT_PAYMENT_OUTCOME = Statement(
     select(payments.c.outcome).where(
         payments.c.bank_id == bindparam("bank_id"), payments.c.payment_id == bindparam("payment_id")
@@ -123,7 +124,7 @@ class PostgresPaymentsUnitOfWork:
 
     async def get_payment_outcome_for_update(self, bank_id: str, payment_id: str) -> PaymentOutcome | None:
         """Return the outcome of a recorded payment, None for a new one; waits for a concurrent transaction on it."""
-        await self._transaction.fetch_one(_LOCK_PAYMENT, key=f"{bank_id}:{payment_id}")
+        await advisory_lock.acquire(self._transaction, AdvisoryLock.PAYMENT, bank_id, payment_id)
         row = await self._transaction.fetch_one(_SELECT_PAYMENT_OUTCOME, bank_id=bank_id, payment_id=payment_id)
         return None if row is None else PaymentOutcome(row["outcome"])
 

@@ -25,6 +25,8 @@ from services.orders.domain.orders import HistoryEntry, Order, OrderStatus
 from services.orders.domain.payments import PaymentOutcome, PaymentRecord
 from services.orders.domain.reconciliation import OrderRecords
 from services.runtime.messaging.outbox import Outbox
+from services.runtime.storage import advisory_lock
+from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete
 
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
@@ -44,9 +46,6 @@ _SELECT_PAYMENTS = Statement(
 _SELECT_REFUNDS = Statement(select(*REFUND_COLUMNS).where(refunds.c.order_id == _ids))
 _SELECT_PENDING_EVENT_IDS = Statement(select(_outbox.c.event_id).where(_outbox.c.subject == bindparam("subject")))
 _COUNT_OVERDUE_EVENTS = Statement(select(func.count().label("n")).where(_outbox.c.at < bindparam("before")))
-_TRY_LEADER_LOCK = Statement(
-    select(func.pg_try_advisory_xact_lock(func.hashtextextended("reconciliation", 0)).label("is_acquired"))
-)
 
 
 def _build_due_statements(table: str) -> tuple[Statement, Statement]:
@@ -162,8 +161,7 @@ class PostgresReconciliationRepository:
     async def try_acquire_leadership(self) -> AsyncIterator[bool]:
         """Try to become the only reconciling process until the block ends; yields whether it succeeded."""
         async with self._database.transaction() as transaction:
-            row = await transaction.fetch_one(_TRY_LEADER_LOCK)
-            yield row is not None and row["is_acquired"]
+            yield await advisory_lock.try_acquire(transaction, AdvisoryLock.RECONCILIATION)
 
     async def list_due_order_ids(self, unchanged_since: datetime, reconciled_before: datetime, size: int) -> list[str]:
         """Return orders unchanged since `unchanged_since` and not reconciled since their last change.

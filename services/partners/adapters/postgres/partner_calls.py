@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from psycopg.types.json import Jsonb
-from sqlalchemy import ScalarSelect, Text, bindparam, delete, exists, func, select, update
+from sqlalchemy import ScalarSelect, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.partners.adapters.postgres.tables import breakers, calls, cancelled_orders, partners
@@ -14,12 +14,13 @@ from services.partners.domain.call_policy import Attempt, Call, CallKind, CallSt
 from services.partners.domain.partners import Partner
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.messaging import inbox
+from services.runtime.storage import advisory_lock
+from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete, build_upsert
 
 CALL_COLUMNS = [calls.c[field.name] for field in fields(Call)]
 _STORED_COLUMNS = [*(field.name for field in fields(Call)), "answer"]
 
-_ADVISORY_LOCK = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key", type_=Text), 0))))
 _IS_CANCELLED = Statement(
     select(cancelled_orders.c.order_id).where(cancelled_orders.c.order_id == bindparam("order_id"))
 )
@@ -161,7 +162,7 @@ class PostgresCallUnitOfWork:
 
     async def lock_order(self, order_id: str) -> None:
         """Lock the order until the transaction ends, so that calls about it are planned one at a time."""
-        await self._transaction.execute(_ADVISORY_LOCK, key=f"order:{order_id}")
+        await advisory_lock.acquire(self._transaction, AdvisoryLock.ORDER_CALLS, order_id)
 
     async def is_cancelled(self, order_id: str) -> bool:
         """Return whether the order is marked as cancelled."""
@@ -200,7 +201,7 @@ class PostgresCallUnitOfWork:
 
     async def get_breaker_for_update(self, partner_id: int) -> CircuitBreaker:
         """Return the circuit breaker of a partner, locked."""
-        await self._transaction.execute(_ADVISORY_LOCK, key=f"breaker:{partner_id}")
+        await advisory_lock.acquire(self._transaction, AdvisoryLock.PARTNER_CIRCUIT_BREAKER, partner_id)
         return await self._transaction.fetch_one(_BREAKER, partner_id=partner_id) or CircuitBreaker()
 
     async def save_breaker(self, partner_id: int, breaker: CircuitBreaker) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import MetaData
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal
-from services.runtime.storage import idempotency
+from services.runtime.storage import advisory_lock, idempotency
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import (
     STORED_STATUSES,
@@ -57,8 +57,8 @@ class FakeDatabase:
             raise
 
     async def fetch_one(self, statement: Any, **values: Any) -> dict[str, Any] | None:
-        if statement is idempotency._LOCK:
-            return {"is_acquired": values["key"] not in self.locked}
+        if statement is advisory_lock._TRY_ACQUIRE:
+            return {"is_acquired": values["name"] not in self.locked}
         self.since = values.pop("since")
         row = self.keys.get((values["actor"], values["operation"], values["key"]))
         if row is None or row["at"] <= self.since:

@@ -1,0 +1,58 @@
+"""PostgreSQL advisory locks, held until the end of a transaction.
+
+A lock of a transaction is released in any case, also when the process or its connection dies. A session lock is not
+offered: if its release fails, the connection returns to the pool and holds the lock for an unlimited time.
+"""
+
+from enum import StrEnum, unique
+
+from sqlalchemy import ColumnElement, Connection, Text, bindparam, func, select
+
+from services.runtime.storage.database import Statement, Transaction
+
+
+@unique
+class AdvisoryLock(StrEnum):
+    """Advisory locks of all services. A lock applies to one database, and to the values it is acquired with."""
+
+    IDEMPOTENCY_KEY = "idempotency"
+    """Values: user id, operation, key."""
+
+    MIGRATIONS = "migrations"
+
+    ORDER_CALLS = "order_calls"
+    """Value: order id. Serialises the planning of calls to partner systems."""
+
+    PARTNER_CIRCUIT_BREAKER = "partner_circuit_breaker"
+    """Value: partner id."""
+
+    PAYMENT = "payment"
+    """Values: bank id, payment id."""
+
+    RECONCILIATION = "reconciliation"
+
+
+_key: ColumnElement[int] = func.hashtextextended(bindparam("name", type_=Text), 0)
+_select_acquired = select(func.pg_advisory_xact_lock(_key))
+_ACQUIRE = Statement(_select_acquired)
+_TRY_ACQUIRE = Statement(select(func.pg_try_advisory_xact_lock(_key).label("is_acquired")))
+
+
+async def acquire(transaction: Transaction, lock: AdvisoryLock, *values: object) -> None:
+    """Wait for the lock and hold it until the transaction ends."""
+    await transaction.execute(_ACQUIRE, name=_build_name(lock, values))
+
+
+async def try_acquire(transaction: Transaction, lock: AdvisoryLock, *values: object) -> bool:
+    """Hold the lock until the transaction ends, unless another transaction holds it. Return whether it is acquired."""
+    row = await transaction.fetch_one(_TRY_ACQUIRE, name=_build_name(lock, values))
+    return row is not None and row["is_acquired"]
+
+
+def acquire_blocking(connection: Connection, lock: AdvisoryLock, *values: object) -> None:
+    """Do the same as `acquire` on a blocking connection of SQLAlchemy, which must be in a transaction."""
+    connection.execute(_select_acquired, {"name": _build_name(lock, values)})
+
+
+def _build_name(lock: AdvisoryLock, values: tuple[object, ...]) -> str:
+    return "\n".join((lock, *map(str, values)))
