@@ -90,7 +90,7 @@ class ApnsEmulator:
         apns_id = headers.get("apns-id") or str(uuid4())
         body = await _read_body(request)
         try:
-            token, payload = self._validate(request, body)
+            token, payload, data = self._validate(request, body)
             mode = self._fault_injector.consume("push:apns")
             if mode in _FAULT_ERRORS:
                 raise ApnsError(*_FAULT_ERRORS[PushFaultMode(mode)])
@@ -98,7 +98,6 @@ class ApnsEmulator:
             return _error_response(error, apns_id)
         alert = payload.aps.alert
         notification = alert if isinstance(alert, Alert) else Alert(body=alert) if isinstance(alert, str) else Alert()
-        data = {name: str(value) for name, value in msgspec.json.decode(body).items() if name != "aps"}
         self._devices.deliver(
             token, apns_id, notification.title, notification.body, data, headers.get("apns-collapse-id")
         )
@@ -106,7 +105,8 @@ class ApnsEmulator:
             await self._fault_injector.delay()
         return Response(headers={} if mode == PushFaultMode.INVALID_RESPONSE else {"apns-id": apns_id})
 
-    def _validate(self, request: Request, body: bytes) -> tuple[str, ApnsPayload]:
+    def _validate(self, request: Request, body: bytes) -> tuple[str, ApnsPayload, dict[str, str]]:
+        """Return the device token, the payload and its custom data. Raises ApnsError."""
         headers = request.headers
         path = request.url.path
         if request.method != "POST":
@@ -123,9 +123,11 @@ class ApnsEmulator:
         if len(body) > MAX_PAYLOAD_BYTES:
             raise ApnsError(413, "PayloadTooLarge")
         try:
-            return token, msgspec.json.decode(body, type=ApnsPayload)
+            content = msgspec.json.decode(body)
+            payload = msgspec.convert(content, ApnsPayload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ApnsError(400, "BadMessage") from error
+        return token, payload, {name: str(value) for name, value in content.items() if name != "aps"}
 
     def _authenticate(self, authorization: str) -> None:
         scheme, _, token = authorization.partition(" ")
