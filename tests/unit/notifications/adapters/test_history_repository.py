@@ -91,9 +91,9 @@ async def test_find_filters_and_paginates(repository: MongoHistoryRepository, hi
     notifications = make_notifications(24)
     await asyncio.gather(*map(repository.upsert, notifications))
     found: list[Notification] = []
-    while page := await repository.find(
-        history_filter, 5, (found[-1].created_at, found[-1].id) if found else None, include_mails=True
-    ):
+    for _ in range(len(notifications)):
+        before = (found[-1].created_at, found[-1].id) if found else None
+        page = await repository.find(history_filter, 5, before, include_mails=True)
         assert len(page) <= 5
         found += page
     criteria = {name: value for name, value in history_filter._asdict().items() if value is not None}
