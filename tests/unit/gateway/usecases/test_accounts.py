@@ -1,0 +1,181 @@
+"""Account life cycle: sign-up, confirmation of the address, deletion and completion of interrupted changes."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from generated.problems import Reason
+from generated.proto.delivery.events.v1 import EmailRequested, UserDeleted, UserRegistered
+from services.gateway.domain.accounts import AccountState, CodePurpose, Registration, generate_code
+from services.gateway.usecases import accounts
+from services.gateway.usecases.profiles import MAX_ATTEMPTS
+from tests.unit.fake_transactions import NOW, build_principal, raises_reason
+from tests.unit.gateway.fakes import ADA, FakeIdentityProvider, FakeImageStore, FakeRepository
+
+REGISTRATION = Registration("Ada@Delivery.test", "secret", "Ada", "Lovelace", "customer", locale="de")
+PRINCIPAL = build_principal("customer")
+
+
+def add_code(repository: FakeRepository, purpose: CodePurpose, new_email: str | None = None) -> str:
+    plain_code, code = generate_code(purpose, "ada", NOW, new_email)
+    repository.codes[code.digest] = code
+    return plain_code
+
+
+async def test_sign_up_creates_active_account_and_mails_code() -> None:
+    repository, identity = FakeRepository(), FakeIdentityProvider()
+    account = await accounts.sign_up(repository, identity, repository.clock, REGISTRATION)
+    assert repository.accounts[account.id] == account
+    assert (account.state, account.email) == (AccountState.ACTIVE, "ada@delivery.test")
+    assert identity.calls == [("create", account.id, "ada@delivery.test", "secret", "customer")]
+    registered, mail = repository.events
+    assert isinstance(registered, UserRegistered)
+    assert isinstance(mail, EmailRequested)
+    assert (mail.email, mail.template, mail.locale) == ("ada@delivery.test", "verification", "de")
+    await accounts.confirm_email(repository, identity, repository.clock, mail.values["code"])
+    assert identity.calls[1:] == [("mark_email_verified", account.id)]
+
+
+async def test_sign_up_with_unknown_time_zone_stores_nothing() -> None:
+    repository, identity = FakeRepository(), FakeIdentityProvider()
+    with raises_reason(Reason.TIME_ZONE_UNKNOWN):
+        await accounts.sign_up(repository, identity, repository.clock, replace(REGISTRATION, time_zone="Mars/Olympus"))
+    assert (repository.accounts, identity.calls) == ({}, [])
+
+
+@pytest.mark.parametrize("reason", [Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED])
+async def test_refused_sign_up_leaves_no_account(reason: Reason) -> None:
+    repository = FakeRepository()
+    with raises_reason(reason):
+        await accounts.sign_up(repository, FakeIdentityProvider(create=reason), repository.clock, REGISTRATION)
+    assert (repository.accounts, repository.events) == ({}, [])
+
+
+@pytest.mark.parametrize("was_created", [True, False])
+async def test_interrupted_sign_up_is_completed_after_grace_period(was_created: bool) -> None:
+    repository = FakeRepository()
+    identity, images = FakeIdentityProvider(create=Reason.UPSTREAM_UNAVAILABLE), FakeImageStore()
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await accounts.sign_up(repository, identity, repository.clock, REGISTRATION)
+    (account,) = repository.accounts.values()
+    assert account.state is AccountState.CREATING
+    identity.known_ids = {account.id} if was_created else set()
+    repository.now = NOW + accounts.GRACE_PERIOD
+    assert await accounts.finish_interrupted_accounts(repository, identity, images, repository.clock) == 0
+    repository.now += timedelta(microseconds=1)
+    assert await accounts.finish_interrupted_accounts(repository, identity, images, repository.clock) == 1
+    assert [each.state for each in repository.accounts.values()] == [AccountState.ACTIVE] * was_created
+    assert (("set_role", account.id, "customer") in identity.calls) == was_created
+    assert len(repository.events) == 2 * was_created
+
+
+async def test_interrupted_sign_up_without_role_sets_no_role() -> None:
+    account = replace(ADA, state=AccountState.CREATING, role=None, created_at=NOW - timedelta(hours=1))
+    repository, identity = FakeRepository(account), FakeIdentityProvider("ada")
+    await accounts.finish_interrupted_accounts(repository, identity, FakeImageStore(), repository.clock)
+    assert identity.calls == []
+    assert repository.accounts["ada"].state is AccountState.ACTIVE
+
+
+async def test_changed_email_is_confirmed_once() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
+    plain_code = add_code(repository, CodePurpose.EMAIL_CHANGE, "new@delivery.test")
+    await accounts.confirm_email(repository, identity, repository.clock, plain_code)
+    assert identity.calls == [("change_email", "ada", "new@delivery.test")]
+    with raises_reason(Reason.CODE_INVALID):
+        await accounts.confirm_email(repository, identity, repository.clock, plain_code)
+
+
+async def test_unknown_code_is_invalid() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
+    with raises_reason(Reason.CODE_INVALID):
+        await accounts.confirm_email(repository, identity, repository.clock, "guess")
+    assert identity.calls == []
+
+
+async def test_code_expires_after_its_lifetime() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
+    plain_code = add_code(repository, CodePurpose.EMAIL_VERIFICATION)
+    repository.now = NOW + timedelta(days=1)
+    with raises_reason(Reason.CODE_INVALID):
+        await accounts.confirm_email(repository, identity, repository.clock, plain_code)
+    repository.now -= timedelta(microseconds=1)
+    await accounts.confirm_email(repository, identity, repository.clock, plain_code)
+
+
+async def test_password_reset_code_confirms_no_email() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
+    plain_code = add_code(repository, CodePurpose.PASSWORD_RESET)
+    with raises_reason(Reason.CODE_INVALID):
+        await accounts.confirm_email(repository, identity, repository.clock, plain_code)
+    assert identity.calls == []
+    assert len(repository.codes) == 1
+
+
+async def test_code_of_deleted_account_is_invalid() -> None:
+    repository = FakeRepository()
+    plain_code = add_code(repository, CodePurpose.EMAIL_VERIFICATION)
+    with raises_reason(Reason.CODE_INVALID):
+        await accounts.confirm_email(repository, FakeIdentityProvider(), repository.clock, plain_code)
+
+
+@pytest.mark.parametrize("reason", [Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED])
+async def test_code_of_refused_email_is_deleted(reason: Reason) -> None:
+    repository = FakeRepository(ADA)
+    plain_code = add_code(repository, CodePurpose.EMAIL_CHANGE, "taken@delivery.test")
+    with raises_reason(Reason.CODE_INVALID):
+        await accounts.confirm_email(
+            repository, FakeIdentityProvider(change_email=reason), repository.clock, plain_code
+        )
+    assert repository.codes == {}
+
+
+async def test_code_stays_valid_while_identity_provider_is_unavailable() -> None:
+    repository = FakeRepository(ADA)
+    identity = FakeIdentityProvider(change_email=Reason.UPSTREAM_UNAVAILABLE)
+    plain_code = add_code(repository, CodePurpose.EMAIL_CHANGE, "new@delivery.test")
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await accounts.confirm_email(repository, identity, repository.clock, plain_code)
+    assert len(repository.codes) == 1
+
+
+@pytest.mark.parametrize("conflicts", [0, MAX_ATTEMPTS - 1])
+async def test_deleted_account_is_removed_everywhere(conflicts: int) -> None:
+    repository, identity = FakeRepository(replace(ADA, avatar="avatars/x")), FakeIdentityProvider()
+    repository.conflicts = conflicts
+    images = FakeImageStore("avatars/x")
+    await accounts.delete_account(repository, identity, images, repository.clock, PRINCIPAL)
+    assert (repository.accounts, images.images) == ({}, {})
+    assert identity.calls == [("delete", "ada")]
+    (event,) = repository.events
+    assert isinstance(event, UserDeleted)
+    assert event.version == 2
+
+
+async def test_deletion_of_unknown_account_raises() -> None:
+    repository = FakeRepository()
+    with raises_reason(Reason.USER_NOT_FOUND):
+        await accounts.delete_account(repository, FakeIdentityProvider(), FakeImageStore(), repository.clock, PRINCIPAL)
+
+
+async def test_deletion_gives_up_after_repeated_conflicts() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
+    repository.conflicts = MAX_ATTEMPTS
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE) as raised:
+        await accounts.delete_account(repository, identity, FakeImageStore(), repository.clock, PRINCIPAL)
+    assert raised.value.retry_after == 1
+    assert (repository.accounts, identity.calls) == ({"ada": ADA}, [])
+
+
+async def test_interrupted_deletion_is_completed_later() -> None:
+    repository = FakeRepository(replace(ADA, avatar="avatars/x", created_at=NOW - timedelta(days=1)))
+    images = FakeImageStore("avatars/x", delete_fails=True)
+    identity = FakeIdentityProvider()
+    await accounts.delete_account(repository, identity, images, repository.clock, PRINCIPAL)
+    account = repository.accounts["ada"]
+    assert (account.state, account.email) == (AccountState.DELETING, "")
+    images.delete_fails = False
+    assert await accounts.finish_interrupted_accounts(repository, identity, images, repository.clock) == 1
+    assert (repository.accounts, images.images) == ({}, {})
+    assert len(repository.events) == 1

@@ -1,0 +1,114 @@
+"""Sign-in, sign-out and passwords: rate limits, and errors that do not reveal whether an account exists."""
+
+import pytest
+
+from generated.problems import Reason
+from services.gateway.domain.accounts import CodePurpose, generate_code
+from services.gateway.usecases import passwords
+from tests.unit.fake_transactions import NOW, build_principal, raises_reason
+from tests.unit.gateway.fakes import ADA, FakeIdentityProvider, FakeLoginRateLimiter, FakeRepository
+
+PRINCIPAL = build_principal("customer")
+ADDRESS = "192.0.2.1"
+
+
+async def test_sign_in_is_limited_by_normalised_email() -> None:
+    identity, limiter = FakeIdentityProvider(), FakeLoginRateLimiter()
+    tokens = await passwords.sign_in(identity, limiter, "Ada@Delivery.Test", "secret", ADDRESS)
+    assert tokens.access_token == "access"
+    assert limiter.subjects == [("ada@delivery.test", ADDRESS)]
+    assert limiter.failures == []
+
+
+async def test_failed_sign_in_is_counted() -> None:
+    identity, limiter = FakeIdentityProvider(sign_in=Reason.CREDENTIALS_INVALID), FakeLoginRateLimiter()
+    with raises_reason(Reason.CREDENTIALS_INVALID):
+        await passwords.sign_in(identity, limiter, "ada@delivery.test", "wrong", ADDRESS)
+    assert limiter.failures == [Reason.CREDENTIALS_INVALID]
+
+
+async def test_exhausted_limit_blocks_every_attempt() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
+    limiter = FakeLoginRateLimiter(is_exhausted=True)
+    with raises_reason(Reason.TOO_MANY_REQUESTS):
+        await passwords.sign_in(identity, limiter, "a@b.c", "secret", ADDRESS)
+    with raises_reason(Reason.TOO_MANY_REQUESTS):
+        await passwords.change_password(repository, identity, limiter, PRINCIPAL, "old", "new", ADDRESS)
+    with raises_reason(Reason.TOO_MANY_REQUESTS):
+        await passwords.reset_password(repository, identity, limiter, repository.clock, "code", "new", ADDRESS)
+    assert identity.calls == []
+
+
+async def test_sign_out_of_deleted_account_succeeds() -> None:
+    await passwords.sign_out(FakeIdentityProvider(revoke_refresh_tokens=Reason.USER_NOT_FOUND), PRINCIPAL)
+
+
+async def test_sign_out_without_identity_provider_raises() -> None:
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await passwords.sign_out(FakeIdentityProvider(revoke_refresh_tokens=Reason.UPSTREAM_UNAVAILABLE), PRINCIPAL)
+
+
+async def test_password_is_changed_after_check_of_old_one() -> None:
+    identity, limiter = FakeIdentityProvider(), FakeLoginRateLimiter()
+    await passwords.change_password(FakeRepository(ADA), identity, limiter, PRINCIPAL, "old", "new", ADDRESS)
+    assert identity.calls == [("sign_in", ADA.email, "old"), ("set_password", "ada", "new")]
+    assert limiter.subjects == [(ADA.email, ADDRESS)]
+
+
+@pytest.mark.parametrize(
+    ("provider_error", "reason"),
+    [
+        (Reason.CREDENTIALS_INVALID, Reason.PASSWORD_WRONG),
+        (Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_UNAVAILABLE),
+    ],
+)
+async def test_failed_check_of_old_password_changes_nothing(provider_error: Reason, reason: Reason) -> None:
+    identity, limiter = FakeIdentityProvider(sign_in=provider_error), FakeLoginRateLimiter()
+    with raises_reason(reason):
+        await passwords.change_password(FakeRepository(ADA), identity, limiter, PRINCIPAL, "old", "new", ADDRESS)
+    assert identity.calls == [("sign_in", ADA.email, "old")]
+    assert limiter.failures == [provider_error]
+
+
+async def test_password_change_of_unknown_user_raises() -> None:
+    with raises_reason(Reason.USER_NOT_FOUND):
+        await passwords.change_password(
+            FakeRepository(), FakeIdentityProvider(), FakeLoginRateLimiter(), PRINCIPAL, "old", "new", ADDRESS
+        )
+
+
+async def test_password_is_reset_once_by_code() -> None:
+    repository, identity, limiter = FakeRepository(ADA), FakeIdentityProvider(), FakeLoginRateLimiter()
+    plain_code, code = generate_code(CodePurpose.PASSWORD_RESET, "ada", NOW)
+    repository.codes[code.digest] = code
+    await passwords.reset_password(repository, identity, limiter, repository.clock, plain_code, "new", ADDRESS)
+    assert identity.calls == [("set_password", "ada", "new")]
+    assert limiter.subjects == [(None, ADDRESS)]
+    with raises_reason(Reason.CODE_INVALID):
+        await passwords.reset_password(repository, identity, limiter, repository.clock, plain_code, "x", ADDRESS)
+    assert limiter.failures == [Reason.CODE_INVALID]
+    assert len(identity.calls) == 1
+
+
+@pytest.mark.parametrize("purpose", [CodePurpose.EMAIL_VERIFICATION, CodePurpose.EMAIL_CHANGE])
+async def test_code_of_other_purpose_resets_no_password(purpose: CodePurpose) -> None:
+    repository, identity, limiter = FakeRepository(ADA), FakeIdentityProvider(), FakeLoginRateLimiter()
+    plain_code, code = generate_code(purpose, "ada", NOW, "new@delivery.test")
+    repository.codes[code.digest] = code
+    with raises_reason(Reason.CODE_INVALID):
+        await passwords.reset_password(repository, identity, limiter, repository.clock, plain_code, "new", ADDRESS)
+    assert identity.calls == []
+
+
+async def test_concurrently_used_code_is_invalid() -> None:
+    class RacingRepository(FakeRepository):
+        async def use_code(self, code: object) -> bool:
+            return False
+
+    repository = RacingRepository(ADA)
+    plain_code, code = generate_code(CodePurpose.PASSWORD_RESET, "ada", NOW)
+    repository.codes[code.digest] = code
+    with raises_reason(Reason.CODE_INVALID):
+        await passwords.reset_password(
+            repository, FakeIdentityProvider(), FakeLoginRateLimiter(), repository.clock, plain_code, "new", ADDRESS
+        )

@@ -1,0 +1,106 @@
+"""Profiles: changes with optimistic locking, lists of accounts and roles."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from generated.problems import Reason
+from generated.proto.delivery.events.v1 import UserUpdated
+from services.gateway.domain.accounts import AccountFilter
+from services.gateway.usecases import profiles
+from services.gateway.usecases.profiles import MAX_ATTEMPTS
+from services.runtime.core.errors import ApiError
+from tests.unit.fake_transactions import NOW, build_principal, raises_reason
+from tests.unit.gateway.fakes import ADA, FakeIdentityProvider, FakeRepository
+
+PRINCIPAL = build_principal("customer")
+
+
+def accept_version(version: int) -> None:
+    """Accept every version."""
+
+
+def reject_version(version: int) -> None:
+    raise ApiError(Reason.PRECONDITION_FAILED, str(version))
+
+
+@pytest.mark.parametrize("conflicts", [0, MAX_ATTEMPTS - 1])
+async def test_update_changes_only_given_fields(conflicts: int) -> None:
+    repository = FakeRepository(ADA)
+    repository.conflicts = conflicts
+    changed = await profiles.update_profile(repository, PRINCIPAL, {"phone": None, "locale": "fr"}, accept_version)
+    assert changed == replace(ADA, phone=None, locale="fr", version=2) == repository.accounts["ada"]
+    (event,) = repository.events
+    assert isinstance(event, UserUpdated)
+    assert (event.locale, event.version) == ("fr", 2)
+
+
+async def test_update_of_unexpected_version_changes_nothing() -> None:
+    repository = FakeRepository(replace(ADA, version=7))
+    with raises_reason(Reason.PRECONDITION_FAILED) as raised:
+        await profiles.update_profile(repository, PRINCIPAL, {"locale": "fr"}, reject_version)
+    assert raised.value.detail == "7"
+    assert (repository.accounts["ada"].locale, repository.events) == ("de", [])
+
+
+async def test_update_with_unknown_time_zone_raises() -> None:
+    with raises_reason(Reason.TIME_ZONE_UNKNOWN):
+        await profiles.update_profile(FakeRepository(ADA), PRINCIPAL, {"time_zone": "Mars/Olympus"}, accept_version)
+
+
+async def test_update_gives_up_after_repeated_conflicts() -> None:
+    repository = FakeRepository(ADA)
+    repository.conflicts = MAX_ATTEMPTS
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE) as raised:
+        await profiles.update_profile(repository, PRINCIPAL, {"locale": "fr"}, accept_version)
+    assert raised.value.retry_after == 1
+    assert repository.accounts["ada"] == ADA
+
+
+async def test_profile_of_unknown_user_raises() -> None:
+    with raises_reason(Reason.USER_NOT_FOUND):
+        await profiles.get_profile(FakeRepository(), PRINCIPAL)
+
+
+async def test_accounts_are_listed_newest_first_without_gaps() -> None:
+    accounts = [replace(ADA, id=f"u{index}", created_at=NOW + timedelta(seconds=index // 2)) for index in range(5)]
+    repository = FakeRepository(*accounts)
+    listed, token = [], ""
+    while token is not None:
+        page = await profiles.list_accounts(repository, 2, token, AccountFilter())
+        listed += [account.id for account in page.items]
+        token = page.next_page_token
+    assert listed == ["u4", "u3", "u2", "u1", "u0"]
+
+
+@pytest.mark.parametrize("token", ["x", "WyJhIl0", "WyIyMDI2Iiwx"])
+async def test_invalid_page_token_raises(token: str) -> None:
+    with raises_reason(Reason.INVALID_REQUEST):
+        await profiles.list_accounts(FakeRepository(ADA), 2, token, AccountFilter())
+
+
+async def test_role_is_set_at_identity_provider_first() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider(set_role=Reason.UPSTREAM_UNAVAILABLE)
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await profiles.set_role(repository, identity, "ada", "admin")
+    assert repository.accounts["ada"] == ADA
+    identity.errors = {}
+    repository.conflicts = 1
+    changed = await profiles.set_role(repository, identity, "ada", "admin")
+    assert changed == repository.accounts["ada"] == replace(ADA, role="admin", version=2)
+    assert identity.calls == [("set_role", "ada", "admin")] * 3
+
+
+async def test_role_of_unknown_user_raises() -> None:
+    identity = FakeIdentityProvider()
+    with raises_reason(Reason.USER_NOT_FOUND):
+        await profiles.set_role(FakeRepository(), identity, "ada", "admin")
+    assert identity.calls == []
+
+
+async def test_role_change_gives_up_after_repeated_conflicts() -> None:
+    repository = FakeRepository(ADA)
+    repository.conflicts = MAX_ATTEMPTS
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await profiles.set_role(repository, FakeIdentityProvider(), "ada", "admin")

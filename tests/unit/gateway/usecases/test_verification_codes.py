@@ -1,0 +1,76 @@
+"""Verification codes: which requests are answered with a mail."""
+
+from dataclasses import replace
+
+import pytest
+
+from generated.proto.delivery.events.v1 import EmailRequested
+from services.gateway.domain.accounts import (
+    MAIL_TEMPLATES,
+    MAX_VALID_CODES,
+    Account,
+    CodePurpose,
+    hash_secret,
+)
+from services.gateway.usecases import verification_codes
+from services.gateway.usecases.verification_codes import BATCH_SIZE
+from tests.unit.gateway.fakes import ADA, FakeRepository
+
+VERIFIED = replace(ADA, email_verified=True)
+BOB = replace(ADA, id="bob", email="bob@delivery.test")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "email", "account", "is_sent"),
+    [
+        (CodePurpose.EMAIL_VERIFICATION, "Ada@delivery.test", ADA, True),
+        (CodePurpose.EMAIL_VERIFICATION, "ada@delivery.test", VERIFIED, False),
+        (CodePurpose.EMAIL_VERIFICATION, "unknown@delivery.test", ADA, False),
+        (CodePurpose.PASSWORD_RESET, "ada@delivery.test", VERIFIED, True),
+        (CodePurpose.PASSWORD_RESET, "unknown@delivery.test", ADA, False),
+        (CodePurpose.EMAIL_CHANGE, "new@delivery.test", ADA, True),
+        (CodePurpose.EMAIL_CHANGE, "bob@delivery.test", ADA, False),
+        (CodePurpose.EMAIL_CHANGE, "new@delivery.test", replace(ADA, id="other"), False),
+    ],
+)
+async def test_code_is_mailed_to_matching_account(
+    purpose: CodePurpose, email: str, account: Account, is_sent: bool
+) -> None:
+    repository = FakeRepository(account, BOB)
+    await verification_codes.request_code(repository, purpose, email, "ada")
+    assert await verification_codes.send_requested_codes(repository, repository.clock) == 1
+    assert repository.code_requests == []
+    assert len(repository.events) == len(repository.codes) == is_sent
+    for mail in repository.events:
+        assert isinstance(mail, EmailRequested)
+        assert (mail.user_id, mail.email, mail.template) == ("ada", email.lower(), MAIL_TEMPLATES[purpose])
+        code = repository.codes[hash_secret(mail.values["code"])]
+        assert (code.purpose, code.user_id) == (purpose, "ada")
+        assert code.new_email == (email if purpose is CodePurpose.EMAIL_CHANGE else None)
+
+
+async def test_request_does_not_query_account() -> None:
+    class WriteOnlyRepository(FakeRepository):
+        async def get_account_by_email(self, email: str) -> Account | None:
+            raise AssertionError("the response time would reveal whether the account exists")
+
+    repository = WriteOnlyRepository(ADA)
+    await verification_codes.request_code(repository, CodePurpose.PASSWORD_RESET, ADA.email)
+    assert len(repository.code_requests) == 1
+
+
+async def test_further_requests_send_no_mail_while_codes_are_valid() -> None:
+    repository = FakeRepository(ADA)
+    for _ in range(MAX_VALID_CODES + 1):
+        await verification_codes.request_code(repository, CodePurpose.PASSWORD_RESET, ADA.email)
+    assert await verification_codes.send_requested_codes(repository, repository.clock) == MAX_VALID_CODES + 1
+    assert len(repository.events) == MAX_VALID_CODES
+    assert repository.code_requests == []
+
+
+async def test_requests_are_processed_in_batches() -> None:
+    repository = FakeRepository()
+    for _ in range(BATCH_SIZE + 1):
+        await verification_codes.request_code(repository, CodePurpose.PASSWORD_RESET, ADA.email)
+    sizes = [await verification_codes.send_requested_codes(repository, repository.clock) for _ in range(3)]
+    assert sizes == [BATCH_SIZE, 1, 0]
