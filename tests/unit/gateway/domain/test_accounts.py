@@ -13,13 +13,13 @@ from services.gateway.domain.accounts import CODE_TTL, AccountState, CodePurpose
 from tests.unit.fake_transactions import NOW, raises_reason
 from tests.unit.gateway.fakes import ADA
 
-KEPT_FIELDS = {"id", "state", "email_verified", "avatar", "version", "created_at"}
+RETAINED_FIELDS = {"id", "state", "email_verified", "avatar", "version", "created_at"}
 
 
 def test_anonymised_account_has_no_personal_data() -> None:
     account = replace(ADA, email_verified=True, birth_date=date(1815, 12, 10), avatar="avatars/x")
     anonymised = account.anonymised()
-    rest = {name: getattr(anonymised, name) for name in ADA.__slots__ if name not in KEPT_FIELDS}
+    rest = {name: getattr(anonymised, name) for name in ADA.__slots__ if name not in RETAINED_FIELDS}
     assert not any(rest.values()), rest
     assert not anonymised.email_verified
     assert (anonymised.state, anonymised.version) == (AccountState.DELETING, 2)

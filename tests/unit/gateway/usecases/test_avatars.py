@@ -69,7 +69,7 @@ async def test_missing_avatar_raises(account) -> None:
         await avatars.get_avatar(FakeRepository(account), FakeImageStore(), PRINCIPAL)
 
 
-async def test_clean_up_keeps_referenced_avatars() -> None:
+async def test_clean_up_retains_referenced_avatars() -> None:
     images = FakeImageStore()
     repository = FakeRepository(WITH_AVATAR, replace(ADA, id="bob"))
     assert await avatars.delete_orphaned_avatars(repository, images) == 0

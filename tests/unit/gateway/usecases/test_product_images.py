@@ -32,7 +32,7 @@ class FakeRegistry:
 
 
 class RetriedRegistry(FakeRegistry):
-    """Registry whose first attempt succeeds without a response, so that the second returns its own URL as the old one."""
+    """Registry whose first attempt succeeds without a response, so the second returns its own URL as the old one."""
 
     async def set_picture_url(self, product_id: int, picture_url: str) -> ProductImageUpdate:
         await super().set_picture_url(product_id, picture_url)
@@ -51,7 +51,7 @@ async def test_new_image_replaces_old_one(old_names: tuple[str, ...]) -> None:
     assert await product_images.get_product_image(images, name) == ("digest", PICTURE)
 
 
-async def test_retried_change_keeps_new_image() -> None:
+async def test_retried_change_retains_new_image() -> None:
     images = FakeImageStore()
     await product_images.set_product_image(RetriedRegistry(), images, 7, PICTURE)
     assert list(images.images.values()) == [PICTURE]
@@ -64,7 +64,7 @@ async def test_image_of_unknown_product_is_deleted() -> None:
     assert images.images == {}
 
 
-async def test_image_is_kept_if_result_is_unknown() -> None:
+async def test_image_is_retained_if_result_is_unknown() -> None:
     images = FakeImageStore()
     with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
         await product_images.set_product_image(FakeRegistry(error=Reason.UPSTREAM_UNAVAILABLE), images, 7, PICTURE)
@@ -83,7 +83,7 @@ async def test_missing_image_raises() -> None:
         await product_images.get_product_image(FakeImageStore("avatars/x"), "x")
 
 
-async def test_clean_up_keeps_referenced_images() -> None:
+async def test_clean_up_retains_referenced_images() -> None:
     images = FakeImageStore()
     assert await product_images.delete_orphaned_product_images(FakeRegistry("/api/v1/pictures/a.b"), images) == 0
     assert images.clean_ups == [("products", {"products/a.b"}, product_images.ORPHAN_MIN_AGE)]
