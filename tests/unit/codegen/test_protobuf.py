@@ -5,21 +5,15 @@ from collections.abc import Callable
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
 
-from codegen.contracts import ContractError
-from codegen.protobuf import Method, ProtoContracts, load_protos, parse_image
+from codegen.contracts import ContractError, Contracts
+from codegen.protobuf import Method, ProtoContracts, parse_image
 from tests import sample
-from tests.conftest import ROOT
 from tests.unit.codegen.sample_contracts import create_event, create_method
 
 
 @pytest.fixture(scope="module")
 def protos() -> ProtoContracts:
     return sample.load_contracts().protos
-
-
-@pytest.fixture(scope="module")
-def repository_protos() -> ProtoContracts:
-    return load_protos(ROOT)
 
 
 def find_method(protos: ProtoContracts, name: str) -> Method:
@@ -76,14 +70,14 @@ def test_pool_contains_messages_of_all_files(protos: ProtoContracts) -> None:
     assert protos.pool.FindMessageTypeByName("sample.v1.AllFields").fields_by_name["mood"].number == 16
 
 
-def test_event_has_the_policy_of_its_option(repository_protos: ProtoContracts) -> None:
-    by_type = {event.type: event for event in repository_protos.events}
+def test_event_has_the_policy_of_its_option(repository_contracts: Contracts) -> None:
+    by_type = {event.type: event for event in repository_contracts.protos.events}
     paid = by_type["orders.paid"]
     assert (paid.message, paid.producer) == ("delivery.events.v1.OrderPaid", "orders")
     assert paid.queues
     assert paid.subject
     assert paid.comment
-    assert len(by_type) == len(repository_protos.events)
+    assert len(by_type) == len(repository_contracts.protos.events)
 
 
 def test_messages_without_option_are_no_events(protos: ProtoContracts) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from codegen.contracts import Contracts
 from codegen.envoy import local_replies
 from codegen.envoy.common import Config
 from codegen.envoy.local_replies import REASON_BY_STATUS, RETRY_AFTER_S, problem_body
@@ -92,6 +93,12 @@ def test_body_contains_the_catalogue_entry() -> None:
             "trace_id": "%RESP(X-TRACE-ID)%",
         },
     }
+
+
+def test_reason_of_a_status_has_it_in_the_contract(repository_contracts: Contracts) -> None:
+    catalogue = repository_contracts.openapi["delivery"]["x-problems"]
+    statuses = {status: catalogue[reason]["status"] for status, reason in REASON_BY_STATUS.items()}
+    assert statuses == {status: 400 if status == 431 else status for status in REASON_BY_STATUS}
 
 
 def test_reason_missing_in_the_catalogue_raises_key_error() -> None:

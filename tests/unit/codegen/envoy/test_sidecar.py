@@ -75,6 +75,14 @@ def test_upstream_is_identified_by_its_spiffe_id() -> None:
     }
 
 
+def test_failing_upstream_is_ejected_and_checked() -> None:
+    config = sidecar.upstream_cluster(DOMAIN, "gateway", "notes")
+    assert config["outlier_detection"] == {"consecutive_5xx": 10, "interval": "1s", "base_ejection_time": "2s"}
+    (check,) = config["health_checks"]
+    assert check["grpc_health_check"] == {}
+    assert (check["unhealthy_threshold"], check["healthy_threshold"]) == (3, 1)
+
+
 def test_egress_route_bounds_the_deadline_of_a_call() -> None:
     action = sidecar.egress_route("notes", ADD)["route"]
     assert action["cluster"] == "notes"

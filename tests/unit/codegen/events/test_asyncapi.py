@@ -51,6 +51,17 @@ def test_operations_are_one_send_and_a_receive_per_queue() -> None:
     }
 
 
+def test_operations_have_channel_summary_and_acknowledgement() -> None:
+    operations = DOCUMENT["operations"]
+    assert operations["notes.send.notes.added"]["summary"] == "Sent by notes."
+    assert operations["mail.requested.receive.notes.added"] == {
+        "action": "receive",
+        "channel": {"$ref": "#/channels/notes.added"},
+        "summary": "Received by mail from the queue mail.requested.",
+        "bindings": {"amqp": {"ack": True}},
+    }
+
+
 def test_references_of_operations_exist() -> None:
     for operation in DOCUMENT["operations"].values():
         assert operation["channel"]["$ref"].removeprefix("#/channels/") in DOCUMENT["channels"]
@@ -70,6 +81,8 @@ def test_headers_of_cloudevents_are_required() -> None:
     headers = DOCUMENT["components"]["schemas"]["Headers"]
     assert set(headers["required"]) == {f"cloudEvents:{name}" for name in asyncapi.ATTRIBUTES}
     assert headers["properties"].keys() - set(headers["required"]) == {"traceparent", "tracestate"}
+    assert {each["type"] for each in headers["properties"].values()} == {"string"}
+    assert all(headers["properties"][name]["description"] for name in headers["required"])
 
 
 def test_event_with_unknown_message_raises_key_error() -> None:
