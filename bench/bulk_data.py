@@ -1,16 +1,23 @@
-"""Bulk data written directly into the databases: partners, products and completed orders."""
+"""Bulk data written directly into the databases: partners, products, and completed orders with their documents."""
 
 from typing import Any
 
 from psycopg import ClientCursor
+from pymongo import MongoClient
+from pymongo.collection import Collection
 
 from bench.mesh import FIRST_PARTNER_ID, Mesh, compute_price
+from deploy.local.infrastructure.mongodb import documents_url
 
 READY_ORDER_COUNT = 400
 """Orders that are ready for a deliverer, at every data size. Limits the number of rounds."""
 
 ORDERS_PER_ACCOUNT = 200
 """Orders of the demo customer, and of the demo deliverer, at every data size."""
+
+DOCUMENTS_PER_BATCH = 1000
+DOCUMENT_INTERVAL_MS = 5000
+"""Time between two documents: a million of them are younger than the retention of notifications."""
 
 RARE_WORD, RARE_PRODUCT_COUNT = "Saffron", 10
 """A word in the titles of this many products, at every data size."""
@@ -64,7 +71,7 @@ FROM (SELECT n, now() - interval '1 day' - n * interval '20 seconds' AS at FROM 
 def insert_bulk_data(
     mesh: Mesh, customer_id: str, deliverer_id: str, partner_count: int, products_per_partner: int, order_count: int
 ) -> None:
-    """Fill the databases of a new mesh. The document store is left out: locally it is a substitute for MongoDB."""
+    """Fill the databases and collections of a new mesh."""
     parameters: dict[str, Any] = {
         "first": FIRST_PARTNER_ID,
         "partners": partner_count,
@@ -88,3 +95,54 @@ def insert_bulk_data(
             for statement in statements:
                 cursor.execute(statement.encode(), parameters)
             connection.execute("VACUUM ANALYZE")
+    for service, collections in _build_document_expressions(customer_id, order_count).items():
+        with MongoClient[dict[str, Any]](documents_url(mesh.config, mesh.secrets, service)) as client:
+            for name, expression in collections.items():
+                replace_documents(client.get_default_database()[name], expression, order_count)
+
+
+def replace_documents(collection: Collection[dict[str, Any]], expression: dict[str, Any], count: int) -> None:
+    """Replace a collection by documents that MongoDB computes from an expression, in which `$n` is 1 to `count`."""
+    batches = {"$range": [0, count, DOCUMENTS_PER_BATCH]}
+    last = {"$min": [{"$add": ["$first", DOCUMENTS_PER_BATCH]}, count]}
+    pipeline: list[dict[str, Any]] = [
+        {"$documents": {"$map": {"input": batches, "in": {"first": "$$this"}}}},
+        {"$project": {"n": {"$range": [{"$add": ["$first", 1]}, {"$add": [last, 1]}]}}},
+        {"$unwind": "$n"},
+        {"$project": expression},
+        {"$out": collection.name},
+    ]
+    collection.database.aggregate(pipeline)
+
+
+def _build_document_expressions(customer_id: str, order_count: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the expressions of the documents of each service, by collection: one of each per order."""
+    bulk_id = {"$concat": ["bulk-", {"$toString": "$n"}]}
+    at = {"$subtract": ["$$NOW", {"$multiply": ["$n", DOCUMENT_INTERVAL_MS]}]}
+    price = {"$literal": compute_price(FIRST_PARTNER_ID)}
+    user = {
+        "$cond": [
+            {"$eq": [{"$mod": ["$n", order_count // ORDERS_PER_ACCOUNT]}, 0]},
+            customer_id,
+            {"$concat": ["customer-", {"$toString": {"$mod": ["$n", 100_000]}}]},
+        ]
+    }
+    entry = {"order_id": bulk_id, "version": {"$literal": 5}, "status": "delivered", "at": at, "actor": "bench"}
+    payment = {"bank_id": "visa", "payment_id": bulk_id, "order_id": bulk_id, "amount": price, "currency": "USD"}
+    notification = {"user_id": user, "event": "orders.delivered", "order_id": bulk_id, "agent_id": "orders"}
+    text = {"title": "Delivered", "body": "Your order was delivered.", "status": "sent", "attempts": []}
+    return {
+        "orders": {
+            "history": {"_id": {"$concat": [bulk_id, ":5"]}, **entry, "note": None},
+            "payments": {
+                "_id": {"$concat": ["visa:", bulk_id]},
+                **payment,
+                "outcome": "paid",
+                "refund_amount": {"$literal": 0},
+                "at": at,
+            },
+        },
+        "notifications": {
+            "notifications": {"_id": bulk_id, **notification, **text, "created_at": at, "sent_at": at, "reason": None}
+        },
+    }

@@ -69,6 +69,12 @@ class Workload:
         request("listPartnerProducts", "GET", f"/catalog/{partner}/products?page_size=10", "customer")
         paid, cancelled = self._create_order(), self._create_order()
         request("getOrder", "GET", f"/orders/{paid}", "customer")
+        completed = f"bulk-{random.randrange(READY_ORDER_COUNT, self._size.orders)}"
+        request("getOrderHistory", "GET", f"/orders/{completed}/history", "admin")
+        request("listPayments, order", "GET", f"/payments?order_id={completed}", "admin")
+        request("listPayments, bank", "GET", "/payments?bank_id=visa", "admin")
+        request("listNotifications", "GET", "/notifications?status=sent", "admin")
+        request("listMyNotifications", "GET", "/users/me/notifications", "customer")
         request("cancelOrder", "POST", f"/orders/{cancelled}/cancel", "customer", {})
         payment = {
             "payment_id": secrets.token_hex(8),
