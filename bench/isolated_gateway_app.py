@@ -13,14 +13,9 @@ from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery.handlers import OPERATIONS
 from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
-from services.gateway.app import OPENAPI_FOLDER
-from services.gateway.entrypoints.rest.banks import Banks
-from services.gateway.entrypoints.rest.callbacks import Callbacks
+from services.gateway.app import OPENAPI_FOLDER, build_forwarding_handlers
 from services.gateway.entrypoints.rest.catalog import Catalog
-from services.gateway.entrypoints.rest.notifications import Notifications
-from services.gateway.entrypoints.rest.orders import Deliveries, Orders
-from services.gateway.entrypoints.rest.partners import Partners
-from services.gateway.entrypoints.rest.products import Products
+from services.gateway.entrypoints.rest.orders import Orders
 from services.gateway.entrypoints.rest.users import Sessions, Users
 from services.runtime.core.clock import now
 from services.runtime.rest.app import build_app
@@ -41,14 +36,9 @@ app = build_app(
     [
         Users(UNUSED, notifications),
         Sessions(UNUSED),
-        Catalog(partners, orders, UNUSED, UNUSED),
+        Catalog(orders, partners, UNUSED, UNUSED),
         Orders(orders, partners, order_checks, now),
-        Deliveries(orders),
-        Banks(orders),
-        Partners(partners),
-        Products(partners),
-        Callbacks(orders, partners),
-        Notifications(notifications),
+        *build_forwarding_handlers(orders, partners, notifications),
     ],
     OPERATIONS,
     {},

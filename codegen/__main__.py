@@ -11,7 +11,17 @@ from codegen import contracts, envoy, observability, reference_docs, typescript
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.events import asyncapi, event_types
 from codegen.kubernetes import manifests
-from codegen.rest import converters, handlers, models, problems, published_openapi, test_scaffolding, unimplemented
+from codegen.rest import (
+    converters,
+    forwarding_handlers,
+    handlers,
+    models,
+    problems,
+    published_openapi,
+    request_converters,
+    test_scaffolding,
+    unimplemented,
+)
 from codegen.rpc import messages, servicers
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +36,8 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     models.generate,
     handlers.generate,
     converters.generate,
+    request_converters.generate,
+    forwarding_handlers.generate,
     published_openapi.generate,
     asyncapi.generate,
     reference_docs.generate,

@@ -113,14 +113,19 @@ def render_arguments(contracts: Contracts, operation: Operation) -> list[str]:
 
     A cached operation has no principal, because its response is the same for all callers.
     """
-    required = (
+    context = (
         [SECURITY_ARGUMENTS[operation.scheme]]
         if operation.scheme and CACHE_UNTIL_EVENT_EXTENSION not in operation.raw
         else []
     )
     if operation.raw.get("x-client-address"):
-        required.append("forwarded_for: str")
-    optional = []
+        context.append("forwarded_for: str")
+    return context + render_request_arguments(contracts, operation)
+
+
+def render_request_arguments(contracts: Contracts, operation: Operation) -> list[str]:
+    """Render the keyword arguments for parameters and body, optional ones last."""
+    required, optional = [], []
     for parameter in operation.parameters:
         if parameter["name"] in RUNTIME_PARAMETERS:
             continue

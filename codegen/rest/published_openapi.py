@@ -16,18 +16,19 @@ RESPONSE_HEADERS = {
     },
 }
 
+OWN_EXTENSIONS = frozenset(
+    {"x-cache-until-event", "x-client-address", "x-final-event", "x-message", "x-problems", "x-rpc", "x-timeout"}
+)
+"""Extensions for the generators, which clients do not need."""
+
 
 def strip_extensions(node: Any) -> Any:
     """Return the node without internal `x-` extensions."""
     if isinstance(node, dict):
-        return {key: strip_extensions(value) for key, value in node.items() if not _is_own_extension(key)}
+        return {key: strip_extensions(value) for key, value in node.items() if key not in OWN_EXTENSIONS}
     if isinstance(node, list):
         return [strip_extensions(item) for item in node]
     return node
-
-
-def _is_own_extension(key: object) -> bool:
-    return key in ("x-message", "x-problems", "x-timeout", "x-client-address", "x-final-event", "x-cache-until-event")
 
 
 def publish_document(document: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HANDLERS_FILE = "generated/rest/delivery/handlers.py"
+FORWARDING_FILE = "generated/rest/delivery/forwarding_handlers.py"
 CONSUMERS_FILE = "generated/events/consumers.py"
 SERVICERS_GLOB = "generated/proto/delivery/*/v1/rpc.py"
 
@@ -37,8 +38,8 @@ def abstract_modules(root: Path) -> Iterator[Path]:
 
 
 def service_classes(root: Path) -> Iterator[tuple[ClassName, ClassInfo]]:
-    """Yield all classes in `services/`."""
-    for path in sorted((root / "services").rglob("*.py")):
+    """Yield all classes in `services/`, and the generated handlers that forward operations."""
+    for path in [root / FORWARDING_FILE, *sorted((root / "services").rglob("*.py"))]:
         tree, module = ast.parse(path.read_text()), module_name(root, path)
         own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
         imported: dict[str, ClassName] = {}
@@ -87,8 +88,12 @@ def _find_unimplemented(root: Path, path: Path, classes: dict[ClassName, ClassIn
             implemented = {
                 method for each in ancestors_by_name[name] & classes.keys() for method in classes[each].methods
             }
+            if classes[name].path == FORWARDING_FILE:
+                place = f"{expected_path(module, node)}: a subclass of {name[1]}, registered in app.py, lacks"
+            else:
+                place = f"{classes[name].path}: the class {name[1]} lacks"
             for method in abstract.keys() - implemented:
-                yield f"{classes[name].path}: the class {name[1]} lacks\n{function_stub(abstract[method])}"
+                yield f"{place}\n{function_stub(abstract[method])}"
 
 
 def _is_abstract(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

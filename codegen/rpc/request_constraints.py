@@ -1,4 +1,4 @@
-"""Constraints of RPC requests, derived from the REST operation of the same name and from schemas with `x-message`.
+"""Constraints of RPC requests, derived from the REST operation of the method and from schemas with `x-message`.
 
 Fields are matched with parameters and properties by name, messages with schemas by `x-message`. Each constraint is
 defined once, in the public API, and enforced in every service.
@@ -12,11 +12,16 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from codegen.contracts import Contracts
 from codegen.naming import snake
 from codegen.protobuf import Method
+from codegen.rest.message_fields import REMOVE_FIELD, without_null
 from codegen.rest.operations import Operation, operations
+from codegen.rest.rpc_methods import is_method_of
 
 API = "delivery"
 SCALAR_KEYWORDS = frozenset({"type", "format", "pattern", "minLength", "maxLength", "minimum", "maximum", "multipleOf"})
 ARRAY_KEYWORDS = frozenset({"minItems", "maxItems", "uniqueItems"})
+PAGE_SIZE = "page_size"
+"""Field whose zero value stands for its default; the gateway sends every other default."""
+
 IMPLICIT_PRESENCE = "x-implicit-presence"
 """Keyword for properties whose field has no presence and defaults to its zero value."""
 
@@ -28,11 +33,11 @@ def build_lookup(contracts: Contracts) -> ConstraintLookup:
     """Return a function that finds the JSON Schema of a method's request; it is empty without constraints."""
     if API not in contracts.openapi:
         return lambda method: {}
-    operations_by_id = {operation.id: operation for operation in operations(contracts, API)}
+    all_operations = list(operations(contracts, API))
     builder = _ConstraintBuilder(contracts)
 
     def constraints(method: Method) -> Schema:
-        operation = operations_by_id.get(method.name[0].lower() + method.name[1:])
+        operation = next((each for each in all_operations if is_method_of(each, method)), None)
         message = contracts.protos.pool.FindMessageTypeByName(method.request)
         return (
             builder.message_constraints(message, *builder.operation_constraints(operation))
@@ -50,12 +55,15 @@ class _ConstraintBuilder:
             schema["x-message"]: schema for schema in contracts.schemas(API).values() if "x-message" in schema
         }
 
+    def _resolve(self, schema: Schema) -> Schema:
+        return self._contracts.resolve_reference(API, schema)
+
     def operation_constraints(self, operation: Operation) -> tuple[dict[str, Schema], set[str]]:
         """Return the schemas of parameters and body properties by name, and the required names."""
         properties = {snake(parameter["name"]): parameter["schema"] for parameter in operation.parameters}
         required = {snake(parameter["name"]) for parameter in operation.parameters if parameter.get("required")}
         if operation.body is not None:
-            body = self._contracts.resolve_reference(API, next(iter(operation.body.values())).get("schema", {}))
+            body = self._resolve(next(iter(operation.body.values())).get("schema", {}))
             properties |= body.get("properties", {})
             required |= set(body.get("required", ()))
         return properties, required
@@ -65,18 +73,22 @@ class _ConstraintBuilder:
         constrained = {
             field.name: schema for field in message.fields if (schema := self._field_constraints(field, properties))
         }
+        if REMOVE_FIELD in message.fields_by_name:
+            nullable = [name for name, schema in properties.items() if without_null(schema)[1]]
+            constrained[REMOVE_FIELD] = {"items": {"enum": sorted(nullable)}}
         if not constrained:
             return {}
-        present = constrained.keys() & set(required)
         without_presence = {field.name for field in message.fields if not field.has_presence}
+        with_default = {name for name, each in properties.items() if "default" in self._resolve(each)} - {PAGE_SIZE}
+        present = constrained.keys() & ({*required} | (with_default & without_presence))
         implicit = (without_presence & constrained.keys()) - present
         return {"properties": constrained, "required": sorted(present), IMPLICIT_PRESENCE: sorted(implicit)}
 
     def _field_constraints(self, field: FieldDescriptor, properties: Mapping[str, Schema]) -> Schema:
-        schema = self._contracts.resolve_reference(API, properties.get(field.name, {}))
+        schema = self._resolve(without_null(properties.get(field.name, {}))[0])
         if not field.is_repeated:
             return self._value_constraints(field, schema)
-        item = self._value_constraints(field, self._contracts.resolve_reference(API, schema.get("items", {})))
+        item = self._value_constraints(field, self._resolve(schema.get("items", {})))
         return {key: schema[key] for key in schema if key in ARRAY_KEYWORDS} | ({"items": item} if item else {})
 
     def _value_constraints(self, field: FieldDescriptor, schema: Schema) -> Schema:

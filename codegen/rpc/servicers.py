@@ -8,7 +8,7 @@ from betterproto2_compiler.compile.naming import pythonize_class_name, pythonize
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.naming import docstring, unqualified_name
 from codegen.protobuf import Method, Service
-from codegen.rest import converters
+from codegen.rest import message_fields
 from codegen.rpc import request_constraints
 
 HEADER = '"""Written by `make generate` from api-specs/proto. Do not edit."""\n'
@@ -29,7 +29,7 @@ def generate(contracts: Contracts) -> Files:
     packages: defaultdict[str, list[Service]] = defaultdict(list)
     for service in contracts.protos.services:
         packages[service.package].append(service)
-    pages = converters.page_responses(contracts)
+    pages = message_fields.page_responses(contracts)
     pre_encoded = pages | replayed_responses(contracts)
     return {
         f"proto/{name.replace('.', '/')}/rpc.py": render_module(

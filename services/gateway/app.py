@@ -12,6 +12,14 @@ from generated.events import EVENTS, GatewayEvent
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
+from generated.rest.delivery.forwarding_handlers import (
+    ForwardingBanksHandler,
+    ForwardingCallbacksHandler,
+    ForwardingDeliveriesHandler,
+    ForwardingNotificationsHandler,
+    ForwardingPartnersHandler,
+    ForwardingProductsHandler,
+)
 from generated.rest.delivery.handlers import OPERATIONS
 from services.gateway.adapters.firebase_identity import FirebaseIdentityProvider
 from services.gateway.adapters.image_store import GcsImageStore
@@ -20,13 +28,8 @@ from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
 from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
 from services.gateway.adapters.product_image_registry import RpcProductImageRegistry
 from services.gateway.entrypoints.commands import demo_data, make_admin
-from services.gateway.entrypoints.rest.banks import Banks
-from services.gateway.entrypoints.rest.callbacks import Callbacks
 from services.gateway.entrypoints.rest.catalog import Catalog
-from services.gateway.entrypoints.rest.notifications import Notifications
-from services.gateway.entrypoints.rest.orders import Deliveries, Orders
-from services.gateway.entrypoints.rest.partners import Partners
-from services.gateway.entrypoints.rest.products import Products
+from services.gateway.entrypoints.rest.orders import Orders
 from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
 from services.gateway.settings import ROOT, Settings
 from services.gateway.usecases import accounts, avatars, product_images, verification_codes
@@ -75,14 +78,9 @@ async def serve(settings: Settings) -> None:
         handlers = [
             Users(account_context, notifications),
             Sessions(account_context),
-            Catalog(partners, orders, image_registry, image_store),
+            Catalog(orders, partners, image_registry, image_store),
             Orders(orders, partners, check_cache, now),
-            Deliveries(orders),
-            Banks(orders),
-            Partners(partners),
-            Products(partners),
-            Callbacks(orders, partners),
-            Notifications(notifications),
+            *build_forwarding_handlers(orders, partners, notifications),
         ]
         response_caches = build_caches(OPERATIONS.values())
         app = build_app(
@@ -126,6 +124,20 @@ async def serve(settings: Settings) -> None:
         )
     for channel in channels.values():
         await channel.close()
+
+
+def build_forwarding_handlers(
+    orders: OrdersStub, partners: PartnersStub, notifications: NotificationsStub
+) -> list[object]:
+    """Build the handlers of the tags whose operations are all forwarded to an RPC method."""
+    return [
+        ForwardingDeliveriesHandler(orders),
+        ForwardingBanksHandler(orders),
+        ForwardingPartnersHandler(partners),
+        ForwardingProductsHandler(partners),
+        ForwardingCallbacksHandler(orders, partners),
+        ForwardingNotificationsHandler(notifications),
+    ]
 
 
 async def load_demo_data(settings: Settings, _: DemoSettings) -> None:

@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from codegen import __main__ as generators
 from codegen import contracts
 from codegen.contracts import ContractError, Contracts
-from codegen.rest import converters, handlers
+from codegen.rest import converters, handlers, request_converters
 from codegen.rest.published_openapi import publish_document
 from deploy.local.mesh_config import ROOT
 
@@ -27,8 +27,15 @@ def test_published_document_is_valid(source: Contracts, stem: str) -> None:
     OpenAPIV31SpecValidator(publish_document(source.openapi[stem])).validate()
 
 
-def test_new_query_parameter_changes_handler_signature(source: Contracts, tmp_path: Path) -> None:
+def test_new_query_parameter_without_message_field_is_rejected(source: Contracts) -> None:
     parameters = source.openapi["delivery"]["paths"]["/catalog"]["get"]["parameters"]
+    parameters.append({"name": "brand", "in": "query", "schema": {"type": "string", "maxLength": 50}})
+    with pytest.raises(ContractError, match=r"listCatalog\.brand has no field in delivery/partners/v1/partners\.proto"):
+        request_converters.generate(source)
+
+
+def test_new_query_parameter_changes_handler_signature(source: Contracts, tmp_path: Path) -> None:
+    parameters = source.openapi["delivery"]["paths"]["/users"]["get"]["parameters"]
     parameters.append({"name": "brand", "in": "query", "schema": {"type": "string", "maxLength": 50}})
     text = str(handlers.generate(source)["rest/delivery/handlers.py"])
     assert "brand: str | None = None" in text
@@ -48,8 +55,8 @@ def test_new_query_parameter_changes_handler_signature(source: Contracts, tmp_pa
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     errors = [line for line in result.stdout.splitlines() if " error: " in line]
     assert len(errors) == 1, result.stdout
-    assert "services/gateway/entrypoints/rest/catalog.py" in errors[0]
-    assert '"list_catalog"' in errors[0]
+    assert "services/gateway/entrypoints/rest/users.py" in errors[0]
+    assert '"list_users"' in errors[0]
 
 
 def test_drift_report_names_every_file(

@@ -15,7 +15,7 @@ from generated.events import EVENTS, consumers
 from generated.proto.delivery.notifications.v1 import rpc as notifications
 from generated.proto.delivery.orders.v1 import rpc as orders
 from generated.proto.delivery.partners.v1 import rpc as partners
-from generated.rest.delivery import handlers
+from generated.rest.delivery import forwarding_handlers, handlers
 from services.runtime.messaging.consumer import Consumer
 from services.runtime.messaging.events import EventType
 from services.runtime.rpc.servicer import Servicer
@@ -32,10 +32,15 @@ def abstract_classes(module: ModuleType) -> list[type]:
     return [cls for cls in classes if cls.__module__ == module.__name__]
 
 
+def is_implementation(cls: type) -> bool:
+    """Return whether a class is part of the services or forwards operations to them."""
+    return cls.__module__.startswith("services.") or cls.__module__ == forwarding_handlers.__name__
+
+
 def implementations(base: type) -> set[type]:
-    """Return the concrete subclasses of `base` in the services."""
+    """Return the concrete subclasses of `base` in the services, and the generated ones that forward operations."""
     classes = {cls for child in base.__subclasses__() for cls in {child, *implementations(child)}}
-    return {cls for cls in classes if not inspect.isabstract(cls) and cls.__module__.startswith("services.")}
+    return {cls for cls in classes if not inspect.isabstract(cls) and is_implementation(cls)}
 
 
 BASES = [base for module in (handlers, orders, partners, notifications, consumers) for base in abstract_classes(module)]
@@ -45,9 +50,7 @@ BASES = [base for module in (handlers, orders, partners, notifications, consumer
 def test_abstract_method_is_implemented_once(base: type) -> None:
     (implementation,) = implementations(base)
     for name in base.__abstractmethods__:  # type: ignore[attr-defined]
-        definers = [
-            cls for cls in implementation.__mro__ if name in vars(cls) and cls.__module__.startswith("services.")
-        ]
+        definers = [cls for cls in implementation.__mro__ if name in vars(cls) and is_implementation(cls)]
         assert len(definers) == 1, name
 
 

@@ -42,7 +42,7 @@ def make_create_request(key: str | None, name: str) -> v1.CreateAgentRequest:
         providers=[v1.Provider.FCM],
         preferences=v1.Preferences(ttl_s=600),
         enabled=True,
-        fcm_key=json.dumps(account | {"private_key": pem}),
+        keys=v1.AgentKeys(fcm=json.dumps(account | {"private_key": pem})),
         idempotency_key=key,
     )
 

@@ -64,9 +64,7 @@ def availability_request(
     partner_id: int, product_id: int, price: int = 350, *, active: bool = True
 ) -> v1.SetAvailabilityRequest:
     return v1.SetAvailabilityRequest(
-        partner_id=partner_id,
-        product_id=product_id,
-        availability=v1.Availability(price=price, currency="USD", active=active),
+        partner_id=partner_id, product_id=product_id, price=price, currency="USD", active=active
     )
 
 
@@ -261,7 +259,9 @@ async def test_product_update_and_deletion_apply_to_all_partners(partners: Partn
     changed = v1.UpdateProductRequest(product_id=product, picture_url="https://pictures.example/1", version=1)
     assert (await rpc.update_product(changed, ADMIN)).version == 2
     assert await get_error_reason(rpc.update_product(changed, ADMIN)) is Reason.PRECONDITION_FAILED
-    without_picture = await rpc.update_product(v1.UpdateProductRequest(product_id=product, remove_picture=True), ADMIN)
+    without_picture = await rpc.update_product(
+        v1.UpdateProductRequest(product_id=product, remove=["picture_url"]), ADMIN
+    )
     assert without_picture.product is not None
     assert without_picture.product.picture_url is None
     assert await drain_events(partners, f"product:{product}") == CATALOG_CHANGED * 2

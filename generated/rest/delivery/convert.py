@@ -85,6 +85,30 @@ def partner(message: partners_v1.Partner) -> models.Partner:
     )
 
 
+def created_partner(message: partners_v1.CreatePartnerResponse) -> models.CreatedPartner:
+    """delivery.partners.v1.CreatePartnerResponse → CreatedPartner."""
+    partner = require(message.partner)
+    return models.CreatedPartner(
+        id=partner.id,
+        title=partner.title,
+        brand=partner.brand,
+        phone=partner.phone,
+        email=partner.email,
+        address=partner.address,
+        api_url=partner.api_url,
+        verified=partner.verified,
+        enabled=partner.enabled,
+        webhook_secret=UNSET if message.webhook_secret is None else message.webhook_secret,
+    )
+
+
+def new_partner_secret(message: partners_v1.RotatePartnerSecretResponse) -> models.NewPartnerSecret:
+    """delivery.partners.v1.RotatePartnerSecretResponse → NewPartnerSecret."""
+    return models.NewPartnerSecret(
+        webhook_secret=message.webhook_secret,
+    )
+
+
 def availability(message: partners_v1.Availability) -> models.Availability:
     """delivery.partners.v1.Availability → Availability."""
     return models.Availability(
@@ -105,19 +129,31 @@ def bank(message: orders_v1.Bank) -> models.Bank:
     )
 
 
+def created_bank(message: orders_v1.CreateBankResponse) -> models.CreatedBank:
+    """delivery.orders.v1.CreateBankResponse → CreatedBank."""
+    bank = require(message.bank)
+    return models.CreatedBank(
+        id=bank.id,
+        title=bank.title,
+        webcheckout_url=bank.webcheckout_url,
+        api_url=bank.api_url,
+        active=bank.active,
+        webhook_secret=UNSET if message.webhook_secret is None else message.webhook_secret,
+    )
+
+
+def new_bank_secret(message: orders_v1.RotateBankSecretResponse) -> models.NewBankSecret:
+    """delivery.orders.v1.RotateBankSecretResponse → NewBankSecret."""
+    return models.NewBankSecret(
+        webhook_secret=message.webhook_secret,
+    )
+
+
 def basket_item(message: partners_v1.BasketItem) -> models.BasketItem:
     """delivery.partners.v1.BasketItem → BasketItem."""
     return models.BasketItem(
         product_id=message.product_id,
         quantity=message.quantity,
-    )
-
-
-def to_basket_item(model: models.BasketItem) -> partners_v1.BasketItem:
-    """BasketItem → delivery.partners.v1.BasketItem."""
-    return partners_v1.BasketItem(
-        product_id=model.product_id,
-        quantity=model.quantity,
     )
 
 
@@ -137,6 +173,14 @@ def priced_item(message: partners_v1.PricedItem) -> models.PricedItem:
         title=message.title,
         quantity=message.quantity,
         price=message.price,
+    )
+
+
+def confirmed_order(message: orders_v1.CreateOrderResponse) -> models.ConfirmedOrder:
+    """delivery.orders.v1.CreateOrderResponse → ConfirmedOrder."""
+    return models.ConfirmedOrder(
+        order=order(require(message.order)),
+        payment=payment_instructions(require(message.payment)),
     )
 
 
@@ -220,14 +264,6 @@ def quiet_hours(message: notifications_v1.QuietHours) -> models.QuietHours:
     return models.QuietHours(
         start=message.start,
         end=message.end,
-    )
-
-
-def to_quiet_hours(model: models.QuietHours) -> notifications_v1.QuietHours:
-    """QuietHours → delivery.notifications.v1.QuietHours."""
-    return notifications_v1.QuietHours(
-        start=model.start,
-        end=model.end,
     )
 
 

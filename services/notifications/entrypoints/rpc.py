@@ -58,7 +58,8 @@ class NotificationsRpc(NotificationsServicer):
         """
         require_role(principal, "admin")
         preferences = request.preferences or v1.Preferences()
-        optional_keys = {Provider.FCM: request.fcm_key, Provider.APNS: _to_apns_key_json(request.apns_key)}
+        keys = request.keys or v1.AgentKeys()
+        optional_keys = {Provider.FCM: keys.fcm, Provider.APNS: _to_apns_key_json(keys.apns)}
         provider_keys: dict[str, str] = {name: key for name, key in optional_keys.items() if key is not None}
         new_agent = Agent(
             id="",
@@ -105,24 +106,20 @@ class NotificationsRpc(NotificationsServicer):
 
 
 def _to_patch(request: v1.UpdateAgentRequest) -> AgentPatch:
+    preferences, keys = request.preferences or v1.PreferencesPatch(), request.keys or v1.AgentKeysPatch()
     values: dict[str, object] = {
         "name": request.name,
         "priority": request.priority,
         "providers": _to_providers(request.providers) or None,
-        "quiet_hours": _to_quiet_hours(request.quiet_hours),
-        "ttl_s": request.ttl_s,
-        "collapse": request.collapse,
+        "quiet_hours": _to_quiet_hours(preferences.quiet_hours),
+        "ttl_s": preferences.ttl_s,
+        "collapse": preferences.collapse,
         "enabled": request.enabled,
     }
-    keys = {Provider.FCM: request.fcm_key, Provider.APNS: _to_apns_key_json(request.apns_key)}
-    removed = set(request.remove)
-    if unknown := removed - {"quiet_hours", "collapse", "fcm_key", "apns_key"}:
-        raise ApiError(
-            Reason.INVALID_REQUEST, errors=[FieldError("remove", f"{', '.join(sorted(unknown))} cannot be removed")]
-        )
+    given_keys = {Provider.FCM: keys.fcm, Provider.APNS: _to_apns_key_json(keys.apns)}
     return AgentPatch(
-        {name: value for name, value in values.items() if value is not None or name in removed},
-        {name: key for name, key in keys.items() if key is not None or f"{name}_key" in removed},
+        {name: value for name, value in values.items() if value is not None or name in preferences.remove},
+        {name: key for name, key in given_keys.items() if key is not None or name in keys.remove},
     )
 
 

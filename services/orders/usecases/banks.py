@@ -30,6 +30,11 @@ async def list_banks(repository: Repository, page_size: int, page_token: str) ->
     )
 
 
+def _normalise_urls(bank: Bank) -> Bank:
+    """Return the bank with base URLs to which paths can be appended."""
+    return replace(bank, webcheckout_url=bank.webcheckout_url.rstrip("/"), api_url=bank.api_url.rstrip("/"))
+
+
 def _validate_bank(bank: Bank) -> None:
     """Check a bank against the public contract, independently of the entry point.
 
@@ -58,6 +63,7 @@ async def create_bank(
     Raises ApiError: FORBIDDEN, BANK_EXISTS, INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_BUSY.
     """
     require_role(principal, "admin")
+    bank = _normalise_urls(bank)
     _validate_bank(bank)
     async with repository.idempotent_unit_of_work(key) as (unit, response):
         if not response.replayed:
@@ -91,7 +97,7 @@ async def update_bank(
         bank = await _get_bank_for_update(unit, bank_id)
         if version not in (None, bank.version):
             raise ApiError(Reason.PRECONDITION_FAILED)
-        after = replace(bank, **changes)
+        after = _normalise_urls(replace(bank, **changes))
         if after == bank:
             return bank
         _validate_bank(after)

@@ -61,12 +61,6 @@ def availability_to_proto(availability: Availability) -> v1.Availability:
     return v1.Availability(**asdict(availability))
 
 
-def availability_from_proto(message: v1.Availability | None) -> Availability:
-    """Return the price of a product at a partner from a message."""
-    message = message or v1.Availability()
-    return Availability(message.price, message.currency, message.active)
-
-
 def call_to_proto(call: Call) -> v1.PartnerCall:
     """Return a call; the body is the JSON that is sent."""
     return v1.PartnerCall(

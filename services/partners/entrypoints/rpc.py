@@ -7,9 +7,8 @@ from generated.proto.delivery.partners import v1
 from generated.proto.delivery.partners.v1.rpc import PartnersServicer
 from services.partners import usecases
 from services.partners.domain.call_policy import CallState
-from services.partners.domain.partners import BasketLine, Partner, Product
+from services.partners.domain.partners import Availability, BasketLine, Partner, Product
 from services.partners.entrypoints.proto_mapping import (
-    availability_from_proto,
     availability_to_proto,
     call_to_proto,
     catalog_partner_to_proto,
@@ -184,8 +183,7 @@ class PartnersRpc(PartnersServicer):
     async def update_product(self, request: v1.UpdateProductRequest, principal: Principal) -> v1.UpdateProductResponse:
         """Update the given fields of a product and return it."""
         updates = {name: value for name in PRODUCT_FIELDS if (value := getattr(request, name)) is not None}
-        if request.remove_picture:
-            updates["picture_url"] = None
+        updates |= dict.fromkeys(request.remove)
         product = await usecases.update_product(
             self._repository, self._clock, principal, request.product_id, request.version, updates
         )
@@ -206,7 +204,7 @@ class PartnersRpc(PartnersServicer):
             principal,
             request.partner_id,
             request.product_id,
-            availability_from_proto(request.availability),
+            Availability(request.price, request.currency, request.active),
         )
         return v1.SetAvailabilityResponse(availability=availability_to_proto(availability))
 

@@ -10,7 +10,7 @@ from services.partners.usecases import catalog_events
 from services.partners.usecases.ports import Repository, UnitOfWork
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
-from services.runtime.core.errors import ApiError
+from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal, require_role
 from services.runtime.outbound import webhook_secrets
@@ -28,11 +28,13 @@ async def create_partner(
     """Insert a partner, whose secret is already encrypted, once per idempotency key; return the encoded response.
 
     `encode` is called with the partner that has its new id.
+
+    Raises ApiError: INVALID_REQUEST.
     """
     require_role(principal, "admin")
     async with repository.idempotent_unit_of_work(key) as (unit, response):
         if not response.replayed:
-            response.data = encode(await unit.add_partner(partner))
+            response.data = encode(await unit.add_partner(_normalise_url(partner)))
     return response
 
 
@@ -64,14 +66,14 @@ async def update_partner(
 ) -> Partner:
     """Update the given fields of a partner, if it has the given version.
 
-    Raises ApiError: PARTNER_NOT_FOUND, PRECONDITION_FAILED.
+    Raises ApiError: PARTNER_NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST.
     """
     require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         partner = await lock_partner(unit, partner_id)
         if version not in (None, partner.version):
             raise ApiError(Reason.PRECONDITION_FAILED)
-        return await _save_partner(unit, clock, partner, replace(partner, **updates))
+        return await _save_partner(unit, clock, partner, _normalise_url(replace(partner, **updates)))
 
 
 async def disable_partner(repository: Repository, clock: Clock, principal: Principal, partner_id: int) -> None:
@@ -106,6 +108,17 @@ async def lock_partner(unit: UnitOfWork, partner_id: int) -> Partner:
     if partner is None:
         raise ApiError(Reason.PARTNER_NOT_FOUND)
     return partner
+
+
+def _normalise_url(partner: Partner) -> Partner:
+    """Return the partner with a base URL to which paths can be appended.
+
+    Raises ApiError: INVALID_REQUEST for a URL without a host.
+    """
+    api_url = partner.api_url.rstrip("/")
+    if "://" not in api_url:
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("/api_url", "has no host")])
+    return replace(partner, api_url=api_url)
 
 
 async def _save_partner(unit: UnitOfWork, clock: Clock, before: Partner, after: Partner) -> Partner:

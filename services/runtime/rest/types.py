@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from services.runtime.messaging.events import EventType
 
@@ -76,3 +76,20 @@ def none_to_unset[T](value: T | None) -> T | UnsetType:
 def unset_to_none[T](value: T | UnsetType) -> T | None:
     """Convert UNSET, the absent value of REST models, to None."""
     return None if isinstance(value, UnsetType) else value
+
+
+def build_model[Model: Struct](model: type[Model], source: object, **values: Any) -> Model:
+    """Build a model from the attributes of an object; `values` replace attributes, and None leaves a field unset."""
+    fields = {name: values[name] if name in values else getattr(source, name) for name in model.__struct_fields__}
+    return model(**{name: value for name, value in fields.items() if value is not None})
+
+
+def collect_set_fields(model: Struct) -> dict[str, Any]:
+    """Return the values of the fields that are not absent."""
+    fields = {name: getattr(model, name) for name in model.__struct_fields__}
+    return {name: value for name, value in fields.items() if value is not UNSET}
+
+
+def list_null_fields(patch: Struct) -> list[str]:
+    """Return the names of the fields that a merge patch sets to null, which removes their values."""
+    return [name for name in patch.__struct_fields__ if getattr(patch, name) is None]

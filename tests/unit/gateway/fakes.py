@@ -1,4 +1,4 @@
-"""In-memory fakes of the gateway's repository, identity provider, rate limiter and image store."""
+"""In-memory fakes of the gateway's repository, identity provider, rate limiter, image store and check cache."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from generated.problems import Reason
+from generated.proto.delivery.orders.v1 import CheckedBasket
 from services.gateway.domain.accounts import (
     MAX_VALID_CODES,
     Account,
@@ -48,6 +49,7 @@ class FakeRepository(FakeTransactions):
         self.codes: dict[bytes, VerificationCode] = {}
         self.code_requests: list[CodeRequest] = []
         self.conflicts = 0
+        self.filters: list[AccountFilter] = []
 
     async def add_account(self, account: Account) -> None:
         self.accounts[account.id] = account
@@ -71,6 +73,7 @@ class FakeRepository(FakeTransactions):
     async def list_accounts(
         self, size: int, before: tuple[datetime, str] | None, account_filter: AccountFilter
     ) -> list[Account]:
+        self.filters.append(account_filter)
         rows = sorted(self.accounts.values(), key=lambda account: (account.created_at, account.id), reverse=True)
         return [account for account in rows if before is None or (account.created_at, account.id) < before][:size]
 
@@ -162,6 +165,10 @@ class FakeIdentityProvider:
         self._record("sign_in", email, password)
         return SessionTokens("access", "refresh", 3600, "ada")
 
+    async def refresh_session(self, refresh_token: str) -> SessionTokens:
+        self._record("refresh_session", refresh_token)
+        return SessionTokens("access", "refresh", 3600, "ada")
+
     async def revoke_refresh_tokens(self, user_id: str) -> None:
         self._record("revoke_refresh_tokens", user_id)
 
@@ -210,3 +217,23 @@ class FakeImageStore:
     async def delete_orphans(self, folder: str, referenced_names: set[str], min_age: timedelta) -> int:
         self.clean_ups.append((folder, referenced_names, min_age))
         return 3
+
+
+class FakeCheckCache:
+    """Order checks by id and user; every access fails while the cache is unavailable."""
+
+    def __init__(self, *, is_available: bool = True) -> None:
+        self.baskets: dict[tuple[str, str], CheckedBasket] = {}
+        self.is_available = is_available
+
+    async def put(self, check_id: str, user_id: str, basket: CheckedBasket) -> None:
+        self._check_available()
+        self.baskets[check_id, user_id] = basket
+
+    async def get(self, check_id: str, user_id: str) -> CheckedBasket | None:
+        self._check_available()
+        return self.baskets.get((check_id, user_id))
+
+    def _check_available(self) -> None:
+        if not self.is_available:
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE)

@@ -4,17 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from msgspec import UNSET
-
-from generated.proto.delivery.notifications.v1 import ListMyNotificationsRequest
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
-from generated.rest.delivery import pages
-from generated.rest.delivery.handlers import SessionsHandler, UsersHandler
+from generated.rest.delivery.forwarding_handlers import ForwardingUsersHandler
+from generated.rest.delivery.handlers import SessionsHandler
 from generated.rest.delivery.models import (
     ChangePasswordRequest,
     ConfirmSignUpRequest,
     EmailOnly,
-    NotificationPage,
     ProfilePatch,
     RefreshSessionRequest,
     ResetPasswordRequest,
@@ -33,7 +29,6 @@ from services.gateway.domain.accounts import (
     CodePurpose,
     ProfileChanges,
     Registration,
-    SessionTokens,
 )
 from services.gateway.domain.images import Image
 from services.gateway.entrypoints.rest.client_address import parse_client_address
@@ -42,7 +37,14 @@ from services.gateway.usecases.ports import IdentityProvider, ImageStore, LoginR
 from services.runtime.core.clock import Clock
 from services.runtime.core.principal import Principal
 from services.runtime.rest.preconditions import check_if_match, format_etag
-from services.runtime.rest.types import BinaryResponse, Response, Upload, none_to_unset, unset_to_none
+from services.runtime.rest.types import (
+    BinaryResponse,
+    Response,
+    Upload,
+    build_model,
+    collect_set_fields,
+    none_to_unset,
+)
 
 AVATAR_PATH = "/api/v1/users/me/avatar"
 CACHE_CONTROL_REVALIDATE = "private, no-cache"
@@ -66,12 +68,12 @@ class AccountContext:
         return parse_client_address(forwarded_for, self.trusted_hops)
 
 
-class Users(UsersHandler):
+class Users(ForwardingUsersHandler):
     """Operations tagged `users`."""
 
     def __init__(self, context: AccountContext, notifications: NotificationsStub) -> None:
+        super().__init__(notifications)
         self._context = context
-        self._notifications = notifications
 
     async def sign_up(self, *, body: SignUpRequest) -> Response[User]:
         """Create an account. A deliverer has no role until an admin assigns it."""
@@ -140,8 +142,9 @@ class Users(UsersHandler):
         def check_version(version: int) -> None:
             check_if_match(if_match, format_etag(version))
 
+        changes = cast(ProfileChanges, collect_set_fields(body))
         return _to_profile_response(
-            await profiles.update_profile(self._context.repository, principal, _to_profile_changes(body), check_version)
+            await profiles.update_profile(self._context.repository, principal, changes, check_version)
         )
 
     async def delete_profile(self, *, principal: Principal) -> None:
@@ -187,13 +190,6 @@ class Users(UsersHandler):
         """Assign a role."""
         return _to_user(await profiles.set_role(self._context.repository, self._context.identity, user_id, body.role))
 
-    async def list_my_notifications(
-        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
-    ) -> NotificationPage:
-        """Return a page of the caller's notifications."""
-        request = ListMyNotificationsRequest(page_size=page_size, page_token=page_token or "")
-        return await self._notifications.list_my_notifications(request, pages.notification_page)
-
 
 class Sessions(SessionsHandler):
     """Operations tagged `sessions`."""
@@ -210,11 +206,11 @@ class Sessions(SessionsHandler):
             body.password,
             self._context.get_client_address(forwarded_for),
         )
-        return _to_session(tokens)
+        return build_model(Session, tokens)
 
     async def refresh_session(self, *, body: RefreshSessionRequest) -> Session:
         """Exchange a refresh token for new tokens."""
-        return _to_session(await self._context.identity.refresh_session(body.refresh_token))
+        return build_model(Session, await self._context.identity.refresh_session(body.refresh_token))
 
     async def sign_out(self, *, principal: Principal) -> None:
         """End every session of the account."""
@@ -222,33 +218,8 @@ class Sessions(SessionsHandler):
 
 
 def _to_registration(body: SignUpRequest) -> Registration:
-    return Registration(
-        email=body.email,
-        password=body.password,
-        first_name=body.first_name,
-        last_name=body.last_name,
-        role=Role.customer if body.role is SignUpRole.customer else None,
-        phone=unset_to_none(body.phone),
-        birth_date=unset_to_none(body.birth_date),
-        locale=unset_to_none(body.locale),
-        time_zone=unset_to_none(body.time_zone),
-        notif_token=unset_to_none(body.notif_token),
-    )
-
-
-def _to_profile_changes(patch: ProfilePatch) -> ProfileChanges:
-    """Return the fields that the merge patch contains; null removes a value."""
-    fields = {name: getattr(patch, name) for name in patch.__struct_fields__}
-    return cast(ProfileChanges, {name: value for name, value in fields.items() if value is not UNSET})
-
-
-def _to_session(tokens: SessionTokens) -> Session:
-    return Session(
-        access_token=tokens.access_token,
-        refresh_token=tokens.refresh_token,
-        expires_in=tokens.expires_in,
-        user_id=tokens.user_id,
-    )
+    role = Role.customer if body.role is SignUpRole.customer else None
+    return Registration(**collect_set_fields(body) | {"role": role})
 
 
 def _to_profile_response(account: Account) -> Response[User]:
@@ -256,17 +227,5 @@ def _to_profile_response(account: Account) -> Response[User]:
 
 
 def _to_user(account: Account) -> User:
-    return User(
-        id=account.id,
-        email=account.email,
-        email_verified=account.email_verified,
-        first_name=account.first_name,
-        last_name=account.last_name,
-        phone=none_to_unset(account.phone),
-        birth_date=none_to_unset(account.birth_date),
-        role=none_to_unset(None if account.role is None else Role(account.role)),
-        locale=none_to_unset(account.locale),
-        time_zone=none_to_unset(account.time_zone),
-        notif_token=none_to_unset(account.notif_token),
-        avatar_url=none_to_unset(None if account.avatar is None else AVATAR_PATH),
-    )
+    role = None if account.role is None else Role(account.role)
+    return build_model(User, account, role=role, avatar_url=None if account.avatar is None else AVATAR_PATH)

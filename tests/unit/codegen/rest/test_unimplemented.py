@@ -37,7 +37,12 @@ IMPORT = "from generated.rest.delivery.handlers import NotesHandler"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name, text in ((unimplemented.HANDLERS_FILE, HANDLERS), (unimplemented.CONSUMERS_FILE, CONSUMERS)):
+    files = {
+        unimplemented.HANDLERS_FILE: HANDLERS,
+        unimplemented.FORWARDING_FILE: "",
+        unimplemented.CONSUMERS_FILE: CONSUMERS,
+    }
+    for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "services/gateway/entrypoints/rest").mkdir(parents=True)
@@ -81,3 +86,17 @@ def test_methods_of_external_base_classes_do_not_count(root: Path) -> None:
     assert unimplemented.find_unimplemented(root) == []
     write(root, f"from elsewhere import Reads\n{IMPORT}\nclass Notes(Reads, NotesHandler):\n    {LEAVES}\n")
     assert len(unimplemented.find_unimplemented(root)) == 2
+
+
+def test_forwarded_operation_counts_as_implemented(root: Path) -> None:
+    forwarding = f"{IMPORT}\nclass ForwardingNotesHandler(NotesHandler):\n    {READS}\n"
+    (root / unimplemented.FORWARDING_FILE).write_text(forwarding)
+    place = "services/gateway/entrypoints/rest/notes.py"
+    (missing,) = unimplemented.find_unimplemented(root)
+    assert missing.startswith(f"{place}: a subclass of ForwardingNotesHandler, registered in app.py, lacks\n")
+    imports = "from generated.rest.delivery.forwarding_handlers import ForwardingNotesHandler"
+    write(root, f"{imports}\nclass Notes(ForwardingNotesHandler): ...\n")
+    (missing,) = unimplemented.find_unimplemented(root)
+    assert missing.startswith(f"{place}: the class Notes lacks\n")
+    write(root, f"{imports}\nclass Notes(ForwardingNotesHandler):\n    {LEAVES}\n")
+    assert unimplemented.find_unimplemented(root) == []

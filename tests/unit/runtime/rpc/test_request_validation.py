@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generated.problems import Reason
-from generated.proto.delivery.notifications.v1 import rpc as notifications
+from generated.proto.delivery.notifications import v1 as notifications
+from generated.proto.delivery.notifications.v1 import rpc as notifications_rpc
+from generated.proto.delivery.orders.v1 import CompleteOrderRequest
 from generated.proto.delivery.orders.v1 import rpc as orders
 from generated.proto.delivery.partners import v1 as partners
 from generated.proto.delivery.partners.v1 import rpc
@@ -22,6 +24,7 @@ validate_create = build_validator(rpc.CREATE_PRODUCT.constraints)
 validate_update = build_validator(rpc.UPDATE_PRODUCT.constraints)
 validate_list = build_validator(rpc.LIST_CATALOG.constraints)
 validate_availability = build_validator(rpc.SET_AVAILABILITY.constraints)
+validate_agent_update = build_validator(notifications_rpc.UPDATE_AGENT.constraints)
 validate_check = build_validator(rpc.CHECK_PRODUCTS.constraints)
 
 
@@ -58,22 +61,43 @@ def test_request_with_absent_optional_fields_is_valid() -> None:
 
 
 def test_nested_message_is_validated_by_its_schema() -> None:
-    validate_availability(
-        partners.SetAvailabilityRequest(
-            partner_id=1, product_id=1, availability=partners.Availability(price=0, currency="USD")
-        )
-    )
+    quiet_hours = notifications.QuietHours(start="22:00", end="07:00")
+    patch = notifications.PreferencesPatch(quiet_hours=quiet_hours, ttl_s=1)
+    validate_agent_update(notifications.UpdateAgentRequest(agent_id="a1", preferences=patch))
+    patch = notifications.PreferencesPatch(quiet_hours=notifications.QuietHours(start="24:00", end="07:00"), ttl_s=0)
     with pytest.raises(ApiError) as raised:
-        validate_availability(
-            partners.SetAvailabilityRequest(
-                partner_id=1, product_id=1, availability=partners.Availability(price=-1, currency="?")
-            )
-        )
-    assert field_pointers(raised) == ["/availability/price", "/availability/currency"]
+        validate_agent_update(notifications.UpdateAgentRequest(agent_id="a1", preferences=patch))
+    assert field_pointers(raised) == ["/preferences/quiet_hours/start", "/preferences/ttl_s"]
     items = [partners.BasketItem(product_id=1, quantity=1), partners.BasketItem(product_id=1, quantity=100)]
     with pytest.raises(ApiError) as raised:
         validate_check(partners.CheckProductsRequest(partner_id=1, items=items))
     assert field_pointers(raised) == ["/items/1/quantity"]
+
+
+def test_property_with_default_is_required_in_rpc() -> None:
+    request = partners.SetAvailabilityRequest(partner_id=1, product_id=1, price=0, currency="USD", active=False)
+    validate_availability(request)
+    request.price, request.currency = -1, ""
+    with pytest.raises(ApiError) as raised:
+        validate_availability(request)
+    assert field_pointers(raised) == ["/price", "/currency"]
+
+
+def test_only_nullable_properties_can_be_removed() -> None:
+    validate_update(partners.UpdateProductRequest(product_id=1, remove=["picture_url"]))
+    with pytest.raises(ApiError) as raised:
+        validate_update(partners.UpdateProductRequest(product_id=1, remove=["picture_url", "title"]))
+    assert field_pointers(raised) == ["/remove/1"]
+    keys = notifications.AgentKeysPatch(remove=["fcm_key"])
+    with pytest.raises(ApiError) as raised:
+        validate_agent_update(notifications.UpdateAgentRequest(agent_id="a1", keys=keys))
+    assert field_pointers(raised) == ["/keys/remove/0"]
+
+
+def test_method_in_extension_has_constraints_of_operation() -> None:
+    with pytest.raises(ApiError) as raised:
+        build_validator(orders.COMPLETE_ORDER.constraints)(CompleteOrderRequest(order_id="a b"))
+    assert field_pointers(raised) == ["/order_id"]
 
 
 @given(st.text(max_size=60))
@@ -92,7 +116,7 @@ def test_rpc_method_named_like_operation_has_constraints() -> None:
     }
     constraints_by_method = {
         method.name: method.constraints
-        for servicer in (orders.OrdersServicer, rpc.PartnersServicer, notifications.NotificationsServicer)
+        for servicer in (orders.OrdersServicer, rpc.PartnersServicer, notifications_rpc.NotificationsServicer)
         for method in servicer.METHODS
     }
     common = {name for name in constraints_by_method if name[0].lower() + name[1:] in operations}

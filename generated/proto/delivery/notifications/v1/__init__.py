@@ -5,6 +5,8 @@
 
 __all__ = (
     "Agent",
+    "AgentKeys",
+    "AgentKeysPatch",
     "ApnsKey",
     "Attempt",
     "CreateAgentRequest",
@@ -20,6 +22,7 @@ __all__ = (
     "Notification",
     "NotificationStatus",
     "Preferences",
+    "PreferencesPatch",
     "Provider",
     "QuietHours",
     "UpdateAgentRequest",
@@ -173,6 +176,51 @@ default_message_pool.register_message("delivery.notifications.v1", "Agent", Agen
 
 
 @dataclass(eq=False, repr=False)
+class AgentKeys(betterproto2.Message):
+    """
+    Provider keys of an agent; write-only.
+    """
+
+    fcm: "str | None" = betterproto2.field(1, betterproto2.TYPE_STRING, optional=True)
+    """
+    Key file of a service account for FCM; the default one if absent.
+    """
+
+    apns: "ApnsKey | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Authentication key for APNs; the default one if absent.
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "AgentKeys", AgentKeys)
+
+
+@dataclass(eq=False, repr=False)
+class AgentKeysPatch(betterproto2.Message):
+    """
+    Merge patch of provider keys. Absent keys remain unchanged.
+    """
+
+    fcm: "str | None" = betterproto2.field(1, betterproto2.TYPE_STRING, optional=True)
+    """
+    Key file of a service account for FCM.
+    """
+
+    apns: "ApnsKey | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Authentication key for APNs.
+    """
+
+    remove: "list[str]" = betterproto2.field(3, betterproto2.TYPE_STRING, repeated=True)
+    """
+    Keys to remove: "fcm", "apns".
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "AgentKeysPatch", AgentKeysPatch)
+
+
+@dataclass(eq=False, repr=False)
 class ApnsKey(betterproto2.Message):
     """
     Authentication key for APNs; write-only.
@@ -263,14 +311,9 @@ class CreateAgentRequest(betterproto2.Message):
     Whether notifications of the agent are sent.
     """
 
-    fcm_key: "str | None" = betterproto2.field(6, betterproto2.TYPE_STRING, optional=True)
+    keys: "AgentKeys | None" = betterproto2.field(9, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Key file of a service account for FCM; the default one if absent.
-    """
-
-    apns_key: "ApnsKey | None" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, optional=True)
-    """
-    Authentication key for APNs; the default one if absent.
+    Keys of the providers.
     """
 
     idempotency_key: "str | None" = betterproto2.field(8, betterproto2.TYPE_STRING, optional=True)
@@ -595,6 +638,36 @@ default_message_pool.register_message("delivery.notifications.v1", "Preferences"
 
 
 @dataclass(eq=False, repr=False)
+class PreferencesPatch(betterproto2.Message):
+    """
+    Merge patch of delivery preferences. Absent fields remain unchanged.
+    """
+
+    quiet_hours: "QuietHours | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Quiet hours.
+    """
+
+    ttl_s: "int | None" = betterproto2.field(2, betterproto2.TYPE_INT32, optional=True)
+    """
+    Time to live of a notification in seconds, 1 to 2,419,200.
+    """
+
+    collapse: "bool | None" = betterproto2.field(3, betterproto2.TYPE_BOOL, optional=True)
+    """
+    Whether an offline device receives only the latest notification of an order.
+    """
+
+    remove: "list[str]" = betterproto2.field(4, betterproto2.TYPE_STRING, repeated=True)
+    """
+    Fields to remove: "quiet_hours", "collapse".
+    """
+
+
+default_message_pool.register_message("delivery.notifications.v1", "PreferencesPatch", PreferencesPatch)
+
+
+@dataclass(eq=False, repr=False)
 class QuietHours(betterproto2.Message):
     """
     Daily interval in the user's time zone without notifications. Notifications of that time are sent at its end.
@@ -645,19 +718,9 @@ class UpdateAgentRequest(betterproto2.Message):
     Providers in the order of fallback, without duplicates.
     """
 
-    quiet_hours: "QuietHours | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
+    preferences: "PreferencesPatch | None" = betterproto2.field(13, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Quiet hours.
-    """
-
-    ttl_s: "int | None" = betterproto2.field(7, betterproto2.TYPE_INT32, optional=True)
-    """
-    Time to live of a notification in seconds, 1 to 2,419,200.
-    """
-
-    collapse: "bool | None" = betterproto2.field(8, betterproto2.TYPE_BOOL, optional=True)
-    """
-    Whether an offline device receives only the latest notification of an order.
+    Delivery preferences.
     """
 
     enabled: "bool | None" = betterproto2.field(9, betterproto2.TYPE_BOOL, optional=True)
@@ -665,19 +728,9 @@ class UpdateAgentRequest(betterproto2.Message):
     Whether notifications of the agent are sent.
     """
 
-    fcm_key: "str | None" = betterproto2.field(10, betterproto2.TYPE_STRING, optional=True)
+    keys: "AgentKeysPatch | None" = betterproto2.field(14, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    Key file of a service account for FCM.
-    """
-
-    apns_key: "ApnsKey | None" = betterproto2.field(11, betterproto2.TYPE_MESSAGE, optional=True)
-    """
-    Authentication key for APNs.
-    """
-
-    remove: "list[str]" = betterproto2.field(12, betterproto2.TYPE_STRING, repeated=True)
-    """
-    Fields to remove: "quiet_hours", "collapse", "fcm_key", "apns_key".
+    Keys of the providers.
     """
 
 

@@ -105,10 +105,27 @@ CREATE_AGENT: Method[CreateAgentRequest, CreateAgentResponse] = Method(
                 "x-implicit-presence": [],
             },
             "enabled": {"type": "boolean"},
+            "keys": {
+                "properties": {
+                    "fcm": {"maxLength": 8192, "minLength": 2, "type": "string"},
+                    "apns": {
+                        "properties": {
+                            "key_id": {"pattern": "^[A-Z0-9]{10}$", "type": "string"},
+                            "team_id": {"pattern": "^[A-Z0-9]{10}$", "type": "string"},
+                            "topic": {"maxLength": 128, "pattern": "^[A-Za-z0-9.-]+$", "type": "string"},
+                            "private_key": {"maxLength": 4096, "pattern": "^[^\\x00]*$", "type": "string"},
+                        },
+                        "required": ["key_id", "private_key", "team_id", "topic"],
+                        "x-implicit-presence": [],
+                    },
+                },
+                "required": [],
+                "x-implicit-presence": [],
+            },
             "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
         },
-        "required": ["name", "preferences", "priority", "providers"],
-        "x-implicit-presence": ["enabled"],
+        "required": ["enabled", "name", "preferences", "priority", "providers"],
+        "x-implicit-presence": [],
     },
 )
 
@@ -175,15 +192,42 @@ UPDATE_AGENT: Method[UpdateAgentRequest, UpdateAgentResponse] = Method(
             "name": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
             "priority": {"format": "int32", "maximum": 10, "minimum": 1, "type": "integer"},
             "providers": {"minItems": 1, "maxItems": 3, "uniqueItems": True},
-            "quiet_hours": {
+            "preferences": {
                 "properties": {
-                    "start": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
-                    "end": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
+                    "quiet_hours": {
+                        "properties": {
+                            "start": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
+                            "end": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
+                        },
+                        "required": ["end", "start"],
+                        "x-implicit-presence": [],
+                    },
+                    "ttl_s": {"format": "int32", "maximum": 2419200, "minimum": 1, "type": "integer"},
+                    "collapse": {"type": "boolean"},
+                    "remove": {"items": {"enum": ["collapse", "quiet_hours"]}},
                 },
-                "required": ["end", "start"],
-                "x-implicit-presence": [],
+                "required": [],
+                "x-implicit-presence": ["remove"],
             },
             "enabled": {"type": "boolean"},
+            "keys": {
+                "properties": {
+                    "fcm": {"maxLength": 8192, "minLength": 2, "type": "string"},
+                    "apns": {
+                        "properties": {
+                            "key_id": {"pattern": "^[A-Z0-9]{10}$", "type": "string"},
+                            "team_id": {"pattern": "^[A-Z0-9]{10}$", "type": "string"},
+                            "topic": {"maxLength": 128, "pattern": "^[A-Za-z0-9.-]+$", "type": "string"},
+                            "private_key": {"maxLength": 4096, "pattern": "^[^\\x00]*$", "type": "string"},
+                        },
+                        "required": ["key_id", "private_key", "team_id", "topic"],
+                        "x-implicit-presence": [],
+                    },
+                    "remove": {"items": {"enum": ["apns", "fcm"]}},
+                },
+                "required": [],
+                "x-implicit-presence": ["remove"],
+            },
         },
         "required": ["agent_id"],
         "x-implicit-presence": ["providers"],

@@ -99,8 +99,8 @@ CREATE_BANK: Method[CreateBankRequest, CreateBankResponse] = Method(
             "active": {"type": "boolean"},
             "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
         },
-        "required": ["api_url", "id", "title", "webcheckout_url"],
-        "x-implicit-presence": ["active"],
+        "required": ["active", "api_url", "id", "title", "webcheckout_url"],
+        "x-implicit-presence": [],
     },
 )
 
@@ -309,7 +309,11 @@ HANDLE_PAYMENT_CALLBACK: Method[HandlePaymentCallbackRequest, HandlePaymentCallb
     actor_required=False,
     timeout_s=5.0,
     max_attempts=3,
-    constraints={},
+    constraints={
+        "properties": {"bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"}},
+        "required": ["bank_id"],
+        "x-implicit-presence": [],
+    },
 )
 
 
@@ -413,7 +417,11 @@ COMPLETE_ORDER: Method[CompleteOrderRequest, CompleteOrderResponse] = Method(
     actor_required=True,
     timeout_s=5.0,
     max_attempts=3,
-    constraints={},
+    constraints={
+        "properties": {"order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
+        "required": ["order_id"],
+        "x-implicit-presence": [],
+    },
 )
 
 

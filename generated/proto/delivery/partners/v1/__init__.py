@@ -1280,9 +1280,19 @@ class SetAvailabilityRequest(betterproto2.Message):
     The product.
     """
 
-    availability: "Availability | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
+    price: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
-    Price and availability.
+    Price per piece, in minor units.
+    """
+
+    currency: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
+    """
+    ISO 4217 code.
+    """
+
+    active: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
+    """
+    Whether the product is on sale.
     """
 
 
@@ -1450,9 +1460,9 @@ class UpdateProductRequest(betterproto2.Message):
     URL of the picture.
     """
 
-    remove_picture: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    remove: "list[str]" = betterproto2.field(7, betterproto2.TYPE_STRING, repeated=True)
     """
-    Whether to remove the picture.
+    Fields to remove: "picture_url".
     """
 
     version: "int | None" = betterproto2.field(6, betterproto2.TYPE_INT64, optional=True)

@@ -195,8 +195,8 @@ CREATE_PARTNER: Method[CreatePartnerRequest, CreatePartnerResponse] = Method(
             "enabled": {"type": "boolean"},
             "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
         },
-        "required": ["address", "api_url", "brand", "email", "phone", "title"],
-        "x-implicit-presence": ["enabled", "verified"],
+        "required": ["address", "api_url", "brand", "email", "enabled", "phone", "title", "verified"],
+        "x-implicit-presence": [],
     },
 )
 
@@ -405,15 +405,11 @@ UPDATE_PRODUCT: Method[UpdateProductRequest, UpdateProductResponse] = Method(
             "product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
             "title": {"maxLength": 200, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
             "description": {"maxLength": 2000, "pattern": "^[^\\x00]*$", "type": "string"},
-            "picture_url": {
-                "format": "uri",
-                "maxLength": 500,
-                "pattern": "^https://[\\x21-\\x7e]+$",
-                "type": ["string", "null"],
-            },
+            "picture_url": {"format": "uri", "maxLength": 500, "pattern": "^https://[\\x21-\\x7e]+$", "type": "string"},
+            "remove": {"items": {"enum": ["picture_url"]}},
         },
         "required": ["product_id"],
-        "x-implicit-presence": [],
+        "x-implicit-presence": ["remove"],
     },
 )
 
@@ -454,17 +450,11 @@ SET_AVAILABILITY: Method[SetAvailabilityRequest, SetAvailabilityResponse] = Meth
         "properties": {
             "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
             "product_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
-            "availability": {
-                "properties": {
-                    "price": {"format": "int64", "maximum": 1000000000, "minimum": 0, "type": "integer"},
-                    "currency": {"pattern": "^[A-Z]{3}$", "type": "string"},
-                    "active": {"type": "boolean"},
-                },
-                "required": ["active", "currency", "price"],
-                "x-implicit-presence": [],
-            },
+            "price": {"format": "int64", "maximum": 1000000000, "minimum": 0, "type": "integer"},
+            "currency": {"pattern": "^[A-Z]{3}$", "type": "string"},
+            "active": {"type": "boolean"},
         },
-        "required": ["partner_id", "product_id"],
+        "required": ["active", "currency", "partner_id", "price", "product_id"],
         "x-implicit-presence": [],
     },
 )
@@ -550,7 +540,11 @@ HANDLE_READY_CALLBACK: Method[HandleReadyCallbackRequest, HandleReadyCallbackRes
     actor_required=False,
     timeout_s=5.0,
     max_attempts=3,
-    constraints={},
+    constraints={
+        "properties": {"partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
+        "required": ["partner_id"],
+        "x-implicit-presence": [],
+    },
 )
 
 

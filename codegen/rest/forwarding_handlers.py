@@ -1,0 +1,174 @@
+"""Generator of handlers that forward operations to their RPC methods: one class per tag.
+
+A method builds the RPC request, calls the stub, and converts the response to the model and the headers of the
+operation. Operations of the tag without an RPC method stay abstract; a subclass in the gateway implements them.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+from google.protobuf.descriptor import Descriptor
+
+from codegen.contracts import ContractError, Contracts, Files
+from codegen.naming import snake
+from codegen.protobuf import Method, Service
+from codegen.rest.handlers import (
+    API,
+    handler_class_name,
+    referenced_schema_name,
+    render_arguments,
+    result_type,
+)
+from codegen.rest.message_fields import HEADER, SchemaMessagePair, page_responses, schema_message_pairs
+from codegen.rest.operations import Operation
+from codegen.rest.request_converters import render_forwarded_arguments
+from codegen.rest.rpc_methods import forwarded_operations
+from codegen.rpc.servicers import base_name, method_name
+
+OUTPUT_PATH = "rest/delivery/forwarding_handlers.py"
+IMPORTS = (
+    "from datetime import date, datetime\n\n"
+    "from generated.rest.delivery import convert, pages, requests\n"
+    "from services.runtime.core.principal import Principal\n"
+    "from services.runtime.outbound.webhooks import SignedRequest\n"
+    "from services.runtime.rest.preconditions import format_etag\n"
+    "from services.runtime.rest.types import Response, require\n"
+)
+LOCATION, ETAG, REPLAYED = "Location", "ETag", "Idempotency-Replayed"
+HEADERS_BY_FIELD = {"etag": ETAG, "version": ETAG, "replayed": REPLAYED}
+"""Fields of RPC responses that become headers."""
+
+ETAG_EXPRESSIONS = {"etag": "response.etag", "version": "format_etag(response.version)"}
+
+type ForwardedOperation = tuple[Operation, Method]
+
+
+class ForwardingModule:
+    """Renderer of the module."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self.contracts = contracts
+        self.pairs = schema_message_pairs(contracts)
+        self.pages = page_responses(contracts)
+        self.services = {service.full_name: service for service in contracts.protos.services}
+
+    def render(self, forwarded: Sequence[ForwardedOperation]) -> str:
+        """Render the module."""
+        by_tag: defaultdict[str, list[ForwardedOperation]] = defaultdict(list)
+        for operation, method in forwarded:
+            by_tag[operation.tag].append((operation, method))
+        classes = "\n".join(self.render_class(tag, group) for tag, group in by_tag.items())
+        models = [name for name in self.contracts.schemas(API) if re.search(rf"(?<![.\w]){name}\b", classes)]
+        imports = [
+            *(f"from generated.proto.{each.package}.rpc import {stub_class(each)}" for each in self.used(forwarded)),
+            *(f"from generated.rest.delivery.handlers import {handler_class_name(tag)}" for tag in by_tag),
+            *(f"from generated.rest.delivery.models import {name}" for name in models),
+        ]
+        return HEADER + IMPORTS + "\n".join(imports) + "\n\n\n" + classes
+
+    def used(self, forwarded: Sequence[ForwardedOperation]) -> list[Service]:
+        """Return the services of the methods, ordered by name."""
+        return [self.services[name] for name in sorted({method.service for _, method in forwarded})]
+
+    def render_class(self, tag: str, forwarded: Sequence[ForwardedOperation]) -> str:
+        """Render the class of a tag. Its constructor takes the stubs of the services that the operations need."""
+        names = {snake(base_name(service)): stub_class(service) for service in self.used(forwarded)}
+        parameters = ", ".join(f"{name}: {stub}" for name, stub in names.items())
+        return (
+            f"class Forwarding{handler_class_name(tag)}({handler_class_name(tag)}):\n"
+            f'    """Operations tagged `{tag}` with an RPC method."""\n\n'
+            f"    def __init__(self, {parameters}) -> None:\n"
+            + "".join(f"        self._{name} = {name}\n" for name in names)
+            + "\n"
+            + "".join(self.render_method(operation, method) for operation, method in forwarded)
+        )
+
+    def render_method(self, operation: Operation, method: Method) -> str:
+        """Render the method of an operation."""
+        arguments = render_arguments(self.contracts, operation)
+        parameters = ", ".join(["self", "*", *arguments] if arguments else ["self"])
+        names = [each.partition(":")[0] for each in render_forwarded_arguments(self.contracts, operation)]
+        request = f"requests.{snake(operation.id)}({', '.join(f'{name}={name}' for name in names)})"
+        stub = f"self._{snake(base_name(self.services[method.service]))}.{method_name(method)}"
+        return (
+            f"    async def {snake(operation.id)}({parameters}) -> {result_type(self.contracts, operation)}:\n"
+            f'        """{operation.id} → {method.service}.{method.name}."""\n'
+            + "".join(f"        {line}\n" for line in self.forwarding_lines(operation, method, stub, request))
+            + "\n"
+        )
+
+    def forwarding_lines(self, operation: Operation, method: Method, stub: str, request: str) -> list[str]:
+        """Return the statements that call the stub and convert its response."""
+        message = self.contracts.protos.pool.FindMessageTypeByName(method.response)
+        if not operation.content:
+            self.check_response(operation, message, ())
+            return [f"await {stub}({request})"]
+        pair = self.result_pair(operation, message)
+        converter = snake(pair.name)
+        if method.response in self.pages:
+            self.check_response(operation, message, [field.name for field in message.fields])
+            return [f"return await {stub}({request}, pages.{converter})"]
+        if pair.message is message:
+            body_fields = [field.name for field in message.fields if field.name not in HEADERS_BY_FIELD]
+            converted = f"convert.{converter}(response)"
+        else:
+            body_fields = [field.name for field in message.fields if field.message_type is pair.message]
+            converted = f"convert.{converter}(require(response.{body_fields[0]}))"
+        self.check_response(operation, message, body_fields)
+        return [f"response = await {stub}({request})", *self.result_lines(operation, pair, message, converted)]
+
+    def result_pair(self, operation: Operation, message: Descriptor) -> SchemaMessagePair:
+        """Return the schema of the operation's result, which has the response or one of its fields as message.
+
+        Raises ContractError if the schema has another message.
+        """
+        schema = referenced_schema_name(next(iter(operation.content.values()))["schema"])
+        pair = self.pairs.get(schema or "")
+        nested = [field.message_type for field in message.fields if not field.is_repeated]
+        if pair is None or (pair.message is not message and nested.count(pair.message) != 1):
+            raise ContractError(
+                f"{API}.yaml: the result of {operation.id} needs an x-message of the response or of one of its fields, "
+                f"see {message.file.name} ({message.name})"
+            )
+        return pair
+
+    def result_lines(
+        self, operation: Operation, pair: SchemaMessagePair, message: Descriptor, converted: str
+    ) -> list[str]:
+        """Return the statements that return the result with the headers of the operation."""
+        if not operation.headers:
+            return [f"return {converted}"]
+        fields = {field.name for field in message.fields}
+        headers = [f'"{ETAG}": {expression}' for name, expression in ETAG_EXPRESSIONS.items() if name in fields]
+        replayed = ", replayed=response.replayed" if REPLAYED in operation.headers else ""
+        if LOCATION not in operation.headers:
+            return [f"return Response({converted}, {{{', '.join(headers)}}}{replayed})"]
+        if "id" not in pair.schema["properties"]:
+            raise ContractError(f"{API}.yaml: {operation.id} has the header {LOCATION}, but {pair.name} has no id")
+        location = self.contracts.openapi[API]["servers"][0]["url"] + operation.path
+        headers.insert(0, f'"{LOCATION}": f"{location}/{{result.id}}"')
+        return [f"result = {converted}", f"return Response(result, {{{', '.join(headers)}}}{replayed})"]
+
+    def check_response(self, operation: Operation, message: Descriptor, body_fields: Collection[str]) -> None:
+        """Raise ContractError unless each field of the response is in the body or a header, and each header is set."""
+        where = f"in {message.file.name} ({message.name})"
+        headers = {LOCATION} & operation.headers
+        for name in [field.name for field in message.fields if field.name not in body_fields]:
+            if HEADERS_BY_FIELD.get(name) not in operation.headers:
+                raise ContractError(
+                    f"{API}.yaml: {operation.id} has no property or header for the field {name} {where}"
+                )
+            headers.add(HEADERS_BY_FIELD[name])
+        if missing := operation.headers - headers:
+            raise ContractError(f"{API}.yaml: {operation.id} has no field for {', '.join(sorted(missing))} {where}")
+
+
+def stub_class(service: Service) -> str:
+    """Return the class name of a service's stub."""
+    return f"{base_name(service)}Stub"
+
+
+def generate(contracts: Contracts) -> Files:
+    """Generate `rest/delivery/forwarding_handlers.py`."""
+    return {OUTPUT_PATH: ForwardingModule(contracts).render(list(forwarded_operations(contracts)))}

@@ -1,0 +1,199 @@
+"""Matching of OpenAPI properties with message fields, which both directions of conversion share.
+
+A field and a property match if they have the same name and compatible types; a mismatch is an error at generation.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+
+from codegen.contracts import ContractError, Contracts
+from codegen.naming import snake
+
+API = "delivery"
+INTEGER_FIELD_TYPES = frozenset(
+    {FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT32, FieldDescriptor.TYPE_UINT64}
+)
+SCALAR_FIELD_TYPES = {
+    "integer": INTEGER_FIELD_TYPES,
+    "number": frozenset({FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT}),
+    "boolean": frozenset({FieldDescriptor.TYPE_BOOL}),
+    "string": frozenset({FieldDescriptor.TYPE_STRING}),
+}
+TYPED_FORMATS = frozenset({"date-time", "date", "time", "duration", "uuid", "byte", "binary"})
+"""String formats with a Python type other than str in the models."""
+
+REMOVE_FIELD = "remove"
+"""Field with the names of the properties that a merge patch sets to null."""
+
+TIMESTAMP = "google.protobuf.Timestamp"
+NOT_OPTIONAL = "is not required but the field is not `optional`"
+HEADER = '"""Written by `make generate` from api-specs. Do not edit."""\n\n'
+
+type Schema = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SchemaMessagePair:
+    """A schema, or the input of an operation, and its message."""
+
+    name: str
+    schema: Schema
+    message: Descriptor
+
+    def mismatch_error(self, field: str, mismatch: str) -> ContractError:
+        """Return an error that names both files."""
+        return ContractError(
+            f"{API}.yaml: {self.name}.{field} {mismatch} in {self.message.file.name} ({self.message.name})"
+        )
+
+
+class FieldConverter(ABC):
+    """Base of the renderers of conversion functions: checks types and collects the imported packages."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self.contracts = contracts
+        self.packages: set[str] = set()
+
+    @abstractmethod
+    def enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
+        """Return the expression that converts an enum value."""
+
+    @abstractmethod
+    def message_expression(
+        self, pair: SchemaMessagePair, name: str, schema: Schema, message: Descriptor, source: str
+    ) -> str:
+        """Return the expression that converts a nested object."""
+
+    @abstractmethod
+    def timestamp_expression(self, source: str) -> str:
+        """Return the expression that converts a point in time."""
+
+    def message_type(self, message: Descriptor | EnumDescriptor) -> str:
+        """Return the expression of the class of a message or an enum in generated code."""
+        package = message.file.package
+        self.packages.add(package)
+        return f"{module_alias(package)}.{message.name}"
+
+    def value_expression(
+        self, pair: SchemaMessagePair, name: str, schema: Schema, field: FieldDescriptor, source: str
+    ) -> str:
+        """Return the expression that converts a field's value.
+
+        Raises ContractError if property and field have different types.
+        """
+        if field.is_repeated:
+            resolved = self.contracts.resolve_reference(API, schema)
+            if resolved.get("type") != "array":
+                raise pair.mismatch_error(name, "is not an array but a repeated field")
+            item = self._item_expression(pair, name, resolved["items"], field, "item")
+            return f"list({source})" if item == "item" else f"[{item} for item in {source}]"
+        return self._item_expression(pair, name, schema, field, source)
+
+    def _item_expression(
+        self, pair: SchemaMessagePair, name: str, schema: Schema, field: FieldDescriptor, source: str
+    ) -> str:
+        resolved = self.contracts.resolve_reference(API, schema)
+        if field.enum_type is not None:
+            self._check_enum(pair, name, schema, field.enum_type)
+            self.packages.add(field.enum_type.file.package)
+            return self.enum_expression(referenced_name(schema), field.enum_type, source)
+        if field.message_type is not None and field.message_type.full_name == TIMESTAMP:
+            if resolved.get("format") != "date-time":
+                raise pair.mismatch_error(name, "is not a date-time but a Timestamp field")
+            return self.timestamp_expression(source)
+        if field.message_type is not None:
+            return self.message_expression(pair, name, schema, field.message_type, source)
+        kind = resolved.get("type")
+        if not isinstance(kind, str) or field.type not in SCALAR_FIELD_TYPES.get(kind, ()):
+            raise pair.mismatch_error(name, "has a different type")
+        if resolved.get("format") in TYPED_FORMATS or "enum" in resolved:
+            raise pair.mismatch_error(name, "has a format or an enum but is a plain string field")
+        return source
+
+    def _check_enum(self, pair: SchemaMessagePair, name: str, schema: Schema, enum: EnumDescriptor) -> None:
+        resolved = self.contracts.resolve_reference(API, schema)
+        if "$ref" not in schema or "enum" not in resolved:
+            raise pair.mismatch_error(name, "is not a named enum under components/schemas but an enum field")
+        if different := set(enum_members(enum)) ^ set(resolved["enum"]):
+            raise pair.mismatch_error(name, f"has different values: {', '.join(sorted(different))}")
+
+    def render_imports(self) -> str:
+        """Render the imports of the messages' packages."""
+        return "".join(
+            f"from generated.proto.{parent} import {version} as {module_alias(f'{parent}.{version}')}\n"
+            for parent, _, version in (package.rpartition(".") for package in sorted(self.packages))
+        )
+
+
+def schema_message_pairs(contracts: Contracts) -> dict[str, SchemaMessagePair]:
+    """Return the schemas with a message in `x-message`, by name."""
+    return {
+        name: SchemaMessagePair(name, schema, _find_message(contracts, name, schema["x-message"]))
+        for name, schema in (contracts.schemas(API) if API in contracts.openapi else {}).items()
+        if "x-message" in schema
+    }
+
+
+def _find_message(contracts: Contracts, name: str, message: str) -> Descriptor:
+    try:
+        return contracts.protos.pool.FindMessageTypeByName(message)
+    except KeyError as error:
+        raise ContractError(f"{API}.yaml: x-message of {name} is not a message: {message}") from error
+
+
+def page_responses(contracts: Contracts) -> frozenset[str]:
+    """Return the names of response messages that are pages: they have a schema and a field `items`."""
+    responses = response_names(contracts)
+    return frozenset(
+        pair.message.full_name
+        for pair in schema_message_pairs(contracts).values()
+        if pair.message.full_name in responses and "items" in pair.message.fields_by_name
+    )
+
+
+def response_names(contracts: Contracts) -> frozenset[str]:
+    """Return the names of the response messages of all methods."""
+    return frozenset(method.response for service in contracts.protos.services for method in service.methods)
+
+
+def reachable_messages(messages: Iterable[Descriptor]) -> frozenset[str]:
+    """Return the names of the messages and their nested messages."""
+
+    @cache
+    def nested(message: Descriptor) -> frozenset[str]:
+        parts = (field.message_type for field in message.fields if field.message_type is not None)
+        return frozenset({message.full_name}).union(*map(nested, parts))
+
+    return frozenset[str]().union(*map(nested, messages))
+
+
+def enum_members(enum: EnumDescriptor) -> dict[str, str]:
+    """Return the Python names of an enum's values, except the unspecified one, by their names in JSON."""
+    names = (value.name.removeprefix(snake(enum.name).upper() + "_") for value in enum.values if value.number)
+    return {name.lower(): name for name in names}
+
+
+def without_null(schema: Schema) -> tuple[Schema, bool]:
+    """Return the schema of a property's value other than null, and whether null is allowed."""
+    kinds, alternatives = schema.get("type"), schema.get("anyOf", ())
+    if isinstance(kinds, list) and len(kinds) == 2 and "null" in kinds:
+        return schema | {"type": next(kind for kind in kinds if kind != "null")}, True
+    if len(alternatives) == 2 and {"type": "null"} in alternatives:
+        return next(each for each in alternatives if each != {"type": "null"}), True
+    return schema, False
+
+
+def referenced_name(schema: Schema) -> str:
+    """Return the name of the schema that a property references; empty for an inline schema."""
+    name: str = schema.get("$ref", "").rsplit("/", 1)[-1]
+    return name
+
+
+def module_alias(package: str) -> str:
+    """Convert delivery.orders.v1 to orders_v1."""
+    return "_".join(package.split(".")[1:])

@@ -1,0 +1,206 @@
+"""Generator of converters from REST requests to RPC requests.
+
+One function per operation with an RPC method builds the request message from the arguments of the handler. Parameters
+and properties of the body are matched with fields by name, also in nested objects. An absent value leaves the field
+unset. The principal has no field, because the stub forwards the token.
+
+- `Idempotency-Key` is the field `idempotency_key`; `If-Match` is `if_match` or, as a number, `version`.
+- A signed request is forwarded unchanged: `webhook_id`, `webhook_timestamp`, `webhook_signature` and `body`.
+- The message of an object with nullable properties has a field `remove`, which lists the properties that are null.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+
+from codegen.contracts import ContractError, Contracts, Files
+from codegen.naming import snake
+from codegen.protobuf import Method
+from codegen.rest.handlers import RUNTIME_PARAMETERS, SECURITY_ARGUMENTS, SIGNED_SCHEME, render_request_arguments
+from codegen.rest.message_fields import (
+    API,
+    HEADER,
+    NOT_OPTIONAL,
+    REMOVE_FIELD,
+    FieldConverter,
+    Schema,
+    SchemaMessagePair,
+    referenced_name,
+    schema_message_pairs,
+    without_null,
+)
+from codegen.rest.operations import Operation
+from codegen.rest.rpc_methods import forwarded_operations
+
+OUTPUT_PATH = "rest/delivery/requests.py"
+IMPORTS = (
+    "from datetime import date, datetime\n\n"
+    "from msgspec import UNSET\n\n"
+    "from services.runtime.outbound.webhooks import SignedRequest\n"
+    "from services.runtime.rest.preconditions import parse_if_match_version\n"
+    "from services.runtime.rest.types import list_null_fields, unset_to_none\n"
+)
+IF_MATCH, VERSION_FIELD = "if_match", "version"
+SIGNED_REQUEST_FIELDS = {
+    "webhook_id": "webhook.id",
+    "webhook_timestamp": "webhook.timestamp",
+    "webhook_signature": "webhook.signature",
+    "body": "webhook.body",
+}
+
+
+@dataclass(frozen=True)
+class Input:
+    """A parameter or a property of the body, with the expression of its value."""
+
+    schema: Schema
+    source: str
+    required: bool
+    """True if the value is never absent, because it is required or has a default."""
+    nullable: bool = False
+    absent: str = "UNSET"
+    """Value of the expression when the parameter or property is absent."""
+
+
+class RequestModule(FieldConverter):
+    """Renderer of the functions that build request messages."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        super().__init__(contracts)
+        self._messages: dict[str, str] = {}
+        self._object_functions: list[str] = []
+
+    def render_module(self, forwarded: Iterable[tuple[Operation, Method]]) -> str:
+        """Render the module."""
+        operation_functions = [self.render_operation(operation, method) for operation, method in forwarded]
+        for pair in schema_message_pairs(self.contracts).values():
+            if pair.schema.get("additionalProperties") is False:  # a schema of requests, which handlers convert
+                self.object_function(pair)
+        functions = "".join([*self._object_functions, *operation_functions])
+        models = sorted(name for name in self.contracts.schemas(API) if re.search(rf"(?<![.\w]){name}\b", functions))
+        imports = f"from generated.rest.delivery.models import {', '.join(models)}\n" if models else ""
+        return f"{HEADER}{IMPORTS}{self.render_imports()}{imports}\n\n{functions}"
+
+    def render_operation(self, operation: Operation, method: Method) -> str:
+        """Render the function of an operation. It has the arguments of the handler, except the principal."""
+        message = self.contracts.protos.pool.FindMessageTypeByName(method.request)
+        pair = SchemaMessagePair(operation.id, {}, message)
+        inputs = self.inputs(operation, pair)
+        computed = dict(SIGNED_REQUEST_FIELDS) if operation.scheme == SIGNED_SCHEME else {}
+        if IF_MATCH in inputs and IF_MATCH not in message.fields_by_name:
+            computed[VERSION_FIELD] = f"parse_if_match_version({inputs.pop(IF_MATCH).source})"
+        arguments = ", ".join(render_forwarded_arguments(self.contracts, operation))
+        return (
+            f"def {snake(operation.id)}({f'*, {arguments}' if arguments else ''}) -> {self.message_type(message)}:\n"
+            f'    """{operation.id} → {message.full_name}."""\n'
+            f"    return {self.message_type(message)}({self.assignments(pair, inputs, 'body', computed)})\n\n\n"
+        )
+
+    def inputs(self, operation: Operation, pair: SchemaMessagePair) -> dict[str, Input]:
+        """Return the parameters and the properties of the body, by field name."""
+        inputs = {}
+        for parameter in operation.parameters:
+            if parameter["name"] not in RUNTIME_PARAMETERS:
+                name, schema = snake(parameter["name"]), parameter["schema"]
+                has_default = "default" in self.contracts.resolve_reference(API, schema)
+                inputs[name] = Input(schema, name, parameter.get("required", False) or has_default, absent="None")
+        for content in (operation.body or {}).values() if operation.scheme != SIGNED_SCHEME else ():
+            properties = self.properties(content["schema"], "body")
+            for name in inputs.keys() & properties.keys():
+                raise pair.mismatch_error(name, "is both a parameter and a property, for one field")
+            inputs |= properties
+        return inputs
+
+    def properties(self, schema: Schema, variable: str) -> dict[str, Input]:
+        """Return the properties of an object, which is in the variable."""
+        resolved = self.contracts.resolve_reference(API, schema)
+        inputs = {}
+        for name, declared in resolved.get("properties", {}).items():
+            present, nullable = without_null(declared)
+            has_default = "default" in self.contracts.resolve_reference(API, present)
+            required = name in resolved.get("required", ()) or has_default
+            inputs[name] = Input(present, f"{variable}.{name}", required, nullable)
+        return inputs
+
+    def assignments(
+        self, pair: SchemaMessagePair, inputs: Mapping[str, Input], variable: str, computed: Mapping[str, str]
+    ) -> str:
+        """Render the keyword arguments of a message; `computed` are expressions of fields without an input.
+
+        Raises ContractError for a field without an input and for an input without a field.
+        """
+        fields = {field.name: field for field in pair.message.fields}
+        if any(value.nullable for value in inputs.values()):
+            computed = {**computed, REMOVE_FIELD: f"list_null_fields({variable})"}
+        for name in (inputs.keys() | computed.keys()) - fields.keys():
+            raise pair.mismatch_error(name, "has no field")
+        for name in fields.keys() - inputs.keys() - computed.keys():
+            raise pair.mismatch_error(name, "has no parameter or property but a field")
+        values = {name: self.input_expression(pair, name, value, fields[name]) for name, value in inputs.items()}
+        return ", ".join(f"{name}={value}" for name, value in (values | dict(computed)).items())
+
+    def input_expression(self, pair: SchemaMessagePair, name: str, value: Input, field: FieldDescriptor) -> str:
+        """Return the expression of a field's value."""
+        source = value.source
+        if value.required and not value.nullable:
+            return self.value_expression(pair, name, value.schema, field, source)
+        resolved = self.contracts.resolve_reference(API, value.schema)
+        if field.is_repeated and resolved.get("minItems", 0) > 0:
+            return self.value_expression(pair, name, value.schema, field, f"{source} or []")
+        converted = self.value_expression(pair, name, value.schema, field, source)
+        optional = source if value.absent == "None" else f"unset_to_none({source})"
+        if field.has_presence:
+            absent = f"{source} is {value.absent}" + (f" or {source} is None" if value.nullable else "")
+            return optional if converted == source else f"None if {absent} else {converted}"
+        if field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated and resolved.get("minLength", 0) > 0:
+            return f'{optional} or ""'
+        # The default value of the field must not be a valid value of the property.
+        raise pair.mismatch_error(name, NOT_OPTIONAL)
+
+    def enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
+        """Return the enum value of the same name."""
+        return f"{self.message_type(enum)}[{source}.name.upper()]"
+
+    def message_expression(
+        self, pair: SchemaMessagePair, name: str, schema: Schema, message: Descriptor, source: str
+    ) -> str:
+        """Return the call of the function that converts the object."""
+        model = referenced_name(schema)
+        if not model:
+            raise pair.mismatch_error(name, "is not a schema under components/schemas but a message field")
+        return f"{self.object_function(SchemaMessagePair(model, schema, message))}({source})"
+
+    def timestamp_expression(self, source: str) -> str:
+        """Return the Timestamp of a datetime."""
+        return source
+
+    def object_function(self, pair: SchemaMessagePair) -> str:
+        """Return the name of the function that converts an object; render the function at its first use.
+
+        Raises ContractError for a schema with several messages.
+        """
+        function, message = f"to_{snake(pair.name)}", pair.message
+        if function not in self._messages:
+            self._messages[function] = message.full_name
+            arguments = self.assignments(pair, self.properties(pair.schema, "model"), "model", {})
+            self._object_functions.append(
+                f"def {function}(model: {pair.name}) -> {self.message_type(message)}:\n"
+                f'    """{pair.name} → {message.full_name}."""\n'
+                f"    return {self.message_type(message)}({arguments})\n\n\n"
+            )
+        if self._messages[function] != message.full_name:
+            raise ContractError(f"{API}.yaml: {pair.name} is {self._messages[function]} and {message.full_name}")
+        return function
+
+
+def render_forwarded_arguments(contracts: Contracts, operation: Operation) -> list[str]:
+    """Render the keyword arguments of an operation's function: those of the handler, except the principal."""
+    signed = [SECURITY_ARGUMENTS[SIGNED_SCHEME]] if operation.scheme == SIGNED_SCHEME else []
+    return signed + render_request_arguments(contracts, operation)
+
+
+def generate(contracts: Contracts) -> Files:
+    """Generate `rest/delivery/requests.py`."""
+    return {OUTPUT_PATH: RequestModule(contracts).render_module(forwarded_operations(contracts))}

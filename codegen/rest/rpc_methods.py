@@ -1,0 +1,53 @@
+"""RPC methods of REST operations.
+
+An operation belongs to the RPC method in its `x-rpc` extension (`orders.v1.CompleteOrder`) or, without the extension,
+to the method with the operationId as its name: `getOrder` belongs to `GetOrder`.
+"""
+
+from collections.abc import Iterator
+
+from codegen.contracts import ContractError, Contracts
+from codegen.protobuf import Method
+from codegen.rest.handlers import API
+from codegen.rest.operations import Operation, operations
+
+RPC_EXTENSION = "x-rpc"
+PACKAGE_PREFIX = "delivery."
+
+
+def is_method_of(operation: Operation, method: Method) -> bool:
+    """Return whether the method belongs to the operation."""
+    if RPC_EXTENSION in operation.raw:
+        package = method.service.rpartition(".")[0]
+        return bool(operation.raw[RPC_EXTENSION] == f"{package.removeprefix(PACKAGE_PREFIX)}.{method.name}")
+    return method.name == operation.id[0].upper() + operation.id[1:]
+
+
+def find_method(contracts: Contracts, operation: Operation) -> Method | None:
+    """Return the method of the operation, or None.
+
+    Raises ContractError for an unknown method in `x-rpc`, or when several services have a method of the same name.
+    """
+    methods = [method for service in contracts.protos.services for method in service.methods]
+    found = [method for method in methods if is_method_of(operation, method)]
+    if RPC_EXTENSION in operation.raw and not found:
+        value = operation.raw[RPC_EXTENSION]
+        raise ContractError(f"{API}.yaml: {RPC_EXTENSION} of {operation.id} is not a method: {value}")
+    if len(found) > 1:
+        paths = ", ".join(method.path for method in found)
+        raise ContractError(f"{API}.yaml: {operation.id} needs {RPC_EXTENSION}, because it matches {paths}")
+    return found[0] if found else None
+
+
+def methods_of_operations(contracts: Contracts) -> Iterator[tuple[Operation, Method]]:
+    """Yield the operations with a method, in file order."""
+    for operation in operations(contracts, API) if API in contracts.openapi else ():
+        if (method := find_method(contracts, operation)) is not None:
+            yield operation, method
+
+
+def forwarded_operations(contracts: Contracts) -> Iterator[tuple[Operation, Method]]:
+    """Yield the operations whose handlers only forward the call, in file order. A stream has its own event ids."""
+    for operation, method in methods_of_operations(contracts):
+        if not method.server_streaming:
+            yield operation, method

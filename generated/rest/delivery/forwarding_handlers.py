@@ -1,0 +1,440 @@
+"""Written by `make generate` from api-specs. Do not edit."""
+
+from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
+from generated.proto.delivery.orders.v1.rpc import OrdersStub
+from generated.proto.delivery.partners.v1.rpc import PartnersStub
+from generated.rest.delivery import convert, pages, requests
+from generated.rest.delivery.handlers import (
+    BanksHandler,
+    CallbacksHandler,
+    CatalogHandler,
+    DeliveriesHandler,
+    NotificationsHandler,
+    OrdersHandler,
+    PartnersHandler,
+    ProductsHandler,
+    UsersHandler,
+)
+from generated.rest.delivery.models import (
+    Agent,
+    AgentPage,
+    AgentPatch,
+    Availability,
+    Bank,
+    BankPage,
+    BankPatch,
+    CancelOrderRequest,
+    CatalogPage,
+    CatalogProductPage,
+    CreateAgentRequest,
+    CreateBankRequest,
+    CreatedBank,
+    CreatedPartner,
+    CreatePartnerRequest,
+    CreateProductRequest,
+    DeliveryPage,
+    HistoryPage,
+    NewBankSecret,
+    NewPartnerSecret,
+    NotificationPage,
+    NotificationRecordPage,
+    NotificationStatus,
+    Order,
+    OrderPage,
+    OrderStatus,
+    Partner,
+    PartnerCallPage,
+    PartnerCallStatus,
+    PartnerPage,
+    PartnerPatch,
+    PaymentPage,
+    PaymentReceipt,
+    Product,
+    ProductPage,
+    ProductPatch,
+    SetAvailabilityRequest,
+)
+from services.runtime.core.principal import Principal
+from services.runtime.outbound.webhooks import SignedRequest
+from services.runtime.rest.preconditions import format_etag
+from services.runtime.rest.types import Response, require
+
+
+class ForwardingUsersHandler(UsersHandler):
+    """Operations tagged `users` with an RPC method."""
+
+    def __init__(self, notifications: NotificationsStub) -> None:
+        self._notifications = notifications
+
+    async def list_my_notifications(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
+    ) -> NotificationPage:
+        """listMyNotifications → delivery.notifications.v1.NotificationsService.ListMyNotifications."""
+        return await self._notifications.list_my_notifications(
+            requests.list_my_notifications(page_size=page_size, page_token=page_token), pages.notification_page
+        )
+
+
+class ForwardingCatalogHandler(CatalogHandler):
+    """Operations tagged `catalog` with an RPC method."""
+
+    def __init__(self, orders: OrdersStub, partners: PartnersStub) -> None:
+        self._orders = orders
+        self._partners = partners
+
+    async def list_catalog(
+        self, *, page_size: int = 20, page_token: str | None = None, partner_id: int | None = None, q: str | None = None
+    ) -> CatalogPage:
+        """listCatalog → delivery.partners.v1.PartnersService.ListCatalog."""
+        return await self._partners.list_catalog(
+            requests.list_catalog(page_size=page_size, page_token=page_token, partner_id=partner_id, q=q),
+            pages.catalog_page,
+        )
+
+    async def list_banks(self, *, principal: Principal, page_size: int = 20, page_token: str | None = None) -> BankPage:
+        """listBanks → delivery.orders.v1.OrdersService.ListBanks."""
+        return await self._orders.list_banks(
+            requests.list_banks(page_size=page_size, page_token=page_token), pages.bank_page
+        )
+
+    async def list_partner_products(
+        self, *, partner_id: int, page_size: int = 20, page_token: str | None = None
+    ) -> CatalogProductPage:
+        """listPartnerProducts → delivery.partners.v1.PartnersService.ListPartnerProducts."""
+        return await self._partners.list_partner_products(
+            requests.list_partner_products(partner_id=partner_id, page_size=page_size, page_token=page_token),
+            pages.catalog_product_page,
+        )
+
+
+class ForwardingBanksHandler(BanksHandler):
+    """Operations tagged `banks` with an RPC method."""
+
+    def __init__(self, orders: OrdersStub) -> None:
+        self._orders = orders
+
+    async def create_bank(
+        self, *, principal: Principal, body: CreateBankRequest, idempotency_key: str | None = None
+    ) -> Response[CreatedBank]:
+        """createBank → delivery.orders.v1.OrdersService.CreateBank."""
+        response = await self._orders.create_bank(requests.create_bank(body=body, idempotency_key=idempotency_key))
+        result = convert.created_bank(response)
+        return Response(
+            result,
+            {"Location": f"/api/v1/banks/{result.id}", "ETag": format_etag(response.version)},
+            replayed=response.replayed,
+        )
+
+    async def get_bank(self, *, principal: Principal, bank_id: str) -> Response[Bank]:
+        """getBank → delivery.orders.v1.OrdersService.GetBank."""
+        response = await self._orders.get_bank(requests.get_bank(bank_id=bank_id))
+        return Response(convert.bank(require(response.bank)), {"ETag": format_etag(response.version)})
+
+    async def update_bank(
+        self, *, principal: Principal, bank_id: str, body: BankPatch, if_match: str | None = None
+    ) -> Response[Bank]:
+        """updateBank → delivery.orders.v1.OrdersService.UpdateBank."""
+        response = await self._orders.update_bank(requests.update_bank(bank_id=bank_id, body=body, if_match=if_match))
+        return Response(convert.bank(require(response.bank)), {"ETag": format_etag(response.version)})
+
+    async def rotate_bank_secret(self, *, principal: Principal, bank_id: str) -> NewBankSecret:
+        """rotateBankSecret → delivery.orders.v1.OrdersService.RotateBankSecret."""
+        response = await self._orders.rotate_bank_secret(requests.rotate_bank_secret(bank_id=bank_id))
+        return convert.new_bank_secret(response)
+
+    async def list_payments(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        order_id: str | None = None,
+        bank_id: str | None = None,
+    ) -> PaymentPage:
+        """listPayments → delivery.orders.v1.OrdersService.ListPayments."""
+        return await self._orders.list_payments(
+            requests.list_payments(page_size=page_size, page_token=page_token, order_id=order_id, bank_id=bank_id),
+            pages.payment_page,
+        )
+
+
+class ForwardingPartnersHandler(PartnersHandler):
+    """Operations tagged `partners` with an RPC method."""
+
+    def __init__(self, partners: PartnersStub) -> None:
+        self._partners = partners
+
+    async def list_partners(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
+    ) -> PartnerPage:
+        """listPartners → delivery.partners.v1.PartnersService.ListPartners."""
+        return await self._partners.list_partners(
+            requests.list_partners(page_size=page_size, page_token=page_token), pages.partner_page
+        )
+
+    async def create_partner(
+        self, *, principal: Principal, body: CreatePartnerRequest, idempotency_key: str | None = None
+    ) -> Response[CreatedPartner]:
+        """createPartner → delivery.partners.v1.PartnersService.CreatePartner."""
+        response = await self._partners.create_partner(
+            requests.create_partner(body=body, idempotency_key=idempotency_key)
+        )
+        result = convert.created_partner(response)
+        return Response(
+            result,
+            {"Location": f"/api/v1/partners/{result.id}", "ETag": format_etag(response.version)},
+            replayed=response.replayed,
+        )
+
+    async def get_partner(self, *, principal: Principal, partner_id: int) -> Response[Partner]:
+        """getPartner → delivery.partners.v1.PartnersService.GetPartner."""
+        response = await self._partners.get_partner(requests.get_partner(partner_id=partner_id))
+        return Response(convert.partner(require(response.partner)), {"ETag": format_etag(response.version)})
+
+    async def disable_partner(self, *, principal: Principal, partner_id: int) -> None:
+        """disablePartner → delivery.partners.v1.PartnersService.DisablePartner."""
+        await self._partners.disable_partner(requests.disable_partner(partner_id=partner_id))
+
+    async def update_partner(
+        self, *, principal: Principal, partner_id: int, body: PartnerPatch, if_match: str | None = None
+    ) -> Response[Partner]:
+        """updatePartner → delivery.partners.v1.PartnersService.UpdatePartner."""
+        response = await self._partners.update_partner(
+            requests.update_partner(partner_id=partner_id, body=body, if_match=if_match)
+        )
+        return Response(convert.partner(require(response.partner)), {"ETag": format_etag(response.version)})
+
+    async def rotate_partner_secret(self, *, principal: Principal, partner_id: int) -> NewPartnerSecret:
+        """rotatePartnerSecret → delivery.partners.v1.PartnersService.RotatePartnerSecret."""
+        response = await self._partners.rotate_partner_secret(requests.rotate_partner_secret(partner_id=partner_id))
+        return convert.new_partner_secret(response)
+
+    async def set_availability(
+        self, *, principal: Principal, partner_id: int, product_id: int, body: SetAvailabilityRequest
+    ) -> Availability:
+        """setAvailability → delivery.partners.v1.PartnersService.SetAvailability."""
+        response = await self._partners.set_availability(
+            requests.set_availability(partner_id=partner_id, product_id=product_id, body=body)
+        )
+        return convert.availability(require(response.availability))
+
+    async def remove_availability(self, *, principal: Principal, partner_id: int, product_id: int) -> None:
+        """removeAvailability → delivery.partners.v1.PartnersService.RemoveAvailability."""
+        await self._partners.remove_availability(
+            requests.remove_availability(partner_id=partner_id, product_id=product_id)
+        )
+
+    async def list_partner_calls(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        partner_id: int | None = None,
+        order_id: str | None = None,
+        status: PartnerCallStatus | None = None,
+    ) -> PartnerCallPage:
+        """listPartnerCalls → delivery.partners.v1.PartnersService.ListPartnerCalls."""
+        return await self._partners.list_partner_calls(
+            requests.list_partner_calls(
+                page_size=page_size, page_token=page_token, partner_id=partner_id, order_id=order_id, status=status
+            ),
+            pages.partner_call_page,
+        )
+
+    async def replay_partner_call(self, *, principal: Principal, call_id: str) -> None:
+        """replayPartnerCall → delivery.partners.v1.PartnersService.ReplayPartnerCall."""
+        await self._partners.replay_partner_call(requests.replay_partner_call(call_id=call_id))
+
+
+class ForwardingProductsHandler(ProductsHandler):
+    """Operations tagged `products` with an RPC method."""
+
+    def __init__(self, partners: PartnersStub) -> None:
+        self._partners = partners
+
+    async def list_products(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
+    ) -> ProductPage:
+        """listProducts → delivery.partners.v1.PartnersService.ListProducts."""
+        return await self._partners.list_products(
+            requests.list_products(page_size=page_size, page_token=page_token), pages.product_page
+        )
+
+    async def create_product(
+        self, *, principal: Principal, body: CreateProductRequest, idempotency_key: str | None = None
+    ) -> Response[Product]:
+        """createProduct → delivery.partners.v1.PartnersService.CreateProduct."""
+        response = await self._partners.create_product(
+            requests.create_product(body=body, idempotency_key=idempotency_key)
+        )
+        result = convert.product(require(response.product))
+        return Response(
+            result,
+            {"Location": f"/api/v1/products/{result.id}", "ETag": format_etag(response.version)},
+            replayed=response.replayed,
+        )
+
+    async def get_product(self, *, principal: Principal, product_id: int) -> Response[Product]:
+        """getProduct → delivery.partners.v1.PartnersService.GetProduct."""
+        response = await self._partners.get_product(requests.get_product(product_id=product_id))
+        return Response(convert.product(require(response.product)), {"ETag": format_etag(response.version)})
+
+    async def delete_product(self, *, principal: Principal, product_id: int) -> None:
+        """deleteProduct → delivery.partners.v1.PartnersService.DeleteProduct."""
+        await self._partners.delete_product(requests.delete_product(product_id=product_id))
+
+    async def update_product(
+        self, *, principal: Principal, product_id: int, body: ProductPatch, if_match: str | None = None
+    ) -> Response[Product]:
+        """updateProduct → delivery.partners.v1.PartnersService.UpdateProduct."""
+        response = await self._partners.update_product(
+            requests.update_product(product_id=product_id, body=body, if_match=if_match)
+        )
+        return Response(convert.product(require(response.product)), {"ETag": format_etag(response.version)})
+
+
+class ForwardingOrdersHandler(OrdersHandler):
+    """Operations tagged `orders` with an RPC method."""
+
+    def __init__(self, orders: OrdersStub) -> None:
+        self._orders = orders
+
+    async def list_orders(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        status: OrderStatus | None = None,
+    ) -> OrderPage:
+        """listOrders → delivery.orders.v1.OrdersService.ListOrders."""
+        return await self._orders.list_orders(
+            requests.list_orders(page_size=page_size, page_token=page_token, status=status), pages.order_page
+        )
+
+    async def get_order(self, *, principal: Principal, order_id: str) -> Order:
+        """getOrder → delivery.orders.v1.OrdersService.GetOrder."""
+        response = await self._orders.get_order(requests.get_order(order_id=order_id))
+        return convert.order(require(response.order))
+
+    async def get_order_history(
+        self, *, principal: Principal, order_id: str, page_size: int = 20, page_token: str | None = None
+    ) -> HistoryPage:
+        """getOrderHistory → delivery.orders.v1.OrdersService.GetOrderHistory."""
+        return await self._orders.get_order_history(
+            requests.get_order_history(order_id=order_id, page_size=page_size, page_token=page_token),
+            pages.history_page,
+        )
+
+    async def cancel_order(self, *, principal: Principal, order_id: str, body: CancelOrderRequest) -> Order:
+        """cancelOrder → delivery.orders.v1.OrdersService.CancelOrder."""
+        response = await self._orders.cancel_order(requests.cancel_order(order_id=order_id, body=body))
+        return convert.order(require(response.order))
+
+
+class ForwardingDeliveriesHandler(DeliveriesHandler):
+    """Operations tagged `deliveries` with an RPC method."""
+
+    def __init__(self, orders: OrdersStub) -> None:
+        self._orders = orders
+
+    async def list_available_deliveries(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
+    ) -> DeliveryPage:
+        """listAvailableDeliveries → delivery.orders.v1.OrdersService.ListAvailableDeliveries."""
+        return await self._orders.list_available_deliveries(
+            requests.list_available_deliveries(page_size=page_size, page_token=page_token), pages.delivery_page
+        )
+
+    async def assign_order(self, *, principal: Principal, order_id: str) -> Order:
+        """assignOrder → delivery.orders.v1.OrdersService.AssignOrder."""
+        response = await self._orders.assign_order(requests.assign_order(order_id=order_id))
+        return convert.order(require(response.order))
+
+    async def complete_delivery(self, *, principal: Principal, order_id: str) -> Order:
+        """completeDelivery → delivery.orders.v1.OrdersService.CompleteOrder."""
+        response = await self._orders.complete_order(requests.complete_delivery(order_id=order_id))
+        return convert.order(require(response.order))
+
+
+class ForwardingNotificationsHandler(NotificationsHandler):
+    """Operations tagged `notifications` with an RPC method."""
+
+    def __init__(self, notifications: NotificationsStub) -> None:
+        self._notifications = notifications
+
+    async def list_notifications(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        status: NotificationStatus | None = None,
+    ) -> NotificationRecordPage:
+        """listNotifications → delivery.notifications.v1.NotificationsService.ListNotifications."""
+        return await self._notifications.list_notifications(
+            requests.list_notifications(
+                page_size=page_size, page_token=page_token, user_id=user_id, agent_id=agent_id, status=status
+            ),
+            pages.notification_record_page,
+        )
+
+    async def list_agents(
+        self, *, principal: Principal, page_size: int = 20, page_token: str | None = None
+    ) -> AgentPage:
+        """listAgents → delivery.notifications.v1.NotificationsService.ListAgents."""
+        return await self._notifications.list_agents(
+            requests.list_agents(page_size=page_size, page_token=page_token), pages.agent_page
+        )
+
+    async def create_agent(
+        self, *, principal: Principal, body: CreateAgentRequest, idempotency_key: str | None = None
+    ) -> Response[Agent]:
+        """createAgent → delivery.notifications.v1.NotificationsService.CreateAgent."""
+        response = await self._notifications.create_agent(
+            requests.create_agent(body=body, idempotency_key=idempotency_key)
+        )
+        result = convert.agent(require(response.agent))
+        return Response(
+            result,
+            {"Location": f"/api/v1/notification-agents/{result.id}", "ETag": response.etag},
+            replayed=response.replayed,
+        )
+
+    async def get_agent(self, *, principal: Principal, agent_id: str) -> Response[Agent]:
+        """getAgent → delivery.notifications.v1.NotificationsService.GetAgent."""
+        response = await self._notifications.get_agent(requests.get_agent(agent_id=agent_id))
+        return Response(convert.agent(require(response.agent)), {"ETag": response.etag})
+
+    async def update_agent(
+        self, *, principal: Principal, agent_id: str, body: AgentPatch, if_match: str | None = None
+    ) -> Response[Agent]:
+        """updateAgent → delivery.notifications.v1.NotificationsService.UpdateAgent."""
+        response = await self._notifications.update_agent(
+            requests.update_agent(agent_id=agent_id, body=body, if_match=if_match)
+        )
+        return Response(convert.agent(require(response.agent)), {"ETag": response.etag})
+
+
+class ForwardingCallbacksHandler(CallbacksHandler):
+    """Operations tagged `callbacks` with an RPC method."""
+
+    def __init__(self, orders: OrdersStub, partners: PartnersStub) -> None:
+        self._orders = orders
+        self._partners = partners
+
+    async def payment_callback(self, *, webhook: SignedRequest, bank_id: str) -> PaymentReceipt:
+        """paymentCallback → delivery.orders.v1.OrdersService.HandlePaymentCallback."""
+        response = await self._orders.handle_payment_callback(
+            requests.payment_callback(webhook=webhook, bank_id=bank_id)
+        )
+        return convert.payment_receipt(response)
+
+    async def partner_ready_callback(self, *, webhook: SignedRequest, partner_id: int) -> None:
+        """partnerReadyCallback → delivery.partners.v1.PartnersService.HandleReadyCallback."""
+        await self._partners.handle_ready_callback(
+            requests.partner_ready_callback(webhook=webhook, partner_id=partner_id)
+        )

@@ -1,0 +1,87 @@
+"""Handlers of product pictures, and forwarding of the catalog."""
+
+from datetime import timedelta
+from typing import Any, NamedTuple, cast
+
+import pytest
+
+from generated.problems import Reason
+from generated.proto.delivery.orders.v1 import BankSummary, ListBanksRequest, ListBanksResponse
+from generated.proto.delivery.partners.v1 import Product
+from generated.rest.delivery import models
+from services.gateway.domain.images import Image
+from services.gateway.entrypoints.rest.catalog import Catalog
+from services.runtime.core.errors import ApiError
+from services.runtime.core.principal import Principal
+from services.runtime.rest.types import BinaryResponse, Upload
+from tests.recording_stub import RecordingStub
+from tests.unit.fake_transactions import NOW
+from tests.unit.gateway.fakes import FakeImageStore
+
+ADMIN = Principal("root", "admin", "root@delivery.test", True, NOW + timedelta(hours=1))
+NAME = f"x.{'a' * 64}"
+
+
+class Update(NamedTuple):
+    """Result of `set_picture_url`."""
+
+    product: Product | None
+    old_picture_url: str | None
+
+
+class FakeRegistry:
+    """Registry with the product 1."""
+
+    def __init__(self) -> None:
+        self.old_url: str | None = None
+
+    async def set_picture_url(self, product_id: int, picture_url: str) -> Update:
+        """Set the picture of the product."""
+        if product_id != 1:
+            raise ApiError(Reason.PRODUCT_NOT_FOUND)
+        old_url, self.old_url = self.old_url, picture_url
+        return Update(Product(id=1, title="Soup", description="Warm.", picture_url=picture_url), old_url)
+
+
+def make_catalog(store: FakeImageStore, stub: RecordingStub | None = None) -> Catalog:
+    services = cast(Any, stub or RecordingStub())
+    return Catalog(services, services, cast(Any, FakeRegistry()), cast(Any, store))
+
+
+async def test_uploaded_picture_is_stored_and_referenced() -> None:
+    store = FakeImageStore()
+    catalog = make_catalog(store)
+    upload = Upload("a.png", "image/png", b"png")
+    product = await catalog.put_product_picture(principal=ADMIN, product_id=1, body=upload)
+    (name,) = store.images
+    assert store.images == {name: Image("image/png", b"png")}
+    path = f"/api/v1/pictures/{name.removeprefix('products/')}"
+    assert product == models.Product(id=1, title="Soup", description="Warm.", picture_url=path)
+
+
+async def test_picture_of_unknown_product_is_deleted() -> None:
+    store = FakeImageStore()
+    with pytest.raises(ApiError) as raised:
+        await make_catalog(store).put_product_picture(principal=ADMIN, product_id=2, body=Upload("a", "image/png", b""))
+    assert raised.value.reason is Reason.PRODUCT_NOT_FOUND
+    assert store.images == {}
+
+
+async def test_picture_is_cacheable_indefinitely() -> None:
+    response = await make_catalog(FakeImageStore(f"products/{NAME}")).get_picture(picture=NAME)
+    assert response.body == BinaryResponse("image/webp", b"old")
+    assert response.headers == {"ETag": f'"{"a" * 32}"', "Cache-Control": "public, max-age=31536000, immutable"}
+
+
+async def test_unknown_picture_raises_error() -> None:
+    with pytest.raises(ApiError) as raised:
+        await make_catalog(FakeImageStore()).get_picture(picture=NAME)
+    assert raised.value.reason is Reason.PICTURE_NOT_FOUND
+
+
+async def test_banks_are_forwarded_to_orders() -> None:
+    page = ListBanksResponse(items=[BankSummary(id="visa", title="Visa")])
+    stub = RecordingStub(list_banks=page)
+    result = await make_catalog(FakeImageStore(), stub).list_banks(principal=ADMIN)
+    assert result == models.BankPage(items=[models.BankSummary(id="visa", title="Visa")])
+    assert stub.requests == [ListBanksRequest(page_size=20)]

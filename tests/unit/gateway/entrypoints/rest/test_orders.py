@@ -1,0 +1,182 @@
+"""Handlers of order checks, order confirmation and order events, with stubs of the services."""
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from generated.problems import Reason
+from generated.proto.delivery.orders import v1
+from generated.proto.delivery.partners.v1 import (
+    BasketItem,
+    CheckProductsRequest,
+    CheckProductsResponse,
+    PartnerSummary,
+    PricedItem,
+)
+from generated.rest.delivery import models
+from services.gateway.entrypoints.rest.orders import Orders
+from services.gateway.usecases.ports import CHECK_TTL
+from services.runtime.core.errors import ApiError
+from services.runtime.core.principal import Principal
+from services.runtime.rest.types import Event
+from tests.recording_stub import RecordingStub
+from tests.unit.fake_transactions import NOW
+from tests.unit.gateway.fakes import FakeCheckCache
+
+ADA = Principal("ada", "customer", "ada@delivery.test", True, NOW + timedelta(hours=1))
+CHECKED = CheckProductsResponse(
+    partner=PartnerSummary(id=1, title="Green Bowl", brand="B"),
+    items=[PricedItem(product_id=7, title="Soup", quantity=2, price=100)],
+    total_amount=200,
+    currency="USD",
+)
+BASKET = v1.CheckedBasket(
+    partner=v1.OrderPartner(id=1, title="Green Bowl", brand="B"),
+    items=[v1.OrderItem(product_id=7, title="Soup", quantity=2, price=100)],
+    total_amount=200,
+    currency="USD",
+    bank_id="visa",
+    delivery_address="1 Long Street",
+)
+CREATED = v1.CreateOrderResponse(
+    order=v1.Order(
+        id="o1",
+        status=v1.OrderStatus.PENDING,
+        customer_id="ada",
+        partner=BASKET.partner,
+        items=BASKET.items,
+        total_amount=200,
+        currency="USD",
+        refund_status=v1.RefundStatus.NONE,
+        bank_id="visa",
+        delivery_address="1 Long Street",
+        version=1,
+        created_at=NOW,
+        updated_at=NOW,
+    ),
+    payment=v1.PaymentInstructions(webcheckout_url="https://b/pay", callback_url="https://d/callback"),
+)
+
+
+def make_orders(stub: RecordingStub, cache: FakeCheckCache | None = None) -> Orders:
+    return Orders(cast(Any, stub), cast(Any, stub), cache or FakeCheckCache(), lambda: NOW)
+
+
+def check_request(*product_ids: int, **changes: Any) -> models.CheckOrderRequest:
+    items = [models.BasketItem(product_id=product_id, quantity=2) for product_id in product_ids]
+    return models.CheckOrderRequest(
+        partner_id=1, items=items, total_amount=200, bank_id="visa", delivery_address="1 Long Street", **changes
+    )
+
+
+async def test_checked_basket_is_returned_and_cached_for_the_customer() -> None:
+    stub, cache = RecordingStub(check_products=CHECKED), FakeCheckCache()
+    response = await make_orders(stub, cache).check_order(principal=ADA, body=check_request(7))
+    assert stub.requests == [
+        CheckProductsRequest(
+            partner_id=1, items=[BasketItem(product_id=7, quantity=2)], total_amount=200, currency="USD"
+        )
+    ]
+    check_id = response.body.check_id
+    assert response.headers == {"Location": f"/api/v1/order-checks/{check_id}"}
+    assert response.body == models.OrderCheck(
+        check_id=check_id,
+        expires_at=NOW + CHECK_TTL,
+        total_amount=200,
+        currency="USD",
+        partner=models.PartnerSummary(id=1, title="Green Bowl", brand="B"),
+        items=[models.PricedItem(product_id=7, title="Soup", quantity=2, price=100)],
+    )
+    assert cache.baskets == {(check_id, "ada"): BASKET}
+
+
+async def test_cached_basket_contains_contact_data() -> None:
+    stub, cache = RecordingStub(check_products=CHECKED), FakeCheckCache()
+    body = check_request(7, customer_name="Ada", customer_phone="+12025550101")
+    await make_orders(stub, cache).check_order(principal=ADA, body=body)
+    (basket,) = cache.baskets.values()
+    assert (basket.customer_name, basket.customer_phone) == ("Ada", "+12025550101")
+
+
+async def test_repeated_product_is_rejected_before_any_call() -> None:
+    stub = RecordingStub(check_products=CHECKED)
+    with pytest.raises(ApiError) as raised:
+        await make_orders(stub).check_order(principal=ADA, body=check_request(7, 8, 7, 8))
+    assert raised.value.reason is Reason.INVALID_REQUEST
+    assert [error.field for error in raised.value.errors] == ["/items/2/product_id", "/items/3/product_id"]
+    assert stub.requests == []
+
+
+async def test_rejected_basket_is_not_cached() -> None:
+    stub, cache = RecordingStub(check_products=ApiError(Reason.TOTAL_MISMATCH)), FakeCheckCache()
+    with pytest.raises(ApiError):
+        await make_orders(stub, cache).check_order(principal=ADA, body=check_request(7))
+    assert cache.baskets == {}
+
+
+async def test_check_with_unavailable_cache_raises_error() -> None:
+    orders = make_orders(RecordingStub(check_products=CHECKED), FakeCheckCache(is_available=False))
+    with pytest.raises(ApiError) as raised:
+        await orders.check_order(principal=ADA, body=check_request(7))
+    assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+async def test_confirmed_order_is_created_from_cached_basket(replayed: bool) -> None:
+    created = v1.CreateOrderResponse(order=CREATED.order, payment=CREATED.payment, replayed=replayed)
+    stub, cache = RecordingStub(create_order=created), FakeCheckCache()
+    cache.baskets["c1", "ada"] = BASKET
+    response = await make_orders(stub, cache).confirm_order(
+        principal=ADA, body=models.ConfirmOrderRequest(check_id="c1"), idempotency_key="k1"
+    )
+    assert stub.requests == [v1.CreateOrderRequest(check_id="c1", basket=BASKET, idempotency_key="k1")]
+    assert response.headers == {"Location": "/api/v1/orders/o1"}
+    assert response.replayed is replayed
+    assert response.body.order.id == "o1"
+    assert response.body.payment.webcheckout_url == "https://b/pay"
+
+
+@pytest.mark.parametrize("is_available", [True, False])
+async def test_confirm_without_basket_reports_cache_state(is_available: bool) -> None:
+    stub, cache = RecordingStub(create_order=CREATED), FakeCheckCache(is_available=is_available)
+    cache.baskets["c1", "eve"] = BASKET
+    await make_orders(stub, cache).confirm_order(principal=ADA, body=models.ConfirmOrderRequest(check_id="c1"))
+    assert stub.requests == [v1.CreateOrderRequest(check_id="c1", cache_unavailable=not is_available)]
+
+
+@pytest.mark.parametrize(
+    ("last_event_id", "version"),
+    [(None, None), ("", None), ("7", 7), ("0", 0), ("x", None), ("-1", None), ("٧", None), ("9" * 19, None)],
+)
+async def test_stream_resumes_after_received_version(last_event_id: str | None, version: int | None) -> None:
+    stub = RecordingStub(watch_order=[])
+    events = make_orders(stub).watch_order(principal=ADA, order_id="o1", last_event_id=last_event_id)
+    assert [event async for event in events] == []
+    assert stub.requests == [v1.WatchOrderRequest(order_id="o1", after_version=version)]
+
+
+async def test_stream_contains_status_changes() -> None:
+    changes = [v1.WatchOrderResponse(version=3, status=v1.OrderStatus.PAID, at=NOW)]
+    events = make_orders(RecordingStub(watch_order=changes)).watch_order(principal=ADA, order_id="o1")
+    expected = models.OrderEvent(order_id="o1", status=models.OrderStatus.paid, at=NOW)
+    assert [event async for event in events] == [Event("3", expected)]
+
+
+async def test_closed_stream_closes_the_call() -> None:
+    closed = []
+
+    class Stub:
+        async def watch_order(self, request: v1.WatchOrderRequest) -> AsyncGenerator[v1.WatchOrderResponse]:
+            try:
+                while True:
+                    yield v1.WatchOrderResponse(version=1, status=v1.OrderStatus.PENDING, at=NOW)
+            finally:
+                closed.append(request.order_id)
+
+    orders = Orders(cast(Any, Stub()), cast(Any, None), FakeCheckCache(), lambda: NOW)
+    events = cast(AsyncGenerator[Any], orders.watch_order(principal=ADA, order_id="o1"))
+    await anext(events)
+    await events.aclose()
+    assert closed == ["o1"]

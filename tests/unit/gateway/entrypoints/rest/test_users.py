@@ -1,0 +1,248 @@
+"""Handlers of accounts, profiles and sessions, with fakes of the ports."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any, cast
+
+import pytest
+from msgspec import UNSET, convert
+
+from generated.problems import Reason
+from generated.proto.delivery.notifications.v1 import ListMyNotificationsRequest, ListMyNotificationsResponse
+from generated.rest.delivery import models
+from services.gateway.domain.accounts import Account, AccountFilter, CodePurpose, generate_code
+from services.gateway.domain.images import Image
+from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
+from services.runtime.core.errors import ApiError
+from services.runtime.core.principal import Principal
+from services.runtime.rest.types import BinaryResponse, Response, Upload
+from tests.recording_stub import RecordingStub
+from tests.unit.fake_transactions import NOW
+from tests.unit.gateway import fakes
+from tests.unit.gateway.fakes import FakeIdentityProvider, FakeImageStore, FakeLoginRateLimiter, FakeRepository
+
+ADA = Principal("ada", "customer", "ada@delivery.test", True, NOW + timedelta(hours=1))
+ADMIN = Principal("root", "admin", "root@delivery.test", True, NOW + timedelta(hours=1))
+SESSION = models.Session(access_token="access", refresh_token="refresh", expires_in=3600, user_id="ada")
+USER = models.User(
+    id="ada",
+    email="ada@delivery.test",
+    email_verified=False,
+    first_name="Ada",
+    last_name="Lovelace",
+    role=models.Role.customer,
+)
+OPTIONAL: dict[str, Any] = {
+    "phone": "+12025550101",
+    "birth_date": date(1990, 12, 10),
+    "locale": "en-GB",
+    "time_zone": "Europe/Berlin",
+    "notif_token": "token",
+}
+
+
+def make_account(**changes: Any) -> Account:
+    """Return the account of Ada without optional data, with changes."""
+    return replace(fakes.ADA, **dict.fromkeys(OPTIONAL) | changes)
+
+
+class Gateway:
+    """The handlers with the fakes that they use."""
+
+    def __init__(self, repository: FakeRepository | None = None) -> None:
+        self.repository = repository or FakeRepository(make_account())
+        self.identity = FakeIdentityProvider()
+        self.rate_limiter = FakeLoginRateLimiter()
+        self.image_store = FakeImageStore()
+        self.notifications = RecordingStub(list_my_notifications=ListMyNotificationsResponse())
+        self.notified: list[bool] = []
+        context = AccountContext(
+            cast(Any, self.repository),
+            cast(Any, self.identity),
+            cast(Any, self.rate_limiter),
+            cast(Any, self.image_store),
+            lambda: NOW,
+            1,
+            lambda: self.notified.append(True),
+        )
+        self.users = Users(context, cast(Any, self.notifications))
+        self.sessions = Sessions(context)
+
+
+def sign_up_request(**changes: Any) -> models.SignUpRequest:
+    required = {"email": "Eve@Delivery.test", "password": "delivery-demo-1", "first_name": "Eve", "last_name": "E"}
+    return convert(required | {"role": "customer"} | changes, models.SignUpRequest)
+
+
+async def assert_error(reason: Reason, work: Coroutine[Any, Any, object]) -> None:
+    with pytest.raises(ApiError) as raised:
+        await work
+    assert raised.value.reason is reason
+
+
+@pytest.mark.parametrize(("role", "assigned"), [("customer", models.Role.customer), ("deliverer", UNSET)])
+async def test_deliverer_has_no_role_after_sign_up(role: str, assigned: object) -> None:
+    gateway = Gateway()
+    response = await gateway.users.sign_up(body=sign_up_request(role=role))
+    assert response.headers == {"Location": "/api/v1/users/me"}
+    assert (response.body.email, response.body.email_verified) == ("eve@delivery.test", False)
+    assert response.body.role == assigned
+    (call,) = gateway.identity.calls
+    role_claim = "None" if assigned is UNSET else "customer"
+    assert call == ("create", response.body.id, "eve@delivery.test", "delivery-demo-1", role_claim)
+
+
+async def test_sign_up_stores_optional_data() -> None:
+    gateway = Gateway()
+    response = await gateway.users.sign_up(body=sign_up_request(**OPTIONAL))
+    account = gateway.repository.accounts[response.body.id]
+    assert {name: getattr(account, name) for name in OPTIONAL} == OPTIONAL
+    assert {name: getattr(response.body, name) for name in OPTIONAL} == OPTIONAL
+
+
+async def test_profile_omits_absent_data() -> None:
+    assert await Gateway().users.get_profile(principal=ADA) == Response(USER, {"ETag": '"1"'})
+
+
+async def test_profile_contains_path_of_avatar_and_no_object_name() -> None:
+    gateway = Gateway(FakeRepository(make_account(avatar="avatars/secret", role=None)))
+    response = await gateway.users.get_profile(principal=ADA)
+    assert (response.body.avatar_url, response.body.role) == ("/api/v1/users/me/avatar", UNSET)
+    assert "secret" not in repr(response.body)
+
+
+async def test_unknown_profile_raises_error() -> None:
+    await assert_error(Reason.USER_NOT_FOUND, Gateway(FakeRepository()).users.get_profile(principal=ADA))
+
+
+async def test_profile_patch_changes_given_fields_and_removes_null() -> None:
+    gateway = Gateway(FakeRepository(make_account(**OPTIONAL)))
+    patch = models.ProfilePatch(first_name="Augusta", phone=None)
+    response = await gateway.users.update_profile(principal=ADA, body=patch, if_match='"1"')
+    assert response.headers == {"ETag": '"2"'}
+    assert (response.body.first_name, response.body.phone) == ("Augusta", UNSET)
+    assert response.body.locale == "en-GB"
+
+
+async def test_profile_patch_of_outdated_version_raises_error() -> None:
+    gateway = Gateway()
+    patch = models.ProfilePatch(first_name="Augusta")
+    work = gateway.users.update_profile(principal=ADA, body=patch, if_match='"7"')
+    await assert_error(Reason.PRECONDITION_FAILED, work)
+    assert gateway.repository.accounts["ada"] == make_account()
+
+
+async def test_deleted_profile_is_deleted_everywhere() -> None:
+    gateway = Gateway()
+    await gateway.users.delete_profile(principal=ADA)
+    assert gateway.repository.accounts == {}
+    assert gateway.identity.calls == [("delete", "ada")]
+
+
+@pytest.mark.parametrize(
+    ("request_code", "expected"),
+    [
+        (lambda users, body: users.resend_verification(body=body), (CodePurpose.EMAIL_VERIFICATION, None)),
+        (lambda users, body: users.request_password_reset(body=body), (CodePurpose.PASSWORD_RESET, None)),
+        (lambda users, body: users.change_email(principal=ADA, body=body), (CodePurpose.EMAIL_CHANGE, "ada")),
+    ],
+)
+async def test_requested_code_is_stored_and_sender_notified(
+    request_code: Callable[[Users, models.EmailOnly], Coroutine[Any, Any, None]],
+    expected: tuple[CodePurpose, str | None],
+) -> None:
+    gateway = Gateway()
+    await request_code(gateway.users, models.EmailOnly(email="New@delivery.test"))
+    purpose, user_id = expected
+    (request,) = gateway.repository.code_requests
+    assert (request.purpose, request.email, request.user_id) == (purpose, "new@delivery.test", user_id)
+    assert gateway.notified == [True]
+
+
+async def test_confirmed_address_is_marked_at_the_provider() -> None:
+    gateway = Gateway()
+    plain_code, code = generate_code(CodePurpose.EMAIL_VERIFICATION, "ada", NOW)
+    gateway.repository.codes[code.digest] = code
+    body = models.ConfirmSignUpRequest(code=plain_code)
+    await gateway.users.confirm_sign_up(forwarded_for="192.0.2.1, 10.0.0.1", body=body)
+    assert gateway.identity.calls == [("mark_email_verified", "ada")]
+    assert gateway.rate_limiter.subjects == [(None, "192.0.2.1")]
+    await assert_error(Reason.CODE_INVALID, gateway.users.confirm_sign_up(forwarded_for="", body=body))
+
+
+async def test_password_is_reset_by_code() -> None:
+    gateway = Gateway()
+    plain_code, code = generate_code(CodePurpose.PASSWORD_RESET, "ada", NOW)
+    gateway.repository.codes[code.digest] = code
+    body = models.ResetPasswordRequest(code=plain_code, password="delivery-demo-2")
+    await gateway.users.reset_password(forwarded_for="192.0.2.1, 10.0.0.1", body=body)
+    assert gateway.identity.calls == [("set_password", "ada", "delivery-demo-2")]
+    assert gateway.rate_limiter.subjects == [(None, "192.0.2.1")]
+
+
+async def test_password_is_changed_with_the_old_one() -> None:
+    gateway = Gateway()
+    body = models.ChangePasswordRequest(old_password="old", new_password="delivery-demo-2")
+    await gateway.users.change_password(principal=ADA, forwarded_for="192.0.2.1, 10.0.0.1", body=body)
+    assert gateway.identity.calls == [
+        ("sign_in", "ada@delivery.test", "old"),
+        ("set_password", "ada", "delivery-demo-2"),
+    ]
+    assert gateway.rate_limiter.subjects == [("ada@delivery.test", "192.0.2.1")]
+
+
+async def test_avatar_is_stored_returned_and_deleted() -> None:
+    gateway = Gateway()
+    stored = await gateway.users.put_avatar(principal=ADA, body=Upload("a.png", "image/png", b"png"))
+    assert (stored.headers, stored.body.avatar_url) == ({"ETag": '"2"'}, "/api/v1/users/me/avatar")
+    (name,) = gateway.image_store.images
+    assert gateway.image_store.images[name] == Image("image/png", b"png")
+    avatar = await gateway.users.get_avatar(principal=ADA)
+    assert avatar.body == BinaryResponse("image/png", b"png")
+    assert avatar.headers["Cache-Control"] == "private, no-cache"
+    assert name not in avatar.headers["ETag"]
+    await gateway.users.delete_avatar(principal=ADA)
+    assert gateway.image_store.images == {}
+    await assert_error(Reason.AVATAR_NOT_FOUND, gateway.users.get_avatar(principal=ADA))
+
+
+async def test_list_of_users_is_filtered_and_paginated() -> None:
+    gateway = Gateway(FakeRepository(make_account(), make_account(id="abe")))
+    page = await gateway.users.list_users(principal=ADMIN, page_size=1, role=models.Role.customer, approved=True, q="a")
+    assert page.items == [USER]
+    assert isinstance(page.next_page_token, str)
+    assert gateway.repository.filters == [AccountFilter("customer", True, "a")]
+    last_page = await gateway.users.list_users(principal=ADMIN, page_size=2)
+    assert ([user.id for user in last_page.items], last_page.next_page_token) == (["ada", "abe"], UNSET)
+
+
+async def test_assigned_role_is_stored_and_claimed() -> None:
+    gateway = Gateway()
+    body = models.SetUserRoleRequest(role=models.Role.deliverer)
+    user = await gateway.users.set_user_role(principal=ADMIN, user_id="ada", body=body)
+    assert user.role is models.Role.deliverer
+    assert gateway.identity.calls == [("set_role", "ada", "deliverer")]
+
+
+async def test_notifications_are_forwarded() -> None:
+    gateway = Gateway()
+    page = await gateway.users.list_my_notifications(principal=ADA, page_size=5)
+    assert page == models.NotificationPage(items=[])
+    assert gateway.notifications.requests == [ListMyNotificationsRequest(page_size=5)]
+
+
+async def test_sign_in_is_limited_by_address_of_client() -> None:
+    gateway = Gateway()
+    body = models.SignInRequest(email="Ada@delivery.test", password="delivery-demo-1")
+    assert await gateway.sessions.sign_in(forwarded_for="6.6.6.6, 192.0.2.1, 10.0.0.1", body=body) == SESSION
+    assert gateway.rate_limiter.subjects == [("ada@delivery.test", "192.0.2.1")]
+    assert gateway.identity.calls == [("sign_in", "Ada@delivery.test", "delivery-demo-1")]
+
+
+async def test_session_is_refreshed_and_ended() -> None:
+    gateway = Gateway()
+    body = models.RefreshSessionRequest(refresh_token="r")
+    assert await gateway.sessions.refresh_session(body=body) == SESSION
+    await gateway.sessions.sign_out(principal=ADA)
+    assert gateway.identity.calls == [("refresh_session", "r"), ("revoke_refresh_tokens", "ada")]
