@@ -1,0 +1,288 @@
+"""In-memory fakes of the repositories and banks of orders."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import datetime
+
+from generated.problems import Reason
+from services.orders.domain import orders as order_rules
+from services.orders.domain.orders import (
+    Bank,
+    Basket,
+    HistoryEntry,
+    Item,
+    Order,
+    OrderStatus,
+    Partner,
+    RefundStatus,
+)
+from services.orders.domain.payments import PaymentOutcome, PaymentRecord, Refund
+from services.orders.domain.reconciliation import OrderRecords
+from services.orders.usecases.event_factory import derive_event_id
+from services.orders.usecases.ports import ProcessedCallback, RefundResponse
+from services.runtime.core.errors import ApiError
+from services.runtime.core.principal import Principal
+from tests.unit.fake_transactions import NOW, FakeTransactions, build_principal
+
+BASKET = Basket(
+    partner=Partner(1, "Green Bowl", "Bowls"),
+    items=(Item(1, "Lemonade", 2, 100),),
+    total_amount=200,
+    currency="USD",
+    bank_id="visa",
+    delivery_address="1 Long Street",
+    customer_name=None,
+    customer_phone=None,
+)
+BANK = Bank("visa", "Visa", "https://visa.test/pay", "https://visa.test/api", active=True, webhook_secret=b"encrypted")
+ADA = build_principal("customer")
+BOB = build_principal("deliverer", "bob")
+ADMIN = build_principal("admin", "root")
+
+
+def build_order(status: OrderStatus = OrderStatus.PENDING, order_id: str = "o1") -> Order:
+    order = replace(order_rules.create_order(order_id, "ada", BASKET, NOW), status=status)
+    if status in (OrderStatus.PENDING, OrderStatus.CANCELLED, OrderStatus.EXPIRED):
+        return order
+    return replace(order, paid_amount=200, payment_id="p1")
+
+
+class FakeRepository(FakeTransactions):
+    """Orders, transitions, payments, refunds, banks and the state of reconciliation."""
+
+    def __init__(self, *orders: Order, banks: Sequence[Bank] = (BANK,)) -> None:
+        super().__init__()
+        self.orders = {order.id: order for order in orders}
+        self.transitions = [
+            HistoryEntry(order.id, order.version, order.status, order.updated_at, "test") for order in orders
+        ]
+        self.banks = {bank.id: bank for bank in banks}
+        self.checks: dict[str, str] = {}
+        self.payments: dict[tuple[str, str], PaymentRecord] = {}
+        self.callbacks: dict[tuple[str, str], ProcessedCallback] = {}
+        self.refunds: dict[str, Refund] = {}
+        self.rescheduled_refunds: dict[str, datetime] = {}
+        self.alerts: set[tuple[str, str]] = set()
+        self.notified: dict[str, datetime] = {}
+        self.anonymised_ids: list[str] = []
+        self.is_leader = True
+        self.reconciled_ids: list[str] = []
+        self.locked_orders: list[str] = []
+
+    async def get_bank(self, bank_id: str) -> Bank | None:
+        return self.banks.get(bank_id)
+
+    get_bank_for_update = get_bank
+
+    async def add_bank(self, bank: Bank) -> bool:
+        return self.banks.setdefault(bank.id, bank) is bank
+
+    async def save_bank(self, bank: Bank) -> None:
+        self.banks[bank.id] = bank
+
+    async def list_banks(self, size: int, after: str) -> list[Bank]:
+        return [bank for bank_id, bank in sorted(self.banks.items()) if bank_id > after and bank.active][:size]
+
+    async def get_order(self, order_id: str) -> Order | None:
+        return self.orders.get(order_id)
+
+    async def get_order_for_update(self, order_id: str) -> Order | None:
+        self.locked_orders.append(order_id)
+        return self.orders.get(order_id)
+
+    async def find_order_by_check(self, check_id: str) -> Order | None:
+        return self.orders.get(self.checks.get(check_id, ""))
+
+    async def add_order(self, order: Order, check_id: str, actor: str) -> bool:
+        if check_id in self.checks:
+            return False
+        self.checks[check_id] = order.id
+        self._store(order, actor, None)
+        return True
+
+    async def update_order(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
+        if self.orders[before.id] != before:
+            raise ApiError(Reason.ORDER_STATE_CONFLICT)
+        self._store(after, actor, note)
+
+    def _store(self, order: Order, actor: str, note: str | None) -> None:
+        self.orders[order.id] = order
+        self.transitions.append(HistoryEntry(order.id, order.version, order.status, order.updated_at, actor, note))
+
+    async def get_unpaid_orders_for_update(self, before: datetime, size: int) -> list[Order]:
+        pending = [order for order in self.orders.values() if order.status is OrderStatus.PENDING]
+        return [order for order in pending if order.created_at < before][:size]
+
+    async def list_orders(
+        self, size: int, before: tuple[datetime, str] | None, principal: Principal, status: OrderStatus | None
+    ) -> list[Order]:
+        rows = sorted(self.orders.values(), key=lambda order: (order.created_at, order.id), reverse=True)
+        matching = [order for order in rows if status in (None, order.status)]
+        return [order for order in matching if before is None or (order.created_at, order.id) < before][:size]
+
+    async def list_available_deliveries(
+        self, size: int, after: tuple[datetime, str] | None
+    ) -> list[tuple[datetime, Order]]:
+        ready = [(order.updated_at, order) for order in self.orders.values() if order.status is OrderStatus.READY]
+        rows = sorted(ready, key=lambda row: (row[0], row[1].id))
+        return [(at, order) for at, order in rows if after is None or (at, order.id) > after][:size]
+
+    async def list_transitions(self, order_id: str, after: int) -> list[HistoryEntry]:
+        return [entry for entry in self.transitions if entry.order_id == order_id and entry.version > after]
+
+    async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
+        self.notified[order_id] = min(at, self.notified.get(order_id, at))
+
+    async def anonymise_customer(self, customer_id: str) -> None:
+        self.anonymised_ids.append(customer_id)
+
+    async def register_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> ProcessedCallback | None:
+        return self.callbacks.get((bank_id, webhook_id))
+
+    async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
+        payment_id = next(payment_id for bank, payment_id in self.payments if bank == bank_id)
+        self.callbacks[bank_id, webhook_id] = ProcessedCallback(payment_id, outcome)
+
+    async def get_payment_outcome_for_update(self, bank_id: str, payment_id: str) -> PaymentOutcome | None:
+        record = self.payments.get((bank_id, payment_id))
+        return None if record is None else record.outcome
+
+    async def save_payment(self, record: PaymentRecord) -> None:
+        self.payments[record.bank_id, record.payment_id] = record
+
+    async def add_refund(self, refund: Refund) -> None:
+        self.refunds.setdefault(refund.id, refund)
+
+    async def complete_refund(self, refund: Refund, response: str) -> bool:
+        if self.refunds[refund.id].status is not RefundStatus.REQUESTED:
+            return False
+        self.refunds[refund.id] = refund
+        return True
+
+    async def list_refunds(self, order_id: str, bank_id: str) -> Sequence[Refund]:
+        return [refund for refund in self.refunds.values() if (refund.order_id, refund.bank_id) == (order_id, bank_id)]
+
+    async def claim_due_refunds(self, now: datetime, lease_until: datetime, size: int) -> Sequence[Refund]:
+        due = [refund for refund in self.refunds.values() if refund.status is RefundStatus.REQUESTED]
+        for refund in due[:size]:
+            self.refunds[refund.id] = replace(refund, attempts=refund.attempts + 1)
+        return [self.refunds[refund.id] for refund in due[:size]]
+
+    async def reschedule_refund(self, refund: Refund, not_before: datetime, response: str) -> None:
+        self.rescheduled_refunds[refund.id] = not_before
+
+    async def register_alert(self, subject: str, reason: str, at: datetime) -> bool:
+        is_new = (subject, reason) not in self.alerts
+        self.alerts.add((subject, reason))
+        return is_new
+
+    @asynccontextmanager
+    async def try_acquire_leadership(self) -> AsyncIterator[bool]:
+        yield self.is_leader
+
+    async def list_due_order_ids(
+        self, unchanged_since: datetime, reconciled_before: datetime, size: int
+    ) -> Sequence[str]:
+        due = [order.id for order in self.orders.values() if order.updated_at <= unchanged_since]
+        return [order_id for order_id in due if order_id not in self.reconciled_ids][:size]
+
+    def _collect_records(self, order_id: str) -> OrderRecords:
+        return OrderRecords(
+            self.orders.get(order_id),
+            [entry for entry in self.transitions if entry.order_id == order_id],
+            [record for record in self.payments.values() if record.order_id == order_id],
+            [refund for refund in self.refunds.values() if refund.order_id == order_id],
+        )
+
+    async def load_records(self, order_ids: str | Sequence[str]) -> OrderRecords | Mapping[str, OrderRecords]:
+        """Return one order's records, as a unit of work does, or those of several orders by id."""
+        if isinstance(order_ids, str):
+            return self._collect_records(order_ids)
+        return {order_id: self._collect_records(order_id) for order_id in order_ids}
+
+    async def mark_reconciled(self, order_ids: Sequence[str], at: datetime, cutoff: datetime) -> None:
+        self.reconciled_ids += order_ids
+
+    async def list_pending_event_ids(self, order_id: str) -> set[str]:
+        return {event_id for event in self.events if (event_id := derive_event_id(event)) is not None}
+
+    async def count_overdue_events(self, before: datetime) -> int:
+        return len(self.events)
+
+    async def _find_stuck(self, status: OrderStatus, before: datetime, reason: str, size: int) -> Sequence[Order]:
+        orders = [order for order in self.orders.values() if order.status is status and order.updated_at < before]
+        return [order for order in orders if (f"order:{order.id}", reason) not in self.alerts][:size]
+
+    async def get_unnotified_orders_for_update(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
+        orders = await self._find_stuck(OrderStatus.PAID, before, reason, size)
+        return [order for order in orders if order.id not in self.notified]
+
+    async def get_unassigned_orders_for_update(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
+        return await self._find_stuck(OrderStatus.READY, before, reason, size)
+
+
+class FakeHistory:
+    """History entries and payment documents."""
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[str, int], HistoryEntry] = {}
+        self.payments: dict[tuple[str, str], PaymentRecord] = {}
+
+    async def save_history_entry(self, entry: HistoryEntry) -> None:
+        self.entries[entry.order_id, entry.version] = entry
+
+    async def save_payment(self, record: PaymentRecord) -> None:
+        self.payments[record.bank_id, record.payment_id] = record
+
+    async def list_payments(
+        self, size: int, before: tuple[datetime, str, str] | None, order_id: str | None, bank_id: str | None
+    ) -> list[PaymentRecord]:
+        rows = sorted(self.payments.values(), key=_payment_key, reverse=True)
+        matching = [row for row in rows if order_id in (None, row.order_id) and bank_id in (None, row.bank_id)]
+        return [row for row in matching if before is None or _payment_key(row) < before][:size]
+
+    async def list_history(self, order_id: str, size: int, after: int) -> list[HistoryEntry]:
+        return [entry for (key, version), entry in sorted(self.entries.items()) if key == order_id and version > after][
+            :size
+        ]
+
+    async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[list[HistoryEntry], list[PaymentRecord]]:
+        return list(self.entries.values()), list(self.payments.values())
+
+
+def _payment_key(record: PaymentRecord) -> tuple[datetime, str, str]:
+    return record.at, record.bank_id, record.payment_id
+
+
+class FakePaymentSystem:
+    """Banks that return the given responses in turn."""
+
+    def __init__(self, *responses: RefundResponse) -> None:
+        self.responses = list(responses)
+        self.requests: list[Refund] = []
+
+    async def refund(self, bank: Bank, refund: Refund) -> RefundResponse:
+        self.requests.append(refund)
+        return self.responses.pop(0)
+
+
+class FakeChangeListener:
+    """Change listener whose subscribers are notified by `notify`."""
+
+    def __init__(self) -> None:
+        self.subscribers: list[asyncio.Event] = []
+
+    @contextmanager
+    def subscribe(self, order_id: str) -> Iterator[asyncio.Event]:
+        event = asyncio.Event()
+        self.subscribers.append(event)
+        try:
+            yield event
+        finally:
+            self.subscribers.remove(event)
+
+    def notify(self) -> None:
+        for event in self.subscribers:
+            event.set()

@@ -1,0 +1,147 @@
+"""Payments that banks report: idempotency by webhook and payment, rejections after the commit, and refunds."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generated.problems import Reason
+from generated.proto.delivery.events.v1 import OrderPaid, PaymentRecorded, RefundRequested, SystemAlert
+from services.orders.domain.orders import OrderStatus, RefundStatus
+from services.orders.domain.payments import Payment, PaymentOutcome, PaymentRecord
+from services.orders.usecases import payment_callbacks
+from services.orders.usecases.payment_callbacks import process_payment
+from services.runtime.core.errors import ApiError
+from tests.unit.fake_transactions import NOW, raises_reason
+from tests.unit.orders.fakes import ADA, ADMIN, FakeHistory, FakeRepository, build_order
+
+PAYMENT = Payment("visa", "p1", "o1", 200, "USD", succeeded=True)
+FAILED = replace(PAYMENT, succeeded=False)
+
+
+async def test_payment_pays_order() -> None:
+    repository = FakeRepository(build_order())
+    assert await process_payment(repository, repository.clock, PAYMENT, "w1") == "p1"
+    order = repository.orders["o1"]
+    assert (order.status, order.paid_amount, order.payment_id) == (OrderStatus.PAID, 200, "p1")
+    assert [type(event) for event in repository.events] == [PaymentRecorded, OrderPaid]
+    assert (repository.transitions[-1].actor, repository.transitions[-1].note) == ("bank:visa", "payment p1")
+    assert repository.refunds == {}
+
+
+@pytest.mark.parametrize("webhook_id", ["w1", "w2"])
+async def test_repeated_payment_changes_nothing(webhook_id: str) -> None:
+    repository = FakeRepository(build_order())
+    await process_payment(repository, repository.clock, PAYMENT, "w1")
+    after, events = repository.orders["o1"], list(repository.events)
+    assert await process_payment(repository, repository.clock, PAYMENT, webhook_id) == "p1"
+    assert (repository.orders["o1"], repository.events) == (after, events)
+
+
+async def test_overpaid_amount_is_refunded() -> None:
+    repository = FakeRepository(build_order())
+    await process_payment(repository, repository.clock, replace(PAYMENT, amount=250), "w1")
+    (refund,) = repository.refunds.values()
+    assert refund.amount == 50
+    assert repository.orders["o1"].refund_status is RefundStatus.REQUESTED
+    assert [type(event) for event in repository.events] == [PaymentRecorded, OrderPaid, RefundRequested]
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "reason"),
+    [
+        (OrderStatus.PENDING, {"amount": 199}, Reason.PAYMENT_INSUFFICIENT),
+        (OrderStatus.PENDING, {"currency": "EUR"}, Reason.PAYMENT_INSUFFICIENT),
+        (OrderStatus.EXPIRED, {}, Reason.PAYMENT_CONFLICT),
+        (OrderStatus.PENDING, {"order_id": "unknown"}, Reason.ORDER_NOT_FOUND),
+        (OrderStatus.PENDING, {"bank_id": "km"}, Reason.ORDER_NOT_FOUND),
+    ],
+)
+async def test_rejected_payment_is_recorded_and_refunded(
+    status: OrderStatus, changes: dict[str, str], reason: Reason
+) -> None:
+    repository = FakeRepository(build_order(status))
+    payment = replace(PAYMENT, **changes)
+    for _ in range(2):
+        with raises_reason(reason):
+            await process_payment(repository, repository.clock, payment, "w1")
+    (record,) = repository.payments.values()
+    (refund,) = repository.refunds.values()
+    assert record.refund_amount == refund.amount == payment.amount
+    assert refund.currency == payment.currency
+    assert repository.orders["o1"].status is status
+    alerts = [event for event in repository.events if isinstance(event, SystemAlert)]
+    assert len(alerts) == (reason is Reason.ORDER_NOT_FOUND)
+
+
+async def test_failed_payment_may_succeed_later() -> None:
+    repository = FakeRepository(build_order())
+    await process_payment(repository, repository.clock, FAILED, "w1")
+    assert repository.orders["o1"] == build_order()
+    assert await process_payment(repository, repository.clock, PAYMENT, "w2") == "p1"
+    assert repository.orders["o1"].status is OrderStatus.PAID
+
+
+async def test_late_failure_does_not_revert_payment() -> None:
+    repository = FakeRepository(build_order())
+    await process_payment(repository, repository.clock, PAYMENT, "w1")
+    await process_payment(repository, repository.clock, FAILED, "w2")
+    assert repository.orders["o1"].status is OrderStatus.PAID
+    assert repository.payments["visa", "p1"].outcome is PaymentOutcome.PAID
+
+
+PAYMENTS = st.builds(
+    Payment,
+    bank_id=st.just("visa"),
+    payment_id=st.sampled_from(["p1", "p2"]),
+    order_id=st.just("o1"),
+    amount=st.integers(0, 400),
+    currency=st.just("USD"),
+    succeeded=st.booleans(),
+)
+
+
+@given(st.lists(st.tuples(PAYMENTS, st.sampled_from(["w1", "w2", "w3"])), max_size=8))
+async def test_captured_amount_pays_order_or_is_refunded(callbacks: list[tuple[Payment, str]]) -> None:
+    repository, reasons = FakeRepository(build_order()), set()
+    for payment, webhook_id in callbacks:
+        try:
+            await process_payment(repository, repository.clock, payment, webhook_id)
+        except ApiError as error:
+            reasons.add(error.reason)
+    assert reasons <= {Reason.PAYMENT_CONFLICT, Reason.PAYMENT_INSUFFICIENT}
+    order = repository.orders["o1"]
+    records = [record for record in repository.payments.values() if record.outcome is not PaymentOutcome.FAILED]
+    captured = sum(record.amount for record in records)
+    refunded = sum(refund.amount for refund in repository.refunds.values())
+    assert order.paid_amount == captured
+    assert captured - refunded == (200 if order.status is OrderStatus.PAID else 0)
+
+
+async def test_unknown_bank_has_no_callback_secrets() -> None:
+    repository = FakeRepository(banks=())
+    assert await payment_callbacks.get_callback_secrets(repository, None, repository.clock, "visa") == []
+
+
+async def test_payments_are_listed_newest_first_and_filtered() -> None:
+    history = FakeHistory()
+    for index in range(5):
+        record = PaymentRecord(
+            "visa", f"p{index}", f"o{index % 2}", 1, "USD", PaymentOutcome.PAID, 0, NOW + timedelta(seconds=index // 2)
+        )
+        await payment_callbacks.record_payment(history, record)
+    listed, token = [], ""
+    while token is not None:
+        page = await payment_callbacks.list_payments(history, ADMIN, 2, token, None, "visa")
+        listed += [record.payment_id for record in page.items]
+        token = page.next_page_token
+    assert listed == ["p4", "p3", "p2", "p1", "p0"]
+    page = await payment_callbacks.list_payments(history, ADMIN, 10, "", "o1", None)
+    assert [record.payment_id for record in page.items] == ["p3", "p1"]
+
+
+async def test_list_of_payments_requires_admin_role() -> None:
+    with raises_reason(Reason.FORBIDDEN):
+        await payment_callbacks.list_payments(FakeHistory(), ADA, 10, "", None, None)
