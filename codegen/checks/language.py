@@ -32,10 +32,28 @@ MAX_TABLE_CELL_LENGTH = 120
 
 EXCLUDED = ("generated/*", "api-specs/released/*", "requirements/*", "LICENSE", "*lock*", "*.svg", str(RULES_FILE))
 PROSE_SUFFIXES = frozenset(
-    {".md", ".yaml", ".yml", ".proto", ".sh", ".toml", ".ts", ".mts", ".mjs", ".js", ".html", ".sql", ".ini"}
+    {
+        ".md",
+        ".yaml",
+        ".yml",
+        ".proto",
+        ".sh",
+        ".toml",
+        ".ts",
+        ".mts",
+        ".mjs",
+        ".js",
+        ".html",
+        ".css",
+        ".sql",
+        ".lua",
+        ".env",
+    }
 )
 PROSE_NAMES = frozenset({"Makefile", "Dockerfile", "CODEOWNERS"})
 LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
+OUTPUT_FUNCTIONS = frozenset({"print", "exit"})
+"""Functions and methods whose arguments are shown to users of a command."""
 TEXT_KEYWORDS = frozenset({"description", "help", "detail", "title", "reason", "epilog", "message"})
 
 _DOCSTRING_START = re.compile(r"(What|Whether|Who|Whom|Whose|Where|How|Which)\b")
@@ -91,7 +109,7 @@ def _by_word(rows: list[dict[str, Any]]) -> dict[str, str]:
 def check_files(paths: Iterable[Path], rules: Rules, root: Path) -> list[Finding]:
     """Return the findings in files below `root`, without those that an exception accepts."""
     findings = [finding for path in paths for finding in _check_file(path, rules, root)]
-    return [each for each in findings if not any(_accepts(exception, each) for exception in rules.exceptions)]
+    return [each for each in findings if not any(_is_accepted(exception, each) for exception in rules.exceptions)]
 
 
 def check_exceptions(rules: Rules, findings: Iterable[Finding]) -> list[Finding]:
@@ -100,7 +118,7 @@ def check_exceptions(rules: Rules, findings: Iterable[Finding]) -> list[Finding]
     stale = [
         Finding(str(RULES_FILE), f"exception for {each.word!r} in {each.path} accepts nothing; remove it", "exceptions")
         for each in rules.exceptions
-        if not any(_accepts(each, finding) for finding in found)
+        if not any(_is_accepted(each, finding) for finding in found)
     ]
     if len(rules.exceptions) > MAX_EXCEPTIONS:
         message = f"{len(rules.exceptions)} exceptions; at most {MAX_EXCEPTIONS} are accepted"
@@ -108,7 +126,7 @@ def check_exceptions(rules: Rules, findings: Iterable[Finding]) -> list[Finding]
     return stale
 
 
-def _accepts(exception: AcceptedFinding, finding: Finding) -> bool:
+def _is_accepted(exception: AcceptedFinding, finding: Finding) -> bool:
     path = finding.location.partition(":")[0]
     return fnmatch.fnmatch(path, exception.path) and f'"{exception.word}"' in finding.message
 
@@ -188,12 +206,13 @@ def _docstrings(node: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _message_texts(node: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield the texts of log calls, of raised exceptions and of keyword arguments for readers, with their lines."""
+    """Yield texts of log calls, output, raised exceptions and keyword arguments for readers, with their lines."""
     values: list[ast.expr] = []
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         values += node.exc.args
     if isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Attribute) and node.func.attr in LOG_METHODS:
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if name in OUTPUT_FUNCTIONS or (name in LOG_METHODS and isinstance(node.func, ast.Attribute)):
             values += node.args
         values += [keyword.value for keyword in node.keywords if keyword.arg in TEXT_KEYWORDS]
     for value in values:
@@ -241,12 +260,14 @@ def main(arguments: list[str] | None = None) -> int:
     rules = load_rules()
     if given:
         absolute = [path.resolve() for path in given]
+        if outside := [str(path) for path in absolute if not path.is_relative_to(ROOT)]:
+            parser.error(f"not in the repository: {', '.join(outside)}")
         findings = check_files(
             [path for path in absolute if not is_excluded(path.relative_to(ROOT).as_posix())], rules, ROOT
         )
     else:
         every = [finding for path in list_files(ROOT) for finding in _check_file(path, rules, ROOT)]
-        accepted = [each for each in every if any(_accepts(exception, each) for exception in rules.exceptions)]
+        accepted = [each for each in every if any(_is_accepted(exception, each) for exception in rules.exceptions)]
         findings = [each for each in every if each not in accepted] + check_exceptions(rules, accepted)
     for finding in findings:
         print(f"language: {finding.location}: {finding.message} ({finding.rule})", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Each import-linter contract is broken by a planted import."""
+"""Each import-linter contract is broken by an injected import."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 SERVICES = ("gateway", "orders", "partners", "notifications")
 
-PLANTED = {
+INJECTED_IMPORTS = {
     "Services never import each other": ("services/orders/app.py", "services.partners.app"),
     "The runtime imports no service, no generator and no deployment code": (
         "services/runtime/process/cli.py",
@@ -20,7 +20,7 @@ PLANTED = {
     ),
     "Nothing imports the sandbox": ("deploy/drain.py", "services.sandbox.app"),
     "Layers of the runtime": ("services/runtime/core/clock.py", "services.runtime.rest.routing"),
-    "Domain and use cases know neither REST nor stubs, stores or telemetry": (
+    "Domain and use cases import no REST, stubs, stores or telemetry": (
         "services/orders/usecases/refunds.py",
         "generated.rest.delivery.models",
     ),
@@ -38,12 +38,12 @@ def contract_names() -> list[str]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The report of lint-imports on a copy with every planted import."""
+    """The report of lint-imports on a copy with every injected import."""
     copy = tmp_path_factory.mktemp("imports")
     for name in ("services", "generated", "codegen", "deploy"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "pyproject.toml", copy / "pyproject.toml")
-    for path, module in PLANTED.values():
+    for path, module in INJECTED_IMPORTS.values():
         with (copy / path).open("a") as file:
             file.write(f"\nimport {module}\n")
     lint_imports = Path(sys.executable).with_name("lint-imports")
@@ -52,13 +52,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     return done.stdout
 
 
-def test_every_contract_has_a_planted_import() -> None:
-    assert sorted(contract_names()) == sorted(PLANTED)
+def test_every_contract_has_an_injected_import() -> None:
+    assert sorted(contract_names()) == sorted(INJECTED_IMPORTS)
 
 
-@pytest.mark.parametrize("name", PLANTED)
-def test_planted_import_breaks_its_contract(report: str, name: str) -> None:
-    path, module = PLANTED[name]
+@pytest.mark.parametrize("name", INJECTED_IMPORTS)
+def test_injected_import_breaks_its_contract(report: str, name: str) -> None:
+    path, module = INJECTED_IMPORTS[name]
     importer = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     unwrapped = " ".join(report.split())
     assert f"{name} BROKEN" in unwrapped

@@ -1,4 +1,4 @@
-"""The language check finds a planted violation of each kind, accepts exceptions with reasons, and nothing else."""
+"""The language check finds an injected violation of each kind, accepts exceptions with reasons, and nothing else."""
 
 import subprocess
 from pathlib import Path
@@ -34,6 +34,9 @@ def findings(tmp_path: Path, name: str, text: str) -> list[str]:
         ("error.py", 'raise ValueError("the key is gone")', "words"),
         ("f_string.py", 'raise ValueError(f"{key} is gone")', "words"),
         ("help.py", 'Field(description="who is told")', "words"),
+        ("output.py", 'print(f"{name} is gone")', "words"),
+        ("exit.py", 'sys.exit("the mesh is away")', "words"),
+        ("script.lua", "-- what is kept", "words"),
         ("long_test_name.py", f"def test_{'a' * 66}(): ...", "length"),
         ("page.md", "The partner is told.", "words"),
         ("long_line.md", "word " * 21, "length"),
@@ -43,7 +46,7 @@ def findings(tmp_path: Path, name: str, text: str) -> list[str]:
         ("Makefile", "up: ## boot what is away, by itself", "words"),
     ],
 )
-def test_planted_violation_is_found(tmp_path: Path, name: str, text: str, rule: str) -> None:
+def test_injected_violation_is_found(tmp_path: Path, name: str, text: str, rule: str) -> None:
     assert [each.partition(":")[0] for each in findings(tmp_path, name, text)][:1] == [rule]
 
 
@@ -92,7 +95,7 @@ def test_every_exception_has_a_reason() -> None:
     assert all(len(each.reason) > 10 for each in RULES.exceptions)
 
 
-def test_files_unknown_to_git_and_generated_files(tmp_path: Path) -> None:
+def test_generated_and_ignored_files_are_not_checked(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     for name in ("new.py", "ignored.py", ".gitignore", "generated/out.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

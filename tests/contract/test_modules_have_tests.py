@@ -78,7 +78,7 @@ def support_files(root: Path, test: Path) -> set[Path]:
     return found
 
 
-def reaches(root: Path, covering_test: Path, module: str) -> bool:
+def is_module_covered(root: Path, covering_test: Path, module: str) -> bool:
     """Return whether a test imports the module, contains its name, or starts the package of an `app` module."""
     name = module.removesuffix(".py").replace("/", ".")
     if name.endswith(".app") and covering_test.is_relative_to(root / "tests/e2e"):
@@ -110,7 +110,7 @@ def find_errors(root: Path) -> Iterator[str]:
             yield f"{entry.module} needs no entry: remove it from {ENTRIES_FILE}"
         elif not entry.covered_by.startswith(COVERING_FOLDERS) or not covering_test.is_file():
             yield f"{entry.module}: {entry.covered_by} is not a test file of {', '.join(COVERING_FOLDERS)}"
-        elif not reaches(root, covering_test, entry.module):
+        elif not is_module_covered(root, covering_test, entry.module):
             yield f"{entry.module}: {entry.covered_by} does not import or name it"
         elif len(entry.reason) < MIN_REASON_LENGTH:
             yield f"{entry.module}: its entry has no reason"

@@ -7,7 +7,7 @@ from tests.conftest import ROOT
 from tests.typescript_client import compile_client, run_node
 
 
-def test_client_runtime_behaviour() -> None:
+def test_client_passes_its_node_tests() -> None:
     result = run_node("--test", "tests/typescript/", CLIENT=str(compile_client()))
     assert result.returncode == 0, result.stdout
     assert "# fail 0" in result.stdout

@@ -54,11 +54,11 @@ async def test_agent_change_reaches_every_process(harness: NotificationsHarness)
     agent = await harness.create_agent(providers=(Provider.FCM,), priority=3)
     async with run_listeners(harness, 3) as caches:
 
-        async def all_have(version: int) -> bool:
+        async def is_cached_everywhere(version: int) -> bool:
             cached = [await cache.get_agent(agent.id) for cache in caches]
             return [each.version for each in cached if each] == [version] * 3
 
-        await wait_until(lambda: all_have(1))
+        await wait_until(lambda: is_cached_everywhere(1))
         for version in (2, 3, 4):
             changed = replace(agent, version=version, priority=version)
             assert await harness.save_agent(changed, {})
@@ -66,7 +66,7 @@ async def test_agent_change_reaches_every_process(harness: NotificationsHarness)
             async def is_propagated(version: int = version) -> bool:
                 # Published repeatedly, since a listener may not be subscribed yet.
                 await harness.publish(AgentChanged(agent_id=agent.id, version=version))
-                return await all_have(version)
+                return await is_cached_everywhere(version)
 
             await wait_until(is_propagated)
 

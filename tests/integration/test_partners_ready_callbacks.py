@@ -151,7 +151,7 @@ async def test_old_secret_verifies_callback_for_one_day(
     request = v1.RotatePartnerSecretRequest(partner_id=partner.id)
     second = (await rpc.rotate_partner_secret(request, ADMIN)).webhook_secret
 
-    async def verifies(secret: str) -> bool:
+    async def is_accepted(secret: str) -> bool:
         try:
             await rpc.handle_ready_callback(build_callback(partner.id, call.order_id, secret))
         except ApiError as error:
@@ -160,11 +160,11 @@ async def test_old_secret_verifies_callback_for_one_day(
             return False
         return True
 
-    assert [await verifies(secret) for secret in (SECRET, second)] == [True, True]
+    assert [await is_accepted(secret) for secret in (SECRET, second)] == [True, True]
     # The overlap is ended in the database, because the clock of the signatures cannot be changed.
     await partners.execute_sql(
         "UPDATE partners SET old_secret_until = old_secret_until - interval '24 hours' WHERE id = %(id)s", id=partner.id
     )
-    assert [await verifies(secret) for secret in (SECRET, second)] == [False, True]
+    assert [await is_accepted(secret) for secret in (SECRET, second)] == [False, True]
     third = (await rpc.rotate_partner_secret(request, ADMIN)).webhook_secret
-    assert [await verifies(secret) for secret in (SECRET, second, third)] == [False, True, True]
+    assert [await is_accepted(secret) for secret in (SECRET, second, third)] == [False, True, True]

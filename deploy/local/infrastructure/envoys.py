@@ -50,7 +50,7 @@ def open_admin_client(config: MeshConfig, name: str) -> httpx.Client:
 def define_sidecar(config: MeshConfig, name: str) -> ProcessSpec:
     """Define an Envoy process, whose readiness is the admin endpoint /ready."""
 
-    def ready() -> bool:
+    def is_ready() -> bool:
         with open_admin_client(config, name) as client:
             return client.get("/ready").status_code == 200
 
@@ -77,7 +77,7 @@ def define_sidecar(config: MeshConfig, name: str) -> ProcessSpec:
             *("--drain-time-s", str(DRAIN_TIME_S), "--file-flush-interval-msec", "1000"),
         ],
         environment={},
-        is_ready=ready,
+        is_ready=is_ready,
         before_stop=drain,
         port_variables=sorted(names & config.ports.keys()),
         sockets=[f"{name}-egress.sock", f"{name}-admin.sock"],

@@ -53,7 +53,7 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         address = quote(str(socket), safe="")
         return MongoClient(address, username=username, password=password, serverSelectionTimeoutMS=TIMEOUT_MS)
 
-    def ready() -> bool:
+    def is_ready() -> bool:
         with connect() as client:
             client.admin.command("ping")
         return True
@@ -84,7 +84,7 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             *(f"--{name}={value}" for name, value in options.items()),
         ],
         environment={},
-        is_ready=ready,
+        is_ready=is_ready,
         port_variables=["DOCUMENTS_PORT"],
         sockets=[socket.name],
         on_ready=finish,

@@ -84,7 +84,7 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             connect_timeout=2,
         )
 
-    def ready() -> bool:
+    def is_ready() -> bool:
         with login() as connection:
             return connection.execute("SELECT true").fetchone() == (True,)
 
@@ -117,7 +117,7 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             *(part for name, value in POSTGRES_LOG_SETTINGS.items() for part in ("-c", f"{name}={value}")),
         ],
         environment={},
-        is_ready=ready,
+        is_ready=is_ready,
         port_variables=["POSTGRES_PORT"],
         stop_signal=signal.SIGINT,
         user=user,
@@ -175,7 +175,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             "disk_free_limit.absolute = 50MB\n"
         )
 
-    def ready() -> bool:
+    def is_ready() -> bool:
         parameters = pika.URLParameters(broker_url(config, secrets, "gateway"))
         parameters.socket_timeout = parameters.blocked_connection_timeout = 2
         pika.BlockingConnection(parameters).close()
@@ -185,7 +185,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         name="rabbitmq",
         command=[str(RABBITMQ_SERVER)],
         environment=environment,
-        is_ready=ready,
+        is_ready=is_ready,
         port_variables=["RABBITMQ_PORT", "RABBITMQ_DIST_PORT", "EPMD_PORT"],
         stop_timeout_s=30,
         before_start=prepare,
@@ -227,7 +227,7 @@ def define_memcached(config: MeshConfig) -> ProcessSpec:
     port = config.get_port("MEMCACHED_PORT")
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
 
-    def ready() -> bool:
+    def is_ready() -> bool:
         with socket.create_connection((config.bind_address, port), timeout=1) as connection:
             connection.sendall(b"version\r\n")
             return connection.recv(64).startswith(b"VERSION")
@@ -236,7 +236,7 @@ def define_memcached(config: MeshConfig) -> ProcessSpec:
         name="memcached",
         command=["memcached", "-l", config.bind_address, "-p", str(port), "-m", "64", *user],
         environment={},
-        is_ready=ready,
+        is_ready=is_ready,
         port_variables=["MEMCACHED_PORT"],
     )
 
@@ -256,7 +256,7 @@ def define_object_storage(config: MeshConfig) -> ProcessSpec:
     def prepare() -> None:
         (root / BUCKET).mkdir(exist_ok=True)
 
-    def ready() -> bool:
+    def is_ready() -> bool:
         url = f"http://{config.bind_address}:{port}/storage/v1/b/{BUCKET}"
         return httpx.get(url, trust_env=False, timeout=1).status_code == 200
 
@@ -264,7 +264,7 @@ def define_object_storage(config: MeshConfig) -> ProcessSpec:
         name="storage",
         command=[str(program), *(f"-{name}={value}" for name, value in options.items())],
         environment={},
-        is_ready=ready,
+        is_ready=is_ready,
         port_variables=["STORAGE_PORT"],
         before_start=prepare,
     )

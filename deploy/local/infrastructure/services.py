@@ -115,7 +115,7 @@ def define_service(config: MeshConfig, secrets: Secrets, name: str) -> ProcessSp
 def define_sandbox(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
     """Define the sandbox."""
 
-    def ready() -> bool:
+    def is_ready() -> bool:
         return httpx.get(f"{config.sandbox_url}/healthz", trust_env=False, timeout=1).is_success
 
     return ProcessSpec(
@@ -134,7 +134,7 @@ def define_sandbox(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             "SANDBOX_STATE_DIR": str(config.ensure_subdirectory("sandbox")),
             "SANDBOX_WEBHOOK_SECRET": secrets.webhook_secret,
         },
-        is_ready=ready,
+        is_ready=is_ready,
         port_variables=["SANDBOX_PORT", "SMTP_PORT", "APNS_PORT"],
     )
 

@@ -12,7 +12,7 @@ from deploy.local.supervisor.process import ProcessSpec
 def define_trace_viewer(config: MeshConfig) -> ProcessSpec:
     """Define the trace viewer, which receives spans on the OTLP ports."""
 
-    def ready() -> bool:
+    def is_ready() -> bool:
         return httpx.get(f"{config.traces_url}/api/services", trust_env=False, timeout=1).is_success
 
     limits = {name: os.environ[name] for name in ("TRACE_STORE_MB",) if name in os.environ}
@@ -21,6 +21,6 @@ def define_trace_viewer(config: MeshConfig) -> ProcessSpec:
         name="traces",
         command=[sys.executable, "-m", "deploy.trace_viewer"],
         environment={"BIND": config.bind_address} | {name: str(config.get_port(name)) for name in ports} | limits,
-        is_ready=ready,
+        is_ready=is_ready,
         port_variables=ports,
     )

@@ -57,7 +57,7 @@ class PartnerSystemClient:
 def classify_response(response: httpx.Response, body: bytes, order_id: str, now: datetime) -> PartnerResponse:
     """Return the outcome of a response; a response that the contract does not define is a failure."""
     status = response.status_code
-    if status == httpx.codes.NO_CONTENT or (status == httpx.codes.OK and _acknowledges_order(body, order_id)):
+    if status == httpx.codes.NO_CONTENT or (status == httpx.codes.OK and _is_acknowledgement(body, order_id)):
         return PartnerResponse(Outcome.ACCEPTED, str(status))
     if response.is_success:
         return PartnerResponse(Outcome.FAILED, f"{status}: response violates the contract")
@@ -74,7 +74,7 @@ def _request_path(call: Call) -> str:
     return "/orders" if call.kind is CallKind.ORDER else f"/orders/{quote(call.order_id, safe='')}/cancellation"
 
 
-def _acknowledges_order(body: bytes, order_id: str) -> bool:
+def _is_acknowledgement(body: bytes, order_id: str) -> bool:
     try:
         return msgspec.json.decode(body, type=OrderAcknowledgement).order_id == order_id
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -154,7 +154,7 @@ def test_refund_is_idempotent_and_capped(
     assert entry["refunded"] == entry["captured"] == 1234
 
 
-def test_bank_fault_injection(
+def test_bank_fault_determines_response_until_its_count_ends(
     http: httpx.Client, sandbox: Sandbox, callback_receiver: CallbackReceiver, bank: str
 ) -> None:
     payment = checkout(http, bank, callback_receiver).json()["payment_id"]

@@ -63,10 +63,10 @@ async def run_worker_on_sandbox(
 
 
 async def wait_until_finished(partners: PartnersFixture, *calls: Call) -> list[Call]:
-    async def all_finished() -> bool:
+    async def are_all_finished() -> bool:
         return all([(await partners.get_call(call.id)).state is not CallState.WAITING for call in calls])
 
-    await wait_until(all_finished)
+    await wait_until(are_all_finished)
     return [await partners.get_call(call.id) for call in calls]
 
 

@@ -35,7 +35,7 @@ PERSONAL_DATA_OPERATORS = ("%REQ(:PATH)%", "%REQ(AUTHORIZATION)%", "%DOWNSTREAM_
 
 
 @pytest.mark.parametrize(("name", "is_development"), [("development", True), ("production", False)])
-def test_profile_knows_development(name: str, is_development: bool) -> None:
+def test_profile_name_determines_development(name: str, is_development: bool) -> None:
     assert Profile(name).is_development == is_development
 
 
@@ -49,7 +49,7 @@ def test_extension_has_the_type_url_of_its_message() -> None:
     }
 
 
-def test_addresses_and_placeholders() -> None:
+def test_addresses_and_placeholders_have_the_form_of_envoy() -> None:
     assert tcp_address("${BIND}", "80") == {"socket_address": {"address": "${BIND}", "port_value": "80"}}
     assert unix_address("orders-egress") == {"pipe": {"path": "${RUN_DIR}/orders-egress.sock"}}
     assert setting_placeholder("orders", "ADMIN_PORT") == "${ORDERS_ADMIN_PORT}"

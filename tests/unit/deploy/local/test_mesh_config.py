@@ -21,7 +21,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     return MeshConfig()
 
 
-def test_default_ports(config: MeshConfig) -> None:
+def test_ports_have_documented_defaults(config: MeshConfig) -> None:
     expected = {
         "EDGE_PORT": 8080,
         "EDGE_TLS_PORT": 4443,
@@ -75,7 +75,7 @@ def test_mongodb_url_needs_database_per_service(config: MeshConfig, monkeypatch:
     assert "s3cret" not in str(raised.value)
 
 
-def test_default_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_folder_defaults_to_local_of_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DELIVERY_STATE", raising=False)
     assert MeshConfig().folder == ROOT / ".local"
 

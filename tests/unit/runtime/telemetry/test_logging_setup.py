@@ -58,7 +58,7 @@ def create_record(message: str, *arguments: object, error: bool = False) -> logg
     return logging.LogRecord("services.orders", logging.ERROR, __file__, 1, message, arguments, info)
 
 
-def test_log_line_fields() -> None:
+def test_log_line_is_one_redacted_message_with_fixed_fields() -> None:
     entry = format_record(create_record("%s of %s\nfailed", 1, "ada@delivery.test"))
     assert entry.keys() == {"time", "level", "service", "logger", "message"}
     assert entry["message"] == "1 of [redacted]\nfailed"
