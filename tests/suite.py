@@ -1,6 +1,6 @@
 """`make test`: runs the parts of the test suite side by side and prints the duration of each part.
 
-Each lane is one pytest process with servers, ports and a state folder of its own. Parts that measure ratios or inject
+Each group is one pytest process with servers, ports and a state folder of its own. Parts that measure ratios or inject
 faults into a whole mesh run afterwards, alone. Arguments are passed to every pytest process.
 """
 
@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PARALLEL_LANES = {
+PARALLEL_GROUPS = {
     "services": ("unit", "contract", "integration", "docs"),
     "mesh": ("e2e", "browser", "fuzz", "contract_coverage"),
 }
-"""`contract_coverage` reads the traffic of the other parts of its lane, so it is the last one there."""
-EXCLUSIVE_LANES = {"faults": ("chaos", "performance")}
+"""`contract_coverage` reads the traffic of the other parts of its group, so it is the last one there."""
+EXCLUSIVE_GROUPS = {"faults": ("chaos", "performance")}
 DURATION_PREFIX = "duration: "
 """Start of the lines with durations that tests/conftest.py prints."""
 
 
 @dataclass(frozen=True)
-class LaneResult:
-    """Result of one lane."""
+class GroupResult:
+    """Result of one group."""
 
     name: str
     status: int
@@ -35,8 +35,8 @@ class LaneResult:
     summary: str
 
 
-def run_lane(name: str, parts: Sequence[str], arguments: Sequence[str]) -> LaneResult:
-    """Run the parts in one pytest process and print its output line by line, prefixed with the lane."""
+def run_group(name: str, parts: Sequence[str], arguments: Sequence[str]) -> GroupResult:
+    """Run the parts in one pytest process and print its output line by line, prefixed with the group."""
     paths = [f"tests/{part}" for part in parts]
     started = time.monotonic()
     process = subprocess.Popen(
@@ -60,36 +60,36 @@ def run_lane(name: str, parts: Sequence[str], arguments: Sequence[str]) -> LaneR
         if text.startswith("=") and " in " in text:
             summary = text.strip("= ")
         print(f"[{name}] {text}", flush=True)
-    return LaneResult(name, process.wait(), time.monotonic() - started, tuple(durations), summary)
+    return GroupResult(name, process.wait(), time.monotonic() - started, tuple(durations), summary)
 
 
-def run_lanes_in_parallel(lanes: dict[str, tuple[str, ...]], arguments: Sequence[str]) -> list[LaneResult]:
-    """Run each lane in a thread of its own and return the results in the order of the lanes."""
-    results: dict[str, LaneResult] = {}
+def run_groups_in_parallel(groups: dict[str, tuple[str, ...]], arguments: Sequence[str]) -> list[GroupResult]:
+    """Run each group in a thread of its own and return the results in the order of the groups."""
+    results: dict[str, GroupResult] = {}
 
     def run(name: str, parts: tuple[str, ...]) -> None:
-        results[name] = run_lane(name, parts, arguments)
+        results[name] = run_group(name, parts, arguments)
 
-    threads = [threading.Thread(target=run, args=lane) for lane in lanes.items()]
+    threads = [threading.Thread(target=run, args=group) for group in groups.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return [results[name] for name in lanes]
+    return [results[name] for name in groups]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the whole suite. Returns the exit status: 0 if every lane passed."""
+    """Run the whole suite. Returns the exit status: 0 if every group passed."""
     started = time.monotonic()
-    results = run_lanes_in_parallel(PARALLEL_LANES, arguments)
-    results += [run_lane(name, parts, arguments) for name, parts in EXCLUSIVE_LANES.items()]
+    results = run_groups_in_parallel(PARALLEL_GROUPS, arguments)
+    results += [run_group(name, parts, arguments) for name, parts in EXCLUSIVE_GROUPS.items()]
     print(f"\n{'part':<20} {'seconds':>8}")
     for result in results:
         for duration in result.durations:
             part, _, seconds = duration.partition(" ")
             print(f"{part:<20} {float(seconds):8.0f}")
     for result in results:
-        print(f"lane {result.name}: {result.summary or f'exit status {result.status}'}")
+        print(f"group {result.name}: {result.summary or f'exit status {result.status}'}")
     print(f"whole suite: {time.monotonic() - started:.0f} s")
     return max(result.status for result in results)
 
