@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError
+from services.runtime.rest import static_documents
 from services.runtime.rest.static_documents import (
     StaticDocuments,
     build_problem_pages,
@@ -97,6 +98,14 @@ def test_every_reason_has_a_page_with_its_problem(reason: Reason) -> None:
     assert f"<h1>{html.escape(PROBLEMS[reason].title)}</h1>" in text
     assert f"<code>{PROBLEMS[reason].status}</code>" in text
     assert "`" not in text, "code spans are rendered"
+
+
+def test_texts_of_problems_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = PROBLEMS[Reason.ORDER_NOT_FOUND]._replace(title="<i>", description="Set `<id>` & more.")
+    monkeypatch.setattr(static_documents, "PROBLEMS", {Reason.ORDER_NOT_FOUND: problem})
+    text = build_problem_pages()[f"/problems/{Reason.ORDER_NOT_FOUND}"].content.decode()
+    assert "<h1>&lt;i&gt;</h1>" in text
+    assert "Set <code>&lt;id&gt;</code> &amp; more." in text
 
 
 def test_index_lists_every_reason_sorted_by_status() -> None:

@@ -16,7 +16,6 @@ from services.runtime.core.principal import Principal
 from services.runtime.storage import advisory_lock, idempotency
 from services.runtime.storage.database import Database
 from services.runtime.storage.idempotency import (
-    STORED_STATUSES,
     TTL,
     IdempotencyKey,
     IdempotentResponse,
@@ -145,7 +144,7 @@ async def test_only_permanent_errors_are_stored(database: FakeDatabase, reason: 
         await database.run(KEY, error)
     assert first.value is error
     assert database.effects == [], "the changes of a failed request are undone"
-    assert len(database.keys) == (PROBLEMS[reason].status in STORED_STATUSES)
+    assert len(database.keys) == (PROBLEMS[reason].status in (409, 410, 422))
 
 
 async def test_stored_error_is_raised_again(database: FakeDatabase) -> None:
