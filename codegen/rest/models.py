@@ -1,4 +1,8 @@
-"""Generator of msgspec structs for the named schemas of all OpenAPI files, with datamodel-code-generator."""
+"""Generator of msgspec structs for the schemas that handlers and clients use, with datamodel-code-generator.
+
+Models exist for the schemas that parameters, request bodies and success responses of operations contain. Problem
+documents are written by the runtime, and signed bodies are decoded by the service that has the secret.
+"""
 
 import os
 import re
@@ -13,8 +17,9 @@ from typing import Any
 
 import yaml
 
-from codegen.contracts import ContractError, Contracts, Files
+from codegen.contracts import HTTP_METHODS, ContractError, Contracts, Files
 from codegen.naming import package_name
+from codegen.rest.handlers import SIGNED_SCHEME
 from codegen.tool_cache import get_or_create
 
 UNSET_DEFAULT_PATTERN = re.compile(r"\| UnsetType = .*")
@@ -25,6 +30,10 @@ DATAMODEL_CODEGEN_OPTIONS = (
     *("--formatters", "builtin"),
 )
 HEADER = '"""Written by `make generate` from api-specs/openapi/{stem}.yaml. Do not edit."""'
+APIS_WITHOUT_MODELS = frozenset({"apns", "fcm", "identity", "payment-system"})
+"""APIs whose messages are not decoded to models: the adapters use SDKs, and the sandbox reads JSON."""
+
+SCHEMAS_PREFIX = "#/components/schemas/"
 
 
 def merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
@@ -44,6 +53,32 @@ def merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
                     reason = "has a default value, but absent fields of a merge patch must stay unchanged"
                     raise ContractError(f"{api}.yaml: {name}.{field} {reason}")
     return names
+
+
+def used_schemas(contracts: Contracts, api: str) -> dict[str, Any]:
+    """Return the schemas that parameters, request bodies and success responses contain, in file order."""
+    schemas, references = contracts.schemas(api), set[str]()
+
+    def collect(node: Any) -> None:
+        if isinstance(node, list):
+            for each in node:
+                collect(each)
+        if isinstance(node, dict):
+            collect(list(node.values()))
+            reference = node.get("$ref", "")
+            if reference not in references | {""}:
+                references.add(reference)
+                name = reference.removeprefix(SCHEMAS_PREFIX)
+                collect(schemas[name] if name in schemas else contracts.resolve_reference(api, node))
+
+    for item in contracts.openapi[api].get("paths", {}).values():
+        collect(item.get("parameters"))
+        for operation in (item[method] for method in HTTP_METHODS if method in item):
+            collect(operation.get("parameters"))
+            collect([each for status, each in operation["responses"].items() if status.startswith("2")])
+            if not any(SIGNED_SCHEME in alternative for alternative in operation.get("security", ())):
+                collect(operation.get("requestBody"))
+    return {name: schema for name, schema in schemas.items() if SCHEMAS_PREFIX + name in references}
 
 
 def _has_defaults(contracts: Contracts, api: str, schema: dict[str, Any]) -> bool:
@@ -100,7 +135,13 @@ def run_generator(text: str, header: str) -> str:
 
 def generate(contracts: Contracts) -> Files:
     """Generate `rest/<api>/models.py`."""
-    files = contracts.openapi
+    stems = [stem for stem in contracts.openapi if stem not in APIS_WITHOUT_MODELS]
+
+    def generate_api(stem: str) -> str:
+        schemas = used_schemas(contracts, stem)
+        document = contracts.openapi[stem] | {"paths": {}, "components": {"schemas": schemas}}
+        return generate_structs(stem, document, merge_patch_schemas(contracts, stem))
+
     with ThreadPoolExecutor(os.process_cpu_count()) as pool:
-        texts = pool.map(lambda stem: generate_structs(stem, files[stem], merge_patch_schemas(contracts, stem)), files)
-        return {f"rest/{package_name(stem)}/models.py": text for stem, text in zip(files, texts, strict=True)}
+        texts = pool.map(generate_api, stems)
+        return {f"rest/{package_name(stem)}/models.py": text for stem, text in zip(stems, texts, strict=True)}

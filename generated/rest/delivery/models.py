@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 type Id = Annotated[
     str,
@@ -735,41 +735,8 @@ class AgentPatch(Struct, kw_only=True):
     keys: AgentKeysPatch | UnsetType = UNSET
 
 
-class PaymentStatus(StrEnum):
-    succeeded = "succeeded"
-    failed = "failed"
-
-
-class PaymentCallback(Struct, kw_only=True):
-    """
-    Open, since banks may add fields.
-    """
-
-    payment_id: Annotated[str, Meta(max_length=128, min_length=1, pattern="^[\\x21-\\x7e]+$")]
-    order_id: Annotated[str, Meta(max_length=64, min_length=1, pattern="^[\\x21-\\x7e]+$")]
-    amount: Annotated[int, Meta(description="Minor units.", ge=0, le=9007199254740991)]
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
-    status: Annotated[PaymentStatus, Meta(title="PaymentStatus")]
-
-
 class PaymentReceipt(Struct, kw_only=True):
     payment_id: str
-
-
-class ReadyCallback(Struct, kw_only=True):
-    """
-    Open, since partners may add fields.
-    """
-
-    order_id: Annotated[str, Meta(max_length=64, min_length=1, pattern="^[\\x21-\\x7e]+$")]
-    pickup_address: Annotated[str, Meta(max_length=200, min_length=1, pattern="^[^\\x00]*$")]
-
-
-class FieldError(Struct, kw_only=True):
-    field_: Annotated[str, Meta(description="A JSON pointer into the body, or the name of a parameter.")] = field(
-        name="field"
-    )
-    message: str
 
 
 class UserPage(Struct, kw_only=True):
@@ -937,21 +904,6 @@ class Preferences(Struct, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
-
-
-class Problem(Struct, kw_only=True):
-    """
-    RFC 9457.
-    """
-
-    type: Annotated[str, Meta(description="URL of the page about the reason: `/problems/<reason>`.")]
-    title: str
-    status: Annotated[int, Meta(ge=400, le=599)]
-    detail: str
-    reason: Annotated[str, Meta(description="Stable machine-readable code.", pattern="^[A-Z][A-Z_]*$")]
-    trace_id: Annotated[str, Meta(description="Trace id to include in a support request.")]
-    instance: str | UnsetType = UNSET
-    errors: list[FieldError] | UnsetType = UNSET
 
 
 class CatalogPage(Struct, kw_only=True):

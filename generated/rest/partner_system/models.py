@@ -35,23 +35,6 @@ class PartnerCancellation(Struct, kw_only=True):
     reason: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
 
 
-class ReadyCallback(Struct, kw_only=True):
-    """
-    Open, since partners may add fields.
-    """
-
-    order_id: OrderId
-    pickup_address: Annotated[
-        str,
-        Meta(
-            description="Address where the deliverer picks up the order.",
-            max_length=200,
-            min_length=1,
-            pattern="^[^\\x00]*$",
-        ),
-    ]
-
-
 class PartnerOrder(Struct, kw_only=True):
     order_id: OrderId
     items: Annotated[list[PartnerItem], Meta(max_length=50, min_length=1)]

@@ -108,12 +108,29 @@ def test_each_api_is_a_package_of_models(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(models, "generate_structs", record)
     source = create_contracts()
-    source.openapi["partner-system"] = {"paths": {}}
+    source.openapi["partner-system"] = source.openapi["fcm"] = {"paths": {}, "components": {"schemas": {}}}
     assert models.generate(source) == {
         "rest/delivery/models.py": "# delivery",
         "rest/partner_system/models.py": "# partner-system",
     }
     assert calls == {"delivery": {"NotePatch"}, "partner-system": set()}
+
+
+def test_only_schemas_of_requests_and_successes_have_models() -> None:
+    openapi = create_openapi()
+    note = {"properties": {"text": {"$ref": "#/components/schemas/Text"}}}
+    names = ("Text", "Alias", "Problem", "Signed", "Unused", "Parameter")
+    openapi["components"]["schemas"] |= {name: {"type": "string"} for name in names} | {
+        "Note": note,
+        "Text": {"$ref": "#/components/schemas/Alias"},
+    }
+    openapi["components"]["parameters"]["NoteId"]["schema"] = {"$ref": "#/components/schemas/Parameter"}
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    openapi["components"]["responses"]["NotFound"]["content"] = content
+    callback = {"application/json": {"schema": {"$ref": "#/components/schemas/Signed"}}}
+    openapi["paths"]["/callbacks"]["post"]["requestBody"]["content"] = callback
+    used = models.used_schemas(create_contracts(openapi=openapi), "delivery")
+    assert list(used) == ["Note", "NotePatch", "Text", "Alias", "Parameter"]
 
 
 @pytest.fixture
