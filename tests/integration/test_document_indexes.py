@@ -16,8 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from services.notifications.adapters.history_repository import MongoHistoryRepository as NotificationsRepository
-from services.notifications.domain.notifications import Notification, Status
-from services.notifications.domain.notifications import HistoryFilter
+from services.notifications.domain.notifications import HistoryFilter, Notification, Status
 from services.orders.adapters.history_repository import MongoHistoryRepository as OrdersRepository
 from services.orders.domain.orders import HistoryEntry, OrderStatus
 from services.orders.domain.payments import PaymentOutcome, PaymentRecord
