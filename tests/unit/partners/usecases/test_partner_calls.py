@@ -1,0 +1,204 @@
+"""Calls to partner systems: planning, attempts, circuit breaker, retries and a partner system that responds with 410."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from generated.proto.delivery.events.v1 import PartnerCatalogChanged, PartnerNotified, PartnerUnreachable
+from services.partners.domain.call_policy import (
+    CIRCUIT_BREAKER_POLICY,
+    Attempt,
+    Call,
+    CallKind,
+    CallState,
+    Outcome,
+    PartnerResponse,
+)
+from services.partners.domain.partners import Partner
+from services.partners.usecases.partner_calls import make_call, plan_cancellation_call, plan_order_call
+from services.runtime.concurrency.circuit_breaker import CircuitBreaker
+from tests.unit.fake_transactions import NOW
+from tests.unit.partners.fakes import BOWL, CALL, FakePartnerSystem, FakeRepository
+
+DELAYS_S = (10.0, 100.0)
+PROBE_TIMEOUT = timedelta(seconds=30)
+ACCEPTED = PartnerResponse(Outcome.ACCEPTED, "200")
+REJECTED = PartnerResponse(Outcome.REJECTED, "404")
+FAILED = PartnerResponse(Outcome.FAILED, "503")
+REMOVED = PartnerResponse(Outcome.GONE, "410")
+OPEN_BREAKER = CircuitBreaker(CIRCUIT_BREAKER_POLICY.failure_threshold, NOW + timedelta(minutes=1))
+
+
+async def attempt(repository: FakeRepository, *responses: PartnerResponse, call: Call = CALL) -> FakePartnerSystem:
+    system = FakePartnerSystem(repository, *responses)
+    await make_call(repository, system, repository.clock, DELAYS_S, PROBE_TIMEOUT, call)
+    return system
+
+
+async def cancel(repository: FakeRepository, event_id: str = "e2", reason: str | None = "why not") -> bool:
+    return await plan_cancellation_call(repository, "q", event_id, "o1", reason, NOW, 5.0)
+
+
+async def test_order_call_is_planned_once_per_event() -> None:
+    repository = FakeRepository(BOWL)
+    planned = [await plan_order_call(repository, "q", "e1", CALL) for _ in range(2)]
+    assert planned == [True, False]
+    assert (repository.calls, repository.locked_orders) == ({"c1": CALL}, ["o1"])
+
+
+async def test_cancelled_order_is_not_called() -> None:
+    repository = FakeRepository(BOWL)
+    assert not await cancel(repository)
+    assert not await plan_order_call(repository, "q", "e1", CALL)
+    assert repository.calls == {}
+
+
+async def test_untried_call_is_withdrawn_without_cancellation_call() -> None:
+    repository = FakeRepository(BOWL, calls=[replace(CALL, attempts=0)])
+    assert not await cancel(repository)
+    assert [call.state for call in repository.calls.values()] == [CallState.WITHDRAWN]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        CALL,
+        replace(CALL, state=CallState.DELIVERED),
+        replace(CALL, state=CallState.FAILED),
+        replace(CALL, attempts=0, tries=(Attempt(NOW, "503", 10),)),
+    ],
+)
+@pytest.mark.parametrize("reason", ["why not", None])
+async def test_tried_call_is_followed_by_cancellation_call(call: Call, reason: str | None) -> None:
+    repository = FakeRepository(BOWL, calls=[call])
+    assert await cancel(repository, reason=reason)
+    assert not await cancel(repository, reason=reason)
+    cancellation = repository.calls["e2"]
+    assert (cancellation.kind, cancellation.state, cancellation.attempts) == (
+        CallKind.CANCELLATION,
+        CallState.WAITING,
+        0,
+    )
+    assert cancellation.payload == {"order_id": "o1"} | ({"reason": reason} if reason else {})
+    assert cancellation.next_at == NOW + timedelta(seconds=5)
+    expected = CallState.WITHDRAWN if call.state is CallState.WAITING else call.state
+    assert repository.calls["c1"].state is expected
+
+
+async def test_accepted_call_is_delivered_and_announced() -> None:
+    repository = FakeRepository(BOWL, calls=[CALL])
+    system = await attempt(repository, ACCEPTED)
+    call = repository.calls["c1"]
+    assert call.state is CallState.DELIVERED
+    assert call.tries == (Attempt(NOW + timedelta(seconds=1), "200", 1000),)
+    assert system.requests == [CALL]
+    (event,) = repository.events
+    assert isinstance(event, PartnerNotified)
+    assert (event.order_id, event.partner_id, event.at) == ("o1", 1, NOW + timedelta(seconds=1))
+
+
+async def test_rejected_call_fails_without_retry() -> None:
+    repository = FakeRepository(BOWL, calls=[CALL])
+    await attempt(repository, REJECTED)
+    assert repository.calls["c1"].state is CallState.FAILED
+    (event,) = repository.events
+    assert isinstance(event, PartnerUnreachable)
+    assert event.reason == "404"
+
+
+async def test_failed_call_is_retried_until_schedule_ends() -> None:
+    repository = FakeRepository(BOWL, calls=[CALL])
+    await attempt(repository, FAILED)
+    assert repository.calls["c1"].state is CallState.WAITING
+    assert repository.calls["c1"].next_at > repository.now
+    assert repository.events == []
+    last = replace(repository.calls["c1"], attempts=len(DELAYS_S))
+    repository.calls["c1"] = last
+    await attempt(repository, FAILED, call=last)
+    assert repository.calls["c1"].state is CallState.FAILED
+    assert [type(event) for event in repository.events] == [PartnerUnreachable]
+
+
+async def test_cancellation_call_publishes_no_event() -> None:
+    call = replace(CALL, kind=CallKind.CANCELLATION)
+    for response in (ACCEPTED, REJECTED):
+        repository = FakeRepository(BOWL, calls=[call])
+        await attempt(repository, response, call=call)
+        assert repository.events == []
+
+
+async def test_call_withdrawn_during_attempt_stays_withdrawn() -> None:
+    repository = FakeRepository(BOWL, calls=[replace(CALL, state=CallState.WITHDRAWN)])
+    await attempt(repository, ACCEPTED)
+    assert (repository.calls["c1"].state, repository.events) == (CallState.WITHDRAWN, [])
+
+
+async def test_result_of_deleted_call_is_ignored() -> None:
+    repository = FakeRepository(BOWL)
+    await attempt(repository, FAILED)
+    assert (repository.calls, repository.breakers) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("partners", "attempts", "summary"),
+    [
+        ([], 1, "unknown partner"),
+        ([replace(BOWL, gone=True)], 1, "410 received earlier"),
+        ([BOWL], len(DELAYS_S) + 1, "attempts exhausted"),
+    ],
+)
+async def test_hopeless_call_fails_without_request(partners: list[Partner], attempts: int, summary: str) -> None:
+    call = replace(CALL, attempts=attempts)
+    repository = FakeRepository(*partners, calls=[call])
+    system = await attempt(repository, call=call)
+    assert system.requests == []
+    assert repository.calls["c1"].state is CallState.FAILED
+    assert [event.reason for event in repository.events] == [summary]
+
+
+async def test_open_breaker_blocks_all_but_last_attempt() -> None:
+    repository = FakeRepository(BOWL, calls=[CALL])
+    repository.breakers[1] = OPEN_BREAKER
+    assert (await attempt(repository)).requests == []
+    assert repository.calls["c1"].state is CallState.WAITING
+    assert repository.breakers[1] == OPEN_BREAKER
+    last = replace(CALL, attempts=len(DELAYS_S))
+    repository.calls["c1"] = last
+    assert (await attempt(repository, ACCEPTED, call=last)).requests == [last]
+    assert repository.calls["c1"].state is CallState.DELIVERED
+    assert repository.breakers[1] == CircuitBreaker()
+
+
+async def test_consecutive_failures_open_breaker() -> None:
+    repository = FakeRepository(BOWL, calls=[CALL])
+    for _ in range(CIRCUIT_BREAKER_POLICY.failure_threshold):
+        assert len((await attempt(repository, FAILED)).requests) == 1
+    assert (await attempt(repository)).requests == []
+
+
+async def test_half_open_breaker_permits_one_probe() -> None:
+    repository = FakeRepository(BOWL, calls=[CALL])
+    repository.breakers[1] = replace(OPEN_BREAKER, open_until=NOW)
+
+    class ProbingSystem(FakePartnerSystem):
+        async def send(self, partner: Partner, call: Call) -> PartnerResponse:
+            assert (await attempt(repository, call=replace(CALL, id="other"))).requests == []
+            return await super().send(partner, call)
+
+    system = ProbingSystem(repository, ACCEPTED)
+    await make_call(repository, system, repository.clock, DELAYS_S, PROBE_TIMEOUT, CALL)
+    assert repository.breakers[1] == CircuitBreaker()
+
+
+async def test_removed_partner_system_is_disabled_once() -> None:
+    waiting = replace(CALL, id="c2", order_id="o2", next_at=NOW + timedelta(days=1))
+    repository = FakeRepository(BOWL, calls=[CALL, waiting])
+    await attempt(repository, REMOVED)
+    partner = repository.partners[1]
+    assert (partner.gone, partner.enabled, partner.version) == (True, False, 2)
+    assert repository.calls["c2"].next_at == repository.now
+    assert [type(event) for event in repository.events] == [PartnerCatalogChanged, PartnerUnreachable]
+    await attempt(repository, call=waiting)
+    assert repository.partners[1] == partner
+    assert [type(event) for event in repository.events[2:]] == [PartnerUnreachable]
