@@ -1,4 +1,4 @@
-"""Calls to partner systems: planning, attempts, circuit breaker, retries and a partner system that responds with 410."""
+"""Calls to partner systems: planning, attempts, circuit breaker, retries and the response 410."""
 
 from dataclasses import replace
 from datetime import timedelta

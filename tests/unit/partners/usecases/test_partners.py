@@ -116,3 +116,18 @@ async def test_customer_neither_creates_nor_lists_partners() -> None:
     with raises_reason(Reason.FORBIDDEN):
         await partners.list_partners(repository, ADA, 10, "")
     assert repository.partners == {}
+
+
+@pytest.mark.parametrize("url", ["https://bowl.test/", "https://bowl.test//", "https://bowl.test"])
+async def test_base_url_is_stored_without_trailing_slash(url: str) -> None:
+    repository = FakeRepository(replace(BOWL, api_url="https://other.test"))
+    assert (await update(repository, api_url=url)).api_url == "https://bowl.test"
+
+
+@pytest.mark.parametrize("url", ["https://", "", "///"])
+async def test_base_url_without_host_is_rejected(url: str) -> None:
+    repository = FakeRepository(BOWL)
+    with raises_reason(Reason.INVALID_REQUEST) as raised:
+        await update(repository, api_url=url)
+    assert [error.field for error in raised.value.errors] == ["/api_url"]
+    assert repository.partners == {1: BOWL}

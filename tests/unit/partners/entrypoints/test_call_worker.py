@@ -1,0 +1,122 @@
+"""Worker that makes due calls: concurrency, errors of one call, and an unavailable database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from generated.problems import Reason
+from services.partners.domain.call_policy import Call, CallState, Outcome, PartnerResponse
+from services.partners.domain.partners import Partner
+from services.partners.entrypoints import call_worker
+from services.partners.entrypoints.call_worker import MAX_CONCURRENT, WRITE_MARGIN, CallPolicy, run_worker
+from services.runtime.core.errors import ApiError
+from tests.unit.fake_transactions import NOW
+from tests.unit.partners.fakes import BOWL, CALL, FakePartnerSystem, FakeRepository
+
+POLICY = CallPolicy((10.0, 100.0), 5.0)
+ACCEPTED = PartnerResponse(Outcome.ACCEPTED, "200")
+
+
+@asynccontextmanager
+async def running_worker(repository: FakeRepository, system: FakePartnerSystem) -> AsyncIterator[asyncio.Event]:
+    wakeup = asyncio.Event()
+    task = asyncio.create_task(run_worker(repository, system, repository.clock, POLICY, wakeup))
+    try:
+        async with asyncio.timeout(5):
+            yield wakeup
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def build_calls(count: int) -> list[Call]:
+    return [replace(CALL, id=f"c{index}", order_id=f"o{index}", attempts=0) for index in range(count)]
+
+
+async def wait_until_delivered(repository: FakeRepository, count: int) -> None:
+    while sum(call.state is CallState.DELIVERED for call in repository.calls.values()) < count:
+        await asyncio.sleep(0)
+
+
+def test_lease_is_longer_than_call() -> None:
+    assert POLICY.lease == timedelta(seconds=5) + WRITE_MARGIN
+
+
+async def test_due_calls_are_made_until_none_is_left() -> None:
+    repository = FakeRepository(BOWL, calls=build_calls(3))
+    async with running_worker(repository, FakePartnerSystem(repository, *[ACCEPTED] * 3)):
+        await wait_until_delivered(repository, 3)
+    assert {call.attempts for call in repository.calls.values()} == {1}
+
+
+async def test_wakeup_triggers_query_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_worker, "POLL_INTERVAL_S", 3600)
+    repository = FakeRepository(BOWL)
+    async with running_worker(repository, FakePartnerSystem(repository, ACCEPTED)) as wakeup:
+        await asyncio.sleep(0)
+        repository.calls = {call.id: call for call in build_calls(1)}
+        wakeup.set()
+        await wait_until_delivered(repository, 1)
+
+
+async def test_concurrent_calls_are_limited() -> None:
+    repository = FakeRepository(BOWL, calls=build_calls(MAX_CONCURRENT + 1))
+    released, running, maximum = asyncio.Event(), 0, 0
+
+    class SlowSystem(FakePartnerSystem):
+        async def send(self, partner: Partner, call: Call) -> PartnerResponse:
+            nonlocal running, maximum
+            running += 1
+            maximum = max(maximum, running)
+            if running == MAX_CONCURRENT:
+                released.set()
+            await released.wait()
+            running -= 1
+            return ACCEPTED
+
+    async with running_worker(repository, SlowSystem(repository)):
+        await wait_until_delivered(repository, MAX_CONCURRENT + 1)
+    assert maximum == MAX_CONCURRENT
+
+
+@pytest.mark.parametrize("error", [RuntimeError("bug"), ApiError(Reason.UPSTREAM_UNAVAILABLE)])
+async def test_error_of_one_call_does_not_stop_worker(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    repository = FakeRepository(BOWL, calls=build_calls(2))
+
+    class FailingSystem(FakePartnerSystem):
+        async def send(self, partner: Partner, call: Call) -> PartnerResponse:
+            if call.id == "c0":
+                raise error
+            return await super().send(partner, call)
+
+    async with running_worker(repository, FailingSystem(repository, ACCEPTED)):
+        await wait_until_delivered(repository, 1)
+    assert repository.calls["c0"].state is CallState.WAITING
+    assert repository.calls["c0"].leased_until == NOW + POLICY.lease
+    assert "call c0" in caplog.text
+
+
+async def test_worker_continues_after_database_outage(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(call_worker, "POLL_INTERVAL_S", 0)
+
+    class UnavailableOnce(FakeRepository):
+        failures = 1
+
+        async def claim_due_calls(
+            self, size: int, max_per_partner: int, now: datetime, lease_until: datetime
+        ) -> list[Call]:
+            if self.failures:
+                self.failures -= 1
+                raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
+            return await super().claim_due_calls(size, max_per_partner, now, lease_until)
+
+    repository = UnavailableOnce(BOWL, calls=build_calls(1))
+    async with running_worker(repository, FakePartnerSystem(repository, ACCEPTED)):
+        await wait_until_delivered(repository, 1)
+    assert "database unavailable" in caplog.text
