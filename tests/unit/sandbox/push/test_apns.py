@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -105,20 +106,32 @@ async def test_missing_provider_token_is_rejected(client: httpx.AsyncClient, aut
 
 
 @pytest.mark.parametrize(
-    "token",
+    "create",
     [
-        "nonsense",
-        create_token(OTHER_KEY),
-        create_token(key_id="OTHERKEY01"),
-        create_token(iss="OTHERTEAM1"),
-        create_token(iss=None),
-        create_token(iat=None),
-        create_token(iat="today"),
-        jwt.encode({"iss": "LOCALTEAM1", "iat": 0}, "secret" * 8, "HS256", {"kid": "LOCALKEY01"}),
+        lambda: "nonsense",
+        lambda: create_token(OTHER_KEY),
+        lambda: create_token(key_id="OTHERKEY01"),
+        lambda: create_token(iss="OTHERTEAM1"),
+        lambda: create_token(iss=None),
+        lambda: create_token(iat=None),
+        lambda: create_token(iat="today"),
+        lambda: jwt.encode({"iss": "LOCALTEAM1", "iat": 0}, "secret" * 8, "HS256", {"kid": "LOCALKEY01"}),
+    ],
+    ids=[
+        "malformed",
+        "other key",
+        "other key id",
+        "other team",
+        "no team",
+        "no time",
+        "invalid time",
+        "other algorithm",
     ],
 )
-async def test_invalid_provider_token_is_rejected(client: httpx.AsyncClient, devices: Devices, token: str) -> None:
-    assert get_reason(await send(client, authorization=f"Bearer {token}")) == (403, "InvalidProviderToken")
+async def test_invalid_provider_token_is_rejected(
+    client: httpx.AsyncClient, devices: Devices, create: Callable[[], str]
+) -> None:
+    assert get_reason(await send(client, authorization=f"Bearer {create()}")) == (403, "InvalidProviderToken")
     assert list_messages(devices) == []
 
 
