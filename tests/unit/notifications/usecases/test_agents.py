@@ -1,0 +1,156 @@
+"""Management of notification agents: validation, versions, keys and idempotency."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from generated.problems import Reason
+from services.notifications.domain.agents import Agent
+from services.notifications.domain.notifications import Provider
+from services.notifications.usecases import agents
+from services.notifications.usecases.agents import MAX_TTL_S, AgentPatch
+from services.runtime.storage.idempotency import IdempotencyKey
+from tests.unit.fake_transactions import FakeTransactions, raises_reason
+from tests.unit.notifications.fakes import AGENT
+
+KEY = IdempotencyKey("root", "createAgent", "k1", b"")
+
+
+def to_pem(key) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+P256, P384 = to_pem(ec.generate_private_key(ec.SECP256R1())), to_pem(ec.generate_private_key(ec.SECP384R1()))
+RSA = to_pem(rsa.generate_private_key(65537, 2048))
+ACCOUNT = {
+    "type": "service_account",
+    "project_id": "p",
+    "client_email": "a@b.c",
+    "private_key": RSA,
+    "token_uri": "https://t.test",
+}
+
+
+class FakeAgents(FakeTransactions):
+    """Agents and their keys by id."""
+
+    def __init__(self, *stored: Agent) -> None:
+        super().__init__()
+        self.agents = {agent.id: agent for agent in stored}
+        self.keys: dict[str, Mapping[str, str | None]] = {}
+
+    async def get_agent(self, agent_id: str) -> Agent | None:
+        return self.agents.get(agent_id)
+
+    async def list_agents(self, limit: int, after: str | None) -> Sequence[Agent]:
+        return [agent for agent_id, agent in sorted(self.agents.items()) if after is None or agent_id > after][:limit]
+
+    async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
+        self.agents[agent.id], self.keys[agent.id] = agent, keys
+
+    async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
+        if self.agents[agent.id].version != agent.version - 1:
+            return False
+        self.agents[agent.id], self.keys[agent.id] = agent, keys
+        return True
+
+
+async def test_agent_is_created_once_per_idempotency_key() -> None:
+    repository = FakeAgents()
+    responses = [
+        await agents.create_agent(repository, AGENT, {}, KEY, lambda agent: agent.id.encode()) for _ in range(2)
+    ]
+    (agent,) = repository.agents.values()
+    assert agent == replace(AGENT, id=agent.id) != AGENT
+    assert [(response.data, response.replayed) for response in responses] == [
+        (agent.id.encode(), False),
+        (agent.id.encode(), True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": ""}, "/name"),
+        ({"name": "x" * 101}, "/name"),
+        ({"name": "a\nb"}, "/name"),
+        ({"priority": 0}, "/priority"),
+        ({"priority": 11}, "/priority"),
+        ({"providers": ()}, "/providers"),
+        ({"providers": (Provider.FCM, Provider.FCM)}, "/providers"),
+        ({"ttl_s": 0}, "/preferences/ttl_s"),
+        ({"ttl_s": MAX_TTL_S + 1}, "/preferences/ttl_s"),
+    ],
+)
+async def test_invalid_agent_is_rejected(changes: dict[str, object], field: str) -> None:
+    repository = FakeAgents(AGENT)
+    with raises_reason(Reason.INVALID_REQUEST) as raised:
+        await agents.update_agent(repository, "orders", AgentPatch(changes), None)
+    assert [error.field for error in raised.value.errors] == [field]
+    assert repository.agents == {"orders": AGENT}
+
+
+@pytest.mark.parametrize("if_match", [None, "*", '"1"'])
+async def test_update_increments_version(if_match: str | None) -> None:
+    repository = FakeAgents(AGENT)
+    after = await agents.update_agent(repository, "orders", AgentPatch({"priority": 10}, {"fcm": None}), if_match)
+    assert after == repository.agents["orders"] == replace(AGENT, priority=10, version=2)
+    assert repository.keys == {"orders": {"fcm": None}}
+
+
+async def test_conflicting_update_changes_nothing() -> None:
+    class RacingAgents(FakeAgents):
+        async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
+            return False
+
+    for repository, if_match in ((FakeAgents(AGENT), '"2"'), (RacingAgents(AGENT), '"1"')):
+        with raises_reason(Reason.PRECONDITION_FAILED):
+            await agents.update_agent(repository, "orders", AgentPatch({"priority": 10}), if_match)
+        assert repository.agents == {"orders": AGENT}
+
+
+async def test_unknown_agent_raises() -> None:
+    with raises_reason(Reason.AGENT_NOT_FOUND):
+        await agents.update_agent(FakeAgents(), "orders", AgentPatch(), None)
+
+
+async def test_agents_are_listed_in_pages() -> None:
+    repository = FakeAgents(*(replace(AGENT, id=agent_id) for agent_id in "cab"))
+    first = await agents.list_agents(repository, 2, "")
+    last = await agents.list_agents(repository, 2, first.next_page_token or "")
+    assert [agent.id for agent in [*first.items, *last.items]] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "key", "error"),
+    [
+        (Provider.FCM, ACCOUNT, None),
+        (Provider.FCM, ACCOUNT | {"type": "user"}, "must be the key file of a service account"),
+        (Provider.FCM, ACCOUNT | {"project_id": 1}, "must be the key file of a service account"),
+        (Provider.FCM, ACCOUNT | {"private_key": P256}, "must contain an RSA key"),
+        (Provider.FCM, ACCOUNT | {"private_key": "x"}, "is malformed"),
+        (Provider.FCM, [], "is malformed"),
+        (Provider.APNS, {"private_key": P256}, None),
+        (Provider.APNS, {"private_key": P384}, "must contain an elliptic curve key on P-256"),
+        (Provider.APNS, {"private_key": RSA}, "must contain an elliptic curve key on P-256"),
+        (Provider.APNS, {}, "is malformed"),
+        (Provider.APNS, {"private_key": None}, "is malformed"),
+    ],
+)
+def test_provider_key_is_checked(provider: Provider, key: object, error: str | None) -> None:
+    assert agents.find_key_error(provider, json.dumps(key)) == error
+
+
+async def test_invalid_key_is_rejected_without_its_content() -> None:
+    repository = FakeAgents(AGENT)
+    with raises_reason(Reason.AGENT_KEY_INVALID) as raised:
+        await agents.update_agent(repository, "orders", AgentPatch({}, {"fcm": "s3cret"}), None)
+    assert [error.field for error in raised.value.errors] == ["/keys/fcm"]
+    assert "s3cret" not in str(raised.value.errors)
+    assert repository.keys == {}

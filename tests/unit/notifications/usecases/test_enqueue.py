@@ -1,0 +1,94 @@
+"""Creation and queueing: priority and lifetime of the agent, failures that are recorded, workers that are notified."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from generated.problems import Reason
+from services.notifications.domain.notifications import MailTemplate, NotificationTemplate, Status
+from services.notifications.usecases import enqueue
+from services.notifications.usecases.enqueue import DEFAULT_PRIORITY, DEFAULT_TTL_S, UnknownUserError
+from services.runtime.core.errors import ApiError
+from tests.unit.notifications.fakes import AGENT, START_TIME, FakeBackend
+
+TEMPLATES = {"en": NotificationTemplate("Order {id}", "Paid"), "de": NotificationTemplate("Bestellung {id}", "Bezahlt")}
+MAILS = {"en": MailTemplate("Your code", "Code: {code}", "<b>{code}</b>")}
+
+
+async def enqueue_order(
+    backend: FakeBackend, templates=TEMPLATES, *, retry_unknown_user: bool = True, **values
+) -> None:
+    await enqueue.enqueue_notification(
+        backend.enqueuer,
+        backend.make_source_event(),
+        templates,
+        "orders",
+        "ada",
+        "o1",
+        values,
+        retry_unknown_user=retry_unknown_user,
+    )
+
+
+@pytest.mark.parametrize(("agent", "priority", "ttl_s"), [(AGENT, 5, 3600), (None, DEFAULT_PRIORITY, DEFAULT_TTL_S)])
+async def test_job_has_priority_and_lifetime_of_agent(agent, priority: int, ttl_s: int) -> None:
+    backend = FakeBackend(agent=agent)
+    await enqueue_order(backend, id=7)
+    job, _ = backend.jobs["e1"]
+    assert (job.priority, job.expires_at) == (priority, START_TIME + timedelta(seconds=ttl_s))
+    assert (job.notification.title, job.notification.order_id) == ("Bestellung 7", "o1")
+    assert backend.stored_notifications["e1"] == job.notification
+
+
+async def test_workers_are_notified_once_per_event() -> None:
+    backend, notified = FakeBackend(), []
+    enqueuer = replace(backend.enqueuer, worker_notifiers=[lambda: notified.append(1), lambda: notified.append(2)])
+    for _ in range(2):
+        await enqueue.enqueue_mail(enqueuer, backend.make_source_event(), MAILS, "ada", "a@b.c", None, {"code": "1"})
+    assert notified == [1, 2]
+
+
+async def test_job_is_queued_although_history_is_unavailable(caplog: pytest.LogCaptureFixture) -> None:
+    class UnavailableHistory(FakeBackend):
+        async def insert_if_absent(self, notification: object) -> None:
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
+
+    backend = UnavailableHistory()
+    await enqueue_order(backend, id=7)
+    assert list(backend.jobs) == ["e1"]
+    assert "history entry of e1 not created" in caplog.text
+
+
+@pytest.mark.parametrize(("templates", "reason"), [(None, "TEMPLATE_UNKNOWN"), (TEMPLATES, "VALUE_MISSING")])
+async def test_notification_that_cannot_be_rendered_fails(templates, reason: str) -> None:
+    backend = FakeBackend()
+    await enqueue_order(backend, templates)
+    notification = backend.jobs["e1"][0].notification
+    assert (notification.status, notification.reason, notification.title) == (Status.FAILED, reason, "")
+
+
+async def test_unknown_user_is_retried_or_queued() -> None:
+    backend = FakeBackend(user=None)
+    with pytest.raises(UnknownUserError):
+        await enqueue_order(backend, id=7)
+    assert backend.jobs == {}
+    await enqueue_order(backend, retry_unknown_user=False, id=7)
+    assert backend.jobs["e1"][0].notification.title == "Order 7"
+
+
+@pytest.mark.parametrize(("templates", "reason"), [(None, "TEMPLATE_UNKNOWN"), (MAILS, "VALUE_MISSING")])
+async def test_mail_that_cannot_be_rendered_fails(templates, reason: str) -> None:
+    backend = FakeBackend()
+    await enqueue.enqueue_mail(backend.enqueuer, backend.make_source_event(), templates, "ada", "a@b.c", None, {})
+    job, _ = backend.jobs["e1"]
+    assert (job.mail, job.notification.status, job.notification.reason) == (None, Status.FAILED, reason)
+
+
+def test_mail_values_are_escaped_in_html_only() -> None:
+    mail = enqueue.render_mail(MAILS, "m1", "a@b.c", "fr", {"code": "<script>"})
+    assert (mail.id, mail.to, mail.text, mail.html) == ("m1", "a@b.c", "Code: <script>", "<b>&lt;script&gt;</b>")
+
+
+def test_rendered_text_has_no_nul_characters() -> None:
+    assert enqueue.render("{a}b\x00", {"a": "\x00x"}) == "xb"
