@@ -55,6 +55,7 @@ def test_keys_are_fetched_from_the_cluster_of_the_profile(profile: Profile, uri:
 def test_tokens_are_accepted_in_the_authorization_header_only() -> None:
     config = provider(PRODUCTION)
     assert config["from_headers"] == [{"name": "authorization", "value_prefix": "Bearer "}]
+    assert config["forward"] is True  # the next hop validates the token again
     assert not config.keys() & {"from_params", "from_cookies", "jwt_cache_config"}
 
 
@@ -114,6 +115,11 @@ def test_callers_of_a_route_are_readable(names: Sequence[str], actor_required: b
     assert is_token_required(config) == actor_required
     assert allowed_spiffe_ids(config) == {f"spiffe://delivery.local/{name}" for name in names}
     assert allowed_roles(config) == set()
+
+
+def test_permitted_principals_may_send_any_request() -> None:
+    for config in (require_token(["admin"]), allow_callers("delivery.local", ["orders"], actor_required=True)):
+        assert config["rbac"]["rbac"]["rules"]["policies"]["allowed"]["permissions"] == [{"any": True}]
 
 
 def test_route_without_callers_denies_all_callers() -> None:

@@ -105,7 +105,10 @@ def test_rendered_bootstrap_is_the_configuration_of_the_sidecar() -> None:
     assert CONTAINERS["bootstrap"]["envFrom"] == [{"configMapRef": {"name": "sidecars"}}]
 
 
-@for_each_container
-def test_only_shared_and_temporary_volumes_are_writable(container: Config) -> None:
-    writable = {each["name"] for each in container["volumeMounts"] if not each.get("readOnly")}
-    assert writable <= {"run", "tmp"}
+@pytest.mark.parametrize("service", ["gateway", "orders"])
+def test_secrets_and_certificates_are_mounted_read_only(service: str) -> None:
+    mounts = [
+        *containers.app_container(service, 1)["volumeMounts"],
+        *containers.envoy_container(service, {"probe": 1})["volumeMounts"],
+    ]
+    assert {each["name"] for each in mounts if not each.get("readOnly")} == {"run", "tmp"}

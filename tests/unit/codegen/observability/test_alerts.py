@@ -33,6 +33,15 @@ def test_alert_is_not_critical_by_default() -> None:
     assert not Alert("NotesLost", "notes_lost > 0", "5m", "Notes are lost.").is_critical
 
 
+def test_alerts_on_lost_requests_events_or_money_are_critical() -> None:
+    assert {alert.name for alert in ALERTS if alert.is_critical} == {
+        *("ServiceDown", "SidecarDown", "UpstreamUnhealthy"),
+        *("EdgeHighErrorRate", "OperationHighErrorRate"),
+        *("OutboxLag", "DatabaseUnavailable", "BrokerUnavailable"),
+        *("DeadLetters", "SystemAlert", "RefundFailed"),
+    }
+
+
 def test_alert_names_and_runbook_sections_are_unique() -> None:
     sections = Counter(alert.to_rule()["annotations"]["runbook_url"] for alert in ALERTS)
     assert set(sections.values()) == {1}

@@ -78,6 +78,7 @@ def test_rows_separate_panels_without_gaps_or_overlap() -> None:
     for panel in dashboard.lay_out(CONTRACTS):
         grid = panel["gridPos"]
         if panel["type"] == "row":
+            assert panel["collapsed"] is False
             y, x = y + (dashboard.PANEL_HEIGHT if x else 0), 0
             assert grid == {"x": 0, "y": y, "w": dashboard.GRID_COLUMNS, "h": 1}
             y += 1
