@@ -1,0 +1,68 @@
+"""gRPC servicer of notifications: roles, agents without their keys, and unknown enum values."""
+
+import pytest
+
+from generated.problems import Reason
+from generated.proto.delivery.notifications import v1
+from services.notifications.entrypoints.rpc import NotificationsRpc
+from services.runtime.rpc.codec import get_codec
+from tests.unit.fake_transactions import build_principal, raises_reason
+from tests.unit.notifications.fakes import AGENT, FakeBackend
+from tests.unit.notifications.usecases.test_agents import FakeAgents
+
+ADMIN, ADA = build_principal("admin", "root"), build_principal("customer")
+
+
+async def test_agent_is_created_once_and_updated() -> None:
+    rpc = NotificationsRpc(FakeAgents(), FakeBackend())
+    request = v1.CreateAgentRequest(
+        name="Orders",
+        priority=5,
+        providers=[v1.Provider.FCM],
+        preferences=v1.Preferences(ttl_s=60, quiet_hours=v1.QuietHours(start="22:00", end="07:00")),
+        enabled=True,
+        idempotency_key="k1",
+    )
+    first, second = [
+        get_codec().decode(v1.CreateAgentResponse, (await rpc.create_agent(request, ADMIN)).data) for _ in range(2)
+    ]
+    assert (first.agent, first.replayed, second.replayed) == (second.agent, False, True)
+    update = v1.UpdateAgentRequest(agent_id=first.agent.id, if_match=first.etag, priority=10)
+    updated = await rpc.update_agent(update, ADMIN)
+    assert (updated.agent.priority, updated.agent.name, updated.etag) == (10, "Orders", '"2"')
+    assert (await rpc.get_agent(v1.GetAgentRequest(agent_id=first.agent.id), ADMIN)).agent == updated.agent
+    assert (await rpc.list_agents(v1.ListAgentsRequest(page_size=10), ADMIN)).items == [updated.agent]
+
+
+@pytest.mark.parametrize(("start", "end"), [("24:00", "07:00"), ("22:60", "07:00"), ("22:00", "7:00"), ("", "07:00")])
+async def test_invalid_quiet_hours_raise(start: str, end: str) -> None:
+    request = v1.CreateAgentRequest(preferences=v1.Preferences(quiet_hours=v1.QuietHours(start=start, end=end)))
+    with raises_reason(Reason.INVALID_REQUEST):
+        await NotificationsRpc(FakeAgents(), FakeBackend()).create_agent(request, ADMIN)
+
+
+@pytest.mark.parametrize("provider", [0, 99])
+async def test_unknown_provider_raises(provider: int) -> None:
+    request = v1.CreateAgentRequest(name="x", priority=1, providers=[v1.Provider(provider)])
+    with raises_reason(Reason.INVALID_REQUEST):
+        await NotificationsRpc(FakeAgents(), FakeBackend()).create_agent(request, ADMIN)
+
+
+async def test_administration_requires_admin_role() -> None:
+    rpc = NotificationsRpc(FakeAgents(AGENT), FakeBackend())
+    for operation in (
+        rpc.create_agent(v1.CreateAgentRequest(), ADA),
+        rpc.get_agent(v1.GetAgentRequest(agent_id="orders"), ADA),
+        rpc.list_agents(v1.ListAgentsRequest(page_size=10), ADA),
+        rpc.update_agent(v1.UpdateAgentRequest(agent_id="orders"), ADA),
+        rpc.list_notifications(v1.ListNotificationsRequest(page_size=10), ADA),
+    ):
+        with raises_reason(Reason.FORBIDDEN):
+            await operation
+
+
+@pytest.mark.parametrize("status", [0, 99])
+async def test_unknown_status_filter_raises(status: int) -> None:
+    request = v1.ListNotificationsRequest(page_size=10, status=v1.NotificationStatus(status))
+    with raises_reason(Reason.INVALID_REQUEST):
+        await NotificationsRpc(FakeAgents(), FakeBackend()).list_notifications(request, ADMIN)
