@@ -84,6 +84,13 @@ async def test_failed_payment_may_succeed_later() -> None:
     assert repository.orders["o1"].status is OrderStatus.PAID
 
 
+async def test_repeated_failure_is_recorded_once() -> None:
+    repository = FakeRepository(build_order())
+    for webhook_id in ("w1", "w2"):
+        await process_payment(repository, repository.clock, FAILED, webhook_id)
+    assert [type(event) for event in repository.events] == [PaymentRecorded]
+
+
 async def test_late_failure_does_not_revert_payment() -> None:
     repository = FakeRepository(build_order())
     await process_payment(repository, repository.clock, PAYMENT, "w1")

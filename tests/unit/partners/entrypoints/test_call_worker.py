@@ -73,7 +73,7 @@ async def test_concurrent_calls_are_limited() -> None:
             running += 1
             maximum = max(maximum, running)
             if running == MAX_CONCURRENT:
-                released.set()
+                asyncio.get_running_loop().call_soon(released.set)
             await released.wait()
             running -= 1
             return ACCEPTED
