@@ -37,15 +37,17 @@ async def test_agent_is_created_once_and_updated() -> None:
 @pytest.mark.parametrize(("start", "end"), [("24:00", "07:00"), ("22:60", "07:00"), ("22:00", "7:00"), ("", "07:00")])
 async def test_invalid_quiet_hours_raise(start: str, end: str) -> None:
     request = v1.CreateAgentRequest(preferences=v1.Preferences(quiet_hours=v1.QuietHours(start=start, end=end)))
-    with raises_reason(Reason.INVALID_REQUEST):
+    with raises_reason(Reason.INVALID_REQUEST) as raised:
         await NotificationsRpc(FakeAgents(), FakeBackend()).create_agent(request, ADMIN)
+    assert [error.message for error in raised.value.errors] == ["must be a time HH:MM"]
 
 
 @pytest.mark.parametrize("provider", [0, 99])
 async def test_unknown_provider_raises(provider: int) -> None:
     request = v1.CreateAgentRequest(name="x", priority=1, providers=[v1.Provider(provider)])
-    with raises_reason(Reason.INVALID_REQUEST):
+    with raises_reason(Reason.INVALID_REQUEST) as raised:
         await NotificationsRpc(FakeAgents(), FakeBackend()).create_agent(request, ADMIN)
+    assert raised.value.detail == f"Provider has no value {provider}."
 
 
 async def test_administration_requires_admin_role() -> None:
