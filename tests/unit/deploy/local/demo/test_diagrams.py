@@ -2,11 +2,15 @@
 
 import random
 import re
+from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from deploy.local.demo import diagrams
 from deploy.local.demo.diagrams import (
     CACHED_QUERIES,
     MAX_LINE_CHARS,
@@ -17,6 +21,7 @@ from deploy.local.demo.diagrams import (
 )
 from deploy.local.demo.scenarios import SCENARIOS, ScenarioContext
 from deploy.local.demo.trace_recorder import RecordedTrace, Span
+from deploy.local.mesh_config import MeshConfig
 from tests.unit.deploy.local.demo.sample_traces import create_span, create_step, record
 
 ROOT = create_span("POST /api/v1/orders", "gateway-envoy")
@@ -174,6 +179,18 @@ def test_every_scenario_has_a_page_with_its_own_traces() -> None:
         f"{number}-{scenario.__name__.replace('_', '-')}.md" for number, scenario in enumerate(SCENARIOS, 1)
     ]
     assert [name for name, page in pages.items() if "POST /orders" in page] == ["4-confirm.md"]
+
+
+def test_command_writes_a_page_per_scenario(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = ScenarioContext(httpx.Client(), httpx.Client(), Console(quiet=True), steps=[create_step()])
+    monkeypatch.setattr(diagrams, "run_scenarios", lambda edge_url, sandbox_url: context)
+    monkeypatch.setattr(diagrams, "collect_traces", lambda url, steps: [record(ROOT, step=step) for step in steps])
+    assert diagrams.main(MeshConfig({"DELIVERY_STATE": str(tmp_path)}), tmp_path) == 0
+    pages = render_diagrams([record(ROOT, step=step) for step in context.steps])
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.md")} == pages
+    assert capsys.readouterr().out.splitlines() == [str(tmp_path / name) for name in pages]
 
 
 def test_response_arrow_is_dashed() -> None:
