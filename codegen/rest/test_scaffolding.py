@@ -38,7 +38,7 @@ def render_test(contracts: Contracts, operation: Operation) -> str:
     name, path = snake(operation.id), re.sub(r"\{\w+\}", "1", operation.path)
     body = body_example(contracts, operation)
     request = f"edge.request({operation.method!r}, {path!r}{', json=BODY' if body is not None else ''}"
-    fixture = "pending" if "{order_id}" in operation.path else "world"
+    fixture = "pending" if "{order_id}" in operation.path else "context"
     text = (
         f'"""{operation.id}: {operation.summary or operation.path}."""\n\n'
         "from collections.abc import Callable\n\nimport httpx\nimport pytest\n\n"

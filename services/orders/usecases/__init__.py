@@ -5,9 +5,9 @@
   record_partner_notified, cancel_order_for_unreachable_partner, assign_order, complete_order, expire_orders,
   anonymise_customer, record_history
 - payment_callbacks: get_callback_secrets, process_payment, list_payments, record_payment
-- reconcile: reconcile, alert_stuck_orders, warn_about_outbox_backlog
+- reconciliation: reconcile, alert_stuck_orders, warn_about_outbox_backlog
 - refunds: send_due_refunds
-- watch_order: watch_order
+- order_tracking: watch_order
 
 Shared by them: event_factory (domain objects to events) and ports (interfaces that the adapters implement).
 """
