@@ -18,7 +18,7 @@ from tests.containers.pods import POLL_INTERVAL_S, SERVERS, SERVICES, START_TIME
 from tests.wait import wait_until
 
 EDGE_URL, SANDBOX_URL, TRACES_URL = "http://127.0.0.1:8080", "http://127.0.0.1:8090", "http://127.0.0.1:16686"
-IMAGE_VERSION = "0.1.0"
+IMAGE_VERSION = "1.0.0"
 
 IMAGE_BY_SERVER = {
     "postgres": "postgres",
