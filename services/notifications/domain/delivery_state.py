@@ -1,10 +1,15 @@
-"""Delivery state machine of a notification: retry, fall back to the next provider, or finish."""
+"""Delivery state machine of a notification: send, retry, fall back to the next provider, or finish.
 
-from collections.abc import Sequence
+`DeliveryState` is pure. A delivery step alternates between `next_step`, which returns the I/O to do, and `apply`, which
+returns the state after its result. Only `DeliveryState.job` is stored between the steps.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum, auto
+from typing import Self
 
+from services.notifications.domain.agents import Agent, find_quiet_hours_end
 from services.notifications.domain.notifications import (
     FINAL_OUTCOMES,
     Attempt,
@@ -14,6 +19,7 @@ from services.notifications.domain.notifications import (
     Provider,
     ProviderResponse,
     Status,
+    User,
 )
 from services.runtime.core import backoff
 
@@ -61,89 +67,212 @@ class DeliveryJob:
         return self.notification.id
 
 
-class NextStep(Enum):
-    """Next step after a round."""
-
-    RETRY = auto()
-    FALL_BACK = auto()
-    FINISH = auto()
+@dataclass(frozen=True, slots=True)
+class LoadRecipient:
+    """Next step: load the recipient."""
 
 
-def start_provider(job: DeliveryJob, provider: Provider, now: datetime) -> DeliveryJob:
-    """Return the job with this provider as the current one."""
-    if job.provider is provider:
-        return job
-    return replace(
-        job, provider=provider, provider_started_at=now, rounds=0, final_addresses=(), has_unclear_response=False
-    )
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Next step: send to these addresses at the provider, unless its circuit breaker is open."""
+
+    agent: Agent
+    user: User | None
+    provider: Provider
+    addresses: tuple[str, ...]
 
 
-def apply_responses(job: DeliveryJob, responses: Sequence[tuple[str, ProviderResponse]], now: datetime) -> DeliveryJob:
-    """Return the job after a round with these responses by address."""
-    if job.provider is None:
-        raise ValueError("the job has no current provider")
-    outcomes = {response.outcome for _, response in responses}
-    accepted = Outcome.ACCEPTED in outcomes
-    new_attempts = tuple(Attempt(job.provider, now, response.code) for _, response in responses)
-    notification = job.notification
-    return replace(
-        job,
-        notification=replace(
-            notification,
-            attempts=notification.attempts + new_attempts,
-            sent_at=notification.sent_at or (now if accepted else None),
-        ),
-        rounds=job.rounds + 1,
-        final_addresses=job.final_addresses
-        + tuple(address for address, response in responses if response.outcome in FINAL_OUTCOMES),
-        is_accepted=job.is_accepted or accepted,
-        has_unclear_response=job.has_unclear_response or Outcome.UNCLEAR in outcomes,
-    )
+@dataclass(frozen=True, slots=True)
+class Reschedule:
+    """Next step: store the job and continue at `due_at`."""
+
+    due_at: datetime
 
 
-def decide_next_step(
-    job: DeliveryJob,
-    policy: RetryPolicy,
-    *,
-    has_pending: bool,
-    has_fallback: bool,
-    next_round_at: datetime,
-    now: datetime,
-) -> NextStep:
-    """Return the next step after a round.
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Next step: store the notification in its final state and complete the job."""
 
-    `has_pending` is set if an address has no final response, `has_fallback` if there is another provider. Falls back
-    only if the current provider has definitely not delivered the notification.
+    notification: Notification
+
+
+type Step = LoadRecipient | Send | Reschedule | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Result of `LoadRecipient`.
+
+    `addresses` is by provider, in the agent's order; providers without an address or a client are omitted.
     """
-    if not has_pending:
-        return NextStep.FINISH if job.is_accepted else NextStep.FALL_BACK
-    fallback_is_due = now - (job.provider_started_at or now) >= timedelta(seconds=policy.fallback_after_s)
-    expires_before_next_round = next_round_at >= job.expires_at
-    if job.is_accepted and (fallback_is_due or expires_before_next_round):
-        return NextStep.FINISH
-    if not job.has_unclear_response and has_fallback and (fallback_is_due or expires_before_next_round):
-        return NextStep.FALL_BACK
-    return NextStep.FINISH if job.rounds >= policy.max_rounds else NextStep.RETRY
+
+    agent: Agent | None
+    user: User | None
+    addresses: Mapping[Provider, Sequence[str]]
 
 
-def compute_retry_delay(rounds: int, policy: RetryPolicy, retry_after: timedelta | None, jitter: float) -> timedelta:
-    """Return the time until the next round: exponential backoff with jitter, at least `retry_after`.
+@dataclass(frozen=True, slots=True)
+class ProviderResponses:
+    """Result of `Send`: responses by address. `jitter` varies the delay of a retry, see `backoff.apply_jitter`."""
 
-    `jitter` is that of `backoff.apply_jitter`.
+    by_address: Mapping[str, ProviderResponse]
+    jitter: float
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerOpen:
+    """Result of `Send`: the provider's circuit breaker blocks calls for `delay`."""
+
+    delay: timedelta
+
+
+type StepResult = Recipient | ProviderResponses | BreakerOpen
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryState:
+    """State of a job during a delivery step.
+
+    `candidates` are the providers that may be used, the current one first, with their addresses without a final
+    response. `retry_at` is set once nothing can be sent before that time.
     """
+
+    job: DeliveryJob
+    policy: RetryPolicy
+    candidates: tuple[Send, ...] = ()
+    retry_at: datetime | None = None
+
+    @classmethod
+    def start(cls, job: DeliveryJob, policy: RetryPolicy) -> Self:
+        """Return the state of a claimed job."""
+        return cls(job, policy)
+
+    def next_step(self, now: datetime) -> Step:
+        """Return the next step. Nothing is sent after the expiry."""
+        if self.job.notification.status is not Status.QUEUED:
+            return Finish(self.job.notification)
+        if now >= self.job.expires_at:
+            return Finish(self._finish(Status.EXPIRED, "EXPIRED").job.notification)
+        if self.retry_at is not None:
+            return Reschedule(min(self.retry_at, self.job.expires_at))
+        return self.candidates[0] if self.candidates else LoadRecipient()
+
+    def apply(self, result: StepResult, now: datetime) -> Self:
+        """Return the state after the result of the step."""
+        match result:
+            case Recipient():
+                return self._apply_recipient(result, now)
+            case ProviderResponses():
+                return self._apply_responses(result, now)
+            case BreakerOpen():
+                return self._retry_or_fall_back(now + result.delay, now)
+
+    def _apply_recipient(self, recipient: Recipient, now: datetime) -> Self:
+        job, agent, user = self.job, recipient.agent, recipient.user
+        if agent is None:
+            return self._finish(Status.FAILED, "AGENT_UNKNOWN")
+        if (reason := _find_rejection_reason(job, agent, user)) is not None:
+            return self._finish(Status.FAILED, reason)
+        if job.mail is None and user and (end := find_quiet_hours_end(agent.quiet_hours, user.time_zone, now)):
+            return replace(self, retry_at=end)
+        tried = agent.providers[: agent.providers.index(job.provider)] if job.provider in agent.providers else ()
+        candidates = tuple(
+            Send(agent, user, provider, tuple(addresses))
+            for provider, addresses in recipient.addresses.items()
+            if provider not in tried
+        )
+        if job.is_accepted and job.provider not in [candidate.provider for candidate in candidates]:
+            return self._finish(Status.SENT)
+        return replace(self, candidates=candidates)._start_provider(now)
+
+    def _apply_responses(self, responses: ProviderResponses, now: datetime) -> Self:
+        job, current = self.job, self.candidates[0]
+        by_address = responses.by_address
+        outcomes = {response.outcome for response in by_address.values()}
+        accepted = Outcome.ACCEPTED in outcomes
+        new_attempts = tuple(Attempt(current.provider, now, response.code) for response in by_address.values())
+        job = replace(
+            job,
+            notification=replace(
+                job.notification,
+                attempts=job.notification.attempts + new_attempts,
+                sent_at=job.notification.sent_at or (now if accepted else None),
+            ),
+            rounds=job.rounds + 1,
+            final_addresses=job.final_addresses
+            + tuple(address for address, response in by_address.items() if response.outcome in FINAL_OUTCOMES),
+            is_accepted=job.is_accepted or accepted,
+            has_unclear_response=job.has_unclear_response or Outcome.UNCLEAR in outcomes,
+        )
+        delay = _compute_retry_delay(job.rounds, self.policy, by_address.values(), responses.jitter)
+        return replace(self, job=job)._skip_final_addresses()._retry_or_fall_back(now + delay, now)
+
+    def _start_provider(self, now: datetime) -> Self:
+        """Use the first candidate, or finish without one."""
+        if not self.candidates:
+            return self._finish(Status.FAILED)
+        job, provider = self.job, self.candidates[0].provider
+        if job.provider is not provider:
+            job = replace(
+                job,
+                provider=provider,
+                provider_started_at=now,
+                rounds=0,
+                final_addresses=(),
+                has_unclear_response=False,
+            )
+        state = replace(self, job=job)._skip_final_addresses()
+        return state if state.candidates[0].addresses else state._retry_or_fall_back(now, now)
+
+    def _skip_final_addresses(self) -> Self:
+        current = self.candidates[0]
+        pending = tuple(address for address in current.addresses if address not in self.job.final_addresses)
+        return replace(self, candidates=(replace(current, addresses=pending), *self.candidates[1:]))
+
+    def _retry_or_fall_back(self, next_round_at: datetime, now: datetime) -> Self:
+        """Decide after a round. Falls back only if the current provider has definitely not delivered."""
+        job, policy = self.job, self.policy
+        fallback = replace(self, candidates=self.candidates[1:])
+        if not self.candidates[0].addresses:
+            return self._finish(Status.SENT) if job.is_accepted else fallback._start_provider(now)
+        is_fallback_due = (
+            now - (job.provider_started_at or now) >= timedelta(seconds=policy.fallback_after_s)
+            or next_round_at >= job.expires_at
+        )
+        if job.is_accepted and is_fallback_due:
+            return self._finish(Status.SENT)
+        if is_fallback_due and fallback.candidates and not job.has_unclear_response:
+            return fallback._start_provider(now)
+        return self._finish(Status.FAILED) if job.rounds >= policy.max_rounds else replace(self, retry_at=next_round_at)
+
+    def _finish(self, status: Status, reason: str | None = None) -> Self:
+        """Return the final state: SENT if a provider has accepted the notification, else `status`.
+
+        The default reason is the outcome of the last attempt.
+        """
+        notification = self.job.notification
+        if self.job.is_accepted:
+            notification = replace(notification, status=Status.SENT)
+        else:
+            last_outcome = notification.attempts[-1].outcome if notification.attempts else "NO_DEVICE"
+            notification = replace(notification, status=status, reason=reason or last_outcome)
+        return replace(self, job=replace(self.job, notification=notification))
+
+
+def _find_rejection_reason(job: DeliveryJob, agent: Agent, user: User | None) -> str | None:
+    if not agent.enabled:
+        return "AGENT_DISABLED"
+    if job.mail is not None:
+        return None
+    if user is None:
+        return "USER_UNKNOWN"
+    return "USER_GONE" if user.is_deleted else None
+
+
+def _compute_retry_delay(
+    rounds: int, policy: RetryPolicy, responses: Iterable[ProviderResponse], jitter: float
+) -> timedelta:
+    """Return the time until the next round: exponential backoff with jitter, at least the longest Retry-After."""
     delay_s = backoff.compute_exponential_delay_s(rounds, policy.initial_delay_s, policy.max_delay_s)
-    return max(timedelta(seconds=backoff.apply_jitter(delay_s, jitter)), retry_after or timedelta(0))
-
-
-def finish(job: DeliveryJob, reason: str) -> Notification:
-    """Return the finished notification: SENT if a provider has accepted it, else FAILED with `reason`."""
-    if job.is_accepted:
-        return replace(job.notification, status=Status.SENT)
-    return replace(job.notification, status=Status.FAILED, reason=reason)
-
-
-def expire(job: DeliveryJob) -> Notification:
-    """Return the notification after its expiry: SENT if a provider has accepted it, else EXPIRED."""
-    if job.is_accepted:
-        return replace(job.notification, status=Status.SENT)
-    return replace(job.notification, status=Status.EXPIRED, reason="EXPIRED")
+    retry_after = (response.retry_after or timedelta(0) for response in responses)
+    return max([timedelta(seconds=backoff.apply_jitter(delay_s, jitter)), *retry_after])

@@ -9,9 +9,20 @@ from typing import Protocol
 
 from generated.events import NotificationsEvent
 from generated.proto.delivery.events.v1 import NotificationFailed, NotificationSent
-from services.notifications.domain import delivery_state
-from services.notifications.domain.agents import MIN_URGENT_PRIORITY, Agent, find_quiet_hours_end
-from services.notifications.domain.delivery_state import DeliveryJob, NextStep, RetryPolicy
+from services.notifications.domain.agents import MIN_URGENT_PRIORITY, Agent
+from services.notifications.domain.delivery_state import (
+    BreakerOpen,
+    DeliveryJob,
+    DeliveryState,
+    Finish,
+    LoadRecipient,
+    ProviderResponses,
+    Recipient,
+    Reschedule,
+    RetryPolicy,
+    Send,
+    StepResult,
+)
 from services.notifications.domain.notifications import (
     Mail,
     MailTemplate,
@@ -20,7 +31,6 @@ from services.notifications.domain.notifications import (
     ProviderResponse,
     Push,
     Status,
-    User,
 )
 from services.notifications.usecases import enqueue
 from services.notifications.usecases.ports import AgentReader, HistoryRepository, JobQueue, UserRepository
@@ -89,128 +99,68 @@ class DeliveryContext:
 
 async def deliver(context: DeliveryContext, job: DeliveryJob) -> None:
     """Run one delivery step of a claimed job. Afterwards the job is rescheduled or completed."""
-    notification, now = job.notification, context.clock()
-    if notification.status is not Status.QUEUED:
-        return await _finish(context, job, notification)
-    if now >= job.expires_at:
-        return await _finish(context, job, delivery_state.expire(job))
-    agent, user = (
-        await context.agents.get_agent(notification.agent_id),
-        await context.users.get_user(notification.user_id),
-    )
-    if (reason := _find_rejection_reason(job, agent, user)) is not None or agent is None:
-        return await _finish(context, job, delivery_state.finish(job, reason or "AGENT_UNKNOWN"))
-    if job.mail is None and user and (quiet_until := find_quiet_hours_end(agent.quiet_hours, user.time_zone, now)):
-        return await _reschedule(context, job, min(quiet_until, job.expires_at))
-    return await _try_providers(context, job, agent, await _resolve_addresses(context, job, agent, user))
+    state = DeliveryState.start(job, context.retry_policy)
+    while True:
+        result: StepResult
+        match state.next_step(context.clock()):
+            case LoadRecipient():
+                result = await _load_recipient(context, job)
+            case Send() as send:
+                result = await _send(context, job, send)
+            case Reschedule(due_at):
+                return await _reschedule(context, state.job, due_at)
+            case Finish(notification):
+                return await _complete(context, replace(state.job, notification=notification))
+        state = state.apply(result, context.clock())
 
 
-def _find_rejection_reason(job: DeliveryJob, agent: Agent | None, user: User | None) -> str | None:
-    if agent is None:
-        return "AGENT_UNKNOWN"
-    if not agent.enabled:
-        return "AGENT_DISABLED"
+async def _load_recipient(context: DeliveryContext, job: DeliveryJob) -> Recipient:
+    """Load the recipient, without addresses if nothing may be sent to them."""
+    agent = await context.agents.get_agent(job.notification.agent_id)
+    user = await context.users.get_user(job.notification.user_id)
     if job.mail is not None:
-        return None
-    if user is None:
-        return "USER_UNKNOWN"
-    return "USER_GONE" if user.is_deleted else None
-
-
-async def _resolve_addresses(
-    context: DeliveryContext, job: DeliveryJob, agent: Agent, user: User | None
-) -> dict[Provider, list[str]]:
-    """Return the user's addresses by provider, in the agent's order; providers without address are omitted."""
-    if job.mail is not None:
-        return {Provider.EMAIL: [job.mail.to]}
-    addresses_by_provider: dict[Provider, list[str]] = {provider: [] for provider in agent.providers}
-    for device in await context.users.list_devices(job.notification.user_id):
-        if device.provider in addresses_by_provider:
-            addresses_by_provider[device.provider].append(device.token)
-    if Provider.EMAIL in addresses_by_provider and user is not None:
-        addresses_by_provider[Provider.EMAIL] = [user.email]
+        return Recipient(agent, user, {Provider.EMAIL: [job.mail.to]})
+    if agent is None or not agent.enabled or user is None or user.is_deleted:
+        return Recipient(agent, user, {})
+    addresses: dict[Provider, list[str]] = {provider: [] for provider in agent.providers}
+    for device in await context.users.list_devices(user.user_id):
+        if device.provider in addresses:
+            addresses[device.provider].append(device.token)
+    if Provider.EMAIL in addresses:
+        addresses[Provider.EMAIL] = [user.email]
     has_client = {
         provider: provider is Provider.EMAIL or await context.providers.get_push_client(agent, provider) is not None
-        for provider in addresses_by_provider
+        for provider in addresses
     }
-    return {
-        provider: addresses
-        for provider, addresses in addresses_by_provider.items()
-        if addresses and has_client[provider]
-    }
+    return Recipient(
+        agent, user, {provider: tokens for provider, tokens in addresses.items() if tokens and has_client[provider]}
+    )
 
 
-async def _try_providers(
-    context: DeliveryContext, job: DeliveryJob, agent: Agent, addresses: Mapping[Provider, list[str]]
-) -> None:
-    """Try the providers from the current one on, until one accepts, a retry is due or none is left."""
-    remaining = list(addresses)
-    if job.provider in agent.providers:
-        tried = agent.providers[: agent.providers.index(job.provider)] if job.provider else ()
-        remaining = [provider for provider in remaining if provider not in tried]
-    if job.is_accepted and job.provider not in remaining:
-        return await _finish(context, job, delivery_state.finish(job, _get_final_reason(job)))
-    for provider in remaining:
-        job = delivery_state.start_provider(job, provider, context.clock())
-        job, next_round_at, has_pending = await _run_round(context, job, agent, addresses[provider])
-        next_step = delivery_state.decide_next_step(
-            job,
-            context.retry_policy,
-            has_pending=has_pending,
-            has_fallback=provider is not remaining[-1],
-            next_round_at=next_round_at,
-            now=context.clock(),
-        )
-        match next_step:
-            case NextStep.RETRY:
-                return await _reschedule(context, job, min(next_round_at, job.expires_at))
-            case NextStep.FINISH:
-                return await _finish(context, job, delivery_state.finish(job, _get_final_reason(job)))
-            case NextStep.FALL_BACK:
-                continue
-    return await _finish(context, job, delivery_state.finish(job, _get_final_reason(job)))
-
-
-async def _run_round(
-    context: DeliveryContext, job: DeliveryJob, agent: Agent, addresses: list[str]
-) -> tuple[DeliveryJob, datetime, bool]:
-    """Send to every address without a final response, unless the provider's circuit breaker is open.
-
-    Returns the job, the time of the next round, and whether an address has no final response.
-    """
-    pending = [address for address in addresses if address not in job.final_addresses]
-    provider = job.provider
-    if provider is None or not pending:
-        return job, context.clock(), False
-    breaker = context.providers.get_breaker(agent, provider)
+async def _send(context: DeliveryContext, job: DeliveryJob, send: Send) -> ProviderResponses | BreakerOpen:
+    """Send to all addresses concurrently; delete the devices that the provider no longer knows."""
+    breaker = context.providers.get_breaker(send.agent, send.provider)
     if delay := breaker.reserve_permission():
-        return job, context.clock() + delay, True
-    responses = await asyncio.gather(*(_send(context, job, agent, provider, address) for address in pending))
-    for address, response in zip(pending, responses, strict=True):
+        return BreakerOpen(delay)
+    responses = await asyncio.gather(*(_send_to(context, job, send, address) for address in send.addresses))
+    for address, response in zip(send.addresses, responses, strict=True):
         breaker.record(response)
         if response.is_unregistered:
             await context.users.delete_device(job.notification.user_id, address)
-    now = context.clock()
-    job = delivery_state.apply_responses(job, list(zip(pending, responses, strict=True)), now)
-    retry_after = max((response.retry_after for response in responses if response.retry_after), default=None)
-    delay = delivery_state.compute_retry_delay(job.rounds, context.retry_policy, retry_after, backoff.draw_jitter())
-    return job, now + delay, any(address not in job.final_addresses for address in pending)
+    return ProviderResponses(dict(zip(send.addresses, responses, strict=True)), backoff.draw_jitter())
 
 
-async def _send(
-    context: DeliveryContext, job: DeliveryJob, agent: Agent, provider: Provider, address: str
-) -> ProviderResponse:
-    notification = job.notification
-    if provider is not Provider.EMAIL:
-        push_client = await context.providers.get_push_client(agent, provider)
+async def _send_to(context: DeliveryContext, job: DeliveryJob, send: Send, address: str) -> ProviderResponse:
+    if send.provider is not Provider.EMAIL:
+        push_client = await context.providers.get_push_client(send.agent, send.provider)
         if push_client is None:
-            raise LookupError(provider)
-        return await push_client.push(address, _build_push(job, agent))
+            raise LookupError(send.provider)
+        return await push_client.push(address, _build_push(job, send.agent))
     if job.mail is not None:
         return await context.providers.mail_client.send(job.mail)
-    user = await context.users.get_user(notification.user_id)
+    notification = job.notification
     values = {"title": notification.title, "body": notification.body}
-    locale = user.locale if user else None
+    locale = send.user.locale if send.user else None
     mail = enqueue.render_mail(context.fallback_mail_templates, notification.id, address, locale, values)
     return await context.providers.mail_client.send(mail)
 
@@ -231,10 +181,6 @@ def _build_push(job: DeliveryJob, agent: Agent) -> Push:
     )
 
 
-def _get_final_reason(job: DeliveryJob) -> str:
-    return job.notification.attempts[-1].outcome if job.notification.attempts else "NO_DEVICE"
-
-
 async def _reschedule(context: DeliveryContext, job: DeliveryJob, due_at: datetime) -> None:
     try:
         await context.history.upsert(job.notification)
@@ -243,16 +189,17 @@ async def _reschedule(context: DeliveryContext, job: DeliveryJob, due_at: dateti
     await context.queue.reschedule(job, due_at)
 
 
-async def _finish(context: DeliveryContext, job: DeliveryJob, notification: Notification) -> None:
+async def _complete(context: DeliveryContext, job: DeliveryJob) -> None:
     """Store the final state in the history, then complete the job and publish its result event.
 
     While the history is unavailable, the job stays queued with the final state.
     """
+    notification = job.notification
     try:
         await context.history.upsert(notification)
     except ApiError as error:
         log.warning("history of %s not updated: %s; job rescheduled", job.id, error)
-        await context.queue.reschedule(replace(job, notification=notification), context.clock() + HISTORY_RETRY_DELAY)
+        await context.queue.reschedule(job, context.clock() + HISTORY_RETRY_DELAY)
         return
     if not await context.queue.complete(job, _build_result_event(notification, context.clock())):
         user = await context.users.get_user(notification.user_id)

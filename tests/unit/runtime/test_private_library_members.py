@@ -173,12 +173,15 @@ def test_private_library_member_exists(member: PrivateMember) -> None:
 
 
 def find_private_accesses() -> Iterator[tuple[str, str]]:
-    """Yield module and name of each access to a private member of another object, and of each private import."""
+    """Yield module and name of each access to a private member that the module does not define itself."""
     for folder in CHECKED_FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+            for node in nodes:
                 for name in private_names(node):
-                    yield str(path.relative_to(ROOT)), name
+                    if name not in defined:
+                        yield str(path.relative_to(ROOT)), name
 
 
 def private_names(node: ast.AST) -> Iterator[str]:

@@ -96,8 +96,9 @@ def test_size_grows_with_encoded_details() -> None:
     assert parse(attributes=[]).size_bytes < parse().size_bytes
 
 
-@given(st.text(max_size=3 * MAX_TEXT_CHARS))
-def test_truncated_text_is_a_prefix_within_the_limit(text: str) -> None:
+@given(st.text(min_size=1, max_size=3), st.integers(0, MAX_TEXT_CHARS))
+def test_truncated_text_is_a_prefix_within_the_limit(part: str, repetitions: int) -> None:
+    text = part * repetitions
     truncated = truncate(text)
     assert len(truncated) <= MAX_TEXT_CHARS
     assert truncated == text if len(text) <= MAX_TEXT_CHARS else text.startswith(truncated.removesuffix("…"))
