@@ -22,8 +22,8 @@ from generated.proto.delivery.partners.v1 import (
     ListCatalogResponse,
 )
 from generated.rest.delivery import pages
+from services.partners.domain.partners import CatalogEntry
 from services.partners.entrypoints.proto_mapping import catalog_partner_to_proto
-from services.partners.usecases.ports import CatalogEntry
 from services.runtime.rpc.codec import get_codec
 
 type Work = Callable[[], object]

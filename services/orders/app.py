@@ -8,8 +8,9 @@ from services.orders.adapters import metrics
 from services.orders.adapters.history_repository import MongoHistoryRepository
 from services.orders.adapters.order_change_listener import PostgresOrderChangeListener
 from services.orders.adapters.payment_system_client import HttpPaymentSystem, start_refund_span
-from services.orders.adapters.postgres.orders import PostgresRepository
 from services.orders.adapters.postgres.reconciliation import PostgresReconciliationRepository
+from services.orders.adapters.postgres.refunds import PostgresRefundQueue
+from services.orders.adapters.postgres.repository import PostgresRepository
 from services.orders.adapters.postgres.tables import banks
 from services.orders.entrypoints.commands.demo_data import load_demo_banks
 from services.orders.entrypoints.commands.reconcile import run_reconcile
@@ -63,7 +64,7 @@ async def serve(settings: Settings) -> None:
     broker = Broker(settings.broker_url.get_secret_value(), "orders")
     mongo_client, mongo_database = mongo.connect(settings.documents_url.get_secret_value())
     outbox = Outbox[OrdersEvent](EVENTS)
-    repository = PostgresRepository(database, outbox)
+    repository, refund_queue = PostgresRepository(database, outbox), PostgresRefundQueue(database)
     reconciliation_repository = PostgresReconciliationRepository(database, outbox)
     reconciliation_policy = build_reconciliation_policy(settings)
     history = MongoHistoryRepository(mongo_database)
@@ -125,7 +126,12 @@ async def serve(settings: Settings) -> None:
                     settings.refund_poll_interval_seconds,
                     "refunds",
                     lambda: usecases.send_due_refunds(
-                        repository, payment_system, now, settings.refund_retry_delays_seconds, start_refund_span
+                        refund_queue,
+                        repository,
+                        payment_system,
+                        now,
+                        settings.refund_retry_delays_seconds,
+                        start_refund_span,
                     ),
                 ),
             ],

@@ -6,7 +6,8 @@ from generated.events import EVENTS, PartnersEvent
 from services.partners.adapters import metrics
 from services.partners.adapters.partner_system_client import PartnerSystemClient
 from services.partners.adapters.postgres.demo_data import PostgresDemoDataWriter
-from services.partners.adapters.postgres.partners import PostgresRepository
+from services.partners.adapters.postgres.partner_calls import PostgresDueCallsQueue
+from services.partners.adapters.postgres.repository import PostgresRepository
 from services.partners.adapters.postgres.tables import partners
 from services.partners.entrypoints.call_worker import CallPolicy, run_worker
 from services.partners.entrypoints.commands import demo_data
@@ -41,6 +42,7 @@ async def serve(settings: Settings) -> None:
     broker = Broker(settings.broker_url.get_secret_value(), "partners")
     secret_box = SecretBox(settings.encryption_key.get_secret_value())
     repository = PostgresRepository(database, Outbox[PartnersEvent](EVENTS))
+    due_calls = PostgresDueCallsQueue(database)
     policy = CallPolicy(settings.partner_retry_delays_seconds, settings.partner_timeout_seconds)
     wakeup = asyncio.Event()
     async with (
@@ -73,13 +75,13 @@ async def serve(settings: Settings) -> None:
                 run_periodically(
                     CLEANUP_INTERVAL_S,
                     "partner call cleanup",
-                    lambda: repository.delete_old_calls(days_ago(settings.call_history_days)),
+                    lambda: due_calls.delete_old_calls(days_ago(settings.call_history_days)),
                 ),
                 consume(
                     broker,
                     OrderEventsConsumer(repository, now, settings.public_url, policy.retry_delays_s[0], wakeup),
                 ),
-                run_worker(repository, system, now, policy, wakeup),
+                run_worker(due_calls, repository, system, now, policy, wakeup),
             ],
         )
 

@@ -19,7 +19,7 @@ from services.notifications.adapters.history_repository import MongoHistoryRepos
 from services.notifications.domain.notifications import HistoryFilter, Notification, Status
 from services.orders.adapters.history_repository import MongoHistoryRepository as OrdersRepository
 from services.orders.domain.orders import HistoryEntry, OrderStatus
-from services.orders.domain.payments import PaymentOutcome, PaymentRecord
+from services.orders.domain.payments import PaymentFilter, PaymentOutcome, PaymentRecord
 from services.runtime.storage import mongo_migrations
 from tests.integration.fixtures.servers import Servers
 
@@ -126,7 +126,10 @@ def list_order_calls() -> Iterator[tuple[str, Call]]:
     yield "list_history", lambda repository: repository.list_history("explain", 10, 0)
     yield "find_by_orders", lambda repository: repository.find_by_orders(["explain", "other"])
     for before, order_id, bank_id in itertools.product((None, (NOW, "visa", "x")), (None, "explain"), (None, "visa")):
-        yield "list_payments", lambda repository, b=before, o=order_id, i=bank_id: repository.list_payments(10, b, o, i)
+        yield (
+            "list_payments",
+            lambda repository, b=before, o=order_id, i=bank_id: repository.list_payments(10, b, PaymentFilter(o, i)),
+        )
 
 
 def list_notification_calls() -> Iterator[tuple[str, Call]]:

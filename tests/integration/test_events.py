@@ -190,7 +190,7 @@ async def test_repeated_event_has_one_effect(orders: Orders) -> None:
         await usecases.mark_order_ready(
             orders.repository, now, "orders.readiness", event_id, order_id, 1, "1 Market Square"
         )
-    order = await orders.repository.get_order(order_id)
+    order = await orders.repository.orders.get(order_id)
     assert order is not None
     assert (order.status, order.version) == (OrderStatus.READY, 3)
 
@@ -285,7 +285,7 @@ async def test_concurrent_duplicate_callbacks_record_one_payment(orders: Orders)
     order_id = await orders.place_order()
     webhook_id = new_id()
     payment_ids = await asyncio.gather(*(orders.pay(order_id, webhook_id=webhook_id) for _ in range(5)))
-    order = await orders.repository.get_order(order_id)
+    order = await orders.repository.orders.get(order_id)
     assert order is not None
     assert len(set(payment_ids)) == 1
     assert (order.paid_amount, order.payment_id) == (200, payment_ids[0])

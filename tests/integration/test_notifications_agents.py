@@ -55,7 +55,7 @@ async def test_agent_change_reaches_every_process(harness: NotificationsHarness)
     async with run_listeners(harness, 3) as caches:
 
         async def is_cached_everywhere(version: int) -> bool:
-            cached = [await cache.get_agent(agent.id) for cache in caches]
+            cached = [await cache.get(agent.id) for cache in caches]
             return [each.version for each in cached if each] == [version] * 3
 
         await wait_until(lambda: is_cached_everywhere(1))

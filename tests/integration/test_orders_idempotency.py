@@ -11,7 +11,7 @@ from generated.proto.delivery.orders import v1
 from services.orders import usecases
 from services.orders.adapters.order_change_listener import PostgresOrderChangeListener
 from services.orders.domain.orders import Bank, Order, OrderStatus
-from services.orders.domain.payments import PaymentOutcome, PaymentRecord
+from services.orders.domain.payments import PaymentFilter, PaymentOutcome, PaymentRecord
 from services.orders.entrypoints.rpc import OrdersRpc
 from services.orders.usecases import OrderRequest
 from services.runtime.core.clock import now
@@ -257,12 +257,12 @@ async def test_list_payments_returns_pages_newest_first(orders: Orders) -> None:
     await usecases.record_payment(orders.history, records[0])
     payment_ids, token = [], ""
     while True:
-        page = await usecases.list_payments(orders.history, ROOT, 2, token, order_id, "visa")
+        page = await usecases.list_payments(orders.history, ROOT, 2, token, PaymentFilter(order_id, "visa"))
         payment_ids += [record.payment_id for record in page.items]
         if page.next_page_token is None:
             break
         token = page.next_page_token
     assert sorted(payment_ids) == sorted(record.payment_id for record in records)
     assert payment_ids[0] == records[4].payment_id
-    error = await get_error(usecases.list_payments(orders.history, ADA, 2, "", None, None))
+    error = await get_error(usecases.list_payments(orders.history, ADA, 2, "", PaymentFilter()))
     assert error.reason is Reason.FORBIDDEN

@@ -13,8 +13,7 @@ from generated.problems import Reason
 from services.orders import usecases
 from services.orders.adapters.postgres import tables
 from services.orders.domain.orders import Bank, OrderStatus, RefundStatus
-from services.orders.domain.payments import Refund
-from services.orders.usecases.ports import RefundResponse
+from services.orders.domain.payments import Refund, RefundResponse
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import new_id
@@ -43,7 +42,9 @@ class FakePaymentSystem:
 async def send_all_refunds(
     orders: Orders, payment_system: FakePaymentSystem, retry_delays_s: tuple[float, ...] = (0.0, 0.0)
 ) -> None:
-    while await usecases.send_due_refunds(orders.repository, payment_system, now, retry_delays_s, nullcontext):
+    while await usecases.send_due_refunds(
+        orders.refund_queue, orders.repository, payment_system, now, retry_delays_s, nullcontext
+    ):
         pass
 
 

@@ -225,7 +225,7 @@ async def test_disabled_partner_sells_nothing_until_enabled(partners: PartnersFi
     await partners.execute_sql("UPDATE partners SET gone = true WHERE id = %(id)s", id=partner_id)
     await rpc.update_partner(v1.UpdatePartnerRequest(partner_id=partner_id, enabled=True), ADMIN)
     assert len((await rpc.list_partner_products(listing)).items) == 1
-    stored = await partners.repository.get_partner(partner_id)
+    stored = await partners.repository.partners.get(partner_id)
     assert stored is not None
     assert not stored.gone
 
@@ -322,7 +322,7 @@ async def test_calls_are_listed_newest_first_and_filtered(partners: PartnersFixt
     one, two = [await partners.add_partner("http://alive.test", "whsec_AAAA") for _ in range(2)]
     calls = [await partners.plan_order_call(partner) for partner in (one, two, one)]
     at = now()
-    await partners.repository.claim_due_calls(1, 1, at, at + timedelta(seconds=1))
+    await partners.due_calls.claim_due_calls(1, 1, at, at + timedelta(seconds=1))
     first = v1.ListPartnerCallsRequest(page_size=2)
     page = await rpc.list_partner_calls(first, ADMIN)
     rest = await rpc.list_partner_calls(
@@ -353,7 +353,7 @@ async def test_only_old_finished_calls_are_deleted(partners: PartnersFixture) ->
         "UPDATE cancelled_orders SET at = at - interval '91 days' WHERE order_id = ANY(%(ids)s)",
     ):
         await partners.execute_sql(statement, ids=[old.order_id, waiting.order_id])
-    while await partners.repository.delete_old_calls(now() - timedelta(days=90)):
+    while await partners.due_calls.delete_old_calls(now() - timedelta(days=90)):
         pass
     remaining = await partners.execute_sql("SELECT order_id FROM partner_calls WHERE kind = 'order'")
     assert {row["order_id"] for row in remaining} == {waiting.order_id, new.order_id}
@@ -375,7 +375,7 @@ class StubPartnerSystem:
 
 async def make_due_calls(partners: PartnersFixture, system: StubPartnerSystem) -> None:
     at = now()
-    for call in await partners.repository.claim_due_calls(9, 4, at, at + timedelta(seconds=1)):
+    for call in await partners.due_calls.claim_due_calls(9, 4, at, at + timedelta(seconds=1)):
         await usecases.make_call(partners.repository, system, now, (0, 0), timedelta(seconds=1), call)
 
 

@@ -12,7 +12,7 @@ from generated.events import EVENTS, ORDER_READY_REPORTED, PartnersEvent
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderReadyReported
 from generated.proto.delivery.partners import v1
-from services.partners.adapters.postgres.partners import PostgresRepository
+from services.partners.adapters.postgres.repository import PostgresRepository
 from services.partners.domain.partners import Partner
 from services.partners.entrypoints.rpc import PartnersRpc
 from services.runtime.core.clock import now

@@ -5,7 +5,7 @@ from typing import override
 import msgspec
 
 from generated.proto.delivery.orders.v1 import CheckedBasket
-from services.gateway.usecases.ports import CHECK_TTL, OrderCheckCache
+from services.gateway.usecases.order_checks import CHECK_TTL, OrderCheckCache
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage.memcached import Memcached
 

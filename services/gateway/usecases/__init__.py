@@ -6,5 +6,6 @@
 - profiles: get_profile, update_profile, list_accounts, set_role
 - avatars: set_avatar, get_avatar, delete_avatar, delete_orphaned_avatars
 - product_images: set_product_image, get_product_image, delete_orphaned_product_images
+- order_checks: save_check, load_basket
 - ports: protocols of the outbound adapters
 """

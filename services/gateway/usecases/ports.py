@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from generated.events import GatewayEvent
-from generated.proto.delivery.orders.v1 import CheckedBasket
 from services.gateway.domain.accounts import (
     Account,
     AccountFilter,
@@ -16,16 +15,11 @@ from services.gateway.domain.accounts import (
     VerificationCode,
 )
 from services.gateway.domain.images import Image
-
-CHECK_TTL = timedelta(minutes=10)
-"""Lifetime of an order check."""
+from services.runtime.core.repository import TimeKey
 
 
 class IdentityProvider(Protocol):
-    """Identity provider of e-mail addresses, passwords and roles.
-
-    Every method raises ApiError: UPSTREAM_UNAVAILABLE.
-    """
+    """Provider of e-mail addresses, passwords and roles. Every method raises ApiError: UPSTREAM_UNAVAILABLE."""
 
     async def create(self, user_id: str, email: str, password: str, role: str | None) -> None:
         """Create an account. Raises ApiError: EMAIL_TAKEN, ACCOUNT_REFUSED."""
@@ -62,17 +56,11 @@ class LoginRateLimiter(Protocol):
     """Limit of failed attempts to guess a password or a code."""
 
     def limit(self, account: str | None, client_address: str) -> AbstractAsyncContextManager[None]:
-        """Count the attempt of the block as failed unless it succeeds.
-
-        Raises ApiError: TOO_MANY_REQUESTS, UPSTREAM_UNAVAILABLE.
-        """
+        """Count a failure unless the block succeeds. Raises ApiError: TOO_MANY_REQUESTS, UPSTREAM_UNAVAILABLE."""
 
 
 class ImageStore(Protocol):
-    """Images in object storage.
-
-    Every method raises ApiError: UPSTREAM_UNAVAILABLE.
-    """
+    """Images in object storage. Every method raises ApiError: UPSTREAM_UNAVAILABLE."""
 
     async def add(self, folder: str, image: Image) -> str:
         """Normalise and store an image. Returns its name. Raises ApiError: PICTURE_REFUSED, UNSUPPORTED_MEDIA_TYPE."""
@@ -85,19 +73,6 @@ class ImageStore(Protocol):
 
     async def delete_orphans(self, folder: str, referenced_names: set[str], min_age: timedelta) -> int:
         """Delete the folder's images that are older than `min_age` and not referenced. Returns their number."""
-
-
-class OrderCheckCache(Protocol):
-    """Order checks, each readable by the customer that made it, for CHECK_TTL.
-
-    Every method raises ApiError: UPSTREAM_UNAVAILABLE. An unavailable cache is not a miss.
-    """
-
-    async def put(self, check_id: str, user_id: str, basket: CheckedBasket) -> None:
-        """Store a check."""
-
-    async def get(self, check_id: str, user_id: str) -> CheckedBasket | None:
-        """Return the check; None if it does not exist or belongs to another user."""
 
 
 class UnitOfWork(Protocol):
@@ -140,9 +115,7 @@ class Repository(Protocol):
     async def get_account_by_email(self, email: str) -> Account | None:
         """Return the active account with the address."""
 
-    async def list_accounts(
-        self, size: int, before: tuple[datetime, str] | None, account_filter: AccountFilter
-    ) -> list[Account]:
+    async def list_accounts(self, size: int, before: TimeKey | None, account_filter: AccountFilter) -> list[Account]:
         """Return active accounts, newest first, after the key (created_at, id) of the previous page."""
 
     async def list_unfinished_accounts(self, before: datetime, size: int) -> list[Account]:

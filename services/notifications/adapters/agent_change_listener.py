@@ -39,7 +39,7 @@ class AgentChangeListener:
         async for event in iter_events(channel, queue, AGENT_CHANGED):
             self._cache.invalidate(event.agent_id)
             try:
-                if agent := await self._repository.get_agent(event.agent_id):
+                if agent := await self._repository.get(event.agent_id):
                     await _update_binding(channel, agent)
             except ApiError as error:
                 log.warning("agent %s not refreshed: %s; refreshing all agents", event.agent_id, error)
@@ -50,8 +50,8 @@ class AgentChangeListener:
         while True:
             self._cache.invalidate_all()
             try:
-                after: str | None = None
-                while agents := await self._repository.list_agents(PAGE_SIZE, after):
+                after = ""
+                while agents := await self._repository.list_after(after, PAGE_SIZE):
                     for agent in agents:
                         await _update_binding(channel, agent)
                     after = agents[-1].id

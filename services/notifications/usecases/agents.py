@@ -57,7 +57,7 @@ async def create_agent(
 async def list_agents(repository: AgentRepository, size: int, page_token: str) -> Page[Agent]:
     """Return a page of agents in the order of their ids."""
     last_key = pagination.decode_page_token(page_token, tuple[str])
-    rows = await repository.list_agents(size + 1, last_key[0] if last_key else None)
+    rows = await repository.list_after(last_key[0] if last_key else "", size + 1)
     return pagination.build_page(rows, size, lambda agent: (agent.id,))
 
 
@@ -66,7 +66,7 @@ async def get_agent(repository: AgentRepository, agent_id: str) -> Agent:
 
     Raises ApiError: AGENT_NOT_FOUND.
     """
-    agent = await repository.get_agent(agent_id)
+    agent = await repository.get(agent_id)
     if agent is None:
         raise ApiError(Reason.AGENT_NOT_FOUND)
     return agent

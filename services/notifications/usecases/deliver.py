@@ -33,10 +33,11 @@ from services.notifications.domain.notifications import (
     Status,
 )
 from services.notifications.usecases import enqueue
-from services.notifications.usecases.ports import AgentReader, HistoryRepository, JobQueue, UserRepository
+from services.notifications.usecases.ports import HistoryRepository, JobQueue, UserRepository
 from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
+from services.runtime.core.repository import EntityReader
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class DeliveryContext:
     """
 
     users: UserRepository
-    agents: AgentReader
+    agents: EntityReader[str, Agent]
     providers: ProviderRegistry
     queue: JobQueue
     history: HistoryRepository
@@ -116,7 +117,7 @@ async def deliver(context: DeliveryContext, job: DeliveryJob) -> None:
 
 async def _load_recipient(context: DeliveryContext, job: DeliveryJob) -> Recipient:
     """Load the recipient, without addresses if nothing may be sent to them."""
-    agent = await context.agents.get_agent(job.notification.agent_id)
+    agent = await context.agents.get(job.notification.agent_id)
     user = await context.users.get_user(job.notification.user_id)
     if job.mail is not None:
         return Recipient(agent, user, {Provider.EMAIL: [job.mail.to]})

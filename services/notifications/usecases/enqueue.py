@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from services.notifications.domain.agents import Agent
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import (
     DEFAULT_LOCALE,
@@ -17,9 +18,10 @@ from services.notifications.domain.notifications import (
     Status,
     select_localised,
 )
-from services.notifications.usecases.ports import AgentReader, HistoryRepository, JobQueue, UserRepository
+from services.notifications.usecases.ports import HistoryRepository, JobQueue, UserRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
+from services.runtime.core.repository import EntityReader
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class NotificationEnqueuer:
     """Adds notifications to the job queue. `worker_notifiers` notify the worker pools of a new job."""
 
     users: UserRepository
-    agents: AgentReader
+    agents: EntityReader[str, Agent]
     queue: JobQueue
     history: HistoryRepository
     clock: Clock
@@ -59,7 +61,7 @@ class NotificationEnqueuer:
 
     async def enqueue(self, source: SourceEvent, notification: Notification, mail: Mail | None = None) -> None:
         """Queue the delivery of the notification and start its history, once per event."""
-        agent = await self.agents.get_agent(notification.agent_id)
+        agent = await self.agents.get(notification.agent_id)
         job = DeliveryJob(
             notification=notification,
             priority=agent.priority if agent else DEFAULT_PRIORITY,

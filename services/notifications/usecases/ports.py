@@ -8,6 +8,7 @@ from generated.events import NotificationsEvent
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import Device, HistoryFilter, Notification, User
+from services.runtime.core.repository import SortedEntityReader, TimeKey
 from services.runtime.storage.unit_of_work import UnitOfWorkFactory
 
 
@@ -27,13 +28,6 @@ class UserRepository(Protocol):
         """Delete a device until a newer version of the user registers it again."""
 
 
-class AgentReader(Protocol):
-    """Read access to notification agents."""
-
-    async def get_agent(self, agent_id: str) -> Agent | None:
-        """Return the agent, enabled or not, or None if it does not exist."""
-
-
 class AgentUnitOfWork(Protocol):
     """Transaction that creates or updates agents and publishes their changes."""
 
@@ -47,11 +41,8 @@ class AgentUnitOfWork(Protocol):
         """
 
 
-class AgentRepository(AgentReader, UnitOfWorkFactory[AgentUnitOfWork], Protocol):
-    """Repository of notification agents."""
-
-    async def list_agents(self, limit: int, after: str | None) -> Sequence[Agent]:
-        """Return agents with an id greater than `after`, in the order of their ids."""
+class AgentRepository(SortedEntityReader[str, Agent], UnitOfWorkFactory[AgentUnitOfWork], Protocol):
+    """Repository of notification agents, enabled or not."""
 
 
 class JobQueue(Protocol):
@@ -85,6 +76,6 @@ class HistoryRepository(Protocol):
         """Delete the notifications of a user."""
 
     async def find(
-        self, history_filter: HistoryFilter, limit: int, before: tuple[datetime, str] | None, *, include_mails: bool
+        self, history_filter: HistoryFilter, limit: int, before: TimeKey | None, *, include_mails: bool
     ) -> Sequence[Notification]:
         """Return the matching notifications, newest first, starting after the key `before` (creation time, id)."""

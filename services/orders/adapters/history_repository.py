@@ -5,44 +5,44 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, override
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
 from services.orders.domain.orders import HistoryEntry, OrderStatus
-from services.orders.domain.payments import PaymentOutcome, PaymentRecord
+from services.orders.domain.payments import PaymentFilter, PaymentOutcome, PaymentRecord
+from services.orders.usecases.ports import HistoryRepository
 from services.runtime.storage.mongo import Document, map_unavailable
 
 log = logging.getLogger(__name__)
 
 
-class MongoHistoryRepository:
+class MongoHistoryRepository(HistoryRepository):
     """Repository over the collections `history` and `payments`."""
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._history = database["history"]
         self._payments = database["payments"]
 
+    @override
     async def save_history_entry(self, entry: HistoryEntry) -> None:
-        """Insert or overwrite an entry, keyed by order and version."""
         await self._upsert(self._history, f"{entry.order_id}:{entry.version}", asdict(entry))
 
+    @override
     async def save_payment(self, record: PaymentRecord) -> None:
-        """Insert or overwrite a payment, keyed by bank and payment; a newer document is not overwritten."""
         key = f"{record.bank_id}:{record.payment_id}"
         with map_unavailable(), suppress(DuplicateKeyError):
             await self._payments.replace_one(
                 {"_id": key, "at": {"$lte": record.at}}, {"_id": key, **asdict(record)}, upsert=True
             )
 
+    @override
     async def list_payments(
-        self, size: int, before: tuple[datetime, str, str] | None, order_id: str | None, bank_id: str | None
+        self, size: int, before: tuple[datetime, str, str] | None, payment_filter: PaymentFilter
     ) -> list[PaymentRecord]:
-        """Return payments before a key of time, bank and payment, newest first; None as a filter matches all."""
-        filters = {"order_id": order_id, "bank_id": bank_id}
-        query: Document = {name: value for name, value in filters.items() if value is not None}
+        query: Document = {name: value for name, value in payment_filter._asdict().items() if value is not None}
         if before is not None:
             at, before_bank_id, before_payment_id = before
             query["$or"] = [{"at": {"$lt": at}}, {"at": at, "_id": {"$lt": f"{before_bank_id}:{before_payment_id}"}}]
@@ -55,15 +55,15 @@ class MongoHistoryRepository:
         with map_unavailable():
             await collection.replace_one({"_id": key}, {"_id": key, **document}, upsert=True)
 
+    @override
     async def list_history(self, order_id: str, size: int, after: int) -> list[HistoryEntry]:
-        """Return the entries of an order above a version, oldest first."""
         with map_unavailable():
             cursor = self._history.find({"order_id": order_id, "version": {"$gt": after}}, {"_id": False})
             documents = await cursor.sort("version", ASCENDING).limit(size).to_list()
         return [_parse_history_entry(document) for document in documents]
 
+    @override
     async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[list[HistoryEntry], list[PaymentRecord]]:
-        """Return all entries and payments of some orders; invalid documents are skipped."""
         query = {"order_id": {"$in": list(order_ids)}}
         with map_unavailable():
             history = await self._history.find(query, {"_id": False}).to_list()

@@ -1,9 +1,8 @@
 """Domain metrics of orders: status transitions, refunds and discrepancies."""
 
 from services.orders.domain.orders import TRANSITIONS, Order, OrderStatus
-from services.orders.domain.payments import Refund
+from services.orders.domain.payments import Refund, RefundResponse
 from services.orders.domain.reconciliation import Discrepancy, DiscrepancyKind
-from services.orders.usecases.ports import RefundResponse
 from services.orders.usecases.reconciliation import log_discrepancy
 from services.runtime.telemetry import metrics
 

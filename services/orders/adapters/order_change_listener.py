@@ -4,14 +4,16 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import override
 
+from services.orders.usecases.order_tracking import OrderChangeListener
 from services.runtime.storage.listener import Listener
 
 NOTIFY_CHANNEL = "orders"
 """Channel that the trigger on `order_transitions` notifies, with the order's id as payload."""
 
 
-class PostgresOrderChangeListener:
+class PostgresOrderChangeListener(OrderChangeListener):
     """One LISTEN connection, shared by all subscribers of the process."""
 
     def __init__(self, url: str) -> None:
@@ -23,9 +25,9 @@ class PostgresOrderChangeListener:
             on_state_change=self._notify_all_when_listening,
         )
 
+    @override
     @contextmanager
     def subscribe(self, order_id: str) -> Iterator[asyncio.Event]:
-        """Subscribe to an order; the event is set when the order may have changed."""
         event = asyncio.Event()
         self._subscribers[order_id].add(event)
         try:

@@ -1,6 +1,7 @@
 """HTTP client of the banks' refund API, as specified in `payment-system.yaml`."""
 
 from contextlib import AbstractContextManager
+from typing import override
 
 import httpx
 import msgspec
@@ -8,8 +9,8 @@ from opentelemetry.trace import Span, SpanKind
 
 from services.orders.adapters import metrics
 from services.orders.domain.orders import Bank
-from services.orders.domain.payments import Refund
-from services.orders.usecases.ports import RefundResponse
+from services.orders.domain.payments import Refund, RefundResponse
+from services.orders.usecases.refunds import PaymentSystem
 from services.runtime.core.clock import Clock
 from services.runtime.outbound import webhook_secrets
 from services.runtime.outbound.signed_client import RequestFailedError, SignedClient, SignedPost
@@ -29,7 +30,7 @@ class _RefundPayload(msgspec.Struct):
     currency: str
 
 
-class HttpPaymentSystem:
+class HttpPaymentSystem(PaymentSystem):
     """HTTP client that sends POST {api_url}/refunds. The refund's id is the webhook id, so all attempts are equal."""
 
     def __init__(self, client: httpx.AsyncClient, secret_box: SecretBox, clock: Clock, timeout_s: float) -> None:
@@ -37,8 +38,8 @@ class HttpPaymentSystem:
         self._secret_box = secret_box
         self._clock = clock
 
+    @override
     async def refund(self, bank: Bank, refund: Refund) -> RefundResponse:
-        """Send one refund request. Bank and network errors are returned, not raised."""
         response = await self._send(bank, refund)
         metrics.record_refund_attempt(response)
         return response

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -61,6 +62,20 @@ class PaymentRecord:
     at: datetime
 
 
+class PaymentFilter(NamedTuple):
+    """Filter of a list of payments; None matches every value."""
+
+    order_id: str | None = None
+    bank_id: str | None = None
+
+
+class ProcessedCallback(NamedTuple):
+    """Payment id and outcome of a callback that has already been processed."""
+
+    payment_id: str
+    outcome: PaymentOutcome
+
+
 @dataclass(frozen=True, slots=True)
 class Refund:
     """Refund; `amount` is in minor units, `attempts` counts the requests to the bank."""
@@ -76,6 +91,14 @@ class Refund:
     attempts: int = 0
     trace: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Trace context headers of the request that created the refund; set by the repository."""
+
+
+class RefundResponse(NamedTuple):
+    """Bank's response to a refund request: refunded, finally rejected, or (neither flag set) to be retried."""
+
+    is_refunded: bool
+    is_final: bool
+    message: str
 
 
 def evaluate_payment(order: Order | None, payment: Payment) -> tuple[PaymentOutcome, int]:

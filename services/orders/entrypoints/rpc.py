@@ -10,6 +10,7 @@ from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersServicer
 from services.orders import usecases
 from services.orders.domain.orders import Bank, OrderStatus
+from services.orders.domain.payments import PaymentFilter
 from services.orders.entrypoints.payment_callback import verify_and_decode_payment
 from services.orders.entrypoints.proto_mapping import (
     bank_to_proto,
@@ -19,7 +20,8 @@ from services.orders.entrypoints.proto_mapping import (
     order_to_proto,
 )
 from services.orders.usecases import OrderRequest
-from services.orders.usecases.ports import HistoryRepository, OrderChangeListener, Repository
+from services.orders.usecases.order_tracking import OrderChangeListener
+from services.orders.usecases.ports import HistoryRepository, Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal
@@ -113,8 +115,9 @@ class OrdersRpc(OrdersServicer):
 
     async def list_payments(self, request: v1.ListPaymentsRequest, principal: Principal) -> v1.ListPaymentsResponse:
         """Return a page of payments."""
+        payment_filter = PaymentFilter(request.order_id, request.bank_id)
         page = await usecases.list_payments(
-            self._history, principal, request.page_size, request.page_token, request.order_id, request.bank_id
+            self._history, principal, request.page_size, request.page_token, payment_filter
         )
         items = [
             v1.Payment(**(asdict(record) | {"outcome": v1.PaymentOutcome[record.outcome.name]}))

@@ -26,7 +26,7 @@ async def list_banks(repository: Repository, page_size: int, page_token: str) ->
     """Return a page of active banks, ordered by id."""
     after = pagination.decode_page_token(page_token, tuple[str]) or ("",)
     return pagination.build_page(
-        await repository.list_banks(page_size + 1, after[0]), page_size, lambda bank: (bank.id,)
+        await repository.banks.list_active(after[0], page_size + 1), page_size, lambda bank: (bank.id,)
     )
 
 
@@ -67,7 +67,7 @@ async def create_bank(
     _validate_bank(bank)
     async with repository.idempotent_unit_of_work(key) as (unit, response):
         if not response.replayed:
-            if not await unit.add_bank(bank):
+            if not await unit.banks.add(bank):
                 raise ApiError(Reason.BANK_EXISTS)
             response.data = encode(bank)
     return response
@@ -79,7 +79,7 @@ async def get_bank(repository: Repository, principal: Principal, bank_id: str) -
     Raises ApiError: FORBIDDEN, BANK_NOT_FOUND.
     """
     require_role(principal, "admin")
-    bank = await repository.get_bank(bank_id)
+    bank = await repository.banks.get(bank_id)
     if bank is None:
         raise ApiError(Reason.BANK_NOT_FOUND)
     return bank
@@ -102,7 +102,7 @@ async def update_bank(
             return bank
         _validate_bank(after)
         after = replace(after, version=bank.version + 1)
-        await unit.save_bank(after)
+        await unit.banks.save(after)
         return after
 
 
@@ -118,12 +118,12 @@ async def rotate_bank_secret(
     async with repository.unit_of_work() as unit:
         bank = await _get_bank_for_update(unit, bank_id)
         rotated = webhook_secrets.rotate_secret(bank, secret_box.encrypt(secret), clock())
-        await unit.save_bank(replace(rotated, version=bank.version + 1))
+        await unit.banks.save(replace(rotated, version=bank.version + 1))
     return secret
 
 
 async def _get_bank_for_update(unit: UnitOfWork, bank_id: str) -> Bank:
-    bank = await unit.get_bank_for_update(bank_id)
+    bank = await unit.banks.get_for_update(bank_id)
     if bank is None:
         raise ApiError(Reason.BANK_NOT_FOUND)
     return bank

@@ -2,15 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from services.orders.domain.orders import FINAL_STATUSES, HistoryEntry
 from services.orders.usecases.orders import get_order
-from services.orders.usecases.ports import OrderChangeListener, Repository
+from services.orders.usecases.ports import Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.principal import Principal
 
 POLL_INTERVAL_S = 5.0
 """Seconds after which a watched order is polled without a change notification, since a notification may be lost."""
+
+
+class OrderChangeListener(Protocol):
+    """Source of order change notifications."""
+
+    def subscribe(self, order_id: str) -> AbstractContextManager[asyncio.Event]:
+        """Subscribe to an order; the event is set when the order may have changed."""
 
 
 async def watch_order(
@@ -37,7 +46,7 @@ async def watch_order(
             yield HistoryEntry(order.id, order.version, order.status, order.updated_at, "")
         while clock() < principal.expires_at:
             changed.clear()
-            for transition in await repository.list_transitions(order_id, last_version):
+            for transition in await repository.orders.list_transitions(order_id, last_version):
                 yield transition
                 status, last_version = transition.status, transition.version
                 if status in FINAL_STATUSES:

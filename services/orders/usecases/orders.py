@@ -67,21 +67,21 @@ async def _create_or_find_order(
     unit: UnitOfWork, clock: Clock, new_id: Callable[[], str], principal: Principal, request: OrderRequest
 ) -> tuple[Order, Bank]:
     basket = request.basket
-    bank = None if basket is None else await unit.get_bank(basket.bank_id)
+    bank = None if basket is None else await unit.banks.get(basket.bank_id)
     if basket is not None and bank is not None and bank.active:
         order = order_rules.create_order(new_id(), principal.user_id, basket, clock())
         actor = f"customer:{principal.user_id}"
-        if await unit.add_order(order, request.check_id, actor):
+        if await unit.orders.add(order, request.check_id, actor):
             await unit.publish(OrderCreated(order=build_order_snapshot(order, actor)))
             return order, bank
-    existing = await unit.find_order_by_check(request.check_id)
+    existing = await unit.orders.find_by_check(request.check_id)
     if existing is None and basket is not None:
         raise ApiError(Reason.BANK_UNAVAILABLE)
     if existing is None and request.is_cache_unavailable:
         raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The cache is unavailable.", retry_after=1)
     if existing is None or existing.customer_id != principal.user_id:
         raise ApiError(Reason.CHECK_EXPIRED)
-    bank = await unit.get_bank(existing.bank_id)
+    bank = await unit.banks.get(existing.bank_id)
     if bank is None:
         raise ApiError(Reason.BANK_UNAVAILABLE)
     return existing, bank
@@ -92,7 +92,7 @@ async def get_order(repository: Repository, principal: Principal, order_id: str)
 
     Raises ApiError: ORDER_NOT_FOUND.
     """
-    order = await repository.get_order(order_id)
+    order = await repository.orders.get(order_id)
     if order is None or not order_rules.is_visible_to(order, principal.user_id, principal.role):
         raise ApiError(Reason.ORDER_NOT_FOUND)
     return order
@@ -103,14 +103,14 @@ async def list_orders(
 ) -> Page[Order]:
     """Return a page of the orders that the caller's role may list, newest first."""
     before = pagination.decode_page_token(page_token, tuple[datetime, str])
-    orders = await repository.list_orders(page_size + 1, before, principal, status)
+    orders = await repository.orders.list_visible(principal, before, page_size + 1, status)
     return pagination.build_page(orders, page_size, lambda order: (order.created_at.isoformat(), order.id))
 
 
 async def list_available_deliveries(repository: Repository, page_size: int, page_token: str) -> Page[Order]:
     """Return a page of the orders that are ready for pickup, longest ready first."""
     after = pagination.decode_page_token(page_token, tuple[datetime, str])
-    rows = await repository.list_available_deliveries(page_size + 1, after)
+    rows = await repository.orders.list_available_deliveries(after, page_size + 1)
     page = pagination.build_page(rows, page_size, lambda row: (row[0].isoformat(), row[1].id))
     return Page([order for _, order in page.items], page.next_page_token)
 
@@ -141,7 +141,7 @@ async def cancel_order(
     Raises ApiError: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
     """
     async with repository.unit_of_work() as unit:
-        order = await unit.get_order_for_update(order_id)
+        order = await unit.orders.get_for_update(order_id)
         if order is None:
             raise ApiError(Reason.ORDER_NOT_FOUND)
         after = order_rules.cancel(order, principal.user_id, principal.role, reason, clock())
@@ -153,8 +153,8 @@ async def _cancel_and_refund(unit: UnitOfWork, before: Order, after: Order, acto
     refund = create_cancellation_refund(before, after.updated_at)
     if refund is not None:
         after = replace(after, refund_status=RefundStatus.REQUESTED)
-        await unit.add_refund(refund)
-    await unit.update_order(before, after, actor, after.cancel_reason)
+        await unit.refunds.add(refund)
+    await unit.orders.update(before, after, actor, after.cancel_reason)
     await unit.publish(OrderCancelled(order=build_order_snapshot(after, actor), reason=after.cancel_reason))
     if refund is not None:
         await unit.publish(build_refund_requested(refund))
@@ -165,10 +165,10 @@ async def expire_orders(repository: Repository, clock: Clock, payment_timeout: t
     """Expire a batch of unpaid orders and return its size. Several processes may do this concurrently."""
     async with repository.unit_of_work() as unit:
         now = clock()
-        orders = await unit.get_unpaid_orders_for_update(now - payment_timeout, BATCH_SIZE)
+        orders = await unit.orders.list_unpaid_for_update(now - payment_timeout, BATCH_SIZE)
         for order in orders:
             after = order_rules.expire(order, now)
-            await unit.update_order(order, after, "system")
+            await unit.orders.update(order, after, "system")
             await unit.publish(OrderExpired(order=build_order_snapshot(after, "system")))
         return len(orders)
 
@@ -180,18 +180,19 @@ async def mark_order_ready(
     async with repository.unit_of_work() as unit:
         if not await unit.mark_event_processed(queue, event_id):
             return
-        order = await unit.get_order_for_update(order_id)
+        order = await unit.orders.get_for_update(order_id)
         if order is None or order.partner.id != partner_id or order.status is not OrderStatus.PAID:
             return
         after = order_rules.mark_ready(order, pickup_address, clock())
         actor = f"partner:{partner_id}"
-        await unit.update_order(order, after, actor)
+        await unit.orders.update(order, after, actor)
         await unit.publish(OrderReady(order=build_order_snapshot(after, actor), pickup_address=pickup_address))
 
 
 async def record_partner_notified(repository: Repository, order_id: str, partner_id: int, at: datetime) -> None:
     """Record when the partner acknowledged the order. The earliest time wins, so order and repeats do not matter."""
-    await repository.record_partner_notified(order_id, partner_id, at)
+    async with repository.unit_of_work() as unit:
+        await unit.orders.record_partner_notified(order_id, partner_id, at)
 
 
 async def cancel_order_for_unreachable_partner(
@@ -210,7 +211,7 @@ async def cancel_order_for_unreachable_partner(
     async with repository.unit_of_work() as unit:
         if not await unit.mark_event_processed(queue, event_id):
             return
-        order = await unit.get_order_for_update(order_id)
+        order = await unit.orders.get_for_update(order_id)
         if order is None or order.partner.id != partner_id or order.status is not OrderStatus.PAID:
             return
         after = order_rules.cancel_for_unreachable_partner(order, reason, clock())
@@ -223,13 +224,13 @@ async def assign_order(repository: Repository, clock: Clock, principal: Principa
     Raises ApiError: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
     """
     async with repository.unit_of_work() as unit:
-        order = await unit.get_order_for_update(order_id)
+        order = await unit.orders.get_for_update(order_id)
         if order is None:
             raise ApiError(Reason.ORDER_NOT_FOUND)
         after = order_rules.assign(order, principal.user_id, clock())
         if after is not order:
             actor = f"deliverer:{principal.user_id}"
-            await unit.update_order(order, after, actor)
+            await unit.orders.update(order, after, actor)
             await unit.publish(OrderAssigned(order=build_order_snapshot(after, actor), deliverer_id=principal.user_id))
         return after
 
@@ -240,20 +241,21 @@ async def complete_order(repository: Repository, clock: Clock, principal: Princi
     Raises ApiError: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
     """
     async with repository.unit_of_work() as unit:
-        order = await unit.get_order_for_update(order_id)
+        order = await unit.orders.get_for_update(order_id)
         if order is None:
             raise ApiError(Reason.ORDER_NOT_FOUND)
         after = order_rules.complete(order, principal.user_id, clock())
         if after is not order:
             actor = f"deliverer:{principal.user_id}"
-            await unit.update_order(order, after, actor)
+            await unit.orders.update(order, after, actor)
             await unit.publish(OrderDelivered(order=build_order_snapshot(after, actor), deliverer_id=principal.user_id))
         return after
 
 
 async def anonymise_customer(repository: Repository, customer_id: str) -> None:
     """Remove a customer's personal data from final orders now, and from other orders once they become final."""
-    await repository.anonymise_customer(customer_id)
+    async with repository.unit_of_work() as unit:
+        await unit.orders.anonymise_customer(customer_id)
 
 
 async def record_history(history: HistoryRepository, entry: HistoryEntry) -> None:

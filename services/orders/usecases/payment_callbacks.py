@@ -6,8 +6,10 @@ from datetime import datetime
 from services.orders.domain.payments import (
     REJECTION_REASONS,
     Payment,
+    PaymentFilter,
     PaymentOutcome,
     PaymentRecord,
+    ProcessedCallback,
     apply_payment,
     create_payment_refund,
     evaluate_payment,
@@ -18,12 +20,7 @@ from services.orders.usecases.event_factory import (
     build_refund_requested,
     build_unknown_order_alert,
 )
-from services.orders.usecases.ports import (
-    HistoryRepository,
-    ProcessedCallback,
-    Repository,
-    UnitOfWork,
-)
+from services.orders.usecases.ports import HistoryRepository, Repository, UnitOfWork
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
@@ -37,7 +34,7 @@ async def get_callback_secrets(
     repository: Repository, secret_box: SecretBox, clock: Clock, bank_id: str
 ) -> Sequence[str]:
     """Return the secrets with which a bank may sign a callback now, newest first; none for an unknown bank."""
-    bank = await repository.get_bank(bank_id)
+    bank = await repository.banks.get(bank_id)
     return [] if bank is None else webhook_secrets.decrypt_active_secrets(bank, secret_box.decrypt, clock())
 
 
@@ -50,12 +47,12 @@ async def process_payment(repository: Repository, clock: Clock, payment: Payment
     Raises ApiError: ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
     """
     async with repository.unit_of_work() as unit:
-        processed = await unit.register_callback(payment.bank_id, webhook_id, payment.payment_id)
+        processed = await unit.payments.register_callback(payment.bank_id, webhook_id, payment.payment_id)
         if processed is None:
-            outcome = await unit.get_payment_outcome_for_update(payment.bank_id, payment.payment_id)
+            outcome = await unit.payments.get_outcome_for_update(payment.bank_id, payment.payment_id)
             if outcome is None or (outcome is PaymentOutcome.FAILED and payment.succeeded):
                 outcome = await _apply_payment(unit, payment, clock())
-            await unit.save_callback_outcome(payment.bank_id, webhook_id, outcome)
+            await unit.payments.save_callback_outcome(payment.bank_id, webhook_id, outcome)
             processed = ProcessedCallback(payment.payment_id, outcome)
     if processed.outcome in REJECTION_REASONS:
         raise ApiError(REJECTION_REASONS[processed.outcome])
@@ -63,7 +60,7 @@ async def process_payment(repository: Repository, clock: Clock, payment: Payment
 
 
 async def _apply_payment(unit: UnitOfWork, payment: Payment, at: datetime) -> PaymentOutcome:
-    order = await unit.get_order_for_update(payment.order_id)
+    order = await unit.orders.get_for_update(payment.order_id)
     outcome, refund_amount = evaluate_payment(order, payment)
     record = PaymentRecord(
         bank_id=payment.bank_id,
@@ -75,18 +72,18 @@ async def _apply_payment(unit: UnitOfWork, payment: Payment, at: datetime) -> Pa
         refund_amount=refund_amount,
         at=at,
     )
-    await unit.save_payment(record)
+    await unit.payments.save(record)
     await unit.publish(build_payment_recorded(record))
     if order is not None:
         actor = f"bank:{payment.bank_id}"
         after = apply_payment(order, payment, outcome, refund_amount, at)
         if after != order:
-            await unit.update_order(order, after, actor, f"payment {payment.payment_id}")
+            await unit.orders.update(order, after, actor, f"payment {payment.payment_id}")
         if after.status is not order.status:
             await unit.publish(build_order_paid(after, payment))
     if refund_amount:
         refund = create_payment_refund(record)
-        await unit.add_refund(refund)
+        await unit.refunds.add(refund)
         await unit.publish(build_refund_requested(refund))
     if outcome is PaymentOutcome.UNKNOWN_ORDER:
         await unit.publish(build_unknown_order_alert(record))
@@ -99,20 +96,15 @@ async def record_payment(history: HistoryRepository, record: PaymentRecord) -> N
 
 
 async def list_payments(
-    history: HistoryRepository,
-    principal: Principal,
-    page_size: int,
-    page_token: str,
-    order_id: str | None,
-    bank_id: str | None,
+    history: HistoryRepository, principal: Principal, page_size: int, page_token: str, payment_filter: PaymentFilter
 ) -> Page[PaymentRecord]:
-    """Return a page of recorded payments, newest first, optionally filtered by order and bank.
+    """Return a page of recorded payments, newest first.
 
     Raises ApiError: FORBIDDEN.
     """
     require_role(principal, "admin")
     before = pagination.decode_page_token(page_token, tuple[datetime, str, str])
-    records = await history.list_payments(page_size + 1, before, order_id, bank_id)
+    records = await history.list_payments(page_size + 1, before, payment_filter)
     return pagination.build_page(
         records, page_size, lambda record: (record.at.isoformat(), record.bank_id, record.payment_id)
     )

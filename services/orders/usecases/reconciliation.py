@@ -1,9 +1,11 @@
 """Reconciliation: comparison of the stores, repair of derived data, and alerts about everything else."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from generated.problems import Reason
 from services.orders.domain.orders import HistoryEntry, Order, OrderStatus, RefundStatus
@@ -22,9 +24,10 @@ from services.orders.usecases.event_factory import (
     derive_event_id,
     rebuild_event,
 )
-from services.orders.usecases.ports import HistoryRepository, ReconciliationRepository, ReconciliationUnitOfWork
+from services.orders.usecases.ports import HistoryRepository, UnitOfWork
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
+from services.runtime.storage.unit_of_work import UnitOfWorkFactory
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,52 @@ class ReconciliationPolicy:
     window: timedelta
     partner_notification_timeout: timedelta
     pickup_timeout: timedelta
+
+
+class RecordsRepository(Protocol):
+    """Rows of orders in a unit of work."""
+
+    async def load_for_update(self, order_id: str) -> OrderRecords:
+        """Lock an order and return all its rows."""
+
+    async def list_pending_event_ids(self, order_id: str) -> set[str]:
+        """Return the ids of the order's events in the outbox."""
+
+    async def list_unnotified_for_update(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
+        """Lock and return orders paid before that time, not acknowledged by their partner, without such an alert."""
+
+    async def list_unassigned_for_update(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
+        """Lock and return orders ready before that time, without a deliverer and without such an alert."""
+
+
+class ReconciliationUnitOfWork(UnitOfWork, Protocol):
+    """One transaction of reconciliation."""
+
+    records: RecordsRepository
+
+
+class ReconciliationRepository(UnitOfWorkFactory[ReconciliationUnitOfWork], Protocol):
+    """Repository of orders for reconciliation."""
+
+    def try_acquire_leadership(self) -> AbstractAsyncContextManager[bool]:
+        """Try to become the only reconciling process until the block ends; yields whether it succeeded."""
+
+    async def list_due_order_ids(
+        self, unchanged_since: datetime, reconciled_before: datetime, size: int
+    ) -> Sequence[str]:
+        """Return orders unchanged since `unchanged_since` and not reconciled since their last change.
+
+        Orders that were last reconciled before `reconciled_before` are due again.
+        """
+
+    async def load_records(self, order_ids: Sequence[str]) -> Mapping[str, OrderRecords]:
+        """Return all rows of some orders."""
+
+    async def mark_reconciled(self, order_ids: Sequence[str], at: datetime, cutoff: datetime) -> None:
+        """Mark the orders unchanged since `at` as reconciled; those unchanged since `cutoff` are never due again."""
+
+    async def count_overdue_events(self, before: datetime) -> int:
+        """Count the outbox events that are older than that time."""
 
 
 type DiscrepancyReporter = Callable[[str, Discrepancy], None]
@@ -125,7 +174,7 @@ async def _reconcile_order(
 ) -> None:
     try:
         async with repository.unit_of_work() as unit:
-            records = await unit.load_records(order_id)
+            records = await unit.records.load_for_update(order_id)
             discrepancies = find_discrepancies(documents.merge_into(records, order_id))
             await _repair(unit, records.order, discrepancies, order_id, clock(), clock() - policy.window)
         for discrepancy in discrepancies:
@@ -149,19 +198,19 @@ async def _repair(
     now: datetime,
     cutoff: datetime,
 ) -> None:
-    pending_event_ids = await unit.list_pending_event_ids(order_id)
+    pending_event_ids = await unit.records.list_pending_event_ids(order_id)
     for discrepancy in discrepancies:
         if discrepancy.kind in REPORTED_KINDS:
             await _raise_alert(unit, order_id, discrepancy.kind, f"{discrepancy.detail}.", now)
         elif discrepancy.kind is DiscrepancyKind.PAYMENT_ROW_MISSING and discrepancy.payment is not None:
-            await unit.save_payment(discrepancy.payment)
+            await unit.payments.save(discrepancy.payment)
         elif discrepancy.refund is not None:
-            await unit.add_refund(discrepancy.refund)
+            await unit.refunds.add(discrepancy.refund)
             if discrepancy.refund.status is RefundStatus.REQUESTED:
                 await unit.publish(build_refund_requested(discrepancy.refund))
         elif discrepancy.kind is DiscrepancyKind.REFUND_TOTAL_MISMATCH and order is not None:
-            after = apply_refunds(order, await unit.list_refunds(order_id, order.bank_id), now)
-            await unit.update_order(order, after, "system", "reconciliation")
+            after = apply_refunds(order, await unit.refunds.list_by_order(order_id, order.bank_id), now)
+            await unit.orders.update(order, after, "system", "reconciliation")
         elif (
             discrepancy.kind is DiscrepancyKind.HISTORY_MISSING and discrepancy.entry is not None and order is not None
         ):
@@ -194,17 +243,17 @@ async def alert_stuck_orders(repository: ReconciliationRepository, clock: Clock,
     """
     now = clock()
     async with repository.unit_of_work() as unit:
-        unnotified = await unit.get_unnotified_orders_for_update(
+        unnotified = await unit.records.list_unnotified_for_update(
             now - policy.partner_notification_timeout, PARTNER_NOT_NOTIFIED, BATCH_SIZE
         )
         for order in unnotified:
             detail = f"The order is paid, but partner {order.partner.id} has not acknowledged it."
             await _raise_alert(unit, order.id, PARTNER_NOT_NOTIFIED, detail, now)
-            pending_event_ids = await unit.list_pending_event_ids(order.id)
-            for transition in select_status_changes((await unit.load_records(order.id)).transitions):
+            pending_event_ids = await unit.records.list_pending_event_ids(order.id)
+            for transition in select_status_changes((await unit.records.load_for_update(order.id)).transitions):
                 if transition.status is OrderStatus.PAID:
                     await _republish(unit, order, transition, pending_event_ids, now - policy.window)
-        unassigned = await unit.get_unassigned_orders_for_update(
+        unassigned = await unit.records.list_unassigned_for_update(
             now - policy.pickup_timeout, ORDER_NOT_PICKED_UP, BATCH_SIZE
         )
         for order in unassigned:

@@ -1,6 +1,7 @@
 """HTTP client of partner systems, as specified in `partner-system.yaml`."""
 
 from datetime import datetime
+from typing import override
 from urllib.parse import quote
 
 import httpx
@@ -10,6 +11,7 @@ from generated.rest.partner_system.models import OrderAcknowledgement
 from services.partners.adapters import metrics
 from services.partners.domain.call_policy import Call, CallKind, Outcome, PartnerResponse
 from services.partners.domain.partners import Partner
+from services.partners.usecases.partner_calls import PartnerSystem
 from services.runtime.core.clock import Clock
 from services.runtime.outbound import webhook_secrets
 from services.runtime.outbound.retry_after import parse_retry_after
@@ -17,7 +19,7 @@ from services.runtime.outbound.signed_client import RequestFailedError, SignedCl
 from services.runtime.storage.encryption import SecretBox
 
 
-class PartnerSystemClient:
+class PartnerSystemClient(PartnerSystem):
     """Sends `POST {api_url}/orders` and `POST {api_url}/orders/{order_id}/cancellation`."""
 
     def __init__(self, client: httpx.AsyncClient, secret_box: SecretBox, clock: Clock, timeout_s: float) -> None:
@@ -25,8 +27,8 @@ class PartnerSystemClient:
         self._secret_box = secret_box
         self._clock = clock
 
+    @override
     async def send(self, partner: Partner, call: Call) -> PartnerResponse:
-        """Make one attempt at the call. Never raises for errors of the partner system or the network."""
         response = await self._send(partner, call)
         metrics.record_response(call, response)
         return response

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from services.runtime.core import backoff
@@ -70,6 +70,14 @@ class Call:
     leased_until: datetime | None = None
     """End of the lease of the worker that makes the current attempt."""
     tries: tuple[Attempt, ...] = ()
+
+
+class CallFilter(NamedTuple):
+    """Filter of a list of calls; None matches every value."""
+
+    partner_id: int | None = None
+    order_id: str | None = None
+    state: CallState | None = None
 
 
 class Outcome(StrEnum):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
@@ -72,6 +73,30 @@ class Offer:
 
     product_id: int
     title: str
+    price: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """A partner with its products, by id; each has id, title, description, picture_url, price and currency."""
+
+    id: int
+    title: str
+    brand: str
+    address: str
+    products: Sequence[Mapping[str, Any]]
+    products_truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogOffer:
+    """A product in a partner's catalog entry; `price` is in minor units."""
+
+    id: int
+    title: str
+    description: str
+    picture_url: str | None
     price: int
     currency: str
 

@@ -5,14 +5,14 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from opentelemetry.trace import SpanKind
 
 from services.partners import usecases
 from services.partners.domain.call_policy import Call
-from services.partners.usecases.partner_calls import CallRepository
-from services.partners.usecases.ports import DueCallsQueue, PartnerSystem
+from services.partners.usecases.partner_calls import DueCallsQueue, PartnerSystem
+from services.partners.usecases.ports import Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.telemetry import tracing
@@ -35,10 +35,6 @@ WRITE_MARGIN = timedelta(seconds=15)
 """Time to record the result of an attempt; added to the call timeout to get the lease."""
 
 
-class DueCallRepository(CallRepository, DueCallsQueue, Protocol):
-    """Repository of calls, with the queue of due calls."""
-
-
 class CallPolicy(NamedTuple):
     """Retry schedule and timeout of calls to partner systems; see `Settings`."""
 
@@ -52,7 +48,12 @@ class CallPolicy(NamedTuple):
 
 
 async def run_worker(
-    repository: DueCallRepository, system: PartnerSystem, clock: Clock, policy: CallPolicy, wakeup: asyncio.Event
+    queue: DueCallsQueue,
+    repository: Repository,
+    system: PartnerSystem,
+    clock: Clock,
+    policy: CallPolicy,
+    wakeup: asyncio.Event,
 ) -> None:
     """Make due calls until cancelled. Setting `wakeup` triggers a query without waiting for the poll interval."""
     running: set[asyncio.Task[None]] = set()
@@ -65,7 +66,7 @@ async def run_worker(
     async with asyncio.TaskGroup() as tasks:
         while True:
             wakeup.clear()
-            for call in await _claim_calls(repository, clock, policy, MAX_CONCURRENT - len(running)):
+            for call in await _claim_calls(queue, clock, policy, MAX_CONCURRENT - len(running)):
                 task = tasks.create_task(_run_call(repository, system, clock, policy, call))
                 running.add(task)
                 task.add_done_callback(on_done)
@@ -74,19 +75,19 @@ async def run_worker(
                     await wakeup.wait()
 
 
-async def _claim_calls(repository: DueCallRepository, clock: Clock, policy: CallPolicy, size: int) -> Sequence[Call]:
+async def _claim_calls(queue: DueCallsQueue, clock: Clock, policy: CallPolicy, size: int) -> Sequence[Call]:
     now = clock()
     if not size:
         return []
     try:
-        return await repository.claim_due_calls(size, MAX_PER_PARTNER, now, now + policy.lease)
+        return await queue.claim_due_calls(size, MAX_PER_PARTNER, now, now + policy.lease)
     except ApiError:
         log.warning("claiming due calls failed: database unavailable; retrying after the poll interval")
         return []
 
 
 async def _run_call(
-    repository: DueCallRepository, system: PartnerSystem, clock: Clock, policy: CallPolicy, call: Call
+    repository: Repository, system: PartnerSystem, clock: Clock, policy: CallPolicy, call: Call
 ) -> None:
     attributes: dict[str, str | int] = {"delivery.order_id": call.order_id, "delivery.attempt": call.attempts}
     with tracing.start_span("make partner call", SpanKind.CONSUMER, call.trace, attributes, link=True):
@@ -94,7 +95,7 @@ async def _run_call(
 
 
 async def _attempt_call(
-    repository: DueCallRepository, system: PartnerSystem, clock: Clock, policy: CallPolicy, call: Call
+    repository: Repository, system: PartnerSystem, clock: Clock, policy: CallPolicy, call: Call
 ) -> None:
     try:
         await usecases.make_call(repository, system, clock, policy.retry_delays_s, policy.lease, call)

@@ -7,8 +7,7 @@ import msgspec
 
 from generated.proto.delivery.partners import v1
 from services.partners.domain.call_policy import Call, CallState
-from services.partners.domain.partners import Availability, Partner, Product
-from services.partners.usecases.ports import CatalogEntry
+from services.partners.domain.partners import Availability, CatalogEntry, Partner, Product
 from services.runtime.rpc.codec import get_codec
 
 

@@ -6,7 +6,7 @@ from generated.problems import Reason
 from generated.proto.delivery.partners import v1
 from generated.proto.delivery.partners.v1.rpc import PartnersServicer
 from services.partners import usecases
-from services.partners.domain.call_policy import CallState
+from services.partners.domain.call_policy import CallFilter, CallState
 from services.partners.domain.partners import Availability, BasketLine, Partner, Product
 from services.partners.entrypoints.proto_mapping import (
     availability_to_proto,
@@ -221,14 +221,10 @@ class PartnersRpc(PartnersServicer):
         self, request: v1.ListPartnerCallsRequest, principal: Principal
     ) -> v1.ListPartnerCallsResponse:
         """Return a page of calls to partner systems."""
+        state = None if request.status is None else _call_state_from_proto(request.status)
+        call_filter = CallFilter(request.partner_id, request.order_id, state)
         page = await usecases.list_partner_calls(
-            self._repository,
-            principal,
-            request.page_size,
-            request.page_token,
-            request.partner_id,
-            request.order_id,
-            None if request.status is None else _call_state_from_proto(request.status),
+            self._repository, principal, request.page_size, request.page_token, call_filter
         )
         items = [call_to_proto(call) for call in page.items]
         return v1.ListPartnerCallsResponse(items=items, next_page_token=page.next_page_token)

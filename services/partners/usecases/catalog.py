@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from generated.problems import Reason
-from services.partners.domain.partners import BasketLine, Partner, PricedLine, Product, price_basket
+from services.partners.domain.partners import BasketLine, CatalogEntry, Partner, PricedLine, Product, price_basket
 from services.partners.usecases import catalog_events
-from services.partners.usecases.ports import CatalogEntry, Repository
+from services.partners.usecases.ports import Repository
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
@@ -24,7 +25,7 @@ async def list_catalog(
     """
     after = pagination.decode_page_token(token, tuple[int]) or (0,)
     return pagination.build_page(
-        await repository.list_catalog(after[0], size + 1, partner_id, q), size, lambda entry: (entry.id,)
+        await repository.catalog.list_entries(after[0], size + 1, partner_id, q), size, lambda entry: (entry.id,)
     )
 
 
@@ -38,20 +39,22 @@ async def set_product_picture(
     if not _PICTURE_PATH_PATTERN.fullmatch(picture_url):
         raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("/picture_url", "must be a path of the public API")])
     async with repository.unit_of_work() as unit:
-        result = await unit.set_product_picture(product_id, picture_url)
-        if result is None:
+        before = await unit.products.get_for_update(product_id)
+        if before is None:
             raise ApiError(Reason.PRODUCT_NOT_FOUND)
-        product, old_picture_url = result
-        if old_picture_url != picture_url:
-            await unit.publish(catalog_events.product_changed_event(product_id, clock()))
-    return product, old_picture_url
+        if before.picture_url == picture_url:  # a retry
+            return before, picture_url
+        after = replace(before, picture_url=picture_url, version=before.version + 1)
+        await unit.products.save(after)
+        await unit.publish(catalog_events.product_changed_event(product_id, clock()))
+    return after, before.picture_url
 
 
 async def list_product_pictures(repository: Repository, size: int, token: str) -> Page[tuple[int, str]]:
     """Return a page of product ids and picture URLs, by product id."""
     after = pagination.decode_page_token(token, tuple[int]) or (0,)
     return pagination.build_page(
-        await repository.list_product_pictures(after[0], size + 1), size, lambda row: (row[0],)
+        await repository.products.list_pictures(after[0], size + 1), size, lambda row: (row[0],)
     )
 
 
@@ -62,8 +65,8 @@ async def check_products(
 
     Raises ApiError: PARTNER_UNAVAILABLE, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH.
     """
-    partner = await repository.get_partner(partner_id)
+    partner = await repository.partners.get(partner_id)
     if partner is None or not partner.is_open:
         raise ApiError(Reason.PARTNER_UNAVAILABLE)
-    offers = await repository.find_offers(partner_id, [line.product_id for line in lines])
+    offers = await repository.catalog.find_offers(partner_id, [line.product_id for line in lines])
     return partner, price_basket(lines, offers, total, currency)

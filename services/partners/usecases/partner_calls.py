@@ -1,7 +1,6 @@
 """Calls to partner systems: planning after an order is paid or cancelled, and attempts."""
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -11,35 +10,45 @@ from services.partners.domain import call_policy
 from services.partners.domain.call_policy import Call, CallKind, CallState, Outcome, PartnerResponse
 from services.partners.domain.partners import Partner
 from services.partners.usecases import catalog_events
-from services.partners.usecases.ports import CallUnitOfWork, PartnerSystem
+from services.partners.usecases.ports import Repository, UnitOfWork
 from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
 
 
-class CallRepository(Protocol):
-    """Repository of calls and their partners."""
+class DueCallsQueue(Protocol):
+    """Queue of due calls."""
 
-    def unit_of_work(self) -> AbstractAsyncContextManager[CallUnitOfWork]:
-        """Open a unit of work, which commits at the end of the block and rolls back if the block raises."""
+    async def claim_due_calls(
+        self, size: int, max_per_partner: int, now: datetime, lease_until: datetime
+    ) -> Sequence[Call]:
+        """Lease due calls until `lease_until` and count one attempt for each.
 
-    async def get_partner(self, partner_id: int) -> Partner | None:
-        """Return a partner, whether it takes orders or not."""
+        At most `max_per_partner` calls to one partner are leased at a time. A call is not leased while another call
+        about the same order is leased.
+        """
 
 
-async def plan_order_call(repository: CallRepository, queue: str, event_id: str, call: Call) -> bool:
+class PartnerSystem(Protocol):
+    """Client of partner systems."""
+
+    async def send(self, partner: Partner, call: Call) -> PartnerResponse:
+        """Make one attempt at the call. Never raises for errors of the partner system or the network."""
+
+
+async def plan_order_call(repository: Repository, queue: str, event_id: str, call: Call) -> bool:
     """Plan the call about a paid order. Return False for a repeated event or a cancelled order."""
     async with repository.unit_of_work() as unit:
         if not await unit.mark_event_processed(queue, event_id):
             return False
-        await unit.lock_order(call.order_id)
-        if await unit.is_cancelled(call.order_id):
+        await unit.calls.lock_order(call.order_id)
+        if await unit.calls.is_cancelled(call.order_id):
             return False
-        await unit.add_call(call)
+        await unit.calls.add(call)
         return True
 
 
 async def plan_cancellation_call(
-    repository: CallRepository,
+    repository: Repository,
     queue: str,
     event_id: str,
     order_id: str,
@@ -55,17 +64,17 @@ async def plan_cancellation_call(
     async with repository.unit_of_work() as unit:
         if not await unit.mark_event_processed(queue, event_id):
             return False
-        await unit.lock_order(order_id)
-        await unit.mark_cancelled(order_id, at)
-        order_call = await unit.get_order_call_for_update(order_id)
+        await unit.calls.lock_order(order_id)
+        await unit.calls.mark_cancelled(order_id, at)
+        order_call = await unit.calls.get_order_call_for_update(order_id)
         if order_call is None:
             return False
         if order_call.state is CallState.WAITING:
-            await unit.save_call(replace(order_call, state=CallState.WITHDRAWN))
+            await unit.calls.save(replace(order_call, state=CallState.WITHDRAWN))
         if order_call.attempts == 0 and not order_call.tries:
             return False
         payload = {"order_id": order_id} | ({"reason": reason} if reason else {})
-        await unit.add_call(
+        await unit.calls.add(
             Call(
                 id=event_id,
                 partner_id=order_call.partner_id,
@@ -83,7 +92,7 @@ async def plan_cancellation_call(
 
 
 async def make_call(
-    repository: CallRepository,
+    repository: Repository,
     system: PartnerSystem,
     clock: Clock,
     retry_delays_s: Sequence[float],
@@ -100,16 +109,16 @@ async def make_call(
     response = await _send(repository, system, started_at, retry_delays_s, probe_timeout, call)
     now = clock()
     async with repository.unit_of_work() as unit:
-        before = await unit.get_call_for_update(call.id)
+        before = await unit.calls.get_for_update(call.id)
         if before is None:
             return
         after = call_policy.apply_attempt(
             before, call.attempts, response, now, now - started_at, retry_delays_s, backoff.draw_jitter()
         )
-        await unit.save_call(after)
-        breaker = await unit.get_breaker_for_update(call.partner_id)
+        await unit.calls.save(after)
+        breaker = await unit.breakers.get_for_update(call.partner_id)
         if (updated_breaker := call_policy.record_result(breaker, response.outcome, now)) != breaker:
-            await unit.save_breaker(call.partner_id, updated_breaker)
+            await unit.breakers.save(call.partner_id, updated_breaker)
         if response.outcome is Outcome.GONE:
             await _disable_partner(unit, call.partner_id, now)
         if call.kind is CallKind.ORDER and after.state is not before.state:
@@ -124,14 +133,14 @@ async def make_call(
 
 
 async def _send(
-    repository: CallRepository,
+    repository: Repository,
     system: PartnerSystem,
     now: datetime,
     retry_delays_s: Sequence[float],
     probe_timeout: timedelta,
     call: Call,
 ) -> PartnerResponse:
-    partner = await repository.get_partner(call.partner_id)
+    partner = await repository.partners.get(call.partner_id)
     if partner is None:
         return PartnerResponse(Outcome.REJECTED, "unknown partner")
     if partner.gone:
@@ -140,21 +149,21 @@ async def _send(
         # Workers crashed during the last attempts, so the call is failed without another attempt.
         return PartnerResponse(Outcome.FAILED, "attempts exhausted")
     async with repository.unit_of_work() as unit:
-        breaker = await unit.get_breaker_for_update(partner.id)
+        breaker = await unit.breakers.get_for_update(partner.id)
         acquired = breaker.try_acquire(call_policy.CIRCUIT_BREAKER_POLICY, now, probe_timeout)
         if acquired is not None and acquired is not breaker:
-            await unit.save_breaker(partner.id, acquired)
+            await unit.breakers.save(partner.id, acquired)
     # The last attempt is always made: an open circuit breaker alone must not fail an order.
     if acquired is None and call.attempts < len(retry_delays_s):
         return PartnerResponse(Outcome.BREAKER_OPEN, "circuit breaker open")
     return await system.send(partner, call)
 
 
-async def _disable_partner(unit: CallUnitOfWork, partner_id: int, now: datetime) -> None:
-    partner = await unit.get_partner_for_update(partner_id)
+async def _disable_partner(unit: UnitOfWork, partner_id: int, now: datetime) -> None:
+    partner = await unit.partners.get_for_update(partner_id)
     if partner is None or partner.gone:
         return
-    await unit.save_partner(replace(partner, gone=True, enabled=False, version=partner.version + 1))
-    await unit.make_calls_due(partner_id, now)
+    await unit.partners.save(replace(partner, gone=True, enabled=False, version=partner.version + 1))
+    await unit.calls.make_due(partner_id, now)
     if partner.is_open:
         await unit.publish(catalog_events.partner_changed_event(partner_id, now))

@@ -34,7 +34,7 @@ async def create_partner(
     require_role(principal, "admin")
     async with repository.idempotent_unit_of_work(key) as (unit, response):
         if not response.replayed:
-            response.data = encode(await unit.add_partner(_normalise_url(partner)))
+            response.data = encode(await unit.partners.add(_normalise_url(partner)))
     return response
 
 
@@ -43,14 +43,14 @@ async def list_partners(repository: Repository, principal: Principal, size: int,
     require_role(principal, "admin")
     after = pagination.decode_page_token(token, tuple[int]) or (0,)
     return pagination.build_page(
-        await repository.list_partners(after[0], size + 1), size, lambda partner: (partner.id,)
+        await repository.partners.list_after(after[0], size + 1), size, lambda partner: (partner.id,)
     )
 
 
 async def get_partner(repository: Repository, principal: Principal, partner_id: int) -> Partner:
     """Return a partner. Raises ApiError: PARTNER_NOT_FOUND."""
     require_role(principal, "admin")
-    partner = await repository.get_partner(partner_id)
+    partner = await repository.partners.get(partner_id)
     if partner is None:
         raise ApiError(Reason.PARTNER_NOT_FOUND)
     return partner
@@ -98,13 +98,13 @@ async def rotate_partner_secret(
     secret = webhook_secrets.generate_secret()
     async with repository.unit_of_work() as unit:
         partner = await lock_partner(unit, partner_id)
-        await unit.save_partner(webhook_secrets.rotate_secret(partner, secret_box.encrypt(secret), clock()))
+        await unit.partners.save(webhook_secrets.rotate_secret(partner, secret_box.encrypt(secret), clock()))
     return secret
 
 
 async def lock_partner(unit: UnitOfWork, partner_id: int) -> Partner:
     """Return the partner, locked. Raises ApiError: PARTNER_NOT_FOUND."""
-    partner = await unit.get_partner_for_update(partner_id)
+    partner = await unit.partners.get_for_update(partner_id)
     if partner is None:
         raise ApiError(Reason.PARTNER_NOT_FOUND)
     return partner
@@ -127,7 +127,7 @@ async def _save_partner(unit: UnitOfWork, clock: Clock, before: Partner, after: 
     if after == before:
         return before
     after = replace(after, version=before.version + 1)
-    await unit.save_partner(after)
+    await unit.partners.save(after)
     affects_catalog = any(getattr(before, name) != getattr(after, name) for name in CATALOG_FIELDS)
     if affects_catalog and (before.is_open or after.is_open):
         await unit.publish(catalog_events.partner_changed_event(after.id, clock()))

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from generated.problems import Reason
-from services.partners.domain.partners import Availability, Product
+from services.partners.domain.partners import Availability, CatalogOffer, Product
 from services.partners.usecases import catalog_events
-from services.partners.usecases.ports import CatalogOffer, Repository, UnitOfWork
+from services.partners.usecases.ports import Repository, UnitOfWork
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
@@ -30,7 +30,7 @@ async def create_product(
     require_role(principal, "admin")
     async with repository.idempotent_unit_of_work(key) as (unit, response):
         if not response.replayed:
-            response.data = encode(await unit.add_product(product))
+            response.data = encode(await unit.products.add(product))
     return response
 
 
@@ -39,14 +39,14 @@ async def list_products(repository: Repository, principal: Principal, size: int,
     require_role(principal, "admin")
     after = pagination.decode_page_token(token, tuple[int]) or (0,)
     return pagination.build_page(
-        await repository.list_products(after[0], size + 1), size, lambda product: (product.id,)
+        await repository.products.list_after(after[0], size + 1), size, lambda product: (product.id,)
     )
 
 
 async def get_product(repository: Repository, principal: Principal, product_id: int) -> Product:
     """Return a product. Raises ApiError: PRODUCT_NOT_FOUND."""
     require_role(principal, "admin")
-    product = await repository.get_product(product_id)
+    product = await repository.products.get(product_id)
     if product is None:
         raise ApiError(Reason.PRODUCT_NOT_FOUND)
     return product
@@ -73,7 +73,7 @@ async def update_product(
         if after == product:
             return product
         after = replace(after, version=product.version + 1)
-        await unit.save_product(after)
+        await unit.products.save(after)
         await unit.publish(catalog_events.product_changed_event(product_id, clock()))
         return after
 
@@ -83,7 +83,7 @@ async def delete_product(repository: Repository, clock: Clock, principal: Princi
     require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         await _lock_product(unit, product_id)
-        await unit.delete_product(product_id)
+        await unit.products.delete(product_id)
         await unit.publish(catalog_events.product_changed_event(product_id, clock()))
 
 
@@ -102,8 +102,8 @@ async def set_availability(
     require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         await _lock_partner_and_product(unit, partner_id, product_id)
-        if await unit.get_availability_for_update(partner_id, product_id) != availability:
-            await unit.save_availability(partner_id, product_id, availability)
+        if await unit.availability.get_for_update(partner_id, product_id) != availability:
+            await unit.availability.save(partner_id, product_id, availability)
             await unit.publish(catalog_events.offer_changed_event(partner_id, product_id, clock()))
     return availability
 
@@ -118,7 +118,7 @@ async def remove_availability(
     require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         await _lock_partner_and_product(unit, partner_id, product_id)
-        if not await unit.remove_availability(partner_id, product_id):
+        if not await unit.availability.remove(partner_id, product_id):
             raise ApiError(Reason.PRODUCT_NOT_FOUND, "The partner does not sell this product.")
         await unit.publish(catalog_events.offer_changed_event(partner_id, product_id, clock()))
 
@@ -128,16 +128,16 @@ async def list_partner_products(repository: Repository, partner_id: int, size: i
 
     Raises ApiError: PARTNER_NOT_FOUND.
     """
-    partner = await repository.get_partner(partner_id)
+    partner = await repository.partners.get(partner_id)
     if partner is None or not partner.is_open:
         raise ApiError(Reason.PARTNER_NOT_FOUND)
     after = pagination.decode_page_token(token, tuple[int]) or (0,)
-    rows = await repository.list_partner_products(partner_id, after[0], size + 1)
+    rows = await repository.catalog.list_offers(partner_id, after[0], size + 1)
     return pagination.build_page(rows, size, lambda offer: (offer.id,))
 
 
 async def _lock_product(unit: UnitOfWork, product_id: int) -> Product:
-    product = await unit.get_product_for_update(product_id)
+    product = await unit.products.get_for_update(product_id)
     if product is None:
         raise ApiError(Reason.PRODUCT_NOT_FOUND)
     return product
@@ -145,7 +145,7 @@ async def _lock_product(unit: UnitOfWork, product_id: int) -> Product:
 
 async def _lock_partner_and_product(unit: UnitOfWork, partner_id: int, product_id: int) -> None:
     # Always locked in this order, to avoid deadlocks.
-    if not await unit.lock_partner_for_share(partner_id):
+    if not await unit.partners.lock_for_share(partner_id):
         raise ApiError(Reason.PARTNER_NOT_FOUND)
-    if not await unit.lock_product_for_share(product_id):
+    if not await unit.products.lock_for_share(product_id):
         raise ApiError(Reason.PRODUCT_NOT_FOUND)

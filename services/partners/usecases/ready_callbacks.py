@@ -19,7 +19,7 @@ async def get_callback_secrets(
     repository: Repository, secret_box: SecretBox, clock: Clock, partner_id: int
 ) -> Sequence[str]:
     """Return the secrets with which a partner may sign a callback now, newest first; none for an unknown partner."""
-    partner = await repository.get_partner(partner_id)
+    partner = await repository.partners.get(partner_id)
     if partner is None:
         return []
     return webhook_secrets.decrypt_active_secrets(partner, secret_box.decrypt, clock())
@@ -35,7 +35,8 @@ async def report_order_ready(repository: Repository, report: ReadyReport, webhoo
     async with repository.unit_of_work() as unit:
         if not await unit.mark_event_processed(f"{INBOX_NAME}:{report.partner_id}", webhook_id):
             return
-        if not await unit.has_order_call(report.partner_id, report.order_id):
+        call = await unit.calls.get_order_call_for_update(report.order_id)
+        if call is None or call.partner_id != report.partner_id:
             raise ApiError(Reason.ORDER_NOT_FOUND)
         await unit.publish(
             OrderReadyReported(

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from generated.problems import Reason
 from services.partners.domain import call_policy
-from services.partners.domain.call_policy import Call, CallKind, CallState
+from services.partners.domain.call_policy import Call, CallFilter, CallKind
 from services.partners.usecases.ports import Repository
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
@@ -14,18 +14,12 @@ from services.runtime.core.principal import Principal, require_role
 
 
 async def list_partner_calls(
-    repository: Repository,
-    principal: Principal,
-    size: int,
-    token: str,
-    partner_id: int | None,
-    order_id: str | None,
-    state: CallState | None,
+    repository: Repository, principal: Principal, size: int, token: str, call_filter: CallFilter
 ) -> Page[Call]:
     """Return a page of calls, newest first."""
     require_role(principal, "admin")
     before = pagination.decode_page_token(token, tuple[datetime, str])
-    rows = await repository.list_calls(size + 1, before, partner_id, order_id, state)
+    rows = await repository.calls.list_before(before, size + 1, call_filter)
     return pagination.build_page(rows, size, lambda call: (call.created_at.isoformat(), call.id))
 
 
@@ -35,14 +29,14 @@ async def replay_partner_call(repository: Repository, clock: Clock, principal: P
     Raises ApiError: PARTNER_CALL_NOT_FOUND, or PARTNER_CALL_CONFLICT if the order has been cancelled.
     """
     require_role(principal, "admin")
-    unlocked_call = await repository.get_call(call_id)
+    unlocked_call = await repository.calls.get(call_id)
     if unlocked_call is None:
         raise ApiError(Reason.PARTNER_CALL_NOT_FOUND)
     async with repository.unit_of_work() as unit:
-        await unit.lock_order(unlocked_call.order_id)
-        call = await unit.get_call_for_update(call_id)
+        await unit.calls.lock_order(unlocked_call.order_id)
+        call = await unit.calls.get_for_update(call_id)
         if call is None:
             raise ApiError(Reason.PARTNER_CALL_NOT_FOUND)
-        if call.kind is CallKind.ORDER and await unit.is_cancelled(call.order_id):
+        if call.kind is CallKind.ORDER and await unit.calls.is_cancelled(call.order_id):
             raise ApiError(Reason.PARTNER_CALL_CONFLICT)
-        await unit.save_call(call_policy.reset_for_replay(call, clock()))
+        await unit.calls.save(call_policy.reset_for_replay(call, clock()))

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import CTE, ColumnElement, Select, Table, bindparam, delete, select
+from sqlalchemy import CTE, BindParameter, ColumnElement, Select, Table, bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import visitors
@@ -91,9 +91,14 @@ def _find_tables(element: ClauseElement) -> Iterator[str]:
     return (each.name for each in visitors.iterate(element) if isinstance(each, Table))
 
 
+def bind_columns(table: Table) -> dict[str, BindParameter[Any]]:
+    """Return a parameter for each column, with the column's name."""
+    return {column.name: bindparam(column.name) for column in table.c}
+
+
 def build_upsert(table: Table) -> Statement:
     """Build an INSERT … ON CONFLICT DO UPDATE of all columns, which are the parameters of the statement."""
-    statement = insert(table).values({column.name: bindparam(column.name) for column in table.c})
+    statement = insert(table).values(bind_columns(table))
     updates = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     return Statement(statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=updates))
 

@@ -18,7 +18,7 @@ from services.partners.domain.call_policy import CIRCUIT_BREAKER_POLICY, Call, C
 from services.partners.domain.partners import Partner
 from services.partners.entrypoints.call_worker import MAX_PER_PARTNER, CallPolicy, run_worker
 from services.partners.entrypoints.consumers import OrderEventsConsumer
-from services.partners.usecases.ports import PartnerSystem
+from services.partners.usecases.partner_calls import PartnerSystem
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.clock import Clock, now
 from services.runtime.core.ids import new_id
@@ -58,7 +58,9 @@ async def run_worker_on_sandbox(
     allowed_targets = [sandbox.url] if allowed else []
     async with safe_http_client.create_client(allowed_targets, timeout_s=policy.timeout_s) as client:
         system = PartnerSystemClient(client, partners.secret_box, clock, policy.timeout_s)
-        async with run_in_background(run_worker(partners.repository, system, clock, policy, wakeup)):
+        async with run_in_background(
+            run_worker(partners.due_calls, partners.repository, system, clock, policy, wakeup)
+        ):
             yield wakeup
 
 
@@ -143,7 +145,7 @@ async def test_410_disables_partner_and_stops_calls(
         first_call.id: 1,
         second_call.id: 1,
     }
-    stored = await partners.repository.get_partner(partner.id)
+    stored = await partners.repository.partners.get(partner.id)
     assert stored is not None
     assert (stored.gone, stored.enabled, stored.version) == (True, False, 2)
     assert await partners.list_pending_event_types(f"partner:{partner.id}") == ["partners.catalog_changed"]
@@ -203,7 +205,10 @@ class StubPartnerSystem(PartnerSystem):
 def create_workers(
     partners: PartnersFixture, system: PartnerSystem, count: int, clock: Clock = now
 ) -> list[Awaitable[None]]:
-    return [run_worker(partners.repository, system, clock, POLICY, asyncio.Event()) for _ in range(count)]
+    return [
+        run_worker(partners.due_calls, partners.repository, system, clock, POLICY, asyncio.Event())
+        for _ in range(count)
+    ]
 
 
 async def test_unresponsive_partners_do_not_delay_others(partners: PartnersFixture) -> None:
@@ -235,9 +240,9 @@ async def test_expired_lease_is_taken_over(partners: PartnersFixture) -> None:
     partner = await partners.add_partner("http://alive.test", "whsec_AAAA")
     call = await partners.plan_order_call(partner)
     at = now()
-    [claimed] = await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at, at + POLICY.lease)
+    [claimed] = await partners.due_calls.claim_due_calls(5, MAX_PER_PARTNER, at, at + POLICY.lease)
     assert claimed.id == call.id
-    assert await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at + POLICY.lease / 2, at + POLICY.lease) == []
+    assert await partners.due_calls.claim_due_calls(5, MAX_PER_PARTNER, at + POLICY.lease / 2, at + POLICY.lease) == []
     async with run_in_background(*create_workers(partners, StubPartnerSystem(), 1, lambda: now() + POLICY.lease)):
         [done] = await wait_until_finished(partners, call)
     assert (done.state, done.attempts, done.leased_until) == (CallState.DELIVERED, 2, None)
@@ -266,7 +271,9 @@ async def test_circuit_breaker_opens_and_closes_after_probe(partners: PartnersFi
 
     calls = [await partners.plan_order_call(partner) for _ in range(12)]
     policy = CallPolicy((0, 600, 600), 5)
-    async with run_in_background(run_worker(partners.repository, system, clock, policy, asyncio.Event())):
+    async with run_in_background(
+        run_worker(partners.due_calls, partners.repository, system, clock, policy, asyncio.Event())
+    ):
 
         async def is_attempted() -> bool:
             return all([(await partners.get_call(call.id)).tries for call in calls])
@@ -281,7 +288,7 @@ async def test_circuit_breaker_opens_and_closes_after_probe(partners: PartnersFi
 
         async def is_breaker_closed() -> bool:
             async with partners.repository.unit_of_work() as unit:
-                return await unit.get_breaker_for_update(partner.id) == CircuitBreaker()
+                return await unit.breakers.get_for_update(partner.id) == CircuitBreaker()
 
         await wait_until(is_breaker_closed)
         clock_offset = timedelta(seconds=2000)
@@ -292,7 +299,7 @@ async def test_circuit_breaker_opens_and_closes_after_probe(partners: PartnersFi
 async def test_last_attempt_is_made_while_breaker_is_open(partners: PartnersFixture) -> None:
     partner = await partners.add_partner("http://dead.test", "whsec_AAAA")
     async with partners.repository.unit_of_work() as unit:
-        await unit.save_breaker(partner.id, CircuitBreaker(9, now() + timedelta(minutes=5)))
+        await unit.breakers.save(partner.id, CircuitBreaker(9, now() + timedelta(minutes=5)))
     call, system = await partners.plan_order_call(partner), FailingPartnerSystem()
     async with run_in_background(*create_workers(partners, system, 1)):
         [done] = await wait_until_finished(partners, call)
@@ -334,7 +341,7 @@ async def test_cancellation_waits_for_running_attempt(partners: PartnersFixture)
         await wait_until(is_running)
         cancellation = await partners.plan_cancellation_call(call.order_id)
         at = now()
-        assert await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at, at + POLICY.lease) == []
+        assert await partners.due_calls.claim_due_calls(5, MAX_PER_PARTNER, at, at + POLICY.lease) == []
         system.revived.set()
         [done] = await wait_until_finished(partners, await partners.get_call(cancellation))
     assert done.state is CallState.DELIVERED
@@ -357,7 +364,7 @@ async def test_paid_and_cancelled_events_are_idempotent_in_any_order(
     assert await partners.get_call_states(order_id) == ({"order": "withdrawn"} if steps[0] == "paid" else {})
     system = StubPartnerSystem()
     at = now()
-    assert await partners.repository.claim_due_calls(5, MAX_PER_PARTNER, at, at + POLICY.lease) == []
+    assert await partners.due_calls.claim_due_calls(5, MAX_PER_PARTNER, at, at + POLICY.lease) == []
     assert system.call_counts == Counter()
 
 

@@ -85,7 +85,7 @@ class FakeBackend:
     async def upsert_user(self, user: User, token: str | None) -> None:
         self.only_user = user
 
-    async def get_agent(self, agent_id: str) -> Agent | None:
+    async def get(self, key: str) -> Agent | None:
         return self.only_agent
 
     async def get_push_client(self, agent: Agent, provider: Provider) -> FakeProviderClient | None:

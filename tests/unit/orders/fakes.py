@@ -1,6 +1,7 @@
 """In-memory fakes of the repositories and banks of orders."""
 
 import asyncio
+from collections import UserDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -18,12 +19,19 @@ from services.orders.domain.orders import (
     Partner,
     RefundStatus,
 )
-from services.orders.domain.payments import PaymentOutcome, PaymentRecord, Refund
+from services.orders.domain.payments import (
+    PaymentFilter,
+    PaymentOutcome,
+    PaymentRecord,
+    ProcessedCallback,
+    Refund,
+    RefundResponse,
+)
 from services.orders.domain.reconciliation import OrderRecords
 from services.orders.usecases.event_factory import derive_event_id
-from services.orders.usecases.ports import ProcessedCallback, RefundResponse
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
+from services.runtime.core.repository import TimeKey
 from tests.unit.fake_transactions import NOW, FakeTransactions, build_principal
 
 BASKET = Basket(
@@ -49,129 +57,193 @@ def build_order(status: OrderStatus = OrderStatus.PENDING, order_id: str = "o1")
     return replace(order, paid_amount=200, payment_id="p1")
 
 
+class FakeBanks(UserDict[str, Bank]):
+    """Banks by id."""
+
+    async def get(self, key: str) -> Bank | None:
+        return self.data.get(key)
+
+    get_for_update = get
+
+    async def add(self, bank: Bank) -> bool:
+        return self.data.setdefault(bank.id, bank) is bank
+
+    async def save(self, entity: Bank) -> None:
+        self.data[entity.id] = entity
+
+    async def list_active(self, after: str, size: int) -> list[Bank]:
+        return [bank for bank_id, bank in sorted(self.data.items()) if bank_id > after and bank.active][:size]
+
+
+class FakeOrders(UserDict[str, Order]):
+    """Orders by id; transitions and checks are stored in the repository."""
+
+    def __init__(self, repository: "FakeRepository", orders: Sequence[Order]) -> None:
+        super().__init__()
+        self.data.update({order.id: order for order in orders})
+        self.repository = repository
+
+    async def get(self, key: str) -> Order | None:
+        return self.data.get(key)
+
+    async def get_for_update(self, order_id: str) -> Order | None:
+        self.repository.locked_orders.append(order_id)
+        return self.data.get(order_id)
+
+    async def find_by_check(self, check_id: str) -> Order | None:
+        return self.data.get(self.repository.checks.get(check_id, ""))
+
+    async def add(self, order: Order, check_id: str, actor: str) -> bool:
+        if check_id in self.repository.checks:
+            return False
+        self.repository.checks[check_id] = order.id
+        self._store(order, actor, None)
+        return True
+
+    async def update(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
+        if self.data[before.id] != before:
+            raise ApiError(Reason.ORDER_STATE_CONFLICT)
+        self._store(after, actor, note)
+
+    def _store(self, order: Order, actor: str, note: str | None) -> None:
+        self.data[order.id] = order
+        entry = HistoryEntry(order.id, order.version, order.status, order.updated_at, actor, note)
+        self.repository.transitions.append(entry)
+
+    async def list_unpaid_for_update(self, before: datetime, size: int) -> list[Order]:
+        pending = [order for order in self.data.values() if order.status is OrderStatus.PENDING]
+        return [order for order in pending if order.created_at < before][:size]
+
+    async def list_visible(
+        self, principal: Principal, before: TimeKey | None, size: int, status: OrderStatus | None
+    ) -> list[Order]:
+        rows = sorted(self.data.values(), key=lambda order: (order.created_at, order.id), reverse=True)
+        matching = [order for order in rows if status in (None, order.status)]
+        return [order for order in matching if before is None or (order.created_at, order.id) < before][:size]
+
+    async def list_available_deliveries(self, after: TimeKey | None, size: int) -> list[tuple[datetime, Order]]:
+        ready = [(order.updated_at, order) for order in self.data.values() if order.status is OrderStatus.READY]
+        rows = sorted(ready, key=lambda row: (row[0], row[1].id))
+        return [(at, order) for at, order in rows if after is None or (at, order.id) > after][:size]
+
+    async def list_transitions(self, order_id: str, after: int) -> list[HistoryEntry]:
+        entries = self.repository.transitions
+        return [entry for entry in entries if entry.order_id == order_id and entry.version > after]
+
+    async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
+        notified = self.repository.notified
+        notified[order_id] = min(at, notified.get(order_id, at))
+
+    async def anonymise_customer(self, customer_id: str) -> None:
+        self.repository.anonymised_ids.append(customer_id)
+
+
+class FakePayments(UserDict[tuple[str, str], PaymentRecord]):
+    """Payments by bank and payment id; callbacks are stored in the repository."""
+
+    def __init__(self, repository: "FakeRepository") -> None:
+        super().__init__()
+        self.repository = repository
+
+    async def register_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> ProcessedCallback | None:
+        return self.repository.callbacks.get((bank_id, webhook_id))
+
+    async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
+        payment_id = next(payment_id for bank, payment_id in self.data if bank == bank_id)
+        self.repository.callbacks[bank_id, webhook_id] = ProcessedCallback(payment_id, outcome)
+
+    async def get_outcome_for_update(self, bank_id: str, payment_id: str) -> PaymentOutcome | None:
+        record = self.data.get((bank_id, payment_id))
+        return None if record is None else record.outcome
+
+    async def save(self, record: PaymentRecord) -> None:
+        self.data[record.bank_id, record.payment_id] = record
+
+
+class FakeRefunds(UserDict[str, Refund]):
+    """Refunds by id, and their queue."""
+
+    def __init__(self, refunds: Mapping[str, Refund] | None = None) -> None:
+        super().__init__(refunds)
+        self.rescheduled: dict[str, datetime] = {}
+
+    async def add(self, refund: Refund) -> None:
+        self.data.setdefault(refund.id, refund)
+
+    async def complete(self, refund: Refund, response: str) -> bool:
+        if self.data[refund.id].status is not RefundStatus.REQUESTED:
+            return False
+        self.data[refund.id] = refund
+        return True
+
+    async def list_by_order(self, order_id: str, bank_id: str) -> Sequence[Refund]:
+        return [refund for refund in self.data.values() if (refund.order_id, refund.bank_id) == (order_id, bank_id)]
+
+    async def claim_due(self, now: datetime, lease_until: datetime, size: int) -> Sequence[Refund]:
+        due = [refund for refund in self.data.values() if refund.status is RefundStatus.REQUESTED]
+        for refund in due[:size]:
+            self.data[refund.id] = replace(refund, attempts=refund.attempts + 1)
+        return [self.data[refund.id] for refund in due[:size]]
+
+    async def reschedule(self, refund: Refund, not_before: datetime, response: str) -> None:
+        self.rescheduled[refund.id] = not_before
+
+
+class FakeRecords:
+    """Rows of the orders in a repository."""
+
+    def __init__(self, repository: "FakeRepository") -> None:
+        self.repository = repository
+
+    async def load_for_update(self, order_id: str) -> OrderRecords:
+        return self.collect(order_id)
+
+    def collect(self, order_id: str) -> OrderRecords:
+        return OrderRecords(
+            self.repository.orders.data.get(order_id),
+            [entry for entry in self.repository.transitions if entry.order_id == order_id],
+            [record for record in self.repository.payments.values() if record.order_id == order_id],
+            [refund for refund in self.repository.refunds.values() if refund.order_id == order_id],
+        )
+
+    async def list_pending_event_ids(self, order_id: str) -> set[str]:
+        return {event_id for event in self.repository.events if (event_id := derive_event_id(event)) is not None}
+
+    def _find_stuck(self, status: OrderStatus, before: datetime, reason: str, size: int) -> list[Order]:
+        orders = [
+            each for each in self.repository.orders.values() if each.status is status and each.updated_at < before
+        ]
+        return [order for order in orders if (f"order:{order.id}", reason) not in self.repository.alerts][:size]
+
+    async def list_unnotified_for_update(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
+        orders = self._find_stuck(OrderStatus.PAID, before, reason, size)
+        return [order for order in orders if order.id not in self.repository.notified]
+
+    async def list_unassigned_for_update(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
+        return self._find_stuck(OrderStatus.READY, before, reason, size)
+
+
 class FakeRepository(FakeTransactions):
     """Orders, transitions, payments, refunds, banks and the state of reconciliation."""
 
     def __init__(self, *orders: Order, banks: Sequence[Bank] = (BANK,)) -> None:
         super().__init__()
-        self.orders = {order.id: order for order in orders}
+        self.orders = FakeOrders(self, orders)
         self.transitions = [
             HistoryEntry(order.id, order.version, order.status, order.updated_at, "test") for order in orders
         ]
-        self.banks = {bank.id: bank for bank in banks}
+        self.banks = FakeBanks({bank.id: bank for bank in banks})
         self.checks: dict[str, str] = {}
-        self.payments: dict[tuple[str, str], PaymentRecord] = {}
+        self.payments = FakePayments(self)
         self.callbacks: dict[tuple[str, str], ProcessedCallback] = {}
-        self.refunds: dict[str, Refund] = {}
-        self.rescheduled_refunds: dict[str, datetime] = {}
+        self.refunds = FakeRefunds()
+        self.records = FakeRecords(self)
         self.alerts: set[tuple[str, str]] = set()
         self.notified: dict[str, datetime] = {}
         self.anonymised_ids: list[str] = []
         self.is_leader = True
         self.reconciled_ids: list[str] = []
         self.locked_orders: list[str] = []
-
-    async def get_bank(self, bank_id: str) -> Bank | None:
-        return self.banks.get(bank_id)
-
-    get_bank_for_update = get_bank
-
-    async def add_bank(self, bank: Bank) -> bool:
-        return self.banks.setdefault(bank.id, bank) is bank
-
-    async def save_bank(self, bank: Bank) -> None:
-        self.banks[bank.id] = bank
-
-    async def list_banks(self, size: int, after: str) -> list[Bank]:
-        return [bank for bank_id, bank in sorted(self.banks.items()) if bank_id > after and bank.active][:size]
-
-    async def get_order(self, order_id: str) -> Order | None:
-        return self.orders.get(order_id)
-
-    async def get_order_for_update(self, order_id: str) -> Order | None:
-        self.locked_orders.append(order_id)
-        return self.orders.get(order_id)
-
-    async def find_order_by_check(self, check_id: str) -> Order | None:
-        return self.orders.get(self.checks.get(check_id, ""))
-
-    async def add_order(self, order: Order, check_id: str, actor: str) -> bool:
-        if check_id in self.checks:
-            return False
-        self.checks[check_id] = order.id
-        self._store(order, actor, None)
-        return True
-
-    async def update_order(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
-        if self.orders[before.id] != before:
-            raise ApiError(Reason.ORDER_STATE_CONFLICT)
-        self._store(after, actor, note)
-
-    def _store(self, order: Order, actor: str, note: str | None) -> None:
-        self.orders[order.id] = order
-        self.transitions.append(HistoryEntry(order.id, order.version, order.status, order.updated_at, actor, note))
-
-    async def get_unpaid_orders_for_update(self, before: datetime, size: int) -> list[Order]:
-        pending = [order for order in self.orders.values() if order.status is OrderStatus.PENDING]
-        return [order for order in pending if order.created_at < before][:size]
-
-    async def list_orders(
-        self, size: int, before: tuple[datetime, str] | None, principal: Principal, status: OrderStatus | None
-    ) -> list[Order]:
-        rows = sorted(self.orders.values(), key=lambda order: (order.created_at, order.id), reverse=True)
-        matching = [order for order in rows if status in (None, order.status)]
-        return [order for order in matching if before is None or (order.created_at, order.id) < before][:size]
-
-    async def list_available_deliveries(
-        self, size: int, after: tuple[datetime, str] | None
-    ) -> list[tuple[datetime, Order]]:
-        ready = [(order.updated_at, order) for order in self.orders.values() if order.status is OrderStatus.READY]
-        rows = sorted(ready, key=lambda row: (row[0], row[1].id))
-        return [(at, order) for at, order in rows if after is None or (at, order.id) > after][:size]
-
-    async def list_transitions(self, order_id: str, after: int) -> list[HistoryEntry]:
-        return [entry for entry in self.transitions if entry.order_id == order_id and entry.version > after]
-
-    async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
-        self.notified[order_id] = min(at, self.notified.get(order_id, at))
-
-    async def anonymise_customer(self, customer_id: str) -> None:
-        self.anonymised_ids.append(customer_id)
-
-    async def register_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> ProcessedCallback | None:
-        return self.callbacks.get((bank_id, webhook_id))
-
-    async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
-        payment_id = next(payment_id for bank, payment_id in self.payments if bank == bank_id)
-        self.callbacks[bank_id, webhook_id] = ProcessedCallback(payment_id, outcome)
-
-    async def get_payment_outcome_for_update(self, bank_id: str, payment_id: str) -> PaymentOutcome | None:
-        record = self.payments.get((bank_id, payment_id))
-        return None if record is None else record.outcome
-
-    async def save_payment(self, record: PaymentRecord) -> None:
-        self.payments[record.bank_id, record.payment_id] = record
-
-    async def add_refund(self, refund: Refund) -> None:
-        self.refunds.setdefault(refund.id, refund)
-
-    async def complete_refund(self, refund: Refund, response: str) -> bool:
-        if self.refunds[refund.id].status is not RefundStatus.REQUESTED:
-            return False
-        self.refunds[refund.id] = refund
-        return True
-
-    async def list_refunds(self, order_id: str, bank_id: str) -> Sequence[Refund]:
-        return [refund for refund in self.refunds.values() if (refund.order_id, refund.bank_id) == (order_id, bank_id)]
-
-    async def claim_due_refunds(self, now: datetime, lease_until: datetime, size: int) -> Sequence[Refund]:
-        due = [refund for refund in self.refunds.values() if refund.status is RefundStatus.REQUESTED]
-        for refund in due[:size]:
-            self.refunds[refund.id] = replace(refund, attempts=refund.attempts + 1)
-        return [self.refunds[refund.id] for refund in due[:size]]
-
-    async def reschedule_refund(self, refund: Refund, not_before: datetime, response: str) -> None:
-        self.rescheduled_refunds[refund.id] = not_before
 
     async def register_alert(self, subject: str, reason: str, at: datetime) -> bool:
         is_new = (subject, reason) not in self.alerts
@@ -188,39 +260,14 @@ class FakeRepository(FakeTransactions):
         due = [order.id for order in self.orders.values() if order.updated_at <= unchanged_since]
         return [order_id for order_id in due if order_id not in self.reconciled_ids][:size]
 
-    def _collect_records(self, order_id: str) -> OrderRecords:
-        return OrderRecords(
-            self.orders.get(order_id),
-            [entry for entry in self.transitions if entry.order_id == order_id],
-            [record for record in self.payments.values() if record.order_id == order_id],
-            [refund for refund in self.refunds.values() if refund.order_id == order_id],
-        )
-
-    async def load_records(self, order_ids: str | Sequence[str]) -> OrderRecords | Mapping[str, OrderRecords]:
-        """Return one order's records, as a unit of work does, or those of several orders by id."""
-        if isinstance(order_ids, str):
-            return self._collect_records(order_ids)
-        return {order_id: self._collect_records(order_id) for order_id in order_ids}
+    async def load_records(self, order_ids: Sequence[str]) -> Mapping[str, OrderRecords]:
+        return {order_id: self.records.collect(order_id) for order_id in order_ids}
 
     async def mark_reconciled(self, order_ids: Sequence[str], at: datetime, cutoff: datetime) -> None:
         self.reconciled_ids += order_ids
 
-    async def list_pending_event_ids(self, order_id: str) -> set[str]:
-        return {event_id for event in self.events if (event_id := derive_event_id(event)) is not None}
-
     async def count_overdue_events(self, before: datetime) -> int:
         return len(self.events)
-
-    async def _find_stuck(self, status: OrderStatus, before: datetime, reason: str, size: int) -> Sequence[Order]:
-        orders = [order for order in self.orders.values() if order.status is status and order.updated_at < before]
-        return [order for order in orders if (f"order:{order.id}", reason) not in self.alerts][:size]
-
-    async def get_unnotified_orders_for_update(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
-        orders = await self._find_stuck(OrderStatus.PAID, before, reason, size)
-        return [order for order in orders if order.id not in self.notified]
-
-    async def get_unassigned_orders_for_update(self, before: datetime, reason: str, size: int) -> Sequence[Order]:
-        return await self._find_stuck(OrderStatus.READY, before, reason, size)
 
 
 class FakeHistory:
@@ -237,8 +284,9 @@ class FakeHistory:
         self.payments[record.bank_id, record.payment_id] = record
 
     async def list_payments(
-        self, size: int, before: tuple[datetime, str, str] | None, order_id: str | None, bank_id: str | None
+        self, size: int, before: tuple[datetime, str, str] | None, payment_filter: PaymentFilter
     ) -> list[PaymentRecord]:
+        order_id, bank_id = payment_filter
         rows = sorted(self.payments.values(), key=_payment_key, reverse=True)
         matching = [row for row in rows if order_id in (None, row.order_id) and bank_id in (None, row.bank_id)]
         return [row for row in matching if before is None or _payment_key(row) < before][:size]

@@ -1,13 +1,14 @@
 """In-memory fakes of the repository and the partner systems."""
 
+from collections import UserDict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from services.partners.domain.call_policy import Call, CallKind, CallState, PartnerResponse
-from services.partners.domain.partners import Availability, Offer, Partner, Product
-from services.partners.usecases.ports import CatalogEntry, CatalogOffer
+from services.partners.domain.call_policy import Call, CallFilter, CallKind, CallState, PartnerResponse
+from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, Partner, Product
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
+from services.runtime.core.repository import TimeKey
 from tests.unit.fake_transactions import NOW, FakeTransactions, build_principal
 
 ADMIN = build_principal("admin", "root")
@@ -40,158 +41,170 @@ CALL = Call(
 )
 
 
-class FakeRepository(FakeTransactions):
-    """Partners, products, prices, calls and circuit breakers."""
+class FakeEntities[Entity: (Partner, Product)](UserDict[int, Entity]):
+    """Partners or products by id."""
 
-    def __init__(self, *partners: Partner, products: Sequence[Product] = (), calls: Sequence[Call] = ()) -> None:
-        super().__init__()
-        self.partners = {partner.id: partner for partner in partners}
-        self.products = {product.id: product for product in products}
-        self.prices: dict[tuple[int, int], Availability] = {}
-        self.calls = {call.id: call for call in calls}
-        self.cancelled_orders: set[str] = set()
-        self.locked_orders: list[str] = []
-        self.breakers: dict[int, CircuitBreaker] = {}
+    async def get(self, key: int) -> Entity | None:
+        return self.data.get(key)
 
-    async def add_partner(self, partner: Partner) -> Partner:
-        added = replace(partner, id=len(self.partners) + 1)
-        self.partners[added.id] = added
+    get_for_update = get
+
+    async def lock_for_share(self, key: int) -> bool:
+        return key in self.data
+
+    async def list_after(self, after: int, size: int) -> list[Entity]:
+        return [entity for key, entity in sorted(self.data.items()) if key > after][:size]
+
+    async def add(self, entity: Entity) -> Entity:
+        added = replace(entity, id=len(self.data) + 1)
+        self.data[added.id] = added
         return added
 
-    async def get_partner(self, partner_id: int) -> Partner | None:
-        return self.partners.get(partner_id)
+    async def save(self, entity: Entity) -> None:
+        self.data[entity.id] = entity
 
-    get_partner_for_update = get_partner
 
-    async def save_partner(self, partner: Partner) -> None:
-        self.partners[partner.id] = partner
+class FakeProducts(FakeEntities[Product]):
+    """Products by id; their prices are stored in the repository."""
 
-    async def list_partners(self, after: int, size: int) -> list[Partner]:
-        return [partner for partner_id, partner in sorted(self.partners.items()) if partner_id > after][:size]
+    def __init__(self, repository: "FakeRepository", products: Sequence[Product]) -> None:
+        super().__init__({product.id: product for product in products})
+        self.repository = repository
 
-    async def add_product(self, product: Product) -> Product:
-        added = replace(product, id=len(self.products) + 1)
-        self.products[added.id] = added
-        return added
+    async def delete(self, product_id: int) -> None:
+        del self.data[product_id]
+        for key in [key for key in self.repository.prices if key[1] == product_id]:
+            del self.repository.prices[key]
 
-    async def get_product(self, product_id: int) -> Product | None:
-        return self.products.get(product_id)
-
-    get_product_for_update = get_product
-
-    async def save_product(self, product: Product) -> None:
-        self.products[product.id] = product
-
-    async def list_products(self, after: int, size: int) -> list[Product]:
-        return [product for product_id, product in sorted(self.products.items()) if product_id > after][:size]
-
-    async def delete_product(self, product_id: int) -> None:
-        del self.products[product_id]
-        self.prices = {key: price for key, price in self.prices.items() if key[1] != product_id}
-
-    async def set_product_picture(self, product_id: int, picture_url: str) -> tuple[Product, str | None] | None:
-        before = self.products.get(product_id)
-        if before is None:
-            return None
-        self.products[product_id] = replace(before, picture_url=picture_url)
-        return self.products[product_id], before.picture_url
-
-    async def list_product_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
-        rows = [(product.id, product.picture_url) for product in self.products.values() if product.picture_url]
+    async def list_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
+        rows = [(product.id, product.picture_url) for product in self.data.values() if product.picture_url]
         return [row for row in sorted(rows) if row[0] > after][:size]
 
-    async def lock_partner_for_share(self, partner_id: int) -> bool:
-        return partner_id in self.partners
 
-    async def lock_product_for_share(self, product_id: int) -> bool:
-        return product_id in self.products
+class FakePrices(UserDict[tuple[int, int], Availability]):
+    """Prices by partner and product id."""
 
-    async def get_availability_for_update(self, partner_id: int, product_id: int) -> Availability | None:
-        return self.prices.get((partner_id, product_id))
+    async def get_for_update(self, partner_id: int, product_id: int) -> Availability | None:
+        return self.data.get((partner_id, product_id))
 
-    async def save_availability(self, partner_id: int, product_id: int, availability: Availability) -> None:
-        self.prices[partner_id, product_id] = availability
+    async def save(self, partner_id: int, product_id: int, availability: Availability) -> None:
+        self.data[partner_id, product_id] = availability
 
-    async def remove_availability(self, partner_id: int, product_id: int) -> bool:
-        return self.prices.pop((partner_id, product_id), None) is not None
+    async def remove(self, partner_id: int, product_id: int) -> bool:
+        return self.data.pop((partner_id, product_id), None) is not None
 
-    def _list_offers(self, partner_id: int) -> list[tuple[Product, Availability]]:
-        rows = [(self.products[key[1]], price) for key, price in sorted(self.prices.items()) if key[0] == partner_id]
+
+class FakeCatalog:
+    """Products on sale in a repository."""
+
+    def __init__(self, repository: "FakeRepository") -> None:
+        self.repository = repository
+
+    def _list_prices(self, partner_id: int) -> list[tuple[Product, Availability]]:
+        prices = sorted(self.repository.prices.items())
+        rows = [(self.repository.products[key[1]], price) for key, price in prices if key[0] == partner_id]
         return [(product, price) for product, price in rows if price.active]
 
     async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:
         return {
             product.id: Offer(product.id, product.title, price.price, price.currency)
-            for product, price in self._list_offers(partner_id)
+            for product, price in self._list_prices(partner_id)
             if product.id in product_ids
         }
 
-    async def list_partner_products(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
+    async def list_offers(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
         offers = [
             CatalogOffer(
                 product.id, product.title, product.description, product.picture_url, price.price, price.currency
             )
-            for product, price in self._list_offers(partner_id)
+            for product, price in self._list_prices(partner_id)
         ]
         return [offer for offer in offers if offer.id > after][:size]
 
-    async def list_catalog(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
+    async def list_entries(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
         return [
             CatalogEntry(partner.id, partner.title, partner.brand, partner.address, [], products_truncated=False)
-            for partner in sorted(self.partners.values(), key=lambda partner: partner.id)
+            for partner in sorted(self.repository.partners.values(), key=lambda partner: partner.id)
             if partner.id > after and partner.is_open and partner_id in (None, partner.id)
         ][:size]
 
-    async def lock_order(self, order_id: str) -> None:
-        self.locked_orders.append(order_id)
 
-    async def is_cancelled(self, order_id: str) -> bool:
-        return order_id in self.cancelled_orders
+class FakeCalls(UserDict[str, Call]):
+    """Calls by id; locked and cancelled orders are stored in the repository."""
 
-    async def mark_cancelled(self, order_id: str, at: datetime) -> None:
-        self.cancelled_orders.add(order_id)
+    def __init__(self, repository: "FakeRepository", calls: Sequence[Call]) -> None:
+        super().__init__({call.id: call for call in calls})
+        self.repository = repository
 
-    async def add_call(self, call: Call) -> None:
-        if not any((each.order_id, each.kind) == (call.order_id, call.kind) for each in self.calls.values()):
-            self.calls[call.id] = call
+    async def get(self, key: str) -> Call | None:
+        return self.data.get(key)
 
-    async def has_order_call(self, partner_id: int, order_id: str) -> bool:
-        return any((call.partner_id, call.order_id) == (partner_id, order_id) for call in self.calls.values())
+    get_for_update = get
 
-    async def get_order_call_for_update(self, order_id: str) -> Call | None:
-        calls = [call for call in self.calls.values() if call.order_id == order_id and call.kind is CallKind.ORDER]
-        return next(iter(calls), None)
-
-    async def get_call(self, call_id: str) -> Call | None:
-        return self.calls.get(call_id)
-
-    get_call_for_update = get_call
-
-    async def save_call(self, call: Call) -> None:
-        self.calls[call.id] = call
-
-    async def list_calls(
-        self,
-        size: int,
-        before: tuple[datetime, str] | None,
-        partner_id: int | None,
-        order_id: str | None,
-        state: CallState | None,
-    ) -> list[Call]:
-        rows = sorted(self.calls.values(), key=lambda call: (call.created_at, call.id), reverse=True)
+    async def list_before(self, before: TimeKey | None, size: int, call_filter: CallFilter) -> list[Call]:
+        rows = sorted(self.data.values(), key=lambda call: (call.created_at, call.id), reverse=True)
         return [
             call
             for call in rows
             if (before is None or (call.created_at, call.id) < before)
-            and partner_id in (None, call.partner_id)
-            and order_id in (None, call.order_id)
-            and state in (None, call.state)
+            and call_filter.partner_id in (None, call.partner_id)
+            and call_filter.order_id in (None, call.order_id)
+            and call_filter.state in (None, call.state)
         ][:size]
 
-    async def make_calls_due(self, partner_id: int, now: datetime) -> None:
-        for call in self.calls.values():
+    async def add(self, call: Call) -> None:
+        if not any((each.order_id, each.kind) == (call.order_id, call.kind) for each in self.data.values()):
+            self.data[call.id] = call
+
+    async def save(self, entity: Call) -> None:
+        self.data[entity.id] = entity
+
+    async def get_order_call_for_update(self, order_id: str) -> Call | None:
+        calls = [call for call in self.data.values() if call.order_id == order_id and call.kind is CallKind.ORDER]
+        return next(iter(calls), None)
+
+    async def make_due(self, partner_id: int, now: datetime) -> None:
+        for call in self.data.values():
             if call.partner_id == partner_id and call.state is CallState.WAITING:
-                self.calls[call.id] = replace(call, next_at=now)
+                self.data[call.id] = replace(call, next_at=now)
+
+    async def lock_order(self, order_id: str) -> None:
+        self.repository.locked_orders.append(order_id)
+
+    async def is_cancelled(self, order_id: str) -> bool:
+        return order_id in self.repository.cancelled_orders
+
+    async def mark_cancelled(self, order_id: str, at: datetime) -> None:
+        self.repository.cancelled_orders.add(order_id)
+
+
+class FakeBreakers(UserDict[int, CircuitBreaker]):
+    """Circuit breakers by partner id."""
+
+    async def get_for_update(self, partner_id: int) -> CircuitBreaker:
+        return self.data.get(partner_id, CircuitBreaker())
+
+    async def save(self, partner_id: int, breaker: CircuitBreaker) -> None:
+        self.data[partner_id] = breaker
+
+
+class FakeRepository(FakeTransactions):
+    """Partners, products, prices, calls and circuit breakers; also the queue of due calls."""
+
+    def __init__(self, *partners: Partner, products: Sequence[Product] = (), calls: Sequence[Call] = ()) -> None:
+        super().__init__()
+        self.partners = FakeEntities({partner.id: partner for partner in partners})
+        self.products = FakeProducts(self, products)
+        self.prices = FakePrices()
+        self.catalog = FakeCatalog(self)
+        self.calls = FakeCalls(self, calls)
+        self.cancelled_orders: set[str] = set()
+        self.locked_orders: list[str] = []
+        self.breakers = FakeBreakers()
+
+    @property
+    def availability(self) -> FakePrices:
+        return self.prices
 
     async def claim_due_calls(
         self, size: int, max_per_partner: int, now: datetime, lease_until: datetime
@@ -204,12 +217,6 @@ class FakeRepository(FakeTransactions):
         for call in due:
             self.calls[call.id] = replace(call, attempts=call.attempts + 1, leased_until=lease_until)
         return [self.calls[call.id] for call in due]
-
-    async def get_breaker_for_update(self, partner_id: int) -> CircuitBreaker:
-        return self.breakers.get(partner_id, CircuitBreaker())
-
-    async def save_breaker(self, partner_id: int, breaker: CircuitBreaker) -> None:
-        self.breakers[partner_id] = breaker
 
 
 class FakePartnerSystem:

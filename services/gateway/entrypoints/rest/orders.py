@@ -18,10 +18,10 @@ from generated.rest.delivery.models import (
     OrderCheck,
     OrderEvent,
 )
-from services.gateway.usecases.ports import CHECK_TTL, OrderCheckCache
+from services.gateway.usecases import order_checks
+from services.gateway.usecases.order_checks import OrderCheckCache
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
-from services.runtime.core.ids import new_id
 from services.runtime.core.principal import Principal
 from services.runtime.rest.types import Event, Response, require, unset_to_none
 
@@ -48,23 +48,24 @@ class Orders(ForwardingOrdersHandler):
             currency=body.currency,
         )
         checked = await self._partners.check_products(request)
-        check_id = new_id()
+        check_id, expires_at = await order_checks.save_check(
+            self._check_cache, self._clock, principal.user_id, _to_basket(body, checked)
+        )
         check = OrderCheck(
             check_id=check_id,
-            expires_at=self._clock() + CHECK_TTL,
+            expires_at=expires_at,
             total_amount=checked.total_amount,
             currency=checked.currency,
             partner=convert.partner_summary(require(checked.partner)),
             items=[convert.priced_item(item) for item in checked.items],
         )
-        await self._check_cache.put(check_id, principal.user_id, _to_basket(body, checked))
         return Response(check, {"Location": f"/api/v1/order-checks/{check_id}"})
 
     async def confirm_order(
         self, *, principal: Principal, body: ConfirmOrderRequest, idempotency_key: str | None = None
     ) -> Response[ConfirmedOrder]:
         """Create the order of a check. Without the check, only an order already created from it is returned."""
-        basket, cache_unavailable = await self._load_basket(body.check_id, principal.user_id)
+        basket, cache_unavailable = await order_checks.load_basket(self._check_cache, body.check_id, principal.user_id)
         request = v1.CreateOrderRequest(
             check_id=body.check_id,
             basket=basket,
@@ -74,13 +75,6 @@ class Orders(ForwardingOrdersHandler):
         created = await self._orders.create_order(request)
         confirmed = convert.confirmed_order(created)
         return Response(confirmed, {"Location": f"/api/v1/orders/{confirmed.order.id}"}, replayed=created.replayed)
-
-    async def _load_basket(self, check_id: str, user_id: str) -> tuple[v1.CheckedBasket | None, bool]:
-        """Return the cached basket, and whether the cache is unavailable."""
-        try:
-            return await self._check_cache.get(check_id, user_id), False
-        except ApiError:
-            return None, True
 
     async def watch_order(
         self, *, principal: Principal, order_id: str, last_event_id: str | None = None

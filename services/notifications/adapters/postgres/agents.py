@@ -85,13 +85,13 @@ class PostgresAgentRepository(PostgresUnitOfWorkFactory[AgentUnitOfWork], AgentR
         self._secret_box = secret_box
 
     @override
-    async def get_agent(self, agent_id: str) -> Agent | None:
-        row = await self._database.fetch_one(_SELECT_AGENT, id=agent_id)
+    async def get(self, key: str) -> Agent | None:
+        row = await self._database.fetch_one(_SELECT_AGENT, id=key)
         return None if row is None else _to_agent(row)
 
     @override
-    async def list_agents(self, limit: int, after: str | None) -> Sequence[Agent]:
-        rows = await self._database.fetch_all(_SELECT_AGENTS, limit=limit, after=after or "")
+    async def list_after(self, after: str, size: int) -> Sequence[Agent]:
+        rows = await self._database.fetch_all(_SELECT_AGENTS, limit=size, after=after)
         return [_to_agent(row) for row in rows]
 
     async def get_keys(self, agent_id: str) -> ProviderKeys:

@@ -1,39 +1,23 @@
-"""PostgreSQL repository of orders and banks."""
+"""Orders in PostgreSQL."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, override
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import Text, bindparam, case, exists, func, insert, null, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 
-from generated.events import OrdersEvent
 from generated.problems import Reason
 from services.orders.adapters import metrics
-from services.orders.adapters.postgres.payments import PostgresPaymentsUnitOfWork, PostgresRefundQueue, bind_all_columns
-from services.orders.adapters.postgres.tables import TIME, anonymised_customers, banks, order_transitions, orders
-from services.orders.domain.orders import (
-    FINAL_STATUSES,
-    Bank,
-    HistoryEntry,
-    Item,
-    Order,
-    OrderStatus,
-    Partner,
-    RefundStatus,
-)
-from services.orders.usecases.event_factory import derive_event_id
+from services.orders.adapters.postgres.tables import TIME, anonymised_customers, order_transitions, orders
+from services.orders.domain.orders import FINAL_STATUSES, HistoryEntry, Item, Order, OrderStatus, Partner, RefundStatus
+from services.orders.usecases.ports import OrderReader, OrderRepository
 from services.runtime.concurrency.coalescing import RequestCoalescer
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
-from services.runtime.messaging import inbox
-from services.runtime.messaging.outbox import Outbox
-from services.runtime.storage import idempotency
-from services.runtime.storage.database import Database, Statement, Transaction, build_upsert
-from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
+from services.runtime.core.repository import TimeKey
+from services.runtime.storage.database import Database, Statement, Transaction, bind_columns
 
 _ORDER_FIELDS = tuple(field.name for field in fields(Order))
 ORDER_COLUMNS = [orders.c[name] for name in _ORDER_FIELDS]
@@ -112,7 +96,7 @@ _SET_PARTNER_NOTIFIED_AT = Statement(
     )
     .values(partner_notified_at=bindparam("notified_at"))
 )
-_INSERT_TRANSITION = Statement(insert(order_transitions).values(bind_all_columns(order_transitions)))
+_INSERT_TRANSITION = Statement(insert(order_transitions).values(bind_columns(order_transitions)))
 _SELECT_TRANSITIONS = Statement(
     select(order_transitions)
     .where(order_transitions.c.order_id == bindparam("order_id"), order_transitions.c.version > bindparam("after"))
@@ -156,14 +140,6 @@ _SELECT_AVAILABLE_DELIVERIES = Statement(
     .order_by(orders.c.ready_at, orders.c.id)
     .limit(bindparam("size"))
 )
-_SELECT_BANK = Statement(select(banks).where(banks.c.id == bindparam("id")), row_type=Bank)
-_SELECT_BANK_FOR_UPDATE = Statement(select(banks).where(banks.c.id == bindparam("id")).with_for_update(), row_type=Bank)
-_INSERT_BANK = Statement(postgresql.insert(banks).values(bind_all_columns(banks)).on_conflict_do_nothing())
-_UPSERT_BANK = build_upsert(banks)
-_SELECT_ACTIVE_BANKS = Statement(
-    select(banks).where(banks.c.active, banks.c.id > bindparam("after")).order_by(banks.c.id).limit(bindparam("size")),
-    row_type=Bank,
-)
 _INSERT_ANONYMISED_CUSTOMER = Statement(
     postgresql.insert(anonymised_customers).values(customer_id=bindparam("customer_id")).on_conflict_do_nothing()
 )
@@ -181,69 +157,74 @@ _FIRST_KEY = (datetime.min.replace(tzinfo=UTC), "")
 _LAST_KEY = (datetime.max.replace(tzinfo=UTC), "")
 
 
-class PostgresUnitOfWork(PostgresPaymentsUnitOfWork):
-    """One transaction over orders, payments and banks."""
+class PostgresOrderReader(OrderReader):
+    """Read access to orders in PostgreSQL."""
 
-    def __init__(self, transaction: Transaction, outbox: Outbox[OrdersEvent]) -> None:
-        super().__init__(transaction)
-        self._outbox = outbox
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._coalesced_transitions = RequestCoalescer(self._fetch_transitions)
 
-    async def get_bank(self, bank_id: str) -> Bank | None:
-        """Return the bank, active or not."""
-        return await self._transaction.fetch_one(_SELECT_BANK, id=bank_id)
+    @override
+    async def get(self, key: str) -> Order | None:
+        row = await self._database.fetch_one(_SELECT_ORDER, id=key)
+        return None if row is None else order_from_row(row)
 
-    async def get_bank_for_update(self, bank_id: str) -> Bank | None:
-        """Return the bank, locked until the transaction ends."""
-        return await self._transaction.fetch_one(_SELECT_BANK_FOR_UPDATE, id=bank_id)
+    @override
+    async def list_transitions(self, order_id: str, after: int) -> list[HistoryEntry]:
+        """Return all transitions of an order above a version, oldest first. Concurrent equal queries are coalesced."""
+        return await self._coalesced_transitions.get((order_id, after))
 
-    async def add_bank(self, bank: Bank) -> bool:
-        """Insert a bank; return False if its id exists."""
-        return await self._transaction.execute(_INSERT_BANK, **asdict(bank)) == 1
+    async def _fetch_transitions(self, key: tuple[str, int]) -> list[HistoryEntry]:
+        order_id, after = key
+        rows = await self._database.fetch_all(_SELECT_TRANSITIONS, order_id=order_id, after=after)
+        return [HistoryEntry(**(row | {"status": OrderStatus(row["status"])})) for row in rows]
 
-    async def save_bank(self, bank: Bank) -> None:
-        """Insert or overwrite a bank."""
-        await self._transaction.execute(_UPSERT_BANK, **asdict(bank))
+    @override
+    async def list_visible(
+        self, principal: Principal, before: TimeKey | None, size: int, status: OrderStatus | None
+    ) -> list[Order]:
+        at, order_id = before or _LAST_KEY
+        statements = _SELECT_ORDERS if status is None else _SELECT_ORDERS_BY_STATUS
+        statement = statements.get(principal.role or "")
+        if statement is None:
+            return []
+        rows = await self._database.fetch_all(
+            statement, size=size, before_at=at, before_id=order_id, user_id=principal.user_id, status=status
+        )
+        return [order_from_row(row) for row in rows]
 
-    async def get_order_for_update(self, order_id: str) -> Order | None:
-        """Return the order, locked until the transaction ends."""
+    @override
+    async def list_available_deliveries(self, after: TimeKey | None, size: int) -> list[tuple[datetime, Order]]:
+        at, order_id = after or _FIRST_KEY
+        rows = await self._database.fetch_all(_SELECT_AVAILABLE_DELIVERIES, size=size, after_at=at, after_id=order_id)
+        return [(row["ready_at"], order_from_row(row)) for row in rows]
+
+
+class PostgresOrderRepository(OrderRepository):
+    """Orders of one transaction in PostgreSQL."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    @override
+    async def get_for_update(self, order_id: str) -> Order | None:
         row = await self._transaction.fetch_one(_SELECT_ORDER_FOR_UPDATE, id=order_id)
         return None if row is None else order_from_row(row)
 
-    async def find_order_by_check(self, check_id: str) -> Order | None:
-        """Return the order that was created from a check."""
+    @override
+    async def find_by_check(self, check_id: str) -> Order | None:
         row = await self._transaction.fetch_one(_SELECT_ORDER_BY_CHECK, check_id=check_id)
         return None if row is None else order_from_row(row)
 
-    async def add_order(self, order: Order, check_id: str, actor: str) -> bool:
-        """Insert an order and its first transition; return False if the check already has an order."""
+    @override
+    async def add(self, order: Order, check_id: str, actor: str) -> bool:
         if not await self._transaction.execute(_INSERT_ORDER, check_id=check_id, actor=actor, **_order_to_row(order)):
             return False
         self._transaction.add_after_commit_hook(lambda: metrics.record_transition(None, order))
         return True
 
-    async def _insert_transition(self, order: Order, actor: str, note: str | None) -> None:
-        await self._transaction.execute(
-            _INSERT_TRANSITION,
-            order_id=order.id,
-            version=order.version,
-            status=order.status,
-            at=order.updated_at,
-            actor=actor,
-            note=note,
-        )
-
-    async def get_unpaid_orders_for_update(self, before: datetime, size: int) -> list[Order]:
-        """Lock and return pending orders created before that time; orders locked by others are skipped."""
-        return [
-            order_from_row(row)
-            for row in await self._transaction.fetch_all(_SELECT_UNPAID_ORDERS_FOR_UPDATE, before=before, size=size)
-        ]
-
-    async def update_order(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
-        """Compare-and-set on status and version; adds a transition.
-
-        Raises ApiError: ORDER_STATE_CONFLICT after a concurrent update.
-        """
+    @override
+    async def update(self, before: Order, after: Order, actor: str, note: str | None = None) -> None:
         values = _order_to_row(after)
         updated = await self._transaction.execute(
             _UPDATE_ORDER,
@@ -259,89 +240,31 @@ class PostgresUnitOfWork(PostgresPaymentsUnitOfWork):
         if after.status in FINAL_STATUSES:
             await self._transaction.execute(_ANONYMISE_ORDERS, customer_id=after.customer_id)
 
-    async def mark_event_processed(self, queue: str, event_id: str) -> bool:
-        """Mark an event as processed; return False if it already was."""
-        return await inbox.mark_processed(self._transaction, queue, event_id)
-
-    async def publish(self, event: OrdersEvent) -> None:
-        """Add an event to the outbox; it is published after the transaction has committed."""
-        await self._outbox.add(self._transaction, event, derive_event_id(event))
-
-
-class PostgresRepository(PostgresRefundQueue):
-    """Repository of orders, banks and refunds."""
-
-    def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
-        super().__init__(database)
-        self._outbox = outbox
-        self._coalesced_transitions = RequestCoalescer(self._fetch_transitions)
-
-    @asynccontextmanager
-    async def unit_of_work(self) -> AsyncIterator[PostgresUnitOfWork]:
-        """Open a transaction that commits at the end of the block and rolls back on an exception."""
-        async with self._database.transaction() as transaction:
-            yield PostgresUnitOfWork(transaction, self._outbox)
-
-    @asynccontextmanager
-    async def idempotent_unit_of_work(
-        self, key: IdempotencyKey | None
-    ) -> AsyncIterator[tuple[PostgresUnitOfWork, IdempotentResponse]]:
-        """Open a transaction with the response of an earlier request with the key, or an empty one, to be set."""
-        async with idempotency.begin_idempotent_transaction(self._database, key) as (transaction, response):
-            yield PostgresUnitOfWork(transaction, self._outbox), response
-
-    async def list_transitions(self, order_id: str, after: int) -> list[HistoryEntry]:
-        """Return all transitions of an order above a version, oldest first. Concurrent equal queries are coalesced."""
-        return await self._coalesced_transitions.get((order_id, after))
-
-    async def _fetch_transitions(self, key: tuple[str, int]) -> list[HistoryEntry]:
-        order_id, after = key
-        rows = await self._database.fetch_all(_SELECT_TRANSITIONS, order_id=order_id, after=after)
-        return [HistoryEntry(**(row | {"status": OrderStatus(row["status"])})) for row in rows]
-
-    async def get_order(self, order_id: str) -> Order | None:
-        """Return the order."""
-        row = await self._database.fetch_one(_SELECT_ORDER, id=order_id)
-        return None if row is None else order_from_row(row)
-
-    async def list_orders(
-        self, size: int, before: tuple[datetime, str] | None, principal: Principal, status: OrderStatus | None
-    ) -> list[Order]:
-        """Return orders, newest first: a customer's own, a deliverer's assigned, or all for an admin."""
-        at, order_id = before or _LAST_KEY
-        statements = _SELECT_ORDERS if status is None else _SELECT_ORDERS_BY_STATUS
-        statement = statements.get(principal.role or "")
-        if statement is None:
-            return []
-        rows = await self._database.fetch_all(
-            statement, size=size, before_at=at, before_id=order_id, user_id=principal.user_id, status=status
+    async def _insert_transition(self, order: Order, actor: str, note: str | None) -> None:
+        await self._transaction.execute(
+            _INSERT_TRANSITION,
+            order_id=order.id,
+            version=order.version,
+            status=order.status,
+            at=order.updated_at,
+            actor=actor,
+            note=note,
         )
-        return [order_from_row(row) for row in rows]
 
+    @override
+    async def list_unpaid_for_update(self, before: datetime, size: int) -> list[Order]:
+        return [
+            order_from_row(row)
+            for row in await self._transaction.fetch_all(_SELECT_UNPAID_ORDERS_FOR_UPDATE, before=before, size=size)
+        ]
+
+    @override
     async def record_partner_notified(self, order_id: str, partner_id: int, at: datetime) -> None:
-        """Store when the order's partner acknowledged it; the earliest time is retained."""
-        await self._database.execute(
+        await self._transaction.execute(
             _SET_PARTNER_NOTIFIED_AT, order_id=order_id, partner_id=str(partner_id), notified_at=at
         )
 
-    async def list_available_deliveries(
-        self, size: int, after: tuple[datetime, str] | None
-    ) -> list[tuple[datetime, Order]]:
-        """Return ready orders with the time they became ready, longest ready first."""
-        at, order_id = after or _FIRST_KEY
-        rows = await self._database.fetch_all(_SELECT_AVAILABLE_DELIVERIES, size=size, after_at=at, after_id=order_id)
-        return [(row["ready_at"], order_from_row(row)) for row in rows]
-
-    async def get_bank(self, bank_id: str) -> Bank | None:
-        """Return the bank, active or not."""
-        return await self._database.fetch_one(_SELECT_BANK, id=bank_id)
-
-    async def list_banks(self, size: int, after: str) -> list[Bank]:
-        """Return active banks above an id, ordered by id."""
-        return await self._database.fetch_all(_SELECT_ACTIVE_BANKS, size=size, after=after)
-
+    @override
     async def anonymise_customer(self, customer_id: str) -> None:
-        """Remove the customer's personal data from final orders now, and from other orders once they become final."""
-        async with self._database.transaction() as transaction:
-            await transaction.execute(_INSERT_ANONYMISED_CUSTOMER, customer_id=customer_id)
-            await transaction.execute(_ANONYMISE_ORDERS, customer_id=customer_id)
+        await self._transaction.execute(_INSERT_ANONYMISED_CUSTOMER, customer_id=customer_id)
+        await self._transaction.execute(_ANONYMISE_ORDERS, customer_id=customer_id)

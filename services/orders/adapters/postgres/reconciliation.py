@@ -1,16 +1,18 @@
-"""PostgreSQL repository of reconciliation."""
+"""Reconciliation in PostgreSQL."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
+from typing import override
 
 from sqlalchemy import ColumnElement, Text, bindparam, case, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from generated.events import OrdersEvent
-from services.orders.adapters.postgres.orders import ORDER_COLUMNS, PostgresUnitOfWork, order_from_row
-from services.orders.adapters.postgres.payments import REFUND_COLUMNS, refund_from_row
+from services.orders.adapters.postgres.orders import ORDER_COLUMNS, order_from_row
+from services.orders.adapters.postgres.refunds import REFUND_COLUMNS, refund_from_row
+from services.orders.adapters.postgres.repository import PostgresUnitOfWork
 from services.orders.adapters.postgres.tables import (
     TIME,
     alerts,
@@ -24,10 +26,16 @@ from services.orders.adapters.postgres.tables import (
 from services.orders.domain.orders import HistoryEntry, Order, OrderStatus
 from services.orders.domain.payments import PaymentOutcome, PaymentRecord
 from services.orders.domain.reconciliation import OrderRecords
+from services.orders.usecases.reconciliation import (
+    ReconciliationRepository,
+    ReconciliationUnitOfWork,
+    RecordsRepository,
+)
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete
+from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
 
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 """`reconciled_at` of orders that are never due again unless they change."""
@@ -35,6 +43,7 @@ FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 _outbox = metadata.tables["outbox"]
 _ids = bindparam("ids", type_=ARRAY(Text)).any_()
 _SELECT_ORDERS = Statement(select(*ORDER_COLUMNS).where(orders.c.id == _ids))
+_LOCK_ORDER = Statement(select(orders.c.id).where(orders.c.id == bindparam("id")).with_for_update())
 _SELECT_TRANSITIONS = Statement(
     select(order_transitions)
     .where(order_transitions.c.order_id == _ids)
@@ -113,61 +122,60 @@ async def _load_records(transaction: Transaction, order_ids: Sequence[str]) -> d
     return records
 
 
-class PostgresReconciliationUnitOfWork(PostgresUnitOfWork):
-    """One transaction of reconciliation."""
+class PostgresRecordsRepository(RecordsRepository):
+    """Rows of orders of one transaction in PostgreSQL."""
 
-    async def load_records(self, order_id: str) -> OrderRecords:
-        """Lock an order and return all its rows."""
-        await self.get_order_for_update(order_id)
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    @override
+    async def load_for_update(self, order_id: str) -> OrderRecords:
+        await self._transaction.execute(_LOCK_ORDER, id=order_id)
         return (await _load_records(self._transaction, [order_id]))[order_id]
 
+    @override
     async def list_pending_event_ids(self, order_id: str) -> set[str]:
-        """Return the ids of the order's events in the outbox."""
         return {
             row["event_id"] for row in await self._transaction.fetch_all(_SELECT_PENDING_EVENT_IDS, subject=order_id)
         }
 
-    async def get_unnotified_orders_for_update(self, before: datetime, reason: str, size: int) -> list[Order]:
-        """Lock and return orders paid before that time, not acknowledged by their partner, without such an alert."""
-        return [
-            order_from_row(row)
-            for row in await self._transaction.fetch_all(
-                _SELECT_UNNOTIFIED_ORDERS_FOR_UPDATE, before=before, reason=reason, size=size
-            )
-        ]
+    @override
+    async def list_unnotified_for_update(self, before: datetime, reason: str, size: int) -> list[Order]:
+        rows = await self._transaction.fetch_all(
+            _SELECT_UNNOTIFIED_ORDERS_FOR_UPDATE, before=before, reason=reason, size=size
+        )
+        return [order_from_row(row) for row in rows]
 
-    async def get_unassigned_orders_for_update(self, before: datetime, reason: str, size: int) -> list[Order]:
-        """Lock and return orders ready before that time, without a deliverer and without such an alert."""
+    @override
+    async def list_unassigned_for_update(self, before: datetime, reason: str, size: int) -> list[Order]:
         rows = await self._transaction.fetch_all(
             _SELECT_UNASSIGNED_ORDERS_FOR_UPDATE, before=before, reason=reason, size=size
         )
         return [order_from_row(row) for row in rows]
 
 
-class PostgresReconciliationRepository:
-    """Repository of orders for reconciliation."""
+class PostgresReconciliationUnitOfWork(PostgresUnitOfWork, ReconciliationUnitOfWork):
+    """One transaction of reconciliation in PostgreSQL."""
+
+    def __init__(self, transaction: Transaction, outbox: Outbox[OrdersEvent]) -> None:
+        super().__init__(transaction, outbox)
+        self.records = PostgresRecordsRepository(transaction)
+
+
+class PostgresReconciliationRepository(PostgresUnitOfWorkFactory[ReconciliationUnitOfWork], ReconciliationRepository):
+    """Repository of orders for reconciliation in PostgreSQL."""
 
     def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
-        self._database = database
-        self._outbox = outbox
+        super().__init__(database, lambda transaction: PostgresReconciliationUnitOfWork(transaction, outbox))
 
-    @asynccontextmanager
-    async def unit_of_work(self) -> AsyncIterator[PostgresReconciliationUnitOfWork]:
-        """Open a transaction that commits at the end of the block and rolls back on an exception."""
-        async with self._database.transaction() as transaction:
-            yield PostgresReconciliationUnitOfWork(transaction, self._outbox)
-
+    @override
     @asynccontextmanager
     async def try_acquire_leadership(self) -> AsyncIterator[bool]:
-        """Try to become the only reconciling process until the block ends; yields whether it succeeded."""
         async with self._database.transaction() as transaction:
             yield await advisory_lock.try_acquire(transaction, AdvisoryLock.RECONCILIATION)
 
+    @override
     async def list_due_order_ids(self, unchanged_since: datetime, reconciled_before: datetime, size: int) -> list[str]:
-        """Return orders unchanged since `unchanged_since` and not reconciled since their last change.
-
-        Orders that were last reconciled before `reconciled_before` are due again.
-        """
         order_ids: dict[str, None] = {}
         for statement in _SELECT_DUE_ORDER_IDS:
             rows = await self._database.fetch_all(
@@ -176,18 +184,18 @@ class PostgresReconciliationRepository:
             order_ids |= {row["id"]: None for row in rows}
         return list(order_ids)
 
+    @override
     async def load_records(self, order_ids: Sequence[str]) -> dict[str, OrderRecords]:
-        """Return all rows of some orders."""
         async with self._database.connection() as connection:
             return await _load_records(connection, order_ids)
 
+    @override
     async def mark_reconciled(self, order_ids: Sequence[str], at: datetime, cutoff: datetime) -> None:
-        """Mark the orders unchanged since `at` as reconciled; those unchanged since `cutoff` are never due again."""
         for statement in (_MARK_ORDERS_RECONCILED, _MARK_PAYMENTS_RECONCILED):
             await self._database.execute(statement, ids=list(order_ids), seen_at=at, marked_at=at, cutoff=cutoff)
 
+    @override
     async def count_overdue_events(self, before: datetime) -> int:
-        """Count the outbox events that are older than that time."""
         row = await self._database.fetch_one(_COUNT_OVERDUE_EVENTS, before=before)
         return row["n"] if row else 0
 

@@ -18,4 +18,5 @@ async def load_demo_banks(repository: Repository, encrypted_secret: bytes, sandb
                 active=True,
                 webhook_secret=encrypted_secret,
             )
-            await unit.save_bank(bank)
+            if not await unit.banks.add(bank):
+                await unit.banks.save(bank)

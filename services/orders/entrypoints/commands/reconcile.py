@@ -2,8 +2,13 @@
 
 from services.orders import usecases
 from services.orders.domain.reconciliation import Discrepancy
-from services.orders.usecases.ports import HistoryRepository, ReconciliationRepository
-from services.orders.usecases.reconciliation import ReconciliationPolicy, drain, reconcile_batch
+from services.orders.usecases.ports import HistoryRepository
+from services.orders.usecases.reconciliation import (
+    ReconciliationPolicy,
+    ReconciliationRepository,
+    drain,
+    reconcile_batch,
+)
 from services.runtime.core.clock import Clock
 
 

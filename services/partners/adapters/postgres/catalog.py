@@ -1,41 +1,107 @@
-"""Changes of partners, products and prices in PostgreSQL."""
+"""Catalog and prices in PostgreSQL."""
 
-from dataclasses import asdict, fields, replace
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any, NamedTuple, override
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, delete, func, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from services.partners.adapters.postgres.partner_calls import PostgresCallUnitOfWork
 from services.partners.adapters.postgres.tables import availability, partners, products
-from services.partners.domain.partners import Availability, Partner, Product
-from services.runtime.storage.database import Statement, build_upsert
+from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer
+from services.partners.usecases.ports import AvailabilityRepository, CatalogReader
+from services.runtime.storage.database import Database, Statement, Transaction, build_upsert
+
+MAX_PRODUCTS_PER_ENTRY = 50
+"""Maximum number of products in a catalog entry."""
 
 
-def _bind_columns(columns: list[str]) -> dict[str, object]:
-    return {name: bindparam(name) for name in columns}
+class _CatalogRow(NamedTuple):
+    id: int
+    title: str
+    brand: str
+    address: str
+    products: list[dict[str, Any]]  # one more than the maximum if the entry is truncated
 
 
-_PARTNER_COLUMNS = [field.name for field in fields(Partner) if field.name != "id"]
-_PRODUCT_COLUMNS = [field.name for field in fields(Product) if field.name != "id"]
-_ADD_PARTNER = Statement(insert(partners).values(_bind_columns(_PARTNER_COLUMNS)).returning(partners.c.id))
-_ADD_PRODUCT = Statement(insert(products).values(_bind_columns(_PRODUCT_COLUMNS)).returning(products.c.id))
-_PRODUCT_FOR_UPDATE = Statement(
-    select(*(products.c[field.name] for field in fields(Product)))
-    .where(products.c.id == bindparam("id"))
-    .with_for_update(),
-    row_type=Product,
+_CATALOG_COLUMNS = [products.c[name] for name in ("id", "title", "description", "picture_url")]
+
+
+def build_like_pattern(text: str) -> str:
+    """Return the LIKE pattern of texts that contain this text, with wildcards escaped."""
+    escaped = text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+    return f"%{escaped}%"
+
+
+_title_matches = func.lower(products.c.title).like(func.lower(bindparam("pattern", type_=Text)))
+"""Condition supported by the index `products_by_title_trigrams`; the pattern is made by `build_like_pattern`."""
+
+
+def _build_catalog_statement(
+    product_filter: ColumnElement[bool], *partner_filters: ColumnElement[bool], is_replanned: bool = False
+) -> Statement[_CatalogRow]:
+    """Return the statement for open partners with products on sale, both restricted by the given conditions."""
+    offers = (
+        select(*_CATALOG_COLUMNS, availability.c.price, availability.c.currency)
+        .join_from(availability, products, availability.c.product_id == products.c.id)
+        .where(availability.c.partner_id == partners.c.id, availability.c.active, product_filter)
+        .order_by(products.c.id)
+        .limit(MAX_PRODUCTS_PER_ENTRY + 1)
+        .correlate(partners)
+        .lateral()
+    )
+    # JSON objects of whole rows: faster than json_build_object with each column.
+    entry_products = select(func.json_agg(offers.table_valued()).label("products")).select_from(offers).lateral()
+    partner_id = bindparam("partner_id", type_=BigInteger)
+    return Statement(
+        select(partners.c.id, partners.c.title, partners.c.brand, partners.c.address, entry_products.c.products)
+        .join_from(partners, entry_products, true())
+        .where(
+            partners.c.verified,
+            partners.c.enabled,
+            entry_products.c.products.is_not(None),
+            partners.c.id > bindparam("after", type_=BigInteger),
+            partner_id.is_(None) | (partners.c.id == partner_id),
+            *partner_filters,
+        )
+        .order_by(partners.c.id)
+        .limit(bindparam("size")),
+        row_type=_CatalogRow,
+        is_replanned=is_replanned,
+    )
+
+
+_CATALOG = _build_catalog_statement(true())
+_CATALOG_SEARCH = _build_catalog_statement(
+    _title_matches,
+    partners.c.id.in_(
+        select(availability.c.partner_id)
+        .join_from(products, availability, availability.c.product_id == products.c.id)
+        .where(_title_matches, availability.c.active)
+    ),
+    is_replanned=True,  # the best plan depends on how frequent the text is
 )
-_SAVE_PRODUCT = Statement(
-    update(products)
-    .where(products.c.id == bindparam("product_id"))
-    .values({name: bindparam(f"new_{name}") for name in _PRODUCT_COLUMNS})
+_PARTNER_PRODUCTS = Statement(
+    select(*_CATALOG_COLUMNS, availability.c.price, availability.c.currency)
+    .join_from(availability, products, availability.c.product_id == products.c.id)
+    .where(
+        availability.c.partner_id == bindparam("partner_id"),
+        availability.c.active,
+        products.c.id > bindparam("after"),
+    )
+    .order_by(products.c.id)
+    .limit(bindparam("size")),
+    row_type=CatalogOffer,
 )
-_DELETE_OFFERS = Statement(delete(availability).where(availability.c.product_id == bindparam("product_id")))
-_DELETE_PRODUCT = Statement(delete(products).where(products.c.id == bindparam("product_id")))
-_LOCK_PARTNER_FOR_SHARE = Statement(
-    select(partners.c.id).where(partners.c.id == bindparam("id")).with_for_update(read=True, key_share=True)
-)
-_LOCK_PRODUCT_FOR_SHARE = Statement(
-    select(products.c.id).where(products.c.id == bindparam("id")).with_for_update(read=True, key_share=True)
+_OFFERS = Statement(
+    select(availability.c.product_id, products.c.title, availability.c.price, availability.c.currency)
+    .join_from(availability, products, availability.c.product_id == products.c.id)
+    .where(
+        availability.c.partner_id == bindparam("partner_id"),
+        availability.c.active,
+        availability.c.product_id == bindparam("product_ids", type_=ARRAY(BigInteger)).any_(),
+    ),
+    row_type=Offer,
 )
 _matches_ids = (availability.c.partner_id == bindparam("partner"), availability.c.product_id == bindparam("product"))
 _AVAILABILITY_FOR_UPDATE = Statement(
@@ -46,51 +112,54 @@ _SAVE_AVAILABILITY = build_upsert(availability)
 _REMOVE_AVAILABILITY = Statement(delete(availability).where(*_matches_ids))
 
 
-class PostgresCatalogUnitOfWork(PostgresCallUnitOfWork):
-    """One transaction over partners, products and prices."""
+class PostgresCatalogReader(CatalogReader):
+    """Read access to the catalog in PostgreSQL."""
 
-    async def add_partner(self, partner: Partner) -> Partner:
-        """Insert a partner and return it with its new id."""
-        row = await self._transaction.fetch_one(_ADD_PARTNER, **asdict(partner))
-        return replace(partner, id=row["id"]) if row else partner
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    async def add_product(self, product: Product) -> Product:
-        """Insert a product and return it with its new id."""
-        row = await self._transaction.fetch_one(_ADD_PRODUCT, **asdict(product))
-        return replace(product, id=row["id"]) if row else product
+    @override
+    async def list_entries(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
+        statement, filters = (_CATALOG, {}) if q is None else (_CATALOG_SEARCH, {"pattern": build_like_pattern(q)})
+        rows = await self._database.fetch_all(statement, after=after, size=size, partner_id=partner_id, **filters)
+        return [
+            CatalogEntry(
+                id=row.id,
+                title=row.title,
+                brand=row.brand,
+                address=row.address,
+                products=row.products[:MAX_PRODUCTS_PER_ENTRY],
+                products_truncated=len(row.products) > MAX_PRODUCTS_PER_ENTRY,
+            )
+            for row in rows
+        ]
 
-    async def get_product_for_update(self, product_id: int) -> Product | None:
-        """Return a product, locked."""
-        return await self._transaction.fetch_one(_PRODUCT_FOR_UPDATE, id=product_id)
+    @override
+    async def list_offers(self, partner_id: int, after: int, size: int) -> list[CatalogOffer]:
+        return await self._database.fetch_all(_PARTNER_PRODUCTS, partner_id=partner_id, after=after, size=size)
 
-    async def save_product(self, product: Product) -> None:
-        """Update a product."""
-        values = {f"new_{name}": getattr(product, name) for name in _PRODUCT_COLUMNS}
-        await self._transaction.execute(_SAVE_PRODUCT, product_id=product.id, **values)
+    @override
+    async def find_offers(self, partner_id: int, product_ids: Sequence[int]) -> dict[int, Offer]:
+        rows = await self._database.fetch_all(_OFFERS, partner_id=partner_id, product_ids=list(product_ids))
+        return {offer.product_id: offer for offer in rows}
 
-    async def delete_product(self, product_id: int) -> None:
-        """Delete a product and its prices at all partners."""
-        await self._transaction.execute(_DELETE_OFFERS, product_id=product_id)
-        await self._transaction.execute(_DELETE_PRODUCT, product_id=product_id)
 
-    async def lock_partner_for_share(self, partner_id: int) -> bool:
-        """Return whether the partner exists; if so, it cannot be deleted until the transaction ends."""
-        return await self._transaction.fetch_one(_LOCK_PARTNER_FOR_SHARE, id=partner_id) is not None
+class PostgresAvailabilityRepository(AvailabilityRepository):
+    """Prices of one transaction in PostgreSQL."""
 
-    async def lock_product_for_share(self, product_id: int) -> bool:
-        """Return whether the product exists; if so, it cannot be deleted until the transaction ends."""
-        return await self._transaction.fetch_one(_LOCK_PRODUCT_FOR_SHARE, id=product_id) is not None
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
-    async def get_availability_for_update(self, partner_id: int, product_id: int) -> Availability | None:
-        """Return the availability of a product at a partner, locked; None if the partner does not sell it."""
+    @override
+    async def get_for_update(self, partner_id: int, product_id: int) -> Availability | None:
         return await self._transaction.fetch_one(_AVAILABILITY_FOR_UPDATE, partner=partner_id, product=product_id)
 
-    async def save_availability(self, partner_id: int, product_id: int, availability: Availability) -> None:
-        """Insert or update the availability of a product at a partner."""
+    @override
+    async def save(self, partner_id: int, product_id: int, availability: Availability) -> None:
         await self._transaction.execute(
             _SAVE_AVAILABILITY, partner_id=partner_id, product_id=product_id, **asdict(availability)
         )
 
-    async def remove_availability(self, partner_id: int, product_id: int) -> bool:
-        """Delete the availability of a product at a partner. Return whether there was one."""
+    @override
+    async def remove(self, partner_id: int, product_id: int) -> bool:
         return await self._transaction.execute(_REMOVE_AVAILABILITY, partner=partner_id, product=product_id) == 1

@@ -1,19 +1,20 @@
 """Calls to partner systems in PostgreSQL, and the queue of due calls."""
 
 from dataclasses import fields
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, override
 
 import msgspec
 from psycopg.types.json import Jsonb
-from sqlalchemy import ScalarSelect, bindparam, delete, exists, func, select, update
+from sqlalchemy import BigInteger, ScalarSelect, Text, bindparam, delete, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from services.partners.adapters.postgres.tables import breakers, calls, cancelled_orders, partners
-from services.partners.domain.call_policy import Attempt, Call, CallKind, CallState
-from services.partners.domain.partners import Partner
+from services.partners.adapters.postgres.tables import TIMESTAMP, breakers, calls, cancelled_orders
+from services.partners.domain.call_policy import Attempt, Call, CallFilter, CallKind, CallState
+from services.partners.usecases.partner_calls import DueCallsQueue
+from services.partners.usecases.ports import BreakerRepository, CallReader, CallRepository
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
-from services.runtime.messaging import inbox
+from services.runtime.core.repository import TimeKey
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete, build_upsert
@@ -39,13 +40,6 @@ _SAVE_CALL = Statement(
         {name: bindparam(f"new_{name}") for name in ("state", "attempts", "tries", "answer", "next_at", "leased_until")}
     )
 )
-_HAS_ORDER_CALL = Statement(
-    select(calls.c.id).where(
-        calls.c.order_id == bindparam("order_id"),
-        calls.c.partner_id == bindparam("partner_id"),
-        calls.c.kind == str(CallKind.ORDER),
-    )
-)
 _CALL_FOR_UPDATE = Statement(select(*CALL_COLUMNS).where(calls.c.id == bindparam("id")).with_for_update())
 _ORDER_CALL_FOR_UPDATE = Statement(
     select(*CALL_COLUMNS)
@@ -61,24 +55,27 @@ _MAKE_CALLS_DUE = Statement(
     )
     .values(next_at=bindparam("now"))
 )
+_partner_filter = bindparam("partner", type_=BigInteger)
+_order_filter, _state_filter = bindparam("order", type_=Text), bindparam("state", type_=Text)
+_CALLS = Statement(
+    select(*CALL_COLUMNS)
+    .where(
+        tuple_(calls.c.created_at, calls.c.id)
+        < tuple_(bindparam("before_at", type_=TIMESTAMP), bindparam("before_id", type_=Text)),
+        _partner_filter.is_(None) | (calls.c.partner_id == _partner_filter),
+        _order_filter.is_(None) | (calls.c.order_id == _order_filter),
+        _state_filter.is_(None) | (calls.c.state == _state_filter),
+    )
+    .order_by(calls.c.created_at.desc(), calls.c.id.desc())
+    .limit(bindparam("size"))
+)
+_CALL = Statement(select(*CALL_COLUMNS).where(calls.c.id == bindparam("id")))
 _BREAKER = Statement(
     select(breakers.c.failures, breakers.c.open_until).where(breakers.c.partner_id == bindparam("partner_id")),
     row_type=CircuitBreaker,
 )
 _SAVE_BREAKER = build_upsert(breakers)
 _DELETE_BREAKER = Statement(delete(breakers).where(breakers.c.partner_id == bindparam("partner")))
-PARTNER_FOR_UPDATE = Statement(
-    select(*(partners.c[field.name] for field in fields(Partner)))
-    .where(partners.c.id == bindparam("id"))
-    .with_for_update(),
-    row_type=Partner,
-)
-_SAVE_PARTNER = Statement(
-    update(partners)
-    .where(partners.c.id == bindparam("partner_id"))
-    .values({field.name: bindparam(f"new_{field.name}") for field in fields(Partner) if field.name != "id"})
-)
-
 _now = bindparam("now", type_=calls.c.next_at.type)
 _earlier = calls.alias("earlier")
 _is_due = (
@@ -150,62 +147,87 @@ def _call_to_row(call: Call) -> dict[str, Any]:
     }
 
 
-class PostgresCallUnitOfWork:
-    """One transaction over the calls to partner systems."""
+class PostgresCallReader(CallReader):
+    """Read access to calls in PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def get(self, key: str) -> Call | None:
+        row = await self._database.fetch_one(_CALL, id=key)
+        return None if row is None else call_from_row(row)
+
+    @override
+    async def list_before(self, before: TimeKey | None, size: int, call_filter: CallFilter) -> list[Call]:
+        before_at, before_id = before or (datetime.max.replace(tzinfo=UTC), "")
+        rows = await self._database.fetch_all(
+            _CALLS,
+            size=size,
+            before_at=before_at,
+            before_id=before_id,
+            partner=call_filter.partner_id,
+            order=call_filter.order_id,
+            state=call_filter.state,
+        )
+        return [call_from_row(row) for row in rows]
+
+
+class PostgresCallRepository(CallRepository):
+    """Calls of one transaction in PostgreSQL."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    async def mark_event_processed(self, queue: str, event_id: str) -> bool:
-        """Mark an event as processed by a queue's consumer. Return whether it is new."""
-        return await inbox.mark_processed(self._transaction, queue, event_id)
+    @override
+    async def get_for_update(self, key: str) -> Call | None:
+        row = await self._transaction.fetch_one(_CALL_FOR_UPDATE, id=key)
+        return None if row is None else call_from_row(row)
 
-    async def lock_order(self, order_id: str) -> None:
-        """Lock the order until the transaction ends, so that calls about it are planned one at a time."""
-        await advisory_lock.acquire(self._transaction, AdvisoryLock.ORDER_CALLS, order_id)
-
-    async def is_cancelled(self, order_id: str) -> bool:
-        """Return whether the order is marked as cancelled."""
-        return await self._transaction.fetch_one(_IS_CANCELLED, order_id=order_id) is not None
-
-    async def mark_cancelled(self, order_id: str, at: datetime) -> None:
-        """Mark an order as cancelled, whether or not a call about it exists."""
-        await self._transaction.execute(_MARK_CANCELLED, order_id=order_id, at=at)
-
-    async def add_call(self, call: Call) -> None:
-        """Insert a call, unless the order already has one of this kind."""
-        await self._transaction.execute(_ADD_CALL, **_call_to_row(call))
-
-    async def has_order_call(self, partner_id: int, order_id: str) -> bool:
-        """Return whether a call about the order was planned for the partner."""
-        return await self._transaction.fetch_one(_HAS_ORDER_CALL, partner_id=partner_id, order_id=order_id) is not None
-
+    @override
     async def get_order_call_for_update(self, order_id: str) -> Call | None:
-        """Return the call of kind `order` for an order, locked."""
         row = await self._transaction.fetch_one(_ORDER_CALL_FOR_UPDATE, order_id=order_id)
         return None if row is None else call_from_row(row)
 
-    async def get_call_for_update(self, call_id: str) -> Call | None:
-        """Return a call, locked."""
-        row = await self._transaction.fetch_one(_CALL_FOR_UPDATE, id=call_id)
-        return None if row is None else call_from_row(row)
+    @override
+    async def add(self, call: Call) -> None:
+        await self._transaction.execute(_ADD_CALL, **_call_to_row(call))
 
-    async def save_call(self, call: Call) -> None:
-        """Update a call."""
-        values = {f"new_{name}": value for name, value in _call_to_row(call).items()}
-        await self._transaction.execute(_SAVE_CALL, call_id=call.id, **values)
+    @override
+    async def save(self, entity: Call) -> None:
+        values = {f"new_{name}": value for name, value in _call_to_row(entity).items()}
+        await self._transaction.execute(_SAVE_CALL, call_id=entity.id, **values)
 
-    async def make_calls_due(self, partner_id: int, now: datetime) -> None:
-        """Make every waiting call to a partner due, except leased ones."""
+    @override
+    async def make_due(self, partner_id: int, now: datetime) -> None:
         await self._transaction.execute(_MAKE_CALLS_DUE, partner=partner_id, now=now)
 
-    async def get_breaker_for_update(self, partner_id: int) -> CircuitBreaker:
-        """Return the circuit breaker of a partner, locked."""
+    @override
+    async def lock_order(self, order_id: str) -> None:
+        await advisory_lock.acquire(self._transaction, AdvisoryLock.ORDER_CALLS, order_id)
+
+    @override
+    async def is_cancelled(self, order_id: str) -> bool:
+        return await self._transaction.fetch_one(_IS_CANCELLED, order_id=order_id) is not None
+
+    @override
+    async def mark_cancelled(self, order_id: str, at: datetime) -> None:
+        await self._transaction.execute(_MARK_CANCELLED, order_id=order_id, at=at)
+
+
+class PostgresBreakerRepository(BreakerRepository):
+    """Circuit breakers of partners in PostgreSQL; a closed one without failures has no row."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    @override
+    async def get_for_update(self, partner_id: int) -> CircuitBreaker:
         await advisory_lock.acquire(self._transaction, AdvisoryLock.PARTNER_CIRCUIT_BREAKER, partner_id)
         return await self._transaction.fetch_one(_BREAKER, partner_id=partner_id) or CircuitBreaker()
 
-    async def save_breaker(self, partner_id: int, breaker: CircuitBreaker) -> None:
-        """Store the circuit breaker of a partner."""
+    @override
+    async def save(self, partner_id: int, breaker: CircuitBreaker) -> None:
         if breaker == CircuitBreaker():
             await self._transaction.execute(_DELETE_BREAKER, partner=partner_id)
         else:
@@ -213,30 +235,17 @@ class PostgresCallUnitOfWork:
                 _SAVE_BREAKER, partner_id=partner_id, failures=breaker.failures, open_until=breaker.open_until
             )
 
-    async def get_partner_for_update(self, partner_id: int) -> Partner | None:
-        """Return a partner, locked."""
-        return await self._transaction.fetch_one(PARTNER_FOR_UPDATE, id=partner_id)
 
-    async def save_partner(self, partner: Partner) -> None:
-        """Update a partner."""
-        values = {f"new_{field.name}": getattr(partner, field.name) for field in fields(Partner)}
-        await self._transaction.execute(_SAVE_PARTNER, partner_id=partner.id, **values)
-
-
-class PostgresDueCallsQueue:
-    """Queue of due calls, and deletion of old calls."""
+class PostgresDueCallsQueue(DueCallsQueue):
+    """Queue of due calls in PostgreSQL, and deletion of old calls."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @override
     async def claim_due_calls(
         self, size: int, max_per_partner: int, now: datetime, lease_until: datetime
     ) -> list[Call]:
-        """Lease due calls until `lease_until` and count one attempt for each.
-
-        At most `max_per_partner` calls to one partner are leased at a time. A call is not leased while another call
-        about the same order is leased.
-        """
         rows = await self._database.fetch_all(
             _CLAIM_DUE_CALLS, size=size, per_partner=max_per_partner, now=now, until=lease_until
         )

@@ -45,11 +45,11 @@ class FakeAgents(FakeTransactions):
         self.agents = {agent.id: agent for agent in stored}
         self.keys: dict[str, Mapping[str, str | None]] = {}
 
-    async def get_agent(self, agent_id: str) -> Agent | None:
-        return self.agents.get(agent_id)
+    async def get(self, key: str) -> Agent | None:
+        return self.agents.get(key)
 
-    async def list_agents(self, limit: int, after: str | None) -> Sequence[Agent]:
-        return [agent for agent_id, agent in sorted(self.agents.items()) if after is None or agent_id > after][:limit]
+    async def list_after(self, after: str, size: int) -> Sequence[Agent]:
+        return [agent for agent_id, agent in sorted(self.agents.items()) if agent_id > after][:size]
 
     async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
         self.agents[agent.id], self.keys[agent.id] = agent, keys

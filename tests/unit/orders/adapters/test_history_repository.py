@@ -12,7 +12,7 @@ from pymongo.errors import AutoReconnect
 from generated.problems import Reason
 from services.orders.adapters.history_repository import MongoHistoryRepository
 from services.orders.domain.orders import HistoryEntry, OrderStatus
-from services.orders.domain.payments import PaymentOutcome, PaymentRecord
+from services.orders.domain.payments import PaymentFilter, PaymentOutcome, PaymentRecord
 from services.runtime.core.errors import ApiError
 from tests.unit.mongomock_database import AsyncDatabase, create_database
 
@@ -69,7 +69,7 @@ async def test_newer_payment_is_not_overwritten(
     other = replace(PAYMENT, at=PAYMENT.at - age, outcome=PaymentOutcome.CONFLICT)
     await repository.save_payment(PAYMENT)
     await repository.save_payment(other)
-    assert await repository.list_payments(10, None, None, None) == [other if is_overwritten else PAYMENT]
+    assert await repository.list_payments(10, None, PaymentFilter()) == [other if is_overwritten else PAYMENT]
 
 
 async def test_payments_are_listed_newest_first_in_pages(repository: MongoHistoryRepository) -> None:
@@ -79,7 +79,7 @@ async def test_payments_are_listed_newest_first_in_pages(repository: MongoHistor
     listed: list[PaymentRecord] = []
     for _ in range(3):
         before = (listed[-1].at, listed[-1].bank_id, listed[-1].payment_id) if listed else None
-        listed += await repository.list_payments(4, before, None, None)
+        listed += await repository.list_payments(4, before, PaymentFilter())
     assert listed == payments
 
 
@@ -90,7 +90,7 @@ async def test_payments_are_filtered_by_order_and_bank(
     payments = make_payments()
     for payment in payments:
         await repository.save_payment(payment)
-    assert await repository.list_payments(10, None, order_id, bank_id) == [
+    assert await repository.list_payments(10, None, PaymentFilter(order_id, bank_id)) == [
         payment for payment in payments if order_id in (None, payment.order_id) and bank_id in (None, payment.bank_id)
     ]
 
@@ -113,7 +113,7 @@ async def test_invalid_documents_of_orders_are_skipped(
     [
         lambda repository: repository.save_history_entry(ENTRY),
         lambda repository: repository.save_payment(PAYMENT),
-        lambda repository: repository.list_payments(10, None, None, None),
+        lambda repository: repository.list_payments(10, None, PaymentFilter()),
         lambda repository: repository.list_history("o1", 10, 0),
         lambda repository: repository.find_by_orders(["o1"]),
     ],

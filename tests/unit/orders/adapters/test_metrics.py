@@ -8,9 +8,8 @@ import pytest
 
 from services.orders.adapters import metrics
 from services.orders.domain.orders import TRANSITIONS, Item, Order, OrderStatus, Partner, RefundStatus
-from services.orders.domain.payments import Refund
+from services.orders.domain.payments import Refund, RefundResponse
 from services.orders.domain.reconciliation import Discrepancy, DiscrepancyKind
-from services.orders.usecases.ports import RefundResponse
 from services.runtime.telemetry.metrics import OTHER
 from tests.metric_values import read_metric
 

@@ -11,8 +11,7 @@ from cryptography.fernet import Fernet
 
 from services.orders.adapters.payment_system_client import FINAL_STATUS_CODES, HttpPaymentSystem
 from services.orders.domain.orders import Bank, RefundStatus
-from services.orders.domain.payments import Refund
-from services.orders.usecases.ports import RefundResponse
+from services.orders.domain.payments import Refund, RefundResponse
 from services.runtime.outbound import webhooks
 from services.runtime.outbound.signed_client import MAX_RESPONSE_BYTES
 from services.runtime.outbound.webhook_secrets import generate_secret

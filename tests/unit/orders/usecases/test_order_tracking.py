@@ -25,7 +25,7 @@ def watch(
 
 async def change(repository: FakeRepository, status: OrderStatus) -> None:
     before = repository.orders["o1"]
-    await repository.update_order(before, replace(before, status=status, version=before.version + 1), "test")
+    await repository.orders.update(before, replace(before, status=status, version=before.version + 1), "test")
 
 
 async def test_stream_yields_current_status_then_changes_until_final() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderPaid, PaymentRecorded, RefundRequested, SystemAlert
 from services.orders.domain.orders import OrderStatus, RefundStatus
-from services.orders.domain.payments import Payment, PaymentOutcome, PaymentRecord
+from services.orders.domain.payments import Payment, PaymentFilter, PaymentOutcome, PaymentRecord
 from services.orders.usecases import payment_callbacks
 from services.orders.usecases.payment_callbacks import process_payment
 from services.runtime.core.errors import ApiError
@@ -141,14 +141,14 @@ async def test_payments_are_listed_newest_first_and_filtered() -> None:
         await payment_callbacks.record_payment(history, record)
     listed, token = [], ""
     while token is not None:
-        page = await payment_callbacks.list_payments(history, ADMIN, 2, token, None, "visa")
+        page = await payment_callbacks.list_payments(history, ADMIN, 2, token, PaymentFilter(bank_id="visa"))
         listed += [record.payment_id for record in page.items]
         token = page.next_page_token
     assert listed == ["p4", "p3", "p2", "p1", "p0"]
-    page = await payment_callbacks.list_payments(history, ADMIN, 10, "", "o1", None)
+    page = await payment_callbacks.list_payments(history, ADMIN, 10, "", PaymentFilter(order_id="o1"))
     assert [record.payment_id for record in page.items] == ["p3", "p1"]
 
 
 async def test_list_of_payments_requires_admin_role() -> None:
     with raises_reason(Reason.FORBIDDEN):
-        await payment_callbacks.list_payments(FakeHistory(), ADA, 10, "", None, None)
+        await payment_callbacks.list_payments(FakeHistory(), ADA, 10, "", PaymentFilter())

@@ -8,14 +8,14 @@ import pytest
 
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderCreated, OrderPaid, RefundRequested, SystemAlert
-from services.orders.domain.orders import OrderStatus, RefundStatus
+from services.orders.domain.orders import Order, OrderStatus, RefundStatus
 from services.orders.domain.payments import PaymentOutcome, PaymentRecord
 from services.orders.domain.reconciliation import Discrepancy, DiscrepancyKind
 from services.orders.usecases import reconciliation
 from services.orders.usecases.reconciliation import ReconciliationPolicy, alert_stuck_orders, drain, reconcile
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW, raises_reason
-from tests.unit.orders.fakes import FakeHistory, FakeRepository, build_order
+from tests.unit.orders.fakes import FakeHistory, FakeRecords, FakeRepository, build_order
 
 POLICY = ReconciliationPolicy(
     quiet_period=timedelta(minutes=1),
@@ -92,9 +92,9 @@ async def test_only_leader_reconciles() -> None:
 async def test_missing_refund_is_restored_and_requested() -> None:
     order = replace(build_order(), paid_amount=150, version=2)
     reconciler = Reconciler(FakeRepository(build_order()))
-    await reconciler.repository.update_order(build_order(), order, "bank:visa", "payment p1")
+    await reconciler.repository.orders.update(build_order(), order, "bank:visa", "payment p1")
     record = PaymentRecord("visa", "p1", "o1", 150, "USD", PaymentOutcome.INSUFFICIENT, 150, NOW)
-    await reconciler.repository.save_payment(record)
+    await reconciler.repository.payments.save(record)
     await reconciler.run()
     kinds = {kind for _, kind in reconciler.reported}
     assert {DiscrepancyKind.REFUND_MISSING, DiscrepancyKind.PAYMENT_DOCUMENT_MISSING} <= kinds
@@ -118,8 +118,8 @@ async def test_contradiction_raises_one_alert() -> None:
     assert reconciler.repository.events == []
 
 
-class FailingRepository(FakeRepository):
-    """Repository that cannot list the pending events of order o1."""
+class FailingRecords(FakeRecords):
+    """Records that cannot list the pending events of order o1."""
 
     error: Exception = LookupError("o1")
 
@@ -127,6 +127,14 @@ class FailingRepository(FakeRepository):
         if order_id == "o1":
             raise self.error
         return await super().list_pending_event_ids(order_id)
+
+
+class FailingRepository(FakeRepository):
+    """Repository with failing records."""
+
+    def __init__(self, *orders: Order) -> None:
+        super().__init__(*orders)
+        self.records: FailingRecords = FailingRecords(self)
 
 
 async def test_error_of_one_order_does_not_block_others(caplog: pytest.LogCaptureFixture) -> None:
@@ -139,7 +147,7 @@ async def test_error_of_one_order_does_not_block_others(caplog: pytest.LogCaptur
 
 async def test_unavailable_database_interrupts_batch() -> None:
     repository = FailingRepository(build_order(), build_order(order_id="o2"))
-    repository.error = ApiError(Reason.UPSTREAM_UNAVAILABLE)
+    repository.records.error = ApiError(Reason.UPSTREAM_UNAVAILABLE)
     reconciler = Reconciler(repository)
     with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
         await reconciler.run()

@@ -8,11 +8,10 @@ import pytest
 
 from generated.proto.delivery.events.v1 import Refunded, RefundFailed, SystemAlert
 from services.orders.domain.orders import OrderStatus, RefundStatus
-from services.orders.domain.payments import Refund
+from services.orders.domain.payments import Refund, RefundResponse
 from services.orders.usecases import refunds
-from services.orders.usecases.ports import RefundResponse
 from tests.unit.fake_transactions import NOW
-from tests.unit.orders.fakes import FakePaymentSystem, FakeRepository, build_order
+from tests.unit.orders.fakes import FakePaymentSystem, FakeRefunds, FakeRepository, build_order
 
 DELAYS_S = (10.0, 100.0)
 REFUND = Refund("r1", "visa", "p1", "o1", 200, "USD", RefundStatus.REQUESTED, NOW)
@@ -31,7 +30,9 @@ def build_repository(refund: Refund = REFUND, **arguments: object) -> FakeReposi
 
 
 async def send(repository: FakeRepository, system: FakePaymentSystem) -> int:
-    return await refunds.send_due_refunds(repository, system, repository.clock, DELAYS_S, lambda refund: nullcontext())
+    return await refunds.send_due_refunds(
+        repository.refunds, repository, system, repository.clock, DELAYS_S, lambda refund: nullcontext()
+    )
 
 
 async def test_refunded_amount_is_recorded() -> None:
@@ -67,7 +68,7 @@ async def test_temporary_error_is_retried_until_schedule_ends() -> None:
     repository, system = build_repository(), FakePaymentSystem(BUSY, BUSY, BUSY)
     for delay_s in DELAYS_S:
         await send(repository, system)
-        delay = repository.rescheduled_refunds["r1"] - NOW
+        delay = repository.refunds.rescheduled["r1"] - NOW
         assert timedelta(seconds=delay_s / 2) <= delay <= timedelta(seconds=2 * delay_s)
         assert repository.events == []
     await send(repository, system)
@@ -78,12 +79,12 @@ async def test_temporary_error_is_retried_until_schedule_ends() -> None:
 
 @pytest.mark.parametrize("response", [SUCCESS, REJECTED])
 async def test_result_of_completed_refund_is_ignored(response: RefundResponse) -> None:
-    class RacingRepository(FakeRepository):
-        async def complete_refund(self, refund: Refund, response: str) -> bool:
+    class RacingRefunds(FakeRefunds):
+        async def complete(self, refund: Refund, response: str) -> bool:
             return False
 
-    repository = RacingRepository(ORDER)
-    repository.refunds["r1"] = REFUND
+    repository = FakeRepository(ORDER)
+    repository.refunds = RacingRefunds({"r1": REFUND})
     await send(repository, FakePaymentSystem(response))
     assert (repository.orders["o1"], repository.events) == (ORDER, [])
 
@@ -98,13 +99,14 @@ async def test_refund_of_other_banks_payment_does_not_change_order() -> None:
 
 
 async def test_order_is_locked_before_refund() -> None:
-    class OrderFirstRepository(FakeRepository):
-        async def complete_refund(self, refund: Refund, response: str) -> bool:
-            assert self.locked_orders == ["o1"]
-            return await super().complete_refund(refund, response)
+    repository = FakeRepository(ORDER)
 
-    repository = OrderFirstRepository(ORDER)
-    repository.refunds["r1"] = REFUND
+    class OrderFirstRefunds(FakeRefunds):
+        async def complete(self, refund: Refund, response: str) -> bool:
+            assert repository.locked_orders == ["o1"]
+            return await super().complete(refund, response)
+
+    repository.refunds = OrderFirstRefunds({"r1": REFUND})
     await send(repository, FakePaymentSystem(SUCCESS))
     assert repository.refunds["r1"].status is RefundStatus.REFUNDED
 

@@ -24,7 +24,7 @@ ACCEPTED = PartnerResponse(Outcome.ACCEPTED, "200")
 @asynccontextmanager
 async def running_worker(repository: FakeRepository, system: FakePartnerSystem) -> AsyncIterator[asyncio.Event]:
     wakeup = asyncio.Event()
-    task = asyncio.create_task(run_worker(repository, system, repository.clock, POLICY, wakeup))
+    task = asyncio.create_task(run_worker(repository, repository, system, repository.clock, POLICY, wakeup))
     try:
         async with asyncio.timeout(5):
             yield wakeup
@@ -58,7 +58,7 @@ async def test_wakeup_triggers_query_without_waiting(monkeypatch: pytest.MonkeyP
     repository = FakeRepository(BOWL)
     async with running_worker(repository, FakePartnerSystem(repository, ACCEPTED)) as wakeup:
         await asyncio.sleep(0)
-        repository.calls = {call.id: call for call in build_calls(1)}
+        repository.calls.update({call.id: call for call in build_calls(1)})
         wakeup.set()
         await wait_until_delivered(repository, 1)
 

@@ -7,9 +7,8 @@ import pytest
 
 from generated.proto.delivery.partners import v1
 from services.partners.domain.call_policy import Attempt, CallKind, CallState
-from services.partners.domain.partners import Availability
+from services.partners.domain.partners import Availability, CatalogEntry
 from services.partners.entrypoints import proto_mapping
-from services.partners.usecases.ports import CatalogEntry
 from services.runtime.rpc.codec import get_codec
 from tests.unit.fake_transactions import NOW
 from tests.unit.partners.fakes import BOWL, CALL, LEMONADE, PRICE

@@ -35,9 +35,9 @@ async def test_rejected_report_may_be_repeated() -> None:
 
 
 async def test_partners_do_not_share_webhook_ids() -> None:
-    repository = FakeRepository(BOWL, calls=[CALL, CALL.__replace__(id="c2", partner_id=2)])
-    for partner_id in (1, 2):
-        await ready_callbacks.report_order_ready(repository, ReadyReport(partner_id, "o1", "x"), "w1")
+    repository = FakeRepository(BOWL, calls=[CALL, CALL.__replace__(id="c2", partner_id=2, order_id="o2")])
+    for report in (ReadyReport(1, "o1", "x"), ReadyReport(2, "o2", "x")):
+        await ready_callbacks.report_order_ready(repository, report, "w1")
     assert [event.partner_id for event in repository.events] == [1, 2]
 
 

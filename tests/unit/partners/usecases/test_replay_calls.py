@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from generated.problems import Reason
-from services.partners.domain.call_policy import CallKind, CallState
+from services.partners.domain.call_policy import CallFilter, CallKind, CallState
 from services.partners.usecases import replay_calls
 from tests.unit.fake_transactions import NOW, raises_reason
 from tests.unit.partners.fakes import ADA, ADMIN, CALL, FakeRepository
@@ -50,7 +50,7 @@ async def test_calls_require_admin_role() -> None:
     with raises_reason(Reason.FORBIDDEN):
         await replay_calls.replay_partner_call(repository, repository.clock, ADA, "c1")
     with raises_reason(Reason.FORBIDDEN):
-        await replay_calls.list_partner_calls(repository, ADA, 10, "", None, None, None)
+        await replay_calls.list_partner_calls(repository, ADA, 10, "", CallFilter())
     assert repository.calls == {"c1": FAILED_CALL}
 
 
@@ -62,9 +62,10 @@ async def test_calls_are_listed_newest_first_and_filtered() -> None:
     repository = FakeRepository(calls=calls)
     listed, token = [], ""
     while token is not None:
-        page = await replay_calls.list_partner_calls(repository, ADMIN, 2, token, None, "o1", CallState.WAITING)
+        call_filter = CallFilter(order_id="o1", state=CallState.WAITING)
+        page = await replay_calls.list_partner_calls(repository, ADMIN, 2, token, call_filter)
         listed += [call.id for call in page.items]
         token = page.next_page_token
     assert listed == ["c4", "c3", "c2", "c1", "c0"]
-    page = await replay_calls.list_partner_calls(repository, ADMIN, 10, "", 1, None, None)
+    page = await replay_calls.list_partner_calls(repository, ADMIN, 10, "", CallFilter(partner_id=1))
     assert [call.id for call in page.items] == ["c3", "c1"]

@@ -17,7 +17,7 @@ from generated.proto.delivery.partners.v1 import (
 )
 from generated.rest.delivery import models
 from services.gateway.entrypoints.rest.orders import Orders
-from services.gateway.usecases.ports import CHECK_TTL
+from services.gateway.usecases.order_checks import CHECK_TTL
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
 from services.runtime.rest.types import Event

@@ -1,0 +1,44 @@
+"""Order checks: baskets priced by a partner, cached until the customer confirms the order."""
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from generated.proto.delivery.orders.v1 import CheckedBasket
+from services.runtime.core.clock import Clock
+from services.runtime.core.errors import ApiError
+from services.runtime.core.ids import new_id
+
+CHECK_TTL = timedelta(minutes=10)
+"""Lifetime of an order check."""
+
+
+class OrderCheckCache(Protocol):
+    """Order checks, each readable by the customer that made it, for CHECK_TTL.
+
+    Every method raises ApiError: UPSTREAM_UNAVAILABLE. An unavailable cache is not a miss.
+    """
+
+    async def put(self, check_id: str, user_id: str, basket: CheckedBasket) -> None:
+        """Store a check."""
+
+    async def get(self, check_id: str, user_id: str) -> CheckedBasket | None:
+        """Return the check; None if it does not exist or belongs to another user."""
+
+
+async def save_check(cache: OrderCheckCache, clock: Clock, user_id: str, basket: CheckedBasket) -> tuple[str, datetime]:
+    """Store a checked basket. Returns the id of the check and the time when it expires.
+
+    Raises ApiError: UPSTREAM_UNAVAILABLE.
+    """
+    check_id = new_id()
+    expires_at = clock() + CHECK_TTL
+    await cache.put(check_id, user_id, basket)
+    return check_id, expires_at
+
+
+async def load_basket(cache: OrderCheckCache, check_id: str, user_id: str) -> tuple[CheckedBasket | None, bool]:
+    """Return the basket of a check, None on a miss, and whether the cache is unavailable."""
+    try:
+        return await cache.get(check_id, user_id), False
+    except ApiError:
+        return None, True

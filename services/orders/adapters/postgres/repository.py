@@ -1,0 +1,54 @@
+"""Repository and unit of work of orders in PostgreSQL."""
+
+from datetime import datetime
+from typing import override
+
+from sqlalchemy.dialects.postgresql import insert
+
+from generated.events import OrdersEvent
+from services.orders.adapters.postgres.banks import PostgresBankReader, PostgresBankRepository
+from services.orders.adapters.postgres.orders import PostgresOrderReader, PostgresOrderRepository
+from services.orders.adapters.postgres.payments import PostgresPaymentRepository
+from services.orders.adapters.postgres.refunds import PostgresRefundRepository
+from services.orders.adapters.postgres.tables import alerts
+from services.orders.usecases.event_factory import derive_event_id
+from services.orders.usecases.ports import Repository, UnitOfWork
+from services.runtime.messaging import inbox
+from services.runtime.messaging.outbox import Outbox
+from services.runtime.storage.database import Database, Statement, Transaction, bind_columns
+from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
+
+_INSERT_ALERT = Statement(insert(alerts).values(bind_columns(alerts)).on_conflict_do_nothing())
+
+
+class PostgresUnitOfWork(UnitOfWork):
+    """One transaction over orders, payments, refunds and banks in PostgreSQL."""
+
+    def __init__(self, transaction: Transaction, outbox: Outbox[OrdersEvent]) -> None:
+        self._transaction = transaction
+        self._outbox = outbox
+        self.orders = PostgresOrderRepository(transaction)
+        self.payments = PostgresPaymentRepository(transaction)
+        self.refunds = PostgresRefundRepository(transaction)
+        self.banks = PostgresBankRepository(transaction)
+
+    @override
+    async def register_alert(self, subject: str, reason: str, at: datetime) -> bool:
+        return await self._transaction.execute(_INSERT_ALERT, subject=subject, reason=reason, at=at) == 1
+
+    @override
+    async def mark_event_processed(self, queue: str, event_id: str) -> bool:
+        return await inbox.mark_processed(self._transaction, queue, event_id)
+
+    @override
+    async def publish(self, event: OrdersEvent) -> None:
+        await self._outbox.add(self._transaction, event, derive_event_id(event))
+
+
+class PostgresRepository(PostgresUnitOfWorkFactory[UnitOfWork], Repository):
+    """Read access to orders and banks in PostgreSQL, and the units of work that change them."""
+
+    def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
+        super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox))
+        self.orders = PostgresOrderReader(database)
+        self.banks = PostgresBankReader(database)

@@ -1,0 +1,50 @@
+"""Repository and unit of work of partners in PostgreSQL."""
+
+from typing import override
+
+from generated.events import PartnersEvent
+from services.partners.adapters.postgres.catalog import PostgresAvailabilityRepository, PostgresCatalogReader
+from services.partners.adapters.postgres.partner_calls import (
+    PostgresBreakerRepository,
+    PostgresCallReader,
+    PostgresCallRepository,
+)
+from services.partners.adapters.postgres.partners import PostgresPartnerReader, PostgresPartnerRepository
+from services.partners.adapters.postgres.products import PostgresProductReader, PostgresProductRepository
+from services.partners.usecases.ports import Repository, UnitOfWork
+from services.runtime.messaging import inbox
+from services.runtime.messaging.outbox import Outbox
+from services.runtime.storage.database import Database, Transaction
+from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
+
+
+class PostgresUnitOfWork(UnitOfWork):
+    """One transaction over partners, products, prices and calls in PostgreSQL."""
+
+    def __init__(self, transaction: Transaction, outbox: Outbox[PartnersEvent]) -> None:
+        self._transaction = transaction
+        self._outbox = outbox
+        self.partners = PostgresPartnerRepository(transaction)
+        self.products = PostgresProductRepository(transaction)
+        self.availability = PostgresAvailabilityRepository(transaction)
+        self.calls = PostgresCallRepository(transaction)
+        self.breakers = PostgresBreakerRepository(transaction)
+
+    @override
+    async def mark_event_processed(self, queue: str, event_id: str) -> bool:
+        return await inbox.mark_processed(self._transaction, queue, event_id)
+
+    @override
+    async def publish(self, event: PartnersEvent) -> None:
+        await self._outbox.add(self._transaction, event)
+
+
+class PostgresRepository(PostgresUnitOfWorkFactory[UnitOfWork], Repository):
+    """Read access to partners, products, catalog and calls in PostgreSQL, and the units of work that change them."""
+
+    def __init__(self, database: Database, outbox: Outbox[PartnersEvent]) -> None:
+        super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox))
+        self.partners = PostgresPartnerReader(database)
+        self.products = PostgresProductReader(database)
+        self.catalog = PostgresCatalogReader(database)
+        self.calls = PostgresCallReader(database)
