@@ -25,10 +25,10 @@ class _SpanListener(CommandListener):
         self._open_spans: dict[int, Span] = {}
 
     def started(self, event: CommandStartedEvent) -> None:
-        """Start the span of a command."""
-        if not trace.get_current_span().is_recording():
+        """Start the span of a command on a collection. Commands of the connection, such as its login, have no span."""
+        name, collection = event.command_name, event.command.get(event.command_name)
+        if not isinstance(collection, str) or not trace.get_current_span().is_recording():
             return
-        name, collection = event.command_name, str(event.command.get(event.command_name))
         attributes = {
             "db.system.name": "mongodb",
             "db.namespace": event.database_name,

@@ -1,12 +1,19 @@
 """MongoDB client: database of the URL, write concern, and no password in its texts."""
 
+from datetime import timedelta
+
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.monitoring import CommandStartedEvent, CommandSucceededEvent
 from pymongo.write_concern import WriteConcern
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.storage import mongo
+from services.runtime.telemetry import tracing
 
 URL = "mongodb://orders:s3cret-word@127.0.0.1:1/orders?serverSelectionTimeoutMS=10"
 
@@ -40,3 +47,22 @@ def test_error_is_reported_as_unavailable(error: Exception) -> None:
     assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
     assert raised.value.retry_after
     assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    ("command", "spans"),
+    [({"find": "history"}, ["find history"]), ({"saslContinue": 1}, []), ({"hello": 1}, [])],
+    ids=["query", "redacted login", "handshake"],
+)
+def test_only_commands_on_collections_have_spans(
+    monkeypatch: pytest.MonkeyPatch, command: dict[str, object], spans: list[str]
+) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "tracer", provider.get_tracer("test"))
+    listener, name, server = mongo._SpanListener(), next(iter(command)), ("127.0.0.1", 1)
+    with tracing.tracer.start_as_current_span("request"):
+        listener.started(CommandStartedEvent(command, "orders", 1, server, 1))
+        listener.succeeded(CommandSucceededEvent(timedelta(0), {}, name, 1, server, 1, database_name="orders"))
+    assert [span.name for span in exporter.get_finished_spans()] == [*spans, "request"]
