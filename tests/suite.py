@@ -22,6 +22,8 @@ PARALLEL_GROUPS = {
 EXCLUSIVE_GROUPS = {"faults": ("chaos", "performance")}
 DURATION_PREFIX = "duration: "
 """Start of the lines with durations that tests/conftest.py prints."""
+FAILURE_PREFIXES = ("FAILED ", "ERROR ")
+"""Start of the lines with failed tests in pytest's short summary."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class GroupResult:
     status: int
     duration_s: float
     durations: tuple[str, ...]
+    failures: tuple[str, ...]
     summary: str
 
 
@@ -51,16 +54,19 @@ def run_group(name: str, parts: Sequence[str], arguments: Sequence[str]) -> Grou
     )
     assert process.stdout is not None
     durations: list[str] = []
+    failures: list[str] = []
     summary = ""
     for line in process.stdout:
         text = line.rstrip("\n")
         if text.startswith(DURATION_PREFIX):
             durations.append(text.removeprefix(DURATION_PREFIX))
             continue
+        if text.startswith(FAILURE_PREFIXES):
+            failures.append(text)
         if text.startswith("=") and " in " in text:
             summary = text.strip("= ")
         print(f"[{name}] {text}", flush=True)
-    return GroupResult(name, process.wait(), time.monotonic() - started, tuple(durations), summary)
+    return GroupResult(name, process.wait(), time.monotonic() - started, tuple(durations), tuple(failures), summary)
 
 
 def run_groups_in_parallel(groups: dict[str, tuple[str, ...]], arguments: Sequence[str]) -> list[GroupResult]:
@@ -90,6 +96,8 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{part:<20} {float(seconds):8.0f}")
     for result in results:
         print(f"group {result.name}: {result.summary or f'exit status {result.status}'}")
+        for failure in result.failures:
+            print(f"  {failure}")
     print(f"whole suite: {time.monotonic() - started:.0f} s")
     return max(result.status for result in results)
 
