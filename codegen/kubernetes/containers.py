@@ -18,12 +18,12 @@ SECURITY_CONTEXT = {
 }
 
 
-def environment_sources(service: str) -> list[Config]:
+def build_environment_sources(service: str) -> list[Config]:
     """Return the ConfigMap and the Secret with the service's settings."""
     return [{"configMapRef": {"name": service}}, {"secretRef": {"name": service}}]
 
 
-def socket_environment(service: str) -> list[Config]:
+def build_socket_environment(service: str) -> list[Config]:
     """Return the environment variables of the sockets, all in the volume that app and sidecar share."""
     names = {"SERVICE_SOCKET": service}
     if service == "gateway":
@@ -31,7 +31,7 @@ def socket_environment(service: str) -> list[Config]:
     return [{"name": variable, "value": f"/run/delivery/{name}.sock"} for variable, name in names.items()]
 
 
-def probes(port: int) -> Config:
+def build_probes(port: int) -> Config:
     """Return gRPC probes at the sidecar's probe listener, which forwards to the app and so covers both."""
     probe = {"grpc": {"port": port}, "timeoutSeconds": 2}
     return {
@@ -41,17 +41,17 @@ def probes(port: int) -> Config:
     }
 
 
-def app_container(service: str, probe_port: int) -> Config:
+def build_app_container(service: str, probe_port: int) -> Config:
     """Return the container of the app, which listens on unix sockets only."""
     return {
         "name": service,
         "image": SERVICE_IMAGE,
         "args": [f"services.{service}", "serve"],
-        "env": socket_environment(service),
-        "envFrom": environment_sources(service),
+        "env": build_socket_environment(service),
+        "envFrom": build_environment_sources(service),
         "resources": {"requests": {"cpu": "250m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}},
         "securityContext": SECURITY_CONTEXT,
-        **probes(probe_port),
+        **build_probes(probe_port),
         "lifecycle": {"preStop": {"exec": {"command": ["python", "-m", "deploy.drain", service]}}},
         "volumeMounts": [
             RUN_VOLUME_MOUNT,
@@ -61,7 +61,7 @@ def app_container(service: str, probe_port: int) -> Config:
     }
 
 
-def envoy_container(service: str, ports: Mapping[str, int]) -> Config:
+def build_envoy_container(service: str, ports: Mapping[str, int]) -> Config:
     """Return the container of the sidecar. It outlives the app, which drains it and completes its open requests."""
     mounts = [RUN_VOLUME_MOUNT, {"name": "pki", "mountPath": "/run/pki", "readOnly": True}]
     if service == "gateway":
@@ -82,7 +82,7 @@ def envoy_container(service: str, ports: Mapping[str, int]) -> Config:
     }
 
 
-def bootstrap_container(service: str) -> Config:
+def build_bootstrap_container(service: str) -> Config:
     """Return the init container that renders the sidecar's bootstrap."""
     return {
         "name": "bootstrap",
@@ -95,14 +95,14 @@ def bootstrap_container(service: str) -> Config:
     }
 
 
-def migration_container(service: str) -> Config:
+def build_migration_container(service: str) -> Config:
     """Return the container that runs the service's migrations."""
     return {
         "name": "migrate",
         "image": SERVICE_IMAGE,
         "args": [f"services.{service}", "migrate"],
-        "env": socket_environment(service),
-        "envFrom": environment_sources(service),
+        "env": build_socket_environment(service),
+        "envFrom": build_environment_sources(service),
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": SECURITY_CONTEXT,
         "volumeMounts": [TMP_VOLUME_MOUNT],

@@ -12,23 +12,33 @@ from codegen.contracts import Contracts, Files
 from codegen.envoy import MESH_FILE, operator_proxy
 from codegen.envoy.common import Config
 from codegen.envoy.sidecar import service_methods
-from codegen.kubernetes.networking import network_policy, service_object, sidecar_certificate, sidecar_ports
-from codegen.kubernetes.objects import kubernetes_object
-from codegen.kubernetes.workloads import autoscaler, deployment, disruption_budget, migration_job
+from codegen.kubernetes.networking import (
+    build_network_policy,
+    build_service,
+    build_sidecar_certificate,
+    list_sidecar_ports,
+)
+from codegen.kubernetes.objects import build_object
+from codegen.kubernetes.workloads import (
+    build_autoscaler,
+    build_deployment,
+    build_disruption_budget,
+    build_migration_job,
+)
 from codegen.yaml_output import dump_yaml
 
 HEADER = "# Written by `make generate` from api-specs and envoy/mesh.yaml. Do not edit.\n"
 
 
-def service_objects(service: str, ports: Mapping[str, int], callers: Sequence[str]) -> list[Config]:
+def build_service_objects(service: str, ports: Mapping[str, int], callers: Sequence[str]) -> list[Config]:
     """Return all objects of a service."""
     return [
-        kubernetes_object("v1", "ServiceAccount", service, service, automountServiceAccountToken=False),
-        service_object(service, ports),
-        deployment(service, ports),
-        autoscaler(service),
-        disruption_budget(service),
-        network_policy(service, ports, callers),
+        build_object("v1", "ServiceAccount", service, service, automountServiceAccountToken=False),
+        build_service(service, ports),
+        build_deployment(service, ports),
+        build_autoscaler(service),
+        build_disruption_budget(service),
+        build_network_policy(service, ports, callers),
     ]
 
 
@@ -39,10 +49,10 @@ def generate(contracts: Contracts) -> Files:
     files: Files = {}
     for name in services:
         callers = sorted({caller for method in service_methods(contracts, name) for caller in method.callers})
-        objects = service_objects(name, sidecar_ports(mesh, name), callers)
+        objects = build_service_objects(name, list_sidecar_ports(mesh, name), callers)
         files[f"kubernetes/services/{name}.yaml"] = dump_yaml(HEADER, *objects)
-        files[f"kubernetes/migrations/{name}.yaml"] = dump_yaml(HEADER, migration_job(name))
-        certificate = sidecar_certificate(name, mesh["trust_domain"])
+        files[f"kubernetes/migrations/{name}.yaml"] = dump_yaml(HEADER, build_migration_job(name))
+        certificate = build_sidecar_certificate(name, mesh["trust_domain"])
         files[f"kubernetes/certificates/{name}.yaml"] = dump_yaml(HEADER, certificate)
     kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
     for folder in ("services", "migrations", "certificates"):

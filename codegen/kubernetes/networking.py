@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codegen.envoy.common import Config, spiffe_id
-from codegen.kubernetes.objects import kubernetes_object, labels
+from codegen.kubernetes.objects import build_labels, build_object
 
 
-def sidecar_ports(mesh: Mapping[str, Any], service: str) -> dict[str, int]:
+def list_sidecar_ports(mesh: Mapping[str, Any], service: str) -> dict[str, int]:
     """Return the externally reachable ports of a sidecar, by name."""
     settings = (
         {"edge": "EDGE_PORT", "edge-tls": "EDGE_TLS_PORT"}
@@ -18,40 +18,40 @@ def sidecar_ports(mesh: Mapping[str, Any], service: str) -> dict[str, int]:
     return {name: mesh["settings"][setting]["default"] for name, setting in settings.items()}
 
 
-def service_object(service: str, ports: Mapping[str, int]) -> Config:
+def build_service(service: str, ports: Mapping[str, int]) -> Config:
     """Return the Service."""
     service_ports = [
         {"name": name, "port": port, "targetPort": name} for name, port in ports.items() if name != "probe"
     ]
     # Sidecars balance the load themselves, so the Services behind them are headless and resolve to all pods.
     headless = {} if service == "gateway" else {"clusterIP": "None"}
-    return kubernetes_object(
-        "v1", "Service", service, service, spec={**headless, "selector": labels(service), "ports": service_ports}
+    return build_object(
+        "v1", "Service", service, service, spec={**headless, "selector": build_labels(service), "ports": service_ports}
     )
 
 
-def network_policy(service: str, ports: Mapping[str, int], callers: Sequence[str]) -> Config:
+def build_network_policy(service: str, ports: Mapping[str, int], callers: Sequence[str]) -> Config:
     """Permit scrapers at the probe port, the contract's callers at the ingress port, all at the edge."""
     rules: list[Config] = [
         {"ports": [{"port": "probe"}], "from": [{"namespaceSelector": {"matchLabels": {"metrics": "delivery"}}}]}
     ]
     if "ingress" in ports:
-        sources = [{"podSelector": {"matchLabels": labels(caller)}} for caller in callers]
+        sources = [{"podSelector": {"matchLabels": build_labels(caller)}} for caller in callers]
         rules.append({"ports": [{"port": "ingress"}], "from": sources})
     else:
         rules.append({"ports": [{"port": name} for name in ports if name.startswith("edge")]})
-    return kubernetes_object(
+    return build_object(
         "networking.k8s.io/v1",
         "NetworkPolicy",
         service,
         service,
-        spec={"podSelector": {"matchLabels": labels(service)}, "policyTypes": ["Ingress"], "ingress": rules},
+        spec={"podSelector": {"matchLabels": build_labels(service)}, "policyTypes": ["Ingress"], "ingress": rules},
     )
 
 
-def sidecar_certificate(service: str, trust_domain: str) -> Config:
+def build_sidecar_certificate(service: str, trust_domain: str) -> Config:
     """Return the cert-manager Certificate of a sidecar, which carries its SPIFFE id."""
-    return kubernetes_object(
+    return build_object(
         "cert-manager.io/v1",
         "Certificate",
         service,

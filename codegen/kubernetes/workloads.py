@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from codegen.envoy.common import Config
 from codegen.kubernetes.containers import (
     DRAIN_S,
-    app_container,
-    bootstrap_container,
-    envoy_container,
-    migration_container,
+    build_app_container,
+    build_bootstrap_container,
+    build_envoy_container,
+    build_migration_container,
 )
-from codegen.kubernetes.objects import PART_OF_LABEL, certificate_volume, kubernetes_object, labels
+from codegen.kubernetes.objects import PART_OF_LABEL, build_certificate_volume, build_labels, build_object
 
 USER_ID = 10001
 
 
-def pod_spec(service: str, *, has_service_account: bool = True) -> Config:
+def build_pod_spec(service: str, *, has_service_account: bool = True) -> Config:
     """Return the security settings of all pods: an unprivileged user, and no token for the cluster's API."""
     return {
         **({"serviceAccountName": service} if has_service_account else {}),
@@ -30,52 +30,52 @@ def pod_spec(service: str, *, has_service_account: bool = True) -> Config:
     }
 
 
-def deployment(service: str, ports: Mapping[str, int]) -> Config:
+def build_deployment(service: str, ports: Mapping[str, int]) -> Config:
     """Return the Deployment. A pod is removed only after its replacement is ready."""
     volumes: list[Config] = [
         {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
         {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
         {"name": "secrets", "secret": {"secretName": f"{service}-files", "optional": True}},
-        {"name": "pki", "secret": certificate_volume(f"{service}-pki", service)},
+        {"name": "pki", "secret": build_certificate_volume(f"{service}-pki", service)},
     ]
     if service == "gateway":
-        volumes.append({"name": "edge", "secret": certificate_volume("gateway-edge", "edge")})
+        volumes.append({"name": "edge", "secret": build_certificate_volume("gateway-edge", "edge")})
     spec = {
-        **pod_spec(service),
+        **build_pod_spec(service),
         "terminationGracePeriodSeconds": 4 * DRAIN_S,
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": labels(service)},
+                "labelSelector": {"matchLabels": build_labels(service)},
             }
         ],
-        "initContainers": [bootstrap_container(service)],
-        "containers": [app_container(service, ports["probe"]), envoy_container(service, ports)],
+        "initContainers": [build_bootstrap_container(service)],
+        "containers": [build_app_container(service, ports["probe"]), build_envoy_container(service, ports)],
         "volumes": volumes,
     }
-    return kubernetes_object(
+    return build_object(
         "apps/v1",
         "Deployment",
         service,
         service,
         spec={
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-            "selector": {"matchLabels": labels(service)},
-            "template": {"metadata": {"labels": labels(service)}, "spec": spec},
+            "selector": {"matchLabels": build_labels(service)},
+            "template": {"metadata": {"labels": build_labels(service)}, "spec": spec},
         },
     )
 
 
-def autoscaler(service: str) -> Config:
+def build_autoscaler(service: str) -> Config:
     """Return the HorizontalPodAutoscaler, which scales on CPU utilisation."""
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": service}
     metric = {
         "type": "Resource",
         "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}},
     }
-    return kubernetes_object(
+    return build_object(
         "autoscaling/v2",
         "HorizontalPodAutoscaler",
         service,
@@ -84,26 +84,26 @@ def autoscaler(service: str) -> Config:
     )
 
 
-def disruption_budget(service: str) -> Config:
+def build_disruption_budget(service: str) -> Config:
     """Return the PodDisruptionBudget: at most one pod is evicted at a time."""
-    return kubernetes_object(
+    return build_object(
         "policy/v1",
         "PodDisruptionBudget",
         service,
         service,
-        spec={"maxUnavailable": 1, "selector": {"matchLabels": labels(service)}},
+        spec={"maxUnavailable": 1, "selector": {"matchLabels": build_labels(service)}},
     )
 
 
-def migration_job(service: str) -> Config:
+def build_migration_job(service: str) -> Config:
     """Return the Job that migrates the database before the pods of a new release start, beside the old release."""
     spec = {
-        **pod_spec(service, has_service_account=False),
+        **build_pod_spec(service, has_service_account=False),
         "restartPolicy": "Never",
-        "containers": [migration_container(service)],
+        "containers": [build_migration_container(service)],
         "volumes": [{"name": "tmp", "emptyDir": {}}],
     }
-    return kubernetes_object(
+    return build_object(
         "batch/v1",
         "Job",
         f"{service}-migrate",

@@ -7,10 +7,10 @@ from codegen.kubernetes import containers
 
 PORTS = {"ingress": 15002, "probe": 15022}
 CONTAINERS = {
-    "app": containers.app_container("orders", 15022),
-    "envoy": containers.envoy_container("orders", PORTS),
-    "bootstrap": containers.bootstrap_container("orders"),
-    "migration": containers.migration_container("orders"),
+    "app": containers.build_app_container("orders", 15022),
+    "envoy": containers.build_envoy_container("orders", PORTS),
+    "bootstrap": containers.build_bootstrap_container("orders"),
+    "migration": containers.build_migration_container("orders"),
 }
 
 for_each_container = pytest.mark.parametrize("container", CONTAINERS.values(), ids=CONTAINERS.keys())
@@ -46,8 +46,11 @@ def test_container_requests_resources_and_limits_memory(container: Config) -> No
     ],
 )
 def test_sockets_are_in_the_shared_volume(service: str, sockets: dict[str, str]) -> None:
-    assert {each["name"]: each["value"] for each in containers.socket_environment(service)} == sockets
-    for container in (containers.app_container(service, 1), containers.envoy_container(service, {"probe": 1})):
+    assert {each["name"]: each["value"] for each in containers.build_socket_environment(service)} == sockets
+    for container in (
+        containers.build_app_container(service, 1),
+        containers.build_envoy_container(service, {"probe": 1}),
+    ):
         assert containers.RUN_VOLUME_MOUNT in container["volumeMounts"]
 
 
@@ -69,7 +72,7 @@ def test_probes_of_the_app_use_the_probe_port_of_the_sidecar() -> None:
 
 
 def test_start_up_has_more_time_than_liveness_permits() -> None:
-    probes = containers.probes(1)
+    probes = containers.build_probes(1)
     limits = {name: probe["periodSeconds"] * probe["failureThreshold"] for name, probe in probes.items()}
     assert limits["startupProbe"] > limits["livenessProbe"] > limits["readinessProbe"]
 
@@ -88,7 +91,7 @@ def test_sidecar_exposes_all_its_ports_by_name() -> None:
 
 @pytest.mark.parametrize(("service", "has_edge"), [("gateway", True), ("orders", False)])
 def test_only_the_gateway_has_the_edge_certificate(service: str, has_edge: bool) -> None:
-    names = [each["name"] for each in containers.envoy_container(service, {"probe": 1})["volumeMounts"]]
+    names = [each["name"] for each in containers.build_envoy_container(service, {"probe": 1})["volumeMounts"]]
     assert names == ["run", "pki", *(["edge"] if has_edge else [])]
 
 
@@ -108,7 +111,7 @@ def test_rendered_bootstrap_is_the_configuration_of_the_sidecar() -> None:
 @pytest.mark.parametrize("service", ["gateway", "orders"])
 def test_secrets_and_certificates_are_mounted_read_only(service: str) -> None:
     mounts = [
-        *containers.app_container(service, 1)["volumeMounts"],
-        *containers.envoy_container(service, {"probe": 1})["volumeMounts"],
+        *containers.build_app_container(service, 1)["volumeMounts"],
+        *containers.build_envoy_container(service, {"probe": 1})["volumeMounts"],
     ]
     assert {each["name"] for each in mounts if not each.get("readOnly")} == {"run", "tmp"}

@@ -5,8 +5,13 @@ from typing import Any
 import pytest
 
 from codegen.envoy.common import Config
-from codegen.kubernetes.networking import network_policy, service_object, sidecar_certificate, sidecar_ports
-from codegen.kubernetes.objects import certificate_volume, labels
+from codegen.kubernetes.networking import (
+    build_network_policy,
+    build_service,
+    build_sidecar_certificate,
+    list_sidecar_ports,
+)
+from codegen.kubernetes.objects import build_certificate_volume, build_labels
 
 SETTINGS = ("EDGE_PORT", "EDGE_TLS_PORT", "ORDERS_INGRESS_PORT", "ORDERS_PROBE_PORT", "GATEWAY_PROBE_PORT")
 MESH: dict[str, Any] = {"settings": {name: {"default": 1000 + number} for number, name in enumerate(SETTINGS)}}
@@ -17,30 +22,30 @@ MESH: dict[str, Any] = {"settings": {name: {"default": 1000 + number} for number
     [("gateway", {"edge": 1000, "edge-tls": 1001, "probe": 1004}), ("orders", {"ingress": 1002, "probe": 1003})],
 )
 def test_ports_are_the_defaults_of_the_mesh(service: str, ports: dict[str, int]) -> None:
-    assert sidecar_ports(MESH, service) == ports
+    assert list_sidecar_ports(MESH, service) == ports
 
 
 def test_unknown_service_raises_key_error() -> None:
     with pytest.raises(KeyError, match="MAIL_INGRESS_PORT"):
-        sidecar_ports(MESH, "mail")
+        list_sidecar_ports(MESH, "mail")
 
 
 @pytest.mark.parametrize(("service", "is_headless"), [("gateway", False), ("orders", True)])
 def test_services_behind_sidecars_are_headless(service: str, is_headless: bool) -> None:
-    spec = service_object(service, sidecar_ports(MESH, service))["spec"]
+    spec = build_service(service, list_sidecar_ports(MESH, service))["spec"]
     assert (spec.get("clusterIP") == "None") == is_headless
-    assert spec["selector"] == labels(service)
+    assert spec["selector"] == build_labels(service)
 
 
 def test_probe_port_is_not_part_of_the_service() -> None:
-    assert service_object("orders", sidecar_ports(MESH, "orders"))["spec"]["ports"] == [
+    assert build_service("orders", list_sidecar_ports(MESH, "orders"))["spec"]["ports"] == [
         {"name": "ingress", "port": 1002, "targetPort": "ingress"}
     ]
 
 
 def ingress_rules(service: str, callers: list[str]) -> list[Config]:
-    spec = network_policy(service, sidecar_ports(MESH, service), callers)["spec"]
-    assert spec["podSelector"] == {"matchLabels": labels(service)}
+    spec = build_network_policy(service, list_sidecar_ports(MESH, service), callers)["spec"]
+    assert spec["podSelector"] == {"matchLabels": build_labels(service)}
     assert spec["policyTypes"] == ["Ingress"]
     rules: list[Config] = spec["ingress"]
     return rules
@@ -49,7 +54,7 @@ def ingress_rules(service: str, callers: list[str]) -> list[Config]:
 def test_callers_of_the_contract_reach_the_ingress() -> None:
     _, ingress = ingress_rules("orders", ["gateway", "partners"])
     assert ingress["ports"] == [{"port": "ingress"}]
-    assert ingress["from"] == [{"podSelector": {"matchLabels": labels(name)}} for name in ("gateway", "partners")]
+    assert ingress["from"] == [{"podSelector": {"matchLabels": build_labels(name)}} for name in ("gateway", "partners")]
 
 
 def test_any_client_reaches_the_edge() -> None:
@@ -66,8 +71,8 @@ def test_only_scrapers_reach_the_probe_port(service: str) -> None:
 
 
 def test_certificate_contains_only_the_spiffe_id() -> None:
-    certificate = sidecar_certificate("orders", "delivery.example")
-    assert certificate["metadata"] == {"name": "orders", "labels": labels("orders")}
+    certificate = build_sidecar_certificate("orders", "delivery.example")
+    assert certificate["metadata"] == {"name": "orders", "labels": build_labels("orders")}
     spec = certificate["spec"]
     assert spec["uris"] == ["spiffe://delivery.example/orders"]
     assert not spec.keys() & {"dnsNames", "commonName", "ipAddresses"}
@@ -83,5 +88,5 @@ def test_certificate_contains_only_the_spiffe_id() -> None:
     ],
 )
 def test_certificate_volume_has_the_file_names_of_bootstraps(name: str, files: dict[str, str]) -> None:
-    volume = certificate_volume(f"{name}-pki", name)
+    volume = build_certificate_volume(f"{name}-pki", name)
     assert {each["key"]: each["path"] for each in volume["items"]} == files

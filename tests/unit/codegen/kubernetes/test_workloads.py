@@ -5,7 +5,7 @@ import pytest
 from codegen.envoy.common import Config
 from codegen.kubernetes import workloads
 from codegen.kubernetes.containers import DRAIN_S
-from codegen.kubernetes.objects import labels
+from codegen.kubernetes.objects import build_labels
 
 PORTS = {"ingress": 15002, "probe": 15022}
 
@@ -20,8 +20,8 @@ def pod_labels(workload: Config) -> Config:
     return found
 
 
-DEPLOYMENT = workloads.deployment("orders", PORTS)
-JOB = workloads.migration_job("orders")
+DEPLOYMENT = workloads.build_deployment("orders", PORTS)
+JOB = workloads.build_migration_job("orders")
 
 
 @pytest.mark.parametrize("workload", [DEPLOYMENT, JOB], ids=["deployment", "job"])
@@ -36,7 +36,7 @@ def test_pod_runs_as_unprivileged_user_without_api_token(workload: Config) -> No
 
 @pytest.mark.parametrize("service", ["gateway", "orders"])
 def test_every_volume_mount_has_a_volume(service: str) -> None:
-    for workload in (workloads.deployment(service, PORTS), workloads.migration_job(service)):
+    for workload in (workloads.build_deployment(service, PORTS), workloads.build_migration_job(service)):
         spec = pod(workload)
         mounted = {
             mount["name"]
@@ -67,14 +67,14 @@ def test_bootstrap_is_rendered_before_the_containers_start() -> None:
 
 
 def test_deployment_selects_and_spreads_its_pods() -> None:
-    assert DEPLOYMENT["spec"]["selector"]["matchLabels"] == pod_labels(DEPLOYMENT) == labels("orders")
+    assert DEPLOYMENT["spec"]["selector"]["matchLabels"] == pod_labels(DEPLOYMENT) == build_labels("orders")
     (constraint,) = pod(DEPLOYMENT)["topologySpreadConstraints"]
-    assert constraint["labelSelector"]["matchLabels"] == labels("orders")
+    assert constraint["labelSelector"]["matchLabels"] == build_labels("orders")
     assert constraint["topologyKey"] == "kubernetes.io/hostname"
 
 
 def test_job_pod_is_not_selected_by_the_service() -> None:
-    selector, found = labels("orders"), pod_labels(JOB)
+    selector, found = build_labels("orders"), pod_labels(JOB)
     assert not selector.items() <= found.items()
     assert found["app.kubernetes.io/name"] == JOB["metadata"]["name"] == "orders-migrate"
 
@@ -88,13 +88,13 @@ def test_job_is_bounded_and_uses_no_service_account() -> None:
 
 
 def test_autoscaler_has_at_least_two_replicas() -> None:
-    spec = workloads.autoscaler("orders")["spec"]
+    spec = workloads.build_autoscaler("orders")["spec"]
     assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "orders"}
     assert 2 <= spec["minReplicas"] < spec["maxReplicas"]
     assert "replicas" not in DEPLOYMENT["spec"]  # the autoscaler sets it
 
 
 def test_at_most_one_pod_is_evicted_at_a_time() -> None:
-    spec = workloads.disruption_budget("orders")["spec"]
+    spec = workloads.build_disruption_budget("orders")["spec"]
     assert spec["maxUnavailable"] == 1
     assert spec["selector"]["matchLabels"] == pod_labels(DEPLOYMENT)
