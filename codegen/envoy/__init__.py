@@ -7,7 +7,7 @@ import yaml
 
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.envoy import edge, external_callers, lint, operator_proxy, sidecar
-from codegen.envoy.common import Config, Profile, bootstrap
+from codegen.envoy.common import Config, Profile, build_bootstrap
 from codegen.yaml_output import dump_yaml
 
 MESH_FILE = Path(__file__).parents[2] / "envoy/mesh.yaml"
@@ -18,19 +18,19 @@ HEADER = (
 )
 
 
-def service_bootstrap(contracts: Contracts, profile: Profile, mesh: Config, name: str) -> Config:
+def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Config, name: str) -> Config:
     """Return the bootstrap of a service's sidecar."""
     trust_domain = mesh["trust_domain"]
     services = [each for each in mesh["sidecars"] if each not in ("gateway", operator_proxy.SIDECAR_NAME)]
     inbound = (
-        edge.listeners(contracts, profile)
+        edge.build_listeners(contracts, profile)
         if name == "gateway"
-        else [sidecar.ingress_listener(contracts, profile, trust_domain, name, mesh["sidecars"])]
+        else [sidecar.build_ingress_listener(contracts, profile, trust_domain, name, mesh["sidecars"])]
     )
-    return bootstrap(
+    return build_bootstrap(
         name,
-        [*inbound, *sidecar.egress_listeners(contracts, name, services), sidecar.probe_listener(name)],
-        sidecar.clusters(contracts, profile, trust_domain, name, services),
+        [*inbound, *sidecar.build_egress_listeners(contracts, name, services), sidecar.build_probe_listener(name)],
+        sidecar.build_clusters(contracts, profile, trust_domain, name, services),
     )
 
 
@@ -40,7 +40,7 @@ def generate(contracts: Contracts) -> Files:
     services = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
     files: Files = {}
     for profile in PROFILES:
-        bootstraps = {name: service_bootstrap(contracts, profile, mesh, name) for name in services}
+        bootstraps = {name: build_service_bootstrap(contracts, profile, mesh, name) for name in services}
         callees = [name for name in services if name != "gateway"]
         for name in external_callers.list_names(contracts, mesh):
             bootstraps[name] = external_callers.generate(contracts, profile, mesh["trust_domain"], callees, name)

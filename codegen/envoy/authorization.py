@@ -7,19 +7,19 @@ from codegen.envoy.common import (
     RBAC_FILTER,
     Config,
     Profile,
-    cluster,
-    extension,
-    http2_options,
-    spiffe_id,
-    tcp_address,
-    typed_config,
+    build_cluster,
+    build_extension,
+    build_http2_options,
+    build_tcp_address,
+    build_typed_config,
+    format_spiffe_id,
 )
 
 JWT_PROVIDER = "firebase"
 GOOGLE_JWKS_URL = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
 
 
-def jwt_filter(profile: Profile) -> Config:
+def build_jwt_filter(profile: Profile) -> Config:
     """Return the jwt_authn filter. It requires a valid token; routes disable it or name the requirement.
 
     Keys are fetched asynchronously, so that requests do not depend on the availability of the provider. Validated
@@ -42,7 +42,7 @@ def jwt_filter(profile: Profile) -> Config:
             "retry_policy": {"num_retries": 3},
         },
     }
-    return extension(
+    return build_extension(
         JWT_FILTER,
         "extensions.filters.http.jwt_authn.v3.JwtAuthentication",
         providers={JWT_PROVIDER: provider},
@@ -51,12 +51,12 @@ def jwt_filter(profile: Profile) -> Config:
     )
 
 
-def jwks_cluster(profile: Profile) -> Config:
+def build_jwks_cluster(profile: Profile) -> Config:
     """Return the cluster of the JWKS endpoint."""
     if profile.is_development:
-        return cluster("jwks", tcp_address("${JWKS_HOST}", "${JWKS_PORT}"), discovery_type="STRICT_DNS")
+        return build_cluster("jwks", build_tcp_address("${JWKS_HOST}", "${JWKS_PORT}"), discovery_type="STRICT_DNS")
     host = "www.googleapis.com"
-    context = typed_config(
+    context = build_typed_config(
         "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         sni=host,
         common_tls_context={
@@ -67,58 +67,62 @@ def jwks_cluster(profile: Profile) -> Config:
         },
     )
     return (
-        cluster(
+        build_cluster(
             "jwks",
-            tcp_address(host, "443"),
+            build_tcp_address(host, "443"),
             discovery_type="STRICT_DNS",
             transport_socket={"name": "tls", "typed_config": context},
         )
-        | http2_options()
+        | build_http2_options()
     )
 
 
-def rbac_filter() -> Config:
+def build_rbac_filter() -> Config:
     """Return the RBAC filter. It denies all requests; routes name the permitted principals."""
-    return extension(RBAC_FILTER, "extensions.filters.http.rbac.v3.RBAC", rules={"action": "ALLOW"})
+    return build_extension(RBAC_FILTER, "extensions.filters.http.rbac.v3.RBAC", rules={"action": "ALLOW"})
 
 
-def _jwt_per_route(**fields: object) -> Config:
-    return {JWT_FILTER: typed_config("extensions.filters.http.jwt_authn.v3.PerRouteConfig", **fields)}
+def _build_jwt_per_route(**fields: object) -> Config:
+    return {JWT_FILTER: build_typed_config("extensions.filters.http.jwt_authn.v3.PerRouteConfig", **fields)}
 
 
-def _rbac_per_route(principals: Sequence[Config] | None) -> Config:
+def _build_rbac_per_route(principals: Sequence[Config] | None) -> Config:
     message_name = "extensions.filters.http.rbac.v3.RBACPerRoute"
     if principals is None:
-        return {RBAC_FILTER: typed_config(message_name)}
+        return {RBAC_FILTER: build_typed_config(message_name)}
     policy = {"permissions": [{"any": True}], "principals": list(principals)}
     return {
-        RBAC_FILTER: typed_config(message_name, rbac={"rules": {"action": "ALLOW", "policies": {"allowed": policy}}})
+        RBAC_FILTER: build_typed_config(
+            message_name, rbac={"rules": {"action": "ALLOW", "policies": {"allowed": policy}}}
+        )
     }
 
 
 def allow_public() -> Config:
     """Permit all requests without a token."""
-    return _jwt_per_route(disabled=True) | _rbac_per_route(None)
+    return _build_jwt_per_route(disabled=True) | _build_rbac_per_route(None)
 
 
 def require_token(roles: Sequence[str]) -> Config:
     """Require a valid token, with one of the roles if any are given."""
     if not roles:
-        return _jwt_per_route(requirement_name="bearer") | _rbac_per_route(None)
+        return _build_jwt_per_route(requirement_name="bearer") | _build_rbac_per_route(None)
     value = {"string_match": {"safe_regex": {"regex": "|".join(roles)}}}
     path = [{"key": JWT_FILTER}, {"key": "role"}]
     matcher = {"filter": "envoy.filters.http.jwt_authn", "path": path, "value": value}
-    return _jwt_per_route(requirement_name="bearer") | _rbac_per_route(
+    return _build_jwt_per_route(requirement_name="bearer") | _build_rbac_per_route(
         [{"sourced_metadata": {"metadata_matcher": matcher}}]
     )
 
 
 def allow_callers(trust_domain: str, names: Sequence[str], *, actor_required: bool) -> Config:
     """Permit the sidecars with these names; require a valid token if the method acts for a user."""
-    principals = [{"authenticated": {"principal_name": {"exact": spiffe_id(trust_domain, name)}}} for name in names]
+    principals = [
+        {"authenticated": {"principal_name": {"exact": format_spiffe_id(trust_domain, name)}}} for name in names
+    ]
     return (
-        _jwt_per_route(requirement_name="bearer") if actor_required else _jwt_per_route(disabled=True)
-    ) | _rbac_per_route(principals)
+        _build_jwt_per_route(requirement_name="bearer") if actor_required else _build_jwt_per_route(disabled=True)
+    ) | _build_rbac_per_route(principals)
 
 
 def is_token_required(filter_config: Config) -> bool:
@@ -126,12 +130,12 @@ def is_token_required(filter_config: Config) -> bool:
     return "requirement_name" in filter_config[JWT_FILTER]
 
 
-def allowed_roles(filter_config: Config) -> set[str]:
+def list_allowed_roles(filter_config: Config) -> set[str]:
     """Return the roles in the filter configuration of a route."""
     return {role for value in _find_values(filter_config[RBAC_FILTER], "regex") for role in value.split("|")}
 
 
-def allowed_spiffe_ids(filter_config: Config) -> set[str]:
+def list_allowed_spiffe_ids(filter_config: Config) -> set[str]:
     """Return the SPIFFE ids in the filter configuration of a route."""
     return set(_find_values(filter_config[RBAC_FILTER], "exact"))
 

@@ -32,40 +32,40 @@ class Profile:
         return self.name == "development"
 
 
-def typed_config(message_name: str, **fields: Any) -> Config:
+def build_typed_config(message_name: str, **fields: Any) -> Config:
     """Return a typed configuration; `message_name` is the name of the message below `envoy.`."""
     return {"@type": f"{TYPE_URL_PREFIX}.{message_name}", **fields}
 
 
-def extension(name: str, message_name: str, **fields: Any) -> Config:
+def build_extension(name: str, message_name: str, **fields: Any) -> Config:
     """Return a named extension."""
-    return {"name": name, "typed_config": typed_config(message_name, **fields)}
+    return {"name": name, "typed_config": build_typed_config(message_name, **fields)}
 
 
-def tcp_address(host: str, port: str) -> Config:
+def build_tcp_address(host: str, port: str) -> Config:
     """Return a TCP address; both arguments may be placeholders."""
     return {"socket_address": {"address": host, "port_value": port}}
 
 
-def unix_address(name: str) -> Config:
+def build_unix_address(name: str) -> Config:
     """Return a unix socket in the run directory."""
     return {"pipe": {"path": f"${{RUN_DIR}}/{name}.sock"}}
 
 
-def setting_placeholder(service: str, setting_name: str) -> str:
+def format_placeholder(service: str, setting_name: str) -> str:
     """Return the placeholder of a service's setting: ("orders", "ADMIN_PORT") gives ${ORDERS_ADMIN_PORT}."""
     return f"${{{service.upper()}_{setting_name}}}"
 
 
-def http2_options(**protocol: Any) -> Config:
+def build_http2_options(**protocol: Any) -> Config:
     """Return the options for upstream HTTP/2."""
     message_name = "extensions.upstreams.http.v3.HttpProtocolOptions"
     keepalive = {"connection_keepalive": {"interval": "30s", "timeout": "5s"}}
-    options = typed_config(message_name, explicit_http_config={"http2_protocol_options": keepalive}, **protocol)
+    options = build_typed_config(message_name, explicit_http_config={"http2_protocol_options": keepalive}, **protocol)
     return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}}
 
 
-def cluster(name: str, endpoint: Config, *, discovery_type: str = "STATIC", **more: Any) -> Config:
+def build_cluster(name: str, endpoint: Config, *, discovery_type: str = "STATIC", **more: Any) -> Config:
     """Return a cluster with one endpoint. Panic routing to unhealthy hosts is disabled."""
     return {
         "name": name,
@@ -80,7 +80,7 @@ def cluster(name: str, endpoint: Config, *, discovery_type: str = "STATIC", **mo
     }
 
 
-def circuit_breakers(request_thresholds: Config, **common_thresholds: int) -> Config:
+def build_circuit_breakers(request_thresholds: Config, **common_thresholds: int) -> Config:
     """Return separate thresholds for requests and for streams, so that neither exhausts the limit of the other."""
     common = {"max_pending_requests": 256, **common_thresholds}
     streams = {"priority": "HIGH", "max_connections": MAX_STREAMS, "max_requests": MAX_STREAMS}
@@ -91,23 +91,27 @@ def circuit_breakers(request_thresholds: Config, **common_thresholds: int) -> Co
     }
 
 
-def app_cluster(service: str) -> Config:
+def build_app_cluster(service: str) -> Config:
     """Return the cluster of the service's app on its unix socket."""
-    protocol = {} if service == "gateway" else http2_options()
-    return cluster("app", unix_address(service), **circuit_breakers({"max_connections": 256}), **protocol)
+    protocol = {} if service == "gateway" else build_http2_options()
+    return build_cluster(
+        "app", build_unix_address(service), **build_circuit_breakers({"max_connections": 256}), **protocol
+    )
 
 
-def otlp_cluster() -> Config:
+def build_otlp_cluster() -> Config:
     """Return the cluster of the trace collector."""
-    return cluster("otlp", tcp_address("${OTLP_HOST}", "${OTLP_PORT}"), discovery_type="STRICT_DNS", **http2_options())
+    return build_cluster(
+        "otlp", build_tcp_address("${OTLP_HOST}", "${OTLP_PORT}"), discovery_type="STRICT_DNS", **build_http2_options()
+    )
 
 
-def spiffe_id(trust_domain: str, name: str) -> str:
+def format_spiffe_id(trust_domain: str, name: str) -> str:
     """Return the SPIFFE id of a sidecar."""
     return f"spiffe://{trust_domain}/{name}"
 
 
-def tls_certificate(name: str, folder: str = "${PKI_DIR}") -> Config:
+def build_tls_certificate(name: str, folder: str = "${PKI_DIR}") -> Config:
     """Return a certificate and its key."""
     return {
         "certificate_chain": {"filename": f"{folder}/{name}.pem"},
@@ -115,7 +119,7 @@ def tls_certificate(name: str, folder: str = "${PKI_DIR}") -> Config:
     }
 
 
-def tls_context(name: str, peer_validation: Config, alpn_protocols: Sequence[str] = ("h2",)) -> Config:
+def build_tls_context(name: str, peer_validation: Config, alpn_protocols: Sequence[str] = ("h2",)) -> Config:
     """Return a TLS context for TLS 1.3 only, with the certificate of `name`.
 
     Both version bounds must be set, otherwise every handshake fails.
@@ -123,12 +127,12 @@ def tls_context(name: str, peer_validation: Config, alpn_protocols: Sequence[str
     return {
         "alpn_protocols": list(alpn_protocols),
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
-        "tls_certificates": [tls_certificate(name)],
+        "tls_certificates": [build_tls_certificate(name)],
         **peer_validation,
     }
 
 
-def peer_validation_context(san_matcher: Config) -> Config:
+def build_peer_validation_context(san_matcher: Config) -> Config:
     """Accept peers with a certificate of the mesh CA and a matching SPIFFE id."""
     sans = [{"san_type": "URI", "matcher": san_matcher}]
     return {
@@ -136,9 +140,9 @@ def peer_validation_context(san_matcher: Config) -> Config:
     }
 
 
-def tracing_config(service: str, percent: str) -> Config:
+def build_tracing_config(service: str, percent: str) -> Config:
     """Return the tracing configuration. The edge decides on sampling; inner hops follow their parent span."""
-    provider = extension(
+    provider = build_extension(
         "envoy.tracers.opentelemetry",
         "config.trace.v3.OpenTelemetryConfig",
         service_name=f"{service}-envoy",
@@ -161,7 +165,7 @@ def tracing_config(service: str, percent: str) -> Config:
     }
 
 
-def access_log_config(name: str) -> list[Config]:
+def build_access_log_config(name: str) -> list[Config]:
     """Return the access log: one JSON line for every 5xx response, and at the edge for a sample of the others.
 
     Path, query, address and client headers are omitted because they may contain personal data.
@@ -186,7 +190,7 @@ def access_log_config(name: str) -> list[Config]:
     failed: Config = {"status_code_filter": {"comparison": {"op": "GE", "value": minimum}}}
     sampled = {"runtime_key": "access_log.percent", "percent_sampled": {"numerator": "${ACCESS_LOG_PERCENT}"}}
     log_filter = {"or_filter": {"filters": [failed, {"runtime_filter": sampled}]}} if name == "edge" else failed
-    return [extension("stdout", message_name, log_format={"json_format": fields}) | {"filter": log_filter}]
+    return [build_extension("stdout", message_name, log_format={"json_format": fields}) | {"filter": log_filter}]
 
 
 def strip_headers(*more: str) -> list[Config]:
@@ -197,12 +201,12 @@ def strip_headers(*more: str) -> list[Config]:
     ]
     named = [{"remove": name} for name in more]
     message_name = "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    return [extension("strip", message_name, mutations=[*removed, *named])]
+    return [build_extension("strip", message_name, mutations=[*removed, *named])]
 
 
-def http_connection_manager(name: str, filters: list[Config], routes: Config, **more: Any) -> Config:
+def build_http_connection_manager(name: str, filters: list[Config], routes: Config, **more: Any) -> Config:
     """Return an HTTP connection manager with strict handling of paths and headers."""
-    return extension(
+    return build_extension(
         "http",
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
@@ -212,17 +216,17 @@ def http_connection_manager(name: str, filters: list[Config], routes: Config, **
         common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST", "idle_timeout": "300s"},
         request_headers_timeout="10s",
         server_header_transformation="PASS_THROUGH",
-        access_log=access_log_config(name),
+        access_log=build_access_log_config(name),
         http_filters=[
             *filters,
-            extension("router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
+            build_extension("router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
         ],
         route_config={"name": name, **routes},
         **more,
     )
 
 
-def listener(
+def build_listener(
     name: str, bind_address: Config, manager: Config, transport_socket: Config | None = None, **more: Any
 ) -> Config:
     """Return a listener with one filter chain."""
@@ -230,7 +234,7 @@ def listener(
     return {"name": name, "address": bind_address, "filter_chains": [chain], **more}
 
 
-def bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> Config:
+def build_bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> Config:
     """Return the bootstrap. The admin interface is limited to the paths that operators need."""
     paths = [
         {"exact": "/ready"},
@@ -241,7 +245,7 @@ def bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> 
         "node": {"id": service, "cluster": "delivery"},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]},
         "admin": {
-            "address": tcp_address("${ADMIN_BIND}", setting_placeholder(service, "ADMIN_PORT")),
+            "address": build_tcp_address("${ADMIN_BIND}", format_placeholder(service, "ADMIN_PORT")),
             "allow_paths": paths,
         },
         "static_resources": {"listeners": listeners, "clusters": clusters},

@@ -10,16 +10,21 @@ from codegen.envoy import authorization
 from codegen.envoy.common import (
     Config,
     Profile,
-    extension,
-    http_connection_manager,
-    listener,
+    build_extension,
+    build_http_connection_manager,
+    build_listener,
+    build_tcp_address,
+    build_tls_certificate,
+    build_tracing_config,
+    build_typed_config,
     strip_headers,
-    tcp_address,
-    tls_certificate,
-    tracing_config,
-    typed_config,
 )
-from codegen.envoy.local_replies import local_replies, set_header, trace_filter, trace_response_headers
+from codegen.envoy.local_replies import (
+    build_local_replies,
+    build_trace_filter,
+    build_trace_response_headers,
+    set_header,
+)
 from codegen.rest.operations import Operation, operations
 
 MAX_JSON_BODY_BYTES = 64 * 1024
@@ -33,7 +38,7 @@ CORS_EXPOSED_HEADERS = "ETag, Location, Retry-After, Idempotency-Replayed, trace
 CORS_ALLOWED_HEADERS = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id"
 
 
-def path_matcher(path: str) -> Config:
+def build_path_matcher(path: str) -> Config:
     """Match a literal path, or a template whose parameters are one path segment each."""
     if "{" not in path:
         return {"path": path}
@@ -41,29 +46,29 @@ def path_matcher(path: str) -> Config:
     return {"safe_regex": {"regex": "[^/]+".join(re.escape(part).replace("\\-", "-") for part in parts)}}
 
 
-def method_matcher(methods: Iterable[str]) -> Config:
+def build_method_matcher(methods: Iterable[str]) -> Config:
     """Match the HTTP methods of a route."""
     regex = "|".join(sorted(methods))
     return {"name": ":method", "string_match": {"safe_regex": {"regex": regex}}}
 
 
-def max_body_bytes(operation: Operation) -> int:
+def get_max_body_bytes(operation: Operation) -> int:
     """Return the body limit of the operation in bytes."""
     limit: int = operation.raw.get("x-max-bytes", MAX_JSON_BODY_BYTES)
     return limit
 
 
-def body_limit_filter_name(limit: int) -> str:
+def format_body_limit_filter_name(limit: int) -> str:
     """Return the name of the filter that enforces a body limit."""
     return f"body_{limit}"
 
 
 def enable_body_limit(limit: int) -> Config:
     """Enable the filter of a body limit for a route."""
-    return {body_limit_filter_name(limit): typed_config("config.route.v3.FilterConfig", config={})}
+    return {format_body_limit_filter_name(limit): build_typed_config("config.route.v3.FilterConfig", config={})}
 
 
-def operation_route(base_path: str, operation: Operation) -> Config:
+def build_operation_route(base_path: str, operation: Operation) -> Config:
     """Return the route of an operation: authorization, body limit, timeout and retries."""
     methods = {operation.method, "HEAD"} if operation.method == "GET" else {operation.method}
     action: Config = {"cluster": "app", "timeout": operation.raw.get("x-timeout", DEFAULT_TIMEOUT)}
@@ -76,19 +81,19 @@ def operation_route(base_path: str, operation: Operation) -> Config:
     )
     return {
         "name": operation.id,
-        "match": path_matcher(base_path + operation.path) | {"headers": [method_matcher(methods)]},
+        "match": build_path_matcher(base_path + operation.path) | {"headers": [build_method_matcher(methods)]},
         "route": action,
         "decorator": {"operation": operation.id, "propagate": False},
-        "typed_per_filter_config": authorization_config | enable_body_limit(max_body_bytes(operation)),
+        "typed_per_filter_config": authorization_config | enable_body_limit(get_max_body_bytes(operation)),
     }
 
 
-def method_not_allowed_route(path: str, methods: set[str]) -> Config:
+def build_method_not_allowed_route(path: str, methods: set[str]) -> Config:
     """Return the 405 route of a path in the contract."""
-    return direct_405_route(path, path_matcher(path), methods | ({"HEAD"} if "GET" in methods else set()))
+    return build_direct_405_route(path, build_path_matcher(path), methods | ({"HEAD"} if "GET" in methods else set()))
 
 
-def direct_405_route(name: str, match: Config, methods: set[str]) -> Config:
+def build_direct_405_route(name: str, match: Config, methods: set[str]) -> Config:
     """Return a route that answers with 405 and the allowed methods."""
     allowed = ", ".join(sorted(methods))
     return {
@@ -100,7 +105,7 @@ def direct_405_route(name: str, match: Config, methods: set[str]) -> Config:
     }
 
 
-def edge_routes(contracts: Contracts) -> list[Config]:
+def build_edge_routes(contracts: Contracts) -> list[Config]:
     """Return all routes, literal paths before templates so that `/users/me` does not match `/users/{user_id}`."""
     base = contracts.openapi["delivery"]["servers"][0]["url"]
     sorted_operations = sorted(operations(contracts, "delivery"), key=lambda operation: "{" in operation.path)
@@ -112,7 +117,7 @@ def edge_routes(contracts: Contracts) -> list[Config]:
         "match": {
             "prefix": "/",
             "headers": [
-                method_matcher(["OPTIONS"]),
+                build_method_matcher(["OPTIONS"]),
                 {"name": "origin", "present_match": True},
                 {"name": "access-control-request-method", "present_match": True},
             ],
@@ -130,16 +135,16 @@ def edge_routes(contracts: Contracts) -> list[Config]:
     templates = {path: methods for path, methods in by_path.items() if "{" in path}
     return [
         preflight,
-        *(operation_route(base, operation) for operation in sorted_operations if "{" not in operation.path),
-        *(method_not_allowed_route(path, methods) for path, methods in literal.items()),
-        *(operation_route(base, operation) for operation in sorted_operations if "{" in operation.path),
-        *(method_not_allowed_route(path, methods) for path, methods in templates.items()),
-        *static_document_routes(),
+        *(build_operation_route(base, operation) for operation in sorted_operations if "{" not in operation.path),
+        *(build_method_not_allowed_route(path, methods) for path, methods in literal.items()),
+        *(build_operation_route(base, operation) for operation in sorted_operations if "{" in operation.path),
+        *(build_method_not_allowed_route(path, methods) for path, methods in templates.items()),
+        *build_static_document_routes(),
         not_found,
     ]
 
 
-def static_document_routes() -> list[Config]:
+def build_static_document_routes() -> list[Config]:
     """Return the routes of the public documents outside the API."""
     matches = {path: {"path": path} for path in PUBLIC_PATHS} | {
         path: {"prefix": path} for path in PUBLIC_PATH_PREFIXES
@@ -148,18 +153,18 @@ def static_document_routes() -> list[Config]:
     document_routes = [
         {
             "name": f"document: {path}",
-            "match": match | {"headers": [method_matcher(methods)]},
+            "match": match | {"headers": [build_method_matcher(methods)]},
             "route": {"cluster": "app", "timeout": DEFAULT_TIMEOUT},
             "typed_per_filter_config": authorization.allow_public(),
         }
         for path, match in matches.items()
     ]
-    return [*document_routes, *(direct_405_route(path, match, methods) for path, match in matches.items())]
+    return [*document_routes, *(build_direct_405_route(path, match, methods) for path, match in matches.items())]
 
 
-def cors_policy() -> Config:
+def build_cors_policy() -> Config:
     """Return the CORS policy for the allowed origins."""
-    return typed_config(
+    return build_typed_config(
         "extensions.filters.http.cors.v3.CorsPolicy",
         allow_origin_string_match=[{"safe_regex": {"regex": "${ALLOWED_ORIGINS}"}}],
         allow_methods="GET, HEAD, POST, PUT, PATCH, DELETE",
@@ -169,51 +174,54 @@ def cors_policy() -> Config:
     )
 
 
-def edge_filters(contracts: Contracts, profile: Profile) -> list[Config]:
+def build_edge_filters(contracts: Contracts, profile: Profile) -> list[Config]:
     """Return the HTTP filters in order: token, role, body limit."""
-    limits = sorted({max_body_bytes(operation) for operation in operations(contracts, "delivery")})
+    limits = sorted({get_max_body_bytes(operation) for operation in operations(contracts, "delivery")})
     message_name = "extensions.filters.http.body_size_limit.v3.BodySizeLimit"
     return [
-        trace_filter(),
-        extension("cors", "extensions.filters.http.cors.v3.Cors"),
-        authorization.jwt_filter(profile),
-        authorization.rbac_filter(),
+        build_trace_filter(),
+        build_extension("cors", "extensions.filters.http.cors.v3.Cors"),
+        authorization.build_jwt_filter(profile),
+        authorization.build_rbac_filter(),
         *(
-            extension(body_limit_filter_name(limit), message_name, max_request_bytes=limit) | {"disabled": True}
+            build_extension(format_body_limit_filter_name(limit), message_name, max_request_bytes=limit)
+            | {"disabled": True}
             for limit in limits
         ),
     ]
 
 
-def listeners(contracts: Contracts, profile: Profile) -> list[Config]:
+def build_listeners(contracts: Contracts, profile: Profile) -> list[Config]:
     """Return the plain-text listener and the TLS listener; both have the same routes."""
     catalogue: dict[str, Any] = contracts.openapi["delivery"]["x-problems"]
     host = {
         "name": "api",
         "domains": ["*"],
-        "typed_per_filter_config": {"cors": cors_policy()},
-        "routes": edge_routes(contracts),
+        "typed_per_filter_config": {"cors": build_cors_policy()},
+        "routes": build_edge_routes(contracts),
     }
-    manager = http_connection_manager(
+    manager = build_http_connection_manager(
         "edge",
-        edge_filters(contracts, profile),
-        {"virtual_hosts": [host], "response_headers_to_add": trace_response_headers()},
+        build_edge_filters(contracts, profile),
+        {"virtual_hosts": [host], "response_headers_to_add": build_trace_response_headers()},
         use_remote_address=True,
         request_timeout="30s",
         always_set_request_id_in_response=True,
         forward_client_cert_details="SANITIZE",
         early_header_mutation_extensions=strip_headers("traceparent", "tracestate"),
-        tracing=tracing_config("gateway", "${TRACE_PERCENT}"),
-        local_reply_config=local_replies(catalogue),
+        tracing=build_tracing_config("gateway", "${TRACE_PERCENT}"),
+        local_reply_config=build_local_replies(catalogue),
     )
     context = {
         "alpn_protocols": ["h2", "http/1.1"],
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
-        "tls_certificates": [tls_certificate("edge", "${EDGE_PKI_DIR}")],
+        "tls_certificates": [build_tls_certificate("edge", "${EDGE_PKI_DIR}")],
     }
     message_name = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
-    tls = {"name": "tls", "typed_config": typed_config(message_name, common_tls_context=context)}
+    tls = {"name": "tls", "typed_config": build_typed_config(message_name, common_tls_context=context)}
     return [
-        listener("edge", tcp_address("${BIND}", "${EDGE_PORT}"), manager, traffic_direction="INBOUND"),
-        listener("edge_tls", tcp_address("${BIND}", "${EDGE_TLS_PORT}"), manager, tls, traffic_direction="INBOUND"),
+        build_listener("edge", build_tcp_address("${BIND}", "${EDGE_PORT}"), manager, traffic_direction="INBOUND"),
+        build_listener(
+            "edge_tls", build_tcp_address("${BIND}", "${EDGE_TLS_PORT}"), manager, tls, traffic_direction="INBOUND"
+        ),
     ]

@@ -7,14 +7,14 @@ from codegen.envoy import operator_proxy
 from codegen.envoy.common import (
     Config,
     Profile,
-    bootstrap,
-    http_connection_manager,
-    listener,
-    otlp_cluster,
-    tracing_config,
-    unix_address,
+    build_bootstrap,
+    build_http_connection_manager,
+    build_listener,
+    build_otlp_cluster,
+    build_tracing_config,
+    build_unix_address,
 )
-from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, egress_route, granted_methods, upstream_cluster
+from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, build_egress_route, build_upstream_cluster, list_granted_methods
 
 OPTIONS_PROTO = "api-specs/proto/delivery/options/v1/options.proto"
 RESERVED_NAMES = frozenset({"app", "ca", "edge", "health", "jwks", "otlp", operator_proxy.SIDECAR_NAME})
@@ -44,7 +44,7 @@ def validate_caller(contracts: Contracts, services: list[str], name: str) -> Non
     caller = f"CALLER_{name.upper()}"
     if name in RESERVED_NAMES or not re.fullmatch(r"[a-z][a-z0-9_]{1,30}", name):
         raise ContractError(f"{OPTIONS_PROTO}: {caller} is not a valid caller: {name!r} is reserved or malformed")
-    if not granted_methods(contracts, name, services):
+    if not list_granted_methods(contracts, name, services):
         raise ContractError(
             f"{OPTIONS_PROTO}: {caller} has no methods; add it to the `callers` of a method, or remove it"
         )
@@ -61,14 +61,14 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
     Calls of other methods are forwarded to the service, whose sidecar returns PERMISSION_DENIED. Calls of a service
     that grants no method are denied here. In development the services with a granted method also offer reflection.
     """
-    granted = granted_methods(contracts, name, services)
+    granted = list_granted_methods(contracts, name, services)
     denied = {"status": 403, "body": {"inline_string": f"{name} is not a caller of any method of this service"}}
     hosts: list[Config] = [
         {
             "name": service,
             "domains": [service],
             "routes": [
-                *(egress_route(service, method) for method in methods),
+                *(build_egress_route(service, method) for method in methods),
                 {"name": "default_deny", "match": {"prefix": "/"}, "route": {"cluster": service, **NO_ROUTE_TIMEOUT}},
             ],
         }
@@ -76,17 +76,17 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
     ]
     default_route = {"name": "default_deny", "match": {"prefix": "/"}, "direct_response": denied}
     hosts.append({"name": "default", "domains": ["*"], "routes": [default_route]})
-    trace = tracing_config(name, "${TRACE_PERCENT}")
-    manager = http_connection_manager("egress", [], {"virtual_hosts": hosts}, codec_type="HTTP2", tracing=trace)
-    egress = listener("egress", private_socket(f"{name}-egress"), manager, traffic_direction="OUTBOUND")
-    clusters = [otlp_cluster(), *(upstream_cluster(trust_domain, name, service) for service in granted)]
-    config = bootstrap(name, [egress | {"drain_type": "MODIFY_ONLY"}], clusters)
-    config["admin"]["address"] = private_socket(f"{name}-admin")
+    trace = build_tracing_config(name, "${TRACE_PERCENT}")
+    manager = build_http_connection_manager("egress", [], {"virtual_hosts": hosts}, codec_type="HTTP2", tracing=trace)
+    egress = build_listener("egress", build_private_socket(f"{name}-egress"), manager, traffic_direction="OUTBOUND")
+    clusters = [build_otlp_cluster(), *(build_upstream_cluster(trust_domain, name, service) for service in granted)]
+    config = build_bootstrap(name, [egress | {"drain_type": "MODIFY_ONLY"}], clusters)
+    config["admin"]["address"] = build_private_socket(f"{name}-admin")
     return config
 
 
-def private_socket(name: str) -> Config:
+def build_private_socket(name: str) -> Config:
     """Return a unix socket that only its owner may access."""
-    address = unix_address(name)
+    address = build_unix_address(name)
     address["pipe"]["mode"] = 0o600
     return address

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from codegen.contracts import ContractError, Contracts
-from codegen.envoy.authorization import allowed_roles, allowed_spiffe_ids, is_token_required
+from codegen.envoy.authorization import is_token_required, list_allowed_roles, list_allowed_spiffe_ids
 from codegen.envoy.common import JWT_FILTER, RBAC_FILTER, REDACTED_SPAN_TAGS, Config
-from codegen.envoy.edge import body_limit_filter_name, max_body_bytes
-from codegen.envoy.sidecar import service_methods
+from codegen.envoy.edge import format_body_limit_filter_name, get_max_body_bytes
+from codegen.envoy.sidecar import list_service_methods
 from codegen.protobuf import Method
 from codegen.rest.operations import Operation, operations
 
@@ -33,7 +33,7 @@ def iter_keys(node: Any, path: str = "") -> Iterator[tuple[str, str, Any]]:
             yield from iter_keys(value, f"{path}[{index}]")
 
 
-def http_connection_managers(bootstrap: Config) -> Iterator[tuple[str, Config]]:
+def iter_http_connection_managers(bootstrap: Config) -> Iterator[tuple[str, Config]]:
     """Yield listener name and HTTP connection manager."""
     for listener in bootstrap["static_resources"]["listeners"]:
         for chain in listener["filter_chains"]:
@@ -41,7 +41,7 @@ def http_connection_managers(bootstrap: Config) -> Iterator[tuple[str, Config]]:
                 yield listener["name"], network_filter["typed_config"]
 
 
-def routes(manager: Config) -> Iterator[Config]:
+def iter_routes(manager: Config) -> Iterator[Config]:
     """Yield all routes of a connection manager."""
     for host in manager["route_config"]["virtual_hosts"]:
         yield from host["routes"]
@@ -59,11 +59,11 @@ def find_violations(contracts: Contracts, name: str, bootstrap: Config) -> Itera
         if listener["name"] == "ingress" and tls.get("require_client_certificate") is not True:
             yield "ingress does not require a client certificate"
     is_external_caller = [each["name"] for each in bootstrap["static_resources"]["listeners"]] == ["egress"]
-    for listener, manager in http_connection_managers(bootstrap):
+    for listener, manager in iter_http_connection_managers(bootstrap):
         kind = listener.removesuffix("_tls")
         if kind in AUTHORIZED_LISTENERS:
             yield from _check_filters(listener, manager)
-        for route in routes(manager):
+        for route in iter_routes(manager):
             yield from _check_route(kind, route)
         if "tracing" in manager:
             yield from _check_tracing(kind, manager["tracing"], is_trace_root=kind == "edge" or is_external_caller)
@@ -111,7 +111,7 @@ def _check_route(listener: str, route: Config) -> Iterator[str]:
 
 def _check_operations(contracts: Contracts, listener: str, manager: Config) -> Iterator[str]:
     for operation in operations(contracts, "delivery"):
-        matching = [route for route in routes(manager) if route["name"] == operation.id]
+        matching = [route for route in iter_routes(manager) if route["name"] == operation.id]
         if len(matching) != 1:
             yield f"{listener}: the operation {operation.id} has {len(matching)} routes"
         for route in matching:
@@ -120,19 +120,19 @@ def _check_operations(contracts: Contracts, listener: str, manager: Config) -> I
 
 def _check_operation(listener: str, operation: Operation, route: Config) -> Iterator[str]:
     filter_configs = route.get("typed_per_filter_config", {})
-    if body_limit_filter_name(max_body_bytes(operation)) not in filter_configs:
+    if format_body_limit_filter_name(get_max_body_bytes(operation)) not in filter_configs:
         yield f"{listener}: the body limit of {operation.id} differs from the contract"
     if not {JWT_FILTER, RBAC_FILTER} <= filter_configs.keys():
         return  # reported by _check_route
     if is_token_required(filter_configs) != (operation.scheme == "bearer"):
         yield f"{listener}: the token requirement of {operation.id} differs from the contract"
-    if allowed_roles(filter_configs) != set(operation.roles):
+    if list_allowed_roles(filter_configs) != set(operation.roles):
         yield f"{listener}: the roles of {operation.id} differ from the contract"
 
 
 def _check_methods(contracts: Contracts, service: str, manager: Config) -> Iterator[str]:
-    by_path = {route["match"]["path"]: route for route in routes(manager) if "path" in route["match"]}
-    for method in service_methods(contracts, service):
+    by_path = {route["match"]["path"]: route for route in iter_routes(manager) if "path" in route["match"]}
+    for method in list_service_methods(contracts, service):
         if method.path not in by_path:
             yield f"ingress: the method {method.path} has no route"
         else:
@@ -145,7 +145,7 @@ def _check_method(method: Method, route: Config) -> Iterator[str]:
         return  # reported by _check_route
     if is_token_required(filter_configs) != method.actor_required:
         yield f"ingress: the token requirement of {method.path} differs from the contract"
-    if {each.rpartition("/")[2] for each in allowed_spiffe_ids(filter_configs)} - {"ops"} != set(method.callers):
+    if {each.rpartition("/")[2] for each in list_allowed_spiffe_ids(filter_configs)} - {"ops"} != set(method.callers):
         yield f"ingress: the callers of {method.path} differ from the contract"
 
 
@@ -153,7 +153,7 @@ def _check_retries(contracts: Contracts, manager: Config) -> Iterator[str]:
     idempotent = {
         method.path for service in contracts.protos.services for method in service.methods if method.is_idempotent
     }
-    for route in routes(manager):
+    for route in iter_routes(manager):
         if route.get("route", {}).get("retry_policy") and route["match"]["path"] not in idempotent:
             yield f"egress: {route['name']} is retried but is not idempotent"
 

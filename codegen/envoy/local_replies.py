@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from codegen.envoy.common import JWT_FILTER, Config, extension
+from codegen.envoy.common import JWT_FILTER, Config, build_extension
 
 REASON_BY_STATUS = {
     400: "INVALID_REQUEST",
@@ -32,12 +32,12 @@ START_TIME_SUBSECOND_NS = "%START_TIME(%9f)%"
 TRACERESPONSE_FORMAT = f"00-%TRACE_ID%-%SPAN_ID%-{SAMPLED_FLAG}"
 
 
-def trace_response_headers() -> list[Config]:
+def build_trace_response_headers() -> list[Config]:
     """Return the trace headers: W3C `traceresponse`, and the internal `x-trace-id` for the body of local replies."""
     return [set_header("traceresponse", TRACERESPONSE_FORMAT), set_header("x-trace-id", "%TRACE_ID%")]
 
 
-def trace_filter() -> Config:
+def build_trace_filter() -> Config:
     """Return the filter that adds a missing `traceresponse` and removes the internal `x-trace-id`.
 
     It must be the first filter, because CORS responses match no route.
@@ -45,10 +45,10 @@ def trace_filter() -> Config:
     missing = set_header("traceresponse", TRACERESPONSE_FORMAT, "ADD_IF_ABSENT")
     message_name = "extensions.filters.http.header_mutation.v3.HeaderMutation"
     mutations = {"response_mutations": [{"remove": "x-trace-id"}, {"append": missing}]}
-    return extension("trace", message_name, mutations=mutations)
+    return build_extension("trace", message_name, mutations=mutations)
 
 
-def _early_rejection_headers() -> list[Config]:
+def _build_early_rejection_headers() -> list[Config]:
     """Return the headers for requests that are rejected before the filter chain, which have no trace."""
     return [
         set_header("x-request-id", "%UNIQUE_ID%", "ADD_IF_ABSENT"),
@@ -64,7 +64,7 @@ def set_header(name: str, value: str, action: str = "OVERWRITE_IF_EXISTS_OR_ADD"
     return {"header": {"key": name, "value": value}, "append_action": action}
 
 
-def problem_body(reason: str, catalogue: dict[str, Any], status: int | str) -> Config:
+def build_problem_body(reason: str, catalogue: dict[str, Any], status: int | str) -> Config:
     """Return the body format of a reason."""
     problem = catalogue[reason]
     fields = {
@@ -78,12 +78,12 @@ def problem_body(reason: str, catalogue: dict[str, Any], status: int | str) -> C
     return {"content_type": "application/problem+json", "json_format": fields}
 
 
-def _status_filter(status: int) -> Config:
+def _build_status_filter(status: int) -> Config:
     comparison = {"op": "EQ", "value": {"default_value": status, "runtime_key": f"local_reply.{status}"}}
     return {"status_code_filter": {"comparison": comparison}}
 
 
-def local_replies(catalogue: dict[str, Any]) -> Config:
+def build_local_replies(catalogue: dict[str, Any]) -> Config:
     """Return one mapper per status, and a mapper from 403 of jwt_authn for another audience to the contract's 401."""
     # Matches requests without a verified token: a missing key counts as a match, and a subject is never empty.
     unverified = {
@@ -95,21 +95,24 @@ def local_replies(catalogue: dict[str, Any]) -> Config:
         "match_if_key_not_found": True,
     }
     audience = {
-        "filter": {"and_filter": {"filters": [_status_filter(403), {"metadata_filter": unverified}]}},
+        "filter": {"and_filter": {"filters": [_build_status_filter(403), {"metadata_filter": unverified}]}},
         "status_code": 401,
         "headers_to_add": [set_header("www-authenticate", 'Bearer error="invalid_token"')],
-        "body_format_override": problem_body("UNAUTHENTICATED", catalogue, 401),
+        "body_format_override": build_problem_body("UNAUTHENTICATED", catalogue, 401),
     }
-    mappers = [_status_mapper(status, reason, catalogue) for status, reason in REASON_BY_STATUS.items()]
-    return {"mappers": [audience, *mappers], "body_format": problem_body("INTERNAL", catalogue, "%RESPONSE_CODE%")}
+    mappers = [_build_status_mapper(status, reason, catalogue) for status, reason in REASON_BY_STATUS.items()]
+    return {
+        "mappers": [audience, *mappers],
+        "body_format": build_problem_body("INTERNAL", catalogue, "%RESPONSE_CODE%"),
+    }
 
 
-def _status_mapper(status: int, reason: str, catalogue: dict[str, Any]) -> Config:
+def _build_status_mapper(status: int, reason: str, catalogue: dict[str, Any]) -> Config:
     response_status = STATUS_OVERRIDES.get(status, status)
     retry = [set_header("retry-after", RETRY_AFTER_S[status])] if status in RETRY_AFTER_S else []
     return {
-        "filter": _status_filter(status),
+        "filter": _build_status_filter(status),
         "status_code": response_status,
-        "headers_to_add": [*retry, *_early_rejection_headers()],
-        "body_format_override": problem_body(reason, catalogue, response_status),
+        "headers_to_add": [*retry, *_build_early_rejection_headers()],
+        "body_format_override": build_problem_body(reason, catalogue, response_status),
     }

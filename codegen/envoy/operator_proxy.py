@@ -8,16 +8,16 @@ from codegen.envoy.common import (
     HEALTH_CHECK_PATH,
     Config,
     Profile,
-    bootstrap,
-    extension,
-    http_connection_manager,
-    listener,
-    otlp_cluster,
+    build_bootstrap,
+    build_extension,
+    build_http_connection_manager,
+    build_listener,
+    build_otlp_cluster,
+    build_tcp_address,
+    build_tracing_config,
     strip_headers,
-    tcp_address,
-    tracing_config,
 )
-from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, REFLECTION_PREFIXES, upstream_cluster
+from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, REFLECTION_PREFIXES, build_upstream_cluster
 
 SIDECAR_NAME = "ops"
 CONNECT_BRIDGE_CONFIG = "extensions.filters.http.connect_grpc_bridge.v3.FilterConfig"
@@ -48,17 +48,23 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
     # With an unknown :authority the first service answers reflection; its descriptors contain all messages.
     default_routes = [route for route in hosts[0]["routes"] if route["name"] != "admins"]
     hosts.append({"name": "default", "domains": ["*"], "routes": default_routes})
-    manager = http_connection_manager(
+    manager = build_http_connection_manager(
         SIDECAR_NAME,
         # Command line tools such as buf curl use Connect by default; the bridge translates it to gRPC.
-        [authorization.jwt_filter(profile), authorization.rbac_filter(), extension("connect", CONNECT_BRIDGE_CONFIG)],
+        [
+            authorization.build_jwt_filter(profile),
+            authorization.build_rbac_filter(),
+            build_extension("connect", CONNECT_BRIDGE_CONFIG),
+        ],
         {"virtual_hosts": hosts},
         early_header_mutation_extensions=strip_headers("traceparent", "tracestate"),
-        tracing=tracing_config(SIDECAR_NAME, "100"),
+        tracing=build_tracing_config(SIDECAR_NAME, "100"),
     )
     clusters = [
-        otlp_cluster(),
-        authorization.jwks_cluster(profile),
-        *(upstream_cluster(trust_domain, SIDECAR_NAME, service) for service in services),
+        build_otlp_cluster(),
+        authorization.build_jwks_cluster(profile),
+        *(build_upstream_cluster(trust_domain, SIDECAR_NAME, service) for service in services),
     ]
-    return bootstrap(SIDECAR_NAME, [listener(SIDECAR_NAME, tcp_address("${BIND}", "${OPS_PORT}"), manager)], clusters)
+    return build_bootstrap(
+        SIDECAR_NAME, [build_listener(SIDECAR_NAME, build_tcp_address("${BIND}", "${OPS_PORT}"), manager)], clusters
+    )

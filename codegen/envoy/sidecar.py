@@ -9,23 +9,23 @@ from codegen.envoy.common import (
     MAX_STREAMS,
     Config,
     Profile,
-    app_cluster,
-    circuit_breakers,
-    cluster,
-    extension,
-    http2_options,
-    http_connection_manager,
-    listener,
-    otlp_cluster,
-    peer_validation_context,
-    setting_placeholder,
-    spiffe_id,
+    build_app_cluster,
+    build_circuit_breakers,
+    build_cluster,
+    build_extension,
+    build_http2_options,
+    build_http_connection_manager,
+    build_listener,
+    build_otlp_cluster,
+    build_peer_validation_context,
+    build_tcp_address,
+    build_tls_context,
+    build_tracing_config,
+    build_typed_config,
+    build_unix_address,
+    format_placeholder,
+    format_spiffe_id,
     strip_headers,
-    tcp_address,
-    tls_context,
-    tracing_config,
-    typed_config,
-    unix_address,
 )
 from codegen.protobuf import Method
 
@@ -36,32 +36,32 @@ NO_ROUTE_TIMEOUT = {"timeout": "0s", "max_stream_duration": {"grpc_timeout_heade
 TRACING_DISABLED = {"tracing": {"random_sampling": {"numerator": 0}, "overall_sampling": {"numerator": 0}}}
 
 
-def service_methods(contracts: Contracts, service: str) -> list[Method]:
+def list_service_methods(contracts: Contracts, service: str) -> list[Method]:
     """Return the methods of a service."""
     package = f"delivery.{service}.v1"
     return [method for each in contracts.protos.services if each.package == package for method in each.methods]
 
 
-def granted_methods(contracts: Contracts, caller: str, services: Iterable[str]) -> dict[str, list[Method]]:
+def list_granted_methods(contracts: Contracts, caller: str, services: Iterable[str]) -> dict[str, list[Method]]:
     """Return the methods that a caller may call, by service; services without any are omitted."""
     granted = {
-        service: [method for method in service_methods(contracts, service) if caller in method.callers]
+        service: [method for method in list_service_methods(contracts, service) if caller in method.callers]
         for service in services
     }
     return {service: methods for service, methods in granted.items() if methods}
 
 
-def upstream_cluster(trust_domain: str, caller: str, service: str) -> Config:
+def build_upstream_cluster(trust_domain: str, caller: str, service: str) -> Config:
     """Return the cluster of another service's ingress: mTLS, health checks and outlier detection."""
     message_name = "extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-    peer = peer_validation_context({"exact": spiffe_id(trust_domain, service)})
-    tls = typed_config(message_name, common_tls_context=tls_context(caller, peer))
-    return cluster(
+    peer = build_peer_validation_context({"exact": format_spiffe_id(trust_domain, service)})
+    tls = build_typed_config(message_name, common_tls_context=build_tls_context(caller, peer))
+    return build_cluster(
         service,
-        tcp_address(setting_placeholder(service, "HOST"), setting_placeholder(service, "INGRESS_PORT")),
+        build_tcp_address(format_placeholder(service, "HOST"), format_placeholder(service, "INGRESS_PORT")),
         discovery_type="STRICT_DNS",
         transport_socket={"name": "tls", "typed_config": tls},
-        **circuit_breakers({}, max_retries=8),
+        **build_circuit_breakers({}, max_retries=8),
         outlier_detection={"consecutive_5xx": 10, "interval": "1s", "base_ejection_time": "2s"},
         health_checks=[
             {
@@ -75,23 +75,23 @@ def upstream_cluster(trust_domain: str, caller: str, service: str) -> Config:
                 "grpc_health_check": {},
             }
         ],
-        **http2_options(),
+        **build_http2_options(),
     )
 
 
-def stream_route_options(method: Method) -> Config:
+def build_stream_route_options(method: Method) -> Config:
     """Return the options of streaming methods: no idle timeout, and the circuit breaker for streams."""
     return {"idle_timeout": "0s", "priority": "HIGH"} if method.server_streaming else {}
 
 
-def egress_route(service: str, method: Method) -> Config:
+def build_egress_route(service: str, method: Method) -> Config:
     """Return the egress route of a method: maximum deadline, and retries if it is idempotent."""
     timeout = f"{method.timeout_s or 0:g}s"
     action: Config = {
         "cluster": service,
         "timeout": "0s",
         "max_stream_duration": {"max_stream_duration": timeout, "grpc_timeout_header_max": timeout},
-        **stream_route_options(method),
+        **build_stream_route_options(method),
     }
     if method.attempts > 1:
         action["retry_policy"] = {
@@ -107,32 +107,32 @@ def egress_route(service: str, method: Method) -> Config:
     }
 
 
-def egress_listeners(contracts: Contracts, caller: str, services: Iterable[str]) -> list[Config]:
+def build_egress_listeners(contracts: Contracts, caller: str, services: Iterable[str]) -> list[Config]:
     """Return the egress listener of the app, if it may call any method.
 
     The :authority selects the service; only granted methods have a route.
     """
     hosts = [
-        {"name": service, "domains": [service], "routes": [egress_route(service, method) for method in methods]}
-        for service, methods in granted_methods(contracts, caller, services).items()
+        {"name": service, "domains": [service], "routes": [build_egress_route(service, method) for method in methods]}
+        for service, methods in list_granted_methods(contracts, caller, services).items()
     ]
     if not hosts:
         return []
-    manager = http_connection_manager(
+    manager = build_http_connection_manager(
         "egress",
         [],
         {"virtual_hosts": hosts},
         codec_type="HTTP2",
         # The app uses a single connection for all calls.
         http2_protocol_options={"max_concurrent_streams": 2 * MAX_STREAMS},
-        tracing=tracing_config(caller, "100"),
+        tracing=build_tracing_config(caller, "100"),
     )
-    address = unix_address(f"{caller}-egress")
+    address = build_unix_address(f"{caller}-egress")
     address["pipe"]["mode"] = 0o600
-    return [listener("egress", address, manager, traffic_direction="OUTBOUND", drain_type="MODIFY_ONLY")]
+    return [build_listener("egress", address, manager, traffic_direction="OUTBOUND", drain_type="MODIFY_ONLY")]
 
 
-def ingress_listener(
+def build_ingress_listener(
     contracts: Contracts, profile: Profile, trust_domain: str, service: str, services: Collection[str]
 ) -> Config:
     """Return the ingress listener: each method is open to its callers, in development also to the operator proxy.
@@ -140,20 +140,20 @@ def ingress_listener(
     In development external callers, which are not in `services`, may also use reflection.
     """
     operators = ["ops"] if profile.is_development else []
-    all_callers = sorted({caller for method in service_methods(contracts, service) for caller in method.callers})
+    all_callers = sorted({caller for method in list_service_methods(contracts, service) for caller in method.callers})
     external_callers = [caller for caller in all_callers if caller not in services]
     to_app = {"cluster": "app", **NO_ROUTE_TIMEOUT}
     routes: list[Config] = [
         {
             "name": method.path.removeprefix("/"),
             "match": {"path": method.path},
-            "route": to_app | stream_route_options(method),
+            "route": to_app | build_stream_route_options(method),
             "decorator": {"operation": method.path.removeprefix("/"), "propagate": False},
             "typed_per_filter_config": authorization.allow_callers(
                 trust_domain, [*method.callers, *operators], actor_required=method.actor_required
             ),
         }
-        for method in service_methods(contracts, service)
+        for method in list_service_methods(contracts, service)
     ]
     routes.append(
         {
@@ -179,31 +179,35 @@ def ingress_listener(
     ]
     # The filters deny all other requests by default.
     routes.append({"name": "default_deny", "match": {"prefix": "/"}, "route": to_app})
-    manager = http_connection_manager(
+    manager = build_http_connection_manager(
         "ingress",
-        [authorization.jwt_filter(profile), authorization.rbac_filter(), draining_health_filter()],
+        [authorization.build_jwt_filter(profile), authorization.build_rbac_filter(), build_draining_health_filter()],
         {"virtual_hosts": [{"name": "app", "domains": ["*"], "routes": routes}]},
         codec_type="HTTP2",
         forward_client_cert_details="SANITIZE_SET",
         set_current_client_cert_details={"uri": True},
         early_header_mutation_extensions=strip_headers(),
-        tracing=tracing_config(service, "100"),
+        tracing=build_tracing_config(service, "100"),
     )
     message_name = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
-    peer = peer_validation_context({"prefix": spiffe_id(trust_domain, "")})
-    tls = typed_config(message_name, require_client_certificate=True, common_tls_context=tls_context(service, peer))
-    address = tcp_address("${BIND}", setting_placeholder(service, "INGRESS_PORT"))
-    return listener("ingress", address, manager, {"name": "tls", "typed_config": tls}, traffic_direction="INBOUND")
+    peer = build_peer_validation_context({"prefix": format_spiffe_id(trust_domain, "")})
+    tls = build_typed_config(
+        message_name, require_client_certificate=True, common_tls_context=build_tls_context(service, peer)
+    )
+    address = build_tcp_address("${BIND}", format_placeholder(service, "INGRESS_PORT"))
+    return build_listener(
+        "ingress", address, manager, {"name": "tls", "typed_config": tls}, traffic_direction="INBOUND"
+    )
 
 
-def draining_health_filter() -> Config:
+def build_draining_health_filter() -> Config:
     """Return the filter that fails health checks while the sidecar drains, so that callers select another instance."""
     headers = [{"name": ":path", "string_match": {"exact": HEALTH_CHECK_PATH}}]
     message_name = "extensions.filters.http.health_check.v3.HealthCheck"
-    return extension("health_check", message_name, pass_through_mode=True, headers=headers)
+    return build_extension("health_check", message_name, pass_through_mode=True, headers=headers)
 
 
-def probe_listener(service: str) -> Config:
+def build_probe_listener(service: str) -> Config:
     """Return the listener for orchestrators and scrapers: gRPC health check and GET /metrics only."""
     health = {
         "name": "health",
@@ -217,20 +221,29 @@ def probe_listener(service: str) -> Config:
     }
     not_found = {"name": "not found", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
     routes = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": [health, metrics, not_found]}]}
-    address = tcp_address("${BIND}", setting_placeholder(service, "PROBE_PORT"))
-    return listener("probe", address, http_connection_manager("probe", [draining_health_filter()], routes))
+    address = build_tcp_address("${BIND}", format_placeholder(service, "PROBE_PORT"))
+    return build_listener(
+        "probe", address, build_http_connection_manager("probe", [build_draining_health_filter()], routes)
+    )
 
 
-def clusters(
+def build_clusters(
     contracts: Contracts, profile: Profile, trust_domain: str, service: str, services: Iterable[str]
 ) -> list[Config]:
     """Return all clusters of a sidecar."""
-    health = [cluster("health", unix_address("gateway-health"), **http2_options())] if service == "gateway" else []
+    health = (
+        [build_cluster("health", build_unix_address("gateway-health"), **build_http2_options())]
+        if service == "gateway"
+        else []
+    )
     return [
-        app_cluster(service),
+        build_app_cluster(service),
         *health,
-        cluster("metrics", unix_address(f"{service}-metrics")),
-        otlp_cluster(),
-        authorization.jwks_cluster(profile),
-        *(upstream_cluster(trust_domain, service, target) for target in granted_methods(contracts, service, services)),
+        build_cluster("metrics", build_unix_address(f"{service}-metrics")),
+        build_otlp_cluster(),
+        authorization.build_jwks_cluster(profile),
+        *(
+            build_upstream_cluster(trust_domain, service, target)
+            for target in list_granted_methods(contracts, service, services)
+        ),
     ]

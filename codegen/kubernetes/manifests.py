@@ -11,7 +11,7 @@ import yaml
 from codegen.contracts import Contracts, Files
 from codegen.envoy import MESH_FILE, operator_proxy
 from codegen.envoy.common import Config
-from codegen.envoy.sidecar import service_methods
+from codegen.envoy.sidecar import list_service_methods
 from codegen.kubernetes.networking import (
     build_network_policy,
     build_service,
@@ -48,7 +48,7 @@ def generate(contracts: Contracts) -> Files:
     services = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
     files: Files = {}
     for name in services:
-        callers = sorted({caller for method in service_methods(contracts, name) for caller in method.callers})
+        callers = sorted({caller for method in list_service_methods(contracts, name) for caller in method.callers})
         objects = build_service_objects(name, list_sidecar_ports(mesh, name), callers)
         files[f"kubernetes/services/{name}.yaml"] = dump_yaml(HEADER, *objects)
         files[f"kubernetes/migrations/{name}.yaml"] = dump_yaml(HEADER, build_migration_job(name))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codegen.envoy.common import Config, spiffe_id
+from codegen.envoy.common import Config, format_spiffe_id
 from codegen.kubernetes.objects import build_labels, build_object
 
 
@@ -59,7 +59,7 @@ def build_sidecar_certificate(service: str, trust_domain: str) -> Config:
         spec={
             "secretName": f"{service}-pki",
             "issuerRef": {"kind": "Issuer", "name": "mesh"},
-            "uris": [spiffe_id(trust_domain, service)],
+            "uris": [format_spiffe_id(trust_domain, service)],
             "usages": ["server auth", "client auth"],
             "duration": "2160h",
             "privateKey": {"algorithm": "ECDSA", "rotationPolicy": "Always"},

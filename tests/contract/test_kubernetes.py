@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from codegen.contracts import Contracts, load
-from codegen.envoy.sidecar import service_methods
+from codegen.envoy.sidecar import list_service_methods
 from deploy import render_bootstrap
 from deploy.kubernetes import check
 from deploy.kubernetes.secrets import build_secrets
@@ -142,7 +142,7 @@ def test_network_policy_permits_only_callers_of_the_contract(contracts: Contract
         rules = find(objects, "NetworkPolicy", service)["spec"]["ingress"]
         (ingress,) = (rule for rule in rules if rule["ports"] == [{"port": "ingress"}])
         allowed = {source["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for source in ingress["from"]}
-        assert allowed == {caller for method in service_methods(contracts, service) for caller in method.callers}
+        assert allowed == {caller for method in list_service_methods(contracts, service) for caller in method.callers}
 
 
 def test_probes_use_probe_ports(local: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,12 @@ from codegen.envoy.authorization import (
     JWT_PROVIDER,
     allow_callers,
     allow_public,
-    allowed_roles,
-    allowed_spiffe_ids,
+    build_jwks_cluster,
+    build_jwt_filter,
+    build_rbac_filter,
     is_token_required,
-    jwks_cluster,
-    jwt_filter,
-    rbac_filter,
+    list_allowed_roles,
+    list_allowed_spiffe_ids,
     require_token,
 )
 from codegen.envoy.common import Config, Profile
@@ -26,18 +26,18 @@ NAMES = st.lists(st.text("abc_", min_size=1, max_size=5), max_size=5, unique=Tru
 
 
 def provider(profile: Profile) -> Config:
-    config: Config = jwt_filter(profile)["typed_config"]["providers"][JWT_PROVIDER]
+    config: Config = build_jwt_filter(profile)["typed_config"]["providers"][JWT_PROVIDER]
     return config
 
 
 def test_every_request_requires_a_token_by_default() -> None:
-    assert jwt_filter(PRODUCTION)["typed_config"]["rules"] == [
+    assert build_jwt_filter(PRODUCTION)["typed_config"]["rules"] == [
         {"match": {"prefix": "/"}, "requires": {"provider_name": JWT_PROVIDER}}
     ]
 
 
 def test_requirement_of_routes_is_defined_by_the_filter() -> None:
-    requirements = jwt_filter(PRODUCTION)["typed_config"]["requirement_map"]
+    requirements = build_jwt_filter(PRODUCTION)["typed_config"]["requirement_map"]
     route = require_token([])["jwt"]
     assert requirements[route["requirement_name"]] == {"provider_name": JWT_PROVIDER}
 
@@ -49,7 +49,7 @@ def test_requirement_of_routes_is_defined_by_the_filter() -> None:
 )
 def test_keys_are_fetched_from_the_cluster_of_the_profile(profile: Profile, uri: str) -> None:
     http_uri = provider(profile)["remote_jwks"]["http_uri"]
-    assert (http_uri["uri"], http_uri["cluster"]) == (uri, jwks_cluster(profile)["name"])
+    assert (http_uri["uri"], http_uri["cluster"]) == (uri, build_jwks_cluster(profile)["name"])
 
 
 def test_tokens_are_accepted_in_the_authorization_header_only() -> None:
@@ -67,18 +67,18 @@ def test_expiry_issuer_and_audience_are_required() -> None:
 
 
 def test_production_keys_come_from_a_verified_tls_host() -> None:
-    tls = jwks_cluster(PRODUCTION)["transport_socket"]["typed_config"]
+    tls = build_jwks_cluster(PRODUCTION)["transport_socket"]["typed_config"]
     (san,) = tls["common_tls_context"]["validation_context"]["match_typed_subject_alt_names"]
     assert tls["sni"] == san["matcher"]["exact"] == "www.googleapis.com"
     assert GOOGLE_JWKS_URL.startswith(f"https://{tls['sni']}/")
 
 
 def test_development_keys_come_without_tls() -> None:
-    assert "transport_socket" not in jwks_cluster(DEVELOPMENT)
+    assert "transport_socket" not in build_jwks_cluster(DEVELOPMENT)
 
 
 def test_rbac_filter_without_policies_denies_all_requests() -> None:
-    assert rbac_filter()["typed_config"]["rules"] == {"action": "ALLOW"}
+    assert build_rbac_filter()["typed_config"]["rules"] == {"action": "ALLOW"}
 
 
 def test_public_route_needs_neither_token_nor_role() -> None:
@@ -86,7 +86,7 @@ def test_public_route_needs_neither_token_nor_role() -> None:
     assert config["jwt"]["disabled"] is True
     assert "rbac" not in config["rbac"]
     assert not is_token_required(config)
-    assert allowed_roles(config) == allowed_spiffe_ids(config) == set()
+    assert list_allowed_roles(config) == list_allowed_spiffe_ids(config) == set()
 
 
 def test_token_without_roles_permits_every_user() -> None:
@@ -99,8 +99,8 @@ def test_token_without_roles_permits_every_user() -> None:
 def test_roles_of_a_route_are_readable(roles: Sequence[str]) -> None:
     config = require_token(roles)
     assert is_token_required(config)
-    assert allowed_roles(config) == set(roles)
-    assert allowed_spiffe_ids(config) == set()
+    assert list_allowed_roles(config) == set(roles)
+    assert list_allowed_spiffe_ids(config) == set()
 
 
 def test_role_is_compared_with_the_verified_claim() -> None:
@@ -113,8 +113,8 @@ def test_role_is_compared_with_the_verified_claim() -> None:
 def test_callers_of_a_route_are_readable(names: Sequence[str], actor_required: bool) -> None:
     config = allow_callers("delivery.local", names, actor_required=actor_required)
     assert is_token_required(config) == actor_required
-    assert allowed_spiffe_ids(config) == {f"spiffe://delivery.local/{name}" for name in names}
-    assert allowed_roles(config) == set()
+    assert list_allowed_spiffe_ids(config) == {f"spiffe://delivery.local/{name}" for name in names}
+    assert list_allowed_roles(config) == set()
 
 
 def test_permitted_principals_may_send_any_request() -> None:

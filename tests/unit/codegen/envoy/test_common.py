@@ -12,23 +12,23 @@ from codegen.envoy.common import (
     STRIPPED_HEADER_PREFIXES,
     Config,
     Profile,
-    access_log_config,
-    app_cluster,
-    bootstrap,
-    circuit_breakers,
-    cluster,
-    extension,
-    http_connection_manager,
-    listener,
-    peer_validation_context,
-    setting_placeholder,
-    spiffe_id,
+    build_access_log_config,
+    build_app_cluster,
+    build_bootstrap,
+    build_circuit_breakers,
+    build_cluster,
+    build_extension,
+    build_http_connection_manager,
+    build_listener,
+    build_peer_validation_context,
+    build_tcp_address,
+    build_tls_certificate,
+    build_tls_context,
+    build_tracing_config,
+    build_unix_address,
+    format_placeholder,
+    format_spiffe_id,
     strip_headers,
-    tcp_address,
-    tls_certificate,
-    tls_context,
-    tracing_config,
-    unix_address,
 )
 
 PERSONAL_DATA_OPERATORS = ("%REQ(:PATH)%", "%REQ(AUTHORIZATION)%", "%DOWNSTREAM_REMOTE_ADDRESS%", "%REQ(USER-AGENT)%")
@@ -40,7 +40,7 @@ def test_profile_name_determines_development(name: str, is_development: bool) ->
 
 
 def test_extension_has_the_type_url_of_its_message() -> None:
-    assert extension("router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True) == {
+    assert build_extension("router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True) == {
         "name": "router",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
@@ -50,23 +50,23 @@ def test_extension_has_the_type_url_of_its_message() -> None:
 
 
 def test_addresses_and_placeholders_have_the_form_of_envoy() -> None:
-    assert tcp_address("${BIND}", "80") == {"socket_address": {"address": "${BIND}", "port_value": "80"}}
-    assert unix_address("orders-egress") == {"pipe": {"path": "${RUN_DIR}/orders-egress.sock"}}
-    assert setting_placeholder("orders", "ADMIN_PORT") == "${ORDERS_ADMIN_PORT}"
-    assert spiffe_id("delivery.local", "orders") == "spiffe://delivery.local/orders"
+    assert build_tcp_address("${BIND}", "80") == {"socket_address": {"address": "${BIND}", "port_value": "80"}}
+    assert build_unix_address("orders-egress") == {"pipe": {"path": "${RUN_DIR}/orders-egress.sock"}}
+    assert format_placeholder("orders", "ADMIN_PORT") == "${ORDERS_ADMIN_PORT}"
+    assert format_spiffe_id("delivery.local", "orders") == "spiffe://delivery.local/orders"
 
 
 def test_cluster_does_not_route_to_unhealthy_hosts() -> None:
-    config = cluster("app", unix_address("orders"))
+    config = build_cluster("app", build_unix_address("orders"))
     assert config["common_lb_config"]["healthy_panic_threshold"] == {"value": 0}
     assert config["load_assignment"] == {
         "cluster_name": "app",
-        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": unix_address("orders")}}]}],
+        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": build_unix_address("orders")}}]}],
     }
 
 
 def test_requests_and_streams_have_separate_thresholds() -> None:
-    requests, streams = circuit_breakers({"max_connections": 5}, max_retries=8)["circuit_breakers"]["thresholds"]
+    requests, streams = build_circuit_breakers({"max_connections": 5}, max_retries=8)["circuit_breakers"]["thresholds"]
     assert requests == {"max_pending_requests": 256, "max_retries": 8, "max_requests": 1024, "max_connections": 5}
     assert streams["priority"] == "HIGH"
     assert (streams["max_requests"], streams["max_connections"]) == (MAX_STREAMS, MAX_STREAMS)
@@ -75,19 +75,19 @@ def test_requests_and_streams_have_separate_thresholds() -> None:
 
 @pytest.mark.parametrize(("service", "is_http2"), [("gateway", False), ("orders", True)])
 def test_only_rpc_apps_are_called_over_http2(service: str, is_http2: bool) -> None:
-    assert ("typed_extension_protocol_options" in app_cluster(service)) == is_http2
+    assert ("typed_extension_protocol_options" in build_app_cluster(service)) == is_http2
 
 
 def test_certificate_and_key_share_their_folder_and_name() -> None:
-    assert tls_certificate("edge", "${EDGE_PKI_DIR}") == {
+    assert build_tls_certificate("edge", "${EDGE_PKI_DIR}") == {
         "certificate_chain": {"filename": "${EDGE_PKI_DIR}/edge.pem"},
         "private_key": {"filename": "${EDGE_PKI_DIR}/edge.key"},
     }
 
 
 def test_tls_context_bounds_both_versions_and_validates_peers() -> None:
-    peer = peer_validation_context({"exact": "spiffe://delivery.local/orders"})
-    context = tls_context("gateway", peer)
+    peer = build_peer_validation_context({"exact": "spiffe://delivery.local/orders"})
+    context = build_tls_context("gateway", peer)
     assert set(context["tls_params"].values()) == {"TLSv1_3"}
     assert context["tls_params"].keys() == {"tls_minimum_protocol_version", "tls_maximum_protocol_version"}
     assert context["alpn_protocols"] == ["h2"]
@@ -97,13 +97,13 @@ def test_tls_context_bounds_both_versions_and_validates_peers() -> None:
 
 
 def test_tracing_ignores_sampling_decisions_of_clients() -> None:
-    config = tracing_config("orders", "100")
+    config = build_tracing_config("orders", "100")
     assert (config["random_sampling"], config["client_sampling"]) == ({"value": "100"}, {"value": 0})
     assert config["provider"]["typed_config"]["service_name"] == "orders-envoy"
 
 
 def test_spans_contain_no_personal_data() -> None:
-    config = tracing_config("orders", "100")
+    config = build_tracing_config("orders", "100")
     tags = {each["tag"]: each["value"] for each in config["custom_tags"]}
     assert {tags[name] for name in REDACTED_SPAN_TAGS} == {"-"}
     assert config["max_path_tag_length"] == 0
@@ -111,14 +111,14 @@ def test_spans_contain_no_personal_data() -> None:
 
 @pytest.mark.parametrize("name", ["edge", "ingress", "probe"])
 def test_access_log_contains_no_personal_data(name: str) -> None:
-    (log,) = access_log_config(name)
+    (log,) = build_access_log_config(name)
     fields = log["typed_config"]["log_format"]["json_format"]
     assert fields["logger"] == f"access.{name}"
     assert not set(PERSONAL_DATA_OPERATORS) & set(fields.values())
 
 
 def find_status_filter(name: str) -> Config:
-    (log,) = access_log_config(name)
+    (log,) = build_access_log_config(name)
     filters = log["filter"]["or_filter"]["filters"] if "or_filter" in log["filter"] else [log["filter"]]
     (config,) = (each["status_code_filter"] for each in filters if "status_code_filter" in each)
     return dict(config["comparison"])
@@ -128,7 +128,7 @@ def find_status_filter(name: str) -> Config:
 def test_server_errors_are_logged_and_only_the_edge_samples(name: str, is_sampled: bool) -> None:
     comparison = find_status_filter(name)
     assert (comparison["op"], comparison["value"]["default_value"]) == ("GE", 500)
-    (log,) = access_log_config(name)
+    (log,) = build_access_log_config(name)
     assert ("${ACCESS_LOG_PERCENT}" in str(log)) == is_sampled
 
 
@@ -143,7 +143,7 @@ def test_internal_headers_of_clients_are_removed(more: list[str]) -> None:
 
 
 def test_router_is_the_last_filter_of_a_strict_manager() -> None:
-    manager = http_connection_manager("edge", [{"name": "jwt"}], {"virtual_hosts": []}, codec_type="HTTP2")
+    manager = build_http_connection_manager("edge", [{"name": "jwt"}], {"virtual_hosts": []}, codec_type="HTTP2")
     config = manager["typed_config"]
     assert [each["name"] for each in config["http_filters"]] == ["jwt", "router"]
     assert config["http_filters"][-1]["typed_config"]["suppress_envoy_headers"] is True
@@ -156,7 +156,9 @@ def test_router_is_the_last_filter_of_a_strict_manager() -> None:
 
 @pytest.mark.parametrize("transport_socket", [None, {"name": "tls"}])
 def test_listener_has_one_filter_chain(transport_socket: Config | None) -> None:
-    config = listener("edge", unix_address("edge"), {"name": "http"}, transport_socket, traffic_direction="INBOUND")
+    config = build_listener(
+        "edge", build_unix_address("edge"), {"name": "http"}, transport_socket, traffic_direction="INBOUND"
+    )
     (chain,) = config["filter_chains"]
     assert chain == {"filters": [{"name": "http"}]} | (
         {"transport_socket": {"name": "tls"}} if transport_socket else {}
@@ -165,9 +167,9 @@ def test_listener_has_one_filter_chain(transport_socket: Config | None) -> None:
 
 
 def test_admin_interface_permits_operators_paths_only() -> None:
-    config = bootstrap("orders", [{"name": "ingress"}], [{"name": "app"}])
+    config = build_bootstrap("orders", [{"name": "ingress"}], [{"name": "app"}])
     paths: list[Any] = [next(iter(each.values())) for each in config["admin"]["allow_paths"]]
     assert set(paths) == {"/ready", "/stats", "/clusters", "/config_dump", "/healthcheck/", "/drain_listeners"}
-    assert config["admin"]["address"] == tcp_address("${ADMIN_BIND}", "${ORDERS_ADMIN_PORT}")
+    assert config["admin"]["address"] == build_tcp_address("${ADMIN_BIND}", "${ORDERS_ADMIN_PORT}")
     assert config["static_resources"] == {"listeners": [{"name": "ingress"}], "clusters": [{"name": "app"}]}
     assert config["node"]["id"] == "orders"

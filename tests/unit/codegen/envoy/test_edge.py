@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from codegen.contracts import Contracts
 from codegen.envoy import edge
-from codegen.envoy.authorization import allow_public, allowed_roles, is_token_required
+from codegen.envoy.authorization import allow_public, is_token_required, list_allowed_roles
 from codegen.envoy.common import Config, Profile
 from codegen.rest.operations import Operation, operations
 from tests.unit.codegen.sample_contracts import create_contracts
 
 CONTRACTS: Contracts = create_contracts()
 OPERATIONS = {operation.id: operation for operation in operations(CONTRACTS, "delivery")}
-ROUTES = edge.edge_routes(CONTRACTS)
+ROUTES = edge.build_edge_routes(CONTRACTS)
 PROFILE = Profile("production")
 
 
@@ -94,7 +94,7 @@ segments = st.text(st.characters(exclude_characters="/{}", exclude_categories=["
 @given(st.lists(segments, min_size=1, max_size=4), segments)
 def test_parameter_matches_exactly_one_path_segment(parts: list[str], value: str) -> None:
     template = f"/{'/'.join(parts)}/{{id}}"
-    regex = edge.path_matcher(template)["safe_regex"]["regex"]
+    regex = edge.build_path_matcher(template)["safe_regex"]["regex"]
     prefix = template.removesuffix("{id}")
     assert re.fullmatch(regex, prefix + value)
     assert not re.fullmatch(regex, prefix)
@@ -103,11 +103,11 @@ def test_parameter_matches_exactly_one_path_segment(parts: list[str], value: str
 
 @given(st.text("/az09._-"))
 def test_literal_path_is_matched_without_regular_expression(path: str) -> None:
-    assert edge.path_matcher(path) == {"path": path}
+    assert edge.build_path_matcher(path) == {"path": path}
 
 
 def test_special_characters_of_a_template_are_literal() -> None:
-    regex = edge.path_matcher("/a.b/{id}/c-d")["safe_regex"]["regex"]
+    regex = edge.build_path_matcher("/a.b/{id}/c-d")["safe_regex"]["regex"]
     assert re.fullmatch(regex, "/a.b/1/c-d")
     assert not re.fullmatch(regex, "/aXb/1/c-d")
     assert "\\-" not in regex  # RE2 rejects this escape sequence
@@ -117,11 +117,11 @@ def test_special_characters_of_a_template_are_literal() -> None:
 def test_route_requires_token_and_roles_of_the_contract(operation: Operation) -> None:
     config = find_route(operation.id)["typed_per_filter_config"]
     assert is_token_required(config) == (operation.scheme == "bearer")
-    assert allowed_roles(config) == set(operation.roles)
+    assert list_allowed_roles(config) == set(operation.roles)
 
 
 def test_roles_of_alternatives_are_combined() -> None:
-    assert allowed_roles(find_route("getNote")["typed_per_filter_config"]) == {"customer", "admin"}
+    assert list_allowed_roles(find_route("getNote")["typed_per_filter_config"]) == {"customer", "admin"}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_only_get_operations_are_retried(operation: Operation) -> None:
 
 
 def test_body_limit_of_a_route_enables_an_existing_filter() -> None:
-    filters = {each["name"]: each for each in edge.edge_filters(CONTRACTS, PROFILE)}
+    filters = {each["name"]: each for each in edge.build_edge_filters(CONTRACTS, PROFILE)}
     assert filters["body_1024"]["typed_config"]["max_request_bytes"] == 1024
     assert filters[f"body_{edge.MAX_JSON_BODY_BYTES}"]["disabled"] is True
     for name in OPERATIONS:
@@ -153,7 +153,7 @@ def test_body_limit_of_a_route_enables_an_existing_filter() -> None:
 
 
 def test_filters_authenticate_before_they_authorize() -> None:
-    names = [each["name"] for each in edge.edge_filters(CONTRACTS, PROFILE)]
+    names = [each["name"] for each in edge.build_edge_filters(CONTRACTS, PROFILE)]
     assert names == ["trace", "cors", "jwt", "rbac", "body_1024", "body_65536"]
 
 
@@ -162,7 +162,7 @@ def test_every_route_configures_authorization() -> None:
 
 
 def listeners() -> dict[str, Config]:
-    return {each["name"]: each for each in edge.listeners(CONTRACTS, PROFILE)}
+    return {each["name"]: each for each in edge.build_listeners(CONTRACTS, PROFILE)}
 
 
 def manager(name: str) -> Config:
@@ -192,7 +192,7 @@ def test_edge_uses_the_address_and_ignores_the_headers_of_clients() -> None:
 
 
 def test_cors_policy_allows_configured_origins_and_api_methods() -> None:
-    policy = edge.cors_policy()
+    policy = edge.build_cors_policy()
     assert policy["allow_origin_string_match"] == [{"safe_regex": {"regex": "${ALLOWED_ORIGINS}"}}]
     methods = {operation.method for operation in OPERATIONS.values()}
     assert methods <= set(policy["allow_methods"].split(", "))

@@ -65,7 +65,7 @@ def test_external_caller_bootstrap_has_only_granted_egress() -> None:
 ])  # fmt: skip
 def test_reflection_is_granted_only_in_development(profile: Profile, service: str, is_granted: bool) -> None:
     source = contracts_with_caller()
-    ingress = sidecar.ingress_listener(source, profile, "delivery.local", service, MESH["sidecars"])
+    ingress = sidecar.build_ingress_listener(source, profile, "delivery.local", service, MESH["sidecars"])
     reflection_routes = str([
         route
         for chain in ingress["filter_chains"]

@@ -7,11 +7,11 @@ import pytest
 from codegen.contracts import Contracts
 from codegen.envoy import local_replies
 from codegen.envoy.common import Config
-from codegen.envoy.local_replies import REASON_BY_STATUS, problem_body
+from codegen.envoy.local_replies import REASON_BY_STATUS, build_problem_body
 from tests.unit.codegen.sample_contracts import create_openapi
 
 CATALOGUE: dict[str, Any] = create_openapi()["x-problems"]
-AUDIENCE, *MAPPERS = local_replies.local_replies(CATALOGUE)["mappers"]
+AUDIENCE, *MAPPERS = local_replies.build_local_replies(CATALOGUE)["mappers"]
 
 
 def matched_status(mapper: Config) -> int:
@@ -77,12 +77,12 @@ def test_403_without_verified_token_becomes_401() -> None:
 
 
 def test_other_statuses_are_internal_errors() -> None:
-    fields = local_replies.local_replies(CATALOGUE)["body_format"]["json_format"]
+    fields = local_replies.build_local_replies(CATALOGUE)["body_format"]["json_format"]
     assert (fields["reason"], fields["status"]) == ("INTERNAL", "%RESPONSE_CODE%")
 
 
 def test_body_contains_the_catalogue_entry() -> None:
-    assert problem_body("NOT_FOUND", CATALOGUE, 404) == {
+    assert build_problem_body("NOT_FOUND", CATALOGUE, 404) == {
         "content_type": "application/problem+json",
         "json_format": {
             "type": "/problems/NOT_FOUND",
@@ -103,12 +103,12 @@ def test_reason_of_a_status_has_it_in_the_contract(repository_contracts: Contrac
 
 def test_reason_missing_in_the_catalogue_raises_key_error() -> None:
     with pytest.raises(KeyError, match="FORBIDDEN"):
-        local_replies.local_replies({name: each for name, each in CATALOGUE.items() if name != "FORBIDDEN"})
+        local_replies.build_local_replies({name: each for name, each in CATALOGUE.items() if name != "FORBIDDEN"})
 
 
 def test_internal_trace_header_is_removed_from_responses() -> None:
-    added = [each["header"]["key"] for each in local_replies.trace_response_headers()]
+    added = [each["header"]["key"] for each in local_replies.build_trace_response_headers()]
     assert added == ["traceresponse", "x-trace-id"]
-    remove, append = local_replies.trace_filter()["typed_config"]["mutations"]["response_mutations"]
+    remove, append = local_replies.build_trace_filter()["typed_config"]["mutations"]["response_mutations"]
     assert remove == {"remove": "x-trace-id"}
     assert (append["append"]["header"]["key"], append["append"]["append_action"]) == ("traceresponse", "ADD_IF_ABSENT")

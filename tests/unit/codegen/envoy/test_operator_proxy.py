@@ -3,7 +3,7 @@
 import pytest
 
 from codegen.envoy import operator_proxy
-from codegen.envoy.authorization import allow_public, allowed_roles, is_token_required
+from codegen.envoy.authorization import allow_public, is_token_required, list_allowed_roles
 from codegen.envoy.common import HEALTH_CHECK_PATH, Config, Profile
 from codegen.envoy.sidecar import REFLECTION_PREFIXES
 from tests.unit.codegen.sample_contracts import create_contracts
@@ -36,7 +36,7 @@ def test_rpcs_of_a_service_require_an_admin(service: str) -> None:
     route = routes(service)["admins"]
     assert route["match"] == {"prefix": f"/delivery.{service}.v1."}
     assert is_token_required(route["typed_per_filter_config"])
-    assert allowed_roles(route["typed_per_filter_config"]) == {"admin"}
+    assert list_allowed_roles(route["typed_per_filter_config"]) == {"admin"}
 
 
 @pytest.mark.parametrize("service", SERVICES)

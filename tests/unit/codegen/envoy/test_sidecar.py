@@ -4,7 +4,7 @@ import pytest
 
 from codegen.contracts import Contracts
 from codegen.envoy import sidecar
-from codegen.envoy.authorization import allowed_spiffe_ids, is_token_required
+from codegen.envoy.authorization import is_token_required, list_allowed_spiffe_ids
 from codegen.envoy.common import HEALTH_CHECK_PATH, Config, Profile
 from codegen.protobuf import Method
 from tests.unit.codegen.sample_contracts import create_contracts, create_method, create_service, create_stream
@@ -32,16 +32,16 @@ def routes(listener: Config) -> dict[str, Config]:
 
 
 def ingress(profile: Profile = PRODUCTION) -> Config:
-    return sidecar.ingress_listener(CONTRACTS, profile, DOMAIN, "notes", SIDECARS)
+    return sidecar.build_ingress_listener(CONTRACTS, profile, DOMAIN, "notes", SIDECARS)
 
 
 def callers(route: Config) -> set[str]:
-    return {each.rpartition("/")[2] for each in allowed_spiffe_ids(route["typed_per_filter_config"])}
+    return {each.rpartition("/")[2] for each in list_allowed_spiffe_ids(route["typed_per_filter_config"])}
 
 
 def test_methods_are_those_of_the_services_package() -> None:
-    assert sidecar.service_methods(CONTRACTS, "notes") == [GET, ADD, WATCH]
-    assert sidecar.service_methods(CONTRACTS, "missing") == []
+    assert sidecar.list_service_methods(CONTRACTS, "notes") == [GET, ADD, WATCH]
+    assert sidecar.list_service_methods(CONTRACTS, "missing") == []
 
 
 @pytest.mark.parametrize(
@@ -55,15 +55,15 @@ def test_methods_are_those_of_the_services_package() -> None:
     ],
 )
 def test_granted_methods_are_those_that_name_the_caller(caller: str, granted: dict[str, list[Method]]) -> None:
-    assert sidecar.granted_methods(CONTRACTS, caller, SERVICES) == granted
+    assert sidecar.list_granted_methods(CONTRACTS, caller, SERVICES) == granted
 
 
 def test_granted_methods_are_limited_to_the_given_services() -> None:
-    assert sidecar.granted_methods(CONTRACTS, "gateway", ["archive"]) == {}
+    assert sidecar.list_granted_methods(CONTRACTS, "gateway", ["archive"]) == {}
 
 
 def test_upstream_is_identified_by_its_spiffe_id() -> None:
-    config = sidecar.upstream_cluster(DOMAIN, "gateway", "notes")
+    config = sidecar.build_upstream_cluster(DOMAIN, "gateway", "notes")
     tls = config["transport_socket"]["typed_config"]["common_tls_context"]
     assert tls["tls_certificates"][0]["private_key"] == {"filename": "${PKI_DIR}/gateway.key"}
     (san,) = tls["validation_context"]["match_typed_subject_alt_names"]
@@ -76,7 +76,7 @@ def test_upstream_is_identified_by_its_spiffe_id() -> None:
 
 
 def test_failing_upstream_is_ejected_and_checked() -> None:
-    config = sidecar.upstream_cluster(DOMAIN, "gateway", "notes")
+    config = sidecar.build_upstream_cluster(DOMAIN, "gateway", "notes")
     assert config["outlier_detection"] == {"consecutive_5xx": 10, "interval": "1s", "base_ejection_time": "2s"}
     (check,) = config["health_checks"]
     assert check["grpc_health_check"] == {}
@@ -84,7 +84,7 @@ def test_failing_upstream_is_ejected_and_checked() -> None:
 
 
 def test_egress_route_bounds_the_deadline_of_a_call() -> None:
-    action = sidecar.egress_route("notes", ADD)["route"]
+    action = sidecar.build_egress_route("notes", ADD)["route"]
     assert action["cluster"] == "notes"
     assert action["max_stream_duration"] == {"max_stream_duration": "10s", "grpc_timeout_header_max": "10s"}
     assert not action.keys() & {"retry_policy", "idle_timeout", "priority"}
@@ -92,29 +92,29 @@ def test_egress_route_bounds_the_deadline_of_a_call() -> None:
 
 @pytest.mark.parametrize(("attempts", "retries"), [(2, 1), (3, 2)])
 def test_first_attempt_is_no_retry(attempts: int, retries: int) -> None:
-    route = sidecar.egress_route("notes", create_method("GetNote", attempts=attempts))
+    route = sidecar.build_egress_route("notes", create_method("GetNote", attempts=attempts))
     assert route["route"]["retry_policy"]["num_retries"] == retries
 
 
 def test_stream_has_neither_deadline_nor_idle_timeout() -> None:
-    action = sidecar.egress_route("notes", WATCH)["route"]
+    action = sidecar.build_egress_route("notes", WATCH)["route"]
     assert action["max_stream_duration"] == {"max_stream_duration": "0s", "grpc_timeout_header_max": "0s"}
     assert (action["idle_timeout"], action["priority"]) == ("0s", "HIGH")
 
 
 def test_egress_has_routes_of_granted_methods_only() -> None:
-    (listener,) = sidecar.egress_listeners(CONTRACTS, "gateway", SERVICES)
+    (listener,) = sidecar.build_egress_listeners(CONTRACTS, "gateway", SERVICES)
     assert {route["match"]["path"] for route in routes(listener).values()} == {GET.path, ADD.path}
     assert [host["domains"] for host in manager(listener)["route_config"]["virtual_hosts"]] == [["notes"]]
 
 
 def test_egress_socket_is_accessible_to_its_owner_only() -> None:
-    (listener,) = sidecar.egress_listeners(CONTRACTS, "gateway", SERVICES)
+    (listener,) = sidecar.build_egress_listeners(CONTRACTS, "gateway", SERVICES)
     assert listener["address"]["pipe"] == {"path": "${RUN_DIR}/gateway-egress.sock", "mode": 0o600}
 
 
 def test_caller_without_methods_has_no_egress() -> None:
-    assert sidecar.egress_listeners(CONTRACTS, "unknown", SERVICES) == []
+    assert sidecar.build_egress_listeners(CONTRACTS, "unknown", SERVICES) == []
 
 
 @pytest.mark.parametrize("method", [GET, ADD, WATCH], ids=lambda method: method.name)
@@ -168,7 +168,7 @@ def test_ingress_replaces_the_identity_that_callers_send() -> None:
 
 @pytest.mark.parametrize(("service", "health_cluster"), [("gateway", "health"), ("notes", "app")])
 def test_probe_offers_health_check_and_metrics_only(service: str, health_cluster: str) -> None:
-    health, metrics, not_found = routes(sidecar.probe_listener(service)).values()
+    health, metrics, not_found = routes(sidecar.build_probe_listener(service)).values()
     assert (health["match"], health["route"]["cluster"]) == ({"path": HEALTH_CHECK_PATH}, health_cluster)
     assert (metrics["match"]["path"], metrics["route"]["cluster"]) == ("/metrics", "metrics")
     assert metrics["match"]["headers"] == [{"name": ":method", "string_match": {"exact": "GET"}}]
@@ -184,5 +184,5 @@ def test_probe_offers_health_check_and_metrics_only(service: str, health_cluster
     ],
 )
 def test_clusters_are_those_of_the_routes(service: str, names: list[str]) -> None:
-    config = sidecar.clusters(CONTRACTS, PRODUCTION, DOMAIN, service, SERVICES)
+    config = sidecar.build_clusters(CONTRACTS, PRODUCTION, DOMAIN, service, SERVICES)
     assert [each["name"] for each in config] == names
