@@ -7,10 +7,10 @@ should replay dead letters before that.
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import Column, DateTime, Index, MetaData, PrimaryKeyConstraint, Table, Text, bindparam, func, select
+from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete
+from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction, build_batch_delete
 
 
 def define_inbox_table(metadata: MetaData) -> Table:
@@ -20,7 +20,7 @@ def define_inbox_table(metadata: MetaData) -> Table:
         metadata,
         Column("queue", Text, nullable=False),
         Column("event_id", Text, nullable=False),
-        Column("at", DateTime(timezone=True), nullable=False),
+        Column("at", TIMESTAMPTZ, nullable=False),
         PrimaryKeyConstraint("queue", "event_id"),
         Index("inbox_by_time", "at"),
     )
@@ -36,7 +36,7 @@ _DELETE_OLD = build_batch_delete(_table, _table.c.at < bindparam("before"))
 _new_rows = select(
     func.unnest(bindparam("queues", type_=ARRAY(Text))),
     func.unnest(bindparam("ids", type_=ARRAY(Text))),
-    bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("now", type_=TIMESTAMPTZ),
 )
 _INSERT_MANY = Statement(
     insert(_table)

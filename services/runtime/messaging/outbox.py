@@ -16,7 +16,6 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import (
     BigInteger,
     Column,
-    DateTime,
     Identity,
     LargeBinary,
     MetaData,
@@ -34,7 +33,7 @@ from services.runtime.messaging import metrics
 from services.runtime.messaging.channel import Channel
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope, EventType
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
 from services.runtime.storage.listener import Listener
 from services.runtime.telemetry import tracing
 
@@ -66,7 +65,7 @@ def define_outbox_table(metadata: MetaData) -> Table:
         Column("subject", Text, nullable=False),
         Column("payload", LargeBinary, nullable=False),
         Column("trace", JSONB, nullable=False),
-        Column("at", DateTime(timezone=True), nullable=False),
+        Column("at", TIMESTAMPTZ, nullable=False),
     )
 
 

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import CTE, BindParameter, ColumnElement, Select, Table, bindparam, delete, select
+from sqlalchemy import CTE, BindParameter, ColumnElement, DateTime, Select, Table, bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import visitors
@@ -33,6 +33,9 @@ set_json_loads(msgspec.json.decode)
 
 DELETE_BATCH_SIZE = 1000
 """Maximum number of rows that one statement of `build_batch_delete` deletes."""
+
+TIMESTAMPTZ = DateTime(timezone=True)
+"""Column type `timestamp with time zone`."""
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _SESSION_OPTIONS = (

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import (
     Column,
-    DateTime,
     Index,
     LargeBinary,
     MetaData,
@@ -30,7 +29,14 @@ from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.principal import Principal
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
-from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete, build_upsert
+from services.runtime.storage.database import (
+    TIMESTAMPTZ,
+    Database,
+    Statement,
+    Transaction,
+    build_batch_delete,
+    build_upsert,
+)
 
 TTL = timedelta(hours=24)
 """Retention of stored responses."""
@@ -50,7 +56,7 @@ def build_keys_table(metadata: MetaData) -> Table:
         Column("fingerprint", LargeBinary, nullable=False),
         Column("refusal", Text),
         Column("answer", LargeBinary, nullable=False),
-        Column("at", DateTime(timezone=True), nullable=False),
+        Column("at", TIMESTAMPTZ, nullable=False),
         PrimaryKeyConstraint("actor", "operation", "key"),
         Index("idempotency_keys_by_time", "at"),
     )

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Boolean, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
 
 from generated.events import GatewayEvent
-from services.gateway.adapters.postgres.tables import TIME, accounts, code_requests, codes
+from services.gateway.adapters.postgres.tables import accounts, code_requests, codes
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import (
     MAX_VALID_CODES,
@@ -24,7 +24,7 @@ from services.gateway.domain.accounts import (
 )
 from services.gateway.usecases.ports import Repository, UnitOfWork
 from services.runtime.messaging.outbox import Outbox
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
 from services.runtime.telemetry import tracing
 
 _ACCOUNT_FIELDS = [field.name for field in fields(Account)]
@@ -52,7 +52,7 @@ _LIST_ACCOUNTS = Statement(
     .where(
         _is_active,
         tuple_(accounts.c.created_at, accounts.c.id)
-        < tuple_(bindparam("before_at", type_=TIME), bindparam("before_id", type_=Text)),
+        < tuple_(bindparam("before_at", type_=TIMESTAMPTZ), bindparam("before_id", type_=Text)),
         or_(_role_param.is_(None), accounts.c.role == _role_param),
         or_(_approved_param.is_(None), accounts.c.role.is_not(None) == _approved_param),
         or_(

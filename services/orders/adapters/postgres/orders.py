@@ -10,14 +10,14 @@ from sqlalchemy.dialects import postgresql
 
 from generated.problems import Reason
 from services.orders.adapters import metrics
-from services.orders.adapters.postgres.tables import TIME, anonymised_customers, order_transitions, orders
+from services.orders.adapters.postgres.tables import anonymised_customers, order_transitions, orders
 from services.orders.domain.orders import FINAL_STATUSES, HistoryEntry, Item, Order, OrderStatus, Partner, RefundStatus
 from services.orders.usecases.ports import OrderReader, OrderRepository
 from services.runtime.concurrency.coalescing import RequestCoalescer
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
 from services.runtime.core.repository import TimeKey
-from services.runtime.storage.database import Database, Statement, Transaction, bind_columns
+from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction, bind_columns
 
 _ORDER_FIELDS = tuple(field.name for field in fields(Order))
 ORDER_COLUMNS = [orders.c[name] for name in _ORDER_FIELDS]
@@ -33,7 +33,7 @@ _MUTABLE_FIELDS = (
     "version",
     "updated_at",
 )
-_new_status, _new_updated_at = bindparam("new_status", type_=Text), bindparam("new_updated_at", type_=TIME)
+_new_status, _new_updated_at = bindparam("new_status", type_=Text), bindparam("new_updated_at", type_=TIMESTAMPTZ)
 
 
 def order_from_row(row: dict[str, Any]) -> Order:
@@ -113,7 +113,7 @@ _SELECT_PAGE = (
     select(*ORDER_COLUMNS)
     .where(
         tuple_(orders.c.created_at, orders.c.id)
-        < tuple_(bindparam("before_at", type_=TIME), bindparam("before_id", type_=Text))
+        < tuple_(bindparam("before_at", type_=TIMESTAMPTZ), bindparam("before_id", type_=Text))
     )
     .order_by(orders.c.created_at.desc(), orders.c.id.desc())
     .limit(bindparam("size"))
@@ -135,7 +135,7 @@ _SELECT_AVAILABLE_DELIVERIES = Statement(
     .where(
         orders.c.status == "ready",
         tuple_(orders.c.ready_at, orders.c.id)
-        > tuple_(bindparam("after_at", type_=TIME), bindparam("after_id", type_=Text)),
+        > tuple_(bindparam("after_at", type_=TIMESTAMPTZ), bindparam("after_id", type_=Text)),
     )
     .order_by(orders.c.ready_at, orders.c.id)
     .limit(bindparam("size"))

@@ -14,7 +14,6 @@ from services.orders.adapters.postgres.orders import ORDER_COLUMNS, order_from_r
 from services.orders.adapters.postgres.refunds import REFUND_COLUMNS, refund_from_row
 from services.orders.adapters.postgres.repository import PostgresUnitOfWork
 from services.orders.adapters.postgres.tables import (
-    TIME,
     alerts,
     callbacks,
     metadata,
@@ -34,7 +33,7 @@ from services.orders.usecases.reconciliation import (
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
-from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete
+from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction, build_batch_delete
 from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
 
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
@@ -71,9 +70,9 @@ _SELECT_DUE_ORDER_IDS = (*_build_due_statements("orders"), *_build_due_statement
 
 
 def _build_reconciled_values(changed_at: ColumnElement[datetime]) -> dict[str, object]:
-    in_window = changed_at > bindparam("cutoff", type_=TIME)
-    marked_at = bindparam("marked_at", type_=TIME)
-    return {"reconciled_at": case((in_window, marked_at), else_=literal(FAR_FUTURE, TIME))}
+    in_window = changed_at > bindparam("cutoff", type_=TIMESTAMPTZ)
+    marked_at = bindparam("marked_at", type_=TIMESTAMPTZ)
+    return {"reconciled_at": case((in_window, marked_at), else_=literal(FAR_FUTURE, TIMESTAMPTZ))}
 
 
 _MARK_ORDERS_RECONCILED = Statement(

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import BigInteger, ScalarSelect, Text, bindparam, delete, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from services.partners.adapters.postgres.tables import TIMESTAMP, breakers, calls, cancelled_orders
+from services.partners.adapters.postgres.tables import breakers, calls, cancelled_orders
 from services.partners.domain.call_policy import Attempt, Call, CallFilter, CallKind, CallState
 from services.partners.usecases.partner_calls import DueCallsQueue
 from services.partners.usecases.ports import BreakerRepository, CallReader, CallRepository
@@ -17,7 +17,14 @@ from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.repository import TimeKey
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
-from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete, build_upsert
+from services.runtime.storage.database import (
+    TIMESTAMPTZ,
+    Database,
+    Statement,
+    Transaction,
+    build_batch_delete,
+    build_upsert,
+)
 
 CALL_COLUMNS = [calls.c[field.name] for field in fields(Call)]
 _STORED_COLUMNS = [*(field.name for field in fields(Call)), "answer"]
@@ -61,7 +68,7 @@ _CALLS = Statement(
     select(*CALL_COLUMNS)
     .where(
         tuple_(calls.c.created_at, calls.c.id)
-        < tuple_(bindparam("before_at", type_=TIMESTAMP), bindparam("before_id", type_=Text)),
+        < tuple_(bindparam("before_at", type_=TIMESTAMPTZ), bindparam("before_id", type_=Text)),
         _partner_filter.is_(None) | (calls.c.partner_id == _partner_filter),
         _order_filter.is_(None) | (calls.c.order_id == _order_filter),
         _state_filter.is_(None) | (calls.c.state == _state_filter),
