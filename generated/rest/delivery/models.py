@@ -815,7 +815,7 @@ class OrderCheck(Struct, kw_only=True):
     total_amount: Annotated[int, Meta(description="Minor units.", ge=0)]
     currency: str
     partner: PartnerSummary
-    items: list[PricedItem]
+    items: Annotated[list[PricedItem], Meta(max_length=50)]
 
 
 class Order(Struct, kw_only=True):
@@ -823,7 +823,7 @@ class Order(Struct, kw_only=True):
     status: OrderStatus
     customer_id: Id
     partner: OrderPartner
-    items: list[OrderItem]
+    items: Annotated[list[OrderItem], Meta(max_length=50)]
     total_amount: Annotated[int, Meta(description="Minor units.", ge=0)]
     currency: str
     paid_amount: Annotated[
@@ -870,7 +870,10 @@ class Notification(Struct, kw_only=True):
     title: str
     body: str
     status: NotificationStatus
-    attempts: list[NotificationAttempt]
+    attempts: Annotated[
+        list[NotificationAttempt],
+        Meta(description="The most recent attempts, oldest first.", max_length=100),
+    ]
     created_at: datetime
     user_id: str
     order_id: Id | UnsetType = UNSET
@@ -930,7 +933,7 @@ class Agent(Struct, kw_only=True):
     id: Id
     name: AgentName
     priority: AgentPriority
-    providers: list[Provider]
+    providers: Annotated[list[Provider], Meta(max_length=3)]
     preferences: Preferences
     enabled: Annotated[bool, Meta(description="A disabled agent sends nothing.")]
 

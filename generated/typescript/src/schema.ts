@@ -1344,6 +1344,7 @@ export interface components {
         };
         Notification: {
             agent_id: string;
+            /** @description The most recent attempts, oldest first. */
             attempts: components["schemas"]["NotificationAttempt"][];
             body: string;
             /** Format: date-time */

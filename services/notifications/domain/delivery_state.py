@@ -23,6 +23,9 @@ from services.notifications.domain.notifications import (
 )
 from services.runtime.core import backoff
 
+MAX_STORED_ATTEMPTS = 100
+"""Number of attempts stored with a notification, the most recent ones. The contract has the same limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -195,7 +198,7 @@ class DeliveryState:
             job,
             notification=replace(
                 job.notification,
-                attempts=job.notification.attempts + new_attempts,
+                attempts=(*job.notification.attempts, *new_attempts)[-MAX_STORED_ATTEMPTS:],
                 sent_at=job.notification.sent_at or (now if accepted else None),
             ),
             rounds=job.rounds + 1,

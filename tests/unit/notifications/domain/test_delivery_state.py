@@ -9,6 +9,7 @@ from hypothesis import given
 
 from services.notifications.domain.agents import find_quiet_hours_end
 from services.notifications.domain.delivery_state import (
+    MAX_STORED_ATTEMPTS,
     BreakerOpen,
     DeliveryJob,
     DeliveryState,
@@ -77,6 +78,15 @@ def test_attempts_record_every_response_in_order(case: Case) -> None:
         for _, response in sent.list_responses()
     ]
     assert [(each.provider, each.at, each.outcome) for each in delivery.get_result().attempts] == expected
+
+
+def test_only_the_most_recent_attempts_are_stored() -> None:
+    state = start_sending(RetryPolicy())
+    for index in range(MAX_STORED_ATTEMPTS + 1):
+        responses = ProviderResponses({"phone": ProviderResponse(Outcome.BUSY, str(index))}, 0.0)
+        state = start_sending(RetryPolicy(), replace(state.job, rounds=0)).apply(responses, START_TIME)
+    outcomes = [attempt.outcome for attempt in state.job.notification.attempts]
+    assert outcomes == [str(index) for index in range(1, MAX_STORED_ATTEMPTS + 1)]
 
 
 @given(cases())

@@ -575,7 +575,7 @@ class Notification(betterproto2.Message):
 
     attempts: "list[Attempt]" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    Delivery attempts, oldest first.
+    The most recent delivery attempts, at most 100, oldest first.
     """
 
     created_at: "datetime.datetime | None" = betterproto2.field(
