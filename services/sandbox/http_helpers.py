@@ -53,6 +53,13 @@ async def read_form_fields(request: Request) -> dict[str, str]:
         return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
+async def read_body[T](request: Request, model: type[T]) -> T:
+    """Return a JSON body or the fields of an HTML form as `model`. Raises HttpError 400 if they are invalid."""
+    if is_form_request(request):
+        return convert_form(await read_form_fields(request), model)
+    return await read_json_body(request, model)
+
+
 async def read_json_body[T](request: Request, model: type[T]) -> T:
     """Return the body decoded as `model`. Raises HttpError 400 if it is invalid."""
     return decode_json(await request.body(), model)

@@ -13,10 +13,9 @@ from starlette.routing import Route
 from services.sandbox.fault_injection import BankFault, BankFaultMode, FaultInjector
 from services.sandbox.http_helpers import (
     HttpError,
-    convert_form,
     is_form_request,
     json_response,
-    read_form_fields,
+    read_body,
     read_json_body,
 )
 from services.sandbox.rendering import PageRenderer
@@ -145,10 +144,10 @@ class Bank:
     async def submit_checkout(self, request: Request) -> Response:
         """Process the checkout, send the callback and return its response, as JSON or on the page."""
         bank_id = request.path_params["bank_id"]
-        if not is_form_request(request):
-            return json_response(await self._pay(bank_id, await read_json_body(request, Checkout)))
-        checkout = convert_form(await read_form_fields(request), Checkout)
+        checkout = await read_body(request, Checkout)
         result = await self._pay(bank_id, checkout)
+        if not is_form_request(request):
+            return json_response(result)
         query = {name: getattr(checkout, name) for name in ("order_id", "amount", "currency", "callback_url")}
         query["payment_id"] = result.payment_id
         return RedirectResponse(f"{request.url.path}?{urlencode(query)}", 303)
@@ -260,11 +259,6 @@ class Bank:
     async def set_fault(self, request: Request) -> Response:
         """Set the fault of refunds: PUT with JSON, or POST from the page."""
         bank_id = request.path_params["bank_id"]
-        is_form = is_form_request(request)
-        fault = (
-            convert_form(await read_form_fields(request), BankFault)
-            if is_form
-            else await read_json_body(request, BankFault)
-        )
+        fault = await read_body(request, BankFault)
         self._fault_injector.set(f"bank:{bank_id}", fault.mode, fault.count)
-        return RedirectResponse(f"/bank/{bank_id}", 303) if is_form else Response(status_code=204)
+        return RedirectResponse(f"/bank/{bank_id}", 303) if is_form_request(request) else Response(status_code=204)

@@ -14,11 +14,10 @@ from services.sandbox.bank.payment_system import Identifier, Url
 from services.sandbox.fault_injection import FaultInjector, PartnerFault, PartnerFaultMode
 from services.sandbox.http_helpers import (
     HttpError,
-    convert_form,
     decode_json,
     is_form_request,
     json_response,
-    read_form_fields,
+    read_body,
     read_json_body,
 )
 from services.sandbox.rendering import PageRenderer
@@ -174,12 +173,7 @@ class PartnerSystem:
     async def mark_order_ready(self, request: Request) -> Response:
         """Send the ready callback of an order, even if the order has been cancelled."""
         partner_id, order_id = request.path_params["partner_id"], request.path_params["order_id"]
-        is_form = is_form_request(request)
-        body = (
-            convert_form(await read_form_fields(request), ReadyRequest)
-            if is_form
-            else await read_json_body(request, ReadyRequest)
-        )
+        body = await read_body(request, ReadyRequest)
         order = self._find_order(partner_id, order_id)
         if order is None:
             raise HttpError(404, "unknown order")
@@ -191,6 +185,7 @@ class PartnerSystem:
         self._database.execute(
             "UPDATE partner_orders SET answer = ? WHERE id = ?", msgspec.json.encode(response).decode(), order["id"]
         )
+        is_form = is_form_request(request)
         return RedirectResponse(f"/kitchen/{partner_id}", 303) if is_form else json_response(response)
 
     async def show_orders_page(self, request: Request) -> Response:
@@ -227,13 +222,9 @@ class PartnerSystem:
     async def set_fault(self, request: Request) -> Response:
         """Set the fault of orders and cancellations: PUT with JSON, or POST from the page."""
         partner_id = request.path_params["partner_id"]
-        is_form = is_form_request(request)
-        fault = (
-            convert_form(await read_form_fields(request), PartnerFault)
-            if is_form
-            else await read_json_body(request, PartnerFault)
-        )
+        fault = await read_body(request, PartnerFault)
         self._fault_injector.set(f"partner:{partner_id}", fault.mode, fault.count)
+        is_form = is_form_request(request)
         return RedirectResponse(f"/kitchen/{partner_id}", 303) if is_form else Response(status_code=204)
 
 

@@ -19,6 +19,7 @@ from services.sandbox.http_helpers import (
     decode_json,
     is_form_request,
     json_response,
+    read_body,
     read_form_fields,
     read_json_body,
     render_problem,
@@ -39,6 +40,7 @@ class ExampleComponent:
         return [
             Route("/json", self.read_json, methods=["POST"]),
             Route("/form", self.read_form, methods=["POST"]),
+            Route("/payment", self.read_payment, methods=["POST"]),
             Route("/body", self.read_body, methods=["GET", "POST"]),
             Route("/fail", self.fail),
         ]
@@ -49,6 +51,9 @@ class ExampleComponent:
     async def read_form(self, request: Request) -> Response:
         fields = await read_form_fields(request)
         return json_response([is_form_request(request), fields, convert_form(fields, Payment)])
+
+    async def read_payment(self, request: Request) -> Response:
+        return json_response(await read_body(request, Payment))
 
     async def read_body(self, request: Request) -> Response:
         return json_response(len(await request.body()))
@@ -94,6 +99,16 @@ async def test_form_is_converted_and_its_files_are_ignored(client: httpx.AsyncCl
         assert response.status_code == 400, "the unknown field `note` is rejected"
     else:
         assert (is_form, fields, payment) == (True, {"amount": "12"}, {"amount": 12})
+
+
+@pytest.mark.parametrize("amount", [12, "many"])
+async def test_form_and_json_bodies_are_read_alike(client: httpx.AsyncClient, amount: int | str) -> None:
+    responses = [await client.post("/payment", data={"amount": str(amount)})]
+    responses.append(await client.post("/payment", json={"amount": amount}))
+    expected = (200, {"amount": 12}) if amount == 12 else (400, None)
+    assert [
+        (response.status_code, response.json() if response.status_code == 200 else None) for response in responses
+    ] == [expected, expected]
 
 
 @pytest.mark.parametrize(
