@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx
 import msgspec
@@ -13,7 +14,6 @@ import msgspec
 from deploy.local.demo.scenarios import DEMO_PASSWORD
 from services.runtime.core.clock import now
 from services.runtime.outbound import webhooks
-from tests.chaos.mesh import Mesh
 
 TIMEOUT_S = 240.0
 """Seconds until a client stops retrying. Longer than a repeatedly killed process is unavailable."""
@@ -29,6 +29,22 @@ class StuckError(Exception):
     """Retries are exhausted. The message contains the request and the last response."""
 
 
+class ChaosTarget(Protocol):
+    """A running system: URLs of its edge, sandbox and broker, and the secret of its webhooks."""
+
+    @property
+    def edge_url(self) -> str: ...
+
+    @property
+    def sandbox_url(self) -> str: ...
+
+    @property
+    def broker_url(self) -> str: ...
+
+    @property
+    def webhook_secret(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class SignedInUser:
     """A signed-in user with its device."""
@@ -41,18 +57,16 @@ class SignedInUser:
 class ChaosClient:
     """Clients of the edge and the sandbox. `retry_counts` counts the responses that caused a retry."""
 
-    mesh: Mesh
+    target: ChaosTarget
     retry_counts: Counter[str] = field(default_factory=Counter)
 
     async def __aenter__(self) -> Self:
         """Open the clients."""
         limits = httpx.Limits(max_connections=64)
         self._edge = httpx.AsyncClient(
-            base_url=f"{self.mesh.config.edge_url}/api/v1", timeout=12, trust_env=False, limits=limits
+            base_url=f"{self.target.edge_url}/api/v1", timeout=12, trust_env=False, limits=limits
         )
-        self._sandbox = httpx.AsyncClient(
-            base_url=self.mesh.config.sandbox_url, timeout=50, trust_env=False, limits=limits
-        )
+        self._sandbox = httpx.AsyncClient(base_url=self.target.sandbox_url, timeout=50, trust_env=False, limits=limits)
         return self
 
     async def __aexit__(
@@ -108,12 +122,29 @@ class ChaosClient:
             page_token = f"&page_token={page['next_page_token']}"
 
     async def sandbox_request(self, method: str, path: str, json: Any = None) -> httpx.Response:
-        """Send a request to the sandbox, without retries."""
-        return await self._sandbox.request(method, path, json=json)
+        """Send a request to the sandbox, with retries only if no connection is established.
+
+        Raises httpx.TransportError if the outcome is unknown.
+        """
+        return await self._retry_in_sandbox(lambda: self._sandbox.request(method, path, json=json), httpx.ConnectError)
 
     async def sandbox_get(self, path: str) -> Any:
-        """Return the JSON body of a sandbox path."""
-        return (await self._sandbox.get(path)).raise_for_status().json()
+        """Return the JSON body of a sandbox path, with retries while the sandbox is unavailable."""
+        response = await self._retry_in_sandbox(lambda: self._sandbox.get(path), httpx.TransportError)
+        return response.raise_for_status().json()
+
+    async def _retry_in_sandbox(
+        self, send: Callable[[], Awaitable[httpx.Response]], retryable: type[httpx.TransportError]
+    ) -> httpx.Response:
+        end = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                return await send()
+            except retryable as error:
+                self.retry_counts[f"sandbox {type(error).__name__}"] += 1
+                if time.monotonic() > end:
+                    raise
+            await asyncio.sleep(RETRY_DELAY_S)
 
     async def sign_in(self, email: str, device: str) -> SignedInUser:
         """Sign in to an existing account."""
@@ -140,7 +171,7 @@ class ChaosClient:
         body = msgspec.json.encode(payment)
         end = time.monotonic() + TIMEOUT_S
         while time.monotonic() < end:
-            headers = webhooks.sign_message(f"repeated-{payment_id}", now(), body, self.mesh.secrets.webhook_secret)
+            headers = webhooks.sign_message(f"repeated-{payment_id}", now(), body, self.target.webhook_secret)
             response = await self._send_with_retry("POST", f"/callbacks/payments/{bank_id}", headers, body)
             if response.status_code in FINAL_CALLBACK_STATUSES:
                 return response.status_code

@@ -44,6 +44,21 @@ class Mesh:
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     @property
+    def edge_url(self) -> str:
+        """URL of the edge."""
+        return self.config.edge_url
+
+    @property
+    def sandbox_url(self) -> str:
+        """URL of the sandbox."""
+        return self.config.sandbox_url
+
+    @property
+    def webhook_secret(self) -> str:
+        """Signing secret of the webhooks of banks and partners."""
+        return self.secrets.webhook_secret
+
+    @property
     def broker_url(self) -> str:
         """AMQP URL of the broker, for checks of dead letters."""
         return broker_url(self.config, self.secrets, "gateway")

@@ -65,7 +65,7 @@ async def observe(
         await observe_orders(unconfirmed),
         [
             _format_dead_letter(dead_letter)
-            for dead_letter in await asyncio.to_thread(_read_dead_letters, client.mesh.broker_url)
+            for dead_letter in await asyncio.to_thread(_read_dead_letters, client.target.broker_url)
         ],
         reports_cancellations="partners.calls" in ORDER_CANCELLED.queues,
     )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pika.exceptions import AMQPError
 from rich.console import Console
@@ -77,6 +78,17 @@ class Result:
         path.write_text(json.dumps(self.summarise(), indent=2) + "\n")
 
 
+class Progress(Protocol):
+    """Progress of the fault injection."""
+
+    progressed: asyncio.Event
+    """Set after each fault."""
+
+    @property
+    def progress(self) -> float:
+        """Fraction of the faults that have been injected, 0 to 1."""
+
+
 async def run(mesh: Mesh, config: RunConfig, console: Console) -> Result:
     """Inject faults into a running mesh under load, then check invariants."""
     started_at = time.monotonic()
@@ -92,13 +104,13 @@ async def run(mesh: Mesh, config: RunConfig, console: Console) -> Result:
         driver = WorkloadDriver(client, admin, deliverer, PartnerInboxes(client), config.order_timeout_s)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(injector.inject_all())
-            await _run_workload(driver, injector, scenarios)
+            await run_workload(driver, injector, scenarios)
         console.print(
             f"faults injected for {time.monotonic() - started_at:.0f} s; waiting until stable", highlight=False
         )
-        findings, final_statuses = await _wait_until_stable(
+        findings, final_statuses = await wait_until_stable(
             lambda: observe(client, admin, customers, scenarios, config.targets or faults.TARGET_WEIGHTS),
-            client.mesh.broker_url,
+            client.target.broker_url,
             config.stabilisation_timeout_s,
             console,
         )
@@ -107,21 +119,21 @@ async def run(mesh: Mesh, config: RunConfig, console: Console) -> Result:
     )
 
 
-async def _run_workload(driver: WorkloadDriver, injector: FaultInjector, scenarios: Sequence[OrderScenario]) -> None:
+async def run_workload(driver: WorkloadDriver, progress: Progress, scenarios: Sequence[OrderScenario]) -> None:
     """Run all scenarios, distributed over the duration of the fault injection."""
     semaphore = asyncio.Semaphore(MAX_CONCURRENT_ORDERS)
 
     async def run_scenario(scenario: OrderScenario) -> None:
         async with semaphore:
-            while injector.progress < scenario.number / len(scenarios) - MAX_CONCURRENT_ORDERS / len(scenarios):
-                injector.progressed.clear()
-                await injector.progressed.wait()
+            while progress.progress < scenario.number / len(scenarios) - MAX_CONCURRENT_ORDERS / len(scenarios):
+                progress.progressed.clear()
+                await progress.progressed.wait()
             await driver.run(scenario)
 
     await asyncio.gather(*map(run_scenario, scenarios))
 
 
-async def _wait_until_stable(
+async def wait_until_stable(
     take_observation: Callable[[], Awaitable[Observation]], broker: str, timeout_s: float, console: Console
 ) -> tuple[Sequence[Finding], Counter[str]]:
     """Observe until there are repeatedly no findings, or until they have not decreased for the timeout."""
