@@ -12,7 +12,7 @@ import generated.proto
 from codegen.contracts import Contracts
 from codegen.protobuf import ProtoContracts, load_protos
 from codegen.rpc import messages, servicers
-from services.runtime.rpc.codec import get_descriptor_pool
+from services.runtime.rpc.contract_descriptors import get_descriptor_pool
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

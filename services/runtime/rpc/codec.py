@@ -5,24 +5,22 @@ codec compiles a pair of functions once per message class. `decode` reads all fi
 converts only those that need it. `encode` passes nested dicts to the constructor of the C message.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
-from importlib import resources
-from keyword import iskeyword
+from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import betterproto2
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from generated.proto.message_pool import default_message_pool
+from services.runtime.rpc.compiled_converters import Converter, FieldConverter, compile_decoder, compile_encoder
+from services.runtime.rpc.contract_descriptors import get_descriptor_pool
 
 __all__ = (
     "Codec",
@@ -30,13 +28,9 @@ __all__ = (
     "PreEncoded",
     "Wire",
     "get_codec",
-    "get_descriptor_pool",
-    "load_contract_files",
     "parse_timestamp",
     "require_field",
 )
-
-type Converter = Callable[[Any], Any]
 
 type Wire = Any
 """Message of protobuf's C implementation. Type checkers do not know its fields."""
@@ -48,16 +42,6 @@ WRAPPER_TYPES = frozenset(
 URL_PREFIX = "type.googleapis.com/"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-
-
-class FieldConverter(NamedTuple):
-    """Converters of one field of a betterproto2 class; None where both sides have the same value."""
-
-    attribute_name: str
-    name: str
-    has_presence: bool
-    decode: Converter | None
-    encode: Converter | None
 
 
 class MessageConverters(NamedTuple):
@@ -158,7 +142,7 @@ class Codec:
                 return message
 
             self._decoders[name] = decode_late
-            self._decoders[name] = _compile_decoder(self._message_class(name), list(self._describe_fields(name)))
+            self._decoders[name] = compile_decoder(self._message_class(name), list(self._describe_fields(name)))
         return self._decoders[name]
 
     def _get_encoder(self, name: str) -> Converter:
@@ -169,7 +153,7 @@ class Codec:
                 return self._encoders[name](message)
 
             self._encoders[name] = encode_late
-            self._encoders[name] = _compile_encoder(self._wire_class(name), list(self._describe_fields(name)))
+            self._encoders[name] = compile_encoder(self._wire_class(name), list(self._describe_fields(name)))
         return self._encoders[name]
 
     def _describe_fields(self, name: str) -> Iterator[FieldConverter]:
@@ -210,72 +194,6 @@ class Codec:
                 return self._get_decoder(name), self._get_encoder(name)
             case name:
                 raise TypeError(f"{field.full_name}: no class is generated for {name}")
-
-
-def _compile_decoder(cls: type[betterproto2.Message], fields: list[FieldConverter]) -> Converter:
-    """Compile the function `C message → betterproto2 object`.
-
-    It fills the object without its constructor, which would compute every default value only to be overwritten.
-    """
-    names: dict[str, Any] = {
-        "cls": cls,
-        "new_object": object.__new__,
-        "UnknownFieldSet": UnknownFieldSet,
-        "serialize_unknown_fields": _serialize_unknown_fields,
-    }
-    values = []
-    for number, field in enumerate(fields):
-        value = f"getattr(wire, {field.name!r})" if iskeyword(field.name) else f"wire.{field.name}"
-        if field.decode:
-            names[f"decode_{number}"] = field.decode
-            value = f"decode_{number}({value})"
-        if field.has_presence:
-            value = f"{value} if wire.HasField({field.name!r}) else None"
-        values.append(f"{field.attribute_name!r}: {value},")
-    source = f"""
-def decode(wire):
-    unknown_fields = serialize_unknown_fields(wire) if len(UnknownFieldSet(wire)) else b''
-    message = new_object(cls)
-    message.__dict__ = {{{" ".join(values)} '_unknown_fields': unknown_fields}}
-    return message
-"""
-    return _compile_functions(source, names)["decode"]
-
-
-def _compile_encoder(wire_class: type[Message], fields: list[FieldConverter]) -> Converter:
-    """Compile the function `betterproto2 object → arguments of the C message's constructor`.
-
-    It returns the C message itself for an object with unknown fields.
-    """
-    names: dict[str, Any] = {"build_with_unknown_fields": partial(_build_with_unknown_fields, wire_class)}
-    values = []
-    for number, field in enumerate(fields):
-        value = f"message.{field.attribute_name}"
-        if field.encode:
-            names[f"encode_{number}"] = field.encode
-            value = f"None if {value} is None else encode_{number}({value})"
-        values.append(f"{field.name!r}: {value},")
-    source = f"""
-def encode(message):
-    values = {{{" ".join(values)}}}
-    if message._unknown_fields:
-        return build_with_unknown_fields(values, message._unknown_fields)
-    return values
-"""
-    return _compile_functions(source, names)["encode"]
-
-
-def _compile_functions(source: str, names: dict[str, Any]) -> dict[str, Converter]:
-    """Compile generated source with one expression per field. A loop over the fields takes three times as long."""
-    exec(source, names)  # noqa: S102 (the names are from the contract)
-    return names
-
-
-def _build_with_unknown_fields(wire_class: type[Message], values: dict[str, Any], unknown_fields: bytes) -> Message:
-    """Return a C message with the values and the serialized unknown fields."""
-    wire = wire_class(**values)
-    wire.MergeFromString(unknown_fields)
-    return wire
 
 
 def _make_list_converter(convert: Converter | None) -> Converter | None:
@@ -331,29 +249,6 @@ def _to_duration(value: timedelta) -> dict[str, int]:
     sign = -1 if value < timedelta(0) else 1
     seconds, microseconds = divmod(abs(value) // MICROSECOND, 1_000_000)
     return {"seconds": sign * seconds, "nanos": sign * microseconds * 1000}
-
-
-def _serialize_unknown_fields(wire: Message) -> bytes:
-    """Return the unknown fields of a message in the wire format."""
-    remainder = type(wire)()
-    remainder.CopyFrom(wire)
-    for field, _ in wire.ListFields():
-        remainder.ClearField(field.name)
-    return remainder.SerializeToString()
-
-
-def load_contract_files() -> Sequence[FileDescriptorProto]:
-    """Return the protobuf files of the contract in order of dependency, with the options of their methods."""
-    return FileDescriptorSet.FromString(resources.files("generated").joinpath("descriptors.binpb").read_bytes()).file
-
-
-@cache
-def get_descriptor_pool() -> DescriptorPool:
-    """Return the pool of the contract's descriptors."""
-    pool = DescriptorPool()
-    for file in load_contract_files():
-        pool.Add(file)
-    return pool
 
 
 @cache

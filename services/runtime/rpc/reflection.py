@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import DESCRIPTOR as V1ALPHA
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from services.runtime.rpc.codec import load_contract_files
+from services.runtime.rpc.contract_descriptors import load_contract_files
 
 V1_SERVICE_NAME = "grpc.reflection.v1.ServerReflection"
 V1ALPHA_SERVICE_NAME = reflection.SERVICE_NAME

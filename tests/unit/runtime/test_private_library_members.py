@@ -86,6 +86,7 @@ MESSAGING = "services/notifications/adapters/providers/fcm.py"
 STORAGE = "services/runtime/storage/object_storage.py"
 AMQP = "services/runtime/messaging/connection.py"
 CODEC = "services/runtime/rpc/codec.py"
+CONVERTERS = "services/runtime/rpc/compiled_converters.py"
 
 PRIVATE_MEMBERS = [
     PrivateMember(AMQP, "pika", "_transport", lambda: create_amqp_connection()._transport is None),
@@ -149,7 +150,7 @@ PRIVATE_MEMBERS = [
         lambda: mentions(load_connexion("operations").AbstractOperation, "self._operation = operation"),
     ),
     PrivateMember(CODEC, "betterproto2", "_betterproto", lambda: hasattr(Order._betterproto, "meta_by_field_name")),
-    PrivateMember(CODEC, "betterproto2", "_unknown_fields", lambda: vars(Order())["_unknown_fields"] == b""),
+    PrivateMember(CONVERTERS, "betterproto2", "_unknown_fields", lambda: vars(Order())["_unknown_fields"] == b""),
     PrivateMember(
         "services/runtime/telemetry/metrics.py",
         "opentelemetry-sdk",

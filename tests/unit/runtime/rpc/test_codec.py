@@ -18,7 +18,8 @@ import generated.proto.delivery.notifications.v1
 import generated.proto.delivery.orders.v1
 import generated.proto.delivery.partners.v1  # noqa: F401
 from generated.proto.message_pool import default_message_pool
-from services.runtime.rpc.codec import Codec, DecodeError, get_codec, get_descriptor_pool
+from services.runtime.rpc.codec import Codec, DecodeError, get_codec
+from services.runtime.rpc.contract_descriptors import get_descriptor_pool
 from tests import sample
 
 sample.install()

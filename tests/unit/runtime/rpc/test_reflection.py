@@ -5,7 +5,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1.health_pb2 import DESCRIPTOR as HEALTH
 from grpc_reflection.v1alpha.reflection_pb2 import DESCRIPTOR as V1ALPHA
 
-from services.runtime.rpc.codec import load_contract_files
+from services.runtime.rpc.contract_descriptors import load_contract_files
 from services.runtime.rpc.reflection import (
     STANDARD_SERVICES,
     build_descriptor_pool,
