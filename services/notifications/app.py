@@ -1,8 +1,6 @@
 """Composition root of the notifications service."""
 
-import asyncio
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -40,7 +38,6 @@ from services.notifications.usecases.deliver import DeliveryContext, deliver
 from services.notifications.usecases.enqueue import FALLBACK_MAIL_TEMPLATE, NotificationEnqueuer
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.core.clock import days_ago, now
-from services.runtime.core.errors import ApiError
 from services.runtime.messaging import inbox
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
@@ -52,8 +49,6 @@ from services.runtime.storage import idempotency, mongo
 from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.reencryption import run_reencrypt
-
-log = logging.getLogger(__name__)
 
 ENCRYPTED_COLUMNS = (agent_keys.c.ciphertext, delivery_jobs.c.mail)
 """Columns with secrets, which the service encrypts with ENCRYPTION_KEY."""
@@ -116,7 +111,11 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
                 consume(broker, UsersConsumer(users, queue, history)),
                 consume(broker, UrgentRequestsConsumer(enqueuer, request_templates)),
                 AgentChangeListener(broker, agents, agent_cache).run(),
-                delete_old_history(history, timedelta(days=settings.history_days)),
+                run_periodically(
+                    CLEANUP_INTERVAL_S,
+                    "notification history cleanup",
+                    lambda: history.delete_older_than(days_ago(settings.history_days)),
+                ),
                 run_periodically(
                     CLEANUP_INTERVAL_S, "idempotency key cleanup", lambda: idempotency.delete_expired(database)
                 ),
@@ -141,17 +140,6 @@ def build_provider_registry(settings: Settings, agent_repository: PostgresAgentR
         private_key = settings.apns_key_file.read_text()
         providers.register_apns(ApnsKey(settings.apns_key_id, settings.apns_team_id, settings.apns_topic, private_key))
     return providers
-
-
-async def delete_old_history(history: MongoHistoryRepository, retention: timedelta) -> None:
-    """Delete history entries older than the retention period, hourly until cancelled."""
-    while True:
-        try:
-            if deleted_count := await history.delete_older_than(now() - retention):
-                log.info("deleted %d notifications older than %s", deleted_count, retention)
-        except ApiError as error:
-            log.warning("old history not deleted: %s; retrying in %d s", error, CLEANUP_INTERVAL_S)
-        await asyncio.sleep(CLEANUP_INTERVAL_S)
 
 
 async def reencrypt_secrets(settings: Settings) -> None:

@@ -1,17 +1,14 @@
 """Notification history in MongoDB: filters, order, pagination, indexes and retention."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.notifications.app import delete_old_history
 from services.notifications.domain.notifications import Attempt, HistoryFilter, Notification, Provider, Status
 from services.notifications.usecases import history
 from services.runtime.storage import migrations
-from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.notifications import NotificationsHarness, make_name
 from tests.integration.fixtures.servers import Servers
 
@@ -87,13 +84,6 @@ async def test_history_older_than_retention_is_deleted(harness: NotificationsHar
     expired, recent = make_notification(user, age=timedelta(days=8)), make_notification(user, age=timedelta(days=6))
     for notification in (expired, recent):
         await harness.history.upsert(notification)
-
-    async def is_deleted() -> bool:
-        return await list_all_pages(harness, HistoryFilter(user_id=user), 10) == [recent]
-
-    task = asyncio.create_task(delete_old_history(harness.history, timedelta(days=7)))
-    try:
-        await wait_until(is_deleted)
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    assert await harness.history.delete_older_than(NOW - timedelta(days=7)) >= 1
+    assert await list_all_pages(harness, HistoryFilter(user_id=user), 10) == [recent]
+    assert await harness.history.delete_older_than(NOW - timedelta(days=7)) == 0

@@ -17,7 +17,7 @@ async def run_periodically(
     """Repeat `work` until it returns 0, then again after about `interval_s` seconds, until cancelled.
 
     `work` returns the number of processed items. Setting `trigger` starts the next run without waiting for the
-    interval. An ApiError is logged, and the job continues with its next run.
+    interval. An exception is logged, an unexpected one with its traceback, and the job continues with its next run.
     """
     trigger = trigger or asyncio.Event()
     while True:
@@ -27,6 +27,9 @@ async def run_periodically(
                 pass
         except ApiError as error:
             log.warning("periodic job failed: %s: %s; retrying after the interval", name, error)
+        # Boundary of one run: an unexpected error must not end the process and its other jobs.
+        except Exception:
+            log.exception("periodic job failed: %s: unexpected error; retrying after the interval", name)
         with suppress(TimeoutError):
             async with asyncio.timeout(backoff.apply_jitter(interval_s)):
                 await trigger.wait()

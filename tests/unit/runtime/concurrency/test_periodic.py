@@ -94,6 +94,13 @@ async def test_api_error_is_logged_and_job_continues(caplog: pytest.LogCaptureFi
     assert record.getMessage().startswith("periodic job failed: test job: ")
 
 
-async def test_unexpected_error_ends_job() -> None:
-    with pytest.raises(ValueError, match="broken"):
-        await run_periodically(LONG_INTERVAL_S, "test job", Work(ValueError("broken")))
+async def test_unexpected_error_is_logged_and_job_continues(caplog: pytest.LogCaptureFixture) -> None:
+    work, trigger = Work(ValueError("broken"), 1), asyncio.Event()
+    async with running_job(work, trigger=trigger):
+        await work.wait_for_calls(1)
+        trigger.set()
+        await work.wait_for_calls(3)
+    (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert record.getMessage().startswith("periodic job failed: test job: ")
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], ValueError)
