@@ -105,8 +105,10 @@ def generate(_: argparse.Namespace) -> int:
             path = GENERATED / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    previous = test_scaffolding.bound_operations(present.get(handlers.OUTPUT_PATH, b"").decode())
-    if tests := test_scaffolding.write_tests(ROOT, test_scaffolding.new_tests(source, previous) if previous else {}):
+    previous = test_scaffolding.list_bound_operations(present.get(handlers.OUTPUT_PATH, b"").decode())
+    if tests := test_scaffolding.write_tests(
+        ROOT, test_scaffolding.render_new_tests(source, previous) if previous else {}
+    ):
         format_python("pyproject.toml", *tests)
         print("test to complete:", *(path.relative_to(ROOT) for path in tests))
     if missing := unimplemented.find_unimplemented(ROOT):

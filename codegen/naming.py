@@ -3,27 +3,27 @@
 import re
 
 
-def snake(name: str) -> str:
+def to_snake_case(name: str) -> str:
     """Convert listCatalog to list_catalog and If-None-Match to if_none_match."""
     return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 
-def pascal(name: str) -> str:
+def to_pascal_case(name: str) -> str:
     """Convert orders.ready_reported to OrdersReadyReported."""
     return "".join(part.title() for part in re.split(r"[\W_]+", name))
 
 
-def package_name(stem: str) -> str:
+def to_package_name(stem: str) -> str:
     """Convert a file name to a package name: payment-system becomes payment_system."""
     return stem.replace("-", "_")
 
 
-def unqualified_name(full_name: str) -> str:
+def get_unqualified_name(full_name: str) -> str:
     """Return the name of a message without its package."""
     return full_name.rpartition(".")[2]
 
 
-def docstring(text: str, indent: int) -> str:
+def render_docstring(text: str, indent: int) -> str:
     """Return the text as a docstring line with quotes, at the given indentation; line breaks are preserved."""
     pad = " " * indent
     lines = text.strip().replace("\\", "\\\\").replace('"""', "'''").splitlines() or [""]

@@ -166,7 +166,7 @@ class _OptionReader:
 
 
 def _parse_services(file: FileDescriptorProto, options: _OptionReader) -> Iterator[Service]:
-    comments = _comments_by_path(file)
+    comments = _get_comments_by_path(file)
     for i, service in enumerate(file.service):
         full_name = f"{file.package}.{service.name}"
         yield Service(
@@ -210,7 +210,7 @@ def _parse_method(method: MethodDescriptorProto, service: str, comment: str, opt
 
 
 def _parse_events(file: FileDescriptorProto, options: _OptionReader) -> Iterator[Event]:
-    comments = _comments_by_path(file)
+    comments = _get_comments_by_path(file)
     for i, message in enumerate(file.message_type):
         policy = options.read(message.options, "event")
         if policy is not None:
@@ -229,7 +229,7 @@ def _parse_event(package: str, message: DescriptorProto, policy: Any, comment: s
     )
 
 
-def _comments_by_path(file: FileDescriptorProto) -> dict[tuple[int, ...], str]:
+def _get_comments_by_path(file: FileDescriptorProto) -> dict[tuple[int, ...], str]:
     """Return the leading comment of each element, by its path in FileDescriptorProto."""
     return {
         tuple(location.path): "\n".join(line.strip() for line in location.leading_comments.strip().splitlines())

@@ -3,43 +3,43 @@
 from collections.abc import Iterator
 
 from codegen.contracts import Contracts, Files
-from codegen.naming import unqualified_name
+from codegen.naming import get_unqualified_name
 from codegen.protobuf import Event, Method, Service
 
 
-def table_cell(text: str) -> str:
+def render_table_cell(text: str) -> str:
     """Return a comment as the content of a table cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def method_row(method: Method) -> str:
+def render_method_row(method: Method) -> str:
     """Return the row of a method."""
-    request, response = unqualified_name(method.request), unqualified_name(method.response)
+    request, response = get_unqualified_name(method.request), get_unqualified_name(method.response)
     if method.server_streaming:
         response = f"stream of {response}"
     callers = ", ".join(method.callers) or "–"
     actor = "required" if method.actor_required else "none"
     timeout = "–" if method.timeout_s is None else f"{method.timeout_s:g} s"
-    description = table_cell(method.comment)
+    description = render_table_cell(method.comment)
     return (
         f"| `{method.name}` | {request} → {response} | {callers} | {actor} | {timeout} | {method.attempts} "
         f"| {description} |"
     )
 
 
-def service_section(service: Service) -> Iterator[str]:
+def render_service_section(service: Service) -> Iterator[str]:
     """Return the lines of a service's section."""
     yield f"## {service.full_name}\n"
-    yield f"{table_cell(service.comment)}\n"
+    yield f"{render_table_cell(service.comment)}\n"
     yield "| method | messages | callers | actor | timeout | attempts | description |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
-    yield from map(method_row, service.methods)
+    yield from map(render_method_row, service.methods)
     yield ""
 
 
-def event_row(event: Event) -> str:
+def render_event_row(event: Event) -> str:
     """Return the row of an event."""
-    message, description = unqualified_name(event.message), table_cell(event.comment)
+    message, description = get_unqualified_name(event.message), render_table_cell(event.comment)
     queues = ", ".join(f"`{queue}`" for queue in event.all_queues) or "–"
     return f"| `{event.type}` | {message} | {event.producer} | {queues} | {description} |"
 
@@ -52,11 +52,11 @@ def generate(contracts: Contracts) -> Files:
         "# RPC and event reference\n",
         "The edge serves the documentation of the public API at `/docs`.",
         "The proto files define the policies as options.\n",
-        *(line for service in protos.services for line in service_section(service)),
+        *(line for service in protos.services for line in render_service_section(service)),
         "## Events\n",
         "Events are published to the topic exchange `delivery.events`; the routing key is the type.\n",
         "| type | message | producer | queues | description |",
         "| --- | --- | --- | --- | --- |",
-        *map(event_row, protos.events),
+        *map(render_event_row, protos.events),
     ]
     return {"docs/reference.md": "\n".join(lines) + "\n"}

@@ -37,7 +37,7 @@ def _check(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _release(arguments: argparse.Namespace) -> int:
+def _run_release(arguments: argparse.Namespace) -> int:
     failed = run_checks(BREAKING_CHECKS, arguments.root)
     try:
         version = release.create_release(
@@ -62,7 +62,7 @@ def main() -> int:
     create = commands.add_parser("release", help="release the current contracts")
     create.add_argument("--version", default="", help="X.Y.Z; by default the next minor version")
     create.add_argument("--note", default="", help="line for the changelog")
-    create.set_defaults(run=_release)
+    create.set_defaults(run=_run_release)
     arguments = parser.parse_args()
     try:
         code: int = arguments.run(arguments)

@@ -45,7 +45,7 @@ def find_errors(subjects: Iterable[tuple[str, str]]) -> Iterator[str]:
             yield f'{commit}: "{subject}": {error}'
 
 
-def subjects_since_release(root: Path) -> list[tuple[str, str]]:
+def list_subjects_since_release(root: Path) -> list[tuple[str, str]]:
     """Return (commit, subject) of each commit since the last release, newest first."""
     command = ["git", "-C", str(root), "log", "--first-parent", "--format=%h%x09%s"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     message: Path | None = options.file or options.positional
     if message is None:
-        subjects = subjects_since_release(ROOT)
+        subjects = list_subjects_since_release(ROOT)
     else:
         subjects = [("commit", message.read_text(encoding="utf-8").partition("\n")[0])]
     errors = list(find_errors(subjects))

@@ -174,15 +174,15 @@ def _check_markdown(name: str, text: str, rules: Rules) -> Iterator[Finding]:
 def _check_python(name: str, text: str, rules: Rules) -> Iterator[Finding]:
     tree = ast.parse(text, name)
     for node in ast.walk(tree):
-        for first_line, docstring in _docstrings(node):
+        for first_line, docstring in _iter_docstrings(node):
             if (start := _DOCSTRING_START.match(docstring.lstrip())) is not None:
                 message = f'docstring begins with "{start[1]}"; begin with an imperative or a noun phrase'
                 yield Finding(f"{name}:{first_line}", message, "docstrings")
             for number, line in enumerate(docstring.splitlines(), first_line):
                 yield from _check_prose(name, number, line, rules)
-        for number, message_text in _message_texts(node):
+        for number, message_text in _iter_message_texts(node):
             yield from _check_prose(name, number, message_text, rules)
-        for identifier, is_test in _identifiers(node):
+        for identifier, is_test in _iter_identifiers(node):
             number = getattr(node, "lineno", 0)
             if is_test and len(identifier) > MAX_TEST_NAME_LENGTH:
                 message = f"test name of {len(identifier)} characters; at most {MAX_TEST_NAME_LENGTH}: {identifier}"
@@ -196,7 +196,7 @@ def _check_python(name: str, text: str, rules: Rules) -> Iterator[Finding]:
             yield from _check_prose(name, token.start[0], token.string, rules)
 
 
-def _docstrings(node: ast.AST) -> Iterator[tuple[int, str]]:
+def _iter_docstrings(node: ast.AST) -> Iterator[tuple[int, str]]:
     """Yield docstrings with their first lines, also those that follow a constant or a field."""
     body = getattr(node, "body", ())
     for statement in body if isinstance(body, list) else ():
@@ -205,7 +205,7 @@ def _docstrings(node: ast.AST) -> Iterator[tuple[int, str]]:
             yield value.lineno, value.value
 
 
-def _message_texts(node: ast.AST) -> Iterator[tuple[int, str]]:
+def _iter_message_texts(node: ast.AST) -> Iterator[tuple[int, str]]:
     """Yield texts of log calls, output, raised exceptions and keyword arguments for readers, with their lines."""
     values: list[ast.expr] = []
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
@@ -221,7 +221,7 @@ def _message_texts(node: ast.AST) -> Iterator[tuple[int, str]]:
                 yield part.lineno, part.value
 
 
-def _identifiers(node: ast.AST) -> Iterator[tuple[str, bool]]:
+def _iter_identifiers(node: ast.AST) -> Iterator[tuple[str, bool]]:
     """Yield names that the node defines, and whether it is a test function."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         yield node.name, node.name.startswith("test_")

@@ -56,7 +56,10 @@ def find_breaking_event_changes(root: Path) -> list[Finding]:
     released = parse_image((root / RELEASED_IMAGE).read_bytes(), present.protos.pool)
     current_document = _parse_yaml(str(asyncapi.generate(present)["asyncapi/delivery.yaml"]))
     released_document = _parse_yaml((root / RELEASED_ASYNCAPI).read_text())
-    return [*_event_changes(released, present.protos), *_envelope_changes(released_document, current_document)]
+    return [
+        *_iter_event_changes(released, present.protos),
+        *_iter_envelope_changes(released_document, current_document),
+    ]
 
 
 def _parse_yaml(text: str) -> dict[str, Any]:
@@ -64,22 +67,22 @@ def _parse_yaml(text: str) -> dict[str, Any]:
     return document
 
 
-def _event_changes(released: ProtoContracts, current: ProtoContracts) -> Iterator[Finding]:
+def _iter_event_changes(released: ProtoContracts, current: ProtoContracts) -> Iterator[Finding]:
     by_type = {event.type: event for event in current.events}
     for released_event in released.events:
         current_event = by_type.get(released_event.type)
         if current_event is None:
             yield Finding(EVENTS_PROTO, f"The event {released_event.type} is no longer published.", "event-removed")
             continue
-        yield from _policy_changes(released_event, current_event)
-        yield from _field_changes(
+        yield from _iter_policy_changes(released_event, current_event)
+        yield from _iter_field_changes(
             released_event.type,
             released.pool.FindMessageTypeByName(released_event.message),
             current.pool.FindMessageTypeByName(current_event.message),
         )
 
 
-def _policy_changes(released: Event, current: Event) -> Iterator[Finding]:
+def _iter_policy_changes(released: Event, current: Event) -> Iterator[Finding]:
     if current.message != released.message:
         yield Finding(
             EVENTS_PROTO,
@@ -102,7 +105,7 @@ def _policy_changes(released: Event, current: Event) -> Iterator[Finding]:
         yield Finding(EVENTS_PROTO, f"{released.type} no longer reaches the queue {queue}.", "event-queue-removed")
 
 
-def _field_changes(
+def _iter_field_changes(
     path: str, released: Descriptor, current: Descriptor, seen: frozenset[str] = frozenset()
 ) -> Iterator[Finding]:
     """Compare fields by number, as on the wire, and by name, as in AsyncAPI."""
@@ -113,21 +116,25 @@ def _field_changes(
         same = current.fields_by_number.get(field.number)
         if same is None:
             yield Finding(EVENTS_PROTO, f"{field_path} was removed.", "event-field-removed")
-        elif (same.name, _field_type(same)) != (field.name, _field_type(field)):
+        elif (same.name, _format_field_type(same)) != (field.name, _format_field_type(field)):
             yield Finding(
-                EVENTS_PROTO, f"{field_path} was changed to {same.name}, {_field_type(same)}.", "event-field-changed"
+                EVENTS_PROTO,
+                f"{field_path} was changed to {same.name}, {_format_field_type(same)}.",
+                "event-field-changed",
             )
         elif field.message_type is not None and same.message_type is not None:
-            yield from _field_changes(field_path, field.message_type, same.message_type, seen | {released.full_name})
+            yield from _iter_field_changes(
+                field_path, field.message_type, same.message_type, seen | {released.full_name}
+            )
 
 
-def _field_type(field: FieldDescriptor) -> str:
+def _format_field_type(field: FieldDescriptor) -> str:
     kind = field.message_type or field.enum_type
     label = "repeated " if field.is_repeated else ""
     return label + (kind.full_name if kind is not None else f"type {field.type}")
 
 
-def _envelope_changes(released: dict[str, Any], current: dict[str, Any]) -> Iterator[Finding]:
+def _iter_envelope_changes(released: dict[str, Any], current: dict[str, Any]) -> Iterator[Finding]:
     """Compare the envelope in AsyncAPI: exchange, content type and headers."""
     location = "codegen/events/asyncapi.py"
     for name, channel in released["channels"].items():

@@ -39,16 +39,16 @@ def create_release(root: Path, requested_version: str, note: str, *, has_breakin
         version = requested_version or contracts.load(root).openapi["delivery"]["info"]["version"]
         lines = lines or ["First release."]
     else:
-        changes = _changelog_lines(root)
+        changes = _render_changelog_lines(root)
         if not changes:
             raise ReleaseError("no changes since the last release")
-        version = _next_version(last, requested_version, has_breaking_changes=has_breaking_changes)
+        version = _compute_next_version(last, requested_version, has_breaking_changes=has_breaking_changes)
         lines += changes
     _write_release(root, version, lines)
     return version
 
 
-def _next_version(last: VersionNumbers, requested_version: str, *, has_breaking_changes: bool) -> str:
+def _compute_next_version(last: VersionNumbers, requested_version: str, *, has_breaking_changes: bool) -> str:
     if not requested_version:
         if has_breaking_changes:
             raise ReleaseError(
@@ -70,27 +70,27 @@ def _parse_version(version: str) -> VersionNumbers:
     return int(major), int(minor), int(patch)
 
 
-def _changelog_lines(root: Path) -> list[str]:
+def _render_changelog_lines(root: Path) -> list[str]:
     """Return the generated changelog lines: counts of changes, added and removed methods and events."""
     impacts = [change["impact"] for change in openapi.list_changes(root)]
     counts = ", ".join(f"{impacts.count(each)} {each}" for each in ("major", "minor", "patch") if each in impacts)
     present = contracts.load(root).protos
     released = parse_image((root / protobuf.RELEASED_IMAGE).read_bytes(), present.pool)
-    old_names, new_names = _contract_names(released), _contract_names(present)
+    old_names, new_names = _list_contract_names(released), _list_contract_names(present)
     lines = [f"REST: {counts} changes."] if counts else []
     lines += [f"Added {name}." for name in sorted(new_names - old_names)]
     lines += [f"Removed {name}." for name in sorted(old_names - new_names)]
-    if not lines and _files_without_comments(released) != _files_without_comments(present):
+    if not lines and _serialize_files_without_comments(released) != _serialize_files_without_comments(present):
         lines.append("RPC or events: minor changes.")
     return lines
 
 
-def _contract_names(source: ProtoContracts) -> set[str]:
+def _list_contract_names(source: ProtoContracts) -> set[str]:
     methods = {f"{service.full_name}/{method.name}" for service in source.services for method in service.methods}
     return methods | {f"the event {event.type}" for event in source.events}
 
 
-def _files_without_comments(source: ProtoContracts) -> dict[str, bytes]:
+def _serialize_files_without_comments(source: ProtoContracts) -> dict[str, bytes]:
     """Return the serialized files without comments."""
     files = {}
     for file in source.descriptors.file:

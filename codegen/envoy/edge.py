@@ -25,7 +25,7 @@ from codegen.envoy.local_replies import (
     build_trace_response_headers,
     set_header,
 )
-from codegen.rest.operations import Operation, operations
+from codegen.rest.operations import Operation, iter_operations
 
 MAX_JSON_BODY_BYTES = 64 * 1024
 DEFAULT_TIMEOUT = "15s"
@@ -108,7 +108,7 @@ def build_direct_405_route(name: str, match: Config, methods: set[str]) -> Confi
 def build_edge_routes(contracts: Contracts) -> list[Config]:
     """Return all routes, literal paths before templates so that `/users/me` does not match `/users/{user_id}`."""
     base = contracts.openapi["delivery"]["servers"][0]["url"]
-    sorted_operations = sorted(operations(contracts, "delivery"), key=lambda operation: "{" in operation.path)
+    sorted_operations = sorted(iter_operations(contracts, "delivery"), key=lambda operation: "{" in operation.path)
     by_path: defaultdict[str, set[str]] = defaultdict(set)
     for operation in sorted_operations:
         by_path[base + operation.path].add(operation.method)
@@ -176,7 +176,7 @@ def build_cors_policy() -> Config:
 
 def build_edge_filters(contracts: Contracts, profile: Profile) -> list[Config]:
     """Return the HTTP filters in order: token, role, body limit."""
-    limits = sorted({get_max_body_bytes(operation) for operation in operations(contracts, "delivery")})
+    limits = sorted({get_max_body_bytes(operation) for operation in iter_operations(contracts, "delivery")})
     message_name = "extensions.filters.http.body_size_limit.v3.BodySizeLimit"
     return [
         build_trace_filter(),

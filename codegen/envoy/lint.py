@@ -9,7 +9,7 @@ from codegen.envoy.common import JWT_FILTER, RBAC_FILTER, REDACTED_SPAN_TAGS, Co
 from codegen.envoy.edge import format_body_limit_filter_name, get_max_body_bytes
 from codegen.envoy.sidecar import list_service_methods
 from codegen.protobuf import Method
-from codegen.rest.operations import Operation, operations
+from codegen.rest.operations import Operation, iter_operations
 
 AUTHORIZED_LISTENERS = ("edge", "ingress", "ops")
 """Listeners whose routes must all configure authorization."""
@@ -110,7 +110,7 @@ def _check_route(listener: str, route: Config) -> Iterator[str]:
 
 
 def _check_operations(contracts: Contracts, listener: str, manager: Config) -> Iterator[str]:
-    for operation in operations(contracts, "delivery"):
+    for operation in iter_operations(contracts, "delivery"):
         matching = [route for route in iter_routes(manager) if route["name"] == operation.id]
         if len(matching) != 1:
             yield f"{listener}: the operation {operation.id} has {len(matching)} routes"

@@ -4,9 +4,9 @@ from typing import Any
 
 from codegen.contracts import Contracts, Files
 from codegen.envoy.common import Config
-from codegen.naming import unqualified_name
+from codegen.naming import get_unqualified_name
 from codegen.protobuf import Event
-from codegen.rpc.protobuf_json_schema import message_schema
+from codegen.rpc.protobuf_json_schema import build_message_schema
 from codegen.yaml_output import dump_yaml
 
 EXCHANGE = "delivery.events"
@@ -21,7 +21,7 @@ ATTRIBUTES = {
 """CloudEvents attributes; AMQP header names have the prefix `cloudEvents:`."""
 
 
-def headers_schema() -> Config:
+def build_headers_schema() -> Config:
     """Return the schema of the headers of all messages."""
     return {
         "type": "object",
@@ -37,9 +37,9 @@ def headers_schema() -> Config:
     }
 
 
-def channel(event: Event) -> Config:
+def build_channel(event: Event) -> Config:
     """Return the channel of an event type."""
-    name = unqualified_name(event.message)
+    name = get_unqualified_name(event.message)
     return {
         "address": event.type,
         "description": event.comment,
@@ -53,12 +53,12 @@ def channel(event: Event) -> Config:
     }
 
 
-def message(contracts: Contracts, event: Event) -> Config:
+def build_message(contracts: Contracts, event: Event) -> Config:
     """Return the message of an event type. The payload is protobuf, its schema that of the JSON mapping."""
-    schema: dict[str, Any] = message_schema(contracts.protos.pool.FindMessageTypeByName(event.message))
+    schema: dict[str, Any] = build_message_schema(contracts.protos.pool.FindMessageTypeByName(event.message))
     return {
         "name": event.type,
-        "title": unqualified_name(event.message),
+        "title": get_unqualified_name(event.message),
         "summary": event.comment,
         "contentType": "application/protobuf",
         "headers": {"$ref": "#/components/schemas/Headers"},
@@ -66,7 +66,7 @@ def message(contracts: Contracts, event: Event) -> Config:
     }
 
 
-def operations(event: Event) -> Config:
+def build_operations(event: Event) -> Config:
     """Return the send operation of the producer and the receive operation of each queue."""
     channel_reference = {"$ref": f"#/channels/{event.type}"}
     sends = {
@@ -102,11 +102,11 @@ def generate(contracts: Contracts) -> Files:
             ),
         },
         "defaultContentType": "application/protobuf",
-        "channels": {event.type: channel(event) for event in events},
-        "operations": {name: operation for event in events for name, operation in operations(event).items()},
+        "channels": {event.type: build_channel(event) for event in events},
+        "operations": {name: operation for event in events for name, operation in build_operations(event).items()},
         "components": {
-            "messages": {unqualified_name(event.message): message(contracts, event) for event in events},
-            "schemas": {"Headers": headers_schema()},
+            "messages": {get_unqualified_name(event.message): build_message(contracts, event) for event in events},
+            "schemas": {"Headers": build_headers_schema()},
         },
     }
     return {"asyncapi/delivery.yaml": dump_yaml("", document)}

@@ -5,16 +5,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.naming import docstring, pascal, snake, unqualified_name
+from codegen.naming import get_unqualified_name, render_docstring, to_pascal_case, to_snake_case
 from codegen.protobuf import Event
 
 HEADER = '"""Written by `make generate` from api-specs/proto. Do not edit."""\n\n'
 PACKAGE = "delivery.events.v1"
 
 
-def constant_name(event: Event) -> str:
+def get_constant_name(event: Event) -> str:
     """Return the name of the event type's constant: ORDER_PAID."""
-    return snake(unqualified_name(event.message)).upper()
+    return to_snake_case(get_unqualified_name(event.message)).upper()
 
 
 def validate_events(events: Sequence[Event]) -> None:
@@ -31,7 +31,7 @@ def validate_events(events: Sequence[Event]) -> None:
 
 def render_event_types(events: Sequence[Event]) -> str:
     """Render `events/__init__.py`."""
-    names = sorted(unqualified_name(event.message) for event in events)
+    names = sorted(get_unqualified_name(event.message) for event in events)
     producers: defaultdict[str, list[str]] = defaultdict(list)
     lines = [
         HEADER,
@@ -40,24 +40,26 @@ def render_event_types(events: Sequence[Event]) -> str:
         "from services.runtime.messaging.events import EventType\n\n",
     ]
     for event in events:
-        name = unqualified_name(event.message)
+        name = get_unqualified_name(event.message)
         producers[event.producer].append(name)
+        priority_queue = render_priority_queue_argument(event)
         lines.append(
-            f"{constant_name(event)}: EventType[{name}] = EventType({event.type!r}, {name}, {event.producer!r}, "
-            f"{tuple(event.queues)!r}, lambda event: {subject_expression(event)}{priority_queue_argument(event)})\n"
-            f"{docstring(event.comment, 0)}\n"
+            f"{get_constant_name(event)}: EventType[{name}] = EventType({event.type!r}, {name}, {event.producer!r}, "
+            f"{tuple(event.queues)!r}, lambda event: {render_subject_expression(event)}{priority_queue})\n"
+            f"{render_docstring(event.comment, 0)}\n"
         )
     lines.append("EVENTS: dict[type[Any], EventType[Any]] = {\n")
-    lines += [f"    {unqualified_name(event.message)}: {constant_name(event)},\n" for event in events]
+    lines += [f"    {get_unqualified_name(event.message)}: {get_constant_name(event)},\n" for event in events]
     lines.append("}\n\n")
     for producer, published in sorted(producers.items()):
         lines.append(
-            f'type {pascal(producer)}Event = {" | ".join(published)}\n"""Events that {producer} publishes."""\n\n'
+            f"type {to_pascal_case(producer)}Event = {' | '.join(published)}\n"
+            f'"""Events that {producer} publishes."""\n\n'
         )
     return "".join(lines)
 
 
-def subject_expression(event: Event) -> str:
+def render_subject_expression(event: Event) -> str:
     """Render the expression of the CloudEvents subject; it is empty if a sub-message is absent."""
     *path, last = event.subject.split(".")
     guard = " and ".join(f"event.{'.'.join(path[: i + 1])}" for i in range(len(path)))
@@ -65,7 +67,7 @@ def subject_expression(event: Event) -> str:
     return f"{value} if {guard} else ''" if guard else value
 
 
-def priority_queue_argument(event: Event) -> str:
+def render_priority_queue_argument(event: Event) -> str:
     """Render the priority_queue argument of EventType, if any."""
     return f", priority_queue={event.priority_queue!r}" if event.priority_queue else ""
 
@@ -77,7 +79,7 @@ def render_consumers(events: Sequence[Event]) -> str:
         for queue in event.all_queues:
             queues[queue].append(event)
     consumed = [event for event in events if event.all_queues]
-    constants, names = map(constant_name, consumed), [unqualified_name(event.message) for event in consumed]
+    constants, names = map(get_constant_name, consumed), [get_unqualified_name(event.message) for event in consumed]
     lines = [
         HEADER,
         "from abc import abstractmethod\nfrom collections.abc import Mapping\nfrom typing import Any, ClassVar\n\n",
@@ -88,10 +90,10 @@ def render_consumers(events: Sequence[Event]) -> str:
     ]
     for queue, group in sorted(queues.items()):
         table = ", ".join(
-            f"{event.type!r}: ({constant_name(event)}, {constant_name(event).lower()!r})" for event in group
+            f"{event.type!r}: ({get_constant_name(event)}, {get_constant_name(event).lower()!r})" for event in group
         )
         lines.append(
-            f"class {pascal(queue)}Consumer(Consumer):\n"
+            f"class {to_pascal_case(queue)}Consumer(Consumer):\n"
             f'    """Consumer of the queue `{queue}`. Delivery is unordered and at least once."""\n\n'
             f"    QUEUE: ClassVar[str] = {queue!r}\n"
             f"    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {{{table}}}\n\n"
@@ -99,10 +101,10 @@ def render_consumers(events: Sequence[Event]) -> str:
         for event in group:
             lines.append(
                 "    @abstractmethod\n"
-                f"    async def {constant_name(event).lower()}(\n"
-                f"        self, event: {unqualified_name(event.message)}, delivery: MessageMetadata\n"
+                f"    async def {get_constant_name(event).lower()}(\n"
+                f"        self, event: {get_unqualified_name(event.message)}, delivery: MessageMetadata\n"
                 "    ) -> None:\n"
-                f"{docstring(event.comment, 8)}\n"
+                f"{render_docstring(event.comment, 8)}\n"
             )
     return "".join(lines)
 

@@ -17,11 +17,11 @@ LINE_WIDTH = 10_000
 """Wide enough for one PromQL expression per line."""
 
 
-def scrape_config(mesh: Mapping[str, Any]) -> Config:
+def build_scrape_config(mesh: Mapping[str, Any]) -> Config:
     """Return the scrape targets at default ports: each app's probe listener and each Envoy's admin interface."""
     names = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
 
-    def targets(listener: str) -> list[Config]:
+    def build_targets(listener: str) -> list[Config]:
         ports = {name: mesh["settings"][f"{name.upper()}_{listener}_PORT"]["default"] for name in names}
         return [{"targets": [f"127.0.0.1:{port}"], "labels": {"service": name}} for name, port in ports.items()]
 
@@ -29,8 +29,8 @@ def scrape_config(mesh: Mapping[str, Any]) -> Config:
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["alerts.yml"],
         "scrape_configs": [
-            {"job_name": "delivery", "metrics_path": "/metrics", "static_configs": targets("PROBE")},
-            {"job_name": "envoy", "metrics_path": "/stats/prometheus", "static_configs": targets("ADMIN")},
+            {"job_name": "delivery", "metrics_path": "/metrics", "static_configs": build_targets("PROBE")},
+            {"job_name": "envoy", "metrics_path": "/stats/prometheus", "static_configs": build_targets("ADMIN")},
         ],
     }
 
@@ -39,8 +39,8 @@ def generate(contracts: Contracts) -> Files:
     """Generate `observability/`: prometheus.yml, alerts.yml and dashboard.json."""
     mesh: Config = yaml.safe_load(MESH_FILE.read_text())
     return {
-        "observability/prometheus.yml": dump_yaml(HEADER, scrape_config(mesh), width=LINE_WIDTH),
-        "observability/alerts.yml": dump_yaml(HEADER, alerts.alert_rules(contracts), width=LINE_WIDTH),
+        "observability/prometheus.yml": dump_yaml(HEADER, build_scrape_config(mesh), width=LINE_WIDTH),
+        "observability/alerts.yml": dump_yaml(HEADER, alerts.build_alert_rules(contracts), width=LINE_WIDTH),
         "observability/dashboard.json": json.dumps(dashboard.build_dashboard(contracts), indent=1, ensure_ascii=False)
         + "\n",
     }

@@ -13,11 +13,11 @@ from codegen.observability.promql import (
     RPC_SERVER_DURATION,
     RPC_STATUS_LABEL,
     SERVER_ERROR_CODES,
-    error_ratio,
-    error_ratio_above,
-    method_timeouts_s,
-    operation_timeouts_s,
-    quantile,
+    get_method_timeouts_s,
+    get_operation_timeouts_s,
+    render_error_ratio,
+    render_error_ratio_above,
+    render_quantile,
 )
 
 RUNBOOK = "docs/runbook.md"
@@ -53,7 +53,7 @@ class Alert:
         }
 
 
-def process_alerts() -> Iterator[Alert]:
+def iter_process_alerts() -> Iterator[Alert]:
     """Alerts on unavailable processes and dependencies of the mesh."""
     yield Alert(
         "ServiceDown",
@@ -98,7 +98,7 @@ def process_alerts() -> Iterator[Alert]:
     )
 
 
-def request_alerts() -> Iterator[Alert]:
+def iter_request_alerts() -> Iterator[Alert]:
     """Alerts on error rates and latencies of operations and RPC methods."""
     yield Alert(
         "EdgeHighErrorRate",
@@ -111,20 +111,20 @@ def request_alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "OperationHighErrorRate",
-        error_ratio_above(HTTP_SERVER_DURATION + "_count", f'{HTTP_STATUS_LABEL}=~"5.."', "operation", 0.05),
+        render_error_ratio_above(HTTP_SERVER_DURATION + "_count", f'{HTTP_STATUS_LABEL}=~"5.."', "operation", 0.05),
         "5m",
         "{{ $value | humanizePercentage }} of the {{ $labels.operation }} requests fail.",
         is_critical=True,
     )
     yield Alert(
         "OperationHighLatency",
-        f"{quantile(0.99, HTTP_SERVER_DURATION, 'operation')} > on (operation) 0.5 * {OPERATION_TIMEOUT_METRIC}",
+        f"{render_quantile(0.99, HTTP_SERVER_DURATION, 'operation')} > on (operation) 0.5 * {OPERATION_TIMEOUT_METRIC}",
         "10m",
         "The p99 latency of {{ $labels.operation }} is {{ $value | humanizeDuration }}, over half of its timeout.",
     )
     yield Alert(
         "RpcMethodHighErrorRate",
-        error_ratio_above(
+        render_error_ratio_above(
             RPC_SERVER_DURATION + "_count", f'{RPC_STATUS_LABEL}=~"{SERVER_ERROR_CODES}"', "rpc_method", 0.05
         ),
         "5m",
@@ -132,13 +132,13 @@ def request_alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "RpcMethodHighLatency",
-        f"{quantile(0.99, RPC_SERVER_DURATION, 'rpc_method')} > on (rpc_method) 0.5 * {METHOD_TIMEOUT_METRIC}",
+        f"{render_quantile(0.99, RPC_SERVER_DURATION, 'rpc_method')} > on (rpc_method) 0.5 * {METHOD_TIMEOUT_METRIC}",
         "10m",
         "The p99 latency of {{ $labels.rpc_method }} is {{ $value | humanizeDuration }}, over half of its timeout.",
     )
 
 
-def event_alerts() -> Iterator[Alert]:
+def iter_event_alerts() -> Iterator[Alert]:
     """Alerts on the outbox, the database, the broker, and queues."""
     yield Alert(
         "OutboxLag",
@@ -169,7 +169,7 @@ def event_alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "ConsumerHighRetryRate",
-        error_ratio_above(EVENT_PROCESS_DURATION + "_count", 'outcome!="consumed"', "queue", 0.1),
+        render_error_ratio_above(EVENT_PROCESS_DURATION + "_count", 'outcome!="consumed"', "queue", 0.1),
         "5m",
         "{{ $value | humanizePercentage }} of the deliveries of {{ $labels.queue }} fail at the first attempt.",
     )
@@ -189,7 +189,7 @@ def event_alerts() -> Iterator[Alert]:
     )
 
 
-def third_party_alerts() -> Iterator[Alert]:
+def iter_third_party_alerts() -> Iterator[Alert]:
     """Alerts on push and mail providers, partners' systems, refunds and reconciliation."""
     yield Alert(
         "ProviderCircuitBreakerOpen",
@@ -199,7 +199,7 @@ def third_party_alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "ProviderHighErrorRate",
-        error_ratio_above("delivery_providers_responses_total", 'outcome=~"busy|unclear"', "provider", 0.2),
+        render_error_ratio_above("delivery_providers_responses_total", 'outcome=~"busy|unclear"', "provider", 0.2),
         "5m",
         "{{ $value | humanizePercentage }} of the requests to {{ $labels.provider }} are not accepted.",
     )
@@ -211,7 +211,7 @@ def third_party_alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "PartnerHighErrorRate",
-        error_ratio("delivery_partners_responses_total", 'outcome="failed"', "kind") + " > 0.5",
+        render_error_ratio("delivery_partners_responses_total", 'outcome="failed"', "kind") + " > 0.5",
         "10m",
         "{{ $value | humanizePercentage }} of the calls to partners' systems ({{ $labels.kind }}) fail.",
     )
@@ -238,20 +238,20 @@ def third_party_alerts() -> Iterator[Alert]:
 
 
 ALERT_GROUPS = {
-    "processes": process_alerts,
-    "requests": request_alerts,
-    "events": event_alerts,
-    "third-parties": third_party_alerts,
+    "processes": iter_process_alerts,
+    "requests": iter_request_alerts,
+    "events": iter_event_alerts,
+    "third-parties": iter_third_party_alerts,
 }
 
 
-def alert_rules(contracts: Contracts) -> Config:
+def build_alert_rules(contracts: Contracts) -> Config:
     """Return the rules file; its first group records the timeouts in the contracts."""
     timeout_rules = [
         {"record": record, "expr": f"vector({seconds:g})", "labels": {label: name}}
         for record, label, timeouts_s in (
-            (OPERATION_TIMEOUT_METRIC, "operation", operation_timeouts_s(contracts)),
-            (METHOD_TIMEOUT_METRIC, "rpc_method", method_timeouts_s(contracts)),
+            (OPERATION_TIMEOUT_METRIC, "operation", get_operation_timeouts_s(contracts)),
+            (METHOD_TIMEOUT_METRIC, "rpc_method", get_method_timeouts_s(contracts)),
         )
         for name, seconds in timeouts_s.items()
     ]

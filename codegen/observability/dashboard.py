@@ -14,19 +14,19 @@ from codegen.observability.promql import (
     RPC_SERVER_DURATION,
     RPC_STATUS_LABEL,
     SERVER_ERROR_CODES,
-    consumed_queues,
-    error_ratio,
-    quantile,
-    rpc_methods,
+    iter_rpc_methods,
+    list_consumed_queues,
+    render_error_ratio,
+    render_quantile,
 )
-from codegen.rest.operations import operations
+from codegen.rest.operations import iter_operations
 
 DATASOURCE = {"type": "prometheus", "uid": "${source}"}
 RATE_INTERVAL = "$__rate_interval"
 GRID_COLUMNS, PANEL_HEIGHT = 24, 8
 
 
-def panel(title: str, unit: str, **series: str) -> Config:
+def build_panel(title: str, unit: str, **series: str) -> Config:
     """Return a graph. Each series is a legend (with `_` for a space) and an expression."""
     return {
         "type": "timeseries",
@@ -41,9 +41,9 @@ def panel(title: str, unit: str, **series: str) -> Config:
     }
 
 
-def panel_by_label(label: str, title: str, unit: str, expr: str) -> Config:
+def build_panel_by_label(label: str, title: str, unit: str, expr: str) -> Config:
     """Return a graph with one series per value of a label, or per combination of comma-separated labels."""
-    graph = panel(title, unit, line=expr)
+    graph = build_panel(title, unit, line=expr)
     graph["targets"][0]["legendFormat"] = " ".join(f"{{{{{each}}}}}" for each in label.split(", "))
     return graph
 
@@ -53,68 +53,74 @@ def filter_by_name(metric: str, label: str, names: list[str], extra_selector: st
     return f'{metric}{{{label}=~"{"|".join(names)}"{extra_selector}}}'
 
 
-def red_panels(metric: str, label: str, names: list[str], error_selector: str) -> Iterator[Config]:
+def iter_red_panels(metric: str, label: str, names: list[str], error_selector: str) -> Iterator[Config]:
     """Yield the RED panels: rate, errors, duration."""
     count, bucket = (filter_by_name(metric + part, label, names) for part in ("_count", "_bucket"))
     failed = filter_by_name(metric + "_count", label, names, f", {error_selector}")
-    yield panel_by_label(label, "Rate", "reqps", f"sum by ({label}) (rate({count}[{RATE_INTERVAL}]))")
+    yield build_panel_by_label(label, "Rate", "reqps", f"sum by ({label}) (rate({count}[{RATE_INTERVAL}]))")
     errors = f"sum by ({label}) (rate({failed}[{RATE_INTERVAL}])) / sum by ({label}) (rate({count}[{RATE_INTERVAL}]))"
-    yield panel_by_label(label, "Errors", "percentunit", errors)
+    yield build_panel_by_label(label, "Errors", "percentunit", errors)
     p99 = f"histogram_quantile(0.99, sum by ({label}, le) (rate({bucket}[{RATE_INTERVAL}])))"
-    yield panel_by_label(label, "Duration, 99%", "s", p99)
+    yield build_panel_by_label(label, "Duration, 99%", "s", p99)
 
 
-def edge_panels() -> Iterator[Config]:
+def iter_edge_panels() -> Iterator[Config]:
     """Yield the panels of the public edge."""
     classes = (
         f"sum by (envoy_response_code_class) (rate(envoy_http_downstream_rq_xx{{{EDGE_SELECTOR}}}[{RATE_INTERVAL}]))"
     )
-    yield panel_by_label("envoy_response_code_class", "Responses by status class", "reqps", classes)
+    yield build_panel_by_label("envoy_response_code_class", "Responses by status class", "reqps", classes)
     timing = f"sum by (le) (rate(envoy_http_downstream_rq_time_bucket{{{EDGE_SELECTOR}}}[{RATE_INTERVAL}]))"
     quantiles = {f"{q:.0%}": f"histogram_quantile({q}, {timing})" for q in (0.5, 0.95, 0.99)}
-    yield panel("Duration", "ms", **quantiles)
-    yield panel_by_label("service", "Active requests", "short", "sum by (service) (envoy_http_downstream_rq_active)")
+    yield build_panel("Duration", "ms", **quantiles)
+    yield build_panel_by_label(
+        "service", "Active requests", "short", "sum by (service) (envoy_http_downstream_rq_active)"
+    )
 
 
-def event_panels(contracts: Contracts) -> Iterator[Config]:
+def iter_event_panels(contracts: Contracts) -> Iterator[Config]:
     """Yield the panels of events, from the outbox to the consumer."""
-    queues = consumed_queues(contracts)
-    yield panel_by_label("event", "Published", "cps", f"sum by (event) (rate({EVENTS_PUBLISHED}[{RATE_INTERVAL}]))")
+    queues = list_consumed_queues(contracts)
+    yield build_panel_by_label(
+        "event", "Published", "cps", f"sum by (event) (rate({EVENTS_PUBLISHED}[{RATE_INTERVAL}]))"
+    )
     process_count = filter_by_name(EVENT_PROCESS_DURATION + "_count", "queue", queues)
     processed = f"sum by (queue, outcome) (rate({process_count}[{RATE_INTERVAL}]))"
-    yield panel_by_label("queue, outcome", "Processed by outcome", "cps", processed)
-    yield panel_by_label("queue", "Duration, 99%", "s", quantile(0.99, EVENT_PROCESS_DURATION, "queue", RATE_INTERVAL))
-    yield panel_by_label(
+    yield build_panel_by_label("queue, outcome", "Processed by outcome", "cps", processed)
+    yield build_panel_by_label(
+        "queue", "Duration, 99%", "s", render_quantile(0.99, EVENT_PROCESS_DURATION, "queue", RATE_INTERVAL)
+    )
+    yield build_panel_by_label(
         "queue",
         "Not consumed at the first attempt",
         "percentunit",
-        error_ratio(EVENT_PROCESS_DURATION + "_count", 'outcome!="consumed"', "queue", RATE_INTERVAL),
+        render_error_ratio(EVENT_PROCESS_DURATION + "_count", 'outcome!="consumed"', "queue", RATE_INTERVAL),
     )
-    yield panel_by_label("queue", "Queue length", "short", "delivery_queue_messages")
-    yield panel_by_label("queue", "Dead letters", "short", "delivery_queue_dead_letters")
-    yield panel_by_label("service", "Outbox: age of the oldest event", "s", "delivery_outbox_lag_seconds")
-    yield panel_by_label("service", "Outbox: pending events", "short", "delivery_outbox_pending_events")
+    yield build_panel_by_label("queue", "Queue length", "short", "delivery_queue_messages")
+    yield build_panel_by_label("queue", "Dead letters", "short", "delivery_queue_dead_letters")
+    yield build_panel_by_label("service", "Outbox: age of the oldest event", "s", "delivery_outbox_lag_seconds")
+    yield build_panel_by_label("service", "Outbox: pending events", "short", "delivery_outbox_pending_events")
 
 
-def order_panels() -> Iterator[Config]:
+def iter_order_panels() -> Iterator[Config]:
     """Yield the panels of orders, refunds and reconciliation."""
     transitions = f"sum by (from, to) (rate(delivery_orders_transitions_total[{RATE_INTERVAL}]))"
-    yield panel_by_label("from, to", "Orders by transition", "cps", transitions)
+    yield build_panel_by_label("from, to", "Orders by transition", "cps", transitions)
     refunded = "sum by (currency) (increase(delivery_refunds_amount_total[1h]))"
-    yield panel_by_label("currency", "Refunded amount per hour, minor units", "short", refunded)
+    yield build_panel_by_label("currency", "Refunded amount per hour, minor units", "short", refunded)
     attempts = f"sum by (outcome) (rate(delivery_refunds_attempts_total[{RATE_INTERVAL}]))"
-    yield panel_by_label("outcome", "Refund attempts by outcome", "cps", attempts)
+    yield build_panel_by_label("outcome", "Refund attempts by outcome", "cps", attempts)
     discrepancies = "sum by (kind, outcome) (increase(delivery_reconciliation_discrepancies_total[1h]))"
-    yield panel_by_label("kind, outcome", "Reconciliation discrepancies per hour", "short", discrepancies)
+    yield build_panel_by_label("kind, outcome", "Reconciliation discrepancies per hour", "short", discrepancies)
 
 
-def third_party_panels() -> Iterator[Config]:
+def iter_third_party_panels() -> Iterator[Config]:
     """Yield the panels of providers, partners' systems and circuit breakers."""
     provider_responses = f"sum by (provider, outcome) (rate(delivery_providers_responses_total[{RATE_INTERVAL}]))"
-    yield panel_by_label("provider, outcome", "Responses of push and mail providers", "cps", provider_responses)
+    yield build_panel_by_label("provider, outcome", "Responses of push and mail providers", "cps", provider_responses)
     partner_responses = f"sum by (kind, outcome) (rate(delivery_partners_responses_total[{RATE_INTERVAL}]))"
-    yield panel_by_label("kind, outcome", "Responses of partners' systems", "cps", partner_responses)
-    yield panel(
+    yield build_panel_by_label("kind, outcome", "Responses of partners' systems", "cps", partner_responses)
+    yield build_panel(
         "Open circuit breakers",
         "short",
         partners="sum(delivery_partners_breakers_open)",
@@ -123,46 +129,46 @@ def third_party_panels() -> Iterator[Config]:
     )
 
 
-def process_panels() -> Iterator[Config]:
+def iter_process_panels() -> Iterator[Config]:
     """Yield the panels of CPU and memory."""
-    yield panel_by_label(
+    yield build_panel_by_label(
         "service", "CPU", "percentunit", f'rate(process_cpu_seconds_total{{job="delivery"}}[{RATE_INTERVAL}])'
     )
-    yield panel_by_label("service", "Memory", "bytes", 'process_resident_memory_bytes{job="delivery"}')
-    yield panel_by_label("service", "Envoy: memory", "bytes", "envoy_server_memory_allocated")
+    yield build_panel_by_label("service", "Memory", "bytes", 'process_resident_memory_bytes{job="delivery"}')
+    yield build_panel_by_label("service", "Envoy: memory", "bytes", "envoy_server_memory_allocated")
 
 
-def dashboard_rows(contracts: Contracts) -> Mapping[str, list[Config]]:
+def build_dashboard_rows(contracts: Contracts) -> Mapping[str, list[Config]]:
     """Return the panels of each row by title."""
     tags: defaultdict[str, list[str]] = defaultdict(list)
-    for operation in operations(contracts, "delivery"):
+    for operation in iter_operations(contracts, "delivery"):
         tags[operation.tag].append(operation.id)
     services: defaultdict[str, list[str]] = defaultdict(list)
-    for method in rpc_methods(contracts):
+    for method in iter_rpc_methods(contracts):
         services[method.service].append(method.path.removeprefix("/"))
     return {
-        "Edge": list(edge_panels()),
+        "Edge": list(iter_edge_panels()),
         **{
-            f"REST: {tag}": list(red_panels(HTTP_SERVER_DURATION, "operation", ids, f'{HTTP_STATUS_LABEL}=~"5.."'))
+            f"REST: {tag}": list(iter_red_panels(HTTP_SERVER_DURATION, "operation", ids, f'{HTTP_STATUS_LABEL}=~"5.."'))
             for tag, ids in tags.items()
         },
         **{
             f"RPC: {name}": list(
-                red_panels(RPC_SERVER_DURATION, "rpc_method", paths, f'{RPC_STATUS_LABEL}=~"{SERVER_ERROR_CODES}"')
+                iter_red_panels(RPC_SERVER_DURATION, "rpc_method", paths, f'{RPC_STATUS_LABEL}=~"{SERVER_ERROR_CODES}"')
             )
             for name, paths in services.items()
         },
-        "Events": list(event_panels(contracts)),
-        "Orders and money": list(order_panels()),
-        "Third parties": list(third_party_panels()),
-        "Processes": list(process_panels()),
+        "Events": list(iter_event_panels(contracts)),
+        "Orders and money": list(iter_order_panels()),
+        "Third parties": list(iter_third_party_panels()),
+        "Processes": list(iter_process_panels()),
     }
 
 
 def lay_out(contracts: Contracts) -> Iterator[Config]:
     """Yield rows and panels with ids and grid positions."""
     y, number = 0, 0
-    for title, panels in dashboard_rows(contracts).items():
+    for title, panels in build_dashboard_rows(contracts).items():
         number += 1
         yield {
             "id": number,

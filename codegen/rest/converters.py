@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from codegen.contracts import Contracts, Files
-from codegen.naming import snake
+from codegen.naming import to_snake_case
 from codegen.rest.message_fields import (
     HEADER,
     NOT_OPTIONAL,
     FieldConverter,
     Schema,
     SchemaMessagePair,
-    enum_members,
-    module_alias,
-    page_responses,
-    reachable_messages,
-    referenced_name,
-    response_names,
-    schema_message_pairs,
+    get_module_alias,
+    get_referenced_name,
+    list_enum_members,
+    list_page_responses,
+    list_reachable_messages,
+    list_response_names,
+    list_schema_message_pairs,
 )
 
 HEADER_FIELDS = frozenset({"etag", "replayed", "version"})
@@ -58,8 +58,8 @@ class ConverterModule(FieldConverter):
     def __init__(self, contracts: Contracts, *, from_wire: bool = False) -> None:
         super().__init__(contracts)
         self.from_wire = from_wire
-        self.pairs = schema_message_pairs(contracts)
-        self.responses = response_names(contracts)
+        self.pairs = list_schema_message_pairs(contracts)
+        self.responses = list_response_names(contracts)
         self.enums: dict[str, tuple[str, EnumDescriptor]] = {}
 
     def match_fields(self, pair: SchemaMessagePair) -> Iterator[MatchedField]:
@@ -94,18 +94,18 @@ class ConverterModule(FieldConverter):
 
     def enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
         """Return the value in the table of the enum."""
-        self.enums[model] = (module_alias(enum.file.package), enum)
-        table = f"{snake(model).upper()}[{source}]"
+        self.enums[model] = (get_module_alias(enum.file.package), enum)
+        table = f"{to_snake_case(model).upper()}[{source}]"
         return f"convert.{table}" if self.from_wire else table
 
     def message_expression(
         self, pair: SchemaMessagePair, name: str, schema: Schema, message: Descriptor, source: str
     ) -> str:
         """Return the call of the converter of the referenced schema."""
-        model = referenced_name(schema)
+        model = get_referenced_name(schema)
         if model not in self.pairs or self.pairs[model].message is not message:
             raise pair.mismatch_error(name, f"does not reference the schema of {message.full_name}")
-        return f"{snake(model)}({source})"
+        return f"{to_snake_case(model)}({source})"
 
     def timestamp_expression(self, source: str) -> str:
         """Return the datetime of a Timestamp."""
@@ -118,7 +118,7 @@ class ConverterModule(FieldConverter):
         unwrapped = "".join(f"    {name} = require(message.{name})\n" for name in self.unwrapped_fields(pair))
         kind = "Wire" if self.from_wire else self.message_type(pair.message)
         return (
-            f"def {snake(pair.name)}(message: {kind}) -> models.{pair.name}:\n"
+            f"def {to_snake_case(pair.name)}(message: {kind}) -> models.{pair.name}:\n"
             f'    """{pair.message.full_name} → {pair.name}."""\n'
             f"{unwrapped}"
             f"    return models.{pair.name}(\n        {body},\n    )\n\n\n"
@@ -147,10 +147,10 @@ class ConverterModule(FieldConverter):
     def render_enum_tables(self) -> str:
         """Render the mapping from protobuf to REST values of each enum."""
         return "".join(
-            f"{snake(model).upper()} = {{\n"
+            f"{to_snake_case(model).upper()} = {{\n"
             + "".join(
                 f"    {package}.{enum.name}.{member}: models.{model}.{value},\n"
-                for value, member in enum_members(enum).items()
+                for value, member in list_enum_members(enum).items()
             )
             + "}\n\n"
             for model, (package, enum) in sorted(self.enums.items())
@@ -159,10 +159,10 @@ class ConverterModule(FieldConverter):
 
 def generate(contracts: Contracts) -> Files:
     """Generate `rest/delivery/convert.py` and `rest/delivery/pages.py`."""
-    pairs, pages = schema_message_pairs(contracts).values(), page_responses(contracts)
-    page_messages = reachable_messages([pair.message for pair in pairs if pair.message.full_name in pages])
-    object_messages = reachable_messages(
-        [contracts.protos.pool.FindMessageTypeByName(name) for name in response_names(contracts) - pages]
+    pairs, pages = list_schema_message_pairs(contracts).values(), list_page_responses(contracts)
+    page_messages = list_reachable_messages([pair.message for pair in pairs if pair.message.full_name in pages])
+    object_messages = list_reachable_messages(
+        [contracts.protos.pool.FindMessageTypeByName(name) for name in list_response_names(contracts) - pages]
     )
     wire_pairs = [pair for pair in pairs if pair.message.full_name in page_messages]
     object_pairs = [

@@ -11,20 +11,20 @@ from collections.abc import Collection, Sequence
 from google.protobuf.descriptor import Descriptor
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.naming import snake
+from codegen.naming import to_snake_case
 from codegen.protobuf import Method, Service
 from codegen.rest.handlers import (
     API,
-    handler_class_name,
-    referenced_schema_name,
+    get_handler_class_name,
+    get_referenced_schema_name,
+    get_result_type,
     render_arguments,
-    result_type,
 )
-from codegen.rest.message_fields import HEADER, SchemaMessagePair, page_responses, schema_message_pairs
+from codegen.rest.message_fields import HEADER, SchemaMessagePair, list_page_responses, list_schema_message_pairs
 from codegen.rest.operations import Operation
 from codegen.rest.request_converters import render_forwarded_arguments
-from codegen.rest.rpc_methods import forwarded_operations
-from codegen.rpc.servicers import base_name, method_name
+from codegen.rest.rpc_methods import iter_forwarded_operations
+from codegen.rpc.servicers import get_base_name, get_method_name
 
 OUTPUT_PATH = "rest/delivery/forwarding_handlers.py"
 IMPORTS = (
@@ -49,8 +49,8 @@ class ForwardingModule:
 
     def __init__(self, contracts: Contracts) -> None:
         self.contracts = contracts
-        self.pairs = schema_message_pairs(contracts)
-        self.pages = page_responses(contracts)
+        self.pairs = list_schema_message_pairs(contracts)
+        self.pages = list_page_responses(contracts)
         self.services = {service.full_name: service for service in contracts.protos.services}
 
     def render(self, forwarded: Sequence[ForwardedOperation]) -> str:
@@ -61,8 +61,11 @@ class ForwardingModule:
         classes = "\n".join(self.render_class(tag, group) for tag, group in by_tag.items())
         models = [name for name in self.contracts.schemas(API) if re.search(rf"(?<![.\w]){name}\b", classes)]
         imports = [
-            *(f"from generated.proto.{each.package}.rpc import {stub_class(each)}" for each in self.used(forwarded)),
-            *(f"from generated.rest.delivery.handlers import {handler_class_name(tag)}" for tag in by_tag),
+            *(
+                f"from generated.proto.{each.package}.rpc import {get_stub_class_name(each)}"
+                for each in self.used(forwarded)
+            ),
+            *(f"from generated.rest.delivery.handlers import {get_handler_class_name(tag)}" for tag in by_tag),
             *(f"from generated.rest.delivery.models import {name}" for name in models),
         ]
         return HEADER + IMPORTS + "\n".join(imports) + "\n\n\n" + classes
@@ -73,10 +76,12 @@ class ForwardingModule:
 
     def render_class(self, tag: str, forwarded: Sequence[ForwardedOperation]) -> str:
         """Render the class of a tag. Its constructor takes the stubs of the services that the operations need."""
-        names = {snake(base_name(service)): stub_class(service) for service in self.used(forwarded)}
+        names = {
+            to_snake_case(get_base_name(service)): get_stub_class_name(service) for service in self.used(forwarded)
+        }
         parameters = ", ".join(f"{name}: {stub}" for name, stub in names.items())
         return (
-            f"class Forwarding{handler_class_name(tag)}({handler_class_name(tag)}):\n"
+            f"class Forwarding{get_handler_class_name(tag)}({get_handler_class_name(tag)}):\n"
             f'    """Operations tagged `{tag}` with an RPC method."""\n\n'
             f"    def __init__(self, {parameters}) -> None:\n"
             + "".join(f"        self._{name} = {name}\n" for name in names)
@@ -89,10 +94,11 @@ class ForwardingModule:
         arguments = render_arguments(self.contracts, operation)
         parameters = ", ".join(["self", "*", *arguments] if arguments else ["self"])
         names = [each.partition(":")[0] for each in render_forwarded_arguments(self.contracts, operation)]
-        request = f"requests.{snake(operation.id)}({', '.join(f'{name}={name}' for name in names)})"
-        stub = f"self._{snake(base_name(self.services[method.service]))}.{method_name(method)}"
+        request = f"requests.{to_snake_case(operation.id)}({', '.join(f'{name}={name}' for name in names)})"
+        stub = f"self._{to_snake_case(get_base_name(self.services[method.service]))}.{get_method_name(method)}"
+        result_type = get_result_type(self.contracts, operation)
         return (
-            f"    async def {snake(operation.id)}({parameters}) -> {result_type(self.contracts, operation)}:\n"
+            f"    async def {to_snake_case(operation.id)}({parameters}) -> {result_type}:\n"
             f'        """{operation.id} → {method.service}.{method.name}."""\n'
             + "".join(f"        {line}\n" for line in self.forwarding_lines(operation, method, stub, request))
             + "\n"
@@ -105,7 +111,7 @@ class ForwardingModule:
             self.check_response(operation, message, ())
             return [f"await {stub}({request})"]
         pair = self.result_pair(operation, message)
-        converter = snake(pair.name)
+        converter = to_snake_case(pair.name)
         if method.response in self.pages:
             self.check_response(operation, message, [field.name for field in message.fields])
             return [f"return await {stub}({request}, pages.{converter})"]
@@ -123,7 +129,7 @@ class ForwardingModule:
 
         Raises ContractError if the schema has another message.
         """
-        schema = referenced_schema_name(next(iter(operation.content.values()))["schema"])
+        schema = get_referenced_schema_name(next(iter(operation.content.values()))["schema"])
         pair = self.pairs.get(schema or "")
         nested = [field.message_type for field in message.fields if not field.is_repeated]
         if pair is None or (pair.message is not message and nested.count(pair.message) != 1):
@@ -164,11 +170,11 @@ class ForwardingModule:
             raise ContractError(f"{API}.yaml: {operation.id} has no field for {', '.join(sorted(missing))} {where}")
 
 
-def stub_class(service: Service) -> str:
+def get_stub_class_name(service: Service) -> str:
     """Return the class name of a service's stub."""
-    return f"{base_name(service)}Stub"
+    return f"{get_base_name(service)}Stub"
 
 
 def generate(contracts: Contracts) -> Files:
     """Generate `rest/delivery/forwarding_handlers.py`."""
-    return {OUTPUT_PATH: ForwardingModule(contracts).render(list(forwarded_operations(contracts)))}
+    return {OUTPUT_PATH: ForwardingModule(contracts).render(list(iter_forwarded_operations(contracts)))}

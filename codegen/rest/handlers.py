@@ -8,8 +8,8 @@ from jsonschema_rs import Draft202012Validator
 
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.events import event_types
-from codegen.naming import docstring, pascal, snake
-from codegen.rest.operations import Operation, operations
+from codegen.naming import render_docstring, to_pascal_case, to_snake_case
+from codegen.rest.operations import Operation, iter_operations
 
 API = "delivery"
 OUTPUT_PATH = "rest/delivery/handlers.py"
@@ -34,26 +34,26 @@ RUNTIME_PARAMETERS = frozenset({"If-None-Match"})
 """Parameters that the runtime handles for all operations."""
 
 
-def referenced_schema_name(schema: dict[str, Any]) -> str | None:
+def get_referenced_schema_name(schema: dict[str, Any]) -> str | None:
     """Return the name of a referenced schema."""
     return schema["$ref"].rsplit("/", 1)[1] if "$ref" in schema else None
 
 
-def python_type(contracts: Contracts, schema: dict[str, Any]) -> str:
+def get_python_type(contracts: Contracts, schema: dict[str, Any]) -> str:
     """Return the Python type of a schema in a handler's signature."""
     resolved = contracts.resolve_reference(API, schema)
-    name = referenced_schema_name(schema)
+    name = get_referenced_schema_name(schema)
     if name and (resolved.get("type") == "object" or "enum" in resolved):
         return name
     if resolved.get("type") == "array":
-        return f"list[{python_type(contracts, resolved['items'])}]"
+        return f"list[{get_python_type(contracts, resolved['items'])}]"
     kind = resolved.get("type")
     if not isinstance(kind, str) or kind not in SCALAR_TYPES:
         raise ContractError(f"{API}.yaml: move this schema to components/schemas: {schema}")
     return FORMAT_TYPES.get(resolved.get("format", ""), SCALAR_TYPES[kind])
 
 
-def body_type(contracts: Contracts, operation: Operation) -> str:
+def get_body_type(contracts: Contracts, operation: Operation) -> str:
     """Return the type of the argument `body`; None without a body and for a signed one."""
     if operation.body is None or operation.scheme == SIGNED_SCHEME:
         return "None"
@@ -61,7 +61,7 @@ def body_type(contracts: Contracts, operation: Operation) -> str:
         raise ContractError(f"{API}.yaml: {operation.id} has several media types; only one is supported")
     media, content = next(iter(operation.body.items()))
     if media != FORM_MEDIA_TYPE:
-        return python_type(contracts, content["schema"])
+        return get_python_type(contracts, content["schema"])
     fields = list(contracts.resolve_reference(API, content["schema"]).get("properties", {}).items())
     if len(fields) != 1 or contracts.resolve_reference(API, fields[0][1]).get("format") != "binary":
         raise ContractError(f"{API}.yaml: the form of {operation.id} must have exactly one field, of format binary")
@@ -79,7 +79,7 @@ def is_streaming(operation: Operation) -> bool:
     return True
 
 
-def event_data_schema(contracts: Contracts, schema: dict[str, Any]) -> dict[str, Any]:
+def get_event_data_schema(contracts: Contracts, schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of an event's `data`: `contentSchema` if present, else the schema of the items."""
     resolved = contracts.resolve_reference(API, schema)
     data = contracts.resolve_reference(API, resolved.get("properties", {}).get("data", {}))
@@ -87,16 +87,16 @@ def event_data_schema(contracts: Contracts, schema: dict[str, Any]) -> dict[str,
     return data_schema
 
 
-def result_type(contracts: Contracts, operation: Operation) -> str:
+def get_result_type(contracts: Contracts, operation: Operation) -> str:
     """Return the return type of the handler."""
     if is_streaming(operation):
         schema = operation.content[EVENT_STREAM_MEDIA_TYPE]["schema"]
-        return f"AsyncIterator[Event[{python_type(contracts, event_data_schema(contracts, schema))}]]"
+        return f"AsyncIterator[Event[{get_python_type(contracts, get_event_data_schema(contracts, schema))}]]"
     if not operation.content:
         result = "None"
     else:
         media, content = next(iter(operation.content.items()))
-        result = python_type(contracts, content["schema"]) if media == "application/json" else "BinaryResponse"
+        result = get_python_type(contracts, content["schema"]) if media == "application/json" else "BinaryResponse"
     return f"Response[{result}]" if operation.headers else result
 
 
@@ -129,16 +129,16 @@ def render_request_arguments(contracts: Contracts, operation: Operation) -> list
     for parameter in operation.parameters:
         if parameter["name"] in RUNTIME_PARAMETERS:
             continue
-        kind = python_type(contracts, parameter["schema"])
+        kind = get_python_type(contracts, parameter["schema"])
         default = contracts.resolve_reference(API, parameter["schema"]).get("default")
-        name = snake(parameter["name"])
+        name = to_snake_case(parameter["name"])
         if parameter.get("required"):
             required.append(f"{name}: {kind}")
         elif default is not None:
             optional.append(f"{name}: {kind} = {render_default(kind, default)}")
         else:
             optional.append(f"{name}: {kind} | None = None")
-    if (body := body_type(contracts, operation)) != "None":
+    if (body := get_body_type(contracts, operation)) != "None":
         required.append(f"body: {body}")
     return required + optional
 
@@ -169,7 +169,7 @@ def cache_until_event(contracts: Contracts, operation: Operation) -> str:
         raise ContractError(
             f"{API}.yaml: the cached operation {operation.id} must be a GET for JSON without additional headers"
         )
-    return event_types.constant_name(event)
+    return event_types.get_constant_name(event)
 
 
 def render_method(contracts: Contracts, operation: Operation) -> str:
@@ -183,35 +183,35 @@ def render_method(contracts: Contracts, operation: Operation) -> str:
         text += f"\n\n{operation.description.strip()}\n"
     return (
         "    @abstractmethod\n"
-        f"    {prefix} {snake(operation.id)}({parameters}) -> {result_type(contracts, operation)}:\n"
-        f"{docstring(text, 8)}\n"
+        f"    {prefix} {to_snake_case(operation.id)}({parameters}) -> {get_result_type(contracts, operation)}:\n"
+        f"{render_docstring(text, 8)}\n"
     )
 
 
-def handler_class_name(tag: str) -> str:
+def get_handler_class_name(tag: str) -> str:
     """Return the class name of a tag: notification-agents gives NotificationAgentsHandler."""
-    return f"{pascal(tag)}Handler"
+    return f"{to_pascal_case(tag)}Handler"
 
 
 def render_table_row(contracts: Contracts, operation: Operation) -> str:
     """Render an entry of the table of operations."""
     media = next(iter(operation.content), "")
     return (
-        f"    {operation.id!r}: Operation({handler_class_name(operation.tag)}, {snake(operation.id)!r}, "
-        f"{body_type(contracts, operation)}, {operation.status}, {media!r}"
+        f"    {operation.id!r}: Operation({get_handler_class_name(operation.tag)}, {to_snake_case(operation.id)!r}, "
+        f"{get_body_type(contracts, operation)}, {operation.status}, {media!r}"
         f"{f', cache_until_event={until}' if (until := cache_until_event(contracts, operation)) else ''}),\n"
     )
 
 
 def generate(contracts: Contracts) -> Files:
     """Generate `rest/delivery/handlers.py`."""
-    all_operations = list(operations(contracts, API))
+    all_operations = list(iter_operations(contracts, API))
     tags: defaultdict[str, list[Operation]] = defaultdict(list)
     for operation in all_operations:
         tags[operation.tag].append(operation)
     descriptions = {tag["name"]: tag["description"] for tag in contracts.openapi[API]["tags"]}
     classes = "".join(
-        f"class {handler_class_name(tag)}(ABC):\n{docstring(descriptions[tag], 4)}\n"
+        f"class {get_handler_class_name(tag)}(ABC):\n{render_docstring(descriptions[tag], 4)}\n"
         + "".join(render_method(contracts, operation) for operation in group)
         + "\n"
         for tag, group in tags.items()

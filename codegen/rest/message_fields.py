@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from codegen.contracts import ContractError, Contracts
-from codegen.naming import snake
+from codegen.naming import to_snake_case
 
 API = "delivery"
 INTEGER_FIELD_TYPES = frozenset(
@@ -77,7 +77,7 @@ class FieldConverter(ABC):
         """Return the expression of the class of a message or an enum in generated code."""
         package = message.file.package
         self.packages.add(package)
-        return f"{module_alias(package)}.{message.name}"
+        return f"{get_module_alias(package)}.{message.name}"
 
     def value_expression(
         self, pair: SchemaMessagePair, name: str, schema: Schema, field: FieldDescriptor, source: str
@@ -101,7 +101,7 @@ class FieldConverter(ABC):
         if field.enum_type is not None:
             self._check_enum(pair, name, schema, field.enum_type)
             self.packages.add(field.enum_type.file.package)
-            return self.enum_expression(referenced_name(schema), field.enum_type, source)
+            return self.enum_expression(get_referenced_name(schema), field.enum_type, source)
         if field.message_type is not None and field.message_type.full_name == TIMESTAMP:
             if resolved.get("format") != "date-time":
                 raise pair.mismatch_error(name, "is not a date-time but a Timestamp field")
@@ -119,18 +119,18 @@ class FieldConverter(ABC):
         resolved = self.contracts.resolve_reference(API, schema)
         if "$ref" not in schema or "enum" not in resolved:
             raise pair.mismatch_error(name, "is not a named enum under components/schemas but an enum field")
-        if different := set(enum_members(enum)) ^ set(resolved["enum"]):
+        if different := set(list_enum_members(enum)) ^ set(resolved["enum"]):
             raise pair.mismatch_error(name, f"has different values: {', '.join(sorted(different))}")
 
     def render_imports(self) -> str:
         """Render the imports of the messages' packages."""
         return "".join(
-            f"from generated.proto.{parent} import {version} as {module_alias(f'{parent}.{version}')}\n"
+            f"from generated.proto.{parent} import {version} as {get_module_alias(f'{parent}.{version}')}\n"
             for parent, _, version in (package.rpartition(".") for package in sorted(self.packages))
         )
 
 
-def schema_message_pairs(contracts: Contracts) -> dict[str, SchemaMessagePair]:
+def list_schema_message_pairs(contracts: Contracts) -> dict[str, SchemaMessagePair]:
     """Return the schemas with a message in `x-message`, by name."""
     return {
         name: SchemaMessagePair(name, schema, _find_message(contracts, name, schema["x-message"]))
@@ -146,39 +146,39 @@ def _find_message(contracts: Contracts, name: str, message: str) -> Descriptor:
         raise ContractError(f"{API}.yaml: x-message of {name} is not a message: {message}") from error
 
 
-def page_responses(contracts: Contracts) -> frozenset[str]:
+def list_page_responses(contracts: Contracts) -> frozenset[str]:
     """Return the names of response messages that are pages: they have a schema and a field `items`."""
-    responses = response_names(contracts)
+    responses = list_response_names(contracts)
     return frozenset(
         pair.message.full_name
-        for pair in schema_message_pairs(contracts).values()
+        for pair in list_schema_message_pairs(contracts).values()
         if pair.message.full_name in responses and "items" in pair.message.fields_by_name
     )
 
 
-def response_names(contracts: Contracts) -> frozenset[str]:
+def list_response_names(contracts: Contracts) -> frozenset[str]:
     """Return the names of the response messages of all methods."""
     return frozenset(method.response for service in contracts.protos.services for method in service.methods)
 
 
-def reachable_messages(messages: Iterable[Descriptor]) -> frozenset[str]:
+def list_reachable_messages(messages: Iterable[Descriptor]) -> frozenset[str]:
     """Return the names of the messages and their nested messages."""
 
     @cache
-    def nested(message: Descriptor) -> frozenset[str]:
+    def list_nested(message: Descriptor) -> frozenset[str]:
         parts = (field.message_type for field in message.fields if field.message_type is not None)
-        return frozenset({message.full_name}).union(*map(nested, parts))
+        return frozenset({message.full_name}).union(*map(list_nested, parts))
 
-    return frozenset[str]().union(*map(nested, messages))
+    return frozenset[str]().union(*map(list_nested, messages))
 
 
-def enum_members(enum: EnumDescriptor) -> dict[str, str]:
+def list_enum_members(enum: EnumDescriptor) -> dict[str, str]:
     """Return the Python names of an enum's values, except the unspecified one, by their names in JSON."""
-    names = (value.name.removeprefix(snake(enum.name).upper() + "_") for value in enum.values if value.number)
+    names = (value.name.removeprefix(to_snake_case(enum.name).upper() + "_") for value in enum.values if value.number)
     return {name.lower(): name for name in names}
 
 
-def without_null(schema: Schema) -> tuple[Schema, bool]:
+def remove_null(schema: Schema) -> tuple[Schema, bool]:
     """Return the schema of a property's value other than null, and whether null is allowed."""
     kinds, alternatives = schema.get("type"), schema.get("anyOf", ())
     if isinstance(kinds, list) and len(kinds) == 2 and "null" in kinds:
@@ -188,12 +188,12 @@ def without_null(schema: Schema) -> tuple[Schema, bool]:
     return schema, False
 
 
-def referenced_name(schema: Schema) -> str:
+def get_referenced_name(schema: Schema) -> str:
     """Return the name of the schema that a property references; empty for an inline schema."""
     name: str = schema.get("$ref", "").rsplit("/", 1)[-1]
     return name
 
 
-def module_alias(package: str) -> str:
+def get_module_alias(package: str) -> str:
     """Convert delivery.orders.v1 to orders_v1."""
     return "_".join(package.split(".")[1:])

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from codegen.contracts import HTTP_METHODS, ContractError, Contracts, Files
-from codegen.naming import package_name
+from codegen.naming import to_package_name
 from codegen.rest.handlers import SIGNED_SCHEME
 from codegen.tool_cache import get_or_create
 
@@ -36,7 +36,7 @@ APIS_WITHOUT_MODELS = frozenset({"apns", "fcm", "identity", "payment-system"})
 SCHEMAS_PREFIX = "#/components/schemas/"
 
 
-def merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
+def list_merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
     """Return the names of merge patch schemas.
 
     Raises ContractError for a default value, which would hide that a field is absent.
@@ -55,7 +55,7 @@ def merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
     return names
 
 
-def used_schemas(contracts: Contracts, api: str) -> dict[str, Any]:
+def list_used_schemas(contracts: Contracts, api: str) -> dict[str, Any]:
     """Return the schemas that parameters, request bodies and success responses contain, in file order."""
     schemas, references = contracts.schemas(api), set[str]()
 
@@ -138,10 +138,10 @@ def generate(contracts: Contracts) -> Files:
     stems = [stem for stem in contracts.openapi if stem not in APIS_WITHOUT_MODELS]
 
     def generate_api(stem: str) -> str:
-        schemas = used_schemas(contracts, stem)
+        schemas = list_used_schemas(contracts, stem)
         document = contracts.openapi[stem] | {"paths": {}, "components": {"schemas": schemas}}
-        return generate_structs(stem, document, merge_patch_schemas(contracts, stem))
+        return generate_structs(stem, document, list_merge_patch_schemas(contracts, stem))
 
     with ThreadPoolExecutor(os.process_cpu_count()) as pool:
         texts = pool.map(generate_api, stems)
-        return {f"rest/{package_name(stem)}/models.py": text for stem, text in zip(stems, texts, strict=True)}
+        return {f"rest/{to_package_name(stem)}/models.py": text for stem, text in zip(stems, texts, strict=True)}

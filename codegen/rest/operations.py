@@ -44,7 +44,7 @@ class Operation:
         return tuple(role for alternative in self.security for roles in alternative.values() for role in roles)
 
 
-def operations(contracts: Contracts, api: str) -> Iterator[Operation]:
+def iter_operations(contracts: Contracts, api: str) -> Iterator[Operation]:
     """Yield all operations in file order.
 
     Raises ContractError for a duplicate operationId, or more or less than one success response.

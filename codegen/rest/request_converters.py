@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.naming import snake
+from codegen.naming import to_snake_case
 from codegen.protobuf import Method
 from codegen.rest.handlers import RUNTIME_PARAMETERS, SECURITY_ARGUMENTS, SIGNED_SCHEME, render_request_arguments
 from codegen.rest.message_fields import (
@@ -27,12 +27,12 @@ from codegen.rest.message_fields import (
     FieldConverter,
     Schema,
     SchemaMessagePair,
-    referenced_name,
-    schema_message_pairs,
-    without_null,
+    get_referenced_name,
+    list_schema_message_pairs,
+    remove_null,
 )
 from codegen.rest.operations import Operation
-from codegen.rest.rpc_methods import forwarded_operations
+from codegen.rest.rpc_methods import iter_forwarded_operations
 
 OUTPUT_PATH = "rest/delivery/requests.py"
 IMPORTS = (
@@ -75,7 +75,7 @@ class RequestModule(FieldConverter):
     def render_module(self, forwarded: Iterable[tuple[Operation, Method]]) -> str:
         """Render the module."""
         operation_functions = [self.render_operation(operation, method) for operation, method in forwarded]
-        for pair in schema_message_pairs(self.contracts).values():
+        for pair in list_schema_message_pairs(self.contracts).values():
             if pair.schema.get("additionalProperties") is False:  # a schema of requests, which handlers convert
                 self.object_function(pair)
         functions = "".join([*self._object_functions, *operation_functions])
@@ -92,8 +92,9 @@ class RequestModule(FieldConverter):
         if IF_MATCH in inputs and IF_MATCH not in message.fields_by_name:
             computed[VERSION_FIELD] = f"parse_if_match_version({inputs.pop(IF_MATCH).source})"
         arguments = ", ".join(render_forwarded_arguments(self.contracts, operation))
+        parameters = f"*, {arguments}" if arguments else ""
         return (
-            f"def {snake(operation.id)}({f'*, {arguments}' if arguments else ''}) -> {self.message_type(message)}:\n"
+            f"def {to_snake_case(operation.id)}({parameters}) -> {self.message_type(message)}:\n"
             f'    """{operation.id} → {message.full_name}."""\n'
             f"    return {self.message_type(message)}({self.assignments(pair, inputs, 'body', computed)})\n\n\n"
         )
@@ -103,7 +104,7 @@ class RequestModule(FieldConverter):
         inputs = {}
         for parameter in operation.parameters:
             if parameter["name"] not in RUNTIME_PARAMETERS:
-                name, schema = snake(parameter["name"]), parameter["schema"]
+                name, schema = to_snake_case(parameter["name"]), parameter["schema"]
                 has_default = "default" in self.contracts.resolve_reference(API, schema)
                 inputs[name] = Input(schema, name, parameter.get("required", False) or has_default, absent="None")
         for content in (operation.body or {}).values() if operation.scheme != SIGNED_SCHEME else ():
@@ -118,7 +119,7 @@ class RequestModule(FieldConverter):
         resolved = self.contracts.resolve_reference(API, schema)
         inputs = {}
         for name, declared in resolved.get("properties", {}).items():
-            present, nullable = without_null(declared)
+            present, nullable = remove_null(declared)
             has_default = "default" in self.contracts.resolve_reference(API, present)
             required = name in resolved.get("required", ()) or has_default
             inputs[name] = Input(present, f"{variable}.{name}", required, nullable)
@@ -167,7 +168,7 @@ class RequestModule(FieldConverter):
         self, pair: SchemaMessagePair, name: str, schema: Schema, message: Descriptor, source: str
     ) -> str:
         """Return the call of the function that converts the object."""
-        model = referenced_name(schema)
+        model = get_referenced_name(schema)
         if not model:
             raise pair.mismatch_error(name, "is not a schema under components/schemas but a message field")
         return f"{self.object_function(SchemaMessagePair(model, schema, message))}({source})"
@@ -181,7 +182,7 @@ class RequestModule(FieldConverter):
 
         Raises ContractError for a schema with several messages.
         """
-        function, message = f"to_{snake(pair.name)}", pair.message
+        function, message = f"to_{to_snake_case(pair.name)}", pair.message
         if function not in self._messages:
             self._messages[function] = message.full_name
             arguments = self.assignments(pair, self.properties(pair.schema, "model"), "model", {})
@@ -203,4 +204,4 @@ def render_forwarded_arguments(contracts: Contracts, operation: Operation) -> li
 
 def generate(contracts: Contracts) -> Files:
     """Generate `rest/delivery/requests.py`."""
-    return {OUTPUT_PATH: RequestModule(contracts).render_module(forwarded_operations(contracts))}
+    return {OUTPUT_PATH: RequestModule(contracts).render_module(iter_forwarded_operations(contracts))}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from codegen.contracts import ContractError, Contracts
 from codegen.protobuf import Method
 from codegen.rest.handlers import API
-from codegen.rest.operations import Operation, operations
+from codegen.rest.operations import Operation, iter_operations
 
 RPC_EXTENSION = "x-rpc"
 PACKAGE_PREFIX = "delivery."
@@ -39,15 +39,15 @@ def find_method(contracts: Contracts, operation: Operation) -> Method | None:
     return found[0] if found else None
 
 
-def methods_of_operations(contracts: Contracts) -> Iterator[tuple[Operation, Method]]:
+def iter_methods_of_operations(contracts: Contracts) -> Iterator[tuple[Operation, Method]]:
     """Yield the operations with a method, in file order."""
-    for operation in operations(contracts, API) if API in contracts.openapi else ():
+    for operation in iter_operations(contracts, API) if API in contracts.openapi else ():
         if (method := find_method(contracts, operation)) is not None:
             yield operation, method
 
 
-def forwarded_operations(contracts: Contracts) -> Iterator[tuple[Operation, Method]]:
+def iter_forwarded_operations(contracts: Contracts) -> Iterator[tuple[Operation, Method]]:
     """Yield the operations whose handlers only forward the call, in file order. A stream has its own event ids."""
-    for operation, method in methods_of_operations(contracts):
+    for operation, method in iter_methods_of_operations(contracts):
         if not method.server_streaming:
             yield operation, method

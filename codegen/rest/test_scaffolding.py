@@ -5,24 +5,26 @@ from pathlib import Path
 from typing import Any
 
 from codegen.contracts import Contracts
-from codegen.naming import snake
+from codegen.naming import to_snake_case
 from codegen.rest.handlers import API
-from codegen.rest.operations import Operation, operations
+from codegen.rest.operations import Operation, iter_operations
 
 TESTS_FOLDER = "tests/e2e"
 DEMO_ROLES = ("customer", "deliverer", "admin")
 """Roles of the demo accounts."""
 
 
-def bound_operations(handlers_source: str) -> set[str]:
+def list_bound_operations(handlers_source: str) -> set[str]:
     """Return the operations in the source of a generated table."""
     return set(re.findall(r'^    "(\w+)": Operation\(', handlers_source, re.MULTILINE))
 
 
-def new_tests(contracts: Contracts, previous_operations: set[str]) -> dict[str, str]:
+def render_new_tests(contracts: Contracts, previous_operations: set[str]) -> dict[str, str]:
     """Return the test of each new operation, by path relative to the repository."""
-    new = [operation for operation in operations(contracts, API) if operation.id not in previous_operations]
-    return {f"{TESTS_FOLDER}/test_{snake(operation.id)}.py": render_test(contracts, operation) for operation in new}
+    new = [operation for operation in iter_operations(contracts, API) if operation.id not in previous_operations]
+    return {
+        f"{TESTS_FOLDER}/test_{to_snake_case(operation.id)}.py": render_test(contracts, operation) for operation in new
+    }
 
 
 def write_tests(root: Path, tests: dict[str, str]) -> list[Path]:
@@ -35,8 +37,8 @@ def write_tests(root: Path, tests: dict[str, str]) -> list[Path]:
 
 def render_test(contracts: Contracts, operation: Operation) -> str:
     """Render the test file; the formatter removes unused imports."""
-    name, path = snake(operation.id), re.sub(r"\{\w+\}", "1", operation.path)
-    body = body_example(contracts, operation)
+    name, path = to_snake_case(operation.id), re.sub(r"\{\w+\}", "1", operation.path)
+    body = get_body_example(contracts, operation)
     request = f"edge.request({operation.method!r}, {path!r}{', json=BODY' if body is not None else ''}"
     fixture = "pending" if "{order_id}" in operation.path else "context"
     text = (
@@ -63,7 +65,7 @@ def render_test(contracts: Contracts, operation: Operation) -> str:
     )
 
 
-def body_example(contracts: Contracts, operation: Operation) -> Any:
+def get_body_example(contracts: Contracts, operation: Operation) -> Any:
     """Return the first example of the request body, or None."""
     content: dict[str, Any] = next(iter((operation.body or {}).values()), {})
     examples = contracts.resolve_reference(API, content.get("schema", {})).get("examples", [])

@@ -28,19 +28,21 @@ def find_unimplemented(root: Path) -> list[str]:
 
     Reads `generated/` and `services/` of `root`.
     """
-    classes = dict(service_classes(root))
-    return [message for path in sorted(abstract_modules(root)) for message in _find_unimplemented(root, path, classes)]
+    classes = dict(iter_service_classes(root))
+    return [
+        message for path in sorted(iter_abstract_modules(root)) for message in _find_unimplemented(root, path, classes)
+    ]
 
 
-def abstract_modules(root: Path) -> Iterator[Path]:
+def iter_abstract_modules(root: Path) -> Iterator[Path]:
     """Yield the generated modules with abstract classes."""
     yield from (root / HANDLERS_FILE, root / CONSUMERS_FILE, *root.glob(SERVICERS_GLOB))
 
 
-def service_classes(root: Path) -> Iterator[tuple[ClassName, ClassInfo]]:
+def iter_service_classes(root: Path) -> Iterator[tuple[ClassName, ClassInfo]]:
     """Yield all classes in `services/`, and the generated handlers that forward operations."""
     for path in [root / FORWARDING_FILE, *sorted((root / "services").rglob("*.py"))]:
-        tree, module = ast.parse(path.read_text()), module_name(root, path)
+        tree, module = ast.parse(path.read_text()), get_module_name(root, path)
         own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
         imported: dict[str, ClassName] = {}
         for node in ast.walk(tree):
@@ -57,50 +59,51 @@ def service_classes(root: Path) -> Iterator[tuple[ClassName, ClassInfo]]:
 _FUNCTION_NODES = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def module_name(root: Path, path: Path) -> str:
+def get_module_name(root: Path, path: Path) -> str:
     """Return the dotted name of a module: generated/events/consumers.py gives generated.events.consumers."""
     return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
-def ancestors(classes: dict[ClassName, ClassInfo], name: ClassName) -> set[ClassName]:
+def list_ancestors(classes: dict[ClassName, ClassInfo], name: ClassName) -> set[ClassName]:
     """Return the class and all its base classes."""
     names = {name}
     if name in classes:
         for base in classes[name].bases:
-            names |= ancestors(classes, base)
+            names |= list_ancestors(classes, base)
     return names
 
 
 def _find_unimplemented(root: Path, path: Path, classes: dict[ClassName, ClassInfo]) -> Iterator[str]:
-    module = module_name(root, path)
+    module = get_module_name(root, path)
     for node in ast.parse(path.read_text()).body:
         if not isinstance(node, ast.ClassDef):
             continue
         abstract = {item.name: item for item in node.body if isinstance(item, _FUNCTION_NODES) and _is_abstract(item)}
-        ancestors_by_name = {name: ancestors(classes, name) for name in classes}
+        ancestors_by_name = {name: list_ancestors(classes, name) for name in classes}
         subclasses = {name for name, bases in ancestors_by_name.items() if (module, node.name) in bases}
         leaves = sorted(
             name for name in subclasses if not any(name in ancestors_by_name[other] for other in subclasses - {name})
         )
         if abstract and not leaves:
-            yield f"{expected_path(module, node)}: no class implements {node.name}; add one and register it in app.py"
+            path = get_expected_path(module, node)
+            yield f"{path}: no class implements {node.name}; add one and register it in app.py"
         for name in leaves:
             implemented = {
                 method for each in ancestors_by_name[name] & classes.keys() for method in classes[each].methods
             }
             if classes[name].path == FORWARDING_FILE:
-                place = f"{expected_path(module, node)}: a subclass of {name[1]}, registered in app.py, lacks"
+                place = f"{get_expected_path(module, node)}: a subclass of {name[1]}, registered in app.py, lacks"
             else:
                 place = f"{classes[name].path}: the class {name[1]} lacks"
             for method in abstract.keys() - implemented:
-                yield f"{place}\n{function_stub(abstract[method])}"
+                yield f"{place}\n{render_function_stub(abstract[method])}"
 
 
 def _is_abstract(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return any(isinstance(each, ast.Name) and each.id == "abstractmethod" for each in function.decorator_list)
 
 
-def function_stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+def render_function_stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     """Render the signature of the function with the first line of its docstring."""
     summary = (ast.get_docstring(function) or "").partition("\n")[0]
     result = f" -> {ast.unparse(function.returns)}" if function.returns else ""
@@ -108,7 +111,7 @@ def function_stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     return f'    {kind} {function.name}({ast.unparse(function.args)}){result}:\n        """{summary}"""'
 
 
-def expected_path(module: str, node: ast.ClassDef) -> str:
+def get_expected_path(module: str, node: ast.ClassDef) -> str:
     """Return the expected file of an implementation, for example services/orders/entrypoints/consumers.py."""
     if module.endswith(".handlers"):
         return f"services/gateway/entrypoints/rest/{node.name.removesuffix('Handler').lower()}.py"

@@ -24,7 +24,7 @@ WELL_KNOWN_SCHEMAS: dict[str, Config] = {
 }
 
 
-def message_schema(message: Descriptor, parents: frozenset[str] = frozenset()) -> Config:
+def build_message_schema(message: Descriptor, parents: frozenset[str] = frozenset()) -> Config:
     """Return the schema of a message with inlined sub-messages; names are those in the proto file.
 
     Raises ContractError for a message that contains itself.
@@ -32,16 +32,16 @@ def message_schema(message: Descriptor, parents: frozenset[str] = frozenset()) -
     if message.full_name in parents:
         raise ContractError(f"{message.full_name} contains itself, so its schema cannot be inlined")
     path = parents | {message.full_name}
-    return {"type": "object", "properties": {field.name: field_schema(field, path) for field in message.fields}}
+    return {"type": "object", "properties": {field.name: build_field_schema(field, path) for field in message.fields}}
 
 
-def field_schema(field: FieldDescriptor, parents: frozenset[str] = frozenset()) -> Config:
+def build_field_schema(field: FieldDescriptor, parents: frozenset[str] = frozenset()) -> Config:
     """Return the schema of a field. `parents` are the names of the messages that contain it."""
     kind = field.message_type
     if kind is not None and kind.GetOptions().map_entry:
-        return {"type": "object", "additionalProperties": field_schema(kind.fields_by_name["value"], parents)}
+        return {"type": "object", "additionalProperties": build_field_schema(kind.fields_by_name["value"], parents)}
     if kind is not None:
-        item = WELL_KNOWN_SCHEMAS.get(kind.full_name) or message_schema(kind, parents)
+        item = WELL_KNOWN_SCHEMAS.get(kind.full_name) or build_message_schema(kind, parents)
     elif field.enum_type is not None:
         item = {"type": "string", "enum": [value.name for value in field.enum_type.values]}
     else:

@@ -10,10 +10,10 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from codegen.contracts import Contracts
-from codegen.naming import snake
+from codegen.naming import to_snake_case
 from codegen.protobuf import Method
-from codegen.rest.message_fields import REMOVE_FIELD, without_null
-from codegen.rest.operations import Operation, operations
+from codegen.rest.message_fields import REMOVE_FIELD, remove_null
+from codegen.rest.operations import Operation, iter_operations
 from codegen.rest.rpc_methods import is_method_of
 
 API = "delivery"
@@ -33,10 +33,10 @@ def build_lookup(contracts: Contracts) -> ConstraintLookup:
     """Return a function that finds the JSON Schema of a method's request; it is empty without constraints."""
     if API not in contracts.openapi:
         return lambda method: {}
-    all_operations = list(operations(contracts, API))
+    all_operations = list(iter_operations(contracts, API))
     builder = _ConstraintBuilder(contracts)
 
-    def constraints(method: Method) -> Schema:
+    def build_constraints(method: Method) -> Schema:
         operation = next((each for each in all_operations if is_method_of(each, method)), None)
         message = contracts.protos.pool.FindMessageTypeByName(method.request)
         return (
@@ -45,7 +45,7 @@ def build_lookup(contracts: Contracts) -> ConstraintLookup:
             else builder.message_constraints(message, {}, ())
         )
 
-    return constraints
+    return build_constraints
 
 
 class _ConstraintBuilder:
@@ -60,8 +60,8 @@ class _ConstraintBuilder:
 
     def operation_constraints(self, operation: Operation) -> tuple[dict[str, Schema], set[str]]:
         """Return the schemas of parameters and body properties by name, and the required names."""
-        properties = {snake(parameter["name"]): parameter["schema"] for parameter in operation.parameters}
-        required = {snake(parameter["name"]) for parameter in operation.parameters if parameter.get("required")}
+        properties = {to_snake_case(parameter["name"]): parameter["schema"] for parameter in operation.parameters}
+        required = {to_snake_case(parameter["name"]) for parameter in operation.parameters if parameter.get("required")}
         if operation.body is not None:
             body = self._resolve(next(iter(operation.body.values())).get("schema", {}))
             properties |= body.get("properties", {})
@@ -74,7 +74,7 @@ class _ConstraintBuilder:
             field.name: schema for field in message.fields if (schema := self._field_constraints(field, properties))
         }
         if REMOVE_FIELD in message.fields_by_name:
-            nullable = [name for name, schema in properties.items() if without_null(schema)[1]]
+            nullable = [name for name, schema in properties.items() if remove_null(schema)[1]]
             constrained[REMOVE_FIELD] = {"items": {"enum": sorted(nullable)}}
         if not constrained:
             return {}
@@ -85,7 +85,7 @@ class _ConstraintBuilder:
         return {"properties": constrained, "required": sorted(present), IMPLICIT_PRESENCE: sorted(implicit)}
 
     def _field_constraints(self, field: FieldDescriptor, properties: Mapping[str, Schema]) -> Schema:
-        schema = self._resolve(without_null(properties.get(field.name, {}))[0])
+        schema = self._resolve(remove_null(properties.get(field.name, {}))[0])
         if not field.is_repeated:
             return self._value_constraints(field, schema)
         item = self._value_constraints(field, self._resolve(schema.get("items", {})))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from betterproto2_compiler.compile.naming import pythonize_class_name, pythonize_method_name
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.naming import docstring, unqualified_name
+from codegen.naming import get_unqualified_name, render_docstring
 from codegen.protobuf import Method, Service
 from codegen.rest import message_fields
 from codegen.rpc import request_constraints
@@ -29,8 +29,8 @@ def generate(contracts: Contracts) -> Files:
     packages: defaultdict[str, list[Service]] = defaultdict(list)
     for service in contracts.protos.services:
         packages[service.package].append(service)
-    pages = message_fields.page_responses(contracts)
-    pre_encoded = pages | replayed_responses(contracts)
+    pages = message_fields.list_page_responses(contracts)
+    pre_encoded = pages | list_replayed_responses(contracts)
     return {
         f"proto/{name.replace('.', '/')}/rpc.py": render_module(
             services, request_constraints.build_lookup(contracts), pages, pre_encoded
@@ -39,7 +39,7 @@ def generate(contracts: Contracts) -> Files:
     }
 
 
-def replayed_responses(contracts: Contracts) -> frozenset[str]:
+def list_replayed_responses(contracts: Contracts) -> frozenset[str]:
     """Return the names of responses that are stored with an idempotency key: they have a field `replayed`."""
     find_message = contracts.protos.pool.FindMessageTypeByName
     responses = {method.response for service in contracts.protos.services for method in service.methods}
@@ -77,16 +77,18 @@ def check_constant_names(services: list[Service]) -> None:
     """Raise ContractError for two methods with the same constant name in a package."""
     owners: dict[str, str] = {}
     for method in (method for service in services for method in service.methods):
-        other = owners.setdefault(constant_name(method), method.path)
+        other = owners.setdefault(get_constant_name(method), method.path)
         if other != method.path:
-            raise ContractError(f"{other} and {method.path} have the same constant {constant_name(method)}; rename one")
+            raise ContractError(
+                f"{other} and {method.path} have the same constant {get_constant_name(method)}; rename one"
+            )
 
 
 def render_imports(methods: Iterable[Method]) -> list[str]:
     """Render one import per package with messages of the methods."""
     names: defaultdict[str, set[str]] = defaultdict(set)
     for full_name in (name for method in methods for name in (method.request, method.response)):
-        names[full_name.rpartition(".")[0]].add(class_name(full_name))
+        names[full_name.rpartition(".")[0]].add(get_class_name(full_name))
     return [
         f"from generated.proto.{package} import {', '.join(sorted(classes))}"
         for package, classes in sorted(names.items())
@@ -95,12 +97,12 @@ def render_imports(methods: Iterable[Method]) -> list[str]:
 
 def render_method_constant(method: Method, constraints: request_constraints.Schema) -> str:
     """Render the constant of a method."""
-    request, response = class_name(method.request), class_name(method.response)
+    request, response = get_class_name(method.request), get_class_name(method.response)
     return f"""
-{constant_name(method)}: Method[{request}, {response}] = Method(
+{get_constant_name(method)}: Method[{request}, {response}] = Method(
     service={method.service!r},
     name={method.name!r},
-    attribute={method_name(method)!r},
+    attribute={get_method_name(method)!r},
     request={request},
     response={response},
     server_streaming={method.server_streaming},
@@ -122,23 +124,23 @@ def render_servicer(service: Service, pre_encoded_responses: frozenset[str]) -> 
     )
     return f"""
 
-class {base_name(service)}Servicer(Servicer):
-{docstring(service.comment, 4)}
+class {get_base_name(service)}Servicer(Servicer):
+{render_docstring(service.comment, 4)}
     SERVICE = {service.full_name!r}
-    METHODS = ({"".join(f"{constant_name(method)}, " for method in service.methods)})
+    METHODS = ({"".join(f"{get_constant_name(method)}, " for method in service.methods)})
 {methods}"""
 
 
 def render_abstract_method(method: Method, *, may_be_pre_encoded: bool) -> str:
     """Render an abstract method. A streaming one is implemented as an async generator and therefore not `async`."""
     principal = ", principal: Principal" if method.actor_required else ""
-    prefix, result = signature(method)
+    prefix, result = render_signature(method)
     if may_be_pre_encoded:
         result += f" | PreEncoded[{result}]"
     return f"""
     @abstractmethod
-    {prefix}def {method_name(method)}(self, request: {class_name(method.request)}{principal}) -> {result}:
-{docstring(method.comment, 8)}"""
+    {prefix}def {get_method_name(method)}(self, request: {get_class_name(method.request)}{principal}) -> {result}:
+{render_docstring(method.comment, 8)}"""
 
 
 def render_stub(service: Service, page_responses: frozenset[str]) -> str:
@@ -146,51 +148,52 @@ def render_stub(service: Service, page_responses: frozenset[str]) -> str:
     methods = "".join(render_stub_method(method, method.response in page_responses) for method in service.methods)
     return f"""
 
-class {base_name(service)}Stub(Stub):
-{docstring(service.comment, 4)}
-    METHODS = {base_name(service)}Servicer.METHODS
+class {get_base_name(service)}Stub(Stub):
+{render_docstring(service.comment, 4)}
+    METHODS = {get_base_name(service)}Servicer.METHODS
 {methods}"""
 
 
 def render_stub_method(method: Method, is_page: bool) -> str:
     """Render a method of a stub. The caller of a page passes the function that decodes it from the wire."""
-    prefix, result = signature(method)
+    prefix, result = render_signature(method)
+    constant_name = get_constant_name(method)
     call = "self.call_stream" if method.server_streaming else "await self.call_unary"
-    request = class_name(method.request)
+    request = get_class_name(method.request)
     if is_page:
         return f"""
-    async def {method_name(method)}[Page](
+    async def {get_method_name(method)}[Page](
         self, request: {request}, read: Callable[[Wire], Page], *, timeout: float | None = None
     ) -> Page:
-{docstring(method.comment, 8)}        return await self.call_unary_wire({constant_name(method)}, request, read, timeout)
+{render_docstring(method.comment, 8)}        return await self.call_unary_wire({constant_name}, request, read, timeout)
 """
     return f"""
-    {prefix}def {method_name(method)}(self, request: {request}, *, timeout: float | None = None) -> {result}:
-{docstring(method.comment, 8)}        return {call}({constant_name(method)}, request, timeout)
+    {prefix}def {get_method_name(method)}(self, request: {request}, *, timeout: float | None = None) -> {result}:
+{render_docstring(method.comment, 8)}        return {call}({constant_name}, request, timeout)
 """
 
 
-def signature(method: Method) -> tuple[str, str]:
+def render_signature(method: Method) -> tuple[str, str]:
     """Return the prefix of `def` and the return type."""
-    response = class_name(method.response)
+    response = get_class_name(method.response)
     return ("", f"AsyncIterator[{response}]") if method.server_streaming else ("async ", response)
 
 
-def base_name(service: Service) -> str:
+def get_base_name(service: Service) -> str:
     """Convert OrdersService to Orders."""
     return pythonize_class_name(service.name).removesuffix("Service")
 
 
-def class_name(full_name: str) -> str:
+def get_class_name(full_name: str) -> str:
     """Return betterproto2's class name of a message."""
-    return pythonize_class_name(unqualified_name(full_name))
+    return pythonize_class_name(get_unqualified_name(full_name))
 
 
-def method_name(method: Method) -> str:
+def get_method_name(method: Method) -> str:
     """Convert GetOrder to get_order."""
     return pythonize_method_name(method.name)
 
 
-def constant_name(method: Method) -> str:
+def get_constant_name(method: Method) -> str:
     """Convert GetOrder to GET_ORDER."""
-    return method_name(method).upper()
+    return get_method_name(method).upper()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.rest.operations import Operation, operations
+from codegen.rest.operations import Operation, iter_operations
 from codegen.rest.published_openapi import publish_document
 from codegen.tool_cache import get_or_create
 
@@ -29,13 +29,13 @@ def generate(contracts: Contracts) -> Files:
         for path in sorted(PACKAGE_FOLDER.rglob("*"))
         if path.is_file()
     }
-    files["package.json"] = _package_manifest(contracts.openapi[API]["info"]["version"])
+    files["package.json"] = _render_package_manifest(contracts.openapi[API]["info"]["version"])
     files["src/schema.ts"] = HEADER + generate_types(publish_document(contracts.openapi[API]))
     files["src/streams.ts"] = HEADER + generate_streams(contracts)
     return {f"typescript/{name}": content for name, content in files.items()}
 
 
-def _package_manifest(version: str) -> str:
+def _render_package_manifest(version: str) -> str:
     dependencies = json.loads((ROOT / "package.json").read_text())["devDependencies"]
     manifest = {
         "name": "@delivery/client",
@@ -82,7 +82,7 @@ def generate_types(document: dict[str, Any]) -> str:
 
 def generate_streams(contracts: Contracts) -> str:
     """Generate a function for each operation with a stream of server-sent events."""
-    functions = "".join(_render_stream(operation) for operation in _streaming_operations(contracts))
+    functions = "".join(_render_stream(operation) for operation in _iter_streaming_operations(contracts))
     imports = (
         'import type { Delivery } from "./client.js";\n'
         'import type { components, paths } from "./schema.js";\n'
@@ -91,8 +91,8 @@ def generate_streams(contracts: Contracts) -> str:
     return f"{imports}{functions}"
 
 
-def _streaming_operations(contracts: Contracts) -> Iterator[Operation]:
-    for operation in operations(contracts, API):
+def _iter_streaming_operations(contracts: Contracts) -> Iterator[Operation]:
+    for operation in iter_operations(contracts, API):
         if "text/event-stream" in operation.content:
             if "x-final-event" not in operation.raw:
                 raise ContractError(f"{API}.yaml: the stream {operation.id} lacks x-final-event with the final values")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codegen.checks.commit_subjects import check_subject, find_errors, main, subjects_since_release
+from codegen.checks.commit_subjects import check_subject, find_errors, list_subjects_since_release, main
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_commits_before_the_last_release_are_not_checked(tmp_path: Path) -> None
     git("init", "-q")
     for subject in ("an old subject", "chore(release): 1.0.0", "fix: retry batch"):
         git("commit", "--allow-empty", "-qm", subject)
-    assert [subject for _, subject in subjects_since_release(tmp_path)] == ["fix: retry batch"]
+    assert [subject for _, subject in list_subjects_since_release(tmp_path)] == ["fix: retry batch"]
 
 
 def test_commit_message_file_with_wrong_subject_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,14 +9,14 @@ import pytest
 
 from codegen.contracts import Contracts, load
 from codegen.protobuf import Method
-from codegen.rest.operations import Operation, operations
+from codegen.rest.operations import Operation, iter_operations
 from tests.conftest import ROOT
 from tests.envoys import list_envoys, load_bootstrap
 
 PROFILES = ("development", "production")
 SERVICES = ("orders", "partners", "notifications")
 CONTRACTS: Contracts = load(ROOT)
-OPERATIONS = {operation.id: operation for operation in operations(CONTRACTS, "delivery")}
+OPERATIONS = {operation.id: operation for operation in iter_operations(CONTRACTS, "delivery")}
 METHODS = {
     service: [method for each in CONTRACTS.protos.services if each.package == f"delivery.{service}.v1"
               for method in each.methods]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from codegen import contracts
-from codegen.rest.operations import operations
+from codegen.rest.operations import iter_operations
 from tests.conftest import ROOT
 from tests.contract.alert_cases import CASES, INACTIVE_SERIES, Case
 
@@ -146,5 +146,5 @@ def test_dashboard_shows_every_operation_method_and_queue() -> None:
     text = (GENERATED / "dashboard.json").read_text()
     methods = [method.path.removeprefix("/") for service in source.protos.services for method in service.methods]
     queues = [queue for event in source.protos.events for queue in event.queues]
-    for name in (*(operation.id for operation in operations(source, "delivery")), *methods, *queues):
+    for name in (*(operation.id for operation in iter_operations(source, "delivery")), *methods, *queues):
         assert re.search(rf"(?<=[\"|]){re.escape(name)}(?=[\\|])", text), name

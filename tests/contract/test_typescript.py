@@ -1,7 +1,7 @@
 """Behaviour and types of the generated TypeScript client."""
 
 from codegen.contracts import load
-from codegen.rest.operations import operations
+from codegen.rest.operations import iter_operations
 from services.orders.domain.orders import FINAL_STATUSES
 from tests.conftest import ROOT
 from tests.typescript_client import compile_client, run_node
@@ -21,7 +21,7 @@ def test_typescript_types_match_contract() -> None:
 
 def test_watch_ends_at_final_status() -> None:
     (final_event,) = [
-        each.raw["x-final-event"] for each in operations(load(ROOT), "delivery") if "x-final-event" in each.raw
+        each.raw["x-final-event"] for each in iter_operations(load(ROOT), "delivery") if "x-final-event" in each.raw
     ]
     assert {field: set(values) for field, values in final_event.items()} == {
         "status": {status.value for status in FINAL_STATUSES}

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from codegen.contracts import load
-from codegen.rest.operations import Operation, operations
+from codegen.rest.operations import Operation, iter_operations
 from tests.access_log import collect_statuses, read_access_log
 from tests.conftest import ROOT, Mesh
 from tests.wait import wait_until
 
-OPERATIONS = {operation.id: operation for operation in operations(load(ROOT), "delivery")}
+OPERATIONS = {operation.id: operation for operation in iter_operations(load(ROOT), "delivery")}
 EXCEPTIONS: Mapping[str, Mapping[int, str]] = yaml.safe_load(
     (ROOT / "tests/contract_coverage/exceptions.yaml").read_text()
 )

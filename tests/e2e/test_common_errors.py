@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from codegen.contracts import load
-from codegen.rest.operations import Operation, operations
+from codegen.rest.operations import Operation, iter_operations
 from deploy.local.demo.scenarios import ScenarioContext
 from tests import store_dump
 from tests.conftest import ROOT, Mesh
@@ -19,7 +19,7 @@ from tests.users import User, create_image
 type Bearer = Callable[[str], dict[str, str]]
 
 CONTRACTS = load(ROOT)
-OPERATIONS = list(operations(CONTRACTS, "delivery"))
+OPERATIONS = list(iter_operations(CONTRACTS, "delivery"))
 UNKNOWN_PATH_PARAMETERS = {"bank_id": "unknown", "picture": f"{'x' * 32}.{'0' * 64}"}
 """Path parameters of unknown resources with a special format."""
 

@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 
 from codegen import contracts
-from codegen.rest.operations import operations
+from codegen.rest.operations import iter_operations
 from deploy.local.demo import scenarios
 from deploy.local.demo.scenarios import ScenarioContext
 from services.notifications.domain.notifications import Outcome, Provider
@@ -91,7 +91,7 @@ def test_labels_are_names_of_contracts(scraped: dict[str, Scrape]) -> None:
     loaded = contracts.load(ROOT)
     events = [event.type for event in loaded.protos.events]
     allowed_values = {
-        "operation": {operation.id for operation in operations(loaded, "delivery")} | {"other"},
+        "operation": {operation.id for operation in iter_operations(loaded, "delivery")} | {"other"},
         "rpc_method": {
             method.path.removeprefix("/") for service in loaded.protos.services for method in service.methods
         },

@@ -11,11 +11,11 @@ from codegen.contracts import Contracts
 from codegen.envoy import edge
 from codegen.envoy.authorization import allow_public, is_token_required, list_allowed_roles
 from codegen.envoy.common import Config, Profile
-from codegen.rest.operations import Operation, operations
+from codegen.rest.operations import Operation, iter_operations
 from tests.unit.codegen.sample_contracts import create_contracts
 
 CONTRACTS: Contracts = create_contracts()
-OPERATIONS = {operation.id: operation for operation in operations(CONTRACTS, "delivery")}
+OPERATIONS = {operation.id: operation for operation in iter_operations(CONTRACTS, "delivery")}
 ROUTES = edge.build_edge_routes(CONTRACTS)
 PROFILE = Profile("production")
 

@@ -33,7 +33,7 @@ def class_attribute(node: ast.ClassDef, name: str) -> str:
 
 
 def test_constant_is_named_after_the_message() -> None:
-    assert event_types.constant_name(ADDED) == "NOTE_ADDED"
+    assert event_types.get_constant_name(ADDED) == "NOTE_ADDED"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_event_type_contains_the_policy(event: Event, arguments: str) -> None:
         for node in TYPES.body
         if isinstance(node, ast.AnnAssign) and node.value is not None
     }
-    assert constants[event_types.constant_name(event)] == f"EventType({arguments})"
+    assert constants[event_types.get_constant_name(event)] == f"EventType({arguments})"
 
 
 def test_table_maps_messages_to_event_types() -> None:
@@ -81,7 +81,7 @@ def test_each_producer_has_a_union_of_its_events() -> None:
     ],
 )
 def test_subject_is_empty_if_a_sub_message_is_absent(subject: str, expression: str) -> None:
-    assert event_types.subject_expression(create_event("Added", subject=subject)) == expression
+    assert event_types.render_subject_expression(create_event("Added", subject=subject)) == expression
 
 
 def test_each_queue_has_a_consumer() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from codegen.observability.alerts import ALERT_GROUPS, Alert, alert_rules
+from codegen.observability.alerts import ALERT_GROUPS, Alert, build_alert_rules
 from tests.unit.codegen.sample_contracts import create_contracts, create_method, create_service, create_stream
 
 CONTRACTS = create_contracts(create_service("notes", create_method("GetNote"), create_stream("WatchNotes")))
@@ -14,7 +14,7 @@ ALERTS = [alert for group_alerts in ALERT_GROUPS.values() for alert in group_ale
 
 
 def groups() -> dict[str, list[dict[str, Any]]]:
-    return {group["name"]: group["rules"] for group in alert_rules(CONTRACTS)["groups"]}
+    return {group["name"]: group["rules"] for group in build_alert_rules(CONTRACTS)["groups"]}
 
 
 @pytest.mark.parametrize(("is_critical", "severity"), [(True, "critical"), (False, "warning")])

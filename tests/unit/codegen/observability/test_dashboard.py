@@ -20,7 +20,7 @@ CONTRACTS = create_contracts(
 
 
 def test_series_have_letters_and_readable_legends() -> None:
-    panel = dashboard.panel("Duration", "ms", first_half="a", second="b")
+    panel = dashboard.build_panel("Duration", "ms", first_half="a", second="b")
     assert [(each["refId"], each["expr"], each["legendFormat"]) for each in panel["targets"]] == [
         ("A", "a", "first half"),
         ("B", "b", "second"),
@@ -30,7 +30,7 @@ def test_series_have_letters_and_readable_legends() -> None:
 
 @pytest.mark.parametrize(("label", "legend"), [("queue", "{{queue}}"), ("from, to", "{{from}} {{to}}")])
 def test_legend_of_a_labelled_panel_is_its_labels(label: str, legend: str) -> None:
-    (target,) = dashboard.panel_by_label(label, "Queues", "short", "expr")["targets"]
+    (target,) = dashboard.build_panel_by_label(label, "Queues", "short", "expr")["targets"]
     assert target["legendFormat"] == legend
 
 
@@ -40,7 +40,7 @@ def test_filter_contains_names_and_extra_selector() -> None:
 
 
 def test_red_panels_are_rate_errors_and_duration() -> None:
-    rate, errors, duration = dashboard.red_panels("m", "operation", ["getNote"], 'status=~"5.."')
+    rate, errors, duration = dashboard.iter_red_panels("m", "operation", ["getNote"], 'status=~"5.."')
     expressions = [each["targets"][0]["expr"] for each in (rate, errors, duration)]
     count = 'sum by (operation) (rate(m_count{operation=~"getNote"}[$__rate_interval]))'
     failed = 'sum by (operation) (rate(m_count{operation=~"getNote", status=~"5.."}[$__rate_interval]))'
@@ -52,7 +52,7 @@ def test_red_panels_are_rate_errors_and_duration() -> None:
 
 
 def test_each_tag_and_service_has_a_row() -> None:
-    assert list(dashboard.dashboard_rows(CONTRACTS)) == [
+    assert list(dashboard.build_dashboard_rows(CONTRACTS)) == [
         "Edge",
         "REST: notes",
         "REST: callbacks",
@@ -65,7 +65,7 @@ def test_each_tag_and_service_has_a_row() -> None:
 
 
 def test_rows_filter_by_the_names_of_their_tag_or_service() -> None:
-    rows = dashboard.dashboard_rows(CONTRACTS)
+    rows = dashboard.build_dashboard_rows(CONTRACTS)
     assert 'operation=~"getNote|updateNote|getLatestNote|watchNote"' in str(rows["REST: notes"])
     assert 'operation=~"receiveCallback"' in str(rows["REST: callbacks"])
     names = "delivery.notes.v1.NotesService/GetNote|delivery.notes.v1.NotesService/WatchNotes"
@@ -93,7 +93,7 @@ def test_rows_separate_panels_without_gaps_or_overlap() -> None:
 @given(st.integers(1, 30))
 def test_panels_of_any_number_stay_within_the_grid(count: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(dashboard, "dashboard_rows", lambda _: {"Row": [{"type": "timeseries"}] * count})
+        patched.setattr(dashboard, "build_dashboard_rows", lambda _: {"Row": [{"type": "timeseries"}] * count})
         _, *panels = dashboard.lay_out(CONTRACTS)
     positions = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
     assert len(positions) == len(panels) == count

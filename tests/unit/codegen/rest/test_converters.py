@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from codegen.contracts import ContractError, Contracts
-from codegen.naming import snake
+from codegen.naming import to_snake_case
 from codegen.rest import converters
 from generated.proto.delivery.orders.v1 import (
     Bank,
@@ -66,7 +66,9 @@ def test_generation_is_deterministic_valid_python() -> None:
 
 def test_every_schema_with_message_has_typed_converter() -> None:
     for name, schema in repository_contracts().schemas("delivery").items():
-        functions = [function for module in (convert, pages) if (function := getattr(module, snake(name), None))]
+        functions = [
+            function for module in (convert, pages) if (function := getattr(module, to_snake_case(name), None))
+        ]
         assert bool(functions) == ("x-message" in schema), name
         assert all(function.__annotations__["return"] is getattr(models, name) for function in functions)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from codegen import contracts
 from codegen.contracts import ContractError, Contracts
-from codegen.naming import docstring, package_name, snake
+from codegen.naming import render_docstring, to_package_name, to_snake_case
 from codegen.rest import handlers, problems
-from codegen.rest.operations import operations
+from codegen.rest.operations import iter_operations
 from deploy.local.mesh_config import ROOT
 from generated.problems import PROBLEMS, Reason
 from generated.rest.delivery import handlers as generated_handlers
@@ -199,7 +199,7 @@ def test_generation_is_deterministic() -> None:
 
 
 def test_operation_roles_match_security_alternatives() -> None:
-    by_id = {operation.id: operation for operation in operations(with_paths(), "delivery")}
+    by_id = {operation.id: operation for operation in iter_operations(with_paths(), "delivery")}
     assert (by_id["updateThing"].scheme, by_id["updateThing"].roles) == ("bearer", ("customer", "admin"))
     assert (by_id["deleteThing"].scheme, by_id["deleteThing"].roles) == ("bearer", ())
     assert (by_id["getThing"].scheme, by_id["getThing"].roles) == (None, ())
@@ -357,7 +357,7 @@ def test_every_operation_has_abstract_method(name: str) -> None:
 
 
 def test_table_contains_every_operation_of_contract() -> None:
-    assert {each.id: each.status for each in operations(repository_contracts(), "delivery")} == {
+    assert {each.id: each.status for each in iter_operations(repository_contracts(), "delivery")} == {
         name: row.status for name, row in generated_handlers.OPERATIONS.items()
     }
 
@@ -374,20 +374,20 @@ def test_problem_catalogue_matches_contract() -> None:
     [("listCatalog", "list_catalog"), ("If-None-Match", "if_none_match"), ("page_size", "page_size"), ("q", "q")],
 )
 def test_snake_and_package_name(name: str, expected: str) -> None:
-    assert snake(name) == expected
-    assert package_name("payment-system") == "payment_system"
+    assert to_snake_case(name) == expected
+    assert to_package_name("payment-system") == "payment_system"
 
 
 @given(st.text(st.sampled_from("ab\\'\n "), min_size=1), st.sampled_from([0, 4, 8]))
 def test_docstring_is_valid_python(text: str, indent: int) -> None:
-    source = docstring(f"{text}.", indent)
+    source = render_docstring(f"{text}.", indent)
     assert source.startswith(" " * indent)
     assert isinstance(ast.literal_eval(source.strip()), str)
 
 
 @given(st.text(st.sampled_from("ab\\'\" "), max_size=12), st.sampled_from([0, 4, 8]))
 def test_docstring_with_quotes_evaluates_to_text(text: str, indent: int) -> None:
-    source = docstring(f"Say {text}", indent)
+    source = render_docstring(f"Say {text}", indent)
     assert ast.literal_eval(source.strip()) == f"Say {text}".strip().replace('"""', "'''")
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from codegen.contracts import ContractError
 from codegen.rest.message_fields import (
-    enum_members,
-    module_alias,
-    page_responses,
-    reachable_messages,
-    schema_message_pairs,
-    without_null,
+    get_module_alias,
+    list_enum_members,
+    list_page_responses,
+    list_reachable_messages,
+    list_schema_message_pairs,
+    remove_null,
 )
 from tests.changed_contracts import repository_contracts, with_change
 
@@ -34,28 +34,28 @@ NAME = {"$ref": "#/components/schemas/Name"}
     ],
 )
 def test_null_is_separated_from_other_values(schema: dict[str, Any], expected: dict[str, Any], nullable: bool) -> None:
-    assert without_null(schema) == (expected, nullable)
+    assert remove_null(schema) == (expected, nullable)
 
 
 def test_enum_members_omit_prefix_and_unspecified_value() -> None:
     enum = POOL.FindEnumTypeByName("delivery.notifications.v1.Provider")
-    assert enum_members(enum) == {"fcm": "FCM", "apns": "APNS", "email": "EMAIL"}
+    assert list_enum_members(enum) == {"fcm": "FCM", "apns": "APNS", "email": "EMAIL"}
 
 
 def test_reachable_messages_include_nested_messages() -> None:
     order = POOL.FindMessageTypeByName("delivery.orders.v1.Order")
-    assert {"delivery.orders.v1.Order", "delivery.orders.v1.OrderItem"} <= reachable_messages([order])
-    assert reachable_messages([]) == frozenset()
+    assert {"delivery.orders.v1.Order", "delivery.orders.v1.OrderItem"} <= list_reachable_messages([order])
+    assert list_reachable_messages([]) == frozenset()
 
 
 def test_page_is_response_with_items() -> None:
-    pages = page_responses(repository_contracts())
+    pages = list_page_responses(repository_contracts())
     assert "delivery.orders.v1.ListOrdersResponse" in pages
     assert not pages & {"delivery.orders.v1.GetOrderResponse", "delivery.partners.v1.CheckProductsResponse"}
 
 
 def test_module_alias_contains_service_and_version() -> None:
-    assert module_alias("delivery.orders.v1") == "orders_v1"
+    assert get_module_alias("delivery.orders.v1") == "orders_v1"
 
 
 def test_unknown_message_of_schema_is_rejected() -> None:
@@ -63,4 +63,4 @@ def test_unknown_message_of_schema_is_rejected() -> None:
         lambda document: document["components"]["schemas"]["Order"].update({"x-message": "delivery.orders.v1.Nothing"})
     )
     with pytest.raises(ContractError, match="x-message of Order is not a message"):
-        schema_message_pairs(changed)
+        list_schema_message_pairs(changed)

@@ -36,7 +36,7 @@ def with_patch(properties: dict[str, Any], **schemas: Any) -> set[str]:
     openapi = create_openapi()
     openapi["components"]["schemas"] |= schemas
     openapi["components"]["schemas"]["NotePatch"]["properties"] = properties
-    return models.merge_patch_schemas(create_contracts(openapi=openapi), "delivery")
+    return models.list_merge_patch_schemas(create_contracts(openapi=openapi), "delivery")
 
 
 def test_bodies_of_patch_operations_are_merge_patches() -> None:
@@ -46,13 +46,13 @@ def test_bodies_of_patch_operations_are_merge_patches() -> None:
 def test_patch_operation_without_body_has_no_merge_patch() -> None:
     openapi = create_openapi()
     del openapi["paths"]["/notes/{note_id}"]["patch"]["requestBody"]
-    assert models.merge_patch_schemas(create_contracts(openapi=openapi), "delivery") == set()
+    assert models.list_merge_patch_schemas(create_contracts(openapi=openapi), "delivery") == set()
 
 
 def test_document_without_paths_has_no_merge_patch() -> None:
     openapi = create_openapi()
     del openapi["paths"]
-    assert models.merge_patch_schemas(create_contracts(openapi=openapi), "delivery") == set()
+    assert models.list_merge_patch_schemas(create_contracts(openapi=openapi), "delivery") == set()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_only_schemas_of_requests_and_successes_have_models() -> None:
     openapi["components"]["responses"]["NotFound"]["content"] = content
     callback = {"application/json": {"schema": {"$ref": "#/components/schemas/Signed"}}}
     openapi["paths"]["/callbacks"]["post"]["requestBody"]["content"] = callback
-    used = models.used_schemas(create_contracts(openapi=openapi), "delivery")
+    used = models.list_used_schemas(create_contracts(openapi=openapi), "delivery")
     assert list(used) == ["Note", "NotePatch", "Text", "Alias", "Parameter"]
 
 

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from codegen.contracts import ContractError
-from codegen.rest.operations import Operation, operations
+from codegen.rest.operations import Operation, iter_operations
 from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
 
 
 def list_operations(**changes: Any) -> dict[str, Operation]:
     """Return the operations of the sample document with changes of its top level."""
     source = create_contracts(openapi=create_openapi() | changes)
-    return {operation.id: operation for operation in operations(source, "delivery")}
+    return {operation.id: operation for operation in iter_operations(source, "delivery")}
 
 
 OPERATIONS = list_operations()

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from msgspec import convert
 
 from codegen.contracts import ContractError
-from codegen.naming import snake
+from codegen.naming import to_snake_case
 from codegen.rest import request_converters
-from codegen.rest.rpc_methods import forwarded_operations
+from codegen.rest.rpc_methods import iter_forwarded_operations
 from generated.proto.delivery.notifications import v1 as notifications
 from generated.proto.delivery.orders import v1 as orders
 from generated.proto.delivery.partners import v1 as partners
@@ -40,10 +40,10 @@ def test_generation_is_deterministic_valid_python() -> None:
 
 
 def test_function_has_arguments_of_handler_without_principal() -> None:
-    for operation, method in forwarded_operations(repository_contracts()):
+    for operation, method in iter_forwarded_operations(repository_contracts()):
         row = handlers.OPERATIONS[operation.id]
         handler = inspect.signature(getattr(row.handler, row.method)).parameters
-        function = inspect.signature(getattr(requests, snake(operation.id)))
+        function = inspect.signature(getattr(requests, to_snake_case(operation.id)))
         assert function.parameters.keys() == handler.keys() - {"self", "principal"}, operation.id
         assert function.return_annotation.__name__ == method.request.rpartition(".")[2]
 

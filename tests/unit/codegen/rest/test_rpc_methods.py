@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from codegen.contracts import ContractError, Contracts
-from codegen.rest.rpc_methods import forwarded_operations, methods_of_operations
+from codegen.rest.rpc_methods import iter_forwarded_operations, iter_methods_of_operations
 from tests.changed_contracts import find_operation, repository_contracts, with_change
 
 
 def paths(source: Contracts) -> dict[str, str]:
-    return {operation.id: method.path for operation, method in methods_of_operations(source)}
+    return {operation.id: method.path for operation, method in iter_methods_of_operations(source)}
 
 
 def test_operation_belongs_to_method_of_the_same_name() -> None:
@@ -24,13 +24,13 @@ def test_extension_selects_method_of_another_name() -> None:
 
 
 def test_operations_without_method_are_not_forwarded() -> None:
-    forwarded = {operation.id for operation, _ in forwarded_operations(repository_contracts())}
+    forwarded = {operation.id for operation, _ in iter_forwarded_operations(repository_contracts())}
     assert not forwarded & {"signIn", "getProfile", "checkOrder", "confirmOrder", "getPicture"}
 
 
 def test_stream_is_not_forwarded() -> None:
     assert "watchOrder" in paths(repository_contracts())
-    assert "watchOrder" not in {operation.id for operation, _ in forwarded_operations(repository_contracts())}
+    assert "watchOrder" not in {operation.id for operation, _ in iter_forwarded_operations(repository_contracts())}
 
 
 @pytest.mark.parametrize("value", ["orders.v1.EatOrder", "partners.v1.CompleteOrder", "CompleteOrder", ""])

@@ -7,20 +7,20 @@ import pytest
 from codegen.contracts import Contracts, load
 from codegen.rest import test_scaffolding
 from codegen.rest.handlers import API, OUTPUT_PATH
-from codegen.rest.operations import Operation, operations
+from codegen.rest.operations import Operation, iter_operations
 from tests.conftest import ROOT
 
 CONTRACTS: Contracts = load(ROOT)
-OPERATIONS = {operation.id: operation for operation in operations(CONTRACTS, API)}
+OPERATIONS = {operation.id: operation for operation in iter_operations(CONTRACTS, API)}
 
 
 def test_generated_table_binds_every_operation() -> None:
-    assert test_scaffolding.bound_operations((ROOT / "generated" / OUTPUT_PATH).read_text()) == OPERATIONS.keys()
+    assert test_scaffolding.list_bound_operations((ROOT / "generated" / OUTPUT_PATH).read_text()) == OPERATIONS.keys()
 
 
 def test_only_new_operations_get_a_test() -> None:
-    assert test_scaffolding.new_tests(CONTRACTS, set(OPERATIONS)) == {}
-    assert list(test_scaffolding.new_tests(CONTRACTS, OPERATIONS.keys() - {"cancelOrder"})) == [
+    assert test_scaffolding.render_new_tests(CONTRACTS, set(OPERATIONS)) == {}
+    assert list(test_scaffolding.render_new_tests(CONTRACTS, OPERATIONS.keys() - {"cancelOrder"})) == [
         "tests/e2e/test_cancel_order.py"
     ]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen.contracts import ContractError
-from codegen.rpc.protobuf_json_schema import field_schema, message_schema
+from codegen.rpc.protobuf_json_schema import build_field_schema, build_message_schema
 from services.runtime.core.json_schema import compile_schema
 from tests import sample
 
@@ -52,31 +52,31 @@ TIMESTAMP = {"type": "string", "format": "date-time"}
     ],
 )
 def test_schema_of_a_field(field: str, schema: dict[str, Any]) -> None:
-    assert field_schema(ALL_FIELDS.fields_by_name[field]) == schema
+    assert build_field_schema(ALL_FIELDS.fields_by_name[field]) == schema
 
 
 def test_sub_messages_are_inlined_with_names_of_the_proto_file() -> None:
     inner = {"added": {"type": "integer", "format": "int64", "minimum": 0}, "from": {"type": "string"}}
     newer = POOL.FindMessageTypeByName("sample.v1.NewerAllFields")
-    properties = message_schema(newer)["properties"]
+    properties = build_message_schema(newer)["properties"]
     assert list(properties) == ["text", "inner", "added"]
     assert properties["inner"] == {"type": "object", "properties": inner}
 
 
 def test_empty_message_is_an_object_without_properties() -> None:
     message = POOL.FindMessageTypeByName("sample.v1.WhoAmIRequest")
-    assert message_schema(message) == {"type": "object", "properties": {}}
+    assert build_message_schema(message) == {"type": "object", "properties": {}}
 
 
 @pytest.mark.parametrize("field", ["inner", "inners", "inner_by_flag"])
 def test_message_that_contains_itself_raises_contract_error(field: str) -> None:
     with pytest.raises(ContractError, match=r"sample\.v1\.AllFields\.Inner contains itself"):
-        field_schema(ALL_FIELDS.fields_by_name[field])
+        build_field_schema(ALL_FIELDS.fields_by_name[field])
 
 
 SCALARS = ("i32", "i64", "u32", "u64", "single", "double_value", "flag", "text", "data", "mood", "at", "numbers")
 SCHEMA = compile_schema(
-    {"type": "object", "properties": {name: field_schema(ALL_FIELDS.fields_by_name[name]) for name in SCALARS}}
+    {"type": "object", "properties": {name: build_field_schema(ALL_FIELDS.fields_by_name[name]) for name in SCALARS}}
 )
 
 

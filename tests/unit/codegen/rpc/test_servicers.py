@@ -106,7 +106,7 @@ def test_duplicate_method_names_are_rejected(tmp_path: Path) -> None:
 def test_responses_with_replayed_field_may_be_pre_encoded() -> None:
     repository = contracts.load(ROOT)
 
-    assert servicers.replayed_responses(repository) == {
+    assert servicers.list_replayed_responses(repository) == {
         "delivery.notifications.v1.CreateAgentResponse",
         "delivery.orders.v1.CreateBankResponse",
         "delivery.orders.v1.CreateOrderResponse",
