@@ -4,12 +4,16 @@ from typing import override
 
 from generated.events import PartnersEvent
 from services.partners.adapters.postgres.catalog import PostgresAvailabilityRepository, PostgresCatalogReader
+from services.partners.adapters.postgres.catalog_entities import (
+    PARTNERS,
+    PostgresCatalogEntityReader,
+    PostgresCatalogEntityRepository,
+)
 from services.partners.adapters.postgres.partner_calls import (
     PostgresBreakerRepository,
     PostgresCallReader,
     PostgresCallRepository,
 )
-from services.partners.adapters.postgres.partners import PostgresPartnerReader, PostgresPartnerRepository
 from services.partners.adapters.postgres.products import PostgresProductReader, PostgresProductRepository
 from services.partners.usecases.ports import Repository, UnitOfWork
 from services.runtime.messaging import inbox
@@ -24,7 +28,7 @@ class PostgresUnitOfWork(UnitOfWork):
     def __init__(self, transaction: Transaction, outbox: Outbox[PartnersEvent]) -> None:
         self._transaction = transaction
         self._outbox = outbox
-        self.partners = PostgresPartnerRepository(transaction)
+        self.partners = PostgresCatalogEntityRepository(transaction, PARTNERS)
         self.products = PostgresProductRepository(transaction)
         self.availability = PostgresAvailabilityRepository(transaction)
         self.calls = PostgresCallRepository(transaction)
@@ -44,7 +48,7 @@ class PostgresRepository(PostgresUnitOfWorkFactory[UnitOfWork], Repository):
 
     def __init__(self, database: Database, outbox: Outbox[PartnersEvent]) -> None:
         super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox))
-        self.partners = PostgresPartnerReader(database)
+        self.partners = PostgresCatalogEntityReader(database, PARTNERS)
         self.products = PostgresProductReader(database)
         self.catalog = PostgresCatalogReader(database)
         self.calls = PostgresCallReader(database)

@@ -1,0 +1,82 @@
+"""Partners and products in PostgreSQL: statements and repositories of a table with generated integer ids."""
+
+from dataclasses import asdict, fields, replace
+from typing import override
+
+from sqlalchemy import Table, bindparam, insert, select, update
+
+from services.partners.adapters.postgres.tables import partners, products
+from services.partners.domain.partners import Partner, Product
+from services.partners.usecases.ports import CatalogEntityRepository
+from services.runtime.core.repository import SortedEntityReader
+from services.runtime.storage.database import Database, Statement, Transaction
+
+
+class CatalogEntityStatements[Entity: Partner | Product]:
+    """Compiled statements on the table of one kind of entity. The fields of an entity are columns of its table."""
+
+    def __init__(self, table: Table, entity_type: type[Entity]) -> None:
+        self.columns = [field.name for field in fields(entity_type) if field.name != "id"]
+        entities = select(*(table.c[field.name] for field in fields(entity_type)))
+        with_id = table.c.id == bindparam("id")
+        self.get = Statement(entities.where(with_id), row_type=entity_type)
+        self.list_after = Statement(
+            entities.where(table.c.id > bindparam("after")).order_by(table.c.id).limit(bindparam("size")),
+            row_type=entity_type,
+        )
+        self.get_for_update = Statement(entities.where(with_id).with_for_update(), row_type=entity_type)
+        self.lock_for_share = Statement(select(table.c.id).where(with_id).with_for_update(read=True, key_share=True))
+        self.add = Statement(
+            insert(table).values({name: bindparam(name) for name in self.columns}).returning(table.c.id)
+        )
+        self.save = Statement(
+            update(table)
+            .where(table.c.id == bindparam("entity_id"))
+            .values({name: bindparam(f"new_{name}") for name in self.columns})
+        )
+
+
+PARTNERS = CatalogEntityStatements(partners, Partner)
+PRODUCTS = CatalogEntityStatements(products, Product)
+
+
+class PostgresCatalogEntityReader[Entity: Partner | Product](SortedEntityReader[int, Entity]):
+    """Read access to partners or products in PostgreSQL."""
+
+    def __init__(self, database: Database, statements: CatalogEntityStatements[Entity]) -> None:
+        self._database = database
+        self._statements = statements
+
+    @override
+    async def get(self, key: int) -> Entity | None:
+        return await self._database.fetch_one(self._statements.get, id=key)
+
+    @override
+    async def list_after(self, after: int, size: int) -> list[Entity]:
+        return await self._database.fetch_all(self._statements.list_after, after=after, size=size)
+
+
+class PostgresCatalogEntityRepository[Entity: Partner | Product](CatalogEntityRepository[Entity]):
+    """Partners or products of one transaction in PostgreSQL."""
+
+    def __init__(self, transaction: Transaction, statements: CatalogEntityStatements[Entity]) -> None:
+        self._transaction = transaction
+        self._statements = statements
+
+    @override
+    async def get_for_update(self, key: int) -> Entity | None:
+        return await self._transaction.fetch_one(self._statements.get_for_update, id=key)
+
+    @override
+    async def lock_for_share(self, key: int) -> bool:
+        return await self._transaction.fetch_one(self._statements.lock_for_share, id=key) is not None
+
+    @override
+    async def add(self, entity: Entity) -> Entity:
+        row = await self._transaction.fetch_one(self._statements.add, **asdict(entity))
+        return replace(entity, id=row["id"]) if row else entity
+
+    @override
+    async def save(self, entity: Entity) -> None:
+        values = {f"new_{name}": getattr(entity, name) for name in self._statements.columns}
+        await self._transaction.execute(self._statements.save, entity_id=entity.id, **values)
