@@ -25,6 +25,7 @@ from codegen.envoy.local_replies import (
     build_trace_response_headers,
     set_header,
 )
+from codegen.rest.deprecation import parse_deprecation
 from codegen.rest.operations import Operation, iter_operations
 
 MAX_JSON_BODY_BYTES = 64 * 1024
@@ -34,7 +35,9 @@ STREAM_IDLE_TIMEOUT = "60s"
 """Longer than the interval of the heartbeats, which is 15 seconds."""
 PUBLIC_PATHS = ("/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs")
 PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/")
-CORS_EXPOSED_HEADERS = "ETag, Location, Retry-After, Idempotency-Replayed, traceresponse, x-request-id"
+CORS_EXPOSED_HEADERS = (
+    "ETag, Location, Retry-After, Idempotency-Replayed, Deprecation, Sunset, traceresponse, x-request-id"
+)
 CORS_ALLOWED_HEADERS = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id"
 
 
@@ -69,7 +72,7 @@ def enable_body_limit(limit: int) -> Config:
 
 
 def build_operation_route(base_path: str, operation: Operation) -> Config:
-    """Return the route of an operation: authorization, body limit, timeout and retries."""
+    """Return the route of an operation: authorization, body limit, timeout, retries and deprecation headers."""
     methods = {operation.method, "HEAD"} if operation.method == "GET" else {operation.method}
     action: Config = {"cluster": "app", "timeout": operation.raw.get("x-timeout", DEFAULT_TIMEOUT)}
     if EVENT_STREAM_MEDIA_TYPE in operation.content:
@@ -79,13 +82,17 @@ def build_operation_route(base_path: str, operation: Operation) -> Config:
     authorization_config = (
         authorization.require_token(operation.roles) if operation.scheme == "bearer" else authorization.allow_public()
     )
-    return {
+    route = {
         "name": operation.id,
         "match": build_path_matcher(base_path + operation.path) | {"headers": [build_method_matcher(methods)]},
         "route": action,
         "decorator": {"operation": operation.id, "propagate": False},
         "typed_per_filter_config": authorization_config | enable_body_limit(get_max_body_bytes(operation)),
     }
+    if deprecation := parse_deprecation(operation.raw):
+        headers = [set_header(name.lower(), value) for name, value in deprecation.headers.items()]
+        route["response_headers_to_add"] = headers
+    return route
 
 
 def build_method_not_allowed_route(path: str, methods: set[str]) -> Config:

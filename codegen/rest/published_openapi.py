@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from codegen.contracts import HTTP_METHODS, Contracts, Files
+from codegen.rest.deprecation import SINCE_EXTENSION, SUNSET_EXTENSION, parse_deprecation
 from codegen.yaml_output import dump_yaml
 
 RESPONSE_HEADERS = {
@@ -17,7 +18,17 @@ RESPONSE_HEADERS = {
 }
 
 OWN_EXTENSIONS = frozenset(
-    {"x-cache-until-event", "x-client-address", "x-final-event", "x-message", "x-problems", "x-rpc", "x-timeout"}
+    {
+        SINCE_EXTENSION,
+        SUNSET_EXTENSION,
+        "x-cache-until-event",
+        "x-client-address",
+        "x-final-event",
+        "x-message",
+        "x-problems",
+        "x-rpc",
+        "x-timeout",
+    }
 )
 """Extensions for the generators, which clients do not need."""
 
@@ -42,9 +53,24 @@ def publish_document(document: dict[str, Any]) -> dict[str, Any]:
         for response in responses:
             for name in RESPONSE_HEADERS:
                 response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}
+        _add_deprecation_headers(document, published)
         reason = published["components"]["schemas"]["Problem"]["properties"]["reason"]
         reason["examples"] = sorted(document["x-problems"])
     return published
+
+
+def _add_deprecation_headers(document: dict[str, Any], published: dict[str, Any]) -> None:
+    """Add the headers of deprecated operations to their responses, which no longer reference shared ones."""
+    for path, item in document["paths"].items():
+        for method in item.keys() & set(HTTP_METHODS):
+            if (deprecation := parse_deprecation(item[method])) is None:
+                continue
+            responses = published["paths"][path][method]["responses"]
+            for status, response in responses.items():
+                if "$ref" in response:
+                    shared_name = response["$ref"].removeprefix("#/components/responses/")
+                    responses[status] = copy.deepcopy(published["components"]["responses"][shared_name])
+                responses[status]["headers"] |= deprecation.header_objects
 
 
 def generate(contracts: Contracts) -> Files:

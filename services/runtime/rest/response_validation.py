@@ -10,8 +10,8 @@ from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_data_schema
 from services.runtime.rest.types import BinaryResponse, Operation, Response
 
 _JSON = "application/json"
-_EDGE_HEADERS = frozenset({"x-request-id", "traceresponse"})
-"""Headers that the edge proxy adds to every response."""
+_EDGE_HEADERS = frozenset({"x-request-id", "traceresponse", "deprecation", "sunset"})
+"""Headers that the edge proxy adds: to every response, and to those of deprecated operations."""
 
 
 class ResponseValidator:

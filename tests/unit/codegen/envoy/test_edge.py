@@ -1,6 +1,7 @@
 """Routes, filters and listeners of the edge."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,6 +141,15 @@ def test_event_stream_has_an_idle_timeout_and_own_limits() -> None:
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
 def test_only_get_operations_are_retried(operation: Operation) -> None:
     assert ("retry_policy" in find_route(operation.id)["route"]) == (operation.method == "GET")
+
+
+def test_route_of_a_deprecated_operation_adds_its_headers() -> None:
+    operation = OPERATIONS["getNote"]
+    dates = {"deprecated": True, "x-deprecated-since": "2026-12-01", "x-sunset": "2027-06-01"}
+    route = edge.build_operation_route("/api/v1", replace(operation, raw=operation.raw | dates))
+    headers = {each["header"]["key"]: each["header"]["value"] for each in route["response_headers_to_add"]}
+    assert headers == {"deprecation": "@1796083200", "sunset": "Tue, 01 Jun 2027 00:00:00 GMT"}
+    assert all("response_headers_to_add" not in find_route(name) for name in OPERATIONS)
 
 
 def test_body_limit_of_a_route_enables_an_existing_filter() -> None:

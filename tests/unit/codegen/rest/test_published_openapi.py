@@ -15,6 +15,7 @@ from tests.unit.codegen.sample_contracts import create_contracts, create_openapi
 
 INTERNAL_EXTENSIONS = (
     *("x-message", "x-problems", "x-timeout", "x-client-address", "x-final-event", "x-cache-until-event"),
+    *("x-deprecated-since", "x-sunset"),
 )
 KEYS = st.sampled_from([*INTERNAL_EXTENSIONS, "x-max-bytes", "type", "properties"])
 NODES = st.recursive(
@@ -82,6 +83,19 @@ def test_reference_to_a_response_has_no_headers() -> None:
     published = publish_document(create_openapi())
     response = published["paths"]["/notes/{note_id}"]["get"]["responses"]["404"]
     assert response == {"$ref": "#/components/responses/NotFound"}
+
+
+def test_responses_of_a_deprecated_operation_have_its_headers() -> None:
+    document = create_openapi()
+    note = document["paths"]["/notes/{note_id}"]
+    note["get"] |= {"deprecated": True, "x-deprecated-since": "2026-12-01", "x-sunset": "2027-06-01"}
+    published = publish_document(document)
+    responses = published["paths"]["/notes/{note_id}"]["get"]["responses"]
+    assert {"ETag", "x-request-id", "Deprecation", "Sunset"} <= responses["200"]["headers"].keys()
+    assert responses["404"]["description"] == document["components"]["responses"]["NotFound"]["description"]
+    assert {"traceresponse", "Deprecation", "Sunset"} <= responses["404"]["headers"].keys()
+    assert "Sunset" not in published["components"]["responses"]["NotFound"]["headers"]
+    assert "Sunset" not in published["paths"]["/notes/{note_id}"]["patch"]["responses"]["204"]["headers"]
 
 
 def test_reasons_of_the_catalogue_are_examples() -> None:
