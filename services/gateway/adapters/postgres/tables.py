@@ -1,55 +1,56 @@
 """Tables of the gateway."""
 
-import sqlalchemy as sa
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Index, MetaData, Table
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import BigInteger, Boolean, Date, LargeBinary, Text
 
 from services.gateway.domain.accounts import AccountState, CodePurpose
 from services.runtime.messaging.outbox import define_outbox_table
 from services.runtime.storage.database import TIMESTAMPTZ
 
-metadata = sa.MetaData()
+metadata = MetaData()
 define_outbox_table(metadata)
 
-accounts = sa.Table(
+accounts = Table(
     "accounts",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("email", sa.Text, nullable=False),
-    sa.Column("email_verified", sa.Boolean, nullable=False),
-    sa.Column("first_name", sa.Text, nullable=False),
-    sa.Column("last_name", sa.Text, nullable=False),
-    sa.Column("phone", sa.Text),
-    sa.Column("birth_date", sa.Date),
-    sa.Column("locale", sa.Text),
-    sa.Column("time_zone", sa.Text),
-    sa.Column("notif_token", sa.Text),
-    sa.Column("role", sa.Text),
-    sa.Column("avatar", sa.Text),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("created_at", TIMESTAMPTZ, nullable=False),
-    sa.CheckConstraint(f"state IN {tuple(map(str, AccountState))}", name="accounts_state"),
+    Column("id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("email_verified", Boolean, nullable=False),
+    Column("first_name", Text, nullable=False),
+    Column("last_name", Text, nullable=False),
+    Column("phone", Text),
+    Column("birth_date", Date),
+    Column("locale", Text),
+    Column("time_zone", Text),
+    Column("notif_token", Text),
+    Column("role", Text),
+    Column("avatar", Text),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", TIMESTAMPTZ, nullable=False),
+    CheckConstraint(f"state IN {tuple(map(str, AccountState))}", name="accounts_state"),
 )
-sa.Index("accounts_by_email", accounts.c.email)
-sa.Index("accounts_by_time", accounts.c.created_at, accounts.c.id)
-sa.Index("accounts_unfinished", accounts.c.created_at, postgresql_where=accounts.c.state != AccountState.ACTIVE)
-codes = sa.Table(
+Index("accounts_by_email", accounts.c.email)
+Index("accounts_by_time", accounts.c.created_at, accounts.c.id)
+Index("accounts_unfinished", accounts.c.created_at, postgresql_where=accounts.c.state != AccountState.ACTIVE)
+codes = Table(
     "codes",
     metadata,
-    sa.Column("digest", sa.LargeBinary, primary_key=True),
-    sa.Column("purpose", sa.Text, nullable=False),
-    sa.Column("user_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
-    sa.Column("new_email", sa.Text),
-    sa.Column("expires_at", TIMESTAMPTZ, nullable=False),
-    sa.CheckConstraint(f"purpose IN {tuple(map(str, CodePurpose))}", name="codes_purpose"),
-    sa.Index("codes_by_user", "user_id"),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("user_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("new_email", Text),
+    Column("expires_at", TIMESTAMPTZ, nullable=False),
+    CheckConstraint(f"purpose IN {tuple(map(str, CodePurpose))}", name="codes_purpose"),
+    Index("codes_by_user", "user_id"),
 )
-code_requests = sa.Table(
+code_requests = Table(
     "code_requests",
     metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-    sa.Column("purpose", sa.Text, nullable=False),
-    sa.Column("email", sa.Text, nullable=False),
-    sa.Column("user_id", sa.Text),
-    sa.Column("trace", JSONB),
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("user_id", Text),
+    Column("trace", JSONB),
 )

@@ -1,80 +1,81 @@
 """SQLAlchemy tables of notifications."""
 
-import sqlalchemy as sa
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, PrimaryKeyConstraint, Table
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.types import BigInteger, Boolean, Integer, LargeBinary, SmallInteger, Text
 
 from services.runtime.messaging.inbox import define_inbox_table
 from services.runtime.messaging.outbox import define_outbox_table
 from services.runtime.storage.database import TIMESTAMPTZ
 from services.runtime.storage.idempotency import build_keys_table
 
-metadata = sa.MetaData()
+metadata = MetaData()
 define_outbox_table(metadata)
 define_inbox_table(metadata)
 build_keys_table(metadata)
 
-agents = sa.Table(
+agents = Table(
     "agents",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("priority", sa.SmallInteger, nullable=False),
-    sa.Column("providers", ARRAY(sa.Text), nullable=False),
-    sa.Column("ttl_s", sa.Integer, nullable=False),
-    sa.Column("enabled", sa.Boolean, nullable=False),
-    sa.Column("quiet_start", sa.Text),
-    sa.Column("quiet_end", sa.Text),
-    sa.Column("collapse", sa.Boolean),
-    sa.Column("version", sa.BigInteger, nullable=False, server_default="1"),
-    sa.CheckConstraint("priority BETWEEN 1 AND 10", name="agents_priority"),
-    sa.CheckConstraint("ttl_s > 0", name="agents_ttl"),
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("providers", ARRAY(Text), nullable=False),
+    Column("ttl_s", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("quiet_start", Text),
+    Column("quiet_end", Text),
+    Column("collapse", Boolean),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    CheckConstraint("priority BETWEEN 1 AND 10", name="agents_priority"),
+    CheckConstraint("ttl_s > 0", name="agents_ttl"),
 )
-agent_keys = sa.Table(
+agent_keys = Table(
     "agent_keys",
     metadata,
-    sa.Column("agent_id", sa.Text, sa.ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("provider", sa.Text, nullable=False),
-    sa.Column("ciphertext", sa.LargeBinary, nullable=False),
-    sa.PrimaryKeyConstraint("agent_id", "provider"),
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("agent_id", "provider"),
 )
-users = sa.Table(
+users = Table(
     "users",
     metadata,
-    sa.Column("user_id", sa.Text, primary_key=True),
-    sa.Column("email", sa.Text, nullable=False),
-    sa.Column("notif_token", sa.Text),  # superseded by the table devices; no longer read
-    sa.Column("locale", sa.Text),
-    sa.Column("time_zone", sa.Text),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("devices_cleared_version", sa.BigInteger, nullable=False, server_default="0"),
+    Column("user_id", Text, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("notif_token", Text),  # superseded by the table devices; no longer read
+    Column("locale", Text),
+    Column("time_zone", Text),
+    Column("version", BigInteger, nullable=False),
+    Column("devices_cleared_version", BigInteger, nullable=False, server_default="0"),
 )
-devices = sa.Table(
+devices = Table(
     "devices",
     metadata,
-    sa.Column("user_id", sa.Text, nullable=False),
-    sa.Column("token", sa.Text, nullable=False),
-    sa.Column("provider", sa.Text, nullable=False),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("deleted_version", sa.BigInteger, nullable=False, server_default="-1"),
-    sa.PrimaryKeyConstraint("user_id", "token"),
+    Column("user_id", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("deleted_version", BigInteger, nullable=False, server_default="-1"),
+    PrimaryKeyConstraint("user_id", "token"),
 )
-delivery_jobs = sa.Table(
+delivery_jobs = Table(
     "delivery_jobs",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("user_id", sa.Text, nullable=False),
-    sa.Column("priority", sa.SmallInteger, nullable=False),
-    sa.Column("due_at", TIMESTAMPTZ, nullable=False),
-    sa.Column("expires_at", TIMESTAMPTZ, nullable=False),
-    sa.Column("notification", JSONB, nullable=False),
-    sa.Column("mail", sa.LargeBinary),
-    sa.Column("provider", sa.Text),
-    sa.Column("since", TIMESTAMPTZ),
-    sa.Column("rounds", sa.Integer, nullable=False),
-    sa.Column("settled", ARRAY(sa.Text), nullable=False),
-    sa.Column("accepted", sa.Boolean, nullable=False),
-    sa.Column("unclear", sa.Boolean, nullable=False),
-    sa.Column("trace", JSONB, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("due_at", TIMESTAMPTZ, nullable=False),
+    Column("expires_at", TIMESTAMPTZ, nullable=False),
+    Column("notification", JSONB, nullable=False),
+    Column("mail", LargeBinary),
+    Column("provider", Text),
+    Column("since", TIMESTAMPTZ),
+    Column("rounds", Integer, nullable=False),
+    Column("settled", ARRAY(Text), nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("unclear", Boolean, nullable=False),
+    Column("trace", JSONB, nullable=False),
 )
-sa.Index("delivery_jobs_due", delivery_jobs.c.priority.desc(), delivery_jobs.c.due_at)
-sa.Index("delivery_jobs_user", delivery_jobs.c.user_id)
+Index("delivery_jobs_due", delivery_jobs.c.priority.desc(), delivery_jobs.c.due_at)
+Index("delivery_jobs_user", delivery_jobs.c.user_id)

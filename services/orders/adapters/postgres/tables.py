@@ -1,7 +1,8 @@
 """Tables of orders. Check constraints enforce the invariants, such as the amount of a paid order."""
 
-import sqlalchemy as sa
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, Table, func
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import BigInteger, Boolean, Integer, LargeBinary, Text
 
 from services.orders.domain.orders import OrderStatus, RefundStatus
 from services.runtime.messaging.inbox import define_inbox_table
@@ -9,151 +10,145 @@ from services.runtime.messaging.outbox import define_outbox_table
 from services.runtime.storage.database import TIMESTAMPTZ
 from services.runtime.storage.idempotency import build_keys_table
 
-metadata = sa.MetaData()
+metadata = MetaData()
 define_outbox_table(metadata)
 define_inbox_table(metadata)
 build_keys_table(metadata)
 
-banks = sa.Table(
+banks = Table(
     "banks",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("title", sa.Text, nullable=False),
-    sa.Column("webcheckout_url", sa.Text, nullable=False),
-    sa.Column("api_url", sa.Text, nullable=False),
-    sa.Column("active", sa.Boolean, nullable=False),
-    sa.Column("webhook_secret", sa.LargeBinary, nullable=False),
-    sa.Column("old_secret", sa.LargeBinary),
-    sa.Column("old_secret_until", TIMESTAMPTZ),
-    sa.Column("version", sa.BigInteger, nullable=False, server_default="1"),
+    Column("id", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("webcheckout_url", Text, nullable=False),
+    Column("api_url", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("webhook_secret", LargeBinary, nullable=False),
+    Column("old_secret", LargeBinary),
+    Column("old_secret_until", TIMESTAMPTZ),
+    Column("version", BigInteger, nullable=False, server_default="1"),
 )
-orders = sa.Table(
+orders = Table(
     "orders",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("check_id", sa.Text, nullable=False, unique=True),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("customer_id", sa.Text, nullable=False),
-    sa.Column("customer_name", sa.Text),
-    sa.Column("customer_phone", sa.Text),
-    sa.Column("partner", JSONB, nullable=False),
-    sa.Column("items", JSONB, nullable=False),
-    sa.Column("total_amount", sa.BigInteger, nullable=False),
-    sa.Column("currency", sa.Text, nullable=False),
-    sa.Column("paid_amount", sa.BigInteger, nullable=False),
-    sa.Column("refunded_amount", sa.BigInteger, nullable=False),
-    sa.Column("refund_status", sa.Text, nullable=False),
-    sa.Column("bank_id", sa.Text, sa.ForeignKey("banks.id"), nullable=False),
-    sa.Column("payment_id", sa.Text),
-    sa.Column("delivery_address", sa.Text, nullable=False),
-    sa.Column("pickup_address", sa.Text),
-    sa.Column("deliverer_id", sa.Text),
-    sa.Column("cancel_reason", sa.Text),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("created_at", TIMESTAMPTZ, nullable=False),
-    sa.Column("updated_at", TIMESTAMPTZ, nullable=False),
-    sa.Column("ready_at", TIMESTAMPTZ),
-    sa.Column("partner_notified_at", TIMESTAMPTZ),
-    sa.Column("reconciled_at", TIMESTAMPTZ),
-    sa.CheckConstraint(f"status IN {tuple(map(str, OrderStatus))}", name="orders_status"),
-    sa.CheckConstraint(f"refund_status IN {tuple(map(str, RefundStatus))}", name="orders_refund_status"),
-    sa.CheckConstraint(
+    Column("id", Text, primary_key=True),
+    Column("check_id", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("customer_name", Text),
+    Column("customer_phone", Text),
+    Column("partner", JSONB, nullable=False),
+    Column("items", JSONB, nullable=False),
+    Column("total_amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("paid_amount", BigInteger, nullable=False),
+    Column("refunded_amount", BigInteger, nullable=False),
+    Column("refund_status", Text, nullable=False),
+    Column("bank_id", Text, ForeignKey("banks.id"), nullable=False),
+    Column("payment_id", Text),
+    Column("delivery_address", Text, nullable=False),
+    Column("pickup_address", Text),
+    Column("deliverer_id", Text),
+    Column("cancel_reason", Text),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", TIMESTAMPTZ, nullable=False),
+    Column("updated_at", TIMESTAMPTZ, nullable=False),
+    Column("ready_at", TIMESTAMPTZ),
+    Column("partner_notified_at", TIMESTAMPTZ),
+    Column("reconciled_at", TIMESTAMPTZ),
+    CheckConstraint(f"status IN {tuple(map(str, OrderStatus))}", name="orders_status"),
+    CheckConstraint(f"refund_status IN {tuple(map(str, RefundStatus))}", name="orders_refund_status"),
+    CheckConstraint(
         "total_amount >= 0 AND 0 <= refunded_amount AND refunded_amount <= paid_amount", name="orders_money"
     ),
-    sa.CheckConstraint(
+    CheckConstraint(
         "status NOT IN ('paid', 'ready', 'delivering', 'delivered')"
         " OR (paid_amount >= total_amount AND payment_id IS NOT NULL)",
         name="orders_paid",
     ),
-    sa.CheckConstraint(
-        "status NOT IN ('delivering', 'delivered') OR deliverer_id IS NOT NULL", name="orders_deliverer"
-    ),
-    sa.CheckConstraint(
-        "status <> 'ready' OR (pickup_address IS NOT NULL AND ready_at IS NOT NULL)", name="orders_ready"
-    ),
-    sa.CheckConstraint("version >= 1", name="orders_version"),
-    sa.CheckConstraint("status NOT IN ('pending', 'expired') OR payment_id IS NULL", name="orders_unpaid"),
-    sa.CheckConstraint("cancel_reason IS NULL OR status = 'cancelled'", name="orders_reason"),
-    sa.Index("orders_by_customer", "customer_id", "created_at", "id"),
-    sa.Index("orders_by_deliverer", "deliverer_id", "created_at", "id", postgresql_where="deliverer_id IS NOT NULL"),
-    sa.Index("orders_by_created_at", "created_at", "id"),
-    sa.Index("orders_by_ready_at", "ready_at", "id", postgresql_where="status = 'ready'"),
-    sa.Index("orders_pending_by_created_at", "created_at", postgresql_where="status = 'pending'"),
-    sa.Index("orders_by_updated_at", "updated_at"),
-    sa.Index("orders_unreconciled", "updated_at", postgresql_where="reconciled_at IS NULL"),
-    sa.Index("orders_reconciled", "reconciled_at"),
-    sa.Index("orders_in_progress", "updated_at", postgresql_where="status IN ('paid', 'ready')"),
+    CheckConstraint("status NOT IN ('delivering', 'delivered') OR deliverer_id IS NOT NULL", name="orders_deliverer"),
+    CheckConstraint("status <> 'ready' OR (pickup_address IS NOT NULL AND ready_at IS NOT NULL)", name="orders_ready"),
+    CheckConstraint("version >= 1", name="orders_version"),
+    CheckConstraint("status NOT IN ('pending', 'expired') OR payment_id IS NULL", name="orders_unpaid"),
+    CheckConstraint("cancel_reason IS NULL OR status = 'cancelled'", name="orders_reason"),
+    Index("orders_by_customer", "customer_id", "created_at", "id"),
+    Index("orders_by_deliverer", "deliverer_id", "created_at", "id", postgresql_where="deliverer_id IS NOT NULL"),
+    Index("orders_by_created_at", "created_at", "id"),
+    Index("orders_by_ready_at", "ready_at", "id", postgresql_where="status = 'ready'"),
+    Index("orders_pending_by_created_at", "created_at", postgresql_where="status = 'pending'"),
+    Index("orders_by_updated_at", "updated_at"),
+    Index("orders_unreconciled", "updated_at", postgresql_where="reconciled_at IS NULL"),
+    Index("orders_reconciled", "reconciled_at"),
+    Index("orders_in_progress", "updated_at", postgresql_where="status IN ('paid', 'ready')"),
 )
-order_transitions = sa.Table(
+order_transitions = Table(
     "order_transitions",
     metadata,
-    sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), primary_key=True),
-    sa.Column("version", sa.BigInteger, primary_key=True),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("at", TIMESTAMPTZ, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("note", sa.Text),
+    Column("order_id", Text, ForeignKey("orders.id"), primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("at", TIMESTAMPTZ, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("note", Text),
 )
-alerts = sa.Table(
+alerts = Table(
     "alerts",
     metadata,
-    sa.Column("subject", sa.Text, primary_key=True),
-    sa.Column("reason", sa.Text, primary_key=True),
-    sa.Column("at", TIMESTAMPTZ, nullable=False),
+    Column("subject", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("at", TIMESTAMPTZ, nullable=False),
 )
-anonymised_customers = sa.Table(
+anonymised_customers = Table(
     "anonymised_customers",
     metadata,
-    sa.Column("customer_id", sa.Text, primary_key=True),
+    Column("customer_id", Text, primary_key=True),
 )
-callbacks = sa.Table(
+callbacks = Table(
     "callbacks",
     metadata,
-    sa.Column("bank_id", sa.Text, primary_key=True),
-    sa.Column("webhook_id", sa.Text, primary_key=True),
-    sa.Column("payment_id", sa.Text, nullable=False),
-    sa.Column("outcome", sa.Text),
-    sa.Column("at", TIMESTAMPTZ, nullable=False, server_default=sa.func.now()),
-    sa.Index("callbacks_by_time", "at"),
+    Column("bank_id", Text, primary_key=True),
+    Column("webhook_id", Text, primary_key=True),
+    Column("payment_id", Text, nullable=False),
+    Column("outcome", Text),
+    Column("at", TIMESTAMPTZ, nullable=False, server_default=func.now()),
+    Index("callbacks_by_time", "at"),
 )
-payments = sa.Table(
+payments = Table(
     "payments",
     metadata,
-    sa.Column("bank_id", sa.Text, primary_key=True),
-    sa.Column("payment_id", sa.Text, primary_key=True),
-    sa.Column("order_id", sa.Text, nullable=False),
-    sa.Column("amount", sa.BigInteger, nullable=False),
-    sa.Column("currency", sa.Text, nullable=False),
-    sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("refund_amount", sa.BigInteger, nullable=False),
-    sa.Column("at", TIMESTAMPTZ, nullable=False),
-    sa.Column("reconciled_at", TIMESTAMPTZ),
-    sa.CheckConstraint("0 <= refund_amount AND refund_amount <= amount", name="payments_refund"),
-    sa.Index(
-        "payments_one_paid_per_order", "order_id", unique=True, postgresql_where="outcome IN ('paid', 'overpaid')"
-    ),
-    sa.Index("payments_by_order", "order_id"),
-    sa.Index("payments_by_time", "at"),
-    sa.Index("payments_unreconciled", "at", postgresql_where="reconciled_at IS NULL"),
-    sa.Index("payments_reconciled", "reconciled_at"),
+    Column("bank_id", Text, primary_key=True),
+    Column("payment_id", Text, primary_key=True),
+    Column("order_id", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("refund_amount", BigInteger, nullable=False),
+    Column("at", TIMESTAMPTZ, nullable=False),
+    Column("reconciled_at", TIMESTAMPTZ),
+    CheckConstraint("0 <= refund_amount AND refund_amount <= amount", name="payments_refund"),
+    Index("payments_one_paid_per_order", "order_id", unique=True, postgresql_where="outcome IN ('paid', 'overpaid')"),
+    Index("payments_by_order", "order_id"),
+    Index("payments_by_time", "at"),
+    Index("payments_unreconciled", "at", postgresql_where="reconciled_at IS NULL"),
+    Index("payments_reconciled", "reconciled_at"),
 )
-refunds = sa.Table(
+refunds = Table(
     "refunds",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("bank_id", sa.Text, nullable=False),
-    sa.Column("payment_id", sa.Text, nullable=False),
-    sa.Column("order_id", sa.Text, nullable=False),
-    sa.Column("amount", sa.BigInteger, nullable=False),
-    sa.Column("currency", sa.Text, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("created_at", TIMESTAMPTZ, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("next_at", TIMESTAMPTZ, nullable=False),
-    sa.Column("last_response", sa.Text),
-    sa.Column("trace", JSONB),
-    sa.CheckConstraint("amount > 0", name="refunds_amount"),
-    sa.CheckConstraint("status IN ('requested', 'refunded', 'failed')", name="refunds_status"),
-    sa.Index("refunds_by_order", "order_id"),
-    sa.Index("refunds_due", "next_at", postgresql_where="status = 'requested'"),
+    Column("id", Text, primary_key=True),
+    Column("bank_id", Text, nullable=False),
+    Column("payment_id", Text, nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", TIMESTAMPTZ, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_at", TIMESTAMPTZ, nullable=False),
+    Column("last_response", Text),
+    Column("trace", JSONB),
+    CheckConstraint("amount > 0", name="refunds_amount"),
+    CheckConstraint("status IN ('requested', 'refunded', 'failed')", name="refunds_status"),
+    Index("refunds_by_order", "order_id"),
+    Index("refunds_due", "next_at", postgresql_where="status = 'requested'"),
 )
