@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.common import TIMESTAMPTZ
+from migrations.common import TIMESTAMPTZ, create_idempotency_keys
 
 revision = "orders_0003"
 down_revision = "orders_0002"
@@ -17,17 +17,7 @@ def upgrade() -> None:
     op.add_column("banks", sa.Column("version", sa.BigInteger, nullable=False, server_default="1"))
     _alter_orders()
     _alter_payments()
-    op.create_table(
-        "idempotency_keys",
-        sa.Column("actor", sa.Text, primary_key=True),
-        sa.Column("operation", sa.Text, primary_key=True),
-        sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
-        sa.Column("refusal", sa.Text),
-        sa.Column("answer", sa.LargeBinary, nullable=False),
-        sa.Column("at", TIMESTAMPTZ, nullable=False),
-    )
-    op.create_index("idempotency_keys_by_time", "idempotency_keys", ["at"])
+    create_idempotency_keys()
     op.create_table(
         "alerts",
         sa.Column("subject", sa.Text, primary_key=True),

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from migrations.common import TIMESTAMPTZ
+from migrations.common import TIMESTAMPTZ, create_idempotency_keys
 
 revision = "partners_0002"
 down_revision = "partners_0001"
@@ -32,17 +32,7 @@ def upgrade() -> None:
         sa.Column("order_id", sa.Text, primary_key=True),
         sa.Column("at", TIMESTAMPTZ, nullable=False),
     )
-    op.create_table(
-        "idempotency_keys",
-        sa.Column("actor", sa.Text, primary_key=True),
-        sa.Column("operation", sa.Text, primary_key=True),
-        sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
-        sa.Column("refusal", sa.Text),
-        sa.Column("answer", sa.LargeBinary, nullable=False),
-        sa.Column("at", TIMESTAMPTZ, nullable=False),
-    )
-    op.create_index("idempotency_keys_by_time", "idempotency_keys", ["at"])
+    create_idempotency_keys()
 
 
 def _alter_calls() -> None:
