@@ -66,7 +66,11 @@ def valid_document() -> dict[str, Any]:
     """Return a document without violations."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Small", "version": "1.0.0"},
+        "info": {
+            "title": "Small",
+            "version": "1.0.0",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "servers": [{"url": "/"}],
         "security": [],
         "tags": [{"name": "things", "description": "Things."}],
@@ -102,7 +106,7 @@ def valid_document() -> dict[str, Any]:
                             }
                         }
                     },
-                    "responses": {"204": {"description": "Done."}},
+                    "responses": {"204": {"description": "Done."}, "400": {"description": "Invalid."}},
                 },
             }
         },
@@ -148,6 +152,12 @@ VIOLATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
     "open": ("delivery/closed-requests", lambda d: operation_node(d, *BODY).pop("additionalProperties")),
     "no-example": ("delivery/request-examples", lambda d: operation_node(d, *BODY).pop("examples")),
     "wrong-example": ("no-invalid-schema-examples", lambda d: operation_node(d, *BODY).update(examples=[{"name": 7}])),
+    "no-license": ("info-license", lambda d: d["info"].pop("license")),
+    "no-error": ("operation-4xx-response", lambda d: operation_node(d, "responses").pop("400")),
+    "enum-type": (
+        "no-enum-type-mismatch",
+        lambda d: operation_node(d, *BODY, "properties", "name").update(enum=["x", 7]),
+    ),
     "no-summary": ("operation-summary", lambda d: operation_node(d).pop("summary")),
     "no-description": (
         "parameter-description",
