@@ -141,12 +141,17 @@ async def cancel_order(
     Raises ApiError: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
     """
     async with repository.unit_of_work() as unit:
-        order = await unit.orders.get_for_update(order_id)
-        if order is None:
-            raise ApiError(Reason.ORDER_NOT_FOUND)
+        order = await _lock_order(unit, order_id)
         after = order_rules.cancel(order, principal.user_id, principal.role, reason, clock())
         actor = f"{'admin' if principal.role == 'admin' else 'customer'}:{principal.user_id}"
         return await _cancel_and_refund(unit, order, after, actor)
+
+
+async def _lock_order(unit: UnitOfWork, order_id: str) -> Order:
+    order = await unit.orders.get_for_update(order_id)
+    if order is None:
+        raise ApiError(Reason.ORDER_NOT_FOUND)
+    return order
 
 
 async def _cancel_and_refund(unit: UnitOfWork, before: Order, after: Order, actor: str) -> Order:
@@ -224,9 +229,7 @@ async def assign_order(repository: Repository, clock: Clock, principal: Principa
     Raises ApiError: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
     """
     async with repository.unit_of_work() as unit:
-        order = await unit.orders.get_for_update(order_id)
-        if order is None:
-            raise ApiError(Reason.ORDER_NOT_FOUND)
+        order = await _lock_order(unit, order_id)
         after = order_rules.assign(order, principal.user_id, clock())
         if after is not order:
             actor = f"deliverer:{principal.user_id}"
@@ -241,9 +244,7 @@ async def complete_order(repository: Repository, clock: Clock, principal: Princi
     Raises ApiError: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
     """
     async with repository.unit_of_work() as unit:
-        order = await unit.orders.get_for_update(order_id)
-        if order is None:
-            raise ApiError(Reason.ORDER_NOT_FOUND)
+        order = await _lock_order(unit, order_id)
         after = order_rules.complete(order, principal.user_id, clock())
         if after is not order:
             actor = f"deliverer:{principal.user_id}"
