@@ -20,6 +20,36 @@ ATTRIBUTES = {
 }
 """CloudEvents attributes; AMQP header names have the prefix `cloudEvents:`."""
 
+LICENSE_URLS = {"Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0"}
+"""URLs of licences by SPDX identifier, which AsyncAPI does not have."""
+
+SERVER = {
+    "host": "{host}",
+    "pathname": "/delivery",
+    "protocol": "amqp",
+    "protocolVersion": "0.9.1",
+    "title": "RabbitMQ",
+    "description": "Message broker of a deployment. The path is the virtual host.",
+    "variables": {"host": {"default": "rabbitmq:5672", "description": "Host and port, as in `BROKER_URL`."}},
+    "security": [{"$ref": "#/components/securitySchemes/user"}],
+}
+SECURITY_SCHEME = {"type": "userPassword", "description": "Every service has its own user."}
+
+
+def build_info(openapi_info: Config) -> Config:
+    """Return the metadata, with version, contact and licence of the OpenAPI document."""
+    license_name = openapi_info["license"]["identifier"]
+    return {
+        "title": "Delivery: events",
+        "version": openapi_info["version"],
+        "description": (
+            "Events are published at least once by transactional outboxes, in any order; inboxes deduplicate them. "
+            "Queues are durable quorum queues with dead-lettering to `<queue>.dead`."
+        ),
+        "contact": openapi_info["contact"],
+        "license": {"name": license_name, "url": LICENSE_URLS[license_name]},
+    }
+
 
 def build_headers_schema() -> Config:
     """Return the schema of the headers of all messages."""
@@ -93,20 +123,15 @@ def generate(contracts: Contracts) -> Files:
     events = contracts.protos.events
     document = {
         "asyncapi": "3.0.0",
-        "info": {
-            "title": "Delivery: events",
-            "version": contracts.openapi["delivery"]["info"]["version"],
-            "description": (
-                "Events are published at least once by transactional outboxes, in any order; inboxes deduplicate them. "
-                "Queues are durable quorum queues with dead-lettering to `<queue>.dead`."
-            ),
-        },
+        "info": build_info(contracts.openapi["delivery"]["info"]),
+        "servers": {"broker": SERVER},
         "defaultContentType": "application/protobuf",
         "channels": {event.type: build_channel(event) for event in events},
         "operations": {name: operation for event in events for name, operation in build_operations(event).items()},
         "components": {
             "messages": {get_unqualified_name(event.message): build_message(contracts, event) for event in events},
             "schemas": {"Headers": build_headers_schema()},
+            "securitySchemes": {"user": SECURITY_SCHEME},
         },
     }
     return {"asyncapi/delivery.yaml": dump_yaml("", document)}

@@ -19,7 +19,7 @@ _PROBLEMS = {
 }
 _OPENAPI: Document = yaml.safe_load("""
 openapi: 3.1.0
-info: {title: Sample, version: 1.2.3}
+info: {title: Sample, version: 1.2.3, contact: {name: Team}, license: {name: Apache-2.0, identifier: Apache-2.0}}
 servers: [{url: /api/v1}]
 security: []
 tags: [{name: notes, description: All notes.}, {name: callbacks, description: Webhooks.}]

@@ -28,6 +28,22 @@ def test_version_is_that_of_the_openapi_document() -> None:
     assert DOCUMENT["asyncapi"] == "3.0.0"
 
 
+def test_contact_and_licence_are_those_of_the_openapi_document() -> None:
+    assert DOCUMENT["info"]["contact"] == {"name": "Team"}
+    assert DOCUMENT["info"]["license"] == {
+        "name": "Apache-2.0",
+        "url": "https://www.apache.org/licenses/LICENSE-2.0",
+    }
+
+
+def test_server_defines_its_variables_and_security() -> None:
+    (server,) = DOCUMENT["servers"].values()
+    assert (server["protocol"], server["host"], server["pathname"]) == ("amqp", "{host}", "/delivery")
+    assert server["variables"].keys() == {"host"}
+    (reference,) = server["security"]
+    assert reference["$ref"].rsplit("/", 1)[1] in DOCUMENT["components"]["securitySchemes"]
+
+
 @pytest.mark.parametrize("event", [ADDED, DELETED], ids=["added", "deleted"])
 def test_channel_has_routing_key_exchange_and_message(event: Event) -> None:
     channel = DOCUMENT["channels"][event.type]
