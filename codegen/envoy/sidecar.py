@@ -208,19 +208,23 @@ def build_draining_health_filter() -> Config:
 
 
 def build_probe_listener(service: str) -> Config:
-    """Return the listener for orchestrators and scrapers: gRPC health check and GET /metrics only."""
+    """Return the listener for orchestrators and scrapers: gRPC health check, metrics of the app and of Envoy only."""
     health = {
         "name": "health",
         "match": {"path": HEALTH_CHECK_PATH},
         "route": {"cluster": "health" if service == "gateway" else "app", "timeout": "5s"},
     }
-    metrics = {
-        "name": "metrics",
-        "match": {"path": "/metrics", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
-        "route": {"cluster": "metrics", "timeout": "5s"},
-    }
+    is_get = [{"name": ":method", "string_match": {"exact": "GET"}}]
+    scraped = [
+        {
+            "name": cluster,
+            "match": {"path": path, "headers": is_get},
+            "route": {"cluster": cluster, "timeout": "5s"},
+        }
+        for cluster, path in (("metrics", "/metrics"), ("admin", "/stats/prometheus"))
+    ]
     not_found = {"name": "not found", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
-    routes = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": [health, metrics, not_found]}]}
+    routes = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": [health, *scraped, not_found]}]}
     address = build_tcp_address("${BIND}", format_placeholder(service, "PROBE_PORT"))
     return build_listener(
         "probe", address, build_http_connection_manager("probe", [build_draining_health_filter()], routes)
@@ -240,6 +244,7 @@ def build_clusters(
         build_app_cluster(service),
         *health,
         build_cluster("metrics", build_unix_address(f"{service}-metrics")),
+        build_cluster("admin", build_tcp_address("127.0.0.1", format_placeholder(service, "ADMIN_PORT"))),
         build_otlp_cluster(),
         authorization.build_jwks_cluster(profile),
         *(

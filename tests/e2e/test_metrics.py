@@ -153,9 +153,23 @@ def test_metrics_of_alerts_and_dashboard_exist(scraped: dict[str, Scrape]) -> No
 
 
 @pytest.mark.parametrize("port", PROBE_PORTS.values())
-@pytest.mark.parametrize(("method", "path"), [("POST", "/metrics"), ("HEAD", "/metrics"), ("GET", "/"), ("GET", "/x")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("POST", path) for path in ("/metrics", "/stats/prometheus", "/healthcheck/fail")),
+        *(("HEAD", path) for path in ("/metrics", "/stats/prometheus")),
+        *(("GET", path) for path in ("/", "/x", "/stats", "/clusters", "/config_dump")),
+    ],
+)
 def test_probe_port_returns_404_for_other_requests(mesh: Mesh, port: int, method: str, path: str) -> None:
     assert httpx.request(method, f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 404
+
+
+@pytest.mark.parametrize("port", PROBE_PORTS.values())
+def test_probe_port_serves_the_statistics_of_envoy(mesh: Mesh, port: int) -> None:
+    response = httpx.get(f"http://127.0.0.1:{port}/stats/prometheus", trust_env=False)
+    assert response.status_code == 200
+    assert "envoy_server_live" in response.text
 
 
 def test_edge_does_not_expose_metrics(mesh: Mesh) -> None:

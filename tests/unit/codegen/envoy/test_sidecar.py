@@ -168,19 +168,20 @@ def test_ingress_replaces_the_identity_that_callers_send() -> None:
 
 @pytest.mark.parametrize(("service", "health_cluster"), [("gateway", "health"), ("notes", "app")])
 def test_probe_offers_health_check_and_metrics_only(service: str, health_cluster: str) -> None:
-    health, metrics, not_found = routes(sidecar.build_probe_listener(service)).values()
+    health, metrics, statistics, not_found = routes(sidecar.build_probe_listener(service)).values()
     assert (health["match"], health["route"]["cluster"]) == ({"path": HEALTH_CHECK_PATH}, health_cluster)
-    assert (metrics["match"]["path"], metrics["route"]["cluster"]) == ("/metrics", "metrics")
-    assert metrics["match"]["headers"] == [{"name": ":method", "string_match": {"exact": "GET"}}]
+    for route, path, cluster in ((metrics, "/metrics", "metrics"), (statistics, "/stats/prometheus", "admin")):
+        assert (route["match"]["path"], route["route"]["cluster"]) == (path, cluster)
+        assert route["match"]["headers"] == [{"name": ":method", "string_match": {"exact": "GET"}}]
     assert not_found["direct_response"] == {"status": 404}
 
 
 @pytest.mark.parametrize(
     ("service", "names"),
     [
-        ("gateway", ["app", "health", "metrics", "otlp", "jwks", "notes"]),
-        ("notes", ["app", "metrics", "otlp", "jwks", "archive"]),
-        ("archive", ["app", "metrics", "otlp", "jwks", "notes"]),
+        ("gateway", ["app", "health", "metrics", "admin", "otlp", "jwks", "notes"]),
+        ("notes", ["app", "metrics", "admin", "otlp", "jwks", "archive"]),
+        ("archive", ["app", "metrics", "admin", "otlp", "jwks", "notes"]),
     ],
 )
 def test_clusters_are_those_of_the_routes(service: str, names: list[str]) -> None:
