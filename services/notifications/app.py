@@ -12,7 +12,7 @@ from services.notifications.adapters.agent_cache import AgentCache
 from services.notifications.adapters.agent_change_listener import AgentChangeListener
 from services.notifications.adapters.history_repository import MongoHistoryRepository
 from services.notifications.adapters.postgres.agents import PostgresAgentRepository
-from services.notifications.adapters.postgres.job_queue import PostgresJobQueue
+from services.notifications.adapters.postgres.delivery_queue import PostgresDeliveryQueue
 from services.notifications.adapters.postgres.tables import agent_keys, delivery_jobs
 from services.notifications.adapters.postgres.users import PostgresUserRepository
 from services.notifications.adapters.providers.apns import ApnsKey
@@ -31,8 +31,8 @@ from services.notifications.entrypoints.consumers import (
     UrgentRequestsConsumer,
     UsersConsumer,
 )
+from services.notifications.entrypoints.delivery_workers import create_delivery_workers
 from services.notifications.entrypoints.rpc import NotificationsRpc
-from services.notifications.entrypoints.worker_pool import WorkerPool
 from services.notifications.settings import Settings
 from services.notifications.usecases.deliver import DeliveryContext, deliver
 from services.notifications.usecases.enqueue import FALLBACK_MAIL_TEMPLATE, NotificationEnqueuer
@@ -66,7 +66,7 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
     outbox, secret_box = Outbox[NotificationsEvent](EVENTS), SecretBox(settings.encryption_key.get_secret_value())
     users, agents = PostgresUserRepository(database), PostgresAgentRepository(database, outbox, secret_box)
     queue, history, agent_cache = (
-        PostgresJobQueue(database, outbox, secret_box),
+        PostgresDeliveryQueue(database, outbox, secret_box),
         MongoHistoryRepository(mongo_database),
         AgentCache(agents),
     )
@@ -80,12 +80,12 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
     )
     lease = timedelta(seconds=settings.lease_seconds)
     worker_pools = [
-        WorkerPool(
+        create_delivery_workers(
             queue, partial(deliver, delivery_context), now, min_priority=min_priority, workers=workers, lease=lease
         )
         for min_priority, workers in ((1, settings.workers), (MIN_URGENT_PRIORITY, settings.urgent_workers))
     ]
-    enqueuer = NotificationEnqueuer(users, agent_cache, queue, history, now, [pool.notify for pool in worker_pools])
+    enqueuer = NotificationEnqueuer(users, agent_cache, queue, history, now, [pool.wakeup.set for pool in worker_pools])
     async with database, mongo_client:
         if settings.operators_email:
             await users.upsert_user(

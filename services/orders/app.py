@@ -21,6 +21,7 @@ from services.orders.entrypoints.consumers import (
     ReadinessConsumer,
     UsersConsumer,
 )
+from services.orders.entrypoints.refund_worker import create_refund_workers
 from services.orders.entrypoints.rpc import OrdersRpc
 from services.orders.settings import Settings
 from services.orders.usecases.reconciliation import ReconciliationPolicy
@@ -122,18 +123,15 @@ async def serve(settings: Settings) -> None:
                     "order expiry",
                     lambda: usecases.expire_orders(repository, now, payment_timeout),
                 ),
-                run_periodically(
-                    settings.refund_poll_interval_seconds,
-                    "refunds",
-                    lambda: usecases.send_due_refunds(
-                        refund_queue,
-                        repository,
-                        payment_system,
-                        now,
-                        settings.refund_retry_delays_seconds,
-                        start_refund_span,
-                    ),
-                ),
+                create_refund_workers(
+                    refund_queue,
+                    repository,
+                    payment_system,
+                    now,
+                    retry_delays_s=settings.refund_retry_delays_seconds,
+                    poll_interval_s=settings.refund_poll_interval_seconds,
+                    trace=start_refund_span,
+                ).run(),
             ],
         )
 

@@ -9,7 +9,7 @@ from services.partners.adapters.postgres.demo_data import PostgresDemoDataWriter
 from services.partners.adapters.postgres.partner_calls import PostgresDueCallsQueue
 from services.partners.adapters.postgres.repository import PostgresRepository
 from services.partners.adapters.postgres.tables import partners
-from services.partners.entrypoints.call_worker import CallPolicy, run_worker
+from services.partners.entrypoints.call_worker import CallPolicy, create_call_workers
 from services.partners.entrypoints.commands import demo_data
 from services.partners.entrypoints.consumers import OrderEventsConsumer
 from services.partners.entrypoints.rpc import PartnersRpc
@@ -81,7 +81,7 @@ async def serve(settings: Settings) -> None:
                     broker,
                     OrderEventsConsumer(repository, now, settings.public_url, policy.retry_delays_s[0], wakeup),
                 ),
-                run_worker(due_calls, repository, system, now, policy, wakeup),
+                create_call_workers(due_calls, repository, system, now, policy, wakeup).run(),
             ],
         )
 

@@ -1,7 +1,6 @@
 """Payments and refunds on real servers: payment outcomes, retries of refunds, and concurrent changes."""
 
 import asyncio
-from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from services.orders import usecases
 from services.orders.adapters.postgres import tables
 from services.orders.domain.orders import Bank, OrderStatus, RefundStatus
 from services.orders.domain.payments import Refund, RefundResponse
+from services.orders.entrypoints.refund_worker import LEASE, MAX_CONCURRENT
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import new_id
@@ -42,10 +42,15 @@ class FakePaymentSystem:
 async def send_all_refunds(
     orders: Orders, payment_system: FakePaymentSystem, retry_delays_s: tuple[float, ...] = (0.0, 0.0)
 ) -> None:
-    while await usecases.send_due_refunds(
-        orders.refund_queue, orders.repository, payment_system, now, retry_delays_s, nullcontext
-    ):
-        pass
+    while refunds := await orders.refund_queue.claim_due(MAX_CONCURRENT, now(), now() + LEASE):
+        await asyncio.gather(
+            *(
+                usecases.send_refund(
+                    orders.refund_queue, orders.repository, payment_system, now, retry_delays_s, refund
+                )
+                for refund in refunds
+            )
+        )
 
 
 async def list_event_types(orders: Orders, order_id: str) -> list[str]:

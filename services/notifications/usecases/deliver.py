@@ -33,7 +33,7 @@ from services.notifications.domain.notifications import (
     Status,
 )
 from services.notifications.usecases import enqueue
-from services.notifications.usecases.ports import HistoryRepository, JobQueue, UserRepository
+from services.notifications.usecases.ports import DeliveryQueue, HistoryRepository, UserRepository
 from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
@@ -91,7 +91,7 @@ class DeliveryContext:
     users: UserRepository
     agents: EntityReader[str, Agent]
     providers: ProviderRegistry
-    queue: JobQueue
+    queue: DeliveryQueue
     history: HistoryRepository
     fallback_mail_templates: Mapping[str, MailTemplate]
     retry_policy: RetryPolicy

@@ -18,7 +18,7 @@ from services.notifications.domain.notifications import (
     Status,
     select_localised,
 )
-from services.notifications.usecases.ports import HistoryRepository, JobQueue, UserRepository
+from services.notifications.usecases.ports import DeliveryQueue, HistoryRepository, UserRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.repository import EntityReader
@@ -54,7 +54,7 @@ class NotificationEnqueuer:
 
     users: UserRepository
     agents: EntityReader[str, Agent]
-    queue: JobQueue
+    queue: DeliveryQueue
     history: HistoryRepository
     clock: Clock
     worker_notifiers: Sequence[Callable[[], None]]

@@ -45,7 +45,7 @@ class AgentRepository(SortedEntityReader[str, Agent], UnitOfWorkFactory[AgentUni
     """Repository of notification agents, enabled or not."""
 
 
-class JobQueue(Protocol):
+class DeliveryQueue(Protocol):
     """Queue of delivery jobs."""
 
     async def add(self, source_queue: str, event_id: str, job: DeliveryJob) -> bool:

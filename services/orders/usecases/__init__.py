@@ -6,7 +6,7 @@
   anonymise_customer, record_history
 - payment_callbacks: get_callback_secrets, process_payment, list_payments, record_payment
 - reconciliation: reconcile, alert_stuck_orders, warn_about_outbox_backlog
-- refunds: send_due_refunds
+- refunds: send_refund, record_refund_error
 - order_tracking: watch_order
 
 Shared by them: event_factory (domain objects to events) and ports (interfaces that the adapters implement).
@@ -38,7 +38,7 @@ from services.orders.usecases.payment_callbacks import (
     record_payment,
 )
 from services.orders.usecases.reconciliation import alert_stuck_orders, reconcile, warn_about_outbox_backlog
-from services.orders.usecases.refunds import send_due_refunds
+from services.orders.usecases.refunds import record_refund_error, send_refund
 
 __all__ = [
     "OrderRequest",
@@ -65,8 +65,9 @@ __all__ = [
     "record_history",
     "record_partner_notified",
     "record_payment",
+    "record_refund_error",
     "rotate_bank_secret",
-    "send_due_refunds",
+    "send_refund",
     "update_bank",
     "warn_about_outbox_backlog",
     "watch_order",

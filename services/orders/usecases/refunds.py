@@ -1,8 +1,6 @@
 """Refunds: requests to the banks, with retries, and their result."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -14,22 +12,12 @@ from services.orders.usecases.ports import Repository
 from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
 
-MAX_CONCURRENT = 16
-"""Refunds that one process sends concurrently."""
-
-LEASE = timedelta(seconds=60)
-"""Lease of a claimed refund; longer than the largest permitted bank timeout."""
-
-
-type RefundTracer = Callable[[Refund], AbstractContextManager[object]]
-"""Context manager that traces one attempt at a refund, including the recording of its result."""
-
 
 class RefundQueue(Protocol):
     """Queue of due refunds."""
 
-    async def claim_due(self, now: datetime, lease_until: datetime, size: int) -> Sequence[Refund]:
-        """Lease due refunds exclusively until `lease_until` and count one more attempt for each."""
+    async def claim_due(self, size: int, now: datetime, lease_until: datetime) -> Sequence[Refund]:
+        """Lease at most `size` due refunds until `lease_until` and count one more attempt for each."""
 
     async def reschedule(self, refund: Refund, not_before: datetime, response: str) -> None:
         """Schedule the next attempt at a refund, unless another process has claimed it since."""
@@ -42,32 +30,7 @@ class PaymentSystem(Protocol):
         """Send one refund request. Bank and network errors are returned, not raised."""
 
 
-async def send_due_refunds(
-    queue: RefundQueue,
-    repository: Repository,
-    payment_system: PaymentSystem,
-    clock: Clock,
-    retry_delays_s: Sequence[float],
-    trace_refund: RefundTracer,
-) -> int:
-    """Send a batch of due refunds to their banks and return its size.
-
-    `retry_delays_s` holds the seconds before the second, third … attempt; after the last attempt the refund has failed.
-    Several processes may do this concurrently. If a process dies, another one retries after the lease has expired:
-    banks deduplicate refunds by id.
-    """
-    now = clock()
-    refunds = await queue.claim_due(now, now + LEASE, MAX_CONCURRENT)
-
-    async def attempt_traced(refund: Refund) -> None:
-        with trace_refund(refund):
-            await _attempt_refund(queue, repository, payment_system, clock, retry_delays_s, refund)
-
-    await asyncio.gather(*(attempt_traced(refund) for refund in refunds))
-    return len(refunds)
-
-
-async def _attempt_refund(
+async def send_refund(
     queue: RefundQueue,
     repository: Repository,
     payment_system: PaymentSystem,
@@ -75,11 +38,38 @@ async def _attempt_refund(
     retry_delays_s: Sequence[float],
     refund: Refund,
 ) -> None:
+    """Send a claimed refund to its bank and record the result.
+
+    `retry_delays_s` holds the seconds before the second, third … attempt; after the last attempt the refund has failed.
+    If the process crashes, the refund is sent again after its lease has expired: banks deduplicate refunds by id.
+    """
     bank = await repository.banks.get(refund.bank_id)
     if bank is None:
         response = RefundResponse(is_refunded=False, is_final=True, message="unknown bank")
+    elif refund.attempts > len(retry_delays_s) + 1:
+        # Workers crashed during the last attempts, so the refund fails without another attempt.
+        response = RefundResponse(is_refunded=False, is_final=True, message="attempts exhausted")
     else:
         response = await payment_system.refund(bank, refund)
+    await _record_response(queue, repository, clock, retry_delays_s, refund, response)
+
+
+async def record_refund_error(
+    queue: RefundQueue, repository: Repository, clock: Clock, retry_delays_s: Sequence[float], refund: Refund
+) -> None:
+    """Record an attempt that ended in an unexpected error as a failed one."""
+    response = RefundResponse(is_refunded=False, is_final=False, message="internal error")
+    await _record_response(queue, repository, clock, retry_delays_s, refund, response)
+
+
+async def _record_response(
+    queue: RefundQueue,
+    repository: Repository,
+    clock: Clock,
+    retry_delays_s: Sequence[float],
+    refund: Refund,
+    response: RefundResponse,
+) -> None:
     if response.is_refunded:
         await _complete_refund(repository, replace(refund, status=RefundStatus.REFUNDED), response.message, clock())
     elif response.is_final or refund.attempts > len(retry_delays_s):

@@ -1,29 +1,27 @@
-"""Worker that makes due calls to partner systems. Any number of workers may run concurrently."""
+"""Workers that make due calls to partner systems."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import timedelta
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
 
 from services.partners import usecases
 from services.partners.domain.call_policy import Call
 from services.partners.usecases.partner_calls import DueCallsQueue, PartnerSystem
 from services.partners.usecases.ports import Repository
+from services.runtime.concurrency.worker_pool import WorkerPool
 from services.runtime.core.clock import Clock
-from services.runtime.core.errors import ApiError
 from services.runtime.telemetry import tracing
 
-log = logging.getLogger(__name__)
-
 MAX_CONCURRENT = 64
-"""Maximum number of concurrent calls of one worker."""
+"""Maximum number of concurrent calls of one process."""
 
 MAX_PER_PARTNER = 4
-"""Maximum number of concurrent calls to one partner, over all workers.
+"""Maximum number of concurrent calls to one partner, over all processes.
 
 It limits the capacity that an unresponsive partner takes from the others.
 """
@@ -47,64 +45,34 @@ class CallPolicy(NamedTuple):
         return timedelta(seconds=self.timeout_s) + WRITE_MARGIN
 
 
-async def run_worker(
+def create_call_workers(
     queue: DueCallsQueue,
     repository: Repository,
     system: PartnerSystem,
     clock: Clock,
     policy: CallPolicy,
     wakeup: asyncio.Event,
-) -> None:
-    """Make due calls until cancelled. Setting `wakeup` triggers a query without waiting for the poll interval."""
-    running: set[asyncio.Task[None]] = set()
+) -> WorkerPool[Call]:
+    """Return the worker pool of calls. A finished call may permit the next one to the same partner."""
 
-    def on_done(task: asyncio.Task[None]) -> None:
-        """Free the slot and query again: the partner's next call may now be claimed."""
-        running.discard(task)
-        wakeup.set()
+    async def claim(size: int, now: datetime, lease_until: datetime) -> Sequence[Call]:
+        return await queue.claim_due_calls(size, MAX_PER_PARTNER, now, lease_until)
 
-    async with asyncio.TaskGroup() as tasks:
-        while True:
-            wakeup.clear()
-            for call in await _claim_calls(queue, clock, policy, MAX_CONCURRENT - len(running)):
-                task = tasks.create_task(_run_call(repository, system, clock, policy, call))
-                running.add(task)
-                task.add_done_callback(on_done)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_INTERVAL_S):
-                    await wakeup.wait()
-
-
-async def _claim_calls(queue: DueCallsQueue, clock: Clock, policy: CallPolicy, size: int) -> Sequence[Call]:
-    now = clock()
-    if not size:
-        return []
-    try:
-        return await queue.claim_due_calls(size, MAX_PER_PARTNER, now, now + policy.lease)
-    except ApiError:
-        log.warning("claiming due calls failed: database unavailable; retrying after the poll interval")
-        return []
+    return WorkerPool(
+        name="partner call",
+        claim=claim,
+        run_job=partial(usecases.make_call, repository, system, clock, policy.retry_delays_s, policy.lease),
+        record_failure=partial(usecases.record_call_error, repository, clock, policy.retry_delays_s),
+        trace=_start_call_span,
+        clock=clock,
+        lease=policy.lease,
+        max_concurrent=MAX_CONCURRENT,
+        poll_interval_s=POLL_INTERVAL_S,
+        polls_after_each_job=True,
+        wakeup=wakeup,
+    )
 
 
-async def _run_call(
-    repository: Repository, system: PartnerSystem, clock: Clock, policy: CallPolicy, call: Call
-) -> None:
+def _start_call_span(call: Call) -> AbstractContextManager[Span]:
     attributes: dict[str, str | int] = {"delivery.order_id": call.order_id, "delivery.attempt": call.attempts}
-    with tracing.start_span("make partner call", SpanKind.CONSUMER, call.trace, attributes, link=True):
-        await _attempt_call(repository, system, clock, policy, call)
-
-
-async def _attempt_call(
-    repository: Repository, system: PartnerSystem, clock: Clock, policy: CallPolicy, call: Call
-) -> None:
-    try:
-        await usecases.make_call(repository, system, clock, policy.retry_delays_s, policy.lease, call)
-    except ApiError:
-        log.warning(
-            "recording attempt %d of call %s failed: database unavailable; retrying after the lease",
-            call.attempts,
-            call.id,
-        )
-    # Boundary of one call: an unexpected error must not stop the worker.
-    except Exception:
-        log.exception("attempt %d of call %s failed", call.attempts, call.id)
+    return tracing.start_span("make partner call", SpanKind.CONSUMER, call.trace, attributes, link=True)

@@ -8,7 +8,7 @@
 - set_product_picture, list_product_pictures: manage product pictures
 - set_availability, remove_availability: manage prices of products at partners
 - plan_order_call, plan_cancellation_call: plan the call to the partner system after an order is paid or cancelled
-- make_call: make one attempt at a call and record its result
+- make_call, record_call_error: make one attempt at a call and record its result
 - list_partner_calls, replay_partner_call: inspect and replay calls
 """
 
@@ -18,7 +18,12 @@ from services.partners.usecases.catalog import (
     list_product_pictures,
     set_product_picture,
 )
-from services.partners.usecases.partner_calls import make_call, plan_cancellation_call, plan_order_call
+from services.partners.usecases.partner_calls import (
+    make_call,
+    plan_cancellation_call,
+    plan_order_call,
+    record_call_error,
+)
 from services.partners.usecases.partners import (
     create_partner,
     disable_partner,
@@ -58,6 +63,7 @@ __all__ = [
     "make_call",
     "plan_cancellation_call",
     "plan_order_call",
+    "record_call_error",
     "remove_availability",
     "replay_partner_call",
     "report_order_ready",

@@ -108,12 +108,29 @@ async def make_call(
     started_at = clock()
     response = await _send(repository, system, started_at, retry_delays_s, probe_timeout, call)
     now = clock()
+    await _record_response(repository, now, now - started_at, retry_delays_s, call, response)
+
+
+async def record_call_error(repository: Repository, clock: Clock, retry_delays_s: Sequence[float], call: Call) -> None:
+    """Record an attempt that ended in an unexpected error as a failed one."""
+    response = PartnerResponse(Outcome.FAILED, "internal error")
+    await _record_response(repository, clock(), timedelta(0), retry_delays_s, call, response)
+
+
+async def _record_response(
+    repository: Repository,
+    now: datetime,
+    duration: timedelta,
+    retry_delays_s: Sequence[float],
+    call: Call,
+    response: PartnerResponse,
+) -> None:
     async with repository.unit_of_work() as unit:
         before = await unit.calls.get_for_update(call.id)
         if before is None:
             return
         after = call_policy.apply_attempt(
-            before, call.attempts, response, now, now - started_at, retry_delays_s, backoff.draw_jitter()
+            before, call.attempts, response, now, duration, retry_delays_s, backoff.draw_jitter()
         )
         await unit.calls.save(after)
         breaker = await unit.breakers.get_for_update(call.partner_id)

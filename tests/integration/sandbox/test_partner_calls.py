@@ -16,7 +16,7 @@ from generated.proto.delivery.events.v1 import OrderCancelled, OrderLine, OrderP
 from services.partners.adapters.partner_system_client import PartnerSystemClient
 from services.partners.domain.call_policy import CIRCUIT_BREAKER_POLICY, Call, CallState, Outcome, PartnerResponse
 from services.partners.domain.partners import Partner
-from services.partners.entrypoints.call_worker import MAX_PER_PARTNER, CallPolicy, run_worker
+from services.partners.entrypoints.call_worker import MAX_PER_PARTNER, CallPolicy, create_call_workers
 from services.partners.entrypoints.consumers import OrderEventsConsumer
 from services.partners.usecases.partner_calls import PartnerSystem
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
@@ -58,9 +58,8 @@ async def run_worker_on_sandbox(
     allowed_targets = [sandbox.url] if allowed else []
     async with safe_http_client.create_client(allowed_targets, timeout_s=policy.timeout_s) as client:
         system = PartnerSystemClient(client, partners.secret_box, clock, policy.timeout_s)
-        async with run_in_background(
-            run_worker(partners.due_calls, partners.repository, system, clock, policy, wakeup)
-        ):
+        pool = create_call_workers(partners.due_calls, partners.repository, system, clock, policy, wakeup)
+        async with run_in_background(pool.run()):
             yield wakeup
 
 
@@ -206,7 +205,7 @@ def create_workers(
     partners: PartnersFixture, system: PartnerSystem, count: int, clock: Clock = now
 ) -> list[Awaitable[None]]:
     return [
-        run_worker(partners.due_calls, partners.repository, system, clock, POLICY, asyncio.Event())
+        create_call_workers(partners.due_calls, partners.repository, system, clock, POLICY, asyncio.Event()).run()
         for _ in range(count)
     ]
 
@@ -271,9 +270,8 @@ async def test_circuit_breaker_opens_and_closes_after_probe(partners: PartnersFi
 
     calls = [await partners.plan_order_call(partner) for _ in range(12)]
     policy = CallPolicy((0, 600, 600), 5)
-    async with run_in_background(
-        run_worker(partners.due_calls, partners.repository, system, clock, policy, asyncio.Event())
-    ):
+    pool = create_call_workers(partners.due_calls, partners.repository, system, clock, policy, asyncio.Event())
+    async with run_in_background(pool.run()):
 
         async def is_attempted() -> bool:
             return all([(await partners.get_call(call.id)).tries for call in calls])

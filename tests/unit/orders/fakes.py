@@ -179,7 +179,7 @@ class FakeRefunds(UserDict[str, Refund]):
     async def list_by_order(self, order_id: str, bank_id: str) -> Sequence[Refund]:
         return [refund for refund in self.data.values() if (refund.order_id, refund.bank_id) == (order_id, bank_id)]
 
-    async def claim_due(self, now: datetime, lease_until: datetime, size: int) -> Sequence[Refund]:
+    async def claim_due(self, size: int, now: datetime, lease_until: datetime) -> Sequence[Refund]:
         due = [refund for refund in self.data.values() if refund.status is RefundStatus.REQUESTED]
         for refund in due[:size]:
             self.data[refund.id] = replace(refund, attempts=refund.attempts + 1)

@@ -15,6 +15,7 @@ from services.orders.domain.payments import Refund
 from services.orders.usecases.ports import RefundRepository
 from services.orders.usecases.refunds import RefundQueue
 from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.storage.job_queue import JobQueue, JobTable
 from services.runtime.telemetry import tracing
 
 REFUND_COLUMNS = [refunds.c[field.name] for field in fields(Refund)]
@@ -33,29 +34,15 @@ _SELECT_REFUNDS = Statement(
     .where(refunds.c.order_id == bindparam("order_id"), refunds.c.bank_id == bindparam("bank_id"))
     .order_by(refunds.c.created_at, refunds.c.id)
 )
-_CLAIM_DUE_REFUNDS = Statement(
-    update(refunds)
-    .where(
-        refunds.c.id.in_(
-            select(refunds.c.id)
-            .where(refunds.c.status == "requested", refunds.c.next_at <= bindparam("now"))
-            .order_by(refunds.c.next_at)
-            .limit(bindparam("size"))
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
-    )
-    .values(attempts=refunds.c.attempts + 1, next_at=bindparam("lease_until"))
-    .returning(*REFUND_COLUMNS)
+_JOBS = JobTable(refunds, lease_end=refunds.c.next_at, attempts=refunds.c.attempts)
+_CLAIM = _JOBS.build_claim(
+    select(refunds.c.id)
+    .where(refunds.c.status == "requested", refunds.c.next_at <= bindparam("now"))
+    .order_by(refunds.c.next_at),
+    returning=REFUND_COLUMNS,
 )
-_RESCHEDULE_REFUND = Statement(
-    update(refunds)
-    .where(
-        refunds.c.id == bindparam("refund_id"),
-        refunds.c.status == "requested",
-        refunds.c.attempts == bindparam("attempt"),
-    )
-    .values(next_at=bindparam("not_before"), last_response=bindparam("response"))
+_RESCHEDULE = _JOBS.build_leased_update(
+    {"next_at": bindparam("not_before"), "last_response": bindparam("response")}, refunds.c.status == "requested"
 )
 
 
@@ -94,22 +81,18 @@ class PostgresRefundRepository(RefundRepository):
 
 
 class PostgresRefundQueue(RefundQueue):
-    """Queue of due refunds, with leases."""
+    """Queue of due refunds in PostgreSQL."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._jobs = JobQueue(database, _CLAIM, refund_from_row)
 
     @override
-    async def claim_due(self, now: datetime, lease_until: datetime, size: int) -> list[Refund]:
-        rows = await self._database.fetch_all(_CLAIM_DUE_REFUNDS, now=now, lease_until=lease_until, size=size)
-        return [refund_from_row(row) for row in rows]
+    async def claim_due(self, size: int, now: datetime, lease_until: datetime) -> list[Refund]:
+        return await self._jobs.claim(size, now, lease_until)
 
     @override
     async def reschedule(self, refund: Refund, not_before: datetime, response: str) -> None:
         await self._database.execute(
-            _RESCHEDULE_REFUND,
-            refund_id=refund.id,
-            attempt=refund.attempts,
-            not_before=not_before,
-            response=response,
+            _RESCHEDULE, job_id=refund.id, lease_token=refund.attempts, not_before=not_before, response=response
         )

@@ -25,6 +25,7 @@ from services.runtime.storage.database import (
     build_batch_delete,
     build_upsert,
 )
+from services.runtime.storage.job_queue import JobQueue, JobTable
 
 CALL_COLUMNS = [calls.c[field.name] for field in fields(Call)]
 _STORED_COLUMNS = [*(field.name for field in fields(Call)), "answer"]
@@ -117,20 +118,12 @@ _ranked = (
     )
     .subquery("ranked")
 )
-_due = (
+_CLAIM_DUE_CALLS = JobTable(calls, lease_end=calls.c.leased_until, attempts=calls.c.attempts).build_claim(
     select(calls.c.id)
     .join(_ranked, _ranked.c.id == calls.c.id)
-    .where(*_is_due, _ranked.c.rank + _ranked.c.in_progress <= bindparam("per_partner"))
-    .order_by(calls.c.next_at)
-    .limit(bindparam("size"))
-    .with_for_update(of=calls, skip_locked=True)
-    .cte("due")
-)
-_CLAIM_DUE_CALLS = Statement(
-    update(calls)
-    .where(calls.c.id == _due.c.id)
-    .values(attempts=calls.c.attempts + 1, leased_until=bindparam("until"))
-    .returning(*CALL_COLUMNS)
+    .where(*_is_due, _ranked.c.rank + _ranked.c.in_progress <= bindparam("max_per_partner"))
+    .order_by(calls.c.next_at),
+    returning=CALL_COLUMNS,
 )
 _DELETE_OLD_CALLS = build_batch_delete(
     calls, calls.c.state != str(CallState.WAITING), calls.c.created_at < bindparam("before")
@@ -248,15 +241,13 @@ class PostgresDueCallsQueue(DueCallsQueue):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._jobs = JobQueue(database, _CLAIM_DUE_CALLS, call_from_row)
 
     @override
     async def claim_due_calls(
         self, size: int, max_per_partner: int, now: datetime, lease_until: datetime
     ) -> list[Call]:
-        rows = await self._database.fetch_all(
-            _CLAIM_DUE_CALLS, size=size, per_partner=max_per_partner, now=now, until=lease_until
-        )
-        return [call_from_row(row) for row in rows]
+        return await self._jobs.claim(size, now, lease_until, max_per_partner=max_per_partner)
 
     async def delete_old_calls(self, before: datetime) -> int:
         """Delete a batch of old finished calls and old marks of cancelled orders; return the number of deleted rows.

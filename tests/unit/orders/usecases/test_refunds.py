@@ -1,6 +1,5 @@
 """Refunds: requests to the banks, retries until the schedule ends, and the recorded result."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 
@@ -30,9 +29,11 @@ def build_repository(refund: Refund = REFUND, **arguments: object) -> FakeReposi
 
 
 async def send(repository: FakeRepository, system: FakePaymentSystem) -> int:
-    return await refunds.send_due_refunds(
-        repository.refunds, repository, system, repository.clock, DELAYS_S, lambda refund: nullcontext()
-    )
+    """Send the due refunds and return their number."""
+    due = await repository.refunds.claim_due(10, NOW, NOW)
+    for refund in due:
+        await refunds.send_refund(repository.refunds, repository, system, repository.clock, DELAYS_S, refund)
+    return len(due)
 
 
 async def test_refunded_amount_is_recorded() -> None:
@@ -77,6 +78,29 @@ async def test_temporary_error_is_retried_until_schedule_ends() -> None:
     assert {request.id for request in system.requests} == {"r1"}
 
 
+async def test_unexpected_error_is_one_failed_attempt() -> None:
+    repository = build_repository()
+    for delay_s in DELAYS_S:
+        (refund,) = await repository.refunds.claim_due(10, NOW, NOW)
+        await refunds.record_refund_error(repository.refunds, repository, repository.clock, DELAYS_S, refund)
+        delay = repository.refunds.rescheduled["r1"] - NOW
+        assert timedelta(seconds=delay_s / 2) <= delay <= timedelta(seconds=2 * delay_s)
+    (refund,) = await repository.refunds.claim_due(10, NOW, NOW)
+    await refunds.record_refund_error(repository.refunds, repository, repository.clock, DELAYS_S, refund)
+    assert repository.refunds["r1"].status is RefundStatus.FAILED
+    failed, alert = repository.events
+    assert (failed.reason, alert.subject) == ("internal error", "refund:r1")
+
+
+async def test_refund_fails_without_request_after_last_attempt() -> None:
+    attempted = replace(REFUND, attempts=len(DELAYS_S) + 1)
+    repository, system = build_repository(attempted), FakePaymentSystem()
+    await send(repository, system)
+    assert system.requests == []
+    assert repository.refunds["r1"].status is RefundStatus.FAILED
+    assert repository.events[0].reason == "attempts exhausted"
+
+
 @pytest.mark.parametrize("response", [SUCCESS, REJECTED])
 async def test_result_of_completed_refund_is_ignored(response: RefundResponse) -> None:
     class RacingRefunds(FakeRefunds):
@@ -109,11 +133,3 @@ async def test_order_is_locked_before_refund() -> None:
     repository.refunds = OrderFirstRefunds({"r1": REFUND})
     await send(repository, FakePaymentSystem(SUCCESS))
     assert repository.refunds["r1"].status is RefundStatus.REFUNDED
-
-
-async def test_batch_is_limited() -> None:
-    repository = FakeRepository()
-    for index in range(refunds.MAX_CONCURRENT + 1):
-        repository.refunds[f"r{index}"] = replace(REFUND, id=f"r{index}")
-    system = FakePaymentSystem(*[SUCCESS] * (refunds.MAX_CONCURRENT + 1))
-    assert [await send(repository, system) for _ in range(3)] == [refunds.MAX_CONCURRENT, 1, 0]

@@ -12,7 +12,7 @@ from generated.problems import Reason
 from services.partners.domain.call_policy import Call, CallState, Outcome, PartnerResponse
 from services.partners.domain.partners import Partner
 from services.partners.entrypoints import call_worker
-from services.partners.entrypoints.call_worker import MAX_CONCURRENT, WRITE_MARGIN, CallPolicy, run_worker
+from services.partners.entrypoints.call_worker import MAX_CONCURRENT, WRITE_MARGIN, CallPolicy, create_call_workers
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW
 from tests.unit.partners.fakes import BOWL, CALL, FakePartnerSystem, FakeRepository
@@ -24,7 +24,8 @@ ACCEPTED = PartnerResponse(Outcome.ACCEPTED, "200")
 @asynccontextmanager
 async def running_worker(repository: FakeRepository, system: FakePartnerSystem) -> AsyncIterator[asyncio.Event]:
     wakeup = asyncio.Event()
-    task = asyncio.create_task(run_worker(repository, repository, system, repository.clock, POLICY, wakeup))
+    pool = create_call_workers(repository, repository, system, repository.clock, POLICY, wakeup)
+    task = asyncio.create_task(pool.run())
     try:
         async with asyncio.timeout(5):
             yield wakeup
@@ -83,8 +84,16 @@ async def test_concurrent_calls_are_limited() -> None:
     assert maximum == MAX_CONCURRENT
 
 
-@pytest.mark.parametrize("error", [RuntimeError("bug"), ApiError(Reason.UPSTREAM_UNAVAILABLE)])
-async def test_error_of_one_call_does_not_stop_worker(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("error", "leased_until", "answers"),
+    [
+        (RuntimeError("bug"), None, ["internal error"]),
+        (ApiError(Reason.UPSTREAM_UNAVAILABLE), NOW + POLICY.lease, []),
+    ],
+)
+async def test_error_of_one_call_is_one_failed_attempt(
+    error: Exception, leased_until: datetime | None, answers: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     repository = FakeRepository(BOWL, calls=build_calls(2))
 
     class FailingSystem(FakePartnerSystem):
@@ -95,9 +104,10 @@ async def test_error_of_one_call_does_not_stop_worker(error: Exception, caplog: 
 
     async with running_worker(repository, FailingSystem(repository, ACCEPTED)):
         await wait_until_delivered(repository, 1)
-    assert repository.calls["c0"].state is CallState.WAITING
-    assert repository.calls["c0"].leased_until == NOW + POLICY.lease
-    assert "call c0" in caplog.text
+    failed = repository.calls["c0"]
+    assert (failed.state, failed.attempts, failed.leased_until) == (CallState.WAITING, 1, leased_until)
+    assert [attempt.answer for attempt in failed.tries] == answers
+    assert "partner call c0 failed" in caplog.text
 
 
 async def test_worker_continues_after_database_outage(
@@ -119,4 +129,4 @@ async def test_worker_continues_after_database_outage(
     repository = UnavailableOnce(BOWL, calls=build_calls(1))
     async with running_worker(repository, FakePartnerSystem(repository, ACCEPTED)):
         await wait_until_delivered(repository, 1)
-    assert "database unavailable" in caplog.text
+    assert "claiming a partner call failed" in caplog.text

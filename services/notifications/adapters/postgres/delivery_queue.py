@@ -1,4 +1,4 @@
-"""Job queue in PostgreSQL, ordered by priority; the lease on a job expires if its worker dies."""
+"""Queue of delivery jobs in PostgreSQL, ordered by priority."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -6,49 +6,31 @@ from typing import Any, override
 
 import msgspec
 from psycopg.types.json import Jsonb
-from sqlalchemy import Text, bindparam, delete, func, insert, select, tuple_, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import bindparam, delete, insert, select
 
 from generated.events import NotificationsEvent
 from services.notifications.adapters.postgres.tables import delivery_jobs
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import Mail, Notification, Provider
-from services.notifications.usecases.ports import JobQueue
+from services.notifications.usecases.ports import DeliveryQueue
 from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Statement
 from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.job_queue import JobQueue, JobTable, delete_leased
 
 _INSERT = Statement(insert(delivery_jobs).values({column.name: bindparam(column.name) for column in delivery_jobs.c}))
-_due_jobs = (
+_JOBS = JobTable(delivery_jobs, lease_end=delivery_jobs.c.due_at)
+_CLAIM = _JOBS.build_claim(
     select(delivery_jobs.c.id)
     .where(delivery_jobs.c.due_at <= bindparam("now"), delivery_jobs.c.priority >= bindparam("min_priority"))
-    .order_by(delivery_jobs.c.priority.desc(), delivery_jobs.c.due_at)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
-    .cte("due")
+    .order_by(delivery_jobs.c.priority.desc(), delivery_jobs.c.due_at),
+    returning=list(delivery_jobs.c),
 )
-_CLAIM = Statement(
-    update(delivery_jobs)
-    .where(delivery_jobs.c.id.in_(select(_due_jobs.c.id)))
-    .values(due_at=bindparam("lease_expires_at"))
-    .returning(*delivery_jobs.c)
-)
-_lease_conditions = (delivery_jobs.c.id == bindparam("job_id"), delivery_jobs.c.due_at == bindparam("lease"))
 _MUTABLE_COLUMNS = ("notification", "due_at", "provider", "since", "rounds", "settled", "accepted", "unclear")
-_RESCHEDULE = Statement(
-    update(delivery_jobs).where(*_lease_conditions).values({name: bindparam(name) for name in _MUTABLE_COLUMNS})
-)
-_leases = select(
-    func.unnest(bindparam("ids", type_=ARRAY(Text))),
-    func.unnest(bindparam("leases", type_=ARRAY(delivery_jobs.c.due_at.type))),
-)
-_DELETE_COMPLETED = Statement(
-    delete(delivery_jobs)
-    .where(tuple_(delivery_jobs.c.id, delivery_jobs.c.due_at).in_(_leases))
-    .returning(delivery_jobs.c.id, delivery_jobs.c.due_at)
-)
+_RESCHEDULE = _JOBS.build_leased_update({name: bindparam(name) for name in _MUTABLE_COLUMNS})
+_DELETE_COMPLETED = _JOBS.build_leased_delete()
 _DELETE_FOR_USER = Statement(
     delete(delivery_jobs).where(delivery_jobs.c.user_id == bindparam("user_id"), delivery_jobs.c.mail.is_(None))
 )
@@ -61,13 +43,14 @@ type _PendingCompletion = tuple[DeliveryJob, Mapping[str, object] | None]
 """A finished job and the outbox row of its result event."""
 
 
-class PostgresJobQueue(JobQueue):
+class PostgresDeliveryQueue(DeliveryQueue):
     """Job queue of deliveries. Every method is one transaction; concurrent `add` and `complete` calls share one."""
 
     def __init__(self, database: Database, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
         self._database = database
         self._outbox = outbox
         self._secret_box = secret_box
+        self._jobs = JobQueue(database, _CLAIM, self._to_job)
         self._insert_batcher = MicroBatcher(self._insert_all)
         self._completion_batcher = MicroBatcher(self._complete_all)
 
@@ -96,19 +79,13 @@ class PostgresJobQueue(JobQueue):
     async def claim(
         self, min_priority: int, limit: int, now: datetime, lease_expires_at: datetime
     ) -> Sequence[DeliveryJob]:
-        rows = await self._database.fetch_all(
-            _CLAIM, min_priority=min_priority, limit=limit, now=now, lease_expires_at=lease_expires_at
-        )
-        return sorted((self._to_job(row) for row in rows), key=lambda job: -job.priority)
+        jobs = await self._jobs.claim(limit, now, lease_expires_at, min_priority=min_priority)
+        return sorted(jobs, key=lambda job: -job.priority)
 
     @override
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
-        return (
-            await self._database.execute(
-                _RESCHEDULE, job_id=job.id, lease=job.lease_expires_at, **_to_mutable_values(job, due_at)
-            )
-            == 1
-        )
+        values = _to_mutable_values(job, due_at)
+        return await self._database.execute(_RESCHEDULE, job_id=job.id, lease_token=job.lease_expires_at, **values) == 1
 
     @override
     async def complete(self, job: DeliveryJob, event: NotificationsEvent | None) -> bool:
@@ -116,14 +93,11 @@ class PostgresJobQueue(JobQueue):
 
     async def _complete_all(self, items: Sequence[_PendingCompletion]) -> Sequence[bool]:
         async with self._database.transaction() as transaction:
-            ids, leases = [job.id for job, _ in items], [job.lease_expires_at for job, _ in items]
-            deleted = {
-                (row["id"], row["due_at"])
-                for row in await transaction.fetch_all(_DELETE_COMPLETED, ids=ids, leases=leases)
-            }
+            leases = [(job.id, job.lease_expires_at) for job, _ in items]
+            deleted = await delete_leased(transaction, _DELETE_COMPLETED, leases)
             events = [event for job, event in items if event is not None and (job.id, job.lease_expires_at) in deleted]
             await self._outbox.add_many(transaction, events)
-        return [(job.id, job.lease_expires_at) in deleted for job, _ in items]
+        return [lease in deleted for lease in leases]
 
     async def discard_for_user(self, user_id: str) -> None:
         """Delete a user's pending notifications, but not account mails, which include the confirmation of deletion."""

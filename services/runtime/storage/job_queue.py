@@ -1,0 +1,96 @@
+"""Job queues in PostgreSQL: jobs are claimed under leases, and a job is changed only while its lease is held.
+
+Every service has a job table of its own. If a worker dies, another one claims its job after the lease has expired.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Select, Table, Text, bindparam, delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from services.runtime.storage.database import Database, Statement, Transaction
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class JobTable:
+    """Table of jobs with the primary key `id`, and its statements.
+
+    A claim sets `lease_end`, which may be the column of the due time, and adds 1 to `attempts`. The lease is identified
+    by its token, the value after the claim: that of `attempts`, or of `lease_end` if attempts are not counted.
+    """
+
+    table: Table
+    lease_end: Column[datetime]
+    attempts: Column[int] | None = None
+
+    def build_claim(self, due_ids: Select[Any], *, returning: Sequence[Column[Any]]) -> Statement:
+        """Build the statement that leases due jobs, for `JobQueue`.
+
+        `due_ids` selects the ids of the due jobs, the most urgent first. Its parameters become parameters of the
+        statement. Jobs that another transaction is claiming are skipped.
+        """
+        table = self.table
+        due = due_ids.limit(bindparam("size")).with_for_update(of=table, skip_locked=True).cte("due")
+        changes: dict[str, Any] = {self.lease_end.name: bindparam("lease_until", type_=self.lease_end.type)}
+        if self.attempts is not None:
+            changes[self.attempts.name] = self.attempts + 1
+        return Statement(update(table).where(table.c.id == due.c.id).values(changes).returning(*returning))
+
+    def build_leased_update(self, values: Mapping[str, Any], *conditions: ColumnElement[bool]) -> Statement:
+        """Build the update of a job whose lease is held; parameters `job_id`, `lease_token` and those of `values`."""
+        table = self.table
+        is_leased = (table.c.id == bindparam("job_id"), self._lease_token == bindparam("lease_token"))
+        return Statement(update(table).where(*is_leased, *conditions).values(dict(values)))
+
+    def build_leased_delete(self) -> Statement:
+        """Build the deletion of the jobs whose leases are held, for `delete_leased`."""
+        token = self._lease_token
+        leases = select(
+            func.unnest(bindparam("job_ids", type_=ARRAY(Text))),
+            func.unnest(bindparam("lease_tokens", type_=ARRAY(token.type))),
+        )
+        statement = delete(self.table).where(tuple_(self.table.c.id, token).in_(leases))
+        return Statement(statement.returning(self.table.c.id.label("job_id"), token.label("lease_token")))
+
+    @property
+    def _lease_token(self) -> Column[Any]:
+        return self.lease_end if self.attempts is None else self.attempts
+
+
+async def delete_leased(
+    transaction: Transaction, statement: Statement, leases: Sequence[tuple[str, object]]
+) -> set[tuple[str, object]]:
+    """Delete jobs given by id and lease token. Return those that were deleted; the leases of the others are lost."""
+    job_ids, lease_tokens = [job_id for job_id, _ in leases], [token for _, token in leases]
+    rows = await transaction.fetch_all(statement, job_ids=job_ids, lease_tokens=lease_tokens)
+    return {(row["job_id"], row["lease_token"]) for row in rows}
+
+
+class JobQueue[Job]:
+    """Queue whose due jobs the statement of `JobTable.build_claim` leases; `decode` converts a row to a job."""
+
+    def __init__(self, database: Database, claim: Statement, decode: Callable[[dict[str, Any]], Job]) -> None:
+        self._database = database
+        self._claim = claim
+        self._decode = decode
+
+    async def claim(self, size: int, now: datetime, lease_until: datetime, **values: object) -> list[Job]:
+        """Lease at most `size` due jobs until `lease_until`, in any order.
+
+        A job that cannot be decoded is logged and omitted, so that it does not block the others.
+        """
+        rows = await self._database.fetch_all(self._claim, size=size, now=now, lease_until=lease_until, **values)
+        jobs = []
+        for row in rows:
+            try:
+                jobs.append(self._decode(row))
+            # Boundary of one job: any row of the batch may be invalid.
+            except Exception:
+                log.exception("job %s not decoded; retrying when its lease expires", row["id"])
+        return jobs

@@ -1,0 +1,260 @@
+"""Worker pool: limits, errors of one job, queue outages and cancellation."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from generated.problems import Reason
+from services.runtime.concurrency import worker_pool
+from services.runtime.concurrency.worker_pool import WorkerPool
+from services.runtime.core.errors import ApiError
+from tests.unit.fake_transactions import NOW
+
+LEASE = timedelta(minutes=1)
+LONG_INTERVAL_S = 3600.0
+OUTAGE = ApiError(Reason.UPSTREAM_UNAVAILABLE)
+
+
+class FakeJob(NamedTuple):
+    id: str
+
+
+class Jobs:
+    """Queue and function of jobs; jobs listed in `errors` fail, and the next claims raise `claim_errors`."""
+
+    def __init__(self, *job_ids: str) -> None:
+        self.pending = [FakeJob(job_id) for job_id in job_ids]
+        self.claim_errors: list[Exception] = []
+        self.errors: dict[str, Exception] = {}
+        self.claims: list[tuple[int, datetime, datetime]] = []
+        self.finished: list[str] = []
+        self.failed: list[str] = []
+        self.released = asyncio.Event()
+        self.released.set()
+        self.running = self.max_running = 0
+
+    async def claim(self, size: int, now: datetime, lease_until: datetime) -> Sequence[FakeJob]:
+        self.claims.append((size, now, lease_until))
+        if self.claim_errors:
+            raise self.claim_errors.pop(0)
+        claimed, self.pending = self.pending[:size], self.pending[size:]
+        return claimed
+
+    async def run(self, job: FakeJob) -> None:
+        if job.id in self.errors:
+            raise self.errors[job.id]
+        self.running += 1
+        self.max_running = max(self.max_running, self.running)
+        await asyncio.sleep(0)
+        await self.released.wait()
+        self.running -= 1
+        self.finished.append(job.id)
+
+    async def record_failure(self, job: FakeJob) -> None:
+        self.failed.append(job.id)
+
+    async def wait_for_finished(self, count: int) -> None:
+        while len(self.finished) < count:
+            await asyncio.sleep(0)
+
+    async def wait_for_claims(self, count: int) -> None:
+        while len(self.claims) < count:
+            await asyncio.sleep(0)
+
+    async def wait_for_running(self, count: int) -> None:
+        while self.running < count:
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def running_pool(
+    jobs: Jobs, *, max_concurrent: int = 2, poll_interval_s: float = LONG_INTERVAL_S, **options: Any
+) -> AsyncIterator[WorkerPool[FakeJob]]:
+    pool = WorkerPool(
+        name="test job",
+        claim=jobs.claim,
+        run_job=jobs.run,
+        clock=lambda: NOW,
+        lease=LEASE,
+        max_concurrent=max_concurrent,
+        poll_interval_s=poll_interval_s,
+        **options,
+    )
+    task = asyncio.create_task(pool.run())
+    try:
+        async with asyncio.timeout(5):
+            yield pool
+    finally:
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_jobs_are_leased_up_to_free_workers() -> None:
+    jobs = Jobs("a", "b", "c")
+    async with running_pool(jobs):
+        await jobs.wait_for_finished(3)
+    assert jobs.claims[0] == (2, NOW, NOW + LEASE)
+    assert max(size for size, _, _ in jobs.claims) == jobs.max_running == 2
+    assert jobs.finished == ["a", "b", "c"]
+
+
+async def test_free_worker_claims_while_others_are_busy() -> None:
+    jobs = Jobs("a", "b", "c")
+    jobs.released.clear()
+
+    async def run(job: FakeJob) -> None:
+        if job.id == "a":
+            jobs.finished.append(job.id)
+        else:
+            await Jobs.run(jobs, job)
+
+    jobs.run = run  # type: ignore[method-assign]
+    async with running_pool(jobs):
+        await jobs.wait_for_running(2)
+        assert jobs.finished == ["a"]
+        assert [size for size, _, _ in jobs.claims] == [2, 1]
+        jobs.released.set()
+        await jobs.wait_for_finished(3)
+
+
+async def test_wakeup_starts_claim_before_poll_interval() -> None:
+    jobs = Jobs()
+    async with running_pool(jobs) as pool:
+        await jobs.wait_for_claims(1)
+        jobs.pending = [FakeJob("a")]
+        pool.wakeup.set()
+        await jobs.wait_for_finished(1)
+
+
+async def test_queue_is_polled_after_interval() -> None:
+    jobs = Jobs()
+    async with running_pool(jobs, poll_interval_s=0.001):
+        await jobs.wait_for_claims(3)
+
+
+@pytest.mark.parametrize(("polls_after_each_job", "claim_count"), [(False, 1), (True, 2)])
+async def test_finished_job_polls_queue_if_configured(polls_after_each_job: bool, claim_count: int) -> None:
+    jobs = Jobs("a")
+    async with running_pool(jobs, polls_after_each_job=polls_after_each_job):
+        await jobs.wait_for_finished(1)
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert len(jobs.claims) == claim_count
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("bug"), ApiError(Reason.INVALID_REQUEST), ExceptionGroup("", [OSError()])]
+)
+async def test_unexpected_error_fails_one_attempt(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    jobs = Jobs("a", "b")
+    jobs.errors["a"] = error
+    async with running_pool(jobs, max_concurrent=1, record_failure=jobs.record_failure):
+        await jobs.wait_for_finished(1)
+    assert (jobs.finished, jobs.failed) == (["b"], ["a"])
+    (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert record.getMessage().startswith("test job a failed: ")
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error
+
+
+async def test_unrecorded_error_does_not_stop_pool(caplog: pytest.LogCaptureFixture) -> None:
+    jobs = Jobs("a", "b")
+    jobs.errors["a"] = RuntimeError("bug")
+    async with running_pool(jobs, max_concurrent=1):
+        await jobs.wait_for_finished(1)
+    assert "test job a failed" in caplog.text
+
+
+async def test_outage_leaves_job_to_expiry_of_its_lease(caplog: pytest.LogCaptureFixture) -> None:
+    jobs = Jobs("a", "b")
+    jobs.errors["a"] = OUTAGE
+    async with running_pool(jobs, max_concurrent=1, record_failure=jobs.record_failure):
+        await jobs.wait_for_finished(1)
+    assert (jobs.finished, jobs.failed) == (["b"], [])
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith("test job a failed: ")
+
+
+async def test_error_of_failure_recording_does_not_stop_pool(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(job: FakeJob) -> None:
+        raise OUTAGE
+
+    jobs = Jobs("a", "b")
+    jobs.errors["a"] = RuntimeError("bug")
+    async with running_pool(jobs, max_concurrent=1, record_failure=fail):
+        await jobs.wait_for_finished(1)
+    assert "recording the failure of test job a failed" in caplog.text
+
+
+async def test_error_of_tracing_does_not_stop_pool(caplog: pytest.LogCaptureFixture) -> None:
+    @contextmanager
+    def trace(job: FakeJob) -> Iterator[None]:
+        if job.id == "a":
+            raise ValueError("invalid trace context")
+        yield
+
+    jobs = Jobs("a", "b")
+    async with running_pool(jobs, max_concurrent=1, trace=trace):
+        await jobs.wait_for_finished(1)
+    assert jobs.finished == ["b"]
+    assert "invalid trace context" in caplog.text
+
+
+async def test_error_is_logged_inside_trace() -> None:
+    events: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            events.append("logged")
+
+    @contextmanager
+    def trace(job: FakeJob) -> Iterator[None]:
+        events.append(f"begin {job.id}")
+        yield
+        events.append(f"end {job.id}")
+
+    jobs = Jobs("a", "b")
+    jobs.errors["a"] = RuntimeError("bug")
+    handler = Handler()
+    worker_pool.log.addHandler(handler)
+    try:
+        async with running_pool(jobs, max_concurrent=1, trace=trace):
+            await jobs.wait_for_finished(1)
+    finally:
+        worker_pool.log.removeHandler(handler)
+    assert events == ["begin a", "logged", "end a", "begin b", "end b"]
+
+
+@pytest.mark.parametrize(("error", "level"), [(OUTAGE, logging.WARNING), (RuntimeError("bug"), logging.ERROR)])
+async def test_failed_claims_are_repeated(error: Exception, level: int, caplog: pytest.LogCaptureFixture) -> None:
+    jobs = Jobs("a")
+    jobs.claim_errors = [error, error]
+    async with running_pool(jobs, poll_interval_s=0):
+        await jobs.wait_for_finished(1)
+    assert [record.levelno for record in caplog.records] == [level, level]
+
+
+async def test_running_job_is_finished_after_cancellation() -> None:
+    jobs = Jobs("a")
+    jobs.released.clear()
+    async with running_pool(jobs):
+        await jobs.wait_for_running(1)
+        asyncio.get_running_loop().call_soon(jobs.released.set)
+    assert jobs.finished == ["a"]
+
+
+async def test_running_job_is_cancelled_after_drain_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_pool, "DRAIN_TIMEOUT_S", 0.01)
+    jobs = Jobs("a")
+    jobs.released.clear()
+    async with running_pool(jobs):
+        await jobs.wait_for_running(1)
+    assert jobs.finished == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
