@@ -20,7 +20,7 @@ from bench import (
     results,
     sse,
 )
-from bench.mesh import running_mesh_with_catalog
+from bench.mesh import run_mesh_with_catalog
 from bench.results import Row
 
 
@@ -29,27 +29,27 @@ def _measure_codec() -> list[Row]:
 
 
 def _compare_mesh() -> list[Row]:
-    with running_mesh_with_catalog() as mesh:
+    with run_mesh_with_catalog() as mesh:
         return compare_mesh.run(mesh, repeats=9, seconds=2, save_rows=results.save_rows)
 
 
 def _measure_relay() -> list[Row]:
-    with running_mesh_with_catalog() as mesh:
+    with run_mesh_with_catalog() as mesh:
         return outbox_relay.run(mesh, repeats=9)
 
 
 def _measure_partner_latency() -> list[Row]:
-    with running_mesh_with_catalog() as mesh:
+    with run_mesh_with_catalog() as mesh:
         return partner_latency.run(mesh)
 
 
 def _measure_streams() -> list[Row]:
-    with running_mesh_with_catalog() as mesh:
+    with run_mesh_with_catalog() as mesh:
         return sse.run(mesh)
 
 
 def _measure_workers() -> list[Row]:
-    with running_mesh_with_catalog() as mesh:
+    with run_mesh_with_catalog() as mesh:
         return gateway_workers.run(mesh, repeats=5, seconds=3)
 
 
@@ -79,10 +79,8 @@ def main() -> int:
             print(f"== {part}", flush=True)
             results.save_rows(rows := BENCHMARKS[part]())
             for row in rows:
-                print(
-                    f"  {row.status_label():3} {row.name}: {results.format_value(row.value)} {row.unit} {row.goal}",
-                    flush=True,
-                )
+                value = results.format_value(row.value)
+                print(f"  {row.format_status_label():3} {row.name}: {value} {row.unit} {row.goal}", flush=True)
             print(f"== {part}: {time.monotonic() - started_at:.0f} s", flush=True)
     report.write_report(results.load_rows())
     return 0

@@ -12,8 +12,8 @@ from bench.load_generator import list_process_tree
 from bench.mesh import Mesh, generate_partners, generate_products
 from bench.paths import FIRST_BASELINE_PORT, STATE_DIR
 from bench.processes import ProcessGroup
-from deploy.local.infrastructure.mongodb import documents_url
-from deploy.local.infrastructure.servers import broker_url
+from deploy.local.infrastructure.mongodb import build_documents_url
+from deploy.local.infrastructure.servers import build_broker_url
 from tests.wait import wait_until
 
 UVICORN_COMMAND = (
@@ -61,7 +61,7 @@ def list_baselines() -> Iterator[Baseline]:
 def insert_catalog(mesh: Mesh) -> None:
     """Create the database of the baselines with the same catalog as the mesh."""
     mesh.recreate_database("baselines")
-    engine = create_engine(mesh.database_url("baselines").replace("postgresql://", "postgresql+psycopg://"))
+    engine = create_engine(mesh.build_database_url("baselines").replace("postgresql://", "postgresql+psycopg://"))
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         columns = ("id", "title", "brand", "address")
@@ -80,13 +80,13 @@ def insert_catalog(mesh: Mesh) -> None:
 
 
 @contextmanager
-def running_baselines(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
+def run_baselines(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
     """Run all baselines. Yields URL and process ids by name of the baseline."""
     insert_catalog(mesh)
     environment = {
-        "BASELINE_DATABASE_URL": mesh.database_url("baselines"),
-        "BASELINE_BROKER_URL": broker_url(mesh.config, mesh.secrets, "orders"),
-        "BASELINE_MONGO_URL": documents_url(mesh.config, mesh.secrets, "orders"),
+        "BASELINE_DATABASE_URL": mesh.build_database_url("baselines"),
+        "BASELINE_BROKER_URL": build_broker_url(mesh.config, mesh.secrets, "orders"),
+        "BASELINE_MONGO_URL": build_documents_url(mesh.config, mesh.secrets, "orders"),
         "BASELINE_CACHE_ADDRESS": f"127.0.0.1:{mesh.config.get_port('MEMCACHED_PORT')}",
         "BASELINE_JWKS_URL": f"{mesh.config.sandbox_url}/jwks.json",
     }

@@ -7,7 +7,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from bench.mesh import FIRST_PARTNER_ID, Mesh, compute_price
-from deploy.local.infrastructure.mongodb import documents_url
+from deploy.local.infrastructure.mongodb import build_documents_url
 
 READY_ORDER_COUNT = 400
 """Orders that are ready for a deliverer, at every data size. Limits the number of rounds."""
@@ -96,7 +96,7 @@ def insert_bulk_data(
                 cursor.execute(statement.encode(), parameters)
             connection.execute("VACUUM ANALYZE")
     for service, collections in _build_document_expressions(customer_id, order_count).items():
-        with MongoClient[dict[str, Any]](documents_url(mesh.config, mesh.secrets, service)) as client:
+        with MongoClient[dict[str, Any]](build_documents_url(mesh.config, mesh.secrets, service)) as client:
             for name, expression in collections.items():
                 replace_documents(client.get_default_database()[name], expression, order_count)
 

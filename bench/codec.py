@@ -124,7 +124,7 @@ async def measure_rpc(repeats: int, times: int) -> Row:
     async with _grpc_server(
         {
             "better": (serve_betterproto2, {}),
-            "google": (serve_google_protobuf, _message_codecs(request_type, response_type)),
+            "google": (serve_google_protobuf, _build_message_codecs(request_type, response_type)),
         }
     ) as channel:
         call_betterproto2: Any = channel.unary_unary("/better/Check")
@@ -155,7 +155,7 @@ async def measure_rpc(repeats: int, times: int) -> Row:
     return require_at_most("messages: small RPC with betterproto2 vs google.protobuf", 1.1, ratios)
 
 
-def _message_codecs(request: Any, response: Any) -> dict[str, Any]:
+def _build_message_codecs(request: Any, response: Any) -> dict[str, Any]:
     return {"request_deserializer": request.FromString, "response_serializer": response.SerializeToString}
 
 

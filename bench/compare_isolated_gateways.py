@@ -11,7 +11,7 @@ from bench.baseline_processes import UVICORN_COMMAND
 from bench.load_generator import Sample, Target, list_process_tree
 from bench.paths import FIRST_BASELINE_PORT, STATE_DIR
 from bench.processes import ProcessGroup
-from bench.results import Row, compute_ratios, informational, require_at_least
+from bench.results import Row, compute_ratios, create_informational_row, require_at_least
 from tests.wait import wait_until
 
 BASELINE, GATEWAY, CACHING_GATEWAY = "FastAPI", "gateway", "gateway with response cache"
@@ -65,8 +65,8 @@ def compare_samples(
         if name != BASELINE:
             rates = compute_ratios(samples, samples_by_target[BASELINE], lambda sample: sample.rate)
             yield require_at_least(f"{label}, requests vs {BASELINE}", min_ratio, rates)
-        yield informational(label, [sample.rate for sample in samples], "requests/s")
-        yield informational(f"{label}, CPU", [sample.cpu for sample in samples], "ms/request")
+        yield create_informational_row(label, [sample.rate for sample in samples], "requests/s")
+        yield create_informational_row(f"{label}, CPU", [sample.cpu for sample in samples], "ms/request")
 
 
 def _is_responding(port: int) -> bool:

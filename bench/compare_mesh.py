@@ -7,11 +7,11 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.baseline_processes import GRPC_ORM, GRPC_RAW, SINGLE_PROCESS, UPPER_BOUNDS, running_baselines
+from bench.baseline_processes import GRPC_ORM, GRPC_RAW, SINGLE_PROCESS, UPPER_BOUNDS, run_baselines
 from bench.load_generator import Sample, Target, run_load
 from bench.mesh import FIRST_PARTNER_ID, Mesh, build_basket
 from bench.paths import STATE_DIR
-from bench.results import Row, compute_ratios, informational, require_at_least, require_at_most
+from bench.results import Row, compute_ratios, create_informational_row, require_at_least, require_at_most
 
 MESH_NAME = "mesh"
 SHARED_SERVERS = ("postgres", "memcached", "rabbitmq", "documents")
@@ -120,12 +120,12 @@ def compare_samples(
             f"{name_prefix}, requests vs {GRPC_RAW}", 1.05 if workload == COLD_CATALOG else 0.75, rates[GRPC_RAW]
         )
     if SINGLE_PROCESS in samples_by_target:
-        yield informational(f"{name_prefix}, requests vs {SINGLE_PROCESS}", rates[SINGLE_PROCESS], "×")
-        yield informational(f"{name_prefix}, CPU vs {SINGLE_PROCESS}", cpu[SINGLE_PROCESS], "×")
+        yield create_informational_row(f"{name_prefix}, requests vs {SINGLE_PROCESS}", rates[SINGLE_PROCESS], "×")
+        yield create_informational_row(f"{name_prefix}, CPU vs {SINGLE_PROCESS}", cpu[SINGLE_PROCESS], "×")
     for name, samples in samples_by_target.items():
-        yield informational(f"{name_prefix}: {name}", [sample.rate for sample in samples], "requests/s")
-        yield informational(f"{name_prefix}: {name}, p99", [sample.p99 for sample in samples], "ms")
-        yield informational(f"{name_prefix}: {name}, CPU", [sample.cpu for sample in samples], "ms/request")
+        yield create_informational_row(f"{name_prefix}: {name}", [sample.rate for sample in samples], "requests/s")
+        yield create_informational_row(f"{name_prefix}: {name}, p99", [sample.p99 for sample in samples], "ms")
+        yield create_informational_row(f"{name_prefix}: {name}, CPU", [sample.cpu for sample in samples], "ms/request")
 
 
 def run(mesh: Mesh, repeats: int, seconds: int, save_rows: Callable[[Sequence[Row]], None]) -> list[Row]:
@@ -134,7 +134,7 @@ def run(mesh: Mesh, repeats: int, seconds: int, save_rows: Callable[[Sequence[Ro
     `save_rows` is called with all rows so far after each workload.
     """
     rows: list[Row] = []
-    with running_baselines(mesh) as baselines:
+    with run_baselines(mesh) as baselines:
         validating = {name: baseline for name, baseline in baselines.items() if name not in UPPER_BOUNDS}
         with_goal = {name: baseline for name, baseline in validating.items() if name != SINGLE_PROCESS}
         for workload, connections in ROUNDS:

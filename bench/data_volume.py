@@ -16,7 +16,7 @@ from standardwebhooks.webhooks import Webhook
 
 from bench.bulk_data import RARE_WORD, READY_ORDER_COUNT, insert_bulk_data
 from bench.compare_mesh import encode_page_token
-from bench.mesh import FIRST_PARTNER_ID, Mesh, compute_price, running_mesh
+from bench.mesh import FIRST_PARTNER_ID, Mesh, compute_price, run_mesh
 from bench.paths import PORT_OFFSET, STATE_DIR
 from bench.results import Row, require_at_most
 
@@ -160,7 +160,7 @@ def run(rounds: int) -> list[Row]:
     """Run rounds on both meshes in turns. The first rounds are a warm-up and are not counted."""
     if rounds > READY_ORDER_COUNT - 20:
         raise ValueError(f"{rounds} rounds: at most {READY_ORDER_COUNT - 20} are possible, one ready order each")
-    with running_mesh() as small, running_mesh(STATE_DIR.with_name("bench-large"), PORT_OFFSET + 1000) as large:
+    with run_mesh() as small, run_mesh(STATE_DIR.with_name("bench-large"), PORT_OFFSET + 1000) as large:
         workloads = {}
         for mesh, size in ((small, SMALL_DATA), (large, LARGE_DATA)):
             workload = Workload(mesh, size)

@@ -13,7 +13,7 @@ from bench.load_generator import Target, list_process_tree
 from bench.mesh import Mesh
 from bench.paths import STATE_DIR
 from bench.processes import ProcessGroup
-from bench.results import Row, informational
+from bench.results import Row, create_informational_row
 from deploy.local.infrastructure.envoys import open_admin_client
 from deploy.local.infrastructure.services import build_base_environment, build_service_environment
 from services.runtime.rpc.health_check import is_serving
@@ -86,8 +86,8 @@ def _measure_rows(mesh: Mesh, list_pids: Callable[[], list[int]], label: str, re
         samples = compare_mesh.measure_all([target], CONNECTIONS, repeats, seconds)[MESH_NAME]
         name = f"workers: {label} per service, {workload}, {CONNECTIONS} connections"
         rows += [
-            informational(name, [sample.rate for sample in samples], "requests/s"),
-            informational(f"{name}, p99", [sample.p99 for sample in samples], "ms"),
-            informational(f"{name}, CPU", [sample.cpu for sample in samples], "ms/request"),
+            create_informational_row(name, [sample.rate for sample in samples], "requests/s"),
+            create_informational_row(f"{name}, p99", [sample.p99 for sample in samples], "ms"),
+            create_informational_row(f"{name}, CPU", [sample.cpu for sample in samples], "ms/request"),
         ]
     return rows

@@ -102,13 +102,13 @@ class Mesh:
             "dbname": name,
         }
         return psycopg.connect(
-            **address, user="app", password=self.secrets.password("postgres"), autocommit=True, **options
+            **address, user="app", password=self.secrets.get_password("postgres"), autocommit=True, **options
         )
 
-    def database_url(self, database: str) -> str:
+    def build_database_url(self, database: str) -> str:
         """Return the URL of a database for the superuser."""
         address = f"{self.config.bind_address}:{self.config.get_port('POSTGRES_PORT')}"
-        return f"postgresql://app:{self.secrets.password('postgres')}@{address}/{database}"
+        return f"postgresql://app:{self.secrets.get_password('postgres')}@{address}/{database}"
 
     def list_pids(self, *names: str) -> list[int]:
         """Return the ids of the named processes, or of all that are not excluded, and of their descendants."""
@@ -158,7 +158,7 @@ class Mesh:
 
 
 @contextmanager
-def running_mesh(folder: Path = STATE_DIR, offset: int = PORT_OFFSET) -> Iterator[Mesh]:
+def run_mesh(folder: Path = STATE_DIR, offset: int = PORT_OFFSET) -> Iterator[Mesh]:
     """Run a mesh from a clean state."""
     mesh = Mesh(folder, offset)
     mesh.run_local("down")
@@ -172,8 +172,8 @@ def running_mesh(folder: Path = STATE_DIR, offset: int = PORT_OFFSET) -> Iterato
 
 
 @contextmanager
-def running_mesh_with_catalog() -> Iterator[Mesh]:
+def run_mesh_with_catalog() -> Iterator[Mesh]:
     """Run a mesh with the generated catalog."""
-    with running_mesh() as mesh:
+    with run_mesh() as mesh:
         mesh.insert_catalog()
         yield mesh

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from bench.paths import PORT_OFFSET, STATE_DIR
-from bench.results import Row, informational, require_at_most
+from bench.results import Row, create_informational_row, require_at_most
 from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.notification_burst import create_burst, run_service_process
 from tests.integration.fixtures.notifications import build_notification_request
@@ -61,7 +61,7 @@ def run(repeats: int) -> list[Row]:
         require_at_most(
             f"notifications: latency of an urgent one behind {count} others", 1, [urgent for urgent, _ in runs], "s"
         ),
-        informational(
+        create_informational_row(
             f"notifications: time to send {count}, each exactly once", [duration_s for _, duration_s in runs], "s"
         ),
     ]

@@ -16,8 +16,8 @@ from bench.load_generator import wait_until_idle
 from bench.mesh import Mesh
 from bench.paths import STATE_DIR
 from bench.processes import ProcessGroup
-from bench.results import Row, informational, require_at_least
-from deploy.local.infrastructure.servers import broker_url
+from bench.results import Row, create_informational_row, require_at_least
+from deploy.local.infrastructure.servers import build_broker_url
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import EXCHANGE
 from services.runtime.messaging.outbox import Relay
@@ -79,13 +79,13 @@ def run(mesh: Mesh, repeats: int) -> list[Row]:
         ).fetchone()
         if column_count != (7,):
             raise AssertionError("the columns of the outbox have changed; adapt this benchmark")
-    broker = broker_url(mesh.config, mesh.secrets, "orders")
+    broker = build_broker_url(mesh.config, mesh.secrets, "orders")
     connection = pika.BlockingConnection(pika.URLParameters(broker))
     channel = connection.channel()
     queue = "bench.outbox_relay"
     channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
     channel.queue_bind(queue, EXCHANGE, EVENT_TYPE)
-    url = mesh.database_url("outbox")
+    url = mesh.build_database_url("outbox")
 
     def fill_outbox() -> None:
         with mesh.connect_database("outbox") as target:
@@ -115,7 +115,7 @@ def run(mesh: Mesh, repeats: int) -> list[Row]:
                 process_rates.append(EVENT_COUNT / (time.monotonic() - started_at))
                 check_queue()
         name = f"relay: events published by {process_count} relay process{'es' if process_count > 1 else ''}"
-        rows.append(informational(name, process_rates, "events/s"))
+        rows.append(create_informational_row(name, process_rates, "events/s"))
     connection.close()
     with suppress(pika.exceptions.AMQPError):
         connection = pika.BlockingConnection(pika.URLParameters(broker))

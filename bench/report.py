@@ -32,7 +32,7 @@ def render_tables(rows: Iterable[Row]) -> Iterator[str]:
         yield f"### {part.capitalize()}\n\n{TABLE_HEADER}"
         for row in part_rows:
             median = f"{format_value(row.value)} {row.unit}"
-            cells = (_row_label(row), row.goal, median, row.format_quartiles(), row.status_label())
+            cells = (_format_row_label(row), row.goal, median, row.format_quartiles(), row.format_status_label())
             yield f"| {' | '.join(cells)} |\n"
         yield "\n"
     yield "<details><summary>Measurements without a goal</summary>\n\n"
@@ -43,7 +43,7 @@ def render_tables(rows: Iterable[Row]) -> Iterator[str]:
     yield "\n</details>\n\n"
 
 
-def _row_label(row: Row) -> str:
+def _format_row_label(row: Row) -> str:
     return row.name.partition(": ")[2]
 
 

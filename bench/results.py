@@ -28,7 +28,7 @@ class Row:
         """Return the part of the benchmark that measured the row."""
         return self.name.partition(":")[0]
 
-    def status_label(self) -> str:
+    def format_status_label(self) -> str:
         """Return "yes" or "no" if the row has a goal, otherwise an empty text."""
         return {None: "", True: "yes", False: "no"}[self.met]
 
@@ -57,7 +57,7 @@ def require_at_most(name: str, goal: float, runs: Sequence[float], unit: str = "
     return Row(name, value, unit, f"≤ {goal:g} {unit}", value <= goal, [*runs])
 
 
-def informational(name: str, runs: Sequence[float], unit: str) -> Row:
+def create_informational_row(name: str, runs: Sequence[float], unit: str) -> Row:
     """Return a row without a goal."""
     return Row(name, statistics.median(runs), unit, runs=[*runs])
 

@@ -32,7 +32,7 @@ class Contracts:
             node = target
         return node
 
-    def schemas(self, api: str) -> dict[str, dict[str, Any]]:
+    def get_schemas(self, api: str) -> dict[str, dict[str, Any]]:
         """Return the named schemas of one file."""
         schemas: dict[str, dict[str, Any]] = self.openapi[api]["components"]["schemas"]
         return schemas

@@ -125,7 +125,7 @@ def parse_image(image: bytes, options_pool: DescriptorPool | None = None) -> Pro
         pool=pool,
         services=tuple(service for file in descriptors.file for service in _parse_services(file, options)),
         events=tuple(event for file in descriptors.file for event in _parse_events(file, options)),
-        callers=options.caller_names(),
+        callers=options.list_caller_names(),
     )
 
 
@@ -155,11 +155,11 @@ class _OptionReader:
         own = message_factory.GetMessageClass(extension.containing_type).FromString(options.SerializeToString())
         return own.Extensions[extension] if own.HasExtension(extension) else None
 
-    def caller_names(self) -> tuple[str, ...]:
+    def list_caller_names(self) -> tuple[str, ...]:
         """Return all callers except CALLER_UNSPECIFIED."""
-        return tuple(self.caller_name(number) for number in sorted(self._callers) if number)
+        return tuple(self.format_caller_name(number) for number in sorted(self._callers) if number)
 
-    def caller_name(self, number: int) -> str:
+    def format_caller_name(self, number: int) -> str:
         """Convert CALLER_GATEWAY to "gateway"."""
         name: str = self._callers[number].name
         return name.removeprefix("CALLER_").lower()
@@ -197,7 +197,7 @@ def _parse_method(method: MethodDescriptorProto, service: str, comment: str, opt
         response=method.output_type.removeprefix("."),
         server_streaming=method.server_streaming,
         idempotency=MethodOptions.IdempotencyLevel.Name(method.options.idempotency_level),
-        callers=tuple(options.caller_name(number) for number in policy.callers),
+        callers=tuple(options.format_caller_name(number) for number in policy.callers),
         actor_required=bool(policy.actor),
         timeout_s=policy.timeout.ToTimedelta().total_seconds() if policy.HasField("timeout") else None,
         attempts=max(1, policy.attempts),
@@ -221,7 +221,7 @@ def _parse_event(package: str, message: DescriptorProto, policy: Any, comment: s
     return Event(
         message=f"{package}.{message.name}",
         type=policy.type,
-        producer=options.caller_name(policy.producer),
+        producer=options.format_caller_name(policy.producer),
         queues=tuple(policy.queues),
         priority_queue=policy.priority_queue,
         subject=policy.subject,

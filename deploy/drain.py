@@ -10,7 +10,7 @@ from os import environ
 
 import httpx
 
-from deploy.render_bootstrap import default_value, load_placeholders
+from deploy.render_bootstrap import get_default_value, load_placeholders
 
 
 def start_draining(admin: httpx.Client) -> None:
@@ -25,7 +25,7 @@ def start_draining(admin: httpx.Client) -> None:
 def main() -> None:
     """Drain the sidecar of this network namespace, then wait DRAIN_WAIT_S seconds."""
     variable = f"{sys.argv[1].upper()}_ADMIN_PORT"
-    port = environ.get(variable) or default_value(load_placeholders()[variable], "production")
+    port = environ.get(variable) or get_default_value(load_placeholders()[variable], "production")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=2) as admin:
         start_draining(admin)
     time.sleep(float(environ.get("DRAIN_WAIT_S", "10")))

@@ -25,14 +25,14 @@ def load_placeholders() -> dict[str, dict[str, Any]]:
     return settings
 
 
-def default_value(entry: Mapping[str, Any], profile: str) -> str | None:
+def get_default_value(entry: Mapping[str, Any], profile: str) -> str | None:
     """Return the default of a placeholder in a profile, or None if the environment must set it."""
     value = entry.get("default")
     value = entry.get("development", value) if profile == "development" else value
     return None if value is None else str(value)
 
 
-def production_errors(environment: Mapping[str, str]) -> Iterator[str]:
+def iter_production_errors(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield an error for each setting that is not allowed in production."""
     if is_local_name(environment.get("FIREBASE_PROJECT_ID", "")):
         yield "FIREBASE_PROJECT_ID is a development name"
@@ -45,7 +45,7 @@ def render_bootstrap(name: str, profile: str, environment: Mapping[str, str]) ->
     values = {
         key: value
         for key, entry in load_placeholders().items()
-        if (value := environment.get(key) or default_value(entry, profile)) is not None
+        if (value := environment.get(key) or get_default_value(entry, profile)) is not None
     }
     if origins := values.get("ALLOWED_ORIGINS"):
         values["ALLOWED_ORIGINS"] = "|".join(map(re.escape, origins.split(",")))
@@ -56,7 +56,7 @@ def render_bootstrap(name: str, profile: str, environment: Mapping[str, str]) ->
 def main() -> None:
     """Render the bootstrap named on the command line. Exits the process with an error for invalid settings."""
     profile = environ.get("ENVIRONMENT", "production")
-    if profile == "production" and (errors := [*production_errors(environ)]):
+    if profile == "production" and (errors := [*iter_production_errors(environ)]):
         sys.exit("\n  ".join(("invalid environment:", *errors)))
     try:
         Path(sys.argv[2]).write_text(render_bootstrap(sys.argv[1], profile, environ))

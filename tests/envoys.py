@@ -14,7 +14,7 @@ import yaml
 from cryptography import x509
 
 from deploy.local.pki.certificates import CertificateAuthority
-from deploy.render_bootstrap import BOOTSTRAPS_DIR, default_value, load_placeholders, render_bootstrap
+from deploy.render_bootstrap import BOOTSTRAPS_DIR, get_default_value, load_placeholders, render_bootstrap
 
 ENVOY_BINARY = Path(sys.executable).with_name("envoy")
 TIMEOUT_S = 10.0
@@ -49,7 +49,9 @@ def build_settings(folder: Path, **overrides: str) -> dict[str, str]:
     """Return a value for every setting: the override, an unused port, or the default."""
     placeholders = load_placeholders()
     port_names = [name for name, entry in placeholders.items() if entry.get("port")]
-    defaults = {name: value for name, entry in placeholders.items() if (value := default_value(entry, "development"))}
+    defaults = {
+        name: value for name, entry in placeholders.items() if (value := get_default_value(entry, "development"))
+    }
     ports = {name: str(port) for name, port in zip(port_names, find_free_ports(len(port_names)), strict=True)}
     folders = {"RUN_DIR": str(folder / "run"), "PKI_DIR": str(folder / "pki"), "EDGE_PKI_DIR": str(folder / "pki")}
     (folder / "run").mkdir(mode=0o700, exist_ok=True)

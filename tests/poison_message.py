@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pika
 
-from deploy.local.infrastructure.servers import broker_url
+from deploy.local.infrastructure.servers import build_broker_url
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
 from services.runtime.messaging.dead_letters import connect
@@ -17,7 +17,7 @@ QUEUE = "orders.history"
 @contextmanager
 def poison_message(event_id: str, event_type: str, payload: bytes = b"\xff", **headers: str) -> Iterator[None]:
     """Publish a malformed message, wait until it is dead-lettered, and drop the dead letter after the block."""
-    url = broker_url(MeshConfig(), Secrets(MeshConfig()), "orders")
+    url = build_broker_url(MeshConfig(), Secrets(MeshConfig()), "orders")
     attributes = {
         "cloudEvents:id": event_id,
         "cloudEvents:type": event_type,

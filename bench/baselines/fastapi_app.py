@@ -102,30 +102,33 @@ class GrpcBackend:
         """Return the basket with its prices."""
         names = ("partner_id", "items", "total_amount", "currency")
         response = await self._call_rpc("check", "", **{name: basket[name] for name in names})
-        return {"partner": _partner_fields(response.partner), "items": [_item_fields(item) for item in response.items]}
+        return {
+            "partner": _build_partner_fields(response.partner),
+            "items": [_build_item_fields(item) for item in response.items],
+        }
 
     async def create_order(self, check_id: str, customer: str, basket: Row) -> Row:
         """Create an order. Return it with its payment details."""
         fields = {name: value for name, value in basket.items() if value is not None}
         response = await self._call_rpc("create", customer, check_id=check_id, basket=fields)
         payment = {"webcheckout_url": response.payment.webcheckout_url, "callback_url": response.payment.callback_url}
-        return {"order": _order_fields(response.order), "payment": payment}
+        return {"order": _build_order_fields(response.order), "payment": payment}
 
     async def get_order(self, order_id: str, customer: str) -> Row | None:
         """Return the order, or None if it does not exist."""
         response = await self._call_rpc("order", customer, order_id=order_id)
-        return None if response is None else _order_fields(response.order)
+        return None if response is None else _build_order_fields(response.order)
 
 
-def _partner_fields(message: Any) -> Row:
+def _build_partner_fields(message: Any) -> Row:
     return {"id": message.id, "title": message.title, "brand": message.brand}
 
 
-def _item_fields(item: Any) -> Row:
+def _build_item_fields(item: Any) -> Row:
     return {"product_id": item.product_id, "title": item.title, "quantity": item.quantity, "price": item.price}
 
 
-def _order_fields(order: Any) -> Row:
+def _build_order_fields(order: Any) -> Row:
     values = order.DESCRIPTOR.fields_by_name
     status = values["status"].enum_type.values_by_number[order.status].name
     refund = values["refund_status"].enum_type.values_by_number[order.refund_status].name
@@ -136,8 +139,8 @@ def _order_fields(order: Any) -> Row:
         "refund_status": refund.removeprefix("REFUND_STATUS_").lower(),
         "customer_name": order.customer_name or None,
         "customer_phone": order.customer_phone or None,
-        "partner": _partner_fields(order.partner),
-        "items": [_item_fields(item) for item in order.items],
+        "partner": _build_partner_fields(order.partner),
+        "items": [_build_item_fields(item) for item in order.items],
         "created_at": order.created_at.ToDatetime(tzinfo=UTC),
         "updated_at": order.updated_at.ToDatetime(tzinfo=UTC),
     }

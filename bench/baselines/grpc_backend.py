@@ -72,18 +72,18 @@ class BackendServicer:
             order, payment = await order_rules.create_order(self._repository, request.check_id, customer, fields)
         except order_rules.OrderError as error:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        return get_message_types("create")[1](order=_order_fields(order), payment=payment)
+        return get_message_types("create")[1](order=_build_order_fields(order), payment=payment)
 
     async def get_order(self, request: Any, context: Any) -> Any:
         """Return an order of the customer."""
         customer = dict(context.invocation_metadata())["x-user"]
         row = await self._repository.find_order(request.order_id, customer)
         if row is not None:
-            return get_message_types("order")[1](order=_order_fields(row))
+            return get_message_types("order")[1](order=_build_order_fields(row))
         return await context.abort(grpc.StatusCode.NOT_FOUND, "ORDER_NOT_FOUND")
 
 
-def _order_fields(row: Row) -> Row:
+def _build_order_fields(row: Row) -> Row:
     """Return the fields of the order message."""
     return {
         **{name: value for name, value in row.items() if value is not None},

@@ -68,23 +68,23 @@ class ConverterModule(FieldConverter):
         Raises ContractError for a field without a counterpart.
         """
         named = {field.name: (field, f"message.{field.name}") for field in pair.message.fields}
-        for container, message in self.unwrapped_fields(pair).items():
+        for container, message in self.find_unwrapped_fields(pair).items():
             del named[container]
             inner = {field.name: (field, f"{container}.{field.name}") for field in message.fields}
             for name in inner.keys() & named.keys():
-                raise pair.mismatch_error(name, f"is a field of {message.name} and a field")
+                raise pair.create_mismatch_error(name, f"is a field of {message.name} and a field")
             named |= inner
         properties = pair.schema["properties"]
         for name in properties.keys() - named.keys():
-            raise pair.mismatch_error(name, "has no field")
+            raise pair.create_mismatch_error(name, "has no field")
         headers = HEADER_FIELDS if pair.message.full_name in self.responses else frozenset()
         for name in named.keys() - properties.keys() - headers:
-            raise pair.mismatch_error(name, "has no property but a field")
+            raise pair.create_mismatch_error(name, "has no property but a field")
         for name, schema in properties.items():
             field, source = named[name]
             yield MatchedField(name, schema, field, name in pair.schema.get("required", ()), source)
 
-    def unwrapped_fields(self, pair: SchemaMessagePair) -> dict[str, Descriptor]:
+    def find_unwrapped_fields(self, pair: SchemaMessagePair) -> dict[str, Descriptor]:
         """Return the nested messages of an RPC response whose fields are properties of the schema, by field name."""
         if pair.message.full_name not in self.responses:
             return {}
@@ -92,31 +92,31 @@ class ConverterModule(FieldConverter):
         nested = {field.name: field.message_type for field in fields if not field.is_repeated}
         return {name: message for name, message in nested.items() if message is not None and name not in properties}
 
-    def enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
+    def render_enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
         """Return the value in the table of the enum."""
         self.enums[model] = (get_module_alias(enum.file.package), enum)
         table = f"{to_snake_case(model).upper()}[{source}]"
         return f"convert.{table}" if self.from_wire else table
 
-    def message_expression(
+    def render_message_expression(
         self, pair: SchemaMessagePair, name: str, schema: Schema, message: Descriptor, source: str
     ) -> str:
         """Return the call of the converter of the referenced schema."""
         model = get_referenced_name(schema)
         if model not in self.pairs or self.pairs[model].message is not message:
-            raise pair.mismatch_error(name, f"does not reference the schema of {message.full_name}")
+            raise pair.create_mismatch_error(name, f"does not reference the schema of {message.full_name}")
         return f"{to_snake_case(model)}({source})"
 
-    def timestamp_expression(self, source: str) -> str:
+    def render_timestamp_expression(self, source: str) -> str:
         """Return the datetime of a Timestamp."""
         return f"parse_timestamp({source})" if self.from_wire else source
 
     def render_to_model(self, pair: SchemaMessagePair) -> str:
         """Render the function from message to model."""
-        lines = [f"{matched.name}={self.field_expression(pair, matched)}" for matched in self.match_fields(pair)]
+        lines = [f"{matched.name}={self.render_field_expression(pair, matched)}" for matched in self.match_fields(pair)]
         body = ",\n        ".join(lines)
-        unwrapped = "".join(f"    {name} = require(message.{name})\n" for name in self.unwrapped_fields(pair))
-        kind = "Wire" if self.from_wire else self.message_type(pair.message)
+        unwrapped = "".join(f"    {name} = require(message.{name})\n" for name in self.find_unwrapped_fields(pair))
+        kind = "Wire" if self.from_wire else self.render_message_type(pair.message)
         return (
             f"def {to_snake_case(pair.name)}(message: {kind}) -> models.{pair.name}:\n"
             f'    """{pair.message.full_name} → {pair.name}."""\n'
@@ -124,16 +124,16 @@ class ConverterModule(FieldConverter):
             f"    return models.{pair.name}(\n        {body},\n    )\n\n\n"
         )
 
-    def field_expression(self, pair: SchemaMessagePair, matched: MatchedField) -> str:
+    def render_field_expression(self, pair: SchemaMessagePair, matched: MatchedField) -> str:
         """Return the expression of a property's value, UNSET if the field is absent."""
         name, field, source = matched.name, matched.field, matched.source
         if field.is_repeated:
-            return self.value_expression(pair, name, matched.schema, field, source)
+            return self.render_value_expression(pair, name, matched.schema, field, source)
         if not matched.required and not field.has_presence:
-            raise pair.mismatch_error(name, NOT_OPTIONAL)
+            raise pair.create_mismatch_error(name, NOT_OPTIONAL)
         if matched.required and field.type == FieldDescriptor.TYPE_MESSAGE:
             source = f'require_field(message, "{name}")' if self.from_wire else f"require({source})"
-        value = self.value_expression(pair, name, matched.schema, field, source)
+        value = self.render_value_expression(pair, name, matched.schema, field, source)
         absent = f'not message.HasField("{name}")' if self.from_wire else f"{source} is None"
         return value if matched.required else f"UNSET if {absent} else {value}"
 

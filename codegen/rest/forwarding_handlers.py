@@ -59,25 +59,26 @@ class ForwardingModule:
         for operation, method in forwarded:
             by_tag[operation.tag].append((operation, method))
         classes = "\n".join(self.render_class(tag, group) for tag, group in by_tag.items())
-        models = [name for name in self.contracts.schemas(API) if re.search(rf"(?<![.\w]){name}\b", classes)]
+        models = [name for name in self.contracts.get_schemas(API) if re.search(rf"(?<![.\w]){name}\b", classes)]
         imports = [
             *(
                 f"from generated.proto.{each.package}.rpc import {get_stub_class_name(each)}"
-                for each in self.used(forwarded)
+                for each in self.list_services(forwarded)
             ),
             *(f"from generated.rest.delivery.handlers import {get_handler_class_name(tag)}" for tag in by_tag),
             *(f"from generated.rest.delivery.models import {name}" for name in models),
         ]
         return HEADER + IMPORTS + "\n".join(imports) + "\n\n\n" + classes
 
-    def used(self, forwarded: Sequence[ForwardedOperation]) -> list[Service]:
+    def list_services(self, forwarded: Sequence[ForwardedOperation]) -> list[Service]:
         """Return the services of the methods, ordered by name."""
         return [self.services[name] for name in sorted({method.service for _, method in forwarded})]
 
     def render_class(self, tag: str, forwarded: Sequence[ForwardedOperation]) -> str:
         """Render the class of a tag. Its constructor takes the stubs of the services that the operations need."""
         names = {
-            to_snake_case(get_base_name(service)): get_stub_class_name(service) for service in self.used(forwarded)
+            to_snake_case(get_base_name(service)): get_stub_class_name(service)
+            for service in self.list_services(forwarded)
         }
         parameters = ", ".join(f"{name}: {stub}" for name, stub in names.items())
         return (
@@ -100,17 +101,17 @@ class ForwardingModule:
         return (
             f"    async def {to_snake_case(operation.id)}({parameters}) -> {result_type}:\n"
             f'        """{operation.id} → {method.service}.{method.name}."""\n'
-            + "".join(f"        {line}\n" for line in self.forwarding_lines(operation, method, stub, request))
+            + "".join(f"        {line}\n" for line in self.render_forwarding_lines(operation, method, stub, request))
             + "\n"
         )
 
-    def forwarding_lines(self, operation: Operation, method: Method, stub: str, request: str) -> list[str]:
+    def render_forwarding_lines(self, operation: Operation, method: Method, stub: str, request: str) -> list[str]:
         """Return the statements that call the stub and convert its response."""
         message = self.contracts.protos.pool.FindMessageTypeByName(method.response)
         if not operation.content:
             self.check_response(operation, message, ())
             return [f"await {stub}({request})"]
-        pair = self.result_pair(operation, message)
+        pair = self.find_result_pair(operation, message)
         converter = to_snake_case(pair.name)
         if method.response in self.pages:
             self.check_response(operation, message, [field.name for field in message.fields])
@@ -122,9 +123,9 @@ class ForwardingModule:
             body_fields = [field.name for field in message.fields if field.message_type is pair.message]
             converted = f"convert.{converter}(require(response.{body_fields[0]}))"
         self.check_response(operation, message, body_fields)
-        return [f"response = await {stub}({request})", *self.result_lines(operation, pair, message, converted)]
+        return [f"response = await {stub}({request})", *self.render_result_lines(operation, pair, message, converted)]
 
-    def result_pair(self, operation: Operation, message: Descriptor) -> SchemaMessagePair:
+    def find_result_pair(self, operation: Operation, message: Descriptor) -> SchemaMessagePair:
         """Return the schema of the operation's result, which has the response or one of its fields as message.
 
         Raises ContractError if the schema has another message.
@@ -139,7 +140,7 @@ class ForwardingModule:
             )
         return pair
 
-    def result_lines(
+    def render_result_lines(
         self, operation: Operation, pair: SchemaMessagePair, message: Descriptor, converted: str
     ) -> list[str]:
         """Return the statements that return the result with the headers of the operation."""

@@ -218,7 +218,7 @@ def generate(contracts: Contracts) -> Files:
     )
     table = "".join(render_table_row(contracts, operation) for operation in all_operations)
     text = f"{classes}\nOPERATIONS: dict[str, Operation] = {{\n{table}}}\n"
-    models = sorted(name for name in contracts.schemas(API) if re.search(rf"\b{name}\b", text))
+    models = sorted(name for name in contracts.get_schemas(API) if re.search(rf"\b{name}\b", text))
     cache_events = {until for operation in all_operations if (until := cache_until_event(contracts, operation))}
     runtime_types = [
         name

@@ -45,7 +45,7 @@ class SchemaMessagePair:
     schema: Schema
     message: Descriptor
 
-    def mismatch_error(self, field: str, mismatch: str) -> ContractError:
+    def create_mismatch_error(self, field: str, mismatch: str) -> ContractError:
         """Return an error that names both files."""
         return ContractError(
             f"{API}.yaml: {self.name}.{field} {mismatch} in {self.message.file.name} ({self.message.name})"
@@ -60,26 +60,26 @@ class FieldConverter(ABC):
         self.packages: set[str] = set()
 
     @abstractmethod
-    def enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
+    def render_enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
         """Return the expression that converts an enum value."""
 
     @abstractmethod
-    def message_expression(
+    def render_message_expression(
         self, pair: SchemaMessagePair, name: str, schema: Schema, message: Descriptor, source: str
     ) -> str:
         """Return the expression that converts a nested object."""
 
     @abstractmethod
-    def timestamp_expression(self, source: str) -> str:
+    def render_timestamp_expression(self, source: str) -> str:
         """Return the expression that converts a point in time."""
 
-    def message_type(self, message: Descriptor | EnumDescriptor) -> str:
+    def render_message_type(self, message: Descriptor | EnumDescriptor) -> str:
         """Return the expression of the class of a message or an enum in generated code."""
         package = message.file.package
         self.packages.add(package)
         return f"{get_module_alias(package)}.{message.name}"
 
-    def value_expression(
+    def render_value_expression(
         self, pair: SchemaMessagePair, name: str, schema: Schema, field: FieldDescriptor, source: str
     ) -> str:
         """Return the expression that converts a field's value.
@@ -89,38 +89,38 @@ class FieldConverter(ABC):
         if field.is_repeated:
             resolved = self.contracts.resolve_reference(API, schema)
             if resolved.get("type") != "array":
-                raise pair.mismatch_error(name, "is not an array but a repeated field")
-            item = self._item_expression(pair, name, resolved["items"], field, "item")
+                raise pair.create_mismatch_error(name, "is not an array but a repeated field")
+            item = self._render_item_expression(pair, name, resolved["items"], field, "item")
             return f"list({source})" if item == "item" else f"[{item} for item in {source}]"
-        return self._item_expression(pair, name, schema, field, source)
+        return self._render_item_expression(pair, name, schema, field, source)
 
-    def _item_expression(
+    def _render_item_expression(
         self, pair: SchemaMessagePair, name: str, schema: Schema, field: FieldDescriptor, source: str
     ) -> str:
         resolved = self.contracts.resolve_reference(API, schema)
         if field.enum_type is not None:
             self._check_enum(pair, name, schema, field.enum_type)
             self.packages.add(field.enum_type.file.package)
-            return self.enum_expression(get_referenced_name(schema), field.enum_type, source)
+            return self.render_enum_expression(get_referenced_name(schema), field.enum_type, source)
         if field.message_type is not None and field.message_type.full_name == TIMESTAMP:
             if resolved.get("format") != "date-time":
-                raise pair.mismatch_error(name, "is not a date-time but a Timestamp field")
-            return self.timestamp_expression(source)
+                raise pair.create_mismatch_error(name, "is not a date-time but a Timestamp field")
+            return self.render_timestamp_expression(source)
         if field.message_type is not None:
-            return self.message_expression(pair, name, schema, field.message_type, source)
+            return self.render_message_expression(pair, name, schema, field.message_type, source)
         kind = resolved.get("type")
         if not isinstance(kind, str) or field.type not in SCALAR_FIELD_TYPES.get(kind, ()):
-            raise pair.mismatch_error(name, "has a different type")
+            raise pair.create_mismatch_error(name, "has a different type")
         if resolved.get("format") in TYPED_FORMATS or "enum" in resolved:
-            raise pair.mismatch_error(name, "has a format or an enum but is a plain string field")
+            raise pair.create_mismatch_error(name, "has a format or an enum but is a plain string field")
         return source
 
     def _check_enum(self, pair: SchemaMessagePair, name: str, schema: Schema, enum: EnumDescriptor) -> None:
         resolved = self.contracts.resolve_reference(API, schema)
         if "$ref" not in schema or "enum" not in resolved:
-            raise pair.mismatch_error(name, "is not a named enum under components/schemas but an enum field")
+            raise pair.create_mismatch_error(name, "is not a named enum under components/schemas but an enum field")
         if different := set(list_enum_members(enum)) ^ set(resolved["enum"]):
-            raise pair.mismatch_error(name, f"has different values: {', '.join(sorted(different))}")
+            raise pair.create_mismatch_error(name, f"has different values: {', '.join(sorted(different))}")
 
     def render_imports(self) -> str:
         """Render the imports of the messages' packages."""
@@ -134,7 +134,7 @@ def list_schema_message_pairs(contracts: Contracts) -> dict[str, SchemaMessagePa
     """Return the schemas with a message in `x-message`, by name."""
     return {
         name: SchemaMessagePair(name, schema, _find_message(contracts, name, schema["x-message"]))
-        for name, schema in (contracts.schemas(API) if API in contracts.openapi else {}).items()
+        for name, schema in (contracts.get_schemas(API) if API in contracts.openapi else {}).items()
         if "x-message" in schema
     }
 

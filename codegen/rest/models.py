@@ -57,7 +57,7 @@ def list_merge_patch_schemas(contracts: Contracts, api: str) -> set[str]:
 
 def list_used_schemas(contracts: Contracts, api: str) -> dict[str, Any]:
     """Return the schemas that parameters, request bodies and success responses contain, in file order."""
-    schemas, references = contracts.schemas(api), set[str]()
+    schemas, references = contracts.get_schemas(api), set[str]()
 
     def collect(node: Any) -> None:
         if isinstance(node, list):

@@ -77,9 +77,11 @@ class RequestModule(FieldConverter):
         operation_functions = [self.render_operation(operation, method) for operation, method in forwarded]
         for pair in list_schema_message_pairs(self.contracts).values():
             if pair.schema.get("additionalProperties") is False:  # a schema of requests, which handlers convert
-                self.object_function(pair)
+                self.add_object_function(pair)
         functions = "".join([*self._object_functions, *operation_functions])
-        models = sorted(name for name in self.contracts.schemas(API) if re.search(rf"(?<![.\w]){name}\b", functions))
+        models = sorted(
+            name for name in self.contracts.get_schemas(API) if re.search(rf"(?<![.\w]){name}\b", functions)
+        )
         imports = f"from generated.rest.delivery.models import {', '.join(models)}\n" if models else ""
         return f"{HEADER}{IMPORTS}{self.render_imports()}{imports}\n\n{functions}"
 
@@ -87,19 +89,20 @@ class RequestModule(FieldConverter):
         """Render the function of an operation. It has the arguments of the handler, except the principal."""
         message = self.contracts.protos.pool.FindMessageTypeByName(method.request)
         pair = SchemaMessagePair(operation.id, {}, message)
-        inputs = self.inputs(operation, pair)
+        inputs = self.list_inputs(operation, pair)
         computed = dict(SIGNED_REQUEST_FIELDS) if operation.scheme == SIGNED_SCHEME else {}
         if IF_MATCH in inputs and IF_MATCH not in message.fields_by_name:
             computed[VERSION_FIELD] = f"parse_if_match_version({inputs.pop(IF_MATCH).source})"
         arguments = ", ".join(render_forwarded_arguments(self.contracts, operation))
         parameters = f"*, {arguments}" if arguments else ""
+        assignments = self.render_assignments(pair, inputs, "body", computed)
         return (
-            f"def {to_snake_case(operation.id)}({parameters}) -> {self.message_type(message)}:\n"
+            f"def {to_snake_case(operation.id)}({parameters}) -> {self.render_message_type(message)}:\n"
             f'    """{operation.id} → {message.full_name}."""\n'
-            f"    return {self.message_type(message)}({self.assignments(pair, inputs, 'body', computed)})\n\n\n"
+            f"    return {self.render_message_type(message)}({assignments})\n\n\n"
         )
 
-    def inputs(self, operation: Operation, pair: SchemaMessagePair) -> dict[str, Input]:
+    def list_inputs(self, operation: Operation, pair: SchemaMessagePair) -> dict[str, Input]:
         """Return the parameters and the properties of the body, by field name."""
         inputs = {}
         for parameter in operation.parameters:
@@ -108,13 +111,13 @@ class RequestModule(FieldConverter):
                 has_default = "default" in self.contracts.resolve_reference(API, schema)
                 inputs[name] = Input(schema, name, parameter.get("required", False) or has_default, absent="None")
         for content in (operation.body or {}).values() if operation.scheme != SIGNED_SCHEME else ():
-            properties = self.properties(content["schema"], "body")
+            properties = self.list_properties(content["schema"], "body")
             for name in inputs.keys() & properties.keys():
-                raise pair.mismatch_error(name, "is both a parameter and a property, for one field")
+                raise pair.create_mismatch_error(name, "is both a parameter and a property, for one field")
             inputs |= properties
         return inputs
 
-    def properties(self, schema: Schema, variable: str) -> dict[str, Input]:
+    def list_properties(self, schema: Schema, variable: str) -> dict[str, Input]:
         """Return the properties of an object, which is in the variable."""
         resolved = self.contracts.resolve_reference(API, schema)
         inputs = {}
@@ -125,7 +128,7 @@ class RequestModule(FieldConverter):
             inputs[name] = Input(present, f"{variable}.{name}", required, nullable)
         return inputs
 
-    def assignments(
+    def render_assignments(
         self, pair: SchemaMessagePair, inputs: Mapping[str, Input], variable: str, computed: Mapping[str, str]
     ) -> str:
         """Render the keyword arguments of a message; `computed` are expressions of fields without an input.
@@ -136,21 +139,21 @@ class RequestModule(FieldConverter):
         if any(value.nullable for value in inputs.values()):
             computed = {**computed, REMOVE_FIELD: f"list_null_fields({variable})"}
         for name in (inputs.keys() | computed.keys()) - fields.keys():
-            raise pair.mismatch_error(name, "has no field")
+            raise pair.create_mismatch_error(name, "has no field")
         for name in fields.keys() - inputs.keys() - computed.keys():
-            raise pair.mismatch_error(name, "has no parameter or property but a field")
-        values = {name: self.input_expression(pair, name, value, fields[name]) for name, value in inputs.items()}
+            raise pair.create_mismatch_error(name, "has no parameter or property but a field")
+        values = {name: self.render_input_expression(pair, name, value, fields[name]) for name, value in inputs.items()}
         return ", ".join(f"{name}={value}" for name, value in (values | dict(computed)).items())
 
-    def input_expression(self, pair: SchemaMessagePair, name: str, value: Input, field: FieldDescriptor) -> str:
+    def render_input_expression(self, pair: SchemaMessagePair, name: str, value: Input, field: FieldDescriptor) -> str:
         """Return the expression of a field's value."""
         source = value.source
         if value.required and not value.nullable:
-            return self.value_expression(pair, name, value.schema, field, source)
+            return self.render_value_expression(pair, name, value.schema, field, source)
         resolved = self.contracts.resolve_reference(API, value.schema)
         if field.is_repeated and resolved.get("minItems", 0) > 0:
-            return self.value_expression(pair, name, value.schema, field, f"{source} or []")
-        converted = self.value_expression(pair, name, value.schema, field, source)
+            return self.render_value_expression(pair, name, value.schema, field, f"{source} or []")
+        converted = self.render_value_expression(pair, name, value.schema, field, source)
         optional = source if value.absent == "None" else f"unset_to_none({source})"
         if field.has_presence:
             absent = f"{source} is {value.absent}" + (f" or {source} is None" if value.nullable else "")
@@ -158,26 +161,26 @@ class RequestModule(FieldConverter):
         if field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated and resolved.get("minLength", 0) > 0:
             return f'{optional} or ""'
         # The default value of the field must not be a valid value of the property.
-        raise pair.mismatch_error(name, NOT_OPTIONAL)
+        raise pair.create_mismatch_error(name, NOT_OPTIONAL)
 
-    def enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
+    def render_enum_expression(self, model: str, enum: EnumDescriptor, source: str) -> str:
         """Return the enum value of the same name."""
-        return f"{self.message_type(enum)}[{source}.name.upper()]"
+        return f"{self.render_message_type(enum)}[{source}.name.upper()]"
 
-    def message_expression(
+    def render_message_expression(
         self, pair: SchemaMessagePair, name: str, schema: Schema, message: Descriptor, source: str
     ) -> str:
         """Return the call of the function that converts the object."""
         model = get_referenced_name(schema)
         if not model:
-            raise pair.mismatch_error(name, "is not a schema under components/schemas but a message field")
-        return f"{self.object_function(SchemaMessagePair(model, schema, message))}({source})"
+            raise pair.create_mismatch_error(name, "is not a schema under components/schemas but a message field")
+        return f"{self.add_object_function(SchemaMessagePair(model, schema, message))}({source})"
 
-    def timestamp_expression(self, source: str) -> str:
+    def render_timestamp_expression(self, source: str) -> str:
         """Return the Timestamp of a datetime."""
         return source
 
-    def object_function(self, pair: SchemaMessagePair) -> str:
+    def add_object_function(self, pair: SchemaMessagePair) -> str:
         """Return the name of the function that converts an object; render the function at its first use.
 
         Raises ContractError for a schema with several messages.
@@ -185,11 +188,11 @@ class RequestModule(FieldConverter):
         function, message = f"to_{to_snake_case(pair.name)}", pair.message
         if function not in self._messages:
             self._messages[function] = message.full_name
-            arguments = self.assignments(pair, self.properties(pair.schema, "model"), "model", {})
+            arguments = self.render_assignments(pair, self.list_properties(pair.schema, "model"), "model", {})
             self._object_functions.append(
-                f"def {function}(model: {pair.name}) -> {self.message_type(message)}:\n"
+                f"def {function}(model: {pair.name}) -> {self.render_message_type(message)}:\n"
                 f'    """{pair.name} → {message.full_name}."""\n'
-                f"    return {self.message_type(message)}({arguments})\n\n\n"
+                f"    return {self.render_message_type(message)}({arguments})\n\n\n"
             )
         if self._messages[function] != message.full_name:
             raise ContractError(f"{API}.yaml: {pair.name} is {self._messages[function]} and {message.full_name}")

@@ -40,9 +40,9 @@ def build_lookup(contracts: Contracts) -> ConstraintLookup:
         operation = next((each for each in all_operations if is_method_of(each, method)), None)
         message = contracts.protos.pool.FindMessageTypeByName(method.request)
         return (
-            builder.message_constraints(message, *builder.operation_constraints(operation))
+            builder.build_message_constraints(message, *builder.build_operation_constraints(operation))
             if operation
-            else builder.message_constraints(message, {}, ())
+            else builder.build_message_constraints(message, {}, ())
         )
 
     return build_constraints
@@ -52,13 +52,13 @@ class _ConstraintBuilder:
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
         self._schemas_by_message = {
-            schema["x-message"]: schema for schema in contracts.schemas(API).values() if "x-message" in schema
+            schema["x-message"]: schema for schema in contracts.get_schemas(API).values() if "x-message" in schema
         }
 
     def _resolve(self, schema: Schema) -> Schema:
         return self._contracts.resolve_reference(API, schema)
 
-    def operation_constraints(self, operation: Operation) -> tuple[dict[str, Schema], set[str]]:
+    def build_operation_constraints(self, operation: Operation) -> tuple[dict[str, Schema], set[str]]:
         """Return the schemas of parameters and body properties by name, and the required names."""
         properties = {to_snake_case(parameter["name"]): parameter["schema"] for parameter in operation.parameters}
         required = {to_snake_case(parameter["name"]) for parameter in operation.parameters if parameter.get("required")}
@@ -68,10 +68,12 @@ class _ConstraintBuilder:
             required |= set(body.get("required", ()))
         return properties, required
 
-    def message_constraints(self, message: Descriptor, properties: Mapping[str, Schema], required: Any) -> Schema:
+    def build_message_constraints(self, message: Descriptor, properties: Mapping[str, Schema], required: Any) -> Schema:
         """Return the constraints of a message's fields."""
         constrained = {
-            field.name: schema for field in message.fields if (schema := self._field_constraints(field, properties))
+            field.name: schema
+            for field in message.fields
+            if (schema := self._build_field_constraints(field, properties))
         }
         if REMOVE_FIELD in message.fields_by_name:
             nullable = [name for name, schema in properties.items() if remove_null(schema)[1]]
@@ -84,19 +86,19 @@ class _ConstraintBuilder:
         implicit = (without_presence & constrained.keys()) - present
         return {"properties": constrained, "required": sorted(present), IMPLICIT_PRESENCE: sorted(implicit)}
 
-    def _field_constraints(self, field: FieldDescriptor, properties: Mapping[str, Schema]) -> Schema:
+    def _build_field_constraints(self, field: FieldDescriptor, properties: Mapping[str, Schema]) -> Schema:
         schema = self._resolve(remove_null(properties.get(field.name, {}))[0])
         if not field.is_repeated:
-            return self._value_constraints(field, schema)
-        item = self._value_constraints(field, self._resolve(schema.get("items", {})))
+            return self._build_value_constraints(field, schema)
+        item = self._build_value_constraints(field, self._resolve(schema.get("items", {})))
         return {key: schema[key] for key in schema if key in ARRAY_KEYWORDS} | ({"items": item} if item else {})
 
-    def _value_constraints(self, field: FieldDescriptor, schema: Schema) -> Schema:
+    def _build_value_constraints(self, field: FieldDescriptor, schema: Schema) -> Schema:
         if field.message_type is not None:
             message_schema = (
                 schema if "properties" in schema else self._schemas_by_message.get(field.message_type.full_name, {})
             )
-            return self.message_constraints(
+            return self.build_message_constraints(
                 field.message_type, message_schema.get("properties", {}), message_schema.get("required", ())
             )
         if field.enum_type is not None or "enum" in schema:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from deploy.local.infrastructure.servers import broker_url
+from deploy.local.infrastructure.servers import build_broker_url
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
 from services.runtime.messaging import dead_letters_cli
@@ -12,7 +12,7 @@ from services.runtime.messaging import dead_letters_cli
 def main() -> int:
     """Set BROKER_URL and run the command. Return its exit code."""
     config = MeshConfig()
-    os.environ["BROKER_URL"] = broker_url(config, Secrets(config), "gateway")
+    os.environ["BROKER_URL"] = build_broker_url(config, Secrets(config), "gateway")
     return dead_letters_cli.main()
 
 

@@ -52,7 +52,7 @@ class MeshConfig:
     def ports(self) -> dict[str, tuple[int, str]]:
         """Return number and description of every port, by the name of its environment variable."""
         mesh_ports = {
-            name: (int(render_bootstrap.default_value(entry, "development") or 0), str(entry["about"]))
+            name: (int(render_bootstrap.get_default_value(entry, "development") or 0), str(entry["about"]))
             for name, entry in self.mesh_settings.items()
             if entry.get("port")
         }
@@ -71,7 +71,9 @@ class MeshConfig:
 
     def get_setting(self, name: str) -> str:
         """Return a setting of envoy/mesh.yaml other than a port."""
-        return self._environment.get(name, str(render_bootstrap.default_value(self.mesh_settings[name], "development")))
+        return self._environment.get(
+            name, str(render_bootstrap.get_default_value(self.mesh_settings[name], "development"))
+        )
 
     @property
     def bind_address(self) -> str:

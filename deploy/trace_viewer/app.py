@@ -49,15 +49,15 @@ class SecurityHeadersMiddleware:
         await self._app(scope, receive, send_with_headers)
 
 
-def _json_response(
+def _create_json_response(
     data: Any, status: int = 200, total: int = 0, errors: list[dict[str, Any]] | None = None
 ) -> Response:
     body = {"data": data, "total": total, "limit": 0, "offset": 0, "errors": errors}
     return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
-def _error_response(status: int, message: str) -> Response:
-    return _json_response(None, status, errors=[{"code": status, "msg": message}])
+def _create_error_response(status: int, message: str) -> Response:
+    return _create_json_response(None, status, errors=[{"code": status, "msg": message}])
 
 
 class QueryApi:
@@ -66,7 +66,7 @@ class QueryApi:
     def __init__(self, store: TraceStore) -> None:
         self._store = store
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         """Return the routes of all endpoints."""
         return [
             Route("/api/services", self.list_services),
@@ -81,13 +81,13 @@ class QueryApi:
     async def list_services(self, _request: Request) -> Response:
         """Return the names of the services."""
         services = sorted({service for service, _, _ in self._store.list_operations()})
-        return _json_response(services, total=len(services))
+        return _create_json_response(services, total=len(services))
 
     async def list_operation_names(self, request: Request) -> Response:
         """Return the names of a service's operations."""
         name = request.path_params["service"]
         operations = sorted({operation for service, operation, _ in self._store.list_operations() if service == name})
-        return _json_response(operations, total=len(operations))
+        return _create_json_response(operations, total=len(operations))
 
     async def list_operations(self, request: Request) -> Response:
         """Return name and span kind of a service's operations, optionally of one kind."""
@@ -97,7 +97,7 @@ class QueryApi:
             for service, operation, kind in self._store.list_operations()
             if service == name and filter_kind in (None, "", kind)
         ]
-        return _json_response(operations, total=len(operations))
+        return _create_json_response(operations, total=len(operations))
 
     async def search_traces(self, request: Request) -> Response:
         """Return the traces with the ids `traceID`, or else those that match the search parameters."""
@@ -110,13 +110,17 @@ class QueryApi:
                     query.parse_search(request.query_params), query.parse_limit(request.query_params)
                 )
             except query.InvalidQuery as error:
-                return _error_response(400, str(error))
-        return _json_response([query.to_jaeger(trace) for trace in traces])
+                return _create_error_response(400, str(error))
+        return _create_json_response([query.to_jaeger(trace) for trace in traces])
 
     async def get_trace(self, request: Request) -> Response:
         """Return a trace, or 404."""
         trace = self._store.get_trace(request.path_params["trace_id"].lower().zfill(32))
-        return _error_response(404, "trace not found") if trace is None else _json_response([query.to_jaeger(trace)])
+        return (
+            _create_error_response(404, "trace not found")
+            if trace is None
+            else _create_json_response([query.to_jaeger(trace)])
+        )
 
     async def list_summaries(self, request: Request) -> Response:
         """Return summaries of the traces that match the search parameters."""
@@ -125,8 +129,8 @@ class QueryApi:
                 query.parse_search(request.query_params), query.parse_limit(request.query_params)
             )
         except query.InvalidQuery as error:
-            return _error_response(400, str(error))
-        return _json_response([query.build_summary(trace) for trace in traces], total=len(self._store))
+            return _create_error_response(400, str(error))
+        return _create_json_response([query.build_summary(trace) for trace in traces], total=len(self._store))
 
     async def list_dependencies(self, request: Request) -> Response:
         """Return the number of calls between each pair of services."""
@@ -135,8 +139,8 @@ class QueryApi:
                 *query.parse_time_range(request.query_params, int(time.time() * 1000) + 60_000)
             )
         except query.InvalidQuery as error:
-            return _error_response(400, str(error))
-        return _json_response(
+            return _create_error_response(400, str(error))
+        return _create_json_response(
             [{"parent": parent, "child": child, "callCount": count} for (parent, child), count in sorted(calls.items())]
         )
 
@@ -144,18 +148,18 @@ class QueryApi:
 def create_viewer_app(store: TraceStore) -> ASGIApp:
     """Return the user interface and query API, on port 16686. Paths are Jaeger's, such as /trace/{trace_id}."""
 
-    async def index(_request: Request) -> Response:
+    async def show_index(_request: Request) -> Response:
         return FileResponse(STATIC_DIR / "index.html", media_type="text/html")
 
-    async def static_file(request: Request) -> Response:
+    async def show_static_file(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in STATIC_MEDIA_TYPES:
             return Response("not found", 404, media_type="text/plain")
         return FileResponse(STATIC_DIR / name, media_type=STATIC_MEDIA_TYPES[name])
 
-    pages = [Route(path, index) for path in ("/", "/search", "/trace/{trace_id}", "/dependencies")]
+    pages = [Route(path, show_index) for path in ("/", "/search", "/trace/{trace_id}", "/dependencies")]
     return SecurityHeadersMiddleware(
-        Starlette(routes=[*pages, Route("/static/{name}", static_file), *QueryApi(store).routes()])
+        Starlette(routes=[*pages, Route("/static/{name}", show_static_file), *QueryApi(store).build_routes()])
     )
 
 

@@ -71,7 +71,7 @@ def parse_search(query: QueryParams) -> Callable[[Trace], bool]:
     min_duration_us = parse_duration_us(query["minDuration"]) if query.get("minDuration") else 0
     max_duration_us = parse_duration_us(query["maxDuration"]) if query.get("maxDuration") else None
 
-    def span_matches(span: SpanRecord) -> bool:
+    def matches_span(span: SpanRecord) -> bool:
         if (service and span.service != service) or (operation and span.operation != operation):
             return False
         if min_duration_us > span.duration_us or (max_duration_us is not None and span.duration_us > max_duration_us):
@@ -86,21 +86,21 @@ def parse_search(query: QueryParams) -> Callable[[Trace], bool]:
     # searched there first, so that few spans are decoded.
     encoded_text = text.encode() if text.isascii() and len(text) > 5 and not _is_number(text) else b""
 
-    def span_contains_text(span: SpanRecord) -> bool:
+    def contains_text(span: SpanRecord) -> bool:
         if text in span.service.casefold() or text in span.operation.casefold():
             return True
         if encoded_text not in span.encoded_details.lower():
             return False
         return any(text in format_value(value).casefold() for _, value in span.decode_details().tags)
 
-    def trace_matches(trace: Trace) -> bool:
+    def matches_trace(trace: Trace) -> bool:
         return (
             start <= trace.start_us <= end
-            and any(map(span_matches, trace.spans.values()))
-            and (not text or text == trace.id or any(map(span_contains_text, trace.spans.values())))
+            and any(map(matches_span, trace.spans.values()))
+            and (not text or text == trace.id or any(map(contains_text, trace.spans.values())))
         )
 
-    return trace_matches
+    return matches_trace
 
 
 def format_value(value: bool | float | str) -> str:

@@ -115,7 +115,7 @@ def _build_record(span: Span, service: str, scope_tags: list[Tag], process_tags:
 def parse_tags(attributes: Iterable[KeyValue]) -> list[Tag]:
     """Return at most MAX_TAGS attributes as tags; lists and maps are converted to text."""
     return [
-        (truncate(each.key), _plain_value(each.value)) for each, _ in zip(attributes, range(MAX_TAGS), strict=False)
+        (truncate(each.key), _to_plain_value(each.value)) for each, _ in zip(attributes, range(MAX_TAGS), strict=False)
     ]
 
 
@@ -124,20 +124,20 @@ def truncate(text: str) -> str:
     return text if len(text) <= MAX_TEXT_CHARS else f"{text[: MAX_TEXT_CHARS - 1]}…"
 
 
-def _plain_value(value: AnyValue) -> bool | int | float | str:
+def _to_plain_value(value: AnyValue) -> bool | int | float | str:
     kind = value.WhichOneof("value")
     if kind in ("bool_value", "int_value", "double_value"):
         scalar: bool | int | float = getattr(value, kind)
         return scalar
-    return truncate(value.string_value if kind == "string_value" else str(_nested_value(value)))
+    return truncate(value.string_value if kind == "string_value" else str(_to_nested_value(value)))
 
 
-def _nested_value(value: AnyValue) -> Any:
+def _to_nested_value(value: AnyValue) -> Any:
     match value.WhichOneof("value"):
         case "array_value":
-            return [_nested_value(each) for each in value.array_value.values[:MAX_TAGS]]
+            return [_to_nested_value(each) for each in value.array_value.values[:MAX_TAGS]]
         case "kvlist_value":
-            return {each.key: _nested_value(each.value) for each in value.kvlist_value.values[:MAX_TAGS]}
+            return {each.key: _to_nested_value(each.value) for each in value.kvlist_value.values[:MAX_TAGS]}
         case None:
             return ""
         case kind:

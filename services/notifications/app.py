@@ -37,7 +37,7 @@ from services.notifications.settings import Settings
 from services.notifications.usecases.deliver import DeliveryContext, deliver
 from services.notifications.usecases.enqueue import FALLBACK_MAIL_TEMPLATE, NotificationEnqueuer
 from services.runtime.concurrency.periodic import run_periodically
-from services.runtime.core.clock import days_ago, now
+from services.runtime.core.clock import get_time_days_ago, now
 from services.runtime.messaging import inbox
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
@@ -114,7 +114,7 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
                 run_periodically(
                     CLEANUP_INTERVAL_S,
                     "notification history cleanup",
-                    lambda: history.delete_older_than(days_ago(settings.history_days)),
+                    lambda: history.delete_older_than(get_time_days_ago(settings.history_days)),
                 ),
                 run_periodically(
                     CLEANUP_INTERVAL_S, "idempotency key cleanup", lambda: idempotency.delete_expired(database)
@@ -122,7 +122,7 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
                 run_periodically(
                     CLEANUP_INTERVAL_S,
                     "inbox cleanup",
-                    lambda: inbox.delete_older_than(database, days_ago(settings.inbox_days)),
+                    lambda: inbox.delete_older_than(database, get_time_days_ago(settings.inbox_days)),
                 ),
             ],
         )

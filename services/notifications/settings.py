@@ -36,8 +36,8 @@ class Settings(DocumentStoreSettings):
     workers: int = Field(default=24, ge=1, le=28, description="concurrent deliveries of any priority")
     urgent_workers: int = Field(default=4, ge=1, le=28, description="additional workers for urgent notifications only")
 
-    def production_errors(self) -> Iterator[str]:
+    def iter_production_errors(self) -> Iterator[str]:
         """Yield the common production errors, and one if SMTP_URL is an emulator."""
-        yield from super().production_errors()
+        yield from super().iter_production_errors()
         if is_emulated(self.smtp_url.get_secret_value()):
             yield "SMTP_URL is for development: the mail server does not deliver mail"

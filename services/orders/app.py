@@ -27,8 +27,8 @@ from services.orders.settings import Settings
 from services.orders.usecases.reconciliation import ReconciliationPolicy
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.config.settings import DemoSettings, ServiceSettings
-from services.runtime.core.clock import days_ago, now
-from services.runtime.core.ids import new_id
+from services.runtime.core.clock import get_time_days_ago, now
+from services.runtime.core.ids import generate_id
 from services.runtime.messaging import inbox
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
@@ -71,7 +71,7 @@ async def serve(settings: Settings) -> None:
     history = MongoHistoryRepository(mongo_database)
     secret_box = SecretBox(settings.encryption_key.get_secret_value())
     change_listener = PostgresOrderChangeListener(settings.database_url.get_secret_value())
-    rpc = OrdersRpc(repository, history, change_listener, secret_box, now, new_id, settings.public_url)
+    rpc = OrdersRpc(repository, history, change_listener, secret_box, now, generate_id, settings.public_url)
     http_client = safe_http_client.create_client(settings.allowed_targets, timeout_s=settings.bank_timeout_seconds)
     async with database, mongo_client, http_client:
         payment_system = HttpPaymentSystem(http_client, secret_box, now, settings.bank_timeout_seconds)
@@ -94,12 +94,12 @@ async def serve(settings: Settings) -> None:
                 run_periodically(
                     CLEANUP_INTERVAL_S,
                     "inbox cleanup",
-                    lambda: inbox.delete_older_than(database, days_ago(settings.inbox_days)),
+                    lambda: inbox.delete_older_than(database, get_time_days_ago(settings.inbox_days)),
                 ),
                 run_periodically(
                     CLEANUP_INTERVAL_S,
                     "payment callback cleanup",
-                    lambda: reconciliation_repository.delete_old_callbacks(days_ago(settings.inbox_days)),
+                    lambda: reconciliation_repository.delete_old_callbacks(get_time_days_ago(settings.inbox_days)),
                 ),
                 run_periodically(
                     settings.reconcile_poll_interval_seconds,

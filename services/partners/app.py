@@ -16,7 +16,7 @@ from services.partners.entrypoints.rpc import PartnersRpc
 from services.partners.settings import Settings
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.config.settings import DemoSettings
-from services.runtime.core.clock import days_ago, now
+from services.runtime.core.clock import get_time_days_ago, now
 from services.runtime.messaging import inbox
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
@@ -70,12 +70,12 @@ async def serve(settings: Settings) -> None:
                 run_periodically(
                     CLEANUP_INTERVAL_S,
                     "inbox cleanup",
-                    lambda: inbox.delete_older_than(database, days_ago(settings.inbox_days)),
+                    lambda: inbox.delete_older_than(database, get_time_days_ago(settings.inbox_days)),
                 ),
                 run_periodically(
                     CLEANUP_INTERVAL_S,
                     "partner call cleanup",
-                    lambda: due_calls.delete_old_calls(days_ago(settings.call_history_days)),
+                    lambda: due_calls.delete_old_calls(get_time_days_ago(settings.call_history_days)),
                 ),
                 consume(
                     broker,

@@ -70,14 +70,17 @@ def create_app(settings: SandboxSettings) -> Starlette:
         mailbox,
     )
     return Starlette(
-        routes=[Route("/healthz", _health_check), *(route for component in components for route in component.routes())],
+        routes=[
+            Route("/healthz", _show_health),
+            *(route for component in components for route in component.build_routes()),
+        ],
         middleware=[Middleware(RequestGuardMiddleware)],
         exception_handlers={HttpError: render_problem},
         lifespan=lifespan,
     )
 
 
-async def _health_check(_: Request) -> PlainTextResponse:
+async def _show_health(_: Request) -> PlainTextResponse:
     return PlainTextResponse("ok")
 
 

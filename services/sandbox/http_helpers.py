@@ -37,7 +37,7 @@ async def render_problem(_: Request, error: Exception) -> Response:
     return Response(msgspec.json.encode(problem), error.status, media_type="application/problem+json")
 
 
-def json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def create_json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON response."""
     return Response(msgspec.json.encode(content), status, headers, media_type="application/json")
 

@@ -49,7 +49,7 @@ class PageRenderer:
         self._templates.filters["money"] = format_money
         self._stylesheet = (_TEMPLATE_FOLDER / "style.css").read_text()
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         """Return the routes of the index page and the style sheet."""
         return [
             Route("/", self.show_index, methods=["GET"]),

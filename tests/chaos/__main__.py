@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.chaos.mesh import ROOT, MeshStartError, running_mesh
+from tests.chaos.mesh import ROOT, MeshStartError, run_mesh
 from tests.chaos.run import RunConfig, print_result, run
 
 PORT_OFFSET = 5000
@@ -31,7 +31,7 @@ def main() -> int:
     console.print(f"SEED={config.seed}: {config.order_count} orders, {config.kill_count} kills", highlight=False)
     folder = Path(environment.get("DELIVERY_STATE", ROOT / ".local/chaos"))
     try:
-        with running_mesh(folder, int(environment.get("PORT_OFFSET", PORT_OFFSET))) as mesh:
+        with run_mesh(folder, int(environment.get("PORT_OFFSET", PORT_OFFSET))) as mesh:
             result = asyncio.run(run(mesh, config, console))
     except MeshStartError as error:
         console.print(f"the mesh did not start: {error}", markup=False)

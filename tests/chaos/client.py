@@ -121,14 +121,14 @@ class ChaosClient:
                 return items
             page_token = f"&page_token={page['next_page_token']}"
 
-    async def sandbox_request(self, method: str, path: str, json: Any = None) -> httpx.Response:
+    async def request_sandbox(self, method: str, path: str, json: Any = None) -> httpx.Response:
         """Send a request to the sandbox, with retries only if no connection is established.
 
         Raises httpx.TransportError if the outcome is unknown.
         """
         return await self._retry_in_sandbox(lambda: self._sandbox.request(method, path, json=json), httpx.ConnectError)
 
-    async def sandbox_get(self, path: str) -> Any:
+    async def get_from_sandbox(self, path: str) -> Any:
         """Return the JSON body of a sandbox path, with retries while the sandbox is unavailable."""
         response = await self._retry_in_sandbox(lambda: self._sandbox.get(path), httpx.TransportError)
         return response.raise_for_status().json()

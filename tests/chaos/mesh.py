@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.local.infrastructure.servers import broker_url
+from deploy.local.infrastructure.servers import build_broker_url
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.process import get_start_time
@@ -61,7 +61,7 @@ class Mesh:
     @property
     def broker_url(self) -> str:
         """AMQP URL of the broker, for checks of dead letters."""
-        return broker_url(self.config, self.secrets, "gateway")
+        return build_broker_url(self.config, self.secrets, "gateway")
 
     def read_process_states(self) -> dict[str, ProcessState]:
         """Return the state of each process as the supervisor reports it."""
@@ -129,7 +129,7 @@ class Mesh:
 
 
 @contextmanager
-def running_mesh(folder: Path, offset: int) -> Iterator[Mesh]:
+def run_mesh(folder: Path, offset: int) -> Iterator[Mesh]:
     """Run a mesh from a clean state. Its folder with the logs remains until the next run."""
     mesh = Mesh(folder, offset)
     try:

@@ -32,7 +32,7 @@ async def observe(
     partner_calls = await _group_by_order(client, [f"/kitchen/{partner}/orders" for partner in PRICES])
     push_events: dict[str, list[str]] = defaultdict(list)
     for customer in customers:
-        for message in await client.sandbox_get(f"/devices/{customer.device}/messages"):
+        for message in await client.get_from_sandbox(f"/devices/{customer.device}/messages"):
             times = message["times_received"] if counts_repetitions else 1
             push_events[message["data"].get("order_id", "")] += [message["data"].get("event", "")] * times
     payments: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -74,7 +74,7 @@ async def observe(
 async def _group_by_order(client: ChaosClient, paths: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     entries: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for path in paths:
-        for entry in await client.sandbox_get(path):
+        for entry in await client.get_from_sandbox(path):
             body = entry.get("body")
             # A cancellation contains the order id only in its path.
             order_id = entry.get("order_id") or (body.get("order_id") if isinstance(body, dict) else "")

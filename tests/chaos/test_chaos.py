@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.chaos.__main__ import PORT_OFFSET
-from tests.chaos.mesh import ROOT, running_mesh
+from tests.chaos.mesh import ROOT, run_mesh
 from tests.chaos.run import RunConfig, print_result, run
 
 
@@ -16,7 +16,7 @@ from tests.chaos.run import RunConfig, print_result, run
 async def test_no_order_is_lost_duplicated_or_stuck(tmp_path: Path) -> None:
     seed = int(os.environ.get("SEED") or 1)
     console = Console(soft_wrap=True)
-    with running_mesh(ROOT / ".local/chaos-short", PORT_OFFSET) as mesh:
+    with run_mesh(ROOT / ".local/chaos-short", PORT_OFFSET) as mesh:
         result = await run(
             mesh,
             RunConfig(seed, order_count=50, kill_count=5, fault_interval_s=1.5, stabilisation_timeout_s=75),

@@ -92,7 +92,7 @@ class PartnerInboxes:
         """Return whether the partner has received the order."""
         queried_at, order_ids = self._cache.get(partner_id, (0.0, set()))
         if order_id not in order_ids and time.monotonic() - queried_at > 0.5:
-            received = await self._client.sandbox_get(f"/kitchen/{partner_id}/orders")
+            received = await self._client.get_from_sandbox(f"/kitchen/{partner_id}/orders")
             order_ids = {call["body"]["order_id"] for call in received if call["kind"] == "order"}
             self._cache[partner_id] = (time.monotonic(), order_ids)
         return order_id in order_ids
@@ -197,7 +197,7 @@ class WorkloadDriver:
         path = f"/checkout/{scenario.bank_id}"
         try:
             receipt = (
-                (await self.client.sandbox_request("POST", path, {**body, "outcome": outcome}))
+                (await self.client.request_sandbox("POST", path, {**body, "outcome": outcome}))
                 .raise_for_status()
                 .json()
             )
@@ -206,7 +206,7 @@ class WorkloadDriver:
         final_statuses: dict[str, int] = {}
         if final := {callback["status"] for callback in receipt["callbacks"]} & FINAL_CALLBACK_STATUSES:
             final_statuses[receipt["payment_id"]] = min(final)
-        for entry in await self.client.sandbox_get(f"/bank/{scenario.bank_id}/ledger"):
+        for entry in await self.client.get_from_sandbox(f"/bank/{scenario.bank_id}/ledger"):
             payment_id = entry["payment_id"]
             if entry["order_id"] == scenario.order_id and payment_id not in scenario.callback_statuses | final_statuses:
                 paid, amount = bool(entry["captured"]), entry["captured"] or scenario.total_amount
@@ -230,7 +230,7 @@ class WorkloadDriver:
         path = f"/kitchen/{scenario.partner_id}/orders/{scenario.order_id}/ready"
         for _ in range(1 + scenario.sends_duplicates):
             try:
-                await self.client.sandbox_request("POST", path, {"pickup_address": "1 Market Square"})
+                await self.client.request_sandbox("POST", path, {"pickup_address": "1 Market Square"})
             except httpx.TransportError:
                 continue
 

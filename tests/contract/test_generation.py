@@ -80,6 +80,6 @@ def test_drift_report_names_every_file(
 
 
 def test_property_without_message_field_is_rejected(source: Contracts) -> None:
-    source.schemas("delivery")["Order"]["properties"]["colour"] = {"type": "string"}
+    source.get_schemas("delivery")["Order"]["properties"]["colour"] = {"type": "string"}
     with pytest.raises(ContractError, match=r"Order\.colour has no field in delivery/orders/v1/orders\.proto"):
         converters.generate(source)

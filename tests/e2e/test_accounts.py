@@ -323,7 +323,7 @@ def test_admin_command_assigns_role(mesh: Mesh, sign_up: SignUp) -> None:
 
 
 def test_orders_of_deleted_account_are_anonymised(pending: ScenarioContext, edge: httpx.Client, bearer: Bearer) -> None:
-    for scenario in (scenarios.pay, scenarios.ready, scenarios.deliver):
+    for scenario in (scenarios.pay, scenarios.report_ready, scenarios.deliver):
         scenario(pending)
     order = edge.get(f"/orders/{pending.order_id}", headers=bearer("admin")).json()
     assert order["delivery_address"]

@@ -21,12 +21,12 @@ def pay(context: ScenarioContext, outcome: str = "pay") -> Any:
         "outcome": outcome,
         "callback_url": context.checkout["callback_url"],
     }
-    return context.sandbox_request("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
+    return context.request_sandbox("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
 
 
 def read_ledger(context: ScenarioContext) -> list[tuple[int, int]]:
     """Return the captured and the refunded amount of each payment of the order."""
-    entries = context.sandbox_get(f"/bank/{BASKET['bank_id']}/ledger")
+    entries = context.get_from_sandbox(f"/bank/{BASKET['bank_id']}/ledger")
     return [(entry["captured"], entry["refunded"]) for entry in entries if entry["order_id"] == context.order_id]
 
 

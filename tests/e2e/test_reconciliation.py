@@ -65,7 +65,7 @@ def has_alert(environment: dict[str, str], order_id: str) -> bool:
 
 def list_alert_mails(context: ScenarioContext) -> list[str]:
     """Return the subjects of the operators' mails about the order."""
-    mails = context.sandbox_get(f"/mailbox/{OPERATORS}")
+    mails = context.get_from_sandbox(f"/mailbox/{OPERATORS}")
     return [mail["subject"] for mail in mails if context.order_id in mail["text"]]
 
 
@@ -81,13 +81,13 @@ def test_operators_receive_one_mail_about_order_without_partner_ack(
     pending.wait_until("operators receive a mail", lambda: list_alert_mails(pending))
     reconcile(environment)
 
-    pending.sandbox_request("PUT", partner_fault_path, 204, json={"mode": "none"})
+    pending.request_sandbox("PUT", partner_fault_path, 204, json={"mode": "none"})
     calls = edge.get("/partner-calls", params={"order_id": pending.order_id}, headers=bearer("admin")).json()["items"]
     assert edge.post(f"/partner-calls/{calls[0]['id']}/replay", headers=bearer("admin")).status_code == 202
     pending.wait_until(
         "the partner acknowledges the order", lambda: read_partner_notified_at(environment, pending.order_id)
     )
-    received_calls = pending.sandbox_get(f"/kitchen/{BASKET['partner_id']}/orders")
+    received_calls = pending.get_from_sandbox(f"/kitchen/{BASKET['partner_id']}/orders")
     webhook_ids = {call["webhook_id"] for call in received_calls if call["body"]["order_id"] == pending.order_id}
     assert len(webhook_ids) == 1, "the republished event must not cause a second call"
     assert list_alert_mails(pending) == ["Alert: PARTNER_NOT_NOTIFIED"]
@@ -117,9 +117,9 @@ def test_lost_history_entry_is_restored_without_second_notification(
     pending.wait_until("the entry is restored", lambda: list_statuses() == ["pending", "paid"])
 
     def list_notified_events() -> list[str]:
-        messages = pending.sandbox_get(f"/devices/{pending.device}/messages")
+        messages = pending.get_from_sandbox(f"/devices/{pending.device}/messages")
         return [message["data"].get("event") for message in messages]
 
-    scenarios.ready(pending)
+    scenarios.report_ready(pending)
     pending.wait_until("the customer is notified of a later event", lambda: "orders.ready" in list_notified_events())
     assert list_notified_events().count("orders.paid") == 1

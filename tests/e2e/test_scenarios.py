@@ -19,7 +19,7 @@ def pay(context: ScenarioContext, outcome: str) -> list[int]:
         "callback_url": context.checkout["callback_url"],
         "outcome": outcome,
     }
-    response = context.sandbox_request("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
+    response = context.request_sandbox("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
     return [callback["status"] for callback in response["callbacks"]]
 
 

@@ -119,7 +119,7 @@ def test_refund_belongs_to_payment_trace(pending: ScenarioContext) -> None:
         "callback_url": pending.checkout["callback_url"],
         "outcome": "more",
     }
-    pending.sandbox_request("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
+    pending.request_sandbox("POST", f"/checkout/{BASKET['bank_id']}", 200, json=body)
     pending.wait_until("refund is completed", lambda: pending.get_order()["refund_status"] == "refunded")
     (paid,) = collect_traces(get_traces_url(), pending.steps[-1:])
     assert {("orders", "send refund"), ("orders", "refund"), ("orders", "publish payments.refunded")} <= {

@@ -28,7 +28,7 @@ from services.gateway.domain.images import Image
 from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import migrations
@@ -314,7 +314,7 @@ async def test_orphaned_avatar_is_deleted_by_clean_up(gateway: Gateway, email: s
 
 
 async def test_concurrent_failed_attempts_are_all_counted(gateway: Gateway) -> None:
-    account = f"{new_id()}@delivery.test"
+    account = f"{generate_id()}@delivery.test"
 
     async def attempt() -> Reason:
         async def fail() -> None:
@@ -329,7 +329,7 @@ async def test_concurrent_failed_attempts_are_all_counted(gateway: Gateway) -> N
 
 
 async def test_account_limit_applies_across_client_addresses(gateway: Gateway) -> None:
-    account, reasons = f"{new_id()}@delivery.test", []
+    account, reasons = f"{generate_id()}@delivery.test", []
     with closing(
         MemcachedLoginRateLimiter(
             gateway.cache_address,

@@ -16,7 +16,7 @@ from services.orders.domain.orders import OrderStatus
 from services.orders.entrypoints.consumers import ReadinessConsumer
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.messaging import dead_letters_cli
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
@@ -49,7 +49,7 @@ def _purge_queues(url: str) -> None:
 
 def build_user_deleted(user_id: str) -> Envelope:
     payload = USER_DELETED.encode(UserDeleted(user_id=user_id))
-    return Envelope(new_id(), "/test", USER_DELETED.type, user_id, now(), {}, payload)
+    return Envelope(generate_id(), "/test", USER_DELETED.type, user_id, now(), {}, payload)
 
 
 class FakeUsersConsumer(OrdersUsersConsumer):
@@ -148,7 +148,7 @@ async def test_dead_letter_replayed_twice_has_one_effect(orders: Orders, url: st
     payload = ORDER_READY_REPORTED.encode(
         OrderReadyReported(order_id=order_id, partner_id=1, pickup_address="1 Market Square")
     )
-    envelope = Envelope(new_id(), "/test", ORDER_READY_REPORTED.type, order_id, now(), {}, payload)
+    envelope = Envelope(generate_id(), "/test", ORDER_READY_REPORTED.type, order_id, now(), {}, payload)
 
     class FailingReadinessConsumer(ReadinessConsumer):
         async def order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:

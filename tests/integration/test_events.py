@@ -23,7 +23,7 @@ from services.orders.domain.orders import OrderStatus
 from services.orders.entrypoints.consumers import HistoryConsumer, PaymentsConsumer, ReadinessConsumer
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.messaging import outbox
 from services.runtime.messaging.channel import Channel
@@ -46,7 +46,7 @@ async def test_order_transitions_are_recorded_in_history(orders: Orders) -> None
         await orders.pay(order_id)
         bob = Principal("bob", "deliverer", "", True, now())
         await usecases.mark_order_ready(
-            orders.repository, now, "orders.readiness", new_id(), order_id, 1, "1 Market Square"
+            orders.repository, now, "orders.readiness", generate_id(), order_id, 1, "1 Market Square"
         )
         await usecases.assign_order(orders.repository, now, bob, order_id)
         await usecases.complete_order(orders.repository, now, bob, order_id)
@@ -185,7 +185,7 @@ async def _equals(value: Any, expected: Any) -> bool:
 async def test_repeated_event_has_one_effect(orders: Orders) -> None:
     order_id = await orders.place_order()
     await orders.pay(order_id)
-    event_id = new_id()
+    event_id = generate_id()
     for _ in range(3):
         await usecases.mark_order_ready(
             orders.repository, now, "orders.readiness", event_id, order_id, 1, "1 Market Square"
@@ -225,7 +225,7 @@ class SelectivelyFailingConsumer(OrdersHistoryConsumer):
 def build_envelope(order_id: str, payload: bytes | None = None) -> Envelope:
     event = OrderCreated(order=OrderSnapshot(order_id=order_id, version=1))
     body = ORDER_CREATED.encode(event) if payload is None else payload
-    return Envelope(new_id(), "/test", ORDER_CREATED.type, order_id, now(), {}, body)
+    return Envelope(generate_id(), "/test", ORDER_CREATED.type, order_id, now(), {}, body)
 
 
 async def test_poison_message_is_dead_lettered_without_blocking_others(
@@ -255,7 +255,7 @@ async def test_concurrent_assignment_has_one_winner(orders: Orders) -> None:
     order_id = await orders.place_order()
     await orders.pay(order_id)
     await usecases.mark_order_ready(
-        orders.repository, now, "orders.readiness", new_id(), order_id, 1, "1 Market Square"
+        orders.repository, now, "orders.readiness", generate_id(), order_id, 1, "1 Market Square"
     )
 
     reasons: set[Reason] = set()
@@ -276,14 +276,14 @@ async def test_concurrent_assignment_has_one_winner(orders: Orders) -> None:
 
 
 async def test_concurrent_confirmations_create_one_order(orders: Orders) -> None:
-    check_id = new_id()
+    check_id = generate_id()
     order_ids = await asyncio.gather(*(orders.place_order(check_id) for _ in range(6)))
     assert len(set(order_ids)) == 1
 
 
 async def test_concurrent_duplicate_callbacks_record_one_payment(orders: Orders) -> None:
     order_id = await orders.place_order()
-    webhook_id = new_id()
+    webhook_id = generate_id()
     payment_ids = await asyncio.gather(*(orders.pay(order_id, webhook_id=webhook_id) for _ in range(5)))
     order = await orders.repository.orders.get(order_id)
     assert order is not None

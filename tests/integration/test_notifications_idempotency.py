@@ -14,7 +14,7 @@ from generated.proto.delivery.notifications import v1
 from services.notifications.entrypoints.rpc import NotificationsRpc
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.messaging import inbox
 from services.runtime.rpc.codec import get_codec
@@ -56,7 +56,7 @@ async def test_concurrent_create_agent_is_idempotent_and_stores_no_secret(
     harness: NotificationsHarness,
 ) -> None:
     rpc = NotificationsRpc(harness.agents, harness.history)
-    request = make_create_request(new_id(), new_id())
+    request = make_create_request(generate_id(), generate_id())
     results = await asyncio.gather(*(create_agent(rpc, request) for _ in range(5)), return_exceptions=True)
     responses = [result for result in results if isinstance(result, v1.CreateAgentResponse)]
     error_reasons = [result.reason for result in results if isinstance(result, ApiError)]
@@ -80,7 +80,7 @@ async def test_concurrent_create_agent_is_idempotent_and_stores_no_secret(
 
 
 async def test_inbox_cleanup_deletes_only_old_entries(harness: NotificationsHarness) -> None:
-    old, new = new_id(), new_id()
+    old, new = generate_id(), generate_id()
     async with harness.database.transaction() as transaction:
         for event_id in (old, new):
             assert await inbox.mark_processed(transaction, "q", event_id)

@@ -16,7 +16,7 @@ from services.orders.entrypoints.rpc import OrdersRpc
 from services.orders.usecases import OrderRequest
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage import idempotency
@@ -37,19 +37,19 @@ BASKET: dict[str, Any] = {
 @pytest.fixture
 def rpc(orders: Orders) -> OrdersRpc:
     listener = PostgresOrderChangeListener(orders.database.url)
-    return OrdersRpc(orders.repository, orders.history, listener, orders.secret_box, now, new_id, "http://edge")
+    return OrdersRpc(orders.repository, orders.history, listener, orders.secret_box, now, generate_id, "http://edge")
 
 
 def build_order_request(
     key: str | None, check_id: str | None = None, *, with_basket: bool = True, bank_id: str = "visa"
 ) -> v1.CreateOrderRequest:
     basket = v1.CheckedBasket(**BASKET, bank_id=bank_id) if with_basket else None
-    return v1.CreateOrderRequest(check_id=check_id or new_id(), basket=basket, idempotency_key=key)
+    return v1.CreateOrderRequest(check_id=check_id or generate_id(), basket=basket, idempotency_key=key)
 
 
 def build_bank_request(key: str | None = None, **changes: Any) -> v1.CreateBankRequest:
     fields: dict[str, Any] = {
-        "id": new_id().lower().replace("_", "-"),
+        "id": generate_id().lower().replace("_", "-"),
         "title": "North",
         "webcheckout_url": "https://bank.example/pay",
         "api_url": "https://bank.example/api",
@@ -75,7 +75,7 @@ async def get_error(work: Any) -> ApiError:
 
 
 async def test_repeated_key_returns_first_response_after_order_changed(orders: Orders, rpc: OrdersRpc) -> None:
-    request = build_order_request(new_id())
+    request = build_order_request(generate_id())
     first = await create_order(rpc, request, ADA)
     assert first.order is not None
     await orders.pay(first.order.id)
@@ -86,7 +86,7 @@ async def test_repeated_key_returns_first_response_after_order_changed(orders: O
 
 
 async def test_response_is_encoded_once_per_key(orders: Orders) -> None:
-    key, request = IdempotencyKey("ada", "confirmOrder", new_id(), b""), OrderRequest(new_id(), ORDER_BASKET)
+    key, request = IdempotencyKey("ada", "confirmOrder", generate_id(), b""), OrderRequest(generate_id(), ORDER_BASKET)
     encoded: list[str] = []
 
     def encode(order: Order, bank: Bank) -> bytes:
@@ -94,7 +94,7 @@ async def test_response_is_encoded_once_per_key(orders: Orders) -> None:
         return encoded[-1].encode()
 
     first, repeated = [
-        await usecases.create_order(orders.repository, now, new_id, ADA, request, key, encode) for _ in range(2)
+        await usecases.create_order(orders.repository, now, generate_id, ADA, request, key, encode) for _ in range(2)
     ]
     assert (first.data, first.replayed) == (encoded[0].encode(), False)
     assert repeated == IdempotentResponse(first.data, replayed=True)
@@ -102,7 +102,7 @@ async def test_response_is_encoded_once_per_key(orders: Orders) -> None:
 
 
 async def test_key_is_bound_to_one_request_of_one_user(rpc: OrdersRpc) -> None:
-    key = new_id()
+    key = generate_id()
     await create_order(rpc, build_order_request(key), ADA)
     error = await get_error(create_order(rpc, build_order_request(key), ADA))
     assert error.reason is Reason.IDEMPOTENCY_KEY_REUSED
@@ -111,7 +111,7 @@ async def test_key_is_bound_to_one_request_of_one_user(rpc: OrdersRpc) -> None:
 
 
 async def test_concurrent_confirmations_with_same_key_create_one_order(orders: Orders, rpc: OrdersRpc) -> None:
-    request = build_order_request(new_id())
+    request = build_order_request(generate_id())
     before = (await orders.execute_sql("SELECT count(*) AS n FROM orders"))[0]["n"]
     results = await asyncio.gather(*(create_order(rpc, request, ADA) for _ in range(6)), return_exceptions=True)
     responses = [result for result in results if not isinstance(result, BaseException)]
@@ -123,7 +123,7 @@ async def test_concurrent_confirmations_with_same_key_create_one_order(orders: O
 
 
 async def test_second_request_while_first_is_in_progress_is_rejected(orders: Orders) -> None:
-    key = IdempotencyKey("ada", "anything", new_id(), b"request")
+    key = IdempotencyKey("ada", "anything", generate_id(), b"request")
     started, finish = asyncio.Event(), asyncio.Event()
 
     async def run_slowly() -> IdempotentResponse:
@@ -147,12 +147,12 @@ async def test_second_request_while_first_is_in_progress_is_rejected(orders: Ord
 
 
 async def test_only_final_errors_are_stored(orders: Orders, rpc: OrdersRpc) -> None:
-    key, check_id = new_id(), new_id()
+    key, check_id = generate_id(), generate_id()
     expired = await get_error(create_order(rpc, build_order_request(key, check_id, with_basket=False), ADA))
     repeated = await get_error(create_order(rpc, build_order_request(key, check_id), ADA))
     assert expired.reason is repeated.reason is Reason.CHECK_EXPIRED
     assert (expired.headers, repeated.headers) == ({}, {"Idempotency-Replayed": "true"})
-    without_cache = build_order_request(new_id(), with_basket=False)
+    without_cache = build_order_request(generate_id(), with_basket=False)
     without_cache.cache_unavailable = True
     assert (await get_error(create_order(rpc, without_cache, ADA))).reason is Reason.UPSTREAM_UNAVAILABLE
     with_cache = build_order_request(without_cache.idempotency_key, without_cache.check_id)
@@ -160,9 +160,9 @@ async def test_only_final_errors_are_stored(orders: Orders, rpc: OrdersRpc) -> N
 
 
 async def test_failed_request_is_rolled_back(orders: Orders) -> None:
-    subject = new_id()
+    subject = generate_id()
 
-    key = IdempotencyKey("ada", "anything", new_id(), b"request")
+    key = IdempotencyKey("ada", "anything", generate_id(), b"request")
 
     async def insert_and_fail() -> None:
         async with idempotency.begin_idempotent_transaction(orders.database, key) as (transaction, _):
@@ -178,7 +178,7 @@ async def test_failed_request_is_rolled_back(orders: Orders) -> None:
 
 
 async def test_key_expires_after_24_hours(orders: Orders, rpc: OrdersRpc) -> None:
-    request = build_order_request(new_id())
+    request = build_order_request(generate_id())
     await create_order(rpc, request, ADA)
     await orders.execute_sql(
         "UPDATE idempotency_keys SET at = at - interval '25 hours' WHERE key = %(key)s", key=request.idempotency_key
@@ -191,7 +191,7 @@ async def test_key_expires_after_24_hours(orders: Orders, rpc: OrdersRpc) -> Non
 
 
 async def test_bank_secret_is_returned_once_and_not_stored(orders: Orders, rpc: OrdersRpc) -> None:
-    request = build_bank_request(new_id())
+    request = build_bank_request(generate_id())
     first, repeated = await create_bank(rpc, request, ROOT), await create_bank(rpc, request, ROOT)
     assert first.webhook_secret is not None
     assert first.webhook_secret.startswith("whsec_")
@@ -238,7 +238,7 @@ async def test_old_bank_secret_is_valid_for_a_day_after_rotation(orders: Orders,
 
 
 async def test_list_payments_returns_pages_newest_first(orders: Orders) -> None:
-    order_id = new_id()
+    order_id = generate_id()
     records = [
         PaymentRecord(
             "visa",

@@ -16,7 +16,7 @@ from services.orders.domain.payments import Refund, RefundResponse
 from services.orders.entrypoints.refund_worker import LEASE, MAX_CONCURRENT
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.storage.database import Statement
 from tests.integration.fixtures.orders import ADA, ROOT, Orders
@@ -117,7 +117,7 @@ async def test_second_payment_is_refunded(orders: Orders) -> None:
 
 
 async def test_payment_for_unknown_order_is_refunded_and_raises_alert(orders: Orders) -> None:
-    payment_id, order_id = new_id(), new_id()
+    payment_id, order_id = generate_id(), generate_id()
     assert await get_error_reason(orders.pay(order_id, payment_id=payment_id)) is Reason.ORDER_NOT_FOUND
     payment_system = FakePaymentSystem()
     await send_all_refunds(orders, payment_system)
@@ -127,7 +127,7 @@ async def test_payment_for_unknown_order_is_refunded_and_raises_alert(orders: Or
 
 
 async def test_repeated_webhook_returns_first_result_after_order_changed(orders: Orders) -> None:
-    order_id, webhook_id, payment_id = await orders.place_order(), new_id(), new_id()
+    order_id, webhook_id, payment_id = await orders.place_order(), generate_id(), generate_id()
     await orders.pay(order_id, webhook_id=webhook_id, payment_id=payment_id, status="failed")
     await usecases.cancel_order(orders.repository, now, ADA, order_id, None)
     assert await get_error_reason(orders.pay(order_id, payment_id=payment_id)) is Reason.PAYMENT_CONFLICT
@@ -222,7 +222,7 @@ async def test_either_cancellation_or_assignment_of_ready_order_succeeds(orders:
     order_id = await orders.place_order()
     await orders.pay(order_id)
     await usecases.mark_order_ready(
-        orders.repository, now, "orders.readiness", new_id(), order_id, 1, "1 Market Square"
+        orders.repository, now, "orders.readiness", generate_id(), order_id, 1, "1 Market Square"
     )
     by_customer = usecases.cancel_order(orders.repository, now, ADA, order_id, None)
     assert await get_error_reason(by_customer) is Reason.ORDER_STATE_CONFLICT
@@ -256,7 +256,7 @@ async def test_check_constraint_rejects_invalid_order(orders: Orders, change: di
 
 
 async def test_unreachable_partner_cancels_and_refunds_once(orders: Orders) -> None:
-    order_id, event_id, payment_system = await orders.place_order(), new_id(), FakePaymentSystem()
+    order_id, event_id, payment_system = await orders.place_order(), generate_id(), FakePaymentSystem()
 
     async def report_unreachable(event_id: str, partner_id: int) -> None:
         await usecases.cancel_order_for_unreachable_partner(
@@ -264,7 +264,7 @@ async def test_unreachable_partner_cancels_and_refunds_once(orders: Orders) -> N
         )
 
     await orders.pay(order_id)
-    await report_unreachable(new_id(), 2)  # an event about another partner has no effect
+    await report_unreachable(generate_id(), 2)  # an event about another partner has no effect
     assert (await orders.get_order(order_id)).status is OrderStatus.PAID
     for _ in range(2):
         await report_unreachable(event_id, 1)

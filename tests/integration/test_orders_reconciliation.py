@@ -19,7 +19,7 @@ from services.orders.entrypoints.consumers import PartnersConsumer
 from services.orders.usecases.reconciliation import ReconciliationPolicy, drain, reconcile_batch
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.messaging.events import MessageMetadata
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.rpc.codec import get_codec
@@ -178,7 +178,7 @@ def add_changed_copy(collection_name: str, **changes: Any) -> Corrupt:
         collection = orders.client.get_default_database("orders")[collection_name]
         document = await collection.find_one({"order_id": order_id})
         assert document is not None
-        await collection.insert_one(document | changes | {"_id": new_id()})
+        await collection.insert_one(document | changes | {"_id": generate_id()})
 
     return corrupt
 
@@ -296,7 +296,7 @@ async def test_document_store_outage_is_not_a_discrepancy(orders: Orders, reconc
 
 
 async def test_payment_for_unknown_order_is_reconciled(orders: Orders, reconciler: Reconciler) -> None:
-    order_id = new_id()
+    order_id = generate_id()
     with pytest.raises(ApiError):
         await orders.pay(order_id)
     await orders.execute_sql("DELETE FROM refunds WHERE order_id = %(id)s", id=order_id)
@@ -333,7 +333,7 @@ async def test_ready_order_without_deliverer_alerts_once(orders: Orders, reconci
     order_id = await orders.place_order()
     await orders.pay(order_id)
     await usecases.mark_order_ready(
-        orders.repository, now, "orders.readiness", new_id(), order_id, 1, "1 Market Square"
+        orders.repository, now, "orders.readiness", generate_id(), order_id, 1, "1 Market Square"
     )
     assert await usecases.alert_stuck_orders(reconciler.repository, now, LATE_ALERTS) == 0
     for expected in (1, 0):
@@ -349,7 +349,7 @@ async def test_partner_acknowledgement_is_idempotent_and_commutative(orders: Ord
     async def acknowledge(partner_id: int, at: datetime, event_order_id: str = order_id) -> datetime | None:
         event = PartnerNotified(order_id=event_order_id, partner_id=partner_id, at=at)
         await consumer.partner_notified(
-            event, MessageMetadata(consumer.QUEUE, new_id(), "partners.notified", event_order_id, at, 1)
+            event, MessageMetadata(consumer.QUEUE, generate_id(), "partners.notified", event_order_id, at, 1)
         )
         rows = await orders.execute_sql(
             "SELECT partner_notified_at, version FROM orders WHERE id = %(id)s", id=order_id
@@ -365,7 +365,7 @@ async def test_partner_acknowledgement_is_idempotent_and_commutative(orders: Ord
     await usecases.cancel_order(orders.repository, now, ADA, order_id, None)
     await consumer.partner_notified(
         PartnerNotified(order_id=order_id, partner_id=1, at=first_at),
-        MessageMetadata(consumer.QUEUE, new_id(), "partners.notified", order_id, first_at, 2),
+        MessageMetadata(consumer.QUEUE, generate_id(), "partners.notified", order_id, first_at, 2),
     )
     assert (await orders.get_order(order_id)).version == 2
 
@@ -373,7 +373,7 @@ async def test_partner_acknowledgement_is_idempotent_and_commutative(orders: Ord
 async def test_repeated_callback_with_deleted_webhook_id_returns_payment_result(
     orders: Orders, reconciler: Reconciler
 ) -> None:
-    order_id, webhook_id = await orders.place_order(), new_id()
+    order_id, webhook_id = await orders.place_order(), generate_id()
     payment_id = await orders.pay(order_id, webhook_id=webhook_id)
     await orders.execute_sql(
         "UPDATE callbacks SET at = at - interval '31 days' WHERE webhook_id = %(id)s", id=webhook_id

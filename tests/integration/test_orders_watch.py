@@ -14,7 +14,7 @@ from services.orders.domain.orders import OrderStatus
 from services.orders.usecases import order_tracking
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from tests.integration.fixtures.orders import ADA, Orders
 
@@ -38,7 +38,7 @@ async def run_listener(orders: Orders) -> AsyncIterator[PostgresOrderChangeListe
 async def deliver_order(orders: Orders, order_id: str) -> None:
     await orders.pay(order_id)
     await usecases.mark_order_ready(
-        orders.repository, now, "orders.readiness", new_id(), order_id, 1, "1 Market Square"
+        orders.repository, now, "orders.readiness", generate_id(), order_id, 1, "1 Market Square"
     )
     await usecases.assign_order(orders.repository, now, BOB, order_id)
     await usecases.complete_order(orders.repository, now, BOB, order_id)

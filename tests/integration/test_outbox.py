@@ -20,7 +20,7 @@ from generated.proto.delivery.events.v1 import OrderCreated, OrderSnapshot
 from services.orders.domain.orders import TRANSITIONS, OrderStatus
 from services.orders.entrypoints.consumers import HistoryConsumer
 from services.runtime.core.clock import now
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.messaging.channel import Message
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.events import Envelope, MessageMetadata
@@ -171,8 +171,8 @@ def build_message(order_id: str, event_id: str, version: int, status: OrderStatu
 async def test_history_is_order_independent_and_idempotent(
     orders: Orders, history: list[tuple[int, OrderStatus]], data: st.DataObject
 ) -> None:
-    order_id = new_id()
-    messages = [build_message(order_id, new_id(), version, status) for version, status in history]
+    order_id = generate_id()
+    messages = [build_message(order_id, generate_id(), version, status) for version, status in history]
     repeated = data.draw(st.lists(st.sampled_from(range(len(history))), max_size=6))
     delivered = data.draw(st.permutations([*range(len(history)), *repeated]))
     consumer = HistoryConsumer(orders.history)

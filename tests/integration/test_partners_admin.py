@@ -15,7 +15,7 @@ from services.partners.domain.call_policy import Attempt, CallState, Outcome, Pa
 from services.partners.entrypoints.rpc import PartnersRpc
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.rpc.codec import get_codec
 from tests.integration.fixtures.partners import PartnersFixture
@@ -82,7 +82,7 @@ async def drain_events(partners: PartnersFixture, subject: str) -> list[str]:
 
 
 async def test_create_partner_is_idempotent_and_returns_secret_once(rpc: PartnersRpc) -> None:
-    key = new_id()
+    key = generate_id()
     first = await send_create_partner(rpc, create_partner_request(key))
     replayed = await send_create_partner(rpc, create_partner_request(key))
     assert first.webhook_secret is not None
@@ -95,7 +95,7 @@ async def test_create_partner_is_idempotent_and_returns_secret_once(rpc: Partner
 
 
 async def test_secrets_are_encrypted_at_rest(partners: PartnersFixture, rpc: PartnersRpc) -> None:
-    response = await send_create_partner(rpc, create_partner_request(new_id()))
+    response = await send_create_partner(rpc, create_partner_request(generate_id()))
     assert response.webhook_secret is not None
     for query in ("SELECT * FROM partners", "SELECT * FROM idempotency_keys"):
         for row in await partners.execute_sql(query):
@@ -401,7 +401,7 @@ async def test_replay_of_cancelled_order_is_rejected(partners: PartnersFixture, 
     replay = rpc.replay_partner_call(v1.ReplayPartnerCallRequest(call_id=call.id), ADMIN)
     assert await get_error_reason(replay) is Reason.PARTNER_CALL_CONFLICT
     await rpc.replay_partner_call(v1.ReplayPartnerCallRequest(call_id=cancellation), ADMIN)
-    unknown = rpc.replay_partner_call(v1.ReplayPartnerCallRequest(call_id=new_id()), ADMIN)
+    unknown = rpc.replay_partner_call(v1.ReplayPartnerCallRequest(call_id=generate_id()), ADMIN)
     assert await get_error_reason(unknown) is Reason.PARTNER_CALL_NOT_FOUND
 
 

@@ -17,7 +17,7 @@ from services.partners.domain.partners import Partner
 from services.partners.entrypoints.rpc import PartnersRpc
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.outbound import webhooks
@@ -44,7 +44,7 @@ def build_callback(
     partner_id: int, order_id: str, secret: str = SECRET, webhook_id: str | None = None, **fields: Any
 ) -> v1.HandleReadyCallbackRequest:
     body = msgspec.json.encode({"order_id": order_id, "pickup_address": "1 Lane"} | fields)
-    headers = webhooks.sign_message(webhook_id or new_id(), now(), body, secret)
+    headers = webhooks.sign_message(webhook_id or generate_id(), now(), body, secret)
     return v1.HandleReadyCallbackRequest(
         partner_id=partner_id,
         webhook_id=headers["webhook-id"],
@@ -78,7 +78,7 @@ async def test_repeated_webhook_id_changes_nothing(
     partners: PartnersFixture, rpc: PartnersRpc, partner: Partner
 ) -> None:
     first, second = await partners.plan_order_call(partner), await partners.plan_order_call(partner)
-    webhook_id = new_id()
+    webhook_id = generate_id()
     callbacks = [build_callback(partner.id, first.order_id, webhook_id=webhook_id) for _ in range(4)]
     await asyncio.gather(*map(rpc.handle_ready_callback, callbacks))
     await rpc.handle_ready_callback(build_callback(partner.id, second.order_id, webhook_id=webhook_id))
@@ -93,7 +93,7 @@ async def test_same_webhook_id_of_two_partners_is_processed_twice(
     partners: PartnersFixture, rpc: PartnersRpc, partner: Partner
 ) -> None:
     other_partner = await partners.add_partner("https://south.example", SECRET)
-    webhook_id = new_id()
+    webhook_id = generate_id()
     for sender in (partner, other_partner):
         call = await partners.plan_order_call(sender)
         await rpc.handle_ready_callback(build_callback(sender.id, call.order_id, webhook_id=webhook_id))
@@ -105,7 +105,7 @@ async def test_ready_callback_about_order_of_other_partner_is_not_found(
 ) -> None:
     call = await partners.plan_order_call(await partners.add_partner("https://south.example", generate_secret()))
     own_call = await partners.plan_order_call(partner)
-    webhook_id = new_id()
+    webhook_id = generate_id()
     for order_id in (call.order_id, "unknown"):
         callback = build_callback(partner.id, order_id, webhook_id=webhook_id)
         assert await get_error_reason(rpc.handle_ready_callback(callback)) is Reason.ORDER_NOT_FOUND

@@ -67,7 +67,7 @@ class ScenarioContext:
             self.edge, user or "visitor", method, f"/api/v1{path}", expected_status, headers=headers, **body
         )
 
-    def sandbox_request(self, method: str, path: str, expected_status: int, **body: Any) -> Any:
+    def request_sandbox(self, method: str, path: str, expected_status: int, **body: Any) -> Any:
         """Send a request to the sandbox, which makes it act as an external system; otherwise as `request`."""
         actor = "bank" if path.startswith("/checkout") else "partner system"
         return self._send_request(self.sandbox, actor, method, path, expected_status, **body)
@@ -130,7 +130,7 @@ class ScenarioContext:
         headers = {"authorization": f"Bearer {self.tokens[user]}"}
         return self.edge.get(f"/api/v1/orders/{self.order_id}", headers=headers).json()
 
-    def sandbox_get(self, path: str) -> Any:
+    def get_from_sandbox(self, path: str) -> Any:
         """Return the JSON body of a sandbox path, without output."""
         return self.sandbox.get(path).json()
 
@@ -148,7 +148,7 @@ def register(context: ScenarioContext) -> None:
     }
     context.request("POST", "/users", 201, json=body)
     mails = context.wait_until(
-        "the verification mail arrives", lambda: context.sandbox_get(f"/mailbox/{context.email}")
+        "the verification mail arrives", lambda: context.get_from_sandbox(f"/mailbox/{context.email}")
     )
     context.request("POST", "/users/confirm", 204, json={"code": mails[0]["code"]})
     session = context.request("POST", "/sessions", 200, json={"email": context.email, "password": DEMO_PASSWORD})
@@ -193,7 +193,7 @@ def pay(context: ScenarioContext) -> None:
         "callback_url": context.checkout["callback_url"],
         "outcome": "pay",
     }
-    paid = context.sandbox_request("POST", f"/checkout/{bank}", 200, json=body)
+    paid = context.request_sandbox("POST", f"/checkout/{bank}", 200, json=body)
     if [callback["status"] for callback in paid["callbacks"]] != [200]:
         raise ScenarioFailed(f"the bank's callback was rejected: {paid}")
     if context.request("GET", f"/orders/{context.order_id}", 200, user="customer")["status"] != "paid":
@@ -202,7 +202,7 @@ def pay(context: ScenarioContext) -> None:
         "the partner's kitchen has the order",
         lambda: [
             order
-            for order in context.sandbox_get(f"/kitchen/{partner}/orders")
+            for order in context.get_from_sandbox(f"/kitchen/{partner}/orders")
             if order["body"]["order_id"] == context.order_id
         ],
     )
@@ -210,10 +210,10 @@ def pay(context: ScenarioContext) -> None:
         raise ScenarioFailed(f"the partner received an invalid signature: {received}")
 
 
-def ready(context: ScenarioContext) -> None:
+def report_ready(context: ScenarioContext) -> None:
     """The order is ready."""
     path = f"/kitchen/{BASKET['partner_id']}/orders/{context.order_id}/ready"
-    callback = context.sandbox_request("POST", path, 200, json={"pickup_address": "1 Market Square"})
+    callback = context.request_sandbox("POST", path, 200, json={"pickup_address": "1 Market Square"})
     if callback["status"] != 202:
         raise ScenarioFailed(f"the partner's callback was rejected: {callback}")
     context.wait_until("the order is ready", lambda: context.get_order()["status"] == "ready")
@@ -240,7 +240,10 @@ def deliver(context: ScenarioContext) -> None:
         "the customer's phone has a message for each event",
         lambda: (
             events
-            <= {message["data"].get("event") for message in context.sandbox_get(f"/devices/{context.device}/messages")}
+            <= {
+                message["data"].get("event")
+                for message in context.get_from_sandbox(f"/devices/{context.device}/messages")
+            }
         ),
     )
     headers = {"authorization": f"Bearer {context.tokens['customer']}"}
@@ -268,7 +271,7 @@ def deliver(context: ScenarioContext) -> None:
     )
 
 
-SCENARIOS = (register, list_products, check, confirm, pay, ready, deliver)
+SCENARIOS = (register, list_products, check, confirm, pay, report_ready, deliver)
 
 
 @contextmanager

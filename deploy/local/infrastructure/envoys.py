@@ -9,7 +9,7 @@ import httpx
 from deploy.drain import start_draining
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.supervisor.process import ProcessSpec
-from deploy.render_bootstrap import default_value, render_bootstrap
+from deploy.render_bootstrap import get_default_value, render_bootstrap
 
 DRAIN_TIME_S = 1
 """Seconds to drain connections before an Envoy stops."""
@@ -23,7 +23,7 @@ def write_bootstrap(config: MeshConfig, name: str) -> Path:
         **{
             key: config.get_setting(key)
             for key, entry in config.mesh_settings.items()
-            if default_value(entry, PROFILE) is not None
+            if get_default_value(entry, PROFILE) is not None
         },
         **{key: str(number) for key, (number, _) in config.ports.items()},
         "ADMIN_BIND": config.bind_address,

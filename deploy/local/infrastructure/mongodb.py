@@ -23,12 +23,12 @@ UNAUTHORIZED_ERROR_CODE = 13
 """MongoDB error code of a command that requires a login."""
 
 
-def documents_url(config: MeshConfig, secrets: Secrets, service: str) -> str:
+def build_documents_url(config: MeshConfig, secrets: Secrets, service: str) -> str:
     """Return the MongoDB URL of a service's database, with its password."""
     if config.mongodb_url is not None:
         return config.mongodb_url.replace("{service}", service)
     address = f"{config.bind_address}:{config.get_port('DOCUMENTS_PORT')}"
-    return f"mongodb://{service}:{secrets.password(f'mongodb-{service}')}@{address}/{service}"
+    return f"mongodb://{service}:{secrets.get_password(f'mongodb-{service}')}@{address}/{service}"
 
 
 def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
@@ -59,7 +59,7 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         return True
 
     def finish() -> None:
-        password = secrets.password("mongodb")
+        password = secrets.get_password("mongodb")
         with connect() as client:
             try:
                 client.admin.command("createUser", ADMIN, pwd=password, roles=["root"])
@@ -70,9 +70,9 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             for service in SERVICES_WITH_DOCUMENTS:
                 database = client[service]
                 command = "updateUser" if database.command("usersInfo", service)["users"] else "createUser"
-                database.command(command, service, pwd=secrets.password(f"mongodb-{service}"), roles=["readWrite"])
+                database.command(command, service, pwd=secrets.get_password(f"mongodb-{service}"), roles=["readWrite"])
         for service in SERVICES_WITH_DOCUMENTS:
-            url = documents_url(config, secrets, service)
+            url = build_documents_url(config, secrets, service)
             with MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=TIMEOUT_MS) as client:
                 client.get_default_database().command("ping")
 

@@ -52,7 +52,7 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         shutil.rmtree(data, ignore_errors=True)
         data.mkdir(mode=0o700)
         password = data.with_name("postgres.password")
-        write_private(password, secrets.password("postgres"))
+        write_private(password, secrets.get_password("postgres"))
         if user is not None:
             os.chown(data, user, user)
             os.chown(password, user, user)
@@ -78,7 +78,7 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             host=config.bind_address,
             port=port,
             user="app",
-            password=secrets.password("postgres"),
+            password=secrets.get_password("postgres"),
             dbname="postgres",
             autocommit=True,
             connect_timeout=2,
@@ -91,7 +91,7 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
     def finish() -> None:
         with login() as connection:
             for service in SERVICES:
-                name, password = sql.Identifier(service), sql.Literal(secrets.password(f"postgres-{service}"))
+                name, password = sql.Identifier(service), sql.Literal(secrets.get_password(f"postgres-{service}"))
                 if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [service]).fetchone() is None:
                     connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
                 connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, password))
@@ -176,7 +176,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         )
 
     def is_ready() -> bool:
-        parameters = pika.URLParameters(broker_url(config, secrets, "gateway"))
+        parameters = pika.URLParameters(build_broker_url(config, secrets, "gateway"))
         parameters.socket_timeout = parameters.blocked_connection_timeout = 2
         pika.BlockingConnection(parameters).close()
         return True
@@ -202,7 +202,7 @@ def _build_broker_definitions(secrets: Secrets) -> dict[str, object]:
         "users": [
             {
                 "name": service,
-                "password_hash": hash_password(secrets.password(f"rabbitmq-{service}")),
+                "password_hash": hash_password(secrets.get_password(f"rabbitmq-{service}")),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
                 "tags": "",
             }
@@ -216,9 +216,9 @@ def _build_broker_definitions(secrets: Secrets) -> dict[str, object]:
     }
 
 
-def broker_url(config: MeshConfig, secrets: Secrets, service: str) -> str:
+def build_broker_url(config: MeshConfig, secrets: Secrets, service: str) -> str:
     """Return the AMQP URL of a service, with its password."""
-    password = secrets.password(f"rabbitmq-{service}")
+    password = secrets.get_password(f"rabbitmq-{service}")
     return f"amqp://{service}:{password}@{config.bind_address}:{config.get_port('RABBITMQ_PORT')}/delivery"
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import httpx
 
-from deploy.local.infrastructure.mongodb import documents_url
-from deploy.local.infrastructure.servers import BUCKET, broker_url
+from deploy.local.infrastructure.mongodb import build_documents_url
+from deploy.local.infrastructure.servers import BUCKET, build_broker_url
 from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.process import ProcessSpec
@@ -50,14 +50,12 @@ def build_telemetry_environment(config: MeshConfig) -> Mapping[str, str]:
 
 def build_service_environment(config: MeshConfig, secrets: Secrets, service: str) -> Mapping[str, str]:
     """Return the settings of a service in the local mesh."""
-    postgres = (
-        f"{service}:{secrets.password(f'postgres-{service}')}@{config.bind_address}:{config.get_port('POSTGRES_PORT')}"
-    )
+    postgres = f"{service}:{secrets.get_password(f'postgres-{service}')}@{config.bind_address}:{config.get_port('POSTGRES_PORT')}"
     common = {
         "ENVIRONMENT": "development",
         "SERVICE_SOCKET": str(config.socket_dir / f"{service}.sock"),
         "DATABASE_URL": f"postgresql://{postgres}/{service}",
-        "BROKER_URL": broker_url(config, secrets, service),
+        "BROKER_URL": build_broker_url(config, secrets, service),
         "ENCRYPTION_KEY": secrets.encryption_key,
         "PUBLIC_URL": config.edge_url,
         "SANDBOX_URL": config.sandbox_url,
@@ -81,12 +79,12 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
             "STORAGE_URL": f"http://{config.bind_address}:{config.get_port('STORAGE_PORT')}",
         },
         "orders": {
-            "DOCUMENTS_URL": documents_url(config, secrets, "orders"),
+            "DOCUMENTS_URL": build_documents_url(config, secrets, "orders"),
             "ALLOWED_TARGETS": config.sandbox_url,
         },
         "partners": {"ALLOWED_TARGETS": config.sandbox_url},
         "notifications": {
-            "DOCUMENTS_URL": documents_url(config, secrets, "notifications"),
+            "DOCUMENTS_URL": build_documents_url(config, secrets, "notifications"),
             "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
             "FCM_URL": config.sandbox_url,
             "APNS_URL": f"http://{config.bind_address}:{config.get_port('APNS_PORT')}",

@@ -59,9 +59,9 @@ def add_caller(config: MeshConfig, name: str) -> int:
     certificate = config.ensure_subdirectory("pki") / f"{name}.pem"
     expires_at = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
     print(f"identity     {identity}, expires on {expires_at:%Y-%m-%d}")
-    print(f"certificate  {_relative_path(certificate)}, with its key in the same folder")
-    print(f"sidecar      {_relative_path(envoys.write_bootstrap(config, name))}")
-    print(f"egress       unix:{_relative_path(config.socket_dir / f'{name}-egress.sock')}")
+    print(f"certificate  {_format_relative_path(certificate)}, with its key in the same folder")
+    print(f"sidecar      {_format_relative_path(envoys.write_bootstrap(config, name))}")
+    print(f"egress       unix:{_format_relative_path(config.socket_dir / f'{name}-egress.sock')}")
     for method in list_granted_methods(name):
         print(f"may call     {method}")
     print(
@@ -72,6 +72,6 @@ def add_caller(config: MeshConfig, name: str) -> int:
     return 0
 
 
-def _relative_path(path: object) -> str:
+def _format_relative_path(path: object) -> str:
     """Return a path relative to the repository, if it is below it."""
     return str(path).removeprefix(f"{ROOT}/")

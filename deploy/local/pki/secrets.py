@@ -29,7 +29,7 @@ class Secrets:
             write_private(path, create())
         return path
 
-    def password(self, user: str) -> str:
+    def get_password(self, user: str) -> str:
         """Return the password of a server's user, such as "postgres-orders"."""
         return self._read_or_create(f"{user}.password", lambda: secrets.token_urlsafe(24)).read_text()
 

@@ -22,7 +22,7 @@ from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor_state import (
     ProcessState,
     SupervisorState,
-    supervisor_state_path,
+    get_supervisor_state_path,
     write_supervisor_state,
 )
 
@@ -88,7 +88,7 @@ class Supervisor:
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(*(self._stop_process(process) for process in stage))
         if self._supervisor_state.phase == "stopping":
-            supervisor_state_path(self._config).unlink()
+            get_supervisor_state_path(self._config).unlink()
             return 0
         return 1
 

@@ -39,7 +39,7 @@ class SupervisorState:
     children: list[ProcessState] = field(default_factory=list)
 
 
-def supervisor_state_path(config: MeshConfig) -> Path:
+def get_supervisor_state_path(config: MeshConfig) -> Path:
     """Return the path of the state file."""
     return config.folder / "mesh.json"
 
@@ -47,7 +47,7 @@ def supervisor_state_path(config: MeshConfig) -> Path:
 def read_supervisor_state(config: MeshConfig) -> SupervisorState | None:
     """Return the last written state, or None. The supervisor may have exited since."""
     try:
-        content = json.loads(supervisor_state_path(config).read_text())
+        content = json.loads(get_supervisor_state_path(config).read_text())
     except FileNotFoundError:
         return None
     children = [ProcessState(**child) for child in content.pop("children")]
@@ -56,7 +56,7 @@ def read_supervisor_state(config: MeshConfig) -> SupervisorState | None:
 
 def write_supervisor_state(config: MeshConfig, supervisor_state: SupervisorState) -> None:
     """Replace the state file atomically."""
-    path = supervisor_state_path(config)
+    path = get_supervisor_state_path(config)
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(asdict(supervisor_state)))
     temporary.replace(path)
@@ -88,5 +88,5 @@ def stop_orphans(config: MeshConfig) -> int:
     for child in state.children:
         if child.cleanup_command:
             subprocess.run(child.cleanup_command, check=False, capture_output=True)
-    supervisor_state_path(config).unlink(missing_ok=True)
+    get_supervisor_state_path(config).unlink(missing_ok=True)
     return len(orphans)

@@ -104,7 +104,7 @@ class FirebaseIdentityProvider(IdentityProvider):
                 auth.create_user(uid=user_id, email=email, password=password, app=self._app)
             except (auth.EmailAlreadyExistsError, auth.UidAlreadyExistsError):
                 # The SDK retries when a response is lost, and then finds the account that its first attempt created.
-                if not self._user_exists(user_id):
+                if not self._has_user(user_id):
                     raise
             if role is not None:
                 auth.set_custom_user_claims(user_id, {"role": role}, app=self._app)
@@ -114,7 +114,7 @@ class FirebaseIdentityProvider(IdentityProvider):
         except auth.EmailAlreadyExistsError as error:
             raise ApiError(Reason.EMAIL_TAKEN) from error
 
-    def _user_exists(self, user_id: str) -> bool:
+    def _has_user(self, user_id: str) -> bool:
         try:
             auth.get_user(user_id, app=self._app)
         except auth.UserNotFoundError:
@@ -123,7 +123,7 @@ class FirebaseIdentityProvider(IdentityProvider):
 
     @override
     async def exists(self, user_id: str) -> bool:
-        return await self._call_admin("get", lambda: self._user_exists(user_id))
+        return await self._call_admin("get", lambda: self._has_user(user_id))
 
     @override
     async def delete(self, user_id: str) -> None:
@@ -194,7 +194,7 @@ class FirebaseIdentityProvider(IdentityProvider):
             TimeoutError,
         ) as error:
             log.warning("identity provider call failed: %r", error)
-            raise _unavailable() from error
+            raise _create_unavailable_error() from error
 
     @override
     async def sign_in(self, email: str, password: str) -> SessionTokens:
@@ -224,7 +224,7 @@ class FirebaseIdentityProvider(IdentityProvider):
                 tracing.record_http_response(span, response.status_code)
                 return response
         except httpx.HTTPError as error:
-            raise _unavailable() from error
+            raise _create_unavailable_error() from error
 
 
 def _decode_response[T](
@@ -239,11 +239,11 @@ def _decode_response[T](
             return msgspec.json.decode(response.content, type=response_type)
         code = msgspec.json.decode(response.content, type=_ErrorResponse).error.message.split(" ")[0]
     except msgspec.MsgspecError as error:
-        raise _unavailable() from error
+        raise _create_unavailable_error() from error
     if code in expected_codes:
         raise ApiError(reason, headers={"WWW-Authenticate": "Bearer"})
-    raise _unavailable()
+    raise _create_unavailable_error()
 
 
-def _unavailable() -> ApiError:
+def _create_unavailable_error() -> ApiError:
     return ApiError(Reason.UPSTREAM_UNAVAILABLE, "The identity provider is unavailable.", retry_after=2)

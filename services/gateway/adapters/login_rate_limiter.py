@@ -59,7 +59,7 @@ class MemcachedLoginRateLimiter(LoginRateLimiter):
 
         Raises ApiError: TOO_MANY_REQUESTS, UPSTREAM_UNAVAILABLE.
         """
-        limits_by_key = self._limits_by_key(account, client_address)
+        limits_by_key = self._get_limits_by_key(account, client_address)
         await self._memcached.execute_sequence("incr", lambda client: self._increment(client, limits_by_key))
         try:
             yield
@@ -69,12 +69,14 @@ class MemcachedLoginRateLimiter(LoginRateLimiter):
             raise
         await self._memcached.execute_sequence("decr", lambda client: _decrement(client, limits_by_key))
 
-    def _limits_by_key(self, account: str | None, client_address: str) -> dict[str, int]:
+    def _get_limits_by_key(self, account: str | None, client_address: str) -> dict[str, int]:
         """Return the limit by counter key. Keys are digests, so that the cache contains no addresses."""
-        limits_by_key = {_counter_key("address", client_address): self._limits.per_address}
+        limits_by_key = {_build_counter_key("address", client_address): self._limits.per_address}
         if account is not None:
-            limits_by_key[_counter_key("account", account)] = self._limits.per_account
-            limits_by_key[_counter_key("pair", f"{account} {client_address}")] = self._limits.per_account_and_address
+            limits_by_key[_build_counter_key("account", account)] = self._limits.per_account
+            limits_by_key[_build_counter_key("pair", f"{account} {client_address}")] = (
+                self._limits.per_account_and_address
+            )
         return limits_by_key
 
     def _increment(self, client: PooledClient, limits_by_key: dict[str, int]) -> None:
@@ -83,7 +85,7 @@ class MemcachedLoginRateLimiter(LoginRateLimiter):
             incremented_keys.append(key)
             if self._increment_counter(client, key) > limit:
                 _decrement(client, incremented_keys)
-                raise ApiError(Reason.TOO_MANY_REQUESTS, retry_after=self._seconds_until_reset(client, key))
+                raise ApiError(Reason.TOO_MANY_REQUESTS, retry_after=self._compute_seconds_until_reset(client, key))
 
     def _increment_counter(self, client: PooledClient, key: str) -> int:
         count = client.incr(key, 1)
@@ -95,7 +97,7 @@ class MemcachedLoginRateLimiter(LoginRateLimiter):
             count = client.incr(key, 1)
         return int(count or 1)
 
-    def _seconds_until_reset(self, client: PooledClient, key: str) -> int:
+    def _compute_seconds_until_reset(self, client: PooledClient, key: str) -> int:
         window_end = client.get(f"{key}.end")
         return self._limits.window_s if window_end is None else max(1, int(window_end) - int(time.time()))
 
@@ -105,5 +107,5 @@ def _decrement(client: PooledClient, keys: Iterable[str]) -> None:
         client.decr(key, 1)
 
 
-def _counter_key(kind: str, subject: str) -> str:
+def _build_counter_key(kind: str, subject: str) -> str:
     return f"failed_attempts:{kind}:{hashlib.sha256(subject.encode()).hexdigest()}"

@@ -35,7 +35,7 @@ class MemcachedOrderCheckCache(OrderCheckCache):
         key, value = _cache_key(check_id), msgspec.msgpack.encode((user_id, get_codec().encode(basket)))
         ttl_s = int(CHECK_TTL.total_seconds())
         if not await self._memcached.execute("set", lambda client: client.set(key, value, expire=ttl_s)):
-            raise self._memcached.unavailable_error()
+            raise self._memcached.create_unavailable_error()
 
     @override
     async def get(self, check_id: str, user_id: str) -> CheckedBasket | None:

@@ -90,13 +90,13 @@ class Account:
         """Convert the state, which rows contain as text."""
         object.__setattr__(self, "state", AccountState(self.state))
 
-    def next_version(self, **changes: object) -> "Account":
+    def with_changes(self, **changes: object) -> "Account":
         """Return a copy with these changes and the next version number."""
         return replace(self, version=self.version + 1, **changes)  # type: ignore[arg-type]
 
-    def anonymised(self) -> "Account":
+    def anonymise(self) -> "Account":
         """Return the account being deleted: without personal data, with its id and the avatar still to be deleted."""
-        return self.next_version(
+        return self.with_changes(
             state=AccountState.DELETING,
             email="",
             email_verified=False,

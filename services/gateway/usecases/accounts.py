@@ -12,7 +12,7 @@ from services.gateway.usecases.ports import IdentityProvider, ImageStore, Reposi
 from services.gateway.usecases.profiles import MAX_ATTEMPTS
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ async def sign_up(
     """
     account_rules.validate_time_zone(registration.time_zone)
     account = Account(
-        id=new_id(),
+        id=generate_id(),
         state=AccountState.CREATING,
         email=account_rules.normalise_email(registration.email),
         email_verified=False,
@@ -110,7 +110,7 @@ async def delete_account(
         account = await repository.get_account(principal.user_id)
         if account is None:
             raise ApiError(Reason.USER_NOT_FOUND)
-        anonymised = account.anonymised()
+        anonymised = account.anonymise()
         if await repository.mark_deleting(anonymised, account_rules.build_user_deleted_event(anonymised, clock())):
             break
     else:

@@ -47,7 +47,7 @@ async def _set_avatar_name(
         account = await profiles.get_profile(repository, principal)
         if account.avatar == name:
             return account
-        changed = account.next_version(avatar=name)
+        changed = account.with_changes(avatar=name)
         if await repository.save_account(changed, account_rules.build_user_updated_event(changed)):
             break
     else:

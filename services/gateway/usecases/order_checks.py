@@ -6,7 +6,7 @@ from typing import Protocol
 from generated.proto.delivery.orders.v1 import CheckedBasket
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 
 CHECK_TTL = timedelta(minutes=10)
 """Lifetime of an order check."""
@@ -30,7 +30,7 @@ async def save_check(cache: OrderCheckCache, clock: Clock, user_id: str, basket:
 
     Raises ApiError: UPSTREAM_UNAVAILABLE.
     """
-    check_id = new_id()
+    check_id = generate_id()
     expires_at = clock() + CHECK_TTL
     await cache.put(check_id, user_id, basket)
     return check_id, expires_at

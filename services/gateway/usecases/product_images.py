@@ -33,7 +33,7 @@ class ProductImageRegistry(Protocol):
         """Return the picture URLs of all products."""
 
 
-def _object_name(url: str) -> str:
+def _parse_object_name(url: str) -> str:
     """Return the object name of a public URL: /api/v1/pictures/x → products/x."""
     return f"{FOLDER}/{url.removeprefix(PUBLIC_PATH_PREFIX)}"
 
@@ -56,7 +56,7 @@ async def set_product_image(
     # A retried call returns the URL that its first attempt has set as the old one.
     if old_url is not None and old_url != url:
         try:
-            await image_store.delete(_object_name(old_url))
+            await image_store.delete(_parse_object_name(old_url))
         except ApiError as error:
             log.warning("old product image not deleted: %s; left to the orphan clean-up", error)
     return product
@@ -75,6 +75,6 @@ async def get_product_image(image_store: ImageStore, name: str) -> tuple[str, Im
 
 async def delete_orphaned_product_images(registry: ProductImageRegistry, image_store: ImageStore) -> int:
     """Delete images that no product references. Returns 0, since one run deletes every orphan that is old enough."""
-    referenced_names = set(map(_object_name, await registry.list_picture_urls()))
+    referenced_names = set(map(_parse_object_name, await registry.list_picture_urls()))
     await image_store.delete_orphans(FOLDER, referenced_names, ORPHAN_MIN_AGE)
     return 0

@@ -44,7 +44,7 @@ async def update_profile(
     for _ in range(MAX_ATTEMPTS):
         account = await get_profile(repository, principal)
         check_version(account.version)
-        changed = account.next_version(**changes)
+        changed = account.with_changes(**changes)
         if await repository.save_account(changed, account_rules.build_user_updated_event(changed)):
             return changed
     raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Concurrent changes of the profile.", retry_after=1)
@@ -70,7 +70,7 @@ async def set_role(repository: Repository, identity: IdentityProvider, user_id: 
     for _ in range(MAX_ATTEMPTS):
         account = await _get_account(repository, user_id)
         await identity.set_role(account.id, role)
-        changed = account.next_version(role=role)
+        changed = account.with_changes(role=role)
         if await repository.save_account(changed, account_rules.build_user_updated_event(changed)):
             return changed
     raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Concurrent changes of the account.", retry_after=1)

@@ -1,7 +1,7 @@
 """Delivery state machine of a notification: send, retry, fall back to the next provider, or finish.
 
-`DeliveryState` is pure. A delivery step alternates between `next_step`, which returns the I/O to do, and `apply`, which
-returns the state after its result. Only `DeliveryState.job` is stored between the steps.
+`DeliveryState` is pure. A delivery step alternates between `decide_next_step`, which returns the I/O to do, and
+`apply`, which returns the state after its result. Only `DeliveryState.job` is stored between the steps.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -150,7 +150,7 @@ class DeliveryState:
         """Return the state of a claimed job."""
         return cls(job, policy)
 
-    def next_step(self, now: datetime) -> Step:
+    def decide_next_step(self, now: datetime) -> Step:
         """Return the next step. Nothing is sent after the expiry."""
         if self.job.notification.status is not Status.QUEUED:
             return Finish(self.job.notification)

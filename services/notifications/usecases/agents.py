@@ -47,7 +47,7 @@ async def create_agent(
     """
     async with repository.idempotent_unit_of_work(key) as (unit, response):
         if not response.replayed:
-            new_agent = replace(agent, id=ids.new_id(), version=1)
+            new_agent = replace(agent, id=ids.generate_id(), version=1)
             _validate(new_agent, provider_keys)
             await unit.add_agent(new_agent, provider_keys)
             response.data = encode(new_agent)

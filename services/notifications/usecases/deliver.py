@@ -103,7 +103,7 @@ async def deliver(context: DeliveryContext, job: DeliveryJob) -> None:
     state = DeliveryState.start(job, context.retry_policy)
     while True:
         result: StepResult
-        match state.next_step(context.clock()):
+        match state.decide_next_step(context.clock()):
             case LoadRecipient():
                 result = await _load_recipient(context, job)
             case Send() as send:

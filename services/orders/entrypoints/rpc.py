@@ -41,7 +41,7 @@ class OrdersRpc(OrdersServicer):
         change_listener: OrderChangeListener,
         secret_box: SecretBox,
         clock: Clock,
-        new_id: Callable[[], str],
+        generate_id: Callable[[], str],
         public_url: str,
     ) -> None:
         self._repository = repository
@@ -49,7 +49,7 @@ class OrdersRpc(OrdersServicer):
         self._change_listener = change_listener
         self._secret_box = secret_box
         self._clock = clock
-        self._new_id = new_id
+        self._generate_id = generate_id
         self._public_url = public_url
 
     async def list_banks(self, request: v1.ListBanksRequest) -> v1.ListBanksResponse:
@@ -66,7 +66,7 @@ class OrdersRpc(OrdersServicer):
         response = await usecases.create_order(
             self._repository,
             self._clock,
-            self._new_id,
+            self._generate_id,
             principal,
             OrderRequest(request.check_id, basket, request.cache_unavailable),
             build_idempotency_key(principal, "confirmOrder", request.idempotency_key, request.check_id),

@@ -41,7 +41,7 @@ class OrderRequest(NamedTuple):
 async def create_order(
     repository: Repository,
     clock: Clock,
-    new_id: Callable[[], str],
+    generate_id: Callable[[], str],
     principal: Principal,
     request: OrderRequest,
     key: IdempotencyKey | None,
@@ -58,18 +58,18 @@ async def create_order(
     """
     async with repository.idempotent_unit_of_work(key) as (unit, response):
         if not response.replayed:
-            order, bank = await _create_or_find_order(unit, clock, new_id, principal, request)
+            order, bank = await _create_or_find_order(unit, clock, generate_id, principal, request)
             response.data = encode(order, bank)
     return response
 
 
 async def _create_or_find_order(
-    unit: UnitOfWork, clock: Clock, new_id: Callable[[], str], principal: Principal, request: OrderRequest
+    unit: UnitOfWork, clock: Clock, generate_id: Callable[[], str], principal: Principal, request: OrderRequest
 ) -> tuple[Order, Bank]:
     basket = request.basket
     bank = None if basket is None else await unit.banks.get(basket.bank_id)
     if basket is not None and bank is not None and bank.active:
-        order = order_rules.create_order(new_id(), principal.user_id, basket, clock())
+        order = order_rules.create_order(generate_id(), principal.user_id, basket, clock())
         actor = f"customer:{principal.user_id}"
         if await unit.orders.add(order, request.check_id, actor):
             await unit.publish(OrderCreated(order=build_order_snapshot(order, actor)))

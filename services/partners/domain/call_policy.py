@@ -101,7 +101,7 @@ class PartnerResponse:
     retry_after: timedelta | None = None
 
 
-def next_delay(
+def compute_next_delay(
     retry_delays_s: Sequence[float], attempts: int, retry_after: timedelta | None, jitter: float = 0.5
 ) -> timedelta | None:
     """Return the delay after that many attempts, at least the partner's Retry-After; None after the last attempt.
@@ -141,7 +141,7 @@ def apply_attempt(
         return replace(call, state=CallState.DELIVERED, leased_until=None)
     if is_superseded:
         return call
-    delay = next_delay(retry_delays_s, call.attempts, response.retry_after, jitter)
+    delay = compute_next_delay(retry_delays_s, call.attempts, response.retry_after, jitter)
     if delay is None or response.outcome in (Outcome.REJECTED, Outcome.GONE):
         return replace(call, state=CallState.FAILED)
     return replace(call, next_at=now + delay)

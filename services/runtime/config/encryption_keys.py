@@ -31,7 +31,7 @@ def create_fernets(keys: str) -> list[Fernet]:
     return fernets
 
 
-def production_errors(keys: str) -> Iterator[str]:
+def iter_production_errors(keys: str) -> Iterator[str]:
     """Yield a line for each key that cannot be random. The keys must be valid."""
     for number, key in enumerate(split_keys(keys), 1):
         if len(set(urlsafe_b64decode(key))) < MIN_DISTINCT_BYTES:

@@ -23,7 +23,7 @@ _EMULATED_HOST_PATTERN = re.compile(r"localhost|127\..*|::1|0\.0\.0\.0|sandbox(\
 """The local machine, and the sandbox in the same network or cluster."""
 
 
-def production_errors(settings: BaseModel) -> Iterator[str]:
+def iter_production_errors(settings: BaseModel) -> Iterator[str]:
     """Yield one line per reason that these settings are not allowed in production; no line contains a value."""
     for name in sorted(os.environ):
         if name.endswith("_EMULATOR_HOST") or name in _DEMO_VARIABLES:

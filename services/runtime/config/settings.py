@@ -61,14 +61,14 @@ class ServiceSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _validate_for_production(self) -> Self:
-        if self.environment is Environment.PRODUCTION and (errors := [*self.production_errors()]):
+        if self.environment is Environment.PRODUCTION and (errors := [*self.iter_production_errors()]):
             raise ValueError("; ".join(errors))
         return self
 
-    def production_errors(self) -> Iterator[str]:
+    def iter_production_errors(self) -> Iterator[str]:
         """Yield the reasons that these settings are not allowed in production."""
-        yield from production_checks.production_errors(self)
-        yield from encryption_keys.production_errors(self.encryption_key.get_secret_value())
+        yield from production_checks.iter_production_errors(self)
+        yield from encryption_keys.iter_production_errors(self.encryption_key.get_secret_value())
         if not production_checks.is_public_url(self.public_url):
             yield "PUBLIC_URL must be a public https URL"
 
@@ -100,11 +100,14 @@ def load_settings[S: BaseSettings](settings_type: type[S]) -> S:
         return settings_type(_secrets_dir=folder)
     except ValidationError as error:
         details = error.errors(include_input=False)
-        lines = (": ".join(filter(None, (_variable_name(item["loc"]), _format_error(item["msg"])))) for item in details)
+        lines = (
+            ": ".join(filter(None, (_format_variable_name(item["loc"]), _format_error(item["msg"]))))
+            for item in details
+        )
         raise SettingsError("invalid environment:\n" + "\n".join(f"  {line}" for line in lines)) from None
 
 
-def _variable_name(location: tuple[int | str, ...]) -> str:
+def _format_variable_name(location: tuple[int | str, ...]) -> str:
     return "_".join(map(str, location)).upper()
 
 

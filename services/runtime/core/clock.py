@@ -12,11 +12,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def monotonic_now() -> datetime:
+def get_monotonic_time() -> datetime:
     """Return a time that never goes backwards, whose origin is arbitrary; for durations within one process."""
     return datetime.fromtimestamp(time.monotonic(), UTC)
 
 
-def days_ago(days: float) -> datetime:
+def get_time_days_ago(days: float) -> datetime:
     """Return the time that many days before now."""
     return now() - timedelta(days=days)

@@ -3,6 +3,6 @@
 import secrets
 
 
-def new_id() -> str:
+def generate_id() -> str:
     """Return 128 random bits as 22 characters of [A-Za-z0-9_-]."""
     return secrets.token_urlsafe(16)

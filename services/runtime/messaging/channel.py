@@ -139,7 +139,7 @@ class Channel:
             "messaging.destination.name": EXCHANGE,
             "messaging.rabbitmq.destination.routing_key": envelope.type,
             "messaging.message.id": envelope.id,
-            **envelope.span_attributes(),
+            **envelope.get_span_attributes(),
         }
         headers = envelope.to_headers() | spans.enter_context(
             tracing.start_detached_span(
@@ -154,17 +154,17 @@ class Channel:
             timestamp=int(envelope.occurred_at.timestamp()),
             headers=headers,
         )
-        self._basic_publish(EXCHANGE, envelope.type, envelope.payload, properties, batch)
+        self._send_basic_publish(EXCHANGE, envelope.type, envelope.payload, properties, batch)
 
     async def republish(self, exchange: str, routing_key: str, message: Message, headers: dict[str, Any]) -> None:
         """Publish a received message again with additional headers, and wait for the confirm."""
         properties = message.properties
         properties.headers = strip_broker_headers(properties.headers) | headers
         batch = ConfirmBatch()
-        self._basic_publish(exchange, routing_key, message.body, properties, batch)
+        self._send_basic_publish(exchange, routing_key, message.body, properties, batch)
         await self._await_confirms(batch, ExitStack())
 
-    def _basic_publish(
+    def _send_basic_publish(
         self, exchange: str, routing_key: str, body: bytes, properties: BasicProperties, batch: ConfirmBatch
     ) -> None:
         self._raise_if_closed()

@@ -22,7 +22,7 @@ from services.runtime.messaging.events import (
     build_span_attributes,
     parse_metadata,
 )
-from services.runtime.messaging.topology import RETRY_DELAYS_S, dead_letter_queue, retry_exchange
+from services.runtime.messaging.topology import RETRY_DELAYS_S, get_dead_letter_queue, retry_exchange
 from services.runtime.rpc.codec import DecodeError
 from services.runtime.telemetry import tracing
 from services.runtime.telemetry.histograms import CLOCK
@@ -135,7 +135,7 @@ async def _handle_with_retry(channel: Channel, consumer: Consumer, message: Mess
         async with asyncio.timeout(HANDLER_TIMEOUT_S):
             await consumer.dispatch(message, attempt)
     except MalformedEvent as error:
-        await _dead_letter(channel, consumer.QUEUE, message, str(error))
+        await _move_to_dead_letter_queue(channel, consumer.QUEUE, message, str(error))
         return Outcome.DEAD
     # Process boundary: any exception is logged, and the message is retried later.
     except Exception as error:
@@ -149,7 +149,7 @@ async def _handle_with_retry(channel: Channel, consumer: Consumer, message: Mess
             attempts, max_retries, outcome = attempt - 1, len(RETRY_DELAYS_S), Outcome.RETRIED
         if attempts > max_retries:
             reason = f"{type(error).__name__} after {attempts} attempts: {error}"
-            await _dead_letter(channel, consumer.QUEUE, message, reason[:MAX_REASON_LENGTH])
+            await _move_to_dead_letter_queue(channel, consumer.QUEUE, message, reason[:MAX_REASON_LENGTH])
             return Outcome.DEAD
         await channel.republish(
             retry_exchange(RETRY_DELAYS_S[min(attempts, len(RETRY_DELAYS_S)) - 1]),
@@ -172,8 +172,8 @@ def parse_int_header(headers: Mapping[str, Any], name: str, default: int) -> int
     return value if isinstance(value, int) else default
 
 
-async def _dead_letter(channel: Channel, queue: str, message: Message, reason: str) -> None:
+async def _move_to_dead_letter_queue(channel: Channel, queue: str, message: Message, reason: str) -> None:
     log.error("message of %s dead-lettered: %s", queue, reason)
     await channel.republish(
-        "", dead_letter_queue(queue), message, {DEAD_REASON_HEADER: reason, DEAD_AT_HEADER: now().isoformat()}
+        "", get_dead_letter_queue(queue), message, {DEAD_REASON_HEADER: reason, DEAD_AT_HEADER: now().isoformat()}
     )

@@ -35,7 +35,7 @@ from services.runtime.messaging.consumer import (
     UNAVAILABLE_ATTEMPTS_HEADER,
     parse_int_header,
 )
-from services.runtime.messaging.topology import QUEUES, dead_letter_queue
+from services.runtime.messaging.topology import QUEUES, get_dead_letter_queue
 from services.runtime.rpc.codec import DecodeError
 
 REPLAYS_HEADER = "delivery-replays"
@@ -140,10 +140,10 @@ class DeadLetters:
         if queue not in QUEUES:
             raise DeadLettersError(f"unknown queue {queue}; the queues are {', '.join(QUEUES)}")
         try:
-            count = self._channel.queue_declare(dead_letter_queue(queue), passive=True).method.message_count
+            count = self._channel.queue_declare(get_dead_letter_queue(queue), passive=True).method.message_count
             messages = []
             for _ in range(count):
-                get_ok, properties, body = self._channel.basic_get(dead_letter_queue(queue))
+                get_ok, properties, body = self._channel.basic_get(get_dead_letter_queue(queue))
                 if get_ok is None:
                     break
                 messages.append((parse_dead_letter(queue, properties, body), (get_ok, properties)))
@@ -152,7 +152,7 @@ class DeadLetters:
         except ChannelClosedByBroker as error:
             raise DeadLettersError(f"channel closed by the broker: {error.reply_text}") from error
         except AMQPError as error:
-            raise DeadLettersError(f"connection to the broker lost: {_error_text(error)}") from error
+            raise DeadLettersError(f"connection to the broker lost: {_format_error_text(error)}") from error
 
 
 @contextmanager
@@ -189,7 +189,7 @@ def parse_dead_letter(queue: str, properties: BasicProperties, payload: bytes) -
     dead_at = x_death.get("time")
     return DeadLetter(
         queue=queue,
-        id=str(headers.get("cloudEvents:id") or properties.message_id or _fingerprint(payload)),
+        id=str(headers.get("cloudEvents:id") or properties.message_id or _compute_fingerprint(payload)),
         type=str(headers.get("cloudEvents:type") or properties.type or ""),
         subject=str(headers.get("cloudEvents:subject", "")),
         reason=str(
@@ -209,9 +209,9 @@ def parse_dead_letter(queue: str, properties: BasicProperties, payload: bytes) -
     )
 
 
-def _fingerprint(payload: bytes) -> str:
+def _compute_fingerprint(payload: bytes) -> str:
     return f"sha256-{hashlib.sha256(payload).hexdigest()[:16]}"
 
 
-def _error_text(error: AMQPError) -> str:
+def _format_error_text(error: AMQPError) -> str:
     return str(error) or type(error).__name__

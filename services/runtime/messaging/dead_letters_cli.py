@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.config.settings import load_settings
 from services.runtime.messaging.dead_letters import DeadLetter, DeadLetters, DeadLettersError, connect
-from services.runtime.messaging.topology import QUEUES, dead_letter_queue
+from services.runtime.messaging.topology import QUEUES, get_dead_letter_queue
 
 _COLUMNS = ("queue", "id", "type", "subject", "dead_at", "reason")
 
@@ -87,7 +87,7 @@ def _list(dead_letters: DeadLetters, arguments: argparse.Namespace, print_result
 def _show(dead_letters: DeadLetters, arguments: argparse.Namespace, print_result: Callable[[Any, str], None]) -> None:
     dead_letter = next((each for each in dead_letters.list_all(arguments.queue) if each.id == arguments.id), None)
     if dead_letter is None:
-        raise _not_found_error(arguments)
+        raise _create_not_found_error(arguments)
     summary = dead_letter.summarise()
     headers = {name: _to_json_value(value) for name, value in sorted(dead_letter.headers.items())}
     result = summary | {"headers": headers}
@@ -108,7 +108,7 @@ def _replay(dead_letters: DeadLetters, arguments: argparse.Namespace, print_resu
 def _drop(dead_letters: DeadLetters, arguments: argparse.Namespace, print_result: Callable[[Any, str], None]) -> None:
     dropped = _require_found(dead_letters.drop(arguments.queue, _build_predicate(arguments)), arguments)
     print_result(
-        [each.summarise() for each in dropped], f"{len(dropped)} dropped from {dead_letter_queue(arguments.queue)}"
+        [each.summarise() for each in dropped], f"{len(dropped)} dropped from {get_dead_letter_queue(arguments.queue)}"
     )
 
 
@@ -121,13 +121,13 @@ def _build_predicate(arguments: argparse.Namespace) -> Callable[[DeadLetter], bo
 
 def _require_found(dead_letters: list[DeadLetter], arguments: argparse.Namespace) -> list[DeadLetter]:
     if not dead_letters and not arguments.all:
-        raise _not_found_error(arguments)
+        raise _create_not_found_error(arguments)
     return dead_letters
 
 
-def _not_found_error(arguments: argparse.Namespace) -> DeadLettersError:
+def _create_not_found_error(arguments: argparse.Namespace) -> DeadLettersError:
     return DeadLettersError(
-        f"{dead_letter_queue(arguments.queue)} does not contain {arguments.id}, or another operator has it locked"
+        f"{get_dead_letter_queue(arguments.queue)} does not contain {arguments.id}, or another operator has it locked"
     )
 
 

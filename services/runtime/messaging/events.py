@@ -64,7 +64,7 @@ class Envelope(NamedTuple):
     trace_context: Mapping[str, str]
     payload: bytes
 
-    def span_attributes(self) -> dict[str, str]:
+    def get_span_attributes(self) -> dict[str, str]:
         """Return the event's span attributes."""
         return build_span_attributes(self.id, self.type, self.source, self.subject)
 

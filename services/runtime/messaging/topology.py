@@ -56,20 +56,20 @@ RETRY_QUEUES = tuple(map(retry_exchange, RETRY_DELAYS_S))
 """Queues in which messages of all services wait for their next attempt."""
 
 
-def dead_letter_queue(queue: str) -> str:
+def get_dead_letter_queue(queue: str) -> str:
     """Return the name of the queue's dead-letter queue."""
     return f"{queue}.dead"
 
 
 async def declare(open_channel: Callable[[], Awaitable[TopologyChannel]]) -> None:
     """Declare the topology of the whole contract, so that the queues of an event exist before it is published."""
-    await _declare_dead_letter_queues(open_channel, map(dead_letter_queue, QUEUES))
+    await _declare_dead_letter_queues(open_channel, map(get_dead_letter_queue, QUEUES))
     channel = await open_channel()
     await channel.declare_exchange(EXCHANGE, "topic")
     for delay_s in RETRY_DELAYS_S:
         await _declare_retry_queue(channel, delay_s)
     for queue in QUEUES:
-        dead_lettering = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead_letter_queue(queue)}
+        dead_lettering = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": get_dead_letter_queue(queue)}
         await channel.declare_queue(queue, {"x-delivery-limit": 20, **dead_lettering, **_AT_LEAST_ONCE_DEAD_LETTERING})
     for event in EVENTS.values():
         for queue in event.queues:

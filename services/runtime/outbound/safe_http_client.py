@@ -140,15 +140,15 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
 
 
 @cache
-def _tls_context() -> ssl.SSLContext:
+def _get_tls_context() -> ssl.SSLContext:
     """Return the TLS context, which all clients share because loading the CA certificates is slow."""
     return httpx.create_ssl_context()
 
 
 def _build_transport(backend: httpcore.AsyncNetworkBackend) -> httpx.AsyncHTTPTransport:
-    transport = httpx.AsyncHTTPTransport(verify=_tls_context(), retries=0)
+    transport = httpx.AsyncHTTPTransport(verify=_get_tls_context(), retries=0)
     transport._pool = httpcore.AsyncConnectionPool(  # httpx offers no other way to hand over a network backend
-        ssl_context=_tls_context(), max_connections=100, network_backend=backend
+        ssl_context=_get_tls_context(), max_connections=100, network_backend=backend
     )
     return transport
 

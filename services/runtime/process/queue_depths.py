@@ -9,7 +9,7 @@ from services.runtime.core.clock import now
 from services.runtime.messaging.channel import BrokerUnavailable, Channel
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.outbox import define_outbox_table
-from services.runtime.messaging.topology import dead_letter_queue
+from services.runtime.messaging.topology import get_dead_letter_queue
 from services.runtime.storage.database import Database, Statement
 from services.runtime.telemetry.metrics import ObservableGauge
 
@@ -74,5 +74,5 @@ class QueueDepthGauges:
             {(name,): await self._channel.count_messages(name) for name in (*self._queues, *self._shared_queues)}
         )
         QUEUE_DEAD_LETTERS.set(
-            {(name,): await self._channel.count_messages(dead_letter_queue(name)) for name in self._queues}
+            {(name,): await self._channel.count_messages(get_dead_letter_queue(name)) for name in self._queues}
         )

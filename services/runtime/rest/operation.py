@@ -16,7 +16,7 @@ from services.runtime.rest.parameters import Parameters
 from services.runtime.rest.request_body import MAX_JSON_BYTES, HeaderList, JsonBody, MultipartBody, read_body
 from services.runtime.rest.response_cache import CachesByEvent
 from services.runtime.rest.response_validation import ResponseValidator
-from services.runtime.rest.responses import SAFE_METHODS, encode_response, json_headers, send_response
+from services.runtime.rest.responses import SAFE_METHODS, build_json_headers, encode_response, send_response
 from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_shutdown_event, stream_events
 from services.runtime.rest.types import Operation, Response
 from services.runtime.rpc.deadline import set_deadline_after
@@ -119,7 +119,7 @@ class CompiledOperation:
         cache_key, generation = (scope["path"], scope["query_string"]), 0
         if self._cache is not None:
             if (cached_body := self._cache.get(cache_key)) is not None:
-                await send_response(send, self._success_status, json_headers(cached_body), cached_body)
+                await send_response(send, self._success_status, build_json_headers(cached_body), cached_body)
                 return
             generation = self._cache.generation
         principal_argument = {"principal": principal} if self._takes_principal else {}

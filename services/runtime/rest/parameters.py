@@ -24,7 +24,7 @@ def to_argument_name(name: str) -> str:
     return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 
-def invalid_parameter_error(name: str, message: str) -> ApiError:
+def create_invalid_parameter_error(name: str, message: str) -> ApiError:
     """Return the INVALID_REQUEST error of one parameter."""
     return ApiError(Reason.INVALID_REQUEST, f"The parameter {name} {message}.", errors=[FieldError(name, message)])
 
@@ -51,16 +51,16 @@ class Parameter:
         Raises ApiError: INVALID_REQUEST.
         """
         if len(values) > 1:
-            raise invalid_parameter_error(self.name, f"is given {len(values)} times")
+            raise create_invalid_parameter_error(self.name, f"is given {len(values)} times")
         value = self._parse(values[0])
         if not self._validator.is_valid(value):
-            raise invalid_parameter_error(self.name, next(iter(self._validator.iter_errors(value))).message)
+            raise create_invalid_parameter_error(self.name, next(iter(self._validator.iter_errors(value))).message)
         if self._convert is None:
             return value
         try:
             return self._convert(value)
         except ValueError as error:
-            raise invalid_parameter_error(self.name, UNREPRESENTABLE_TIME) from error
+            raise create_invalid_parameter_error(self.name, UNREPRESENTABLE_TIME) from error
 
 
 def _make_parser(json_type: str | None) -> Callable[[str], Any]:
@@ -127,7 +127,7 @@ class Parameters:
                     arguments[parameter.argument_name] = parameter.parse(values)
         for parameter in self._required:
             if parameter.argument_name not in arguments:
-                raise invalid_parameter_error(parameter.name, "is missing")
+                raise create_invalid_parameter_error(parameter.name, "is missing")
         return arguments
 
     def _parse_query(self, query: bytes, arguments: dict[str, Any]) -> None:
@@ -140,5 +140,5 @@ class Parameters:
             values_by_name.setdefault(name, []).append(value)
         for name, values in values_by_name.items():
             if name not in self._query:
-                raise invalid_parameter_error(name[:100], "is not a parameter of this operation")
+                raise create_invalid_parameter_error(name[:100], "is not a parameter of this operation")
             arguments[self._query[name].argument_name] = self._query[name].parse(values)

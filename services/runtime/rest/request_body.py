@@ -51,7 +51,7 @@ def parse_media_type(headers: HeaderList) -> str:
     return value.split(b";", 1)[0].strip().lower().decode("latin-1")
 
 
-def unsupported_media_type_error(*supported: str) -> ApiError:
+def create_unsupported_media_type_error(*supported: str) -> ApiError:
     """Return the UNSUPPORTED_MEDIA_TYPE error, which lists the supported media types."""
     accept = ", ".join(supported)
     return ApiError(Reason.UNSUPPORTED_MEDIA_TYPE, f"Send {accept}.", headers={"Accept": accept})
@@ -76,7 +76,7 @@ class JsonBody:
         """
         media_type = parse_media_type(headers)
         if media_type != self._media_type and (raw or media_type):
-            raise unsupported_media_type_error(self._media_type)
+            raise create_unsupported_media_type_error(self._media_type)
         if not raw and not self._is_required:
             raw = b"{}"
         if not raw:
@@ -102,11 +102,11 @@ class JsonBody:
         except msgspec.ValidationError as error:
             # The schema accepts dates and times that do not exist or that datetime cannot represent.
             raise ApiError(
-                Reason.INVALID_REQUEST, errors=[FieldError(error_pointer(str(error)), UNREPRESENTABLE_TIME)]
+                Reason.INVALID_REQUEST, errors=[FieldError(extract_error_pointer(str(error)), UNREPRESENTABLE_TIME)]
             ) from error
 
 
-def error_pointer(message: str) -> str:
+def extract_error_pointer(message: str) -> str:
     """Return the JSON pointer of a msgspec error message: `… - at `$.items[0].born`` → /items/0/born."""
     _, _, path = message.rpartition(" - at `$")
     return to_json_pointer(name or index for name, index in re.findall(r"\.([^.\[\]`]+)|\[([0-9]+)\]", path))
@@ -143,7 +143,7 @@ class MultipartBody:
         Raises ApiError: UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST.
         """
         if parse_media_type(headers) != "multipart/form-data":
-            raise unsupported_media_type_error("multipart/form-data")
+            raise create_unsupported_media_type_error("multipart/form-data")
         parser = MultiPartParser(Headers(raw=list(headers)), _iter_once(raw), max_files=1, max_fields=1)
         parser.spool_max_size = self.max_bytes  # the body is in memory already; do not write a temporary file
         try:
@@ -157,7 +157,7 @@ class MultipartBody:
                 raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError(self._field_name, message)])
             media_type = (file.content_type or "").split(";")[0].strip().lower()
             if self._allowed_media_types and media_type not in self._allowed_media_types:
-                raise unsupported_media_type_error(*self._allowed_media_types)
+                raise create_unsupported_media_type_error(*self._allowed_media_types)
             content = await file.read()
             return Upload(file.filename or "", media_type, content)
         finally:

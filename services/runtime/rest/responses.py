@@ -30,10 +30,10 @@ def encode_response(
         media_type, body = response.body.media_type.encode(), response.body.content
         return status, [*headers, (b"content-type", media_type), (b"content-length", b"%d" % len(body))], body
     body = _encode_json(response.body)
-    return status, [*headers, *json_headers(body)], body
+    return status, [*headers, *build_json_headers(body)], body
 
 
-def json_headers(body: bytes) -> ResponseHeaders:
+def build_json_headers(body: bytes) -> ResponseHeaders:
     """Return the headers of a JSON body."""
     return [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
 

@@ -41,12 +41,12 @@ async def serve_app(app: ASGIApp, socket_path: Path, *, grace_s: float) -> Async
     remove_stale_socket(socket_path)
     shutdown = asyncio.Event()
 
-    async def app_with_shutdown_event(scope: Scope, receive: Receive, send: Send) -> None:
+    async def call_app_with_shutdown_event(scope: Scope, receive: Receive, send: Send) -> None:
         attach_shutdown_event(scope, shutdown)
         await app(scope, receive, send)
 
     config = uvicorn.Config(
-        app_with_shutdown_event,
+        call_app_with_shutdown_event,
         uds=str(socket_path),
         http="httptools",
         lifespan="on",

@@ -123,14 +123,14 @@ class Codec:
 
     def _build_converters(self, cls: type[betterproto2.Message]) -> MessageConverters:
         name = self._classes.type_to_url[cls].removeprefix(URL_PREFIX)
-        converters = MessageConverters(self._wire_class(name), self._get_decoder(name), self._get_encoder(name))
+        converters = MessageConverters(self._get_wire_class(name), self._get_decoder(name), self._get_encoder(name))
         self._converters_by_class[cls] = converters
         return converters
 
-    def _message_class(self, name: str) -> Any:
+    def _get_message_class(self, name: str) -> Any:
         return self._classes.url_to_type[URL_PREFIX + name]
 
-    def _wire_class(self, name: str) -> type[Message]:
+    def _get_wire_class(self, name: str) -> type[Message]:
         return GetMessageClass(self._pool.FindMessageTypeByName(name))
 
     def _get_decoder(self, name: str) -> Converter:
@@ -142,7 +142,7 @@ class Codec:
                 return message
 
             self._decoders[name] = decode_late
-            self._decoders[name] = compile_decoder(self._message_class(name), list(self._describe_fields(name)))
+            self._decoders[name] = compile_decoder(self._get_message_class(name), list(self._describe_fields(name)))
         return self._decoders[name]
 
     def _get_encoder(self, name: str) -> Converter:
@@ -153,12 +153,12 @@ class Codec:
                 return self._encoders[name](message)
 
             self._encoders[name] = encode_late
-            self._encoders[name] = compile_encoder(self._wire_class(name), list(self._describe_fields(name)))
+            self._encoders[name] = compile_encoder(self._get_wire_class(name), list(self._describe_fields(name)))
         return self._encoders[name]
 
     def _describe_fields(self, name: str) -> Iterator[FieldConverter]:
         descriptor = self._pool.FindMessageTypeByName(name)
-        metadata = self._message_class(name)._betterproto
+        metadata = self._get_message_class(name)._betterproto
         for field in descriptor.fields:
             attribute = metadata.field_name_by_number[field.number]
             decode, encode = self._get_field_converters(field, metadata.cls_by_field, attribute)

@@ -16,7 +16,7 @@ from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import current_token
 from services.runtime.rpc import error_status
 from services.runtime.rpc.codec import DecodeError, Wire, get_codec
-from services.runtime.rpc.deadline import effective_timeout_s
+from services.runtime.rpc.deadline import compute_effective_timeout_s
 from services.runtime.rpc.method import Method
 from services.runtime.telemetry import metrics, rpc_spans
 from services.runtime.telemetry.histograms import Timer
@@ -59,7 +59,7 @@ class Stub:
             try:
                 data = await self._unary_calls[method.path](
                     get_codec().encode(request),
-                    timeout=effective_timeout_s(timeout_s, method.timeout_s),
+                    timeout=compute_effective_timeout_s(timeout_s, method.timeout_s),
                     metadata=grpc.aio.Metadata(*metadata.items()),
                 )
                 result = get_codec().decode_with(method.response, data, reader)
@@ -80,7 +80,7 @@ class Stub:
         ):
             call = self._stream_calls[method.path](
                 get_codec().encode(request),
-                timeout=effective_timeout_s(timeout_s, method.timeout_s),
+                timeout=compute_effective_timeout_s(timeout_s, method.timeout_s),
                 metadata=grpc.aio.Metadata(*metadata.items()),
             )
             try:

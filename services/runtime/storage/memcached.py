@@ -59,7 +59,7 @@ class Memcached:
         with self._start_operation(operation):
             return await asyncio.to_thread(commands, self._client)
 
-    def unavailable_error(self) -> ApiError:
+    def create_unavailable_error(self) -> ApiError:
         """Return the error for a server that does not respond or rejects a command."""
         return ApiError(Reason.UPSTREAM_UNAVAILABLE, f"The {self._description} is unavailable.", retry_after=2)
 
@@ -74,7 +74,7 @@ class Memcached:
             with tracing.start_child_span(f"{operation} {self._collection}", attributes=attributes):
                 yield
         except (MemcacheError, OSError) as error:
-            raise self.unavailable_error() from error
+            raise self.create_unavailable_error() from error
 
     def _run_timed[T](self, command: Callable[[PooledClient], T]) -> T:
         started, self._is_fast = time.monotonic(), False

@@ -13,8 +13,8 @@ from starlette.routing import Route
 from services.sandbox.fault_injection import BankFault, BankFaultMode, FaultInjector
 from services.sandbox.http_helpers import (
     HttpError,
+    create_json_response,
     is_form_request,
-    json_response,
     read_body,
     read_json_body,
 )
@@ -109,7 +109,7 @@ class Bank:
         self._renderer = renderer
         self._public_url = public_url
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         """Return the routes of the checkout, for browsers and scripts, and of the bank's API."""
         return [
             Route("/checkout/{bank_id}", self.show_checkout, methods=["GET"]),
@@ -147,7 +147,7 @@ class Bank:
         checkout = await read_body(request, Checkout)
         result = await self._pay(bank_id, checkout)
         if not is_form_request(request):
-            return json_response(result)
+            return create_json_response(result)
         query = {name: getattr(checkout, name) for name in ("order_id", "amount", "currency", "callback_url")}
         query["payment_id"] = result.payment_id
         return RedirectResponse(f"{request.url.path}?{urlencode(query)}", 303)
@@ -203,7 +203,7 @@ class Bank:
         if mode == BankFaultMode.SLOW:
             # The refund is done, but the caller's timeout expires before the response.
             await self._fault_injector.delay()
-        return json_response(refund)
+        return create_json_response(refund)
 
     def _refund(self, bank_id: str, refund: Refund) -> None:
         with self._database.transaction():
@@ -239,7 +239,7 @@ class Bank:
 
     async def list_ledger(self, request: Request) -> Response:
         """Return all payments of the bank, oldest first."""
-        return json_response(self._load_ledger(request.path_params["bank_id"]))
+        return create_json_response(self._load_ledger(request.path_params["bank_id"]))
 
     async def show_ledger_page(self, request: Request) -> Response:
         """Show the ledger page, with buttons for fault injection."""

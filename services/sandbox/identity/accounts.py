@@ -115,21 +115,21 @@ async def hash_password(password: str) -> str:
     if len(password) < 6:
         raise IdentityError("WEAK_PASSWORD : Password should be at least 6 characters")
     salt = secrets.token_bytes(16)
-    return f"{salt.hex()}:{(await asyncio.to_thread(_scrypt, password, salt)).hex()}"
+    return f"{salt.hex()}:{(await asyncio.to_thread(_derive_scrypt_key, password, salt)).hex()}"
 
 
 async def is_password_correct(account: Account | None, password: str) -> bool:
     """Return whether the password is correct. Takes equally long for an unknown account."""
     salt, _, expected = ((account and account.password) or f"{'00' * 16}:").partition(":")
-    actual = await asyncio.to_thread(_scrypt, password, bytes.fromhex(salt))
+    actual = await asyncio.to_thread(_derive_scrypt_key, password, bytes.fromhex(salt))
     return hmac.compare_digest(actual.hex(), expected)
 
 
-def _scrypt(password: str, salt: bytes) -> bytes:
+def _derive_scrypt_key(password: str, salt: bytes) -> bytes:
     return hashlib.scrypt(password.encode(), salt=salt, n=2**13, r=8, p=1)
 
 
-def _digest(token: str) -> str:
+def _compute_digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -239,7 +239,9 @@ class AccountRepository:
             self._database.execute(
                 "UPDATE accounts SET last_login_at = ? WHERE local_id = ?", int(now * 1000), account.local_id
             )
-            self._database.insert("refresh_tokens", hash=_digest(token), local_id=account.local_id, auth_time=int(now))
+            self._database.insert(
+                "refresh_tokens", hash=_compute_digest(token), local_id=account.local_id, auth_time=int(now)
+            )
         return token, int(now)
 
     def get_session(self, refresh_token: str) -> tuple[Account, int]:
@@ -248,7 +250,7 @@ class AccountRepository:
         Raises IdentityError INVALID_REFRESH_TOKEN, TOKEN_EXPIRED, USER_NOT_FOUND, USER_DISABLED.
         """
         row = self._database.fetch_one(
-            "SELECT local_id, auth_time, revoked FROM refresh_tokens WHERE hash = ?", _digest(refresh_token)
+            "SELECT local_id, auth_time, revoked FROM refresh_tokens WHERE hash = ?", _compute_digest(refresh_token)
         )
         if row is None:
             raise IdentityError("INVALID_REFRESH_TOKEN")
@@ -264,7 +266,7 @@ class AccountRepository:
         code = secrets.token_urlsafe(32)
         self._database.insert(
             "codes",
-            hash=_digest(code),
+            hash=_compute_digest(code),
             local_id=account.local_id,
             kind=kind,
             new_email=new_email,
@@ -275,7 +277,7 @@ class AccountRepository:
     def get_code(self, code: str) -> OobCode:
         """Return a valid code. Raises IdentityError INVALID_OOB_CODE, EXPIRED_OOB_CODE."""
         row = self._database.fetch_one(
-            "SELECT kind, local_id, new_email, expires_at FROM codes WHERE hash = ?", _digest(code)
+            "SELECT kind, local_id, new_email, expires_at FROM codes WHERE hash = ?", _compute_digest(code)
         )
         if row is None:
             raise IdentityError("INVALID_OOB_CODE")
@@ -286,7 +288,7 @@ class AccountRepository:
     def consume_code(self, code: str) -> OobCode:
         """Return a valid code and delete it. Raises IdentityError like `get_code`."""
         oob_code = self.get_code(code)
-        self._database.execute("DELETE FROM codes WHERE hash = ?", _digest(code))
+        self._database.execute("DELETE FROM codes WHERE hash = ?", _compute_digest(code))
         return oob_code
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.sandbox.http_helpers import json_response
+from services.sandbox.http_helpers import create_json_response
 from services.sandbox.identity.accounts import (
     Account,
     AccountRepository,
@@ -19,7 +19,7 @@ from services.sandbox.identity.accounts import (
     validate_claims,
 )
 from services.sandbox.identity.out_of_band_codes import OobCodeSender, SendOobCodeRequest
-from services.sandbox.identity.schemas import IdentityRequest, Text, handle_identity_errors, user_info
+from services.sandbox.identity.schemas import IdentityRequest, Text, build_user_info, handle_identity_errors
 from services.sandbox.identity.tokens import TokenIssuer
 
 type LocalId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
@@ -90,7 +90,7 @@ class IdentityAdminApi:
         self._oob_codes = oob_codes
         self._project = project
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         """Return the routes below /projects/{project}."""
         base = "/identitytoolkit.googleapis.com/v1/projects/{project}/accounts"
         operations: dict[str, OperationHandler] = {
@@ -133,7 +133,7 @@ class IdentityAdminApi:
                 account, display_name=body.display_name, email_verified=body.email_verified, disabled=body.disabled
             )
         )
-        return json_response(
+        return create_json_response(
             {"kind": "identitytoolkit#SignupNewUserResponse", "localId": account.local_id, "email": account.email}
         )
 
@@ -144,8 +144,8 @@ class IdentityAdminApi:
         found = {account.local_id: account for account in candidates if account}
         response: dict[str, object] = {"kind": "identitytoolkit#GetAccountInfoResponse"}
         if found:
-            response["users"] = [user_info(account) for account in found.values()]
-        return json_response(response)
+            response["users"] = [build_user_info(account) for account in found.values()]
+        return create_json_response(response)
 
     async def update(self, content: bytes) -> Response:
         """Update an account; `validSince` ends the sessions that began up to that time."""
@@ -169,12 +169,12 @@ class IdentityAdminApi:
         account = self._accounts.save(msgspec.structs.replace(self._accounts.get(body.local_id), **updates))
         if valid_since is not None:
             account = self._accounts.revoke_sessions(account, valid_since)
-        return json_response({"kind": "identitytoolkit#SetAccountInfoResponse", **user_info(account)})
+        return create_json_response({"kind": "identitytoolkit#SetAccountInfoResponse", **build_user_info(account)})
 
     async def delete(self, content: bytes) -> Response:
         """Delete an account."""
         self._accounts.delete(msgspec.json.decode(content, type=DeleteAccountRequest).local_id)
-        return json_response({"kind": "identitytoolkit#DeleteAccountResponse"})
+        return create_json_response({"kind": "identitytoolkit#DeleteAccountResponse"})
 
     async def query(self, content: bytes) -> Response:
         """Find accounts, by id."""
@@ -190,14 +190,14 @@ class IdentityAdminApi:
             [account for account in found if account] if body.expression else self._accounts.list_page("", body.limit)
         )
         response: dict[str, object] = {"recordsCount": str(len(users))}
-        return json_response(
-            response | ({"userInfo": [user_info(account) for account in users]} if body.return_user_info else {})
+        return create_json_response(
+            response | ({"userInfo": [build_user_info(account) for account in users]} if body.return_user_info else {})
         )
 
     async def send_code(self, content: bytes) -> Response:
         """Create an out-of-band code, and mail it or return it."""
         body = msgspec.json.decode(content, type=SendOobCodeRequest)
-        return json_response(self._oob_codes.send(body, None, is_trusted=True))
+        return create_json_response(self._oob_codes.send(body, None, is_trusted=True))
 
     async def batch_get(self, request: Request) -> Response:
         """Return a page of all accounts, by id."""
@@ -209,9 +209,9 @@ class IdentityAdminApi:
         page = self._accounts.list_page(request.query_params.get("nextPageToken", ""), size)
         response: dict[str, object] = {
             "kind": "identitytoolkit#DownloadAccountResponse",
-            "users": [user_info(account) for account in page],
+            "users": [build_user_info(account) for account in page],
         }
-        return json_response(response | ({"nextPageToken": page[-1].local_id} if len(page) == size else {}))
+        return create_json_response(response | ({"nextPageToken": page[-1].local_id} if len(page) == size else {}))
 
 
 def _parse_seconds(valid_since: int | str | None) -> int | None:

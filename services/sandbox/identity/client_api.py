@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.sandbox.http_helpers import json_response
+from services.sandbox.http_helpers import create_json_response
 from services.sandbox.identity.accounts import (
     Account,
     AccountRepository,
@@ -26,8 +26,8 @@ from services.sandbox.identity.schemas import (
     SignInRequest,
     SignUpRequest,
     UpdateAccountRequest,
+    build_user_info,
     handle_identity_errors,
-    user_info,
 )
 from services.sandbox.identity.tokens import ACCESS_TOKEN_LIFETIME_S, TokenIssuer
 
@@ -43,7 +43,7 @@ class IdentityClientApi:
         self._oob_codes = oob_codes
         self._project = project
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         """Return the routes of the client API, the JSON Web Key Set and the OAuth token endpoint."""
         base = "/identitytoolkit.googleapis.com/v1/accounts:"
         operations = {
@@ -76,7 +76,7 @@ class IdentityClientApi:
         account = self._accounts.create(email, password)
         if body.display_name:
             account = self._accounts.save(msgspec.structs.replace(account, display_name=body.display_name))
-        return json_response(
+        return create_json_response(
             {
                 "kind": "identitytoolkit#SignupNewUserResponse",
                 **self._create_session(account),
@@ -101,7 +101,7 @@ class IdentityClientApi:
             "localId": account.local_id,
             "email": account.email,
         }
-        return json_response(
+        return create_json_response(
             {**response, "displayName": account.display_name or "", "registered": True, **self._create_session(account)}
         )
 
@@ -126,13 +126,15 @@ class IdentityClientApi:
     async def lookup(self, request: Request) -> Response:
         """Return the account of an ID token."""
         account = self._authenticate(msgspec.json.decode(await request.body(), type=IdTokenRequest).id_token)
-        return json_response({"kind": "identitytoolkit#GetAccountInfoResponse", "users": [user_info(account)]})
+        return create_json_response(
+            {"kind": "identitytoolkit#GetAccountInfoResponse", "users": [build_user_info(account)]}
+        )
 
     async def delete(self, request: Request) -> Response:
         """Delete the account of an ID token."""
         account = self._authenticate(msgspec.json.decode(await request.body(), type=IdTokenRequest).id_token)
         self._accounts.delete(account.local_id)
-        return json_response({"kind": "identitytoolkit#DeleteAccountResponse"})
+        return create_json_response({"kind": "identitytoolkit#DeleteAccountResponse"})
 
     async def update(self, request: Request) -> Response:
         """Update an account: apply an out-of-band code, or change password and name with an ID token.
@@ -146,8 +148,8 @@ class IdentityClientApi:
             raise IdentityError("MISSING_ID_TOKEN")
         else:
             account = await self._apply_update(self._authenticate(body.id_token), body)
-        response = {"kind": "identitytoolkit#SetAccountInfoResponse", **user_info(account)}
-        return json_response(response | (self._create_session(account) if body.return_secure_token else {}))
+        response = {"kind": "identitytoolkit#SetAccountInfoResponse", **build_user_info(account)}
+        return create_json_response(response | (self._create_session(account) if body.return_secure_token else {}))
 
     def _apply_code(self, code: str) -> Account:
         oob_code = self._accounts.get_code(code)
@@ -177,7 +179,7 @@ class IdentityClientApi:
         if body.return_oob_link:
             raise IdentityError("INSUFFICIENT_PERMISSION", 403)
         owner = self._authenticate(body.id_token) if body.id_token else None
-        return json_response(self._oob_codes.send(body, owner))
+        return create_json_response(self._oob_codes.send(body, owner))
 
     async def reset_password(self, request: Request) -> Response:
         """Set a new password with an out-of-band code, which also verifies the address."""
@@ -194,20 +196,20 @@ class IdentityClientApi:
                 msgspec.structs.replace(account, password=password, email_verified=True, password_updated_at=now)
             )
         response = {"kind": "identitytoolkit#ResetPasswordResponse", "email": account.email, "requestType": code.kind}
-        return json_response(response | ({"newEmail": code.new_email} if code.new_email else {}))
+        return create_json_response(response | ({"newEmail": code.new_email} if code.new_email else {}))
 
     async def refresh(self, request: Request) -> Response:
         """Return a new ID token for a valid session."""
         async with request.form(max_files=0, max_fields=10) as form:
-            if _form_field(form, "grant_type") != "refresh_token":
+            if _get_form_field(form, "grant_type") != "refresh_token":
                 raise IdentityError("INVALID_GRANT_TYPE")
-            refresh_token = _form_field(form, "refresh_token")
+            refresh_token = _get_form_field(form, "refresh_token")
         if not refresh_token:
             raise IdentityError("MISSING_REFRESH_TOKEN")
         account, auth_time = self._accounts.get_session(refresh_token)
         token = self._token_issuer.create_id_token(account, auth_time)
         response = {"access_token": token, "id_token": token, "refresh_token": refresh_token, "token_type": "Bearer"}
-        return json_response(
+        return create_json_response(
             {
                 **response,
                 "expires_in": str(self._token_issuer.id_token_lifetime_s),
@@ -219,13 +221,13 @@ class IdentityClientApi:
     async def exchange_assertion(self, request: Request) -> Response:
         """Return an access token for a service account's assertion (RFC 7523). Its signature is not verified."""
         async with request.form(max_files=0, max_fields=10) as form:
-            grant, assertion = _form_field(form, "grant_type"), _form_field(form, "assertion")
+            grant, assertion = _get_form_field(form, "grant_type"), _get_form_field(form, "assertion")
         if grant != "urn:ietf:params:oauth:grant-type:jwt-bearer":
-            return json_response({"error": "unsupported_grant_type"}, 400)
+            return create_json_response({"error": "unsupported_grant_type"}, 400)
         issuer = self._token_issuer.parse_assertion_issuer(assertion)
         if issuer is None:
-            return json_response({"error": "invalid_grant"}, 400)
-        return json_response(
+            return create_json_response({"error": "invalid_grant"}, 400)
+        return create_json_response(
             {
                 "access_token": self._token_issuer.create_access_token(issuer),
                 "expires_in": ACCESS_TOKEN_LIFETIME_S,
@@ -236,10 +238,10 @@ class IdentityClientApi:
 
     async def serve_jwks(self, _: Request) -> Response:
         """Return the keys that verify ID tokens."""
-        return json_response(self._token_issuer.build_jwks(), headers={"cache-control": "public, max-age=300"})
+        return create_json_response(self._token_issuer.build_jwks(), headers={"cache-control": "public, max-age=300"})
 
 
-def _form_field(form: FormData, name: str) -> str:
+def _get_form_field(form: FormData, name: str) -> str:
     value = form.get(name)
     return value if isinstance(value, str) else ""
 

@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.sandbox.http_helpers import json_response
+from services.sandbox.http_helpers import create_json_response
 from services.sandbox.identity.accounts import Account, IdentityError
 
 type Text = Annotated[str, msgspec.Meta(max_length=4096)]
@@ -59,10 +59,12 @@ class ResetPasswordRequest(IdentityRequest, frozen=True):
     new_password: Text | None = None
 
 
-def error_response(error: IdentityError) -> Response:
+def create_error_response(error: IdentityError) -> Response:
     """Return Google's error document."""
     items = [{"message": error.message, "domain": "global", "reason": "invalid"}]
-    return json_response({"error": {"code": error.status, "message": error.message, "errors": items}}, error.status)
+    return create_json_response(
+        {"error": {"code": error.status, "message": error.message, "errors": items}}, error.status
+    )
 
 
 def handle_identity_errors(
@@ -74,14 +76,14 @@ def handle_identity_errors(
         try:
             return await handler(request)
         except IdentityError as error:
-            return error_response(error)
+            return create_error_response(error)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return error_response(IdentityError(f"Invalid JSON payload received. {error}"))
+            return create_error_response(IdentityError(f"Invalid JSON payload received. {error}"))
 
     return handle
 
 
-def user_info(account: Account) -> dict[str, object]:
+def build_user_info(account: Account) -> dict[str, object]:
     """Return the account as in lookup responses. 64-bit numbers are strings, as in all Google APIs."""
     info: dict[str, object] = {
         "localId": account.local_id,

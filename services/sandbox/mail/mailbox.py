@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.sandbox.http_helpers import json_response
+from services.sandbox.http_helpers import create_json_response
 from services.sandbox.rendering import PageRenderer
 from services.sandbox.store import SqliteDatabase, now_rfc3339
 
@@ -53,7 +53,7 @@ class Mailbox:
         self._database = database
         self._renderer = renderer
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         """Return the routes of the mailbox, as JSON and as a page."""
         return [
             Route("/mailbox", self.show_mailbox_page, methods=["GET"]),
@@ -81,7 +81,7 @@ class Mailbox:
 
     async def list_mails(self, request: Request) -> Response:
         """Return the mails of an address, oldest first."""
-        return json_response(self._load_mails(request.path_params["address"]))
+        return create_json_response(self._load_mails(request.path_params["address"]))
 
     async def show_mailbox_page(self, request: Request) -> Response:
         """Show the mails of an address, newest first, and the addresses that have mail."""

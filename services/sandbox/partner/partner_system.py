@@ -14,9 +14,9 @@ from services.sandbox.bank.payment_system import Identifier, Url
 from services.sandbox.fault_injection import FaultInjector, PartnerFault, PartnerFaultMode
 from services.sandbox.http_helpers import (
     HttpError,
+    create_json_response,
     decode_json,
     is_form_request,
-    json_response,
     read_body,
     read_json_body,
 )
@@ -92,7 +92,7 @@ class PartnerSystem:
         self._fault_injector = fault_injector
         self._renderer = renderer
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         """Return the routes of the partner API and of the kitchen page."""
         return [
             Route("/partner/{partner_id:int}/orders", self.accept_order, methods=["POST"]),
@@ -168,7 +168,7 @@ class PartnerSystem:
         rows = self._database.fetch_all(
             "SELECT * FROM partner_calls WHERE partner_id = ? ORDER BY id", request.path_params["partner_id"]
         )
-        return json_response([_received_call_from_row(row) for row in rows])
+        return create_json_response([_received_call_from_row(row) for row in rows])
 
     async def mark_order_ready(self, request: Request) -> Response:
         """Send the ready callback of an order, even if the order has been cancelled."""
@@ -186,7 +186,7 @@ class PartnerSystem:
             "UPDATE partner_orders SET answer = ? WHERE id = ?", msgspec.json.encode(response).decode(), order["id"]
         )
         is_form = is_form_request(request)
-        return RedirectResponse(f"/kitchen/{partner_id}", 303) if is_form else json_response(response)
+        return RedirectResponse(f"/kitchen/{partner_id}", 303) if is_form else create_json_response(response)
 
     async def show_orders_page(self, request: Request) -> Response:
         """Show the kitchen page: orders, newest first, received calls, and buttons for fault injection."""

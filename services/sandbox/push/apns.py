@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, request_response
 
 from services.sandbox.fault_injection import FaultInjector, PushFaultMode
-from services.sandbox.http_helpers import json_response
+from services.sandbox.http_helpers import create_json_response
 from services.sandbox.push.devices import Devices
 
 MAX_PAYLOAD_BYTES = 4096
@@ -95,7 +95,7 @@ class ApnsEmulator:
             if mode in _FAULT_ERRORS:
                 raise ApnsError(*_FAULT_ERRORS[PushFaultMode(mode)])
         except ApnsError as error:
-            return _error_response(error, apns_id)
+            return _create_error_response(error, apns_id)
         alert = payload.aps.alert
         notification = alert if isinstance(alert, Alert) else Alert(body=alert) if isinstance(alert, str) else Alert()
         self._devices.deliver(
@@ -174,11 +174,11 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _error_response(error: ApnsError, apns_id: str) -> Response:
+def _create_error_response(error: ApnsError, apns_id: str) -> Response:
     body: dict[str, object] = {"reason": error.reason}
     if error.status == 410:
         body["timestamp"] = int(time.time() * 1000)
     headers = {"apns-id": apns_id}
     if error.status == 503:
         headers["retry-after"] = "1"
-    return json_response(body, error.status, headers)
+    return create_json_response(body, error.status, headers)

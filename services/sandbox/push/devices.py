@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.sandbox.http_helpers import json_response
+from services.sandbox.http_helpers import create_json_response
 from services.sandbox.rendering import PageRenderer
 from services.sandbox.store import SqliteDatabase, now_rfc3339
 
@@ -29,7 +29,7 @@ class Devices:
         self._database = database
         self._renderer = renderer
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         """Return the routes of the devices, as JSON and as a page."""
         return [
             Route("/devices", self.show_device_page, methods=["GET"]),
@@ -71,7 +71,7 @@ class Devices:
 
     async def list_messages(self, request: Request) -> Response:
         """Return the notifications on a device, oldest first."""
-        return json_response(self._load_messages(request.path_params["token"]))
+        return create_json_response(self._load_messages(request.path_params["token"]))
 
     async def show_device_page(self, request: Request) -> Response:
         """Show the notifications on a device, and the devices that have any."""

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.sandbox.fault_injection import FaultInjector, PushFaultMode, RequestCount
-from services.sandbox.http_helpers import json_response, read_json_body
+from services.sandbox.http_helpers import create_json_response, read_json_body
 from services.sandbox.identity.tokens import TokenIssuer
 from services.sandbox.push.devices import Devices
 
@@ -107,11 +107,11 @@ _FAULT_ERRORS = {
 }
 
 
-def _error_response(code: int, status: str, error_code: str, message: str) -> Response:
+def _create_error_response(code: int, status: str, error_code: str, message: str) -> Response:
     details = [{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": error_code}]
     error = {"code": code, "message": message, "status": status, "details": details}
     headers = {"retry-after": "1"} if code in (429, 503) else None
-    return json_response({"error": error}, code, headers)
+    return create_json_response({"error": error}, code, headers)
 
 
 class FcmEmulator:
@@ -125,7 +125,7 @@ class FcmEmulator:
         self._fault_injector = fault_injector
         self._project = project
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         """Return the routes of the FCM API and of fault injection."""
         return [
             Route("/v1/projects/{project}/messages:send", self.send, methods=["POST"]),
@@ -135,29 +135,29 @@ class FcmEmulator:
     async def send(self, request: Request) -> Response:
         """Validate the message and deliver it to the device."""
         if not self._token_issuer.is_admin(request.headers.get("authorization", "")):
-            return _error_response(
+            return _create_error_response(
                 401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "Request had invalid authentication credentials."
             )
         if request.path_params["project"] != self._project:
-            return _error_response(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH", "SenderId mismatch")
+            return _create_error_response(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH", "SenderId mismatch")
         content = await request.body()
         try:
             body = msgspec.json.decode(content, type=SendMessageRequest)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return _error_response(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", str(error))
+            return _create_error_response(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", str(error))
         if len(msgspec.json.encode([body.message.notification, body.message.data])) > MAX_PAYLOAD_BYTES:
-            return _error_response(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Message is too big.")
+            return _create_error_response(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", "Message is too big.")
         mode = self._fault_injector.consume("push:fcm")
         if mode in _FAULT_ERRORS:
-            return _error_response(*_FAULT_ERRORS[PushFaultMode(mode)])
+            return _create_error_response(*_FAULT_ERRORS[PushFaultMode(mode)])
         name = f"projects/{self._project}/messages/{secrets.token_hex(12)}"
         if not body.validate_only:
             self._deliver(name, body.message)
         if mode == PushFaultMode.INVALID_RESPONSE:
-            return json_response({"ok": True})
+            return create_json_response({"ok": True})
         if mode == PushFaultMode.SLOW:
             await self._fault_injector.delay()
-        return json_response({"name": name})
+        return create_json_response({"name": name})
 
     def _deliver(self, name: str, message: Message) -> None:
         android = message.android.notification if message.android else None

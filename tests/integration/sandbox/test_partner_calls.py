@@ -21,7 +21,7 @@ from services.partners.entrypoints.consumers import OrderEventsConsumer
 from services.partners.usecases.partner_calls import PartnerSystem
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.clock import Clock, now
-from services.runtime.core.ids import new_id
+from services.runtime.core.ids import generate_id
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.events import Envelope
 from services.runtime.outbound import safe_http_client
@@ -351,7 +351,7 @@ async def test_paid_and_cancelled_events_are_idempotent_in_any_order(
     partners: PartnersFixture, steps: Sequence[str]
 ) -> None:
     partner = await partners.add_partner("http://alive.test", "whsec_AAAA")
-    order_id, paid, cancelled = new_id(), new_id(), new_id()
+    order_id, paid, cancelled = generate_id(), generate_id(), generate_id()
     for step in steps:
         await (
             partners.plan_order_call(partner, order_id, paid)
@@ -368,10 +368,10 @@ async def test_paid_and_cancelled_events_are_idempotent_in_any_order(
 
 async def test_order_events_are_sent_as_calls(partners: PartnersFixture, sandbox: Sandbox, http: httpx.Client) -> None:
     partner = await partners.add_partner(sandbox.url, sandbox.secret)
-    snapshot = OrderSnapshot(order_id=new_id(), version=2, customer_id="ada", partner_id=partner.id, at=now())
+    snapshot = OrderSnapshot(order_id=generate_id(), version=2, customer_id="ada", partner_id=partner.id, at=now())
     paid = OrderPaid(order=snapshot, payment_id="p1", items=[OrderLine(product_id=1, title="Lemonade", quantity=2)])
     cancelled = OrderCancelled(order=snapshot, reason="x" * 600)
-    paid_id, cancelled_id = new_id(), new_id()
+    paid_id, cancelled_id = generate_id(), generate_id()
 
     async def publish(*envelopes: Envelope) -> None:
         async with partners.broker.open_channel() as channel:

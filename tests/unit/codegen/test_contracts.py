@@ -38,7 +38,7 @@ def test_reference_to_missing_node_raises_key_error() -> None:
 
 
 def test_schemas_are_those_of_the_named_file() -> None:
-    assert create_contracts().schemas("delivery").keys() == {"NoteId", "Note", "NotePatch", "Problem"}
+    assert create_contracts().get_schemas("delivery").keys() == {"NoteId", "Note", "NotePatch", "Problem"}
 
 
 def test_load_reads_openapi_files_by_stem(tmp_path: Path) -> None:

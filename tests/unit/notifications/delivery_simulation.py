@@ -111,7 +111,7 @@ def simulate(case: Case) -> Delivery:
         due_at = None
         while due_at is None:
             result: StepResult
-            match state.next_step(now):
+            match state.decide_next_step(now):
                 case LoadRecipient():
                     loaded_at = now
                     result = recipients.pop(0) if len(recipients) > 1 else recipients[0]

@@ -20,14 +20,14 @@ CALLBACK_URL = "https://edge.test/api/v1/callbacks/1"
 class Component(Protocol):
     """Component with routes."""
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         """Return the routes."""
 
 
 def create_client(*components: Component) -> httpx.AsyncClient:
     """Return a client of the components, composed like the sandbox's application."""
     app = Starlette(
-        routes=[route for component in components for route in component.routes()],
+        routes=[route for component in components for route in component.build_routes()],
         middleware=[Middleware(RequestGuardMiddleware)],
         exception_handlers={HttpError: render_problem},
     )

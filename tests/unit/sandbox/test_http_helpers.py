@@ -16,9 +16,9 @@ from services.sandbox.http_helpers import (
     HttpError,
     RequestGuardMiddleware,
     convert_form,
+    create_json_response,
     decode_json,
     is_form_request,
-    json_response,
     read_body,
     read_form_fields,
     read_json_body,
@@ -36,7 +36,7 @@ class Payment(msgspec.Struct, forbid_unknown_fields=True):
 class ExampleComponent:
     """Component that returns what it received."""
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         return [
             Route("/json", self.read_json, methods=["POST"]),
             Route("/form", self.read_form, methods=["POST"]),
@@ -46,17 +46,17 @@ class ExampleComponent:
         ]
 
     async def read_json(self, request: Request) -> Response:
-        return json_response(await read_json_body(request, Payment), 201, {"x-more": "1"})
+        return create_json_response(await read_json_body(request, Payment), 201, {"x-more": "1"})
 
     async def read_form(self, request: Request) -> Response:
         fields = await read_form_fields(request)
-        return json_response([is_form_request(request), fields, convert_form(fields, Payment)])
+        return create_json_response([is_form_request(request), fields, convert_form(fields, Payment)])
 
     async def read_payment(self, request: Request) -> Response:
-        return json_response(await read_body(request, Payment))
+        return create_json_response(await read_body(request, Payment))
 
     async def read_body(self, request: Request) -> Response:
-        return json_response(len(await request.body()))
+        return create_json_response(len(await request.body()))
 
     async def fail(self, _: Request) -> Response:
         raise HttpError(404, "unknown payment")
@@ -212,4 +212,4 @@ async def test_lifespan_is_passed_on() -> None:
 
 
 def test_json_response_is_valid_json() -> None:
-    assert json.loads(json_response({"a": "é"}).body) == {"a": "é"}
+    assert json.loads(create_json_response({"a": "é"}).body) == {"a": "é"}

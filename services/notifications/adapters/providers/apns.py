@@ -10,7 +10,7 @@ import httpx
 import jwt
 
 from services.notifications.adapters.providers.limits import MAX_PAYLOAD_BYTES
-from services.notifications.adapters.providers.tracing import traced_send
+from services.notifications.adapters.providers.tracing import trace_send
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outcome, ProviderResponse, Push
 from services.notifications.usecases.deliver import PushClient
 from services.runtime.core.clock import now
@@ -50,7 +50,7 @@ class ApnsClient(PushClient):
         )
 
     @override
-    @traced_send("apns")
+    @trace_send("apns")
     async def push(self, token: str, push: Push) -> ProviderResponse:
         payload = build_payload(push)
         if len(payload) > MAX_PAYLOAD_BYTES:

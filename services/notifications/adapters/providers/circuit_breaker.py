@@ -6,7 +6,7 @@ from typing import override
 from services.notifications.domain.notifications import FINAL_OUTCOMES, Outcome, ProviderResponse
 from services.notifications.usecases.deliver import ProviderCircuitBreaker
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy, CircuitBreakerState
-from services.runtime.core.clock import Clock, monotonic_now
+from services.runtime.core.clock import Clock, get_monotonic_time
 
 CIRCUIT_BREAKER_POLICY = CircuitBreakerPolicy(
     failure_threshold=5,
@@ -23,7 +23,7 @@ PROBE_TIMEOUT = timedelta(seconds=15)
 class InMemoryCircuitBreaker(ProviderCircuitBreaker):
     """Circuit breaker of one provider in one process."""
 
-    def __init__(self, clock: Clock = monotonic_now) -> None:
+    def __init__(self, clock: Clock = get_monotonic_time) -> None:
         self._clock = clock
         self._breaker = CircuitBreaker()
 

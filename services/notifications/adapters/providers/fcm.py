@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from services.notifications.adapters.providers.limits import MAX_PAYLOAD_BYTES
-from services.notifications.adapters.providers.tracing import traced_send
+from services.notifications.adapters.providers.tracing import trace_send
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outcome, ProviderResponse, Push
 from services.notifications.usecases.deliver import PushClient
 from services.runtime.core.clock import Clock, now
@@ -57,7 +57,7 @@ class FcmClient(PushClient):
             self._client.session.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=MAX_THREADS))
 
     @override
-    @traced_send("fcm")
+    @trace_send("fcm")
     async def push(self, token: str, push: Push) -> ProviderResponse:
         if compute_payload_size(push) > MAX_PAYLOAD_BYTES:
             return ProviderResponse(Outcome.REJECTED, "PAYLOAD_TOO_LARGE")

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from services.notifications.adapters.providers.tracing import traced_send
+from services.notifications.adapters.providers.tracing import trace_send
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Mail, Outcome, ProviderResponse
 from services.notifications.usecases.deliver import MailClient
 from services.runtime.core.clock import Clock, now
@@ -34,7 +34,7 @@ class SmtpClient(MailClient):
         self._clock = clock
 
     @override
-    @traced_send("smtp")
+    @trace_send("smtp")
     async def send(self, mail: Mail) -> ProviderResponse:
         try:
             message = build_message(mail, self._sender)

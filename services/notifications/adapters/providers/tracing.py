@@ -8,7 +8,7 @@ from services.notifications.domain.notifications import Outcome, ProviderRespons
 from services.runtime.telemetry import tracing
 
 
-def traced_send[**P](
+def trace_send[**P](
     peer: str,
 ) -> Callable[[Callable[P, Awaitable[ProviderResponse]]], Callable[P, Coroutine[Any, Any, ProviderResponse]]]:
     """Decorate a provider call with a client span `<peer> send`.

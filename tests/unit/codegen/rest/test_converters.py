@@ -65,7 +65,7 @@ def test_generation_is_deterministic_valid_python() -> None:
 
 
 def test_every_schema_with_message_has_typed_converter() -> None:
-    for name, schema in repository_contracts().schemas("delivery").items():
+    for name, schema in repository_contracts().get_schemas("delivery").items():
         functions = [
             function for module in (convert, pages) if (function := getattr(module, to_snake_case(name), None))
         ]
@@ -85,7 +85,7 @@ def convert_page(message: ListOrdersResponse) -> models.OrderPage:
 def test_converted_message_is_valid_json_of_contract() -> None:
     message = make_order(payment_id="p1", pickup_address="2 Short Street", deliverer_id="user-2", cancel_reason="")
     order = msgspec.to_builtins(convert.order(message))
-    schemas = repository_contracts().schemas("delivery")
+    schemas = repository_contracts().get_schemas("delivery")
 
     def resolve(node: Any) -> Any:
         if isinstance(node, dict):

@@ -414,7 +414,7 @@ def test_parameter_default_is_rendered_as_its_type() -> None:
     ]
     parameters = [{"name": f"p{n}", "in": "query", "schema": schema} for n, schema in enumerate(schemas)]
     source = with_paths(**{"/other": operation(parameters=parameters)})
-    source.schemas("delivery")["Size"] = {"type": "string", "enum": ["small", "large"], "default": "small"}
+    source.get_schemas("delivery")["Size"] = {"type": "string", "enum": ["small", "large"], "default": "small"}
     (handler,) = [node for node in generate_handlers(source).body if isinstance(node, ast.ClassDef)]
     (method,) = [node for node in handler.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "other"]
     assert ast.unparse(method.args) == (

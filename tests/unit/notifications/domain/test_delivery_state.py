@@ -49,7 +49,7 @@ def start_sending(policy: RetryPolicy, job: DeliveryJob | None = None) -> Delive
 
 
 def get_provider(state: DeliveryState) -> Provider:
-    step = state.next_step(START_TIME)
+    step = state.decide_next_step(START_TIME)
     assert isinstance(step, Send)
     return step.provider
 
@@ -189,23 +189,23 @@ def test_retry_waits_for_retry_after_and_circuit_breaker(case: Case) -> None:
 )
 def test_undeliverable_notification_fails_with_reason(recipient: Recipient, reason: str) -> None:
     state = DeliveryState.start(make_job(), RetryPolicy()).apply(recipient, START_TIME)
-    step = state.next_step(START_TIME)
+    step = state.decide_next_step(START_TIME)
     assert isinstance(step, Finish)
     assert (step.notification.status, step.notification.reason) == (Status.FAILED, reason)
 
 
 def test_expired_job_finishes_without_loading_recipient() -> None:
     job = make_job()
-    step = DeliveryState.start(job, RetryPolicy()).next_step(job.expires_at)
+    step = DeliveryState.start(job, RetryPolicy()).decide_next_step(job.expires_at)
     assert step == Finish(replace(job.notification, status=Status.EXPIRED, reason="EXPIRED"))
 
 
 def test_final_status_is_not_changed_by_expiry() -> None:
     job = make_job()
     failed = replace(job.notification, status=Status.FAILED, reason="TEMPLATE_UNKNOWN")
-    assert DeliveryState.start(replace(job, notification=failed), RetryPolicy()).next_step(job.expires_at) == Finish(
-        failed
-    )
+    assert DeliveryState.start(replace(job, notification=failed), RetryPolicy()).decide_next_step(
+        job.expires_at
+    ) == Finish(failed)
 
 
 def test_fallback_is_not_sent_after_expiry() -> None:
@@ -213,7 +213,7 @@ def test_fallback_is_not_sent_after_expiry() -> None:
     state = start_sending(RetryPolicy(), job).apply(
         ProviderResponses({"phone": BUSY, "tablet": BUSY}, 0.5), job.expires_at
     )
-    step = state.next_step(job.expires_at)
+    step = state.decide_next_step(job.expires_at)
     assert isinstance(step, Finish)
     assert step.notification.status is Status.EXPIRED
 
@@ -228,9 +228,9 @@ def test_fallback_is_immediate_if_next_round_would_be_after_expiry() -> None:
 def test_unclear_response_prevents_fallback_in_all_later_rounds() -> None:
     policy = RetryPolicy(fallback_after_s=0)
     state = start_sending(policy).apply(ProviderResponses({"phone": UNCLEAR, "tablet": BUSY}, 0.5), START_TIME)
-    assert isinstance(state.next_step(START_TIME), Reschedule)
+    assert isinstance(state.decide_next_step(START_TIME), Reschedule)
     state = start_sending(policy, state.job).apply(ProviderResponses({"phone": BUSY, "tablet": BUSY}, 0.5), START_TIME)
-    assert isinstance(state.next_step(START_TIME), Reschedule)
+    assert isinstance(state.decide_next_step(START_TIME), Reschedule)
     rejected = ProviderResponse(Outcome.REJECTED, "UNREGISTERED")
     state = start_sending(policy, state.job).apply(
         ProviderResponses({"phone": rejected, "tablet": rejected}, 0.5), START_TIME
@@ -241,9 +241,9 @@ def test_unclear_response_prevents_fallback_in_all_later_rounds() -> None:
 def test_accepted_notification_is_finished_when_fallback_is_due() -> None:
     responses = ProviderResponses({"phone": ACCEPTED_RESPONSE, "tablet": BUSY}, 0.5)
     state = start_sending(RetryPolicy(fallback_after_s=10)).apply(responses, START_TIME)
-    assert isinstance(state.next_step(START_TIME), Reschedule)
+    assert isinstance(state.decide_next_step(START_TIME), Reschedule)
     state = start_sending(RetryPolicy(fallback_after_s=10)).apply(responses, START_TIME + timedelta(seconds=10))
-    step = state.next_step(START_TIME + timedelta(seconds=10))
+    step = state.decide_next_step(START_TIME + timedelta(seconds=10))
     assert isinstance(step, Finish)
     assert step.notification.status is Status.SENT
 
@@ -253,11 +253,11 @@ def test_rounds_and_fallback_time_are_counted_per_provider() -> None:
     state = start_sending(policy).apply(ProviderResponses({"phone": BUSY, "tablet": BUSY}, 0.5), fallback_at)
     assert (state.job.provider, state.job.rounds) == (Provider.APNS, 0)
     state = state.apply(ProviderResponses({"ab" * 32: BUSY}, 0.5), fallback_at + timedelta(seconds=9))
-    assert isinstance(state.next_step(fallback_at), Reschedule)
+    assert isinstance(state.decide_next_step(fallback_at), Reschedule)
 
 
 def test_accepted_notification_is_sent_when_its_devices_are_removed() -> None:
     job = replace(make_job(), provider=Provider.FCM, provider_started_at=START_TIME, rounds=1, is_accepted=True)
     recipient = make_recipient(AGENT, ADA, Provider.EMAIL)
-    step = DeliveryState.start(job, RetryPolicy()).apply(recipient, START_TIME).next_step(START_TIME)
+    step = DeliveryState.start(job, RetryPolicy()).apply(recipient, START_TIME).decide_next_step(START_TIME)
     assert step == Finish(replace(job.notification, status=Status.SENT))

@@ -31,14 +31,14 @@ async def create(
     request: OrderRequest,
     principal: Principal = ADA,
     key: str | None = None,
-    new_id: str = "o1",
+    generate_id: str = "o1",
 ) -> IdempotentResponse:
     def encode(order: Order, bank: Bank) -> bytes:
         return f"{order.id} {bank.id}".encode()
 
     idempotency_key = None if key is None else IdempotencyKey(principal.user_id, "confirmOrder", key, b"")
     return await orders.create_order(
-        repository, repository.clock, lambda: new_id, principal, request, idempotency_key, encode
+        repository, repository.clock, lambda: generate_id, principal, request, idempotency_key, encode
     )
 
 
@@ -56,7 +56,7 @@ async def test_check_becomes_one_order() -> None:
     repository = FakeRepository()
     await create(repository, OrderRequest("c1", BASKET))
     for request in (OrderRequest("c1", BASKET), OrderRequest("c1", None), OrderRequest("c1", None, True)):
-        assert (await create(repository, request, new_id="o2")).data == b"o1 visa"
+        assert (await create(repository, request, generate_id="o2")).data == b"o1 visa"
     assert (list(repository.orders), len(repository.events)) == (["o1"], 1)
 
 

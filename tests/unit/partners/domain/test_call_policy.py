@@ -33,7 +33,7 @@ def test_retry_delay_honours_schedule_and_retry_after(
     schedule: list[float], attempts: int, retry_after_s: int | None, jitter: float
 ) -> None:
     retry_after = None if retry_after_s is None else timedelta(seconds=retry_after_s)
-    delay = call_policy.next_delay(schedule, attempts, retry_after, jitter)
+    delay = call_policy.compute_next_delay(schedule, attempts, retry_after, jitter)
     if attempts >= len(schedule):
         assert delay is None
         return

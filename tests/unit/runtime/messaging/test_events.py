@@ -41,7 +41,7 @@ def test_headers_contain_source_version_and_trace_context() -> None:
 
 def test_span_attributes_do_not_contain_the_payload() -> None:
     envelope = Envelope("e1", "/orders", "orders.paid", "o1", datetime(2026, 1, 1, tzinfo=UTC), {}, b"secret")
-    assert envelope.span_attributes() == {
+    assert envelope.get_span_attributes() == {
         "cloudevents.event_id": "e1",
         "cloudevents.event_type": "orders.paid",
         "cloudevents.event_source": "/orders",

@@ -13,7 +13,7 @@ from services.runtime.messaging.topology import (
     RETRY_DELAYS_S,
     RETRY_QUEUES,
     QueueArgumentMismatch,
-    dead_letter_queue,
+    get_dead_letter_queue,
     retry_exchange,
 )
 
@@ -107,11 +107,11 @@ async def test_queue_dead_letters_to_a_declared_queue_without_loss(queue: str) -
     recorder = await declare()
     arguments = recorder.queues[queue]
     assert arguments["x-dead-letter-exchange"] == ""
-    assert arguments["x-dead-letter-routing-key"] == dead_letter_queue(queue) == f"{queue}.dead"
+    assert arguments["x-dead-letter-routing-key"] == get_dead_letter_queue(queue) == f"{queue}.dead"
     assert arguments["x-dead-letter-strategy"] == "at-least-once"
     assert arguments["x-overflow"] == "reject-publish", "at-least-once dead-lettering requires it"
     assert arguments["x-delivery-limit"] == 20
-    assert recorder.queues[dead_letter_queue(queue)] == {"x-delivery-limit": 1_000_000_000}
+    assert recorder.queues[get_dead_letter_queue(queue)] == {"x-delivery-limit": 1_000_000_000}
 
 
 @pytest.mark.parametrize("delay_s", RETRY_DELAYS_S)
@@ -127,10 +127,10 @@ async def test_retry_queue_returns_messages_after_its_delay(delay_s: int) -> Non
 
 
 async def test_dead_letter_queue_of_earlier_release_is_left_unchanged() -> None:
-    mismatched = (dead_letter_queue(QUEUES[0]), dead_letter_queue(QUEUES[-1]))
+    mismatched = (get_dead_letter_queue(QUEUES[0]), get_dead_letter_queue(QUEUES[-1]))
     recorder = await declare(*mismatched)
     assert recorder.opened == 2 + len(mismatched), "the broker closes the channel of a failed declaration"
-    assert {dead_letter_queue(queue) for queue in QUEUES} - recorder.queues.keys() == {*mismatched}
+    assert {get_dead_letter_queue(queue) for queue in QUEUES} - recorder.queues.keys() == {*mismatched}
     assert recorder.queues.keys() >= {*QUEUES, *RETRY_QUEUES}
 
 

@@ -100,7 +100,7 @@ def test_generated_model_equals_model_of_sample(module: ModuleType) -> None:
 
 def test_default_is_removed_from_merge_patch_only() -> None:
     sample_contracts = build_contracts()
-    sample_contracts.schemas("sample")["Thing"]["properties"]["colour"] = {"$ref": "#/components/schemas/Colour"}
+    sample_contracts.get_schemas("sample")["Thing"]["properties"]["colour"] = {"$ref": "#/components/schemas/Colour"}
     text = str(models.generate(sample_contracts)["rest/sample/models.py"])
     assert re.search(r"class Thing\(.*colour: Colour = .red.*class ThingPatch", text, re.DOTALL)
     assert re.search(r"class ThingPatch\(.*colour: Colour \| UnsetType = UNSET", text, re.DOTALL)
@@ -117,7 +117,7 @@ def test_default_is_removed_from_merge_patch_only() -> None:
 )
 def test_default_in_merge_patch_is_rejected(schema: dict[str, Any]) -> None:
     sample_contracts = build_contracts(extra=schema)
-    sample_contracts.schemas("sample")["Nested"] = {
+    sample_contracts.get_schemas("sample")["Nested"] = {
         "type": "object",
         "properties": {"deep": {"type": "object", "properties": {"a": {"$ref": "#/components/schemas/Colour"}}}},
     }

@@ -11,7 +11,7 @@ from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import current_token
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rest.operation import get_header, parse_principal, parse_signed_request
-from services.runtime.rpc.deadline import effective_timeout_s
+from services.runtime.rpc.deadline import compute_effective_timeout_s
 from tests.sample_rest_app import (
     IDENTITY_HEADERS,
     THING,
@@ -101,7 +101,7 @@ def test_callback_without_signature_headers_is_rejected() -> None:
 )
 def test_deadline_is_the_timeout_of_the_sidecar(header: str | None, expected_s: float | None) -> None:
     timeouts: list[float | None] = []
-    things = RecordingThingsHandler(lambda: timeouts.append(effective_timeout_s()))
+    things = RecordingThingsHandler(lambda: timeouts.append(compute_effective_timeout_s()))
     headers = dict(IDENTITY_HEADERS) | ({} if header is None else {"x-envoy-expected-rq-timeout-ms": header})
     send_request(create_app(things), "DELETE", "/things/a1", headers=headers)
     (timeout_s,) = timeouts

@@ -40,7 +40,7 @@ PARENT_HEADERS = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
 @cache
 def problem_validator() -> Any:
     """Return a validator of the public API's schema `Problem` with resolved references."""
-    schemas = contracts.load(ROOT).schemas("delivery")
+    schemas = contracts.load(ROOT).get_schemas("delivery")
     schema = {**schemas["Problem"], "$defs": schemas}
     schema["properties"] = {**schema["properties"], "errors": {"type": "array", "items": schemas["FieldError"]}}
     return compile_schema(schema)

@@ -14,8 +14,8 @@ from services.runtime.rest.request_body import (
     MAX_JSON_BYTES,
     MAX_JSON_DEPTH,
     JsonBody,
-    error_pointer,
     exceeds_max_depth,
+    extract_error_pointer,
 )
 from services.runtime.rest.types import Upload
 from tests.sample_rest_app import (
@@ -300,7 +300,7 @@ def test_unrepresentable_date_is_reported_by_json_pointer() -> None:
     ],
 )
 def test_error_pointer_converts_msgspec_path(message: str, pointer: str) -> None:
-    assert error_pointer(message) == pointer
+    assert extract_error_pointer(message) == pointer
 
 
 @pytest.mark.parametrize("form", [{"files": FORM}, {"files": {"photo": FORM["picture"]}}], ids=["valid", "invalid"])

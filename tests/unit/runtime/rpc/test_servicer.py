@@ -27,7 +27,7 @@ from services.runtime.core.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_token
 from services.runtime.rpc import error_status
 from services.runtime.rpc.codec import PreEncoded, get_codec
-from services.runtime.rpc.deadline import effective_timeout_s
+from services.runtime.rpc.deadline import compute_effective_timeout_s
 from services.runtime.rpc.servicer import Servicer
 from services.runtime.rpc.streams import ServerStreams
 
@@ -78,7 +78,7 @@ class ExampleServicer(Servicer):
 
     def _record(self, *arguments: Any) -> None:
         self.calls.append(arguments)
-        self.timeouts.append(effective_timeout_s())
+        self.timeouts.append(compute_effective_timeout_s())
         if self._error is not None:
             raise self._error
 

@@ -8,14 +8,14 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.sandbox.http_helpers import json_response
+from services.sandbox.http_helpers import create_json_response
 from services.sandbox.identity.accounts import Account, IdentityError
 from services.sandbox.identity.schemas import (
     SignUpRequest,
     UpdateAccountRequest,
-    error_response,
+    build_user_info,
+    create_error_response,
     handle_identity_errors,
-    user_info,
 )
 
 ACCOUNT = Account(local_id="u1", email="ada@delivery.test", valid_since=1, created_at=2)
@@ -54,7 +54,7 @@ def test_only_known_attributes_can_be_deleted() -> None:
 
 
 def test_error_document_is_that_of_google() -> None:
-    response = error_response(IdentityError("EMAIL_EXISTS"))
+    response = create_error_response(IdentityError("EMAIL_EXISTS"))
     assert (response.status_code, json.loads(response.body)) == (
         400,
         {
@@ -71,7 +71,7 @@ async def handle(error: Exception | None) -> Response:
     async def handler(_: Request) -> Response:
         if error is not None:
             raise error
-        return json_response({})
+        return create_json_response({})
 
     return await handle_identity_errors(handler)(Request({"type": "http"}))
 
@@ -102,7 +102,7 @@ async def test_success_and_other_errors_are_unchanged() -> None:
 
 
 def test_new_account_has_no_optional_fields() -> None:
-    assert user_info(ACCOUNT) == {
+    assert build_user_info(ACCOUNT) == {
         "localId": "u1",
         "email": "ada@delivery.test",
         "emailVerified": False,
@@ -123,9 +123,9 @@ def test_new_account_has_no_optional_fields() -> None:
 
 def test_optional_fields_are_shown_if_present() -> None:
     changes: dict[str, Any] = {"display_name": "Ada", "last_login_at": 3, "password_updated_at": 4}
-    info = user_info(msgspec.structs.replace(ACCOUNT, **changes))
+    info = build_user_info(msgspec.structs.replace(ACCOUNT, **changes))
     assert (info["displayName"], info["lastLoginAt"], info["passwordUpdatedAt"]) == ("Ada", "3", 4)
 
 
 def test_password_hash_is_not_shown() -> None:
-    assert "hash" not in str(user_info(msgspec.structs.replace(ACCOUNT, password="salt:hash")))
+    assert "hash" not in str(build_user_info(msgspec.structs.replace(ACCOUNT, password="salt:hash")))

@@ -12,8 +12,8 @@ from deploy.local.infrastructure import mongodb
 from deploy.local.infrastructure.mongodb import (
     SERVICES_WITH_DOCUMENTS,
     UNAUTHORIZED_ERROR_CODE,
+    build_documents_url,
     define_mongodb,
-    documents_url,
 )
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
@@ -91,10 +91,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> SimulatedServer:
 def test_url_contains_user_password_and_database(
     shared_config: MeshConfig, shared_secrets: Secrets, service: str
 ) -> None:
-    url = urlsplit(documents_url(shared_config, shared_secrets, service))
+    url = urlsplit(build_documents_url(shared_config, shared_secrets, service))
     assert (url.scheme, url.hostname, url.port) == ("mongodb", "127.0.0.1", shared_config.get_port("DOCUMENTS_PORT"))
     assert (url.username, url.path) == (service, f"/{service}")
-    assert url.password == shared_secrets.password(f"mongodb-{service}")
+    assert url.password == shared_secrets.get_password(f"mongodb-{service}")
 
 
 def test_url_of_an_existing_mongodb_names_the_service(shared_config: MeshConfig, shared_secrets: Secrets) -> None:
@@ -102,7 +102,9 @@ def test_url_of_an_existing_mongodb_names_the_service(shared_config: MeshConfig,
         "DELIVERY_STATE": str(shared_config.folder),
         "MONGODB_URL": "mongodb://db.example/{service}?tls=true",
     }
-    assert documents_url(MeshConfig(environment), shared_secrets, "orders") == "mongodb://db.example/orders?tls=true"
+    assert (
+        build_documents_url(MeshConfig(environment), shared_secrets, "orders") == "mongodb://db.example/orders?tls=true"
+    )
 
 
 def test_server_requires_logins_and_listens_on_the_bind_address(
@@ -155,7 +157,7 @@ def test_service_user_may_write_its_own_database_only(
     run_on_ready(specification)
     for user, database, command, options in server.commands:
         if user == "app" and command.startswith("createUser"):
-            assert options == {"pwd": shared_secrets.password(f"mongodb-{database}"), "roles": ["readWrite"]}
+            assert options == {"pwd": shared_secrets.get_password(f"mongodb-{database}"), "roles": ["readWrite"]}
 
 
 def test_next_start_updates_the_users(specification: ProcessSpec, server: SimulatedServer) -> None:

@@ -82,8 +82,8 @@ def test_service_connects_as_its_own_user(shared_config: MeshConfig, shared_secr
     environment = build_service_environment(shared_config, shared_secrets, service)
     urls = {name: urlsplit(environment[name]) for name in ("DATABASE_URL", "BROKER_URL")}
     assert {url.username for url in urls.values()} == {service}
-    assert urls["DATABASE_URL"].password == shared_secrets.password(f"postgres-{service}")
-    assert urls["BROKER_URL"].password == shared_secrets.password(f"rabbitmq-{service}")
+    assert urls["DATABASE_URL"].password == shared_secrets.get_password(f"postgres-{service}")
+    assert urls["BROKER_URL"].password == shared_secrets.get_password(f"rabbitmq-{service}")
     assert urls["DATABASE_URL"].path == f"/{service}"
 
 

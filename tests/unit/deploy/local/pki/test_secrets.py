@@ -29,14 +29,14 @@ def secrets(config: MeshConfig) -> Secrets:
 
 def test_secrets_are_persistent(config: MeshConfig, secrets: Secrets) -> None:
     first = [
-        secrets.password("postgres-orders"),
+        secrets.get_password("postgres-orders"),
         secrets.encryption_key,
         secrets.webhook_secret,
         secrets.signing_key.read_text(),
     ]
     reloaded = Secrets(config)
     assert first == [
-        reloaded.password("postgres-orders"),
+        reloaded.get_password("postgres-orders"),
         reloaded.encryption_key,
         reloaded.webhook_secret,
         reloaded.signing_key.read_text(),
@@ -44,12 +44,12 @@ def test_secrets_are_persistent(config: MeshConfig, secrets: Secrets) -> None:
 
 
 def test_passwords_are_unique(secrets: Secrets) -> None:
-    assert len({secrets.password(f"postgres-{name}") for name in servers.SERVICES}) == len(servers.SERVICES)
+    assert len({secrets.get_password(f"postgres-{name}") for name in servers.SERVICES}) == len(servers.SERVICES)
 
 
 def test_secrets_are_readable_by_owner_only(config: MeshConfig, secrets: Secrets) -> None:
     _ = (
-        secrets.password("a"),
+        secrets.get_password("a"),
         secrets.encryption_key,
         secrets.webhook_secret,
         secrets.signing_key,
@@ -100,7 +100,7 @@ def test_write_private_replaces_world_readable_file(tmp_path: Path) -> None:
 def test_broker_definitions_contain_password_hashes_only(secrets: Secrets) -> None:
     definitions = json.dumps(servers._build_broker_definitions(secrets))
     for user in json.loads(definitions)["users"]:
-        password = secrets.password(f"rabbitmq-{user['name']}")
+        password = secrets.get_password(f"rabbitmq-{user['name']}")
         salt_and_hash = base64.b64decode(user["password_hash"])
         assert salt_and_hash[4:] == hashlib.sha256(salt_and_hash[:4] + password.encode()).digest()
         assert password not in definitions

@@ -17,11 +17,11 @@ from deploy.local.supervisor.process import get_start_time
 from deploy.local.supervisor.supervisor_state import (
     ProcessState,
     SupervisorState,
+    get_supervisor_state_path,
     is_supervisor_alive,
     read_running_state,
     read_supervisor_state,
     stop_orphans,
-    supervisor_state_path,
     write_supervisor_state,
 )
 
@@ -61,7 +61,7 @@ def test_written_state_is_read(
 
 def test_writing_replaces_the_file_atomically(config: MeshConfig) -> None:
     write_supervisor_state(config, create_state())
-    with supervisor_state_path(config).open() as previous:
+    with get_supervisor_state_path(config).open() as previous:
         write_supervisor_state(config, create_state(ProcessState("orders")))
         assert '"children": []' in previous.read()
     assert [path.name for path in config.folder.iterdir()] == ["mesh.json"]
@@ -140,7 +140,7 @@ def test_orphans_receive_their_stop_signal(config: MeshConfig, processes: Simula
     assert stop_orphans(config) == 2
     assert processes.signals == [(10, signal.SIGTERM), (11, signal.SIGINT)]
     assert processes.now_s == 0
-    assert not supervisor_state_path(config).exists()
+    assert not get_supervisor_state_path(config).exists()
 
 
 def test_unresponsive_orphan_is_killed_after_the_timeout(config: MeshConfig, processes: SimulatedProcesses) -> None:
@@ -178,7 +178,7 @@ def test_cleanup_commands_run_even_for_exited_children(
     write_supervisor_state(config, create_state(create_child(10, cleanup_command=["epmd", "-kill"]), create_child(11)))
     assert stop_orphans(config) == 0
     assert commands == [["epmd", "-kill"]]
-    assert not supervisor_state_path(config).exists()
+    assert not get_supervisor_state_path(config).exists()
 
 
 def test_children_of_a_running_supervisor_are_not_stopped(
@@ -189,7 +189,7 @@ def test_children_of_a_running_supervisor_are_not_stopped(
     write_supervisor_state(config, create_state(child, pid=9, start_time=9.0))
     assert stop_orphans(config) == 0
     assert (processes.signals, commands) == ([], [])
-    assert supervisor_state_path(config).exists()
+    assert get_supervisor_state_path(config).exists()
 
 
 def test_no_state_means_no_orphans(config: MeshConfig) -> None:
