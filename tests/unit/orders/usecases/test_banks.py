@@ -76,6 +76,16 @@ async def test_update_increments_version(version: int | None) -> None:
     assert after == repository.banks["visa"] == replace(BANK, title="Visa Inc.", version=2)
 
 
+async def test_base_urls_are_stored_without_trailing_slash() -> None:
+    repository = FakeRepository(banks=())
+    urls = {"webcheckout_url": "https://bank.example/pay/", "api_url": "https://bank.example/api//"}
+    await banks.create_bank(repository, ADMIN, replace(BANK, **urls), None, encode)
+    stored = await banks.get_bank(repository, ADMIN, BANK.id)
+    assert (stored.webcheckout_url, stored.api_url) == ("https://bank.example/pay", "https://bank.example/api")
+    updated = await banks.update_bank(repository, ADMIN, BANK.id, None, {"api_url": "https://bank.example/v2/"})
+    assert updated.api_url == "https://bank.example/v2"
+
+
 async def test_update_without_change_does_not_change_version() -> None:
     repository = FakeRepository()
     assert await banks.update_bank(repository, ADMIN, "visa", None, {"title": "Visa"}) == BANK
