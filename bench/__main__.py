@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m bench [PART …]`. Writes bench/results.json and docs/performance.md."""
+"""Run the benchmarks: `python -m bench [PART …]`. Writes .local/bench-results/ and docs/performance.md."""
 
 import argparse
 import asyncio
@@ -82,7 +82,11 @@ def main() -> int:
                 value = results.format_value(row.value)
                 print(f"  {row.format_status_label():3} {row.name}: {value} {row.unit} {row.goal}", flush=True)
             print(f"== {part}: {time.monotonic() - started_at:.0f} s", flush=True)
-    report.write_report(results.load_rows())
+    rows = results.load_rows()
+    if missing := BENCHMARKS.keys() - {row.part for row in rows}:
+        print(f"{report.REPORT_PATH.name} not written: no results of {', '.join(sorted(missing))}")
+    else:
+        report.write_report(rows)
     return 0
 
 

