@@ -17,8 +17,10 @@ help: ## list the commands
 	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ## Run
-setup: ## install everything that is needed; the other commands do this too
+prerequisites:
 	@deploy/local/setup.sh
+setup: prerequisites ## install what is needed and build what is not in git; the other commands do this too
+	@$(PYTHON) -m codegen.artefacts
 demo: setup ## start the mesh if it is not running, and run the seven scenarios through port 8080
 	@$(PYTHON) -m deploy.local demo
 up: setup ## start the mesh and leave it running
@@ -40,7 +42,7 @@ reconcile: setup ## compare the stores of every order, repair or report discrepa
 	@$(PYTHON) -m deploy.local reconcile
 
 ## Develop
-generate: setup ## write generated/ from api-specs/
+generate: prerequisites ## write generated/ from api-specs/
 	@$(PYTHON) -m codegen generate
 diagrams: setup ## draw design/ from the traces of a run of the scenarios
 	@$(PYTHON) -m deploy.local diagrams

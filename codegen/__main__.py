@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from codegen import contracts, envoy, observability, reference_docs, typescript
+from codegen.artefacts import FIX_COMMAND, STAMP, list_files
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.events import asyncapi, event_types
 from codegen.kubernetes import manifests
@@ -26,7 +27,6 @@ from codegen.rpc import messages, servicers
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ROOT / "generated"
-FIX_COMMAND = "make generate"
 
 GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     messages.generate,
@@ -84,12 +84,10 @@ def format_python(ruff_config: str, *paths: Path) -> None:
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
-    """Return all files below `folder`, except Python bytecode."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    """Return all files below `folder`, except Python bytecode and the stamp of the artefacts."""
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in list_files(folder)}
+    files.pop(Path(STAMP).name, None)
+    return files
 
 
 def generate(_: argparse.Namespace) -> int:

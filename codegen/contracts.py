@@ -7,10 +7,13 @@ from typing import Any
 import yaml
 
 from codegen.errors import ContractError as ContractError  # noqa: PLC0414 (re-export)
-from codegen.protobuf import ProtoContracts, load_protos
+from codegen.protobuf import ProtoContracts, load_protos, parse_image
 
 type Files = dict[str, str | bytes]
 """Output of a generator: content by path relative to `generated/`."""
+
+DESCRIPTORS = "generated/descriptors.binpb"
+"""Committed descriptor set of the protobuf files."""
 
 HTTP_METHODS = ("get", "put", "post", "delete", "patch")
 
@@ -43,8 +46,16 @@ def load(root: Path) -> Contracts:
 
     Raises ContractError when the protobuf files do not compile.
     """
-    openapi = {
+    return Contracts(openapi=_load_openapi(root), protos=load_protos(root))
+
+
+def load_compiled(root: Path) -> Contracts:
+    """Read the OpenAPI files and the committed descriptor set below `root`, without buf."""
+    return Contracts(openapi=_load_openapi(root), protos=parse_image((root / DESCRIPTORS).read_bytes()))
+
+
+def _load_openapi(root: Path) -> dict[str, dict[str, Any]]:
+    return {
         file.stem: yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
         for file in sorted((root / "api-specs/openapi").glob("*.yaml"))
     }
-    return Contracts(openapi=openapi, protos=load_protos(root))

@@ -31,7 +31,10 @@ class Mutation:
 
 
 def copy_repository(target_dir: Path) -> None:
-    """Copy all tracked and all unignored files. `node_modules` is linked; the virtual environment is shared."""
+    """Copy all tracked and all unignored files, and `generated/`, which has ignored files.
+
+    `node_modules` is linked; the virtual environment is shared.
+    """
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -43,4 +46,7 @@ def copy_repository(target_dir: Path) -> None:
         if (ROOT / name).is_file():
             (target_dir / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target_dir / name)
+    shutil.copytree(
+        ROOT / "generated", target_dir / "generated", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+    )
     (target_dir / "node_modules").symlink_to(ROOT / "node_modules")

@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from codegen import __main__ as generators
-from codegen import contracts
+from codegen import artefacts, contracts
 from codegen.contracts import ContractError, Contracts
 from codegen.rest import converters, handlers, request_converters
 from codegen.rest.published_openapi import publish_document
@@ -77,6 +77,14 @@ def test_drift_report_names_every_file(
         "differs  generated/problems.py",
     ]
     assert lines[4] == "Fix: make generate"
+
+
+def test_git_contains_all_generated_files_except_artefacts() -> None:
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "generated"]
+    listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    in_git = {name.removeprefix("generated/") for name in listing.split("\0") if (ROOT / name).is_file()}
+    names = generators.read_tree(ROOT / "generated").keys()
+    assert in_git == {name for name in names if not artefacts.is_artefact(name)}
 
 
 def test_property_without_message_field_is_rejected(source: Contracts) -> None:

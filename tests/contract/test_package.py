@@ -1,6 +1,8 @@
 """Wheel of the project: its files, and the installed command `delivery`."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +15,16 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGED_FOLDERS = ("generated/asyncapi", "generated/envoy", "generated/openapi", "migrations", "services")
+
+LIST_PACKAGES = """
+import sys
+from importlib.metadata import packages_distributions
+from codegen import artefacts
+artefacts.build(artefacts.ROOT, ["envoy", "openapi"])
+packages = packages_distributions()
+print(*{package for name in sys.modules for package in packages.get(name, [])})
+"""
+"""Program that writes the artefacts of the image and prints the packages that it has imported."""
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +50,19 @@ def test_wheel_contains_no_emulators_or_tools(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     unwanted = ("services/sandbox/", "deploy/local/", "codegen/", "tests/", "bench/", "generated/kubernetes/")
     assert [name for name in names if name.startswith(unwanted)] == []
+
+
+def test_build_of_artefacts_imports_packages_of_services_only(tmp_path: Path) -> None:
+    """The image build writes the artefacts in the environment of the services."""
+    for name in ("api-specs", "codegen", "envoy", "generated"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, '.'){LIST_PACKAGES}"]
+    output = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    allowed = set(re.findall(r"^([\w-]+)==", (ROOT / "requirements/services.txt").read_text(), re.MULTILINE))
+    # setuptools is loaded in every process of an environment that contains it.
+    imported = {re.sub(r"[-_.]+", "-", name).lower() for name in output.split()} - {"setuptools"}
+    assert "pyyaml" in imported
+    assert imported <= allowed
 
 
 def test_installed_command_runs_outside_of_repository(wheel: Path, tmp_path: Path) -> None:
