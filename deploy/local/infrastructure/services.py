@@ -50,7 +50,8 @@ def build_telemetry_environment(config: MeshConfig) -> Mapping[str, str]:
 
 def build_service_environment(config: MeshConfig, secrets: Secrets, service: str) -> Mapping[str, str]:
     """Return the settings of a service in the local mesh."""
-    postgres = f"{service}:{secrets.get_password(f'postgres-{service}')}@{config.bind_address}:{config.get_port('POSTGRES_PORT')}"
+    password = secrets.get_password(f"postgres-{service}")
+    postgres = f"{service}:{password}@{config.bind_address}:{config.get_port('POSTGRES_PORT')}"
     common = {
         "ENVIRONMENT": "development",
         "SERVICE_SOCKET": str(config.socket_dir / f"{service}.sock"),
