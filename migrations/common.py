@@ -45,8 +45,8 @@ def create_idempotency_keys() -> None:
         sa.Column("operation", sa.Text, primary_key=True),
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("fingerprint", sa.LargeBinary, nullable=False),
-        sa.Column("refusal", sa.Text),
-        sa.Column("answer", sa.LargeBinary, nullable=False),
+        sa.Column("error_reason", sa.Text),
+        sa.Column("response", sa.LargeBinary, nullable=False),
         sa.Column("at", TIMESTAMPTZ, nullable=False),
     )
     op.create_index("idempotency_keys_by_time", "idempotency_keys", ["at"])

@@ -85,8 +85,8 @@ def _find_unimplemented(root: Path, path: Path, classes: dict[ClassName, ClassIn
             name for name in subclasses if not any(name in ancestors_by_name[other] for other in subclasses - {name})
         )
         if abstract and not leaves:
-            path = get_expected_path(module, node)
-            yield f"{path}: no class implements {node.name}; add one and register it in app.py"
+            expected_path = get_expected_path(module, node)
+            yield f"{expected_path}: no class implements {node.name}; add one and register it in app.py"
         for name in leaves:
             implemented = {
                 method for each in ancestors_by_name[name] & classes.keys() for method in classes[each].methods

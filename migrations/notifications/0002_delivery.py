@@ -60,7 +60,7 @@ def upgrade() -> None:
         sa.Column("provider", sa.Text),
         sa.Column("since", TIMESTAMPTZ),
         sa.Column("rounds", sa.Integer, nullable=False),
-        sa.Column("settled", ARRAY(sa.Text), nullable=False),
+        sa.Column("final_addresses", ARRAY(sa.Text), nullable=False),
         sa.Column("accepted", sa.Boolean, nullable=False),
         sa.Column("unclear", sa.Boolean, nullable=False),
         sa.Column("trace", JSONB, nullable=False),

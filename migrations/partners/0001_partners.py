@@ -51,7 +51,7 @@ def upgrade() -> None:
         sa.Column("trace", JSONB, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("answer", sa.Text),
+        sa.Column("response", sa.Text),
         sa.Column("next_at", TIMESTAMPTZ, nullable=False),
         sa.Column("created_at", TIMESTAMPTZ, nullable=False),
         sa.CheckConstraint("state IN ('waiting', 'delivered', 'failed')", name="partner_calls_state"),

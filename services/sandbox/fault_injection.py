@@ -72,13 +72,13 @@ class FaultInjector:
     def set(self, target: str, mode: StrEnum, count: int | None) -> None:
         """Set the fault of a target for `count` requests; None means until the next call."""
         if mode == "none":
-            self._database.execute("DELETE FROM faults WHERE place = ?", target)
+            self._database.execute("DELETE FROM faults WHERE target = ?", target)
         else:
             self._database.execute("INSERT OR REPLACE INTO faults VALUES (?, ?, ?)", target, str(mode), count)
 
     def get(self, target: str) -> tuple[str, int | None]:
         """Return the mode and the number of remaining requests."""
-        row = self._database.fetch_one("SELECT mode, remaining FROM faults WHERE place = ?", target)
+        row = self._database.fetch_one("SELECT mode, remaining FROM faults WHERE target = ?", target)
         return (row["mode"], row["remaining"]) if row else ("none", None)
 
     def consume(self, target: str) -> str:
@@ -86,9 +86,9 @@ class FaultInjector:
         with self._database.transaction():
             mode, remaining = self.get(target)
             if remaining == 1:
-                self._database.execute("DELETE FROM faults WHERE place = ?", target)
+                self._database.execute("DELETE FROM faults WHERE target = ?", target)
             elif remaining is not None:
-                self._database.execute("UPDATE faults SET remaining = remaining - 1 WHERE place = ?", target)
+                self._database.execute("UPDATE faults SET remaining = remaining - 1 WHERE target = ?", target)
         return mode
 
     async def delay(self) -> None:

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS codes (
 CREATE TRIGGER IF NOT EXISTS codes_bound AFTER INSERT ON codes BEGIN DELETE FROM codes WHERE id <= NEW.id - 10000; END;
 
 CREATE TABLE IF NOT EXISTS secrets (owner TEXT PRIMARY KEY, secret TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS faults (place TEXT PRIMARY KEY, mode TEXT NOT NULL, remaining INTEGER);
+CREATE TABLE IF NOT EXISTS faults (target TEXT PRIMARY KEY, mode TEXT NOT NULL, remaining INTEGER);
 
 CREATE TABLE IF NOT EXISTS payments (
     id INTEGER PRIMARY KEY AUTOINCREMENT, bank_id TEXT NOT NULL, payment_id TEXT NOT NULL UNIQUE, order_id TEXT NOT NULL,
@@ -38,8 +38,8 @@ CREATE TRIGGER IF NOT EXISTS partner_calls_bound AFTER INSERT ON partner_calls
     BEGIN DELETE FROM partner_calls WHERE id <= NEW.id - 20000; END;
 CREATE TABLE IF NOT EXISTS partner_orders (
     id INTEGER PRIMARY KEY AUTOINCREMENT, partner_id INTEGER NOT NULL, order_id TEXT NOT NULL, items TEXT NOT NULL,
-    callback_url TEXT NOT NULL, received_at TEXT NOT NULL, cancelled INTEGER NOT NULL DEFAULT 0, answer TEXT,
-    UNIQUE (partner_id, order_id));
+    callback_url TEXT NOT NULL, received_at TEXT NOT NULL, cancelled INTEGER NOT NULL DEFAULT 0,
+    callback_response TEXT, UNIQUE (partner_id, order_id));
 CREATE TRIGGER IF NOT EXISTS partner_orders_bound AFTER INSERT ON partner_orders
     BEGIN DELETE FROM partner_orders WHERE id <= NEW.id - 10000; END;
 

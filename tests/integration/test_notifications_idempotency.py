@@ -69,11 +69,11 @@ async def test_concurrent_create_agent_is_idempotent_and_stores_no_secret(
         cursor = await connection.connection.execute("SELECT id FROM agents WHERE name = %s", (request.name,))
         assert len(await cursor.fetchall()) == 1
         cursor = await connection.connection.execute(
-            "SELECT answer FROM idempotency_keys WHERE key = %s", (request.idempotency_key,)
+            "SELECT response FROM idempotency_keys WHERE key = %s", (request.idempotency_key,)
         )
         row = await cursor.fetchone()
     assert row is not None
-    assert b"PRIVATE KEY" not in bytes(row["answer"])
+    assert b"PRIVATE KEY" not in bytes(row["response"])
     with pytest.raises(ApiError) as raised:
         await create_agent(rpc, make_create_request(request.idempotency_key, request.name))
     assert raised.value.reason is Reason.IDEMPOTENCY_KEY_REUSED

@@ -197,9 +197,9 @@ async def test_bank_secret_is_returned_once_and_not_stored(orders: Orders, rpc: 
     assert first.webhook_secret.startswith("whsec_")
     assert (repeated.webhook_secret, repeated.replayed, repeated.bank) == (None, True, first.bank)
     stored = await orders.execute_sql(
-        "SELECT answer FROM idempotency_keys WHERE key = %(key)s", key=request.idempotency_key
+        "SELECT response FROM idempotency_keys WHERE key = %(key)s", key=request.idempotency_key
     )
-    assert b"whsec_" not in bytes(stored[0]["answer"])
+    assert b"whsec_" not in bytes(stored[0]["response"])
     error = await get_error(create_bank(rpc, build_bank_request(id=request.id), ROOT))
     assert error.reason is Reason.BANK_EXISTS
 

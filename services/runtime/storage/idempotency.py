@@ -54,8 +54,8 @@ def build_keys_table(metadata: MetaData) -> Table:
         Column("operation", Text, nullable=False),
         Column("key", Text, nullable=False),
         Column("fingerprint", LargeBinary, nullable=False),
-        Column("refusal", Text),
-        Column("answer", LargeBinary, nullable=False),
+        Column("error_reason", Text),
+        Column("response", LargeBinary, nullable=False),
         Column("at", TIMESTAMPTZ, nullable=False),
         PrimaryKeyConstraint("actor", "operation", "key"),
         Index("idempotency_keys_by_time", "at"),
@@ -96,7 +96,7 @@ class _StoredError(msgspec.Struct):
 
 _table = build_keys_table(MetaData())
 _FIND = Statement(
-    select(_table.c.fingerprint, _table.c.refusal.label("error_reason"), _table.c.answer.label("response")).where(
+    select(_table.c.fingerprint, _table.c.error_reason, _table.c.response).where(
         _table.c.actor == bindparam("actor"),
         _table.c.operation == bindparam("operation"),
         _table.c.key == bindparam("key"),
@@ -181,8 +181,8 @@ async def _save(transaction: Transaction, key: IdempotencyKey, error_reason: str
         operation=key.operation,
         key=key.key,
         fingerprint=_hash_request(key),
-        refusal=error_reason,
-        answer=response,
+        error_reason=error_reason,
+        response=response,
         at=datetime.now(UTC),
     )
 

@@ -183,7 +183,9 @@ class PartnerSystem:
             f"partner:{partner_id}", order["callback_url"], webhook_id, content
         )
         self._database.execute(
-            "UPDATE partner_orders SET answer = ? WHERE id = ?", msgspec.json.encode(response).decode(), order["id"]
+            "UPDATE partner_orders SET callback_response = ? WHERE id = ?",
+            msgspec.json.encode(response).decode(),
+            order["id"],
         )
         is_form = is_form_request(request)
         return RedirectResponse(f"/kitchen/{partner_id}", 303) if is_form else create_json_response(response)
@@ -204,7 +206,7 @@ class PartnerSystem:
                 {
                     **row,
                     "items": msgspec.json.decode(row["items"]),
-                    "callback_response": row["answer"] and msgspec.json.decode(row["answer"]),
+                    "callback_response": row["callback_response"] and msgspec.json.decode(row["callback_response"]),
                 }
                 for row in orders
             ],

@@ -28,7 +28,7 @@ _CLAIM = _JOBS.build_claim(
     .order_by(delivery_jobs.c.priority.desc(), delivery_jobs.c.due_at),
     returning=list(delivery_jobs.c),
 )
-_MUTABLE_COLUMNS = ("notification", "due_at", "provider", "since", "rounds", "settled", "accepted", "unclear")
+_MUTABLE_COLUMNS = ("notification", "due_at", "provider", "since", "rounds", "final_addresses", "accepted", "unclear")
 _RESCHEDULE = _JOBS.build_leased_update({name: bindparam(name) for name in _MUTABLE_COLUMNS})
 _DELETE_COMPLETED = _JOBS.build_leased_delete()
 _DELETE_FOR_USER = Statement(
@@ -113,7 +113,7 @@ class PostgresDeliveryQueue(DeliveryQueue):
             provider=None if row["provider"] is None else Provider(row["provider"]),
             provider_started_at=row["since"],
             rounds=row["rounds"],
-            final_addresses=tuple(row["settled"]),
+            final_addresses=tuple(row["final_addresses"]),
             is_accepted=row["accepted"],
             has_unclear_response=row["unclear"],
             lease_expires_at=row["due_at"],
@@ -129,7 +129,7 @@ def _to_mutable_values(job: DeliveryJob, due_at: datetime) -> dict[str, object]:
         "provider": job.provider,
         "since": job.provider_started_at,
         "rounds": job.rounds,
-        "settled": list(job.final_addresses),
+        "final_addresses": list(job.final_addresses),
         "accepted": job.is_accepted,
         "unclear": job.has_unclear_response,
     }

@@ -72,7 +72,7 @@ delivery_jobs = Table(
     Column("provider", Text),
     Column("since", TIMESTAMPTZ),
     Column("rounds", Integer, nullable=False),
-    Column("settled", ARRAY(Text), nullable=False),
+    Column("final_addresses", ARRAY(Text), nullable=False),
     Column("accepted", Boolean, nullable=False),
     Column("unclear", Boolean, nullable=False),
     Column("trace", JSONB, nullable=False),

@@ -28,7 +28,7 @@ from services.runtime.storage.database import (
 from services.runtime.storage.job_queue import JobQueue, JobTable
 
 CALL_COLUMNS = [calls.c[field.name] for field in fields(Call)]
-_STORED_COLUMNS = [*(field.name for field in fields(Call)), "answer"]
+_STORED_COLUMNS = [*(field.name for field in fields(Call)), "response"]
 
 _IS_CANCELLED = Statement(
     select(cancelled_orders.c.order_id).where(cancelled_orders.c.order_id == bindparam("order_id"))
@@ -45,7 +45,10 @@ _SAVE_CALL = Statement(
     update(calls)
     .where(calls.c.id == bindparam("call_id"))
     .values(
-        {name: bindparam(f"new_{name}") for name in ("state", "attempts", "tries", "answer", "next_at", "leased_until")}
+        {
+            name: bindparam(f"new_{name}")
+            for name in ("state", "attempts", "tries", "response", "next_at", "leased_until")
+        }
     )
 )
 _CALL_FOR_UPDATE = Statement(select(*CALL_COLUMNS).where(calls.c.id == bindparam("id")).with_for_update())
@@ -143,7 +146,7 @@ def _call_to_row(call: Call) -> dict[str, Any]:
         "payload": Jsonb(call.payload),
         "trace": Jsonb(call.trace),
         "tries": Jsonb(msgspec.to_builtins(call.tries)),
-        "answer": call.tries[-1].answer if call.tries else None,
+        "response": call.tries[-1].answer if call.tries else None,
     }
 
 

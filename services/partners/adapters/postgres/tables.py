@@ -71,7 +71,7 @@ calls = Table(
     Column("trace", JSONB, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("answer", Text),
+    Column("response", Text),
     Column("tries", JSONB, nullable=False, server_default="[]"),
     Column("next_at", TIMESTAMPTZ, nullable=False),
     Column("leased_until", TIMESTAMPTZ),

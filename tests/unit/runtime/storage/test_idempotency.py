@@ -62,7 +62,7 @@ class FakeDatabase:
         row = self.keys.get((values["actor"], values["operation"], values["key"]))
         if row is None or row["at"] <= self.since:
             return None
-        return {"fingerprint": row["fingerprint"], "error_reason": row["refusal"], "response": row["answer"]}
+        return {name: row[name] for name in ("fingerprint", "error_reason", "response")}
 
     async def execute(self, statement: Any, **values: Any) -> int:
         if statement is idempotency._SAVE:

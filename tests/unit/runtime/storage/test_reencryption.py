@@ -12,7 +12,7 @@ from services.orders.adapters.postgres import tables as orders_tables
 from services.partners import app as partners
 from services.partners.adapters.postgres import tables as partners_tables
 
-UNENCRYPTED_COLUMNS = {"outbox.payload", "idempotency_keys.fingerprint", "idempotency_keys.answer"}
+UNENCRYPTED_COLUMNS = {"outbox.payload", "idempotency_keys.fingerprint", "idempotency_keys.response"}
 
 
 @pytest.mark.parametrize(
