@@ -1,8 +1,10 @@
-"""Use cases of the notifications service:
+"""Use cases of notifications, by module.
 
-- contacts.upsert_contact, contacts.delete_contact: store and delete the contact data of a user
-- enqueue.enqueue_notification, enqueue.enqueue_mail: render a notification or a mail and queue its delivery
-- deliver.deliver: run one delivery step of a queued job
-- agents.create_agent, agents.list_agents, agents.get_agent, agents.update_agent: manage notification agents
-- history.list_for_user, history.list_all: list past notifications
+- agents: create_agent, list_agents, get_agent, update_agent
+- contacts: upsert_contact, delete_contact
+- deliver: deliver
+- enqueue: enqueue_notification, enqueue_mail
+- history: list_for_user, list_all
+
+`ports` defines the interfaces that the adapters implement.
 """

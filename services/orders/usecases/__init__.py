@@ -1,15 +1,15 @@
-"""Use cases of orders, one function each:
+"""Use cases of orders, by module.
 
 - banks: list_banks, create_bank, get_bank, update_bank, rotate_bank_secret
+- order_tracking: watch_order
 - orders: create_order, get_order, list_orders, list_available_deliveries, get_history, cancel_order, mark_order_ready,
   record_partner_notified, cancel_order_for_unreachable_partner, assign_order, complete_order, expire_orders,
   anonymise_customer, record_history
 - payment_callbacks: get_callback_secrets, process_payment, list_payments, record_payment
 - reconciliation: reconcile, alert_stuck_orders, warn_about_outbox_backlog
 - refunds: send_refund, record_refund_error
-- order_tracking: watch_order
 
-Shared by them: event_factory (domain objects to events) and ports (interfaces that the adapters implement).
+`event_factory` converts domain objects to events. `ports` defines the interfaces that the adapters implement.
 """
 
 from services.orders.usecases.banks import create_bank, get_bank, list_banks, rotate_bank_secret, update_bank

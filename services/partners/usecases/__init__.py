@@ -1,15 +1,14 @@
-"""Use cases of partners, one function each.
+"""Use cases of partners, by module.
 
-- list_catalog, list_partner_products: catalog and products on sale, for customers
-- check_products: price a basket at a partner
-- get_callback_secrets, report_order_ready: ready callbacks of partners
-- create_partner, list_partners, get_partner, update_partner, disable_partner, rotate_partner_secret: manage partners
-- create_product, list_products, get_product, update_product, delete_product: manage products
-- set_product_picture, list_product_pictures: manage product pictures
-- set_availability, remove_availability: manage prices of products at partners
-- plan_order_call, plan_cancellation_call: plan the call to the partner system after an order is paid or cancelled
-- make_call, record_call_error: make one attempt at a call and record its result
-- list_partner_calls, replay_partner_call: inspect and replay calls
+- catalog: list_catalog, set_product_picture, list_product_pictures, check_products
+- partner_calls: plan_order_call, plan_cancellation_call, make_call, record_call_error
+- partners: create_partner, list_partners, get_partner, update_partner, disable_partner, rotate_partner_secret
+- products: create_product, list_products, get_product, update_product, delete_product, set_availability,
+  remove_availability, list_partner_products
+- ready_callbacks: get_callback_secrets, report_order_ready
+- replay_calls: list_partner_calls, replay_partner_call
+
+`catalog_events` builds the events of catalog changes. `ports` defines the interfaces that the adapters implement.
 """
 
 from services.partners.usecases.catalog import (

@@ -46,7 +46,7 @@ async def set_product_picture(
             return before, picture_url
         after = replace(before, picture_url=picture_url, version=before.version + 1)
         await unit.products.save(after)
-        await unit.publish(catalog_events.create_product_changed_event(product_id, clock()))
+        await unit.publish(catalog_events.build_product_changed_event(product_id, clock()))
     return after, before.picture_url
 
 

@@ -5,16 +5,16 @@ from datetime import datetime
 from generated.proto.delivery.events.v1 import PartnerCatalogChanged
 
 
-def create_partner_changed_event(partner_id: int, at: datetime) -> PartnerCatalogChanged:
+def build_partner_changed_event(partner_id: int, at: datetime) -> PartnerCatalogChanged:
     """Return the event for a change of a partner's whole catalog entry."""
     return PartnerCatalogChanged(subject=f"partner:{partner_id}", partner_id=partner_id, at=at)
 
 
-def create_product_changed_event(product_id: int, at: datetime) -> PartnerCatalogChanged:
+def build_product_changed_event(product_id: int, at: datetime) -> PartnerCatalogChanged:
     """Return the event for a change of a product, at all partners."""
     return PartnerCatalogChanged(subject=f"product:{product_id}", product_id=product_id, at=at)
 
 
-def create_offer_changed_event(partner_id: int, product_id: int, at: datetime) -> PartnerCatalogChanged:
+def build_offer_changed_event(partner_id: int, product_id: int, at: datetime) -> PartnerCatalogChanged:
     """Return the event for a change of a product at one partner."""
     return PartnerCatalogChanged(subject=f"partner:{partner_id}", partner_id=partner_id, product_id=product_id, at=at)

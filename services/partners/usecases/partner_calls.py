@@ -183,4 +183,4 @@ async def _disable_partner(unit: UnitOfWork, partner_id: int, now: datetime) -> 
     await unit.partners.save(replace(partner, gone=True, enabled=False, version=partner.version + 1))
     await unit.calls.make_due(partner_id, now)
     if partner.is_open:
-        await unit.publish(catalog_events.create_partner_changed_event(partner_id, now))
+        await unit.publish(catalog_events.build_partner_changed_event(partner_id, now))

@@ -130,5 +130,5 @@ async def _save_partner(unit: UnitOfWork, clock: Clock, before: Partner, after: 
     await unit.partners.save(after)
     affects_catalog = any(getattr(before, name) != getattr(after, name) for name in CATALOG_FIELDS)
     if affects_catalog and (before.is_open or after.is_open):
-        await unit.publish(catalog_events.create_partner_changed_event(after.id, clock()))
+        await unit.publish(catalog_events.build_partner_changed_event(after.id, clock()))
     return after

@@ -74,7 +74,7 @@ async def update_product(
             return product
         after = replace(after, version=product.version + 1)
         await unit.products.save(after)
-        await unit.publish(catalog_events.create_product_changed_event(product_id, clock()))
+        await unit.publish(catalog_events.build_product_changed_event(product_id, clock()))
         return after
 
 
@@ -84,7 +84,7 @@ async def delete_product(repository: Repository, clock: Clock, principal: Princi
     async with repository.unit_of_work() as unit:
         await _lock_product(unit, product_id)
         await unit.products.delete(product_id)
-        await unit.publish(catalog_events.create_product_changed_event(product_id, clock()))
+        await unit.publish(catalog_events.build_product_changed_event(product_id, clock()))
 
 
 async def set_availability(
@@ -104,7 +104,7 @@ async def set_availability(
         await _lock_partner_and_product(unit, partner_id, product_id)
         if await unit.availability.get_for_update(partner_id, product_id) != availability:
             await unit.availability.save(partner_id, product_id, availability)
-            await unit.publish(catalog_events.create_offer_changed_event(partner_id, product_id, clock()))
+            await unit.publish(catalog_events.build_offer_changed_event(partner_id, product_id, clock()))
     return availability
 
 
@@ -120,7 +120,7 @@ async def remove_availability(
         await _lock_partner_and_product(unit, partner_id, product_id)
         if not await unit.availability.remove(partner_id, product_id):
             raise ApiError(Reason.PRODUCT_NOT_FOUND, "The partner does not sell this product.")
-        await unit.publish(catalog_events.create_offer_changed_event(partner_id, product_id, clock()))
+        await unit.publish(catalog_events.build_offer_changed_event(partner_id, product_id, clock()))
 
 
 async def list_partner_products(repository: Repository, partner_id: int, size: int, token: str) -> Page[CatalogOffer]:
