@@ -50,7 +50,7 @@ class Fault:
 def plan_faults(seed: int, kills: int, interval_s: float, target_names: Sequence[str] = ()) -> list[Fault]:
     """Plan faults until the number of kills is reached, at an average interval, for all or for the named targets."""
     targets = {name: TARGET_WEIGHTS[name] for name in target_names} or TARGET_WEIGHTS
-    rng = random.Random(f"blows {seed}")  # noqa: S311 (must be reproducible)
+    rng = random.Random(f"faults {seed}")  # noqa: S311 (must be reproducible)
     faults: list[Fault] = []
     while sum(fault.kind == "kill" for fault in faults) < kills:
         kind = _choose_weighted(rng, KIND_WEIGHTS)

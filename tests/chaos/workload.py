@@ -65,7 +65,7 @@ def plan_scenarios(
     seed: int, count: int, customers: list[SignedInUser], excluded_plans: Collection[str] = ()
 ) -> list[OrderScenario]:
     """Plan scenarios, derived from the seed."""
-    rng = random.Random(f"lives {seed}")  # noqa: S311 (must be reproducible)
+    rng = random.Random(f"workload {seed}")  # noqa: S311 (must be reproducible)
     weights = {plan: weight for plan, weight in PLAN_WEIGHTS.items() if plan not in excluded_plans}
     return [_create_scenario(rng, number, rng.choice(customers), weights) for number in range(count)]
 

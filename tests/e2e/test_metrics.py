@@ -2,8 +2,8 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import grpc
 import httpx
@@ -25,7 +25,7 @@ from tests import metrics_scraping
 from tests.conftest import ROOT, Mesh
 from tests.metrics_scraping import EXPECTED_METRICS, PROBE_PORTS, SERVICES, Scrape
 from tests.poison_message import poison_message
-from tests.wait import TIMEOUT_S
+from tests.wait import wait_until
 
 OBSERVABILITY = ROOT / "generated/observability"
 
@@ -65,12 +65,15 @@ def scraped(mesh: Mesh, dead_letter: None) -> dict[str, Scrape]:
         for scenario in scenarios.SCENARIOS:
             scenario(context)
         cancel_paid_order(ScenarioContext(edge, sandbox, Console(quiet=True)))
-    end = time.monotonic() + TIMEOUT_S
-    while (
-        find_missing(scrapes := {service: metrics_scraping.scrape_service(service) for service in SERVICES})
-        and time.monotonic() < end
-    ):
-        time.sleep(0.1)
+    scrapes: dict[str, Scrape] = {}
+
+    def has_all_metrics() -> bool:
+        scrapes.update({service: metrics_scraping.scrape_service(service) for service in SERVICES})
+        return not find_missing(scrapes)
+
+    # The tests name the metrics that are still missing after the timeout.
+    with suppress(TimeoutError):
+        wait_until(has_all_metrics, interval_s=0.1)
     return scrapes
 
 

@@ -1,4 +1,4 @@
-"""Out-of-band codes: who may request one, and where it is sent."""
+"""Out-of-band codes: permission to request one, and the address that receives it."""
 
 from urllib.parse import parse_qs, urlsplit
 
