@@ -17,6 +17,11 @@ def get_constant_name(event: Event) -> str:
     return to_snake_case(get_unqualified_name(event.message)).upper()
 
 
+def get_handler_name(event: Event) -> str:
+    """Return the name of the event's handler method: on_order_paid."""
+    return f"on_{get_constant_name(event).lower()}"
+
+
 def validate_events(events: Sequence[Event]) -> None:
     """Raise ContractError for a duplicate type, or a queue name that is not <service>.<purpose>."""
     by_type: dict[str, str] = {}
@@ -90,7 +95,7 @@ def render_consumers(events: Sequence[Event]) -> str:
     ]
     for queue, group in sorted(queues.items()):
         table = ", ".join(
-            f"{event.type!r}: ({get_constant_name(event)}, {get_constant_name(event).lower()!r})" for event in group
+            f"{event.type!r}: ({get_constant_name(event)}, {get_handler_name(event)!r})" for event in group
         )
         lines.append(
             f"class {to_pascal_case(queue)}Consumer(Consumer):\n"
@@ -101,7 +106,7 @@ def render_consumers(events: Sequence[Event]) -> str:
         for event in group:
             lines.append(
                 "    @abstractmethod\n"
-                f"    async def {get_constant_name(event).lower()}(\n"
+                f"    async def {get_handler_name(event)}(\n"
                 f"        self, event: {get_unqualified_name(event.message)}, delivery: MessageMetadata\n"
                 "    ) -> None:\n"
                 f"{render_docstring(event.comment, 8)}\n"

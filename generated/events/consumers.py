@@ -52,10 +52,10 @@ class NotificationsAlertsConsumer(Consumer):
     """Consumer of the queue `notifications.alerts`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "notifications.alerts"
-    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"system.alert": (SYSTEM_ALERT, "system_alert")}
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"system.alert": (SYSTEM_ALERT, "on_system_alert")}
 
     @abstractmethod
-    async def system_alert(self, event: SystemAlert, delivery: MessageMetadata) -> None:
+    async def on_system_alert(self, event: SystemAlert, delivery: MessageMetadata) -> None:
         """A condition that requires an operator."""
 
 
@@ -64,11 +64,11 @@ class NotificationsMailConsumer(Consumer):
 
     QUEUE: ClassVar[str] = "notifications.mail"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "emails.requested": (EMAIL_REQUESTED, "email_requested")
+        "emails.requested": (EMAIL_REQUESTED, "on_email_requested")
     }
 
     @abstractmethod
-    async def email_requested(self, event: EmailRequested, delivery: MessageMetadata) -> None:
+    async def on_email_requested(self, event: EmailRequested, delivery: MessageMetadata) -> None:
         """A mail has been requested."""
 
 
@@ -77,41 +77,41 @@ class NotificationsOrdersConsumer(Consumer):
 
     QUEUE: ClassVar[str] = "notifications.orders"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "orders.paid": (ORDER_PAID, "order_paid"),
-        "orders.ready": (ORDER_READY, "order_ready"),
-        "orders.assigned": (ORDER_ASSIGNED, "order_assigned"),
-        "orders.delivered": (ORDER_DELIVERED, "order_delivered"),
-        "orders.cancelled": (ORDER_CANCELLED, "order_cancelled"),
-        "orders.expired": (ORDER_EXPIRED, "order_expired"),
-        "payments.refunded": (REFUNDED, "refunded"),
+        "orders.paid": (ORDER_PAID, "on_order_paid"),
+        "orders.ready": (ORDER_READY, "on_order_ready"),
+        "orders.assigned": (ORDER_ASSIGNED, "on_order_assigned"),
+        "orders.delivered": (ORDER_DELIVERED, "on_order_delivered"),
+        "orders.cancelled": (ORDER_CANCELLED, "on_order_cancelled"),
+        "orders.expired": (ORDER_EXPIRED, "on_order_expired"),
+        "payments.refunded": (REFUNDED, "on_refunded"),
     }
 
     @abstractmethod
-    async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
+    async def on_order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
         """An order was paid."""
 
     @abstractmethod
-    async def order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
+    async def on_order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
         """An order is ready and awaits a deliverer."""
 
     @abstractmethod
-    async def order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
+    async def on_order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
         """An order was assigned to a deliverer."""
 
     @abstractmethod
-    async def order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
+    async def on_order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
         """An order was delivered."""
 
     @abstractmethod
-    async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
+    async def on_order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
         """An order was cancelled before its delivery; the paid amount is refunded."""
 
     @abstractmethod
-    async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
+    async def on_order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
         """An order was not paid in time."""
 
     @abstractmethod
-    async def refunded(self, event: Refunded, delivery: MessageMetadata) -> None:
+    async def on_refunded(self, event: Refunded, delivery: MessageMetadata) -> None:
         """A bank has accepted a refund."""
 
 
@@ -120,11 +120,11 @@ class NotificationsRequestedConsumer(Consumer):
 
     QUEUE: ClassVar[str] = "notifications.requested"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "notifications.requested": (NOTIFICATION_REQUESTED, "notification_requested")
+        "notifications.requested": (NOTIFICATION_REQUESTED, "on_notification_requested")
     }
 
     @abstractmethod
-    async def notification_requested(self, event: NotificationRequested, delivery: MessageMetadata) -> None:
+    async def on_notification_requested(self, event: NotificationRequested, delivery: MessageMetadata) -> None:
         """A notification that no other event triggers has been requested."""
 
 
@@ -133,11 +133,11 @@ class NotificationsUrgentConsumer(Consumer):
 
     QUEUE: ClassVar[str] = "notifications.urgent"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "notifications.requested": (NOTIFICATION_REQUESTED, "notification_requested")
+        "notifications.requested": (NOTIFICATION_REQUESTED, "on_notification_requested")
     }
 
     @abstractmethod
-    async def notification_requested(self, event: NotificationRequested, delivery: MessageMetadata) -> None:
+    async def on_notification_requested(self, event: NotificationRequested, delivery: MessageMetadata) -> None:
         """A notification that no other event triggers has been requested."""
 
 
@@ -146,21 +146,21 @@ class NotificationsUsersConsumer(Consumer):
 
     QUEUE: ClassVar[str] = "notifications.users"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "users.registered": (USER_REGISTERED, "user_registered"),
-        "users.updated": (USER_UPDATED, "user_updated"),
-        "users.deleted": (USER_DELETED, "user_deleted"),
+        "users.registered": (USER_REGISTERED, "on_user_registered"),
+        "users.updated": (USER_UPDATED, "on_user_updated"),
+        "users.deleted": (USER_DELETED, "on_user_deleted"),
     }
 
     @abstractmethod
-    async def user_registered(self, event: UserRegistered, delivery: MessageMetadata) -> None:
+    async def on_user_registered(self, event: UserRegistered, delivery: MessageMetadata) -> None:
         """A user has signed up."""
 
     @abstractmethod
-    async def user_updated(self, event: UserUpdated, delivery: MessageMetadata) -> None:
+    async def on_user_updated(self, event: UserUpdated, delivery: MessageMetadata) -> None:
         """A user has changed the profile."""
 
     @abstractmethod
-    async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
+    async def on_user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
         """A user has been deleted; every service deletes the personal data of the account."""
 
 
@@ -169,41 +169,41 @@ class OrdersHistoryConsumer(Consumer):
 
     QUEUE: ClassVar[str] = "orders.history"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "orders.created": (ORDER_CREATED, "order_created"),
-        "orders.paid": (ORDER_PAID, "order_paid"),
-        "orders.ready": (ORDER_READY, "order_ready"),
-        "orders.assigned": (ORDER_ASSIGNED, "order_assigned"),
-        "orders.delivered": (ORDER_DELIVERED, "order_delivered"),
-        "orders.cancelled": (ORDER_CANCELLED, "order_cancelled"),
-        "orders.expired": (ORDER_EXPIRED, "order_expired"),
+        "orders.created": (ORDER_CREATED, "on_order_created"),
+        "orders.paid": (ORDER_PAID, "on_order_paid"),
+        "orders.ready": (ORDER_READY, "on_order_ready"),
+        "orders.assigned": (ORDER_ASSIGNED, "on_order_assigned"),
+        "orders.delivered": (ORDER_DELIVERED, "on_order_delivered"),
+        "orders.cancelled": (ORDER_CANCELLED, "on_order_cancelled"),
+        "orders.expired": (ORDER_EXPIRED, "on_order_expired"),
     }
 
     @abstractmethod
-    async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
+    async def on_order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
         """An order was confirmed and awaits payment."""
 
     @abstractmethod
-    async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
+    async def on_order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
         """An order was paid."""
 
     @abstractmethod
-    async def order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
+    async def on_order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
         """An order is ready and awaits a deliverer."""
 
     @abstractmethod
-    async def order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
+    async def on_order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
         """An order was assigned to a deliverer."""
 
     @abstractmethod
-    async def order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
+    async def on_order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
         """An order was delivered."""
 
     @abstractmethod
-    async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
+    async def on_order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
         """An order was cancelled before its delivery; the paid amount is refunded."""
 
     @abstractmethod
-    async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
+    async def on_order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
         """An order was not paid in time."""
 
 
@@ -212,16 +212,16 @@ class OrdersPartnersConsumer(Consumer):
 
     QUEUE: ClassVar[str] = "orders.partners"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "partners.notified": (PARTNER_NOTIFIED, "partner_notified"),
-        "partners.unreachable": (PARTNER_UNREACHABLE, "partner_unreachable"),
+        "partners.notified": (PARTNER_NOTIFIED, "on_partner_notified"),
+        "partners.unreachable": (PARTNER_UNREACHABLE, "on_partner_unreachable"),
     }
 
     @abstractmethod
-    async def partner_notified(self, event: PartnerNotified, delivery: MessageMetadata) -> None:
+    async def on_partner_notified(self, event: PartnerNotified, delivery: MessageMetadata) -> None:
         """A partner's system has accepted an order."""
 
     @abstractmethod
-    async def partner_unreachable(self, event: PartnerUnreachable, delivery: MessageMetadata) -> None:
+    async def on_partner_unreachable(self, event: PartnerUnreachable, delivery: MessageMetadata) -> None:
         """A partner's system has not accepted an order, and the attempts are exhausted: the order cannot be prepared."""
 
 
@@ -230,11 +230,11 @@ class OrdersPaymentsConsumer(Consumer):
 
     QUEUE: ClassVar[str] = "orders.payments"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "payments.recorded": (PAYMENT_RECORDED, "payment_recorded")
+        "payments.recorded": (PAYMENT_RECORDED, "on_payment_recorded")
     }
 
     @abstractmethod
-    async def payment_recorded(self, event: PaymentRecorded, delivery: MessageMetadata) -> None:
+    async def on_payment_recorded(self, event: PaymentRecorded, delivery: MessageMetadata) -> None:
         """A payment callback was recorded, with any outcome."""
 
 
@@ -243,11 +243,11 @@ class OrdersReadinessConsumer(Consumer):
 
     QUEUE: ClassVar[str] = "orders.readiness"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "orders.ready_reported": (ORDER_READY_REPORTED, "order_ready_reported")
+        "orders.ready_reported": (ORDER_READY_REPORTED, "on_order_ready_reported")
     }
 
     @abstractmethod
-    async def order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:
+    async def on_order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:
         """A partner has reported an order as ready; the order service decides whether it may become ready."""
 
 
@@ -255,10 +255,10 @@ class OrdersUsersConsumer(Consumer):
     """Consumer of the queue `orders.users`. Delivery is unordered and at least once."""
 
     QUEUE: ClassVar[str] = "orders.users"
-    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"users.deleted": (USER_DELETED, "user_deleted")}
+    EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {"users.deleted": (USER_DELETED, "on_user_deleted")}
 
     @abstractmethod
-    async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
+    async def on_user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
         """A user has been deleted; every service deletes the personal data of the account."""
 
 
@@ -267,14 +267,14 @@ class PartnersCallsConsumer(Consumer):
 
     QUEUE: ClassVar[str] = "partners.calls"
     EVENTS: ClassVar[Mapping[str, tuple[EventType[Any], str]]] = {
-        "orders.paid": (ORDER_PAID, "order_paid"),
-        "orders.cancelled": (ORDER_CANCELLED, "order_cancelled"),
+        "orders.paid": (ORDER_PAID, "on_order_paid"),
+        "orders.cancelled": (ORDER_CANCELLED, "on_order_cancelled"),
     }
 
     @abstractmethod
-    async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
+    async def on_order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
         """An order was paid."""
 
     @abstractmethod
-    async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
+    async def on_order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
         """An order was cancelled before its delivery; the paid amount is refunded."""

@@ -59,7 +59,7 @@ class FakeUsersConsumer(OrdersUsersConsumer):
         self.handler = handler
         self.handled: list[str] = []
 
-    async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
+    async def on_user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
         await self.handler(event.user_id)
         self.handled.append(event.user_id)
 
@@ -151,8 +151,8 @@ async def test_dead_letter_replayed_twice_has_one_effect(orders: Orders, url: st
     envelope = Envelope(generate_id(), "/test", ORDER_READY_REPORTED.type, order_id, now(), {}, payload)
 
     class FailingReadinessConsumer(ReadinessConsumer):
-        async def order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:
-            await super().order_ready_reported(event, delivery)
+        async def on_order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:
+            await super().on_order_ready_reported(event, delivery)
             raise ValueError("failed after the commit")
 
     async def is_dead_lettered() -> bool:

@@ -63,7 +63,7 @@ async def test_concurrent_relays_publish_each_event_once(orders: Orders) -> None
     received: list[str] = []
 
     class RecordingConsumer(HistoryConsumer):
-        async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
+        async def on_order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
             if event.order is not None:
                 received.append(event.order.order_id)
 
@@ -90,7 +90,7 @@ async def test_crash_between_publish_and_delete_republishes_same_event_id(orders
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "simulated crash after the confirm")
 
     class RecordingConsumer(HistoryConsumer):
-        async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
+        async def on_order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
             received.append(delivery.event_id)
 
     consumer = RecordingConsumer(orders.history)
@@ -203,23 +203,23 @@ class SelectivelyFailingConsumer(OrdersHistoryConsumer):
         self.handled: list[str] = []
         self.attempts = 0
 
-    async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
+    async def on_order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
         if event.order is not None and event.order.order_id == self.failing_order_id:
             self.attempts += 1
             raise ValueError("poison")
         self.handled.append(event.order.order_id if event.order else "")
 
-    async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None: ...
+    async def on_order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None: ...
 
-    async def order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None: ...
+    async def on_order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None: ...
 
-    async def order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None: ...
+    async def on_order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None: ...
 
-    async def order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None: ...
+    async def on_order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None: ...
 
-    async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None: ...
+    async def on_order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None: ...
 
-    async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None: ...
+    async def on_order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None: ...
 
 
 def build_envelope(order_id: str, payload: bytes | None = None) -> Envelope:

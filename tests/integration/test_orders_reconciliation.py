@@ -348,7 +348,7 @@ async def test_partner_acknowledgement_is_idempotent_and_commutative(orders: Ord
 
     async def acknowledge(partner_id: int, at: datetime, event_order_id: str = order_id) -> datetime | None:
         event = PartnerNotified(order_id=event_order_id, partner_id=partner_id, at=at)
-        await consumer.partner_notified(
+        await consumer.on_partner_notified(
             event, MessageMetadata(consumer.QUEUE, generate_id(), "partners.notified", event_order_id, at, 1)
         )
         rows = await orders.execute_sql(
@@ -363,7 +363,7 @@ async def test_partner_acknowledgement_is_idempotent_and_commutative(orders: Ord
     assert await acknowledge(1, first_at) == first_at
     assert await acknowledge(1, first_at + timedelta(hours=2)) == first_at
     await usecases.cancel_order(orders.repository, now, ADA, order_id, None)
-    await consumer.partner_notified(
+    await consumer.on_partner_notified(
         PartnerNotified(order_id=order_id, partner_id=1, at=first_at),
         MessageMetadata(consumer.QUEUE, generate_id(), "partners.notified", order_id, first_at, 2),
     )

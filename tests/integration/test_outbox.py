@@ -37,7 +37,7 @@ class DeliveryCounter(HistoryConsumer):
         super().__init__(orders.history)
         self.counts: Counter[tuple[str, str]] = Counter()
 
-    async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
+    async def on_order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
         self.counts[delivery.event_id, delivery.subject] += 1
 
     def event_ids_by_order(self, order_ids: list[str]) -> dict[str, set[str]]:

@@ -109,31 +109,31 @@ def build_source_event(delivery: MessageMetadata) -> SourceEvent:
 class OrdersConsumer(_RuleNotifier, NotificationsOrdersConsumer):
     """Notifies customers of changes of their orders."""
 
-    async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
+    async def on_order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
         """Notify the customer of the payment."""
         await self.notify(event, delivery)
 
-    async def order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
+    async def on_order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
         """Notify the customer that the order is ready."""
         await self.notify(event, delivery)
 
-    async def order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
+    async def on_order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
         """Notify the customer that the order is on its way."""
         await self.notify(event, delivery)
 
-    async def order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
+    async def on_order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
         """Notify the customer of the delivery."""
         await self.notify(event, delivery)
 
-    async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
+    async def on_order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
         """Notify the customer of the cancellation."""
         await self.notify(event, delivery)
 
-    async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
+    async def on_order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
         """Notify the customer that the order has expired without payment."""
         await self.notify(event, delivery)
 
-    async def refunded(self, event: Refunded, delivery: MessageMetadata) -> None:
+    async def on_refunded(self, event: Refunded, delivery: MessageMetadata) -> None:
         """Notify the customer of the refund, unless the payment belongs to no order."""
         if event.customer_id:
             await self.notify(event, delivery)
@@ -142,7 +142,7 @@ class OrdersConsumer(_RuleNotifier, NotificationsOrdersConsumer):
 class AlertsConsumer(_RuleNotifier, NotificationsAlertsConsumer):
     """Logs system alerts and notifies the operators."""
 
-    async def system_alert(self, event: SystemAlert, delivery: MessageMetadata) -> None:
+    async def on_system_alert(self, event: SystemAlert, delivery: MessageMetadata) -> None:
         """Log the alert and notify the operators."""
         log.error("system alert %s on %s: %s", event.reason, event.subject, event.detail)
         await self.notify(event, delivery)
@@ -157,7 +157,7 @@ class _RequestConsumer:
         self._enqueuer = enqueuer
         self._templates = templates
 
-    async def notification_requested(self, event: NotificationRequested, delivery: MessageMetadata) -> None:
+    async def on_notification_requested(self, event: NotificationRequested, delivery: MessageMetadata) -> None:
         """Queue the requested notification."""
         await enqueue.enqueue_notification(
             self._enqueuer,
@@ -193,15 +193,15 @@ class UsersConsumer(NotificationsUsersConsumer):
         self._pending_jobs = pending_jobs
         self._history = history
 
-    async def user_registered(self, event: UserRegistered, delivery: MessageMetadata) -> None:
+    async def on_user_registered(self, event: UserRegistered, delivery: MessageMetadata) -> None:
         """Store the contact data of a new user."""
         await self._upsert_contact(event)
 
-    async def user_updated(self, event: UserUpdated, delivery: MessageMetadata) -> None:
+    async def on_user_updated(self, event: UserUpdated, delivery: MessageMetadata) -> None:
         """Store changed contact data."""
         await self._upsert_contact(event)
 
-    async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
+    async def on_user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
         """Delete the user's contact data, pending notifications and history."""
         await contacts.delete_contact(self._users, self._pending_jobs, self._history, event.user_id, event.version)
 
@@ -217,7 +217,7 @@ class MailConsumer(NotificationsMailConsumer):
         self._enqueuer = enqueuer
         self._templates = templates
 
-    async def email_requested(self, event: EmailRequested, delivery: MessageMetadata) -> None:
+    async def on_email_requested(self, event: EmailRequested, delivery: MessageMetadata) -> None:
         """Queue the requested mail."""
         templates = None if event.template == FALLBACK_MAIL_TEMPLATE else self._templates.get(event.template)
         await enqueue.enqueue_mail(

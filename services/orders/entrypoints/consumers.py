@@ -36,31 +36,31 @@ class HistoryConsumer(OrdersHistoryConsumer):
     def __init__(self, history: HistoryRepository) -> None:
         self._history = history
 
-    async def order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
+    async def on_order_created(self, event: OrderCreated, delivery: MessageMetadata) -> None:
         """Record status `pending`."""
         await self._record_entry(event.order, OrderStatus.PENDING)
 
-    async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
+    async def on_order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
         """Record status `paid`."""
         await self._record_entry(event.order, OrderStatus.PAID, f"payment {event.payment_id}")
 
-    async def order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
+    async def on_order_ready(self, event: OrderReady, delivery: MessageMetadata) -> None:
         """Record status `ready`."""
         await self._record_entry(event.order, OrderStatus.READY)
 
-    async def order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
+    async def on_order_assigned(self, event: OrderAssigned, delivery: MessageMetadata) -> None:
         """Record status `delivering`."""
         await self._record_entry(event.order, OrderStatus.DELIVERING)
 
-    async def order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
+    async def on_order_delivered(self, event: OrderDelivered, delivery: MessageMetadata) -> None:
         """Record status `delivered`."""
         await self._record_entry(event.order, OrderStatus.DELIVERED)
 
-    async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
+    async def on_order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
         """Record status `cancelled`."""
         await self._record_entry(event.order, OrderStatus.CANCELLED, event.reason)
 
-    async def order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
+    async def on_order_expired(self, event: OrderExpired, delivery: MessageMetadata) -> None:
         """Record status `expired`."""
         await self._record_entry(event.order, OrderStatus.EXPIRED)
 
@@ -77,7 +77,7 @@ class PaymentsConsumer(OrdersPaymentsConsumer):
     def __init__(self, history: HistoryRepository) -> None:
         self._history = history
 
-    async def payment_recorded(self, event: PaymentRecorded, delivery: MessageMetadata) -> None:
+    async def on_payment_recorded(self, event: PaymentRecorded, delivery: MessageMetadata) -> None:
         """Record a payment of any outcome."""
         if event.at is None:
             raise MalformedEvent("payments.recorded without a time")
@@ -101,7 +101,7 @@ class ReadinessConsumer(OrdersReadinessConsumer):
         self._repository = repository
         self._clock = clock
 
-    async def order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:
+    async def on_order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:
         """Mark the order as ready."""
         await usecases.mark_order_ready(
             self._repository,
@@ -121,13 +121,13 @@ class PartnersConsumer(OrdersPartnersConsumer):
         self._repository = repository
         self._clock = clock
 
-    async def partner_notified(self, event: PartnerNotified, delivery: MessageMetadata) -> None:
+    async def on_partner_notified(self, event: PartnerNotified, delivery: MessageMetadata) -> None:
         """Record when the partner's system acknowledged the order."""
         if event.at is None:
             raise MalformedEvent("partners.notified without a time")
         await usecases.record_partner_notified(self._repository, event.order_id, event.partner_id, event.at)
 
-    async def partner_unreachable(self, event: PartnerUnreachable, delivery: MessageMetadata) -> None:
+    async def on_partner_unreachable(self, event: PartnerUnreachable, delivery: MessageMetadata) -> None:
         """Cancel and refund the order. Idempotent by event id."""
         await usecases.cancel_order_for_unreachable_partner(
             self._repository,
@@ -146,6 +146,6 @@ class UsersConsumer(OrdersUsersConsumer):
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    async def user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
+    async def on_user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
         """Anonymise the user's orders."""
         await usecases.anonymise_customer(self._repository, event.user_id)

@@ -31,7 +31,7 @@ class OrderEventsConsumer(PartnersCallsConsumer):
         self._initial_delay_s = initial_delay_s
         self._wakeup = wakeup
 
-    async def order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
+    async def on_order_paid(self, event: OrderPaid, delivery: MessageMetadata) -> None:
         """Plan the call about a paid order.
 
         The event id becomes the webhook id of the call, so both this service and the partner can deduplicate.
@@ -62,7 +62,7 @@ class OrderEventsConsumer(PartnersCallsConsumer):
         if await usecases.plan_order_call(self._repository, self.QUEUE, delivery.event_id, call):
             self._wakeup.set()
 
-    async def order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
+    async def on_order_cancelled(self, event: OrderCancelled, delivery: MessageMetadata) -> None:
         """Plan the call about a cancellation, if the partner may have received the order."""
         if event.order is None:
             raise MalformedEvent("orders.cancelled has no order")

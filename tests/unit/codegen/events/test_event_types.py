@@ -96,17 +96,17 @@ def test_consumer_has_an_abstract_method_per_event_of_its_queue() -> None:
     consumer = consumers()["ArchiveHistoryConsumer"]
     methods = {node.name: node for node in consumer.body if isinstance(node, ast.AsyncFunctionDef)}
     assert {name: ast.unparse(node.args) for name, node in methods.items()} == {
-        "note_added": "self, event: NoteAdded, delivery: MessageMetadata",
+        "on_note_added": "self, event: NoteAdded, delivery: MessageMetadata",
         "note_deleted": "self, event: NoteDeleted, delivery: MessageMetadata",
     }
     for node in methods.values():
         assert [ast.unparse(decorator) for decorator in node.decorator_list] == ["abstractmethod"]
-    assert ast.get_docstring(methods["note_added"]) == "NoteAdded happened."
+    assert ast.get_docstring(methods["on_note_added"]) == "NoteAdded happened."
 
 
 def test_table_of_a_consumer_names_type_and_method() -> None:
     table = class_attribute(consumers()["MailRequestedConsumer"], "EVENTS")
-    assert table == "{'notes.added': (NOTE_ADDED, 'note_added')}"
+    assert table == "{'notes.added': (NOTE_ADDED, 'on_note_added')}"
 
 
 def test_consumers_import_only_consumed_events() -> None:

@@ -36,7 +36,7 @@ def build_orders_consumer(backend: FakeBackend) -> OrdersConsumer:
 
 async def test_order_event_notifies_customer() -> None:
     backend = FakeBackend()
-    await build_orders_consumer(backend).order_paid(PAID, build_delivery("orders.paid"))
+    await build_orders_consumer(backend).on_order_paid(PAID, build_delivery("orders.paid"))
     notification = backend.jobs["e1"][0].notification
     assert (notification.user_id, notification.order_id, notification.event) == ("ada", "o1", "orders.paid")
     assert notification.status is Status.QUEUED
@@ -45,13 +45,15 @@ async def test_order_event_notifies_customer() -> None:
 @pytest.mark.parametrize("order", [None, replace(SNAPSHOT, customer_id="")])
 async def test_order_event_without_recipient_is_malformed(order: v1.OrderSnapshot | None) -> None:
     with pytest.raises(MalformedEvent):
-        await build_orders_consumer(FakeBackend()).order_paid(v1.OrderPaid(order=order), build_delivery("orders.paid"))
+        await build_orders_consumer(FakeBackend()).on_order_paid(
+            v1.OrderPaid(order=order), build_delivery("orders.paid")
+        )
 
 
 @pytest.mark.parametrize("event_id", ["", "a b", "x" * 65])
 async def test_invalid_event_id_is_malformed(event_id: str) -> None:
     with pytest.raises(MalformedEvent):
-        await build_orders_consumer(FakeBackend()).order_paid(PAID, build_delivery("orders.paid", event_id=event_id))
+        await build_orders_consumer(FakeBackend()).on_order_paid(PAID, build_delivery("orders.paid", event_id=event_id))
 
 
 async def test_unknown_user_is_retried_for_limited_attempts() -> None:
@@ -59,14 +61,14 @@ async def test_unknown_user_is_retried_for_limited_attempts() -> None:
     consumer = build_orders_consumer(backend)
     for attempt in range(1, MAX_UNKNOWN_USER_ATTEMPTS + 1):
         with pytest.raises(UnknownUserError):
-            await consumer.order_paid(PAID, build_delivery("orders.paid", attempt))
-    await consumer.order_paid(PAID, build_delivery("orders.paid", MAX_UNKNOWN_USER_ATTEMPTS + 1))
+            await consumer.on_order_paid(PAID, build_delivery("orders.paid", attempt))
+    await consumer.on_order_paid(PAID, build_delivery("orders.paid", MAX_UNKNOWN_USER_ATTEMPTS + 1))
     assert list(backend.jobs) == ["e1"]
 
 
 async def test_refund_without_customer_queues_nothing() -> None:
     backend = FakeBackend()
-    await build_orders_consumer(backend).refunded(v1.Refunded(refund_id="r1"), build_delivery("refunds.completed"))
+    await build_orders_consumer(backend).on_refunded(v1.Refunded(refund_id="r1"), build_delivery("refunds.completed"))
     assert backend.jobs == {}
 
 
@@ -75,7 +77,7 @@ async def test_alert_is_logged_and_sent_to_operators(caplog: pytest.LogCaptureFi
     event_type = next(name for name, rule in template_loader.load_rules().items() if rule.recipient_path[0] == "@")
     consumer = AlertsConsumer(backend.enqueuer, template_loader.load_rules())
     alert = v1.SystemAlert(subject="order:o1", reason="STUCK", detail="It waits.", at=START_TIME)
-    await consumer.system_alert(alert, build_delivery(event_type))
+    await consumer.on_system_alert(alert, build_delivery(event_type))
     assert backend.jobs["e1"][0].notification.user_id == "operators"
     assert "system alert STUCK on order:o1" in caplog.text
 
@@ -85,7 +87,7 @@ async def test_urgent_copy_of_request_is_processed_once() -> None:
     templates = template_loader.load_request_templates()
     event = v1.NotificationRequested(user_id="ada", agent_id="orders", template="unknown")
     for consumer_type in (UrgentRequestsConsumer, RequestsConsumer):
-        await consumer_type(backend.enqueuer, templates).notification_requested(event, build_delivery("n.requested"))
+        await consumer_type(backend.enqueuer, templates).on_notification_requested(event, build_delivery("n.requested"))
     assert backend.processed_events == {(NotificationsRequestedConsumer.QUEUE, "e1")}
     assert backend.jobs["e1"][0].notification.reason == "TEMPLATE_UNKNOWN"
 
@@ -94,11 +96,11 @@ async def test_contact_data_is_stored_and_deleted() -> None:
     backend = FakeBackend(user=None)
     consumer = UsersConsumer(backend, backend, backend)
     delivery = build_delivery("users.registered")
-    await consumer.user_registered(v1.UserRegistered(user_id="ada", email="a@b.c", version=1), delivery)
+    await consumer.on_user_registered(v1.UserRegistered(user_id="ada", email="a@b.c", version=1), delivery)
     assert backend.only_user == User("ada", "a@b.c", None, None, 1)
-    await consumer.user_updated(v1.UserUpdated(user_id="ada", email="d@e.f", locale="de", version=2), delivery)
+    await consumer.on_user_updated(v1.UserUpdated(user_id="ada", email="d@e.f", locale="de", version=2), delivery)
     assert backend.only_user == User("ada", "d@e.f", "de", None, 2)
-    await consumer.user_deleted(v1.UserDeleted(user_id="ada", version=3), delivery)
+    await consumer.on_user_deleted(v1.UserDeleted(user_id="ada", version=3), delivery)
     assert backend.only_user == User("ada", "", None, None, 3)
 
 
@@ -107,7 +109,7 @@ async def test_request_for_unknown_or_fallback_mail_fails(template: str) -> None
     backend = FakeBackend(user=ADA)
     consumer = MailConsumer(backend.enqueuer, template_loader.load_mail_templates())
     event = v1.EmailRequested(user_id="ada", email="a@b.c", template=template, values={"title": "T", "body": "B"})
-    await consumer.email_requested(event, build_delivery("emails.requested"))
+    await consumer.on_email_requested(event, build_delivery("emails.requested"))
     assert backend.jobs["e1"][0].notification.reason == "TEMPLATE_UNKNOWN"
 
 

@@ -30,13 +30,13 @@ def build_delivery(event_id: str = "e1") -> MessageMetadata:
 @pytest.mark.parametrize(
     ("method", "event", "status", "note"),
     [
-        ("order_created", v1.OrderCreated(order=SNAPSHOT), OrderStatus.PENDING, None),
-        ("order_paid", v1.OrderPaid(order=SNAPSHOT, payment_id="p1"), OrderStatus.PAID, "payment p1"),
-        ("order_ready", v1.OrderReady(order=SNAPSHOT), OrderStatus.READY, None),
-        ("order_assigned", v1.OrderAssigned(order=SNAPSHOT), OrderStatus.DELIVERING, None),
-        ("order_delivered", v1.OrderDelivered(order=SNAPSHOT), OrderStatus.DELIVERED, None),
-        ("order_cancelled", v1.OrderCancelled(order=SNAPSHOT, reason="why not"), OrderStatus.CANCELLED, "why not"),
-        ("order_expired", v1.OrderExpired(order=SNAPSHOT), OrderStatus.EXPIRED, None),
+        ("on_order_created", v1.OrderCreated(order=SNAPSHOT), OrderStatus.PENDING, None),
+        ("on_order_paid", v1.OrderPaid(order=SNAPSHOT, payment_id="p1"), OrderStatus.PAID, "payment p1"),
+        ("on_order_ready", v1.OrderReady(order=SNAPSHOT), OrderStatus.READY, None),
+        ("on_order_assigned", v1.OrderAssigned(order=SNAPSHOT), OrderStatus.DELIVERING, None),
+        ("on_order_delivered", v1.OrderDelivered(order=SNAPSHOT), OrderStatus.DELIVERED, None),
+        ("on_order_cancelled", v1.OrderCancelled(order=SNAPSHOT, reason="why not"), OrderStatus.CANCELLED, "why not"),
+        ("on_order_expired", v1.OrderExpired(order=SNAPSHOT), OrderStatus.EXPIRED, None),
     ],
 )
 async def test_order_event_becomes_history_entry(
@@ -51,20 +51,20 @@ async def test_order_event_becomes_history_entry(
 @pytest.mark.parametrize("snapshot", [None, v1.OrderSnapshot(order_id="o1", version=3)])
 async def test_order_event_without_order_or_time_is_malformed(snapshot: v1.OrderSnapshot | None) -> None:
     with pytest.raises(MalformedEvent):
-        await HistoryConsumer(FakeHistory()).order_paid(v1.OrderPaid(order=snapshot), build_delivery())
+        await HistoryConsumer(FakeHistory()).on_order_paid(v1.OrderPaid(order=snapshot), build_delivery())
 
 
 @pytest.mark.parametrize("outcome", PaymentOutcome)
 async def test_recorded_payment_becomes_document(outcome: PaymentOutcome) -> None:
     history = FakeHistory()
     record = RECORD.__replace__(outcome=outcome)
-    await PaymentsConsumer(history).payment_recorded(build_payment_recorded(record), build_delivery())
+    await PaymentsConsumer(history).on_payment_recorded(build_payment_recorded(record), build_delivery())
     assert list(history.payments.values()) == [record]
 
 
 async def test_payment_without_time_is_malformed() -> None:
     with pytest.raises(MalformedEvent):
-        await PaymentsConsumer(FakeHistory()).payment_recorded(v1.PaymentRecorded(payment_id="p1"), build_delivery())
+        await PaymentsConsumer(FakeHistory()).on_payment_recorded(v1.PaymentRecorded(payment_id="p1"), build_delivery())
 
 
 async def test_ready_report_is_deduplicated_by_queue_and_event() -> None:
@@ -72,7 +72,7 @@ async def test_ready_report_is_deduplicated_by_queue_and_event() -> None:
     consumer = ReadinessConsumer(repository, repository.clock)
     event = v1.OrderReadyReported(order_id="o1", partner_id=1, pickup_address="1 Market Square")
     for _ in range(2):
-        await consumer.order_ready_reported(event, build_delivery())
+        await consumer.on_order_ready_reported(event, build_delivery())
     assert repository.orders["o1"].pickup_address == "1 Market Square"
     assert repository.processed_events == {(ReadinessConsumer.QUEUE, "e1")}
 
@@ -82,14 +82,14 @@ async def test_earliest_partner_notification_is_stored() -> None:
     consumer = PartnersConsumer(repository, repository.clock)
     for delay in (1, 0, 2):
         event = v1.PartnerNotified(order_id="o1", partner_id=1, at=NOW + timedelta(seconds=delay))
-        await consumer.partner_notified(event, build_delivery())
+        await consumer.on_partner_notified(event, build_delivery())
     assert repository.notified == {"o1": NOW}
 
 
 async def test_partner_notification_without_time_is_malformed() -> None:
     repository = FakeRepository()
     with pytest.raises(MalformedEvent):
-        await PartnersConsumer(repository, repository.clock).partner_notified(
+        await PartnersConsumer(repository, repository.clock).on_partner_notified(
             v1.PartnerNotified(order_id="o1", partner_id=1), build_delivery()
         )
 
@@ -97,7 +97,7 @@ async def test_partner_notification_without_time_is_malformed() -> None:
 async def test_order_of_unreachable_partner_is_cancelled() -> None:
     repository = FakeRepository(build_order(OrderStatus.PAID))
     consumer = PartnersConsumer(repository, repository.clock)
-    await consumer.partner_unreachable(
+    await consumer.on_partner_unreachable(
         v1.PartnerUnreachable(order_id="o1", partner_id=1, reason="410"), build_delivery()
     )
     assert repository.orders["o1"].status is OrderStatus.CANCELLED
@@ -106,5 +106,5 @@ async def test_order_of_unreachable_partner_is_cancelled() -> None:
 
 async def test_orders_of_deleted_user_are_anonymised() -> None:
     repository = FakeRepository()
-    await UsersConsumer(repository).user_deleted(v1.UserDeleted(user_id="ada"), build_delivery())
+    await UsersConsumer(repository).on_user_deleted(v1.UserDeleted(user_id="ada"), build_delivery())
     assert repository.anonymised_ids == ["ada"]

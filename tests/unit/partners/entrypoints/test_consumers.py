@@ -26,7 +26,7 @@ def build_delivery(event_id: str = "e1") -> MessageMetadata:
 
 async def test_paid_order_is_called_with_event_id_as_webhook_id() -> None:
     repository, wakeup = FakeRepository(BOWL), asyncio.Event()
-    await build_consumer(repository, wakeup).order_paid(PAID, build_delivery())
+    await build_consumer(repository, wakeup).on_order_paid(PAID, build_delivery())
     call = repository.calls["e1"]
     assert (call.kind, call.state, call.attempts) == (CallKind.ORDER, CallState.WAITING, 0)
     assert call.next_at == NOW + timedelta(seconds=5)
@@ -41,9 +41,9 @@ async def test_paid_order_is_called_with_event_id_as_webhook_id() -> None:
 async def test_repeated_event_does_not_wake_worker() -> None:
     repository, wakeup = FakeRepository(BOWL), asyncio.Event()
     consumer = build_consumer(repository, wakeup)
-    await consumer.order_paid(PAID, build_delivery())
+    await consumer.on_order_paid(PAID, build_delivery())
     wakeup.clear()
-    await consumer.order_paid(PAID, build_delivery())
+    await consumer.on_order_paid(PAID, build_delivery())
     assert not wakeup.is_set()
     assert repository.processed_events == {(OrderEventsConsumer.QUEUE, "e1")}
 
@@ -59,20 +59,20 @@ async def test_repeated_event_does_not_wake_worker() -> None:
 async def test_cancellation_reason_is_truncated(reason: str | None, payload: dict[str, str]) -> None:
     repository, wakeup = FakeRepository(BOWL, calls=[CALL]), asyncio.Event()
     event = OrderCancelled(order=SNAPSHOT, reason=reason)
-    await build_consumer(repository, wakeup).order_cancelled(event, build_delivery("e2"))
+    await build_consumer(repository, wakeup).on_order_cancelled(event, build_delivery("e2"))
     assert repository.calls["e2"].payload == payload
     assert wakeup.is_set()
 
 
 async def test_cancellation_before_first_attempt_does_not_wake_worker() -> None:
     repository, wakeup = FakeRepository(BOWL), asyncio.Event()
-    await build_consumer(repository, wakeup).order_cancelled(OrderCancelled(order=SNAPSHOT), build_delivery())
+    await build_consumer(repository, wakeup).on_order_cancelled(OrderCancelled(order=SNAPSHOT), build_delivery())
     assert (repository.calls, wakeup.is_set()) == ({}, False)
 
 
 async def test_event_without_order_is_malformed() -> None:
     consumer = build_consumer(FakeRepository(), asyncio.Event())
     with pytest.raises(MalformedEvent):
-        await consumer.order_paid(OrderPaid(), build_delivery())
+        await consumer.on_order_paid(OrderPaid(), build_delivery())
     with pytest.raises(MalformedEvent):
-        await consumer.order_cancelled(OrderCancelled(), build_delivery())
+        await consumer.on_order_cancelled(OrderCancelled(), build_delivery())

@@ -30,7 +30,7 @@ class FailingConsumer(NotificationsAlertsConsumer):
     def __init__(self, error: Exception | None) -> None:
         self._error = error
 
-    async def system_alert(self, event: SystemAlert, delivery: MessageMetadata) -> None:
+    async def on_system_alert(self, event: SystemAlert, delivery: MessageMetadata) -> None:
         if self._error is not None:
             raise self._error
 
