@@ -47,6 +47,9 @@ class ServiceSettings(BaseSettings):
     encryption_key: SecretStr = Field(
         description="comma-separated Fernet keys of stored secrets: the first encrypts, all decrypt"
     )
+    migrate_at_start: bool | None = Field(
+        default=None, description="apply pending migrations at start; without a value in development only"
+    )
     public_url: str = Field(default="http://127.0.0.1:8080", description="URL of the edge, without a path")
     trace_percent: float = Field(
         default=1, ge=0, le=100, description="percentage of sampled traces among those that start in this process"
@@ -64,6 +67,12 @@ class ServiceSettings(BaseSettings):
         if self.environment is Environment.PRODUCTION and (errors := [*self.iter_production_errors()]):
             raise ValueError("; ".join(errors))
         return self
+
+    def is_migrating_at_start(self) -> bool:
+        """Return whether `serve` applies pending migrations."""
+        if self.migrate_at_start is None:
+            return self.environment is Environment.DEVELOPMENT
+        return self.migrate_at_start
 
     def iter_production_errors(self) -> Iterator[str]:
         """Yield the reasons that these settings are not allowed in production."""

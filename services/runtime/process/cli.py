@@ -25,7 +25,9 @@ def main[S: ServiceSettings](
     commands_with_argument: Mapping[str, Callable[[S, str], Awaitable[None]]] | None = None,
     commands_without_argument: Mapping[str, Callable[[S], Awaitable[None]]] | None = None,
 ) -> None:
-    """Parse the command line, load the settings and run the command. `serve` migrates the databases first.
+    """Parse the command line, load the settings and run the command.
+
+    `serve` first migrates the databases in development, and exits in production if a migration is pending.
 
     `commands_with_argument` and `commands_without_argument` are the service's own commands, by name.
     """
@@ -39,10 +41,10 @@ def main[S: ServiceSettings](
     command = arguments.command
     settings = load_settings(settings_type)
     logging_setup.setup_logging(service, settings.log_level)
-    if command in ("serve", "migrate"):
-        migrations.migrate(service, settings.database_url.get_secret_value())
-        if isinstance(settings, DocumentStoreSettings):
-            mongo_migrations.migrate(service, settings.documents_url.get_secret_value())
+    if command == "migrate" or (command == "serve" and settings.is_migrating_at_start()):
+        _migrate(service, settings)
+    elif command == "serve" and (pending := _list_pending_migrations(service, settings)):
+        sys.exit(f"migrations are pending: {', '.join(pending)}; run the command migrate first")
     if command == "serve":
         _raise_open_file_limit()
         provider = tracing.setup_tracing(service, settings.trace_percent)
@@ -58,6 +60,19 @@ def main[S: ServiceSettings](
         asyncio.run(_to_coroutine(commands_with_argument[command](settings, arguments.argument)))
     elif commands_without_argument and command in commands_without_argument:
         asyncio.run(_to_coroutine(commands_without_argument[command](settings)))
+
+
+def _migrate(service: str, settings: ServiceSettings) -> None:
+    migrations.migrate(service, settings.database_url.get_secret_value())
+    if isinstance(settings, DocumentStoreSettings):
+        mongo_migrations.migrate(service, settings.documents_url.get_secret_value())
+
+
+def _list_pending_migrations(service: str, settings: ServiceSettings) -> list[str]:
+    pending = [*migrations.list_pending(service, settings.database_url.get_secret_value())]
+    if isinstance(settings, DocumentStoreSettings):
+        pending += mongo_migrations.list_pending(service, settings.documents_url.get_secret_value())
+    return pending
 
 
 def _raise_open_file_limit() -> None:

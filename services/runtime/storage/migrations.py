@@ -1,13 +1,14 @@
-"""Schema migrations of a service's database with Alembic, at every start and by the command `migrate`."""
+"""Schema migrations of a service's database with Alembic."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
@@ -23,7 +24,7 @@ def migrate(service: str, url: str) -> None:
 
     `url` starts with `postgresql://`. Raises the database's errors; the transaction is then rolled back.
     """
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool)
+    engine = _create_engine(url)
     with engine.begin() as connection:
         advisory_lock.acquire_blocking(connection, AdvisoryLock.MIGRATIONS)
         for statement in SESSION_TIMEOUTS:
@@ -34,6 +35,19 @@ def migrate(service: str, url: str) -> None:
     engine.dispose()
 
 
+def list_pending(service: str, url: str) -> Sequence[str]:
+    """Return the pending revisions; an empty list if a later release has migrated the database."""
+    script = ScriptDirectory.from_config(_build_config(service))
+    engine = _create_engine(url)
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    engine.dispose()
+    revisions = [each.revision for each in script.walk_revisions()]
+    if current is None:
+        return revisions[::-1]
+    return revisions[: revisions.index(current)][::-1] if current in revisions else ()
+
+
 def iter_revision_sql(service: str) -> Iterator[tuple[str, str]]:
     """Yield each revision and its SQL, the oldest first."""
     config = _build_config(service)
@@ -41,6 +55,10 @@ def iter_revision_sql(service: str) -> Iterator[tuple[str, str]]:
         config.output_buffer = output = StringIO()
         command.upgrade(config, f"{revision.down_revision or 'base'}:{revision.revision}", sql=True)
         yield revision.revision, "".join(f"{statement};\n" for statement in SESSION_TIMEOUTS) + output.getvalue()
+
+
+def _create_engine(url: str) -> Engine:
+    return create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool)
 
 
 def _build_config(service: str) -> Config:

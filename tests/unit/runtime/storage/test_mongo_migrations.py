@@ -51,6 +51,14 @@ def test_failed_migration_is_repeated_and_blocks_later_ones(tmp_path: Path) -> N
     assert (list_calls(database), list_versions(database)) == ([1, 2, 2, 3], {"0001_step", "0002_step", "0003_step"})
 
 
+def test_find_pending_returns_unapplied_migrations_and_applies_none(tmp_path: Path) -> None:
+    database = create_database()
+    first, second = (write_migration(tmp_path, number) for number in (1, 2))
+    mongo_migrations.apply_pending(database, [first])
+    assert mongo_migrations.find_pending(database, [first, second]) == [second]
+    assert list_calls(database) == [1]
+
+
 @pytest.mark.parametrize("service", ["orders", "notifications"])
 def test_migrations_of_service_are_numbered_and_idempotent(service: str) -> None:
     migrations = mongo_migrations.list_migrations(service)

@@ -1,0 +1,57 @@
+"""Pending migrations on real databases: PostgreSQL in a schema of the test, and MongoDB."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from pymongo import MongoClient
+
+from services.runtime.storage import migrations, mongo_migrations
+from services.runtime.storage.mongo import Document
+from tests.integration.fixtures.servers import Servers
+
+SCHEMA = "pending_migrations"
+
+
+@pytest.fixture
+def database_url(servers: Servers) -> Iterator[str]:
+    """URL of the database of the gateway with an empty schema."""
+    url = servers.settings("gateway")["DATABASE_URL"]
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+        connection.execute(f"CREATE SCHEMA {SCHEMA}")
+        yield f"{url}{'&' if '?' in url else '?'}options={quote(f'-csearch_path={SCHEMA}')}"
+        connection.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+
+
+def set_revision(url: str, revision: str) -> None:
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = %s", (revision,))
+
+
+def test_revisions_are_pending_until_they_are_applied(database_url: str) -> None:
+    revisions = [revision for revision, _ in migrations.iter_revision_sql("gateway")]
+    assert [*migrations.list_pending("gateway", database_url)] == revisions
+    migrations.migrate("gateway", database_url)
+    assert [*migrations.list_pending("gateway", database_url)] == []
+    set_revision(database_url, revisions[0])
+    assert [*migrations.list_pending("gateway", database_url)] == revisions[1:]
+
+
+def test_no_revision_is_pending_after_a_later_release(database_url: str) -> None:
+    migrations.migrate("gateway", database_url)
+    set_revision(database_url, "9999")
+    assert [*migrations.list_pending("gateway", database_url)] == []
+
+
+def test_document_migrations_are_pending_until_they_are_applied(servers: Servers) -> None:
+    url = servers.settings("notifications")["DOCUMENTS_URL"]
+    mongo_migrations.migrate("notifications", url)
+    assert [*mongo_migrations.list_pending("notifications", url)] == []
+    names = [path.stem for path in mongo_migrations.list_migrations("notifications")]
+    with MongoClient[Document](url) as client:
+        client.get_default_database()[mongo_migrations.VERSIONS_COLLECTION].delete_one({"_id": names[-1]})
+    assert [*mongo_migrations.list_pending("notifications", url)] == names[-1:]
+    mongo_migrations.migrate("notifications", url)
