@@ -48,7 +48,7 @@ diagrams: setup ## draw design/ from the traces of a run of the scenarios
 	@$(PYTHON) -m deploy.local diagrams
 format: setup ## format the code and fix what can be fixed automatically
 	@ruff check --quiet --fix-only . ; ruff format --quiet .; buf format -w
-check: setup ## check format, lint, types, language, imports, contracts, migrations, containers and generated code
+check: setup ## check format, lint, types, duplicates, language, imports, contracts, migrations, containers and generated code
 	@ruff format --check --quiet . || { echo "format: fix with: make format" >&2; exit 1; }
 	@ruff check --quiet . || { echo "lint: fix what can be fixed automatically with: make format" >&2; exit 1; }
 	@$(PYTHON) -m codegen.checks.language
@@ -59,6 +59,7 @@ check: setup ## check format, lint, types, language, imports, contracts, migrati
 	@$(PYTHON) -m migrations.check
 	@$(PYTHON) -m deploy.containers.check
 	@$(PYTHON) -m deploy.kubernetes.check
+	@$(MAKE) --no-print-directory check-duplicates
 	@$(MAKE) --no-print-directory check-dependencies
 	@lint-imports --no-cache >.local/setup/imports.log || { cat .local/setup/imports.log; echo "imports: the rules are [tool.importlinter] in pyproject.toml" >&2; exit 1; }
 	@$(MAKE) --no-print-directory check-generated
@@ -68,6 +69,10 @@ check-dependencies: setup ## compare imports with the declared dependencies of t
 	check services migrations generated deploy -ee 'services/sandbox/|deploy/(containers|kubernetes|local|trace_viewer)/'; \
 	check services migrations generated deploy -ee 'deploy/(containers|kubernetes)/check\.py' -nddg local; \
 	check services migrations generated deploy bench codegen tests -nddg build,local,dev
+check-duplicates: setup ## find modules that share more than 12 successive lines
+	@find services codegen deploy bench migrations -name '*.py' | sort | xargs symilar --duplicates=12 --ignore-comments --ignore-docstrings \
+		>.local/setup/duplicates.log; grep -q '^TOTAL .* duplicates=0 ' .local/setup/duplicates.log || { cat .local/setup/duplicates.log >&2; \
+		echo "duplicates: move the shared lines to one function or module" >&2; exit 1; }
 check-generated: setup ## compare generated/ with what the generators write from api-specs/
 	@$(PYTHON) -m codegen check
 client: setup ## compile the TypeScript client to dist/typescript
