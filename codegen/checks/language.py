@@ -77,8 +77,8 @@ class Rules:
         self._prose = [
             (re.compile(rf"\b(?:{row['pattern']})\b", re.IGNORECASE), row["use"]) for row in document["prose"]
         ]
-        self._identifiers = _by_word(document["identifiers"])
-        self._test_names = _by_word(document["test_names"])
+        self._identifiers = _index_by_word(document["identifiers"])
+        self._test_names = _index_by_word(document["test_names"])
         self.exceptions = [AcceptedFinding(**row) for row in document["exceptions"]]
 
     @cached_property
@@ -86,14 +86,14 @@ class Rules:
         """One pattern for all words, to skip lines without a finding quickly."""
         return re.compile("|".join(pattern.pattern for pattern, _ in self._prose), re.IGNORECASE)
 
-    def in_prose(self, line: str) -> Iterator[tuple[str, str]]:
+    def find_in_prose(self, line: str) -> Iterator[tuple[str, str]]:
         """Yield each word of a line that has a standard term, with that term."""
         if self.any_prose.search(line):
             for pattern, term in self._prose:
                 for match in pattern.finditer(line):
                     yield match[0], term
 
-    def in_identifier(self, name: str, *, is_test: bool = False) -> Iterator[tuple[str, str]]:
+    def find_in_identifier(self, name: str, *, is_test: bool = False) -> Iterator[tuple[str, str]]:
         """Yield each word of an identifier that has a standard term, with that term."""
         for word in map(str.lower, _WORD.findall(name)):
             if word in self._identifiers:
@@ -102,7 +102,7 @@ class Rules:
                 yield word, self._test_names[word]
 
 
-def _by_word(rows: list[dict[str, Any]]) -> dict[str, str]:
+def _index_by_word(rows: list[dict[str, Any]]) -> dict[str, str]:
     return {word: row["use"] for row in rows for word in row["words"]}
 
 
@@ -147,7 +147,7 @@ def _check_file(path: Path, rules: Rules, root: Path) -> Iterator[Finding]:
 
 
 def _check_prose(name: str, number: int, line: str, rules: Rules) -> Iterator[Finding]:
-    for word, term in rules.in_prose(_INLINE_CODE.sub(" ", line)):
+    for word, term in rules.find_in_prose(_INLINE_CODE.sub(" ", line)):
         yield Finding(f"{name}:{number}", f'"{word}" is not a standard term; write: {term}', "words")
 
 
@@ -187,7 +187,7 @@ def _check_python(name: str, text: str, rules: Rules) -> Iterator[Finding]:
             if is_test and len(identifier) > MAX_TEST_NAME_LENGTH:
                 message = f"test name of {len(identifier)} characters; at most {MAX_TEST_NAME_LENGTH}: {identifier}"
                 yield Finding(f"{name}:{number}", message, "length")
-            for word, term in rules.in_identifier(identifier, is_test=is_test):
+            for word, term in rules.find_in_identifier(identifier, is_test=is_test):
                 yield Finding(
                     f"{name}:{number}", f'"{word}" in {identifier} is not a standard term; use: {term}', "names"
                 )

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import zlib
-from typing import Any
+from typing import Any, override
 
 import grpc.aio
 from google.protobuf.json_format import ParseDict, ParseError
@@ -41,6 +41,7 @@ class GrpcReceiver(trace_service_pb2_grpc.TraceServiceServicer):
     def __init__(self, store: TraceStore) -> None:
         self._store = store
 
+    @override
     async def Export(  # noqa: N802 (name of the RPC)
         self, request: ExportTraceServiceRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> ExportTraceServiceResponse:

@@ -11,7 +11,7 @@ type SqlValue = str | int | None
 _SCHEMA = Path(__file__).with_name("schema.sql")
 
 
-def now_rfc3339() -> str:
+def format_now() -> str:
     """Return the current time in UTC as RFC 3339 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -53,7 +53,7 @@ def build_messages(recorded_trace: RecordedTrace) -> list[Message]:
     add_calls(root)
     messages.append(Message(root.service, "-->>", step.actor, str(step.status)))
     while pending:
-        pending.sort(key=lambda each: (each[0].kind == "consumer", _sort_key(each[0])))
+        pending.sort(key=lambda each: (each[0].kind == "consumer", _build_sort_key(each[0])))
         span, source = pending.pop(0)
         messages.extend(_build_event_messages(span, source))
         add_calls(span)
@@ -69,7 +69,7 @@ def _select_relevant_spans(spans: Sequence[Span]) -> list[Span]:
     ]
 
 
-def _sort_key(span: Span) -> tuple[str, str, int]:
+def _build_sort_key(span: Span) -> tuple[str, str, int]:
     return span.service, span.name, span.start_us
 
 

@@ -32,19 +32,19 @@ class MemcachedOrderCheckCache(OrderCheckCache):
 
     @override
     async def put(self, check_id: str, user_id: str, basket: CheckedBasket) -> None:
-        key, value = _cache_key(check_id), msgspec.msgpack.encode((user_id, get_codec().encode(basket)))
+        key, value = _build_cache_key(check_id), msgspec.msgpack.encode((user_id, get_codec().encode(basket)))
         ttl_s = int(CHECK_TTL.total_seconds())
         if not await self._memcached.execute("set", lambda client: client.set(key, value, expire=ttl_s)):
             raise self._memcached.create_unavailable_error()
 
     @override
     async def get(self, check_id: str, user_id: str) -> CheckedBasket | None:
-        value = await self._memcached.execute("get", lambda client: client.get(_cache_key(check_id)))
+        value = await self._memcached.execute("get", lambda client: client.get(_build_cache_key(check_id)))
         if value is None:
             return None
         owner, basket = msgspec.msgpack.decode(value, type=tuple[str, bytes])
         return get_codec().decode(CheckedBasket, basket) if owner == user_id else None
 
 
-def _cache_key(check_id: str) -> str:
+def _build_cache_key(check_id: str) -> str:
     return f"check:{check_id}"

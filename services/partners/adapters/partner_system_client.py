@@ -44,7 +44,7 @@ class PartnerSystemClient(PartnerSystem):
         }
         try:
             response = await self._client.post(
-                SignedPost(partner.api_url, _request_path(call), call.id, body, secrets),
+                SignedPost(partner.api_url, _build_request_path(call), call.id, body, secrets),
                 f"send {call.kind} to partner",
                 attributes,
             )
@@ -72,7 +72,7 @@ def classify_response(response: httpx.Response, body: bytes, order_id: str, now:
     return PartnerResponse(Outcome.FAILED, str(status), parse_retry_after(response.headers.get("retry-after"), now))
 
 
-def _request_path(call: Call) -> str:
+def _build_request_path(call: Call) -> str:
     return "/orders" if call.kind is CallKind.ORDER else f"/orders/{quote(call.order_id, safe='')}/cancellation"
 
 

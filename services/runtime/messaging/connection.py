@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, override
 
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
@@ -36,6 +36,7 @@ class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika has 
         self._write_buffer: list[bytes] = []
         super().__init__(*arguments, **options)
 
+    @override
     def _adapter_emit_data(self, data: bytes) -> None:
         if not self._write_buffer:
             asyncio.get_running_loop().call_soon(self._flush)

@@ -22,7 +22,7 @@ from services.runtime.messaging.events import (
     build_span_attributes,
     parse_metadata,
 )
-from services.runtime.messaging.topology import RETRY_DELAYS_S, get_dead_letter_queue, retry_exchange
+from services.runtime.messaging.topology import RETRY_DELAYS_S, get_dead_letter_queue, get_retry_exchange
 from services.runtime.rpc.codec import DecodeError
 from services.runtime.telemetry import tracing
 from services.runtime.telemetry.histograms import CLOCK
@@ -152,7 +152,7 @@ async def _handle_with_retry(channel: Channel, consumer: Consumer, message: Mess
             await _move_to_dead_letter_queue(channel, consumer.QUEUE, message, reason[:MAX_REASON_LENGTH])
             return Outcome.DEAD
         await channel.republish(
-            retry_exchange(RETRY_DELAYS_S[min(attempts, len(RETRY_DELAYS_S)) - 1]),
+            get_retry_exchange(RETRY_DELAYS_S[min(attempts, len(RETRY_DELAYS_S)) - 1]),
             consumer.QUEUE,
             message,
             {ATTEMPT_HEADER: attempt, UNAVAILABLE_ATTEMPTS_HEADER: unavailable_attempts},

@@ -47,12 +47,12 @@ class TopologyChannel(Protocol):
         """Close the channel."""
 
 
-def retry_exchange(delay_s: int) -> str:
+def get_retry_exchange(delay_s: int) -> str:
     """Return the name of the exchange and queue in which a message waits `delay_s` seconds before its next attempt."""
     return f"delivery.retry.{delay_s}s"
 
 
-RETRY_QUEUES = tuple(map(retry_exchange, RETRY_DELAYS_S))
+RETRY_QUEUES = tuple(map(get_retry_exchange, RETRY_DELAYS_S))
 """Queues in which messages of all services wait for their next attempt."""
 
 
@@ -84,7 +84,7 @@ async def declare(open_channel: Callable[[], Awaitable[TopologyChannel]]) -> Non
 
 async def _declare_retry_queue(channel: TopologyChannel, delay_s: int) -> None:
     """Declare a queue whose messages expire after `delay_s` seconds and return to the queue in their routing key."""
-    name = retry_exchange(delay_s)
+    name = get_retry_exchange(delay_s)
     await channel.declare_exchange(name, "fanout")
     await channel.declare_queue(
         name, {"x-message-ttl": delay_s * 1000, "x-dead-letter-exchange": "", **_AT_LEAST_ONCE_DEAD_LETTERING}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, override
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
@@ -24,6 +24,7 @@ class _SpanListener(CommandListener):
     def __init__(self) -> None:
         self._open_spans: dict[int, Span] = {}
 
+    @override
     def started(self, event: CommandStartedEvent) -> None:
         """Start the span of a command on a collection. Commands of the connection, such as its login, have no span."""
         name, collection = event.command_name, event.command.get(event.command_name)
@@ -39,11 +40,13 @@ class _SpanListener(CommandListener):
             f"{name} {collection}", kind=SpanKind.CLIENT, attributes=attributes
         )
 
+    @override
     def succeeded(self, event: CommandSucceededEvent) -> None:
         """End the span."""
         if (span := self._open_spans.pop(event.request_id, None)) is not None:
             span.end()
 
+    @override
     def failed(self, event: CommandFailedEvent) -> None:
         """End the span with an error."""
         if (span := self._open_spans.pop(event.request_id, None)) is not None:

@@ -19,7 +19,7 @@ from services.sandbox.http_helpers import (
     read_json_body,
 )
 from services.sandbox.rendering import PageRenderer
-from services.sandbox.store import SqliteDatabase, now_rfc3339
+from services.sandbox.store import SqliteDatabase, format_now
 from services.sandbox.webhooks import CallbackResponse, SetSecretRequest, WebhookClient
 
 MAX_AMOUNT = 2**53 - 1
@@ -173,7 +173,7 @@ class Bank:
             captured=0 if failed else amount,
             currency=checkout.currency,
             outcome=checkout.outcome,
-            at=now_rfc3339(),
+            at=format_now(),
         )
         webhook_id = f"msg_{secrets.token_hex(12)}"
         responses: list[CallbackResponse] = []

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from services.sandbox.http_helpers import create_json_response
 from services.sandbox.rendering import PageRenderer
-from services.sandbox.store import SqliteDatabase, now_rfc3339
+from services.sandbox.store import SqliteDatabase, format_now
 
 MAX_MAIL_BYTES = 1024 * 1024
 """Maximum size of a mail."""
@@ -63,7 +63,7 @@ class Mailbox:
     def deliver(self, address: str, subject: str, text: str, markup: str = "") -> None:
         """Store a mail in the mailbox of an address."""
         self._database.insert(
-            "mails", address=address.lower(), subject=subject, text=text, html=markup, received_at=now_rfc3339()
+            "mails", address=address.lower(), subject=subject, text=text, html=markup, received_at=format_now()
         )
 
     def _load_mails(self, address: str) -> list[Mail]:

@@ -21,7 +21,7 @@ from services.sandbox.http_helpers import (
     read_json_body,
 )
 from services.sandbox.rendering import PageRenderer
-from services.sandbox.store import SqliteDatabase, now_rfc3339
+from services.sandbox.store import SqliteDatabase, format_now
 from services.sandbox.webhooks import CallbackResponse, SetSecretRequest, WebhookClient
 
 _RECORD_CALL = (
@@ -120,7 +120,7 @@ class PartnerSystem:
                 order_id=order.order_id,
                 items=msgspec.json.encode(order.items).decode(),
                 callback_url=order.callback_url,
-                received_at=now_rfc3339(),
+                received_at=format_now(),
             )
         return await self._respond_accepted(mode)
 
@@ -149,7 +149,7 @@ class PartnerSystem:
         body = await request.body()
         is_valid = self._webhook_client.has_valid_signature(f"partner:{partner_id}", request.headers, body)
         order_id = request.path_params.get("order_id") or _parse_order_id(body)
-        values = (partner_id, request.headers.get("webhook-id", ""), kind, order_id, now_rfc3339(), int(is_valid))
+        values = (partner_id, request.headers.get("webhook-id", ""), kind, order_id, format_now(), int(is_valid))
         self._database.execute(_RECORD_CALL, *values, body.decode(errors="replace"))
         if not is_valid:
             raise HttpError(401, "invalid signature")

@@ -7,7 +7,7 @@ from starlette.routing import Route
 
 from services.sandbox.http_helpers import create_json_response
 from services.sandbox.rendering import PageRenderer
-from services.sandbox.store import SqliteDatabase, now_rfc3339
+from services.sandbox.store import SqliteDatabase, format_now
 
 
 class DeviceMessage(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class Devices:
             title=title,
             body=body,
             data=msgspec.json.encode(data).decode(),
-            received_at=now_rfc3339(),
+            received_at=format_now(),
         )
 
     def _load_messages(self, token: str) -> list[DeviceMessage]:

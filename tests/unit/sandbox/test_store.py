@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.sandbox.store import SqliteDatabase, now_rfc3339
+from services.sandbox.store import SqliteDatabase, format_now
 
 
 def test_transaction_rolls_back_on_error(database: SqliteDatabase) -> None:
@@ -67,7 +67,7 @@ def test_values_are_bound_and_not_part_of_sql(database: SqliteDatabase) -> None:
 
 
 def test_time_is_rfc3339_in_utc_with_milliseconds() -> None:
-    text = now_rfc3339()
+    text = format_now()
     assert text.endswith("Z")
     assert len(text) == len("2026-01-01T00:00:00.000Z")
     assert abs(datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds() < 60

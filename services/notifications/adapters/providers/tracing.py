@@ -20,7 +20,7 @@ def trace_send[**P](
         send: Callable[P, Awaitable[ProviderResponse]],
     ) -> Callable[P, Coroutine[Any, Any, ProviderResponse]]:
         @wraps(send)
-        async def traced(*args: P.args, **kwargs: P.kwargs) -> ProviderResponse:
+        async def call_traced(*args: P.args, **kwargs: P.kwargs) -> ProviderResponse:
             with tracing.start_peer_span(peer, "send") as span:
                 response = await send(*args, **kwargs)
                 span.set_attribute("delivery.outcome", response.code)
@@ -28,6 +28,6 @@ def trace_send[**P](
                     tracing.record_error(span, response.code)
                 return response
 
-        return traced
+        return call_traced
 
     return decorate

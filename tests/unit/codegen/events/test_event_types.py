@@ -97,7 +97,7 @@ def test_consumer_has_an_abstract_method_per_event_of_its_queue() -> None:
     methods = {node.name: node for node in consumer.body if isinstance(node, ast.AsyncFunctionDef)}
     assert {name: ast.unparse(node.args) for name, node in methods.items()} == {
         "on_note_added": "self, event: NoteAdded, delivery: MessageMetadata",
-        "note_deleted": "self, event: NoteDeleted, delivery: MessageMetadata",
+        "on_note_deleted": "self, event: NoteDeleted, delivery: MessageMetadata",
     }
     for node in methods.values():
         assert [ast.unparse(decorator) for decorator in node.decorator_list] == ["abstractmethod"]

@@ -14,7 +14,7 @@ from services.runtime.messaging.topology import (
     RETRY_QUEUES,
     QueueArgumentMismatch,
     get_dead_letter_queue,
-    retry_exchange,
+    get_retry_exchange,
 )
 
 
@@ -117,7 +117,7 @@ async def test_queue_dead_letters_to_a_declared_queue_without_loss(queue: str) -
 @pytest.mark.parametrize("delay_s", RETRY_DELAYS_S)
 async def test_retry_queue_returns_messages_after_its_delay(delay_s: int) -> None:
     recorder = await declare()
-    name = retry_exchange(delay_s)
+    name = get_retry_exchange(delay_s)
     assert recorder.exchanges[name] == "fanout"
     assert (name, name, "") in recorder.bindings
     arguments = recorder.queues[name]
