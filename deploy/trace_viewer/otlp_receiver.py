@@ -42,7 +42,7 @@ class GrpcReceiver(trace_service_pb2_grpc.TraceServiceServicer):
         self._store = store
 
     @override
-    async def Export(  # noqa: N802 (name of the RPC)
+    async def Export(
         self, request: ExportTraceServiceRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> ExportTraceServiceResponse:
         """Store a batch of spans."""
