@@ -4,7 +4,9 @@ Overlays add the cluster-specific parts: images, settings (ConfigMap `<service>`
 certificates (Secrets `<service>-pki`, `gateway-edge`) and the settings of the Envoy bootstraps (ConfigMap `sidecars`).
 """
 
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import yaml
 
@@ -12,13 +14,15 @@ from codegen.contracts import Contracts, Files
 from codegen.envoy import MESH_FILE, operator_proxy
 from codegen.envoy.common import Config
 from codegen.envoy.sidecar import list_service_methods
-from codegen.kubernetes.networking import (
+from codegen.kubernetes import monitoring
+from codegen.kubernetes.network_policies import (
+    build_egress_rules,
+    build_ingress_rules,
+    build_migration_policy,
     build_network_policy,
-    build_service,
-    build_sidecar_certificate,
-    list_sidecar_ports,
 )
-from codegen.kubernetes.objects import build_object
+from codegen.kubernetes.networking import build_service, build_sidecar_certificate, list_sidecar_ports
+from codegen.kubernetes.objects import add_recommended_labels, build_kustomization, build_object
 from codegen.kubernetes.workloads import (
     build_autoscaler,
     build_deployment,
@@ -28,34 +32,67 @@ from codegen.kubernetes.workloads import (
 from codegen.yaml_output import dump_yaml
 
 HEADER = "# Written by `make generate` from api-specs and envoy/mesh.yaml. Do not edit.\n"
+LINE_WIDTH = 10_000
+"""Wide enough for one PromQL expression per line."""
+
+PROJECT_FILE = Path(__file__).parents[2] / "pyproject.toml"
 
 
-def build_service_objects(service: str, ports: Mapping[str, int], callers: Sequence[str]) -> list[Config]:
-    """Return all objects of a service."""
+def read_version() -> str:
+    """Return the version of the project."""
+    version: str = tomllib.loads(PROJECT_FILE.read_text())["project"]["version"]
+    return version
+
+
+def build_service_objects(
+    service: str,
+    ports: Mapping[str, int],
+    callers: Iterable[str],
+    called_services: Mapping[str, int],
+    otlp_port: int,
+) -> list[Config]:
+    """Return all objects of a service. `called_services` contains the ingress port of each."""
+    ingress = build_ingress_rules(ports, sorted(callers))
+    egress = build_egress_rules(service, called_services, otlp_port)
     return [
         build_object("v1", "ServiceAccount", service, service, automountServiceAccountToken=False),
         build_service(service, ports),
         build_deployment(service, ports),
         build_autoscaler(service),
         build_disruption_budget(service),
-        build_network_policy(service, ports, callers),
+        build_network_policy(service, service, ingress, egress),
     ]
 
 
 def generate(contracts: Contracts) -> Files:
-    """Generate `kubernetes/{services,migrations,certificates}/`, each with a kustomization."""
+    """Generate `kubernetes/{services,migrations,certificates,monitoring}/`, each with a kustomization."""
     mesh: Config = yaml.safe_load(MESH_FILE.read_text())
     services = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
-    files: Files = {}
+    ports = {name: list_sidecar_ports(mesh, name) for name in services}
+    callers = {
+        name: {caller for method in list_service_methods(contracts, name) for caller in method.callers}
+        for name in services
+    }
+    otlp_port = mesh["settings"]["OTLP_PORT"]["default"]
+    version = read_version()
+    files: dict[str, list[Config]] = {}
     for name in services:
-        callers = sorted({caller for method in list_service_methods(contracts, name) for caller in method.callers})
-        objects = build_service_objects(name, list_sidecar_ports(mesh, name), callers)
-        files[f"kubernetes/services/{name}.yaml"] = dump_yaml(HEADER, *objects)
-        files[f"kubernetes/migrations/{name}.yaml"] = dump_yaml(HEADER, build_migration_job(name))
+        called = {callee: ports[callee]["ingress"] for callee in services if name in callers[callee]}
+        objects = build_service_objects(name, ports[name], callers[name], called, otlp_port)
+        files[f"services/{name}"] = add_recommended_labels(objects, "service", version)
+        migration = [build_migration_job(name), build_migration_policy(name)]
+        files[f"migrations/{name}"] = add_recommended_labels(migration, "migration", version)
         certificate = build_sidecar_certificate(name, mesh["trust_domain"])
-        files[f"kubernetes/certificates/{name}.yaml"] = dump_yaml(HEADER, certificate)
-    kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
-    for folder in ("services", "migrations", "certificates"):
-        resources = kustomization | {"resources": [f"{name}.yaml" for name in services]}
-        files[f"kubernetes/{folder}/kustomization.yaml"] = dump_yaml(HEADER, resources)
-    return files
+        files[f"certificates/{name}"] = add_recommended_labels([certificate], "certificate", version)
+    for name, each in monitoring.build_objects(contracts).items():
+        files[f"monitoring/{name}"] = add_recommended_labels([each], "monitoring", version)
+    for folder in ("services", "migrations", "certificates", "monitoring"):
+        names = [path.partition("/")[2] for path in files if path.startswith(f"{folder}/")]
+        dashboard = ["../../observability"] if folder == "monitoring" else []
+        resources = [*(f"{name}.yaml" for name in names), *dashboard]
+        files[f"{folder}/kustomization"] = [build_kustomization(resources=resources)]
+    return {
+        f"kubernetes/{path}.yaml": dump_yaml(HEADER, *objects, width=LINE_WIDTH) for path, objects in files.items()
+    } | {
+        "observability/kustomization.yaml": dump_yaml(HEADER, monitoring.build_dashboard_kustomization(version)),
+    }

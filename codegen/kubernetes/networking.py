@@ -1,6 +1,6 @@
-"""Networking of a service: sidecar ports, Service, NetworkPolicy and certificate."""
+"""Networking of a service: sidecar ports, Service and certificate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from codegen.envoy.common import Config, format_spiffe_id
@@ -27,25 +27,6 @@ def build_service(service: str, ports: Mapping[str, int]) -> Config:
     headless = {} if service == "gateway" else {"clusterIP": "None"}
     return build_object(
         "v1", "Service", service, service, spec={**headless, "selector": build_labels(service), "ports": service_ports}
-    )
-
-
-def build_network_policy(service: str, ports: Mapping[str, int], callers: Sequence[str]) -> Config:
-    """Permit scrapers at the probe port, the contract's callers at the ingress port, all at the edge."""
-    rules: list[Config] = [
-        {"ports": [{"port": "probe"}], "from": [{"namespaceSelector": {"matchLabels": {"metrics": "delivery"}}}]}
-    ]
-    if "ingress" in ports:
-        sources = [{"podSelector": {"matchLabels": build_labels(caller)}} for caller in callers]
-        rules.append({"ports": [{"port": "ingress"}], "from": sources})
-    else:
-        rules.append({"ports": [{"port": name} for name in ports if name.startswith("edge")]})
-    return build_object(
-        "networking.k8s.io/v1",
-        "NetworkPolicy",
-        service,
-        service,
-        spec={"podSelector": {"matchLabels": build_labels(service)}, "policyTypes": ["Ingress"], "ingress": rules},
     )
 
 

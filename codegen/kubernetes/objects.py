@@ -1,5 +1,6 @@
 """Common parts of Kubernetes objects: metadata, labels and volumes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from codegen.envoy.common import Config
@@ -20,6 +21,29 @@ def build_object(api_version: str, kind: str, name: str, app_name: str, **rest: 
         "metadata": {"name": name, "labels": build_labels(app_name)},
         **rest,
     }
+
+
+def build_kustomization(**rest: Any) -> Config:
+    """Return a kustomization."""
+    return {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **rest}
+
+
+def add_recommended_labels(objects: Iterable[Config], component: str, version: str) -> list[Config]:
+    """Return the objects with the recommended labels that selectors do not match, on their pod templates too.
+
+    Overlays add the labels `instance` and `managed-by`.
+    """
+    labels = {"app.kubernetes.io/component": component, "app.kubernetes.io/version": version}
+
+    def add_labels(labelled: Config) -> Config:
+        metadata = labelled["metadata"]
+        return {**labelled, "metadata": {**metadata, "labels": {**metadata["labels"], **labels}}}
+
+    def add_template_labels(each: Config) -> Config:
+        template = each.get("spec", {}).get("template")
+        return {**each, "spec": {**each["spec"], "template": add_labels(template)}} if template else each
+
+    return [add_template_labels(add_labels(each)) for each in objects]
 
 
 def build_certificate_volume(secret_name: str, name: str) -> Config:

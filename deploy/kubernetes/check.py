@@ -1,11 +1,12 @@
 """`python -m deploy.kubernetes.check`: check the pods of every overlay; one line per finding.
 
-kubernetes-validate checks the objects against Kubernetes' schema.
+kubernetes-validate checks the objects against Kubernetes' schema, and kubernetes-models checks the custom resources.
 """
 
+import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ from deploy.containers.check import ENVOY_IMAGE_PREFIX, OWN_IMAGE_PREFIXES
 from deploy.local.mesh_config import ROOT
 
 OVERLAYS = ("local", "production", "production/migrations")
-CUSTOM_RESOURCE_GROUPS = ("cert-manager.io/",)
+CUSTOM_RESOURCE_GROUPS = ("cert-manager.io/", "gateway.networking.k8s.io/", "monitoring.coreos.com/")
 """API groups of custom resources, which Kubernetes' schema does not cover."""
+
+CUSTOM_RESOURCE_VALIDATOR = Path(__file__).with_name("validate_custom_resources.mjs")
+RECOMMENDED_LABELS = tuple(
+    f"app.kubernetes.io/{name}" for name in ("name", "instance", "version", "component", "part-of", "managed-by")
+)
 
 
 def build_overlay(overlay: Path) -> list[dict[str, Any]]:
@@ -27,49 +33,74 @@ def build_overlay(overlay: Path) -> list[dict[str, Any]]:
     return list(yaml.load_all(result.stdout, Loader=yaml.CSafeLoader))
 
 
+def validate_custom_resources(objects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the violations of the schemas of custom resources."""
+    if not objects:
+        return
+    command = ["node", str(CUSTOM_RESOURCE_VALIDATOR)]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, input=json.dumps(objects))
+    yield from result.stdout.splitlines()
+
+
 def check_objects(objects: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the findings about the objects of an overlay."""
+    custom_resources = [each for each in objects if each["apiVersion"].startswith(CUSTOM_RESOURCE_GROUPS)]
+    yield from validate_custom_resources(custom_resources)
     for each in objects:
         name = f"{each['kind']} {each['metadata']['name']}"
-        if not each["apiVersion"].startswith(CUSTOM_RESOURCE_GROUPS):
+        if each not in custom_resources:
             try:
                 kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
             except kubernetes_validate.ValidationError as error:
                 yield f"{name}: {error.message}"
+        yield from (f"{name}: {finding}" for finding in _check_labels(each["metadata"]))
         if each["kind"] in ("Deployment", "Job"):
-            yield from (f"{name}: {finding}" for finding in _check_pod(each["spec"]["template"]["spec"], each["kind"]))
+            template = each["spec"]["template"]
+            yield from (f"{name}: pod: {finding}" for finding in _check_labels(template["metadata"]))
+            yield from (f"{name}: {finding}" for finding in _check_pod(template["spec"], each["kind"]))
+
+
+def _check_labels(metadata: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"no label {name}" for name in RECOMMENDED_LABELS if name not in metadata.get("labels", {}))
 
 
 def _check_pod(spec: Mapping[str, Any], kind: str) -> Iterator[str]:
     init_containers = [(container, False) for container in spec.get("initContainers", [])]
     containers = [(container, kind == "Deployment") for container in spec["containers"]]
     for container, is_long_running in [*init_containers, *containers]:
-        name, image = container["name"], container["image"].rpartition("@")[0] or container["image"]
-        if image.rpartition("/")[2].partition(":")[2] in ("", "latest"):
+        name, image = container["name"], container["image"]
+        if "@sha256:" not in image and image.rpartition("/")[2].partition(":")[2] in ("", "latest"):
             yield f"{name} has an image without a version"
-        if not any(part in image for part in OWN_IMAGE_PREFIXES):
-            continue
-        context = container.get("securityContext", {})
-        effective = spec.get("securityContext", {}) | context
-        if effective.get("runAsNonRoot") is not True or effective.get("runAsUser") == 0:
-            yield f"{name} may run as root"
-        if context.get("readOnlyRootFilesystem") is not True:
-            yield f"{name} has a writable root file system"
-        if (
-            context.get("capabilities", {}).get("drop") != ["ALL"]
-            or context.get("allowPrivilegeEscalation") is not False
-        ):
-            yield f"{name} has capabilities or privilege escalation"
-        if is_long_running and "delivery/local" not in image:
-            startup_probe = () if ENVOY_IMAGE_PREFIX in image else ("startupProbe",)
-            for probe in ("livenessProbe", "readinessProbe", *startup_probe):
-                if probe not in container:
-                    yield f"{name} has no {probe}"
-            if "preStop" not in container.get("lifecycle", {}):
-                yield f"{name} has no preStop hook"
-            for resource in ("limits", "requests"):
-                if resource not in container.get("resources", {}):
-                    yield f"{name} has no {resource}"
+        resources = container.get("resources", {})
+        if "memory" not in resources.get("limits", {}):
+            yield f"{name} has no limits"
+        if not {"cpu", "memory"} <= resources.get("requests", {}).keys():
+            yield f"{name} has no requests"
+        if any(part in image for part in OWN_IMAGE_PREFIXES):
+            yield from _check_hardening(container, spec)
+            if is_long_running and "delivery/local" not in image:
+                yield from _check_lifecycle(container)
+
+
+def _check_hardening(container: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[str]:
+    name, context = container["name"], container.get("securityContext", {})
+    effective = spec.get("securityContext", {}) | context
+    if effective.get("runAsNonRoot") is not True or effective.get("runAsUser") == 0:
+        yield f"{name} may run as root"
+    if context.get("readOnlyRootFilesystem") is not True:
+        yield f"{name} has a writable root file system"
+    if context.get("capabilities", {}).get("drop") != ["ALL"] or context.get("allowPrivilegeEscalation") is not False:
+        yield f"{name} has capabilities or privilege escalation"
+
+
+def _check_lifecycle(container: Mapping[str, Any]) -> Iterator[str]:
+    name = container["name"]
+    startup_probe = () if ENVOY_IMAGE_PREFIX in container["image"] else ("startupProbe",)
+    for probe in ("livenessProbe", "readinessProbe", *startup_probe):
+        if probe not in container:
+            yield f"{name} has no {probe}"
+    if "preStop" not in container.get("lifecycle", {}):
+        yield f"{name} has no preStop hook"
 
 
 def main() -> int:

@@ -1,7 +1,10 @@
 """Checks of the Kubernetes objects with injected violations, and completeness of the overlays' settings."""
 
 import copy
+import os
+import tomllib
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +89,7 @@ def change(spec: Any, container: str, path: str, value: Any) -> None:
         ("envoy", "lifecycle", None, "envoy has no preStop hook"),
         ("orders", "resources/limits", None, "orders has no limits"),
         ("envoy", "resources/requests", None, "envoy has no requests"),
+        ("orders", "resources/requests/cpu", None, "orders has no requests"),
         ("orders", "image", "delivery/service", "orders has an image without a version"),
         ("orders", "lifecycel", {}, "Additional properties are not allowed ('lifecycel' was unexpected)"),
     ],
@@ -94,6 +98,61 @@ def test_pod_violation_is_reported(local: Any, container: str, path: str, value:
     deployment = find(local, "Deployment", "orders")
     change(deployment["spec"]["template"]["spec"], container, path, value)
     assert list(check.check_objects([deployment])) == [f"Deployment orders: {message}"]
+
+
+def test_image_with_digest_needs_no_version(local: Any) -> None:
+    deployment = find(local, "Deployment", "orders")
+    change(deployment["spec"]["template"]["spec"], "orders", "image", f"delivery/service@sha256:{'0' * 64}")
+    assert list(check.check_objects([deployment])) == []
+
+
+@pytest.mark.parametrize("label", check.RECOMMENDED_LABELS)
+def test_missing_label_is_reported(local: Any, label: str) -> None:
+    service, deployment = find(local, "Service", "orders"), find(local, "Deployment", "orders")
+    del service["metadata"]["labels"][label]
+    del deployment["spec"]["template"]["metadata"]["labels"][label]
+    assert list(check.check_objects([service, deployment])) == [
+        f"Service orders: no label {label}",
+        f"Deployment orders: pod: no label {label}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "path", "value", "message"),
+    [
+        ("Certificate", "orders", "secretName", 1, "data/spec/secretName must be string"),
+        ("HTTPRoute", "edge", "hostnames", ["-"], "data/spec/hostnames/0 must match pattern"),
+        ("BackendTLSPolicy", "edge", "targetRefs", [], "data/spec/targetRefs must NOT have less than 1 item"),
+        ("PodMonitor", "delivery", "podMetricsEndpoints", {}, "data/spec/podMetricsEndpoints must be array"),
+        ("PrometheusRule", "delivery", "groups", [{}], "data/spec/groups/0 must have required property name"),
+    ],
+)
+def test_schema_violation_of_custom_resource_is_reported(
+    kind: str, name: str, path: str, value: Any, message: str
+) -> None:
+    custom_resource = copy.deepcopy(find(load_overlay("production"), kind, name))
+    custom_resource["spec"][path] = value
+    (finding,) = check.check_objects([custom_resource])
+    assert finding.startswith(f"{kind} {name}: {message}")
+
+
+def test_custom_resource_without_schema_is_reported() -> None:
+    custom_resource = {**find(load_overlay("production"), "PodMonitor", "delivery"), "kind": "PodMonitors"}
+    assert list(check.check_objects([custom_resource])) == [
+        "PodMonitors delivery: no schema of monitoring.coreos.com/v1 PodMonitors"
+    ]
+
+
+def test_labels_and_image_tags_are_the_version_of_the_project(overlay: Any) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    for each in overlay:
+        labels = each["metadata"]["labels"]
+        if labels["app.kubernetes.io/component"] != "server":
+            assert labels["app.kubernetes.io/version"] == version, each["metadata"]["name"]
+        if each["kind"] in ("Deployment", "Job"):
+            spec = each["spec"]["template"]["spec"]
+            images = {c["image"] for c in [*spec["containers"], *spec.get("initContainers", [])]}
+            assert {image.rpartition(":")[2] for image in images if "delivery/" in image} <= {version}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -143,6 +202,66 @@ def test_network_policy_permits_only_callers_of_the_contract(contracts: Contract
         (ingress,) = (rule for rule in rules if rule["ports"] == [{"port": "ingress"}])
         allowed = {source["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for source in ingress["from"]}
         assert allowed == {caller for method in list_service_methods(contracts, service) for caller in method.callers}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_network_policy_permits_the_stores_of_the_settings(service: str) -> None:
+    rules = find(load_overlay("production"), "NetworkPolicy", service)["spec"]["egress"]
+    ports = {port.get("port") for rule in rules for port in rule["ports"]}
+    fields = SERVICES[service].model_fields
+    for setting, port in (("database_url", 5432), ("broker_url", 5671), ("documents_url", 27017), ("smtp_url", 587)):
+        assert (port in ports) == (setting in fields), setting
+    assert (11211 in ports) == ("cache_address" in fields)
+
+
+def test_pods_have_a_network_policy_and_the_namespace_denies_by_default() -> None:
+    objects = [*load_overlay("production"), *load_overlay("production/migrations")]
+    policies = [each["spec"] for each in objects if each["kind"] == "NetworkPolicy"]
+    assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in policies
+    for each in objects:
+        if each["kind"] in ("Deployment", "Job"):
+            labels = each["spec"]["template"]["metadata"]["labels"].items()
+            selectors = [policy["podSelector"].get("matchLabels", {}) for policy in policies]
+            assert any(selector and selector.items() <= labels for selector in selectors), each["metadata"]["name"]
+
+
+def test_edge_is_exposed_by_the_gateway_api_over_tls() -> None:
+    objects = load_overlay("production")
+    (backend,) = find(objects, "HTTPRoute", "edge")["spec"]["rules"][0]["backendRefs"]
+    service = find(objects, "Service", "gateway")["spec"]
+    assert service.get("type") != "LoadBalancer"
+    assert {port["port"]: port["name"] for port in service["ports"]}[backend["port"]] == "edge-tls"
+    (target,) = find(objects, "BackendTLSPolicy", "edge")["spec"]["targetRefs"]
+    assert (target["name"], target["sectionName"]) == (backend["name"], "edge-tls")
+    assert find(objects, "ConfigMap", "gateway")["data"]["TRUSTED_HOPS"] == "1"
+
+
+def test_load_balancer_component_exposes_the_edge_without_a_proxy(tmp_path: Path) -> None:
+    production = Path(os.path.relpath(OVERLAYS / "production", tmp_path))
+    overlay = yaml.safe_load((OVERLAYS / "production/kustomization.yaml").read_text())
+    components = [name if name != "gateway-api" else "load-balancer" for name in overlay["components"]]
+    resources = [name if not name.endswith(".yaml") else None for name in overlay["resources"]]
+    overlay |= {
+        "resources": [str(production / name) for name in resources if name],
+        "components": [str(production / name) for name in components],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    objects = check.build_overlay(tmp_path)
+    service = find(objects, "Service", "gateway")["spec"]
+    assert service["type"] == "LoadBalancer"
+    assert service["ports"] == [{"name": "edge-tls", "port": 443, "targetPort": "edge-tls"}]
+    assert "TRUSTED_HOPS" not in find(objects, "ConfigMap", "gateway")["data"]
+    assert list(check.check_objects(objects)) == []
+
+
+def test_monitored_ports_are_those_of_the_pods() -> None:
+    objects = load_overlay("production")
+    spec = find(objects, "PodMonitor", "delivery")["spec"]
+    for service in SERVICES:
+        template = find(objects, "Deployment", service)["spec"]["template"]
+        assert spec["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        ports = {port["name"] for c in template["spec"]["containers"] for port in c.get("ports", [])}
+        assert {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]} <= ports
 
 
 def test_probes_use_probe_ports(local: Any, monkeypatch: pytest.MonkeyPatch) -> None:

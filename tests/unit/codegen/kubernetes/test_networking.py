@@ -1,16 +1,10 @@
-"""Service, NetworkPolicy and certificate of a service."""
+"""Service and certificate of a service."""
 
 from typing import Any
 
 import pytest
 
-from codegen.envoy.common import Config
-from codegen.kubernetes.networking import (
-    build_network_policy,
-    build_service,
-    build_sidecar_certificate,
-    list_sidecar_ports,
-)
+from codegen.kubernetes.networking import build_service, build_sidecar_certificate, list_sidecar_ports
 from codegen.kubernetes.objects import build_certificate_volume, build_labels
 
 SETTINGS = ("EDGE_PORT", "EDGE_TLS_PORT", "ORDERS_INGRESS_PORT", "ORDERS_PROBE_PORT", "GATEWAY_PROBE_PORT")
@@ -41,33 +35,6 @@ def test_probe_port_is_not_part_of_the_service() -> None:
     assert build_service("orders", list_sidecar_ports(MESH, "orders"))["spec"]["ports"] == [
         {"name": "ingress", "port": 1002, "targetPort": "ingress"}
     ]
-
-
-def ingress_rules(service: str, callers: list[str]) -> list[Config]:
-    spec = build_network_policy(service, list_sidecar_ports(MESH, service), callers)["spec"]
-    assert spec["podSelector"] == {"matchLabels": build_labels(service)}
-    assert spec["policyTypes"] == ["Ingress"]
-    rules: list[Config] = spec["ingress"]
-    return rules
-
-
-def test_callers_of_the_contract_reach_the_ingress() -> None:
-    _, ingress = ingress_rules("orders", ["gateway", "partners"])
-    assert ingress["ports"] == [{"port": "ingress"}]
-    assert ingress["from"] == [{"podSelector": {"matchLabels": build_labels(name)}} for name in ("gateway", "partners")]
-
-
-def test_any_client_reaches_the_edge() -> None:
-    _, edge = ingress_rules("gateway", [])
-    assert edge == {"ports": [{"port": "edge"}, {"port": "edge-tls"}]}
-
-
-@pytest.mark.parametrize("service", ["gateway", "orders"])
-def test_only_scrapers_reach_the_probe_port(service: str) -> None:
-    probe, *others = ingress_rules(service, ["gateway"])
-    assert probe["ports"] == [{"port": "probe"}]
-    assert probe["from"] == [{"namespaceSelector": {"matchLabels": {"metrics": "delivery"}}}]
-    assert all({"port": "probe"} not in rule["ports"] for rule in others)
 
 
 def test_certificate_contains_only_the_spiffe_id() -> None:
