@@ -108,7 +108,10 @@ class UsersHandler(ABC):
 
     @abstractmethod
     async def get_profile(self, *, principal: Principal) -> Response[User]:
-        """Read the caller's profile: GET /users/me."""
+        """Read the caller's profile: GET /users/me.
+
+        `If-Match` of `updateProfile` accepts the `ETag`.
+        """
 
     @abstractmethod
     async def delete_profile(self, *, principal: Principal) -> None:
@@ -142,7 +145,10 @@ class UsersHandler(ABC):
 
     @abstractmethod
     async def get_avatar(self, *, principal: Principal) -> Response[BinaryResponse]:
-        """Read the caller's avatar: GET /users/me/avatar."""
+        """Read the caller's avatar: GET /users/me/avatar.
+
+        Every uploaded format is converted to WebP.
+        """
 
     @abstractmethod
     async def put_avatar(self, *, principal: Principal, body: Upload) -> Response[User]:
@@ -153,7 +159,10 @@ class UsersHandler(ABC):
 
     @abstractmethod
     async def delete_avatar(self, *, principal: Principal) -> None:
-        """Remove the avatar: DELETE /users/me/avatar."""
+        """Remove the avatar: DELETE /users/me/avatar.
+
+        The profile no longer contains `avatar_url`.
+        """
 
     @abstractmethod
     async def list_my_notifications(
@@ -205,7 +214,10 @@ class SessionsHandler(ABC):
 
     @abstractmethod
     async def refresh_session(self, *, body: RefreshSessionRequest) -> Session:
-        """Refresh a session: POST /sessions/refresh."""
+        """Refresh a session: POST /sessions/refresh.
+
+        Requires only the refresh token; the access token may have expired.
+        """
 
 
 class CatalogHandler(ABC):
@@ -222,7 +234,10 @@ class CatalogHandler(ABC):
 
     @abstractmethod
     async def list_banks(self, *, principal: Principal, page_size: int = 20, page_token: str | None = None) -> BankPage:
-        """List banks for payment: GET /banks."""
+        """List banks for payment: GET /banks.
+
+        Banks that are not active are omitted.
+        """
 
     @abstractmethod
     async def list_partner_products(
@@ -262,7 +277,10 @@ class BanksHandler(ABC):
 
     @abstractmethod
     async def get_bank(self, *, principal: Principal, bank_id: str) -> Response[Bank]:
-        """Read a bank: GET /banks/{bank_id}."""
+        """Read a bank: GET /banks/{bank_id}.
+
+        `If-Match` of `updateBank` accepts the `ETag`.
+        """
 
     @abstractmethod
     async def update_bank(
@@ -319,7 +337,10 @@ class PartnersHandler(ABC):
 
     @abstractmethod
     async def get_partner(self, *, principal: Principal, partner_id: int) -> Response[Partner]:
-        """Read a partner: GET /partners/{partner_id}."""
+        """Read a partner: GET /partners/{partner_id}.
+
+        `If-Match` of `updatePartner` accepts the `ETag`.
+        """
 
     @abstractmethod
     async def disable_partner(self, *, principal: Principal, partner_id: int) -> None:
@@ -348,11 +369,17 @@ class PartnersHandler(ABC):
     async def set_availability(
         self, *, principal: Principal, partner_id: int, product_id: int, body: SetAvailabilityRequest
     ) -> Availability:
-        """Set a product's price at a partner: PUT /partners/{partner_id}/products/{product_id}."""
+        """Set a product's price at a partner: PUT /partners/{partner_id}/products/{product_id}.
+
+        Creates or replaces the price. The catalog contains the product while `active` is true.
+        """
 
     @abstractmethod
     async def remove_availability(self, *, principal: Principal, partner_id: int, product_id: int) -> None:
-        """Remove a product from a partner: DELETE /partners/{partner_id}/products/{product_id}."""
+        """Remove a product from a partner: DELETE /partners/{partner_id}/products/{product_id}.
+
+        The catalog no longer contains the product of this partner. Existing orders do not change.
+        """
 
     @abstractmethod
     async def list_partner_calls(
@@ -401,7 +428,10 @@ class ProductsHandler(ABC):
 
     @abstractmethod
     async def get_product(self, *, principal: Principal, product_id: int) -> Response[Product]:
-        """Read a product: GET /products/{product_id}."""
+        """Read a product: GET /products/{product_id}.
+
+        `If-Match` of `updateProduct` accepts the `ETag`.
+        """
 
     @abstractmethod
     async def delete_product(self, *, principal: Principal, product_id: int) -> None:
@@ -507,7 +537,10 @@ class DeliveriesHandler(ABC):
 
     @abstractmethod
     async def complete_delivery(self, *, principal: Principal, order_id: str) -> Order:
-        """Complete a delivery: POST /orders/{order_id}/delivery."""
+        """Complete a delivery: POST /orders/{order_id}/delivery.
+
+        Only the assigned deliverer may complete the delivery.
+        """
 
 
 class NotificationsHandler(ABC):
@@ -549,7 +582,10 @@ class NotificationsHandler(ABC):
 
     @abstractmethod
     async def get_agent(self, *, principal: Principal, agent_id: str) -> Response[Agent]:
-        """Read an agent: GET /notification-agents/{agent_id}."""
+        """Read an agent: GET /notification-agents/{agent_id}.
+
+        `If-Match` of `updateAgent` accepts the `ETag`.
+        """
 
     @abstractmethod
     async def update_agent(

@@ -230,7 +230,7 @@ class RefreshSessionRequest(Struct, kw_only=True):
 class Session(Struct, kw_only=True):
     access_token: Annotated[str, Meta(description="Sent as `Authorization: Bearer …`.")]
     refresh_token: str
-    expires_in: Annotated[int, Meta(description="Seconds.", ge=0)]
+    expires_in: Annotated[int, Meta(description="Seconds.", ge=0, le=2147483647)]
     user_id: Id
 
 
@@ -250,7 +250,7 @@ class User(Struct, kw_only=True):
 
 
 class CatalogProduct(Struct, kw_only=True):
-    id: Annotated[int, Meta(ge=1)]
+    id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     title: str
     description: str
     price: Annotated[int, Meta(description="Minor units.", ge=0, le=1000000000)]
@@ -259,7 +259,7 @@ class CatalogProduct(Struct, kw_only=True):
 
 
 class Product(Struct, kw_only=True):
-    id: Annotated[int, Meta(ge=1)]
+    id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     title: str
     description: str
     picture_url: str | UnsetType = UNSET
@@ -444,7 +444,7 @@ class PartnerCallTry(Struct, kw_only=True):
         str,
         Meta(description="Result: the HTTP status, or the error when there was no response."),
     ]
-    took_ms: Annotated[int, Meta(description="Milliseconds.", ge=0)]
+    took_ms: Annotated[int, Meta(description="Milliseconds.", ge=0, le=2147483647)]
 
 
 class BankSummary(Struct, kw_only=True):
@@ -529,10 +529,13 @@ class Payment(Struct, kw_only=True):
     bank_id: BankId
     payment_id: str
     order_id: str
-    amount: Annotated[int, Meta(description="Minor units.", ge=0)]
+    amount: Annotated[int, Meta(description="Minor units.", ge=0, le=9007199254740991)]
     currency: str
     outcome: PaymentOutcome
-    refund_amount: Annotated[int, Meta(description="Refunded amount, in minor units.", ge=0)]
+    refund_amount: Annotated[
+        int,
+        Meta(description="Refunded amount, in minor units.", ge=0, le=9007199254740991),
+    ]
     at: datetime
 
 
@@ -548,13 +551,13 @@ class BasketItem(Struct, kw_only=True):
 
 
 class PartnerSummary(Struct, kw_only=True):
-    id: Annotated[int, Meta(ge=1)]
+    id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     title: str
     brand: str
 
 
 class PricedItem(Struct, kw_only=True):
-    product_id: Annotated[int, Meta(ge=1)]
+    product_id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     title: str
     quantity: Annotated[int, Meta(ge=1, le=99)]
     price: Annotated[int, Meta(description="Unit price in minor units.", ge=0, le=1000000000)]
@@ -585,13 +588,13 @@ class CancelOrderRequest(Struct, kw_only=True):
 
 
 class OrderPartner(Struct, kw_only=True):
-    id: Annotated[int, Meta(ge=1)]
+    id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     title: str
     brand: str
 
 
 class OrderItem(Struct, kw_only=True):
-    product_id: Annotated[int, Meta(ge=1)]
+    product_id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     title: str
     quantity: Annotated[int, Meta(ge=1, le=99)]
     price: Annotated[int, Meta(description="Unit price in minor units.", ge=0, le=1000000000)]
@@ -745,7 +748,7 @@ class UserPage(Struct, kw_only=True):
 
 
 class CatalogPartner(Struct, kw_only=True):
-    id: Annotated[int, Meta(ge=1)]
+    id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     title: str
     brand: str
     address: str
@@ -761,7 +764,11 @@ class PartnerCall(Struct, kw_only=True):
     status: PartnerCallStatus
     attempts: Annotated[
         int,
-        Meta(description="Attempts since the call was scheduled or repeated.", ge=0),
+        Meta(
+            description="Attempts since the call was scheduled or repeated.",
+            ge=0,
+            le=2147483647,
+        ),
     ]
     body: Annotated[str, Meta(description="Request body, JSON.")]
     tries: Annotated[
@@ -812,7 +819,7 @@ class CheckOrderRequest(Struct, kw_only=True):
 class OrderCheck(Struct, kw_only=True):
     check_id: Id
     expires_at: datetime
-    total_amount: Annotated[int, Meta(description="Minor units.", ge=0)]
+    total_amount: Annotated[int, Meta(description="Minor units.", ge=0, le=9007199254740991)]
     currency: str
     partner: PartnerSummary
     items: Annotated[list[PricedItem], Meta(max_length=50)]
@@ -824,20 +831,27 @@ class Order(Struct, kw_only=True):
     customer_id: Id
     partner: OrderPartner
     items: Annotated[list[OrderItem], Meta(max_length=50)]
-    total_amount: Annotated[int, Meta(description="Minor units.", ge=0)]
+    total_amount: Annotated[int, Meta(description="Minor units.", ge=0, le=9007199254740991)]
     currency: str
     paid_amount: Annotated[
         int,
         Meta(
             description="Captured amount in minor units, including amounts that were refunded later.",
             ge=0,
+            le=9223372036854775807,
         ),
     ]
-    refunded_amount: Annotated[int, Meta(description="Refunded amount, in minor units.", ge=0)]
+    refunded_amount: Annotated[
+        int,
+        Meta(description="Refunded amount, in minor units.", ge=0, le=9223372036854775807),
+    ]
     refund_status: RefundStatus
     bank_id: BankId
     delivery_address: str
-    version: Annotated[int, Meta(description="Increases by one with every change.", ge=1)]
+    version: Annotated[
+        int,
+        Meta(description="Increases by one with every change.", ge=1, le=9007199254740991),
+    ]
     created_at: datetime
     updated_at: datetime
     customer_name: str | UnsetType = UNSET

@@ -201,7 +201,7 @@ CREATE_ORDER: Method[CreateOrderRequest, CreateOrderResponse] = Method(
                 "properties": {
                     "partner": {
                         "properties": {
-                            "id": {"format": "int64", "minimum": 1, "type": "integer"},
+                            "id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
                             "title": {"type": "string"},
                             "brand": {"type": "string"},
                         },
@@ -211,7 +211,12 @@ CREATE_ORDER: Method[CreateOrderRequest, CreateOrderResponse] = Method(
                     "items": {
                         "items": {
                             "properties": {
-                                "product_id": {"format": "int64", "minimum": 1, "type": "integer"},
+                                "product_id": {
+                                    "format": "int64",
+                                    "maximum": 9007199254740991,
+                                    "minimum": 1,
+                                    "type": "integer",
+                                },
                                 "title": {"type": "string"},
                                 "quantity": {"format": "int32", "maximum": 99, "minimum": 1, "type": "integer"},
                                 "price": {"format": "int64", "maximum": 1000000000, "minimum": 0, "type": "integer"},
