@@ -5,7 +5,17 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from codegen.checks import BREAKING_FIX_HINT, ContractCheck, ContractCheckError, Finding, openapi, protobuf, release
+from codegen.checks import (
+    BREAKING_FIX_HINT,
+    ContractCheck,
+    ContractCheckError,
+    Finding,
+    asyncapi,
+    openapi,
+    protobuf,
+    release,
+    spectral,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,6 +28,8 @@ CONTRACT_CHECKS = (
     ContractCheck("proto-lint", protobuf.lint, "follow the rule; buf.yaml lists the rules"),
     ContractCheck("proto-format", protobuf.check_format, "make format"),
     ContractCheck("openapi-lint", openapi.lint, "follow the message; redocly.yaml lists the rules"),
+    ContractCheck("openapi-spectral", spectral.lint, "follow the rule; .spectral.yaml lists the exceptions"),
+    ContractCheck("asyncapi-validation", asyncapi.validate, "change codegen/events/asyncapi.py"),
     *BREAKING_CHECKS,
 )
 

@@ -19,9 +19,14 @@ REDOCLY_ENVIRONMENT = {
 }
 
 
+def list_files(root: Path) -> list[str]:
+    """Return the OpenAPI files, relative to `root`."""
+    return sorted(str(path.relative_to(root)) for path in (root / SPECS_FOLDER).glob("*.yaml"))
+
+
 def lint(root: Path) -> list[Finding]:
     """Lint all files with the rules of `redocly.yaml`."""
-    files = sorted(str(path.relative_to(root)) for path in (root / SPECS_FOLDER).glob("*.yaml"))
+    files = list_files(root)
     reports = _run_redocly(root, "lint", "--max-problems=10000", *files)
     if len(reports) != len(files):
         raise ContractCheckError(f"redocly reported on {len(reports)} of {len(files)} files")

@@ -122,7 +122,7 @@ def generate(contracts: Contracts) -> Files:
     """Generate `asyncapi/delivery.yaml`."""
     events = contracts.protos.events
     document = {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": build_info(contracts.openapi["delivery"]["info"]),
         "servers": {"broker": SERVER},
         "defaultContentType": "application/protobuf",

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from codegen.checks import Finding, openapi, protobuf, release
+from codegen.checks import Finding, asyncapi, openapi, protobuf, release, spectral
 from codegen.checks.__main__ import BREAKING_CHECKS, CONTRACT_CHECKS, ROOT, run_checks
 from codegen.checks.release import ReleaseError
+from codegen.events.asyncapi import SERVER
 
 CHECKS_BY_NAME = {check.name: check for check in CONTRACT_CHECKS}
 DELIVERY = "api-specs/openapi/delivery.yaml"
@@ -24,7 +25,7 @@ ORDERS = "api-specs/proto/delivery/orders/v1/orders.proto"
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository with the current contracts, released as 1.0.0."""
     tmp_path = tmp_path_factory.mktemp("released")
-    for name in ("buf.yaml", "redocly.yaml"):
+    for name in ("buf.yaml", "redocly.yaml", ".spectral.yaml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "api-specs/proto", tmp_path / "api-specs/proto")
     (tmp_path / "api-specs/openapi").mkdir()
@@ -186,6 +187,56 @@ def test_openapi_lint_reports_exactly_the_injected_violations(copy: Path) -> Non
     report = CHECKS_BY_NAME["openapi-lint"].format_findings(findings)
     assert "openapi-lint: api-specs/openapi/no-tag.yaml" in report
     assert "openapi-lint: fix: " in report
+
+
+def violate_spectral_rules(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    document["info"].pop("contact")
+    document["servers"].append({"url": "http://api.delivery.test", "description": "Local.", "x-internal": True})
+    document["components"]["securitySchemes"]["bearer"]["description"] = "A token."
+    document["paths"]["/orders"]["post"]["security"] = []
+    document["paths"]["/orders"]["get"].pop("description")
+    schemas["Order"]["properties"]["items"].pop("maxItems")
+    schemas["Order"]["properties"]["version"].pop("maximum")
+    schemas["Order"]["properties"]["version"].pop("format")
+
+
+def test_spectral_reports_exactly_the_injected_violations(copy: Path) -> None:
+    assert spectral.lint(copy) == []
+    change(copy, violate_spectral_rules)
+    findings = spectral.lint(copy)
+    assert rules(findings) == {
+        "info-contact",
+        "operation-description",
+        "owasp:api2:2023-jwt-best-practices",
+        "owasp:api2:2023-write-restricted",
+        "owasp:api4:2023-array-limit",
+        "owasp:api4:2023-integer-format",
+        "owasp:api4:2023-integer-limit",
+        "owasp:api8:2023-no-server-http",
+    }
+    report = CHECKS_BY_NAME["openapi-spectral"].format_findings(findings)
+    assert f"openapi-spectral: {DELIVERY}:" in report
+
+
+def test_every_exception_of_spectral_is_needed(copy: Path) -> None:
+    shutil.rmtree(copy / "api-specs/openapi")
+    shutil.copytree(ROOT / "api-specs/openapi", copy / "api-specs/openapi")
+    ruleset = yaml.safe_load((copy / spectral.RULESET).read_text())
+    exceptions = set(ruleset.pop("rules")).union(*(each["rules"] for each in ruleset.pop("overrides")))
+    (copy / spectral.RULESET).write_text(yaml.safe_dump(ruleset))
+    assert rules(spectral.lint(copy)) == exceptions
+
+
+def test_asyncapi_validation_reports_the_injected_violations(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asyncapi.validate(ROOT) == []
+    server = SERVER | {"security": [{"$ref": "#/components/securitySchemes/missing"}]}
+    monkeypatch.setattr("codegen.events.asyncapi.SERVER", server)
+    monkeypatch.setattr("codegen.events.asyncapi.build_headers_schema", lambda: {"type": "headers"})
+    findings = asyncapi.validate(ROOT)
+    assert rules(findings) == {"invalid-ref", "asyncapi-document-resolved"}
+    report = CHECKS_BY_NAME["asyncapi-validation"].format_findings(findings)
+    assert "asyncapi-validation: generated/asyncapi/delivery.yaml:" in report
 
 
 def break_openapi(document: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ DOCUMENT = generate(ADDED, DELETED)
 
 def test_version_is_that_of_the_openapi_document() -> None:
     assert DOCUMENT["info"]["version"] == "1.2.3"
-    assert DOCUMENT["asyncapi"] == "3.0.0"
+    assert DOCUMENT["asyncapi"] == "3.1.0"
 
 
 def test_contact_and_licence_are_those_of_the_openapi_document() -> None:
