@@ -108,7 +108,7 @@ def wire_messages(draw: st.DrawFn, descriptor: Descriptor, depth: int = 2) -> Me
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_google_wire_message_round_trip(name: str, data: st.DataObject) -> None:
     descriptor = get_descriptor_pool().FindMessageTypeByName(name)
