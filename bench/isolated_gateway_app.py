@@ -23,7 +23,7 @@ from services.runtime.rest.response_cache import build_caches
 from services.runtime.telemetry import tracing
 
 UNUSED = cast(Any, None)
-tracing.setup_tracing("gateway", 1)
+tracing.setup_tracing("gateway", "production", 1)
 channel = cast(Any, StubChannel())
 orders, partners, notifications = OrdersStub(channel), PartnersStub(channel), NotificationsStub(channel)
 order_checks = MemcachedOrderCheckCache("127.0.0.1:1")

@@ -68,7 +68,7 @@ def consume_event_ids(broker: str, queue: str) -> set[str]:
 
 def run(mesh: Mesh, repeats: int) -> list[Row]:
     """Measure one relay in this process, then one and two relay processes."""
-    tracing.setup_tracing("bench", sample_percent=0)
+    tracing.setup_tracing("bench", "test", sample_percent=0)
     mesh.recreate_database("outbox")
     with mesh.connect_database("orders") as source, mesh.connect_database("outbox") as target:
         columns = "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id text NOT NULL, type text NOT NULL,"
@@ -131,5 +131,5 @@ async def run_relay(url: str, broker: str) -> None:
 
 
 if __name__ == "__main__":
-    tracing.setup_tracing("bench", sample_percent=0)
+    tracing.setup_tracing("bench", "test", sample_percent=0)
     uvloop.run(run_relay(*sys.argv[1:]))

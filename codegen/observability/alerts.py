@@ -1,11 +1,13 @@
-"""Alert rules with links to docs/runbook.md; latency thresholds are derived from the timeouts in the contracts."""
+"""Alert rules with links to the runbook; thresholds are derived from the contracts and objectives."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
+from codegen.observability.objectives import iter_recording_rules, load_specification
 from codegen.observability.promql import (
+    EDGE_SELECTOR,
     EVENT_PROCESS_DURATION,
     EVENTS_PUBLISHED,
     HTTP_SERVER_DURATION,
@@ -20,10 +22,8 @@ from codegen.observability.promql import (
     render_quantile,
 )
 
-RUNBOOK = "docs/runbook.md"
 OPERATION_TIMEOUT_METRIC = "delivery:operation:timeout_seconds"
 METHOD_TIMEOUT_METRIC = "delivery:method:timeout_seconds"
-EDGE_SELECTOR = 'envoy_http_conn_manager_prefix="edge"'
 CIRCUIT_BREAKER_METRICS = tuple(
     f"envoy_cluster_circuit_breakers_{priority}_{threshold}_open"
     for priority in ("default", "high")
@@ -49,7 +49,10 @@ class Alert:
             "expr": self.expr,
             "for": self.for_duration,
             "labels": {"severity": "critical" if self.is_critical else "warning"},
-            "annotations": {"summary": self.summary, "runbook_url": f"{RUNBOOK}#{self.name.lower()}"},
+            "annotations": {
+                "summary": self.summary,
+                "runbook_url": f"{load_specification().runbook_url}#{self.name.lower()}",
+            },
         }
 
 
@@ -136,6 +139,26 @@ def iter_request_alerts() -> Iterator[Alert]:
         "10m",
         "The p99 latency of {{ $labels.rpc_method }} is {{ $value | humanizeDuration }}, over half of its timeout.",
     )
+
+
+def iter_burn_rate_alerts() -> Iterator[Alert]:
+    """Alerts on the error budgets of the edge's objectives, which a high burn rate exhausts before their end."""
+    specification = load_specification()
+    failures = {
+        "availability": "fail with a server error",
+        "latency": f"take longer than {specification.latency_threshold_s:g} s",
+    }
+    for objective, failure in failures.items():
+        budget = specification.get_budget(objective)
+        for speed, burn_rates in specification.burn_rates.items():
+            yield Alert(
+                f"Edge{objective.title()}{speed.title()}Burn",
+                " or ".join(burn_rate.render_condition(objective, budget) for burn_rate in burn_rates),
+                "2m" if speed == "fast" else "15m",
+                f"{{{{ $value | humanizePercentage }}}} of the requests at the edge {failure};"
+                f" the objective allows {budget:.1%}.",
+                is_critical=speed == "fast",
+            )
 
 
 def iter_event_alerts() -> Iterator[Alert]:
@@ -240,13 +263,14 @@ def iter_third_party_alerts() -> Iterator[Alert]:
 ALERT_GROUPS = {
     "processes": iter_process_alerts,
     "requests": iter_request_alerts,
+    "burn-rates": iter_burn_rate_alerts,
     "events": iter_event_alerts,
     "third-parties": iter_third_party_alerts,
 }
 
 
 def build_alert_rules(contracts: Contracts) -> Config:
-    """Return the rules file; its first group records the timeouts in the contracts."""
+    """Return the rules file; its first groups record timeouts of the contracts and error ratios of objectives."""
     timeout_rules = [
         {"record": record, "expr": f"vector({seconds:g})", "labels": {label: name}}
         for record, label, timeouts_s in (
@@ -259,4 +283,8 @@ def build_alert_rules(contracts: Contracts) -> Config:
         {"name": name, "rules": [alert.to_rule() for alert in group_alerts()]}
         for name, group_alerts in ALERT_GROUPS.items()
     ]
-    return {"groups": [{"name": "timeouts", "rules": timeout_rules}, *groups]}
+    recording_groups = [
+        {"name": "timeouts", "rules": timeout_rules},
+        {"name": "objectives", "rules": list(iter_recording_rules(contracts))},
+    ]
+    return {"groups": [*recording_groups, *groups]}

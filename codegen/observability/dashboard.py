@@ -5,8 +5,11 @@ from collections.abc import Iterator, Mapping
 
 from codegen.contracts import Contracts
 from codegen.envoy.common import Config
-from codegen.observability.alerts import CIRCUIT_BREAKER_METRICS, EDGE_SELECTOR
+from codegen.observability.alerts import CIRCUIT_BREAKER_METRICS
+from codegen.observability.objectives import ERROR_RATIO, load_specification
 from codegen.observability.promql import (
+    DATABASE_DURATION,
+    EDGE_SELECTOR,
     EVENT_PROCESS_DURATION,
     EVENTS_PUBLISHED,
     HTTP_SERVER_DURATION,
@@ -78,6 +81,28 @@ def iter_edge_panels() -> Iterator[Config]:
     )
 
 
+def iter_objective_panels() -> Iterator[Config]:
+    """Yield the burn rates of the error budgets: at 1, the budget is exhausted at the end of the period."""
+    specification = load_specification()
+    for window in ("1h", "6h", "3d"):
+        burn_rates = {
+            objective: f'{ERROR_RATIO}{window}{{slo="{objective}"}} / {specification.get_budget(objective):g}'
+            for objective in specification.targets
+        }
+        yield build_panel(f"Burn rate of the error budget, {window}", "short", **burn_rates)
+
+
+def iter_database_panels() -> Iterator[Config]:
+    """Yield the RED panels of database operations, by service and database system."""
+    labels = "service, db_system_name"
+    count = f"{DATABASE_DURATION}_count"
+    yield build_panel_by_label(labels, "Rate", "cps", f"sum by ({labels}) (rate({count}[{RATE_INTERVAL}]))")
+    errors = render_error_ratio(count, 'error_type!=""', labels, RATE_INTERVAL)
+    yield build_panel_by_label(labels, "Errors", "percentunit", errors)
+    p99 = render_quantile(0.99, DATABASE_DURATION, labels, RATE_INTERVAL)
+    yield build_panel_by_label(labels, "Duration, 99%", "s", p99)
+
+
 def iter_event_panels(contracts: Contracts) -> Iterator[Config]:
     """Yield the panels of events, from the outbox to the consumer."""
     queues = list_consumed_queues(contracts)
@@ -147,6 +172,7 @@ def build_dashboard_rows(contracts: Contracts) -> Mapping[str, list[Config]]:
     for method in iter_rpc_methods(contracts):
         services[method.service].append(method.path.removeprefix("/"))
     return {
+        "Objectives": list(iter_objective_panels()),
         "Edge": list(iter_edge_panels()),
         **{
             f"REST: {tag}": list(iter_red_panels(HTTP_SERVER_DURATION, "operation", ids, f'{HTTP_STATUS_LABEL}=~"5.."'))
@@ -161,6 +187,7 @@ def build_dashboard_rows(contracts: Contracts) -> Mapping[str, list[Config]]:
         "Events": list(iter_event_panels(contracts)),
         "Orders and money": list(iter_order_panels()),
         "Third parties": list(iter_third_party_panels()),
+        "Databases": list(iter_database_panels()),
         "Processes": list(iter_process_panels()),
     }
 

@@ -9,10 +9,12 @@ from codegen.rest.operations import iter_operations
 
 HTTP_SERVER_DURATION = "http_server_request_duration_seconds"
 RPC_SERVER_DURATION = "rpc_server_call_duration_seconds"
-EVENT_PROCESS_DURATION = "delivery_events_process_duration_seconds"
-EVENTS_PUBLISHED = "delivery_events_published_total"
+EVENT_PROCESS_DURATION = "messaging_process_duration_seconds"
+EVENTS_PUBLISHED = "messaging_client_sent_messages_total"
 HTTP_STATUS_LABEL = "http_response_status_code"
 RPC_STATUS_LABEL = "rpc_response_status_code"
+DATABASE_DURATION = "db_client_operation_duration_seconds"
+EDGE_SELECTOR = 'envoy_http_conn_manager_prefix="edge"'
 
 SERVER_ERROR_CODES = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"
 """Status codes of server errors, as a regular expression."""
@@ -31,6 +33,15 @@ def get_operation_timeouts_s(contracts: Contracts) -> Mapping[str, float]:
         for operation in iter_operations(contracts, "delivery")
         if EVENT_STREAM_MEDIA_TYPE not in operation.content
     }
+
+
+def list_event_streams(contracts: Contracts) -> list[str]:
+    """Return the operations that respond with an event stream, which remains open."""
+    return [
+        operation.id
+        for operation in iter_operations(contracts, "delivery")
+        if EVENT_STREAM_MEDIA_TYPE in operation.content
+    ]
 
 
 def get_method_timeouts_s(contracts: Contracts) -> Mapping[str, float]:

@@ -99,7 +99,14 @@ async def serve(settings: Settings) -> None:
             wait_for_stop_signal,
             [
                 Relay("gateway", database, broker).run(),
-                serve_metrics("gateway", settings.service_socket, database, broker, shared_queues=RETRY_QUEUES),
+                serve_metrics(
+                    "gateway",
+                    settings.environment,
+                    settings.service_socket,
+                    database,
+                    broker,
+                    shared_queues=RETRY_QUEUES,
+                ),
                 run_invalidation(broker, response_caches),
                 run_periodically(
                     5,

@@ -98,6 +98,7 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
                 Relay("notifications", database, broker).run(),
                 serve_metrics(
                     "notifications",
+                    settings.environment,
                     settings.service_socket,
                     database,
                     broker,

@@ -81,7 +81,7 @@ async def serve(settings: Settings) -> None:
             wait_for_stop_signal,
             [
                 Relay("orders", database, broker).run(),
-                serve_metrics("orders", settings.service_socket, database, broker),
+                serve_metrics("orders", settings.environment, settings.service_socket, database, broker),
                 consume(broker, HistoryConsumer(history)),
                 consume(broker, PaymentsConsumer(history)),
                 consume(broker, ReadinessConsumer(repository, now)),

@@ -59,6 +59,7 @@ async def serve(settings: Settings) -> None:
                 Relay("partners", database, broker).run(),
                 serve_metrics(
                     "partners",
+                    settings.environment,
                     settings.service_socket,
                     database,
                     broker,

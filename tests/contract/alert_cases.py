@@ -33,6 +33,23 @@ def success_and_failure_counters(name: str, success: str, failure: str) -> dict[
     return {f"{name}{{{success}}}": CONSTANT_RATE, f"{name}{{{failure}}}": FROM_TEN}
 
 
+def fail_at_the_edge(successes: str, failures: str) -> dict[str, str]:
+    """Return the counters of successful requests and of server errors at the edge."""
+    counter = "envoy_http_downstream_rq_xx"
+    return {
+        f'{counter}{{envoy_response_code_class="2",{EDGE}}}': successes,
+        f'{counter}{{envoy_response_code_class="5",{EDGE}}}': failures,
+    }
+
+
+def slow_down_requests(requests: str, fast_requests: str, operation: str = "confirmOrder") -> dict[str, str]:
+    """Return the counters of all requests, and of those within half a second."""
+    return {
+        REQUEST.format(part="count", name=operation, more=""): requests,
+        REQUEST.format(part="bucket", name=operation, more=',le="0.5"'): fast_requests,
+    }
+
+
 CASES = {
     "ServiceDown": Case({'up{job="delivery",service="orders"}': "1x10 0x50"}),
     "SidecarDown": Case({'up{job="envoy",service="orders"}': "1x10 0x50"}),
@@ -54,12 +71,11 @@ CASES = {
             f"envoy_http_jwt_authn_jwks_fetch_success{{{EDGE}}}": "0+1x10 10x50",
         }
     ),
-    "EdgeHighErrorRate": Case(
-        {
-            f'envoy_http_downstream_rq_xx{{envoy_response_code_class="2",{EDGE}}}': CONSTANT_RATE,
-            f'envoy_http_downstream_rq_xx{{envoy_response_code_class="5",{EDGE}}}': FROM_TEN,
-        }
-    ),
+    "EdgeHighErrorRate": Case(fail_at_the_edge(CONSTANT_RATE, FROM_TEN)),
+    "EdgeAvailabilityFastBurn": Case(fail_at_the_edge(CONSTANT_RATE, FROM_TEN)),
+    "EdgeAvailabilitySlowBurn": Case(fail_at_the_edge(CONSTANT_RATE, FROM_TEN)),
+    "EdgeLatencyFastBurn": Case(slow_down_requests(CONSTANT_RATE, UNTIL_TEN)),
+    "EdgeLatencySlowBurn": Case(slow_down_requests(CONSTANT_RATE, UNTIL_TEN)),
     "OperationHighErrorRate": Case(
         {
             REQUEST.format(part="count", name="confirmOrder", more=',http_response_status_code="201"'): CONSTANT_RATE,
@@ -90,13 +106,13 @@ CASES = {
     "QueueBacklog": Case({'delivery_queue_messages{queue="orders.history",service="orders"}': "1000x10 1001x50"}),
     "ConsumerHighRetryRate": Case(
         success_and_failure_counters(
-            "delivery_events_process_duration_seconds_count",
+            "messaging_process_duration_seconds_count",
             'queue="orders.history",event="orders.paid",outcome="consumed"',
             'queue="orders.history",event="orders.paid",outcome="waiting"',
         )
     ),
     "DeadLetters": Case({'delivery_queue_dead_letters{queue="orders.history",service="orders"}': "0x10 1x50"}),
-    "SystemAlert": Case({'delivery_events_published_total{event="system.alert",service="orders"}': "0x39 1x20"}),
+    "SystemAlert": Case({'messaging_client_sent_messages_total{event="system.alert",service="orders"}': "0x39 1x20"}),
     "ProviderCircuitBreakerOpen": Case({'delivery_providers_breakers_open{provider="fcm"}': "0x10 1x50"}),
     "ProviderHighErrorRate": Case(
         success_and_failure_counters(
@@ -118,7 +134,7 @@ CASES = {
             'delivery_refunds_attempts_total{outcome="failed"}': FROM_TEN,
         }
     ),
-    "RefundFailed": Case({'delivery_events_published_total{event="payments.refund_failed"}': "0x39 1x20"}),
+    "RefundFailed": Case({'messaging_client_sent_messages_total{event="payments.refund_failed"}': "0x39 1x20"}),
     "ReconciliationDiscrepancyFound": Case(
         {'delivery_reconciliation_discrepancies_total{kind="HISTORY_MISSING",outcome="repaired"}': "0x39 1x20"}
     ),
@@ -133,6 +149,8 @@ INACTIVE_SERIES = {
     "RpcMethodHighErrorRate": {
         CALL.format(part="count", name=GET_ORDER, more=',rpc_response_status_code="NOT_FOUND"'): CONSTANT_RATE
     },
+    "EdgeAvailabilityFastBurn": fail_at_the_edge("0+1x60", "0x49 2x11"),
+    "EdgeLatencyFastBurn": slow_down_requests(CONSTANT_RATE, "0x60", operation="watchOrder"),
     "QueueBacklog": {'delivery_queue_messages{queue="delivery.retry.5s",service="gateway"}': "5000x60"},
 }
-"""Series that raise no alert: a long stream, client errors, a single server error, messages in a retry queue."""
+"""Series that raise no alert: long streams, client errors, few server errors, messages in a retry queue."""

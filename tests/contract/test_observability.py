@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from codegen import contracts
+from codegen.observability.objectives import BurnRate, load_specification, to_seconds
 from codegen.rest.operations import iter_operations
+from services.runtime.telemetry.histograms import BUCKET_BOUNDS_S
 from tests.conftest import ROOT
-from tests.contract.alert_cases import CASES, INACTIVE_SERIES, Case
+from tests.contract.alert_cases import CASES, INACTIVE_SERIES, Case, fail_at_the_edge, slow_down_requests
 
 GENERATED = ROOT / "generated/observability"
 PROMTOOL = shutil.which("promtool") or str(ROOT / ".local/prometheus/usr/bin/promtool")
@@ -53,9 +55,15 @@ def promtool_test(name: str, series: dict[str, str], minutes: dict[int, list[dic
     }
 
 
-def run_promtool_tests(folder: Path, tests: list[dict[str, Any]]) -> None:
+def run_promtool_tests(
+    folder: Path,
+    tests: list[dict[str, Any]],
+    rules_file: Path = GENERATED / "alerts.yml",
+    evaluation_interval: str = "1m",
+) -> None:
+    """Run promtool tests of a rules file. Raises AssertionError if one fails."""
     path = folder / "tests.yml"
-    rules = {"rule_files": [str(GENERATED / "alerts.yml")], "evaluation_interval": "1m"}
+    rules = {"rule_files": [str(rules_file)], "evaluation_interval": evaluation_interval}
     path.write_text(yaml.safe_dump(rules | {"tests": tests}))
     promtool("test", "rules", path)
 
@@ -90,10 +98,73 @@ def test_alert_that_does_not_fire_fails_the_test(tmp_path: Path) -> None:
         run_promtool_tests(tmp_path, [promtool_test("DeadLetters", case.series, {case.inactive_minute: FIRING})])
 
 
+REQUESTS_PER_MINUTE = 10_000
+HEALTHY_MINUTES = 3 * 24 * 60
+"""Duration of the longest window, so that every window is full when the errors start."""
+
+RECOVERY_MINUTES = 8 * 60
+
+BURN_RATES = [
+    pytest.param(objective, speed, burn_rate, id=f"{objective}-{burn_rate.long_window}")
+    for objective in load_specification().targets
+    for speed, burn_rates in load_specification().burn_rates.items()
+    for burn_rate in burn_rates
+]
+
+
+def build_series(objective: str, error_ratio: float, minutes: int) -> dict[str, str]:
+    """Return series without errors for HEALTHY_MINUTES, then with an error ratio, then without errors again."""
+    errors = round(REQUESTS_PER_MINUTE * error_ratio)
+    successes = REQUESTS_PER_MINUTE - errors
+    end = HEALTHY_MINUTES + minutes + RECOVERY_MINUTES
+    if objective == "availability":
+        failed = f"0x{HEALTHY_MINUTES} 0+{errors}x{minutes} {errors * minutes}x{RECOVERY_MINUTES}"
+        return fail_at_the_edge(f"0+{REQUESTS_PER_MINUTE}x{end}", failed)
+    start = REQUESTS_PER_MINUTE * HEALTHY_MINUTES
+    fast = (
+        f"0+{REQUESTS_PER_MINUTE}x{HEALTHY_MINUTES} {start}+{successes}x{minutes}"
+        f" {start + successes * minutes}+{REQUESTS_PER_MINUTE}x{RECOVERY_MINUTES}"
+    )
+    return slow_down_requests(f"0+{REQUESTS_PER_MINUTE}x{end}", fast)
+
+
+@pytest.mark.parametrize(("objective", "speed", "burn_rate"), BURN_RATES)
+def test_burn_rate_alert_fires_after_its_share_of_the_long_window(
+    tmp_path: Path, objective: str, speed: str, burn_rate: BurnRate
+) -> None:
+    """The error ratio is 1.25 times that of the burn rate: it exceeds the average after 80 percent of the window.
+
+    That is below the ratio of all faster burn rates. The alert ends when the errors have left all short windows.
+    """
+    specification = load_specification()
+    long_minutes = to_seconds(burn_rate.long_window) // 60
+    end = HEALTHY_MINUTES + round(1.25 * long_minutes)
+    recovery = max(to_seconds(each.short_window) // 60 for each in specification.burn_rates[speed])
+    interval = 5 if long_minutes < 24 * 60 else 30
+    minutes = {
+        HEALTHY_MINUTES + round(0.7 * long_minutes): INACTIVE,
+        HEALTHY_MINUTES + round(1.2 * long_minutes): FIRING,
+        end + recovery + 30: INACTIVE,
+    }
+    error_ratio = 1.25 * burn_rate.rate * specification.get_budget(objective)
+    test = promtool_test(
+        f"Edge{objective.title()}{speed.title()}Burn",
+        build_series(objective, error_ratio, end - HEALTHY_MINUTES),
+        {minute // interval * interval: samples for minute, samples in minutes.items()},
+    )
+    rules = {"groups": [group for group in RULES["groups"] if group["name"] in ("objectives", "burn-rates")]}
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+    run_promtool_tests(tmp_path, [test], tmp_path / "rules.yml", f"{interval}m")
+
+
+def test_latency_threshold_is_a_bucket_bound() -> None:
+    assert load_specification().latency_threshold_s in BUCKET_BOUNDS_S
+
+
 @pytest.mark.parametrize("name", ALERTS)
 def test_alert_runbook_section_has_envoy_page_and_command(name: str) -> None:
     page, _, anchor = ALERTS[name]["annotations"]["runbook_url"].partition("#")
-    assert page == "docs/runbook.md"
+    assert page == load_specification().runbook_url
     section = {heading.lower(): text for heading, text in RUNBOOK_SECTIONS.items()}[anchor]
     meaning, envoy, command = re.split(r"^(?=Envoy: |Command: )", section, flags=re.MULTILINE)
     assert len(meaning.strip()) > 40

@@ -20,7 +20,9 @@ from services.orders.domain.orders import OrderStatus
 from services.orders.domain.reconciliation import DiscrepancyKind
 from services.partners.domain.call_policy import CallKind
 from services.partners.domain.call_policy import Outcome as CallOutcome
+from services.runtime.messaging.events import EXCHANGE
 from services.runtime.messaging.topology import QUEUES, RETRY_QUEUES
+from services.runtime.telemetry.http_server import METHODS, OTHER_METHOD
 from tests import metrics_scraping
 from tests.conftest import ROOT, Mesh
 from tests.metrics_scraping import EXPECTED_METRICS, PROBE_PORTS, SERVICES, Scrape
@@ -28,6 +30,8 @@ from tests.poison_message import poison_message
 from tests.wait import wait_until
 
 OBSERVABILITY = ROOT / "generated/observability"
+CODE_NAMES = ("db_operation_name", "db_collection_name", "error_type")
+"""Labels with names that are defined in code: commands, tables, collections, exception types and status codes."""
 
 
 @pytest.fixture(scope="module")
@@ -116,14 +120,25 @@ def test_labels_are_names_of_contracts(scraped: dict[str, Scrape]) -> None:
         "provider": set(Provider),
         "from": {*OrderStatus, "none"},
         "to": set(OrderStatus),
-        "http_response_status_code": {"499", *map(str, range(200, 600))},
+        "http_request_method": {*METHODS, OTHER_METHOD},
+        "http_route": {f"/api/v1{operation.path}" for operation in iter_operations(loaded, "delivery")} | {""},
+        "http_response_status_code": {"", *map(str, range(200, 600))},
+        "url_scheme": {"http", "https"},
+        "rpc_system_name": {"grpc"},
         "rpc_response_status_code": {code.name for code in grpc.StatusCode},
+        "messaging_system": {"rabbitmq"},
+        "messaging_operation_name": {"publish", "process", "consume"},
+        "messaging_operation_type": {"send"},
+        "messaging_destination_name": {EXCHANGE, *QUEUES},
+        "db_system_name": {"postgresql", "memcached", "mongodb"},
+        "db_namespace": {"", *SERVICES},
     }
     for scrape in scraped.values():
         for sample in scrape:
             if sample.name == "target_info":
                 continue
-            assert sample.labels.keys() <= {*allowed_values, "le", "currency"}, sample
+            assert sample.labels.keys() <= {*allowed_values, *CODE_NAMES, "le", "currency"}, sample
+            assert all(re.fullmatch(r"\w*", sample.labels.get(label, "")) for label in CODE_NAMES), sample
             assert re.fullmatch("[A-Z]{3}|other", sample.labels.get("currency", "USD")), sample
             for label, value in sample.labels.items():
                 assert value in allowed_values.get(label, {value}), sample

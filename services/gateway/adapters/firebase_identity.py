@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, override
-from urllib.parse import urlsplit
 
 import firebase_admin
 import httpx
@@ -22,7 +21,7 @@ from generated.problems import Reason
 from services.gateway.domain.accounts import SessionTokens
 from services.gateway.usecases.ports import IdentityProvider
 from services.runtime.core.errors import ApiError
-from services.runtime.telemetry import tracing
+from services.runtime.telemetry import http_client, tracing
 
 log = logging.getLogger(__name__)
 
@@ -217,7 +216,7 @@ class FirebaseIdentityProvider(IdentityProvider):
         return SessionTokens(session.id_token, session.refresh_token, int(session.expires_in), session.user_id)
 
     async def _post(self, operation: str, url: str, **body: Any) -> httpx.Response:
-        attributes = {"http.request.method": "POST", "server.address": urlsplit(url).hostname or ""}
+        attributes = http_client.build_attributes("POST", httpx.URL(url))
         try:
             with tracing.start_peer_span(PEER_SERVICE, operation, attributes) as span:
                 response = await self._client.post(url, params=self._api_key_params, timeout=HTTP_TIMEOUT_S, **body)

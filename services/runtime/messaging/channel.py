@@ -10,10 +10,11 @@ from opentelemetry.trace import SpanKind
 from pika.channel import Channel as PikaChannel
 from pika.spec import BasicProperties
 
-from services.runtime.messaging import topology
+from services.runtime.messaging import metrics, topology
 from services.runtime.messaging.events import EXCHANGE, Envelope
 from services.runtime.messaging.publisher_confirms import ConfirmBatch, PublisherConfirms, PublishNacked
 from services.runtime.telemetry import tracing
+from services.runtime.telemetry.histograms import CLOCK
 
 CONFIRM_TIMEOUT_S = 10.0
 """Seconds without a reply, or without any publisher confirm, after which a pending operation fails."""
@@ -123,8 +124,11 @@ class Channel:
         """Publish events; the returned awaitable completes when the broker has confirmed each of them."""
         batch = ConfirmBatch()
         with ExitStack() as spans:
+            started_at = CLOCK()
             for envelope in envelopes:
                 self._publish_one(envelope, batch, spans)
+            if not batch.is_empty:
+                spans.push(lambda kind, *_: metrics.record_publish(kind, CLOCK() - started_at))
             return self._await_confirms(batch, spans.pop_all())
 
     def _publish_one(self, envelope: Envelope, batch: ConfirmBatch, spans: ExitStack) -> None:

@@ -54,7 +54,7 @@ HANDLER_TIMEOUT_S = 60.0
 class Outcome(StrEnum):
     """Result of handling a message; WAITING is a retry because a dependency was unavailable."""
 
-    CONSUMED = "consumed"
+    CONSUMED = metrics.CONSUMED
     RETRIED = "retried"
     WAITING = "waiting"
     DEAD = "dead"
@@ -123,8 +123,7 @@ async def _process_message(channel: Channel, consumer: Consumer, message: Messag
         except BrokerUnavailable:
             log.warning("connection lost before acknowledging a message of %s; it will be redelivered", consumer.QUEUE)
             return
-    labels = {"queue": consumer.QUEUE, "event": metrics.normalise_event_type(event_type), "outcome": outcome}
-    metrics.EVENT_PROCESS_DURATION.record(CLOCK() - started_at, labels)
+    metrics.record_processed(consumer.QUEUE, event_type, outcome, CLOCK() - started_at)
 
 
 async def _handle_with_retry(channel: Channel, consumer: Consumer, message: Message) -> Outcome:

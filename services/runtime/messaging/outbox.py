@@ -191,5 +191,5 @@ class Relay:
                 )
             await confirmed
         for event_type, count in Counter(row.type for row in rows).items():
-            metrics.EVENTS_PUBLISHED.add(count, {"event": metrics.normalise_event_type(event_type)})
+            metrics.count_sent(event_type, count)
         return len(rows) == BATCH_SIZE

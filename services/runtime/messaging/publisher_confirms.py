@@ -21,6 +21,11 @@ class ConfirmBatch:
         self._completed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._completed.add_done_callback(mark_exception_retrieved)
 
+    @property
+    def is_empty(self) -> bool:
+        """True when no message of the batch awaits its confirm."""
+        return self._unconfirmed_count == 0
+
     def track_sent(self) -> None:
         """Count one more message as unconfirmed."""
         self._unconfirmed_count += 1

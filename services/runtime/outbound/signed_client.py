@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import httpx
 from opentelemetry.trace import SpanKind
@@ -11,7 +10,7 @@ from opentelemetry.trace import SpanKind
 from services.runtime.core.clock import Clock
 from services.runtime.outbound import contract_validation, webhooks
 from services.runtime.outbound.safe_http_client import ForbiddenTargetError
-from services.runtime.telemetry import tracing
+from services.runtime.telemetry import http_client, tracing
 
 MAX_RESPONSE_BYTES = 64 * 1024
 """Maximum size of a response body; a larger response is an error."""
@@ -72,18 +71,15 @@ class SignedClient:
         path, body, headers = request.path, request.body, self._build_headers(request)
         if not self._contract.is_valid_request(path, headers, body):
             raise RequestFailedError("not sent: request violates the contract")
-        span_attributes: dict[str, str | int] = {
-            "http.request.method": "POST",
-            "server.address": urlsplit(request.base_url).hostname or "",
-            **attributes,
-        }
         try:
+            url = httpx.URL(request.base_url.rstrip("/") + path)
+            span_attributes = {**http_client.build_attributes("POST", url), **attributes}
             with tracing.start_span(span_name, SpanKind.CLIENT, None, span_attributes) as span:
                 async with (
                     asyncio.timeout(self._timeout_s),  # the read timeout of httpx restarts with every chunk
                     self._client.stream(
                         "POST",
-                        request.base_url.rstrip("/") + path,
+                        url,
                         content=body,
                         headers=headers | tracing.get_context_headers(),
                     ) as response,

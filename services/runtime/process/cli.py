@@ -47,7 +47,7 @@ def main[S: ServiceSettings](
         sys.exit(f"migrations are pending: {', '.join(pending)}; run the command migrate first")
     if command == "serve":
         _raise_open_file_limit()
-        provider = tracing.setup_tracing(service, settings.trace_percent)
+        provider = tracing.setup_tracing(service, settings.environment, settings.trace_percent)
         try:
             uvloop.run(_to_coroutine(serve(settings)))
         finally:

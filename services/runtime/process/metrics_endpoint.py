@@ -91,6 +91,7 @@ async def _refresh_safely(refresh: GaugeRefresh) -> None:
 
 async def serve_metrics(
     service: str,
+    environment: str,
     service_socket: Path,
     database: Database,
     broker: Broker,
@@ -105,7 +106,8 @@ async def serve_metrics(
     queues = [name for name in QUEUES if name.startswith(f"{service}.")]
     depths = QueueDepthGauges(broker, queues, shared_queues)
     initialise_published_events(service)
-    server = MetricsServer(setup_metrics(service), [build_outbox_refresh(database), depths.refresh, *extra_refreshers])
+    refreshers = [build_outbox_refresh(database), depths.refresh, *extra_refreshers]
+    server = MetricsServer(setup_metrics(service, environment), refreshers)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(depths.run())
         tasks.create_task(server.run(service_socket.with_name(f"{service}-metrics.sock")))

@@ -73,7 +73,6 @@ class CompiledOperation:
     ) -> None:
         self._operation_id: str = specification.operation_id
         self._handler = handler
-        self._route: str = specification.path
         self._success_status = operation.status
         self._media_type = operation.media_type
         self._parameters = Parameters(specification.parameters, handler)
@@ -111,7 +110,6 @@ class CompiledOperation:
         headers: HeaderList = scope["headers"]
         span = trace.get_current_span()
         span.update_name(self._operation_id)
-        span.set_attribute("http.route", self._route)
         timeout_ms = get_header(headers, _TIMEOUT_HEADER)
         has_deadline = timeout_ms is not None and timeout_ms.isdigit() and self._media_type != MEDIA_TYPE
         set_deadline_after(int(timeout_ms) / 1000 if timeout_ms and has_deadline else None)

@@ -15,16 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.rest import ProblemException
-from services.runtime.telemetry import metrics, tracing
+from services.runtime.telemetry import http_server, tracing
 from services.runtime.telemetry.histograms import CLOCK
 
 log = logging.getLogger(__name__)
-
-CLIENT_CLOSED_REQUEST = 499
-"""Status recorded in metrics when the client disconnects before the response starts. It is never sent."""
-
-UNMATCHED_OPERATION = {"operation_id": metrics.OTHER}
-"""Metric label of static documents and of requests that match no operation."""
 
 _REASON_BY_STATUS = {400: Reason.INVALID_REQUEST, 404: Reason.NOT_FOUND, 405: Reason.METHOD_NOT_ALLOWED}
 
@@ -80,16 +74,15 @@ class ProblemDetailsMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        parent = {
-            name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name.startswith(b"trace")
-        }
-        # The raw path is not recorded, as a client may put anything into it. The operation adds its route.
-        attributes = {"http.request.method": scope["method"], "url.scheme": scope.get("scheme", "http")}
+        parent, scheme = _read_headers(scope)
+        # The raw method and path are not recorded, as a client may put anything into them.
+        method = http_server.normalise_method(scope["method"])
+        attributes = http_server.build_attributes(method, scheme)
         is_started = False
         # Middlewares copy the scope but share this dictionary, in which the router stores the operation.
         extensions = scope["extensions"] = dict(scope.get("extensions") or {})
         started_at = CLOCK()
-        status = CLIENT_CLOSED_REQUEST
+        status = http_server.NO_RESPONSE
 
         async def send_and_record(message: Message) -> None:
             nonlocal is_started, status
@@ -101,7 +94,7 @@ class ProblemDetailsMiddleware:
                     tracing.record_error(span, str(message["status"]))
             await send(message)
 
-        with tracing.start_span(scope["method"], SpanKind.SERVER, parent, attributes) as span:
+        with tracing.start_span(http_server.format_span_name(method), SpanKind.SERVER, parent, attributes) as span:
             try:
                 await self._app(scope, receive, send_and_record)
             # Outermost handler: every exception becomes a problem document.
@@ -114,8 +107,22 @@ class ProblemDetailsMiddleware:
                     raise
                 await send_problem(api_error, scope, send_and_record)
             finally:
-                operation = extensions.get(ROUTING_CONTEXT, UNMATCHED_OPERATION)["operation_id"]
-                metrics.HTTP_SERVER_DURATION.for_operation(operation).record(str(status), CLOCK() - started_at)
+                operation = extensions.get(ROUTING_CONTEXT, http_server.UNMATCHED_OPERATION)
+                if route := operation["http_route"]:
+                    span.set_attribute("http.route", route)
+                duration = http_server.bind_duration(operation["operation_id"], route, method, scheme)
+                duration.record(status, CLOCK() - started_at)
+
+
+def _read_headers(scope: Scope) -> tuple[dict[str, str], str]:
+    """Return the trace context headers, and the scheme of the client's request to the edge."""
+    parent, scheme = {}, scope.get("scheme", "http")
+    for name, value in scope["headers"]:
+        if name.startswith(b"trace"):
+            parent[name.decode()] = value.decode("latin-1")
+        elif name == b"x-forwarded-proto" and value == b"https":
+            scheme = "https"
+    return parent, scheme
 
 
 def to_uri_reference(path: str) -> str:

@@ -13,7 +13,7 @@ HTTP_METHODS = ("get", "put", "post", "delete", "patch")
 
 
 class TableRouter(SpecMiddleware):  # type: ignore[misc]
-    """Middleware that stores the operation of a request where Connexion's routed middlewares read it."""
+    """Middleware that stores the operation of a request where Connexion's routed middlewares and telemetry read it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -25,7 +25,11 @@ class TableRouter(SpecMiddleware):  # type: ignore[misc]
         base = specification.base_path if base_path is None else base_path
         for path, item in specification["paths"].items():
             methods = {
-                method.upper(): {"api_base_path": base, "operation_id": item[method]["operationId"]}
+                method.upper(): {
+                    "api_base_path": base,
+                    "operation_id": item[method]["operationId"],
+                    "http_route": base + path,
+                }
                 for method in HTTP_METHODS
                 if method in item
             }

@@ -22,7 +22,7 @@ from services.runtime.rpc.deadline import set_deadline_after
 from services.runtime.rpc.method import Method
 from services.runtime.rpc.request_validation import RequestValidator, build_validator
 from services.runtime.rpc.streams import ServerStreams
-from services.runtime.telemetry import metrics, rpc_spans
+from services.runtime.telemetry import rpc_metrics, rpc_spans
 from services.runtime.telemetry.histograms import Timer
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def _build_handler(method: Method[Any, Any], behaviour: Callable[..., Any], stre
     """
     encode = get_codec().encode
     validate = build_validator(method.constraints)
-    histogram = metrics.RPC_SERVER_DURATION.for_operation(method.path.removeprefix("/"))
+    histogram = rpc_metrics.bind_duration(rpc_metrics.SERVER_DURATION, method.path)
 
     async def handle_unary(data: bytes, context: Context) -> bytes:
         metadata = _read_metadata(context)
@@ -124,7 +124,7 @@ def _parse_principal(metadata: Mapping[str, str]) -> Principal:
 
 
 async def _abort_with_error(
-    method: Method[Any, Any], error: Exception, span: Span, timer: Timer, context: Context
+    method: Method[Any, Any], error: Exception, span: Span, timer: Timer[str], context: Context
 ) -> NoReturn:
     """Abort the call with the error's status. An unexpected error is logged and reported as INTERNAL."""
     if isinstance(error, ApiError):

@@ -18,7 +18,7 @@ from services.runtime.rpc import error_status
 from services.runtime.rpc.codec import DecodeError, Wire, get_codec
 from services.runtime.rpc.deadline import compute_effective_timeout_s
 from services.runtime.rpc.method import Method
-from services.runtime.telemetry import metrics, rpc_spans
+from services.runtime.telemetry import rpc_metrics, rpc_spans
 from services.runtime.telemetry.histograms import Timer
 
 OK, CANCELLED = grpc.StatusCode.OK.name, grpc.StatusCode.CANCELLED.name
@@ -37,8 +37,7 @@ class Stub:
             method.path: channel.unary_stream(method.path) for method in self.METHODS if method.server_streaming
         }
         self._histograms = {
-            method.path: metrics.RPC_CLIENT_DURATION.for_operation(method.path.removeprefix("/"))
-            for method in self.METHODS
+            method.path: rpc_metrics.bind_duration(rpc_metrics.CLIENT_DURATION, method.path) for method in self.METHODS
         }
 
     async def call_unary[Request: Message, Response: Message](
@@ -99,7 +98,7 @@ def _build_metadata(method: Method[Any, Any]) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"} if token else {}
 
 
-def _map_call_error(error: grpc.aio.AioRpcError | DecodeError, span: Span, timer: Timer) -> ApiError:
+def _map_call_error(error: grpc.aio.AioRpcError | DecodeError, span: Span, timer: Timer[str]) -> ApiError:
     """Return the error of a failed call, and record its status on the span and the timer."""
     code = grpc.StatusCode.INTERNAL if isinstance(error, DecodeError) else error.code()
     rpc_spans.end_client_span(span, code)

@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 import msgspec
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -24,7 +25,7 @@ from sqlalchemy.sql.functions import Function
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
-from services.runtime.telemetry import tracing
+from services.runtime.telemetry.database_operations import DatabaseOperation, Measurement
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Statement[Row = dict[str, Any]]:
     takes about a millisecond and pays off if the best plan depends on the values.
     """
 
-    __slots__ = ("_row_type", "defaults", "is_replanned", "span_attributes", "sql", "summary")
+    __slots__ = ("_row_type", "collection", "defaults", "is_replanned", "operation", "sql", "summary")
 
     def __init__(
         self, statement: ClauseElement, row_type: type[Row] | None = None, *, is_replanned: bool = False
@@ -60,14 +61,8 @@ class Statement[Row = dict[str, Any]]:
         self.sql = str(compiled).encode()
         self.defaults: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
         self._row_type = row_type
-        operation, table = _describe_statement(statement)
-        self.summary = f"{operation} {table}".strip()
-        self.span_attributes = {
-            "db.system.name": "postgresql",
-            "db.operation.name": operation,
-            "db.query.summary": self.summary,
-            **({"db.collection.name": table} if table else {}),
-        }
+        self.operation, self.collection = _describe_statement(statement)
+        self.summary = f"{self.operation} {self.collection}".strip()
 
     def read_row(self, row: DictRow) -> Row:
         """Convert a row to the row type."""
@@ -114,13 +109,30 @@ def build_batch_delete(table: Table, *conditions: ColumnElement[bool]) -> Statem
     return Statement(delete(table).where(*matches_key))
 
 
+class StatementOperations:
+    """Measured operations of a database, by the summary of statements."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._by_summary: dict[str, DatabaseOperation] = {}
+
+    def measure(self, statement: Statement[Any]) -> Measurement:
+        """Return a context manager that measures the statement."""
+        operation = self._by_summary.get(statement.summary)
+        if operation is None:
+            operation = DatabaseOperation("postgresql", self._namespace, statement.operation, statement.collection)
+            self._by_summary[statement.summary] = operation
+        return operation.measure()
+
+
 class Transaction:
     """Database transaction, or a connection in autocommit mode (see `Database.connection`)."""
 
-    __slots__ = ("_after_commit_hooks", "connection")
+    __slots__ = ("_after_commit_hooks", "_operations", "connection")
 
-    def __init__(self, connection: AsyncConnection[DictRow]) -> None:
+    def __init__(self, connection: AsyncConnection[DictRow], operations: StatementOperations) -> None:
         self.connection = connection
+        self._operations = operations
         self._after_commit_hooks: list[Callable[[], None]] = []
 
     def add_after_commit_hook(self, hook: Callable[[], None]) -> None:
@@ -144,7 +156,7 @@ class Transaction:
             raise
 
     async def _execute_statement(self, statement: Statement[Any], values: dict[str, Any]) -> AsyncCursor[DictRow]:
-        with tracing.start_child_span(statement.summary, attributes=statement.span_attributes):
+        with self._operations.measure(statement):
             parameters = {**statement.defaults, **values}
             return await self.connection.execute(statement.sql, parameters, prepare=not statement.is_replanned)
 
@@ -166,7 +178,7 @@ class Transaction:
 
     async def execute_many(self, statement: Statement[Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Run the statement for each row of values, in pipeline mode."""
-        with tracing.start_child_span(statement.summary, attributes=statement.span_attributes):
+        with self._operations.measure(statement):
             cursor = self.connection.cursor()
             await cursor.executemany(statement.sql, [{**statement.defaults, **row} for row in rows])
 
@@ -176,6 +188,7 @@ class Database:
 
     def __init__(self, url: str, *, max_size: int = 8) -> None:
         self.url = url
+        self._operations = StatementOperations(str(conninfo_to_dict(url).get("dbname", "")))
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             url,
             connection_class=AsyncConnection[DictRow],
@@ -204,7 +217,7 @@ class Database:
         with _map_errors():
             async with self._pool.connection() as connection:
                 async with connection.transaction():
-                    transaction = Transaction(connection)
+                    transaction = Transaction(connection, self._operations)
                     yield transaction
                 transaction.run_after_commit_hooks()
 
@@ -213,7 +226,7 @@ class Database:
         """Yield a connection in autocommit mode, for independent statements. Raises the errors of `transaction`."""
         with _map_errors():
             async with self._pool.connection() as connection:
-                yield Transaction(connection)
+                yield Transaction(connection, self._operations)
 
     async def fetch_all[Row](self, statement: Statement[Row], **values: Any) -> list[Row]:
         """Return all rows of a statement."""

@@ -10,7 +10,7 @@ from pymemcache.exceptions import MemcacheError
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
-from services.runtime.telemetry import tracing
+from services.runtime.telemetry.database_operations import DatabaseOperation
 
 OFFLOAD_THRESHOLD_S = 0.005
 """Duration of a command above which the next commands run in a thread, so that they do not block the event loop."""
@@ -37,6 +37,7 @@ class Memcached:
         )
         self._collection = collection
         self._description = description
+        self._operations: dict[str, DatabaseOperation] = {}
         self._is_fast = False
 
     def close(self) -> None:
@@ -65,13 +66,11 @@ class Memcached:
 
     @contextmanager
     def _start_operation(self, operation: str) -> Iterator[None]:
-        attributes = {
-            "db.system.name": "memcached",
-            "db.operation.name": operation,
-            "db.collection.name": self._collection,
-        }
+        measured = self._operations.get(operation)
+        if measured is None:
+            measured = self._operations[operation] = DatabaseOperation("memcached", "", operation, self._collection)
         try:
-            with tracing.start_child_span(f"{operation} {self._collection}", attributes=attributes):
+            with measured.measure():
                 yield
         except (MemcacheError, OSError) as error:
             raise self.create_unavailable_error() from error

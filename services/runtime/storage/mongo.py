@@ -14,43 +14,60 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.telemetry import tracing
+from services.runtime.telemetry.database_operations import DatabaseOperation, Failure
 
 type Document = dict[str, Any]
 
 
-class _SpanListener(CommandListener):
-    """Listener that creates a span, without document contents, for each command within a recorded span."""
+class _CommandListener(CommandListener):
+    """Listener that measures the commands on collections, and creates a span for each within a recorded span.
+
+    Spans have no document contents. Commands of the connection, such as its login, are not measured.
+    """
 
     def __init__(self) -> None:
-        self._open_spans: dict[int, Span] = {}
+        self._operations: dict[tuple[str, str, str], DatabaseOperation] = {}
+        self._open: dict[int, tuple[DatabaseOperation, Span | None]] = {}
 
     @override
     def started(self, event: CommandStartedEvent) -> None:
-        """Start the span of a command on a collection. Commands of the connection, such as its login, have no span."""
-        name, collection = event.command_name, event.command.get(event.command_name)
-        if not isinstance(collection, str) or not trace.get_current_span().is_recording():
+        """Start the span of a command."""
+        collection = event.command.get(event.command_name)
+        if not isinstance(collection, str):
             return
-        attributes = {
-            "db.system.name": "mongodb",
-            "db.namespace": event.database_name,
-            "db.operation.name": name,
-            "db.collection.name": collection,
-        }
-        self._open_spans[event.request_id] = tracing.tracer.start_span(
-            f"{name} {collection}", kind=SpanKind.CLIENT, attributes=attributes
-        )
+        key = (event.database_name, event.command_name, collection)
+        operation = self._operations.get(key)
+        if operation is None:
+            operation = self._operations[key] = DatabaseOperation("mongodb", *key)
+        span = None
+        if trace.get_current_span().is_recording():
+            span = tracing.tracer.start_span(operation.name, kind=SpanKind.CLIENT, attributes=operation.attributes)
+        self._open[event.request_id] = operation, span
 
     @override
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """End the span."""
-        if (span := self._open_spans.pop(event.request_id, None)) is not None:
-            span.end()
+        """Record the duration, and end the span."""
+        self._end(event, None)
 
     @override
     def failed(self, event: CommandFailedEvent) -> None:
-        """End the span with an error."""
-        if (span := self._open_spans.pop(event.request_id, None)) is not None:
-            tracing.record_error(span, str(event.failure.get("codeName", "CommandFailed")))
+        """Record the duration, and end the span with an error.
+
+        The error code is missing if the command failed without a response, for example by a timeout.
+        """
+        code = event.failure.get("code")
+        failure = Failure(str(event.failure.get("codeName", "CommandFailed")), "" if code is None else str(code))
+        self._end(event, failure)
+
+    def _end(self, event: CommandSucceededEvent | CommandFailedEvent, failure: Failure | None) -> None:
+        operation, span = self._open.pop(event.request_id, (None, None))
+        if operation is None:
+            return
+        operation.record(failure, event.duration_micros / 1_000_000)
+        if span is not None:
+            if failure is not None:
+                span.set_attributes(failure.attributes)
+                tracing.record_error(span, failure.error_type)
             span.end()
 
 
@@ -67,7 +84,7 @@ def connect(url: str) -> tuple[AsyncMongoClient[Document], AsyncDatabase[Documen
         connectTimeoutMS=2000,
         timeoutMS=4000,
         maxPoolSize=16,
-        event_listeners=[_SpanListener()],
+        event_listeners=[_CommandListener()],
     )
     return client, client.get_default_database()
 

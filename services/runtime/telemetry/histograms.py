@@ -6,63 +6,79 @@ is bound to its attributes in advance takes a tenth of that.
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
 from opentelemetry.sdk.metrics.export import AggregationTemporality, Histogram, HistogramDataPoint, Metric
 
 BUCKET_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Upper bounds of the buckets, as advised by OpenTelemetry's semantic conventions for HTTP."""
+"""Upper bounds of the buckets that the semantic conventions advise for HTTP, RPC and messaging."""
+
+DATABASE_BUCKET_BOUNDS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+"""Upper bounds of the buckets that the semantic conventions advise for databases."""
 
 CLOCK = time.perf_counter
 
+type Attributes = Mapping[str, str | int]
+
 
 class Series:
-    """Measurements with the same labels."""
+    """Measurements with the same attributes."""
 
-    __slots__ = ("bucket_counts", "max_s", "min_s", "total_s")
+    __slots__ = ("_bounds", "attributes", "bucket_counts", "max_s", "min_s", "total_s")
 
-    def __init__(self) -> None:
-        self.bucket_counts = [0] * (len(BUCKET_BOUNDS_S) + 1)
+    def __init__(self, attributes: Attributes, bounds: tuple[float, ...] = BUCKET_BOUNDS_S) -> None:
+        self.attributes = attributes
+        self._bounds = bounds
+        self.bucket_counts = [0] * (len(bounds) + 1)
         self.total_s = 0.0
         self.min_s = float("inf")
         self.max_s = 0.0
 
     def record(self, seconds: float) -> None:
         """Record a measurement."""
-        self.bucket_counts[bisect_left(BUCKET_BOUNDS_S, seconds)] += 1
+        self.bucket_counts[bisect_left(self._bounds, seconds)] += 1
         self.total_s += seconds
         self.min_s = min(self.min_s, seconds)
         self.max_s = max(self.max_s, seconds)
 
 
-class OperationHistogram:
-    """Measurements of an operation, by outcome."""
+class OperationHistogram[Outcome]:
+    """Measurements of an operation, by outcome. The attributes of an outcome are built at its first measurement."""
 
-    __slots__ = ("series_by_outcome",)
+    __slots__ = ("_attributes", "_bounds", "_describe_outcome", "series_by_outcome")
 
-    def __init__(self) -> None:
-        self.series_by_outcome: dict[str, Series] = {}
+    def __init__(
+        self,
+        attributes: Attributes,
+        describe_outcome: Callable[[Outcome], Attributes],
+        bounds: tuple[float, ...] = BUCKET_BOUNDS_S,
+    ) -> None:
+        self._attributes = attributes
+        self._describe_outcome = describe_outcome
+        self._bounds = bounds
+        self.series_by_outcome: dict[Outcome, Series] = {}
 
-    def record(self, outcome: str, seconds: float) -> None:
+    def record(self, outcome: Outcome, seconds: float) -> None:
         """Record a measurement."""
         series = self.series_by_outcome.get(outcome)
         if series is None:
-            series = self.series_by_outcome[outcome] = Series()
+            attributes = {**self._attributes, **self._describe_outcome(outcome)}
+            series = self.series_by_outcome[outcome] = Series(attributes, self._bounds)
         series.record(seconds)
 
-    def start_timer(self, outcome: str) -> "Timer":
+    def start_timer(self, outcome: Outcome) -> "Timer[Outcome]":
         """Return a context manager that measures its block; the block may change the timer's outcome."""
         return Timer(self, outcome)
 
 
-class Timer:
+class Timer[Outcome]:
     """Measurement in progress."""
 
     __slots__ = ("_histogram", "_started_at", "outcome")
 
-    def __init__(self, histogram: OperationHistogram, outcome: str) -> None:
+    def __init__(self, histogram: OperationHistogram[Outcome], outcome: Outcome) -> None:
         self._histogram = histogram
         self.outcome = outcome
 
@@ -76,40 +92,52 @@ class Timer:
         self._histogram.record(self.outcome, CLOCK() - self._started_at)
 
 
-class DurationHistogram:
-    """Histogram with two labels: an operation of the contracts, and an outcome."""
+class DurationHistogram[Outcome]:
+    """Histogram of operations, each of which has fixed attributes, and of their outcomes.
 
-    def __init__(self, name: str, description: str, operation_label: str, outcome_label: str) -> None:
-        self._name = name
+    `describe_outcome` returns the attributes of an outcome, such as the status code and `error.type`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        describe_outcome: Callable[[Outcome], Attributes],
+        bounds: tuple[float, ...] = BUCKET_BOUNDS_S,
+    ) -> None:
+        self.name = name
         self._description = description
-        self._labels = (operation_label, outcome_label)
-        self._by_operation: dict[str, OperationHistogram] = {}
+        self._describe_outcome = describe_outcome
+        self._bounds = bounds
+        self._by_attributes: dict[frozenset[tuple[str, str | int]], OperationHistogram[Outcome]] = {}
         self._start_time_ns = time.time_ns()
 
-    def for_operation(self, operation: str) -> OperationHistogram:
-        """Return the histogram of an operation."""
-        histogram = self._by_operation.get(operation)
+    def bind(self, attributes: Attributes) -> OperationHistogram[Outcome]:
+        """Return the histogram of an operation by its attributes. Callers store it, as the call takes a microsecond."""
+        key = frozenset(attributes.items())
+        histogram = self._by_attributes.get(key)
         if histogram is None:
-            histogram = self._by_operation[operation] = OperationHistogram()
+            histogram = OperationHistogram(attributes, self._describe_outcome, self._bounds)
+            self._by_attributes[key] = histogram
         return histogram
 
     def to_metric(self) -> Metric:
         """Return all measurements as an OpenTelemetry metric."""
         points = list(self._iter_points(time.time_ns()))
-        return Metric(self._name, self._description, "s", Histogram(points, AggregationTemporality.CUMULATIVE))
+        return Metric(self.name, self._description, "s", Histogram(points, AggregationTemporality.CUMULATIVE))
 
     def _iter_points(self, now_ns: int) -> Iterator[HistogramDataPoint]:
-        for operation, histogram in list(self._by_operation.items()):
-            for outcome, series in list(histogram.series_by_outcome.items()):
+        for histogram in list(self._by_attributes.values()):
+            for series in list(histogram.series_by_outcome.values()):
                 counts = list(series.bucket_counts)
                 yield HistogramDataPoint(
-                    attributes=dict(zip(self._labels, (operation, outcome), strict=True)),
+                    attributes=series.attributes,
                     start_time_unix_nano=self._start_time_ns,
                     time_unix_nano=now_ns,
                     count=sum(counts),
                     sum=series.total_s,
                     bucket_counts=counts,
-                    explicit_bounds=BUCKET_BOUNDS_S,
+                    explicit_bounds=self._bounds,
                     min=series.min_s,
                     max=series.max_s,
                 )

@@ -1,6 +1,6 @@
 """OpenTelemetry metrics of every service. Labels are names from the contracts, never values from clients."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -9,42 +9,39 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Counter, Observation
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
-from services.runtime.telemetry.histograms import DurationHistogram
+from services.runtime.telemetry.histograms import BUCKET_BOUNDS_S, Attributes, DurationHistogram
+from services.runtime.telemetry.resource import build_resource
 
 METER = metrics.get_meter("delivery")
 
 OTHER = "other"
 """Label value for names that the contracts do not define."""
 
-HTTP_SERVER_DURATION = DurationHistogram(
-    "http.server.request.duration",
-    "Duration of REST requests, by operation and response status.",
-    "operation",
-    "http.response.status_code",
-)
-RPC_SERVER_DURATION = DurationHistogram(
-    "rpc.server.call.duration",
-    "Duration of RPCs served by this service, by method and status code.",
-    "rpc.method",
-    "rpc.response.status_code",
-)
-RPC_CLIENT_DURATION = DurationHistogram(
-    "rpc.client.call.duration",
-    "Duration of RPCs made by this service, by method and status code.",
-    "rpc.method",
-    "rpc.response.status_code",
-)
-HOT_PATH_HISTOGRAMS = (HTTP_SERVER_DURATION, RPC_SERVER_DURATION, RPC_CLIENT_DURATION)
-"""Histograms recorded outside the OpenTelemetry SDK, because every request uses them."""
-
-_zero_initialised: list[tuple[Counter, Mapping[str, str]]] = []
+_hot_path_histograms: list[DurationHistogram[Any]] = []
 
 
-def initialise_to_zero(counter: Counter, label_sets: Iterable[Mapping[str, str]]) -> None:
+def create_duration_histogram[Outcome](
+    name: str,
+    description: str,
+    describe_outcome: Callable[[Outcome], Attributes],
+    bounds: tuple[float, ...] = BUCKET_BOUNDS_S,
+) -> DurationHistogram[Outcome]:
+    """Create a histogram outside the OpenTelemetry SDK, for measurements of every request. It is exported like others.
+
+    `describe_outcome` returns the attributes of an outcome.
+    """
+    histogram = DurationHistogram(name, description, describe_outcome, bounds)
+    _hot_path_histograms.append(histogram)
+    return histogram
+
+
+_zero_initialised: list[tuple[Counter, Attributes]] = []
+
+
+def initialise_to_zero(counter: Counter, label_sets: Iterable[Attributes]) -> None:
     """Initialise a counter to zero for these labels at `setup_metrics`.
 
     Prometheus cannot compute the increase of a series whose first sample is not zero.
@@ -85,11 +82,11 @@ class BoundedLabel:
 
 
 class _MetricReader(PrometheusMetricReader):
-    """Reader that adds HOT_PATH_HISTOGRAMS to the metrics of the SDK."""
+    """Reader that adds the histograms of `create_duration_histogram` to the metrics of the SDK."""
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         hot_path = ScopeMetrics(
-            InstrumentationScope("delivery"), [histogram.to_metric() for histogram in HOT_PATH_HISTOGRAMS], ""
+            InstrumentationScope("delivery"), [histogram.to_metric() for histogram in _hot_path_histograms], ""
         )
         first, *others = metrics_data.resource_metrics
         extended = ResourceMetrics(first.resource, [*first.scope_metrics, hot_path], first.schema_url)
@@ -99,12 +96,12 @@ class _MetricReader(PrometheusMetricReader):
 class MetricsRegistry:
     """Metrics of this process in Prometheus' text format."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, environment: str) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.provider = MeterProvider(
             [_MetricReader(scope_info_enabled=False, registry=self._registry)],
-            Resource.create({"service.name": service, "service.namespace": "delivery"}),
+            build_resource(service, environment),
             exemplar_filter=AlwaysOffExemplarFilter(),
             shutdown_on_exit=False,
         )
@@ -115,9 +112,9 @@ class MetricsRegistry:
 
 
 @cache
-def setup_metrics(service: str) -> MetricsRegistry:
+def setup_metrics(service: str, environment: str) -> MetricsRegistry:
     """Set the global meter provider, once per process. Measurements of SDK instruments before this call are lost."""
-    registry = MetricsRegistry(service)
+    registry = MetricsRegistry(service, environment)
     metrics.set_meter_provider(registry.provider)
     for counter, labels in _zero_initialised:
         counter.add(0, labels)

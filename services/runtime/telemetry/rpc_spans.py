@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 
 import grpc
 from opentelemetry import propagate, trace
@@ -22,6 +23,12 @@ SERVER_ERROR_CODES = frozenset(
 """Status codes that are errors of a server span. In a client span, every code except OK is an error."""
 
 
+@cache
+def build_attributes(path: str) -> Mapping[str, str]:
+    """Return the attributes of a method's spans and durations, which are built once."""
+    return {"rpc.system.name": "grpc", "rpc.method": path.removeprefix("/")}
+
+
 @contextmanager
 def start_server_span(path: str, metadata: Mapping[str, str]) -> Iterator[Span]:
     """Start a server span as the current span; its parent is the context in the caller's metadata."""
@@ -29,7 +36,7 @@ def start_server_span(path: str, metadata: Mapping[str, str]) -> Iterator[Span]:
         path.removeprefix("/"),
         context=propagate.extract(metadata),
         kind=SpanKind.SERVER,
-        attributes=_span_attributes(path),
+        attributes=build_attributes(path),
         record_exception=False,
         set_status_on_exception=False,
     ) as span:
@@ -42,7 +49,7 @@ def start_client_span(path: str, metadata: dict[str, str]) -> Iterator[Span]:
 
     The span is not the current span, because in a generator that would leak into the consumer's context.
     """
-    span = TRACER.start_span(path.removeprefix("/"), kind=SpanKind.CLIENT, attributes=_span_attributes(path))
+    span = TRACER.start_span(path.removeprefix("/"), kind=SpanKind.CLIENT, attributes=build_attributes(path))
     propagate.inject(metadata, context=trace.set_span_in_context(span))
     try:
         yield span
@@ -65,7 +72,3 @@ def _record_status(span: Span, code: grpc.StatusCode, is_error: bool) -> None:
     if is_error:
         span.set_attribute("error.type", code.name)
         span.set_status(Status(StatusCode.ERROR))
-
-
-def _span_attributes(path: str) -> dict[str, str]:
-    return {"rpc.system.name": "grpc", "rpc.method": path.removeprefix("/")}

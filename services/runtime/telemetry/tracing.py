@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
+
+from services.runtime.telemetry.resource import build_resource
 
 tracer = trace.get_tracer("delivery")
 
@@ -23,21 +24,21 @@ FLUSH_TIMEOUT_S = 0.8
 """Timeout of the span export at shutdown, in seconds."""
 
 
-def setup_tracing(service: str, sample_percent: float) -> TracerProvider:
+def setup_tracing(service: str, environment: str, sample_percent: float) -> TracerProvider:
     """Set the global tracer provider of this process."""
-    tracer_provider = build_tracer_provider(service, sample_percent)
+    tracer_provider = build_tracer_provider(service, environment, sample_percent)
     trace.set_tracer_provider(tracer_provider)
     return tracer_provider
 
 
-def build_tracer_provider(service: str, sample_percent: float) -> TracerProvider:
+def build_tracer_provider(service: str, environment: str, sample_percent: float) -> TracerProvider:
     """Build a tracer provider that exports spans in batches to OTEL_EXPORTER_OTLP_ENDPOINT, if it is set.
 
     Spans with a parent follow the parent's sampling decision. `sample_percent` applies to root spans.
     """
     tracer_provider = TracerProvider(
         sampler=ParentBased(TraceIdRatioBased(sample_percent / 100)),
-        resource=Resource.create({"service.name": service, "service.namespace": "delivery"}),
+        resource=build_resource(service, environment),
         shutdown_on_exit=False,
     )
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):

@@ -25,7 +25,7 @@ def test_rule_has_severity_summary_and_runbook_section(is_critical: bool, severi
         "expr": "notes_lost > 0",
         "for": "5m",
         "labels": {"severity": severity},
-        "annotations": {"summary": "Notes are lost.", "runbook_url": "docs/runbook.md#noteslost"},
+        "annotations": {"summary": "Notes are lost.", "runbook_url": "https://docs.delivery.example/runbook#noteslost"},
     }
 
 
@@ -37,6 +37,7 @@ def test_alerts_on_lost_requests_events_or_money_are_critical() -> None:
     assert {alert.name for alert in ALERTS if alert.is_critical} == {
         *("ServiceDown", "SidecarDown", "UpstreamUnhealthy"),
         *("EdgeHighErrorRate", "OperationHighErrorRate"),
+        *("EdgeAvailabilityFastBurn", "EdgeLatencyFastBurn"),
         *("OutboxLag", "DatabaseUnavailable", "BrokerUnavailable"),
         *("DeadLetters", "SystemAlert", "RefundFailed"),
     }
@@ -73,8 +74,8 @@ def test_summary_uses_only_labels_of_the_expression(alert: Alert) -> None:
         assert used <= grouping_labels(alert.expr)
 
 
-def test_groups_are_timeouts_followed_by_the_alerts() -> None:
-    assert list(groups()) == ["timeouts", *ALERT_GROUPS]
+def test_groups_are_recordings_followed_by_the_alerts() -> None:
+    assert list(groups()) == ["timeouts", "objectives", *ALERT_GROUPS]
     for name, group_alerts in ALERT_GROUPS.items():
         assert [rule["alert"] for rule in groups()[name]] == [alert.name for alert in group_alerts()]
 

@@ -53,6 +53,7 @@ def test_red_panels_are_rate_errors_and_duration() -> None:
 
 def test_each_tag_and_service_has_a_row() -> None:
     assert list(dashboard.build_dashboard_rows(CONTRACTS)) == [
+        "Objectives",
         "Edge",
         "REST: notes",
         "REST: callbacks",
@@ -60,6 +61,7 @@ def test_each_tag_and_service_has_a_row() -> None:
         "Events",
         "Orders and money",
         "Third parties",
+        "Databases",
         "Processes",
     ]
 

@@ -1,6 +1,6 @@
 """Outcome metric of handled messages: consumed, retried, waiting for a dependency, or dead."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytest
@@ -20,6 +20,7 @@ from services.runtime.messaging.consumer import (
 )
 from services.runtime.messaging.events import MessageMetadata
 from services.runtime.messaging.topology import RETRY_DELAYS_S
+from services.runtime.telemetry.histograms import DurationHistogram
 
 TYPE = "system.alert"
 
@@ -52,22 +53,27 @@ class FakeChannel:
         self.acknowledged += 1
 
 
-class FakeHistogram:
-    """Records the labels of measurements."""
-
-    def __init__(self) -> None:
-        self.labels: list[Mapping[str, str]] = []
-
-    def record(self, seconds: float, labels: Mapping[str, str]) -> None:
-        assert seconds >= 0
-        self.labels.append(labels)
+type Measured = Callable[[], list[Mapping[str, str]]]
+"""Returns the project's labels of the messages that were measured during the test."""
 
 
 @pytest.fixture
-def histogram(monkeypatch: pytest.MonkeyPatch) -> FakeHistogram:
-    histogram = FakeHistogram()
-    monkeypatch.setattr(metrics, "EVENT_PROCESS_DURATION", histogram)
-    return histogram
+def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
+    histogram = DurationHistogram("test.process.duration", "Description.", metrics._describe_outcome)
+    monkeypatch.setattr(
+        metrics,
+        "_bind_process_duration",
+        lambda queue, event: histogram.bind(metrics._build_received_attributes("process", queue, event)),
+    )
+
+    def list_labels() -> list[Mapping[str, str]]:
+        points = histogram.to_metric().data.data_points
+        return [
+            {name: str(value) for name, value in (point.attributes or {}).items() if "." not in name}
+            for point in points
+        ]
+
+    return list_labels
 
 
 def build_message(event_type: str = TYPE, **headers: Any) -> Message:
@@ -91,21 +97,21 @@ HANDLER_ERROR = ValueError("wrong")
     ],
 )
 async def test_handled_message_is_recorded_with_its_outcome(
-    histogram: FakeHistogram, error: Exception | None, headers: dict[str, Any], outcome: str, republished: list[str]
+    measured: Measured, error: Exception | None, headers: dict[str, Any], outcome: str, republished: list[str]
 ) -> None:
     channel = FakeChannel()
     await _process_message(cast(Channel, channel), FailingConsumer(error), build_message(**headers))
     assert (channel.republished, channel.acknowledged) == (republished, 1)
-    assert histogram.labels == [{"queue": "notifications.alerts", "event": TYPE, "outcome": outcome}]
+    assert measured() == [{"queue": "notifications.alerts", "event": TYPE, "outcome": outcome}]
 
 
-async def test_unknown_event_type_is_dead_lettered_and_recorded_as_other(histogram: FakeHistogram) -> None:
+async def test_unknown_event_type_is_dead_lettered_and_recorded_as_other(measured: Measured) -> None:
     channel = FakeChannel()
     await _process_message(cast(Channel, channel), FailingConsumer(None), build_message("ada@delivery.test"))
     assert channel.republished == ["notifications.alerts.dead"]
-    assert histogram.labels == [{"queue": "notifications.alerts", "event": "other", "outcome": "dead"}]
+    assert measured() == [{"queue": "notifications.alerts", "event": "other", "outcome": "dead"}]
 
 
-async def test_unacknowledged_message_is_not_recorded(histogram: FakeHistogram) -> None:
+async def test_unacknowledged_message_is_not_recorded(measured: Measured) -> None:
     await _process_message(cast(Channel, FakeChannel(connection_lost=True)), FailingConsumer(None), build_message())
-    assert histogram.labels == []
+    assert measured() == []

@@ -195,7 +195,7 @@ async def test_unavailable_database_is_raised_to_the_loop() -> None:
 
 
 async def test_trace_context_of_row_is_that_of_the_current_span(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "tracer", tracing.build_tracer_provider("test", 100).get_tracer("test"))
+    monkeypatch.setattr(tracing, "tracer", tracing.build_tracer_provider("test", "test", 100).get_tracer("test"))
     with tracing.start_span("confirm", SpanKind.SERVER, {}):
         expected = tracing.get_context_headers()
         assert cast(Any, Outbox[UserDeleted](EVENTS).to_row(UserDeleted())["trace"]).obj == expected

@@ -12,7 +12,8 @@ from services.runtime.core.errors import ApiError
 from services.runtime.messaging.channel import BrokerUnavailable
 from services.runtime.process import metrics_endpoint
 from services.runtime.process.metrics_endpoint import MetricsServer
-from services.runtime.telemetry.metrics import HTTP_SERVER_DURATION, ObservableGauge, setup_metrics
+from services.runtime.telemetry import http_server
+from services.runtime.telemetry.metrics import ObservableGauge, setup_metrics
 
 GAUGE = ObservableGauge("test.level", "Test gauge.", "s", "queue")
 
@@ -31,7 +32,7 @@ async def metrics_socket(tmp_path: Path) -> AsyncIterator[Path]:
         GAUGE.set({("orders.history",): 3})
 
     path = tmp_path / "x-metrics.sock"
-    task = asyncio.create_task(MetricsServer(setup_metrics("test"), [refresh], cache_ttl_s=0).run(path))
+    task = asyncio.create_task(MetricsServer(setup_metrics("test", "test"), [refresh], cache_ttl_s=0).run(path))
     while not path.exists():
         await asyncio.sleep(0)
     yield path
@@ -50,14 +51,20 @@ async def send_request(path: Path, request: bytes) -> tuple[bytes, str]:
 
 
 async def test_scrape_includes_refreshed_gauges(metrics_socket: Path) -> None:
-    HTTP_SERVER_DURATION.for_operation("confirmOrder").record("201", 0.02)
+    http_server.bind_duration("confirmOrder", "/orders", "POST", "https").record(201, 0.02)
     status, body = await send_request(metrics_socket, b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
     assert status == b"HTTP/1.1 200 OK"
     samples = [sample for family in text_string_to_metric_families(body) for sample in family.samples]
     (gauge,) = [sample for sample in samples if sample.name == "test_level_seconds"]
     assert (gauge.labels, gauge.value) == ({"queue": "orders.history"}, 3)
-    labels = {"operation": "confirmOrder", "http_response_status_code": "201"}
-    assert {sample.name for sample in samples if sample.labels == labels} == {
+    labels = {
+        "operation": "confirmOrder",
+        "http_route": "/orders",
+        "http_request_method": "POST",
+        "url_scheme": "https",
+        "http_response_status_code": "201",
+    }
+    assert {sample.name for sample in samples if sample.labels.items() - {("error_type", "")} == labels.items()} == {
         f"http_server_request_duration_seconds_{part}" for part in ("count", "sum")
     }
     _, body = await send_request(metrics_socket, b"GET /metrics HTTP/1.1\r\n\r\n")
@@ -104,21 +111,21 @@ class CountingRefresh:
 
 async def test_response_is_cached_for_frequent_scrapes() -> None:
     refresh = CountingRefresh()
-    server = MetricsServer(setup_metrics("test"), [refresh], cache_ttl_s=60)
+    server = MetricsServer(setup_metrics("test", "test"), [refresh], cache_ttl_s=60)
     assert len({await server.render() for _ in range(3)}) == 1
     assert refresh.calls == 1
 
 
 async def test_concurrent_scrapes_share_one_refresh() -> None:
     refresh = CountingRefresh()
-    server = MetricsServer(setup_metrics("test"), [refresh], cache_ttl_s=60)
+    server = MetricsServer(setup_metrics("test", "test"), [refresh], cache_ttl_s=60)
     await asyncio.gather(*(server.render() for _ in range(5)))
     assert refresh.calls == 1
 
 
 async def test_expired_response_is_rendered_again() -> None:
     refresh = CountingRefresh()
-    server = MetricsServer(setup_metrics("test"), [refresh], cache_ttl_s=0)
+    server = MetricsServer(setup_metrics("test", "test"), [refresh], cache_ttl_s=0)
     for _ in range(3):
         await server.render()
     assert refresh.calls == 3
@@ -138,10 +145,10 @@ async def test_failed_refresh_does_not_prevent_others(
 ) -> None:
     monkeypatch.setattr(metrics_endpoint, "TIMEOUT_S", 0.01)
     other = CountingRefresh()
-    assert await MetricsServer(setup_metrics("test"), [failing, other]).render()
+    assert await MetricsServer(setup_metrics("test", "test"), [failing, other]).render()
     assert (failing.calls, other.calls) == (1, 1)
 
 
 async def test_programming_error_of_a_refresh_is_raised() -> None:
     with pytest.raises(KeyError):
-        await MetricsServer(setup_metrics("test"), [CountingRefresh(KeyError("queue"))]).render()
+        await MetricsServer(setup_metrics("test", "test"), [CountingRefresh(KeyError("queue"))]).render()

@@ -20,6 +20,7 @@ from services.runtime.storage.database import (
     DELETE_BATCH_SIZE,
     Database,
     Statement,
+    StatementOperations,
     Transaction,
     build_batch_delete,
     build_upsert,
@@ -74,14 +75,36 @@ def test_constants_are_default_parameters_and_never_part_of_sql() -> None:
     assert squeeze(statement).endswith("orders.id = %(id)s::VARCHAR AND orders.state = %(state_1)s::VARCHAR")
 
 
-def test_span_attributes_contain_no_values() -> None:
-    assert Statement(insert(orders).values(id="secret")).span_attributes == {
+def test_measured_attributes_contain_no_values() -> None:
+    assert get_attributes(Statement(insert(orders).values(id="secret"))) == {
         "db.system.name": "postgresql",
+        "db.namespace": "shop",
         "db.operation.name": "INSERT",
         "db.query.summary": "INSERT orders",
         "db.collection.name": "orders",
     }
-    assert "db.collection.name" not in Statement(select(literal(1))).span_attributes
+    assert "db.collection.name" not in get_attributes(Statement(select(literal(1))))
+
+
+def get_attributes(statement: Statement[Any]) -> dict[str, str | int]:
+    """Return the attributes of the statement's spans."""
+    operations = StatementOperations("shop")
+    operations.measure(statement)
+    return operations._by_summary[statement.summary].attributes
+
+
+def test_operation_of_equal_statements_is_built_once() -> None:
+    operations = StatementOperations("shop")
+    for _ in range(2):
+        operations.measure(Statement(select(orders)))
+    assert [*operations._by_summary] == ["SELECT orders"]
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:p@database.test:1/orders?sslmode=require", "host=database.test dbname=orders"]
+)
+def test_namespace_is_database_of_url(url: str) -> None:
+    assert Database(url)._operations._namespace == "orders"
 
 
 def test_upsert_updates_all_columns_except_the_key() -> None:
@@ -150,7 +173,7 @@ class FakePool:
 
 
 def create_transaction(connection: FakeConnection) -> Transaction:
-    return Transaction(cast(AsyncConnection[DictRow], connection))
+    return Transaction(cast(AsyncConnection[DictRow], connection), StatementOperations("orders"))
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_only_commands_on_collections_have_spans(
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "tracer", provider.get_tracer("test"))
-    listener, name, server = mongo._SpanListener(), next(iter(command)), ("127.0.0.1", 1)
+    listener, name, server = mongo._CommandListener(), next(iter(command)), ("127.0.0.1", 1)
     with tracing.tracer.start_as_current_span("request"):
         listener.started(CommandStartedEvent(command, "orders", 1, server, 1))
         listener.succeeded(CommandSucceededEvent(timedelta(0), {}, name, 1, server, 1, database_name="orders"))

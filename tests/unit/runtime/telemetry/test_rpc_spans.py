@@ -19,7 +19,7 @@ PARENT = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
 def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """Exporter of the spans finished during the test."""
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
-    exporter, provider = InMemorySpanExporter(), tracing.build_tracer_provider("test", 100)
+    exporter, provider = InMemorySpanExporter(), tracing.build_tracer_provider("test", "test", 100)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(rpc_spans, "TRACER", provider.get_tracer("test"))
     return exporter

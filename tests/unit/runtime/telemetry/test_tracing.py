@@ -22,7 +22,7 @@ ENDPOINT_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 def record_spans(monkeypatch: pytest.MonkeyPatch, percent: float) -> InMemorySpanExporter:
     """Install a tracer provider with a sampling percentage, and return the exporter of its spans."""
     monkeypatch.delenv(ENDPOINT_VARIABLE, raising=False)
-    exporter, provider = InMemorySpanExporter(), tracing.build_tracer_provider("test", percent)
+    exporter, provider = InMemorySpanExporter(), tracing.build_tracer_provider("test", "test", percent)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "tracer", provider.get_tracer("test"))
     return exporter
@@ -116,7 +116,7 @@ def test_shutdown_is_bounded_without_collector(request: pytest.FixtureRequest, c
     program = """
 import os, time
 from services.runtime.telemetry import tracing
-provider = tracing.setup_tracing("test", 100)
+provider = tracing.setup_tracing("test", "test", 100)
 for _ in range(4000):
     with tracing.start_span("serve", tracing.SpanKind.SERVER):
         pass

@@ -1,0 +1,121 @@
+"""Service level objectives of api-specs/observability.yaml, and the recording rules of their error ratios."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from codegen.contracts import Contracts
+from codegen.envoy.common import Config
+from codegen.errors import ContractError
+from codegen.observability.promql import EDGE_SELECTOR, HTTP_SERVER_DURATION, list_event_streams
+
+SPECIFICATION = Path(__file__).parents[2] / "api-specs/observability.yaml"
+SECONDS = {"m": 60, "h": 3600, "d": 86400}
+BASE_WINDOW = "5m"
+"""Window of the rates that are computed from metrics. Those of longer windows are averages of them, which is cheap."""
+
+REQUESTS, FAILED_REQUESTS, ERROR_RATIO = (
+    f"delivery:slo_{name}" for name in ("requests:rate", "failed_requests:rate", "errors:ratio_rate")
+)
+"""Prefixes of the recorded metrics; the window follows."""
+
+MIN_FAILED_REQUESTS = 3
+"""Failed requests in the short window above which an alert fires, so that a single error at low traffic does not."""
+
+
+@dataclass(frozen=True)
+class BurnRate:
+    """Condition of an alert: the error ratios of both windows exceed `rate` times the error budget."""
+
+    rate: float
+    long_window: str
+    short_window: str
+
+    def render_condition(self, objective: str, budget: float) -> str:
+        """Return the condition as an expression, whose value is the error ratio of the long window."""
+        selector, threshold = f'{{slo="{objective}"}}', f"{round(self.rate * budget, 6):g}"
+        failed = f"{FAILED_REQUESTS}{self.short_window}{selector} * {to_seconds(self.short_window)}"
+        return (
+            f"({ERROR_RATIO}{self.long_window}{selector} > {threshold}"
+            f" and {ERROR_RATIO}{self.short_window}{selector} > {threshold} and {failed} > {MIN_FAILED_REQUESTS})"
+        )
+
+
+@dataclass(frozen=True)
+class Specification:
+    """Content of the file. `targets` are ratios, and `burn_rates` are by the speed of the alert, "fast" or "slow"."""
+
+    runbook_url: str
+    targets: Mapping[str, float]
+    latency_threshold_s: float
+    burn_rates: Mapping[str, tuple[BurnRate, ...]]
+
+    def get_budget(self, objective: str) -> float:
+        """Return the error budget: the ratio of requests that may fail."""
+        return round(1 - self.targets[objective], 6)
+
+    def list_windows(self) -> list[str]:
+        """Return all windows, the shortest first."""
+        rates = [rate for rates in self.burn_rates.values() for rate in rates]
+        windows = {BASE_WINDOW, *(window for rate in rates for window in (rate.long_window, rate.short_window))}
+        return sorted(windows, key=to_seconds)
+
+
+@cache
+def load_specification(path: Path = SPECIFICATION) -> Specification:
+    """Read the file.
+
+    Raises ContractError if the runbook's URL is relative or a target is no percentage.
+    """
+    content = yaml.safe_load(path.read_text())
+    objectives = content["objectives"]
+    for name, objective in objectives.items():
+        if not 0 < objective["target"] < 100:
+            raise ContractError(f"{path.name}: the target of {name} is not between 0 and 100 percent")
+    if not content["runbook_url"].startswith("https://"):
+        raise ContractError(f"{path.name}: runbook_url is not an absolute https URL")
+    return Specification(
+        content["runbook_url"],
+        {name: objective["target"] / 100 for name, objective in objectives.items()},
+        float(objectives["latency"]["threshold"]),
+        {speed: tuple(BurnRate(**rate) for rate in rates) for speed, rates in content["burn_rates"].items()},
+    )
+
+
+def to_seconds(window: str) -> int:
+    """Return the length of a window such as "30m"."""
+    return int(window[:-1]) * SECONDS[window[-1]]
+
+
+def render_rates(objective: str, specification: Specification, contracts: Contracts) -> tuple[str, str]:
+    """Return the expressions of the rates of all requests and of failed requests of an objective."""
+    if objective == "availability":
+        requests = f"envoy_http_downstream_rq_xx{{{EDGE_SELECTOR}%s}}"
+        return (
+            f"sum(rate({requests % ''}[{BASE_WINDOW}]))",
+            f"sum(rate({requests % ', envoy_response_code_class="5"'}[{BASE_WINDOW}]))",
+        )
+    streams = f'operation!~"{"|".join(list_event_streams(contracts))}"'
+    total = f"sum(rate({HTTP_SERVER_DURATION}_count{{{streams}}}[{BASE_WINDOW}]))"
+    bound = f'le="{specification.latency_threshold_s}"'
+    return total, f"{total} - sum(rate({HTTP_SERVER_DURATION}_bucket{{{streams}, {bound}}}[{BASE_WINDOW}]))"
+
+
+def iter_recording_rules(contracts: Contracts) -> Iterator[Config]:
+    """Yield the rates of requests and failed requests, and their ratio, for each objective and window."""
+    specification = load_specification()
+    for objective in specification.targets:
+        labels, selector = {"slo": objective}, f'{{slo="{objective}"}}'
+        base_rates = dict(
+            zip((REQUESTS, FAILED_REQUESTS), render_rates(objective, specification, contracts), strict=True)
+        )
+        for window in specification.list_windows():
+            for metric, base_rate in base_rates.items():
+                average = f"avg_over_time({metric}{BASE_WINDOW}{selector}[{window}])"
+                expr = base_rate if window == BASE_WINDOW else average
+                yield {"record": metric + window, "expr": expr, "labels": labels}
+            ratio = f"{FAILED_REQUESTS}{window}{selector} / {REQUESTS}{window}{selector}"
+            yield {"record": ERROR_RATIO + window, "expr": ratio, "labels": labels}
