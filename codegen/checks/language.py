@@ -1,4 +1,4 @@
-"""Language check of identifiers, prose, first words of docstrings, test names and Markdown lines.
+"""Language check of identifiers, function names, prose, first words of docstrings, test names and Markdown lines.
 
     python -m codegen.checks.language [PATH ...]
 
@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from codegen.checks import Finding
+from codegen.checks.function_names import FunctionNameRules
 
 ROOT = Path(__file__).parents[2]
 RULES_FILE = Path("codegen/checks/language.yaml")
@@ -79,6 +80,7 @@ class Rules:
         ]
         self._identifiers = _index_by_word(document["identifiers"])
         self._test_names = _index_by_word(document["test_names"])
+        self.functions = FunctionNameRules(document["function_names"])
         self.exceptions = [AcceptedFinding(**row) for row in document["exceptions"]]
 
     @cached_property
@@ -173,6 +175,9 @@ def _check_markdown(name: str, text: str, rules: Rules) -> Iterator[Finding]:
 
 def _check_python(name: str, text: str, rules: Rules) -> Iterator[Finding]:
     tree = ast.parse(text, name)
+    for number, word, function in rules.functions.find_noun_names(name, tree):
+        message = f'"{word}" in {function} is not a verb; begin with a verb of function_names in {RULES_FILE}'
+        yield Finding(f"{name}:{number}", message, "functions")
     for node in ast.walk(tree):
         for first_line, docstring in _iter_docstrings(node):
             if (start := _DOCSTRING_START.match(docstring.lstrip())) is not None:

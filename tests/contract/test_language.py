@@ -13,6 +13,7 @@ RULES = load_rules()
 
 def findings(tmp_path: Path, name: str, text: str) -> list[str]:
     path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return [f"{each.rule}: {each.message}" for each in check_files([path], RULES, tmp_path)]
 
@@ -25,6 +26,9 @@ def findings(tmp_path: Path, name: str, text: str) -> list[str]:
         ("parameter.py", "def send(said): ...", "names"),
         ("attribute.py", "self.kept = 1", "names"),
         ("constant.py", "PATIENCE = 1", "names"),
+        ("services/function.py", "def partner_catalog(): ...", "functions"),
+        ("codegen/method.py", "class A:\n    async def _partner_catalog(self): ...", "functions"),
+        ("deploy/nested.py", "def build():\n    def catalog(): ...", "functions"),
         ("test_name.py", "def test_who_may_read(): ...", "names"),
         ("docstring_word.py", '"""Return the answer that was kept."""', "words"),
         ("docstring_start.py", '"""What is published."""', "docstrings"),
@@ -63,6 +67,13 @@ def test_message_names_the_standard_term(tmp_path: Path) -> None:
         ("link.md", f"[{'a' * 30}](https://example.test/{'a' * 100})"),
         ("string.py", 'x = {"told": 1}'),
         ("use.py", "library.tell()"),
+        ("services/verb.py", "def build_catalog(): ...\ndef on_order_paid(): ...\ndef order_from_row(): ..."),
+        ("services/override.py", "class A:\n    @override\n    def items(self): ..."),
+        (
+            "services/property.py",
+            "class A:\n    @cached_property\n    def items(self): ...\n    def __len__(self): ...",
+        ),
+        ("tests/fixture.py", "def catalog(): ..."),
         ("plain.py", '"""Return the cached response."""\n\ndef test_cache_when_unavailable_returns_503(): ...'),
     ],
 )

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, override
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -84,6 +84,7 @@ class _HttpsConnectionPool(HTTPSConnectionPool):
 class AbortableAdapter(HTTPAdapter):
     """Adapter for a `requests` session that tracks sockets for `AbortableCall` and does not retry."""
 
+    @override
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Create the pool manager with tracked connections."""
         super().init_poolmanager(*args, **options)
