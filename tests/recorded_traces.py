@@ -3,7 +3,7 @@
 import functools
 from typing import NamedTuple
 
-from deploy.local.demo.scenarios import ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
 from deploy.local.demo.trace_recorder import RecordedTrace, collect_traces, run_scenarios
 from tests.conftest import Mesh, shift_port
 

@@ -44,7 +44,7 @@ def render_test(contracts: Contracts, operation: Operation) -> str:
     text = (
         f'"""{operation.id}: {operation.summary or operation.path}."""\n\n'
         "from collections.abc import Callable\n\nimport httpx\nimport pytest\n\n"
-        "from deploy.local.demo.scenarios import ScenarioContext\n\n"
+        "from deploy.local.demo.scenario_context import ScenarioContext\n\n"
         f"{f'BODY = {body!r}' if body is not None else ''}\n\n"
     )
     if operation.scheme == "bearer":

@@ -8,7 +8,7 @@ import yaml
 from rich.console import Console
 
 from deploy.local.demo import scenarios
-from deploy.local.demo.scenarios import ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
 from tests.docs.conftest import DocRun, run_page
 
 NOTE = {"text": "The bell is broken; knock."}

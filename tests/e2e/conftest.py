@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from deploy.local.demo import scenarios
-from deploy.local.demo.scenarios import DEMO_PASSWORD, ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
+from deploy.local.demo.scenarios import DEMO_PASSWORD
 from tests import store_dump
 from tests.conftest import Mesh
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from deploy.local.demo import scenarios
-from deploy.local.demo.scenarios import ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
 from tests.conftest import Mesh, run_local
 from tests.e2e.test_error_responses import assert_problem
 from tests.users import PASSWORD, User, create_image

@@ -10,7 +10,7 @@ import pytest
 
 from codegen.contracts import load
 from codegen.rest.operations import Operation, iter_operations
-from deploy.local.demo.scenarios import ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
 from tests import store_dump
 from tests.conftest import ROOT, Mesh
 from tests.e2e.test_error_responses import assert_problem

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from standardwebhooks.webhooks import Webhook
 
 from deploy.local.demo import scenarios
-from deploy.local.demo.scenarios import ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
 from tests.conftest import Mesh
 
 type Bearer = Callable[[str], dict[str, str]]

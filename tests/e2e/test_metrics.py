@@ -14,7 +14,7 @@ from rich.console import Console
 from codegen import contracts
 from codegen.rest.operations import iter_operations
 from deploy.local.demo import scenarios
-from deploy.local.demo.scenarios import ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
 from services.notifications.domain.notifications import Outcome, Provider
 from services.orders.domain.orders import OrderStatus
 from services.orders.domain.reconciliation import DiscrepancyKind

@@ -8,7 +8,8 @@ from uuid import uuid4
 import httpx
 
 from deploy.local.demo import scenarios
-from deploy.local.demo.scenarios import BASKET, ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
+from deploy.local.demo.scenarios import BASKET
 
 type Bearer = Callable[[str], dict[str, str]]
 

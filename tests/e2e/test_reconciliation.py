@@ -12,7 +12,8 @@ import pymongo
 import pytest
 
 from deploy.local.demo import scenarios
-from deploy.local.demo.scenarios import BASKET, ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
+from deploy.local.demo.scenarios import BASKET
 from deploy.local.infrastructure.services import build_base_environment, build_service_environment
 from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki.secrets import Secrets

@@ -3,7 +3,8 @@
 import pytest
 
 from deploy.local.demo import scenarios
-from deploy.local.demo.scenarios import BASKET, ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
+from deploy.local.demo.scenarios import BASKET
 
 
 def test_all_demo_scenarios_pass(context: ScenarioContext) -> None:

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from deploy.local.demo import diagrams
-from deploy.local.demo.scenarios import BASKET, DEMO_PASSWORD, ScenarioContext, Step
+from deploy.local.demo.scenario_context import ScenarioContext, Step
+from deploy.local.demo.scenarios import BASKET, DEMO_PASSWORD
 from deploy.local.demo.trace_recorder import (
     IncompleteTraces,
     RecordedTrace,

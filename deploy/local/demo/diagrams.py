@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from deploy.local.demo.scenarios import SCENARIOS, ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
+from deploy.local.demo.scenarios import SCENARIOS
 from deploy.local.demo.trace_recorder import RecordedTrace, Span, collect_traces, run_scenarios
 from deploy.local.mesh_config import MeshConfig
 

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 from rich.console import Console
 
-from deploy.local.demo.scenarios import DEMO_PASSWORD, SCENARIOS, ScenarioContext, Step, open_context
+from deploy.local.demo.scenario_context import ScenarioContext, Step, open_context
+from deploy.local.demo.scenarios import DEMO_PASSWORD, SCENARIOS
 from generated.events import EVENTS
 
 TIMEOUT_S = 20.0

@@ -3,7 +3,7 @@
 from itertools import count
 from typing import Any
 
-from deploy.local.demo.scenarios import Step
+from deploy.local.demo.scenario_context import Step
 from deploy.local.demo.trace_recorder import RecordedTrace, Span
 
 _numbers = count(1)

@@ -19,7 +19,8 @@ from deploy.local.demo.diagrams import (
     render_diagram,
     render_diagrams,
 )
-from deploy.local.demo.scenarios import SCENARIOS, ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
+from deploy.local.demo.scenarios import SCENARIOS
 from deploy.local.demo.trace_recorder import RecordedTrace, Span
 from deploy.local.mesh_config import MeshConfig
 from tests.unit.deploy.local.demo.sample_traces import create_span, create_step, record

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from deploy.local.demo import trace_recorder
-from deploy.local.demo.scenarios import ScenarioContext
+from deploy.local.demo.scenario_context import ScenarioContext
 from deploy.local.demo.trace_recorder import (
     QUEUES_BY_EVENT_TYPE,
     QUIET_PERIOD_S,
