@@ -7,13 +7,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pymongo.errors import AutoReconnect, OperationFailure
-from pymongo.monitoring import CommandStartedEvent, CommandSucceededEvent
+from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
 from pymongo.write_concern import WriteConcern
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.storage import mongo
-from services.runtime.telemetry import tracing
+from services.runtime.telemetry import database_operations, tracing
 
 URL = "mongodb://orders:s3cret-word@127.0.0.1:1/orders?serverSelectionTimeoutMS=10"
 
@@ -66,3 +66,25 @@ def test_only_commands_on_collections_have_spans(
         listener.started(CommandStartedEvent(command, "orders", 1, server, 1))
         listener.succeeded(CommandSucceededEvent(timedelta(0), {}, name, 1, server, 1, database_name="orders"))
     assert [span.name for span in exporter.get_finished_spans()] == [*spans, "request"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (
+            {"code": 11000, "codeName": "DuplicateKey"},
+            {"error.type": "DuplicateKey", "db.response.status_code": "11000"},
+        ),
+        ({}, {"error.type": "CommandFailed"}),
+    ],
+)
+def test_command_is_measured_with_its_error(failure: dict[str, object], error: dict[str, str]) -> None:
+    listener, server = mongo._CommandListener(), ("127.0.0.1", 1)
+    listener.started(CommandStartedEvent({"insert": "measured"}, "orders", 1, server, 1))
+    listener.failed(CommandFailedEvent(timedelta(seconds=0.2), failure, "insert", 1, server, 1, database_name="orders"))
+    points = database_operations.DURATION.to_metric().data.data_points
+    attributes = {"db.system.name": "mongodb", "db.namespace": "orders"} | error
+    attributes |= {"db.operation.name": "insert", "db.collection.name": "measured"}
+    (point,) = [point for point in points if point.attributes == attributes]
+    assert point.sum == pytest.approx(0.2)  # type: ignore[union-attr]
+    assert listener._open == {}

@@ -4,25 +4,14 @@ import grpc
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from services.runtime.telemetry import rpc_spans, tracing
+from services.runtime.telemetry import rpc_spans
 
 PATH = "/delivery.orders.v1.OrdersService/ConfirmOrder"
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 PARENT = {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01"}
-
-
-@pytest.fixture
-def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """Exporter of the spans finished during the test."""
-    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
-    exporter, provider = InMemorySpanExporter(), tracing.build_tracer_provider("test", "test", 100)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(rpc_spans, "TRACER", provider.get_tracer("test"))
-    return exporter
 
 
 def get_span(exporter: InMemorySpanExporter) -> ReadableSpan:

@@ -1,0 +1,69 @@
+"""Attributes of HTTP requests, compared with OpenTelemetry's semantic conventions."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError
+from services.runtime.telemetry import http_server
+from tests.sample_rest_app import THING, RecordingThingsHandler, create_app, send_request
+from tests.unit.runtime.telemetry.conventions import ERROR, HTTP_SERVER, Attributes, assert_conforms, list_attributes
+
+MATCHED = {"operation": "getLatest", "http.route": "/api/v1/things/latest"}
+UNMATCHED = {"operation": "other"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "error", "headers", "expected"),
+    [
+        ("GET", "/things/latest", None, {}, MATCHED | {"http.response.status_code": 200}),
+        ("GET", "/things/latest", None, {"x-forwarded-proto": "https"}, MATCHED | {"http.response.status_code": 200}),
+        ("HEAD", "/things/latest", None, {}, MATCHED | {"http.response.status_code": 200}),
+        ("GET", "/things/latest", Reason.ORDER_NOT_FOUND, {}, MATCHED | {"http.response.status_code": 404}),
+        ("GET", "/things/latest", Reason.INTERNAL, {}, MATCHED | {"http.response.status_code": 500, ERROR: "500"}),
+        ("GET", "/secret", None, {}, UNMATCHED | {"http.response.status_code": 404}),
+        ("SECRET", "/secret", None, {}, UNMATCHED | {"http.response.status_code": 404}),
+    ],
+)
+def test_http_request_has_attributes_of_the_convention(
+    exporter: InMemorySpanExporter,
+    method: str,
+    path: str,
+    error: Reason | None,
+    headers: dict[str, str],
+    expected: Attributes,
+) -> None:
+    def handle() -> Any:
+        if error is not None:
+            raise ApiError(error)
+        return THING
+
+    app = create_app(RecordingThingsHandler(handle))
+    (attributes,) = list_attributes(http_server.DURATION, lambda: send_request(app, method, path, headers=headers))
+    assert_conforms(HTTP_SERVER, attributes)
+    assert attributes == expected | {
+        "http.request.method": "_OTHER" if method == "SECRET" else method,
+        "url.scheme": headers.get("x-forwarded-proto", "http"),
+    }
+    (span,) = exporter.get_finished_spans()
+    assert span.attributes == {name: value for name, value in attributes.items() if name != "operation"}
+    assert "secret" not in span.to_json().lower()
+
+
+def test_request_without_response_has_error_type_and_no_status() -> None:
+    def disconnect() -> Any:
+        raise asyncio.CancelledError
+
+    app = create_app(RecordingThingsHandler(disconnect))
+
+    def send() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            send_request(app, "GET", "/things/latest")
+
+    (attributes,) = list_attributes(http_server.DURATION, send)
+    assert_conforms(HTTP_SERVER, attributes)
+    assert "http.response.status_code" not in attributes
+    assert attributes[ERROR] == "client_disconnected"
