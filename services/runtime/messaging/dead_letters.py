@@ -5,6 +5,7 @@ is replayed twice has one effect, since consumers deduplicate events by id.
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -40,6 +41,9 @@ from services.runtime.rpc.codec import DecodeError
 
 REPLAYS_HEADER = "delivery-replays"
 """Header with the number of replays of a message by operators."""
+
+REQUEUE_TIMEOUT_S = 5.0
+REQUEUE_POLL_INTERVAL_S = 0.02
 
 _RETRY_STATE_HEADERS = (ATTEMPT_HEADER, UNAVAILABLE_ATTEMPTS_HEADER, DEAD_REASON_HEADER, DEAD_AT_HEADER)
 
@@ -113,10 +117,12 @@ class DeadLetters:
     ) -> list[DeadLetter]:
         resolved = []
         with self._lock_messages(queue) as messages:
-            for dead_letter, (get_ok, properties) in messages:
+            for message in list(messages):
+                dead_letter, (get_ok, properties) = message
                 if predicate(dead_letter):
                     resolve(dead_letter, properties)
                     self._channel.basic_ack(get_ok.delivery_tag)
+                    messages.remove(message)
                     resolved.append(dead_letter)
         return resolved
 
@@ -136,23 +142,32 @@ class DeadLetters:
 
     @contextmanager
     def _lock_messages(self, queue: str) -> Iterator[list[tuple[DeadLetter, tuple[Basic.GetOk, BasicProperties]]]]:
-        """Fetch all dead letters of a queue, which hides them from other clients; unacknowledged ones are requeued."""
+        """Fetch the dead letters, which hides them from other clients; those left in the list are requeued."""
         if queue not in QUEUES:
             raise DeadLettersError(f"unknown queue {queue}; the queues are {', '.join(QUEUES)}")
         try:
-            count = self._channel.queue_declare(get_dead_letter_queue(queue), passive=True).method.message_count
             messages = []
-            for _ in range(count):
+            for _ in range(self._count_messages(get_dead_letter_queue(queue))):
                 get_ok, properties, body = self._channel.basic_get(get_dead_letter_queue(queue))
                 if get_ok is None:
                     break
                 messages.append((parse_dead_letter(queue, properties, body), (get_ok, properties)))
             yield messages
             self._channel.basic_recover(requeue=True)
+            self._wait_for_requeue(get_dead_letter_queue(queue), len(messages))
         except ChannelClosedByBroker as error:
             raise DeadLettersError(f"channel closed by the broker: {error.reply_text}") from error
         except AMQPError as error:
             raise DeadLettersError(f"connection to the broker lost: {_format_error_text(error)}") from error
+
+    def _wait_for_requeue(self, queue: str, count: int) -> None:
+        """Wait until requeued messages can be fetched: a quorum queue requeues after its log is written."""
+        deadline = time.monotonic() + REQUEUE_TIMEOUT_S
+        while self._count_messages(queue) < count and time.monotonic() < deadline:
+            self._channel.connection.sleep(REQUEUE_POLL_INTERVAL_S)
+
+    def _count_messages(self, queue: str) -> int:
+        return int(self._channel.queue_declare(queue, passive=True).method.message_count)
 
 
 @contextmanager

@@ -11,12 +11,17 @@ type QueuedMessage = tuple[BasicProperties, bytes]
 
 
 class FakeBlockingChannel:
-    """Queues in memory. Fetched messages are hidden until they are acknowledged or recovered."""
+    """Queues in memory. Fetched messages are hidden until they are acknowledged or recovered.
+
+    Recovered messages return after `requeue_sleeps` calls of `connection.sleep`.
+    """
 
     def __init__(self, **messages: Iterable[QueuedMessage]) -> None:
         self.queues: dict[str, list[QueuedMessage]] = {name: list(each) for name, each in messages.items()}
         self.publish_error: Exception | None = None
         self.get_error: Exception | None = None
+        self.requeue_sleeps = 0
+        self.connection = SimpleNamespace(sleep=self._sleep)
         self._fetched: dict[int, tuple[str, QueuedMessage]] = {}
 
     def queue_declare(self, queue: str, *, passive: bool) -> Any:
@@ -40,6 +45,16 @@ class FakeBlockingChannel:
 
     def basic_recover(self, *, requeue: bool) -> None:
         assert requeue
+        if not self.requeue_sleeps:
+            self._requeue()
+
+    def _sleep(self, duration_s: float) -> None:
+        assert duration_s > 0
+        self.requeue_sleeps -= 1
+        if not self.requeue_sleeps:
+            self._requeue()
+
+    def _requeue(self) -> None:
         for queue, message in self._fetched.values():
             self.queues[queue].append(message)
         self._fetched.clear()

@@ -122,6 +122,16 @@ def test_undecodable_payload_is_none(event_type: str, payload: bytes) -> None:
     assert parse_dead_letter(QUEUE, properties, payload).decode_payload() is None
 
 
+def test_listing_waits_until_messages_are_requeued() -> None:
+    dead_letters, channel = create_dead_letters(build_message("e1"), build_message("e2"))
+    channel.requeue_sleeps = 3
+    assert [each.id for each in dead_letters.list_all(QUEUE)] == ["e1", "e2"]
+    assert list_ids(channel) == ["e1", "e2"]
+    channel.requeue_sleeps = 2
+    assert [each.id for each in dead_letters.drop(QUEUE, lambda each: each.id == "e1")] == ["e1"]
+    assert list_ids(channel) == ["e2"]
+
+
 def test_list_leaves_all_dead_letters_in_the_queue() -> None:
     dead_letters, channel = create_dead_letters(build_message("a"), build_message("b"))
     for _ in range(2):
