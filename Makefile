@@ -117,7 +117,7 @@ test-containers: setup ## run the system in containers, and replace every pod un
 	@deploy/local/setup.sh containers
 	@$(PYTHON) -m tests.containers $(STEPS)
 test-identity: setup ## compare the identity emulator of the sandbox with Google's emulator
-	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .local/firebase-tools firebase-tools@14.27.0
+	@npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix .local/firebase-tools firebase-tools@15.34.2
 	@$(PYTHON) -m pytest tests/conformance $(ARGS)
 bench: setup ## measure the mesh and its baselines; PARTS="messages gateway" selects parts
 	@deploy/local/setup.sh bench
