@@ -82,7 +82,7 @@ def build_operation_route(base_path: str, operation: Operation) -> Config:
     authorization_config = (
         authorization.require_token(operation.roles) if operation.scheme == "bearer" else authorization.allow_public()
     )
-    route = {
+    route: Config = {
         "name": operation.id,
         "match": build_path_matcher(base_path + operation.path) | {"headers": [build_method_matcher(methods)]},
         "route": action,
