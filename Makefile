@@ -48,7 +48,7 @@ diagrams: setup ## draw design/ from the traces of a run of the scenarios
 	@$(PYTHON) -m deploy.local diagrams
 format: setup ## format the code and fix what can be fixed automatically
 	@ruff check --quiet --fix-only . ; ruff format --quiet .; buf format -w
-check: setup ## check format, lint, types, duplicates, language, imports, contracts, migrations, containers and generated code
+check: setup ## check format, lint, types, duplicates, language, imports, contracts, migrations, containers, manifests and generated code
 	@ruff format --check --quiet . || { echo "format: fix with: make format" >&2; exit 1; }
 	@ruff check --quiet . || { echo "lint: fix what can be fixed automatically with: make format" >&2; exit 1; }
 	@$(PYTHON) -m codegen.checks.language
@@ -59,6 +59,8 @@ check: setup ## check format, lint, types, duplicates, language, imports, contra
 	@$(PYTHON) -m migrations.check
 	@$(PYTHON) -m deploy.containers.check
 	@$(PYTHON) -m deploy.kubernetes.check
+	@deploy/local/setup.sh checkov
+	@$(PYTHON) -m deploy.static_analysis
 	@$(MAKE) --no-print-directory check-duplicates
 	@$(MAKE) --no-print-directory check-dependencies
 	@lint-imports --no-cache >.local/setup/imports.log || { cat .local/setup/imports.log; echo "imports: the rules are [tool.importlinter] in pyproject.toml" >&2; exit 1; }
@@ -66,8 +68,8 @@ check: setup ## check format, lint, types, duplicates, language, imports, contra
 check-dependencies: setup ## compare imports with the declared dependencies of the image, of one machine and of development
 	@check() { deptry --no-ansi "$$@" >.local/setup/dependencies.log 2>&1 || { cat .local/setup/dependencies.log >&2; \
 		echo "dependencies: declare them in pyproject.toml, where [tool.deptry] has the exceptions" >&2; exit 1; }; }; \
-	check services migrations generated deploy -ee 'services/sandbox/|deploy/(containers|kubernetes|local|trace_viewer)/'; \
-	check services migrations generated deploy -ee 'deploy/(containers|kubernetes)/check\.py' -nddg local; \
+	check services migrations generated deploy -ee 'services/sandbox/|deploy/((containers|kubernetes|local|trace_viewer)/|audit|static_analysis)'; \
+	check services migrations generated deploy -ee 'deploy/(containers|kubernetes)/(check|sbom)\.py|deploy/(audit|static_analysis)\.py' -nddg local; \
 	check services migrations generated deploy bench codegen tests -nddg build,local,dev
 check-duplicates: setup ## find modules that share more than 12 successive lines
 	@find services codegen deploy bench migrations -name '*.py' | sort | xargs symilar --duplicates=12 --ignore-comments --ignore-docstrings \
@@ -78,6 +80,10 @@ check-generated: setup ## compare generated/ with what the generators write from
 client: setup ## compile the TypeScript client to dist/typescript
 	@$(TSC) -p generated/typescript --outDir dist/typescript
 	@cp generated/typescript/package.json generated/typescript/README.md dist/typescript/
+sbom: setup ## write the SBOM of the service image to dist/sbom.cdx.json; IMAGE=… adds its Debian packages
+	@$(PYTHON) -m deploy.containers.sbom dist/sbom.cdx.json $(if $(IMAGE),--image "$(IMAGE)")
+audit: setup ## compare the pinned packages with known vulnerabilities; REQUIRED=1 fails without an advisory source
+	@$(PYTHON) -m deploy.audit $(if $(REQUIRED),--required)
 wheel: setup ## build dist/delivery-*.whl, which installs the command `delivery` for operators
 	@$(PYTHON) -m hatchling build -t wheel -d dist
 contracts-release: setup ## release the present contracts; VERSION=X.Y.Z, NOTE="…"
@@ -88,6 +94,7 @@ requirements: setup ## pin the newest compatible versions of all dependencies
 	@$(UV_COMPILE) -c requirements/dev.txt pyproject.toml --group local -o requirements/local.txt
 	@$(UV_COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/services.txt
 	@$(UV_COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt
+	@$(UV_COMPILE) --upgrade --group checkov -o requirements/checkov.txt
 
 ## Test
 test: setup ## run all checks and the whole test suite

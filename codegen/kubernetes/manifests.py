@@ -91,8 +91,8 @@ def generate(contracts: Contracts) -> Files:
         dashboard = ["../../observability"] if folder == "monitoring" else []
         resources = [*(f"{name}.yaml" for name in names), *dashboard]
         files[f"{folder}/kustomization"] = [build_kustomization(resources=resources)]
-    return {
+    output: Files = {
         f"kubernetes/{path}.yaml": dump_yaml(HEADER, *objects, width=LINE_WIDTH) for path, objects in files.items()
-    } | {
-        "observability/kustomization.yaml": dump_yaml(HEADER, monitoring.build_dashboard_kustomization(version)),
     }
+    output["observability/kustomization.yaml"] = dump_yaml(HEADER, monitoring.build_dashboard_kustomization(version))
+    return output

@@ -26,11 +26,15 @@ RECOMMENDED_LABELS = tuple(
 )
 
 
+def render_overlay(overlay: Path) -> str:
+    """Return the manifests of an overlay as YAML. Raises CalledProcessError."""
+    kubectl = str(Path(sys.executable).with_name("kubectl"))
+    return subprocess.run([kubectl, "kustomize", str(overlay)], check=True, capture_output=True, text=True).stdout
+
+
 def build_overlay(overlay: Path) -> list[dict[str, Any]]:
     """Return the objects of an overlay. Raises CalledProcessError."""
-    kubectl = str(Path(sys.executable).with_name("kubectl"))
-    result = subprocess.run([kubectl, "kustomize", str(overlay)], check=True, capture_output=True, text=True)
-    return list(yaml.load_all(result.stdout, Loader=yaml.CSafeLoader))
+    return list(yaml.load_all(render_overlay(overlay), Loader=yaml.CSafeLoader))
 
 
 def validate_custom_resources(objects: Sequence[Mapping[str, Any]]) -> Iterator[str]:

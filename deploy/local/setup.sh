@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the prerequisites: uv, the virtual environment, Node packages and Debian packages.
-# Prints nothing if all are installed. `setup.sh browser prometheus containers bench` adds the prerequisites of these tests.
+# Prints nothing if all are installed. `setup.sh browser prometheus containers bench` adds the prerequisites of these tests,
+# and `setup.sh checkov` those of the check of the manifests.
 set -eu
 cd "$(dirname "$0")/../.."
 state=.local/setup
@@ -76,6 +77,17 @@ fi
 
 requested() { case " $features " in *" $1 "*) ;; *) return 1 ;; esac; }
 features="$*"
+
+if requested checkov; then
+    checksum=$(cat .python-version requirements/checkov.txt | sha256sum)
+    if [ "$(cat "$state/checkov" 2>/dev/null)" != "$checksum" ] || [ ! -x .local/checkov/bin/checkov ]; then
+        uv=$(find_uv .venv/bin/python)
+        echo "setup: installing checkov" >&2
+        [ -x .local/checkov/bin/python ] || "$uv" venv -q --python .venv/bin/python .local/checkov
+        "$uv" pip sync -q --compile-bytecode --python .local/checkov/bin/python --require-hashes requirements/checkov.txt || fail "checkov could not be installed."
+        printf '%s' "$checksum" >"$state/checkov"
+    fi
+fi
 
 # Prometheus is unpacked below .local and not installed, since tests only run its programs.
 if requested prometheus && ! command -v promtool >/dev/null 2>&1 && [ ! -x .local/prometheus/usr/bin/promtool ]; then
