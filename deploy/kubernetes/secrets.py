@@ -1,6 +1,6 @@
 """`python -m deploy.kubernetes.secrets`: print the Secrets of the local overlay as YAML for `kubectl apply -f -`.
 
-The secrets are created on the first run and reused. Production uses none of them: see docs/containers.md.
+The secrets are created on the first run and reused. Production uses none of them: see docs/kubernetes.md.
 """
 
 import os

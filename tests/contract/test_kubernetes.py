@@ -22,7 +22,7 @@ from tests.unit.runtime.config.test_production_checks import SERVICES, VALID_SET
 
 OVERLAYS = ROOT / "deploy/kubernetes"
 SECRET_NAMES = ("DATABASE_URL", "BROKER_URL", "DOCUMENTS_URL", "ENCRYPTION_KEY", "FIREBASE_API_KEY", "SMTP_URL")
-"""Settings in Secrets in production, see docs/containers.md."""
+"""Settings in Secrets in production, see docs/kubernetes.md."""
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +251,27 @@ def test_load_balancer_component_exposes_the_edge_without_a_proxy(tmp_path: Path
     assert service["type"] == "LoadBalancer"
     assert service["ports"] == [{"name": "edge-tls", "port": 443, "targetPort": "edge-tls"}]
     assert "TRUSTED_HOPS" not in find(objects, "ConfigMap", "gateway")["data"]
+    assert list(check.check_objects(objects)) == []
+
+
+def test_images_pinned_by_digest_pass_the_checks(tmp_path: Path) -> None:
+    release = yaml.safe_load((OVERLAYS / "production/release/kustomization.yaml").read_text())
+    for image in release["images"]:
+        image |= {"digest": f"sha256:{'0' * 64}"}
+        del image["newTag"]
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release/kustomization.yaml").write_text(yaml.safe_dump(release))
+    base = os.path.relpath(ROOT, tmp_path)
+    overlay = {
+        "resources": [f"{base}/generated/kubernetes/services"],
+        "components": [f"{base}/deploy/kubernetes/production/settings", "release"],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    objects = check.build_overlay(tmp_path)
+    for service in SERVICES:
+        spec = find(objects, "Deployment", service)["spec"]["template"]["spec"]
+        for container in [*spec["containers"], *spec["initContainers"]]:
+            assert container["image"].endswith(f"@sha256:{'0' * 64}")
     assert list(check.check_objects(objects)) == []
 
 
