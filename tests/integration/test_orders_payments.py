@@ -1,9 +1,12 @@
 """Payments and refunds on real servers: payment outcomes, retries of refunds, and concurrent changes."""
 
 import asyncio
+from collections import Counter
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from sqlalchemy import update
@@ -13,12 +16,13 @@ from services.orders import usecases
 from services.orders.adapters.postgres import tables
 from services.orders.domain.orders import Bank, OrderStatus, RefundStatus
 from services.orders.domain.payments import Refund, RefundResponse
-from services.orders.entrypoints.refund_worker import LEASE, MAX_CONCURRENT
+from services.orders.entrypoints.refund_worker import LEASE, MAX_CONCURRENT, create_refund_workers
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.storage.database import Statement
+from tests.integration.fixtures.background_tasks import run_in_background, wait_until
 from tests.integration.fixtures.orders import ADA, ROOT, Orders
 
 
@@ -178,6 +182,42 @@ async def test_failed_refund_publishes_event_and_alerts_once(orders: Orders, res
         "SELECT subject FROM alerts WHERE subject = %(id)s", id=f"refund:{payment_system.requested_ids[0]}"
     )
     assert len(alerts) == 1
+
+
+async def test_error_of_one_refund_fails_it_after_last_attempt(orders: Orders) -> None:
+    await send_all_refunds(orders, FakePaymentSystem())
+    order_id, other_order_id = await orders.place_order(), await orders.place_order()
+    await orders.pay(order_id, 201)
+    await orders.pay(other_order_id, 202)
+
+    class FailingPaymentSystem(FakePaymentSystem):
+        async def refund(self, bank: Bank, refund: Refund) -> RefundResponse:
+            if refund.order_id == order_id:
+                self.requested_ids.append(refund.id)
+                raise httpx.InvalidURL("Invalid port: '99999'")
+            return await super().refund(bank, refund)
+
+    payment_system = FailingPaymentSystem()
+    pool = create_refund_workers(
+        orders.refund_queue,
+        orders.repository,
+        payment_system,
+        now,
+        retry_delays_s=(0.0, 0.0),
+        poll_interval_s=0.02,
+        trace=nullcontext,
+    )
+
+    async def are_finished() -> bool:
+        statuses = [(await orders.get_order(each)).refund_status for each in (order_id, other_order_id)]
+        return statuses == [RefundStatus.FAILED, RefundStatus.REFUNDED]
+
+    async with run_in_background(pool.run()):
+        await wait_until(are_finished)
+    assert Counter(payment_system.requested_ids).most_common(1)[0][1] == 3
+    rows = await orders.execute_sql("SELECT * FROM refunds WHERE order_id = %(id)s", id=order_id)
+    assert [(row["attempts"], row["last_response"]) for row in rows] == [(3, "internal error")]
+    assert "payments.refund_failed" in await list_event_types(orders, order_id)
 
 
 async def test_concurrent_workers_send_each_refund_once(orders: Orders) -> None:
