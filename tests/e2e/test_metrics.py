@@ -145,7 +145,7 @@ def test_labels_are_names_of_contracts(scraped: dict[str, Scrape]) -> None:
 
 
 def test_metrics_of_alerts_and_dashboard_exist(scraped: dict[str, Scrape]) -> None:
-    """Labels added by Prometheus and metrics of recording rules are excepted."""
+    """Labels added by Prometheus, metrics of recording rules, and labels of failed operations are excepted."""
     labels: dict[str, set[str]] = {"up": set()}
     for sample in [
         sample for service in SERVICES for sample in (*scraped[service], *metrics_scraping.scrape_envoy(service))
@@ -167,7 +167,8 @@ def test_metrics_of_alerts_and_dashboard_exist(scraped: dict[str, Scrape]) -> No
         assert selectors, expression
         for name, matched_labels in selectors:
             assert name in labels, f"no metric {name}: {expression}"
-            assert matched_labels <= labels[name] | {"job", "service"}, f"unknown label of {name}: {expression}"
+            known_labels = labels[name] | {"job", "service", "error_type"}
+            assert matched_labels <= known_labels, f"unknown label of {name}: {expression}"
 
 
 @pytest.mark.parametrize("port", PROBE_PORTS.values())
