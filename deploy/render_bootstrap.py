@@ -1,8 +1,10 @@
 """`python -m deploy.render_bootstrap NAME FILE`: render a sidecar's bootstrap from environment variables.
 
-Envoy does not expand environment variables, so this runs before Envoy in every environment.
+Envoy does not expand environment variables, so this runs before Envoy in every environment. The files of the secrets
+that the bootstrap refers to are written beside it; both belong into the folder RUN_DIR.
 """
 
+import json
 import re
 import string
 import sys
@@ -17,11 +19,15 @@ from services.runtime.config.production_checks import is_emulated, is_local_name
 
 ROOT = Path(__file__).parents[1]
 BOOTSTRAPS_DIR = ROOT / "generated/envoy"
+SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a message name)
+SECRET_FILE_PATTERN = re.compile(r"\$\{RUN_DIR\}/((\w+)-sds\.json)")
 
 
 def load_placeholders() -> dict[str, dict[str, Any]]:
     """Return the placeholders of the bootstraps from envoy/mesh.yaml, by name."""
-    settings: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
+    settings: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text(encoding="utf-8"))[
+        "settings"
+    ]
     return settings
 
 
@@ -49,8 +55,48 @@ def render_bootstrap(name: str, profile: str, environment: Mapping[str, str]) ->
     }
     if origins := values.get("ALLOWED_ORIGINS"):
         values["ALLOWED_ORIGINS"] = "|".join(map(re.escape, origins.split(",")))
-    template = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text()
+    template = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text(encoding="utf-8")
     return string.Template(re.sub(r"^#.*\n", "", template)).substitute(values)
+
+
+def render_secrets(name: str, profile: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the SDS files of a sidecar, by file name in the folder RUN_DIR.
+
+    A file contains one secret with the paths of its PEM files. Envoy reads these again when a file in their folder is
+    replaced, or the symbolic link of a Kubernetes volume. Raises KeyError if a folder is missing in the environment.
+    """
+    template = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text(encoding="utf-8")
+    return {
+        file: json.dumps({"resources": [_build_secret(secret, environment)]})
+        for file, secret in sorted(set(SECRET_FILE_PATTERN.findall(template)))
+    }
+
+
+def _build_secret(name: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    folder = environment["EDGE_PKI_DIR" if name == "edge" else "PKI_DIR"]
+    watched = {"watched_directory": {"path": folder}}
+    certificate = {"filename": f"{folder}/{name}.pem"}
+    if name == "ca":
+        return {"@type": SECRET_TYPE, "name": name, "validation_context": {"trusted_ca": certificate, **watched}}
+    key = {"filename": f"{folder}/{name}.key"}
+    content = {"certificate_chain": certificate, "private_key": key, **watched}
+    return {"@type": SECRET_TYPE, "name": name, "tls_certificate": content}
+
+
+def write_bootstrap(
+    path: Path, run_dir: Path, name: str, profile: str, environment: Mapping[str, str], mode: int = 0o644
+) -> None:
+    """Write a rendered bootstrap to a file, and its SDS files to a folder, atomically.
+
+    Raises KeyError for a placeholder without a value; nothing is written then.
+    """
+    bootstrap = render_bootstrap(name, profile, environment)
+    files = {run_dir / file: text for file, text in render_secrets(name, profile, environment).items()}
+    for target, text in (files | {path: bootstrap}).items():
+        temporary = target.with_name(f".{target.name}.new")
+        temporary.touch(mode)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
 
 
 def main() -> None:
@@ -58,8 +104,9 @@ def main() -> None:
     profile = environ.get("ENVIRONMENT", "production")
     if profile == "production" and (errors := [*iter_production_errors(environ)]):
         sys.exit("\n  ".join(("invalid environment:", *errors)))
+    path = Path(sys.argv[2])
     try:
-        Path(sys.argv[2]).write_text(render_bootstrap(sys.argv[1], profile, environ))
+        write_bootstrap(path, path.parent, sys.argv[1], profile, environ)
     except KeyError as missing:
         sys.exit(f"invalid environment:\n  {missing.args[0]}: is missing")
 

@@ -13,8 +13,9 @@ import httpx
 import yaml
 from cryptography import x509
 
+from deploy import render_bootstrap
 from deploy.local.pki.certificates import CertificateAuthority
-from deploy.render_bootstrap import BOOTSTRAPS_DIR, get_default_value, load_placeholders, render_bootstrap
+from deploy.render_bootstrap import BOOTSTRAPS_DIR, get_default_value, load_placeholders
 
 ENVOY_BINARY = Path(sys.executable).with_name("envoy")
 TIMEOUT_S = 10.0
@@ -61,7 +62,7 @@ def build_settings(folder: Path, **overrides: str) -> dict[str, str]:
 def write_bootstrap(folder: Path, profile: str, name: str, values: Mapping[str, str]) -> Path:
     """Write a rendered bootstrap to a file and return its path."""
     path = folder / f"{profile}-{name}.yaml"
-    path.write_text(render_bootstrap(name, profile, values))
+    render_bootstrap.write_bootstrap(path, Path(values["RUN_DIR"]), name, profile, values)
     return path
 
 

@@ -111,12 +111,14 @@ def format_spiffe_id(trust_domain: str, name: str) -> str:
     return f"spiffe://{trust_domain}/{name}"
 
 
-def build_tls_certificate(name: str, folder: str = "${PKI_DIR}") -> Config:
-    """Return a certificate and its key."""
-    return {
-        "certificate_chain": {"filename": f"{folder}/{name}.pem"},
-        "private_key": {"filename": f"{folder}/{name}.key"},
-    }
+def build_secret_reference(name: str) -> Config:
+    """Return the reference to a secret: a certificate with its key, or the certificate of the mesh CA.
+
+    Secrets are delivered by SDS from a file, because Envoy watches only these for renewed certificates.
+    `deploy/render_bootstrap.py` writes the file beside the sockets.
+    """
+    source = {"path_config_source": {"path": f"${{RUN_DIR}}/{name}-sds.json"}, "resource_api_version": "V3"}
+    return {"name": name, "sds_config": source}
 
 
 def build_tls_context(name: str, peer_validation: Config, alpn_protocols: Sequence[str] = ("h2",)) -> Config:
@@ -127,7 +129,7 @@ def build_tls_context(name: str, peer_validation: Config, alpn_protocols: Sequen
     return {
         "alpn_protocols": list(alpn_protocols),
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
-        "tls_certificates": [build_tls_certificate(name)],
+        "tls_certificate_sds_secret_configs": [build_secret_reference(name)],
         **peer_validation,
     }
 
@@ -136,7 +138,10 @@ def build_peer_validation_context(san_matcher: Config) -> Config:
     """Accept peers with a certificate of the mesh CA and a matching SPIFFE id."""
     sans = [{"san_type": "URI", "matcher": san_matcher}]
     return {
-        "validation_context": {"trusted_ca": {"filename": "${PKI_DIR}/ca.pem"}, "match_typed_subject_alt_names": sans}
+        "combined_validation_context": {
+            "default_validation_context": {"match_typed_subject_alt_names": sans},
+            "validation_context_sds_secret_config": build_secret_reference("ca"),
+        }
     }
 
 

@@ -13,8 +13,8 @@ from codegen.envoy.common import (
     build_extension,
     build_http_connection_manager,
     build_listener,
+    build_secret_reference,
     build_tcp_address,
-    build_tls_certificate,
     build_tracing_config,
     build_typed_config,
     strip_headers,
@@ -222,7 +222,7 @@ def build_listeners(contracts: Contracts, profile: Profile) -> list[Config]:
     context = {
         "alpn_protocols": ["h2", "http/1.1"],
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
-        "tls_certificates": [build_tls_certificate("edge", "${EDGE_PKI_DIR}")],
+        "tls_certificate_sds_secret_configs": [build_secret_reference("edge")],
     }
     message_name = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
     tls = {"name": "tls", "typed_config": build_typed_config(message_name, common_tls_context=context)}

@@ -52,7 +52,7 @@ def find_violations(contracts: Contracts, name: str, bootstrap: Config) -> Itera
     for path, key, value in iter_keys(bootstrap):
         if key in FORBIDDEN_KEYS:
             yield f"{path}.{key} {FORBIDDEN_KEYS[key]}"
-        if key == "common_tls_context" and "tls_certificates" in value:
+        if key == "common_tls_context" and "tls_certificate_sds_secret_configs" in value:
             yield from _check_tls(path, value)
     for listener in bootstrap["static_resources"]["listeners"]:
         tls = listener["filter_chains"][0].get("transport_socket", {}).get("typed_config", {})

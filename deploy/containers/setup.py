@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.certificates import CertificateAuthority
 from deploy.local.pki.secrets import Secrets, write_private
-from deploy.render_bootstrap import render_bootstrap
+from deploy.render_bootstrap import write_bootstrap
 
 VOLUMES_DIR = Path("/var/lib/delivery")
 SECRETS_DIR = Path("/run/secrets")
@@ -39,7 +39,8 @@ def main() -> None:
             "PKI_DIR": f"{SIDECAR_RUN_DIR}/pki",
             "EDGE_PKI_DIR": f"{SIDECAR_RUN_DIR}/pki",
         }
-        write_private(VOLUMES_DIR / name / "envoy.yaml", render_bootstrap(name, "development", settings))
+        volume = VOLUMES_DIR / name
+        write_bootstrap(volume / "envoy.yaml", volume, name, "development", settings, mode=0o600)
     secrets = Secrets(MeshConfig({"DELIVERY_STATE": str(VOLUMES_DIR / "authority")}), environ["SANDBOX_URL"])
     for path in (secrets.service_account, secrets.apns_key, secrets.signing_key):
         write_private(SECRETS_DIR / path.name, path.read_text())

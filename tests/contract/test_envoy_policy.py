@@ -176,6 +176,6 @@ def test_tls_between_sidecars_is_mutual_with_exact_identity(profile: str, name: 
         if cluster["name"] not in SERVICES:
             continue
         context = cluster["transport_socket"]["typed_config"]["common_tls_context"]
-        (san,) = context["validation_context"]["match_typed_subject_alt_names"]
+        (san,) = context["combined_validation_context"]["default_validation_context"]["match_typed_subject_alt_names"]
         assert san == {"san_type": "URI", "matcher": {"exact": f"spiffe://delivery.local/{cluster['name']}"}}
         assert cluster["common_lb_config"]["healthy_panic_threshold"] == {"value": 0}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx
 
+from deploy import render_bootstrap
 from deploy.drain import start_draining
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.supervisor.process import ProcessSpec
-from deploy.render_bootstrap import get_default_value, render_bootstrap
 
 DRAIN_TIME_S = 1
 """Seconds to drain connections before an Envoy stops."""
@@ -23,7 +23,7 @@ def write_bootstrap(config: MeshConfig, name: str) -> Path:
         **{
             key: config.get_setting(key)
             for key, entry in config.mesh_settings.items()
-            if get_default_value(entry, PROFILE) is not None
+            if render_bootstrap.get_default_value(entry, PROFILE) is not None
         },
         **{key: str(number) for key, (number, _) in config.ports.items()},
         "ADMIN_BIND": config.bind_address,
@@ -32,7 +32,7 @@ def write_bootstrap(config: MeshConfig, name: str) -> Path:
         "JWKS_PORT": str(config.get_port("SANDBOX_PORT")),
     }
     path = config.ensure_subdirectory("envoy") / f"{name}.yaml"
-    path.write_text(render_bootstrap(name, PROFILE, values))
+    render_bootstrap.write_bootstrap(path, config.socket_dir, name, PROFILE, values)
     return path
 
 

@@ -34,6 +34,13 @@ def list_enrolled_callers(config: MeshConfig, authority: CertificateAuthority) -
     return names
 
 
+def renew_certificates(config: MeshConfig) -> None:
+    """Renew the expiring certificates of all sidecars and of the edge; a running Envoy serves them at once."""
+    authority = CertificateAuthority(config.ensure_subdirectory("pki"))
+    authority.ensure_certificates()
+    list_enrolled_callers(config, authority)
+
+
 def list_granted_methods(name: str) -> list[str]:
     """Return the methods that the contract grants, such as "delivery.partners.v1.PartnersService/ListCatalog"."""
     bootstrap = yaml.safe_load((render_bootstrap.BOOTSTRAPS_DIR / envoys.PROFILE / f"{name}.yaml").read_text())

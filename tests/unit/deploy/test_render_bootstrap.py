@@ -1,5 +1,6 @@
 """Rendering of bootstraps from environment variables."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -35,6 +36,24 @@ def test_default_profile_is_production(monkeypatch: pytest.MonkeyPatch, tmp_path
     text = (tmp_path / "envoy.yaml").read_text()
     assert "${" not in text
     assert yaml.load(text, Loader=yaml.CSafeLoader)["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+
+
+def test_secrets_are_written_beside_the_bootstrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["bootstrap", "gateway", str(tmp_path / "envoy.yaml")])
+    render_bootstrap.main()
+    names = ["ca-sds.json", "edge-sds.json", "envoy.yaml", "gateway-sds.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    (edge,) = json.loads((tmp_path / "edge-sds.json").read_text())["resources"]
+    assert edge["tls_certificate"] == {
+        "certificate_chain": {"filename": "/run/edge/edge.pem"},
+        "private_key": {"filename": "/run/edge/edge.key"},
+        "watched_directory": {"path": "/run/edge"},
+    }
+    (ca,) = json.loads((tmp_path / "ca-sds.json").read_text())["resources"]
+    assert ca["validation_context"] == {
+        "trusted_ca": {"filename": "/run/pki/ca.pem"},
+        "watched_directory": {"path": "/run/pki"},
+    }
 
 
 @pytest.mark.parametrize("missing", SETTINGS)

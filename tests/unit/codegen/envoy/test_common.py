@@ -21,8 +21,8 @@ from codegen.envoy.common import (
     build_http_connection_manager,
     build_listener,
     build_peer_validation_context,
+    build_secret_reference,
     build_tcp_address,
-    build_tls_certificate,
     build_tls_context,
     build_tracing_config,
     build_unix_address,
@@ -78,11 +78,10 @@ def test_only_rpc_apps_are_called_over_http2(service: str, is_http2: bool) -> No
     assert ("typed_extension_protocol_options" in build_app_cluster(service)) == is_http2
 
 
-def test_certificate_and_key_share_their_folder_and_name() -> None:
-    assert build_tls_certificate("edge", "${EDGE_PKI_DIR}") == {
-        "certificate_chain": {"filename": "${EDGE_PKI_DIR}/edge.pem"},
-        "private_key": {"filename": "${EDGE_PKI_DIR}/edge.key"},
-    }
+def test_secret_is_delivered_from_a_file_beside_the_sockets() -> None:
+    reference = build_secret_reference("edge")
+    assert reference["name"] == "edge"
+    assert reference["sds_config"]["path_config_source"] == {"path": "${RUN_DIR}/edge-sds.json"}
 
 
 def test_tls_context_bounds_both_versions_and_validates_peers() -> None:
@@ -91,7 +90,9 @@ def test_tls_context_bounds_both_versions_and_validates_peers() -> None:
     assert set(context["tls_params"].values()) == {"TLSv1_3"}
     assert context["tls_params"].keys() == {"tls_minimum_protocol_version", "tls_maximum_protocol_version"}
     assert context["alpn_protocols"] == ["h2"]
-    assert context["validation_context"]["match_typed_subject_alt_names"] == [
+    validation = context["combined_validation_context"]
+    assert validation["validation_context_sds_secret_config"]["name"] == "ca"
+    assert validation["default_validation_context"]["match_typed_subject_alt_names"] == [
         {"san_type": "URI", "matcher": {"exact": "spiffe://delivery.local/orders"}}
     ]
 

@@ -189,7 +189,7 @@ def test_only_the_tls_listener_has_a_certificate() -> None:
     assert "transport_socket" not in listeners()["edge"]["filter_chains"][0]
     tls = listeners()["edge_tls"]["filter_chains"][0]["transport_socket"]["typed_config"]["common_tls_context"]
     assert tls["tls_params"]["tls_minimum_protocol_version"] == "TLSv1_2"
-    assert tls["tls_certificates"][0]["private_key"] == {"filename": "${EDGE_PKI_DIR}/edge.key"}
+    assert [each["name"] for each in tls["tls_certificate_sds_secret_configs"]] == ["edge"]
 
 
 def test_edge_uses_the_address_and_ignores_the_headers_of_clients() -> None:

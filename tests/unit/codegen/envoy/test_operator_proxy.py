@@ -63,4 +63,4 @@ def test_calls_use_the_identity_of_the_proxy() -> None:
     assert clusters.keys() == {"otlp", "jwks", *SERVICES}
     for service in SERVICES:
         tls = clusters[service]["transport_socket"]["typed_config"]["common_tls_context"]
-        assert tls["tls_certificates"][0]["private_key"] == {"filename": "${PKI_DIR}/ops.key"}
+        assert [each["name"] for each in tls["tls_certificate_sds_secret_configs"]] == ["ops"]

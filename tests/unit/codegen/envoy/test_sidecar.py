@@ -65,8 +65,8 @@ def test_granted_methods_are_limited_to_the_given_services() -> None:
 def test_upstream_is_identified_by_its_spiffe_id() -> None:
     config = sidecar.build_upstream_cluster(DOMAIN, "gateway", "notes")
     tls = config["transport_socket"]["typed_config"]["common_tls_context"]
-    assert tls["tls_certificates"][0]["private_key"] == {"filename": "${PKI_DIR}/gateway.key"}
-    (san,) = tls["validation_context"]["match_typed_subject_alt_names"]
+    assert [each["name"] for each in tls["tls_certificate_sds_secret_configs"]] == ["gateway"]
+    (san,) = tls["combined_validation_context"]["default_validation_context"]["match_typed_subject_alt_names"]
     assert san["matcher"] == {"exact": "spiffe://delivery.local/notes"}
     (endpoint,) = config["load_assignment"]["endpoints"][0]["lb_endpoints"]
     assert endpoint["endpoint"]["address"]["socket_address"] == {
@@ -155,7 +155,8 @@ def test_last_route_has_no_exception_from_the_default_denial(profile: Profile) -
 def test_ingress_requires_a_certificate_of_the_trust_domain() -> None:
     tls = ingress()["filter_chains"][0]["transport_socket"]["typed_config"]
     assert tls["require_client_certificate"] is True
-    (san,) = tls["common_tls_context"]["validation_context"]["match_typed_subject_alt_names"]
+    validation = tls["common_tls_context"]["combined_validation_context"]["default_validation_context"]
+    (san,) = validation["match_typed_subject_alt_names"]
     assert san["matcher"] == {"prefix": "spiffe://delivery.local/"}
 
 

@@ -78,3 +78,11 @@ def test_add_unknown_caller_creates_no_files(
     assert external_callers.add_caller(config, name) == 1
     assert message in capsys.readouterr().err
     assert sorted(config.ensure_subdirectory("pki").iterdir()) == before
+
+
+def test_renewal_covers_sidecars_edge_and_callers(config: MeshConfig) -> None:
+    external_callers.add_caller(config, "kiosk")
+    for name in ("orders", "edge", "kiosk"):
+        (config.folder / f"pki/{name}.pem").unlink(missing_ok=True)
+    external_callers.renew_certificates(config)
+    assert {"orders.pem", "edge.pem", "kiosk.pem"} <= {path.name for path in (config.folder / "pki").iterdir()}
