@@ -26,13 +26,13 @@ from services.gateway.adapters.image_store import GcsImageStore
 from services.gateway.adapters.login_rate_limiter import FailedAttemptLimits, MemcachedLoginRateLimiter
 from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
 from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
-from services.gateway.adapters.product_image_registry import RpcProductImageRegistry
+from services.gateway.adapters.product_picture_registry import RpcProductPictureRegistry
 from services.gateway.entrypoints.commands import demo_data, make_admin
 from services.gateway.entrypoints.rest.catalog import Catalog
 from services.gateway.entrypoints.rest.orders import Orders
 from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
 from services.gateway.settings import ROOT, Settings
-from services.gateway.usecases import accounts, avatars, product_images, verification_codes
+from services.gateway.usecases import accounts, avatars, product_pictures, verification_codes
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.config.settings import DemoSettings
 from services.runtime.core.clock import now
@@ -63,7 +63,7 @@ async def serve(settings: Settings) -> None:
     channels = {name: open_channel(settings.egress_socket, name) for name in ("orders", "partners", "notifications")}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     notifications = NotificationsStub(channels["notifications"])
-    image_registry = RpcProductImageRegistry(partners)
+    image_registry = RpcProductPictureRegistry(partners)
     check_cache = MemcachedOrderCheckCache(settings.cache_address)
     async with database, httpx.AsyncClient(trust_env=False) as client, AsyncExitStack() as exit_stack:
         identity = build_firebase(settings, client)
@@ -125,7 +125,7 @@ async def serve(settings: Settings) -> None:
                 run_periodically(
                     600,
                     "deleting orphaned product images",
-                    lambda: product_images.delete_orphaned_product_images(image_registry, image_store),
+                    lambda: product_pictures.delete_orphaned_product_pictures(image_registry, image_store),
                 ),
             ],
         )

@@ -4,7 +4,7 @@
 - avatars: set_avatar, get_avatar, delete_avatar, delete_orphaned_avatars
 - order_checks: save_check, load_basket
 - passwords: sign_in, sign_out, change_password, reset_password
-- product_images: set_product_image, get_product_image, delete_orphaned_product_images
+- product_pictures: set_product_picture, get_product_picture, delete_orphaned_product_pictures
 - profiles: get_profile, update_profile, list_accounts, set_role
 - verification_codes: request_code, send_requested_codes
 

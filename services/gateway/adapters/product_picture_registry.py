@@ -4,22 +4,22 @@ from typing import override
 
 from generated.proto.delivery.partners.v1 import ListProductPicturesRequest, SetProductPictureRequest
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
-from services.gateway.usecases.product_images import ProductImageRegistry, ProductImageUpdate
+from services.gateway.usecases.product_pictures import ProductPictureRegistry, ProductPictureUpdate
 
 PAGE_SIZE = 100
 
 
-class RpcProductImageRegistry(ProductImageRegistry):
-    """Client of the partners service that implements `ProductImageRegistry`."""
+class RpcProductPictureRegistry(ProductPictureRegistry):
+    """Client of the partners service that implements `ProductPictureRegistry`."""
 
     def __init__(self, partners: PartnersStub) -> None:
         self._partners = partners
 
     @override
-    async def set_picture_url(self, product_id: int, picture_url: str) -> ProductImageUpdate:
+    async def set_picture_url(self, product_id: int, picture_url: str) -> ProductPictureUpdate:
         request = SetProductPictureRequest(product_id=product_id, picture_url=picture_url)
         response = await self._partners.set_product_picture(request)
-        return ProductImageUpdate(response.product, response.old_picture_url)
+        return ProductPictureUpdate(response.product, response.old_picture_url)
 
     @override
     async def list_picture_urls(self) -> set[str]:

@@ -16,17 +16,17 @@ FOLDER = "products"
 PUBLIC_PATH_PREFIX = "/api/v1/pictures/"
 
 
-class ProductImageUpdate(NamedTuple):
+class ProductPictureUpdate(NamedTuple):
     """Result of `set_picture_url`."""
 
     product: Product | None
     old_picture_url: str | None
 
 
-class ProductImageRegistry(Protocol):
+class ProductPictureRegistry(Protocol):
     """Picture URLs of products, owned by the partners service."""
 
-    async def set_picture_url(self, product_id: int, picture_url: str) -> ProductImageUpdate:
+    async def set_picture_url(self, product_id: int, picture_url: str) -> ProductPictureUpdate:
         """Set the picture URL of a product. Raises ApiError: PRODUCT_NOT_FOUND."""
 
     async def list_picture_urls(self) -> set[str]:
@@ -38,8 +38,8 @@ def _parse_object_name(url: str) -> str:
     return f"{FOLDER}/{url.removeprefix(PUBLIC_PATH_PREFIX)}"
 
 
-async def set_product_image(
-    registry: ProductImageRegistry, image_store: ImageStore, product_id: int, image: Image
+async def set_product_picture(
+    registry: ProductPictureRegistry, image_store: ImageStore, product_id: int, image: Image
 ) -> Product | None:
     """Replace the image of a product. Returns the changed product.
 
@@ -62,7 +62,7 @@ async def set_product_image(
     return product
 
 
-async def get_product_image(image_store: ImageStore, name: str) -> tuple[str, Image]:
+async def get_product_picture(image_store: ImageStore, name: str) -> tuple[str, Image]:
     """Return the entity tag and the image.
 
     Raises ApiError: PICTURE_NOT_FOUND.
@@ -73,7 +73,7 @@ async def get_product_image(image_store: ImageStore, name: str) -> tuple[str, Im
     return name.rpartition(".")[2][:32], image
 
 
-async def delete_orphaned_product_images(registry: ProductImageRegistry, image_store: ImageStore) -> int:
+async def delete_orphaned_product_pictures(registry: ProductPictureRegistry, image_store: ImageStore) -> int:
     """Delete images that no product references. Returns 0, since one run deletes every orphan that is old enough."""
     referenced_names = set(map(_parse_object_name, await registry.list_picture_urls()))
     await image_store.delete_orphans(FOLDER, referenced_names, ORPHAN_MIN_AGE)
