@@ -30,6 +30,9 @@ DEBIAN_PACKAGES = (
 )
 """System libraries of Python and Node, the servers packaged by Debian, and tools of the health checks."""
 
+DOCKERFILE_WITHOUT_DIGESTS = ".local/containers/Dockerfile"
+"""Dockerfile of compose.local.yml, relative to the repository."""
+
 SITE_PACKAGES_DIR = Path(sysconfig.get_path("purelib"))
 SCRIPTS_DIR = ROOT / "deploy/containers/substitutes"
 SOURCE_LABEL = "delivery.source"
@@ -50,14 +53,22 @@ class SubstituteImage:
 
 
 def find_image_reference(repository: str) -> str:
-    """Return an image reference with its tag, as in docker-compose.yml or the Dockerfile.
+    """Return an image reference with its tag and without its digest, as in docker-compose.yml or the Dockerfile.
 
     Raises LookupError.
     """
     for path in (ROOT / "docker-compose.yml", ROOT / "deploy/containers/Dockerfile"):
-        if match := re.search(rf"(?m)(?:image:|FROM) ({re.escape(repository)}:\S+)", path.read_text()):
+        if match := re.search(rf"(?m)(?:image:|FROM) ({re.escape(repository)}:[^\s@]+)", path.read_text()):
             return match.group(1)
     raise LookupError(repository)
+
+
+def write_dockerfile() -> None:
+    """Write the Dockerfile without the digests of its base images, which substitutes do not have."""
+    text = (ROOT / "deploy/containers/Dockerfile").read_text()
+    path = ROOT / DOCKERFILE_WITHOUT_DIGESTS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(re.sub(r"(?m)^(FROM \S+)@sha256:[0-9a-f]{64}", r"\1", text))
 
 
 def list_substitutes() -> Iterator[SubstituteImage]:
@@ -195,6 +206,7 @@ def _qualify_repository(image: str) -> str:
 
 def main() -> None:
     """Build the images that the local image store does not contain."""
+    write_dockerfile()
     if not image_exists(BASE_IMAGE):
         print("building the Debian base image …", flush=True)
         build_base_image()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from deploy.containers.substitute_images import DOCKERFILE_WITHOUT_DIGESTS
 from tests.conftest import ROOT
 
 STATE_DIR = ROOT / ".local/containers"
@@ -68,7 +69,7 @@ def read_logs(name: str, lines: int = 15) -> str:
 def build_image(target: str, *images: str) -> None:
     """Build a target of the Dockerfile, with the network of the host to use its package sources."""
     tags = [f"--tag={image}" for image in images]
-    run_podman("build", "-q", "--network=host", f"--target={target}", *tags, "--file=deploy/containers/Dockerfile", ".")
+    run_podman("build", "-q", "--network=host", f"--target={target}", *tags, f"--file={DOCKERFILE_WITHOUT_DIGESTS}", ".")
 
 
 def run_compose(*arguments: str) -> str:

@@ -27,6 +27,7 @@ services:
     image: docker.example/cache/memcached:1.6
 """
 DOCKERFILE = "FROM python:3.13-slim AS base\nRUN true\nFROM node:24 AS node\n"
+DIGEST = f"sha256:{'0a' * 32}"
 
 
 @pytest.fixture
@@ -51,6 +52,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_reference_is_found_with_its_tag(root: Path, repository: str, reference: str) -> None:
     assert find_image_reference(repository) == reference
+
+
+def test_digests_of_base_images_are_removed(root: Path) -> None:
+    dockerfile = root / "deploy/containers/Dockerfile"
+    dockerfile.write_text(DOCKERFILE.replace(" AS", f"@{DIGEST} AS") + f"# image@{DIGEST}\n")
+    assert find_image_reference("python") == "python:3.13-slim"
+    substitute_images.write_dockerfile()
+    written = root / substitute_images.DOCKERFILE_WITHOUT_DIGESTS
+    assert written.read_text() == DOCKERFILE + f"# image@{DIGEST}\n"
 
 
 @pytest.mark.parametrize("repository", ["mongo", "pyth", "pytho.", "memcached", "3.13-slim"])
