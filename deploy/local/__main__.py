@@ -66,7 +66,7 @@ def start_mesh(config: MeshConfig, scope: str) -> int:
     if state is not None and is_supervisor_alive(state) and (state.scope, scope) == ("servers", "all"):
         stop_mesh(config)
     elif state is not None and is_supervisor_alive(state):
-        external_callers.renew_certificates(config)
+        external_callers.ensure_certificates(config)
         return progress.wait_until_ready(config, state.pid, START_TIMEOUT_S)
     if orphans := stop_orphans(config):
         print(f"stopped {orphans} orphaned processes of a killed supervisor")

@@ -34,8 +34,8 @@ def list_enrolled_callers(config: MeshConfig, authority: CertificateAuthority) -
     return names
 
 
-def renew_certificates(config: MeshConfig) -> None:
-    """Renew the expiring certificates of all sidecars and of the edge; a running Envoy serves them at once."""
+def ensure_certificates(config: MeshConfig) -> None:
+    """Create or renew the certificates of all sidecars and of the edge; a running Envoy serves them at once."""
     authority = CertificateAuthority(config.ensure_subdirectory("pki"))
     authority.ensure_certificates()
     list_enrolled_callers(config, authority)
