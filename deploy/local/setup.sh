@@ -123,6 +123,8 @@ if requested containers; then
     for program in podman/netavark podman/aardvark-dns; do
         [ -x "/usr/lib/$program" ] || missing="$missing ${program#podman/}"
     done
+    command -v ip >/dev/null 2>&1 || [ -x /usr/sbin/ip ] || missing="$missing iproute2"
+    command -v dockerd >/dev/null 2>&1 || [ -x /usr/sbin/dockerd ] || docker version >/dev/null 2>&1 || missing="$missing docker.io"
     [ -x /usr/bin/catatonit ] || [ -x /usr/libexec/podman/catatonit ] || missing="$missing catatonit"
 fi
 # shellcheck disable=SC2086

@@ -4,13 +4,11 @@ import os
 import resource
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 
-from deploy.containers.substitute_images import DOCKERFILE_WITHOUT_DIGESTS
 from tests.conftest import ROOT
 
 STATE_DIR = ROOT / ".local/containers"
-COMPOSE_FILES = ("docker-compose.yml", "compose.local.yml")
 
 CONTAINERS_CONFIG = """
 [containers]
@@ -41,7 +39,6 @@ def configure_podman() -> None:
     for variable, (name, template) in config_files.items():
         (STATE_DIR / name).write_text(template.format(folder=STATE_DIR, files=files))
         os.environ[variable] = str(STATE_DIR / name)
-    os.environ["BUILDAH_FORMAT"] = "docker"  # the OCI format does not support HEALTHCHECK
 
 
 def run_podman(*arguments: str, check: bool = True, stdin_text: str | None = None) -> str:
@@ -55,29 +52,15 @@ def run_podman(*arguments: str, check: bool = True, stdin_text: str | None = Non
     return result.stdout.strip()
 
 
-def is_healthy(name: str) -> bool:
-    """Run a container's health check once and return whether it passed."""
-    return subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, check=False).returncode == 0
-
-
 def read_logs(name: str, lines: int = 15) -> str:
     """Return the last log lines of a container."""
     command = ["podman", "logs", f"--tail={lines}", name]
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
 
 
-def build_image(target: str, *images: str) -> None:
-    """Build a target of the Dockerfile, with the network of the host to use its package sources."""
-    tags = [f"--tag={image}" for image in images]
-    run_podman("build", "-q", "--network=host", f"--target={target}", *tags, f"--file={DOCKERFILE_WITHOUT_DIGESTS}", ".")
-
-
-def run_compose(*arguments: str) -> str:
-    """Run podman-compose with COMPOSE_FILES and return its output. Raises CalledProcessError."""
-    program = Path(sys.executable).with_name("podman-compose")
-    files = [f"--file={name}" for name in COMPOSE_FILES]
-    result = subprocess.run([program, *files, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    if result.returncode:
-        print(result.stdout[-2000:], result.stderr[-4000:], sep="\n", file=sys.stderr)
-        result.check_returncode()
-    return result.stdout
+def load_images(images: Sequence[str]) -> None:
+    """Copy images from Docker. Raises CalledProcessError."""
+    with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saved:
+        subprocess.run(["podman", "load", "--quiet"], stdin=saved.stdout, stdout=subprocess.DEVNULL, check=True)
+    if saved.returncode:
+        raise subprocess.CalledProcessError(saved.returncode, "docker save")

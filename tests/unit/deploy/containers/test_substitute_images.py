@@ -11,11 +11,13 @@ import pytest
 from deploy.containers import substitute_images
 from deploy.containers.substitute_images import (
     BASE_IMAGE,
+    DIGEST_LABEL,
     SCRIPTS_DIR,
     SOURCE_LABEL,
     SubstituteImage,
     build_base_image,
     build_image,
+    compute_digest,
     find_image_reference,
     list_substitutes,
 )
@@ -34,6 +36,8 @@ DIGEST = f"sha256:{'0a' * 32}"
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a repository with one Compose file and one Dockerfile."""
     (tmp_path / ".local").mkdir()
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements/local.txt").touch()
     (tmp_path / "docker-compose.yml").write_text(COMPOSE)
     dockerfile = tmp_path / "deploy/containers/Dockerfile"
     dockerfile.parent.mkdir(parents=True)
@@ -70,8 +74,8 @@ def test_unknown_repository_raises_lookup_error(root: Path, repository: str) -> 
 
 
 @pytest.fixture
-def podman(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Record the arguments of podman, and the build context as a list of paths with the text of its Dockerfile."""
+def docker(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Record the arguments of docker, and the build context as a list of paths with the text of its Dockerfile."""
     calls: list[tuple[str, ...]] = []
 
     def run(*arguments: str, **_: object) -> None:
@@ -81,38 +85,31 @@ def podman(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
             calls.append(tuple(sorted(path.relative_to(context).as_posix() for path in context.rglob("*"))))
             calls.append(((context / "Dockerfile").read_text(),))
 
-    monkeypatch.setattr(substitute_images, "run_podman", run)
+    monkeypatch.setattr(substitute_images, "run_docker", run)
     return calls
 
 
-def test_context_contains_the_copied_paths(root: Path, podman: list[tuple[str, ...]]) -> None:
+def test_context_contains_the_copied_paths(root: Path, docker: list[tuple[str, ...]]) -> None:
     folder, program = root / "tools", root / "node"
     for name in ("bin/tool", "tests/test_tool.py", "lib/__pycache__/tool.pyc", "lib/libtool.a", "lib/libtool.so"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     program.touch()
-    build_image(SubstituteImage("tool:1", "a test", {folder: "/opt/tool", program: "/usr/bin/node"}, "USER tool"))
-    arguments, files, (dockerfile,) = podman
-    assert arguments[:-1] == ("build", "-q", "--network=none", "--tag=docker.io/library/tool:1")
+    substitute = SubstituteImage("tool:1", "a test", {folder: "/opt/tool", program: "/usr/bin/node"}, "USER tool")
+    build_image(substitute)
+    arguments, files, (dockerfile,) = docker
+    assert arguments[:-1] == ("build", "-q", "--network=none", "--tag=tool:1")
     assert files == ("0", "0/bin", "0/bin/tool", "0/lib", "0/lib/libtool.so", "1", "Dockerfile")
     assert dockerfile.splitlines() == [
         f"FROM {BASE_IMAGE}",
-        f'LABEL {SOURCE_LABEL}="a test"',
+        f'LABEL {SOURCE_LABEL}="a test" {DIGEST_LABEL}="{compute_digest(substitute)}"',
         "COPY 0 /opt/tool",
         "COPY 1 /usr/bin/node",
         "USER tool",
     ]
 
 
-@pytest.mark.parametrize(
-    ("image", "tag"), [("postgres:18", "docker.io/library/postgres:18"), ("a/b:1", "docker.io/a/b:1")]
-)
-def test_tag_is_the_qualified_name(root: Path, podman: list[tuple[str, ...]], image: str, tag: str) -> None:
-    build_image(SubstituteImage(image, "a test", {}))
-    assert f"--tag={tag}" in podman[0]
-
-
-def test_context_is_removed_after_the_build(root: Path, podman: list[tuple[str, ...]]) -> None:
+def test_context_is_removed_after_the_build(root: Path, docker: list[tuple[str, ...]]) -> None:
     build_image(SubstituteImage("tool:1", "a test", {}))
     assert list((root / ".local").iterdir()) == []
 
@@ -141,27 +138,47 @@ def test_scripts_of_entry_points_exist(substitutes: list[SubstituteImage]) -> No
     assert scripts <= {path.name for path in SCRIPTS_DIR.iterdir()}
 
 
+CURRENT = {SOURCE_LABEL: "a test", DIGEST_LABEL: "current"}
+OUTDATED = {SOURCE_LABEL: "a test", DIGEST_LABEL: "earlier"}
+
+
 @pytest.mark.parametrize(
-    ("existing", "built"),
+    ("labels", "built"),
     [
-        ((), [BASE_IMAGE, "a:1", "b:1"]),
-        ((BASE_IMAGE, "a:1"), ["b:1"]),
-        ((BASE_IMAGE, "a:1", "b:1"), []),
+        ({}, [BASE_IMAGE, "a:1", "b:1"]),
+        ({BASE_IMAGE: {}, "a:1": CURRENT}, ["b:1"]),
+        ({BASE_IMAGE: {}, "a:1": OUTDATED, "b:1": CURRENT}, ["a:1"]),
+        ({BASE_IMAGE: {}, "a:1": CURRENT, "b:1": CURRENT}, []),
+        ({"a:1": {"org.opencontainers.image.version": "1"}, "b:1": {}}, []),
     ],
-    ids=["none", "some", "all"],
+    ids=["none", "one missing", "one outdated", "all", "pulled"],
 )
-def test_only_missing_images_are_built(
-    monkeypatch: pytest.MonkeyPatch, existing: tuple[str, ...], built: list[str]
+def test_only_missing_or_outdated_images_are_built(
+    monkeypatch: pytest.MonkeyPatch, labels: dict[str, dict[str, str]], built: list[str]
 ) -> None:
     names: list[str] = []
     monkeypatch.setattr(
         substitute_images, "list_substitutes", lambda: [SubstituteImage(f"{n}:1", "", {}) for n in "ab"]
     )
-    monkeypatch.setattr(substitute_images, "image_exists", existing.__contains__)
+    monkeypatch.setattr(substitute_images, "read_labels", labels.get)
+    monkeypatch.setattr(substitute_images, "compute_digest", lambda _: "current")
     monkeypatch.setattr(substitute_images, "build_base_image", lambda: names.append(BASE_IMAGE))
     monkeypatch.setattr(substitute_images, "build_image", lambda substitute: names.append(substitute.image))
     substitute_images.main()
     assert names == built
+
+
+@pytest.mark.parametrize("changed", ["instructions", "packages", "entry point"])
+def test_digest_changes_with_the_sources(root: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
+    monkeypatch.setattr(substitute_images, "SCRIPTS_DIR", root / "scripts")
+    (root / "scripts").mkdir()
+    before = compute_digest(SubstituteImage("tool:1", "", {}, "USER tool"))
+    instructions = "USER other" if changed == "instructions" else "USER tool"
+    if changed == "packages":
+        (root / "requirements/local.txt").write_text("tool==2")
+    if changed == "entry point":
+        (root / "scripts/tool.sh").write_text("exec tool")
+    assert compute_digest(SubstituteImage("tool:1", "", {}, instructions)) != before
 
 
 def stub_commands(monkeypatch: pytest.MonkeyPatch, *, debootstrap: int, tar: int) -> None:
@@ -189,7 +206,7 @@ def stub_commands(monkeypatch: pytest.MonkeyPatch, *, debootstrap: int, tar: int
 )
 def test_failed_base_image_exits_with_the_output(
     root: Path,
-    podman: list[tuple[str, ...]],
+    docker: list[tuple[str, ...]],
     monkeypatch: pytest.MonkeyPatch,
     debootstrap: int,
     tar: int,
@@ -202,8 +219,8 @@ def test_failed_base_image_exits_with_the_output(
 
 
 def test_base_image_is_imported_from_the_archive(
-    root: Path, podman: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+    root: Path, docker: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stub_commands(monkeypatch, debootstrap=0, tar=0)
     build_base_image()
-    assert podman == [("import", "-q", "-", BASE_IMAGE)]
+    assert docker == [("import", "-", BASE_IMAGE)]
