@@ -5,6 +5,7 @@ import binascii
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
 
@@ -18,11 +19,20 @@ current_token: ContextVar[str | None] = ContextVar("current_token", default=None
 """Bearer token of the caller; stubs forward it to methods that act on behalf of a user."""
 
 
+EPOCH = datetime.fromtimestamp(0, UTC)
+
+_Subject = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_Time = Annotated[int, msgspec.Meta(ge=0, le=253402300799)]
+"""Seconds since 1970, until the last second of the year 9999."""
+
+
 class _Claims(msgspec.Struct):
-    sub: str
-    exp: int
+    sub: _Subject
+    exp: _Time
+    iat: _Time = 0
+    auth_time: _Time = 0
     role: str | None = None
-    email: str = ""
+    email: Annotated[str, msgspec.Meta(max_length=320)] = ""
     email_verified: bool = False
 
 
@@ -31,7 +41,10 @@ _decode_claims = msgspec.json.Decoder(_Claims).decode
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user with a verified token. Without an assigned role, `role` has the value None."""
+    """A user with a verified token. Without an assigned role, `role` has the value None.
+
+    `issued_at` is the time of the token, `authenticated_at` that of the sign-in; both are whole seconds.
+    """
 
     user_id: str
     role: str | None
@@ -39,17 +52,22 @@ class Principal:
     email_verified: bool
     expires_at: datetime
     token: str = field(repr=False, default="")
+    issued_at: datetime = EPOCH
+    authenticated_at: datetime = EPOCH
 
     @classmethod
     def from_payload(cls, payload: str | bytes, token: str = "") -> "Principal":
         """Parse the payload header.
 
-        Raises ValueError for a malformed header, which only a faulty sidecar sends.
+        Raises ApiError: UNAUTHENTICATED for claims with other types or ranges than the identity provider's. Raises
+        ValueError for a malformed header, which only a faulty sidecar sends.
         """
         raw = payload.encode() if isinstance(payload, str) else payload
         try:
             claims = _decode_claims(base64.urlsafe_b64decode(raw + b"=" * (-len(raw) % 4)))
-        except (binascii.Error, msgspec.MsgspecError) as error:
+        except msgspec.ValidationError as error:
+            raise ApiError(Reason.UNAUTHENTICATED) from error
+        except (binascii.Error, msgspec.DecodeError) as error:
             raise ValueError("malformed payload header from the sidecar") from error
         return cls(
             user_id=claims.sub,
@@ -58,6 +76,8 @@ class Principal:
             email_verified=claims.email_verified,
             expires_at=datetime.fromtimestamp(claims.exp, UTC),
             token=token,
+            issued_at=datetime.fromtimestamp(claims.iat, UTC),
+            authenticated_at=datetime.fromtimestamp(claims.auth_time, UTC),
         )
 
 

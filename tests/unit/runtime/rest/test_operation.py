@@ -1,6 +1,7 @@
 """Compiled operations: identity, webhook headers, deadlines and order of checks, through the sample API."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from tests.sample_rest_app import (
     WEBHOOK_HEADERS,
     RecordingThingsHandler,
     assert_problem,
+    build_identity_headers,
     create_app,
     send_request,
 )
@@ -50,6 +52,16 @@ def test_malformed_payload_is_an_error_of_the_sidecar() -> None:
         create_app(RecordingThingsHandler()), "DELETE", "/things/a1", headers={"x-jwt-payload": "?"}
     )
     assert_problem(response, 500, "INTERNAL")
+
+
+@pytest.mark.parametrize(
+    "claims", [{"exp": 2e9 + 0.5}, {"exp": 2**60}, {"email": 1}, {"role": ["admin"]}, {"sub": "u" * 900}]
+)
+def test_token_with_unexpected_claims_is_unauthenticated(claims: dict[str, Any]) -> None:
+    things = RecordingThingsHandler()
+    response = send_request(create_app(things), "DELETE", "/things/a1", headers=build_identity_headers(**claims))
+    assert_problem(response, 401, "UNAUTHENTICATED")
+    assert things.calls == []
 
 
 def test_signed_request_contains_headers_and_raw_body() -> None:
