@@ -25,12 +25,14 @@ ONE_SHOT_SUFFIXES = ("setup", "-demo")
 
 
 def check_dockerfile(path: Path) -> Iterator[str]:
-    """Yield hadolint's findings, images whose final user is root, and a missing health check."""
+    """Yield hadolint's findings, base images without a digest, images that run as root, and a missing health check."""
     result = subprocess.run(["hadolint", "--no-color", str(path)], check=False, capture_output=True, text=True)
     yield from (f"Dockerfile: {line.rpartition('/')[2]}" for line in result.stdout.splitlines())
     stages = path.read_text().split("\nFROM ")
     for stage in stages:
-        name = stage.splitlines()[0].rpartition(" AS ")[2]
+        base, _, name = stage.splitlines()[0].rpartition(" AS ")
+        if ":" in base and "@sha256:" not in base:
+            yield f"Dockerfile: {name} has a base image without a digest"
         users = [line.split()[1] for line in stage.splitlines() if line.startswith("USER ")]
         if name in ("service", "local") and (not users or users[-1].split(":")[0] in ("0", "root")):
             yield f"Dockerfile: {name} runs as root"

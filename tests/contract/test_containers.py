@@ -31,6 +31,7 @@ def test_repository_has_no_violations(document: Any) -> None:
         (r"USER 10001:10001\n$", "", "local runs as root"),
         (r"HEALTHCHECK .*\n", "", "service has no HEALTHCHECK"),
         (r"python:[0-9.]+-\S+", "python", "DL3006"),
+        (r"(node:\S+)@sha256:\S+", r"\1", "pages has a base image without a digest"),
         (r"pip install --no-cache-dir", "pip install", "DL3042"),
     ],
 )

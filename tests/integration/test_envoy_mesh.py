@@ -308,6 +308,17 @@ def test_draining_sidecar_fails_health_check_but_serves(envoy_mesh: MeshClient) 
     assert envoy_mesh.call_rpc(HEALTH_CHECK_METHOD, "probe", f"127.0.0.1:{port}") == SERVING_RESPONSE
 
 
+def test_probe_listener_serves_statistics_and_no_other_admin_path(envoy_mesh: MeshClient) -> None:
+    with httpx.Client(base_url=envoy_mesh.get_url("ORDERS_PROBE_PORT"), trust_env=False) as probe:
+        response = probe.get("/stats/prometheus")
+        assert response.status_code == 200
+        assert "envoy_server_live" in response.text
+        for path in ("/stats", "/clusters", "/config_dump", "/stats/prometheus/", "/stats/prometheus/../recentlookups"):
+            assert probe.get(path).status_code == 404, path
+        for path in ("/stats/prometheus", "/healthcheck/fail", "/drain_listeners"):
+            assert probe.post(path).status_code == 404, path
+
+
 def test_admin_interface_is_read_only(envoy_mesh: MeshClient) -> None:
     with httpx.Client(base_url=envoy_mesh.get_url("ORDERS_ADMIN_PORT"), trust_env=False) as admin:
         for path in ("/ready", "/stats", "/stats/prometheus", "/clusters", "/config_dump"):
