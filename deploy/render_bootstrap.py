@@ -55,8 +55,7 @@ def render_bootstrap(name: str, profile: str, environment: Mapping[str, str]) ->
     }
     if origins := values.get("ALLOWED_ORIGINS"):
         values["ALLOWED_ORIGINS"] = "|".join(map(re.escape, origins.split(",")))
-    template = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text(encoding="utf-8")
-    return string.Template(re.sub(r"^#.*\n", "", template)).substitute(values)
+    return string.Template(re.sub(r"^#.*\n", "", _read_template(name, profile))).substitute(values)
 
 
 def render_secrets(name: str, profile: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -65,11 +64,14 @@ def render_secrets(name: str, profile: str, environment: Mapping[str, str]) -> d
     A file contains one secret with the paths of its PEM files. Envoy reads these again when a file in their folder is
     replaced, or the symbolic link of a Kubernetes volume. Raises KeyError if a folder is missing in the environment.
     """
-    template = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text(encoding="utf-8")
     return {
         file: json.dumps({"resources": [_build_secret(secret, environment)]})
-        for file, secret in sorted(set(SECRET_FILE_PATTERN.findall(template)))
+        for file, secret in sorted(set(SECRET_FILE_PATTERN.findall(_read_template(name, profile))))
     }
+
+
+def _read_template(name: str, profile: str) -> str:
+    return (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def _build_secret(name: str, environment: Mapping[str, str]) -> dict[str, Any]:

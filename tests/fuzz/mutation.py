@@ -35,7 +35,9 @@ MUTATIONS = (
     FuzzMutation(
         "Envoy does not check roles",
         "deploy/render_bootstrap.py",
-        {'f"{name}.yaml").read_text()': 'f"{name}.yaml").read_text().replace("regex: admin", "regex: .+")'},
+        {
+            '.read_text(encoding="utf-8")\n\n\ndef _build': '.read_text(encoding="utf-8").replace("regex: admin", "regex: .+")\n\n\ndef _build'
+        },
         ERROR_TESTS,
     ),
     FuzzMutation(
