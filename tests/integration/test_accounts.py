@@ -238,6 +238,25 @@ async def test_concurrent_code_use_succeeds_once(gateway: Gateway, email: str) -
     assert [result for result in results if not isinstance(result, ApiError)] == [None]
 
 
+async def test_concurrent_password_resets_apply_one_password(gateway: Gateway, email: str) -> None:
+    principal = await gateway.sign_up(email)
+    await verification_codes.request_code(gateway.repository, CodePurpose.PASSWORD_RESET, email)
+    while await verification_codes.send_requested_codes(gateway.repository, now):
+        pass
+    code = await gateway.get_code(principal.user_id)
+    new_passwords = [f"a-new-password-{number}" for number in range(6)]
+    resets = [
+        passwords.reset_password(
+            gateway.repository, gateway.identity, gateway.rate_limiter, now, code, password, "192.0.2.1"
+        )
+        for password in new_passwords
+    ]
+    results = await asyncio.gather(*resets, return_exceptions=True)
+    accepted = [password for password, result in zip(new_passwords, results, strict=True) if result is None]
+    assert len(accepted) == 1, results
+    await gateway.identity.sign_in(email, accepted[0])
+
+
 async def test_expired_code_is_rejected(gateway: Gateway, email: str) -> None:
     principal = await gateway.sign_up(email)
     code = await gateway.get_code(principal.user_id)
@@ -274,6 +293,16 @@ async def test_concurrent_profile_updates_are_all_applied(gateway: Gateway, emai
         "+4915112345678",
         4,
     )
+
+
+async def test_many_concurrent_profile_updates_succeed(gateway: Gateway, email: str) -> None:
+    principal = await gateway.sign_up(email)
+    updates = [
+        profiles.update_profile(gateway.repository, principal, {"first_name": f"Ada {number}"}, lambda version: None)
+        for number in range(30)
+    ]
+    await asyncio.gather(*updates)
+    assert (await profiles.get_profile(gateway.repository, principal)).version == 31
 
 
 @pytest.mark.parametrize("fault", FAULTS)

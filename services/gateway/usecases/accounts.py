@@ -8,8 +8,8 @@ from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import MAIL_TEMPLATES, Account, AccountState, CodePurpose, Registration
+from services.gateway.usecases import profiles
 from services.gateway.usecases.ports import IdentityProvider, ImageStore, Repository
-from services.gateway.usecases.profiles import MAX_ATTEMPTS
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
@@ -21,6 +21,8 @@ GRACE_PERIOD = timedelta(seconds=60)
 """Minimum age of an unfinished account before the background job completes it; longer than any request in progress."""
 
 BATCH_SIZE = 50
+
+_EMAIL_REFUSED_REASONS = (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED)
 
 
 async def sign_up(
@@ -77,7 +79,7 @@ async def _activate_account(repository: Repository, clock: Clock, account: Accou
 async def confirm_email(repository: Repository, identity: IdentityProvider, clock: Clock, plain_code: str) -> None:
     """Confirm an e-mail address by a mailed code, after sign-up or after a change of the address.
 
-    The identity provider is updated first; repeating that update is harmless. The code is used up only afterwards.
+    The identity provider is updated while the code is locked. If that fails, the code remains valid.
 
     Raises ApiError: CODE_INVALID.
     """
@@ -85,18 +87,17 @@ async def confirm_email(repository: Repository, identity: IdentityProvider, cloc
     account = None if code is None else await repository.get_account(code.user_id)
     if code is None or account is None or code.purpose is CodePurpose.PASSWORD_RESET:
         raise ApiError(Reason.CODE_INVALID)
-    if code.purpose is CodePurpose.EMAIL_VERIFICATION:
-        await identity.mark_email_verified(account.id)
-    else:
-        try:
-            await identity.change_email(account.id, code.new_email or "")
-        except ApiError as error:
-            if error.reason not in (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED):
-                raise
-            await repository.delete_code(code)
-            raise ApiError(Reason.CODE_INVALID) from error
-    if not await repository.use_code(code):
-        raise ApiError(Reason.CODE_INVALID)
+    try:
+        async with repository.use_code(code):
+            if code.purpose is CodePurpose.EMAIL_VERIFICATION:
+                await identity.mark_email_verified(account.id)
+            else:
+                await identity.change_email(account.id, code.new_email or "")
+    except ApiError as error:
+        if code.purpose is CodePurpose.EMAIL_VERIFICATION or error.reason not in _EMAIL_REFUSED_REASONS:
+            raise
+        await repository.delete_code(code)
+        raise ApiError(Reason.CODE_INVALID) from error
 
 
 async def delete_account(
@@ -106,15 +107,7 @@ async def delete_account(
 
     Raises ApiError: USER_NOT_FOUND.
     """
-    for _ in range(MAX_ATTEMPTS):
-        account = await repository.get_account(principal.user_id)
-        if account is None:
-            raise ApiError(Reason.USER_NOT_FOUND)
-        anonymised = account.anonymise()
-        if await repository.mark_deleting(anonymised, account_rules.build_user_deleted_event(anonymised, clock())):
-            break
-    else:
-        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Concurrent changes of the profile.", retry_after=1)
+    anonymised = profiles.require_account(await repository.mark_deleting(principal.user_id, clock()))
     try:
         await _finish_account(repository, identity, image_store, clock, anonymised)
     except ApiError as error:

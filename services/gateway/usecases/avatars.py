@@ -43,18 +43,17 @@ async def delete_avatar(repository: Repository, image_store: ImageStore, princip
 async def _set_avatar_name(
     repository: Repository, image_store: ImageStore, principal: Principal, name: str | None
 ) -> Account:
-    for _ in range(profiles.MAX_ATTEMPTS):
-        account = await profiles.get_profile(repository, principal)
-        if account.avatar == name:
-            return account
-        changed = account.with_changes(avatar=name)
-        if await repository.save_account(changed, account_rules.build_user_updated_event(changed)):
-            break
-    else:
-        raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Concurrent changes of the profile.", retry_after=1)
-    if account.avatar is not None:
+    old_name = None
+
+    def change(account: Account) -> Account:
+        nonlocal old_name
+        old_name = account.avatar
+        return account if account.avatar == name else account.with_changes(avatar=name)
+
+    changed = profiles.require_account(await repository.change_account(principal.user_id, change))
+    if old_name not in (None, name):
         try:
-            await image_store.delete(account.avatar)
+            await image_store.delete(old_name)
         except ApiError as error:
             log.warning("old avatar not deleted: %s; left to the orphan clean-up", error)
     return changed

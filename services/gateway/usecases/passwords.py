@@ -72,6 +72,5 @@ async def reset_password(
         account = None if code is None else await repository.get_account(code.user_id)
         if code is None or account is None or code.purpose is not CodePurpose.PASSWORD_RESET:
             raise ApiError(Reason.CODE_INVALID)
-        await identity.set_password(account.id, password)
-        if not await repository.use_code(code):
-            raise ApiError(Reason.CODE_INVALID)
+        async with repository.use_code(code):
+            await identity.set_password(account.id, password)

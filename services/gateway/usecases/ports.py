@@ -1,6 +1,6 @@
 """Ports of the use cases: protocols that the outbound adapters implement."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -121,19 +121,24 @@ class Repository(Protocol):
     async def list_unfinished_accounts(self, before: datetime, size: int) -> list[Account]:
         """Return accounts created before the given time that are being created or deleted."""
 
-    async def save_account(self, account: Account, *events: GatewayEvent) -> bool:
-        """Save the next version of an account and publish the events. Returns False on a version conflict."""
+    async def change_account(self, user_id: str, change: Callable[[Account], Account]) -> Account | None:
+        """Lock the active account, save what `change` returns and publish the change, unless it returns its argument.
 
-    async def mark_deleting(self, account: Account, *events: GatewayEvent) -> bool:
-        """Save an account that is being deleted, like `save_account`, and delete its codes."""
+        Returns the result of `change`, or None if there is no such account. Nothing is saved if `change` raises.
+        """
+
+    async def mark_deleting(self, user_id: str, now: datetime) -> Account | None:
+        """Anonymise the active account, delete its codes and publish the deletion. Returns the anonymised account."""
 
     async def get_code(self, digest: bytes, now: datetime) -> VerificationCode | None:
         """Return the unexpired code with the digest."""
 
-    async def use_code(self, code: VerificationCode) -> bool:
-        """Use a code up and mark its address as the account's verified one. Returns False if it was used before.
+    def use_code(self, code: VerificationCode) -> AbstractAsyncContextManager[None]:
+        """Use a code up and mark its address as the account's verified one, both at the end of the block.
 
-        A change of the address or the password also deletes the account's other codes.
+        If the block raises, the code remains valid. A change of the address or the password also deletes the account's
+        other codes. Raises ApiError: CODE_INVALID before the block if the code was used, or another request is using a
+        code of the account.
         """
 
     async def delete_code(self, code: VerificationCode) -> None:

@@ -12,20 +12,20 @@ from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal
 
-MAX_ATTEMPTS = 3
-"""Maximum attempts of a change that conflicts with concurrent changes (optimistic locking)."""
-
 
 async def get_profile(repository: Repository, principal: Principal) -> Account:
     """Return the caller's profile.
 
     Raises ApiError: USER_NOT_FOUND.
     """
-    return await _get_account(repository, principal.user_id)
+    return require_account(await repository.get_account(principal.user_id))
 
 
-async def _get_account(repository: Repository, user_id: str) -> Account:
-    account = await repository.get_account(user_id)
+def require_account(account: Account | None) -> Account:
+    """Return the account.
+
+    Raises ApiError: USER_NOT_FOUND without one.
+    """
     if account is None:
         raise ApiError(Reason.USER_NOT_FOUND)
     return account
@@ -41,13 +41,12 @@ async def update_profile(
     Raises ApiError: TIME_ZONE_UNKNOWN, USER_NOT_FOUND.
     """
     account_rules.validate_time_zone(changes.get("time_zone"))
-    for _ in range(MAX_ATTEMPTS):
-        account = await get_profile(repository, principal)
+
+    def change(account: Account) -> Account:
         check_version(account.version)
-        changed = account.with_changes(**changes)
-        if await repository.save_account(changed, account_rules.build_user_updated_event(changed)):
-            return changed
-    raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Concurrent changes of the profile.", retry_after=1)
+        return account.with_changes(**changes)
+
+    return require_account(await repository.change_account(principal.user_id, change))
 
 
 async def list_accounts(
@@ -67,10 +66,6 @@ async def set_role(repository: Repository, identity: IdentityProvider, user_id: 
 
     Raises ApiError: USER_NOT_FOUND.
     """
-    for _ in range(MAX_ATTEMPTS):
-        account = await _get_account(repository, user_id)
-        await identity.set_role(account.id, role)
-        changed = account.with_changes(role=role)
-        if await repository.save_account(changed, account_rules.build_user_updated_event(changed)):
-            return changed
-    raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Concurrent changes of the account.", retry_after=1)
+    require_account(await repository.get_account(user_id))
+    await identity.set_role(user_id, role)
+    return require_account(await repository.change_account(user_id, lambda account: account.with_changes(role=role)))

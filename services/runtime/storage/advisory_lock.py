@@ -31,6 +31,9 @@ class AdvisoryLock(StrEnum):
 
     RECONCILIATION = "reconciliation"
 
+    VERIFICATION_CODE = "verification_code"
+    """Value: user id. Serialises the use of an account's codes."""
+
 
 _key: ColumnElement[int] = func.hashtextextended(bindparam("name", type_=Text), 0)
 _select_acquired = select(func.pg_advisory_xact_lock(_key))

@@ -1,6 +1,6 @@
 """In-memory fakes of the gateway's repository, identity provider, rate limiter, image store and check cache."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,6 +16,8 @@ from services.gateway.domain.accounts import (
     CodeRequest,
     SessionTokens,
     VerificationCode,
+    build_user_deleted_event,
+    build_user_updated_event,
 )
 from services.gateway.domain.images import Image
 from services.runtime.core.errors import ApiError
@@ -41,14 +43,14 @@ ADA = Account(
 
 
 class FakeRepository(FakeTransactions):
-    """Accounts, codes and code requests; the first `conflicts` changes of an account fail with a version conflict."""
+    """Accounts, codes and code requests. A code in `locked_codes` is in use by another request."""
 
     def __init__(self, *accounts: Account) -> None:
         super().__init__()
         self.accounts = {account.id: account for account in accounts}
         self.codes: dict[bytes, VerificationCode] = {}
         self.code_requests: list[CodeRequest] = []
-        self.conflicts = 0
+        self.locked_codes: set[bytes] = set()
         self.filters: list[AccountFilter] = []
 
     async def add_account(self, account: Account) -> None:
@@ -84,24 +86,35 @@ class FakeRepository(FakeTransactions):
             if account.state is not AccountState.ACTIVE and account.created_at < before
         ][:size]
 
-    async def save_account(self, account: Account, *events: object) -> bool:
-        if self.conflicts:
-            self.conflicts -= 1
-            return False
-        assert account.version == self.accounts[account.id].version + 1
-        self.accounts[account.id] = account
-        self.events += events
-        return True
+    async def change_account(self, user_id: str, change: Callable[[Account], Account]) -> Account | None:
+        account = await self.get_account(user_id)
+        if account is None:
+            return None
+        changed = change(account)
+        if changed is not account:
+            assert changed.version == account.version + 1
+            self.accounts[user_id] = changed
+            self.events.append(build_user_updated_event(changed))
+        return changed
 
-    async def mark_deleting(self, account: Account, *events: object) -> bool:
-        return await self.save_account(account, *events)
+    async def mark_deleting(self, user_id: str, now: datetime) -> Account | None:
+        account = await self.get_account(user_id)
+        if account is None:
+            return None
+        self.accounts[user_id] = anonymised = account.anonymise()
+        self.events.append(build_user_deleted_event(anonymised, now))
+        return anonymised
 
     async def get_code(self, digest: bytes, now: datetime) -> VerificationCode | None:
         code = self.codes.get(digest)
         return code if code is not None and now < code.expires_at else None
 
-    async def use_code(self, code: VerificationCode) -> bool:
-        return self.codes.pop(code.digest, None) is not None
+    @asynccontextmanager
+    async def use_code(self, code: VerificationCode) -> AsyncIterator[None]:
+        if code.digest in self.locked_codes or code.digest not in self.codes:
+            raise ApiError(Reason.CODE_INVALID)
+        yield
+        del self.codes[code.digest]
 
     async def delete_code(self, code: VerificationCode) -> None:
         del self.codes[code.digest]

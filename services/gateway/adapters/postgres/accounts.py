@@ -1,6 +1,6 @@
 """Accounts, verification codes and code requests in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Boolean, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
 
 from generated.events import GatewayEvent
+from generated.problems import Reason
 from services.gateway.adapters.postgres.tables import accounts, code_requests, codes
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import (
@@ -23,12 +24,15 @@ from services.gateway.domain.accounts import (
     VerificationCode,
 )
 from services.gateway.usecases.ports import Repository, UnitOfWork
+from services.runtime.core.errors import ApiError
 from services.runtime.messaging.outbox import Outbox
+from services.runtime.storage import advisory_lock
+from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
 from services.runtime.telemetry import tracing
 
 _ACCOUNT_FIELDS = [field.name for field in fields(Account)]
-_MUTABLE_FIELDS = [name for name in _ACCOUNT_FIELDS if name not in ("id", "created_at", "version")]
+_MUTABLE_FIELDS = [name for name in _ACCOUNT_FIELDS if name not in ("id", "created_at")]
 _is_active = accounts.c.state == AccountState.ACTIVE
 
 _ADD_ACCOUNT = Statement(insert(accounts).values({name: bindparam(name) for name in _ACCOUNT_FIELDS}))
@@ -42,6 +46,10 @@ _DELETE_UNFINISHED_ACCOUNT = Statement(
     delete(accounts).where(accounts.c.id == bindparam("user_id"), accounts.c.state != AccountState.ACTIVE)
 )
 _GET_ACCOUNT = Statement(select(accounts).where(accounts.c.id == bindparam("user_id"), _is_active), row_type=Account)
+_LOCK_ACCOUNT = Statement(
+    select(accounts).where(accounts.c.id == bindparam("user_id"), _is_active).with_for_update(key_share=True),
+    row_type=Account,
+)
 _GET_ACCOUNT_BY_EMAIL = Statement(
     select(accounts).where(accounts.c.email == bindparam("email"), _is_active).limit(1), row_type=Account
 )
@@ -76,8 +84,8 @@ _LIST_UNFINISHED_ACCOUNTS = Statement(
 )
 _SAVE_ACCOUNT = Statement(
     update(accounts)
-    .where(accounts.c.id == bindparam("user_id"), accounts.c.version == bindparam("old_version"), _is_active)
-    .values(version=bindparam("old_version") + 1, **{name: bindparam(f"new_{name}") for name in _MUTABLE_FIELDS})
+    .where(accounts.c.id == bindparam("user_id"))
+    .values({name: bindparam(f"new_{name}") for name in _MUTABLE_FIELDS})
 )
 _LIST_AVATAR_NAMES = Statement(select(accounts.c.avatar).where(accounts.c.avatar.is_not(None)))
 _ADD_CODE = Statement(insert(codes).values({field.name: bindparam(field.name) for field in fields(VerificationCode)}))
@@ -95,6 +103,7 @@ _GET_CODE = Statement(
     select(codes).where(codes.c.digest == bindparam("digest"), codes.c.expires_at > bindparam("now")),
     row_type=VerificationCode,
 )
+_FIND_CODE = Statement(select(codes.c.digest).where(codes.c.digest == bindparam("digest")))
 _DELETE_CODE = Statement(delete(codes).where(codes.c.digest == bindparam("digest")))
 _MARK_EMAIL_VERIFIED = Statement(
     update(accounts)
@@ -214,22 +223,28 @@ class PostgresAccountRepository(Repository):
         return await self._database.fetch_all(_LIST_UNFINISHED_ACCOUNTS, before=before, size=size)
 
     @override
-    async def save_account(self, account: Account, *events: GatewayEvent) -> bool:
+    async def change_account(self, user_id: str, change: Callable[[Account], Account]) -> Account | None:
         async with self._database.transaction() as transaction:
-            return await self._save_account(transaction, account, events)
+            account = await transaction.fetch_one(_LOCK_ACCOUNT, user_id=user_id)
+            if account is None:
+                return None
+            changed = change(account)
+            if changed is not account:
+                await _save_account(transaction, changed)
+                await self._outbox.add(transaction, account_rules.build_user_updated_event(changed))
+            return changed
 
     @override
-    async def mark_deleting(self, account: Account, *events: GatewayEvent) -> bool:
+    async def mark_deleting(self, user_id: str, now: datetime) -> Account | None:
         async with self._database.transaction() as transaction:
-            await transaction.execute(_DELETE_CODES, user_id=account.id)
-            return await self._save_account(transaction, account, events)
-
-    async def _save_account(self, transaction: Transaction, account: Account, events: Sequence[GatewayEvent]) -> bool:
-        values = {f"new_{name}": getattr(account, name) for name in _MUTABLE_FIELDS}
-        if not await transaction.execute(_SAVE_ACCOUNT, user_id=account.id, old_version=account.version - 1, **values):
-            return False
-        await self._publish(transaction, events)
-        return True
+            account = await transaction.fetch_one(_LOCK_ACCOUNT, user_id=user_id)
+            if account is None:
+                return None
+            anonymised = account.anonymise()
+            await transaction.execute(_DELETE_CODES, user_id=user_id)
+            await _save_account(transaction, anonymised)
+            await self._outbox.add(transaction, account_rules.build_user_deleted_event(anonymised, now))
+            return anonymised
 
     async def _publish(self, transaction: Transaction, events: Sequence[GatewayEvent]) -> None:
         for event in events:
@@ -240,17 +255,21 @@ class PostgresAccountRepository(Repository):
         return await self._database.fetch_one(_GET_CODE, digest=digest, now=now)
 
     @override
-    async def use_code(self, code: VerificationCode) -> bool:
+    @asynccontextmanager
+    async def use_code(self, code: VerificationCode) -> AsyncIterator[None]:
         async with self._database.transaction() as transaction:
-            if not await transaction.execute(_DELETE_CODE, digest=code.digest):
-                return False
+            is_locked = await advisory_lock.try_acquire(transaction, AdvisoryLock.VERIFICATION_CODE, code.user_id)
+            if not is_locked or await transaction.fetch_one(_FIND_CODE, digest=code.digest) is None:
+                raise ApiError(Reason.CODE_INVALID)
+            yield
             account = await transaction.fetch_one(_MARK_EMAIL_VERIFIED, user_id=code.user_id, new_email=code.new_email)
             if account is None:
-                return False
-            if code.purpose is not CodePurpose.EMAIL_VERIFICATION:
+                raise ApiError(Reason.CODE_INVALID)
+            if code.purpose is CodePurpose.EMAIL_VERIFICATION:
+                await transaction.execute(_DELETE_CODE, digest=code.digest)
+            else:
                 await transaction.execute(_DELETE_CODES, user_id=code.user_id)
             await self._outbox.add(transaction, account_rules.build_user_updated_event(account))
-            return True
 
     @override
     async def delete_code(self, code: VerificationCode) -> None:
@@ -271,3 +290,8 @@ class PostgresAccountRepository(Repository):
     @override
     async def list_avatar_names(self) -> set[str]:
         return {row["avatar"] for row in await self._database.fetch_all(_LIST_AVATAR_NAMES)}
+
+
+async def _save_account(transaction: Transaction, account: Account) -> None:
+    values = {f"new_{name}": getattr(account, name) for name in _MUTABLE_FIELDS}
+    await transaction.execute(_SAVE_ACCOUNT, user_id=account.id, **values)

@@ -30,4 +30,4 @@ async def load_demo_data(repository: Repository, identity: IdentityProvider, clo
                 raise
         else:
             await identity.mark_email_verified(account.id)
-            await repository.save_account(account.with_changes(email_verified=True))
+            await repository.change_account(account.id, lambda created: created.with_changes(email_verified=True))

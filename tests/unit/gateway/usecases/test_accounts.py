@@ -9,7 +9,6 @@ from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested, UserDeleted, UserRegistered
 from services.gateway.domain.accounts import AccountState, CodePurpose, Registration, generate_code
 from services.gateway.usecases import accounts
-from services.gateway.usecases.profiles import MAX_ATTEMPTS
 from tests.unit.fake_transactions import NOW, build_principal, raises_reason
 from tests.unit.gateway.fakes import ADA, FakeIdentityProvider, FakeImageStore, FakeRepository
 
@@ -87,6 +86,15 @@ async def test_changed_email_is_confirmed_once() -> None:
         await accounts.confirm_email(repository, identity, repository.clock, plain_code)
 
 
+async def test_concurrently_used_code_changes_no_email() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
+    plain_code = add_code(repository, CodePurpose.EMAIL_CHANGE, "new@delivery.test")
+    repository.locked_codes = set(repository.codes)
+    with raises_reason(Reason.CODE_INVALID):
+        await accounts.confirm_email(repository, identity, repository.clock, plain_code)
+    assert identity.calls == []
+
+
 async def test_unknown_code_is_invalid() -> None:
     repository, identity = FakeRepository(ADA), FakeIdentityProvider()
     with raises_reason(Reason.CODE_INVALID):
@@ -140,10 +148,8 @@ async def test_code_stays_valid_while_identity_provider_is_unavailable() -> None
     assert len(repository.codes) == 1
 
 
-@pytest.mark.parametrize("conflicts", [0, MAX_ATTEMPTS - 1])
-async def test_deleted_account_is_removed_everywhere(conflicts: int) -> None:
+async def test_deleted_account_is_removed_everywhere() -> None:
     repository, identity = FakeRepository(replace(ADA, avatar="avatars/x")), FakeIdentityProvider()
-    repository.conflicts = conflicts
     images = FakeImageStore("avatars/x")
     await accounts.delete_account(repository, identity, images, repository.clock, PRINCIPAL)
     assert (repository.accounts, images.images) == ({}, {})
@@ -157,15 +163,6 @@ async def test_deletion_of_unknown_account_raises() -> None:
     repository = FakeRepository()
     with raises_reason(Reason.USER_NOT_FOUND):
         await accounts.delete_account(repository, FakeIdentityProvider(), FakeImageStore(), repository.clock, PRINCIPAL)
-
-
-async def test_deletion_gives_up_after_repeated_conflicts() -> None:
-    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
-    repository.conflicts = MAX_ATTEMPTS
-    with raises_reason(Reason.UPSTREAM_UNAVAILABLE) as raised:
-        await accounts.delete_account(repository, identity, FakeImageStore(), repository.clock, PRINCIPAL)
-    assert raised.value.retry_after == 1
-    assert (repository.accounts, identity.calls) == ({"ada": ADA}, [])
 
 
 async def test_interrupted_deletion_is_completed_later() -> None:

@@ -7,7 +7,6 @@ import pytest
 from generated.problems import Reason
 from services.gateway.domain.images import Image
 from services.gateway.usecases import avatars
-from services.gateway.usecases.profiles import MAX_ATTEMPTS
 from tests.unit.fake_transactions import build_principal, raises_reason
 from tests.unit.gateway.fakes import ADA, FakeImageStore, FakeRepository
 
@@ -16,10 +15,8 @@ PICTURE = Image("image/png", b"new")
 WITH_AVATAR = replace(ADA, avatar="avatars/old")
 
 
-@pytest.mark.parametrize("conflicts", [0, MAX_ATTEMPTS - 1])
-async def test_new_avatar_replaces_old_one(conflicts: int) -> None:
+async def test_new_avatar_replaces_old_one() -> None:
     repository, images = FakeRepository(WITH_AVATAR), FakeImageStore("avatars/old")
-    repository.conflicts = conflicts
     account = await avatars.set_avatar(repository, images, PRINCIPAL, PICTURE)
     assert images.images == {account.avatar: PICTURE}
     assert repository.accounts["ada"] == account
@@ -37,15 +34,6 @@ async def test_avatar_of_unknown_user_is_not_stored() -> None:
     with raises_reason(Reason.USER_NOT_FOUND):
         await avatars.set_avatar(FakeRepository(), images, PRINCIPAL, PICTURE)
     assert images.images == {}
-
-
-async def test_repeated_conflicts_leave_old_avatar() -> None:
-    repository, images = FakeRepository(WITH_AVATAR), FakeImageStore("avatars/old")
-    repository.conflicts = MAX_ATTEMPTS
-    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
-        await avatars.set_avatar(repository, images, PRINCIPAL, PICTURE)
-    assert repository.accounts["ada"] == WITH_AVATAR
-    assert "avatars/old" in images.images
 
 
 async def test_avatar_is_deleted_once() -> None:

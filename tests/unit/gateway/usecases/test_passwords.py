@@ -100,15 +100,24 @@ async def test_code_of_other_purpose_resets_no_password(purpose: CodePurpose) ->
     assert identity.calls == []
 
 
-async def test_concurrently_used_code_is_invalid() -> None:
-    class RacingRepository(FakeRepository):
-        async def use_code(self, code: object) -> bool:
-            return False
-
-    repository = RacingRepository(ADA)
+async def test_concurrently_used_code_sets_no_password() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
     plain_code, code = generate_code(CodePurpose.PASSWORD_RESET, "ada", NOW)
     repository.codes[code.digest] = code
+    repository.locked_codes = {code.digest}
     with raises_reason(Reason.CODE_INVALID):
         await passwords.reset_password(
-            repository, FakeIdentityProvider(), FakeLoginRateLimiter(), repository.clock, plain_code, "new", ADDRESS
+            repository, identity, FakeLoginRateLimiter(), repository.clock, plain_code, "new", ADDRESS
         )
+    assert identity.calls == []
+
+
+async def test_code_stays_valid_after_failed_password_reset() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider(set_password=Reason.UPSTREAM_UNAVAILABLE)
+    plain_code, code = generate_code(CodePurpose.PASSWORD_RESET, "ada", NOW)
+    repository.codes[code.digest] = code
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await passwords.reset_password(
+            repository, identity, FakeLoginRateLimiter(), repository.clock, plain_code, "new", ADDRESS
+        )
+    assert repository.codes == {code.digest: code}

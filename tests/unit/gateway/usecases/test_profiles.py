@@ -9,7 +9,6 @@ from generated.problems import Reason
 from generated.proto.delivery.events.v1 import UserUpdated
 from services.gateway.domain.accounts import AccountFilter
 from services.gateway.usecases import profiles
-from services.gateway.usecases.profiles import MAX_ATTEMPTS
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW, build_principal, raises_reason
 from tests.unit.gateway.fakes import ADA, FakeIdentityProvider, FakeRepository
@@ -25,10 +24,8 @@ def reject_version(version: int) -> None:
     raise ApiError(Reason.PRECONDITION_FAILED, str(version))
 
 
-@pytest.mark.parametrize("conflicts", [0, MAX_ATTEMPTS - 1])
-async def test_update_changes_only_given_fields(conflicts: int) -> None:
+async def test_update_changes_only_given_fields() -> None:
     repository = FakeRepository(ADA)
-    repository.conflicts = conflicts
     changed = await profiles.update_profile(repository, PRINCIPAL, {"phone": None, "locale": "fr"}, accept_version)
     assert changed == replace(ADA, phone=None, locale="fr", version=2) == repository.accounts["ada"]
     (event,) = repository.events
@@ -47,15 +44,6 @@ async def test_update_of_unexpected_version_changes_nothing() -> None:
 async def test_update_with_unknown_time_zone_raises() -> None:
     with raises_reason(Reason.TIME_ZONE_UNKNOWN):
         await profiles.update_profile(FakeRepository(ADA), PRINCIPAL, {"time_zone": "Mars/Olympus"}, accept_version)
-
-
-async def test_update_gives_up_after_repeated_conflicts() -> None:
-    repository = FakeRepository(ADA)
-    repository.conflicts = MAX_ATTEMPTS
-    with raises_reason(Reason.UPSTREAM_UNAVAILABLE) as raised:
-        await profiles.update_profile(repository, PRINCIPAL, {"locale": "fr"}, accept_version)
-    assert raised.value.retry_after == 1
-    assert repository.accounts["ada"] == ADA
 
 
 async def test_profile_of_unknown_user_raises() -> None:
@@ -86,10 +74,9 @@ async def test_role_is_set_at_identity_provider_first() -> None:
         await profiles.set_role(repository, identity, "ada", "admin")
     assert repository.accounts["ada"] == ADA
     identity.errors = {}
-    repository.conflicts = 1
     changed = await profiles.set_role(repository, identity, "ada", "admin")
     assert changed == repository.accounts["ada"] == replace(ADA, role="admin", version=2)
-    assert identity.calls == [("set_role", "ada", "admin")] * 3
+    assert identity.calls == [("set_role", "ada", "admin")] * 2
 
 
 async def test_role_of_unknown_user_raises() -> None:
@@ -97,10 +84,3 @@ async def test_role_of_unknown_user_raises() -> None:
     with raises_reason(Reason.USER_NOT_FOUND):
         await profiles.set_role(FakeRepository(), identity, "ada", "admin")
     assert identity.calls == []
-
-
-async def test_role_change_gives_up_after_repeated_conflicts() -> None:
-    repository = FakeRepository(ADA)
-    repository.conflicts = MAX_ATTEMPTS
-    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
-        await profiles.set_role(repository, FakeIdentityProvider(), "ada", "admin")
