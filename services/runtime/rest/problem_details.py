@@ -108,8 +108,8 @@ class ProblemDetailsMiddleware:
                 await send_problem(api_error, scope, send_and_record)
             finally:
                 operation = extensions.get(ROUTING_CONTEXT, http_server.UNMATCHED_OPERATION)
-                if route := operation["http_route"]:
-                    span.set_attribute("http.route", route)
+                route = operation["http_route"]
+                span.set_attributes(http_server.build_route_attributes(route))
                 duration = http_server.bind_duration(operation["operation_id"], route, method, scheme)
                 duration.record(status, CLOCK() - started_at)
 

@@ -44,6 +44,15 @@ def build_attributes(method: str, scheme: str) -> Attributes:
 
 
 @cache
+def build_route_attributes(route: str) -> Attributes:
+    """Return the span attributes of a route, with the route in place of the path, which may hold personal data.
+
+    The path of a request that matches no operation is redacted.
+    """
+    return {"http.route": route, "url.path": route} if route else {"url.path": "REDACTED"}
+
+
+@cache
 def bind_duration(operation: str, route: str, method: str, scheme: str) -> OperationHistogram[int]:
     """Return the histogram of an operation. A request that matches no operation has an empty `route`."""
     return DURATION.bind(

@@ -28,6 +28,7 @@ HTTP_SERVER = Convention(
     {http_attributes.HTTP_REQUEST_METHOD, url_attributes.URL_SCHEME},
     {http_attributes.HTTP_ROUTE, http_attributes.HTTP_RESPONSE_STATUS_CODE, ERROR},
 )
+HTTP_SERVER_SPAN = Convention(HTTP_SERVER.required | {url_attributes.URL_PATH}, HTTP_SERVER.conditional)
 HTTP_CLIENT = Convention(
     {
         http_attributes.HTTP_REQUEST_METHOD,

@@ -10,7 +10,14 @@ from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.telemetry import http_server
 from tests.sample_rest_app import THING, RecordingThingsHandler, create_app, send_request
-from tests.unit.runtime.telemetry.conventions import ERROR, HTTP_SERVER, Attributes, assert_conforms, list_attributes
+from tests.unit.runtime.telemetry.conventions import (
+    ERROR,
+    HTTP_SERVER,
+    HTTP_SERVER_SPAN,
+    Attributes,
+    assert_conforms,
+    list_attributes,
+)
 
 MATCHED = {"operation": "getLatest", "http.route": "/api/v1/things/latest"}
 UNMATCHED = {"operation": "other"}
@@ -49,7 +56,10 @@ def test_http_request_has_attributes_of_the_convention(
         "url.scheme": headers.get("x-forwarded-proto", "http"),
     }
     (span,) = exporter.get_finished_spans()
-    assert span.attributes == {name: value for name, value in attributes.items() if name != "operation"}
+    assert span.attributes is not None
+    assert_conforms(HTTP_SERVER_SPAN, span.attributes)
+    recorded = {name: value for name, value in attributes.items() if name != "operation"}
+    assert span.attributes == recorded | {"url.path": attributes.get("http.route", "REDACTED")}
     assert "secret" not in span.to_json().lower()
 
 
