@@ -9,6 +9,8 @@ class Reason(StrEnum):
 
     INVALID_REQUEST = "INVALID_REQUEST"
     UNAUTHENTICATED = "UNAUTHENTICATED"
+    TOKEN_REVOKED = "TOKEN_REVOKED"
+    REAUTHENTICATION_REQUIRED = "REAUTHENTICATION_REQUIRED"
     CREDENTIALS_INVALID = "CREDENTIALS_INVALID"
     REFRESH_TOKEN_INVALID = "REFRESH_TOKEN_INVALID"
     SIGNATURE_INVALID = "SIGNATURE_INVALID"
@@ -40,6 +42,8 @@ class Reason(StrEnum):
     PRODUCT_UNAVAILABLE = "PRODUCT_UNAVAILABLE"
     BANK_UNAVAILABLE = "BANK_UNAVAILABLE"
     PAYMENT_INSUFFICIENT = "PAYMENT_INSUFFICIENT"
+    WEBHOOK_ID_REUSED = "WEBHOOK_ID_REUSED"
+    PAYMENT_ID_REUSED = "PAYMENT_ID_REUSED"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     ACCOUNT_REFUSED = "ACCOUNT_REFUSED"
     TIME_ZONE_UNKNOWN = "TIME_ZONE_UNKNOWN"
@@ -72,6 +76,18 @@ PROBLEMS: dict[Reason, Problem] = {
     ),
     Reason.UNAUTHENTICATED: Problem(
         401, "UNAUTHENTICATED", "Authentication required", "The token is missing, invalid or expired."
+    ),
+    Reason.TOKEN_REVOKED: Problem(
+        401,
+        "UNAUTHENTICATED",
+        "Token is revoked",
+        "The token was issued before a sign-out, or a change of the password, the role or the account. Refresh the session or sign in again.",
+    ),
+    Reason.REAUTHENTICATION_REQUIRED: Problem(
+        401,
+        "UNAUTHENTICATED",
+        "Recent sign-in is required",
+        "The session began more than five minutes ago. Sign in again and repeat the request with the new token.",
     ),
     Reason.CREDENTIALS_INVALID: Problem(
         401, "UNAUTHENTICATED", "Wrong e-mail or password", "The response does not reveal which of the two is wrong."
@@ -173,6 +189,18 @@ PROBLEMS: dict[Reason, Problem] = {
         "FAILED_PRECONDITION",
         "Payment is insufficient",
         "The amount is below the total of the order, or in another currency. The payment is recorded and refunded.",
+    ),
+    Reason.WEBHOOK_ID_REUSED: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "Webhook id was used for another payment",
+        "A `webhook-id` belongs to one payment. This payment is recorded and refunded.",
+    ),
+    Reason.PAYMENT_ID_REUSED: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "Payment id was used for another payment",
+        "A payment id belongs to one order and amount. The report is recorded, and nothing is refunded.",
     ),
     Reason.IDEMPOTENCY_KEY_REUSED: Problem(
         422,

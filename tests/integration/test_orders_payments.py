@@ -140,6 +140,44 @@ async def test_repeated_webhook_returns_first_result_after_order_changed(orders:
     assert len(await orders.execute_sql("SELECT 1 FROM refunds WHERE order_id = %(id)s", id=order_id)) == 1
 
 
+async def test_six_payments_with_one_webhook_id_are_acknowledged_once(orders: Orders) -> None:
+    order_id, webhook_id = await orders.place_order(), generate_id()
+    payment_ids = [generate_id() for _ in range(6)]
+    results = await asyncio.gather(
+        *(orders.pay(order_id, webhook_id=webhook_id, payment_id=payment_id) for payment_id in payment_ids),
+        return_exceptions=True,
+    )
+    reasons = [result.reason for result in results if isinstance(result, ApiError)]
+    assert reasons == [Reason.WEBHOOK_ID_REUSED] * 5
+    await send_all_refunds(orders, FakePaymentSystem())
+    order = await orders.get_order(order_id)
+    assert (order.status, order.paid_amount, order.refunded_amount) == (OrderStatus.PAID, 1200, 1000)
+    rows = await orders.execute_sql("SELECT outcome FROM payments WHERE order_id = %(id)s", id=order_id)
+    assert Counter(row["outcome"] for row in rows) == {"paid": 1, "conflict": 5}
+
+
+async def test_one_payment_id_pays_one_of_six_orders(orders: Orders) -> None:
+    order_ids, payment_id = [await orders.place_order() for _ in range(6)], generate_id()
+    for _ in range(2):
+        results = await asyncio.gather(
+            *(orders.pay(order_id, payment_id=payment_id) for order_id in order_ids), return_exceptions=True
+        )
+        reasons = [result.reason for result in results if isinstance(result, ApiError)]
+        assert reasons == [Reason.PAYMENT_ID_REUSED] * 5
+    statuses = [(await orders.get_order(order_id)).status for order_id in order_ids]
+    assert Counter(statuses) == {OrderStatus.PAID: 1, OrderStatus.PENDING: 5}
+    outcomes = await orders.execute_sql(
+        "SELECT order_id, outcome FROM payments WHERE payment_id = %(id)s UNION ALL"
+        " SELECT order_id, outcome FROM rejected_payments WHERE payment_id = %(id)s",
+        id=payment_id,
+    )
+    assert Counter(row["outcome"] for row in outcomes) == {"paid": 1, "duplicate_id": 5}
+    assert {row["order_id"] for row in outcomes} == {*order_ids}
+    events = await orders.execute_sql("SELECT type FROM outbox WHERE subject = %(id)s", id=payment_id)
+    assert [row["type"] for row in events] == ["payments.recorded"] * 6
+    assert await orders.execute_sql("SELECT 1 FROM refunds WHERE payment_id = %(id)s", id=payment_id) == []
+
+
 async def test_cancellation_refunds_payment(orders: Orders) -> None:
     order_id = await orders.place_order()
     await orders.pay(order_id, 234)

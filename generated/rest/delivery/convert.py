@@ -44,6 +44,7 @@ PAYMENT_OUTCOME = {
     orders_v1.PaymentOutcome.FAILED: models.PaymentOutcome.failed,
     orders_v1.PaymentOutcome.CONFLICT: models.PaymentOutcome.conflict,
     orders_v1.PaymentOutcome.UNKNOWN_ORDER: models.PaymentOutcome.unknown_order,
+    orders_v1.PaymentOutcome.DUPLICATE_ID: models.PaymentOutcome.duplicate_id,
 }
 
 PROVIDER = {

@@ -15,6 +15,7 @@ from generated.rest.delivery.models import (
     CancelOrderRequest,
     CatalogPage,
     CatalogProductPage,
+    ChangeEmailRequest,
     ChangePasswordRequest,
     CheckOrderRequest,
     ConfirmedOrder,
@@ -117,7 +118,7 @@ class UsersHandler(ABC):
     async def delete_profile(self, *, principal: Principal) -> None:
         """Delete the caller's account: DELETE /users/me.
 
-        Deletes the personal data in all services; orders remain without it. Takes effect immediately and cannot be undone.
+        Deletes the personal data in all services; orders remain without it. Takes effect immediately and cannot be undone. Requires a sign-in of the last five minutes, otherwise 401 `REAUTHENTICATION_REQUIRED`. Mails the account's address.
         """
 
     @abstractmethod
@@ -130,17 +131,17 @@ class UsersHandler(ABC):
         """
 
     @abstractmethod
-    async def change_email(self, *, principal: Principal, body: EmailOnly) -> None:
+    async def change_email(self, *, principal: Principal, forwarded_for: str, body: ChangeEmailRequest) -> None:
         """Change the e-mail address: POST /users/me/email.
 
-        Mails a code to the new address; `confirmSignUp` with this code makes the change. The response is the same whether or not the address is in use.
+        Mails a code to the new address; `confirmSignUp` with this code makes the change, and the old address is mailed about it. Requires the password, or a sign-in of the last five minutes, otherwise 401 `REAUTHENTICATION_REQUIRED`. The response is the same whether or not the address is in use.
         """
 
     @abstractmethod
     async def change_password(self, *, principal: Principal, forwarded_for: str, body: ChangePasswordRequest) -> None:
         """Change the password: PUT /users/me/password.
 
-        Ends every session of the account.
+        Ends every session of the account and mails its address.
         """
 
     @abstractmethod
@@ -177,7 +178,7 @@ class UsersHandler(ABC):
     async def set_user_role(self, *, principal: Principal, user_id: str, body: SetUserRoleRequest) -> User:
         """Assign a role to an account: PUT /users/{user_id}/role.
 
-        Takes effect at the next refresh of the account's session.
+        Revokes the account's access tokens. Refreshed ones contain the new role.
         """
 
     @abstractmethod
@@ -191,7 +192,7 @@ class UsersHandler(ABC):
     async def reset_password(self, *, forwarded_for: str, body: ResetPasswordRequest) -> None:
         """Set a new password with a mailed code: POST /password-resets/confirm.
 
-        Ends every session of the account. A wrong, a used and an expired code lead to the same error.
+        Ends every session of the account and mails its address. A wrong, a used and an expired code lead to the same error.
         """
 
 
@@ -209,7 +210,7 @@ class SessionsHandler(ABC):
     async def sign_out(self, *, principal: Principal) -> None:
         """Sign out everywhere: DELETE /sessions.
 
-        Revokes every refresh token of the account. Access tokens stay valid until they expire.
+        Revokes every refresh token and every access token of the account, and ends its event streams.
         """
 
     @abstractmethod
@@ -292,10 +293,12 @@ class BanksHandler(ABC):
         """
 
     @abstractmethod
-    async def rotate_bank_secret(self, *, principal: Principal, bank_id: str) -> NewBankSecret:
+    async def rotate_bank_secret(
+        self, *, principal: Principal, bank_id: str, idempotency_key: str | None = None
+    ) -> Response[NewBankSecret]:
         """Rotate a bank's webhook secret: POST /banks/{bank_id}/secret.
 
-        Only this response contains the new secret. The old secret stays valid for 24 hours.
+        Only this response contains the new secret. Every replaced secret stays valid for 24 hours, and at most four of them at a time. With an `Idempotency-Key`, a repeated request returns the same secret again.
         """
 
     @abstractmethod
@@ -359,10 +362,12 @@ class PartnersHandler(ABC):
         """
 
     @abstractmethod
-    async def rotate_partner_secret(self, *, principal: Principal, partner_id: int) -> NewPartnerSecret:
+    async def rotate_partner_secret(
+        self, *, principal: Principal, partner_id: int, idempotency_key: str | None = None
+    ) -> Response[NewPartnerSecret]:
         """Rotate a partner's webhook secret: POST /partners/{partner_id}/secret.
 
-        Only this response contains the new secret. The old secret stays valid for 24 hours: until then the partner may sign with either, and the platform signs with both.
+        Only this response contains the new secret. Every replaced secret stays valid for 24 hours: until then the partner may sign with any of them, and the platform signs with all. At most four replaced secrets are valid at a time. With an `Idempotency-Key`, a repeated request returns the same secret again.
         """
 
     @abstractmethod
@@ -505,7 +510,7 @@ class OrdersHandler(ABC):
     ) -> AsyncIterator[Event[OrderEvent]]:
         """Watch an order: GET /orders/{order_id}/events.
 
-        Server-sent events: the current status of the order, then every change; `id` is the order's version. A client that reconnects with `Last-Event-ID` receives every change since that version. The stream ends after a final status or when the token expires.
+        Server-sent events: the current status of the order, then every change; `id` is the order's version. A client that reconnects with `Last-Event-ID` receives every change since that version. The stream ends after a final status or when the token expires. A client that has received the final status gets 204 and does not reconnect.
         """
 
     @abstractmethod
@@ -604,7 +609,7 @@ class CallbacksHandler(ABC):
     async def payment_callback(self, *, webhook: SignedRequest, bank_id: str) -> PaymentReceipt:
         """Receive a payment callback from a bank: POST /callbacks/payments/{bank_id}.
 
-        A repeated `webhook-id` returns the first response and changes nothing. 404, 409 and 422 are final: the payment is recorded and refunded.
+        A repeated `webhook-id` returns the first response and changes nothing; with another payment it is 422 `WEBHOOK_ID_REUSED`. A payment id that is reported for another order or amount is 422 `PAYMENT_ID_REUSED`, recorded, and not refunded. Otherwise 404, 409 and 422 are final: the payment is recorded and refunded.
         """
 
     @abstractmethod
@@ -623,7 +628,7 @@ OPERATIONS: dict[str, Operation] = {
     "getProfile": Operation(UsersHandler, "get_profile", None, 200, "application/json"),
     "deleteProfile": Operation(UsersHandler, "delete_profile", None, 204, ""),
     "updateProfile": Operation(UsersHandler, "update_profile", ProfilePatch, 200, "application/json"),
-    "changeEmail": Operation(UsersHandler, "change_email", EmailOnly, 202, ""),
+    "changeEmail": Operation(UsersHandler, "change_email", ChangeEmailRequest, 202, ""),
     "changePassword": Operation(UsersHandler, "change_password", ChangePasswordRequest, 204, ""),
     "getAvatar": Operation(UsersHandler, "get_avatar", None, 200, "image/webp"),
     "putAvatar": Operation(UsersHandler, "put_avatar", Upload, 200, "application/json"),

@@ -196,6 +196,22 @@ class ProfilePatch(Struct, kw_only=True):
     ) = UNSET
 
 
+class ChangeEmailRequest(Struct, kw_only=True):
+    email: Email
+    password: (
+        Annotated[
+            str,
+            Meta(
+                description="Required unless the session began in the last five minutes.",
+                max_length=128,
+                min_length=1,
+                pattern="^[^\\x00]+$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
 class ChangePasswordRequest(Struct, kw_only=True):
     old_password: Annotated[str, Meta(max_length=128, min_length=1, pattern="^[^\\x00]+$")]
     new_password: Password
@@ -523,6 +539,7 @@ class PaymentOutcome(StrEnum):
     failed = "failed"
     conflict = "conflict"
     unknown_order = "unknown_order"
+    duplicate_id = "duplicate_id"
 
 
 class Payment(Struct, kw_only=True):
@@ -703,7 +720,7 @@ class AgentKeys(Struct, kw_only=True):
     apns: ApnsKey | UnsetType = UNSET
 
 
-class NewPreferences(Struct, kw_only=True):
+class CreateAgentPreferences(Struct, kw_only=True):
     ttl_s: TimeToLive
     quiet_hours: QuietHours | UnsetType = UNSET
     collapse: bool | UnsetType = UNSET
@@ -713,7 +730,7 @@ class CreateAgentRequest(Struct, kw_only=True):
     name: AgentName
     priority: AgentPriority
     providers: AgentProviders
-    preferences: NewPreferences
+    preferences: CreateAgentPreferences
     enabled: bool = True
     keys: AgentKeys | UnsetType = UNSET
 

@@ -32,7 +32,7 @@ class MongoHistoryRepository(HistoryRepository):
 
     @override
     async def save_payment(self, record: PaymentRecord) -> None:
-        key = f"{record.bank_id}:{record.payment_id}"
+        key = f"{record.bank_id}:{record.key}"
         with map_unavailable(), suppress(DuplicateKeyError):
             await self._payments.replace_one(
                 {"_id": key, "at": {"$lte": record.at}}, {"_id": key, **asdict(record)}, upsert=True
@@ -44,8 +44,8 @@ class MongoHistoryRepository(HistoryRepository):
     ) -> list[PaymentRecord]:
         query: Document = {name: value for name, value in payment_filter._asdict().items() if value is not None}
         if before is not None:
-            at, before_bank_id, before_payment_id = before
-            query["$or"] = [{"at": {"$lt": at}}, {"at": at, "_id": {"$lt": f"{before_bank_id}:{before_payment_id}"}}]
+            at, before_bank_id, before_key = before
+            query["$or"] = [{"at": {"$lt": at}}, {"at": at, "_id": {"$lt": f"{before_bank_id}:{before_key}"}}]
         with map_unavailable():
             cursor = self._payments.find(query).sort([("at", DESCENDING), ("_id", DESCENDING)])
             documents = await cursor.limit(size).to_list()

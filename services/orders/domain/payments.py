@@ -26,12 +26,14 @@ class PaymentOutcome(StrEnum):
     FAILED = "failed"
     CONFLICT = "conflict"
     UNKNOWN_ORDER = "unknown_order"
+    DUPLICATE_ID = "duplicate_id"
 
 
 REJECTION_REASONS: Mapping[PaymentOutcome, Reason] = {
     PaymentOutcome.INSUFFICIENT: Reason.PAYMENT_INSUFFICIENT,
     PaymentOutcome.CONFLICT: Reason.PAYMENT_CONFLICT,
     PaymentOutcome.UNKNOWN_ORDER: Reason.ORDER_NOT_FOUND,
+    PaymentOutcome.DUPLICATE_ID: Reason.PAYMENT_ID_REUSED,
 }
 """Outcomes that a bank receives as errors. They need no retry, since the payment is recorded."""
 
@@ -47,6 +49,10 @@ class Payment:
     currency: str
     succeeded: bool
 
+    def compute_fingerprint(self) -> bytes:
+        """Return a digest of all fields, which identifies the callback independently of its JSON encoding."""
+        return hashlib.sha256(msgspec.json.encode(self)).digest()
+
 
 @dataclass(frozen=True, slots=True)
 class PaymentRecord:
@@ -61,6 +67,18 @@ class PaymentRecord:
     refund_amount: int
     at: datetime
 
+    @property
+    def key(self) -> str:
+        """Key of the record at its bank: the payment id, with a digest of the order and amount if that is taken."""
+        if self.outcome is not PaymentOutcome.DUPLICATE_ID:
+            return self.payment_id
+        # Payment ids contain no spaces.
+        return f"{self.payment_id} {_compute_digest(self.order_id, self.amount, self.currency)}"
+
+    def is_for(self, payment: Payment) -> bool:
+        """Return whether a report of this payment names the same order, amount and currency."""
+        return (self.order_id, self.amount, self.currency) == (payment.order_id, payment.amount, payment.currency)
+
 
 class PaymentFilter(NamedTuple):
     """Filter of a list of payments; None matches every value."""
@@ -70,10 +88,20 @@ class PaymentFilter(NamedTuple):
 
 
 class ProcessedCallback(NamedTuple):
-    """Payment id and outcome of a callback that has already been processed."""
+    """Payment id, outcome and fingerprint of a callback that has already been processed.
+
+    Callbacks that an earlier release processed have no fingerprint.
+    """
 
     payment_id: str
     outcome: PaymentOutcome
+    fingerprint: bytes | None = None
+
+    def is_repeated_by(self, payment: Payment) -> bool:
+        """Return whether the payment is the one of the processed callback."""
+        if self.fingerprint is None:
+            return self.payment_id == payment.payment_id
+        return self.fingerprint == payment.compute_fingerprint()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +129,19 @@ class RefundResponse(NamedTuple):
     message: str
 
 
-def evaluate_payment(order: Order | None, payment: Payment) -> tuple[PaymentOutcome, int]:
+def evaluate_payment(
+    order: Order | None, payment: Payment, *, is_acceptable: bool = True
+) -> tuple[PaymentOutcome, int]:
     """Return the outcome of a payment and the amount to refund, in minor units.
 
-    An unknown order is passed as None. A captured amount either pays the order or is refunded.
+    An unknown order is passed as None. A captured amount either pays the order or is refunded. A payment that is not
+    acceptable never pays the order.
     """
     if not payment.succeeded:
         return PaymentOutcome.FAILED, 0
     if order is None or order.bank_id != payment.bank_id:
         return PaymentOutcome.UNKNOWN_ORDER, payment.amount
-    if order.status is not OrderStatus.PENDING:
+    if order.status is not OrderStatus.PENDING or not is_acceptable:
         return PaymentOutcome.CONFLICT, payment.amount
     if payment.currency != order.currency or payment.amount < order.total_amount:
         return PaymentOutcome.INSUFFICIENT, payment.amount
@@ -140,7 +171,11 @@ def apply_payment(order: Order, payment: Payment, outcome: PaymentOutcome, refun
 
 def _derive_refund_id(bank_id: str, payment_id: str, kind: str) -> str:
     """Derive a refund's id from its cause, so that a repeated request to the bank is deduplicated."""
-    digest = hashlib.sha256(msgspec.json.encode((bank_id, payment_id, kind))).digest()
+    return _compute_digest(bank_id, payment_id, kind)
+
+
+def _compute_digest(*values: str | int) -> str:
+    digest = hashlib.sha256(msgspec.json.encode(values)).digest()
     return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
 
 

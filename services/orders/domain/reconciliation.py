@@ -152,10 +152,12 @@ def _compare_history(records: OrderRecords) -> Iterator[Discrepancy]:
 
 def _find_payments_without_row(records: OrderRecords) -> Iterator[Discrepancy]:
     """Find payments that exist only as documents, although the order's transitions refer to them."""
-    keys = {(payment.bank_id, payment.payment_id) for payment in records.payments}
+    keys = {(payment.bank_id, payment.key) for payment in records.payments}
     notes = {transition.note for transition in records.transitions}
     for document in records.payment_documents:
-        if (document.bank_id, document.payment_id) not in keys and _format_payment_note(document) in notes:
+        if document.outcome is PaymentOutcome.DUPLICATE_ID:
+            continue
+        if (document.bank_id, document.key) not in keys and _format_payment_note(document) in notes:
             bank_id = records.order.bank_id if records.order else ""
             if document.bank_id == bank_id:
                 yield Discrepancy(
@@ -166,9 +168,9 @@ def _find_payments_without_row(records: OrderRecords) -> Iterator[Discrepancy]:
 
 
 def _compare_payments(records: OrderRecords) -> Iterator[Discrepancy]:
-    documents = {(document.bank_id, document.payment_id): document for document in records.payment_documents}
+    documents = {(document.bank_id, document.key): document for document in records.payment_documents}
     for payment in records.payments:
-        document = documents.pop((payment.bank_id, payment.payment_id), None)
+        document = documents.pop((payment.bank_id, payment.key), None)
         name = f"payment {payment.payment_id} of {payment.bank_id}"
         if document is None:
             yield Discrepancy(DiscrepancyKind.PAYMENT_DOCUMENT_MISSING, f"{name} has no document", payment=payment)

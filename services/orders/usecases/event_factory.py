@@ -151,6 +151,19 @@ def build_order_alert(order_id: str, reason: str, detail: str, at: datetime) -> 
     return SystemAlert(subject=f"order:{order_id}", reason=reason, detail=detail, at=at)
 
 
+def build_duplicate_payment_alert(record: PaymentRecord) -> SystemAlert:
+    """Return the alert about a payment id that a bank has reported for another order or amount."""
+    return SystemAlert(
+        subject=f"payment:{record.bank_id}:{record.payment_id}",
+        reason="PAYMENT_ID_REUSED",
+        detail=(
+            f"The bank reported the payment again with {record.amount} {record.currency} for order {record.order_id};"
+            " the report is rejected and nothing is refunded."
+        ),
+        at=record.at,
+    )
+
+
 def build_unknown_order_alert(record: PaymentRecord) -> SystemAlert:
     """Return the alert about a payment for an unknown order."""
     return SystemAlert(

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from generated.problems import Reason
 from services.orders.domain.payments import (
     REJECTION_REASONS,
     Payment,
     PaymentFilter,
     PaymentOutcome,
     PaymentRecord,
-    ProcessedCallback,
     apply_payment,
     create_payment_refund,
     evaluate_payment,
 )
 from services.orders.usecases.event_factory import (
+    build_duplicate_payment_alert,
     build_order_paid,
     build_payment_recorded,
     build_refund_requested,
@@ -41,28 +42,43 @@ async def get_callback_secrets(
 async def process_payment(repository: Repository, clock: Clock, payment: Payment, webhook_id: str) -> str:
     """Record a payment that a bank reports, idempotently by webhook id and by payment; return the payment's id.
 
-    The rejections ORDER_NOT_FOUND, PAYMENT_CONFLICT and PAYMENT_INSUFFICIENT are raised after the payment and its
-    refund are committed.
+    A rejection is raised after the payment and its refund are committed. A webhook id identifies one payment: another
+    payment with the same id is recorded, refunded and rejected. A payment id identifies one order, amount and currency:
+    a report with others is recorded and rejected, but not refunded, since a refund would be one of the first payment.
 
-    Raises ApiError: ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
+    Raises ApiError: ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT, WEBHOOK_ID_REUSED, PAYMENT_ID_REUSED.
     """
     async with repository.unit_of_work() as unit:
-        processed = await unit.payments.register_callback(payment.bank_id, webhook_id, payment.payment_id)
-        if processed is None:
-            outcome = await unit.payments.get_outcome_for_update(payment.bank_id, payment.payment_id)
-            if outcome is None or (outcome is PaymentOutcome.FAILED and payment.succeeded):
-                outcome = await _apply_payment(unit, payment, clock())
-            await unit.payments.save_callback_outcome(payment.bank_id, webhook_id, outcome)
-            processed = ProcessedCallback(payment.payment_id, outcome)
-    if processed.outcome in REJECTION_REASONS:
-        raise ApiError(REJECTION_REASONS[processed.outcome])
-    return processed.payment_id
+        first = await unit.payments.register_callback(payment, webhook_id)
+        if first is not None and first.is_repeated_by(payment):
+            reason = REJECTION_REASONS.get(first.outcome)
+        else:
+            outcome = await _record_payment(unit, payment, clock(), is_acceptable=first is None)
+            reason = REJECTION_REASONS.get(outcome) if first is None else Reason.WEBHOOK_ID_REUSED
+            if first is None:
+                await unit.payments.save_callback_outcome(payment.bank_id, webhook_id, outcome)
+    if reason is not None:
+        raise ApiError(reason)
+    return payment.payment_id
 
 
-async def _apply_payment(unit: UnitOfWork, payment: Payment, at: datetime) -> PaymentOutcome:
-    order = await unit.orders.get_for_update(payment.order_id)
-    outcome, refund_amount = evaluate_payment(order, payment)
-    record = PaymentRecord(
+async def _record_payment(unit: UnitOfWork, payment: Payment, at: datetime, *, is_acceptable: bool) -> PaymentOutcome:
+    recorded = await unit.payments.get_for_update(payment.bank_id, payment.payment_id)
+    if recorded is None or (recorded.outcome is PaymentOutcome.FAILED and payment.succeeded):
+        return await _apply_payment(unit, payment, at, is_acceptable=is_acceptable)
+    if recorded.is_for(payment):
+        return recorded.outcome
+    record = _build_record(payment, PaymentOutcome.DUPLICATE_ID, 0, at)
+    if await unit.payments.add_rejected(record):
+        await unit.publish(build_payment_recorded(record))
+        alert = build_duplicate_payment_alert(record)
+        if await unit.register_alert(alert.subject, alert.reason, at):
+            await unit.publish(alert)
+    return record.outcome
+
+
+def _build_record(payment: Payment, outcome: PaymentOutcome, refund_amount: int, at: datetime) -> PaymentRecord:
+    return PaymentRecord(
         bank_id=payment.bank_id,
         payment_id=payment.payment_id,
         order_id=payment.order_id,
@@ -72,6 +88,12 @@ async def _apply_payment(unit: UnitOfWork, payment: Payment, at: datetime) -> Pa
         refund_amount=refund_amount,
         at=at,
     )
+
+
+async def _apply_payment(unit: UnitOfWork, payment: Payment, at: datetime, *, is_acceptable: bool) -> PaymentOutcome:
+    order = await unit.orders.get_for_update(payment.order_id)
+    outcome, refund_amount = evaluate_payment(order, payment, is_acceptable=is_acceptable)
+    record = _build_record(payment, outcome, refund_amount, at)
     await unit.payments.save(record)
     await unit.publish(build_payment_recorded(record))
     if order is not None:
@@ -105,6 +127,4 @@ async def list_payments(
     require_role(principal, "admin")
     before = pagination.decode_page_token(page_token, tuple[datetime, str, str])
     records = await history.list_payments(page_size + 1, before, payment_filter)
-    return pagination.build_page(
-        records, page_size, lambda record: (record.at.isoformat(), record.bank_id, record.payment_id)
-    )
+    return pagination.build_page(records, page_size, lambda record: (record.at.isoformat(), record.bank_id, record.key))

@@ -6,7 +6,14 @@ from typing import Protocol
 
 from generated.events import OrdersEvent
 from services.orders.domain.orders import Bank, HistoryEntry, Order, OrderStatus
-from services.orders.domain.payments import PaymentFilter, PaymentOutcome, PaymentRecord, ProcessedCallback, Refund
+from services.orders.domain.payments import (
+    Payment,
+    PaymentFilter,
+    PaymentOutcome,
+    PaymentRecord,
+    ProcessedCallback,
+    Refund,
+)
 from services.runtime.core.principal import Principal
 from services.runtime.core.repository import EntityReader, EntityRepository, TimeKey
 from services.runtime.storage.unit_of_work import UnitOfWorkFactory
@@ -69,17 +76,20 @@ class OrderRepository(Protocol):
 class PaymentRepository(Protocol):
     """Payments and payment callbacks in a unit of work."""
 
-    async def register_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> ProcessedCallback | None:
-        """Register a callback; return None if it is new, otherwise its first result."""
+    async def register_callback(self, payment: Payment, webhook_id: str) -> ProcessedCallback | None:
+        """Register a callback; return None if its webhook id is new, otherwise the first callback with that id."""
 
     async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
         """Store the outcome of a registered callback."""
 
-    async def get_outcome_for_update(self, bank_id: str, payment_id: str) -> PaymentOutcome | None:
-        """Return the outcome of a recorded payment, None for a new one; waits for a concurrent transaction on it."""
+    async def get_for_update(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
+        """Return a recorded payment, None for a new one; waits for a concurrent transaction on it."""
 
     async def save(self, record: PaymentRecord) -> None:
         """Insert or overwrite a payment; a failed payment may succeed later."""
+
+    async def add_rejected(self, record: PaymentRecord) -> bool:
+        """Insert a report whose payment id belongs to another payment; return False if it was recorded before."""
 
 
 class RefundRepository(Protocol):

@@ -20,6 +20,7 @@ from services.orders.domain.orders import (
     RefundStatus,
 )
 from services.orders.domain.payments import (
+    Payment,
     PaymentFilter,
     PaymentOutcome,
     PaymentRecord,
@@ -144,17 +145,23 @@ class FakePayments(UserDict[tuple[str, str], PaymentRecord]):
     def __init__(self, repository: "FakeRepository") -> None:
         super().__init__()
         self.repository = repository
+        self.registered: dict[tuple[str, str], Payment] = {}
 
-    async def register_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> ProcessedCallback | None:
-        return self.repository.callbacks.get((bank_id, webhook_id))
+    async def register_callback(self, payment: Payment, webhook_id: str) -> ProcessedCallback | None:
+        self.registered.setdefault((payment.bank_id, webhook_id), payment)
+        return self.repository.callbacks.get((payment.bank_id, webhook_id))
 
     async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
-        payment_id = next(payment_id for bank, payment_id in self.data if bank == bank_id)
-        self.repository.callbacks[bank_id, webhook_id] = ProcessedCallback(payment_id, outcome)
+        payment = self.registered[bank_id, webhook_id]
+        self.repository.callbacks[bank_id, webhook_id] = ProcessedCallback(
+            payment.payment_id, outcome, payment.compute_fingerprint()
+        )
 
-    async def get_outcome_for_update(self, bank_id: str, payment_id: str) -> PaymentOutcome | None:
-        record = self.data.get((bank_id, payment_id))
-        return None if record is None else record.outcome
+    async def get_for_update(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
+        return self.data.get((bank_id, payment_id))
+
+    async def add_rejected(self, record: PaymentRecord) -> bool:
+        return self.repository.rejected.setdefault((record.bank_id, record.key), record) is record
 
     async def save(self, record: PaymentRecord) -> None:
         self.data[record.bank_id, record.payment_id] = record
@@ -202,7 +209,11 @@ class FakeRecords:
         return OrderRecords(
             self.repository.orders.data.get(order_id),
             [entry for entry in self.repository.transitions if entry.order_id == order_id],
-            [record for record in self.repository.payments.values() if record.order_id == order_id],
+            [
+                record
+                for record in (*self.repository.payments.values(), *self.repository.rejected.values())
+                if record.order_id == order_id
+            ],
             [refund for refund in self.repository.refunds.values() if refund.order_id == order_id],
         )
 
@@ -236,6 +247,7 @@ class FakeRepository(FakeTransactions):
         self.checks: dict[str, str] = {}
         self.payments = FakePayments(self)
         self.callbacks: dict[tuple[str, str], ProcessedCallback] = {}
+        self.rejected: dict[tuple[str, str], PaymentRecord] = {}
         self.refunds = FakeRefunds()
         self.records = FakeRecords(self)
         self.alerts: set[tuple[str, str]] = set()
@@ -281,7 +293,7 @@ class FakeHistory:
         self.entries[entry.order_id, entry.version] = entry
 
     async def save_payment(self, record: PaymentRecord) -> None:
-        self.payments[record.bank_id, record.payment_id] = record
+        self.payments[record.bank_id, record.key] = record
 
     async def list_payments(
         self, size: int, before: tuple[datetime, str, str] | None, payment_filter: PaymentFilter
@@ -301,7 +313,7 @@ class FakeHistory:
 
 
 def _payment_key(record: PaymentRecord) -> tuple[datetime, str, str]:
-    return record.at, record.bank_id, record.payment_id
+    return record.at, record.bank_id, record.key
 
 
 class FakePaymentSystem:

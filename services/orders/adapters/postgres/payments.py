@@ -1,13 +1,13 @@
 """Payments and payment callbacks in PostgreSQL."""
 
 from dataclasses import asdict, fields
-from typing import override
+from typing import Any, override
 
 from sqlalchemy import bindparam, func, null, select, update
 from sqlalchemy.dialects import postgresql
 
-from services.orders.adapters.postgres.tables import callbacks, payments
-from services.orders.domain.payments import PaymentOutcome, PaymentRecord, ProcessedCallback
+from services.orders.adapters.postgres.tables import callbacks, payments, rejected_payments
+from services.orders.domain.payments import Payment, PaymentOutcome, PaymentRecord, ProcessedCallback
 from services.orders.usecases.ports import PaymentRepository
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
@@ -17,13 +17,17 @@ _PAYMENT_FIELDS = tuple(field.name for field in fields(PaymentRecord))
 
 _INSERT_CALLBACK = Statement(
     postgresql.insert(callbacks)
-    .values({name: bindparam(name) for name in ("bank_id", "webhook_id", "payment_id")})
+    .values({name: bindparam(name) for name in ("bank_id", "webhook_id", "payment_id", "fingerprint")})
     .on_conflict_do_nothing()
 )
 _is_this_callback = (callbacks.c.bank_id == bindparam("bank"), callbacks.c.webhook_id == bindparam("webhook"))
 _SELECT_CALLBACK = Statement(
     # Rows of an earlier release have no outcome; the outcome of their payment is equal.
-    select(callbacks.c.payment_id, func.coalesce(callbacks.c.outcome, payments.c.outcome).label("outcome"))
+    select(
+        callbacks.c.payment_id,
+        func.coalesce(callbacks.c.outcome, payments.c.outcome).label("outcome"),
+        callbacks.c.fingerprint,
+    )
     .outerjoin(
         payments, (payments.c.bank_id == callbacks.c.bank_id) & (payments.c.payment_id == callbacks.c.payment_id)
     )
@@ -32,8 +36,8 @@ _SELECT_CALLBACK = Statement(
 _UPDATE_CALLBACK_OUTCOME = Statement(
     update(callbacks).where(*_is_this_callback).values(outcome=bindparam("new_outcome"))
 )
-_SELECT_PAYMENT_OUTCOME = Statement(
-    select(payments.c.outcome).where(
+_SELECT_PAYMENT = Statement(
+    select(*(payments.c[name] for name in _PAYMENT_FIELDS)).where(
         payments.c.bank_id == bindparam("bank_id"), payments.c.payment_id == bindparam("payment_id")
     )
 )
@@ -44,6 +48,16 @@ _UPSERT_PAYMENT = Statement(
         set_={name: _insert_payment.excluded[name] for name in _PAYMENT_FIELDS[2:]} | {"reconciled_at": null()},
     )
 )
+_INSERT_REJECTED = Statement(
+    postgresql.insert(rejected_payments)
+    .values({name: bindparam(name) for name in _PAYMENT_FIELDS})
+    .on_conflict_do_nothing()
+)
+
+
+def payment_from_row(row: dict[str, Any]) -> PaymentRecord:
+    """Convert a row of recorded or rejected payments to a record."""
+    return PaymentRecord(**(row | {"outcome": PaymentOutcome(row["outcome"])}))
 
 
 class PostgresPaymentRepository(PaymentRepository):
@@ -53,24 +67,34 @@ class PostgresPaymentRepository(PaymentRepository):
         self._transaction = transaction
 
     @override
-    async def register_callback(self, bank_id: str, webhook_id: str, payment_id: str) -> ProcessedCallback | None:
+    async def register_callback(self, payment: Payment, webhook_id: str) -> ProcessedCallback | None:
         if await self._transaction.execute(
-            _INSERT_CALLBACK, bank_id=bank_id, webhook_id=webhook_id, payment_id=payment_id
+            _INSERT_CALLBACK,
+            bank_id=payment.bank_id,
+            webhook_id=webhook_id,
+            payment_id=payment.payment_id,
+            fingerprint=payment.compute_fingerprint(),
         ):
             return None
-        row = await self._transaction.fetch_one(_SELECT_CALLBACK, bank=bank_id, webhook=webhook_id)
-        return None if row is None else ProcessedCallback(row["payment_id"], PaymentOutcome(row["outcome"]))
+        row = await self._transaction.fetch_one(_SELECT_CALLBACK, bank=payment.bank_id, webhook=webhook_id)
+        if row is None:
+            return None
+        return ProcessedCallback(row["payment_id"], PaymentOutcome(row["outcome"]), row["fingerprint"])
 
     @override
     async def save_callback_outcome(self, bank_id: str, webhook_id: str, outcome: PaymentOutcome) -> None:
         await self._transaction.execute(_UPDATE_CALLBACK_OUTCOME, bank=bank_id, webhook=webhook_id, new_outcome=outcome)
 
     @override
-    async def get_outcome_for_update(self, bank_id: str, payment_id: str) -> PaymentOutcome | None:
+    async def get_for_update(self, bank_id: str, payment_id: str) -> PaymentRecord | None:
         await advisory_lock.acquire(self._transaction, AdvisoryLock.PAYMENT, bank_id, payment_id)
-        row = await self._transaction.fetch_one(_SELECT_PAYMENT_OUTCOME, bank_id=bank_id, payment_id=payment_id)
-        return None if row is None else PaymentOutcome(row["outcome"])
+        row = await self._transaction.fetch_one(_SELECT_PAYMENT, bank_id=bank_id, payment_id=payment_id)
+        return None if row is None else payment_from_row(row)
 
     @override
     async def save(self, record: PaymentRecord) -> None:
         await self._transaction.execute(_UPSERT_PAYMENT, **asdict(record))
+
+    @override
+    async def add_rejected(self, record: PaymentRecord) -> bool:
+        return await self._transaction.execute(_INSERT_REJECTED, **asdict(record)) == 1

@@ -6,11 +6,12 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import override
 
-from sqlalchemy import ColumnElement, Text, bindparam, case, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, Text, bindparam, case, exists, func, literal, select, union_all, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from generated.events import OrdersEvent
 from services.orders.adapters.postgres.orders import ORDER_COLUMNS, order_from_row
+from services.orders.adapters.postgres.payments import payment_from_row
 from services.orders.adapters.postgres.refunds import REFUND_COLUMNS, refund_from_row
 from services.orders.adapters.postgres.repository import PostgresUnitOfWork
 from services.orders.adapters.postgres.tables import (
@@ -21,9 +22,10 @@ from services.orders.adapters.postgres.tables import (
     orders,
     payments,
     refunds,
+    rejected_payments,
 )
 from services.orders.domain.orders import HistoryEntry, Order, OrderStatus
-from services.orders.domain.payments import PaymentOutcome, PaymentRecord
+from services.orders.domain.payments import PaymentRecord
 from services.orders.domain.reconciliation import OrderRecords
 from services.orders.usecases.reconciliation import (
     ReconciliationRepository,
@@ -49,7 +51,12 @@ _SELECT_TRANSITIONS = Statement(
     .order_by(order_transitions.c.order_id, order_transitions.c.version)
 )
 _SELECT_PAYMENTS = Statement(
-    select(*(payments.c[field.name] for field in fields(PaymentRecord))).where(payments.c.order_id == _ids)
+    union_all(
+        *(
+            select(*(table.c[field.name] for field in fields(PaymentRecord))).where(table.c.order_id == _ids)
+            for table in (payments, rejected_payments)
+        )
+    )
 )
 _SELECT_REFUNDS = Statement(select(*REFUND_COLUMNS).where(refunds.c.order_id == _ids))
 _SELECT_PENDING_EVENT_IDS = Statement(select(_outbox.c.event_id).where(_outbox.c.subject == bindparam("subject")))
@@ -115,7 +122,7 @@ async def _load_records(transaction: Transaction, order_ids: Sequence[str]) -> d
     for row in await transaction.fetch_all(_SELECT_TRANSITIONS, ids=ids):
         records[row["order_id"]].transitions.append(HistoryEntry(**(row | {"status": OrderStatus(row["status"])})))
     for row in await transaction.fetch_all(_SELECT_PAYMENTS, ids=ids):
-        records[row["order_id"]].payments.append(PaymentRecord(**(row | {"outcome": PaymentOutcome(row["outcome"])})))
+        records[row["order_id"]].payments.append(payment_from_row(row))
     for row in await transaction.fetch_all(_SELECT_REFUNDS, ids=ids):
         records[row["order_id"]].refunds.append(refund_from_row(row))
     return records

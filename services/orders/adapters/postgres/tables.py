@@ -111,6 +111,7 @@ callbacks = Table(
     Column("payment_id", Text, nullable=False),
     Column("outcome", Text),
     Column("at", TIMESTAMPTZ, nullable=False, server_default=func.now()),
+    Column("fingerprint", LargeBinary),
     Index("callbacks_by_time", "at"),
 )
 payments = Table(
@@ -131,6 +132,19 @@ payments = Table(
     Index("payments_by_time", "at"),
     Index("payments_unreconciled", "at", postgresql_where="reconciled_at IS NULL"),
     Index("payments_reconciled", "reconciled_at"),
+)
+rejected_payments = Table(
+    "rejected_payments",
+    metadata,
+    Column("bank_id", Text, primary_key=True),
+    Column("payment_id", Text, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("amount", BigInteger, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("outcome", Text, nullable=False),
+    Column("refund_amount", BigInteger, nullable=False),
+    Column("at", TIMESTAMPTZ, nullable=False),
+    Index("rejected_payments_by_order", "order_id"),
 )
 refunds = Table(
     "refunds",

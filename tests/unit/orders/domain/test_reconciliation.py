@@ -358,4 +358,8 @@ def test_rebuilt_event_is_identical_to_the_original() -> None:
 
 
 def test_only_failed_and_unknown_payments_are_not_captured() -> None:
-    assert set(PaymentOutcome) - CAPTURED_OUTCOMES == {PaymentOutcome.FAILED, PaymentOutcome.UNKNOWN_ORDER}
+    assert set(PaymentOutcome) - CAPTURED_OUTCOMES == {
+        PaymentOutcome.FAILED,
+        PaymentOutcome.UNKNOWN_ORDER,
+        PaymentOutcome.DUPLICATE_ID,
+    }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderPaid, PaymentRecorded, RefundRequested, SystemAlert
 from services.orders.domain.orders import OrderStatus, RefundStatus
-from services.orders.domain.payments import Payment, PaymentFilter, PaymentOutcome, PaymentRecord
+from services.orders.domain.payments import Payment, PaymentFilter, PaymentOutcome, PaymentRecord, ProcessedCallback
 from services.orders.usecases import payment_callbacks
 from services.orders.usecases.payment_callbacks import process_payment
 from services.runtime.core.errors import ApiError
@@ -84,6 +84,66 @@ async def test_failed_payment_may_succeed_later() -> None:
     assert repository.orders["o1"].status is OrderStatus.PAID
 
 
+@pytest.mark.parametrize(
+    ("changes", "refund_amount"),
+    [
+        ({"payment_id": "p2"}, 200),
+        ({"payment_id": "p2", "amount": 150}, 150),
+        ({"payment_id": "p2", "order_id": "unknown"}, 200),
+        ({"payment_id": "p2", "succeeded": False}, 0),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("first", [PAYMENT, FAILED], ids=["paid", "failed"])
+async def test_other_payment_with_used_webhook_id_is_rejected_and_refunded(
+    first: Payment, changes: dict[str, object], refund_amount: int
+) -> None:
+    repository = FakeRepository(build_order())
+    await process_payment(repository, repository.clock, first, "w1")
+    status = repository.orders["o1"].status
+    other = replace(PAYMENT, **changes)
+    for _ in range(2):
+        with raises_reason(Reason.WEBHOOK_ID_REUSED):
+            await process_payment(repository, repository.clock, other, "w1")
+    assert repository.payments["visa", "p2"].refund_amount == refund_amount
+    assert sum(refund.amount for refund in repository.refunds.values()) == refund_amount
+    assert repository.orders["o1"].status is status
+    assert await process_payment(repository, repository.clock, first, "w1") == "p1"
+
+
+@pytest.mark.parametrize("webhook_id", ["w1", "w2"])
+@pytest.mark.parametrize("changes", [{"order_id": "o2"}, {"amount": 500}, {"currency": "EUR"}], ids=str)
+async def test_used_payment_id_for_other_order_or_amount_is_rejected(
+    changes: dict[str, object], webhook_id: str
+) -> None:
+    repository = FakeRepository(build_order(), build_order(order_id="o2"))
+    await process_payment(repository, repository.clock, PAYMENT, "w1")
+    reported = replace(PAYMENT, **changes)
+    reason = Reason.WEBHOOK_ID_REUSED if webhook_id == "w1" else Reason.PAYMENT_ID_REUSED
+    for _ in range(2):
+        with raises_reason(reason):
+            await process_payment(repository, repository.clock, reported, webhook_id)
+    (record,) = repository.rejected.values()
+    assert (record.outcome, record.refund_amount, record.is_for(reported)) == (PaymentOutcome.DUPLICATE_ID, 0, True)
+    assert repository.payments["visa", "p1"].outcome is PaymentOutcome.PAID
+    assert repository.orders["o2"].status is OrderStatus.PENDING
+    assert repository.refunds == {}
+    (alert,) = [event for event in repository.events if isinstance(event, SystemAlert)]
+    assert (alert.subject, alert.reason) == ("payment:visa:p1", "PAYMENT_ID_REUSED")
+    assert record.order_id in alert.detail
+    outcomes = [event.outcome.name for event in repository.events if isinstance(event, PaymentRecorded)]
+    assert outcomes == ["PAID", "DUPLICATE_ID"]
+
+
+async def test_callback_of_earlier_release_is_repeated_by_its_payment_id() -> None:
+    repository = FakeRepository(build_order())
+    repository.callbacks["visa", "w1"] = ProcessedCallback("p1", PaymentOutcome.PAID)
+    assert await process_payment(repository, repository.clock, PAYMENT, "w1") == "p1"
+    assert repository.events == []
+    with raises_reason(Reason.WEBHOOK_ID_REUSED):
+        await process_payment(repository, repository.clock, replace(PAYMENT, payment_id="p2"), "w1")
+
+
 async def test_repeated_failure_is_recorded_once() -> None:
     repository = FakeRepository(build_order())
     for webhook_id in ("w1", "w2"):
@@ -118,7 +178,12 @@ async def test_captured_amount_pays_order_or_is_refunded(callbacks: list[tuple[P
             await process_payment(repository, repository.clock, payment, webhook_id)
         except ApiError as error:
             reasons.add(error.reason)
-    assert reasons <= {Reason.PAYMENT_CONFLICT, Reason.PAYMENT_INSUFFICIENT}
+    assert reasons <= {
+        Reason.PAYMENT_CONFLICT,
+        Reason.PAYMENT_INSUFFICIENT,
+        Reason.WEBHOOK_ID_REUSED,
+        Reason.PAYMENT_ID_REUSED,
+    }
     order = repository.orders["o1"]
     records = [record for record in repository.payments.values() if record.outcome is not PaymentOutcome.FAILED]
     captured = sum(record.amount for record in records)

@@ -76,12 +76,18 @@ class PaymentOutcome(betterproto2.Enum):
 
     CONFLICT = 5
     """
-    The order was already paid, cancelled or expired; the full amount is refunded.
+    The order was already paid, cancelled or expired, or the webhook id belongs to another payment; the full amount is
+    refunded.
     """
 
     UNKNOWN_ORDER = 6
     """
     There is no such order at this bank; the full amount is refunded.
+    """
+
+    DUPLICATE_ID = 7
+    """
+    The id belongs to a payment of another order or amount; the report is rejected, nothing is refunded.
     """
 
     @classmethod
@@ -94,6 +100,7 @@ class PaymentOutcome(betterproto2.Enum):
             4: "PAYMENT_OUTCOME_FAILED",
             5: "PAYMENT_OUTCOME_CONFLICT",
             6: "PAYMENT_OUTCOME_UNKNOWN_ORDER",
+            7: "PAYMENT_OUTCOME_DUPLICATE_ID",
         }
 
     @classmethod
@@ -106,6 +113,7 @@ class PaymentOutcome(betterproto2.Enum):
             "PAYMENT_OUTCOME_FAILED": 4,
             "PAYMENT_OUTCOME_CONFLICT": 5,
             "PAYMENT_OUTCOME_UNKNOWN_ORDER": 6,
+            "PAYMENT_OUTCOME_DUPLICATE_ID": 7,
         }
 
 
@@ -137,7 +145,7 @@ class EmailRequested(betterproto2.Message):
 
     user_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The user.
+    The user. For "account_deleted" a random id, since the notifications of a deleted user are deleted.
     """
 
     email: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
@@ -147,8 +155,8 @@ class EmailRequested(betterproto2.Message):
 
     template: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    Mail template: "verification", "email_change" and "password_reset" require the value "code"; "account_deleted"
-    requires none.
+    Mail template: "verification", "email_change" and "password_reset" require the value "code", "email_changed" requires
+    "new_email"; "password_changed" and "account_deleted" require none.
     """
 
     locale: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)

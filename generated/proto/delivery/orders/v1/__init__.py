@@ -165,12 +165,18 @@ class PaymentOutcome(betterproto2.Enum):
 
     CONFLICT = 5
     """
-    The order was already paid, cancelled or expired; the full amount is refunded.
+    The order was already paid, cancelled or expired, or the webhook id belongs to another payment; the full amount is
+    refunded.
     """
 
     UNKNOWN_ORDER = 6
     """
     There is no such order at this bank; the full amount is refunded.
+    """
+
+    DUPLICATE_ID = 7
+    """
+    The id belongs to a payment of another order or amount; the report is rejected, nothing is refunded.
     """
 
     @classmethod
@@ -183,6 +189,7 @@ class PaymentOutcome(betterproto2.Enum):
             4: "PAYMENT_OUTCOME_FAILED",
             5: "PAYMENT_OUTCOME_CONFLICT",
             6: "PAYMENT_OUTCOME_UNKNOWN_ORDER",
+            7: "PAYMENT_OUTCOME_DUPLICATE_ID",
         }
 
     @classmethod
@@ -195,6 +202,7 @@ class PaymentOutcome(betterproto2.Enum):
             "PAYMENT_OUTCOME_FAILED": 4,
             "PAYMENT_OUTCOME_CONFLICT": 5,
             "PAYMENT_OUTCOME_UNKNOWN_ORDER": 6,
+            "PAYMENT_OUTCOME_DUPLICATE_ID": 7,
         }
 
 
@@ -1224,6 +1232,11 @@ class RotateBankSecretRequest(betterproto2.Message):
     The bank.
     """
 
+    idempotency_key: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Value of the client's Idempotency-Key header.
+    """
+
 
 default_message_pool.register_message("delivery.orders.v1", "RotateBankSecretRequest", RotateBankSecretRequest)
 
@@ -1237,6 +1250,11 @@ class RotateBankSecretResponse(betterproto2.Message):
     webhook_secret: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
     The webhook secret.
+    """
+
+    replayed: "bool" = betterproto2.field(2, betterproto2.TYPE_BOOL)
+    """
+    Whether this is the response of the first request.
     """
 
 

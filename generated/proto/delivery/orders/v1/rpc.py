@@ -176,7 +176,10 @@ ROTATE_BANK_SECRET: Method[RotateBankSecretRequest, RotateBankSecretResponse] = 
     timeout_s=5.0,
     max_attempts=1,
     constraints={
-        "properties": {"bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"}},
+        "properties": {
+            "bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
+            "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
+        },
         "required": ["bank_id"],
         "x-implicit-presence": [],
     },
@@ -500,9 +503,9 @@ class OrdersServicer(Servicer):
     @abstractmethod
     async def rotate_bank_secret(
         self, request: RotateBankSecretRequest, principal: Principal
-    ) -> RotateBankSecretResponse:
-        """Replaces the webhook secret and returns the new one, once. The old one stays valid for 24 hours.
-        Errors: BANK_NOT_FOUND.
+    ) -> RotateBankSecretResponse | PreEncoded[RotateBankSecretResponse]:
+        """Replaces the webhook secret and returns the new one. Every replaced secret stays valid for 24 hours.
+        Errors: BANK_NOT_FOUND, IDEMPOTENCY_KEY_BUSY, IDEMPOTENCY_KEY_REUSED, TOO_MANY_REQUESTS.
         """
 
     @abstractmethod
@@ -533,7 +536,8 @@ class OrdersServicer(Servicer):
     async def handle_payment_callback(self, request: HandlePaymentCallbackRequest) -> HandlePaymentCallbackResponse:
         """Verifies a bank's signed payment callback and records the payment.
         A payment may have succeeded or failed. A repeated webhook id returns the first result again.
-        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
+        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT,
+        WEBHOOK_ID_REUSED, PAYMENT_ID_REUSED.
         """
 
     @abstractmethod
@@ -599,8 +603,8 @@ class OrdersStub(Stub):
     async def rotate_bank_secret(
         self, request: RotateBankSecretRequest, *, timeout: float | None = None
     ) -> RotateBankSecretResponse:
-        """Replaces the webhook secret and returns the new one, once. The old one stays valid for 24 hours.
-        Errors: BANK_NOT_FOUND.
+        """Replaces the webhook secret and returns the new one. Every replaced secret stays valid for 24 hours.
+        Errors: BANK_NOT_FOUND, IDEMPOTENCY_KEY_BUSY, IDEMPOTENCY_KEY_REUSED, TOO_MANY_REQUESTS.
         """
         return await self.call_unary(ROTATE_BANK_SECRET, request, timeout)
 
@@ -631,7 +635,8 @@ class OrdersStub(Stub):
     ) -> HandlePaymentCallbackResponse:
         """Verifies a bank's signed payment callback and records the payment.
         A payment may have succeeded or failed. A repeated webhook id returns the first result again.
-        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT.
+        Errors: SIGNATURE_INVALID, INVALID_REQUEST, ORDER_NOT_FOUND, PAYMENT_CONFLICT, PAYMENT_INSUFFICIENT,
+        WEBHOOK_ID_REUSED, PAYMENT_ID_REUSED.
         """
         return await self.call_unary(HANDLE_PAYMENT_CALLBACK, request, timeout)
 

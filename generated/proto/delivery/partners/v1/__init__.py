@@ -1243,6 +1243,11 @@ class RotatePartnerSecretRequest(betterproto2.Message):
     The partner.
     """
 
+    idempotency_key: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Value of the client's Idempotency-Key header.
+    """
+
 
 default_message_pool.register_message("delivery.partners.v1", "RotatePartnerSecretRequest", RotatePartnerSecretRequest)
 
@@ -1256,6 +1261,11 @@ class RotatePartnerSecretResponse(betterproto2.Message):
     webhook_secret: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
     Secret in the form whsec_…; returned only once.
+    """
+
+    replayed: "bool" = betterproto2.field(2, betterproto2.TYPE_BOOL)
+    """
+    Whether this is the response of the first request.
     """
 
 

@@ -313,7 +313,10 @@ ROTATE_PARTNER_SECRET: Method[RotatePartnerSecretRequest, RotatePartnerSecretRes
     timeout_s=5.0,
     max_attempts=1,
     constraints={
-        "properties": {"partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
+        "properties": {
+            "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+            "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
+        },
         "required": ["partner_id"],
         "x-implicit-presence": [],
     },
@@ -631,7 +634,7 @@ class PartnersServicer(Servicer):
     @abstractmethod
     async def rotate_partner_secret(
         self, request: RotatePartnerSecretRequest, principal: Principal
-    ) -> RotatePartnerSecretResponse:
+    ) -> RotatePartnerSecretResponse | PreEncoded[RotatePartnerSecretResponse]:
         """Replaces the webhook secret and returns the new one, once. The old one stays valid for 24 hours.
         Errors: PARTNER_NOT_FOUND.
         """
