@@ -16,6 +16,9 @@ STRIPPED_HEADER_PREFIXES = ("x-jwt-", "x-auth-", "x-envoy-", "x-forwarded-client
 MAX_STREAMS = 2048
 """Maximum number of concurrent response streams per service, which have a circuit breaker of their own."""
 
+ROUTE_METADATA_KEY: Config = {"key": "delivery", "path": [{"key": "route"}]}
+"""Key of the path template in the metadata of a route."""
+
 REDACTED_SPAN_TAGS = ("http.url", "peer.address", "user_agent")
 """Span tags that Envoy sets by default and that may contain personal data; they are overwritten."""
 
@@ -145,6 +148,14 @@ def build_peer_validation_context(san_matcher: Config) -> Config:
     }
 
 
+def build_span_description(operation: str, route: str) -> Config:
+    """Return the parts of a route that name its spans, and the path template that they record."""
+    return {
+        "decorator": {"operation": operation, "propagate": False},
+        "metadata": {"filter_metadata": {ROUTE_METADATA_KEY["key"]: {"route": route}}},
+    }
+
+
 def build_tracing_config(service: str, percent: str) -> Config:
     """Return the tracing configuration. The edge decides on sampling; inner hops follow their parent span."""
     provider = build_extension(
@@ -156,12 +167,17 @@ def build_tracing_config(service: str, percent: str) -> Config:
     span_tags = {
         "http.request.method": "%REQ(:METHOD)%",
         "http.response.status_code": "%RESPONSE_CODE%",
-        "http.route": "%ROUTE_NAME%",
+        "url.scheme": "%REQ(:SCHEME)%",
         "network.protocol.name": "http",
         **dict.fromkeys(REDACTED_SPAN_TAGS, "-"),
     }
+    # The route stands for the path, which may contain personal data.
+    route = {"kind": {"route": {}}, "metadata_key": ROUTE_METADATA_KEY, "default_value": "-"}
     return {
-        "custom_tags": [{"tag": tag, "value": value} for tag, value in span_tags.items()],
+        "custom_tags": [
+            *({"tag": tag, "metadata": route} for tag in ("http.route", "url.path")),
+            *({"tag": tag, "value": value} for tag, value in span_tags.items()),
+        ],
         "max_path_tag_length": 0,
         "random_sampling": {"value": percent},
         "client_sampling": {"value": 0},

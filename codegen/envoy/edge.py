@@ -14,6 +14,7 @@ from codegen.envoy.common import (
     build_http_connection_manager,
     build_listener,
     build_secret_reference,
+    build_span_description,
     build_tcp_address,
     build_tracing_config,
     build_typed_config,
@@ -86,7 +87,7 @@ def build_operation_route(base_path: str, operation: Operation) -> Config:
         "name": operation.id,
         "match": build_path_matcher(base_path + operation.path) | {"headers": [build_method_matcher(methods)]},
         "route": action,
-        "decorator": {"operation": operation.id, "propagate": False},
+        **build_span_description(operation.id, base_path + operation.path),
         "typed_per_filter_config": authorization_config | enable_body_limit(get_max_body_bytes(operation)),
     }
     if deprecation := parse_deprecation(operation.raw):

@@ -18,6 +18,7 @@ from codegen.envoy.common import (
     build_listener,
     build_otlp_cluster,
     build_peer_validation_context,
+    build_span_description,
     build_tcp_address,
     build_tls_context,
     build_tracing_config,
@@ -103,7 +104,7 @@ def build_egress_route(service: str, method: Method) -> Config:
         "name": method.path.removeprefix("/"),
         "match": {"path": method.path},
         "route": action,
-        "decorator": {"operation": method.path.removeprefix("/"), "propagate": False},
+        **build_span_description(method.path.removeprefix("/"), method.path),
     }
 
 
@@ -148,7 +149,7 @@ def build_ingress_listener(
             "name": method.path.removeprefix("/"),
             "match": {"path": method.path},
             "route": to_app | build_stream_route_options(method),
-            "decorator": {"operation": method.path.removeprefix("/"), "propagate": False},
+            **build_span_description(method.path.removeprefix("/"), method.path),
             "typed_per_filter_config": authorization.allow_callers(
                 trust_domain, [*method.callers, *operators], actor_required=method.actor_required
             ),

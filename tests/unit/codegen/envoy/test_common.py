@@ -22,6 +22,7 @@ from codegen.envoy.common import (
     build_listener,
     build_peer_validation_context,
     build_secret_reference,
+    build_span_description,
     build_tcp_address,
     build_tls_context,
     build_tracing_config,
@@ -105,9 +106,18 @@ def test_tracing_ignores_sampling_decisions_of_clients() -> None:
 
 def test_spans_contain_no_personal_data() -> None:
     config = build_tracing_config("orders", "100")
-    tags = {each["tag"]: each["value"] for each in config["custom_tags"]}
+    tags = {each["tag"]: each["value"] for each in config["custom_tags"] if "value" in each}
     assert {tags[name] for name in REDACTED_SPAN_TAGS} == {"-"}
     assert config["max_path_tag_length"] == 0
+
+
+def test_spans_record_the_route_in_place_of_the_path() -> None:
+    custom_tags = build_tracing_config("orders", "100")["custom_tags"]
+    tags = {each["tag"]: each["metadata"] for each in custom_tags if "metadata" in each}
+    assert tags.keys() == {"http.route", "url.path"}
+    metadata = build_span_description("getOrder", "/orders/{order_id}")["metadata"]["filter_metadata"]
+    for tag in tags.values():
+        assert metadata[tag["metadata_key"]["key"]] == {tag["metadata_key"]["path"][0]["key"]: "/orders/{order_id}"}
 
 
 @pytest.mark.parametrize("name", ["edge", "ingress", "probe"])
