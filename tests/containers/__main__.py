@@ -23,7 +23,12 @@ SERVER_IMAGES = ("postgres", "mongo", "rabbitmq", "memcached", "fsouza/fake-gcs-
 
 
 def prepare_images(terminal: Terminal) -> None:
-    """Pull the missing images, or build their substitutes if the registry is not available. Raises CommandError."""
+    """Pull the servers' images or, without a registry, build substitutes; build the images of this repository.
+
+    The builder of the engine does not share stages between parallel builds, hence one build at a time.
+
+    Raises CommandError.
+    """
     for substitute in list_substitutes():
         if read_labels(substitute.image) is None:
             pulled = subprocess.run(["docker", "pull", "--quiet", substitute.image], check=False, capture_output=True)
@@ -32,6 +37,7 @@ def prepare_images(terminal: Terminal) -> None:
     terminal.run(
         sys.executable, "-u", "-m", "deploy.containers.substitute_images", title="images of servers and base images"
     )
+    terminal.run("env", "COMPOSE_PARALLEL_LIMIT=1", "docker", "compose", "build", title="docker compose build")
 
 
 def run_steps(terminal: Terminal, steps: list[str]) -> Iterator[Row]:
@@ -43,8 +49,6 @@ def run_steps(terminal: Terminal, steps: list[str]) -> Iterator[Row]:
         prepare_images(terminal)
         if "compose" in steps:
             result = run_compose_test(terminal)
-        else:
-            terminal.run("docker", "compose", "build")
         labels = {image: read_labels(image) or {} for image in map(find_image_reference, report.SERVERS.values())}
         if "pods" in steps:
             configure_podman()
