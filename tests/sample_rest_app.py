@@ -107,6 +107,7 @@ paths:
       parameters: [{name: Last-Event-ID, in: header, schema: {type: integer, minimum: 0}}]
       responses:
         '200': {description: Changes., content: {text/event-stream: {schema: {$ref: '#/components/schemas/Thing'}}}}
+        '204': {description: Nothing will follow.}
   /callbacks/{thing_id}:
     parameters:
       - {name: thing_id, in: path, required: true, schema: {type: string, pattern: '^[a-z0-9]+$'}}

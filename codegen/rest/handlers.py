@@ -9,7 +9,7 @@ from jsonschema_rs import Draft202012Validator
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.events import event_types
 from codegen.naming import render_docstring, to_pascal_case, to_snake_case
-from codegen.rest.operations import Operation, iter_operations
+from codegen.rest.operations import END_OF_STREAM_STATUS, EVENT_STREAM_MEDIA_TYPE, Operation, iter_operations
 
 API = "delivery"
 OUTPUT_PATH = "rest/delivery/handlers.py"
@@ -22,7 +22,6 @@ SIGNED_SCHEME = "webhook"
 """Security scheme whose argument contains the raw body, for the service that owns the secret to verify and decode."""
 
 FORM_MEDIA_TYPE = "multipart/form-data"
-EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 
 IDEMPOTENCY_KEY_HEADER, IDEMPOTENCY_REPLAYED_HEADER = "idempotency-key", "idempotency-replayed"
 VALID_KEYS = ("!", "~", "a" * 64, 'A,b;c="d"')
@@ -76,6 +75,8 @@ def is_streaming(operation: Operation) -> bool:
         return False
     if operation.status != 200 or operation.headers - {"Cache-Control"}:
         raise ContractError(f"{API}.yaml: the stream {operation.id} must have the status 200 and no additional headers")
+    if END_OF_STREAM_STATUS not in operation.raw["responses"]:
+        raise ContractError(f"{API}.yaml: the stream {operation.id} lacks the response 204, which ends reconnecting")
     return True
 
 

@@ -9,6 +9,10 @@ from codegen.contracts import HTTP_METHODS, ContractError, Contracts
 COMMON_RESPONSE_HEADERS = frozenset({"x-request-id", "traceresponse"})
 """Response headers that the mesh sets, not the handlers."""
 
+EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
+END_OF_STREAM_STATUS = "204"
+"""Status of a stream without further events, at which standard clients stop reconnecting."""
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -44,10 +48,16 @@ class Operation:
         return tuple(role for alternative in self.security for roles in alternative.values() for role in roles)
 
 
+def is_event_stream(raw: dict[str, Any]) -> bool:
+    """Return whether the success response of an operation is a stream of server-sent events."""
+    return EVENT_STREAM_MEDIA_TYPE in raw["responses"].get("200", {}).get("content", {})
+
+
 def iter_operations(contracts: Contracts, api: str) -> Iterator[Operation]:
     """Yield all operations in file order.
 
-    Raises ContractError for a duplicate operationId, or more or less than one success response.
+    Raises ContractError for a duplicate operationId, or more or less than one success response. The 204 of an event
+    stream does not count.
     """
     document = contracts.openapi[api]
     seen: set[str] = set()
@@ -64,6 +74,8 @@ def iter_operations(contracts: Contracts, api: str) -> Iterator[Operation]:
                 contracts.resolve_reference(api, p) for p in [*item.get("parameters", []), *raw.get("parameters", [])]
             ]
             successes = [code for code in raw["responses"] if code.startswith("2")]
+            if is_event_stream(raw):
+                successes = [code for code in successes if code != END_OF_STREAM_STATUS]
             if len(successes) != 1:
                 raise ContractError(
                     f"{api}.yaml: {name} has {len(successes)} success responses; exactly one is required"

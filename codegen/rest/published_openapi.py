@@ -6,6 +6,7 @@ from typing import Any
 
 from codegen.contracts import HTTP_METHODS, Contracts, Files
 from codegen.rest.deprecation import SINCE_EXTENSION, SUNSET_EXTENSION, parse_deprecation
+from codegen.rest.operations import EVENT_STREAM_MEDIA_TYPE
 from codegen.yaml_output import dump_yaml
 
 RESPONSE_HEADERS = {
@@ -42,12 +43,27 @@ def strip_extensions(node: Any) -> Any:
     return node
 
 
+def _describe_event_stream_as_text(response: dict[str, Any]) -> None:
+    """Describe an event stream as text with events of the given content: generated clients decode an object as JSON."""
+    stream = response.get("content", {}).get(EVENT_STREAM_MEDIA_TYPE)
+    data = stream["schema"].get("properties", {}).get("data", {}) if stream else {}
+    if "contentSchema" in data:
+        stream["schema"] = {
+            "type": "string",
+            "description": "Server-sent events, each with `data` that is the content as JSON.",
+            "contentMediaType": EVENT_STREAM_MEDIA_TYPE,
+            "contentSchema": data["contentSchema"],
+        }
+
+
 def publish_document(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document in its published form."""
     published: dict[str, Any] = strip_extensions(copy.deepcopy(document))
     responses = [*published.get("components", {}).get("responses", {}).values()]
     for item in published.get("paths", {}).values():
         responses += [r for m in HTTP_METHODS if m in item for r in item[m]["responses"].values() if "$ref" not in r]
+    for response in responses:
+        _describe_event_stream_as_text(response)
     if "x-problems" in document:
         published["components"]["headers"] |= RESPONSE_HEADERS
         for response in responses:

@@ -81,6 +81,12 @@ test("watch with lastEventId resumes after that event", async () => {
   assert.equal(requests[0].lastEventId, "7");
 });
 
+test("watch ends at 204, after which nothing follows", async () => {
+  const { requests, fetch } = stubServer(new Response(null, { status: 204 }));
+  assert.deepEqual(await watchAll(fetch, { lastEventId: "8" }), []);
+  assert.equal(requests.length, 1);
+});
+
 test("watch respects Retry-After and the retry field", async () => {
   const { requests, fetch } = stubServer(
     problem(429, "RATE_LIMITED", { "retry-after": "1" }),

@@ -137,10 +137,14 @@ class ForwardingBanksHandler(BanksHandler):
         response = await self._orders.update_bank(requests.update_bank(bank_id=bank_id, body=body, if_match=if_match))
         return Response(convert.bank(require(response.bank)), {"ETag": format_etag(response.version)})
 
-    async def rotate_bank_secret(self, *, principal: Principal, bank_id: str) -> NewBankSecret:
+    async def rotate_bank_secret(
+        self, *, principal: Principal, bank_id: str, idempotency_key: str | None = None
+    ) -> Response[NewBankSecret]:
         """rotateBankSecret → delivery.orders.v1.OrdersService.RotateBankSecret."""
-        response = await self._orders.rotate_bank_secret(requests.rotate_bank_secret(bank_id=bank_id))
-        return convert.new_bank_secret(response)
+        response = await self._orders.rotate_bank_secret(
+            requests.rotate_bank_secret(bank_id=bank_id, idempotency_key=idempotency_key)
+        )
+        return Response(convert.new_bank_secret(response), {}, replayed=response.replayed)
 
     async def list_payments(
         self,
@@ -204,10 +208,14 @@ class ForwardingPartnersHandler(PartnersHandler):
         )
         return Response(convert.partner(require(response.partner)), {"ETag": format_etag(response.version)})
 
-    async def rotate_partner_secret(self, *, principal: Principal, partner_id: int) -> NewPartnerSecret:
+    async def rotate_partner_secret(
+        self, *, principal: Principal, partner_id: int, idempotency_key: str | None = None
+    ) -> Response[NewPartnerSecret]:
         """rotatePartnerSecret → delivery.partners.v1.PartnersService.RotatePartnerSecret."""
-        response = await self._partners.rotate_partner_secret(requests.rotate_partner_secret(partner_id=partner_id))
-        return convert.new_partner_secret(response)
+        response = await self._partners.rotate_partner_secret(
+            requests.rotate_partner_secret(partner_id=partner_id, idempotency_key=idempotency_key)
+        )
+        return Response(convert.new_partner_secret(response), {}, replayed=response.replayed)
 
     async def set_availability(
         self, *, principal: Principal, partner_id: int, product_id: int, body: SetAvailabilityRequest

@@ -13,11 +13,11 @@ from generated.rest.delivery.models import (
     BankPatch,
     BasketItem,
     CancelOrderRequest,
+    CreateAgentPreferences,
     CreateAgentRequest,
     CreateBankRequest,
     CreatePartnerRequest,
     CreateProductRequest,
-    NewPreferences,
     NotificationStatus,
     OrderStatus,
     PartnerCallStatus,
@@ -37,8 +37,8 @@ def to_quiet_hours(model: QuietHours) -> notifications_v1.QuietHours:
     return notifications_v1.QuietHours(start=model.start, end=model.end)
 
 
-def to_new_preferences(model: NewPreferences) -> notifications_v1.Preferences:
-    """NewPreferences → delivery.notifications.v1.Preferences."""
+def to_create_agent_preferences(model: CreateAgentPreferences) -> notifications_v1.Preferences:
+    """CreateAgentPreferences → delivery.notifications.v1.Preferences."""
     return notifications_v1.Preferences(
         quiet_hours=None if model.quiet_hours is UNSET else to_quiet_hours(model.quiet_hours),
         ttl_s=model.ttl_s,
@@ -134,9 +134,9 @@ def update_bank(*, bank_id: str, body: BankPatch, if_match: str | None = None) -
     )
 
 
-def rotate_bank_secret(*, bank_id: str) -> orders_v1.RotateBankSecretRequest:
+def rotate_bank_secret(*, bank_id: str, idempotency_key: str | None = None) -> orders_v1.RotateBankSecretRequest:
     """rotateBankSecret → delivery.orders.v1.RotateBankSecretRequest."""
-    return orders_v1.RotateBankSecretRequest(bank_id=bank_id)
+    return orders_v1.RotateBankSecretRequest(bank_id=bank_id, idempotency_key=idempotency_key)
 
 
 def list_partner_products(
@@ -198,9 +198,11 @@ def update_partner(
     )
 
 
-def rotate_partner_secret(*, partner_id: int) -> partners_v1.RotatePartnerSecretRequest:
+def rotate_partner_secret(
+    *, partner_id: int, idempotency_key: str | None = None
+) -> partners_v1.RotatePartnerSecretRequest:
     """rotatePartnerSecret → delivery.partners.v1.RotatePartnerSecretRequest."""
-    return partners_v1.RotatePartnerSecretRequest(partner_id=partner_id)
+    return partners_v1.RotatePartnerSecretRequest(partner_id=partner_id, idempotency_key=idempotency_key)
 
 
 def set_availability(
@@ -367,7 +369,7 @@ def create_agent(
         name=body.name,
         priority=body.priority,
         providers=[notifications_v1.Provider[item.name.upper()] for item in body.providers],
-        preferences=to_new_preferences(body.preferences),
+        preferences=to_create_agent_preferences(body.preferences),
         enabled=body.enabled,
         keys=None if body.keys is UNSET else to_agent_keys(body.keys),
     )

@@ -10,10 +10,14 @@ from starlette.types import Receive, Scope, Send
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
+from services.runtime.rest.responses import send_response
 from services.runtime.rest.types import Event
 from services.runtime.rpc import error_status
 
 MEDIA_TYPE = "text/event-stream"
+
+CLOCK_SKEW_S = 5.0
+"""Time before the expiry of a token within which a stream that has ended counts as ended by the expiry, in seconds."""
 
 HEARTBEAT_S = 15.0
 """Idle time after which a comment is sent, so that no proxy closes the connection as idle, in seconds."""
@@ -39,10 +43,9 @@ def get_shutdown_event(scope: Scope) -> asyncio.Event:
 def get_data_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of one event's data.
 
-    The response schema may describe an event with its fields, an array of data, or the data itself.
+    The response schema may describe the text of the stream with its content, an array of data, or the data itself.
     """
-    data = schema.get("properties", {}).get("data", {})
-    data_schema: dict[str, Any] = data.get("contentSchema") or schema.get("items") or schema
+    data_schema: dict[str, Any] = schema.get("contentSchema") or schema.get("items") or schema
     return data_schema
 
 
@@ -75,8 +78,11 @@ class EventStreamWriter:
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
             self._last_write_at = asyncio.get_running_loop().time()
 
-    async def end(self) -> None:
-        """Complete the response."""
+    async def end(self, *, has_events: bool = True) -> None:
+        """Complete the response, which is 204 when nothing was written and the stream has no events."""
+        if not self.is_started and not has_events:
+            await send_response(self._send, 204, [], b"")
+            return
         await self._start()
         await self._send({"type": "http.response.body", "body": b""})
 
@@ -112,16 +118,24 @@ async def stream_events(
     other. An error after the start aborts the connection, so that a client does not take a truncated stream for a
     complete one. The iterator runs in a single task, so in a single context, and is closed before this returns.
 
+    An iterator that ends without an event before the start is answered with 204: nothing will follow, and a standard
+    client (EventSource) stops reconnecting.
+
     Raises ApiError: UPSTREAM_UNAVAILABLE when the server shuts down before the start, UNAUTHENTICATED when
     `max_duration_s` (the lifetime of the token) passes before the start.
     """
     writer = EventStreamWriter(send)
+    loop = asyncio.get_running_loop()
+    started_at = loop.time()
+    has_events = False
 
     async def pump() -> None:
+        nonlocal has_events
         async with AsyncExitStack() as stack:
             if (close := getattr(events, "aclose", None)) is not None:
                 stack.push_async_callback(close)
             async for event in events:
+                has_events = True
                 chunk = encode_event(event, validate)
                 if is_head_request:
                     return
@@ -149,7 +163,11 @@ async def stream_events(
         if shutdown_task in done:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE, retry_after=error_status.UNAVAILABLE_RETRY_AFTER_S)
         raise ApiError(Reason.UNAUTHENTICATED)
-    await writer.end()
+    # The iterator ends at the token's expiry too, by the clock of another machine.
+    is_near_expiry = max_duration_s is not None and loop.time() - started_at > max_duration_s - CLOCK_SKEW_S
+    if not writer.is_started and not has_events and is_near_expiry:
+        raise ApiError(Reason.UNAUTHENTICATED)
+    await writer.end(has_events=has_events)
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

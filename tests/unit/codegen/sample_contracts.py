@@ -57,6 +57,7 @@ paths:
       security: [{bearer: []}]
       responses:
         '200': {description: Changes., content: {text/event-stream: {schema: {$ref: '#/components/schemas/Note'}}}}
+        '204': {description: Nothing will follow.}
   /callbacks:
     post:
       operationId: receiveCallback

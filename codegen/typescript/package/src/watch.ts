@@ -46,6 +46,7 @@ export async function* watch<T>(
       const response = await delivery.send(
         new Request(delivery.baseUrl + path, { headers, cache: "no-store", signal: connection.signal }),
       );
+      if (response.status === 204) return;
       if (!response.ok || response.body === null) {
         requestedDelayMs = toDelayMs(parseRetryAfter(response));
         throw await ProblemError.of(response);

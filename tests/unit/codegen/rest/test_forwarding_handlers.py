@@ -127,7 +127,7 @@ async def test_created_agent_has_its_own_etag() -> None:
         name="Order updates",
         priority=5,
         providers=[models.Provider.fcm],
-        preferences=models.NewPreferences(ttl_s=60),
+        preferences=models.CreateAgentPreferences(ttl_s=60),
     )
     response = await handler.create_agent(principal=ADMIN, body=body)
     assert response.headers == {"Location": "/api/v1/notification-agents/a1", "ETag": '"x"'}

@@ -288,11 +288,12 @@ def test_form_without_single_typed_file_is_rejected(options: dict[str, Any]) -> 
 EVENTS = {"text/event-stream": {"schema": {"$ref": "#/components/schemas/Thing"}}}
 
 
-def stream(**response: Any) -> Contracts:
+def stream(*, with_204: bool = True, **response: Any) -> Contracts:
     """Return the document with a stream."""
     stream_response = {"description": "Changes.", "content": EVENTS} | response
+    responses = {"200": stream_response} | ({"204": {"description": "Nothing will follow."}} if with_204 else {})
     parameter = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer"}}
-    return with_paths(**{"/watch": operation(responses={"200": stream_response}, parameters=[parameter])})
+    return with_paths(**{"/watch": operation(responses=responses, parameters=[parameter])})
 
 
 @pytest.mark.parametrize(
@@ -321,6 +322,11 @@ def test_stream_with_additional_headers_is_rejected() -> None:
     generate_handlers(stream(headers={"Cache-Control": {"schema": {"type": "string"}}}))
     with pytest.raises(ContractError, match="the stream other must"):
         generate_handlers(stream(headers={"ETag": {"schema": {"type": "string"}}}))
+
+
+def test_stream_without_204_is_rejected() -> None:
+    with pytest.raises(ContractError, match="the stream other lacks the response 204"):
+        generate_handlers(stream(with_204=False))
 
 
 THING = {"schema": {"$ref": "#/components/schemas/Thing"}}

@@ -66,7 +66,7 @@ def test_every_response_references_the_common_headers() -> None:
             for response in operation["responses"].values()
         ),
     ]
-    assert len(responses) == 7
+    assert len(responses) == 8
     for response in responses:
         if "$ref" not in response:
             assert response["headers"]["x-request-id"] == {"$ref": "#/components/headers/x-request-id"}
@@ -121,3 +121,18 @@ def test_each_api_has_its_own_documents() -> None:
     assert generate(source).keys() == {
         f"openapi/{stem}.{suffix}" for stem in ("a", "partner-system") for suffix in ("json", "yaml")
     }
+
+
+def test_event_stream_is_published_as_text_with_its_content() -> None:
+    document = create_openapi()
+    note = {"$ref": "#/components/schemas/Note"}
+    event = {"properties": {"id": {"type": "string"}, "data": {"type": "string", "contentSchema": note}}}
+    responses = document["paths"]["/notes/{note_id}/events"]["get"]["responses"]
+    responses["200"]["content"]["text/event-stream"]["schema"] = {"type": "object", **event}
+    published = publish_document(document)["paths"]["/notes/{note_id}/events"]["get"]["responses"]
+    schema = published["200"]["content"]["text/event-stream"]["schema"]
+    assert (schema["type"], schema["contentMediaType"], schema["contentSchema"]) == (
+        "string",
+        "text/event-stream",
+        note,
+    )

@@ -14,7 +14,13 @@ from starlette.types import ASGIApp, Message
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.rest.server import serve_app
-from services.runtime.rest.server_sent_events import HEARTBEAT_S, encode_event, get_data_schema, stream_events
+from services.runtime.rest.server_sent_events import (
+    CLOCK_SKEW_S,
+    HEARTBEAT_S,
+    encode_event,
+    get_data_schema,
+    stream_events,
+)
 from services.runtime.rest.types import Event
 from services.runtime.rpc.deadline import current_deadline
 from tests.sample_rest_app import (
@@ -136,6 +142,21 @@ def test_last_event_id_is_parsed_as_parameter() -> None:
     assert things.calls == []
     assert send_request(create_app(things), "GET", "/things/a1/events", headers=IDENTITY_HEADERS).text == ""
     assert things.calls[0]["last_event_id"] is None
+
+
+def test_stream_without_events_returns_204_so_that_clients_stop() -> None:
+    app = create_app(RecordingThingsHandler(iter_events))
+    for method in ("GET", "HEAD"):
+        response = send_request(app, method, "/things/a1/events", headers=IDENTITY_HEADERS)
+        assert (response.status_code, response.content) == (204, b"")
+        assert "content-type" not in response.headers
+
+
+async def test_stream_ended_by_token_expiry_before_events_returns_401() -> None:
+    _, _, task = start_stream(iter_events(), max_duration_s=CLOCK_SKEW_S)
+    with pytest.raises(ApiError) as raised:
+        await within_timeout(task)
+    assert raised.value.reason is Reason.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize(
@@ -339,18 +360,9 @@ def test_encoded_event_has_two_lines_for_any_data(event_id: str, data: str) -> N
     [
         {"type": "object", "properties": {"id": {"type": "string"}}},
         {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "string"}}}},
-        {
-            "type": "object",
-            "properties": {
-                "id": {"type": "string"},
-                "data": {
-                    "type": "string",
-                    "contentSchema": {"type": "object", "properties": {"id": {"type": "string"}}},
-                },
-            },
-        },
+        {"type": "string", "contentSchema": {"type": "object", "properties": {"id": {"type": "string"}}}},
     ],
-    ids=["data", "array of data", "event"],
+    ids=["data", "array of data", "text"],
 )
 def test_get_data_schema_returns_schema_of_event_data(schema: dict[str, Any]) -> None:
     assert get_data_schema(schema) == {"type": "object", "properties": {"id": {"type": "string"}}}
