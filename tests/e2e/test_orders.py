@@ -102,6 +102,9 @@ def test_bank_administration_requires_admin(edge: httpx.Client, bearer: Bearer) 
     urls = {"webcheckout_url": "https://bank.example/pay", "api_url": "https://bank.example/api"}
     body = {"id": bank_id, "title": "North Bank", **urls}
     key = {"idempotency-key": str(uuid4())}
+    for api_url in ("https://bank.example/refunds?key=1", "https://bank.example:99999", "https://xn--a/x"):
+        rejected = edge.post("/banks", json=body | {"api_url": api_url}, headers=bearer("admin"))
+        assert (rejected.status_code, rejected.json()["errors"][0]["field"]) == (400, "/api_url")
     assert edge.post("/banks", json=body, headers=bearer("customer")).status_code == 403
     created, repeated = (edge.post("/banks", json=body, headers=bearer("admin") | key) for _ in range(2))
     assert (created.status_code, repeated.status_code) == (201, 201)

@@ -482,6 +482,7 @@ type BankTitle = Annotated[
 type BankUrl = Annotated[
     str,
     Meta(
+        description="Without user information and fragment; the URL of the API also without query.",
         examples=["https://bank.example/api"],
         max_length=500,
         min_length=8,

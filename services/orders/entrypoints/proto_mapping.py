@@ -1,10 +1,10 @@
 """Conversion between domain objects and protobuf messages."""
 
 from dataclasses import asdict, fields
-from urllib.parse import urlencode
 
 from generated.proto.delivery.orders import v1
 from services.orders.domain.orders import Bank, Basket, Item, Order, Partner
+from services.runtime.outbound import base_url
 from services.runtime.rpc.codec import get_codec
 
 
@@ -62,14 +62,11 @@ def encode_created_bank(bank: Bank) -> bytes:
 
 def _build_payment_instructions(public_url: str, order: Order, bank: Bank) -> v1.PaymentInstructions:
     callback_url = f"{public_url}/api/v1/callbacks/payments/{bank.id}"
-    query = urlencode(
-        {
-            "order_id": order.id,
-            "amount": order.total_amount,
-            "currency": order.currency,
-            "callback_url": callback_url,
-        }
-    )
-    separator = "&" if "?" in bank.webcheckout_url else "?"
-    webcheckout_url = f"{bank.webcheckout_url}{separator}{query}"
+    parameters: dict[str, str | int] = {
+        "order_id": order.id,
+        "amount": order.total_amount,
+        "currency": order.currency,
+        "callback_url": callback_url,
+    }
+    webcheckout_url = base_url.add_query(bank.webcheckout_url, parameters)
     return v1.PaymentInstructions(webcheckout_url=webcheckout_url, callback_url=callback_url)

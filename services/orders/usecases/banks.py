@@ -1,7 +1,7 @@
 """Bank administration, and the list of banks that customers can pay at."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +13,14 @@ from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal, require_role
-from services.runtime.outbound import webhook_secrets
+from services.runtime.outbound import base_url, webhook_secrets
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 _ID_PATTERN = re.compile(r"[a-z0-9-]{1,32}")
 _TITLE_PATTERN = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
-_URL_PATTERN = re.compile(r"https?://[\x21-\x7e]{1,492}")
+_URL_FIELDS = ("webcheckout_url", "api_url")
+_MAX_URL_LENGTH = 500
 
 
 async def list_banks(repository: Repository, page_size: int, page_token: str) -> Page[Bank]:
@@ -30,23 +31,27 @@ async def list_banks(repository: Repository, page_size: int, page_token: str) ->
     )
 
 
-def _normalise_urls(bank: Bank) -> Bank:
-    """Return the bank with base URLs to which paths can be appended."""
-    return replace(bank, webcheckout_url=bank.webcheckout_url.rstrip("/"), api_url=bank.api_url.rstrip("/"))
-
-
-def _validate_bank(bank: Bank) -> None:
-    """Check a bank against the public contract, independently of the entry point.
+def _normalise_bank(bank: Bank, changed_fields: Collection[str]) -> Bank:
+    """Check the changed fields of a bank, independently of the entry point, and return it with normalised URLs.
 
     Raises ApiError: INVALID_REQUEST.
     """
-    urls = {"webcheckout_url": bank.webcheckout_url, "api_url": bank.api_url}
-    invalid_fields = [name for name, url in urls.items() if not _URL_PATTERN.fullmatch(url)]
-    invalid_fields += ["id"] if not _ID_PATTERN.fullmatch(bank.id) else []
-    invalid_fields += ["title"] if not _TITLE_PATTERN.fullmatch(bank.title) else []
-    if invalid_fields:
-        errors = [FieldError(f"/{name}", "is invalid") for name in invalid_fields]
+    errors: list[FieldError] = []
+    urls: dict[str, Any] = {}
+    for name, allows_query in (("webcheckout_url", True), ("api_url", False)):
+        if name in changed_fields:
+            try:
+                urls[name] = base_url.normalise_base_url(getattr(bank, name), allows_query=allows_query)
+            except ValueError as error:
+                errors.append(FieldError(f"/{name}", str(error)))
+            else:
+                if len(urls[name]) > _MAX_URL_LENGTH:
+                    errors.append(FieldError(f"/{name}", f"is longer than {_MAX_URL_LENGTH} characters"))
+    errors += [FieldError("/id", "is invalid")] if not _ID_PATTERN.fullmatch(bank.id) else []
+    errors += [FieldError("/title", "is invalid")] if not _TITLE_PATTERN.fullmatch(bank.title) else []
+    if errors:
         raise ApiError(Reason.INVALID_REQUEST, errors=errors)
+    return replace(bank, **urls)
 
 
 async def create_bank(
@@ -63,8 +68,7 @@ async def create_bank(
     Raises ApiError: FORBIDDEN, BANK_EXISTS, INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_BUSY.
     """
     require_role(principal, "admin")
-    bank = _normalise_urls(bank)
-    _validate_bank(bank)
+    bank = _normalise_bank(bank, _URL_FIELDS)
     async with repository.idempotent_unit_of_work(key) as (unit, response):
         if not response.replayed:
             if not await unit.banks.add(bank):
@@ -97,10 +101,10 @@ async def update_bank(
         bank = await _get_bank_for_update(unit, bank_id)
         if version not in (None, bank.version):
             raise ApiError(Reason.PRECONDITION_FAILED)
-        after = _normalise_urls(replace(bank, **changes))
+        # A URL that an earlier release accepted does not prevent the change of another field.
+        after = _normalise_bank(replace(bank, **changes), changes)
         if after == bank:
             return bank
-        _validate_bank(after)
         after = replace(after, version=bank.version + 1)
         await unit.banks.save(after)
         return after

@@ -13,7 +13,7 @@ from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal, require_role
-from services.runtime.outbound import webhook_secrets
+from services.runtime.outbound import base_url, webhook_secrets
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
@@ -73,7 +73,9 @@ async def update_partner(
         partner = await lock_partner(unit, partner_id)
         if version not in (None, partner.version):
             raise ApiError(Reason.PRECONDITION_FAILED)
-        return await _save_partner(unit, clock, partner, _normalise_url(replace(partner, **updates)))
+        after = replace(partner, **updates)
+        # A URL that an earlier release accepted does not prevent the change of another field.
+        return await _save_partner(unit, clock, partner, _normalise_url(after) if "api_url" in updates else after)
 
 
 async def disable_partner(repository: Repository, clock: Clock, principal: Principal, partner_id: int) -> None:
@@ -113,12 +115,12 @@ async def lock_partner(unit: UnitOfWork, partner_id: int) -> Partner:
 def _normalise_url(partner: Partner) -> Partner:
     """Return the partner with a base URL to which paths can be appended.
 
-    Raises ApiError: INVALID_REQUEST for a URL without a host.
+    Raises ApiError: INVALID_REQUEST for an invalid URL.
     """
-    api_url = partner.api_url.rstrip("/")
-    if "://" not in api_url:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("/api_url", "has no host")])
-    return replace(partner, api_url=api_url)
+    try:
+        return replace(partner, api_url=base_url.normalise_base_url(partner.api_url))
+    except ValueError as error:
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("/api_url", str(error))]) from error
 
 
 async def _save_partner(unit: UnitOfWork, clock: Clock, before: Partner, after: Partner) -> Partner:

@@ -8,7 +8,7 @@ import httpx
 from opentelemetry.trace import SpanKind
 
 from services.runtime.core.clock import Clock
-from services.runtime.outbound import contract_validation, webhooks
+from services.runtime.outbound import base_url, contract_validation, webhooks
 from services.runtime.outbound.safe_http_client import ForbiddenTargetError
 from services.runtime.telemetry import http_client, tracing
 
@@ -72,7 +72,7 @@ class SignedClient:
         if not self._contract.is_valid_request(path, headers, body):
             raise RequestFailedError("not sent: request violates the contract")
         try:
-            url = httpx.URL(request.base_url.rstrip("/") + path)
+            url = base_url.build_url(request.base_url, path)
             span_attributes = {**http_client.build_attributes("POST", url), **attributes}
             with tracing.start_span(span_name, SpanKind.CLIENT, None, span_attributes) as span:
                 async with (

@@ -50,7 +50,12 @@ async def test_bank_with_used_id_raises() -> None:
         ("webcheckout_url", "https://"),
         ("api_url", "https://visa.test/a b"),
         ("api_url", "ftp://visa.test"),
-        ("api_url", "https://" + "x" * 493),
+        ("api_url", "https://visa.test/" + "x" * 483),
+        ("api_url", "https://visa.test/refunds?key=1"),
+        ("api_url", "https://visa.test:99999"),
+        ("api_url", "https://xn--a/x"),
+        ("webcheckout_url", "https://user@visa.test/pay"),
+        ("webcheckout_url", "https://visa.test/pay#top"),
     ],
 )
 async def test_invalid_bank_is_rejected(field: str, value: str) -> None:
@@ -61,7 +66,9 @@ async def test_invalid_bank_is_rejected(field: str, value: str) -> None:
     assert repository.banks == {}
 
 
-@pytest.mark.parametrize("changes", [{"id": "v" * 32}, {"title": "x" * 100}, {"api_url": "http://" + "x" * 492}])
+@pytest.mark.parametrize(
+    "changes", [{"id": "v" * 32}, {"title": "x" * 100}, {"api_url": "https://visa.test/" + "x" * 482}]
+)
 async def test_bank_at_length_limit_is_accepted(changes: dict[str, str]) -> None:
     repository = FakeRepository(banks=())
     bank = replace(BANK, **changes)
@@ -84,6 +91,21 @@ async def test_base_urls_are_stored_without_trailing_slash() -> None:
     assert (stored.webcheckout_url, stored.api_url) == ("https://bank.example/pay", "https://bank.example/api")
     updated = await banks.update_bank(repository, ADMIN, BANK.id, None, {"api_url": "https://bank.example/v2/"})
     assert updated.api_url == "https://bank.example/v2"
+
+
+async def test_update_with_invalid_url_is_rejected() -> None:
+    repository = FakeRepository()
+    with raises_reason(Reason.INVALID_REQUEST) as raised:
+        await banks.update_bank(repository, ADMIN, "visa", None, {"api_url": "https://visa.test?key=1"})
+    assert [error.field for error in raised.value.errors] == ["/api_url"]
+    assert repository.banks == {"visa": BANK}
+
+
+async def test_stored_invalid_url_does_not_prevent_other_updates() -> None:
+    stored = replace(BANK, api_url="https://visa.test:99999")
+    repository = FakeRepository(banks=(stored,))
+    after = await banks.update_bank(repository, ADMIN, "visa", None, {"active": False})
+    assert after == replace(stored, active=False, version=2)
 
 
 async def test_update_without_change_does_not_change_version() -> None:

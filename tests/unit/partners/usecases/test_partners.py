@@ -124,8 +124,10 @@ async def test_base_url_is_stored_without_trailing_slash(url: str) -> None:
     assert (await update(repository, api_url=url)).api_url == "https://bowl.test"
 
 
-@pytest.mark.parametrize("url", ["https://", "", "///"])
-async def test_base_url_without_host_is_rejected(url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["https://", "", "///", "https://a.test:99999", "https://xn--a/x", "https://a.test/?key=1"]
+)
+async def test_invalid_base_url_is_rejected(url: str) -> None:
     repository = FakeRepository(BOWL)
     with raises_reason(Reason.INVALID_REQUEST) as raised:
         await update(repository, api_url=url)

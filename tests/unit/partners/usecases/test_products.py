@@ -63,6 +63,16 @@ async def test_changed_price_publishes_one_event() -> None:
     assert (event.subject, event.partner_id, event.product_id) == ("partner:1", 1, 7)
 
 
+@pytest.mark.parametrize("currency", ["ZZQ", "XXX", "usd"])
+async def test_price_in_unknown_currency_is_rejected(currency: str) -> None:
+    repository = FakeRepository(BOWL, products=[LEMONADE])
+    price = replace(PRICE, currency=currency)
+    with raises_reason(Reason.INVALID_REQUEST) as raised:
+        await products.set_availability(repository, repository.clock, ADMIN, 1, 7, price)
+    assert [error.field for error in raised.value.errors] == ["/currency"]
+    assert (repository.prices, repository.events) == ({}, [])
+
+
 async def test_price_is_removed_once() -> None:
     repository = FakeRepository(BOWL, products=[LEMONADE])
     repository.prices[1, 7] = PRICE

@@ -40,7 +40,13 @@ async def post(handler: Handler, request: SignedPost = REQUEST, timeout_s: float
         return await SignedClient(client, "payment-system", lambda: NOW, timeout_s).post(request, "refund", {})
 
 
-@pytest.mark.parametrize("base_url", ["http://bank.test/visa", "http://bank.test/visa/"])
+@pytest.mark.parametrize("base_url", ["http://bank.test:99999", "http://xn--a/x"])
+async def test_invalid_base_url_fails_request(base_url: str) -> None:
+    with pytest.raises(RequestFailedError, match=r"^InvalidURL$"):
+        await post(lambda _: httpx.Response(204), replace(REQUEST, base_url=base_url))
+
+
+@pytest.mark.parametrize("base_url", ["http://bank.test/visa", "http://bank.test/visa/", "http://bank.test/visa?a=b"])
 async def test_request_is_signed_with_each_secret(base_url: str) -> None:
     def handle(request: httpx.Request) -> httpx.Response:
         assert (request.method, str(request.url), request.content) == ("POST", "http://bank.test/visa/refunds", BODY)

@@ -1,0 +1,91 @@
+"""Base URLs of third parties: validation and joining."""
+
+import httpx
+import pytest
+
+from services.runtime.outbound import base_url
+
+
+@pytest.mark.parametrize(
+    ("url", "normalised"),
+    [
+        ("https://bank.example/api", "https://bank.example/api"),
+        ("https://bank.example", "https://bank.example"),
+        ("https://bank.example//", "https://bank.example"),
+        ("https://BANK.example:443/a/", "https://bank.example/a"),
+        ("http://127.0.0.1:8090/bank/visa", "http://127.0.0.1:8090/bank/visa"),
+        ("http://[::1]:8090/x", "http://[::1]:8090/x"),
+        ("https://münchen.example/x", "https://xn--mnchen-3ya.example/x"),
+        ("https://xn--mnchen-3ya.example", "https://xn--mnchen-3ya.example"),
+        ("https://bank.example:65535", "https://bank.example:65535"),
+        ("http://localhost:8090", "http://localhost:8090"),
+    ],
+)
+def test_valid_base_url_is_normalised(url: str, normalised: str) -> None:
+    assert base_url.normalise_base_url(url) == normalised
+    assert base_url.normalise_base_url(normalised) == normalised
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bank.example:99999",
+        "https://bank.example:0/x",
+        "https://xn--a/x",
+        "https://bank.example/refunds?key=1",
+        "https://bank.example?",
+        "https://bank.example#",
+        "https://bank.example/x#y",
+        "https://user:secret@bank.example",
+        "https://@bank.example",
+        "https://bank..example",
+        "https://-bank.example",
+        "https://my_bank.example",
+        f"https://{'a' * 64}.example",
+        f"https://{'.'.join(['a' * 60] * 5)}",
+        "https:///bank.example",
+        "https:bank.example",
+        "https://",
+        "https://bank.example\\x",
+        "https://bank.example/a b",
+        " https://bank.example",
+        "ftp://bank.example",
+        "bank.example",
+        "",
+    ],
+)
+def test_invalid_base_url_raises(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^(is|has|contains) "):
+        base_url.normalise_base_url(url)
+
+
+def test_query_is_retained_where_it_is_allowed() -> None:
+    assert base_url.normalise_base_url("https://bank.example/pay/?shop=1", allows_query=True) == (
+        "https://bank.example/pay?shop=1"
+    )
+
+
+@pytest.mark.parametrize(
+    "base", ["https://bank.example/api", "https://bank.example/api/", "https://bank.example/api?key=1#x"]
+)
+def test_joined_path_is_below_path_of_base_url(base: str) -> None:
+    url = base_url.build_url(base, "/orders/a%2Fb/cancellation")
+    assert str(url) == "https://bank.example/api/orders/a%2Fb/cancellation"
+
+
+@pytest.mark.parametrize("base", ["https://bank.example:99999", "https://xn--a/x"])
+def test_path_joined_to_invalid_url_raises(base: str) -> None:
+    with pytest.raises(httpx.InvalidURL):
+        base_url.build_url(base, "/refunds")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://bank.example/pay", "https://bank.example/pay?order_id=a%2Bb&amount=1"),
+        ("https://bank.example/pay?", "https://bank.example/pay?order_id=a%2Bb&amount=1"),
+        ("https://bank.example/pay?shop=1", "https://bank.example/pay?shop=1&order_id=a%2Bb&amount=1"),
+    ],
+)
+def test_query_parameters_are_added_to_url(url: str, expected: str) -> None:
+    assert base_url.add_query(url, {"order_id": "a+b", "amount": 1}) == expected
