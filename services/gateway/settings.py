@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from services.runtime.config.production_checks import EMULATED
+from services.runtime.config.urls import OptionalHttpUrl
 from services.runtime.storage.object_storage import StorageSettings
 
 ROOT = Path(__file__).parents[2]
@@ -15,11 +16,14 @@ class Settings(StorageSettings):
 
     egress_socket: Path = Field(description="the sidecar's unix socket for calls to other services")
     health_socket: Path = Field(description="the unix socket of the gRPC health service")
-    cache_address: str = Field(pattern="^.+:[0-9]+$", description="host:port of Memcached")
+    cache_address: str = Field(
+        pattern=r"^[^\s:]+:([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$",
+        description="host:port of Memcached",
+    )
     firebase_project_id: str = Field(description="the Firebase project of the accounts")
     firebase_api_key: SecretStr = Field(description="the project's web API key")
     google_application_credentials: str = Field(description="path of the service account's key file")
-    identity_url: str = Field(
+    identity_url: OptionalHttpUrl = Field(
         default="",
         json_schema_extra=EMULATED,
         description="base URL of an emulator of Google's identity hosts; empty for Google itself",

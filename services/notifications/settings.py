@@ -3,24 +3,29 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from services.runtime.config.document_store import DocumentStoreSettings
 from services.runtime.config.production_checks import EMULATED, is_emulated
 from services.runtime.config.settings import InboxDays
+from services.runtime.config.urls import HttpUrl, SmtpUrl
 
 
 class Settings(DocumentStoreSettings):
     """Environment variables of the notifications service."""
 
     google_application_credentials: Path = Field(description="key file of the service account for FCM")
-    fcm_url: str = Field(default="https://fcm.googleapis.com", json_schema_extra=EMULATED, description="FCM base URL")
-    apns_url: str = Field(default="https://api.push.apple.com", json_schema_extra=EMULATED, description="APNs base URL")
+    fcm_url: HttpUrl = Field(
+        default="https://fcm.googleapis.com", json_schema_extra=EMULATED, description="FCM base URL"
+    )
+    apns_url: HttpUrl = Field(
+        default="https://api.push.apple.com", json_schema_extra=EMULATED, description="APNs base URL"
+    )
     apns_key_file: Path | None = Field(default=None, description=".p8 key file for APNs; APNs is disabled without it")
     apns_key_id: str = Field(default="", description="id of the APNs key, ten characters")
     apns_team_id: str = Field(default="", description="id of the Apple developer team, ten characters")
     apns_topic: str = Field(default="", description="bundle id of the app")
-    smtp_url: SecretStr = Field(description="SMTP server: smtp://[user:password@]host:port or smtps://")
+    smtp_url: SmtpUrl = Field(description="SMTP server: smtp://[user:password@]host:port or smtps://")
     mail_from: str = Field(default="Delivery <no-reply@delivery.test>", description="sender of mails")
     operators_email: str = Field(default="", description="recipient of system alerts; disabled if empty")
     history_days: int = Field(default=90, ge=1, description="retention of the notification history, in days")

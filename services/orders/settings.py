@@ -7,13 +7,13 @@ from pydantic_settings import NoDecode
 
 from services.runtime.config.document_store import DocumentStoreSettings
 from services.runtime.config.production_checks import EMULATED
-from services.runtime.config.settings import Delays, InboxDays, Origins
+from services.runtime.config.settings import Delays, InboxDays, Targets
 
 
 class Settings(DocumentStoreSettings):
     """Environment variables of the orders service."""
 
-    allowed_targets: Annotated[Origins, NoDecode] = Field(
+    allowed_targets: Annotated[Targets, NoDecode] = Field(
         default=(),
         json_schema_extra=EMULATED,
         description="comma-separated origins that may be called although their addresses are private",

@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic_settings import NoDecode
 
 from services.runtime.config.production_checks import EMULATED
-from services.runtime.config.settings import Delays, InboxDays, Origins, ServiceSettings
+from services.runtime.config.settings import Delays, InboxDays, ServiceSettings, Targets
 
 DEFAULT_RETRY_DELAYS_S = (0.0, 5, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 """Seconds before the first, second, third … attempt at a call; after the last attempt the call fails."""
@@ -15,7 +15,7 @@ DEFAULT_RETRY_DELAYS_S = (0.0, 5, 60, 300, 1800, 7200, 18000, 36000, 50400, 7200
 class Settings(ServiceSettings):
     """Settings of the partners service."""
 
-    allowed_targets: Annotated[Origins, NoDecode] = Field(
+    allowed_targets: Annotated[Targets, NoDecode] = Field(
         default=(),
         json_schema_extra=EMULATED,
         description="private origins that may be called, comma-separated",

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
+
+from services.runtime.config.settings import EnvironmentSettings
 
 
 def validate_webhook_secret(secret: str) -> str:
@@ -24,10 +25,8 @@ def _validate_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class SandboxSettings(BaseSettings):
+class SandboxSettings(EnvironmentSettings):
     """Settings of the sandbox."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     bind: str = Field(default="127.0.0.1", description="the address that all servers listen on")
     sandbox_port: int = Field(default=8090, ge=1, le=65535, description="the HTTP port")

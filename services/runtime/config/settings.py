@@ -6,10 +6,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.config import encryption_keys, production_checks
+from services.runtime.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, Origin
+
+QUOTES = ('"', "'")
 
 
 class Environment(StrEnum):
@@ -26,6 +37,9 @@ def _split_csv(value: object) -> object:
 Origins = Annotated[tuple[str, ...], BeforeValidator(_split_csv)]
 """Comma-separated origins (scheme://host:port)."""
 
+Targets = Annotated[tuple[Origin, ...], BeforeValidator(_split_csv)]
+"""Comma-separated origins of servers that a service may call."""
+
 Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=30 * 86400)], ...], BeforeValidator(_split_csv)]
 """Comma-separated delays in seconds, each at most 30 days."""
 
@@ -34,23 +48,43 @@ InboxDays = Annotated[float, Field(ge=2, le=3650, description="retention of cons
 """Days. A message is retried for at most half a day; the rest allows for replays of dead letters."""
 
 
-class ServiceSettings(BaseSettings):
-    """Settings of every service. A variable is the upper-case name of its field."""
+class EnvironmentSettings(BaseSettings):
+    """Base class of settings. A variable is the upper-case name of its field."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _validate_text(cls, value: object, info: ValidationInfo) -> object:
+        """Reject quotes around a value, and empty values of fields that need one."""
+        if not isinstance(value, str):
+            return value
+        if value[:1] in QUOTES or value[-1:] in QUOTES:
+            raise ValueError("begins or ends with a quote, which would be part of the value")
+        name = str(info.field_name)
+        needs_value = cls.model_fields[name].is_required() or cls.model_fields[name].annotation in (Path, Path | None)
+        if (
+            not value.strip() and needs_value and not name.endswith("_url")
+        ):  # URLs have an error message with an example
+            raise ValueError("is empty")
+        return value
+
+
+class ServiceSettings(EnvironmentSettings):
+    """Settings of every service."""
 
     environment: Environment = Field(default=Environment.PRODUCTION, description="development or production")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="minimum log level")
     service_socket: Path = Field(description="unix socket of the app, reached by its sidecar only")
-    database_url: SecretStr = Field(description="postgresql://user:password@host:port/database of this service")
-    broker_url: SecretStr = Field(description="amqp://user:password@host:port/vhost, with the user of this service")
+    database_url: DatabaseUrl = Field(description="postgresql://user:password@host:port/database of this service")
+    broker_url: BrokerUrl = Field(description="amqp://user:password@host:port/vhost, with the user of this service")
     encryption_key: SecretStr = Field(
         description="comma-separated Fernet keys of stored secrets: the first encrypts, all decrypt"
     )
     migrate_at_start: bool | None = Field(
         default=None, description="apply pending migrations at start; without a value in development only"
     )
-    public_url: str = Field(default="http://127.0.0.1:8080", description="URL of the edge, without a path")
+    public_url: HttpUrl = Field(default="http://127.0.0.1:8080", description="URL of the edge, without a path")
     trace_percent: float = Field(
         default=1, ge=0, le=100, description="percentage of sampled traces among those that start in this process"
     )
@@ -82,13 +116,11 @@ class ServiceSettings(BaseSettings):
             yield "PUBLIC_URL must be a public https URL"
 
 
-class DemoSettings(BaseSettings):
+class DemoSettings(EnvironmentSettings):
     """Additional settings of the `demo-data` command."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
-
     environment: Environment = Environment.PRODUCTION
-    sandbox_url: str = Field(default="http://127.0.0.1:8090", description="URL of the sandbox's banks and partners")
+    sandbox_url: HttpUrl = Field(default="http://127.0.0.1:8090", description="URL of the sandbox's banks and partners")
     demo_webhook_secret: SecretStr = Field(description="signing secret of every demo bank and partner (whsec_…)")
 
 

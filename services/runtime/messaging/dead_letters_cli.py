@@ -11,22 +11,20 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
 
-from services.runtime.config.settings import load_settings
+from services.runtime.config.settings import EnvironmentSettings, load_settings
+from services.runtime.config.urls import BrokerUrl
 from services.runtime.messaging.dead_letters import DeadLetter, DeadLetters, DeadLettersError, connect
 from services.runtime.messaging.topology import QUEUES, get_dead_letter_queue
 
 _COLUMNS = ("queue", "id", "type", "subject", "dead_at", "reason")
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """Settings of the command."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
-
-    broker_url: SecretStr = Field(description="amqp://user:password@host:port/vhost")
+    broker_url: BrokerUrl = Field(description="amqp://user:password@host:port/vhost")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -18,6 +18,7 @@ from pydantic import Field
 from generated.problems import Reason
 from services.runtime.config.production_checks import EMULATED
 from services.runtime.config.settings import ServiceSettings
+from services.runtime.config.urls import OptionalHttpUrl
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.requests_deadline import AbortableAdapter, AbortableCall
 from services.runtime.telemetry import tracing
@@ -56,7 +57,7 @@ class StorageSettings(ServiceSettings):
     """Settings of a service that stores images."""
 
     storage_bucket: str = Field(description="the Google Cloud Storage bucket of images")
-    storage_url: str = Field(
+    storage_url: OptionalHttpUrl = Field(
         default="",
         json_schema_extra=EMULATED,
         description="the URL of an emulator of Google Cloud Storage; empty for Google",

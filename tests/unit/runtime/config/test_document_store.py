@@ -10,7 +10,7 @@ VARIABLES = {
     "ENVIRONMENT": "development",
     "SERVICE_SOCKET": "/run/delivery/service.sock",
     "DATABASE_URL": "postgresql://orders@database.example/orders",
-    "BROKER_URL": "amqp://orders@broker.example/delivery",
+    "BROKER_URL": f"amqp://orders:{PASSWORD}@broker.example/delivery",
     "ENCRYPTION_KEY": "pYj6C1Vt0nWb3zQeXkHsLr8uMf2Dg9aTqO7wNcEiBxU=",
 }
 
