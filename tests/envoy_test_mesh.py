@@ -159,6 +159,18 @@ def is_healthy(client: MeshClient) -> bool:
 
 
 @contextmanager
+def running_test_edge(folder: Path) -> Iterator[MeshClient]:
+    """Run only the gateway's Envoy in front of an echo server, and yield its client."""
+    issue_certificates(folder)
+    with ExitStack() as stack:
+        jwks_port = stack.enter_context(running_jwks_server())
+        settings = build_settings(folder, JWKS_PORT=str(jwks_port), FIREBASE_PROJECT_ID=PROJECT_ID)
+        stack.enter_context(running_echo_server(Path(settings["RUN_DIR"]) / "gateway.sock"))
+        stack.enter_context(running_envoy(folder, "gateway", settings))
+        yield MeshClient(folder, settings)
+
+
+@contextmanager
 def running_test_mesh(folder: Path) -> Iterator[MeshClient]:
     """Run the test mesh, and yield its client as soon as orders is healthy."""
     issue_certificates(folder, unknown="spiffe://delivery.local/unknown")

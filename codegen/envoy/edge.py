@@ -7,6 +7,7 @@ from typing import Any
 
 from codegen.contracts import Contracts
 from codegen.envoy import authorization
+from codegen.envoy.bearer_scheme import build_bearer_scheme_filters
 from codegen.envoy.common import (
     Config,
     Profile,
@@ -189,6 +190,7 @@ def build_edge_filters(contracts: Contracts, profile: Profile) -> list[Config]:
     return [
         build_trace_filter(),
         build_extension("cors", "extensions.filters.http.cors.v3.Cors"),
+        *build_bearer_scheme_filters(),
         authorization.build_jwt_filter(profile),
         authorization.build_rbac_filter(),
         *(

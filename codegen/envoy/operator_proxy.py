@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from codegen.contracts import Contracts
 from codegen.envoy import authorization
+from codegen.envoy.bearer_scheme import build_bearer_scheme_filters
 from codegen.envoy.common import (
     HEALTH_CHECK_PATH,
     Config,
@@ -52,6 +53,7 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
         SIDECAR_NAME,
         # Command line tools such as buf curl use Connect by default; the bridge translates it to gRPC.
         [
+            *build_bearer_scheme_filters(),
             authorization.build_jwt_filter(profile),
             authorization.build_rbac_filter(),
             build_extension("connect", CONNECT_BRIDGE_CONFIG),

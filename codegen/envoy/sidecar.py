@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 
 from codegen.contracts import Contracts
 from codegen.envoy import authorization
+from codegen.envoy.bearer_scheme import build_bearer_scheme_filters
 from codegen.envoy.common import (
     HEALTH_CHECK_PATH,
     MAX_STREAMS,
@@ -182,7 +183,12 @@ def build_ingress_listener(
     routes.append({"name": "default_deny", "match": {"prefix": "/"}, "route": to_app})
     manager = build_http_connection_manager(
         "ingress",
-        [authorization.build_jwt_filter(profile), authorization.build_rbac_filter(), build_draining_health_filter()],
+        [
+            *build_bearer_scheme_filters(),
+            authorization.build_jwt_filter(profile),
+            authorization.build_rbac_filter(),
+            build_draining_health_filter(),
+        ],
         {"virtual_hosts": [{"name": "app", "domains": ["*"], "routes": routes}]},
         codec_type="HTTP2",
         forward_client_cert_details="SANITIZE_SET",

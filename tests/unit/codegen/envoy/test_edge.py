@@ -164,7 +164,7 @@ def test_body_limit_of_a_route_enables_an_existing_filter() -> None:
 
 def test_filters_authenticate_before_they_authorize() -> None:
     names = [each["name"] for each in edge.build_edge_filters(CONTRACTS, PROFILE)]
-    assert names == ["trace", "cors", "jwt", "rbac", "body_1024", "body_65536"]
+    assert names == ["trace", "cors", "bearer_scheme", "bearer_header", "jwt", "rbac", "body_1024", "body_65536"]
 
 
 def test_every_route_configures_authorization() -> None:

@@ -164,7 +164,7 @@ def test_ingress_replaces_the_identity_that_callers_send() -> None:
     config = manager(ingress())
     assert config["forward_client_cert_details"] == "SANITIZE_SET"
     assert config["set_current_client_cert_details"] == {"uri": True}
-    assert [each["name"] for each in config["http_filters"]] == ["jwt", "rbac", "health_check", "router"]
+    assert [each["name"] for each in config["http_filters"]] == ["bearer_scheme", "bearer_header", "jwt", "rbac", "health_check", "router"]
 
 
 @pytest.mark.parametrize(("service", "health_cluster"), [("gateway", "health"), ("notes", "app")])
