@@ -63,7 +63,8 @@ def _create_engine(url: str) -> Engine:
 
 def _build_config(service: str) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(SCRIPTS_DIR))
+    scripts_dir = str(SCRIPTS_DIR).replace("%", "%%")  # Config interpolates its values
+    config.set_main_option("script_location", scripts_dir)
     config.set_main_option("path_separator", "newline")
-    config.set_main_option("version_locations", str(SCRIPTS_DIR / service))
+    config.set_main_option("version_locations", f"{scripts_dir}/{service}")
     return config
