@@ -9,6 +9,10 @@ UV_COMPILE = uv pip compile -q --python-version 3.13 --generate-hashes --no-anno
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.local/uv/bin:$(PATH)
 # The mesh is many processes and tests start them often; without a bytecode cache each of them compiles every module.
 unexport PYTHONDONTWRITEBYTECODE
+# The caller's settings of Python and Node.js do not reach the commands, and all commands read and write UTF-8.
+unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONOPTIMIZE PYTHONWARNINGS NODE_OPTIONS NODE_PATH
+export PYTHONUTF8 := 1
+export LC_ALL := C.UTF-8
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
@@ -26,7 +30,7 @@ demo: setup ## start the mesh if it is not running, and run the seven scenarios 
 up: setup ## start the mesh and leave it running
 	@$(PYTHON) -m deploy.local up
 down: ## stop the mesh
-	@[ ! -x $(PYTHON) ] || $(PYTHON) -m deploy.local down
+	@[ -x $(PYTHON) ] || { echo "the mesh is not running"; exit 0; }; $(PYTHON) -m deploy.local down
 status: ## show processes, traffic, errors, outboxes and queues; WATCH=1 refreshes
 	@[ -x $(PYTHON) ] || { echo "the mesh is not running; start it with: make up"; exit 1; }
 	@$(PYTHON) -m deploy.local status $(if $(WATCH),--watch)

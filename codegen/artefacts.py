@@ -6,9 +6,12 @@ committed descriptor set. A stamp prevents a build from unchanged inputs.
 """
 
 import argparse
+import fcntl
 import hashlib
+import os
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from codegen import contracts, envoy, observability, typescript
@@ -80,6 +83,17 @@ def build_if_changed(root: Path, folders: Collection[str]) -> bool:
     return True
 
 
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a folder, so that concurrent commands build once."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="codegen.artefacts", description=__doc__)
     parser.add_argument("folders", nargs="*", metavar="FOLDER", help=f"by default all: {', '.join(GENERATORS)}")
@@ -87,7 +101,8 @@ def main() -> int:
     if unknown := set(folders) - GENERATORS.keys():
         parser.error(f"unknown folders: {', '.join(sorted(unknown))}")
     try:
-        build_if_changed(ROOT, folders)
+        with lock_folder(ROOT / "generated"):
+            build_if_changed(ROOT, folders)
     except ContractError as error:
         print(f"contract: {error}", f"Fix, if a protobuf file has changed: {FIX_COMMAND}", sep="\n", file=sys.stderr)
         return 1

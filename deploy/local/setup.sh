@@ -6,8 +6,23 @@ set -eu
 cd "$(dirname "$0")/../.."
 state=.local/setup
 mkdir -p "$state"
+unset PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONWARNINGS NODE_OPTIONS NODE_PATH
+export LC_ALL=C.UTF-8 PYTHONUTF8=1
 
 fail() { echo "setup: $*" >&2; exit 1; }
+
+# One set-up runs at a time; the next one finds everything installed.
+if command -v flock >/dev/null 2>&1; then
+    exec 9>"$state/lock"
+    flock -n 9 || { echo "setup: waiting for another set-up" >&2; flock 9; }
+fi
+
+# The caches of packages are below .local if the home folder is missing or read-only.
+for folder in "${HOME:-/nonexistent}" "${HOME:-}/.cache" "${HOME:-}/.npm"; do
+    if [ -e "$folder" ] && [ -w "$folder" ] || { [ ! -e "$folder" ] && [ "$folder" != "${HOME:-/nonexistent}" ]; }; then continue; fi
+    export UV_CACHE_DIR="${UV_CACHE_DIR:-$PWD/.local/cache/uv}" PIP_CACHE_DIR="${PIP_CACHE_DIR:-$PWD/.local/cache/pip}" \
+        npm_config_cache="${npm_config_cache:-$PWD/.local/cache/npm}"
+done
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"

@@ -1,5 +1,7 @@
 """Build of the generated files that are not in git: what is built, when, and what is deleted."""
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,23 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     generators = {"envoy": generate_envoy, "observability": generate_observability}
     monkeypatch.setattr(artefacts, "GENERATORS", generators)
     return tmp_path
+
+
+def test_concurrent_command_waits_for_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["codegen.artefacts"])
+    locked: list[bool] = []
+
+    def build_if_changed(*_: object) -> bool:
+        folder = os.open(ROOT / "generated", os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(folder)
+        locked.append(True)
+        return False
+
+    monkeypatch.setattr(artefacts, "build_if_changed", build_if_changed)
+    assert artefacts.main() == 0
+    assert locked
 
 
 def read_generated(root: Path) -> dict[str, bytes]:

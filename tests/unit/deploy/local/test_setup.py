@@ -3,6 +3,7 @@
 The script runs in a temporary checkout with a PATH that contains only stubs, so it installs nothing.
 """
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from deploy.local.mesh_config import ROOT
 
-TOOLS = ("dirname", "mkdir", "cat", "sha256sum", "id", "rm")
+TOOLS = ("dirname", "mkdir", "cat", "sha256sum", "id", "rm", "flock")
 """Programs of the machine that the script may use."""
 
 
@@ -40,10 +41,10 @@ def write_program(path: Path, script: str = "exit 0") -> None:
     path.chmod(0o755)
 
 
-def run_setup(project: Path) -> subprocess.CompletedProcess[str]:
+def run_setup(project: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["/bin/sh", str(project / "deploy/local/setup.sh")],
-        env={"PATH": str(project / "bin"), "HOME": str(project)},
+        env={"PATH": str(project / "bin"), "HOME": str(project), **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -124,3 +125,52 @@ def test_failed_installation_is_retried(project: Path) -> None:
         result = run_setup(project)
         assert result.returncode == 1
         assert "the Python packages could not be installed" in result.stderr
+
+
+def record_environment(project: Path) -> None:
+    """Replace uv by a program that writes its environment to the file `environment`, and require an installation."""
+    mark_installed(project)
+    write_program(project / "bin/python3.13", "echo True")
+    write_program(project / "bin/uv", "export -p >environment")
+    (project / "requirements/dev.txt").write_text("changed==1\n")
+
+
+def test_caches_are_below_local_without_writable_home(project: Path) -> None:
+    record_environment(project)
+    run_setup(project, HOME="/nonexistent")
+    environment = (project / "environment").read_text()
+    for name, folder in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip"), ("npm_config_cache", "npm")):
+        assert f"{name}='{project}/.local/cache/{folder}'" in environment
+
+
+def test_caches_are_the_default_with_writable_home(project: Path) -> None:
+    record_environment(project)
+    run_setup(project)
+    assert "CACHE_DIR" not in (project / "environment").read_text()
+
+
+def test_settings_of_interpreters_do_not_reach_the_installation(project: Path) -> None:
+    record_environment(project)
+    run_setup(project, PYTHONHOME="/nonexistent", NODE_OPTIONS="--no-such-option", LC_ALL="de_DE.UTF-8")
+    environment = (project / "environment").read_text()
+    assert "PYTHONHOME" not in environment
+    assert "NODE_OPTIONS" not in environment
+    assert "LC_ALL='C.UTF-8'" in environment
+
+
+def test_second_setup_waits_for_the_first(project: Path) -> None:
+    mark_installed(project)
+    write_program(project / "bin/memcached")
+    with (project / ".local/setup/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = subprocess.Popen(
+            ["/bin/sh", str(project / "deploy/local/setup.sh")],
+            env={"PATH": str(project / "bin"), "HOME": str(project)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert second.stderr is not None
+        assert second.stderr.readline() == "setup: waiting for another set-up\n"
+        assert second.poll() is None
+    assert second.communicate()[1] == ""
+    assert second.returncode == 0
