@@ -30,7 +30,9 @@ def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
     sockets = {"SERVICE_SOCKET": str(socket_dir / f"{name}.sock")}
     if name == "gateway":
         sockets["HEALTH_SOCKET"] = str(socket_dir / "gateway-health.sock")
-    environment = {**build_base_environment(), **build_service_environment(mesh.config, mesh.secrets, name), **sockets}
+    environment = build_base_environment(mesh.config) | dict(
+        build_service_environment(mesh.config, mesh.secrets, name), **sockets
+    )
     pid = processes.start(f"services.{name}", "serve", **environment)
     health = sockets.get("HEALTH_SOCKET", sockets["SERVICE_SOCKET"])
     wait_until(lambda: is_serving(f"unix:{health}"), 60, description=f"second process of {name} serves")

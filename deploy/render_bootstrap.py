@@ -9,6 +9,7 @@ import re
 import string
 import sys
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from os import environ
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ from services.runtime.config.production_checks import is_emulated, is_local_name
 
 ROOT = Path(__file__).parents[1]
 BOOTSTRAPS_DIR = ROOT / "generated/envoy"
+MAX_PORT = 65535
+PORT_ERROR = f"{{name}}: is not a port from 1 to {MAX_PORT}"
+PERCENTAGE_PATTERN = re.compile(r"100(\.0+)?|\d{1,2}(\.\d+)?", re.ASCII)
+FORBIDDEN_CHARACTERS_PATTERN = re.compile(r"[\"'`\\\x00-\x1f\x7f]")
+"""Characters that the configuration files of Envoy and of the servers would have to quote."""
+
 SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a message name)
 SECRET_FILE_PATTERN = re.compile(r"\$\{RUN_DIR\}/((\w+)-sds\.json)")
 
@@ -36,6 +43,36 @@ def get_default_value(entry: Mapping[str, Any], profile: str) -> str | None:
     value = entry.get("default")
     value = entry.get("development", value) if profile == "development" else value
     return None if value is None else str(value)
+
+
+def is_port(value: str) -> bool:
+    """Return whether a value is the number of a port."""
+    return re.fullmatch(r"\d{1,5}", value, re.ASCII) is not None and 1 <= int(value) <= MAX_PORT
+
+
+def is_ip_address(value: str) -> bool:
+    """Return whether a value is an IP address of version 4 or 6."""
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def iter_value_errors(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield an error for each setting with an invalid value; no error contains the value."""
+    for name, entry in load_placeholders().items():
+        value = environment.get(name)
+        if not value:
+            continue
+        if entry.get("port") and not is_port(value):
+            yield PORT_ERROR.format(name=name)
+        elif name.endswith("BIND") and not is_ip_address(value):
+            yield f"{name}: is not an IP address"
+        elif name.endswith("_PERCENT") and not PERCENTAGE_PATTERN.fullmatch(value):
+            yield f"{name}: is not a percentage from 0 to 100"
+        elif FORBIDDEN_CHARACTERS_PATTERN.search(value):
+            yield f"{name}: contains a quote, a backslash or a control character"
 
 
 def iter_production_errors(environment: Mapping[str, str]) -> Iterator[str]:
@@ -104,7 +141,8 @@ def write_bootstrap(
 def main() -> None:
     """Render the bootstrap named on the command line. Exits the process with an error for invalid settings."""
     profile = environ.get("ENVIRONMENT", "production")
-    if profile == "production" and (errors := [*iter_production_errors(environ)]):
+    errors = [*iter_value_errors(environ), *(iter_production_errors(environ) if profile == "production" else ())]
+    if errors:
         sys.exit("\n  ".join(("invalid environment:", *errors)))
     path = Path(sys.argv[2])
     try:

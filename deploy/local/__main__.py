@@ -3,16 +3,20 @@
 import argparse
 import asyncio
 import errno
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 
 from deploy.local.demo import diagrams, scenarios
+from deploy.local.environment import remove_foreign_variables
 from deploy.local.infrastructure import services
 from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki import external_callers
@@ -57,14 +61,39 @@ def find_ports_in_use(config: MeshConfig, scope: str) -> list[str]:
     return errors
 
 
+@contextmanager
+def lock_start(config: MeshConfig) -> Iterator[None]:
+    """Hold the lock of commands that start the mesh; print a sentence while another command holds it."""
+    with (config.folder / "start.lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another command is starting this mesh; waiting until it has ended", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def print_addresses(config: MeshConfig) -> None:
+    """Print the addresses of a running mesh that developers use."""
+    print(f"API        {config.edge_url}/api/v1, documentation {config.edge_url}/docs")
+    print(f"sandbox    {config.sandbox_url}")
+    print(f"traces     {config.traces_url}")
+    print("status     make status, logs: make logs, end: make down")
+
+
 def start_mesh(config: MeshConfig, scope: str) -> int:
     """Start the mesh unless it is running, and wait until it is ready. Return the exit code.
 
     A running mesh of scope "servers" is restarted for scope "all".
     """
+    with lock_start(config):
+        return _start_mesh(config, scope)
+
+
+def _start_mesh(config: MeshConfig, scope: str) -> int:
     state = read_supervisor_state(config)
     if state is not None and is_supervisor_alive(state) and (state.scope, scope) == ("servers", "all"):
-        stop_mesh(config)
+        _stop_supervisor(config)
     elif state is not None and is_supervisor_alive(state):
         external_callers.ensure_certificates(config)
         return progress.wait_until_ready(config, state.pid, START_TIMEOUT_S)
@@ -87,6 +116,16 @@ def start_mesh(config: MeshConfig, scope: str) -> int:
 
 def stop_mesh(config: MeshConfig) -> int:
     """Stop the mesh and orphaned processes of a killed supervisor. Return the exit code."""
+    if read_supervisor_state(config) is None:
+        print("the mesh is not running")
+    _stop_supervisor(config)
+    with lock_start(config):
+        stop_orphans(config)
+        config.remove_temporary_socket_dir()
+    return 0
+
+
+def _stop_supervisor(config: MeshConfig) -> None:
     state = read_supervisor_state(config)
     if state is not None and is_supervisor_alive(state):
         os.kill(state.pid, signal.SIGTERM)
@@ -95,8 +134,6 @@ def stop_mesh(config: MeshConfig) -> int:
             time.sleep(0.05)
         if is_supervisor_alive(state):
             signal_process_group(state.pid, state.start_time, signal.SIGKILL)
-    stop_orphans(config)
-    return 0
 
 
 def run_supervisor(config: MeshConfig, scope: str) -> int:
@@ -144,10 +181,15 @@ def main() -> int:
     commands.add_parser("logs").add_argument("names", nargs="*")
     arguments = parser.parse_args()
     config = MeshConfig()
+    config.validate()
     config.folder.mkdir(parents=True, exist_ok=True)
+    remove_foreign_variables(config)
     match arguments.command:
         case "up":
-            return start_mesh(config, arguments.only)
+            code = start_mesh(config, arguments.only)
+            if code == 0 and arguments.only == "all":
+                print_addresses(config)
+            return code
         case "supervise":
             return run_supervisor(config, arguments.only)
         case "down":

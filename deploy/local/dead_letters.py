@@ -3,6 +3,7 @@
 import os
 import sys
 
+from deploy.local.environment import remove_foreign_variables
 from deploy.local.infrastructure.servers import build_broker_url
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
@@ -12,6 +13,8 @@ from services.runtime.messaging import dead_letters_cli
 def main() -> int:
     """Set BROKER_URL and run the command. Return its exit code."""
     config = MeshConfig()
+    config.validate()
+    remove_foreign_variables(config)
     os.environ["BROKER_URL"] = build_broker_url(config, Secrets(config), "gateway")
     return dead_letters_cli.main()
 

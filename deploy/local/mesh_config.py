@@ -2,18 +2,27 @@
 
 import hashlib
 import os
+import re
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from deploy import render_bootstrap
+from services.runtime.config.settings import SettingsError
 
 ROOT = Path(__file__).parents[2]
 
 MAX_SOCKET_PATH_BYTES = 90
 """Maximum length of a socket path; Linux allows 107 bytes."""
+
+FORBIDDEN_PATH_PATTERN = re.compile(r"[\"'`\\:$\x00-\x1f\x7f]")
+"""Characters that configuration files, shell scripts or search paths of the servers would have to quote."""
+
+SOCKET_PATH_PATTERN = re.compile(r"[A-Za-z0-9/._+@=,~-]+")
+"""Paths that gRPC targets and MongoDB URLs contain unencoded."""
 
 LOCAL_PORTS = {
     "SANDBOX_PORT": (8090, "the sandbox"),
@@ -39,9 +48,34 @@ class MeshConfig:
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        """Read folder and offset. Raises SettingsError for an offset that is not a number."""
         self._environment = environment
-        self.folder = Path(environment.get("DELIVERY_STATE", str(ROOT / ".local"))).absolute()
-        self._port_offset = int(environment.get("PORT_OFFSET", "0"))
+        self.folder = Path(environment.get("DELIVERY_STATE") or ROOT / ".local").absolute()
+        offset = environment.get("PORT_OFFSET") or "0"
+        if not re.fullmatch(r"\d{1,5}", offset, re.ASCII):
+            raise SettingsError("invalid environment:\n  PORT_OFFSET: is not a number from 0 to 65535")
+        self._port_offset = int(offset)
+
+    def validate(self) -> None:
+        """Raise SettingsError, which names each invalid setting without its value."""
+        if errors := [*self._iter_errors()]:
+            raise SettingsError("\n  ".join(("invalid environment:", *errors)))
+
+    def _iter_errors(self) -> Iterator[str]:
+        for name, path in (("DELIVERY_STATE", self.folder), ("the path of the repository", ROOT)):
+            if FORBIDDEN_PATH_PATTERN.search(str(path)):
+                yield f"{name}: contains a quote, a backslash, a colon, a dollar sign or a control character"
+        if self.folder.exists() and not self.folder.is_dir():
+            yield "DELIVERY_STATE: is not a folder"
+        errors = [*render_bootstrap.iter_value_errors(self._environment)]
+        errors += [
+            render_bootstrap.PORT_ERROR.format(name=name)
+            for name in LOCAL_PORTS
+            if (value := self._environment.get(name)) and not render_bootstrap.is_port(value)
+        ]
+        yield from errors
+        if not errors and any(number > render_bootstrap.MAX_PORT for number, _ in self.ports.values()):
+            yield f"PORT_OFFSET: is too high: every port is at most {render_bootstrap.MAX_PORT}"
 
     @cached_property
     def mesh_settings(self) -> dict[str, dict[str, Any]]:
@@ -63,7 +97,7 @@ class MeshConfig:
 
     def resolve_port(self, name: str, default: int) -> int:
         """Return a port from its environment variable, or else its default plus the offset."""
-        return int(self._environment.get(name, default + self._port_offset))
+        return int(self._environment.get(name) or default + self._port_offset)
 
     def get_port(self, name: str) -> int:
         """Return the number of a port."""
@@ -71,25 +105,36 @@ class MeshConfig:
 
     def get_setting(self, name: str) -> str:
         """Return a setting of envoy/mesh.yaml other than a port."""
-        return self._environment.get(
-            name, str(render_bootstrap.get_default_value(self.mesh_settings[name], "development"))
-        )
+        default = str(render_bootstrap.get_default_value(self.mesh_settings[name], "development"))
+        return self._environment.get(name) or default
 
     @property
     def bind_address(self) -> str:
         """Return the address that all processes listen on."""
         return self.get_setting("BIND")
 
+    def _get_socket_dir_path(self) -> Path:
+        folder = self.folder / "run"
+        is_short = len(os.fsencode(folder)) <= MAX_SOCKET_PATH_BYTES - len("/notifications-egress.sock")
+        if is_short and SOCKET_PATH_PATTERN.fullmatch(str(folder)):
+            return folder
+        name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"delivery-{os.getuid()}-{name}"
+
+    def remove_temporary_socket_dir(self) -> None:
+        """Remove the folder of Unix sockets if it is outside the mesh's folder; no process may use it."""
+        folder = self._get_socket_dir_path()
+        if not folder.is_relative_to(self.folder) and folder.exists() and not folder.is_symlink():
+            shutil.rmtree(folder)
+
     @cached_property
     def socket_dir(self) -> Path:
-        """Return the folder of Unix sockets, with mode 0700; a temporary folder if the path would be too long.
+        """Return the folder of Unix sockets, with mode 0700.
 
-        Raises PermissionError if another user owns the folder.
+        It is a temporary folder if the path would be too long, or contains characters that the URLs of sockets would
+        have to encode. Raises PermissionError if another user owns the folder.
         """
-        folder = self.folder / "run"
-        if len(str(folder)) > MAX_SOCKET_PATH_BYTES - len("/notifications-egress.sock"):
-            name = hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
-            folder = Path(tempfile.gettempdir()) / f"delivery-{os.getuid()}-{name}"
+        folder = self._get_socket_dir_path()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
             raise PermissionError(f"another user owns {folder}; remove it, or set DELIVERY_STATE to a shorter path")
@@ -110,7 +155,7 @@ class MeshConfig:
         """
         url = self._environment.get("MONGODB_URL")
         if url and "{service}" not in url:
-            raise SystemExit("MONGODB_URL does not contain {service}: each service needs a database of its own")
+            raise SettingsError("MONGODB_URL does not contain {service}: each service needs a database of its own")
         return url or None
 
     @property

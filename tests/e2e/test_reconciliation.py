@@ -29,7 +29,7 @@ def environment() -> dict[str, str]:
     """Environment of orders on the tests' mesh, with a partner notification timeout of half a second."""
     state = MeshConfig(os.environ)
     return (
-        build_base_environment()
+        build_base_environment(state)
         | dict(build_service_environment(state, Secrets(state), "orders"))
         | {"PARTNER_NOTIFICATION_TIMEOUT_SECONDS": "0.5"}
     )

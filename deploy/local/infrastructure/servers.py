@@ -17,6 +17,7 @@ import pika
 import psycopg
 from psycopg import sql
 
+from deploy.local.environment import build_own_environment
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets, write_private
 from deploy.local.supervisor.process import ProcessSpec
@@ -69,7 +70,14 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             str(password),
         ]
         subprocess.run(
-            command, check=True, capture_output=True, user=user, group=user, extra_groups=None if user is None else []
+            command,
+            check=True,
+            capture_output=True,
+            cwd=config.folder,
+            env={"PATH": os.environ.get("PATH", os.defpath), **build_own_environment(config)},
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
         )
         password.unlink()
 
@@ -153,6 +161,10 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         "RABBITMQ_CONF_ENV_FILE": str(home / "env.conf"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
         "RABBITMQ_LOGS": "-",
+        "RABBITMQ_LOG_BASE": str(home / "log"),
+        "RABBITMQ_PID_FILE": str(home / "rabbitmq.pid"),
+        "RABBITMQ_PLUGINS_EXPAND_DIR": str(home / "plugins"),
+        "ERL_CRASH_DUMP": str(home / "erl_crash.dump"),
         "RABBITMQ_DIST_PORT": str(config.get_port("RABBITMQ_DIST_PORT")),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
         "ERL_EPMD_PORT": str(config.get_port("EPMD_PORT")),
@@ -170,7 +182,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         (home / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = {config.bind_address}:{port}\n"
             "distribution.listener.interface = 127.0.0.1\n"
-            f"load_definitions = {home / 'definitions.json'}\n"
+            f"load_definitions = {(home / 'definitions.json').relative_to(config.folder)}\n"
             "log.console.level = warning\n"
             "disk_free_limit.absolute = 50MB\n"
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import httpx
 
+from deploy.local.environment import build_own_environment
 from deploy.local.infrastructure.mongodb import build_documents_url
 from deploy.local.infrastructure.servers import BUCKET, build_broker_url
 from deploy.local.mesh_config import ROOT, MeshConfig
@@ -18,9 +19,6 @@ SERVICES_WITH_DEMO_DATA = ("orders", "partners", "gateway")
 
 INHERITED_VARIABLES = (
     "PATH",
-    "HOME",
-    "LANG",
-    "TZ",
     "LOG_LEVEL",
     "FAILED_ATTEMPTS_PER_ADDRESS",
     "FAILED_ATTEMPTS_PER_ACCOUNT",
@@ -31,10 +29,10 @@ APNS_SETTINGS = {"APNS_KEY_ID": "LOCALKEY01", "APNS_TEAM_ID": "LOCALTEAM1", "APN
 """APNs credentials that the sandbox accepts."""
 
 
-def build_base_environment() -> dict[str, str]:
-    """Return the environment variables that every child process inherits."""
+def build_base_environment(config: MeshConfig) -> dict[str, str]:
+    """Return the environment variables of every child process."""
     inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
-    return inherited | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    return inherited | build_own_environment(config)
 
 
 def build_telemetry_environment(config: MeshConfig) -> Mapping[str, str]:
@@ -46,6 +44,11 @@ def build_telemetry_environment(config: MeshConfig) -> Mapping[str, str]:
         "OTEL_BSP_SCHEDULE_DELAY": "500",
         "TRACE_PERCENT": config.get_setting("TRACE_PERCENT"),
     } | overrides
+
+
+def list_allowed_targets(config: MeshConfig) -> str:
+    """Return the private origins that services may call: the sandbox, and those of the variable ALLOWED_TARGETS."""
+    return ",".join(filter(None, (config.sandbox_url, os.environ.get("ALLOWED_TARGETS"))))
 
 
 def build_service_environment(config: MeshConfig, secrets: Secrets, service: str) -> Mapping[str, str]:
@@ -81,9 +84,9 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
         },
         "orders": {
             "DOCUMENTS_URL": build_documents_url(config, secrets, "orders"),
-            "ALLOWED_TARGETS": config.sandbox_url,
+            "ALLOWED_TARGETS": list_allowed_targets(config),
         },
-        "partners": {"ALLOWED_TARGETS": config.sandbox_url},
+        "partners": {"ALLOWED_TARGETS": list_allowed_targets(config)},
         "notifications": {
             "DOCUMENTS_URL": build_documents_url(config, secrets, "notifications"),
             "GOOGLE_APPLICATION_CREDENTIALS": str(secrets.service_account),
@@ -140,7 +143,7 @@ def define_sandbox(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
 
 def grant_admin(config: MeshConfig, secrets: Secrets, email: str) -> int:
     """Run the gateway's command that grants the admin role. Return its exit code."""
-    environment = build_base_environment() | dict(build_service_environment(config, secrets, "gateway"))
+    environment = build_base_environment(config) | dict(build_service_environment(config, secrets, "gateway"))
     return subprocess.run(
         [sys.executable, "-m", "services.gateway", "make-admin", email], cwd=ROOT, env=environment, check=False
     ).returncode
@@ -148,7 +151,7 @@ def grant_admin(config: MeshConfig, secrets: Secrets, email: str) -> int:
 
 def run_reconciliation(config: MeshConfig, secrets: Secrets) -> int:
     """Run the reconciliation command of the orders service. Return its exit code."""
-    environment = build_base_environment() | dict(build_service_environment(config, secrets, "orders"))
+    environment = build_base_environment(config) | dict(build_service_environment(config, secrets, "orders"))
     return subprocess.run(
         [sys.executable, "-m", "services.orders", "reconcile"], cwd=ROOT, env=environment, check=False
     ).returncode
@@ -160,7 +163,7 @@ def load_demo_data(config: MeshConfig, secrets: Secrets) -> None:
         name: subprocess.Popen(
             [sys.executable, "-m", f"services.{name}", "demo-data"],
             cwd=ROOT,
-            env=build_base_environment() | dict(build_service_environment(config, secrets, name)),
+            env=build_base_environment(config) | dict(build_service_environment(config, secrets, name)),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

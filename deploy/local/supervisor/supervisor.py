@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from deploy.local.infrastructure import services
-from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.process import ProcessSpec, get_start_time, signal_process_group
 from deploy.local.supervisor.stages import define_stages
@@ -183,8 +183,8 @@ class Supervisor:
         with (self._config.ensure_subdirectory("logs") / f"{process.name}.log").open("ab") as log:
             running = await asyncio.create_subprocess_exec(
                 *process.command,
-                cwd=ROOT,
-                env=services.build_base_environment() | dict(process.environment),
+                cwd=self._config.folder,
+                env=services.build_base_environment(self._config) | dict(process.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.mesh_config import ROOT, MeshConfig
+from services.runtime.config.settings import SettingsError
 
 SOCKET_PATH_LIMIT_BYTES = 107
 """Maximum length of a Unix socket's path on Linux."""
@@ -100,3 +101,66 @@ def test_socket_dir_of_long_state_path_fits_kernel_limit(tmp_path: Path, monkeyp
         assert MeshConfig().socket_dir == socket_dir
     finally:
         socket_dir.rmdir()
+
+
+def test_socket_dir_of_unusual_state_path_needs_no_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    config = MeshConfig({"DELIVERY_STATE": "/nonexistent/100% of it"})
+    assert config.socket_dir.is_relative_to(tmp_path / "temporary")
+    assert config.socket_dir.is_dir()
+    config.remove_temporary_socket_dir()
+    assert not config.socket_dir.exists()
+
+
+def test_socket_dir_below_state_folder_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        config = MeshConfig({"DELIVERY_STATE": short})
+        assert config.socket_dir.is_relative_to(short)
+        config.remove_temporary_socket_dir()
+        assert config.socket_dir.is_dir()
+
+
+@pytest.mark.parametrize("folder", ["it's", 'a "quote"', "a:b", "back\\slash", "$HOME", "new\nline"])
+def test_state_path_with_forbidden_character_is_reported(folder: str) -> None:
+    with pytest.raises(SettingsError, match="DELIVERY_STATE: contains a quote") as raised:
+        MeshConfig({"DELIVERY_STATE": f"/nonexistent/{folder}"}).validate()
+    assert folder not in str(raised.value)
+
+
+@pytest.mark.parametrize("folder", ["a b", "100%", "%d", "one, two", "#1", "naïve", "(x)", "~"])
+def test_state_path_with_unusual_characters_is_valid(folder: str) -> None:
+    MeshConfig({"DELIVERY_STATE": f"/nonexistent/{folder}"}).validate()
+
+
+INVALID_SETTINGS = [
+    ("PORT_OFFSET", "99999"),
+    ("PORT_OFFSET", "60000"),
+    ("PORT_OFFSET", "-1"),
+    ("PORT_OFFSET", "2_000"),
+    ("PORT_OFFSET", '"2000"'),
+    ("EDGE_PORT", "0"),
+    ("EDGE_PORT", "65536"),
+    ("POSTGRES_PORT", "5432 "),
+    ("POSTGRES_PORT", "none"),
+    ("TRACE_PERCENT", "101"),
+    ("TRACE_PERCENT", "many"),
+    ("BIND", "localhost"),
+    ("FIREBASE_PROJECT_ID", "'delivery'"),
+    ("ALLOWED_ORIGINS", '"http://localhost:3000"'),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), INVALID_SETTINGS)
+def test_invalid_setting_is_named_without_its_value(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^invalid environment:\n  {name}: [^\n]+$") as raised:
+        MeshConfig({name: value}).validate()
+    assert value not in str(raised.value).replace("from 0 to 65535", "").replace("from 1 to 65535", "")
+
+
+def test_empty_setting_has_its_default() -> None:
+    names = ("DELIVERY_STATE", "PORT_OFFSET", "EDGE_PORT", "POSTGRES_PORT", "TRACE_PERCENT", "BIND")
+    config = MeshConfig(dict.fromkeys(names, ""))
+    config.validate()
+    assert config.folder == ROOT / ".local"
+    assert config.edge_url == "http://127.0.0.1:8080"
+    assert config.get_setting("TRACE_PERCENT") == "100"

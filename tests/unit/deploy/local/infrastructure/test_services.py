@@ -43,14 +43,29 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str
         monkeypatch.setenv(name, value)
 
 
-def test_children_inherit_only_listed_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_environment(monkeypatch, {"PATH": "/bin", "LOG_LEVEL": "debug", "DATABASE_URL": "postgresql://production"})
-    assert build_base_environment() == {
+def test_children_inherit_only_listed_variables(shared_config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = {"DATABASE_URL": "postgresql://production", "HOME": "/root", "LANG": "de_DE.UTF-8", "TZ": "Asia/Tokyo"}
+    set_environment(monkeypatch, {"PATH": "/bin", "LOG_LEVEL": "debug", **foreign})
+    assert build_base_environment(shared_config) == {
         "PATH": "/bin",
         "LOG_LEVEL": "debug",
+        "HOME": str(shared_config.folder / "home"),
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+        "TZ": "UTC",
     }
+
+
+def test_own_targets_may_be_called_beside_the_sandbox(
+    shared_config: MeshConfig, shared_secrets: Secrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOWED_TARGETS", "http://127.0.0.1:9000")
+    for service in ("orders", "partners"):
+        environment = build_service_environment(shared_config, shared_secrets, service)
+        assert environment["ALLOWED_TARGETS"] == f"{shared_config.sandbox_url},http://127.0.0.1:9000"
 
 
 def test_spans_are_exported_to_the_trace_viewer(shared_config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,104 @@
+"""Servers of the local runner: a user without root, a folder with unusual characters, a foreign environment."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.local.mesh_config import ROOT, MeshConfig
+from deploy.local.supervisor.supervisor_state import read_running_state
+from tests.conftest import PORT_OFFSET, STATE_DIR
+
+FOREIGN_VARIABLES = {
+    "ERL_AFLAGS": "+no_such_flag",
+    "ERL_CRASH_DUMP": "erl_crash.dump",
+    "HOME": "/nonexistent",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "LANG": "de_DE.UTF-8",
+    "LC_ALL": "no_SUCH.ISO-8859-1",
+    "NODE_OPTIONS": "--no-such-option",
+    "PGOPTIONS": "-c no_such_setting=1",
+    "PGSSLMODE": "verify-full",
+    "PYTHONOPTIMIZE": "2",
+    "RABBITMQ_LOG_BASE": "/nonexistent",
+    "RABBITMQ_NODENAME": "foreign@localhost",
+    "RABBITMQ_SERVER_ERL_ARGS": "+no_such_flag",
+    "http_proxy": "http://127.0.0.1:9",
+}
+"""Variables of the caller that would stop or misdirect the servers."""
+
+USER_NAMESPACE = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
+"""Prefix with which root runs a command as a user without capabilities who owns the files of root."""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Running servers, and the names in the repository's root before their start."""
+
+    config: MeshConfig
+    root_names: set[str]
+
+    def list_processes(self) -> list[psutil.Process]:
+        state = read_running_state(self.config)
+        assert state is not None
+        return psutil.Process(state.pid).children(recursive=True)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """Return servers that a user without root has started from a foreign environment."""
+    folder = STATE_DIR.absolute() / "own user, 50% #1"
+    variables = {"DELIVERY_STATE": str(folder), "PORT_OFFSET": str(PORT_OFFSET + 1500)}
+    prefix = USER_NAMESPACE if os.geteuid() == 0 else []
+    root_names = {path.name for path in ROOT.iterdir()}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*prefix, sys.executable, "-m", "deploy.local", *arguments],
+            cwd=ROOT,
+            env=os.environ | FOREIGN_VARIABLES | variables,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+
+    run("down")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        result = run("up", "--only", "servers")
+        assert result.returncode == 0, result.stdout + result.stderr
+        yield Servers(MeshConfig(variables), root_names)
+    finally:
+        run("down")
+
+
+def is_below(path: str, folders: tuple[Path, ...]) -> bool:
+    return any(Path(path).is_relative_to(folder) for folder in folders)
+
+
+def test_servers_write_only_below_the_state_folder(servers: Servers) -> None:
+    allowed = (servers.config.folder, servers.config.socket_dir, Path("/dev"))
+    for process in servers.list_processes():
+        written = [file.path for file in process.open_files() if file.mode not in ("r", "rt")]
+        assert [path for path in [*written, process.cwd()] if not is_below(path, allowed)] == [], process.name()
+    assert {path.name for path in ROOT.iterdir()} <= servers.root_names | {"__pycache__"}
+
+
+def test_servers_have_an_environment_of_their_own(servers: Servers) -> None:
+    for process in servers.list_processes():
+        environment = process.environ()
+        inherited = {name for name, value in FOREIGN_VARIABLES.items() if environment.get(name) == value}
+        assert inherited == set(), process.name()
+
+
+def test_crash_dumps_are_written_below_the_state_folder(servers: Servers) -> None:
+    environments = [process.environ() for process in servers.list_processes()]
+    paths = {value for each in environments if (value := each.get("ERL_CRASH_DUMP"))}
+    assert paths
+    assert [path for path in paths if not is_below(path, (servers.config.folder,))] == []

@@ -1,0 +1,72 @@
+"""Commands of the local runner that start no process: locking, addresses and messages."""
+
+import fcntl
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from deploy.local import __main__ as runner
+from deploy.local.mesh_config import MeshConfig
+from tests.wait import wait_until
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return MeshConfig({"DELIVERY_STATE": str(tmp_path)})
+
+
+def test_second_start_waits_for_the_first(config: MeshConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    entered: list[bool] = []
+
+    def start() -> None:
+        with runner.lock_start(config):
+            entered.append(True)
+
+    with (config.folder / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = threading.Thread(target=start)
+        second.start()
+        error = wait_until(lambda: capsys.readouterr().err, description="the second start waits")
+        assert error == "another command is starting this mesh; waiting until it has ended\n"
+        assert not entered
+    second.join(10)
+    assert entered
+
+
+def test_stop_without_mesh_prints_that_it_is_not_running(
+    config: MeshConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert runner.stop_mesh(config) == 0
+    assert capsys.readouterr().out == "the mesh is not running\n"
+
+
+def test_stop_removes_temporary_socket_dir(config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = MeshConfig({"DELIVERY_STATE": str(config.folder.joinpath(*["a-rather-long-name"] * 6))})
+    deep.folder.mkdir(parents=True)
+    assert not deep.socket_dir.is_relative_to(deep.folder)
+    runner.stop_mesh(deep)
+    assert not deep.socket_dir.exists()
+
+
+def test_addresses_of_developers_are_printed(config: MeshConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    runner.print_addresses(config)
+    output = capsys.readouterr().out
+    for address in (
+        "http://127.0.0.1:8080/docs",
+        "http://127.0.0.1:8080/api/v1",
+        config.sandbox_url,
+        config.traces_url,
+    ):
+        assert address in output
+
+
+def test_invalid_setting_ends_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.argv", ["deploy.local", "status"])
+    monkeypatch.setenv("DELIVERY_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("PORT_OFFSET", "99999")
+    with pytest.raises(SystemExit, match="PORT_OFFSET: is too high"):
+        runner.main()
+    assert not (tmp_path / "state").exists()
