@@ -16,6 +16,7 @@ from tests.chaos import run as chaos
 from tests.chaos.client import ChaosClient, StuckError
 from tests.chaos.observations import observe
 from tests.chaos.workload import PartnerInboxes, WorkloadDriver, plan_scenarios
+from tests.conftest import ROOT
 from tests.containers.docker import run_docker
 from tests.containers.terminal import ContainerTestError, Terminal
 from tests.wait import wait_until
@@ -29,6 +30,8 @@ EXCLUDED_PLANS = ("never pay",)
 HEALTH_TIMEOUT_S, ORDER_TIMEOUT_S = 120.0, 900.0
 STABILISATION_TIMEOUT_S = 330.0
 """Longer than the fourth delay between attempts at a partner or a bank."""
+
+LOG_PATH = ROOT / ".local/containers/compose.log"
 
 ONE_SHOT_SUFFIXES = ("setup", "-demo")
 """Containers that run to completion."""
@@ -98,6 +101,13 @@ def is_one_shot(service: str) -> bool:
 def is_healthy(container: Mapping[str, Any]) -> bool:
     """Return whether a container runs and its health check, if it has one, succeeds."""
     return container["State"] == "running" and container.get("Health", "") in ("", "healthy")
+
+
+def has_failed(container: Mapping[str, Any]) -> bool:
+    """Return whether a container is neither healthy nor completed nor waiting for another one."""
+    return not (is_healthy(container) or container["State"] == "created") and not (
+        container["State"] == "exited" and container["ExitCode"] == 0 and is_one_shot(container["Service"])
+    )
 
 
 def parse_reconciliation(output: str) -> int:
@@ -178,6 +188,16 @@ async def restart_under_load(
     return restarts, statuses, client.retry_counts
 
 
+def print_diagnostics(terminal: Terminal) -> None:
+    """Print the containers and the last log lines of those that failed, and write all logs to LOG_PATH."""
+    LOG_PATH.write_text(run_docker("compose", "logs", "--no-color", "--timestamps"))
+    terminal.print(run_docker("compose", "ps", "--all", "--format", "{{.Service}}  {{.Status}}"))
+    containers = list_containers(run_docker("compose", "ps", "--all", "--format", "json"))
+    for service in filter(lambda name: has_failed(containers[name]), containers):
+        terminal.print(run_docker("compose", "logs", "--no-color", "--tail", "15", service))
+    terminal.print(f"logs of all containers: {LOG_PATH}")
+
+
 def run_compose_test(terminal: Terminal) -> ComposeResult:
     """Run the commands of a user with Compose, and the checks.
 
@@ -195,9 +215,8 @@ def run_compose_test(terminal: Terminal) -> ComposeResult:
             raise ContainerTestError(f"reconcile checked {reconciled} of {statuses.total()} orders")
         versions = {name: parse_version(run_in(name, *command)) for name, command in VERSION_COMMANDS.items()}
         return ComposeResult(versions, restarts.durations_s, statuses, retry_counts, reconciled)
-    except (ContainerTestError, StuckError, httpx.HTTPError):
-        terminal.print(run_docker("compose", "ps", "--all", "--format", "{{.Service}}  {{.Status}}"))
-        terminal.print(run_docker("compose", "logs", "--no-color", "--tail", "15"))
-        raise
+    except (ContainerTestError, StuckError, httpx.HTTPError) as error:
+        print_diagnostics(terminal)
+        raise ContainerTestError(str(error)) from error
     finally:
         terminal.run("docker", "compose", "down", "-v")

@@ -1,6 +1,7 @@
 """Evaluation of the output of Compose and of the commands in containers."""
 
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from tests.conftest import ROOT
 from tests.containers.compose import (
     VERSION_COMMANDS,
     Restarts,
+    has_failed,
     is_healthy,
     is_one_shot,
     list_containers,
@@ -40,6 +42,21 @@ def test_containers_are_listed_by_service() -> None:
 )
 def test_container_is_healthy_if_running_without_failed_check(container: dict[str, str], expected: bool) -> None:
     assert is_healthy(container) is expected
+
+
+@pytest.mark.parametrize(
+    ("container", "expected"),
+    [
+        ({"Service": "orders", "State": "running", "Health": "healthy"}, False),
+        ({"Service": "orders", "State": "running", "Health": "starting"}, True),
+        ({"Service": "orders", "State": "exited", "ExitCode": 0}, True),
+        ({"Service": "orders-demo", "State": "exited", "ExitCode": 0}, False),
+        ({"Service": "orders-demo", "State": "exited", "ExitCode": 1}, True),
+        ({"Service": "gateway-envoy", "State": "created", "ExitCode": 0}, False),
+    ],
+)
+def test_failed_container_is_neither_healthy_nor_completed(container: dict[str, Any], expected: bool) -> None:
+    assert has_failed(container) is expected
 
 
 def test_one_shot_services_complete_before_another_starts() -> None:
