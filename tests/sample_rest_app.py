@@ -18,6 +18,7 @@ from services.runtime.core.principal import PAYLOAD_HEADER, Principal
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rest.app import build_app
 from services.runtime.rest.static_documents import build_problem_pages
+from services.runtime.rest.token_revocations import TokenRevocations
 from services.runtime.rest.types import BinaryResponse, Event, Operation, Response, Upload
 
 SPECIFICATION: dict[str, Any] = yaml.safe_load(r"""
@@ -267,7 +268,9 @@ IDENTITY_HEADERS: Mapping[str, str] = build_identity_headers()
 WEBHOOK_HEADERS = {"webhook-id": "msg_1", "webhook-timestamp": "1700000000", "webhook-signature": "v1,c2ln"}
 
 
-def create_app(handler: ThingsHandler, *, validate_responses: bool = True) -> ASGIApp:
+def create_app(
+    handler: ThingsHandler, *, validate_responses: bool = True, token_revocations: TokenRevocations | None = None
+) -> ASGIApp:
     """Return the application of the published document, as the gateway builds its own."""
     return build_app(
         publish_document(SPECIFICATION),
@@ -276,6 +279,7 @@ def create_app(handler: ThingsHandler, *, validate_responses: bool = True) -> AS
         build_problem_pages(),
         {},
         validate_responses=validate_responses,
+        token_revocations=token_revocations,
     )
 
 

@@ -56,11 +56,12 @@ class User:
         return mails
 
     def wait_for_code(self, mail_number: int = 1, address: str | None = None) -> str:
-        """Wait for a mail to the address, numbered from 1, and return the code in it."""
-        mails = wait_until(
-            lambda: self.list_mails(address)[mail_number - 1 : mail_number], description=f"mail {mail_number} arrives"
+        """Wait for a mail with a code to the address, numbered from 1, and return the code in it."""
+        codes = wait_until(
+            lambda: [mail["code"] for mail in self.list_mails(address) if mail.get("code")][mail_number - 1 :],
+            description=f"mail {mail_number} arrives",
         )
-        return str(mails[0]["code"])
+        return str(codes[0])
 
     def confirm(self, code: str) -> httpx.Response:
         return self._edge.post("/users/confirm", json={"code": code})

@@ -26,6 +26,7 @@ from services.gateway.adapters.image_store import GcsImageStore
 from services.gateway.adapters.login_rate_limiter import FailedAttemptLimits, MemcachedLoginRateLimiter
 from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
 from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
+from services.gateway.adapters.postgres.token_revocations import TokenRevocationListener, delete_expired
 from services.gateway.adapters.product_picture_registry import RpcProductPictureRegistry
 from services.gateway.entrypoints.commands import demo_data, make_admin
 from services.gateway.entrypoints.rest.catalog import Catalog
@@ -33,6 +34,7 @@ from services.gateway.entrypoints.rest.orders import Orders
 from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
 from services.gateway.settings import ROOT, Settings
 from services.gateway.usecases import accounts, avatars, product_pictures, verification_codes
+from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.config.settings import DemoSettings
 from services.runtime.core.clock import now
@@ -59,7 +61,8 @@ async def serve(settings: Settings) -> None:
     """Run the gateway until SIGTERM."""
     database = Database(settings.database_url.get_secret_value())
     broker = Broker(settings.broker_url.get_secret_value(), "gateway")
-    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
+    revoked_tokens = RevokedTokens(now)
+    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS), revoked_tokens.add)
     channels = {name: open_channel(settings.egress_socket, name) for name in ("orders", "partners", "notifications")}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     notifications = NotificationsStub(channels["notifications"])
@@ -73,7 +76,14 @@ async def serve(settings: Settings) -> None:
             exit_stack.callback(adapter.close)
         codes_requested = asyncio.Event()
         account_context = AccountContext(
-            repository, identity, rate_limiter, image_store, now, settings.trusted_hops, codes_requested.set
+            repository,
+            identity,
+            rate_limiter,
+            image_store,
+            revoked_tokens,
+            now,
+            settings.trusted_hops,
+            codes_requested.set,
         )
         handlers = [
             Users(account_context, notifications),
@@ -93,6 +103,7 @@ async def serve(settings: Settings) -> None:
             | load_swagger_ui(settings.swagger_ui_folder),
             response_caches,
             validate_responses=settings.validate_responses,
+            token_revocations=revoked_tokens,
         )
         await serve_with_background_tasks(
             serve_rest_and_health(settings, app),
@@ -108,6 +119,8 @@ async def serve(settings: Settings) -> None:
                     shared_queues=RETRY_QUEUES,
                 ),
                 run_invalidation(broker, response_caches),
+                TokenRevocationListener(database, revoked_tokens, now).run(),
+                run_periodically(600, "deleting expired token revocations", lambda: delete_expired(database, now)),
                 run_periodically(
                     5,
                     "sending verification codes",

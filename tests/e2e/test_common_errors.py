@@ -14,7 +14,7 @@ from deploy.local.demo.scenario_context import ScenarioContext
 from tests import store_dump
 from tests.conftest import ROOT, Mesh
 from tests.e2e.test_error_responses import assert_problem
-from tests.users import User, create_image
+from tests.users import PASSWORD, User, create_image
 
 type Bearer = Callable[[str], dict[str, str]]
 
@@ -227,16 +227,20 @@ def test_unknown_resource_returns_404(edge: httpx.Client, bearer: Bearer, operat
 
 
 @pytest.fixture(scope="session")
-def deleted_user(edge: httpx.Client, sandbox: httpx.Client) -> User:
-    """Return a deleted user whose access token has not expired."""
-    user = User(edge, sandbox).sign_in()
-    assert user.request("DELETE", "/users/me").status_code == 204
-    return user
+def authorization_without_profile(sandbox: httpx.Client) -> dict[str, str]:
+    """Return the Authorization header of an account that exists only at the identity provider."""
+    account = {"email": f"{secrets.token_hex(6)}@delivery.test", "password": PASSWORD, "returnSecureToken": True}
+    path = "/identitytoolkit.googleapis.com/v1/accounts:signUp"
+    response = sandbox.post(path, params={"key": "local"}, json=account).raise_for_status()
+    return {"authorization": f"Bearer {response.json()['idToken']}"}
 
 
 @for_operations(lambda operation: "404" in operation.raw["responses"] and "{" not in operation.path)
-def test_request_of_deleted_user_returns_404(deleted_user: User, operation: Operation) -> None:
-    response = deleted_user.request(operation.method, operation.path, **build_body(operation))
+def test_request_without_profile_returns_404(
+    edge: httpx.Client, authorization_without_profile: dict[str, str], operation: Operation
+) -> None:
+    headers = authorization_without_profile
+    response = edge.request(operation.method, operation.path, headers=headers, **build_body(operation))
     assert_problem(
         response, 404, "USER_NOT_FOUND" if "avatar" not in operation.id.lower() else response.json()["reason"]
     )

@@ -20,7 +20,7 @@ from tests.sensitive_markers import SensitiveMarkers, find_leaks
 from tests.users import User, create_image
 from tests.wait import wait_until
 
-CONTRACT: dict[str, Any] = json.loads((ROOT / "generated/openapi/delivery.json").read_text())
+CONTRACT: dict[str, Any] = json.loads((ROOT / "generated/openapi/delivery.json").read_text(encoding="utf-8"))
 UNKNOWN_ID = 999_999_999
 PRODUCER_TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 """Trace context of the poison message."""
@@ -200,16 +200,19 @@ class MarkedClient:
         code = user.wait_for_code(1, address)
         markers.add_secrets(code)
         user.confirm(code).raise_for_status()
+        user.email = address
         for password in (markers.make_text("pass"), markers.make_text("word")):
             body = {"old_password": user.password, "new_password": password}
             user.request("PUT", "/users/me/password", json=body).raise_for_status()
             user.password = password
+            session = user.sign_in().session
+            markers.add_secrets(session["access_token"], session["refresh_token"])
         edge.post("/password-resets", json={"email": address}).raise_for_status()
         code = user.wait_for_code(2, address)
         markers.add_secrets(code)
         body = {"code": code, "password": markers.make_text("reset")}
         edge.post("/password-resets/confirm", json=body).raise_for_status()
-        user.email, user.password = address, body["password"]
+        user.password = body["password"]
         edge.post("/sessions", json={"email": address, "password": markers.make_text("wrong")})
         session = user.sign_in().session
         markers.add_secrets(session["access_token"], session["refresh_token"])
@@ -272,7 +275,7 @@ def test_sensitive_markers_do_not_appear_in_logs(marked_run: MarkedRun) -> None:
 def test_leak_detector_finds_every_encoding(marked_run: MarkedRun, tmp_path: Path) -> None:
     for number, text in enumerate(marked_run.markers.list_encodings()):
         path = tmp_path / f"{number}.log"
-        path.write_text(f'{{"message": "signed up with {text} successfully"}}\n')
+        path.write_text(f'{{"message": "signed up with {text} successfully"}}\n', encoding="utf-8")
         assert len(list(find_leaks({path: 0}, marked_run.markers.list_encodings()))) == 1
 
 

@@ -26,6 +26,7 @@ from services.gateway.adapters.postgres.accounts import PostgresAccountRepositor
 from services.gateway.domain.accounts import CodePurpose, ProfileChanges, Registration
 from services.gateway.domain.images import Image
 from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
+from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
@@ -67,10 +68,12 @@ class Gateway:
     async def sign_up(self, email: str, role: str | None = "customer") -> Principal:
         registration = Registration(email, PASSWORD, "Ada", "Byron", role)
         account = await accounts.sign_up(self.repository, self.identity, now, registration)
-        return Principal(account.id, role, email, False, now() + timedelta(hours=1))
+        return Principal(account.id, role, email, False, now() + timedelta(hours=1), authenticated_at=now())
 
     async def sign_in(self, email: str) -> Any:
-        return await passwords.sign_in(self.identity, self.rate_limiter, email, PASSWORD, "192.0.2.1")
+        return await passwords.sign_in(
+            self.identity, self.rate_limiter, RevokedTokens(now), email, PASSWORD, "192.0.2.1"
+        )
 
     async def finish_interrupted_accounts(self) -> int:
         """Complete interrupted accounts as if the grace period had passed."""

@@ -17,7 +17,9 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def build_principal(role: str | None, user_id: str = "ada") -> Principal:
-    return Principal(user_id, role, f"{user_id}@delivery.test", email_verified=True, expires_at=NOW)
+    return Principal(
+        user_id, role, f"{user_id}@delivery.test", email_verified=True, expires_at=NOW, authenticated_at=NOW
+    )
 
 
 class FakeTransactions:

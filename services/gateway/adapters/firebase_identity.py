@@ -6,8 +6,10 @@ not affect authentication, since the sidecar and not this process verifies token
 
 import asyncio
 import logging
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, override
 
 import firebase_admin
@@ -60,6 +62,10 @@ class _RefreshResponse(msgspec.Struct):
     refresh_token: str
     expires_in: str
     user_id: str
+
+
+class _TokenClaims(msgspec.Struct):
+    iat: int
 
 
 class _ErrorDetail(msgspec.Struct):
@@ -203,7 +209,7 @@ class FirebaseIdentityProvider(IdentityProvider):
             json={"email": email, "password": password, "returnSecureToken": True},
         )
         session = _decode_response(response, _SignInResponse, _INVALID_CREDENTIALS_CODES, Reason.CREDENTIALS_INVALID)
-        return SessionTokens(session.id_token, session.refresh_token, int(session.expires_in), session.local_id)
+        return _build_session_tokens(session, session.local_id)
 
     @override
     async def refresh_session(self, refresh_token: str) -> SessionTokens:
@@ -213,7 +219,7 @@ class FirebaseIdentityProvider(IdentityProvider):
             data={"grant_type": "refresh_token", "refresh_token": refresh_token},
         )
         session = _decode_response(response, _RefreshResponse, _INVALID_TOKEN_CODES, Reason.REFRESH_TOKEN_INVALID)
-        return SessionTokens(session.id_token, session.refresh_token, int(session.expires_in), session.user_id)
+        return _build_session_tokens(session, session.user_id)
 
     async def _post(self, operation: str, url: str, **body: Any) -> httpx.Response:
         attributes = http_client.build_attributes("POST", httpx.URL(url))
@@ -242,6 +248,25 @@ def _decode_response[T](
     if code in expected_codes:
         raise ApiError(reason, headers={"WWW-Authenticate": "Bearer"})
     raise _create_unavailable_error()
+
+
+def _build_session_tokens(response: _SignInResponse | _RefreshResponse, user_id: str) -> SessionTokens:
+    """Return the tokens of a response, with the time of issue from the access token, which the sidecar verifies.
+
+    Raises ApiError: UPSTREAM_UNAVAILABLE for an invalid response.
+    """
+    try:
+        payload = response.id_token.split(".")[1].encode()
+        claims = msgspec.json.decode(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)), type=_TokenClaims)
+        return SessionTokens(
+            response.id_token,
+            response.refresh_token,
+            int(response.expires_in),
+            user_id,
+            datetime.fromtimestamp(claims.iat, UTC),
+        )
+    except (IndexError, ValueError, OverflowError) as error:
+        raise _create_unavailable_error() from error
 
 
 def _create_unavailable_error() -> ApiError:

@@ -10,8 +10,9 @@ from typing import NamedTuple, TypedDict
 from zoneinfo import available_timezones
 
 from generated.problems import Reason
-from generated.proto.delivery.events.v1 import UserDeleted, UserRegistered, UserUpdated
+from generated.proto.delivery.events.v1 import EmailRequested, UserDeleted, UserRegistered, UserUpdated
 from services.runtime.core.errors import ApiError
+from services.runtime.core.ids import generate_id
 
 MAX_VALID_CODES = 5
 """Maximum number of unexpired codes per account and purpose; further requests send no mail."""
@@ -159,12 +160,13 @@ class CodeRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SessionTokens:
-    """Tokens of a session. `expires_in` is the lifetime of the access token in seconds."""
+    """Tokens of a session. `expires_in` is the lifetime of the access token in seconds from `issued_at`."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_in: int
     user_id: str
+    issued_at: datetime
 
 
 def validate_time_zone(time_zone: str | None) -> None:
@@ -216,6 +218,36 @@ def build_user_updated_event(account: Account) -> UserUpdated:
         email=account.email,
         version=account.version,
     )
+
+
+def build_code_used_events(
+    code: VerificationCode, before: Account, after: Account
+) -> list[UserUpdated | EmailRequested]:
+    """Build the events of a used code: the changed account, and a mail about a changed address or password."""
+    events: list[UserUpdated | EmailRequested] = [build_user_updated_event(after)]
+    if code.purpose is CodePurpose.EMAIL_CHANGE:
+        mail = _build_mail(before, "email_changed")
+        mail.values = {"new_email": after.email}
+        events.append(mail)
+    elif code.purpose is CodePurpose.PASSWORD_RESET:
+        events.append(build_password_changed_mail(after))
+    return events
+
+
+def build_password_changed_mail(account: Account) -> EmailRequested:
+    """Build the mail about a changed password."""
+    return _build_mail(account, "password_changed")
+
+
+def build_account_deleted_mail(account: Account) -> EmailRequested:
+    """Build the mail about a deletion, under a random id: the notifications of the deleted user are deleted."""
+    mail = _build_mail(account, "account_deleted")
+    mail.user_id = generate_id()
+    return mail
+
+
+def _build_mail(account: Account, template: str) -> EmailRequested:
+    return EmailRequested(user_id=account.id, email=account.email, template=template, locale=account.locale)
 
 
 def build_user_deleted_event(account: Account, now: datetime) -> UserDeleted:

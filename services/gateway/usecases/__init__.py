@@ -3,10 +3,12 @@
 - accounts: sign_up, confirm_email, delete_account, finish_interrupted_accounts
 - avatars: set_avatar, get_avatar, delete_avatar, delete_orphaned_avatars
 - order_checks: save_check, load_basket
-- passwords: sign_in, sign_out, change_password, reset_password
+- passwords: sign_in, refresh_session, sign_out, change_password, reset_password
 - product_pictures: set_product_picture, get_product_picture, delete_orphaned_product_pictures
 - profiles: get_profile, update_profile, list_accounts, set_role
-- verification_codes: request_code, send_requested_codes
+- reauthentication: check_password, require_recent_sign_in
+- token_revocations: RevokedTokens
+- verification_codes: request_code, request_email_change, send_requested_codes
 
 `ports` defines the interfaces that the adapters implement.
 """

@@ -8,8 +8,9 @@ from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import MAIL_TEMPLATES, Account, AccountState, CodePurpose, Registration
-from services.gateway.usecases import profiles
+from services.gateway.usecases import profiles, reauthentication
 from services.gateway.usecases.ports import IdentityProvider, ImageStore, Repository
+from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
@@ -105,8 +106,9 @@ async def delete_account(
 ) -> None:
     """Delete an account and its personal data; the background job retries deletions that fail elsewhere.
 
-    Raises ApiError: USER_NOT_FOUND.
+    Raises ApiError: REAUTHENTICATION_REQUIRED, USER_NOT_FOUND.
     """
+    reauthentication.require_recent_sign_in(clock, principal)
     anonymised = profiles.require_account(await repository.mark_deleting(principal.user_id, clock()))
     try:
         await _finish_account(repository, identity, image_store, clock, anonymised)
@@ -131,6 +133,8 @@ async def _finish_account(
     repository: Repository, identity: IdentityProvider, image_store: ImageStore, clock: Clock, account: Account
 ) -> None:
     if account.state is AccountState.DELETING:
+        # The identity provider may issue tokens until it has deleted the account, which may take several attempts.
+        await repository.revoke_tokens(account.id, clock() + MAX_TOKEN_LIFETIME)
         await identity.delete(account.id)
         if account.avatar is not None:
             await image_store.delete(account.avatar)

@@ -3,55 +3,73 @@
 from generated.problems import Reason
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import CodePurpose, SessionTokens
-from services.gateway.usecases import profiles
+from services.gateway.usecases import profiles, reauthentication
 from services.gateway.usecases.ports import IdentityProvider, LoginRateLimiter, Repository
+from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
 
 
 async def sign_in(
-    identity: IdentityProvider, rate_limiter: LoginRateLimiter, email: str, password: str, client_address: str
+    identity: IdentityProvider,
+    rate_limiter: LoginRateLimiter,
+    revoked_tokens: RevokedTokens,
+    email: str,
+    password: str,
+    client_address: str,
 ) -> SessionTokens:
     """Exchange e-mail address and password for tokens. Errors do not reveal whether the account exists.
 
     Raises ApiError: CREDENTIALS_INVALID, TOO_MANY_REQUESTS.
     """
     async with rate_limiter.limit(account_rules.normalise_email(email), client_address):
-        return await identity.sign_in(email, password)
+        tokens = await identity.sign_in(email, password)
+    return await revoked_tokens.replace_revoked(identity, tokens)
 
 
-async def sign_out(identity: IdentityProvider, principal: Principal) -> None:
-    """End every session of the account; a deleted account has none."""
+async def refresh_session(
+    identity: IdentityProvider, revoked_tokens: RevokedTokens, refresh_token: str
+) -> SessionTokens:
+    """Exchange a refresh token for new tokens.
+
+    Raises ApiError: REFRESH_TOKEN_INVALID.
+    """
+    tokens = await identity.refresh_session(refresh_token)
+    return await revoked_tokens.replace_revoked(identity, tokens)
+
+
+async def sign_out(repository: Repository, identity: IdentityProvider, clock: Clock, principal: Principal) -> None:
+    """End every session of the account; a deleted account has none.
+
+    Access tokens are revoked last, since a session can be refreshed until it has ended.
+    """
     try:
         await identity.revoke_refresh_tokens(principal.user_id)
     except ApiError as error:
         if error.reason is not Reason.USER_NOT_FOUND:
             raise
+    await repository.revoke_tokens(principal.user_id, clock())
 
 
 async def change_password(
     repository: Repository,
     identity: IdentityProvider,
     rate_limiter: LoginRateLimiter,
+    clock: Clock,
     principal: Principal,
     old_password: str,
     new_password: str,
     client_address: str,
 ) -> None:
-    """Change the password and end every session.
+    """Change the password, end every session and mail the account's address.
 
     Raises ApiError: USER_NOT_FOUND, PASSWORD_WRONG, TOO_MANY_REQUESTS.
     """
     account = await profiles.get_profile(repository, principal)
-    try:
-        async with rate_limiter.limit(account.email, client_address):
-            await identity.sign_in(account.email, old_password)
-    except ApiError as error:
-        if error.reason is Reason.CREDENTIALS_INVALID:
-            raise ApiError(Reason.PASSWORD_WRONG) from error
-        raise
+    await reauthentication.check_password(identity, rate_limiter, account, old_password, client_address)
     await identity.set_password(account.id, new_password)
+    await repository.revoke_tokens(account.id, clock(), account_rules.build_password_changed_mail(account))
 
 
 async def reset_password(
@@ -63,7 +81,7 @@ async def reset_password(
     password: str,
     client_address: str,
 ) -> None:
-    """Set a new password by a mailed code, which also verifies the address, and end every session.
+    """Set a new password by a mailed code, which also verifies the address, and do the same as `change_password`.
 
     Raises ApiError: CODE_INVALID, TOO_MANY_REQUESTS.
     """

@@ -121,14 +121,22 @@ class Repository(Protocol):
     async def list_unfinished_accounts(self, before: datetime, size: int) -> list[Account]:
         """Return accounts created before the given time that are being created or deleted."""
 
-    async def change_account(self, user_id: str, change: Callable[[Account], Account]) -> Account | None:
+    async def change_account(
+        self, user_id: str, change: Callable[[Account], Account], *, revoke_tokens: bool = False
+    ) -> Account | None:
         """Lock the active account, save what `change` returns and publish the change, unless it returns its argument.
 
         Returns the result of `change`, or None if there is no such account. Nothing is saved if `change` raises.
         """
 
-    async def mark_deleting(self, user_id: str, now: datetime) -> Account | None:
-        """Anonymise the active account, delete its codes and publish the deletion. Returns the anonymised account."""
+    async def mark_deleting(self, user_id: str, at: datetime) -> Account | None:
+        """Anonymise the active account, publish the deletion and mail its address. Returns the anonymised account.
+
+        Also deletes its codes and revokes its access tokens, including those that are issued in the next hour.
+        """
+
+    async def revoke_tokens(self, user_id: str, revoked_at: datetime, *events: GatewayEvent) -> None:
+        """Revoke the user's access tokens that were issued until `revoked_at`, and publish the events."""
 
     async def get_code(self, digest: bytes, now: datetime) -> VerificationCode | None:
         """Return the unexpired code with the digest."""
@@ -137,8 +145,9 @@ class Repository(Protocol):
         """Use a code up and mark its address as the account's verified one, both at the end of the block.
 
         If the block raises, the code remains valid. A change of the address or the password also deletes the account's
-        other codes. Raises ApiError: CODE_INVALID before the block if the code was used, or another request is using a
-        code of the account.
+        other codes and mails the old address; that of the password revokes the account's access tokens.
+
+        Raises ApiError: CODE_INVALID before the block if the code was used, or another request uses one of the account.
         """
 
     async def delete_code(self, code: VerificationCode) -> None:

@@ -60,7 +60,7 @@ async def list_accounts(
 
 
 async def set_role(repository: Repository, identity: IdentityProvider, user_id: str, role: str) -> Account:
-    """Assign a role. Returns the changed account.
+    """Assign a role and revoke the account's access tokens. Returns the changed account.
 
     The identity provider is updated first, so that repeating an interrupted request makes both stores consistent.
 
@@ -68,4 +68,6 @@ async def set_role(repository: Repository, identity: IdentityProvider, user_id: 
     """
     require_account(await repository.get_account(user_id))
     await identity.set_role(user_id, role)
-    return require_account(await repository.change_account(user_id, lambda account: account.with_changes(role=role)))
+    return require_account(
+        await repository.change_account(user_id, lambda account: account.with_changes(role=role), revoke_tokens=True)
+    )

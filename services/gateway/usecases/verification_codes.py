@@ -6,8 +6,10 @@ Requests are answered before the account is queried, so that the response does n
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import MAIL_TEMPLATES, Account, CodePurpose, CodeRequest
-from services.gateway.usecases.ports import Repository, UnitOfWork
+from services.gateway.usecases import profiles, reauthentication
+from services.gateway.usecases.ports import IdentityProvider, LoginRateLimiter, Repository, UnitOfWork
 from services.runtime.core.clock import Clock
+from services.runtime.core.principal import Principal
 
 BATCH_SIZE = 50
 
@@ -15,6 +17,30 @@ BATCH_SIZE = 50
 async def request_code(repository: Repository, purpose: CodePurpose, email: str, user_id: str | None = None) -> None:
     """Store a request for `send_requested_codes`. For EMAIL_CHANGE, `user_id` is the account to be changed."""
     await repository.add_code_request(purpose, account_rules.normalise_email(email), user_id)
+
+
+async def request_email_change(
+    repository: Repository,
+    identity: IdentityProvider,
+    rate_limiter: LoginRateLimiter,
+    clock: Clock,
+    principal: Principal,
+    email: str,
+    password: str | None,
+    client_address: str,
+) -> None:
+    """Store a request for a code that changes the address of the caller's account.
+
+    Requires the password or a recent sign-in.
+
+    Raises ApiError: USER_NOT_FOUND, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, TOO_MANY_REQUESTS.
+    """
+    account = await profiles.get_profile(repository, principal)
+    if password is None:
+        reauthentication.require_recent_sign_in(clock, principal)
+    else:
+        await reauthentication.check_password(identity, rate_limiter, account, password, client_address)
+    await request_code(repository, CodePurpose.EMAIL_CHANGE, email, account.id)
 
 
 async def send_requested_codes(repository: Repository, clock: Clock) -> int:

@@ -21,6 +21,7 @@ from services.runtime.rest.problem_details import ProblemDetailsMiddleware
 from services.runtime.rest.response_cache import CachesByEvent
 from services.runtime.rest.routing import TableRouter
 from services.runtime.rest.static_documents import StaticDocuments
+from services.runtime.rest.token_revocations import TokenRevocations
 from services.runtime.rest.types import BinaryResponse, Operation
 
 _VALIDATORS = {"3.0": OpenAPIV30SpecValidator, "3.1": OpenAPIV31SpecValidator}
@@ -65,6 +66,7 @@ class CompiledApi(RoutedAPI[CompiledOperation]):  # type: ignore[misc]
         operations: Mapping[str, Operation],
         caches: CachesByEvent,
         validate_responses: bool,
+        token_revocations: TokenRevocations | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -72,6 +74,7 @@ class CompiledApi(RoutedAPI[CompiledOperation]):  # type: ignore[misc]
         self._operations = operations
         self._caches = caches
         self._validate_responses = validate_responses
+        self._token_revocations = token_revocations
         self.add_paths()
 
     def make_operation(self, operation: Any) -> CompiledOperation:
@@ -83,6 +86,7 @@ class CompiledApi(RoutedAPI[CompiledOperation]):  # type: ignore[misc]
             self._operations[name],
             self._caches,
             validate_responses=self._validate_responses,
+            token_revocations=self._token_revocations,
         )
 
 
@@ -119,15 +123,20 @@ def build_app(
     caches: CachesByEvent,
     *,
     validate_responses: bool,
+    token_revocations: TokenRevocations | None = None,
 ) -> ASGIApp:
-    """Return the ASGI application of one document.
+    """Return the ASGI application of one document. Without `token_revocations`, no token is revoked.
 
     Raises TypeError when a handler is missing.
     """
     handlers_by_id = bind_handlers(handlers, operations)
     connexion = ConnexionMiddleware(
         CompiledApp(
-            handlers_by_id=handlers_by_id, operations=operations, caches=caches, validate_responses=validate_responses
+            handlers_by_id=handlers_by_id,
+            operations=operations,
+            caches=caches,
+            validate_responses=validate_responses,
+            token_revocations=token_revocations,
         ),
         import_name=__name__,
         lifespan=_lifespan,

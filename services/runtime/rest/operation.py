@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from opentelemetry import trace
@@ -18,6 +19,7 @@ from services.runtime.rest.response_cache import CachesByEvent
 from services.runtime.rest.response_validation import ResponseValidator
 from services.runtime.rest.responses import SAFE_METHODS, build_json_headers, encode_response, send_response
 from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_shutdown_event, stream_events
+from services.runtime.rest.token_revocations import TokenRevocations
 from services.runtime.rest.types import Operation, Response
 from services.runtime.rpc.deadline import set_deadline_after
 
@@ -70,8 +72,10 @@ class CompiledOperation:
         caches: CachesByEvent,
         *,
         validate_responses: bool,
+        token_revocations: TokenRevocations | None = None,
     ) -> None:
         self._operation_id: str = specification.operation_id
+        self._token_revocations = token_revocations
         self._handler = handler
         self._success_status = operation.status
         self._media_type = operation.media_type
@@ -114,6 +118,8 @@ class CompiledOperation:
         has_deadline = timeout_ms is not None and timeout_ms.isdigit() and self._media_type != MEDIA_TYPE
         set_deadline_after(int(timeout_ms) / 1000 if timeout_ms and has_deadline else None)
         principal = parse_principal(headers) if self._requires_bearer else None
+        if principal is not None and self._token_revocations is not None:
+            self._token_revocations.require_valid(principal)
         cache_key, generation = (scope["path"], scope["query_string"]), 0
         if self._cache is not None:
             if (cached_body := self._cache.get(cache_key)) is not None:
@@ -153,14 +159,19 @@ class CompiledOperation:
         await send_response(send, status, response_headers, content)
 
     async def _stream_events(self, arguments: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the handler's events, at most until the token expires."""
+        """Send the handler's events, at most until the token expires or is revoked."""
         principal: Principal | None = arguments.get("principal")
-        await stream_events(
-            self._handler(**arguments),
-            receive,
-            send,
-            shutdown=get_shutdown_event(scope),
-            max_duration_s=None if principal is None else (principal.expires_at - now()).total_seconds(),
-            is_head_request=scope["method"] == "HEAD",
-            validate=None if self._response_validator is None else self._response_validator.validate_json,
-        )
+        with ExitStack() as stack:
+            revoked = None
+            if principal is not None and self._token_revocations is not None:
+                revoked = stack.enter_context(self._token_revocations.watch(principal))
+            await stream_events(
+                self._handler(**arguments),
+                receive,
+                send,
+                shutdown=get_shutdown_event(scope),
+                revoked=revoked,
+                max_duration_s=None if principal is None else (principal.expires_at - now()).total_seconds(),
+                is_head_request=scope["method"] == "HEAD",
+                validate=None if self._response_validator is None else self._response_validator.validate_json,
+            )

@@ -107,12 +107,15 @@ async def stream_events(
     send: Send,
     *,
     shutdown: asyncio.Event,
+    revoked: asyncio.Event | None = None,
     max_duration_s: float | None = None,
     heartbeat_s: float = HEARTBEAT_S,
     is_head_request: bool = False,
     validate: Callable[[bytes], None] | None = None,
 ) -> None:
     """Send events until the iterator ends, the client disconnects, the server shuts down or `max_duration_s` passes.
+
+    They also end when `revoked`, the revocation of the client's token, is set.
 
     The response starts with the first event or heartbeat. An error before the start is raised, to be answered like any
     other. An error after the start aborts the connection, so that a client does not take a truncated stream for a
@@ -122,7 +125,7 @@ async def stream_events(
     client (EventSource) stops reconnecting.
 
     Raises ApiError: UPSTREAM_UNAVAILABLE when the server shuts down before the start, UNAUTHENTICATED when
-    `max_duration_s` (the lifetime of the token) passes before the start.
+    `max_duration_s` (the lifetime of the token) passes before the start, TOKEN_REVOKED for a revocation before it.
     """
     writer = EventStreamWriter(send)
     loop = asyncio.get_running_loop()
@@ -145,7 +148,8 @@ async def stream_events(
     heartbeat_task = asyncio.create_task(writer.send_heartbeats(heartbeat_s))
     disconnect_task = asyncio.create_task(_wait_for_disconnect(receive))
     shutdown_task = asyncio.create_task(shutdown.wait())
-    tasks: set[asyncio.Task[Any]] = {pump_task, heartbeat_task, disconnect_task, shutdown_task}
+    revoked_task = asyncio.create_task((revoked or asyncio.Event()).wait())
+    tasks: set[asyncio.Task[Any]] = {pump_task, heartbeat_task, disconnect_task, shutdown_task, revoked_task}
     try:
         done, _ = await asyncio.wait(tasks, timeout=max_duration_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -160,6 +164,8 @@ async def stream_events(
     if disconnect_task in done:
         return
     if not writer.is_started and pump_task not in done:
+        if revoked_task in done:
+            raise ApiError(Reason.TOKEN_REVOKED)
         if shutdown_task in done:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE, retry_after=error_status.UNAVAILABLE_RETRY_AFTER_S)
         raise ApiError(Reason.UNAUTHENTICATED)

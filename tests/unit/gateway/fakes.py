@@ -51,6 +51,7 @@ class FakeRepository(FakeTransactions):
         self.codes: dict[bytes, VerificationCode] = {}
         self.code_requests: list[CodeRequest] = []
         self.locked_codes: set[bytes] = set()
+        self.revocations: dict[str, datetime] = {}
         self.filters: list[AccountFilter] = []
 
     async def add_account(self, account: Account) -> None:
@@ -86,7 +87,9 @@ class FakeRepository(FakeTransactions):
             if account.state is not AccountState.ACTIVE and account.created_at < before
         ][:size]
 
-    async def change_account(self, user_id: str, change: Callable[[Account], Account]) -> Account | None:
+    async def change_account(
+        self, user_id: str, change: Callable[[Account], Account], *, revoke_tokens: bool = False
+    ) -> Account | None:
         account = await self.get_account(user_id)
         if account is None:
             return None
@@ -95,14 +98,20 @@ class FakeRepository(FakeTransactions):
             assert changed.version == account.version + 1
             self.accounts[user_id] = changed
             self.events.append(build_user_updated_event(changed))
+        if revoke_tokens:
+            self.revocations[user_id] = self.now
         return changed
 
-    async def mark_deleting(self, user_id: str, now: datetime) -> Account | None:
+    async def revoke_tokens(self, user_id: str, revoked_at: datetime, *events: object) -> None:
+        self.revocations[user_id] = revoked_at
+        self.events += events
+
+    async def mark_deleting(self, user_id: str, at: datetime) -> Account | None:
         account = await self.get_account(user_id)
         if account is None:
             return None
         self.accounts[user_id] = anonymised = account.anonymise()
-        self.events.append(build_user_deleted_event(anonymised, now))
+        self.events.append(build_user_deleted_event(anonymised, at))
         return anonymised
 
     async def get_code(self, digest: bytes, now: datetime) -> VerificationCode | None:
@@ -146,6 +155,7 @@ class FakeIdentityProvider:
     def __init__(self, *known_ids: str, **errors: Reason) -> None:
         self.known_ids = set(known_ids)
         self.errors = errors
+        self.issued_at = NOW
         self.calls: list[tuple[str, ...]] = []
 
     def _record(self, operation: str, *arguments: str | None) -> None:
@@ -176,11 +186,11 @@ class FakeIdentityProvider:
 
     async def sign_in(self, email: str, password: str) -> SessionTokens:
         self._record("sign_in", email, password)
-        return SessionTokens("access", "refresh", 3600, "ada")
+        return SessionTokens("access", "refresh", 3600, "ada", self.issued_at)
 
     async def refresh_session(self, refresh_token: str) -> SessionTokens:
         self._record("refresh_session", refresh_token)
-        return SessionTokens("access", "refresh", 3600, "ada")
+        return SessionTokens("access", "refresh", 3600, "ada", self.issued_at)
 
     async def revoke_refresh_tokens(self, user_id: str) -> None:
         self._record("revoke_refresh_tokens", user_id)

@@ -54,3 +54,10 @@ code_requests = Table(
     Column("user_id", Text),
     Column("trace", JSONB),
 )
+token_revocations = Table(
+    "token_revocations",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("revoked_at", TIMESTAMPTZ, nullable=False),
+    Index("token_revocations_by_time", "revoked_at"),
+)

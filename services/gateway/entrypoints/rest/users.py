@@ -8,6 +8,7 @@ from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.rest.delivery.forwarding_handlers import ForwardingUsersHandler
 from generated.rest.delivery.handlers import SessionsHandler
 from generated.rest.delivery.models import (
+    ChangeEmailRequest,
     ChangePasswordRequest,
     ConfirmSignUpRequest,
     EmailOnly,
@@ -34,9 +35,10 @@ from services.gateway.domain.images import Image
 from services.gateway.entrypoints.rest.client_address import parse_client_address
 from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
 from services.gateway.usecases.ports import IdentityProvider, ImageStore, LoginRateLimiter, Repository
+from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.core.clock import Clock
-from services.runtime.core.principal import Principal
 from services.runtime.rest.preconditions import check_if_match, format_etag
+from services.runtime.core.principal import Principal
 from services.runtime.rest.types import (
     BinaryResponse,
     Response,
@@ -44,6 +46,7 @@ from services.runtime.rest.types import (
     build_model,
     collect_set_fields,
     none_to_unset,
+    unset_to_none,
 )
 
 AVATAR_PATH = "/api/v1/users/me/avatar"
@@ -59,6 +62,7 @@ class AccountContext:
     identity: IdentityProvider
     rate_limiter: LoginRateLimiter
     image_store: ImageStore
+    revoked_tokens: RevokedTokens
     clock: Clock
     trusted_hops: int
     notify_codes_requested: Callable[[], None]
@@ -97,13 +101,22 @@ class Users(ForwardingUsersHandler):
         """Request a password reset code, which is mailed if the account exists."""
         await self._request_code(CodePurpose.PASSWORD_RESET, body.email)
 
-    async def change_email(self, *, principal: Principal, body: EmailOnly) -> None:
+    async def change_email(self, *, principal: Principal, forwarded_for: str, body: ChangeEmailRequest) -> None:
         """Request a verification code for a new address."""
-        account = await profiles.get_profile(self._context.repository, principal)
-        await self._request_code(CodePurpose.EMAIL_CHANGE, body.email, account.id)
+        await verification_codes.request_email_change(
+            self._context.repository,
+            self._context.identity,
+            self._context.rate_limiter,
+            self._context.clock,
+            principal,
+            body.email,
+            unset_to_none(body.password),
+            self._context.get_client_address(forwarded_for),
+        )
+        self._context.notify_codes_requested()
 
-    async def _request_code(self, purpose: CodePurpose, email: str, user_id: str | None = None) -> None:
-        await verification_codes.request_code(self._context.repository, purpose, email, user_id)
+    async def _request_code(self, purpose: CodePurpose, email: str) -> None:
+        await verification_codes.request_code(self._context.repository, purpose, email)
         self._context.notify_codes_requested()
 
     async def reset_password(self, *, forwarded_for: str, body: ResetPasswordRequest) -> None:
@@ -124,6 +137,7 @@ class Users(ForwardingUsersHandler):
             self._context.repository,
             self._context.identity,
             self._context.rate_limiter,
+            self._context.clock,
             principal,
             body.old_password,
             body.new_password,
@@ -202,6 +216,7 @@ class Sessions(SessionsHandler):
         tokens = await passwords.sign_in(
             self._context.identity,
             self._context.rate_limiter,
+            self._context.revoked_tokens,
             body.email,
             body.password,
             self._context.get_client_address(forwarded_for),
@@ -210,11 +225,14 @@ class Sessions(SessionsHandler):
 
     async def refresh_session(self, *, body: RefreshSessionRequest) -> Session:
         """Exchange a refresh token for new tokens."""
-        return build_model(Session, await self._context.identity.refresh_session(body.refresh_token))
+        tokens = await passwords.refresh_session(
+            self._context.identity, self._context.revoked_tokens, body.refresh_token
+        )
+        return build_model(Session, tokens)
 
     async def sign_out(self, *, principal: Principal) -> None:
         """End every session of the account."""
-        await passwords.sign_out(self._context.identity, principal)
+        await passwords.sign_out(self._context.repository, self._context.identity, self._context.clock, principal)
 
 
 def _to_registration(body: SignUpRequest) -> Registration:

@@ -80,7 +80,7 @@ def test_normalised_email_ignores_case(email: str) -> None:
 
 def test_secrets_are_not_in_representations() -> None:
     registration = Registration("a@b.c", "p4ssword", "Ada", "L", None)
-    tokens = SessionTokens("4ccess", "r3fresh", 3600, "ada")
+    tokens = SessionTokens("4ccess", "r3fresh", 3600, "ada", NOW)
     assert "p4ssword" not in repr(registration)
     assert not {"4ccess", "r3fresh"} & set(repr(tokens).split("'"))
 
@@ -95,3 +95,27 @@ def test_contact_event_contains_contact_data(build) -> None:
 def test_deleted_event_contains_version_and_time() -> None:
     event = accounts.build_user_deleted_event(ADA.anonymise(), NOW)
     assert (event.user_id, event.version, event.at) == ("ada", 2, NOW)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "template"),
+    [
+        (CodePurpose.EMAIL_VERIFICATION, None),
+        (CodePurpose.EMAIL_CHANGE, "email_changed"),
+        (CodePurpose.PASSWORD_RESET, "password_changed"),
+    ],
+)
+def test_old_address_is_mailed_about_change_by_code(purpose: CodePurpose, template: str | None) -> None:
+    new_email = "new@delivery.test" if purpose is CodePurpose.EMAIL_CHANGE else None
+    _, code = accounts.generate_code(purpose, "ada", NOW, new_email)
+    after = ADA.with_changes(email=new_email or ADA.email, email_verified=True)
+    updated, *mails = accounts.build_code_used_events(code, ADA, after)
+    assert updated == accounts.build_user_updated_event(after)
+    assert [(mail.email, mail.template) for mail in mails] == ([(ADA.email, template)] if template else [])
+
+
+def test_mail_about_deletion_does_not_contain_the_user_id() -> None:
+    mail = accounts.build_account_deleted_mail(ADA)
+    assert (mail.email, mail.template) == (ADA.email, "account_deleted")
+    assert mail.user_id
+    assert mail.user_id != ADA.id

@@ -9,6 +9,7 @@ from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested, UserDeleted, UserRegistered
 from services.gateway.domain.accounts import AccountState, CodePurpose, Registration, generate_code
 from services.gateway.usecases import accounts
+from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME
 from tests.unit.fake_transactions import NOW, build_principal, raises_reason
 from tests.unit.gateway.fakes import ADA, FakeIdentityProvider, FakeImageStore, FakeRepository
 
@@ -154,9 +155,18 @@ async def test_deleted_account_is_removed_everywhere() -> None:
     await accounts.delete_account(repository, identity, images, repository.clock, PRINCIPAL)
     assert (repository.accounts, images.images) == ({}, {})
     assert identity.calls == [("delete", "ada")]
+    assert repository.revocations == {"ada": NOW + MAX_TOKEN_LIFETIME}
     (event,) = repository.events
     assert isinstance(event, UserDeleted)
     assert event.version == 2
+
+
+async def test_deletion_without_recent_sign_in_changes_nothing() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
+    principal = replace(PRINCIPAL, authenticated_at=NOW - timedelta(minutes=5, seconds=1))
+    with raises_reason(Reason.REAUTHENTICATION_REQUIRED):
+        await accounts.delete_account(repository, identity, FakeImageStore(), repository.clock, principal)
+    assert (repository.accounts, identity.calls) == ({"ada": ADA}, [])
 
 
 async def test_deletion_of_unknown_account_raises() -> None:

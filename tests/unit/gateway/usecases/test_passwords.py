@@ -1,10 +1,13 @@
 """Sign-in, sign-out and passwords: rate limits, and errors that do not reveal whether an account exists."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from generated.problems import Reason
-from services.gateway.domain.accounts import CodePurpose, generate_code
+from services.gateway.domain.accounts import CodePurpose, build_password_changed_mail, generate_code
 from services.gateway.usecases import passwords
+from services.gateway.usecases.token_revocations import RevokedTokens, TokenRevocation
 from tests.unit.fake_transactions import NOW, build_principal, raises_reason
 from tests.unit.gateway.fakes import ADA, FakeIdentityProvider, FakeLoginRateLimiter, FakeRepository
 
@@ -12,9 +15,16 @@ PRINCIPAL = build_principal("customer")
 ADDRESS = "192.0.2.1"
 
 
+def get_now() -> datetime:
+    return NOW
+
+
+REVOKED_TOKENS = RevokedTokens(get_now)
+
+
 async def test_sign_in_is_limited_by_normalised_email() -> None:
     identity, limiter = FakeIdentityProvider(), FakeLoginRateLimiter()
-    tokens = await passwords.sign_in(identity, limiter, "Ada@Delivery.Test", "secret", ADDRESS)
+    tokens = await passwords.sign_in(identity, limiter, REVOKED_TOKENS, "Ada@Delivery.Test", "secret", ADDRESS)
     assert tokens.access_token == "access"
     assert limiter.subjects == [("ada@delivery.test", ADDRESS)]
     assert limiter.failures == []
@@ -23,7 +33,7 @@ async def test_sign_in_is_limited_by_normalised_email() -> None:
 async def test_failed_sign_in_is_counted() -> None:
     identity, limiter = FakeIdentityProvider(sign_in=Reason.CREDENTIALS_INVALID), FakeLoginRateLimiter()
     with raises_reason(Reason.CREDENTIALS_INVALID):
-        await passwords.sign_in(identity, limiter, "ada@delivery.test", "wrong", ADDRESS)
+        await passwords.sign_in(identity, limiter, REVOKED_TOKENS, "ada@delivery.test", "wrong", ADDRESS)
     assert limiter.failures == [Reason.CREDENTIALS_INVALID]
 
 
@@ -31,27 +41,45 @@ async def test_exhausted_limit_blocks_every_attempt() -> None:
     repository, identity = FakeRepository(ADA), FakeIdentityProvider()
     limiter = FakeLoginRateLimiter(is_exhausted=True)
     with raises_reason(Reason.TOO_MANY_REQUESTS):
-        await passwords.sign_in(identity, limiter, "a@b.c", "secret", ADDRESS)
+        await passwords.sign_in(identity, limiter, REVOKED_TOKENS, "a@b.c", "secret", ADDRESS)
     with raises_reason(Reason.TOO_MANY_REQUESTS):
-        await passwords.change_password(repository, identity, limiter, PRINCIPAL, "old", "new", ADDRESS)
+        await passwords.change_password(repository, identity, limiter, get_now, PRINCIPAL, "old", "new", ADDRESS)
     with raises_reason(Reason.TOO_MANY_REQUESTS):
         await passwords.reset_password(repository, identity, limiter, repository.clock, "code", "new", ADDRESS)
     assert identity.calls == []
 
 
-async def test_sign_out_of_deleted_account_succeeds() -> None:
-    await passwords.sign_out(FakeIdentityProvider(revoke_refresh_tokens=Reason.USER_NOT_FOUND), PRINCIPAL)
+@pytest.mark.parametrize("errors", [{}, {"revoke_refresh_tokens": Reason.USER_NOT_FOUND}])
+async def test_sign_out_revokes_tokens_also_of_deleted_account(errors: dict[str, Reason]) -> None:
+    repository = FakeRepository(ADA)
+    await passwords.sign_out(repository, FakeIdentityProvider(**errors), get_now, PRINCIPAL)
+    assert repository.revocations == {"ada": NOW}
 
 
 async def test_sign_out_without_identity_provider_raises() -> None:
+    repository = FakeRepository(ADA)
+    identity = FakeIdentityProvider(revoke_refresh_tokens=Reason.UPSTREAM_UNAVAILABLE)
     with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
-        await passwords.sign_out(FakeIdentityProvider(revoke_refresh_tokens=Reason.UPSTREAM_UNAVAILABLE), PRINCIPAL)
+        await passwords.sign_out(repository, identity, get_now, PRINCIPAL)
+    assert repository.revocations == {}
+
+
+async def test_refreshed_token_of_second_of_revocation_is_replaced() -> None:
+    now = datetime.now(UTC)
+    revoked_tokens, identity = RevokedTokens(lambda: datetime.now(UTC)), FakeIdentityProvider()
+    identity.issued_at = now.replace(microsecond=0)
+    revoked_tokens.add(TokenRevocation("ada", now))
+    await passwords.refresh_session(identity, revoked_tokens, "r")
+    assert datetime.now(UTC) >= now.replace(microsecond=0) + timedelta(seconds=1)
+    assert identity.calls == [("refresh_session", "r"), ("refresh_session", "refresh")]
 
 
 async def test_password_is_changed_after_check_of_old_one() -> None:
-    identity, limiter = FakeIdentityProvider(), FakeLoginRateLimiter()
-    await passwords.change_password(FakeRepository(ADA), identity, limiter, PRINCIPAL, "old", "new", ADDRESS)
+    repository, identity, limiter = FakeRepository(ADA), FakeIdentityProvider(), FakeLoginRateLimiter()
+    await passwords.change_password(repository, identity, limiter, get_now, PRINCIPAL, "old", "new", ADDRESS)
     assert identity.calls == [("sign_in", ADA.email, "old"), ("set_password", "ada", "new")]
+    assert repository.revocations == {"ada": NOW}
+    assert repository.events == [build_password_changed_mail(ADA)]
     assert limiter.subjects == [(ADA.email, ADDRESS)]
 
 
@@ -65,7 +93,9 @@ async def test_password_is_changed_after_check_of_old_one() -> None:
 async def test_failed_check_of_old_password_changes_nothing(provider_error: Reason, reason: Reason) -> None:
     identity, limiter = FakeIdentityProvider(sign_in=provider_error), FakeLoginRateLimiter()
     with raises_reason(reason):
-        await passwords.change_password(FakeRepository(ADA), identity, limiter, PRINCIPAL, "old", "new", ADDRESS)
+        await passwords.change_password(
+            FakeRepository(ADA), identity, limiter, get_now, PRINCIPAL, "old", "new", ADDRESS
+        )
     assert identity.calls == [("sign_in", ADA.email, "old")]
     assert limiter.failures == [provider_error]
 
@@ -73,7 +103,7 @@ async def test_failed_check_of_old_password_changes_nothing(provider_error: Reas
 async def test_password_change_of_unknown_user_raises() -> None:
     with raises_reason(Reason.USER_NOT_FOUND):
         await passwords.change_password(
-            FakeRepository(), FakeIdentityProvider(), FakeLoginRateLimiter(), PRINCIPAL, "old", "new", ADDRESS
+            FakeRepository(), FakeIdentityProvider(), FakeLoginRateLimiter(), get_now, PRINCIPAL, "old", "new", ADDRESS
         )
 
 

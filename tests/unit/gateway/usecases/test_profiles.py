@@ -72,11 +72,12 @@ async def test_role_is_set_at_identity_provider_first() -> None:
     repository, identity = FakeRepository(ADA), FakeIdentityProvider(set_role=Reason.UPSTREAM_UNAVAILABLE)
     with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
         await profiles.set_role(repository, identity, "ada", "admin")
-    assert repository.accounts["ada"] == ADA
+    assert (repository.accounts["ada"], repository.revocations) == (ADA, {})
     identity.errors = {}
     changed = await profiles.set_role(repository, identity, "ada", "admin")
     assert changed == repository.accounts["ada"] == replace(ADA, role="admin", version=2)
     assert identity.calls == [("set_role", "ada", "admin")] * 2
+    assert repository.revocations == {"ada": NOW}
 
 
 async def test_role_of_unknown_user_raises() -> None:

@@ -1,5 +1,8 @@
 """Compiled operations: identity, webhook headers, deadlines and order of checks, through the sample API."""
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,15 +12,17 @@ from hypothesis import strategies as st
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
-from services.runtime.core.principal import current_token
+from services.runtime.core.principal import Principal, current_token
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rest.operation import get_header, parse_principal, parse_signed_request
+from services.runtime.rest.types import Event
 from services.runtime.rpc.deadline import compute_effective_timeout_s
 from tests.sample_rest_app import (
     IDENTITY_HEADERS,
     THING,
     WEBHOOK_HEADERS,
     RecordingThingsHandler,
+    Thing,
     assert_problem,
     build_identity_headers,
     create_app,
@@ -62,6 +67,45 @@ def test_token_with_unexpected_claims_is_unauthenticated(claims: dict[str, Any])
     response = send_request(create_app(things), "DELETE", "/things/a1", headers=build_identity_headers(**claims))
     assert_problem(response, 401, "UNAUTHENTICATED")
     assert things.calls == []
+
+
+class FakeTokenRevocations:
+    """Revocations of every token: before a request, or only while its events are streamed."""
+
+    def __init__(self, *, is_revoked_before: bool) -> None:
+        self._is_revoked_before = is_revoked_before
+
+    def require_valid(self, principal: Principal) -> None:
+        assert principal.user_id == "user-1"
+        if self._is_revoked_before:
+            raise ApiError(Reason.TOKEN_REVOKED)
+
+    @contextmanager
+    def watch(self, principal: Principal) -> Iterator[asyncio.Event]:
+        event = asyncio.Event()
+        event.set()
+        yield event
+
+
+def test_revoked_token_is_refused_before_the_handler() -> None:
+    things = RecordingThingsHandler()
+    app = create_app(things, token_revocations=FakeTokenRevocations(is_revoked_before=True))
+    response = send_request(app, "DELETE", "/things/a1", headers=dict(IDENTITY_HEADERS))
+    assert_problem(response, 401, "TOKEN_REVOKED")
+    assert things.calls == []
+    assert send_request(app, "GET", "/things").status_code == 204
+
+
+def test_event_stream_ends_with_revocation_of_token() -> None:
+    async def wait_forever() -> AsyncIterator[Event[Thing]]:
+        await asyncio.Event().wait()
+        yield Event("1", THING)
+
+    app = create_app(
+        RecordingThingsHandler(wait_forever), token_revocations=FakeTokenRevocations(is_revoked_before=False)
+    )
+    response = send_request(app, "GET", "/things/a1/events", headers=dict(IDENTITY_HEADERS))
+    assert_problem(response, 401, "TOKEN_REVOKED")
 
 
 def test_signed_request_contains_headers_and_raw_body() -> None:

@@ -266,6 +266,16 @@ async def test_shutdown_before_first_event_raises_unavailable() -> None:
     assert source.closed.is_set()
 
 
+async def test_revocation_of_token_completes_started_stream() -> None:
+    source, revoked = EndlessEvents("1"), asyncio.Event()
+    client, _, task = start_stream(source(), revoked=revoked)
+    await client.wait_for_body(lambda body: b"id: 1" in body)
+    revoked.set()
+    await within_timeout(task)
+    assert client.is_complete
+    assert source.closed.is_set()
+
+
 async def test_heartbeats_are_sent_while_stream_is_idle() -> None:
     client, shutdown, task = start_stream(EndlessEvents()(), heartbeat_s=0.01)
     await client.wait_for_body(lambda body: body.count(b":\n\n") >= 3)

@@ -14,15 +14,16 @@ from generated.rest.delivery import models
 from services.gateway.domain.accounts import Account, AccountFilter, CodePurpose, generate_code
 from services.gateway.domain.images import Image
 from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
+from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
-from services.runtime.rest.types import BinaryResponse, Response, Upload
+from services.runtime.rest.types import BinaryResponse, Response, Upload, none_to_unset
 from tests.recording_stub import RecordingStub
 from tests.unit.fake_transactions import NOW
 from tests.unit.gateway import fakes
 from tests.unit.gateway.fakes import FakeIdentityProvider, FakeImageStore, FakeLoginRateLimiter, FakeRepository
 
-ADA = Principal("ada", "customer", "ada@delivery.test", True, NOW + timedelta(hours=1))
+ADA = Principal("ada", "customer", "ada@delivery.test", True, NOW + timedelta(hours=1), authenticated_at=NOW)
 ADMIN = Principal("root", "admin", "root@delivery.test", True, NOW + timedelta(hours=1))
 SESSION = models.Session(access_token="access", refresh_token="refresh", expires_in=3600, user_id="ada")
 USER = models.User(
@@ -62,6 +63,7 @@ class Gateway:
             cast(Any, self.identity),
             cast(Any, self.rate_limiter),
             cast(Any, self.image_store),
+            RevokedTokens(lambda: NOW),
             lambda: NOW,
             1,
             lambda: self.notified.append(True),
@@ -145,10 +147,9 @@ async def test_deleted_profile_is_deleted_everywhere() -> None:
     [
         (lambda users, body: users.resend_verification(body=body), (CodePurpose.EMAIL_VERIFICATION, None)),
         (lambda users, body: users.request_password_reset(body=body), (CodePurpose.PASSWORD_RESET, None)),
-        (lambda users, body: users.change_email(principal=ADA, body=body), (CodePurpose.EMAIL_CHANGE, "ada")),
     ],
 )
-async def test_requested_code_is_stored_and_sender_notified(
+async def test_code_for_known_or_unknown_address_is_requested(
     request_code: Callable[[Users, models.EmailOnly], Coroutine[Any, Any, None]],
     expected: tuple[CodePurpose, str | None],
 ) -> None:
@@ -158,6 +159,17 @@ async def test_requested_code_is_stored_and_sender_notified(
     (request,) = gateway.repository.code_requests
     assert (request.purpose, request.email, request.user_id) == (purpose, "new@delivery.test", user_id)
     assert gateway.notified == [True]
+
+
+@pytest.mark.parametrize(("password", "calls"), [(None, 0), ("delivery-demo-1", 1)])
+async def test_code_for_new_email_is_requested_and_sender_notified(password: str | None, calls: int) -> None:
+    gateway = Gateway()
+    body = models.ChangeEmailRequest(email="New@delivery.test", password=none_to_unset(password))
+    await gateway.users.change_email(principal=ADA, forwarded_for="192.0.2.1", body=body)
+    (request,) = gateway.repository.code_requests
+    assert (request.purpose, request.email, request.user_id) == (CodePurpose.EMAIL_CHANGE, "new@delivery.test", "ada")
+    assert gateway.notified == [True]
+    assert gateway.identity.calls == [("sign_in", "ada@delivery.test", "delivery-demo-1")] * calls
 
 
 async def test_confirmed_address_is_marked_at_the_provider() -> None:

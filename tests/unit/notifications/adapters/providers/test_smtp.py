@@ -15,7 +15,7 @@ SENDER = "Delivery <no-reply@delivery.test>"
 @pytest.mark.parametrize("template", template_loader.load_mail_templates())
 @pytest.mark.parametrize("locale", ["en", "de", "de-AT", "DE", "tlh", None])
 def test_every_mail_template_renders_in_requested_language(template: str, locale: str | None) -> None:
-    values = {"code": "abc-1", "title": "t", "body": "b"}
+    values = {"code": "abc-1", "new_email": "n@b.c", "title": "t", "body": "b"}
     mail = render_mail(template_loader.load_mail_templates()[template], "m", "a@b.c", locale, values)
     assert "{" not in mail.subject + mail.text + mail.html
     is_german = (locale or "").lower().startswith("de")

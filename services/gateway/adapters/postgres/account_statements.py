@@ -1,0 +1,91 @@
+"""Compiled statements on accounts, codes and code requests."""
+
+from dataclasses import fields
+
+from sqlalchemy import Boolean, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
+
+from services.gateway.adapters.postgres.tables import accounts, code_requests, codes
+from services.gateway.domain.accounts import Account, AccountState, VerificationCode
+from services.runtime.storage.database import TIMESTAMPTZ, Statement
+
+ACCOUNT_FIELDS = [field.name for field in fields(Account)]
+MUTABLE_FIELDS = [name for name in ACCOUNT_FIELDS if name not in ("id", "created_at")]
+_is_active = accounts.c.state == AccountState.ACTIVE
+
+ADD_ACCOUNT = Statement(insert(accounts).values({name: bindparam(name) for name in ACCOUNT_FIELDS}))
+ACTIVATE_ACCOUNT = Statement(
+    update(accounts)
+    .where(accounts.c.id == bindparam("user_id"), accounts.c.state == AccountState.CREATING)
+    .values(state="active")
+)
+DELETE_CODES = Statement(delete(codes).where(codes.c.user_id == bindparam("user_id")))
+DELETE_UNFINISHED_ACCOUNT = Statement(
+    delete(accounts).where(accounts.c.id == bindparam("user_id"), accounts.c.state != AccountState.ACTIVE)
+)
+GET_ACCOUNT = Statement(select(accounts).where(accounts.c.id == bindparam("user_id"), _is_active), row_type=Account)
+LOCK_ACCOUNT = Statement(
+    select(accounts).where(accounts.c.id == bindparam("user_id"), _is_active).with_for_update(key_share=True),
+    row_type=Account,
+)
+GET_ACCOUNT_BY_EMAIL = Statement(
+    select(accounts).where(accounts.c.email == bindparam("email"), _is_active).limit(1), row_type=Account
+)
+_role_param, _approved_param = cast(bindparam("role"), Text), cast(bindparam("approved"), Boolean)
+_prefix_param = cast(bindparam("prefix"), Text)
+LIST_ACCOUNTS = Statement(
+    select(accounts)
+    .where(
+        _is_active,
+        tuple_(accounts.c.created_at, accounts.c.id)
+        < tuple_(bindparam("before_at", type_=TIMESTAMPTZ), bindparam("before_id", type_=Text)),
+        or_(_role_param.is_(None), accounts.c.role == _role_param),
+        or_(_approved_param.is_(None), accounts.c.role.is_not(None) == _approved_param),
+        or_(
+            _prefix_param.is_(None),
+            *(
+                func.starts_with(func.lower(accounts.c[name]), _prefix_param)
+                for name in ("email", "first_name", "last_name")
+            ),
+        ),
+    )
+    .order_by(accounts.c.created_at.desc(), accounts.c.id.desc())
+    .limit(bindparam("size")),
+    row_type=Account,
+)
+LIST_UNFINISHED_ACCOUNTS = Statement(
+    select(accounts)
+    .where(accounts.c.state != AccountState.ACTIVE, accounts.c.created_at < bindparam("before"))
+    .order_by(accounts.c.created_at)
+    .limit(bindparam("size")),
+    row_type=Account,
+)
+SAVE_ACCOUNT = Statement(
+    update(accounts)
+    .where(accounts.c.id == bindparam("user_id"))
+    .values({name: bindparam(f"new_{name}") for name in MUTABLE_FIELDS})
+)
+LIST_AVATAR_NAMES = Statement(select(accounts.c.avatar).where(accounts.c.avatar.is_not(None)))
+ADD_CODE = Statement(insert(codes).values({field.name: bindparam(field.name) for field in fields(VerificationCode)}))
+DELETE_EXPIRED_CODES = Statement(
+    delete(codes).where(codes.c.user_id == bindparam("user_id"), codes.c.expires_at <= bindparam("now"))
+)
+COUNT_VALID_CODES = Statement(
+    select(func.count().label("valid_codes")).where(
+        codes.c.user_id == bindparam("user_id"),
+        codes.c.purpose == bindparam("purpose"),
+        codes.c.expires_at > bindparam("now"),
+    )
+)
+GET_CODE = Statement(
+    select(codes).where(codes.c.digest == bindparam("digest"), codes.c.expires_at > bindparam("now")),
+    row_type=VerificationCode,
+)
+FIND_CODE = Statement(select(codes.c.digest).where(codes.c.digest == bindparam("digest")))
+DELETE_CODE = Statement(delete(codes).where(codes.c.digest == bindparam("digest")))
+ADD_CODE_REQUEST = Statement(
+    insert(code_requests).values({name: bindparam(name) for name in ("purpose", "email", "user_id", "trace")})
+)
+CLAIM_CODE_REQUESTS = Statement(
+    select(code_requests).order_by(code_requests.c.id).limit(bindparam("size")).with_for_update(skip_locked=True)
+)
+DELETE_CODE_REQUEST = Statement(delete(code_requests).where(code_requests.c.id == bindparam("request_id")))

@@ -1,0 +1,105 @@
+"""Revocation of access tokens: all tokens of a user that were issued until a time are refused until they expire."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from generated.problems import Reason
+from services.gateway.domain.accounts import SessionTokens
+from services.gateway.usecases.ports import IdentityProvider
+from services.runtime.core.clock import Clock
+from services.runtime.core.errors import ApiError
+from services.runtime.core.principal import Principal
+
+MAX_TOKEN_LIFETIME = timedelta(hours=1, minutes=5)
+"""Lifetime of the identity provider's access tokens, and a tolerance for differing clocks."""
+
+TOKEN_TIME_RESOLUTION = timedelta(seconds=1)
+"""Resolution of a token's time of issue."""
+
+_CHALLENGE = 'Bearer error="invalid_token", error_description="The token is revoked."'
+
+
+class TokenRevocation(NamedTuple):
+    """Revocation of the user's tokens that were issued until `revoked_at`."""
+
+    user_id: str
+    revoked_at: datetime
+
+
+class RevokedTokens:
+    """Revocations in memory, so that a request needs no query. Complete after the first call of `load`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._is_loaded = False
+        self._revoked_at: dict[str, datetime] = {}
+        self._watchers: defaultdict[str, list[tuple[datetime, asyncio.Event]]] = defaultdict(list)
+
+    def load(self, revocations: Iterable[TokenRevocation]) -> None:
+        """Add all stored revocations and remove those whose tokens have expired."""
+        for revocation in revocations:
+            self.add(revocation)
+        self._is_loaded = True
+        expired_before = self._clock() - MAX_TOKEN_LIFETIME
+        self._revoked_at = {user_id: at for user_id, at in self._revoked_at.items() if at >= expired_before}
+
+    def add(self, revocation: TokenRevocation) -> None:
+        """Add a revocation and notify watchers. An earlier one than the current one of the user has no effect."""
+        current = self._revoked_at.get(revocation.user_id)
+        if current is not None and current >= revocation.revoked_at:
+            return
+        self._revoked_at[revocation.user_id] = revocation.revoked_at
+        for issued_at, event in self._watchers.get(revocation.user_id, ()):
+            if issued_at <= revocation.revoked_at:
+                event.set()
+
+    def find_revocation(self, user_id: str, issued_at: datetime) -> datetime | None:
+        """Return the time of the revocation that applies to a token, or None."""
+        revoked_at = self._revoked_at.get(user_id)
+        return revoked_at if revoked_at is not None and issued_at <= revoked_at else None
+
+    def require_valid(self, principal: Principal) -> None:
+        """Raise an error for a revoked token.
+
+        Raises ApiError: TOKEN_REVOKED, or UPSTREAM_UNAVAILABLE while the revocations are not loaded.
+        """
+        if not self._is_loaded:
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "Token revocations are not loaded yet.", retry_after=1)
+        if self.find_revocation(principal.user_id, principal.issued_at) is not None:
+            raise ApiError(Reason.TOKEN_REVOKED, headers={"WWW-Authenticate": _CHALLENGE})
+
+    @contextmanager
+    def watch(self, principal: Principal) -> Iterator[asyncio.Event]:
+        """Yield an event that is set when the token is revoked."""
+        entry = (principal.issued_at, asyncio.Event())
+        if self.find_revocation(principal.user_id, principal.issued_at) is not None:
+            entry[1].set()
+        watchers = self._watchers[principal.user_id]
+        watchers.append(entry)
+        try:
+            yield entry[1]
+        finally:
+            watchers.remove(entry)
+            if not watchers:
+                self._watchers.pop(principal.user_id, None)
+
+    async def replace_revoked(self, identity: IdentityProvider, tokens: SessionTokens) -> SessionTokens:
+        """Return the tokens of a session that has just been created or refreshed, with a valid access token.
+
+        A token's time of issue is in whole seconds. A token that was issued in the second of a revocation counts as
+        older than that, and is refreshed in the next second.
+
+        Raises ApiError: REFRESH_TOKEN_INVALID.
+        """
+        revoked_at = self.find_revocation(tokens.user_id, tokens.issued_at)
+        if revoked_at is None:
+            return tokens
+        delay = revoked_at.replace(microsecond=0) + TOKEN_TIME_RESOLUTION - self._clock()
+        if delay > TOKEN_TIME_RESOLUTION:
+            return tokens
+        await asyncio.sleep(max(0.0, delay.total_seconds()))
+        return await identity.refresh_session(tokens.refresh_token)

@@ -1,0 +1,81 @@
+"""Token revocations on PostgreSQL: notification of every process, and loading after a start."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from generated.events import EVENTS, GatewayEvent
+from services.gateway.adapters.postgres import token_revocations
+from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
+from services.gateway.adapters.postgres.token_revocations import TokenRevocationListener
+from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME, RevokedTokens
+from services.runtime.core.clock import now
+from services.runtime.core.ids import generate_id
+from services.runtime.core.principal import Principal
+from services.runtime.messaging.outbox import Outbox
+from services.runtime.storage import migrations
+from services.runtime.storage.database import Database
+from tests.integration.fixtures.servers import Servers
+
+
+@pytest.fixture
+async def database(servers: Servers) -> AsyncIterator[Database]:
+    url = servers.settings("gateway")["DATABASE_URL"]
+    await asyncio.to_thread(migrations.migrate, "gateway", url)
+    async with Database(url) as database:
+        yield database
+
+
+@asynccontextmanager
+async def run_gateway(database: Database) -> AsyncIterator[RevokedTokens]:
+    """Run the listener of one gateway process."""
+    revoked_tokens = RevokedTokens(now)
+    task = asyncio.create_task(TokenRevocationListener(database, revoked_tokens, now).run())
+    try:
+        yield revoked_tokens
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def wait_for_revocation(revoked_tokens: RevokedTokens, user_id: str) -> None:
+    """Wait until a token of the user is revoked, for at most a second."""
+    principal = Principal(user_id, None, "", True, now() + timedelta(hours=1))
+    with revoked_tokens.watch(principal) as revoked:
+        async with asyncio.timeout(1):
+            await revoked.wait()
+
+
+async def test_revocation_reaches_every_process_within_a_second(database: Database) -> None:
+    local = RevokedTokens(now)
+    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS), local.add)
+    async with run_gateway(database) as first, run_gateway(database) as second:
+        for user_id in (generate_id(), generate_id()):
+            waiting = [asyncio.create_task(wait_for_revocation(each, user_id)) for each in (first, second)]
+            await asyncio.sleep(0)
+            revoked_at = now()
+            await repository.revoke_tokens(user_id, revoked_at)
+            assert local.find_revocation(user_id, revoked_at) == revoked_at
+            await asyncio.gather(*waiting)
+            assert first.find_revocation(user_id, revoked_at) == revoked_at
+
+
+async def test_revocation_is_loaded_after_restart(database: Database) -> None:
+    user_id = generate_id()
+    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
+    await repository.revoke_tokens(user_id, now())
+    await repository.revoke_tokens(user_id, now() - timedelta(minutes=1))
+    async with run_gateway(database) as revoked_tokens:
+        await wait_for_revocation(revoked_tokens, user_id)
+
+
+async def test_expired_revocation_is_deleted(database: Database) -> None:
+    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
+    await repository.revoke_tokens(generate_id(), now() - MAX_TOKEN_LIFETIME)
+    await repository.revoke_tokens(user_id := generate_id(), now())
+    assert await token_revocations.delete_expired(database, now) >= 1
+    async with run_gateway(database) as revoked_tokens:
+        await wait_for_revocation(revoked_tokens, user_id)
