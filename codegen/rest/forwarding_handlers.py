@@ -32,7 +32,7 @@ IMPORTS = (
     "from generated.rest.delivery import convert, pages, requests\n"
     "from services.runtime.core.principal import Principal\n"
     "from services.runtime.outbound.webhooks import SignedRequest\n"
-    "from services.runtime.rest.preconditions import format_etag\n"
+    "from services.runtime.core.preconditions import format_etag\n"
     "from services.runtime.rest.types import Response, require\n"
 )
 LOCATION, ETAG, REPLAYED = "Location", "ETag", "Idempotency-Replayed"

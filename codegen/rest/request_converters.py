@@ -4,7 +4,7 @@ One function per operation with an RPC method builds the request message from th
 and properties of the body are matched with fields by name, also in nested objects. An absent value leaves the field
 unset. The principal has no field, because the stub forwards the token.
 
-- `Idempotency-Key` is the field `idempotency_key`; `If-Match` is `if_match` or, as a number, `version`.
+- `Idempotency-Key` is the field `idempotency_key`; `If-Match` is `if_match` or, as numbers, `versions`, which replaces `version`.
 - A signed request is forwarded unchanged: `webhook_id`, `webhook_timestamp`, `webhook_signature` and `body`.
 - The message of an object with nullable properties has a field `remove`, which lists the properties that are null.
 """
@@ -39,10 +39,10 @@ IMPORTS = (
     "from datetime import date, datetime\n\n"
     "from msgspec import UNSET\n\n"
     "from services.runtime.outbound.webhooks import SignedRequest\n"
-    "from services.runtime.rest.preconditions import parse_if_match_version\n"
+    "from services.runtime.core.preconditions import parse_if_match_versions\n"
     "from services.runtime.rest.types import list_null_fields, unset_to_none\n"
 )
-IF_MATCH, VERSION_FIELD = "if_match", "version"
+IF_MATCH, VERSION_FIELD, VERSIONS_FIELD = "if_match", "version", "versions"
 SIGNED_REQUEST_FIELDS = {
     "webhook_id": "webhook.id",
     "webhook_timestamp": "webhook.timestamp",
@@ -92,7 +92,8 @@ class RequestModule(FieldConverter):
         inputs = self.list_inputs(operation, pair)
         computed = dict(SIGNED_REQUEST_FIELDS) if operation.scheme == SIGNED_SCHEME else {}
         if IF_MATCH in inputs and IF_MATCH not in message.fields_by_name:
-            computed[VERSION_FIELD] = f"parse_if_match_version({inputs.pop(IF_MATCH).source})"
+            computed[VERSION_FIELD] = "None"
+            computed[VERSIONS_FIELD] = f"[*(parse_if_match_versions({inputs.pop(IF_MATCH).source}) or ())]"
         arguments = ", ".join(render_forwarded_arguments(self.contracts, operation))
         parameters = f"*, {arguments}" if arguments else ""
         assignments = self.render_assignments(pair, inputs, "body", computed)

@@ -42,7 +42,9 @@ def test_create_get_and_update_agent(admin: httpx.Client) -> None:
 
     preferences = {"quiet_hours": {"start": "22:00", "end": "07:00"}, "collapse": True}
     updated = admin.patch(
-        path, json={"priority": 9, "preferences": preferences}, headers={"if-match": read.headers["etag"]}
+        path,
+        json={"priority": 9, "preferences": preferences},
+        headers={"if-match": f'"zzz", {read.headers["etag"]}'},
     )
     assert updated.json() == agent | {"priority": 9, "preferences": {"ttl_s": 600} | preferences}
     assert updated.headers["etag"] != read.headers["etag"]

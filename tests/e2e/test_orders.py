@@ -116,7 +116,7 @@ def test_bank_administration_requires_admin(edge: httpx.Client, bearer: Bearer) 
     assert shown.json() == body | {"active": True}
     assert edge.get(path, headers=bearer("admin") | {"if-none-match": shown.headers["etag"]}).status_code == 304
     change = {"active": False}
-    headers = bearer("admin") | {"if-match": shown.headers["etag"]}
+    headers = bearer("admin") | {"if-match": f'"zzz", {shown.headers["etag"]}'}
     patched = edge.patch(path, json=change, headers=headers)
     assert (patched.status_code, patched.json()["active"]) == (200, False)
     stale = edge.patch(path, json=change, headers=headers)

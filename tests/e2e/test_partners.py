@@ -62,7 +62,7 @@ def test_partner_is_created_read_updated_and_disabled(admin: httpx.Client) -> No
     assert (read.json(), read.headers["etag"]) == (partner, created.headers["etag"])
     assert secret not in read.text
     assert admin.get(path, headers={"if-none-match": read.headers["etag"]}).status_code == 304
-    changed = admin.patch(path, json={"verified": True}, headers={"if-match": read.headers["etag"]})
+    changed = admin.patch(path, json={"verified": True}, headers={"if-match": f'"zzz", {read.headers["etag"]}'})
     assert changed.json() == partner | {"verified": True}
     stale = admin.patch(path, json={"title": "South"}, headers={"if-match": read.headers["etag"]})
     assert_problem(stale, 412, "PRECONDITION_FAILED")
@@ -94,7 +94,9 @@ def test_product_is_created_updated_sold_and_deleted(
     product = created.json()
     path = f"/products/{product['id']}"
     assert created.headers["location"] == f"/api/v1{path}"
-    without_picture = admin.patch(path, json={"picture_url": None}, headers={"if-match": created.headers["etag"]})
+    without_picture = admin.patch(
+        path, json={"picture_url": None}, headers={"if-match": f'{created.headers["etag"]},"9"'}
+    )
     assert without_picture.json() == PRODUCT | {"id": product["id"]}
     assert_problem(
         admin.patch(path, json={"title": "x"}, headers={"if-match": created.headers["etag"]}),

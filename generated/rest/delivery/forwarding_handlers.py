@@ -54,9 +54,9 @@ from generated.rest.delivery.models import (
     ProductPatch,
     SetAvailabilityRequest,
 )
+from services.runtime.core.preconditions import format_etag
 from services.runtime.core.principal import Principal
 from services.runtime.outbound.webhooks import SignedRequest
-from services.runtime.rest.preconditions import format_etag
 from services.runtime.rest.types import Response, require
 
 

@@ -27,8 +27,8 @@ from generated.rest.delivery.models import (
     QuietHours,
     SetAvailabilityRequest,
 )
+from services.runtime.core.preconditions import parse_if_match_versions
 from services.runtime.outbound.webhooks import SignedRequest
-from services.runtime.rest.preconditions import parse_if_match_version
 from services.runtime.rest.types import list_null_fields, unset_to_none
 
 
@@ -130,7 +130,8 @@ def update_bank(*, bank_id: str, body: BankPatch, if_match: str | None = None) -
         webcheckout_url=unset_to_none(body.webcheckout_url),
         api_url=unset_to_none(body.api_url),
         active=unset_to_none(body.active),
-        version=parse_if_match_version(if_match),
+        version=None,
+        versions=[*(parse_if_match_versions(if_match) or ())],
     )
 
 
@@ -194,7 +195,8 @@ def update_partner(
         api_url=unset_to_none(body.api_url),
         verified=unset_to_none(body.verified),
         enabled=unset_to_none(body.enabled),
-        version=parse_if_match_version(if_match),
+        version=None,
+        versions=[*(parse_if_match_versions(if_match) or ())],
     )
 
 
@@ -278,7 +280,8 @@ def update_product(
         title=unset_to_none(body.title),
         description=unset_to_none(body.description),
         picture_url=unset_to_none(body.picture_url),
-        version=parse_if_match_version(if_match),
+        version=None,
+        versions=[*(parse_if_match_versions(if_match) or ())],
         remove=list_null_fields(body),
     )
 

@@ -16,6 +16,7 @@ from services.notifications.usecases.ports import AgentRepository
 from services.runtime.core import ids, pagination
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import Page
+from services.runtime.core.preconditions import check_if_match
 from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 MAX_TTL_S = 28 * 86400
@@ -73,13 +74,12 @@ async def get_agent(repository: AgentRepository, agent_id: str) -> Agent:
 
 
 async def update_agent(repository: AgentRepository, agent_id: str, patch: AgentPatch, if_match: str | None) -> Agent:
-    """Apply a patch to an agent; `if_match` is the expected entity tag.
+    """Apply a patch to an agent; `if_match` lists the expected entity tags.
 
     Raises ApiError: AGENT_NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST, AGENT_KEY_INVALID.
     """
     before = await get_agent(repository, agent_id)
-    if if_match not in (None, "*", before.etag):
-        raise ApiError(Reason.PRECONDITION_FAILED)
+    check_if_match(if_match, before.etag)
     after = replace(before, version=before.version + 1, **patch.values)  # type: ignore[arg-type]
     _validate(after, patch.keys)
     async with repository.unit_of_work() as unit:

@@ -24,6 +24,7 @@ from services.orders.usecases.order_tracking import OrderChangeListener
 from services.orders.usecases.ports import HistoryRepository, Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.preconditions import list_expected_versions
 from services.runtime.core.principal import Principal
 from services.runtime.outbound import webhook_secrets
 from services.runtime.rpc.codec import PreEncoded, get_codec
@@ -101,7 +102,8 @@ class OrdersRpc(OrdersServicer):
         """Update the fields that the request sets."""
         values = {name: getattr(request, name) for name in ("title", "webcheckout_url", "api_url", "active")}
         changes = {name: value for name, value in values.items() if value is not None}
-        bank = await usecases.update_bank(self._repository, principal, request.bank_id, request.version, changes)
+        expected = list_expected_versions(request.version, request.versions)
+        bank = await usecases.update_bank(self._repository, principal, request.bank_id, expected, changes)
         return v1.UpdateBankResponse(bank=bank_to_proto(bank), version=bank.version)
 
     async def rotate_bank_secret(

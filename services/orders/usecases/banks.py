@@ -12,6 +12,7 @@ from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import Page
+from services.runtime.core.preconditions import check_version
 from services.runtime.core.principal import Principal, require_role
 from services.runtime.outbound import base_url, webhook_secrets
 from services.runtime.storage.encryption import SecretBox
@@ -90,17 +91,20 @@ async def get_bank(repository: Repository, principal: Principal, bank_id: str) -
 
 
 async def update_bank(
-    repository: Repository, principal: Principal, bank_id: str, version: int | None, changes: dict[str, Any]
+    repository: Repository,
+    principal: Principal,
+    bank_id: str,
+    expected: Collection[int] | None,
+    changes: dict[str, Any],
 ) -> Bank:
-    """Update the given fields of a bank. PRECONDITION_FAILED means that the bank has another version than `version`.
+    """Update the given fields of a bank, if it has one of the expected versions; None matches any.
 
     Raises ApiError: FORBIDDEN, BANK_NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST.
     """
     require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         bank = await _get_bank_for_update(unit, bank_id)
-        if version not in (None, bank.version):
-            raise ApiError(Reason.PRECONDITION_FAILED)
+        check_version(expected, bank.version)
         # A URL that an earlier release accepted does not prevent the change of another field.
         after = _normalise_bank(replace(bank, **changes), changes)
         if after == bank:

@@ -21,6 +21,7 @@ from services.partners.entrypoints.ready_callback import verify_and_decode_ready
 from services.partners.usecases.ports import Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.preconditions import list_expected_versions
 from services.runtime.core.principal import Principal
 from services.runtime.outbound import webhook_secrets
 from services.runtime.rpc.codec import PreEncoded, get_codec
@@ -133,8 +134,9 @@ class PartnersRpc(PartnersServicer):
     async def update_partner(self, request: v1.UpdatePartnerRequest, principal: Principal) -> v1.UpdatePartnerResponse:
         """Update the given fields of a partner and return it."""
         updates = {name: value for name in PARTNER_FIELDS if (value := getattr(request, name)) is not None}
+        expected = list_expected_versions(request.version, request.versions)
         partner = await usecases.update_partner(
-            self._repository, self._clock, principal, request.partner_id, request.version, updates
+            self._repository, self._clock, principal, request.partner_id, expected, updates
         )
         return v1.UpdatePartnerResponse(partner=partner_to_proto(partner), version=partner.version)
 
@@ -184,8 +186,9 @@ class PartnersRpc(PartnersServicer):
         """Update the given fields of a product and return it."""
         updates = {name: value for name in PRODUCT_FIELDS if (value := getattr(request, name)) is not None}
         updates |= dict.fromkeys(request.remove)
+        expected = list_expected_versions(request.version, request.versions)
         product = await usecases.update_product(
-            self._repository, self._clock, principal, request.product_id, request.version, updates
+            self._repository, self._clock, principal, request.product_id, expected, updates
         )
         return v1.UpdateProductResponse(product=product_to_proto(product), version=product.version)
 

@@ -1,6 +1,6 @@
 """Management of partners by admins."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import Page
+from services.runtime.core.preconditions import check_version
 from services.runtime.core.principal import Principal, require_role
 from services.runtime.outbound import base_url, webhook_secrets
 from services.runtime.storage.encryption import SecretBox
@@ -61,18 +62,17 @@ async def update_partner(
     clock: Clock,
     principal: Principal,
     partner_id: int,
-    version: int | None,
+    expected: Collection[int] | None,
     updates: dict[str, Any],
 ) -> Partner:
-    """Update the given fields of a partner, if it has the given version.
+    """Update the given fields of a partner, if it has one of the expected versions; None matches any.
 
     Raises ApiError: PARTNER_NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST.
     """
     require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         partner = await lock_partner(unit, partner_id)
-        if version not in (None, partner.version):
-            raise ApiError(Reason.PRECONDITION_FAILED)
+        check_version(expected, partner.version)
         after = replace(partner, **updates)
         # A URL that an earlier release accepted does not prevent the change of another field.
         return await _save_partner(unit, clock, partner, _normalise_url(after) if "api_url" in updates else after)

@@ -1,6 +1,6 @@
 """Management of products and their prices at partners."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from services.runtime.core import currencies, pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import Page
+from services.runtime.core.preconditions import check_version
 from services.runtime.core.principal import Principal, require_role
 from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
@@ -57,18 +58,17 @@ async def update_product(
     clock: Clock,
     principal: Principal,
     product_id: int,
-    version: int | None,
+    expected: Collection[int] | None,
     updates: dict[str, Any],
 ) -> Product:
-    """Update the given fields of a product, if it has the given version.
+    """Update the given fields of a product, if it has one of the expected versions; None matches any.
 
     Raises ApiError: PRODUCT_NOT_FOUND, PRECONDITION_FAILED.
     """
     require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         product = await _lock_product(unit, product_id)
-        if version not in (None, product.version):
-            raise ApiError(Reason.PRECONDITION_FAILED)
+        check_version(expected, product.version)
         after = replace(product, **updates)
         if after == product:
             return product

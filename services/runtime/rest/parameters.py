@@ -16,7 +16,10 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _BOOLEANS = {"true": True, "false": False}
 
 RUNTIME_HEADERS = frozenset({"if-none-match"})
-"""Header parameters handled by the runtime and not passed to handlers. Repeated header lines are joined to one list."""
+"""Header parameters handled by the runtime and not passed to handlers."""
+
+LIST_HEADERS = frozenset({"if-match", "if-none-match"})
+"""Header parameters whose value is a list: repeated header lines are joined to one (RFC 9110, 5.3)."""
 
 
 def to_argument_name(name: str) -> str:
@@ -121,10 +124,9 @@ class Parameters:
                     values_by_name.setdefault(name, []).append(value.decode("latin-1"))
             for name, values in values_by_name.items():
                 parameter = self._headers[name]
-                if parameter.name.lower() in RUNTIME_HEADERS:
-                    parameter.parse((", ".join(values),))
-                else:
-                    arguments[parameter.argument_name] = parameter.parse(values)
+                value = parameter.parse((", ".join(values),) if parameter.name.lower() in LIST_HEADERS else values)
+                if parameter.name.lower() not in RUNTIME_HEADERS:
+                    arguments[parameter.argument_name] = value
         for parameter in self._required:
             if parameter.argument_name not in arguments:
                 raise create_invalid_parameter_error(parameter.name, "is missing")

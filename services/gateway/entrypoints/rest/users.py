@@ -37,7 +37,7 @@ from services.gateway.usecases import accounts, avatars, passwords, profiles, ve
 from services.gateway.usecases.ports import IdentityProvider, ImageStore, LoginRateLimiter, Repository
 from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.core.clock import Clock
-from services.runtime.rest.preconditions import check_if_match, format_etag
+from services.runtime.core.preconditions import check_if_match, format_etag
 from services.runtime.core.principal import Principal
 from services.runtime.rest.types import (
     BinaryResponse,

@@ -81,7 +81,7 @@ async def test_result_is_field_of_response_with_etag() -> None:
         principal=ADMIN, bank_id="north", body=models.BankPatch(title="North"), if_match='"2"'
     )
     assert response == Response(models.Bank(**BANK), {"ETag": '"3"'})
-    assert stub.requests == [orders.UpdateBankRequest(bank_id="north", title="North", version=2)]
+    assert stub.requests == [orders.UpdateBankRequest(bank_id="north", title="North", versions=[2])]
 
 
 async def test_result_without_headers_is_model() -> None:

@@ -141,7 +141,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
     def run(command: list[str], **_: object) -> None:
         recorded.append(command)
         source, output = (Path(command[command.index(name) + 1]) for name in ("--input", "--output"))
-        output.write_text(f"# from {source.read_text()}")
+        output.write_text(f"# from {source.read_text(encoding='utf-8')}", encoding="utf-8")
 
     monkeypatch.setattr(tool_cache, "CACHE_FOLDER", tmp_path / "cache")
     monkeypatch.setattr(subprocess, "run", run)

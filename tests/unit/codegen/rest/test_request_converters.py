@@ -120,9 +120,11 @@ def test_nested_merge_patch_distinguishes_absent_from_null() -> None:
     assert patch_agent(keys={}).keys == notifications.AgentKeysPatch()
 
 
-@pytest.mark.parametrize(("if_match", "version"), [(None, None), ("*", None), ('"7"', 7)])
-def test_if_match_is_expected_version(if_match: str | None, version: int | None) -> None:
-    assert patch_product(if_match, title="Soup").version == version
+@pytest.mark.parametrize(
+    ("if_match", "versions"), [(None, []), ("*", []), ('"7"', [7]), ('"zzz", "7"', [7]), ('"7", "8"', [7, 8])]
+)
+def test_if_match_lists_expected_versions(if_match: str | None, versions: list[int]) -> None:
+    assert sorted(patch_product(if_match, title="Soup").versions) == versions
 
 
 def test_malformed_if_match_raises_error() -> None:

@@ -15,7 +15,10 @@ OPERATIONS = {operation.id: operation for operation in iter_operations(CONTRACTS
 
 
 def test_generated_table_binds_every_operation() -> None:
-    assert test_scaffolding.list_bound_operations((ROOT / "generated" / OUTPUT_PATH).read_text()) == OPERATIONS.keys()
+    assert (
+        test_scaffolding.list_bound_operations((ROOT / "generated" / OUTPUT_PATH).read_text(encoding="utf-8"))
+        == OPERATIONS.keys()
+    )
 
 
 def test_only_new_operations_get_a_test() -> None:
@@ -28,9 +31,9 @@ def test_only_new_operations_get_a_test() -> None:
 def test_existing_tests_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / test_scaffolding.TESTS_FOLDER).mkdir(parents=True)
     names = [f"{test_scaffolding.TESTS_FOLDER}/test_{name}.py" for name in ("one", "two")]
-    (tmp_path / names[0]).write_text("existing")
+    (tmp_path / names[0]).write_text("existing", encoding="utf-8")
     assert test_scaffolding.write_tests(tmp_path, dict.fromkeys(names, "scaffolded")) == [tmp_path / names[1]]
-    assert [(tmp_path / name).read_text() for name in names] == ["existing", "scaffolded"]
+    assert [(tmp_path / name).read_text(encoding="utf-8") for name in names] == ["existing", "scaffolded"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())

@@ -44,17 +44,17 @@ def root(tmp_path: Path) -> Path:
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "services/gateway/entrypoints/rest").mkdir(parents=True)
     (tmp_path / "services/orders/entrypoints").mkdir(parents=True)
     consumer = "from generated.events.consumers import OrdersNotesConsumer\n"
     consumer += "class Notes(OrdersNotesConsumer):\n    async def order_noted(self, event: str) -> None: ...\n"
-    (tmp_path / "services/orders/entrypoints/consumers.py").write_text(consumer)
+    (tmp_path / "services/orders/entrypoints/consumers.py").write_text(consumer, encoding="utf-8")
     return tmp_path
 
 
 def write(root: Path, text: str, name: str = "notes") -> None:
-    (root / f"services/gateway/entrypoints/rest/{name}.py").write_text(text)
+    (root / f"services/gateway/entrypoints/rest/{name}.py").write_text(text, encoding="utf-8")
 
 
 def test_repository_has_no_unimplemented_handlers() -> None:
@@ -62,7 +62,7 @@ def test_repository_has_no_unimplemented_handlers() -> None:
 
 
 def test_unimplemented_class_names_expected_path(root: Path) -> None:
-    (root / "services/orders/entrypoints/consumers.py").write_text("")
+    (root / "services/orders/entrypoints/consumers.py").write_text("", encoding="utf-8")
     assert unimplemented.find_unimplemented(root) == [
         "services/orders/entrypoints/consumers.py: no class implements OrdersNotesConsumer; "
         "add one and register it in app.py",
@@ -90,7 +90,7 @@ def test_methods_of_external_base_classes_do_not_count(root: Path) -> None:
 
 def test_forwarded_operation_counts_as_implemented(root: Path) -> None:
     forwarding = f"{IMPORT}\nclass ForwardingNotesHandler(NotesHandler):\n    {READS}\n"
-    (root / unimplemented.FORWARDING_FILE).write_text(forwarding)
+    (root / unimplemented.FORWARDING_FILE).write_text(forwarding, encoding="utf-8")
     place = "services/gateway/entrypoints/rest/notes.py"
     (missing,) = unimplemented.find_unimplemented(root)
     assert missing.startswith(f"{place}: a subclass of ForwardingNotesHandler, registered in app.py, lacks\n")

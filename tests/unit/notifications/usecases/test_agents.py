@@ -96,7 +96,7 @@ async def test_invalid_agent_is_rejected(changes: dict[str, object], field: str)
     assert repository.agents == {"orders": AGENT}
 
 
-@pytest.mark.parametrize("if_match", [None, "*", '"1"'])
+@pytest.mark.parametrize("if_match", [None, "*", '"1"', '"zzz", "1"'])
 async def test_update_increments_version(if_match: str | None) -> None:
     repository = FakeAgents(AGENT)
     after = await agents.update_agent(repository, "orders", AgentPatch({"priority": 10}, {"fcm": None}), if_match)
@@ -109,7 +109,7 @@ async def test_conflicting_update_changes_nothing() -> None:
         async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
             return False
 
-    for repository, if_match in ((FakeAgents(AGENT), '"2"'), (RacingAgents(AGENT), '"1"')):
+    for repository, if_match in ((FakeAgents(AGENT), '"2", W/"1"'), (RacingAgents(AGENT), '"1"')):
         with raises_reason(Reason.PRECONDITION_FAILED):
             await agents.update_agent(repository, "orders", AgentPatch({"priority": 10}), if_match)
         assert repository.agents == {"orders": AGENT}

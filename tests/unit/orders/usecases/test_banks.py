@@ -76,10 +76,10 @@ async def test_bank_at_length_limit_is_accepted(changes: dict[str, str]) -> None
     assert repository.banks == {bank.id: bank}
 
 
-@pytest.mark.parametrize("version", [None, 1])
-async def test_update_increments_version(version: int | None) -> None:
+@pytest.mark.parametrize("expected", [None, {1}, {1, 7}])
+async def test_update_increments_version(expected: set[int] | None) -> None:
     repository = FakeRepository()
-    after = await banks.update_bank(repository, ADMIN, "visa", version, {"title": "Visa Inc."})
+    after = await banks.update_bank(repository, ADMIN, "visa", expected, {"title": "Visa Inc."})
     assert after == repository.banks["visa"] == replace(BANK, title="Visa Inc.", version=2)
 
 
@@ -114,19 +114,19 @@ async def test_update_without_change_does_not_change_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bank_id", "version", "changes", "reason"),
+    ("bank_id", "expected", "changes", "reason"),
     [
         ("none", None, {"title": "x"}, Reason.BANK_NOT_FOUND),
-        ("visa", 2, {"title": "x"}, Reason.PRECONDITION_FAILED),
-        ("visa", 1, {"api_url": "visa.test"}, Reason.INVALID_REQUEST),
+        ("visa", {2, 3}, {"title": "x"}, Reason.PRECONDITION_FAILED),
+        ("visa", {1}, {"api_url": "visa.test"}, Reason.INVALID_REQUEST),
     ],
 )
 async def test_refused_update_changes_nothing(
-    bank_id: str, version: int | None, changes: dict[str, str], reason: Reason
+    bank_id: str, expected: set[int] | None, changes: dict[str, str], reason: Reason
 ) -> None:
     repository = FakeRepository()
     with raises_reason(reason):
-        await banks.update_bank(repository, ADMIN, bank_id, version, changes)
+        await banks.update_bank(repository, ADMIN, bank_id, expected, changes)
     assert repository.banks == {"visa": BANK}
 
 

@@ -18,8 +18,8 @@ KEY = IdempotencyKey("root", "createPartner", "k1", b"")
 SECRET_BOX = SecretBox(Fernet.generate_key().decode())
 
 
-async def update(repository: FakeRepository, version: int | None = None, **updates: object) -> Partner:
-    return await partners.update_partner(repository, repository.clock, ADMIN, 1, version, updates)
+async def update(repository: FakeRepository, *expected: int, **updates: object) -> Partner:
+    return await partners.update_partner(repository, repository.clock, ADMIN, 1, expected or None, updates)
 
 
 async def test_partner_is_created_once_per_idempotency_key() -> None:

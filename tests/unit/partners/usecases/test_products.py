@@ -43,7 +43,7 @@ async def test_changed_product_has_next_version_and_event() -> None:
 async def test_update_of_other_version_changes_nothing() -> None:
     repository = FakeRepository(products=[LEMONADE])
     with raises_reason(Reason.PRECONDITION_FAILED):
-        await products.update_product(repository, repository.clock, ADMIN, 7, 2, {"title": "Soda"})
+        await products.update_product(repository, repository.clock, ADMIN, 7, {2}, {"title": "Soda"})
     assert (repository.products, repository.events) == ({7: LEMONADE}, [])
 
 

@@ -135,6 +135,9 @@ def test_header_parameter_is_passed_by_snake_case_name() -> None:
     response = send_request(create_app(things), "PATCH", "/things/a1", json={"id": "a1", "count": 3}, headers=headers)
     assert response.status_code == 200
     assert things.calls[0]["if_match"] == '"1"'
+    lines = [*IDENTITY_HEADERS.items(), ("if-match", '"zzz"'), ("if-match", '"1"')]
+    send_request(create_app(things), "PATCH", "/things/a1", json={"id": "a1", "count": 3}, headers=lines)
+    assert things.calls[1]["if_match"] == '"zzz", "1"'
     long_headers = {**IDENTITY_HEADERS, "if-match": "x" * 41, "content-type": JSON}
     body = json.dumps({"id": "a1", "count": 3})
     document = assert_problem(

@@ -700,7 +700,7 @@ class UpdateAgentRequest(betterproto2.Message):
 
     if_match: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
     """
-    Expected entity tag; any if absent.
+    Expected entity tags: the value of If-Match (RFC 9110, 13.1.1). Any if absent.
     """
 
     name: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)

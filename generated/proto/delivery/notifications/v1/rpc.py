@@ -188,7 +188,7 @@ UPDATE_AGENT: Method[UpdateAgentRequest, UpdateAgentResponse] = Method(
     constraints={
         "properties": {
             "agent_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
-            "if_match": {"maxLength": 200, "pattern": '^([*]|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$', "type": "string"},
+            "if_match": {"maxLength": 4096, "type": "string"},
             "name": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
             "priority": {"format": "int32", "maximum": 10, "minimum": 1, "type": "integer"},
             "providers": {"minItems": 1, "maxItems": 3, "uniqueItems": True},

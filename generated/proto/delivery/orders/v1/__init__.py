@@ -1297,6 +1297,11 @@ class UpdateBankRequest(betterproto2.Message):
     Expected version; another one is an error.
     """
 
+    versions: "list[int]" = betterproto2.field(7, betterproto2.TYPE_INT64, repeated=True)
+    """
+    Expected versions in addition to `version`; another one is an error. Any version if both are empty.
+    """
+
 
 default_message_pool.register_message("delivery.orders.v1", "UpdateBankRequest", UpdateBankRequest)
 

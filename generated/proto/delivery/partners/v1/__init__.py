@@ -1420,6 +1420,11 @@ class UpdatePartnerRequest(betterproto2.Message):
     Expected version.
     """
 
+    versions: "list[int]" = betterproto2.field(11, betterproto2.TYPE_INT64, repeated=True)
+    """
+    Expected versions in addition to `version`, of which the partner must have one. Any version if both are empty.
+    """
+
 
 default_message_pool.register_message("delivery.partners.v1", "UpdatePartnerRequest", UpdatePartnerRequest)
 
@@ -1478,6 +1483,11 @@ class UpdateProductRequest(betterproto2.Message):
     version: "int | None" = betterproto2.field(6, betterproto2.TYPE_INT64, optional=True)
     """
     Expected version.
+    """
+
+    versions: "list[int]" = betterproto2.field(8, betterproto2.TYPE_INT64, repeated=True)
+    """
+    Expected versions in addition to `version`, of which the product must have one. Any version if both are empty.
     """
 
 

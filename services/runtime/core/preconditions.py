@@ -1,6 +1,7 @@
 """ETags of resource versions and the If-Match precondition (RFC 9110, 13.1.1)."""
 
 import re
+from collections.abc import Collection
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
@@ -39,17 +40,32 @@ def check_if_match(if_match: str | None, current_etag: str) -> None:
         raise ApiError(Reason.PRECONDITION_FAILED)
 
 
-def parse_if_match_version(if_match: str | None) -> int | None:
-    """Return the version that the resource must have, for the owning service to compare, or None when any matches.
+def parse_if_match_versions(if_match: str | None) -> frozenset[int] | None:
+    """Return the versions of which the resource must have one, or None when any matches.
 
-    Raises ApiError: PRECONDITION_FAILED for an ETag that no version has, INVALID_REQUEST for several ETags.
+    Other entity tags, which no version has, are omitted.
+
+    Raises ApiError: PRECONDITION_FAILED when no tag can match, INVALID_REQUEST for a malformed header.
     """
     etags = parse_if_match(if_match)
     if etags is None:
         return None
-    if len(etags) > 1:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("If-Match", "must contain a single ETag")])
-    match = _VERSION_ETAG.fullmatch(next(iter(etags), ""))
-    if match is None:
+    versions = frozenset(int(match[1]) for etag in etags if (match := _VERSION_ETAG.fullmatch(etag)))
+    if not versions:
         raise ApiError(Reason.PRECONDITION_FAILED)
-    return int(match[1])
+    return versions
+
+
+def list_expected_versions(version: int | None, versions: Collection[int]) -> frozenset[int] | None:
+    """Return the expected versions of an RPC request, which has one or several; None when any matches."""
+    expected = frozenset(versions) | (frozenset() if version is None else {version})
+    return expected or None
+
+
+def check_version(expected: Collection[int] | None, current: int) -> None:
+    """Check the current version against the expected ones; None matches any.
+
+    Raises ApiError: PRECONDITION_FAILED.
+    """
+    if expected is not None and current not in expected:
+        raise ApiError(Reason.PRECONDITION_FAILED)

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
-from services.runtime.rest.preconditions import check_if_match, format_etag, parse_if_match, parse_if_match_version
+from services.runtime.core.preconditions import (
+    check_if_match,
+    check_version,
+    format_etag,
+    list_expected_versions,
+    parse_if_match,
+    parse_if_match_versions,
+)
 from services.runtime.rest.types import Response
 from tests.sample_rest_app import (
     IDENTITY_HEADERS,
@@ -50,7 +57,7 @@ def test_idempotency_key_is_optional() -> None:
 
 @given(st.integers(0, 2**63 - 1))
 def test_version_round_trips_through_etag(version: int) -> None:
-    assert parse_if_match_version(format_etag(version)) == version
+    assert parse_if_match_versions(format_etag(version)) == {version}
     assert parse_if_match(format_etag(version)) == frozenset({format_etag(version)})
 
 
@@ -66,7 +73,7 @@ def test_if_match_list_must_contain_current_etag(current: str, others: list[str]
 @pytest.mark.parametrize("if_match", [None, "*", " * "])
 def test_if_match_absent_or_wildcard_matches_any_version(if_match: str | None) -> None:
     check_if_match(if_match, '"1"')
-    assert parse_if_match_version(if_match) is None
+    assert parse_if_match_versions(if_match) is None
 
 
 @pytest.mark.parametrize(
@@ -77,7 +84,7 @@ def test_if_match_absent_or_wildcard_matches_any_version(if_match: str | None) -
         ('"01"', Reason.PRECONDITION_FAILED),
         ('"-1"', Reason.PRECONDITION_FAILED),
         ('""', Reason.PRECONDITION_FAILED),
-        ('"1", "2"', Reason.INVALID_REQUEST),
+        ('"x", W/"1"', Reason.PRECONDITION_FAILED),
         ("1", Reason.INVALID_REQUEST),
         ('"1', Reason.INVALID_REQUEST),
         ("", Reason.INVALID_REQUEST),
@@ -88,8 +95,31 @@ def test_if_match_absent_or_wildcard_matches_any_version(if_match: str | None) -
 )
 def test_invalid_if_match_version_is_rejected(if_match: str, reason: Reason) -> None:
     with pytest.raises(ApiError) as raised:
-        parse_if_match_version(if_match)
+        parse_if_match_versions(if_match)
     assert raised.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("if_match", "versions"), [('"zzz", "1"', {1}), ('"1", "2"', {1, 2}), (', "3" ,\t,W/"4"', {3}), ('"1",', {1})]
+)
+def test_if_match_list_contains_versions_of_any_etag(if_match: str, versions: set[int]) -> None:
+    assert parse_if_match_versions(if_match) == versions
+
+
+@pytest.mark.parametrize(
+    ("version", "versions", "current", "matches"),
+    [(None, [], 3, True), (3, [], 3, True), (None, [1, 3], 3, True), (None, [1, 2], 3, False), (2, [], 3, False)],
+)
+def test_expected_versions_of_rpc_match_current(
+    version: int | None, versions: list[int], current: int, *, matches: bool
+) -> None:
+    expected = list_expected_versions(version, versions)
+    if matches:
+        check_version(expected, current)
+        return
+    with pytest.raises(ApiError) as raised:
+        check_version(expected, current)
+    assert raised.value.reason is Reason.PRECONDITION_FAILED
 
 
 def test_weak_etag_never_matches() -> None:
