@@ -258,6 +258,12 @@ def iter_third_party_alerts() -> Iterator[Alert]:
         "0m",
         "Reconciliation found a discrepancy of an order ({{ $labels.kind }}); it was {{ $labels.outcome }}.",
     )
+    yield Alert(
+        "ReconciliationStalled",
+        "time() - max(delivery_reconciliation_last_success_timestamp_seconds) > 1800",
+        "5m",
+        "Reconciliation has not compared all due orders without an error for {{ $value | humanizeDuration }}.",
+    )
 
 
 ALERT_GROUPS = {

@@ -1,5 +1,6 @@
 """Composition root of the orders service."""
 
+import sys
 from datetime import timedelta
 
 from generated.events import EVENTS, OrdersEvent
@@ -42,10 +43,11 @@ from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.reencryption import run_reencrypt
 
-ENCRYPTED_COLUMNS = (banks.c.webhook_secret, banks.c.old_secret)
+ENCRYPTED_COLUMNS = (banks.c.webhook_secret, banks.c.old_secret, banks.c.older_secrets)
 """Columns with secrets, which the service encrypts with ENCRYPTION_KEY."""
 
 CLEANUP_INTERVAL_S = 3600
+DOCUMENT_RECONCILIATION_INTERVAL_S = 3600
 
 
 def build_reconciliation_policy(settings: Settings) -> ReconciliationPolicy:
@@ -73,6 +75,8 @@ async def serve(settings: Settings) -> None:
     change_listener = PostgresOrderChangeListener(settings.database_url.get_secret_value())
     rpc = OrdersRpc(repository, history, change_listener, secret_box, now, generate_id, settings.public_url)
     http_client = safe_http_client.create_client(settings.allowed_targets, timeout_s=settings.bank_timeout_seconds)
+    # The alert on a reconciliation without success also covers a process that never succeeds.
+    metrics.record_reconciliation(now())
     async with database, mongo_client, http_client:
         payment_system = HttpPaymentSystem(http_client, secret_box, now, settings.bank_timeout_seconds)
         payment_timeout = timedelta(minutes=settings.unpaid_order_timeout_minutes)
@@ -105,6 +109,18 @@ async def serve(settings: Settings) -> None:
                     settings.reconcile_poll_interval_seconds,
                     "reconciliation",
                     lambda: usecases.reconcile(
+                        reconciliation_repository,
+                        history,
+                        now,
+                        reconciliation_policy,
+                        metrics.record_discrepancy,
+                        metrics.record_reconciliation,
+                    ),
+                ),
+                run_periodically(
+                    DOCUMENT_RECONCILIATION_INTERVAL_S,
+                    "reconciliation of documents",
+                    lambda: usecases.reconcile_documents(
                         reconciliation_repository, history, now, reconciliation_policy, metrics.record_discrepancy
                     ),
                 ),
@@ -149,15 +165,17 @@ async def load_demo_data(settings: ServiceSettings, demo: DemoSettings) -> None:
 
 
 async def reconcile(settings: Settings) -> None:
-    """Reconcile every due order once and print the discrepancies."""
+    """Reconcile every due order once and print the discrepancies. Exits with 1 if orders were not reconciled."""
     mongo_client, mongo_database = mongo.connect(settings.documents_url.get_secret_value())
     async with Database(settings.database_url.get_secret_value()) as database, mongo_client:
-        await run_reconcile(
+        is_complete = await run_reconcile(
             PostgresReconciliationRepository(database, Outbox[OrdersEvent](EVENTS)),
             MongoHistoryRepository(mongo_database),
             now,
             build_reconciliation_policy(settings),
         )
+    if not is_complete:
+        sys.exit(1)
 
 
 async def reencrypt_secrets(settings: Settings) -> None:

@@ -138,6 +138,10 @@ CASES = {
     "ReconciliationDiscrepancyFound": Case(
         {'delivery_reconciliation_discrepancies_total{kind="HISTORY_MISSING",outcome="repaired"}': "0x39 1x20"}
     ),
+    "ReconciliationStalled": Case(
+        {'delivery_reconciliation_last_success_timestamp_seconds{job="delivery",service="orders"}': "0+60x5 300x60"},
+        firing_minute=50,
+    ),
 }
 
 INACTIVE_SERIES = {

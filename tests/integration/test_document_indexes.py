@@ -7,7 +7,7 @@ import inspect
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -119,12 +119,19 @@ async def find_plan_defects(database: AsyncDatabase[Document], command: Document
     return defects if names & INDEXED_STAGES else defects | {"NO_INDEX"}
 
 
+async def read_pages(pages: AsyncIterator[Sequence[str]]) -> None:
+    """Read all pages."""
+    async for _ in pages:
+        pass
+
+
 def list_order_calls() -> Iterator[tuple[str, Call]]:
     """Yield name and call of every method of the repository of orders, with each combination of filters."""
     yield "save_history_entry", lambda repository: repository.save_history_entry(ENTRY)
     yield "save_payment", lambda repository: repository.save_payment(PAYMENT)
     yield "list_history", lambda repository: repository.list_history("explain", 10, 0)
     yield "find_by_orders", lambda repository: repository.find_by_orders(["explain", "other"])
+    yield "iter_order_ids", lambda repository: read_pages(repository.iter_order_ids(NOW, NOW + timedelta(1), 1))
     for before, order_id, bank_id in itertools.product((None, (NOW, "visa", "x")), (None, "explain"), (None, "visa")):
         yield (
             "list_payments",
@@ -157,7 +164,10 @@ def list_notification_calls() -> Iterator[tuple[str, Call]]:
 async def test_every_query_of_repository_uses_an_index(
     servers: Servers, service: str, repository_type: Any, calls: Iterator[tuple[str, Call]]
 ) -> None:
-    public_methods = inspect.getmembers(repository_type, inspect.iscoroutinefunction)
+    public_methods = [
+        *inspect.getmembers(repository_type, inspect.iscoroutinefunction),
+        *inspect.getmembers(repository_type, inspect.isasyncgenfunction),
+    ]
     defective: list[tuple[str, Document, set[str]]] = []
     called: set[str] = set()
     async with connect_recorded(servers, service) as (database, recorder):

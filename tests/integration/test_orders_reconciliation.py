@@ -16,7 +16,8 @@ from services.orders.adapters.history_repository import MongoHistoryRepository
 from services.orders.adapters.postgres.reconciliation import PostgresReconciliationRepository
 from services.orders.domain.reconciliation import REPORTED_KINDS, Discrepancy, DiscrepancyKind
 from services.orders.entrypoints.consumers import PartnersConsumer
-from services.orders.usecases.reconciliation import ReconciliationPolicy, drain, reconcile_batch
+from services.orders.usecases.reconciliation import ReconciliationPolicy, drain
+from services.orders.usecases.reconciliation_run import ReconciliationRun
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
@@ -47,9 +48,10 @@ class Reconciler:
                 kinds.append(discrepancy.kind)
 
         reconciled_before = now() - policy.recheck_interval
-        await drain(
-            lambda: reconcile_batch(self.repository, self.orders.history, now, policy, reconciled_before, report)
-        )
+        run = ReconciliationRun(self.repository, self.orders.history, now, policy, report)
+        while await run.reconcile_next_batch(reconciled_before):
+            pass
+        assert not run.failed_ids
         return kinds
 
     async def list_alert_reasons(self, order_id: str) -> list[str]:
@@ -293,6 +295,27 @@ async def test_document_store_outage_is_not_a_discrepancy(orders: Orders, reconc
     assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
     rows = await orders.execute_sql("SELECT reconciled_at FROM orders WHERE id = %(id)s", id=order_id)
     assert rows == [{"reconciled_at": None}]
+
+
+async def test_orders_lost_by_restored_database_are_reported(orders: Orders, reconciler: Reconciler) -> None:
+    order_id = await create_refunded_order(orders, reconciler)
+    for statement in (
+        "DELETE FROM refunds WHERE order_id = %(id)s",
+        "DELETE FROM payments WHERE order_id = %(id)s",
+        "DELETE FROM order_transitions WHERE order_id = %(id)s",
+        "DELETE FROM orders WHERE id = %(id)s",
+    ):
+        await orders.execute_sql(statement, id=order_id)
+    assert await reconciler.reconcile(order_id) == []
+    for _ in range(2):
+        await usecases.reconcile_documents(reconciler.repository, orders.history, now, IMMEDIATE)
+    assert sorted(await reconciler.list_alert_reasons(order_id)) == ["ORDER_MISSING", "PAYMENT_UNEXPECTED"]
+
+
+async def test_documents_of_intact_orders_are_not_reported(orders: Orders, reconciler: Reconciler) -> None:
+    order_id = await create_refunded_order(orders, reconciler)
+    await usecases.reconcile_documents(reconciler.repository, orders.history, now, IMMEDIATE)
+    assert await reconciler.list_alert_reasons(order_id) == []
 
 
 async def test_payment_for_unknown_order_is_reconciled(orders: Orders, reconciler: Reconciler) -> None:

@@ -1,7 +1,7 @@
 """MongoDB repository of order history and payments. All writes are idempotent."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -61,6 +61,25 @@ class MongoHistoryRepository(HistoryRepository):
             cursor = self._history.find({"order_id": order_id, "version": {"$gt": after}}, {"_id": False})
             documents = await cursor.sort("version", ASCENDING).limit(size).to_list()
         return [_parse_history_entry(document) for document in documents]
+
+    @override
+    async def iter_order_ids(self, since: datetime, until: datetime, size: int) -> AsyncIterator[list[str]]:
+        for collection, query in ((self._history, {"version": 1}), (self._payments, {})):
+            page: Document = {"at": {"$gte": since, "$lt": until}}
+            while True:
+                with map_unavailable():
+                    cursor = collection.find(query | page, {"order_id": True, "at": True})
+                    documents = await cursor.sort([("at", ASCENDING), ("_id", ASCENDING)]).limit(size).to_list()
+                yield list(dict.fromkeys(document["order_id"] for document in documents))
+                if len(documents) < size:
+                    break
+                last = documents[-1]
+                page = {
+                    "$or": [
+                        {"at": {"$gt": last["at"], "$lt": until}},
+                        {"at": last["at"], "_id": {"$gt": last["_id"]}},
+                    ]
+                }
 
     @override
     async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[list[HistoryEntry], list[PaymentRecord]]:

@@ -1,5 +1,7 @@
 """Domain metrics of orders: status transitions, refunds and discrepancies."""
 
+from datetime import datetime
+
 from services.orders.domain.orders import TRANSITIONS, Order, OrderStatus
 from services.orders.domain.payments import Refund, RefundResponse
 from services.orders.domain.reconciliation import Discrepancy, DiscrepancyKind
@@ -28,6 +30,11 @@ _discrepancies = metrics.METER.create_counter(
     unit="{discrepancy}",
     description="Discrepancies between stores, by kind and outcome (repaired or reported).",
 )
+_last_success = metrics.ObservableGauge(
+    "delivery.reconciliation.last_success_timestamp",
+    "Time of the last reconciliation of all due orders without an error, as Unix time.",
+    "s",
+)
 
 metrics.initialise_to_zero(_transitions, [{"from": NO_STATUS, "to": str(OrderStatus.PENDING)}])
 metrics.initialise_to_zero(
@@ -53,6 +60,11 @@ def record_refund_attempt(response: RefundResponse) -> None:
 def record_refund(refund: Refund) -> None:
     """Add the amount of a completed refund."""
     _refund_amount.add(refund.amount, {"currency": _CURRENCIES.normalise(refund.currency)})
+
+
+def record_reconciliation(at: datetime) -> None:
+    """Record the time of a reconciliation without an error."""
+    _last_success.set({(): at.timestamp()})
 
 
 def record_discrepancy(order_id: str, discrepancy: Discrepancy) -> None:

@@ -32,6 +32,7 @@ class DiscrepancyKind(StrEnum):
     PAYMENT_ROW_MISSING = "PAYMENT_ROW_MISSING"
     REFUND_MISSING = "REFUND_MISSING"
     REFUND_TOTAL_MISMATCH = "REFUND_TOTAL_MISMATCH"
+    ORDER_MISSING = "ORDER_MISSING"
     HISTORY_UNEXPECTED = "HISTORY_UNEXPECTED"
     TRANSITIONS_INCOMPLETE = "TRANSITIONS_INCOMPLETE"
     PAYMENT_UNEXPECTED = "PAYMENT_UNEXPECTED"
@@ -47,6 +48,7 @@ class DiscrepancyKind(StrEnum):
 
 REPORTED_KINDS = frozenset(
     {
+        DiscrepancyKind.ORDER_MISSING,
         DiscrepancyKind.HISTORY_UNEXPECTED,
         DiscrepancyKind.TRANSITIONS_INCOMPLETE,
         DiscrepancyKind.PAYMENT_UNEXPECTED,
@@ -121,15 +123,16 @@ def _compare_history(records: OrderRecords) -> Iterator[Discrepancy]:
         if entry is None:
             detail = f"version {version} ({transition.status}) has no history entry"
             yield Discrepancy(DiscrepancyKind.HISTORY_MISSING, detail, entry=transition)
-        elif (
-            _truncate_to_milliseconds(entry.at) != _truncate_to_milliseconds(transition.at)
-            or replace(entry, at=transition.at) != transition
-        ):
+        elif not _is_copy(entry, transition):
             detail = f"the history entry of version {version} differs from its transition"
             yield Discrepancy(DiscrepancyKind.HISTORY_MISMATCH, detail, entry=transition)
-    if records.order is None or not records.transitions:
-        if records.order is not None or entries:
-            yield Discrepancy(DiscrepancyKind.TRANSITIONS_INCOMPLETE, "the order has no transitions")
+    if records.order is None:
+        captured = (document for document in records.payment_documents if document.outcome in CAPTURED_OUTCOMES)
+        if entries or any(captured):
+            yield Discrepancy(DiscrepancyKind.ORDER_MISSING, "the order has documents, but no row")
+        return
+    if not records.transitions:
+        yield Discrepancy(DiscrepancyKind.TRANSITIONS_INCOMPLETE, "the order has no transitions")
         return
     # An order older than the table of transitions lacks its first transitions.
     first_version = min(transition.version for transition in records.transitions)
@@ -138,15 +141,20 @@ def _compare_history(records: OrderRecords) -> Iterator[Discrepancy]:
     if missing or records.transitions[-1].status is not records.order.status:
         detail = f"transitions {missing or 'to its status'} are missing"
         yield Discrepancy(DiscrepancyKind.TRANSITIONS_INCOMPLETE, detail)
-    # The entry after a missing transition cannot be checked: the status before it is unknown.
+    # The entry after a missing transition cannot be checked: the status before it is unknown. A copy of a transition
+    # is correct whether the transition changed the status or not.
+    transitions = {transition.version: transition for transition in records.transitions}
     unexpected = sorted(
         version
-        for version in entries
-        if first_version < version and {version - 1, version} <= versions and version not in expected
+        for version, entry in entries.items()
+        if first_version < version
+        and {version - 1, version} <= versions
+        and version not in expected
+        and not _is_copy(entry, transitions[version])
     )
     beyond = sorted(version for version in entries if version > records.order.version)
     if unexpected or beyond:
-        detail = f"versions {unexpected + beyond} have a history entry, but did not change the status"
+        detail = f"versions {unexpected + beyond} have a history entry that is no copy of their transition"
         yield Discrepancy(DiscrepancyKind.HISTORY_UNEXPECTED, detail)
 
 
@@ -257,6 +265,13 @@ def _compare_totals(records: OrderRecords) -> Iterator[Discrepancy]:
                 f" {status} ({refunded})"
             )
             yield Discrepancy(DiscrepancyKind.REFUND_TOTAL_MISMATCH, detail)
+
+
+def _is_copy(entry: HistoryEntry, transition: HistoryEntry) -> bool:
+    """Return whether a history entry equals its transition."""
+    if _truncate_to_milliseconds(entry.at) != _truncate_to_milliseconds(transition.at):
+        return False
+    return replace(entry, at=transition.at) == transition
 
 
 def _format_payment_note(payment: PaymentRecord) -> str:

@@ -6,7 +6,8 @@
   record_partner_notified, cancel_order_for_unreachable_partner, assign_order, complete_order, expire_orders,
   anonymise_customer, record_history
 - payment_callbacks: get_callback_secrets, process_payment, list_payments, record_payment
-- reconciliation: reconcile, alert_stuck_orders, warn_about_outbox_backlog
+- reconciliation: alert_stuck_orders, warn_about_outbox_backlog
+- reconciliation_run: reconcile, reconcile_documents
 - refunds: send_refund, record_refund_error
 
 `event_factory` converts domain objects to events. `ports` defines the interfaces that the adapters implement.
@@ -37,7 +38,8 @@ from services.orders.usecases.payment_callbacks import (
     process_payment,
     record_payment,
 )
-from services.orders.usecases.reconciliation import alert_stuck_orders, reconcile, warn_about_outbox_backlog
+from services.orders.usecases.reconciliation import alert_stuck_orders, warn_about_outbox_backlog
+from services.orders.usecases.reconciliation_run import reconcile, reconcile_documents
 from services.orders.usecases.refunds import record_refund_error, send_refund
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "mark_order_ready",
     "process_payment",
     "reconcile",
+    "reconcile_documents",
     "record_history",
     "record_partner_notified",
     "record_payment",

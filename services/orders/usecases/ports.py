@@ -1,6 +1,6 @@
 """Ports that several use cases share: repositories, and the unit of work that is composed of them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -146,6 +146,12 @@ class HistoryRepository(Protocol):
 
     async def list_history(self, order_id: str, size: int, after: int) -> Sequence[HistoryEntry]:
         """Return the entries of an order above a version, oldest first."""
+
+    def iter_order_ids(self, since: datetime, until: datetime, size: int) -> AsyncIterator[Sequence[str]]:
+        """Yield the orders that were created or paid from `since` until `until`, in pages of at most `size`.
+
+        An order may be yielded twice.
+        """
 
     async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[Sequence[HistoryEntry], Sequence[PaymentRecord]]:
         """Return all entries and payments of some orders; invalid documents are skipped."""

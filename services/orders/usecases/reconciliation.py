@@ -1,7 +1,7 @@
 """Reconciliation: comparison of the stores, repair of derived data, and alerts about everything else."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ from services.runtime.storage.unit_of_work import UnitOfWorkFactory
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 100
-"""Orders that are reconciled or checked at a time."""
+"""Orders that are reconciled or checked at a time, unless a store is too slow for so many."""
 
 PARTNER_NOT_NOTIFIED = "PARTNER_NOT_NOTIFIED"
 ORDER_NOT_PICKED_UP = "ORDER_NOT_PICKED_UP"
@@ -83,12 +83,15 @@ class ReconciliationRepository(UnitOfWorkFactory[ReconciliationUnitOfWork], Prot
         """Try to become the only reconciling process until the block ends; yields whether it succeeded."""
 
     async def list_due_order_ids(
-        self, unchanged_since: datetime, reconciled_before: datetime, size: int
+        self, unchanged_since: datetime, reconciled_before: datetime, size: int, excluded_ids: Collection[str]
     ) -> Sequence[str]:
         """Return orders unchanged since `unchanged_since` and not reconciled since their last change.
 
         Orders that were last reconciled before `reconciled_before` are due again.
         """
+
+    async def count_recent_orders(self, changed_since: datetime) -> int:
+        """Count the orders that have changed since that time."""
 
     async def load_records(self, order_ids: Sequence[str]) -> Mapping[str, OrderRecords]:
         """Return all rows of some orders."""
@@ -110,43 +113,30 @@ def log_discrepancy(order_id: str, discrepancy: Discrepancy) -> None:
     )
 
 
-async def reconcile(
+async def reconcile_orders(
     repository: ReconciliationRepository,
     history: HistoryRepository,
     clock: Clock,
     policy: ReconciliationPolicy,
-    report: DiscrepancyReporter = log_discrepancy,
-) -> int:
-    """Reconcile a batch of due orders and return its size; 0 while another process holds the leadership."""
-    async with repository.try_acquire_leadership() as is_leader:
-        if not is_leader:
-            return 0
-        return await reconcile_batch(repository, history, clock, policy, clock() - policy.recheck_interval, report)
-
-
-async def reconcile_batch(
-    repository: ReconciliationRepository,
-    history: HistoryRepository,
-    clock: Clock,
-    policy: ReconciliationPolicy,
-    reconciled_before: datetime,
+    order_ids: Sequence[str],
     report: DiscrepancyReporter,
-) -> int:
-    """Reconcile a batch of orders not reconciled since their last change or `reconciled_before`; return its size.
+) -> list[str]:
+    """Reconcile some orders, except those that have changed within the quiet period; return those that failed.
 
-    Safe to run concurrently: repairs have deterministic ids, and an alert is raised once.
+    Safe to run concurrently: repairs have deterministic ids, and an alert is raised once. Raises ApiError if a store is
+    unavailable, also for one of the orders.
     """
-    started_at = clock()
-    order_ids = await repository.list_due_order_ids(started_at - policy.quiet_period, reconciled_before, BATCH_SIZE)
-    if not order_ids:
-        return 0
+    unchanged_since, failed_ids = clock() - policy.quiet_period, []
     # Documents are derived from rows. Reading the documents first ensures that the rows are never older.
     documents = _HistoryDocuments(*await history.find_by_orders(order_ids))
     for order_id, records in (await repository.load_records(order_ids)).items():
-        if find_discrepancies(documents.merge_into(records, order_id)):
-            await _reconcile_order(repository, history, clock, policy, documents, order_id, report)
-    await repository.mark_reconciled(order_ids, started_at, started_at - policy.window)
-    return len(order_ids)
+        if records.order is not None and records.order.updated_at > unchanged_since:
+            continue
+        if find_discrepancies(documents.merge_into(records, order_id)) and not await _reconcile_order(
+            repository, history, clock, policy, documents, order_id, report
+        ):
+            failed_ids.append(order_id)
+    return failed_ids
 
 
 class _HistoryDocuments:
@@ -171,7 +161,8 @@ async def _reconcile_order(
     documents: _HistoryDocuments,
     order_id: str,
     report: DiscrepancyReporter,
-) -> None:
+) -> bool:
+    """Repair or report the discrepancies of an order; return False after an error that concerns this order only."""
     try:
         async with repository.unit_of_work() as unit:
             records = await unit.records.load_for_update(order_id)
@@ -188,6 +179,8 @@ async def _reconcile_order(
         if isinstance(error, ApiError) and error.reason is Reason.UPSTREAM_UNAVAILABLE:
             raise
         log.exception("reconciliation of order %s failed; continuing with the next order", order_id)
+        return False
+    return True
 
 
 async def _repair(

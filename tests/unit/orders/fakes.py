@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import UserDict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -267,10 +267,13 @@ class FakeRepository(FakeTransactions):
         yield self.is_leader
 
     async def list_due_order_ids(
-        self, unchanged_since: datetime, reconciled_before: datetime, size: int
+        self, unchanged_since: datetime, reconciled_before: datetime, size: int, excluded_ids: Collection[str]
     ) -> Sequence[str]:
         due = [order.id for order in self.orders.values() if order.updated_at <= unchanged_since]
-        return [order_id for order_id in due if order_id not in self.reconciled_ids][:size]
+        return [order_id for order_id in due if order_id not in {*self.reconciled_ids, *excluded_ids}][:size]
+
+    async def count_recent_orders(self, changed_since: datetime) -> int:
+        return sum(order.updated_at > changed_since for order in self.orders.values())
 
     async def load_records(self, order_ids: Sequence[str]) -> Mapping[str, OrderRecords]:
         return {order_id: self.records.collect(order_id) for order_id in order_ids}
@@ -307,6 +310,10 @@ class FakeHistory:
         return [entry for (key, version), entry in sorted(self.entries.items()) if key == order_id and version > after][
             :size
         ]
+
+    async def iter_order_ids(self, since: datetime, until: datetime, size: int) -> AsyncIterator[list[str]]:
+        for records in (self.entries.values(), self.payments.values()):
+            yield [record.order_id for record in records if since <= record.at < until]
 
     async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[list[HistoryEntry], list[PaymentRecord]]:
         return list(self.entries.values()), list(self.payments.values())

@@ -1,6 +1,6 @@
 """Reconciliation in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -60,6 +60,9 @@ _SELECT_PAYMENTS = Statement(
 )
 _SELECT_REFUNDS = Statement(select(*REFUND_COLUMNS).where(refunds.c.order_id == _ids))
 _SELECT_PENDING_EVENT_IDS = Statement(select(_outbox.c.event_id).where(_outbox.c.subject == bindparam("subject")))
+_COUNT_RECENT_ORDERS = Statement(
+    select(func.count().label("n")).where(orders.c.updated_at >= bindparam("changed_since"))
+)
 _COUNT_OVERDUE_EVENTS = Statement(select(func.count().label("n")).where(_outbox.c.at < bindparam("before")))
 
 
@@ -67,7 +70,9 @@ def _build_due_statements(table: str) -> tuple[Statement, Statement]:
     """Build the queries for order ids not reconciled since their last change, and for those due for a recheck."""
     rows = metadata.tables[table]
     order_id, changed_at = (rows.c.id, rows.c.updated_at) if table == "orders" else (rows.c.order_id, rows.c.at)
-    batch = select(order_id.label("id")).limit(bindparam("size")).where(changed_at < bindparam("unchanged_since"))
+    is_excluded = order_id == bindparam("excluded_ids", type_=ARRAY(Text)).any_()
+    is_unchanged = changed_at < bindparam("unchanged_since")
+    batch = select(order_id.label("id")).limit(bindparam("size")).where(is_unchanged, ~is_excluded)
     unreconciled = batch.where(rows.c.reconciled_at.is_(None)).order_by(changed_at)
     recheck = batch.where(rows.c.reconciled_at < bindparam("reconciled_before")).order_by(rows.c.reconciled_at)
     return Statement(unreconciled), Statement(recheck)
@@ -181,14 +186,25 @@ class PostgresReconciliationRepository(PostgresUnitOfWorkFactory[ReconciliationU
             yield await advisory_lock.try_acquire(transaction, AdvisoryLock.RECONCILIATION)
 
     @override
-    async def list_due_order_ids(self, unchanged_since: datetime, reconciled_before: datetime, size: int) -> list[str]:
+    async def list_due_order_ids(
+        self, unchanged_since: datetime, reconciled_before: datetime, size: int, excluded_ids: Collection[str]
+    ) -> list[str]:
         order_ids: dict[str, None] = {}
         for statement in _SELECT_DUE_ORDER_IDS:
             rows = await self._database.fetch_all(
-                statement, unchanged_since=unchanged_since, reconciled_before=reconciled_before, size=size
+                statement,
+                unchanged_since=unchanged_since,
+                reconciled_before=reconciled_before,
+                size=size,
+                excluded_ids=list(excluded_ids),
             )
             order_ids |= {row["id"]: None for row in rows}
         return list(order_ids)
+
+    @override
+    async def count_recent_orders(self, changed_since: datetime) -> int:
+        row = await self._database.fetch_one(_COUNT_RECENT_ORDERS, changed_since=changed_since)
+        return row["n"] if row else 0
 
     @override
     async def load_records(self, order_ids: Sequence[str]) -> dict[str, OrderRecords]:

@@ -3,27 +3,43 @@
 from services.orders import usecases
 from services.orders.domain.reconciliation import Discrepancy
 from services.orders.usecases.ports import HistoryRepository
-from services.orders.usecases.reconciliation import (
-    ReconciliationPolicy,
-    ReconciliationRepository,
-    drain,
-    reconcile_batch,
-)
+from services.orders.usecases.reconciliation import ReconciliationPolicy, ReconciliationRepository, drain
+from services.orders.usecases.reconciliation_run import DOCUMENTS_PER_PAGE, ReconciliationRun
 from services.runtime.core.clock import Clock
+from services.runtime.core.errors import ApiError
 
 
 async def run_reconcile(
     repository: ReconciliationRepository, history: HistoryRepository, clock: Clock, policy: ReconciliationPolicy
-) -> None:
-    """Reconcile every order past its quiet period and print the discrepancies. Safe while the service runs."""
-    started_at, discrepancy_count = clock(), 0
+) -> bool:
+    """Reconcile every order past its quiet period and print the discrepancies. Safe while the service runs.
+
+    Return False if a store was unavailable, or the reconciliation of an order failed.
+    """
+    started_at, reported = clock(), set[tuple[str, str]]()
 
     def print_discrepancy(order_id: str, discrepancy: Discrepancy) -> None:
-        nonlocal discrepancy_count
-        discrepancy_count += 1
-        print(f"{order_id}  {discrepancy.kind}  {discrepancy.kind.outcome}  {discrepancy.detail}")
+        if (order_id, discrepancy.detail) not in reported:
+            reported.add((order_id, discrepancy.detail))
+            print(f"{order_id}  {discrepancy.kind}  {discrepancy.kind.outcome}  {discrepancy.detail}")
 
-    reconciled = await drain(lambda: reconcile_batch(repository, history, clock, policy, started_at, print_discrepancy))
-    stuck = await drain(lambda: usecases.alert_stuck_orders(repository, clock, policy))
-    overdue = await repository.count_overdue_events(started_at - policy.quiet_period)
-    print(f"{reconciled} orders reconciled, {discrepancy_count} discrepancies, {stuck} stuck; {overdue} overdue events")
+    run = ReconciliationRun(repository, history, clock, policy, print_discrepancy)
+    unchanged_since = started_at - policy.quiet_period
+    try:
+        while await run.reconcile_next_batch(started_at):
+            pass
+        due_count = run.reconciled_count
+        async for order_ids in history.iter_order_ids(started_at - policy.window, unchanged_since, DOCUMENTS_PER_PAGE):
+            await run.reconcile_ids(order_ids)
+        stuck = await drain(lambda: usecases.alert_stuck_orders(repository, clock, policy))
+        overdue = await repository.count_overdue_events(unchanged_since)
+        skipped = await repository.count_recent_orders(unchanged_since)
+    except ApiError as error:
+        print(f"incomplete: {error}; {run.reconciled_count} orders reconciled, {len(reported)} discrepancies")
+        return False
+    print(f"{due_count} orders reconciled, {len(reported)} discrepancies, {stuck} stuck; {overdue} overdue events")
+    if skipped:
+        print(f"{skipped} orders skipped: changed within the last {policy.quiet_period.total_seconds():g} s")
+    if run.failed_ids:
+        print(f"{len(run.failed_ids)} orders failed: {' '.join(sorted(run.failed_ids))}")
+    return not run.failed_ids

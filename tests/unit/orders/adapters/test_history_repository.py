@@ -60,6 +60,33 @@ async def test_history_is_listed_oldest_first_after_version(repository: MongoHis
     assert await repository.list_history("o1", 3, 3) == entries[3:]
 
 
+async def list_order_ids(repository: MongoHistoryRepository, until: datetime, size: int) -> list[str]:
+    return [order_id async for page in repository.iter_order_ids(AT, until, size) for order_id in page]
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+async def test_orders_created_or_paid_in_period_are_found_in_pages(
+    repository: MongoHistoryRepository, size: int
+) -> None:
+    for number, seconds in enumerate((-1, 0, 0, 1, 2, 3)):
+        at = AT + timedelta(seconds=seconds)
+        await repository.save_history_entry(replace(ENTRY, order_id=f"created{number}", at=at))
+        await repository.save_history_entry(replace(ENTRY, order_id="changed", version=number + 2, at=at))
+        await repository.save_payment(replace(PAYMENT, order_id=f"paid{number}", payment_id=f"p{number}", at=at))
+    expected = [f"{kind}{number}" for kind in ("created", "paid") for number in (1, 2, 3, 4)]
+    assert await list_order_ids(repository, AT + timedelta(seconds=3), size) == expected
+
+
+async def test_rejected_reports_of_one_payment_id_are_stored_separately(repository: MongoHistoryRepository) -> None:
+    rejected = [
+        replace(PAYMENT, outcome=PaymentOutcome.DUPLICATE_ID, **changes) for changes in ({"amount": 9}, {"amount": 7})
+    ]
+    for record in (PAYMENT, *rejected, *rejected):
+        await repository.save_payment(record)
+    listed = await repository.list_payments(10, None, PaymentFilter())
+    assert sorted(record.amount for record in listed) == [7, 9, 200]
+
+
 @pytest.mark.parametrize(
     ("age", "is_overwritten"), [(timedelta(seconds=-1), True), (timedelta(), True), (timedelta(seconds=1), False)]
 )

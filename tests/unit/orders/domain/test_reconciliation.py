@@ -287,6 +287,37 @@ def delete_order(records: OrderRecords) -> None:
     records.transitions.clear()
 
 
+def delete_all_rows(records: OrderRecords) -> None:
+    delete_order(records)
+    records.payments.clear()
+    records.refunds.clear()
+
+
+def delete_all_rows_and_history(records: OrderRecords) -> None:
+    delete_all_rows(records)
+    records.history.clear()
+
+
+def add_transition_without_status_change(records: OrderRecords) -> None:
+    assert records.order is not None
+    records.order = replace(records.order, version=records.order.version + 1)
+    note = replace(records.transitions[-1], version=records.order.version, actor="customer:ada", note="no onions")
+    records.transitions.append(note)
+
+
+def add_changed_copy_of_transition(records: OrderRecords) -> None:
+    add_transition_without_status_change(records)
+    records.history.append(replace(records.transitions[-1], note="two onions"))
+
+
+def test_history_entry_that_copies_transition_is_expected() -> None:
+    records = build_paid_records()
+    add_transition_without_status_change(records)
+    assert find_kinds(records) == []
+    records.history.append(records.transitions[-1])
+    assert find_kinds(records) == []
+
+
 @pytest.mark.parametrize(
     ("kind", "corrupt"),
     [
@@ -299,6 +330,10 @@ def delete_order(records: OrderRecords) -> None:
         (DiscrepancyKind.PAID_AMOUNT_MISMATCH, increase_paid_amount),
         (DiscrepancyKind.REFUND_UNEXPECTED, add_refund),
         (DiscrepancyKind.PAYMENT_UNEXPECTED, delete_order),
+        (DiscrepancyKind.ORDER_MISSING, delete_order),
+        (DiscrepancyKind.ORDER_MISSING, delete_all_rows),
+        (DiscrepancyKind.ORDER_MISSING, delete_all_rows_and_history),
+        (DiscrepancyKind.HISTORY_UNEXPECTED, add_changed_copy_of_transition),
     ],
 )
 def test_unrepairable_discrepancy_is_reported(kind: DiscrepancyKind, corrupt: Callable[[OrderRecords], None]) -> None:

@@ -1,0 +1,57 @@
+"""Command `reconcile`: output and result, also while the document store is unavailable."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from generated.problems import Reason
+from services.orders.domain.orders import HistoryEntry
+from services.orders.domain.payments import PaymentRecord
+from services.orders.entrypoints.commands.reconcile import run_reconcile
+from services.runtime.core.errors import ApiError
+from tests.unit.fake_transactions import NOW
+from tests.unit.orders.fakes import FakeHistory, FakeRepository, build_order
+from tests.unit.orders.usecases.test_reconciliation import POLICY, SlowHistory
+
+
+class UnavailableHistory(FakeHistory):
+    """Document store that does not respond."""
+
+    async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[list[HistoryEntry], list[PaymentRecord]]:
+        raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
+
+
+async def reconcile(repository: FakeRepository, history: FakeHistory) -> bool:
+    repository.now = NOW + POLICY.quiet_period
+    return await run_reconcile(repository, history, repository.clock, POLICY)
+
+
+async def test_discrepancies_are_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    repository, history = FakeRepository(build_order()), FakeHistory()
+    assert await reconcile(repository, history)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("o1  HISTORY_MISSING  repaired  ")
+    assert lines[1].startswith("1 orders reconciled, 1 discrepancies, 0 stuck; ")
+    assert len(lines) == 2
+
+
+async def test_number_of_skipped_orders_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    recent = replace(build_order(order_id="o2"), updated_at=NOW + timedelta(seconds=1))
+    assert await reconcile(FakeRepository(build_order(), recent), FakeHistory())
+    assert capsys.readouterr().out.splitlines()[-1] == "1 orders skipped: changed within the last 60 s"
+
+
+async def test_unavailable_document_store_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    repository = FakeRepository(*(build_order(order_id=f"o{number}") for number in range(5)))
+    assert not await reconcile(repository, UnavailableHistory())
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("incomplete: UPSTREAM_UNAVAILABLE: ")
+    assert line.endswith("; 0 orders reconciled, 0 discrepancies")
+
+
+async def test_failed_orders_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    repository = FakeRepository(build_order(), build_order(order_id="o2"))
+    assert not await reconcile(repository, SlowHistory(10, failing_ids=["o2"]))
+    assert "1 orders failed: o2" in capsys.readouterr().out
