@@ -1,5 +1,7 @@
 """Result of docs/add-an-operation.md, tested through the edge in addition to the test that the page adds."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import httpx
@@ -9,6 +11,9 @@ from rich.console import Console
 
 from deploy.local.demo import scenarios
 from deploy.local.demo.scenario_context import ScenarioContext
+from deploy.local.infrastructure.services import build_base_environment, build_service_environment
+from deploy.local.mesh_config import MeshConfig
+from deploy.local.pki.secrets import Secrets
 from tests.docs.conftest import DocRun, run_page
 
 NOTE = {"text": "The bell is broken; knock."}
@@ -46,6 +51,22 @@ def test_added_operation_works_end_to_end(context: ScenarioContext) -> None:
         ("pending", None),
         ("pending", NOTE["text"]),
     ]
+
+
+def test_order_with_note_has_no_discrepancy(doc_run: DocRun, context: ScenarioContext) -> None:
+    config = MeshConfig(doc_run.environment | {"DELIVERY_STATE": str(doc_run.root / ".local/test")})
+    environment = (
+        build_base_environment(config)
+        | dict(build_service_environment(config, Secrets(config), "orders"))
+        | {"RECONCILE_QUIET_PERIOD_SECONDS": "0"}
+    )
+    command = [sys.executable, "-m", "services.orders", "reconcile"]
+    completed = subprocess.run(
+        command, cwd=doc_run.root, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert " 0 discrepancies" in completed.stdout
+    assert "skipped" not in completed.stdout
 
 
 def test_added_operation_is_validated_by_contract(context: ScenarioContext) -> None:
