@@ -30,7 +30,7 @@ from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
 from services.runtime.storage.reencryption import run_reencrypt
 
-ENCRYPTED_COLUMNS = (partners.c.webhook_secret, partners.c.old_secret)
+ENCRYPTED_COLUMNS = (partners.c.webhook_secret, partners.c.old_secret, partners.c.older_secrets)
 """Columns with secrets, which the service encrypts with ENCRYPTION_KEY."""
 
 CLEANUP_INTERVAL_S = 3600

@@ -136,6 +136,8 @@ FOR_IDEMPOTENT_OPERATIONS = for_operations(
 
 SERVICES_BY_OPERATION = {
     "createBank": "orders",
+    "rotateBankSecret": "orders",
+    "rotatePartnerSecret": "partners",
     "confirmOrder": "orders",
     "createPartner": "partners",
     "createProduct": "partners",
@@ -167,7 +169,9 @@ def test_idempotency_key_in_progress_returns_409(
     assert response.headers["retry-after"]
 
 
-@FOR_IDEMPOTENT_OPERATIONS
+@for_operations(
+    lambda operation: bool(operation.body) and any(each["name"] == "Idempotency-Key" for each in operation.parameters)
+)
 def test_idempotency_key_reuse_returns_422(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
     headers = bearer(get_role(operation)) | {"idempotency-key": f"used-{secrets.token_hex(8)}"}
     request = build_body(operation)["json"]
@@ -180,6 +184,28 @@ def test_idempotency_key_reuse_returns_422(edge: httpx.Client, bearer: Bearer, o
     other_request = request | {name: f"{request[name]}-other"}
     response = edge.request(operation.method, build_unknown_path(operation), headers=headers, json=other_request)
     assert_problem(response, 422, "IDEMPOTENCY_KEY_REUSED")
+
+
+@pytest.mark.parametrize(("operation_id", "key_field"), [("createBank", "id"), ("createPartner", "title")])
+def test_idempotency_key_of_rotation_belongs_to_one_resource(
+    edge: httpx.Client, bearer: Bearer, operation_id: str, key_field: str
+) -> None:
+    create = next(each for each in OPERATIONS if each.id == operation_id)
+    paths = []
+    for _ in range(2):
+        body = build_body(create)["json"] | {key_field: f"rotated-{secrets.token_hex(4)}"}
+        created = edge.request(create.method, create.path, headers=bearer("admin"), json=body)
+        paths.append(f"{created.headers['location'].removeprefix('/api/v1')}/secret")
+    headers = bearer("admin") | {"idempotency-key": f"rotate-{secrets.token_hex(8)}"}
+    first, repeated = (edge.post(paths[0], headers=headers) for _ in range(2))
+    assert first.status_code == 200, first.text
+    assert (repeated.json(), repeated.headers["idempotency-replayed"]) == (first.json(), "true")
+    assert_problem(edge.post(paths[1], headers=headers), 422, "IDEMPOTENCY_KEY_REUSED")
+    for _ in range(3):
+        assert edge.post(paths[0], headers=bearer("admin")).status_code == 200
+    limited = edge.post(paths[0], headers=bearer("admin"))
+    assert_problem(limited, 429, "TOO_MANY_REQUESTS")
+    assert 0 < int(limited.headers["retry-after"]) <= 86400
 
 
 @for_operations(lambda operation: "400" in operation.raw["responses"])

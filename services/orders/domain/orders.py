@@ -107,7 +107,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """Payment system. Its webhook secrets are encrypted; the old one is valid until `old_secret_until`."""
+    """Payment system. Its webhook secrets are encrypted; `webhook_secrets` defines which are valid."""
 
     id: str
     title: str
@@ -118,6 +118,7 @@ class Bank:
     old_secret: bytes | None = None
     old_secret_until: datetime | None = None
     version: int = 1
+    older_secrets: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,10 +110,11 @@ class OrdersRpc(OrdersServicer):
         self, request: v1.RotateBankSecretRequest, principal: Principal
     ) -> v1.RotateBankSecretResponse:
         """Replace the bank's webhook secret and return the new one."""
-        secret = await usecases.rotate_bank_secret(
-            self._repository, self._secret_box, self._clock, principal, request.bank_id
+        key = build_idempotency_key(principal, "rotateBankSecret", request.idempotency_key, request.bank_id)
+        rotated = await usecases.rotate_bank_secret(
+            self._repository, self._secret_box, self._clock, principal, request.bank_id, key
         )
-        return v1.RotateBankSecretResponse(webhook_secret=secret)
+        return v1.RotateBankSecretResponse(webhook_secret=rotated.secret, replayed=rotated.replayed)
 
     async def list_payments(self, request: v1.ListPaymentsRequest, principal: Principal) -> v1.ListPaymentsResponse:
         """Return a page of payments."""

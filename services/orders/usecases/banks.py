@@ -115,19 +115,30 @@ async def update_bank(
 
 
 async def rotate_bank_secret(
-    repository: Repository, secret_box: SecretBox, clock: Clock, principal: Principal, bank_id: str
-) -> str:
-    """Replace the bank's webhook secret and return the new one. The old secret stays valid for a day.
+    repository: Repository,
+    secret_box: SecretBox,
+    clock: Clock,
+    principal: Principal,
+    bank_id: str,
+    key: IdempotencyKey | None = None,
+) -> webhook_secrets.RotatedSecret:
+    """Replace the bank's webhook secret, once per idempotency key. Every replaced secret stays valid for a day.
 
-    Raises ApiError: FORBIDDEN, BANK_NOT_FOUND.
+    A repeated request returns the secret of the first one, which is valid for longer than the key.
+
+    Raises ApiError: FORBIDDEN, BANK_NOT_FOUND, TOO_MANY_REQUESTS, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_BUSY.
     """
     require_role(principal, "admin")
-    secret = webhook_secrets.generate_secret()
-    async with repository.unit_of_work() as unit:
+    async with repository.idempotent_unit_of_work(key) as (unit, response):
         bank = await _get_bank_for_update(unit, bank_id)
-        rotated = webhook_secrets.rotate_secret(bank, secret_box.encrypt(secret), clock())
-        await unit.banks.save(replace(rotated, version=bank.version + 1))
-    return secret
+        if response.replayed:
+            secret = webhook_secrets.find_secret(bank, secret_box.decrypt, clock(), response.data)
+        else:
+            secret = webhook_secrets.generate_secret()
+            rotated = webhook_secrets.rotate_secret(bank, secret, secret_box, clock())
+            await unit.banks.save(replace(rotated, version=bank.version + 1))
+            response.data = webhook_secrets.compute_fingerprint(secret)
+    return webhook_secrets.RotatedSecret(secret, response.replayed)
 
 
 async def _get_bank_for_update(unit: UnitOfWork, bank_id: str) -> Bank:

@@ -28,6 +28,7 @@ class Partner:
     gone: bool = False
     """Set when its system responds with 410. It is not called again until an admin enables the partner."""
     version: int = 1
+    older_secrets: bytes | None = None
 
     @property
     def is_open(self) -> bool:

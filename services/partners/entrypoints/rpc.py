@@ -151,10 +151,11 @@ class PartnersRpc(PartnersServicer):
         self, request: v1.RotatePartnerSecretRequest, principal: Principal
     ) -> v1.RotatePartnerSecretResponse:
         """Replace a partner's webhook secret and return the new one."""
-        secret = await usecases.rotate_partner_secret(
-            self._repository, self._secret_box, self._clock, principal, request.partner_id
+        key = build_idempotency_key(principal, "rotatePartnerSecret", request.idempotency_key, request.partner_id)
+        rotated = await usecases.rotate_partner_secret(
+            self._repository, self._secret_box, self._clock, principal, request.partner_id, key
         )
-        return v1.RotatePartnerSecretResponse(webhook_secret=secret)
+        return v1.RotatePartnerSecretResponse(webhook_secret=rotated.secret, replayed=rotated.replayed)
 
     async def create_product(
         self, request: v1.CreateProductRequest, principal: Principal

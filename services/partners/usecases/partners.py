@@ -90,18 +90,29 @@ async def disable_partner(repository: Repository, clock: Clock, principal: Princ
 
 
 async def rotate_partner_secret(
-    repository: Repository, secret_box: SecretBox, clock: Clock, principal: Principal, partner_id: int
-) -> str:
-    """Replace the webhook secret and return the new one. The old one stays valid for a day.
+    repository: Repository,
+    secret_box: SecretBox,
+    clock: Clock,
+    principal: Principal,
+    partner_id: int,
+    key: IdempotencyKey | None = None,
+) -> webhook_secrets.RotatedSecret:
+    """Replace the partner's webhook secret, once per idempotency key. Every replaced secret stays valid for a day.
 
-    Raises ApiError: PARTNER_NOT_FOUND.
+    A repeated request returns the secret of the first one, which is valid for longer than the key.
+
+    Raises ApiError: PARTNER_NOT_FOUND, TOO_MANY_REQUESTS, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_BUSY.
     """
     require_role(principal, "admin")
-    secret = webhook_secrets.generate_secret()
-    async with repository.unit_of_work() as unit:
+    async with repository.idempotent_unit_of_work(key) as (unit, response):
         partner = await lock_partner(unit, partner_id)
-        await unit.partners.save(webhook_secrets.rotate_secret(partner, secret_box.encrypt(secret), clock()))
-    return secret
+        if response.replayed:
+            secret = webhook_secrets.find_secret(partner, secret_box.decrypt, clock(), response.data)
+        else:
+            secret = webhook_secrets.generate_secret()
+            await unit.partners.save(webhook_secrets.rotate_secret(partner, secret, secret_box, clock()))
+            response.data = webhook_secrets.compute_fingerprint(secret)
+    return webhook_secrets.RotatedSecret(secret, response.replayed)
 
 
 async def lock_partner(unit: UnitOfWork, partner_id: int) -> Partner:

@@ -26,6 +26,7 @@ banks = Table(
     Column("webhook_secret", LargeBinary, nullable=False),
     Column("old_secret", LargeBinary),
     Column("old_secret_until", TIMESTAMPTZ),
+    Column("older_secrets", LargeBinary),
     Column("version", BigInteger, nullable=False, server_default="1"),
 )
 orders = Table(

@@ -11,7 +11,7 @@ from services.orders.domain.orders import Bank
 from services.orders.usecases import banks, get_callback_secrets
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.idempotency import IdempotencyKey
+from services.runtime.storage.idempotency import IdempotencyKey, build_idempotency_key
 from tests.unit.fake_transactions import raises_reason
 from tests.unit.orders.fakes import ADA, ADMIN, BANK, FakeRepository
 
@@ -133,12 +133,25 @@ async def test_refused_update_changes_nothing(
 async def test_old_secret_is_valid_for_a_day_after_rotation() -> None:
     secret_box = SecretBox(Fernet.generate_key().decode())
     repository = FakeRepository(banks=[replace(BANK, webhook_secret=secret_box.encrypt("old"))])
-    new = await banks.rotate_bank_secret(repository, secret_box, repository.clock, ADMIN, "visa")
+    new = (await banks.rotate_bank_secret(repository, secret_box, repository.clock, ADMIN, "visa")).secret
     assert repository.banks["visa"].version == 2
     assert new.encode() not in repository.banks["visa"].webhook_secret
     assert await get_callback_secrets(repository, secret_box, repository.clock, "visa") == [new, "old"]
     repository.now += timedelta(days=1)
     assert await get_callback_secrets(repository, secret_box, repository.clock, "visa") == [new]
+
+
+async def test_repeated_rotation_returns_first_secret() -> None:
+    secret_box = SecretBox(Fernet.generate_key().decode())
+    repository = FakeRepository(banks=(replace(BANK, webhook_secret=secret_box.encrypt("old")),))
+    key = build_idempotency_key(ADMIN, "rotateBankSecret", "k", "visa")
+    first = await banks.rotate_bank_secret(repository, secret_box, repository.clock, ADMIN, "visa", key)
+    other = await banks.rotate_bank_secret(repository, secret_box, repository.clock, ADMIN, "visa")
+    repeated = await banks.rotate_bank_secret(repository, secret_box, repository.clock, ADMIN, "visa", key)
+    assert (first.replayed, repeated) == (False, first._replace(replayed=True))
+    active = await get_callback_secrets(repository, secret_box, repository.clock, "visa")
+    assert active == [other.secret, first.secret, "old"]
+    assert first.secret.encode() not in repository.responses[key]
 
 
 async def test_unknown_bank_raises() -> None:

@@ -10,7 +10,7 @@ from generated.problems import Reason
 from services.partners.domain.partners import Partner
 from services.partners.usecases import get_callback_secrets, partners
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.idempotency import IdempotencyKey
+from services.runtime.storage.idempotency import IdempotencyKey, build_idempotency_key
 from tests.unit.fake_transactions import raises_reason
 from tests.unit.partners.fakes import ADA, ADMIN, BOWL, FakeRepository
 
@@ -90,10 +90,21 @@ async def test_disabled_partner_takes_no_orders() -> None:
 
 async def test_old_secret_is_valid_for_a_day_after_rotation() -> None:
     repository = FakeRepository(replace(BOWL, webhook_secret=SECRET_BOX.encrypt("old")))
-    new = await partners.rotate_partner_secret(repository, SECRET_BOX, repository.clock, ADMIN, 1)
+    new = (await partners.rotate_partner_secret(repository, SECRET_BOX, repository.clock, ADMIN, 1)).secret
     assert await get_callback_secrets(repository, SECRET_BOX, repository.clock, 1) == [new, "old"]
     repository.now += timedelta(days=1)
     assert await get_callback_secrets(repository, SECRET_BOX, repository.clock, 1) == [new]
+
+
+async def test_repeated_rotation_returns_first_secret() -> None:
+    repository = FakeRepository(replace(BOWL, webhook_secret=SECRET_BOX.encrypt("old")))
+    key = build_idempotency_key(ADMIN, "rotatePartnerSecret", "k", 1)
+    first = await partners.rotate_partner_secret(repository, SECRET_BOX, repository.clock, ADMIN, 1, key)
+    other = await partners.rotate_partner_secret(repository, SECRET_BOX, repository.clock, ADMIN, 1)
+    repeated = await partners.rotate_partner_secret(repository, SECRET_BOX, repository.clock, ADMIN, 1, key)
+    assert (first.replayed, repeated) == (False, first._replace(replayed=True))
+    active = await get_callback_secrets(repository, SECRET_BOX, repository.clock, 1)
+    assert active == [other.secret, first.secret, "old"]
 
 
 @pytest.mark.parametrize(("principal", "reason"), [(ADMIN, Reason.PARTNER_NOT_FOUND), (ADA, Reason.FORBIDDEN)])
