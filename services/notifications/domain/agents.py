@@ -1,5 +1,7 @@
 """Notification agents and quiet hours."""
 
+import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
@@ -58,18 +60,39 @@ def resolve_time_zone(name: str | None) -> ZoneInfo:
 
 
 def find_quiet_hours_end(quiet_hours: QuietHours | None, time_zone: str | None, now: datetime) -> datetime | None:
-    """Return the end of the current quiet hours, later than `now`, or None outside quiet hours."""
-    if quiet_hours is None or quiet_hours.start == quiet_hours.end:
+    """Return the end of the current quiet hours, later than `now`, or None outside quiet hours.
+
+    The end is the first moment at which a local clock shows a time outside the interval. When clocks are changed, that
+    may be the moment of the change.
+    """
+    if quiet_hours is None:
         return None
-    local_now = now.astimezone(resolve_time_zone(time_zone))
+    zone = resolve_time_zone(time_zone)
     start, end = time.fromisoformat(quiet_hours.start), time.fromisoformat(quiet_hours.end)
-    local_time = local_now.time()
-    is_quiet = start <= local_time < end if start < end else local_time >= start or local_time < end
-    if not is_quiet:
+    moment = now.astimezone(UTC)
+    while _is_within(start, end, local := moment.astimezone(zone)):
+        until_end = datetime.combine(local, end) - local.replace(tzinfo=None)
+        candidate = moment + until_end % timedelta(days=1)
+        moment = _find_offset_change(moment, candidate, zone) or candidate
+    return moment if moment > now else None
+
+
+def _is_within(start: time, end: time, local: datetime) -> bool:
+    local_time = local.time()
+    return start <= local_time < end if start <= end else local_time >= start or local_time < end
+
+
+def _find_offset_change(after: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return the moment, in (`after`, `until`], at which the zone's offset changes; None if both offsets are equal.
+
+    Offsets change at full seconds, and at most once a day.
+    """
+    offset = after.astimezone(zone).utcoffset()
+    if until.astimezone(zone).utcoffset() == offset:
         return None
-    end_date = local_now.date() if local_time < end else local_now.date() + timedelta(days=1)
-    # When clocks are set back, the end occurs twice, and the first occurrence may be in the past.
-    candidates = (
-        datetime.combine(end_date, end.replace(fold=fold), local_now.tzinfo).astimezone(UTC) for fold in (0, 1)
+    first = after.replace(microsecond=0)
+    seconds = range(1, math.ceil((until - first).total_seconds()) + 1)
+    index = bisect_left(
+        seconds, True, key=lambda second: (first + timedelta(seconds=second)).astimezone(zone).utcoffset() != offset
     )
-    return next((candidate for candidate in candidates if candidate > now), now + timedelta(minutes=1))
+    return first + timedelta(seconds=seconds[index])

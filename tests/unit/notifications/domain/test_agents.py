@@ -1,8 +1,12 @@
 """Notification agents and quiet hours."""
 
-from datetime import UTC, datetime, timedelta
+import itertools
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from services.notifications.domain.agents import QuietHours, find_quiet_hours_end, resolve_time_zone
 
@@ -39,3 +43,48 @@ def test_end_is_later_than_now_when_clocks_are_set_back() -> None:
         at = now + timedelta(minutes=minutes)
         end = find_quiet_hours_end(hours, "Europe/Vienna", at)
         assert end is None or end > at
+
+
+def find_end_minute_by_minute(hours: QuietHours, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """Return the first full minute from `now` outside quiet hours, or None if `now` is such a minute."""
+    start, end = time.fromisoformat(hours.start), time.fromisoformat(hours.end)
+
+    def is_quiet(at: datetime) -> bool:
+        local = at.astimezone(zone).time()
+        return start <= local < end if start <= end else not end <= local < start
+
+    minutes = (now + timedelta(minutes=count) for count in itertools.count())
+    first = next(minute for minute in minutes if not is_quiet(minute))
+    return None if first == now else first
+
+
+CLOCK_CHANGES = [
+    ("America/New_York", datetime(2026, 3, 8, 7, 0, tzinfo=UTC)),
+    ("America/New_York", datetime(2026, 11, 1, 6, 0, tzinfo=UTC)),
+    ("Europe/Vienna", datetime(2026, 3, 29, 1, 0, tzinfo=UTC)),
+    ("Europe/Vienna", datetime(2026, 10, 25, 1, 0, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, 0, tzinfo=UTC)),
+    ("Africa/Cairo", datetime(2026, 4, 23, 22, 0, tzinfo=UTC)),
+    ("Africa/Cairo", datetime(2026, 10, 29, 21, 0, tzinfo=UTC)),
+    ("Pacific/Apia", datetime(2011, 12, 30, 10, 0, tzinfo=UTC)),
+    ("Asia/Kathmandu", datetime(2026, 1, 1, 0, 0, tzinfo=UTC)),
+]
+"""Zones and moments: gaps and folds by day, at midnight and of half an hour, a skipped date, and no change."""
+
+minutes_of_day = st.integers(0, 24 * 60 - 1).map(lambda minute: f"{minute // 60:02}:{minute % 60:02}")
+
+
+@given(st.sampled_from(CLOCK_CHANGES), minutes_of_day, minutes_of_day, st.integers(-26 * 60, 26 * 60))
+@settings(deadline=None)
+@example(CLOCK_CHANGES[0], "22:00", "02:15", -30)
+@example(CLOCK_CHANGES[0], "01:00", "02:59", -1)
+@example(CLOCK_CHANGES[1], "00:30", "01:30", -90)
+@example(CLOCK_CHANGES[3], "01:00", "02:30", -60)
+@example(CLOCK_CHANGES[3], "02:30", "04:00", -15)
+def test_quiet_hours_end_matches_the_wall_clock(
+    change: tuple[str, datetime], start: str, end: str, minutes: int
+) -> None:
+    zone, moment = change
+    now, hours = moment + timedelta(minutes=minutes), QuietHours(start, end)
+    assert find_quiet_hours_end(hours, zone, now) == find_end_minute_by_minute(hours, ZoneInfo(zone), now)
