@@ -191,3 +191,14 @@ def test_old_address_is_mailed_about_changes(ada: User) -> None:
         "Your password has changed",
         "Your account is deleted",
     }
+
+
+def test_profile_in_a_shared_cache_is_not_revalidated_for_another_user(
+    ada: User, edge: httpx.Client, sandbox: httpx.Client
+) -> None:
+    eve = User(edge, sandbox, first_name="Eve").sign_in()
+    cached = ada.request("GET", "/users/me")
+    assert cached.headers["cache-control"] == "private, no-store"
+    assert "authorization" in cached.headers["vary"].lower()
+    response = eve.request("GET", "/users/me", headers={"if-none-match": cached.headers["etag"]})
+    assert (response.status_code, response.json()["id"]) == (200, eve.id)

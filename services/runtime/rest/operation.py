@@ -17,7 +17,13 @@ from services.runtime.rest.parameters import Parameters
 from services.runtime.rest.request_body import MAX_JSON_BYTES, HeaderList, JsonBody, MultipartBody, read_body
 from services.runtime.rest.response_cache import CachesByEvent
 from services.runtime.rest.response_validation import ResponseValidator
-from services.runtime.rest.responses import SAFE_METHODS, build_json_headers, encode_response, send_response
+from services.runtime.rest.responses import (
+    SAFE_METHODS,
+    add_private_headers,
+    build_json_headers,
+    encode_response,
+    send_response,
+)
 from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_shutdown_event, stream_events
 from services.runtime.rest.token_revocations import TokenRevocations
 from services.runtime.rest.types import Operation, Response
@@ -118,8 +124,10 @@ class CompiledOperation:
         has_deadline = timeout_ms is not None and timeout_ms.isdigit() and self._media_type != MEDIA_TYPE
         set_deadline_after(int(timeout_ms) / 1000 if timeout_ms and has_deadline else None)
         principal = parse_principal(headers) if self._requires_bearer else None
-        if principal is not None and self._token_revocations is not None:
-            self._token_revocations.require_valid(principal)
+        if principal is not None:
+            send = add_private_headers(send)
+            if self._token_revocations is not None:
+                self._token_revocations.require_valid(principal)
         cache_key, generation = (scope["path"], scope["query_string"]), 0
         if self._cache is not None:
             if (cached_body := self._cache.get(cache_key)) is not None:

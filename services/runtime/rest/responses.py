@@ -3,12 +3,15 @@
 from typing import Any
 
 import msgspec
-from starlette.types import Send
+from starlette.types import Message, Send
 
 from services.runtime.rest.types import BinaryResponse, Response
 
 SAFE_METHODS = ("GET", "HEAD")
 """Methods to which If-None-Match applies."""
+
+NO_STORE = "private, no-store"
+"""Cache policy of responses to one user."""
 
 type ResponseHeaders = list[tuple[bytes, bytes]]
 
@@ -42,6 +45,23 @@ async def send_response(send: Send, status: int, headers: ResponseHeaders, body:
     """Send a complete response."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def add_private_headers(send: Send) -> Send:
+    """Return a `send` for responses to one user, which no cache may return to another user of the same client.
+
+    It adds `Vary: Authorization`, and `Cache-Control: private, no-store` unless the response has a policy of its own.
+    """
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message["headers"], (b"vary", b"Authorization")]
+            if all(name != b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", NO_STORE.encode()))
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return send_with_headers
 
 
 def matches_etag(if_none_match: bytes, etag: str | None) -> bool:

@@ -1,5 +1,6 @@
 """REST handlers of accounts, profiles and sessions."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -37,8 +38,9 @@ from services.gateway.usecases import accounts, avatars, passwords, profiles, ve
 from services.gateway.usecases.ports import IdentityProvider, ImageStore, LoginRateLimiter, Repository
 from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.core.clock import Clock
-from services.runtime.core.preconditions import check_if_match, format_etag
+from services.runtime.core.preconditions import check_if_match
 from services.runtime.core.principal import Principal
+from services.runtime.rest.responses import NO_STORE
 from services.runtime.rest.types import (
     BinaryResponse,
     Response,
@@ -154,7 +156,7 @@ class Users(ForwardingUsersHandler):
         """Update the caller's profile."""
 
         def check_version(version: int) -> None:
-            check_if_match(if_match, format_etag(version))
+            check_if_match(if_match, _format_profile_etag(principal.user_id, version))
 
         changes = cast(ProfileChanges, collect_set_fields(body))
         return _to_profile_response(
@@ -241,7 +243,13 @@ def _to_registration(body: SignUpRequest) -> Registration:
 
 
 def _to_profile_response(account: Account) -> Response[User]:
-    return Response(_to_user(account), {"ETag": format_etag(account.version)})
+    headers = {"ETag": _format_profile_etag(account.id, account.version), "Cache-Control": NO_STORE}
+    return Response(_to_user(account), headers)
+
+
+def _format_profile_etag(user_id: str, version: int) -> str:
+    """Return the ETag of a profile. It differs between users, who may share a path and a version in one browser."""
+    return f'"{hashlib.sha256(user_id.encode()).hexdigest()[:16]}-{version}"'
 
 
 def _to_user(account: Account) -> User:

@@ -35,6 +35,25 @@ def get(
     )
 
 
+@pytest.mark.parametrize(
+    ("headers", "cache_control"),
+    [({}, "private, no-store"), ({"Cache-Control": "private, no-cache"}, "private, no-cache")],
+)
+@pytest.mark.parametrize("if_none_match", [None, '"1"'])
+def test_response_to_one_user_is_not_cached_for_others(
+    headers: dict[str, str], cache_control: str, if_none_match: str | None
+) -> None:
+    response = get(Response(THING, {"ETag": '"1"', **headers}), if_none_match=if_none_match)
+    assert response.status_code == (200 if if_none_match is None else 304)
+    assert response.headers["cache-control"] == cache_control
+    assert response.headers["vary"] == "Authorization"
+
+
+def test_public_response_has_no_private_cache_policy() -> None:
+    response = get(THING, "/things/latest")
+    assert not {"cache-control", "vary"} & response.headers.keys()
+
+
 def test_model_is_encoded_as_json_with_content_length() -> None:
     response = get(Response(THING, {"ETag": '"1"', "X-More": "é"}))
     assert (response.status_code, response.json()) == (200, {"id": "a1", "count": 3})

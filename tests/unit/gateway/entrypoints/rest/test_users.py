@@ -17,7 +17,7 @@ from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Us
 from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
-from services.runtime.rest.types import BinaryResponse, Response, Upload, none_to_unset
+from services.runtime.rest.types import BinaryResponse, Upload, none_to_unset
 from tests.recording_stub import RecordingStub
 from tests.unit.fake_transactions import NOW
 from tests.unit.gateway import fakes
@@ -104,7 +104,23 @@ async def test_sign_up_stores_optional_data() -> None:
 
 
 async def test_profile_omits_absent_data() -> None:
-    assert await Gateway().users.get_profile(principal=ADA) == Response(USER, {"ETag": '"1"'})
+    response = await Gateway().users.get_profile(principal=ADA)
+    assert response.body == USER
+    assert response.headers["Cache-Control"] == "private, no-store"
+
+
+async def test_etag_of_profile_differs_between_users_and_versions() -> None:
+    eve = replace(ADA, user_id="eve")
+    repository = FakeRepository(make_account(), make_account(id="eve"))
+    gateway = Gateway(repository)
+    etags = [(await gateway.users.get_profile(principal=each)).headers["ETag"] for each in (ADA, eve)]
+    patch = convert({"first_name": "Augusta"}, models.ProfilePatch)
+    changed = await gateway.users.update_profile(principal=ADA, body=patch, if_match=etags[0])
+    assert len({*etags, changed.headers["ETag"]}) == 3
+    await assert_error(
+        Reason.PRECONDITION_FAILED, gateway.users.update_profile(principal=eve, body=patch, if_match=etags[0])
+    )
+    assert "eve" not in etags[1]
 
 
 async def test_profile_contains_path_of_avatar_and_no_object_name() -> None:
@@ -121,8 +137,9 @@ async def test_unknown_profile_raises_error() -> None:
 async def test_profile_patch_changes_given_fields_and_removes_null() -> None:
     gateway = Gateway(FakeRepository(make_account(**OPTIONAL)))
     patch = models.ProfilePatch(first_name="Augusta", phone=None)
-    response = await gateway.users.update_profile(principal=ADA, body=patch, if_match='"1"')
-    assert response.headers == {"ETag": '"2"'}
+    etag = (await gateway.users.get_profile(principal=ADA)).headers["ETag"]
+    response = await gateway.users.update_profile(principal=ADA, body=patch, if_match=etag)
+    assert response.headers["ETag"] not in ("", etag)
     assert (response.body.first_name, response.body.phone) == ("Augusta", UNSET)
     assert response.body.locale == "en-GB"
 
@@ -207,7 +224,8 @@ async def test_password_is_changed_with_the_old_one() -> None:
 async def test_avatar_is_stored_returned_and_deleted() -> None:
     gateway = Gateway()
     stored = await gateway.users.put_avatar(principal=ADA, body=Upload("a.png", "image/png", b"png"))
-    assert (stored.headers, stored.body.avatar_url) == ({"ETag": '"2"'}, "/api/v1/users/me/avatar")
+    assert stored.headers == (await gateway.users.get_profile(principal=ADA)).headers
+    assert stored.body.avatar_url == "/api/v1/users/me/avatar"
     (name,) = gateway.image_store.images
     assert gateway.image_store.images[name] == Image("image/png", b"png")
     avatar = await gateway.users.get_avatar(principal=ADA)
