@@ -23,6 +23,7 @@ class Reason(StrEnum):
     AVATAR_NOT_FOUND = "AVATAR_NOT_FOUND"
     USER_NOT_FOUND = "USER_NOT_FOUND"
     BANK_NOT_FOUND = "BANK_NOT_FOUND"
+    REFUND_NOT_FOUND = "REFUND_NOT_FOUND"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
     AGENT_NOT_FOUND = "AGENT_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
@@ -30,6 +31,7 @@ class Reason(StrEnum):
     BANK_EXISTS = "BANK_EXISTS"
     ORDER_STATE_CONFLICT = "ORDER_STATE_CONFLICT"
     PAYMENT_CONFLICT = "PAYMENT_CONFLICT"
+    REFUND_CONFLICT = "REFUND_CONFLICT"
     PARTNER_CALL_CONFLICT = "PARTNER_CALL_CONFLICT"
     IDEMPOTENCY_KEY_BUSY = "IDEMPOTENCY_KEY_BUSY"
     CHECK_EXPIRED = "CHECK_EXPIRED"
@@ -121,6 +123,7 @@ PROBLEMS: dict[Reason, Problem] = {
     Reason.AVATAR_NOT_FOUND: Problem(404, "NOT_FOUND", "Avatar not found", "The account has no avatar."),
     Reason.USER_NOT_FOUND: Problem(404, "NOT_FOUND", "User not found", "The account has no profile."),
     Reason.BANK_NOT_FOUND: Problem(404, "NOT_FOUND", "Bank not found", "No bank is registered with this id."),
+    Reason.REFUND_NOT_FOUND: Problem(404, "NOT_FOUND", "Refund not found", "No refund has this id."),
     Reason.ORDER_NOT_FOUND: Problem(
         404, "NOT_FOUND", "Order not found", "The order does not exist or belongs to another user."
     ),
@@ -143,6 +146,9 @@ PROBLEMS: dict[Reason, Problem] = {
         "ABORTED",
         "Order does not accept a payment",
         "The order is already paid, cancelled or expired. The payment is recorded and refunded.",
+    ),
+    Reason.REFUND_CONFLICT: Problem(
+        409, "ABORTED", "Refund state conflict", "The status of the refund does not permit this operation."
     ),
     Reason.PARTNER_CALL_CONFLICT: Problem(
         409, "ABORTED", "Partner call cannot be repeated", "The order of the call has been cancelled."

@@ -35,12 +35,19 @@ paths:
       security: [{bearer: []}]
       parameters: [{name: If-None-Match, in: header, schema: {type: string}}]
       responses:
-        '200': {description: The thing., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+        '200':
+          description: The thing.
+          headers: {Accept-Patch: {required: true, schema: {type: string}}}
+          content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}
     patch:
       operationId: updateThing
       security: [{bearer: []}]
       parameters: [{name: If-Match, in: header, schema: {type: string, maxLength: 40}}]
-      requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/ThingPatch'}}}}
+      requestBody:
+        required: true
+        content:
+          application/json: {schema: {$ref: '#/components/schemas/ThingPatch'}}
+          application/merge-patch+json: {schema: {$ref: '#/components/schemas/ThingPatch'}}
       responses:
         '200': {description: The thing., content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
     delete:

@@ -22,6 +22,7 @@ SIGNED_SCHEME = "webhook"
 """Security scheme whose argument contains the raw body, for the service that owns the secret to verify and decode."""
 
 FORM_MEDIA_TYPE = "multipart/form-data"
+PATCH_MEDIA_TYPES = ("application/json", "application/merge-patch+json")
 
 IDEMPOTENCY_KEY_HEADER, IDEMPOTENCY_REPLAYED_HEADER = "idempotency-key", "idempotency-replayed"
 VALID_KEYS = ("!", "~", "a" * 64, 'A,b;c="d"')
@@ -56,7 +57,9 @@ def get_body_type(contracts: Contracts, operation: Operation) -> str:
     """Return the type of the argument `body`; None without a body and for a signed one."""
     if operation.body is None or operation.scheme == SIGNED_SCHEME:
         return "None"
-    if len(operation.body) != 1:
+    if operation.method == "PATCH":
+        check_merge_patch(contracts, operation)
+    elif len(operation.body) != 1:
         raise ContractError(f"{API}.yaml: {operation.id} has several media types; only one is supported")
     media, content = next(iter(operation.body.items()))
     if media != FORM_MEDIA_TYPE:
@@ -67,6 +70,16 @@ def get_body_type(contracts: Contracts, operation: Operation) -> str:
     if "x-max-bytes" not in operation.raw or "contentType" not in content.get("encoding", {}).get(fields[0][0], {}):
         raise ContractError(f"{API}.yaml: {operation.id} must define x-max-bytes and contentType of its file")
     return "Upload"
+
+
+def check_merge_patch(contracts: Contracts, operation: Operation) -> None:
+    """Raise ContractError if a merge patch or the resource that it changes lacks a media type or Accept-Patch."""
+    schemas = [content["schema"] for content in (operation.body or {}).values()]
+    if tuple(operation.body or ()) != PATCH_MEDIA_TYPES or any(schema != schemas[0] for schema in schemas):
+        raise ContractError(f"{API}.yaml: {operation.id} must accept one schema as {' and '.join(PATCH_MEDIA_TYPES)}")
+    read = contracts.openapi[API]["paths"][operation.path].get("get", {})
+    if read and "Accept-Patch" not in read["responses"]["200"].get("headers", {}):
+        raise ContractError(f"{API}.yaml: {read['operationId']} lacks the header Accept-Patch")
 
 
 def is_streaming(operation: Operation) -> bool:

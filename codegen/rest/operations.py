@@ -6,8 +6,8 @@ from typing import Any
 
 from codegen.contracts import HTTP_METHODS, ContractError, Contracts
 
-COMMON_RESPONSE_HEADERS = frozenset({"x-request-id", "traceresponse"})
-"""Response headers that the mesh sets, not the handlers."""
+COMMON_RESPONSE_HEADERS = frozenset({"x-request-id", "traceresponse", "Accept-Patch"})
+"""Response headers that the mesh and the REST runtime set, not the handlers."""
 
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 END_OF_STREAM_STATUS = "204"

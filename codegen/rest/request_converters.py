@@ -4,7 +4,8 @@ One function per operation with an RPC method builds the request message from th
 and properties of the body are matched with fields by name, also in nested objects. An absent value leaves the field
 unset. The principal has no field, because the stub forwards the token.
 
-- `Idempotency-Key` is the field `idempotency_key`; `If-Match` is `if_match` or, as numbers, `versions`, which replaces `version`.
+- `Idempotency-Key` is the field `idempotency_key`; `If-Match` is `if_match` or, as numbers, `versions`, and not
+  `version`.
 - A signed request is forwarded unchanged: `webhook_id`, `webhook_timestamp`, `webhook_signature` and `body`.
 - The message of an object with nullable properties has a field `remove`, which lists the properties that are null.
 """
@@ -111,7 +112,8 @@ class RequestModule(FieldConverter):
                 name, schema = to_snake_case(parameter["name"]), parameter["schema"]
                 has_default = "default" in self.contracts.resolve_reference(API, schema)
                 inputs[name] = Input(schema, name, parameter.get("required", False) or has_default, absent="None")
-        for content in (operation.body or {}).values() if operation.scheme != SIGNED_SCHEME else ():
+        # The media types of a merge patch have the same schema.
+        for content in [*(operation.body or {}).values()][:1] if operation.scheme != SIGNED_SCHEME else ():
             properties = self.list_properties(content["schema"], "body")
             for name in inputs.keys() & properties.keys():
                 raise pair.create_mismatch_error(name, "is both a parameter and a property, for one field")

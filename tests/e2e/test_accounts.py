@@ -97,6 +97,9 @@ def test_profile_patch_checks_if_match_and_updates_etag(sign_up: SignUp) -> None
     assert_problem(stale, 412, "PRECONDITION_FAILED")
     not_modified = ada.request("GET", "/users/me", headers={"if-none-match": after.headers["etag"]})
     assert (not_modified.status_code, not_modified.content) == (304, b"")
+    assert before.headers["accept-patch"] == "application/json, application/merge-patch+json"
+    merge_patch = {"content-type": "application/merge-patch+json"}
+    assert ada.request("PATCH", "/users/me", content=b'{"phone": null}', headers=merge_patch).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,11 @@ PROVIDER = {
     notifications_v1.Provider.EMAIL: models.Provider.email,
 }
 
+REFUND_ACTION_KIND = {
+    orders_v1.RefundActionKind.RETRIED: models.RefundActionKind.retried,
+    orders_v1.RefundActionKind.SETTLED: models.RefundActionKind.settled,
+}
+
 REFUND_STATUS = {
     orders_v1.RefundStatus.NONE: models.RefundStatus.none,
     orders_v1.RefundStatus.REQUESTED: models.RefundStatus.requested,
@@ -147,6 +152,34 @@ def new_bank_secret(message: orders_v1.RotateBankSecretResponse) -> models.NewBa
     """delivery.orders.v1.RotateBankSecretResponse → NewBankSecret."""
     return models.NewBankSecret(
         webhook_secret=message.webhook_secret,
+    )
+
+
+def refund_action(message: orders_v1.RefundAction) -> models.RefundAction:
+    """delivery.orders.v1.RefundAction → RefundAction."""
+    return models.RefundAction(
+        kind=REFUND_ACTION_KIND[message.kind],
+        actor=message.actor,
+        note=UNSET if message.note is None else message.note,
+        at=require(message.at),
+    )
+
+
+def refund(message: orders_v1.Refund) -> models.Refund:
+    """delivery.orders.v1.Refund → Refund."""
+    return models.Refund(
+        id=message.id,
+        bank_id=message.bank_id,
+        payment_id=message.payment_id,
+        order_id=message.order_id,
+        amount=message.amount,
+        currency=message.currency,
+        status=REFUND_STATUS[message.status],
+        attempts=message.attempts,
+        last_response=UNSET if message.last_response is None else message.last_response,
+        next_attempt_at=UNSET if message.next_attempt_at is None else message.next_attempt_at,
+        created_at=require(message.created_at),
+        actions=[refund_action(item) for item in message.actions],
     )
 
 

@@ -52,6 +52,10 @@ from generated.rest.delivery.models import (
     Product,
     ProductPage,
     ProductPatch,
+    Refund,
+    RefundPage,
+    RefundSettlement,
+    RefundStatus,
     SetAvailabilityRequest,
 )
 from services.runtime.core.preconditions import format_etag
@@ -160,6 +164,34 @@ class ForwardingBanksHandler(BanksHandler):
             requests.list_payments(page_size=page_size, page_token=page_token, order_id=order_id, bank_id=bank_id),
             pages.payment_page,
         )
+
+    async def list_refunds(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        order_id: str | None = None,
+        bank_id: str | None = None,
+        status: RefundStatus | None = None,
+    ) -> RefundPage:
+        """listRefunds → delivery.orders.v1.OrdersService.ListRefunds."""
+        return await self._orders.list_refunds(
+            requests.list_refunds(
+                page_size=page_size, page_token=page_token, order_id=order_id, bank_id=bank_id, status=status
+            ),
+            pages.refund_page,
+        )
+
+    async def retry_refund(self, *, principal: Principal, refund_id: str) -> Refund:
+        """retryRefund → delivery.orders.v1.OrdersService.RetryRefund."""
+        response = await self._orders.retry_refund(requests.retry_refund(refund_id=refund_id))
+        return convert.refund(require(response.refund))
+
+    async def settle_refund(self, *, principal: Principal, refund_id: str, body: RefundSettlement) -> Refund:
+        """settleRefund → delivery.orders.v1.OrdersService.SettleRefund."""
+        response = await self._orders.settle_refund(requests.settle_refund(refund_id=refund_id, body=body))
+        return convert.refund(require(response.refund))
 
 
 class ForwardingPartnersHandler(PartnersHandler):

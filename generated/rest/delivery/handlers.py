@@ -52,6 +52,10 @@ from generated.rest.delivery.models import (
     ProductPatch,
     ProfilePatch,
     RefreshSessionRequest,
+    Refund,
+    RefundPage,
+    RefundSettlement,
+    RefundStatus,
     ResetPasswordRequest,
     Role,
     Session,
@@ -314,6 +318,36 @@ class BanksHandler(ABC):
         """List payments: GET /payments.
 
         As reported by banks, newest first. Derived from events, so the newest payment may appear with a short delay.
+        """
+
+    @abstractmethod
+    async def list_refunds(
+        self,
+        *,
+        principal: Principal,
+        page_size: int = 20,
+        page_token: str | None = None,
+        order_id: str | None = None,
+        bank_id: str | None = None,
+        status: RefundStatus | None = None,
+    ) -> RefundPage:
+        """List refunds: GET /refunds.
+
+        With the last response of the bank and the actions of admins. Newest first.
+        """
+
+    @abstractmethod
+    async def retry_refund(self, *, principal: Principal, refund_id: str) -> Refund:
+        """Retry a refund: POST /refunds/{refund_id}/retry.
+
+        A failed refund is requested again, with the retry schedule from its beginning; a requested one is sent immediately. The bank deduplicates refunds by id.
+        """
+
+    @abstractmethod
+    async def settle_refund(self, *, principal: Principal, refund_id: str, body: RefundSettlement) -> Refund:
+        """Settle a refund by hand: POST /refunds/{refund_id}/settlement.
+
+        Records that the customer has received the money of a failed refund by other means. Nothing is sent to the bank.
         """
 
 
@@ -679,6 +713,9 @@ OPERATIONS: dict[str, Operation] = {
     "getOrder": Operation(OrdersHandler, "get_order", None, 200, "application/json"),
     "getOrderHistory": Operation(OrdersHandler, "get_order_history", None, 200, "application/json"),
     "listPayments": Operation(BanksHandler, "list_payments", None, 200, "application/json"),
+    "listRefunds": Operation(BanksHandler, "list_refunds", None, 200, "application/json"),
+    "retryRefund": Operation(BanksHandler, "retry_refund", None, 200, "application/json"),
+    "settleRefund": Operation(BanksHandler, "settle_refund", RefundSettlement, 200, "application/json"),
     "watchOrder": Operation(OrdersHandler, "watch_order", None, 200, "text/event-stream"),
     "cancelOrder": Operation(OrdersHandler, "cancel_order", CancelOrderRequest, 200, "application/json"),
     "listAvailableDeliveries": Operation(DeliveriesHandler, "list_available_deliveries", None, 200, "application/json"),

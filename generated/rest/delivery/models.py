@@ -557,6 +557,69 @@ class Payment(Struct, kw_only=True):
     at: datetime
 
 
+class RefundActionKind(StrEnum):
+    retried = "retried"
+    settled = "settled"
+
+
+class RefundAction(Struct, kw_only=True):
+    kind: RefundActionKind
+    actor: Annotated[str, Meta(description="The admin.")]
+    at: datetime
+    note: str | UnsetType = UNSET
+
+
+class Refund(Struct, kw_only=True):
+    id: Annotated[str, Meta(description="Also the `webhook-id` of the requests to the bank.")]
+    bank_id: BankId
+    payment_id: str
+    order_id: str
+    amount: Annotated[int, Meta(description="Minor units.", ge=1, le=9007199254740991)]
+    currency: str
+    status: RefundStatus
+    attempts: Annotated[
+        int,
+        Meta(
+            description="Requests to the bank since the refund was requested or retried.",
+            ge=0,
+            le=2147483647,
+        ),
+    ]
+    created_at: datetime
+    actions: Annotated[
+        list[RefundAction],
+        Meta(
+            description="Actions of admins, at most the latest 50, oldest first.",
+            max_length=50,
+        ),
+    ]
+    last_response: (
+        Annotated[
+            str,
+            Meta(description="Status code of the bank's last response, or the error without a response."),
+        ]
+        | UnsetType
+    ) = UNSET
+    next_attempt_at: Annotated[datetime, Meta(description="Only while the refund is requested.")] | UnsetType = UNSET
+
+
+class RefundPage(Struct, kw_only=True):
+    items: Annotated[list[Refund], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class RefundSettlement(Struct, kw_only=True):
+    note: Annotated[
+        str,
+        Meta(
+            description="How the customer received the money.",
+            max_length=500,
+            min_length=1,
+            pattern="^[^\\x00-\\x1f\\x7f]+$",
+        ),
+    ]
+
+
 class OrderEvent(Struct, kw_only=True):
     order_id: Id
     status: OrderStatus

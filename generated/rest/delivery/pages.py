@@ -158,6 +158,42 @@ def payment(message: Wire) -> models.Payment:
     )
 
 
+def refund_action(message: Wire) -> models.RefundAction:
+    """delivery.orders.v1.RefundAction → RefundAction."""
+    return models.RefundAction(
+        kind=convert.REFUND_ACTION_KIND[message.kind],
+        actor=message.actor,
+        note=UNSET if not message.HasField("note") else message.note,
+        at=parse_timestamp(require_field(message, "at")),
+    )
+
+
+def refund(message: Wire) -> models.Refund:
+    """delivery.orders.v1.Refund → Refund."""
+    return models.Refund(
+        id=message.id,
+        bank_id=message.bank_id,
+        payment_id=message.payment_id,
+        order_id=message.order_id,
+        amount=message.amount,
+        currency=message.currency,
+        status=convert.REFUND_STATUS[message.status],
+        attempts=message.attempts,
+        last_response=UNSET if not message.HasField("last_response") else message.last_response,
+        next_attempt_at=UNSET if not message.HasField("next_attempt_at") else parse_timestamp(message.next_attempt_at),
+        created_at=parse_timestamp(require_field(message, "created_at")),
+        actions=[refund_action(item) for item in message.actions],
+    )
+
+
+def refund_page(message: Wire) -> models.RefundPage:
+    """delivery.orders.v1.ListRefundsResponse → RefundPage."""
+    return models.RefundPage(
+        items=[refund(item) for item in message.items],
+        next_page_token=UNSET if not message.HasField("next_page_token") else message.next_page_token,
+    )
+
+
 def order(message: Wire) -> models.Order:
     """delivery.orders.v1.Order → Order."""
     return models.Order(

@@ -25,6 +25,8 @@ from generated.rest.delivery.models import (
     PreferencesPatch,
     ProductPatch,
     QuietHours,
+    RefundSettlement,
+    RefundStatus,
     SetAvailabilityRequest,
 )
 from services.runtime.core.preconditions import parse_if_match_versions
@@ -316,6 +318,34 @@ def list_payments(
     return orders_v1.ListPaymentsRequest(
         page_size=page_size, page_token=page_token or "", order_id=order_id, bank_id=bank_id
     )
+
+
+def list_refunds(
+    *,
+    page_size: int = 20,
+    page_token: str | None = None,
+    order_id: str | None = None,
+    bank_id: str | None = None,
+    status: RefundStatus | None = None,
+) -> orders_v1.ListRefundsRequest:
+    """listRefunds → delivery.orders.v1.ListRefundsRequest."""
+    return orders_v1.ListRefundsRequest(
+        page_size=page_size,
+        page_token=page_token or "",
+        order_id=order_id,
+        bank_id=bank_id,
+        status=None if status is None else orders_v1.RefundStatus[status.name.upper()],
+    )
+
+
+def retry_refund(*, refund_id: str) -> orders_v1.RetryRefundRequest:
+    """retryRefund → delivery.orders.v1.RetryRefundRequest."""
+    return orders_v1.RetryRefundRequest(refund_id=refund_id)
+
+
+def settle_refund(*, refund_id: str, body: RefundSettlement) -> orders_v1.SettleRefundRequest:
+    """settleRefund → delivery.orders.v1.SettleRefundRequest."""
+    return orders_v1.SettleRefundRequest(refund_id=refund_id, note=body.note)
 
 
 def cancel_order(*, order_id: str, body: CancelOrderRequest) -> orders_v1.CancelOrderRequest:

@@ -14,7 +14,15 @@ from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_token
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rest.parameters import Parameters
-from services.runtime.rest.request_body import MAX_JSON_BYTES, HeaderList, JsonBody, MultipartBody, read_body
+from services.runtime.rest.request_body import (
+    ACCEPT_PATCH,
+    MAX_JSON_BYTES,
+    MERGE_PATCH_MEDIA_TYPE,
+    HeaderList,
+    JsonBody,
+    MultipartBody,
+    read_body,
+)
 from services.runtime.rest.response_cache import CachesByEvent
 from services.runtime.rest.response_validation import ResponseValidator
 from services.runtime.rest.responses import (
@@ -98,21 +106,23 @@ class CompiledOperation:
         ]
         self._caches_to_clear = tuple(caches.values()) if is_admin_write else ()
         self._body: JsonBody | MultipartBody | None = None
-        if len(specification.consumes) > 1 and specification.request_body:
-            raise TypeError(f"{self._operation_id} has several request media types; only one is supported")
         if specification.request_body:
-            (media_type,) = specification.request_body["content"]
+            media_type, *other_media_types = specification.request_body["content"]
+            if set(other_media_types) - {MERGE_PATCH_MEDIA_TYPE}:
+                raise TypeError(f"{self._operation_id} has several request media types; only one is supported")
             max_bytes = specification._operation.get("x-max-bytes", MAX_JSON_BYTES)
             if media_type == "multipart/form-data":
                 self._body = MultipartBody(specification.request_body["content"][media_type], max_bytes)
             else:
                 self._body = JsonBody(
-                    media_type,
+                    (media_type, *other_media_types),
                     specification.body_schema(media_type),
                     operation.body,
                     max_bytes,
                     required=specification.request_body.get("required", False),
                 )
+        success_headers = specification.response_definition(str(operation.status)).get("headers", {})
+        self._is_patchable = "Accept-Patch" in success_headers
         self._response_validator = ResponseValidator(specification, operation) if validate_responses else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -160,6 +170,8 @@ class CompiledOperation:
         response = result if isinstance(result, Response) else Response(result)
         if_none_match = get_header(headers, b"if-none-match") if scope["method"] in SAFE_METHODS else None
         status, response_headers, content = encode_response(response, self._success_status, if_none_match)
+        if self._is_patchable:
+            response_headers = [*response_headers, (b"accept-patch", ACCEPT_PATCH.encode())]
         if self._response_validator is not None:
             self._response_validator.validate(response, content)
         if self._cache is not None:

@@ -21,6 +21,13 @@ from services.runtime.rest.types import Upload
 
 type HeaderList = Sequence[tuple[bytes, bytes]]
 
+JSON_MEDIA_TYPE = "application/json"
+MERGE_PATCH_MEDIA_TYPE = "application/merge-patch+json"
+"""Media type of a JSON merge patch (RFC 7396). `application/json` is accepted too."""
+
+ACCEPT_PATCH = f"{JSON_MEDIA_TYPE}, {MERGE_PATCH_MEDIA_TYPE}"
+"""Value of the header Accept-Patch (RFC 5789) of every resource that can be patched."""
+
 MAX_JSON_BYTES = 64 * 1024
 """Maximum size of a JSON body. The edge proxy has the same limit."""
 
@@ -52,20 +59,27 @@ def parse_media_type(headers: HeaderList) -> str:
 
 
 def create_unsupported_media_type_error(*supported: str) -> ApiError:
-    """Return the UNSUPPORTED_MEDIA_TYPE error, which lists the supported media types."""
+    """Return the UNSUPPORTED_MEDIA_TYPE error, which lists the supported media types, also those of a patch."""
     accept = ", ".join(supported)
-    return ApiError(Reason.UNSUPPORTED_MEDIA_TYPE, f"Send {accept}.", headers={"Accept": accept})
+    headers = {"Accept": accept} | ({"Accept-Patch": accept} if MERGE_PATCH_MEDIA_TYPE in supported else {})
+    return ApiError(Reason.UNSUPPORTED_MEDIA_TYPE, f"Send {accept}.", headers=headers)
 
 
 class JsonBody:
     """Parser of the JSON body of one operation. A missing optional body is read as an empty object."""
 
     def __init__(
-        self, media_type: str, schema: dict[str, Any], model: Any, max_bytes: int, *, required: bool = True
+        self,
+        media_types: Sequence[str],
+        schema: dict[str, Any],
+        model: Any,
+        max_bytes: int,
+        *,
+        required: bool = True,
     ) -> None:
         self.max_bytes = max_bytes
         self._is_required = required
-        self._media_type = media_type
+        self._media_types = tuple(media_types)
         self._validator = compile_schema(schema)
         self._model = model
 
@@ -75,8 +89,8 @@ class JsonBody:
         Raises ApiError: UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST.
         """
         media_type = parse_media_type(headers)
-        if media_type != self._media_type and (raw or media_type):
-            raise create_unsupported_media_type_error(self._media_type)
+        if media_type not in self._media_types and (raw or media_type):
+            raise create_unsupported_media_type_error(*self._media_types)
         if not raw and not self._is_required:
             raw = b"{}"
         if not raw:

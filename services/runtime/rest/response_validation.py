@@ -10,8 +10,8 @@ from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_data_schema
 from services.runtime.rest.types import BinaryResponse, Operation, Response
 
 _JSON = "application/json"
-_EDGE_HEADERS = frozenset({"x-request-id", "traceresponse", "deprecation", "sunset"})
-"""Headers that the edge proxy adds: to every response, and to those of deprecated operations."""
+_ADDED_HEADERS = frozenset({"x-request-id", "traceresponse", "deprecation", "sunset", "accept-patch"})
+"""Headers that handlers do not set: the edge proxy adds the first four, the compiled operation the last."""
 
 
 class ResponseValidator:
@@ -24,7 +24,7 @@ class ResponseValidator:
         self._required_headers = {
             name.lower()
             for name, definition in response.get("headers", {}).items()
-            if definition.get("required") and name.lower() not in _EDGE_HEADERS
+            if definition.get("required") and name.lower() not in _ADDED_HEADERS
         }
         self._validator = None
         if operation.media_type in (_JSON, MEDIA_TYPE):

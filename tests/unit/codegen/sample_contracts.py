@@ -33,7 +33,7 @@ paths:
       responses:
         '200':
           description: The note.
-          headers: {ETag: {schema: {type: string}}, x-request-id: {schema: {type: string}}}
+          headers: {ETag: {schema: {type: string}}, Accept-Patch: {schema: {type: string}}, x-request-id: {schema: {type: string}}}
           content: {application/json: {schema: {$ref: '#/components/schemas/Note'}}}
         '404': {$ref: '#/components/responses/NotFound'}
     patch:
@@ -41,7 +41,10 @@ paths:
       tags: [notes]
       security: [{bearer: []}]
       x-timeout: 3s
-      requestBody: {content: {application/merge-patch+json: {schema: {$ref: '#/components/schemas/NotePatch'}}}}
+      requestBody:
+        content:
+          application/json: {schema: {$ref: '#/components/schemas/NotePatch'}}
+          application/merge-patch+json: {schema: {$ref: '#/components/schemas/NotePatch'}}
       responses: {'204': {description: Changed.}}
   /notes/latest:
     get:

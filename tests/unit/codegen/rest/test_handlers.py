@@ -37,14 +37,17 @@ paths:
       responses:
         '200':
           description: It.
-          headers: {ETag: {schema: {type: string}}, x-request-id: {schema: {type: string}}}
+          headers: {ETag: {schema: {type: string}}, Accept-Patch: {schema: {}}, x-request-id: {schema: {type: string}}}
           content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}
         '404': {description: No.}
     patch:
       operationId: updateThing
       tags: [things]
       security: [{bearer: [customer]}, {bearer: [admin]}]
-      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Thing'}}}}
+      requestBody:
+        content:
+          application/json: {schema: {$ref: '#/components/schemas/Thing'}}
+          application/merge-patch+json: {schema: {$ref: '#/components/schemas/Thing'}}
       responses:
         '200':
           description: It.
@@ -283,6 +286,20 @@ def test_form_body_is_upload() -> None:
 def test_form_without_single_typed_file_is_rejected(options: dict[str, Any]) -> None:
     with pytest.raises(ContractError, match="other"):
         generate_handlers(form(**options))
+
+
+@pytest.mark.parametrize("media_types", [["application/json"], ["application/merge-patch+json"]])
+def test_patch_without_both_media_types_is_rejected(media_types: list[str]) -> None:
+    content = dict.fromkeys(media_types, THING)
+    with pytest.raises(ContractError, match="other must accept one schema as application/json and"):
+        generate_handlers(with_paths(**{"/other": {"patch": operation(requestBody={"content": content})["get"]}}))
+
+
+def test_patched_resource_without_accept_patch_is_rejected() -> None:
+    source = with_paths()
+    del source.openapi["delivery"]["paths"]["/things/{thing_id}"]["get"]["responses"]["200"]["headers"]["Accept-Patch"]
+    with pytest.raises(ContractError, match="getThing lacks the header Accept-Patch"):
+        generate_handlers(source)
 
 
 EVENTS = {"text/event-stream": {"schema": {"$ref": "#/components/schemas/Thing"}}}

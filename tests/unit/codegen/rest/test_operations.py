@@ -44,8 +44,10 @@ def test_parameters_of_path_and_operation_are_resolved() -> None:
 
 
 def test_body_is_the_content_of_the_request() -> None:
+    note_patch = {"schema": {"$ref": "#/components/schemas/NotePatch"}}
     assert OPERATIONS["updateNote"].body == {
-        "application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/NotePatch"}}
+        "application/json": note_patch,
+        "application/merge-patch+json": note_patch,
     }
     assert OPERATIONS["getNote"].body is None
 

@@ -83,12 +83,6 @@ def test_patch_with_invalid_null_or_field_is_rejected(body: Any) -> None:
     assert THINGS.calls == []
 
 
-def test_patch_with_merge_patch_media_type_returns_415() -> None:
-    headers = {"content-type": "application/merge-patch+json", **IDENTITY_HEADERS}
-    response = send_request(APP, "PATCH", "/things/a1", content=b'{"count":null}', headers=headers)
-    assert_problem(response, 415, "UNSUPPORTED_MEDIA_TYPE")
-
-
 def test_generated_model_equals_model_of_sample(module: ModuleType) -> None:
     hints = get_type_hints(module.ThingPatch)
     assert hints.keys() == FIELDS.keys()
@@ -123,3 +117,21 @@ def test_default_in_merge_patch_is_rejected(schema: dict[str, Any]) -> None:
     }
     with pytest.raises(ContractError, match=r"^sample.yaml: ThingPatch.extra has a default"):
         models.generate(sample_contracts)
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/merge-patch+json", "Application/JSON; a=b"])
+def test_patch_is_accepted_in_both_media_types(media_type: str) -> None:
+    headers = {**IDENTITY_HEADERS, "content-type": media_type}
+    assert send_request(APP, "PATCH", "/things/a1", content=b'{"count": 4}', headers=headers).status_code == 200
+
+
+def test_unsupported_patch_type_is_answered_with_accept_patch() -> None:
+    headers = {**IDENTITY_HEADERS, "content-type": "application/json-patch+json"}
+    response = send_request(APP, "PATCH", "/things/a1", content=b"[]", headers=headers)
+    assert_problem(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+    assert response.headers["accept-patch"] == "application/json, application/merge-patch+json"
+
+
+def test_resource_that_can_be_patched_has_accept_patch() -> None:
+    response = send_request(APP, "GET", "/things/a1", headers=IDENTITY_HEADERS)
+    assert response.headers["accept-patch"] == "application/json, application/merge-patch+json"

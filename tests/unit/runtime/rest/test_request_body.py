@@ -313,7 +313,7 @@ def test_form_is_checked_before_parameters(form: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("required", "status"), [(True, 400), (False, 200)])
 async def test_missing_optional_body_is_empty_object(required: bool, status: int) -> None:
-    body = JsonBody("application/json", {"type": "object"}, dict[str, int], 100, required=required)
+    body = JsonBody(["application/json"], {"type": "object"}, dict[str, int], 100, required=required)
     if status == 200:
         assert await body.read([], b"") == {}
         return

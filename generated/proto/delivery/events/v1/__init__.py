@@ -932,6 +932,16 @@ class UserRegistered(betterproto2.Message):
     Increases with every change of the profile.
     """
 
+    notif_token_at: "datetime.datetime | None" = betterproto2.field(
+        7,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    Time at which the user registered the device token. The device belongs to the last user who registered it.
+    """
+
 
 default_message_pool.register_message("delivery.events.v1", "UserRegistered", UserRegistered)
 
@@ -970,6 +980,16 @@ class UserUpdated(betterproto2.Message):
     version: "int" = betterproto2.field(6, betterproto2.TYPE_INT64)
     """
     Increases with every change of the profile.
+    """
+
+    notif_token_at: "datetime.datetime | None" = betterproto2.field(
+        7,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    Time at which the user registered the device token. The device belongs to the last user who registered it.
     """
 
 

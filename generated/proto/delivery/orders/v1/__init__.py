@@ -34,6 +34,8 @@ __all__ = (
     "ListOrdersResponse",
     "ListPaymentsRequest",
     "ListPaymentsResponse",
+    "ListRefundsRequest",
+    "ListRefundsResponse",
     "Order",
     "OrderItem",
     "OrderPartner",
@@ -41,9 +43,16 @@ __all__ = (
     "Payment",
     "PaymentInstructions",
     "PaymentOutcome",
+    "Refund",
+    "RefundAction",
+    "RefundActionKind",
     "RefundStatus",
+    "RetryRefundRequest",
+    "RetryRefundResponse",
     "RotateBankSecretRequest",
     "RotateBankSecretResponse",
+    "SettleRefundRequest",
+    "SettleRefundResponse",
     "UpdateBankRequest",
     "UpdateBankResponse",
     "WatchOrderRequest",
@@ -203,6 +212,43 @@ class PaymentOutcome(betterproto2.Enum):
             "PAYMENT_OUTCOME_CONFLICT": 5,
             "PAYMENT_OUTCOME_UNKNOWN_ORDER": 6,
             "PAYMENT_OUTCOME_DUPLICATE_ID": 7,
+        }
+
+
+class RefundActionKind(betterproto2.Enum):
+    """
+    Kind of an action of an admin on a refund.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Unused default.
+    """
+
+    RETRIED = 1
+    """
+    Requested again, or sent before its time.
+    """
+
+    SETTLED = 2
+    """
+    Settled by hand.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "REFUND_ACTION_KIND_UNSPECIFIED",
+            1: "REFUND_ACTION_KIND_RETRIED",
+            2: "REFUND_ACTION_KIND_SETTLED",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "REFUND_ACTION_KIND_UNSPECIFIED": 0,
+            "REFUND_ACTION_KIND_RETRIED": 1,
+            "REFUND_ACTION_KIND_SETTLED": 2,
         }
 
 
@@ -965,6 +1011,61 @@ default_message_pool.register_message("delivery.orders.v1", "ListPaymentsRespons
 
 
 @dataclass(eq=False, repr=False)
+class ListRefundsRequest(betterproto2.Message):
+    """
+    Request for a page of refunds.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    Maximum number of items, 1 to 100.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The next_page_token of the previous page; empty for the first page.
+    """
+
+    order_id: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    Only refunds of this order.
+    """
+
+    bank_id: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    Only refunds at this bank.
+    """
+
+    status: "RefundStatus | None" = betterproto2.field(5, betterproto2.TYPE_ENUM, optional=True)
+    """
+    Only refunds with this status.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "ListRefundsRequest", ListRefundsRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListRefundsResponse(betterproto2.Message):
+    """
+    Page of refunds.
+    """
+
+    items: "list[Refund]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Items, newest first.
+    """
+
+    next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Token of the next page; absent on the last page.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "ListRefundsResponse", ListRefundsResponse)
+
+
+@dataclass(eq=False, repr=False)
 class Order(betterproto2.Message):
     """
     An order.
@@ -1222,6 +1323,153 @@ default_message_pool.register_message("delivery.orders.v1", "PaymentInstructions
 
 
 @dataclass(eq=False, repr=False)
+class Refund(betterproto2.Message):
+    """
+    Refund.
+    """
+
+    id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Id; also the webhook-id of the requests to the bank.
+    """
+
+    bank_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The bank.
+    """
+
+    payment_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The payment.
+    """
+
+    order_id: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    The order id that the bank reported.
+    """
+
+    amount: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
+    """
+    Amount in minor units.
+    """
+
+    currency: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    """
+    ISO 4217 currency.
+    """
+
+    status: "RefundStatus" = betterproto2.field(7, betterproto2.TYPE_ENUM, default_factory=lambda: RefundStatus(0))
+    """
+    Status of the refund.
+    """
+
+    attempts: "int" = betterproto2.field(8, betterproto2.TYPE_INT32)
+    """
+    Number of requests to the bank since the refund was requested or retried.
+    """
+
+    last_response: "str | None" = betterproto2.field(9, betterproto2.TYPE_STRING, optional=True)
+    """
+    Status code of the bank's last response, or the error without a response.
+    """
+
+    next_attempt_at: "datetime.datetime | None" = betterproto2.field(
+        10,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    Time of the next attempt, while the refund is requested.
+    """
+
+    created_at: "datetime.datetime | None" = betterproto2.field(
+        11,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    Time at which the refund was created.
+    """
+
+    actions: "list[RefundAction]" = betterproto2.field(12, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Actions of admins, at most the latest 50, oldest first.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "Refund", Refund)
+
+
+@dataclass(eq=False, repr=False)
+class RefundAction(betterproto2.Message):
+    """
+    Action of an admin on a refund.
+    """
+
+    kind: "RefundActionKind" = betterproto2.field(
+        1, betterproto2.TYPE_ENUM, default_factory=lambda: RefundActionKind(0)
+    )
+    """
+    Kind of the action.
+    """
+
+    actor: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    User id of the admin.
+    """
+
+    note: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    How the customer received the money; for settlements.
+    """
+
+    at: "datetime.datetime | None" = betterproto2.field(
+        4,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    Time of the action.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "RefundAction", RefundAction)
+
+
+@dataclass(eq=False, repr=False)
+class RetryRefundRequest(betterproto2.Message):
+    """
+    Request to retry a refund.
+    """
+
+    refund_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The refund.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "RetryRefundRequest", RetryRefundRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RetryRefundResponse(betterproto2.Message):
+    """
+    Response to RetryRefund.
+    """
+
+    refund: "Refund | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The refund.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "RetryRefundResponse", RetryRefundResponse)
+
+
+@dataclass(eq=False, repr=False)
 class RotateBankSecretRequest(betterproto2.Message):
     """
     Request for a new webhook secret.
@@ -1259,6 +1507,41 @@ class RotateBankSecretResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.orders.v1", "RotateBankSecretResponse", RotateBankSecretResponse)
+
+
+@dataclass(eq=False, repr=False)
+class SettleRefundRequest(betterproto2.Message):
+    """
+    Request to settle a refund by hand.
+    """
+
+    refund_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The refund.
+    """
+
+    note: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    How the customer received the money, 1 to 500 characters.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "SettleRefundRequest", SettleRefundRequest)
+
+
+@dataclass(eq=False, repr=False)
+class SettleRefundResponse(betterproto2.Message):
+    """
+    Response to SettleRefund.
+    """
+
+    refund: "Refund | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The refund.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "SettleRefundResponse", SettleRefundResponse)
 
 
 @dataclass(eq=False, repr=False)

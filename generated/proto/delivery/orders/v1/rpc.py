@@ -30,8 +30,14 @@ from generated.proto.delivery.orders.v1 import (
     ListOrdersResponse,
     ListPaymentsRequest,
     ListPaymentsResponse,
+    ListRefundsRequest,
+    ListRefundsResponse,
+    RetryRefundRequest,
+    RetryRefundResponse,
     RotateBankSecretRequest,
     RotateBankSecretResponse,
+    SettleRefundRequest,
+    SettleRefundResponse,
     UpdateBankRequest,
     UpdateBankResponse,
     WatchOrderRequest,
@@ -350,6 +356,74 @@ LIST_PAYMENTS: Method[ListPaymentsRequest, ListPaymentsResponse] = Method(
 )
 
 
+LIST_REFUNDS: Method[ListRefundsRequest, ListRefundsResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="ListRefunds",
+    attribute="list_refunds",
+    request=ListRefundsRequest,
+    response=ListRefundsResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=3,
+    constraints={
+        "properties": {
+            "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
+            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
+        },
+        "required": [],
+        "x-implicit-presence": ["page_size", "page_token"],
+    },
+)
+
+
+RETRY_REFUND: Method[RetryRefundRequest, RetryRefundResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="RetryRefund",
+    attribute="retry_refund",
+    request=RetryRefundRequest,
+    response=RetryRefundResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=1,
+    constraints={
+        "properties": {"refund_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
+        "required": ["refund_id"],
+        "x-implicit-presence": [],
+    },
+)
+
+
+SETTLE_REFUND: Method[SettleRefundRequest, SettleRefundResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="SettleRefund",
+    attribute="settle_refund",
+    request=SettleRefundRequest,
+    response=SettleRefundResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=1,
+    constraints={
+        "properties": {
+            "refund_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "note": {"maxLength": 500, "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]+$", "type": "string"},
+        },
+        "required": ["note", "refund_id"],
+        "x-implicit-presence": [],
+    },
+)
+
+
 WATCH_ORDER: Method[WatchOrderRequest, WatchOrderResponse] = Method(
     service="delivery.orders.v1.OrdersService",
     name="WatchOrder",
@@ -473,6 +547,9 @@ class OrdersServicer(Servicer):
         LIST_AVAILABLE_DELIVERIES,
         HANDLE_PAYMENT_CALLBACK,
         LIST_PAYMENTS,
+        LIST_REFUNDS,
+        RETRY_REFUND,
+        SETTLE_REFUND,
         WATCH_ORDER,
         CANCEL_ORDER,
         ASSIGN_ORDER,
@@ -545,6 +622,20 @@ class OrdersServicer(Servicer):
         self, request: ListPaymentsRequest, principal: Principal
     ) -> ListPaymentsResponse | PreEncoded[ListPaymentsResponse]:
         """Lists recorded payments, newest first."""
+
+    @abstractmethod
+    async def list_refunds(
+        self, request: ListRefundsRequest, principal: Principal
+    ) -> ListRefundsResponse | PreEncoded[ListRefundsResponse]:
+        """Lists refunds, newest first."""
+
+    @abstractmethod
+    async def retry_refund(self, request: RetryRefundRequest, principal: Principal) -> RetryRefundResponse:
+        """Requests a failed refund again, or sends a requested one now. Errors: REFUND_NOT_FOUND, REFUND_CONFLICT."""
+
+    @abstractmethod
+    async def settle_refund(self, request: SettleRefundRequest, principal: Principal) -> SettleRefundResponse:
+        """Records that the money of a failed refund was returned by other means. Errors: REFUND_NOT_FOUND, REFUND_CONFLICT."""
 
     @abstractmethod
     def watch_order(self, request: WatchOrderRequest, principal: Principal) -> AsyncIterator[WatchOrderResponse]:
@@ -645,6 +736,22 @@ class OrdersStub(Stub):
     ) -> Page:
         """Lists recorded payments, newest first."""
         return await self.call_unary_wire(LIST_PAYMENTS, request, read, timeout)
+
+    async def list_refunds[Page](
+        self, request: ListRefundsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
+    ) -> Page:
+        """Lists refunds, newest first."""
+        return await self.call_unary_wire(LIST_REFUNDS, request, read, timeout)
+
+    async def retry_refund(self, request: RetryRefundRequest, *, timeout: float | None = None) -> RetryRefundResponse:
+        """Requests a failed refund again, or sends a requested one now. Errors: REFUND_NOT_FOUND, REFUND_CONFLICT."""
+        return await self.call_unary(RETRY_REFUND, request, timeout)
+
+    async def settle_refund(
+        self, request: SettleRefundRequest, *, timeout: float | None = None
+    ) -> SettleRefundResponse:
+        """Records that the money of a failed refund was returned by other means. Errors: REFUND_NOT_FOUND, REFUND_CONFLICT."""
+        return await self.call_unary(SETTLE_REFUND, request, timeout)
 
     def watch_order(
         self, request: WatchOrderRequest, *, timeout: float | None = None
