@@ -52,7 +52,7 @@ def write_request_files() -> dict[str, Path]:
     folder = STATE_DIR / "requests"
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     return {name: folder / name for name in texts}
 
 

@@ -49,7 +49,7 @@ class Workload:
         edge = urlsplit(mesh.config.edge_url)
         self._connection = http.client.HTTPConnection(str(edge.hostname), edge.port)
         self._tokens = {role: mesh.get_access_token(role) for role in ("customer", "deliverer", "admin")}
-        self._webhook_secret = (mesh.config.folder / "secrets/demo-webhook.secret").read_text().strip()
+        self._webhook_secret = (mesh.config.folder / "secrets/demo-webhook.secret").read_text(encoding="utf-8").strip()
         self._delivered_count = 0
         self.latencies_ms: dict[str, list[float]] = defaultdict(list)
 

@@ -16,7 +16,7 @@ def measure_pss_mb(pids: list[int]) -> float:
     """Return the proportional set size in MB, which counts shared memory once."""
     total = 0
     for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
             if line.startswith("Pss:"):
                 total += int(line.split()[1])
     return total / 1000

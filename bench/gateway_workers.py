@@ -37,12 +37,12 @@ def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
     health = sockets.get("HEALTH_SOCKET", sockets["SERVICE_SOCKET"])
     wait_until(lambda: is_serving(f"unix:{health}"), 60, description=f"second process of {name} serves")
     path = mesh.config.ensure_subdirectory("envoy") / f"{name}.yaml"
-    bootstrap = yaml.safe_load(path.read_text())
+    bootstrap = yaml.safe_load(path.read_text(encoding="utf-8"))
     for cluster in bootstrap["static_resources"]["clusters"]:
         if cluster["name"] == "app":
             endpoint = {"endpoint": {"address": {"pipe": {"path": sockets["SERVICE_SOCKET"]}}}}
             cluster["load_assignment"]["endpoints"][0]["lb_endpoints"].append(endpoint)
-    path.write_text(yaml.safe_dump(bootstrap))
+    path.write_text(yaml.safe_dump(bootstrap), encoding="utf-8")
     (previous_pid,) = mesh.list_pids(f"{name}-envoy")[:1]
     os.kill(previous_pid, signal.SIGTERM)  # the supervisor restarts it
     wait_until(

@@ -32,7 +32,7 @@ response_caches = build_caches(OPERATIONS.values())
 for response_cache in response_caches.values():
     response_cache.set_subscribed("RESPONSE_CACHE" in os.environ)
 app = build_app(
-    json.loads((OPENAPI_FOLDER / "delivery.json").read_text()),
+    json.loads((OPENAPI_FOLDER / "delivery.json").read_text(encoding="utf-8")),
     [
         Users(UNUSED, notifications),
         Sessions(UNUSED),

@@ -103,6 +103,6 @@ def _run_wrk(target: Target, connections: int, seconds: int) -> dict[str, float]
         str(WRK_SCRIPT),
         target.url,
     ]
-    completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, encoding="utf-8")
     result: dict[str, float] = json.loads(completed.stdout.splitlines()[-1])
     return result

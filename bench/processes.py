@@ -20,7 +20,7 @@ class ProcessGroup:
 
     def __enter__(self) -> Self:
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._log_file = self._stack.enter_context(self._log.open("w"))
+        self._log_file = self._stack.enter_context(self._log.open("w", encoding="utf-8"))
         return self
 
     def __exit__(self, *_: object) -> None:

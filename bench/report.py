@@ -82,9 +82,11 @@ def draw_plot(rows: Sequence[Row]) -> None:
 
 def write_report(rows: Sequence[Row]) -> None:
     """Replace the text between the markers. Raises ValueError if a marker is missing."""
-    before, begin, rest = REPORT_PATH.read_text().partition(BEGIN_MARKER)
+    before, begin, rest = REPORT_PATH.read_text(encoding="utf-8").partition(BEGIN_MARKER)
     _, end, after = rest.partition(END_MARKER)
     if not begin or not end:
         raise ValueError(f"{REPORT_PATH} has no marker {BEGIN_MARKER.strip()} or {END_MARKER.strip()}")
-    REPORT_PATH.write_text("".join([before, BEGIN_MARKER, describe_machine(), *render_tables(rows), END_MARKER, after]))
+    REPORT_PATH.write_text(
+        "".join([before, BEGIN_MARKER, describe_machine(), *render_tables(rows), END_MARKER, after]), encoding="utf-8"
+    )
     draw_plot(rows)

@@ -75,7 +75,9 @@ def save_rows(rows: Sequence[Row], file: Path = RESULTS_FILE) -> None:
     other_rows = [row for row in load_rows(file) if row.part not in parts]
     all_rows = sorted([*other_rows, *rows], key=lambda row: row.name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps([round_row(row) for row in all_rows], indent=1, ensure_ascii=False) + "\n")
+    file.write_text(
+        json.dumps([round_row(row) for row in all_rows], indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def round_row(row: Row) -> dict[str, object]:
@@ -85,4 +87,4 @@ def round_row(row: Row) -> dict[str, object]:
 
 def load_rows(file: Path = RESULTS_FILE) -> list[Row]:
     """Return the saved rows."""
-    return [Row(**row) for row in json.loads(file.read_text())] if file.exists() else []
+    return [Row(**row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []

@@ -76,10 +76,10 @@ def build(root: Path, folders: Collection[str]) -> list[str]:
 def build_if_changed(root: Path, folders: Collection[str]) -> bool:
     """Build the artefacts if their inputs have changed or a file is missing. Return whether they were built."""
     checksum, stamp = f"{compute_checksum(root)} {' '.join(sorted(folders))}", root / STAMP
-    last_checksum, *names = stamp.read_text().splitlines() if stamp.exists() else [""]
+    last_checksum, *names = stamp.read_text(encoding="utf-8").splitlines() if stamp.exists() else [""]
     if last_checksum == checksum and all((root / "generated" / name).is_file() for name in names):
         return False
-    stamp.write_text("\n".join([checksum, *build(root, folders)]))
+    stamp.write_text("\n".join([checksum, *build(root, folders)]), encoding="utf-8")
     return True
 
 

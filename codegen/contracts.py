@@ -56,6 +56,6 @@ def load_compiled(root: Path) -> Contracts:
 
 def _load_openapi(root: Path) -> dict[str, dict[str, Any]]:
     return {
-        file.stem: yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
+        file.stem: yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         for file in sorted((root / "api-specs/openapi").glob("*.yaml"))
     }

@@ -18,6 +18,6 @@ def get_or_create(*key: str, create: Callable[[], str]) -> str:
         output = create()
         CACHE_FOLDER.mkdir(parents=True, exist_ok=True)
         temporary = CACHE_FOLDER / f"{path.name}.{os.getpid()}"
-        temporary.write_text(output)
+        temporary.write_text(output, encoding="utf-8")
         temporary.replace(path)
-    return path.read_text()
+    return path.read_text(encoding="utf-8")

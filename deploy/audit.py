@@ -76,7 +76,7 @@ def _format_versions(versions: Iterable[str]) -> str:
 
 
 def _read_output(root: Path, *command: str) -> str:
-    return subprocess.run(command, cwd=root, check=False, capture_output=True, text=True).stdout
+    return subprocess.run(command, cwd=root, check=False, capture_output=True, text=True, encoding="utf-8").stdout
 
 
 def main() -> int:

@@ -49,7 +49,7 @@ def run_checkov(root: Path) -> int:
     state = root / STATE_DIR
     manifests = render_overlays(root)
     checksum, passed = compute_checksum(root, manifests), state / "passed"
-    if passed.exists() and passed.read_text() == checksum:
+    if passed.exists() and passed.read_text(encoding="utf-8") == checksum:
         return 0
     folder = state / "manifests"
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,11 +60,13 @@ def run_checkov(root: Path) -> int:
     folders = [f"--directory={path}" for path in (folder, *SCANNED_FOLDERS)]
     environment = {**os.environ, **OFFLINE_ENVIRONMENT}
     command = [str(root / CHECKOV), f"--config-file={CONFIG_FILE}", *folders]
-    result = subprocess.run(command, cwd=root, env=environment, check=False, capture_output=True, text=True)
+    result = subprocess.run(
+        command, cwd=root, env=environment, check=False, capture_output=True, text=True, encoding="utf-8"
+    )
     if result.returncode:
         print(result.stdout, result.stderr, sep="\n", file=sys.stderr)
     else:
-        passed.write_text(checksum)
+        passed.write_text(checksum, encoding="utf-8")
     return result.returncode
 
 
@@ -72,7 +74,7 @@ def run_zizmor(root: Path) -> int:
     """Run zizmor on the workflows and the configuration of Dependabot. Return its exit code."""
     program = str(Path(sys.executable).with_name("zizmor"))
     command = [program, *ZIZMOR_OPTIONS, ".github"]
-    result = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True, encoding="utf-8")
     if result.returncode:
         print(result.stdout, result.stderr, sep="\n", file=sys.stderr)
     return result.returncode

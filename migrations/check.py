@@ -30,7 +30,9 @@ def lint_migration(name: str, sql: str, excluded_rules: tuple[str, ...] = ()) ->
     """Yield squawk's violations of a migration."""
     command = ["squawk", "--reporter=json", "--pg-version=18", "--assume-in-transaction", f"--stdin-filepath={name}"]
     rules = ",".join((*STYLE_RULES, *TRANSACTIONAL_INDEX_RULES, *excluded_rules))
-    result = subprocess.run([*command, f"--exclude={rules}"], input=sql, check=False, capture_output=True, text=True)
+    result = subprocess.run(
+        [*command, f"--exclude={rules}"], input=sql, check=False, capture_output=True, text=True, encoding="utf-8"
+    )
     lines = sql.splitlines()
     for violation in json.loads(result.stdout):
         yield f"{name}: {violation['rule_name']}: {violation['message']} {lines[violation['line']].strip()}"

@@ -29,7 +29,7 @@ def list_envoys(profile: str) -> list[str]:
 
 def load_bootstrap(profile: str, name: str) -> dict[str, Any]:
     """Return a generated bootstrap with its placeholders."""
-    text = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text()
+    text = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text(encoding="utf-8")
     bootstrap: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
     return bootstrap
 
@@ -101,4 +101,4 @@ def wait_until_ready(process: subprocess.Popen[bytes], admin_port: int, log_path
             except httpx.TransportError:
                 pass
             time.sleep(0.02)
-    raise AssertionError(f"Envoy is not ready:\n{log_path.read_text()}")
+    raise AssertionError(f"Envoy is not ready:\n{log_path.read_text(encoding='utf-8')}")

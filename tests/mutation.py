@@ -24,10 +24,10 @@ class Mutation:
     def apply(self, repository_dir: Path) -> None:
         """Apply the replacements. Raises InapplicableMutationError unless each text occurs exactly once."""
         for old, new in self.replacements.items():
-            text = (repository_dir / self.file).read_text()
+            text = (repository_dir / self.file).read_text(encoding="utf-8")
             if text.count(old) != 1:
                 raise InapplicableMutationError(f"{self.file} contains {text.count(old)} times instead of once: {old}")
-            (repository_dir / self.file).write_text(text.replace(old, new))
+            (repository_dir / self.file).write_text(text.replace(old, new), encoding="utf-8")
 
 
 def copy_repository(target_dir: Path) -> None:
@@ -41,6 +41,7 @@ def copy_repository(target_dir: Path) -> None:
         check=True,
         capture_output=True,
         text=True,
+        encoding="utf-8",
     )
     for name in filter(None, listing.stdout.split("\0")):
         if (ROOT / name).is_file():

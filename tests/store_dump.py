@@ -16,7 +16,7 @@ SERVICES = ("gateway", "orders", "partners", "notifications")
 
 def connect_database(state_dir: Path, service: str) -> psycopg.Connection:
     """Connect to the database of a service."""
-    password = (state_dir / f"secrets/postgres-{service}.password").read_text()
+    password = (state_dir / f"secrets/postgres-{service}.password").read_text(encoding="utf-8")
     url = f"postgresql://{service}:{password}@127.0.0.1:{shift_port(25432)}/{service}"
     return psycopg.connect(url, autocommit=True)
 
@@ -30,7 +30,7 @@ def iter_stored_values(state_dir: Path) -> Iterator[str]:
                 for row in connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))):
                     yield from (str(value) for value in row if value is not None)
     for service in SERVICES_WITH_DOCUMENTS:
-        password = (state_dir / f"secrets/mongodb-{service}.password").read_text()
+        password = (state_dir / f"secrets/mongodb-{service}.password").read_text(encoding="utf-8")
         url = f"mongodb://{service}:{password}@127.0.0.1:{shift_port(27117)}/{service}"
         with pymongo.MongoClient[Any](url) as client:
             database = client.get_default_database()

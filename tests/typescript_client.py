@@ -21,6 +21,7 @@ def run_node(*arguments: str, timeout_s: float = 60, **environment: str) -> subp
         text=True,
         check=False,
         timeout=timeout_s,
+        encoding="utf-8",
     )
 
 

@@ -42,7 +42,7 @@ def build_bootstrap(port: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     configuration = STATE_DIR / "direct.json"
-    configuration.write_text(json.dumps(build_bootstrap(int(sys.argv[1]))))
+    configuration.write_text(json.dumps(build_bootstrap(int(sys.argv[1]))), encoding="utf-8")
     envoy = Path(sys.executable).with_name("envoy")
     flags = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warn")
     os.execv(envoy, [str(envoy), "-c", str(configuration), *flags])  # noqa: S606 (replaces this process)

@@ -19,7 +19,9 @@ def validate(root: Path) -> list[Finding]:
 
 def validate_document(text: str) -> list[Finding]:
     """Return the parser's diagnostics of a document, of every severity."""
-    result = subprocess.run(["node", str(VALIDATOR)], input=text, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["node", str(VALIDATOR)], input=text, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     if result.returncode:
         raise ContractCheckError(f"@asyncapi/parser failed:\n{result.stderr.strip()}")
     return [

@@ -48,7 +48,7 @@ def find_errors(subjects: Iterable[tuple[str, str]]) -> Iterator[str]:
 def list_subjects_since_release(root: Path) -> list[tuple[str, str]]:
     """Return (commit, subject) of each commit since the last release, newest first."""
     command = ["git", "-C", str(root), "log", "--first-parent", "--format=%h%x09%s"]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
     subjects: list[tuple[str, str]] = []
     for line in output.splitlines():
         commit, _, subject = line.partition("\t")

@@ -243,7 +243,7 @@ def _iter_identifiers(node: ast.AST) -> Iterator[tuple[str, bool]]:
 def list_files(root: Path) -> list[Path]:
     """Return the files that git knows below `root`, new ones included, without the excluded ones."""
     command = ["git", "-C", str(root), "ls-files", "-co", "--exclude-standard", "-z"]
-    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")
+    names = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout.split("\0")
     return [root / name for name in names if name and (root / name).is_file() and not is_excluded(name)]
 
 

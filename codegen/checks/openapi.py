@@ -79,6 +79,7 @@ def _run_redocly(root: Path, command: str, *arguments: str) -> list[dict[str, An
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     reports = list(_parse_documents(result.stdout))
     if not reports or result.returncode not in (0, 1):

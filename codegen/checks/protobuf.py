@@ -24,7 +24,7 @@ EVENTS_PROTO = "api-specs/proto/delivery/events/v1/events.proto"
 def run_buf(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run buf in `root`."""
     command = [str(Path(sys.executable).with_name("buf")), *arguments]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, encoding="utf-8")
 
 
 def lint(root: Path) -> list[Finding]:
@@ -55,7 +55,7 @@ def find_breaking_event_changes(root: Path) -> list[Finding]:
     present = contracts.load(root)
     released = parse_image((root / RELEASED_IMAGE).read_bytes(), present.protos.pool)
     current_document = _parse_yaml(str(asyncapi.generate(present)["asyncapi/delivery.yaml"]))
-    released_document = _parse_yaml((root / RELEASED_ASYNCAPI).read_text())
+    released_document = _parse_yaml((root / RELEASED_ASYNCAPI).read_text(encoding="utf-8"))
     return [
         *_iter_event_changes(released, present.protos),
         *_iter_envelope_changes(released_document, current_document),

@@ -33,7 +33,7 @@ def create_release(root: Path, requested_version: str, note: str, *, has_breakin
     if requested_version and not VERSION_PATTERN.match(requested_version):
         raise ReleaseError(f"{requested_version} is not a version of the form X.Y.Z")
     file = root / RELEASED_FOLDER / "VERSION"
-    last = _parse_version(file.read_text().strip()) if file.exists() else None
+    last = _parse_version(file.read_text(encoding="utf-8").strip()) if file.exists() else None
     lines = [note] if note else []
     if last is None:
         version = requested_version or contracts.load(root).openapi["delivery"]["info"]["version"]
@@ -106,10 +106,12 @@ def _write_release(root: Path, version: str, lines: list[str]) -> None:
     (folder / "openapi").mkdir(parents=True, exist_ok=True)
     for stem in OWN_SPECS:
         file = root / openapi.SPECS_FOLDER / f"{stem}.yaml"
-        text, count = re.subn(r"(?m)^  version: \S+$", f"  version: {version}", file.read_text(), count=1)
+        text, count = re.subn(
+            r"(?m)^  version: \S+$", f"  version: {version}", file.read_text(encoding="utf-8"), count=1
+        )
         if count != 1:
             raise ContractCheckError(f"{file} has no line with info.version")
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
         shutil.copyfile(file, folder / "openapi" / file.name)
     result = protobuf.run_buf(
         root, "build", "--as-file-descriptor-set", "--exclude-source-info", "-o", str(protobuf.RELEASED_IMAGE)
@@ -117,10 +119,12 @@ def _write_release(root: Path, version: str, lines: list[str]) -> None:
     if result.returncode:
         raise ContractCheckError(f"buf build failed:\n{result.stderr.strip()}")
     (root / protobuf.RELEASED_ASYNCAPI).write_text(
-        str(asyncapi.generate(contracts.load(root))["asyncapi/delivery.yaml"])
+        str(asyncapi.generate(contracts.load(root))["asyncapi/delivery.yaml"]), encoding="utf-8"
     )
-    (folder / "VERSION").write_text(f"{version}\n")
+    (folder / "VERSION").write_text(f"{version}\n", encoding="utf-8")
     changelog = root / CHANGELOG
-    previous = changelog.read_text().removeprefix(CHANGELOG_HEADER) if changelog.exists() else ""
+    previous = changelog.read_text(encoding="utf-8").removeprefix(CHANGELOG_HEADER) if changelog.exists() else ""
     entry = "".join(f"- {line}\n" for line in lines)
-    changelog.write_text(f"{CHANGELOG_HEADER}\n## {version} – {datetime.now(UTC):%Y-%m-%d}\n\n{entry}{previous}")
+    changelog.write_text(
+        f"{CHANGELOG_HEADER}\n## {version} – {datetime.now(UTC):%Y-%m-%d}\n\n{entry}{previous}", encoding="utf-8"
+    )

@@ -27,6 +27,7 @@ def lint(root: Path) -> list[Finding]:
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     if result.returncode not in (0, FINDINGS_EXIT_CODE):
         raise ContractCheckError(f"spectral failed:\n{result.stderr.strip()}")

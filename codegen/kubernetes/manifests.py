@@ -40,7 +40,7 @@ PROJECT_FILE = Path(__file__).parents[2] / "pyproject.toml"
 
 def read_version() -> str:
     """Return the version of the project."""
-    version: str = tomllib.loads(PROJECT_FILE.read_text())["project"]["version"]
+    version: str = tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))["project"]["version"]
     return version
 
 
@@ -66,7 +66,7 @@ def build_service_objects(
 
 def generate(contracts: Contracts) -> Files:
     """Generate `kubernetes/{services,migrations,certificates,monitoring}/`, each with a kustomization."""
-    mesh: Config = yaml.safe_load(MESH_FILE.read_text())
+    mesh: Config = yaml.safe_load(MESH_FILE.read_text(encoding="utf-8"))
     services = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
     ports = {name: list_sidecar_ports(mesh, name) for name in services}
     callers = {

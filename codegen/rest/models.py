@@ -115,7 +115,7 @@ def run_generator(text: str, header: str) -> str:
         # The generator would read settings of the repository, so it runs outside.
         with tempfile.TemporaryDirectory() as folder:
             source, models = Path(folder) / "source.yaml", Path(folder) / "models.py"
-            source.write_text(text)
+            source.write_text(text, encoding="utf-8")
             tool = str(Path(sys.executable).with_name("datamodel-codegen"))
             command = [
                 tool,
@@ -128,7 +128,7 @@ def run_generator(text: str, header: str) -> str:
                 header,
             ]
             subprocess.run(command, check=True, cwd=folder, capture_output=True)
-            return models.read_text()
+            return models.read_text(encoding="utf-8")
 
     return get_or_create(version("datamodel-code-generator"), *DATAMODEL_CODEGEN_OPTIONS, header, text, create=create)
 

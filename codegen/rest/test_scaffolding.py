@@ -31,7 +31,7 @@ def write_tests(root: Path, tests: dict[str, str]) -> list[Path]:
     """Write the tests that do not exist and return their paths."""
     paths = [root / name for name in tests if not (root / name).exists()]
     for path in paths:
-        path.write_text(tests[str(path.relative_to(root))])
+        path.write_text(tests[str(path.relative_to(root))], encoding="utf-8")
     return paths
 
 

@@ -42,7 +42,7 @@ def iter_abstract_modules(root: Path) -> Iterator[Path]:
 def iter_service_classes(root: Path) -> Iterator[tuple[ClassName, ClassInfo]]:
     """Yield all classes in `services/`, and the generated handlers that forward operations."""
     for path in [root / FORWARDING_FILE, *sorted((root / "services").rglob("*.py"))]:
-        tree, module = ast.parse(path.read_text()), get_module_name(root, path)
+        tree, module = ast.parse(path.read_text(encoding="utf-8")), get_module_name(root, path)
         own = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
         imported: dict[str, ClassName] = {}
         for node in ast.walk(tree):
@@ -75,7 +75,7 @@ def list_ancestors(classes: dict[ClassName, ClassInfo], name: ClassName) -> set[
 
 def _find_unimplemented(root: Path, path: Path, classes: dict[ClassName, ClassInfo]) -> Iterator[str]:
     module = get_module_name(root, path)
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if not isinstance(node, ast.ClassDef):
             continue
         abstract = {item.name: item for item in node.body if isinstance(item, _FUNCTION_NODES) and _is_abstract(item)}

@@ -25,7 +25,7 @@ HEADER = "// Written by `make generate` from api-specs/openapi/delivery.yaml. Do
 def generate(contracts: Contracts) -> Files:
     """Generate the package below `typescript/`."""
     files: Files = {
-        str(path.relative_to(PACKAGE_FOLDER)): path.read_text()
+        str(path.relative_to(PACKAGE_FOLDER)): path.read_text(encoding="utf-8")
         for path in sorted(PACKAGE_FOLDER.rglob("*"))
         if path.is_file()
     }
@@ -36,7 +36,7 @@ def generate(contracts: Contracts) -> Files:
 
 
 def _render_package_manifest(version: str) -> str:
-    dependencies = json.loads((ROOT / "package.json").read_text())["devDependencies"]
+    dependencies = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
     manifest = {
         "name": "@delivery/client",
         "version": version,
@@ -56,14 +56,14 @@ def generate_types(document: dict[str, Any]) -> str:
 
     Raises ContractError with its output when it fails.
     """
-    version = json.loads((OPENAPI_TYPESCRIPT / "package.json").read_text())["version"]
+    version = json.loads((OPENAPI_TYPESCRIPT / "package.json").read_text(encoding="utf-8"))["version"]
     text = json.dumps(document, sort_keys=False)
 
     def create() -> str:
         # The tool would read settings of the repository, so it runs outside.
         with tempfile.TemporaryDirectory() as folder:
             source, schema = Path(folder) / "source.json", Path(folder) / "schema.ts"
-            source.write_text(text)
+            source.write_text(text, encoding="utf-8")
             command = [
                 "node",
                 str(OPENAPI_TYPESCRIPT / "bin/cli.js"),
@@ -72,10 +72,10 @@ def generate_types(document: dict[str, Any]) -> str:
                 str(schema),
                 "--alphabetize",
             ]
-            result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, encoding="utf-8")
             if result.returncode:
                 raise ContractError(f"openapi-typescript failed: {result.stderr.strip() or result.stdout.strip()}")
-            return schema.read_text()
+            return schema.read_text(encoding="utf-8")
 
     return get_or_create("openapi-typescript", version, text, create=create)
 

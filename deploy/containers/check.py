@@ -26,9 +26,11 @@ ONE_SHOT_SUFFIXES = ("setup", "-demo")
 
 def check_dockerfile(path: Path) -> Iterator[str]:
     """Yield hadolint's findings, base images without a digest, images that run as root, and a missing health check."""
-    result = subprocess.run(["hadolint", "--no-color", str(path)], check=False, capture_output=True, text=True)
+    result = subprocess.run(
+        ["hadolint", "--no-color", str(path)], check=False, capture_output=True, text=True, encoding="utf-8"
+    )
     yield from (f"Dockerfile: {line.rpartition('/')[2]}" for line in result.stdout.splitlines())
-    stages = path.read_text().split("\nFROM ")
+    stages = path.read_text(encoding="utf-8").split("\nFROM ")
     for stage in stages:
         base, _, name = stage.splitlines()[0].rpartition(" AS ")
         if ":" in base and "@sha256:" not in base:
@@ -68,7 +70,7 @@ def main() -> int:
     """Print the findings to standard error. Return 1 if there are findings, else 0."""
     findings = [
         *check_dockerfile(ROOT / "deploy/containers/Dockerfile"),
-        *check_compose(yaml.safe_load((ROOT / "docker-compose.yml").read_text())),
+        *check_compose(yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))),
     ]
     for finding in findings:
         print(finding, file=sys.stderr)

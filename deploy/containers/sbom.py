@@ -43,14 +43,16 @@ def read_python_packages(root: Path) -> Bom:
     program = str(Path(sys.executable).with_name("cyclonedx-py"))
     command = [program, "requirements", "requirements/services.txt", "--pyproject", "pyproject.toml"]
     options = ["--mc-type", "application", "--output-reproducible", "--output-format", "JSON", "--output-file", "-"]
-    result = subprocess.run([*command, *options], cwd=root, check=True, capture_output=True, text=True)
+    result = subprocess.run(
+        [*command, *options], cwd=root, check=True, capture_output=True, text=True, encoding="utf-8"
+    )
     bom: Bom = Bom.from_json(json.loads(result.stdout))  # type: ignore[attr-defined]
     return bom
 
 
 def iter_node_packages(lock: Path) -> Iterator[Component]:
     """Yield the packages of a package-lock.json that are not for development only."""
-    for path, entry in json.loads(lock.read_text())["packages"].items():
+    for path, entry in json.loads(lock.read_text(encoding="utf-8"))["packages"].items():
         if path and not entry.get("dev"):
             name, version = path.rpartition("node_modules/")[2], entry["version"]
             namespace, _, short_name = name.rpartition("/")
@@ -60,7 +62,7 @@ def iter_node_packages(lock: Path) -> Iterator[Component]:
 
 def iter_base_images(dockerfile: Path) -> Iterator[Component]:
     """Yield the images that the stages of a Dockerfile start from."""
-    for match in BASE_IMAGE_PATTERN.finditer(dockerfile.read_text()):
+    for match in BASE_IMAGE_PATTERN.finditer(dockerfile.read_text(encoding="utf-8")):
         namespace, _, name = match["name"].rpartition("/")
         version = match["digest"] or match["tag"]
         purl = PackageURL("docker", namespace or None, name, version, {"tag": match["tag"]})
@@ -83,7 +85,7 @@ def list_debian_packages(image: str) -> str:
     if engine is None:
         raise SbomError(f"an image needs a container engine: {' or '.join(ENGINES)}")
     command = [engine, "run", "--rm", "--network=none", "--entrypoint=sh", image, "-c", PACKAGES_COMMAND]
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    result = subprocess.run(command, check=False, capture_output=True, text=True, encoding="utf-8")
     if result.returncode:
         raise SbomError(f"{engine} cannot run {image}: {result.stderr.strip()}")
     return result.stdout
@@ -131,7 +133,7 @@ def main() -> int:
         print(f"sbom: {error}", file=sys.stderr)
         return 1
     arguments.file.parent.mkdir(parents=True, exist_ok=True)
-    arguments.file.write_text(text)
+    arguments.file.write_text(text, encoding="utf-8")
     if not arguments.image:
         print("sbom: the Debian packages are missing; add them with IMAGE=<service image>", file=sys.stderr)
     return 0

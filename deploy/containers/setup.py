@@ -24,7 +24,7 @@ def write_certificates(authority: CertificateAuthority, name: str, target_dir: P
     target_dir.mkdir(mode=0o700, exist_ok=True)
     names = [name, *(["edge"] if name == "gateway" else [])]
     for file in ("ca.pem", *(f"{each}.{kind}" for each in names for kind in ("pem", "key"))):
-        write_private(target_dir / file, (authority.folder / file).read_text())
+        write_private(target_dir / file, (authority.folder / file).read_text(encoding="utf-8"))
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
         write_bootstrap(volume / "envoy.yaml", volume, name, "development", settings, mode=0o600)
     secrets = Secrets(MeshConfig({"DELIVERY_STATE": str(VOLUMES_DIR / "authority")}), environ["SANDBOX_URL"])
     for path in (secrets.service_account, secrets.apns_key, secrets.signing_key):
-        write_private(SECRETS_DIR / path.name, path.read_text())
+        write_private(SECRETS_DIR / path.name, path.read_text(encoding="utf-8"))
     for name, value in {
         "encryption_key": secrets.encryption_key,
         "demo_webhook_secret": secrets.webhook_secret,

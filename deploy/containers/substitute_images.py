@@ -63,17 +63,19 @@ def find_image_reference(repository: str) -> str:
     Raises LookupError.
     """
     for path in (ROOT / "docker-compose.yml", ROOT / "deploy/containers/Dockerfile"):
-        if match := re.search(rf"(?m)(?:image:|FROM) ({re.escape(repository)}:[^\s@]+)", path.read_text()):
+        if match := re.search(
+            rf"(?m)(?:image:|FROM) ({re.escape(repository)}:[^\s@]+)", path.read_text(encoding="utf-8")
+        ):
             return match.group(1)
     raise LookupError(repository)
 
 
 def write_dockerfile() -> None:
     """Write the Dockerfile without the digests of its base images, which substitutes do not have."""
-    text = (ROOT / "deploy/containers/Dockerfile").read_text()
+    text = (ROOT / "deploy/containers/Dockerfile").read_text(encoding="utf-8")
     path = ROOT / DOCKERFILE_WITHOUT_DIGESTS
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(re.sub(r"(?m)^(FROM \S+)@sha256:[0-9a-f]{64}", r"\1", text))
+    path.write_text(re.sub(r"(?m)^(FROM \S+)@sha256:[0-9a-f]{64}", r"\1", text), encoding="utf-8")
 
 
 def list_substitutes() -> Iterator[SubstituteImage]:
@@ -147,7 +149,7 @@ def list_substitutes() -> Iterator[SubstituteImage]:
 
 
 def _read_output(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout.strip()
 
 
 def run_docker(*arguments: str, **options: object) -> None:
@@ -162,7 +164,7 @@ def run_docker(*arguments: str, **options: object) -> None:
 def read_labels(image: str) -> dict[str, str] | None:
     """Return the labels of an image, or None if the local image store does not contain it."""
     command = ["docker", "image", "inspect", image, "--format", "{{json .Config.Labels}}"]
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    result = subprocess.run(command, check=False, capture_output=True, text=True, encoding="utf-8")
     labels: dict[str, str] | None = json.loads(result.stdout) if result.returncode == 0 else None
     return {} if labels is None and result.returncode == 0 else labels
 
@@ -193,7 +195,7 @@ def build_base_image() -> None:
     with tempfile.TemporaryDirectory(dir=ROOT / ".local") as folder:
         root = Path(folder) / "root"
         command = ["debootstrap", "--variant=minbase", f"--include={','.join(DEBIAN_PACKAGES)}", release, str(root)]
-        result = subprocess.run(command, check=False, capture_output=True, text=True)
+        result = subprocess.run(command, check=False, capture_output=True, text=True, encoding="utf-8")
         if result.returncode:
             sys.exit(f"debootstrap of Debian {release} failed:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
         (root / CA_BUNDLE_PATH).write_bytes(Path("/", CA_BUNDLE_PATH).read_bytes())
@@ -224,7 +226,8 @@ def build_image(substitute: SubstituteImage) -> None:
                     substitute.instructions,
                     "",
                 ]
-            )
+            ),
+            encoding="utf-8",
         )
         run_docker("build", "-q", "--network=none", f"--tag={substitute.image}", folder)
 

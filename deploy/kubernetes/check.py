@@ -29,7 +29,9 @@ RECOMMENDED_LABELS = tuple(
 def render_overlay(overlay: Path) -> str:
     """Return the manifests of an overlay as YAML. Raises CalledProcessError."""
     kubectl = str(Path(sys.executable).with_name("kubectl"))
-    return subprocess.run([kubectl, "kustomize", str(overlay)], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [kubectl, "kustomize", str(overlay)], check=True, capture_output=True, text=True, encoding="utf-8"
+    ).stdout
 
 
 def build_overlay(overlay: Path) -> list[dict[str, Any]]:
@@ -42,7 +44,9 @@ def validate_custom_resources(objects: Sequence[Mapping[str, Any]]) -> Iterator[
     if not objects:
         return
     command = ["node", str(CUSTOM_RESOURCE_VALIDATOR)]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, input=json.dumps(objects))
+    result = subprocess.run(
+        command, check=True, capture_output=True, text=True, input=json.dumps(objects), encoding="utf-8"
+    )
     yield from result.stdout.splitlines()
 
 

@@ -21,7 +21,7 @@ SANDBOX_URL = "http://sandbox:8090"
 def read_certificate(folder: Path, name: str) -> dict[str, str]:
     """Return a certificate's Secret data with the keys that cert-manager uses."""
     files = {"tls.crt": f"{name}.pem", "tls.key": f"{name}.key", "ca.crt": "ca.pem"}
-    return {key: (folder / file).read_text() for key, file in files.items()}
+    return {key: (folder / file).read_text(encoding="utf-8") for key, file in files.items()}
 
 
 def build_secrets(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -29,7 +29,7 @@ def build_secrets(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     authority = CertificateAuthority(folder / "pki")
     authority.ensure_certificates()
     secrets = Secrets(MeshConfig({"DELIVERY_STATE": str(folder)}), SANDBOX_URL)
-    files = {path.name: path.read_text() for path in (secrets.service_account, secrets.apns_key)}
+    files = {path.name: path.read_text(encoding="utf-8") for path in (secrets.service_account, secrets.apns_key)}
     for name in SERVICES:
         yield f"{name}-pki", read_certificate(authority.folder, name)
         yield f"{name}-files", files
@@ -44,7 +44,7 @@ def build_secrets(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
             },
         )
     yield "gateway-edge", read_certificate(authority.folder, "edge")
-    key = {secrets.signing_key.name: secrets.signing_key.read_text()}
+    key = {secrets.signing_key.name: secrets.signing_key.read_text(encoding="utf-8")}
     yield "sandbox-files", files | key | {"sandbox_webhook_secret": secrets.webhook_secret}
 
 

@@ -132,13 +132,13 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
 
 def build_provider_registry(settings: Settings, agent_repository: PostgresAgentRepository) -> ProviderClientRegistry:
     """Create the provider clients from the settings."""
-    service_account = json.loads(settings.google_application_credentials.read_text())
+    service_account = json.loads(settings.google_application_credentials.read_text(encoding="utf-8"))
     smtp_client = SmtpClient(settings.smtp_url.get_secret_value(), settings.mail_from)
     providers = ProviderClientRegistry(
         agent_repository, smtp_client, service_account, settings.fcm_url, settings.apns_url
     )
     if settings.apns_key_file is not None:
-        private_key = settings.apns_key_file.read_text()
+        private_key = settings.apns_key_file.read_text(encoding="utf-8")
         providers.register_apns(ApnsKey(settings.apns_key_id, settings.apns_team_id, settings.apns_topic, private_key))
     return providers
 

@@ -47,7 +47,7 @@ class PageRenderer:
             lstrip_blocks=True,
         )
         self._templates.filters["money"] = format_money
-        self._stylesheet = (_TEMPLATE_FOLDER / "style.css").read_text()
+        self._stylesheet = (_TEMPLATE_FOLDER / "style.css").read_text(encoding="utf-8")
 
     def build_routes(self) -> list[Route]:
         """Return the routes of the index page and the style sheet."""

@@ -27,7 +27,7 @@ class SqliteDatabase:
         self._connection = sqlite3.connect(folder / "sandbox.db", isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.executescript(_SCHEMA.read_text())
+        self._connection.executescript(_SCHEMA.read_text(encoding="utf-8"))
 
     def fetch_all(self, sql: str, *values: SqlValue) -> list[sqlite3.Row]:
         """Return all rows."""

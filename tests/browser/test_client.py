@@ -58,7 +58,7 @@ def frontend_dir(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "tests/typescript/journey.mjs", tmp_path)
     shutil.copy(ROOT / "node_modules/eventsource-parser/dist/index.js", tmp_path / "eventsource-parser.mjs")
     shutil.copy(ROOT / "node_modules/openapi-fetch/dist/index.mjs", tmp_path / "openapi-fetch.mjs")
-    (tmp_path / "index.html").write_text(PAGE)
+    (tmp_path / "index.html").write_text(PAGE, encoding="utf-8")
     return tmp_path
 
 

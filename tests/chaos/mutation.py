@@ -94,6 +94,7 @@ def run_chaos(mutation: ChaosMutation, repository_dir: Path, seed: int) -> subpr
         check=False,
         capture_output=True,
         text=True,
+        encoding="utf-8",
     )
 
 

@@ -75,7 +75,7 @@ class Result:
     def write_summary(self, path: Path) -> None:
         """Write the summary as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.summarise(), indent=2) + "\n")
+        path.write_text(json.dumps(self.summarise(), indent=2) + "\n", encoding="utf-8")
 
 
 class Progress(Protocol):

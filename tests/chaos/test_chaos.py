@@ -24,7 +24,7 @@ async def test_no_order_is_lost_duplicated_or_stuck(tmp_path: Path) -> None:
         )
     print_result(result, console)
     result.write_summary(tmp_path / "results.json")
-    assert json.loads((tmp_path / "results.json").read_text()) == {
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == {
         "seed": seed,
         "kills": 5,
         "orders": 50,

@@ -173,7 +173,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("emulator")
     ports = {name: {"host": "127.0.0.1", "port": free_port()} for name in ("auth", "hub", "logging")}
     settings = {"emulators": {**ports, "ui": {"enabled": False}, "singleProjectMode": False}}
-    (folder / "firebase.json").write_text(json.dumps(settings))
+    (folder / "firebase.json").write_text(json.dumps(settings), encoding="utf-8")
     command = ["node", str(EMULATOR), "emulators:start", "--only", "auth", "--project", PROJECT]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "CI": "1"}
     with (folder / "log").open("wb") as log:
@@ -198,7 +198,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
                 time.sleep(0.1)
             else:
                 return
-    raise AssertionError(f"the emulator did not start:\n{log.read_text()}")
+    raise AssertionError(f"the emulator did not start:\n{log.read_text(encoding='utf-8')}")
 
 
 def _protect_addresses(url: str) -> None:

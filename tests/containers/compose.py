@@ -190,7 +190,7 @@ async def restart_under_load(
 
 def print_diagnostics(terminal: Terminal) -> None:
     """Print the containers and the last log lines of those that failed, and write all logs to LOG_PATH."""
-    LOG_PATH.write_text(run_docker("compose", "logs", "--no-color", "--timestamps"))
+    LOG_PATH.write_text(run_docker("compose", "logs", "--no-color", "--timestamps"), encoding="utf-8")
     terminal.print(run_docker("compose", "ps", "--all", "--format", "{{.Service}}  {{.Status}}"))
     containers = list_containers(run_docker("compose", "ps", "--all", "--format", "json"))
     for service in filter(lambda name: has_failed(containers[name]), containers):

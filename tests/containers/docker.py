@@ -88,7 +88,7 @@ class DockerEngine:
             raise
 
     def _launch(self, program: str) -> psutil.Process:
-        (STATE_DIR / "daemon.json").write_text("{}")
+        (STATE_DIR / "daemon.json").write_text("{}", encoding="utf-8")
         options = {
             "host": os.environ["DOCKER_HOST"],
             "config-file": STATE_DIR / "daemon.json",
@@ -97,7 +97,7 @@ class DockerEngine:
             "pidfile": self._pid_file,
             "log-level": "warn",
         }
-        with (STATE_DIR / "dockerd.log").open("w") as log:
+        with (STATE_DIR / "dockerd.log").open("w", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [program, *(f"--{name}={value}" for name, value in options.items())],
                 stdin=subprocess.DEVNULL,
@@ -109,7 +109,7 @@ class DockerEngine:
 
     def _find_running(self) -> psutil.Process | None:
         with suppress(OSError, ValueError, psutil.NoSuchProcess):
-            process = psutil.Process(int(self._pid_file.read_text()))
+            process = psutil.Process(int(self._pid_file.read_text(encoding="utf-8")))
             if process.name() == "dockerd":
                 return process
         return None
@@ -117,7 +117,7 @@ class DockerEngine:
     def _is_ready(self) -> bool:
         """Return whether the engine responds. Raises DockerError if it has exited."""
         if self._process is None or not self._process.is_running() or self._process.status() == psutil.STATUS_ZOMBIE:
-            log = (STATE_DIR / "dockerd.log").read_text().splitlines()
+            log = (STATE_DIR / "dockerd.log").read_text(encoding="utf-8").splitlines()
             raise DockerError("\n".join(["dockerd exited:", *log[-8:]]))
         return is_engine_running()
 
@@ -132,7 +132,7 @@ class DockerEngine:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
             psutil.wait_procs(alive, timeout=5)
-        for path in find_mounts(Path("/proc/self/mountinfo").read_text(), (EXEC_ROOT, STATE_DIR)):
+        for path in find_mounts(Path("/proc/self/mountinfo").read_text(encoding="utf-8"), (EXEC_ROOT, STATE_DIR)):
             subprocess.run(["umount", path], check=False, capture_output=True)
         subprocess.run(["ip", "link", "delete", "docker0"], check=False, capture_output=True)
         if self._firewall is not None:

@@ -20,17 +20,17 @@ class Firewall:
     @classmethod
     def read(cls) -> Self:
         """Return the present state."""
-        return cls(_save_rules(), IP_FORWARD.read_text())
+        return cls(_save_rules(), IP_FORWARD.read_text(encoding="utf-8"))
 
     def restore(self) -> None:
         """Remove the rules and chains of Docker that are new, and restore policies and packet forwarding."""
         for command in plan_restoration(self.rules, _save_rules()):
             subprocess.run(["iptables", *command], check=False, capture_output=True)
-        IP_FORWARD.write_text(self.ip_forward)
+        IP_FORWARD.write_text(self.ip_forward, encoding="utf-8")
 
 
 def _save_rules() -> str:
-    return subprocess.run(["iptables-save"], check=False, capture_output=True, text=True).stdout
+    return subprocess.run(["iptables-save"], check=False, capture_output=True, text=True, encoding="utf-8").stdout
 
 
 def plan_restoration(before: str, after: str) -> Iterator[Sequence[str]]:

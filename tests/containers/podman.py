@@ -37,14 +37,20 @@ def configure_podman() -> None:
         "CONTAINERS_STORAGE_CONF": ("storage.conf", STORAGE_CONFIG),
     }
     for variable, (name, template) in config_files.items():
-        (STATE_DIR / name).write_text(template.format(folder=STATE_DIR, files=files))
+        (STATE_DIR / name).write_text(template.format(folder=STATE_DIR, files=files), encoding="utf-8")
         os.environ[variable] = str(STATE_DIR / name)
 
 
 def run_podman(*arguments: str, check: bool = True, stdin_text: str | None = None) -> str:
     """Run podman and return its output. Raises CalledProcessError, after printing the output."""
     result = subprocess.run(
-        ["podman", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, input=stdin_text
+        ["podman", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        input=stdin_text,
+        encoding="utf-8",
     )
     if check and result.returncode:
         print(result.stdout[-2000:], result.stderr[-4000:], sep="\n", file=sys.stderr)
@@ -55,7 +61,9 @@ def run_podman(*arguments: str, check: bool = True, stdin_text: str | None = Non
 def read_logs(name: str, lines: int = 15) -> str:
     """Return the last log lines of a container."""
     command = ["podman", "logs", f"--tail={lines}", name]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, encoding="utf-8"
+    ).stdout
 
 
 def load_images(images: Sequence[str]) -> None:

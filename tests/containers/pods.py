@@ -63,7 +63,7 @@ class PodmanCluster:
         deployment = json.loads(json.dumps(self._deployments[name]))
         objects = [*self._build_secret_files(deployment), *self._config_maps, adapt_deployment(deployment, pod)]
         path = self._folder / f"{pod}.yaml"
-        path.write_text("\n---\n".join(map(json.dumps, objects)))
+        path.write_text("\n---\n".join(map(json.dumps, objects)), encoding="utf-8")
         run_podman("play", "kube", "--network", f"{NETWORK}:alias={name}", str(path))
         self._pods[name] = f"{pod}-pod-0"
         address = self.get_pod_address(name)
@@ -122,7 +122,7 @@ class PodmanCluster:
     def publish_ports(self, probe_ports: Mapping[int, tuple[str, int | None]]) -> None:
         """Start an Envoy that balances connections over all ready pods, as kube-proxy does for a Service."""
         path = self._folder / "services.yaml"
-        path.write_text(json.dumps(_build_balancer_config(probe_ports)))
+        path.write_text(json.dumps(_build_balancer_config(probe_ports)), encoding="utf-8")
         image = self._deployments["gateway"]["spec"]["template"]["spec"]["containers"][1]["image"]
         published = [f"--publish=127.0.0.1:{port}:{port}" for port in probe_ports]
         run_podman(

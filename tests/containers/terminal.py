@@ -25,7 +25,7 @@ class CommandError(ContainerTestError):
 
 def run_command(*command: str) -> str:
     """Run a command in the repository and return its standard output without final newline. Raises CommandError."""
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, encoding="utf-8")
     if result.returncode:
         raise CommandError(format_failure(command, (result.stdout + result.stderr).splitlines()))
     return result.stdout.strip()
@@ -64,7 +64,13 @@ class Terminal:
         with (
             self.step(title),
             subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
             ) as process,
         ):
             assert process.stdout is not None

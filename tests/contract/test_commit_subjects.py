@@ -54,8 +54,8 @@ def test_commits_before_the_last_release_are_not_checked(tmp_path: Path) -> None
 
 def test_commit_message_file_with_wrong_subject_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = tmp_path / "COMMIT_EDITMSG"
-    message.write_text("whatever works\n\nbody\n")
+    message.write_text("whatever works\n\nbody\n", encoding="utf-8")
     assert main(["--file", str(message)]) == 1
     assert "not a Conventional Commit" in capsys.readouterr().err
-    message.write_text("fix: retry batch\n")
+    message.write_text("fix: retry batch\n", encoding="utf-8")
     assert main(["--file", str(message)]) == 0

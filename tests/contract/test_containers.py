@@ -17,7 +17,7 @@ DOCKERFILE = ROOT / "deploy/containers/Dockerfile"
 
 @pytest.fixture
 def document() -> Any:
-    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 
 
 def test_repository_has_no_violations(document: Any) -> None:
@@ -36,9 +36,9 @@ def test_repository_has_no_violations(document: Any) -> None:
     ],
 )
 def test_dockerfile_violation_is_reported(tmp_path: Path, old: str, new: str, message: str) -> None:
-    text = re.sub(old, new, DOCKERFILE.read_text(), count=1)
-    assert text != DOCKERFILE.read_text()
-    (tmp_path / "Dockerfile").write_text(text)
+    text = re.sub(old, new, DOCKERFILE.read_text(encoding="utf-8"), count=1)
+    assert text != DOCKERFILE.read_text(encoding="utf-8")
+    (tmp_path / "Dockerfile").write_text(text, encoding="utf-8")
     assert any(message in line for line in check.check_dockerfile(tmp_path / "Dockerfile"))
 
 

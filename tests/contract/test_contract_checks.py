@@ -46,17 +46,17 @@ def copy(released: Path, tmp_path: Path) -> Path:
 
 def change(root: Path, modify: Callable[[dict[str, Any]], None], file: str = DELIVERY) -> None:
     path = root / file
-    document = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+    document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     modify(document)
-    path.write_text(yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True))
+    path.write_text(yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def replace(root: Path, file: str, *pairs: tuple[str, str]) -> None:
-    text = (root / file).read_text()
+    text = (root / file).read_text(encoding="utf-8")
     for old, new in pairs:
         assert text.count(old) >= 1, old
         text = text.replace(old, new, 1)
-    (root / file).write_text(text)
+    (root / file).write_text(text, encoding="utf-8")
 
 
 def rules(findings: list[Finding]) -> set[str]:
@@ -178,7 +178,7 @@ def test_openapi_lint_reports_exactly_the_injected_violations(copy: Path) -> Non
         inject(document)
         path = copy / f"api-specs/openapi/{name}.yaml"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump(document))
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
     findings = openapi.lint(copy)
     by_file: dict[str, set[str]] = {}
     for finding in findings:
@@ -222,9 +222,9 @@ def test_spectral_reports_exactly_the_injected_violations(copy: Path) -> None:
 def test_every_exception_of_spectral_is_needed(copy: Path) -> None:
     shutil.rmtree(copy / "api-specs/openapi")
     shutil.copytree(ROOT / "api-specs/openapi", copy / "api-specs/openapi")
-    ruleset = yaml.safe_load((copy / spectral.RULESET).read_text())
+    ruleset = yaml.safe_load((copy / spectral.RULESET).read_text(encoding="utf-8"))
     exceptions = set(ruleset.pop("rules")).union(*(each["rules"] for each in ruleset.pop("overrides")))
-    (copy / spectral.RULESET).write_text(yaml.safe_dump(ruleset))
+    (copy / spectral.RULESET).write_text(yaml.safe_dump(ruleset), encoding="utf-8")
     assert rules(spectral.lint(copy)) == exceptions
 
 
@@ -297,9 +297,10 @@ def extend_openapi(document: dict[str, Any]) -> None:
 
 def extend_protos(root: Path) -> None:
     (root / EVENTS).write_text(
-        (root / EVENTS).read_text() + "\n// Something happened.\nmessage ThingHappened {\n"
+        (root / EVENTS).read_text(encoding="utf-8") + "\n// Something happened.\nmessage ThingHappened {\n"
         '  option (delivery.options.v1.event) = {\n    type: "things.happened"\n    producer: CALLER_ORDERS\n'
-        '    queues: ["orders.history"]\n    subject: "thing_id"\n  };\n  // The thing.\n  string thing_id = 1;\n}\n'
+        '    queues: ["orders.history"]\n    subject: "thing_id"\n  };\n  // The thing.\n  string thing_id = 1;\n}\n',
+        encoding="utf-8",
     )
     replace(root, EVENTS, ("  int32 quantity = 3;\n", "  int32 quantity = 3;\n  // A note.\n  string note = 4;\n"))
 
@@ -309,27 +310,27 @@ def test_compatible_change_is_released_as_minor_version(copy: Path) -> None:
     extend_protos(copy)
     assert run_checks(BREAKING_CHECKS, copy) == []
     assert release.create_release(copy, "", "Things.", has_breaking_changes=False) == "1.1.0"
-    changelog = (copy / release.CHANGELOG).read_text()
+    changelog = (copy / release.CHANGELOG).read_text(encoding="utf-8")
     assert (
         changelog.index("## 1.1.0")
         < changelog.index("- Things.")
         < changelog.index("Added the event things.happened")
         < changelog.index("## 1.0.0")
     )
-    assert (copy / "api-specs/released/VERSION").read_text() == "1.1.0\n"
+    assert (copy / "api-specs/released/VERSION").read_text(encoding="utf-8") == "1.1.0\n"
     with pytest.raises(ReleaseError, match="no changes"):
         release.create_release(copy, "", "", has_breaking_changes=False)
 
 
 def test_release_without_a_newer_option_is_readable(copy: Path) -> None:
-    current = {name: (copy / name).read_text() for name in (OPTIONS, EVENTS)}
+    current = {name: (copy / name).read_text(encoding="utf-8") for name in (OPTIONS, EVENTS)}
     for name, text in current.items():
-        (copy / name).write_text(re.sub(r".*priority_queue.*\n", "", text))
+        (copy / name).write_text(re.sub(r".*priority_queue.*\n", "", text), encoding="utf-8")
     assert (
         protobuf.run_buf(copy, "build", "--as-file-descriptor-set", "-o", str(protobuf.RELEASED_IMAGE)).returncode == 0
     )
     for name, text in current.items():
-        (copy / name).write_text(text)
+        (copy / name).write_text(text, encoding="utf-8")
     assert protobuf.find_breaking_event_changes(copy) == []
 
 
@@ -354,7 +355,7 @@ def test_proto_checks_report_injected_violations(copy: Path) -> None:
 
 
 def test_proto_breaking_reports_each_kind_of_change(copy: Path) -> None:
-    text = (copy / ORDERS).read_text()
+    text = (copy / ORDERS).read_text(encoding="utf-8")
     rpc = text[text.index("  rpc ") :]
     name = rpc.split()[1].split("(")[0]
     replace(copy, ORDERS, (f"  rpc {name}", f"  rpc {name}Again"))
@@ -407,6 +408,6 @@ def test_breaking_release_requires_major_version(copy: Path) -> None:
         release.create_release(copy, "0.9.0", "", has_breaking_changes=True)
     with pytest.raises(ReleaseError, match="is not a version"):
         release.create_release(copy, "next", "", has_breaking_changes=True)
-    assert (copy / "api-specs/released/VERSION").read_text() == "1.0.0\n"
+    assert (copy / "api-specs/released/VERSION").read_text(encoding="utf-8") == "1.0.0\n"
     assert release.create_release(copy, "2.0.0", "", has_breaking_changes=True) == "2.0.0"
     assert run_checks(BREAKING_CHECKS, copy) == []

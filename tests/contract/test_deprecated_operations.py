@@ -39,7 +39,7 @@ def edge(changed: Contracts, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     for name, content in envoy.generate(changed).items():
         path = folder / "generated" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(str(content))
+        path.write_text(str(content), encoding="utf-8")
     issue_certificates(folder)
     settings = build_settings(folder)
     with pytest.MonkeyPatch.context() as patch, running_echo_server(Path(settings["RUN_DIR"]) / "gateway.sock"):

@@ -35,14 +35,14 @@ def test_every_caller_has_a_bootstrap() -> None:
 def test_envoy_validates_bootstrap(folder: Path, profile: str, name: str) -> None:
     path = write_bootstrap(folder, profile, name, build_settings(folder))
     command = [str(ENVOY_BINARY), "--mode", "validate", "-c", str(path), "--log-level", "error"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @for_each_bootstrap
 def test_every_placeholder_is_a_setting(profile: str, name: str) -> None:
-    text = re.sub(r"(?m)^#.*$", "", (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text())
-    declared = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text())["settings"]
+    text = re.sub(r"(?m)^#.*$", "", (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text(encoding="utf-8"))
+    declared = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text(encoding="utf-8"))["settings"]
     used = set(re.findall(r"\$\{(\w+)\}", text))
     assert used <= declared.keys()
     assert text.count("$") == len(re.findall(r"\$\{\w+\}", text)), "a literal $ breaks envsubst and string.Template"
@@ -50,7 +50,7 @@ def test_every_placeholder_is_a_setting(profile: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", list_envoys("production"))
 def test_production_bootstrap_has_no_operator_access(name: str) -> None:
-    text = (BOOTSTRAPS_DIR / "production" / f"{name}.yaml").read_text()
+    text = (BOOTSTRAPS_DIR / "production" / f"{name}.yaml").read_text(encoding="utf-8")
     assert "delivery.local/ops" not in text
     assert "JWKS_HOST" not in text
     assert "ServerReflection" not in text

@@ -14,7 +14,7 @@ STEMS = ("delivery", "partner-system", "payment-system")
 
 
 def load_document(stem: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((ROOT / f"generated/openapi/{stem}.json").read_text())
+    document: dict[str, Any] = json.loads((ROOT / f"generated/openapi/{stem}.json").read_text(encoding="utf-8"))
     return document
 
 

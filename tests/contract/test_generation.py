@@ -41,7 +41,7 @@ def test_new_query_parameter_changes_handler_signature(source: Contracts, tmp_pa
     assert "brand: str | None = None" in text
     generated = tmp_path / "generated"
     subprocess.run(["cp", "-r", ROOT / "generated", generated], check=True)
-    (generated / "rest/delivery/handlers.py").write_text(text)
+    (generated / "rest/delivery/handlers.py").write_text(text, encoding="utf-8")
     (tmp_path / "services").symlink_to(ROOT / "services")
     if (ROOT / ".mypy_cache").exists():  # reuses the results of unchanged modules
         shutil.copytree(ROOT / ".mypy_cache", tmp_path / ".mypy_cache")
@@ -52,7 +52,7 @@ def test_new_query_parameter_changes_handler_signature(source: Contracts, tmp_pa
         "-p",
         "services.gateway.entrypoints.rest",
     ]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, encoding="utf-8")
     errors = [line for line in result.stdout.splitlines() if " error: " in line]
     assert len(errors) == 1, result.stdout
     assert "services/gateway/entrypoints/rest/users.py" in errors[0]
@@ -65,7 +65,7 @@ def test_drift_report_names_every_file(
     shutil.copytree(ROOT / "generated", tmp_path / "generated", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(generators, "GENERATED", tmp_path / "generated")
     assert generators.check(Namespace()) == 0
-    with (tmp_path / "generated/problems.py").open("a") as file:
+    with (tmp_path / "generated/problems.py").open("a", encoding="utf-8") as file:
         file.write("# by hand\n")
     (tmp_path / "generated/descriptors.binpb").rename(tmp_path / "generated/stray.binpb")
     assert generators.check(Namespace()) == 1
@@ -81,7 +81,7 @@ def test_drift_report_names_every_file(
 
 def test_git_contains_all_generated_files_except_artefacts() -> None:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "generated"]
-    listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, encoding="utf-8").stdout
     in_git = {name.removeprefix("generated/") for name in listing.split("\0") if (ROOT / name).is_file()}
     names = generators.read_tree(ROOT / "generated").keys()
     assert in_git == {name for name in names if not artefacts.is_artefact(name)}

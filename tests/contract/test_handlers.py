@@ -73,7 +73,11 @@ def find_producers(message: type) -> set[str]:
     """Return the services whose code constructs the message."""
     constructor = re.compile(rf"\b{message.__name__}\(")
     sources = (ROOT / "services").glob("*/**/*.py")
-    return {path.relative_to(ROOT / "services").parts[0] for path in sources if constructor.search(path.read_text())}
+    return {
+        path.relative_to(ROOT / "services").parts[0]
+        for path in sources
+        if constructor.search(path.read_text(encoding="utf-8"))
+    }
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=[event.type for event in EVENTS.values()])

@@ -32,7 +32,7 @@ INJECTED_IMPORTS = {
 
 
 def contract_names() -> list[str]:
-    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return [contract["name"] for contract in configuration["tool"]["importlinter"]["contracts"]]
 
 
@@ -44,10 +44,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "pyproject.toml", copy / "pyproject.toml")
     for path, module in INJECTED_IMPORTS.values():
-        with (copy / path).open("a") as file:
+        with (copy / path).open("a", encoding="utf-8") as file:
             file.write(f"\nimport {module}\n")
     lint_imports = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([lint_imports, "--no-cache"], cwd=copy, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [lint_imports, "--no-cache"], cwd=copy, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     return done.stdout
 

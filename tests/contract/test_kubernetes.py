@@ -144,7 +144,7 @@ def test_custom_resource_without_schema_is_reported() -> None:
 
 
 def test_labels_and_image_tags_are_the_version_of_the_project(overlay: Any) -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     for each in overlay:
         labels = each["metadata"]["labels"]
         if labels["app.kubernetes.io/component"] != "server":
@@ -238,14 +238,14 @@ def test_edge_is_exposed_by_the_gateway_api_over_tls() -> None:
 
 def test_load_balancer_component_exposes_the_edge_without_a_proxy(tmp_path: Path) -> None:
     production = Path(os.path.relpath(OVERLAYS / "production", tmp_path))
-    overlay = yaml.safe_load((OVERLAYS / "production/kustomization.yaml").read_text())
+    overlay = yaml.safe_load((OVERLAYS / "production/kustomization.yaml").read_text(encoding="utf-8"))
     components = [name if name != "gateway-api" else "load-balancer" for name in overlay["components"]]
     resources = [name if not name.endswith(".yaml") else None for name in overlay["resources"]]
     overlay |= {
         "resources": [str(production / name) for name in resources if name],
         "components": [str(production / name) for name in components],
     }
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
     objects = check.build_overlay(tmp_path)
     service = find(objects, "Service", "gateway")["spec"]
     assert service["type"] == "LoadBalancer"
@@ -255,18 +255,18 @@ def test_load_balancer_component_exposes_the_edge_without_a_proxy(tmp_path: Path
 
 
 def test_images_pinned_by_digest_pass_the_checks(tmp_path: Path) -> None:
-    release = yaml.safe_load((OVERLAYS / "production/release/kustomization.yaml").read_text())
+    release = yaml.safe_load((OVERLAYS / "production/release/kustomization.yaml").read_text(encoding="utf-8"))
     for image in release["images"]:
         image |= {"digest": f"sha256:{'0' * 64}"}
         del image["newTag"]
     (tmp_path / "release").mkdir()
-    (tmp_path / "release/kustomization.yaml").write_text(yaml.safe_dump(release))
+    (tmp_path / "release/kustomization.yaml").write_text(yaml.safe_dump(release), encoding="utf-8")
     base = os.path.relpath(ROOT, tmp_path)
     overlay = {
         "resources": [f"{base}/generated/kubernetes/services"],
         "components": [f"{base}/deploy/kubernetes/production/settings", "release"],
     }
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
     objects = check.build_overlay(tmp_path)
     for service in SERVICES:
         spec = find(objects, "Deployment", service)["spec"]["template"]["spec"]

@@ -14,7 +14,7 @@ RULES = load_rules()
 def findings(tmp_path: Path, name: str, text: str) -> list[str]:
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return [f"{each.rule}: {each.message}" for each in check_files([path], RULES, tmp_path)]
 
 
@@ -85,7 +85,7 @@ def test_exception_accepts_its_word_in_its_path_only(tmp_path: Path) -> None:
     rules = load_rules()
     rules.exceptions.append(AcceptedFinding("library.py", "tell", "name of the library"))
     for name in ("library.py", "other.py"):
-        (tmp_path / name).write_text("def tell(): ...")
+        (tmp_path / name).write_text("def tell(): ...", encoding="utf-8")
     found = check_files([tmp_path / "library.py", tmp_path / "other.py"], rules, tmp_path)
     assert [each.location for each in found] == ["other.py:1"]
 
@@ -110,5 +110,5 @@ def test_generated_and_ignored_files_are_not_checked(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     for name in ("new.py", "ignored.py", ".gitignore", "generated/out.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("ignored.py\n" if name == ".gitignore" else "")
+        (tmp_path / name).write_text("ignored.py\n" if name == ".gitignore" else "", encoding="utf-8")
     assert sorted(path.name for path in language.list_files(tmp_path)) == [".gitignore", "new.py"]

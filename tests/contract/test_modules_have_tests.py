@@ -137,7 +137,7 @@ def root(tmp_path: Path) -> Path:
 def write(root: Path, name: str, text: str) -> None:
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
 
 
 def write_entries(root: Path, *entries: tuple[str, str, str]) -> None:

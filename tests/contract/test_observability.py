@@ -21,16 +21,20 @@ GENERATED = ROOT / "generated/observability"
 PROMTOOL = shutil.which("promtool") or str(ROOT / ".local/prometheus/usr/bin/promtool")
 """Installed by `deploy/local/setup.sh prometheus`."""
 
-RULES: dict[str, Any] = yaml.safe_load((GENERATED / "alerts.yml").read_text())
+RULES: dict[str, Any] = yaml.safe_load((GENERATED / "alerts.yml").read_text(encoding="utf-8"))
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
 RUNBOOK_SECTIONS = dict(
-    re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE | re.DOTALL)
+    re.findall(
+        r"^## (\w+)\n(.*?)(?=^## |\Z)", (ROOT / "docs/runbook.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
 )
 
 
 def promtool(*arguments: str | Path) -> None:
     """Run promtool; a failure is an assertion error with its output."""
-    result = subprocess.run([PROMTOOL, *map(str, arguments)], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [PROMTOOL, *map(str, arguments)], capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
 
 
@@ -64,7 +68,7 @@ def run_promtool_tests(
     """Run promtool tests of a rules file. Raises AssertionError if one fails."""
     path = folder / "tests.yml"
     rules = {"rule_files": [str(rules_file)], "evaluation_interval": evaluation_interval}
-    path.write_text(yaml.safe_dump(rules | {"tests": tests}))
+    path.write_text(yaml.safe_dump(rules | {"tests": tests}), encoding="utf-8")
     promtool("test", "rules", path)
 
 
@@ -153,7 +157,7 @@ def test_burn_rate_alert_fires_after_its_share_of_the_long_window(
         {minute // interval * interval: samples for minute, samples in minutes.items()},
     )
     rules = {"groups": [group for group in RULES["groups"] if group["name"] in ("objectives", "burn-rates")]}
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules), encoding="utf-8")
     run_promtool_tests(tmp_path, [test], tmp_path / "rules.yml", f"{interval}m")
 
 
@@ -172,7 +176,7 @@ def test_alert_runbook_section_has_envoy_page_and_command(name: str) -> None:
     assert pages or "not involved" in envoy
     allowed = ("/ready", "/stats", "/clusters", "/config_dump", "/healthcheck/", "/drain_listeners")
     assert all(path.startswith(allowed) for path in pages), "the admin interface permits only these paths"
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     commands = re.findall(r"`make ([a-z-]+)", command)
     assert commands
     assert set(commands) <= set(targets)
@@ -187,7 +191,7 @@ def test_prometheus_configuration_is_valid() -> None:
 
 
 def test_dashboard_expressions_are_valid(tmp_path: Path) -> None:
-    dashboard = json.loads((GENERATED / "dashboard.json").read_text())
+    dashboard = json.loads((GENERATED / "dashboard.json").read_text(encoding="utf-8"))
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
     assert len(expressions) > 50
     rules = [
@@ -195,12 +199,12 @@ def test_dashboard_expressions_are_valid(tmp_path: Path) -> None:
         for number, expr in enumerate(expressions)
     ]
     path = tmp_path / "dashboard.yml"
-    path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}), encoding="utf-8")
     promtool("check", "rules", path)
 
 
 def test_dashboard_panels_have_unique_ids_and_positions() -> None:
-    panels = json.loads((GENERATED / "dashboard.json").read_text())["panels"]
+    panels = json.loads((GENERATED / "dashboard.json").read_text(encoding="utf-8"))["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     occupied: set[tuple[int, int]] = set()
     for panel in panels:
@@ -214,7 +218,7 @@ def test_dashboard_panels_have_unique_ids_and_positions() -> None:
 
 def test_dashboard_shows_every_operation_method_and_queue() -> None:
     source = contracts.load(ROOT)
-    text = (GENERATED / "dashboard.json").read_text()
+    text = (GENERATED / "dashboard.json").read_text(encoding="utf-8")
     methods = [method.path.removeprefix("/") for service in source.protos.services for method in service.methods]
     queues = [queue for event in source.protos.events for queue in event.queues]
     for name in (*(operation.id for operation in iter_operations(source, "delivery")), *methods, *queues):

@@ -57,8 +57,10 @@ def test_build_of_artefacts_imports_packages_of_services_only(tmp_path: Path) ->
     for name in ("api-specs", "codegen", "envoy", "generated"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, '.'){LIST_PACKAGES}"]
-    output = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    allowed = set(re.findall(r"^([\w-]+)==", (ROOT / "requirements/services.txt").read_text(), re.MULTILINE))
+    output = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, encoding="utf-8").stdout
+    allowed = set(
+        re.findall(r"^([\w-]+)==", (ROOT / "requirements/services.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     # setuptools is loaded in every process of an environment that contains it.
     imported = {re.sub(r"[-_.]+", "-", name).lower() for name in output.split()} - {"setuptools"}
     assert "pyyaml" in imported
@@ -72,7 +74,9 @@ def test_installed_command_runs_outside_of_repository(wheel: Path, tmp_path: Pat
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": sysconfig.get_path("purelib")}
 
     def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, encoding="utf-8"
+        )
 
     install = run(programs / "python", "-m", "pip", "install", "--no-index", "--no-deps", wheel)
     assert install.returncode == 0, install.stderr

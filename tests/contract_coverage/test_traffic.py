@@ -15,7 +15,7 @@ from tests.wait import wait_until
 
 OPERATIONS = {operation.id: operation for operation in iter_operations(load(ROOT), "delivery")}
 EXCEPTIONS: Mapping[str, Mapping[int, str]] = yaml.safe_load(
-    (ROOT / "tests/contract_coverage/exceptions.yaml").read_text()
+    (ROOT / "tests/contract_coverage/exceptions.yaml").read_text(encoding="utf-8")
 )
 
 

@@ -46,7 +46,7 @@ def parse_steps(page: str) -> Iterator[Step]:
 def run_steps(page: Path, root: Path, environment: Mapping[str, str]) -> None:
     """Run all steps of a page in `root`. Raises AssertionError if a step does not have the documented result."""
     output = ""
-    for step in parse_steps(page.read_text()):
+    for step in parse_steps(page.read_text(encoding="utf-8")):
         match step.language:
             case "sh":
                 output = run_command(step, root, environment)
@@ -69,6 +69,7 @@ def run_command(step: Step, root: Path, environment: Mapping[str, str]) -> str:
         text=True,
         check=False,
         timeout=TIMEOUT_S,
+        encoding="utf-8",
     )
     assert bool(completed.returncode) == step.must_fail, (
         f"{step.text.strip()}: exit status {completed.returncode}:\n{completed.stdout}"
@@ -81,12 +82,12 @@ def apply_edit(step: Step, root: Path) -> None:
     if creation := WRITE_FILE_PATTERN.search(step.preceding_text):
         path = root / creation[1]
         assert not path.exists(), f"{creation[1]} already exists"
-        path.write_text(step.text)
+        path.write_text(step.text, encoding="utf-8")
         return
     insertion = INSERT_PATTERN.search(step.preceding_text)
     assert insertion, f"no file or anchor before this block:\n{step.text}"
     path = root / insertion[1]
-    lines, start_index = path.read_text().splitlines(keepends=True), 0
+    lines, start_index = path.read_text(encoding="utf-8").splitlines(keepends=True), 0
     anchors = ANCHOR_PATTERN.findall(insertion[2])
     for word, anchor in anchors[:-1]:
         assert word == "after", f"{word} {anchor}: only the last anchor may differ from `after`"
@@ -97,7 +98,7 @@ def apply_edit(step: Step, root: Path) -> None:
     retained = replaced if word == "before" else []
     start = index + 1 if word == "after" else index
     lines[start : start + len(replaced)] = [step.text, *retained]
-    path.write_text("".join(lines))
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def find_line(lines: list[str], anchor: str, start_index: int, file_name: str, *, pick_nearest: bool = False) -> int:

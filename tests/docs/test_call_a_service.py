@@ -52,6 +52,7 @@ def test_reflection_is_denied_for_service_without_grants(doc_run: DocRun) -> Non
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     assert completed.returncode != 0
     assert "PERMISSION_DENIED" in completed.stderr
@@ -68,6 +69,7 @@ def test_certificate_is_denied_for_caller_without_grants(doc_run: DocRun, name: 
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     assert completed.returncode != 0
     assert "envoy/mesh.yaml" in completed.stderr or "CALLER_" in completed.stderr

@@ -26,7 +26,10 @@ SERVICES = ("orders", "partners", "notifications")
 
 def read_pids(mesh: Mesh) -> dict[str, int]:
     """Return the pid of each process of the mesh by name."""
-    return {child["name"]: child["pid"] for child in json.loads((mesh.state_dir / "mesh.json").read_text())["children"]}
+    return {
+        child["name"]: child["pid"]
+        for child in json.loads((mesh.state_dir / "mesh.json").read_text(encoding="utf-8"))["children"]
+    }
 
 
 @pytest.mark.parametrize("service", ["gateway", *SERVICES])
@@ -130,7 +133,7 @@ def test_plaintext_connection_is_rejected(mesh: Mesh, port: int) -> None:
 def run_buf_curl(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `buf curl`."""
     command = [Path(sys.executable).with_name("buf"), "curl", "--http2-prior-knowledge", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, encoding="utf-8")
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "connect"])

@@ -153,13 +153,13 @@ def test_metrics_of_alerts_and_dashboard_exist(scraped: dict[str, Scrape]) -> No
         labels.setdefault(sample.name, set()).update(sample.labels)
     rules = [
         rule
-        for group in yaml.safe_load((OBSERVABILITY / "alerts.yml").read_text())["groups"]
+        for group in yaml.safe_load((OBSERVABILITY / "alerts.yml").read_text(encoding="utf-8"))["groups"]
         for rule in group["rules"]
     ]
     for rule in rules:
         if "record" in rule:
             labels.setdefault(rule["record"], set()).update(rule["labels"])
-    panels = json.loads((OBSERVABILITY / "dashboard.json").read_text())["panels"]
+    panels = json.loads((OBSERVABILITY / "dashboard.json").read_text(encoding="utf-8"))["panels"]
     expressions = [rule["expr"] for rule in rules if "alert" in rule]
     expressions += [target["expr"] for panel in panels for target in panel.get("targets", [])]
     for expression in expressions:

@@ -27,7 +27,7 @@ def shift_target(target: str) -> str:
 
 def build_config() -> dict[str, Any]:
     """Return the generated configuration with targets of the tests' mesh, scraped every second."""
-    config: dict[str, Any] = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())
+    config: dict[str, Any] = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text(encoding="utf-8"))
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(OBSERVABILITY / "alerts.yml")]
     for job in config["scrape_configs"]:
@@ -40,7 +40,7 @@ def build_config() -> dict[str, Any]:
 def prometheus(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """Run Prometheus. Yields a client of its API."""
     folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(build_config()))
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(build_config()), encoding="utf-8")
     (port,) = find_free_ports(1)
     options = {
         "config.file": folder / "prometheus.yml",
@@ -57,7 +57,7 @@ def prometheus(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", trust_env=False, timeout=10) as client:
 
         def is_ready() -> bool:
-            assert process.poll() is None, (folder / "log").read_text()
+            assert process.poll() is None, (folder / "log").read_text(encoding="utf-8")
             try:
                 return client.get("/query", params={"query": "1"}).is_success
             except httpx.TransportError:

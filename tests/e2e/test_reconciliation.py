@@ -46,7 +46,9 @@ def partner_fault_path(sandbox: httpx.Client) -> Iterator[str]:
 
 def reconcile(environment: dict[str, str]) -> str:
     command = [sys.executable, "-m", "services.orders", "reconcile"]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 

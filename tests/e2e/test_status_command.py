@@ -14,7 +14,9 @@ from tests.conftest import ROOT, Mesh
 def run_status(**overrides: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "deploy.local", "status"]
     environment = os.environ | {"COLUMNS": "80", **overrides}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60, encoding="utf-8"
+    )
 
 
 def test_status_shows_every_process_queue_and_outbox(mesh: Mesh, edge: httpx.Client) -> None:

@@ -24,7 +24,7 @@ from deploy.local.demo.trace_recorder import (
 from tests.conftest import ROOT, Mesh, shift_port
 from tests.recorded_traces import RecordedRun, get_traces_url, record_run
 
-EXPECTED_SPANS = yaml.safe_load(Path(__file__).with_name("expected_spans.yaml").read_text())
+EXPECTED_SPANS = yaml.safe_load(Path(__file__).with_name("expected_spans.yaml").read_text(encoding="utf-8"))
 
 
 def list_expected_spans() -> Iterator[tuple[str, str, str, str, str]]:
@@ -179,7 +179,7 @@ def test_orphan_span_is_reported(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_committed_diagrams_match_traces(recorded: RecordedRun) -> None:
     drawn = diagrams.render_diagrams(recorded.traces)
-    committed = {path.name: path.read_text() for path in (ROOT / "design").glob("[0-9]*.md")}
+    committed = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "design").glob("[0-9]*.md")}
     assert drawn.keys() == committed.keys()
     for name, text in drawn.items():
         assert text == committed[name], f"design/{name} is outdated; run `make diagrams`"

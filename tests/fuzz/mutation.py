@@ -68,7 +68,9 @@ def run_module(repository_dir: Path, *arguments: str) -> subprocess.CompletedPro
         "PORT_OFFSET": str(PORT_OFFSET),
     }
     command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, cwd=repository_dir, env=environment, check=False, capture_output=True, text=True)
+    return subprocess.run(
+        command, cwd=repository_dir, env=environment, check=False, capture_output=True, text=True, encoding="utf-8"
+    )
 
 
 def find_failures(mutation: FuzzMutation, repository_dir: Path) -> list[str]:

@@ -61,21 +61,23 @@ def environment(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client) -> dict[s
         "FUZZ_TOKENS": json.dumps(tokens),
         "FUZZ_PROTECTED": json.dumps(protected),
         "FUZZ_SECURITY": json.dumps(get_roles_by_operation(contract)),
-        "FUZZ_SECRET": (mesh.state_dir / "secrets/demo-webhook.secret").read_text(),
+        "FUZZ_SECRET": (mesh.state_dir / "secrets/demo-webhook.secret").read_text(encoding="utf-8"),
         "PYTHONPATH": str(ROOT),
     }
 
 
 def run_schemathesis(contract: str, environment: dict[str, str], output_dir: Path, *options: str) -> None:
     """Fuzz every operation of a contract, given as path or URL."""
-    settings = (ROOT / "tests/fuzz/schemathesis.toml").read_text()
+    settings = (ROOT / "tests/fuzz/schemathesis.toml").read_text(encoding="utf-8")
     if "--seed" in options:
         settings = settings.replace("deterministic = true", "deterministic = false")
     configuration = output_dir / "schemathesis.toml"
-    configuration.write_text(settings)
+    configuration.write_text(settings, encoding="utf-8")
     program = Path(sys.executable).with_name("schemathesis")
     command = [program, "--config-file", configuration, "run", contract, "--no-color", *options]
-    completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    completed = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     assert completed.returncode == 0, completed.stdout[-20_000:] + completed.stderr[-5_000:]
 
 

@@ -55,6 +55,7 @@ class Servers:
             capture_output=True,
             text=True,
             check=False,
+            encoding="utf-8",
         )
 
     def up(self) -> str:
@@ -278,7 +279,7 @@ def test_document_store_does_not_log_values_or_diagnostics(servers: Servers) -> 
         with pytest.raises(pymongo.errors.DuplicateKeyError):
             collection.insert_one({"_id": 1, "value": value})
         collection.drop()
-    assert value not in (servers.config.folder / "logs/documents.log").read_text()
+    assert value not in (servers.config.folder / "logs/documents.log").read_text(encoding="utf-8")
     assert not (servers.config.folder / "documents/diagnostic.data").exists()
 
 
@@ -313,7 +314,7 @@ def test_secrets_are_readable_by_owner_only(servers: Servers) -> None:
 
 
 def test_command_lines_contain_no_secrets(servers: Servers) -> None:
-    secrets = [path.read_text() for path in (servers.config.folder / "secrets").glob("*.password")]
+    secrets = [path.read_text(encoding="utf-8") for path in (servers.config.folder / "secrets").glob("*.password")]
     command_lines = "\n".join(" ".join(process.cmdline()) for process in servers.list_processes())
     assert not [secret for secret in secrets if secret in command_lines]
 

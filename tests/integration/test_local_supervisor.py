@@ -131,7 +131,7 @@ def test_stages_stop_in_reverse_order(config: MeshConfig, start: Start) -> None:
     state = wait_until(lambda: read_state_in_phase(config, "ready"))
     supervisor.terminate()
     assert supervisor.wait(20) == 0
-    assert (config.folder / "stopped").read_text().split() == ["second", "first"]
+    assert (config.folder / "stopped").read_text(encoding="utf-8").split() == ["second", "first"]
     assert not any(is_running(pid) for pid in get_pids(state).values())
     assert read_supervisor_state(config) is None
 
@@ -166,7 +166,7 @@ def test_restarts_use_backoff(config: MeshConfig, start: Start) -> None:
     start([{"name": "short", "code": f"import time; print(time.time(), file=open({str(starts)!r}, 'a'))"}])
 
     def read_start_times() -> list[float] | None:
-        lines = starts.read_text().split() if starts.exists() else []
+        lines = starts.read_text(encoding="utf-8").split() if starts.exists() else []
         return [float(line) for line in lines] if len(lines) > len(RESTART_BACKOFF_S[:3]) else None
 
     start_times = wait_until(read_start_times)

@@ -376,7 +376,7 @@ async def test_socket_in_use_is_rejected(path: Path) -> None:
 
 
 def test_regular_file_is_not_removed(path: Path) -> None:
-    path.write_text("precious")
+    path.write_text("precious", encoding="utf-8")
 
     with pytest.raises(SocketInUseError, match="not a socket"):
         remove_stale_socket(path)

@@ -35,7 +35,7 @@ def write_package(protos: ProtoContracts, folder: Path) -> None:
     for file in messages.compile_messages(protos.descriptors).file:
         path = folder / file.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(file.content)
+        path.write_text(file.content, encoding="utf-8")
 
 
 @cache
@@ -52,7 +52,7 @@ def install() -> tuple[ModuleType, ModuleType]:
         if name.startswith("proto/sample/"):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(str(content))
+            path.write_text(str(content), encoding="utf-8")
     generated.proto.__path__.append(str(folder / "proto"))
     descriptors = load_contracts().protos.descriptors
     get_descriptor_pool().Add(next(file for file in descriptors.file if file.package == "sample.v1"))

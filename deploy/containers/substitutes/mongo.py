@@ -25,7 +25,7 @@ def create_users() -> None:
         password = os.environ["MONGO_INITDB_ROOT_PASSWORD"]
         client.admin.command("createUser", os.environ["MONGO_INITDB_ROOT_USERNAME"], pwd=password, roles=["root"])
         for path in sorted(SCRIPTS_DIR.glob("*.js")):
-            for database, user in CREATE_USER_PATTERN.findall(path.read_text()):
+            for database, user in CREATE_USER_PATTERN.findall(path.read_text(encoding="utf-8")):
                 options = json.loads(user)
                 client[database].command("createUser", options.pop("user"), **options)
     server.terminate()

@@ -169,6 +169,6 @@ def main(config: MeshConfig, folder: Path) -> int:
     for name, text in render_diagrams(
         collect_traces(config.traces_url, run_scenarios(config.edge_url, config.sandbox_url).steps)
     ).items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
         print(folder / name)
     return 0

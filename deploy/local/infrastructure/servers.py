@@ -177,14 +177,15 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
             write_private(cookie, random.token_hex(20))
             cookie.chmod(0o400)
         write_private(home / "definitions.json", json.dumps(_build_broker_definitions(secrets)))
-        (home / "env.conf").write_text("")
-        (home / "enabled_plugins").write_text("[].\n")
+        (home / "env.conf").write_text("", encoding="utf-8")
+        (home / "enabled_plugins").write_text("[].\n", encoding="utf-8")
         (home / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = {config.bind_address}:{port}\n"
             "distribution.listener.interface = 127.0.0.1\n"
             f"load_definitions = {(home / 'definitions.json').relative_to(config.folder)}\n"
             "log.console.level = warning\n"
-            "disk_free_limit.absolute = 50MB\n"
+            "disk_free_limit.absolute = 50MB\n",
+            encoding="utf-8",
         )
 
     def is_ready() -> bool:

@@ -167,6 +167,7 @@ def load_demo_data(config: MeshConfig, secrets: Secrets) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            encoding="utf-8",
         )
         for name in SERVICES_WITH_DEMO_DATA
     }

@@ -31,19 +31,21 @@ class Secrets:
 
     def get_password(self, user: str) -> str:
         """Return the password of a server's user, such as "postgres-orders"."""
-        return self._read_or_create(f"{user}.password", lambda: secrets.token_urlsafe(24)).read_text()
+        return self._read_or_create(f"{user}.password", lambda: secrets.token_urlsafe(24)).read_text(encoding="utf-8")
 
     @property
     def encryption_key(self) -> str:
         """Return the key that encrypts secrets at rest."""
-        return self._read_or_create("encryption.key", lambda: Fernet.generate_key().decode()).read_text()
+        return self._read_or_create("encryption.key", lambda: Fernet.generate_key().decode()).read_text(
+            encoding="utf-8"
+        )
 
     @property
     def webhook_secret(self) -> str:
         """Return the webhook signing secret of all demo banks and partners."""
         return self._read_or_create(
             "demo-webhook.secret", lambda: "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
-        ).read_text()
+        ).read_text(encoding="utf-8")
 
     @property
     def signing_key(self) -> Path:
@@ -62,7 +64,7 @@ class Secrets:
             "type": "service_account",
             "project_id": self._project_id,
             "private_key_id": "local",
-            "private_key": self._read_or_create("service-account.pem", _generate_rsa_key).read_text(),
+            "private_key": self._read_or_create("service-account.pem", _generate_rsa_key).read_text(encoding="utf-8"),
             "client_email": f"local@{self._project_id}.iam.gserviceaccount.com",
             "client_id": "1",
             "token_uri": f"{self._sandbox_url}/oauth2/token",
@@ -91,5 +93,5 @@ def write_private(path: Path, text: str) -> None:
     """Write a file atomically, with mode 0600."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.touch(0o600)
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -54,7 +54,7 @@ class Supervisor:
 
     async def run(self) -> int:
         """Run until SIGTERM or SIGINT, or until a child fails to start. Return the exit code."""
-        lock = (self._config.folder / "lock").open("w")
+        lock = (self._config.folder / "lock").open("w", encoding="utf-8")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -232,7 +232,11 @@ class Supervisor:
 
     def _read_log_tail(self, name: str) -> str:
         path = self._config.ensure_subdirectory("logs") / f"{name}.log"
-        return "\n".join(path.read_text(errors="replace").splitlines()[-15:]) if path.exists() else "(no log)"
+        return (
+            "\n".join(path.read_text(errors="replace", encoding="utf-8").splitlines()[-15:])
+            if path.exists()
+            else "(no log)"
+        )
 
 
 def _is_ready(process: ProcessSpec, child: ProcessState) -> bool:

@@ -47,7 +47,7 @@ def get_supervisor_state_path(config: MeshConfig) -> Path:
 def read_supervisor_state(config: MeshConfig) -> SupervisorState | None:
     """Return the last written state, or None. The supervisor may have exited since."""
     try:
-        content = json.loads(get_supervisor_state_path(config).read_text())
+        content = json.loads(get_supervisor_state_path(config).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     children = [ProcessState(**child) for child in content.pop("children")]
@@ -58,7 +58,7 @@ def write_supervisor_state(config: MeshConfig, supervisor_state: SupervisorState
     """Replace the state file atomically."""
     path = get_supervisor_state_path(config)
     temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(asdict(supervisor_state)))
+    temporary.write_text(json.dumps(asdict(supervisor_state)), encoding="utf-8")
     temporary.replace(path)
 
 

@@ -43,7 +43,7 @@ class ThirdPartyContract:
     """OpenAPI document of a third party. Validation of a request and its response takes about 3 ms of CPU time."""
 
     def __init__(self, name: str) -> None:
-        document = json.loads((CONTRACTS_DIR / f"{name}.json").read_text())
+        document = json.loads((CONTRACTS_DIR / f"{name}.json").read_text(encoding="utf-8"))
         document["servers"] = [{"url": PLACEHOLDER_BASE_URL}]
         self._openapi = OpenAPI.from_dict(document, Config(spec_validator_cls=None))
 

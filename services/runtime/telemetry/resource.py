@@ -20,7 +20,7 @@ def read_version() -> str:
     try:
         return metadata.version(NAMESPACE)
     except metadata.PackageNotFoundError:
-        version: str = tomllib.loads(_PROJECT_FILE.read_text())["project"]["version"]
+        version: str = tomllib.loads(_PROJECT_FILE.read_text(encoding="utf-8"))["project"]["version"]
         return version
 
 

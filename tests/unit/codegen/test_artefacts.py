@@ -19,11 +19,11 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
             path.mkdir()
-            (path / "input").write_text(name)
+            (path / "input").write_text(name, encoding="utf-8")
         else:
             path.write_bytes((ROOT / name).read_bytes())
     (tmp_path / "api-specs/openapi").mkdir()
-    (tmp_path / "api-specs/openapi/delivery.yaml").write_text("openapi: 3.1.0\n")
+    (tmp_path / "api-specs/openapi/delivery.yaml").write_text("openapi: 3.1.0\n", encoding="utf-8")
 
     def generate_envoy(source: Contracts) -> Files:
         assert source.protos.services
@@ -79,7 +79,7 @@ def test_outdated_artefact_is_deleted_unlike_committed_file(root: Path) -> None:
     for name in ("envoy/removed/kiosk.yaml", "observability/prometheus.yml", "openapi/other.json"):
         path = root / "generated" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("old")
+        path.write_text("old", encoding="utf-8")
     artefacts.build(root, ["envoy", "observability"])
     names = read_generated(root).keys()
     assert "envoy/removed/kiosk.yaml" not in names
@@ -96,7 +96,7 @@ def test_unchanged_inputs_are_not_built_again(root: Path) -> None:
 def test_changed_input_is_built_again(root: Path, name: str) -> None:
     artefacts.build_if_changed(root, ["envoy"])
     (root / name).parent.mkdir(exist_ok=True)
-    (root / name).write_text("info: changed\n")
+    (root / name).write_text("info: changed\n", encoding="utf-8")
     assert artefacts.build_if_changed(root, ["envoy"])
 
 

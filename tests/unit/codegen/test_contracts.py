@@ -46,8 +46,8 @@ def test_load_reads_openapi_files_by_stem(tmp_path: Path) -> None:
     folder = tmp_path / "api-specs/openapi"
     folder.mkdir()
     for stem in ("partner-system", "delivery"):
-        (folder / f"{stem}.yaml").write_text(yaml.safe_dump({"info": {"title": stem}}))
-    (folder / "notes.txt").write_text("not a contract")
+        (folder / f"{stem}.yaml").write_text(yaml.safe_dump({"info": {"title": stem}}), encoding="utf-8")
+    (folder / "notes.txt").write_text("not a contract", encoding="utf-8")
     loaded = load(tmp_path)
     assert loaded.openapi == {
         "delivery": {"info": {"title": "delivery"}},
@@ -58,6 +58,8 @@ def test_load_reads_openapi_files_by_stem(tmp_path: Path) -> None:
 
 def test_load_with_invalid_protobuf_file_raises_contract_error(tmp_path: Path) -> None:
     sample.compile_protos(tmp_path, "v1/sample.proto")
-    (tmp_path / "api-specs/proto/sample/v1/sample.proto").write_text('syntax = "proto3";\nmessag Note {}\n')
+    (tmp_path / "api-specs/proto/sample/v1/sample.proto").write_text(
+        'syntax = "proto3";\nmessag Note {}\n', encoding="utf-8"
+    )
     with pytest.raises(ContractError, match=r"sample\.proto:2"):
         load(tmp_path)

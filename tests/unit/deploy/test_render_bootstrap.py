@@ -33,7 +33,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_default_profile_is_production(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     monkeypatch.setattr(sys, "argv", ["bootstrap", name, str(tmp_path / "envoy.yaml")])
     render_bootstrap.main()
-    text = (tmp_path / "envoy.yaml").read_text()
+    text = (tmp_path / "envoy.yaml").read_text(encoding="utf-8")
     assert "${" not in text
     assert yaml.load(text, Loader=yaml.CSafeLoader)["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
 
@@ -43,13 +43,13 @@ def test_secrets_are_written_beside_the_bootstrap(monkeypatch: pytest.MonkeyPatc
     render_bootstrap.main()
     names = ["ca-sds.json", "edge-sds.json", "envoy.yaml", "gateway-sds.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
-    (edge,) = json.loads((tmp_path / "edge-sds.json").read_text())["resources"]
+    (edge,) = json.loads((tmp_path / "edge-sds.json").read_text(encoding="utf-8"))["resources"]
     assert edge["tls_certificate"] == {
         "certificate_chain": {"filename": "/run/edge/edge.pem"},
         "private_key": {"filename": "/run/edge/edge.key"},
         "watched_directory": {"path": "/run/edge"},
     }
-    (ca,) = json.loads((tmp_path / "ca-sds.json").read_text())["resources"]
+    (ca,) = json.loads((tmp_path / "ca-sds.json").read_text(encoding="utf-8"))["resources"]
     assert ca["validation_context"] == {
         "trusted_ca": {"filename": "/run/pki/ca.pem"},
         "watched_directory": {"path": "/run/pki"},

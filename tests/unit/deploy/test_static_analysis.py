@@ -33,7 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
+        path.write_text(name, encoding="utf-8")
     monkeypatch.setattr(static_analysis, "render_overlays", lambda root: {"production.yaml": b"kind: Service"})
     write_checkov(tmp_path, exit_code=0)
     return tmp_path
@@ -42,19 +42,19 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write_checkov(root: Path, exit_code: int) -> None:
     program = root / static_analysis.CHECKOV
     program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(CHECKOV_SCRIPT.format(log=root / "log", exit_code=exit_code))
+    program.write_text(CHECKOV_SCRIPT.format(log=root / "log", exit_code=exit_code), encoding="utf-8")
     program.chmod(0o755)
 
 
 def count_runs(root: Path) -> int:
-    return len((root / "log").read_text().splitlines())
+    return len((root / "log").read_text(encoding="utf-8").splitlines())
 
 
 def test_passed_result_is_reused_until_an_input_changes(root: Path) -> None:
     assert [static_analysis.run_checkov(root) for _ in range(2)] == [0, 0]
     assert count_runs(root) == 1
     for number, name in enumerate((".checkov.yaml", "requirements/checkov.txt", "deploy/containers/Dockerfile"), 2):
-        (root / name).write_text("changed")
+        (root / name).write_text("changed", encoding="utf-8")
         assert static_analysis.run_checkov(root) == 0
         assert count_runs(root) == number, name
 
@@ -81,6 +81,6 @@ def test_findings_are_printed_and_not_cached(root: Path, capsys: pytest.CaptureF
 def test_action_without_digest_is_a_finding(
     root: Path, capsys: pytest.CaptureFixture[str], revision: str, exit_code: int, finding: str
 ) -> None:
-    (root / ".github/workflows/ci.yml").write_text(WORKFLOW.replace("REVISION", revision))
+    (root / ".github/workflows/ci.yml").write_text(WORKFLOW.replace("REVISION", revision), encoding="utf-8")
     assert static_analysis.run_zizmor(root) == exit_code
     assert finding in capsys.readouterr().err

@@ -177,7 +177,7 @@ def find_private_accesses() -> Iterator[tuple[str, str]]:
     """Yield module and name of each access to a private member that the module does not define itself."""
     for folder in CHECKED_FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            nodes = list(ast.walk(ast.parse(path.read_text())))
+            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
             defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
             for node in nodes:
                 for name in private_names(node):
@@ -202,4 +202,4 @@ def test_every_private_access_is_listed() -> None:
 
 @pytest.mark.parametrize("member", PRIVATE_MEMBERS, ids=lambda member: f"{member.library}:{member.name}")
 def test_listed_member_is_used_by_its_module(member: PrivateMember) -> None:
-    assert re.search(rf"\b{member.name}\b", Path(ROOT, member.module).read_text())
+    assert re.search(rf"\b{member.name}\b", Path(ROOT, member.module).read_text(encoding="utf-8"))

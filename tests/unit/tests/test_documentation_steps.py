@@ -10,10 +10,10 @@ from tests.docs.steps import run_steps
 
 def run_page(tmp_path: Path, page: str) -> str:
     """Run the page, and return the content of `notes.txt` afterwards."""
-    (tmp_path / "page.md").write_text(page)
-    (tmp_path / "notes.txt").write_text("one\n  two\nthree\n  two\n")
+    (tmp_path / "page.md").write_text(page, encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("one\n  two\nthree\n  two\n", encoding="utf-8")
     run_steps(tmp_path / "page.md", tmp_path, os.environ)
-    return (tmp_path / "notes.txt").read_text()
+    return (tmp_path / "notes.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_block_is_inserted_at_anchor(tmp_path: Path, anchor: str, expected: str)
 def test_blocks_write_files_run_commands_and_compare_output(tmp_path: Path) -> None:
     write_step = "Write `more.txt`:\n\n```md\nmore\n```\n\n"
     run_page(tmp_path, f"{write_step}```sh\ncat more.txt\n```\n\n```text\nmore\n```\n\n```sh fails\nfalse\n```\n")
-    assert (tmp_path / "more.txt").read_text() == "more\n"
+    assert (tmp_path / "more.txt").read_text(encoding="utf-8") == "more\n"
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ def test_mutation_is_applicable(mutation: Mutation, tmp_path: Path) -> None:
     copy.parent.mkdir(parents=True)
     shutil.copy(ROOT / mutation.file, copy)
     mutation.apply(tmp_path)
-    ast.parse(copy.read_text())
-    assert copy.read_text() != (ROOT / mutation.file).read_text()
+    ast.parse(copy.read_text(encoding="utf-8"))
+    assert copy.read_text(encoding="utf-8") != (ROOT / mutation.file).read_text(encoding="utf-8")
 
 
 def test_inapplicable_mutation_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "code.py").write_text("a = 1\n")
+    (tmp_path / "code.py").write_text("a = 1\n", encoding="utf-8")
     with pytest.raises(InapplicableMutationError, match="contains 0 times instead of once: b = 1"):
         Mutation("missing text", "code.py", {"b = 1": "b = 2"}).apply(tmp_path)

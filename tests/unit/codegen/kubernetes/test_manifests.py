@@ -27,7 +27,7 @@ METHODS = (create_method("GetNote"), create_method("AddNote", callers=("archive"
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     """Return the objects of each generated file for a mesh of two services."""
     mesh_file = tmp_path / "mesh.yaml"
-    mesh_file.write_text(yaml.safe_dump(MESH))
+    mesh_file.write_text(yaml.safe_dump(MESH), encoding="utf-8")
     monkeypatch.setattr(manifests, "MESH_FILE", mesh_file)
     monkeypatch.setattr(manifests.monitoring, "build_objects", lambda _: {"pod-monitor": build_pod_monitor()})
     generated = manifests.generate(create_contracts(create_service("notes", *METHODS)))

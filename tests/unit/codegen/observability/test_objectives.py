@@ -16,12 +16,12 @@ from codegen.observability.objectives import (
 from tests.unit.codegen.sample_contracts import create_contracts
 
 RULES = {(rule["record"], rule["labels"]["slo"]): rule["expr"] for rule in iter_recording_rules(create_contracts())}
-CONTENT = yaml.safe_load(SPECIFICATION.read_text())
+CONTENT = yaml.safe_load(SPECIFICATION.read_text(encoding="utf-8"))
 
 
 def write_specification(folder: Path, **changes: object) -> Path:
     path = folder / "observability.yaml"
-    path.write_text(yaml.safe_dump(CONTENT | changes))
+    path.write_text(yaml.safe_dump(CONTENT | changes), encoding="utf-8")
     return path
 
 

@@ -18,8 +18,8 @@ def with_replacement(root: Path, old: str, new: str) -> Path:
     """Write the sample contract with one replacement and return its root."""
     sample.compile_protos(root, "v1/sample.proto")
     proto = root / "api-specs/proto/sample/v1/sample.proto"
-    assert old in proto.read_text()
-    proto.write_text(proto.read_text().replace(old, new))
+    assert old in proto.read_text(encoding="utf-8")
+    proto.write_text(proto.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     return root
 
 

@@ -35,7 +35,7 @@ def test_sbom_is_valid_and_describes_the_project(document: Any) -> None:
 def test_sbom_contains_every_pinned_package_with_its_hashes(document: Any) -> None:
     pinned = {
         re.sub(r"\[.*\]", "", line.split(" ")[0]).replace("==", "@")
-        for line in (ROOT / "requirements/services.txt").read_text().splitlines()
+        for line in (ROOT / "requirements/services.txt").read_text(encoding="utf-8").splitlines()
         if "==" in line
     }
     components = {
@@ -70,7 +70,9 @@ def test_sbom_of_image_contains_its_debian_packages(monkeypatch: pytest.MonkeyPa
 
 
 def test_packages_command_lists_the_packages_of_debian() -> None:
-    output = subprocess.run(["sh", "-c", sbom.PACKAGES_COMMAND], check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(
+        ["sh", "-c", sbom.PACKAGES_COMMAND], check=True, capture_output=True, text=True, encoding="utf-8"
+    ).stdout
     packages = {component.name: component for component in sbom.parse_debian_packages(output)}
     assert packages["dpkg"].version
     assert packages["dpkg"].purl is not None
@@ -80,7 +82,8 @@ def test_packages_command_lists_the_packages_of_debian() -> None:
 def test_base_image_with_digest_has_it_as_version_and_hash(tmp_path: Path) -> None:
     dockerfile = tmp_path / "Dockerfile"
     dockerfile.write_text(
-        f"FROM python:3.13.9-slim@{DIGEST} AS python\nFROM example/tool:1.2 AS tool\nFROM python AS app\n"
+        f"FROM python:3.13.9-slim@{DIGEST} AS python\nFROM example/tool:1.2 AS tool\nFROM python AS app\n",
+        encoding="utf-8",
     )
     python, tool = sbom.iter_base_images(dockerfile)
     assert (python.name, python.version, tool.group, tool.version) == ("python", DIGEST, "example", "1.2")

@@ -46,10 +46,10 @@ def test_key_of_the_authority_stays_in_its_volume(volumes: Path) -> None:
 
 
 def test_bootstrap_uses_the_paths_of_the_containers(volumes: Path) -> None:
-    text = (volumes / "volumes/orders/envoy.yaml").read_text()
+    text = (volumes / "volumes/orders/envoy.yaml").read_text(encoding="utf-8")
     assert yaml.load(text, Loader=yaml.CSafeLoader)["node"]["id"] == "orders"
     assert "/run/delivery/orders-sds.json" in text
-    assert "/run/delivery/pki/orders.key" in (volumes / "volumes/orders/orders-sds.json").read_text()
+    assert "/run/delivery/pki/orders.key" in (volumes / "volumes/orders/orders-sds.json").read_text(encoding="utf-8")
     assert "/run/delivery/orders.sock" in text
     assert str(volumes) not in text
 

@@ -38,10 +38,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".local").mkdir()
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements/local.txt").touch()
-    (tmp_path / "docker-compose.yml").write_text(COMPOSE)
+    (tmp_path / "docker-compose.yml").write_text(COMPOSE, encoding="utf-8")
     dockerfile = tmp_path / "deploy/containers/Dockerfile"
     dockerfile.parent.mkdir(parents=True)
-    dockerfile.write_text(DOCKERFILE)
+    dockerfile.write_text(DOCKERFILE, encoding="utf-8")
     monkeypatch.setattr(substitute_images, "ROOT", tmp_path)
     return tmp_path
 
@@ -60,11 +60,11 @@ def test_reference_is_found_with_its_tag(root: Path, repository: str, reference:
 
 def test_digests_of_base_images_are_removed(root: Path) -> None:
     dockerfile = root / "deploy/containers/Dockerfile"
-    dockerfile.write_text(DOCKERFILE.replace(" AS", f"@{DIGEST} AS") + f"# image@{DIGEST}\n")
+    dockerfile.write_text(DOCKERFILE.replace(" AS", f"@{DIGEST} AS") + f"# image@{DIGEST}\n", encoding="utf-8")
     assert find_image_reference("python") == "python:3.13-slim"
     substitute_images.write_dockerfile()
     written = root / substitute_images.DOCKERFILE_WITHOUT_DIGESTS
-    assert written.read_text() == DOCKERFILE + f"# image@{DIGEST}\n"
+    assert written.read_text(encoding="utf-8") == DOCKERFILE + f"# image@{DIGEST}\n"
 
 
 @pytest.mark.parametrize("repository", ["mongo", "pyth", "pytho.", "memcached", "3.13-slim"])
@@ -83,7 +83,7 @@ def docker(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         if arguments[0] == "build":
             context = Path(arguments[-1])
             calls.append(tuple(sorted(path.relative_to(context).as_posix() for path in context.rglob("*"))))
-            calls.append(((context / "Dockerfile").read_text(),))
+            calls.append(((context / "Dockerfile").read_text(encoding="utf-8"),))
 
     monkeypatch.setattr(substitute_images, "run_docker", run)
     return calls
@@ -175,9 +175,9 @@ def test_digest_changes_with_the_sources(root: Path, monkeypatch: pytest.MonkeyP
     before = compute_digest(SubstituteImage("tool:1", "", {}, "USER tool"))
     instructions = "USER other" if changed == "instructions" else "USER tool"
     if changed == "packages":
-        (root / "requirements/local.txt").write_text("tool==2")
+        (root / "requirements/local.txt").write_text("tool==2", encoding="utf-8")
     if changed == "entry point":
-        (root / "scripts/tool.sh").write_text("exec tool")
+        (root / "scripts/tool.sh").write_text("exec tool", encoding="utf-8")
     assert compute_digest(SubstituteImage("tool:1", "", {}, instructions)) != before
 
 

@@ -25,7 +25,7 @@ def test_second_start_waits_for_the_first(config: MeshConfig, capsys: pytest.Cap
         with runner.lock_start(config):
             entered.append(True)
 
-    with (config.folder / "start.lock").open("w") as lock:
+    with (config.folder / "start.lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         second = threading.Thread(target=start)
         second.start()

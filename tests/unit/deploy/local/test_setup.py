@@ -23,10 +23,10 @@ def project(tmp_path: Path) -> Path:
     script = tmp_path / "deploy/local/setup.sh"
     script.parent.mkdir(parents=True)
     shutil.copy(ROOT / "deploy/local/setup.sh", script)
-    (tmp_path / ".python-version").write_text("3.13\n")
+    (tmp_path / ".python-version").write_text("3.13\n", encoding="utf-8")
     (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements/dev.txt").write_text("")
-    (tmp_path / "package-lock.json").write_text("{}")
+    (tmp_path / "requirements/dev.txt").write_text("", encoding="utf-8")
+    (tmp_path / "package-lock.json").write_text("{}", encoding="utf-8")
     (tmp_path / "bin").mkdir()
     for name in TOOLS:
         path = shutil.which(name)
@@ -37,7 +37,7 @@ def project(tmp_path: Path) -> Path:
 
 def write_program(path: Path, script: str = "exit 0") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     path.chmod(0o755)
 
 
@@ -48,6 +48,7 @@ def run_setup(project: Path, **variables: str) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
 
 
@@ -56,10 +57,10 @@ def mark_installed(project: Path) -> None:
     write_program(project / ".venv/bin/python")
     venv_checksum = hashlib.sha256(b"3.13\n" + (project / "deploy/local/setup.sh").read_bytes()).hexdigest()
     (project / ".local/setup").mkdir(parents=True)
-    (project / ".local/setup/venv").write_text(f"{venv_checksum}  -")
+    (project / ".local/setup/venv").write_text(f"{venv_checksum}  -", encoding="utf-8")
     (project / "node_modules").mkdir()
     node_checksum = hashlib.sha256(b"{}").hexdigest()
-    (project / ".local/setup/node").write_text(f"{node_checksum}  package-lock.json")
+    (project / ".local/setup/node").write_text(f"{node_checksum}  package-lock.json", encoding="utf-8")
 
 
 def test_missing_python_is_reported_in_one_line(project: Path) -> None:
@@ -89,7 +90,10 @@ def test_missing_packages_without_apt_are_reported(project: Path) -> None:
 
 def test_missing_library_of_mongod_is_reported(project: Path) -> None:
     script = project / "deploy/local/setup.sh"
-    script.write_text(script.read_text().replace("has_library libcurl.so.4 ", "has_library libmissing.so "))
+    script.write_text(
+        script.read_text(encoding="utf-8").replace("has_library libcurl.so.4 ", "has_library libmissing.so "),
+        encoding="utf-8",
+    )
     mark_installed(project)
     write_program(project / "bin/memcached")
     result = run_setup(project)
@@ -108,19 +112,19 @@ def test_changed_requirements_are_installed_with_require_hashes(project: Path) -
     mark_installed(project)
     write_program(project / "bin/python3.13", "echo True")
     write_program(project / "bin/uv", 'echo "$@" >>calls')
-    (project / "requirements/dev.txt").write_text("changed==1\n")
+    (project / "requirements/dev.txt").write_text("changed==1\n", encoding="utf-8")
     run_setup(project)
-    calls = (project / "calls").read_text()
+    calls = (project / "calls").read_text(encoding="utf-8")
     assert calls == "pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt\n"
     run_setup(project)
-    assert (project / "calls").read_text() == calls
+    assert (project / "calls").read_text(encoding="utf-8") == calls
 
 
 def test_failed_installation_is_retried(project: Path) -> None:
     mark_installed(project)
     write_program(project / "bin/python3.13", "echo True")
     write_program(project / "bin/uv", "exit 1")
-    (project / "requirements/dev.txt").write_text("changed==1\n")
+    (project / "requirements/dev.txt").write_text("changed==1\n", encoding="utf-8")
     for _ in range(2):
         result = run_setup(project)
         assert result.returncode == 1
@@ -132,13 +136,13 @@ def record_environment(project: Path) -> None:
     mark_installed(project)
     write_program(project / "bin/python3.13", "echo True")
     write_program(project / "bin/uv", "export -p >environment")
-    (project / "requirements/dev.txt").write_text("changed==1\n")
+    (project / "requirements/dev.txt").write_text("changed==1\n", encoding="utf-8")
 
 
 def test_caches_are_below_local_without_writable_home(project: Path) -> None:
     record_environment(project)
     run_setup(project, HOME="/nonexistent")
-    environment = (project / "environment").read_text()
+    environment = (project / "environment").read_text(encoding="utf-8")
     for name, folder in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip"), ("npm_config_cache", "npm")):
         assert f"{name}='{project}/.local/cache/{folder}'" in environment
 
@@ -146,13 +150,13 @@ def test_caches_are_below_local_without_writable_home(project: Path) -> None:
 def test_caches_are_the_default_with_writable_home(project: Path) -> None:
     record_environment(project)
     run_setup(project)
-    assert "CACHE_DIR" not in (project / "environment").read_text()
+    assert "CACHE_DIR" not in (project / "environment").read_text(encoding="utf-8")
 
 
 def test_settings_of_interpreters_do_not_reach_the_installation(project: Path) -> None:
     record_environment(project)
     run_setup(project, PYTHONHOME="/nonexistent", NODE_OPTIONS="--no-such-option", LC_ALL="de_DE.UTF-8")
-    environment = (project / "environment").read_text()
+    environment = (project / "environment").read_text(encoding="utf-8")
     assert "PYTHONHOME" not in environment
     assert "NODE_OPTIONS" not in environment
     assert "LC_ALL='C.UTF-8'" in environment
@@ -161,13 +165,14 @@ def test_settings_of_interpreters_do_not_reach_the_installation(project: Path) -
 def test_second_setup_waits_for_the_first(project: Path) -> None:
     mark_installed(project)
     write_program(project / "bin/memcached")
-    with (project / ".local/setup/lock").open("w") as lock:
+    with (project / ".local/setup/lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         second = subprocess.Popen(
             ["/bin/sh", str(project / "deploy/local/setup.sh")],
             env={"PATH": str(project / "bin"), "HOME": str(project)},
             stderr=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
         )
         assert second.stderr is not None
         assert second.stderr.readline() == "setup: waiting for another set-up\n"

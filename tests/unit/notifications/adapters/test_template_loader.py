@@ -76,7 +76,8 @@ def template_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_rule_is_parsed_with_optional_order(template_dir: Path) -> None:
     (template_dir / "notifications.yaml").write_text(
-        "x.done:\n  agent_id: a\n  recipient_path: user_id\n  templates:\n    en: {title: T, body: B}\n"
+        "x.done:\n  agent_id: a\n  recipient_path: user_id\n  templates:\n    en: {title: T, body: B}\n",
+        encoding="utf-8",
     )
     (rule,) = load_rules().values()
     assert (rule.agent_id, rule.recipient_path, rule.order_id_path) == ("a", "user_id", None)
@@ -84,14 +85,14 @@ def test_rule_is_parsed_with_optional_order(template_dir: Path) -> None:
 
 
 def test_missing_default_locale_is_an_error(template_dir: Path) -> None:
-    (template_dir / "templates.yaml").write_text("announcement:\n  de: {title: T, body: B}\n")
+    (template_dir / "templates.yaml").write_text("announcement:\n  de: {title: T, body: B}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="announcement has no template for the default locale en"):
         load_request_templates()
 
 
 @pytest.mark.parametrize("template", ["{title: T}", "{title: T, body: B, footer: F}"])
 def test_missing_or_unknown_field_is_an_error(template_dir: Path, template: str) -> None:
-    (template_dir / "templates.yaml").write_text(f"announcement:\n  en: {template}\n")
+    (template_dir / "templates.yaml").write_text(f"announcement:\n  en: {template}\n", encoding="utf-8")
     with pytest.raises(TypeError):
         load_request_templates()
 

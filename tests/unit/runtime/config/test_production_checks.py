@@ -176,8 +176,8 @@ def test_secret_is_loaded_from_file_unless_in_environment(monkeypatch: pytest.Mo
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
     with pytest.raises(SettingsError, match="DATABASE_URL"):
         load_settings(Orders)
-    (tmp_path / "database_url").write_text(VALID_SETTINGS["DATABASE_URL"] + "\n")
-    (tmp_path / "broker_url").write_text("amqps://another.example")
+    (tmp_path / "database_url").write_text(VALID_SETTINGS["DATABASE_URL"] + "\n", encoding="utf-8")
+    (tmp_path / "broker_url").write_text("amqps://another.example", encoding="utf-8")
     settings = load_settings(Orders)
     assert settings.database_url.get_secret_value() == VALID_SETTINGS["DATABASE_URL"]
     assert settings.broker_url.get_secret_value() == VALID_SETTINGS["BROKER_URL"], "the environment takes precedence"

@@ -103,7 +103,7 @@ def test_secrets_dir_that_is_no_folder_is_reported(
 ) -> None:
     path = tmp_path / "secrets"
     if is_file:
-        path.write_text("")
+        path.write_text("", encoding="utf-8")
     monkeypatch.setenv("SECRETS_DIR", str(path))
     with pytest.raises(SettingsError, match="SECRETS_DIR: is not a folder"):
         load_settings(ExampleSettings)
@@ -111,7 +111,7 @@ def test_secrets_dir_that_is_no_folder_is_reported(
 
 def test_invalid_secret_file_is_reported_like_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
-    (tmp_path / "workers").write_text("9\n")
+    (tmp_path / "workers").write_text("9\n", encoding="utf-8")
     with pytest.raises(SettingsError, match="WORKERS: Input should be less than or equal to 8"):
         load_settings(ExampleSettings)
     monkeypatch.setenv("WORKERS", "3")

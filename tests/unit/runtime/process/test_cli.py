@@ -37,7 +37,7 @@ print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 def test_open_file_limit_is_raised_to_hard_limit() -> None:
     hard = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 4096)
     command = [sys.executable, "-c", SCRIPT.format(hard=hard)]
-    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, encoding="utf-8")
     assert result.stdout.split() == [str(hard), str(hard)]
 
 

@@ -67,7 +67,7 @@ def implement(handler: Any) -> object:
 async def test_public_api_is_compiled_and_served(tmp_path: Path) -> None:
     folder = ROOT / "generated/openapi"
     handlers = [implement(handler) for handler in {operation.handler for operation in PUBLIC_OPERATIONS.values()}]
-    specification = json.loads((folder / "delivery.json").read_text())
+    specification = json.loads((folder / "delivery.json").read_text(encoding="utf-8"))
     app = build_app(
         specification,
         handlers,
@@ -84,7 +84,7 @@ async def test_public_api_is_compiled_and_served(tmp_path: Path) -> None:
 
 
 def test_operation_table_matches_published_document() -> None:
-    paths = json.loads((ROOT / "generated/openapi/delivery.json").read_text())["paths"]
+    paths = json.loads((ROOT / "generated/openapi/delivery.json").read_text(encoding="utf-8"))["paths"]
     operation_ids = {
         item[method]["operationId"] for item in paths.values() for method in item if method != "parameters"
     }

@@ -124,7 +124,7 @@ def test_problem_page_is_self_contained(path: str) -> None:
 
 def test_specifications_are_loaded_from_their_folder(tmp_path: Path) -> None:
     for extension in ("json", "yaml"):
-        (tmp_path / f"delivery.{extension}").write_text(extension)
+        (tmp_path / f"delivery.{extension}").write_text(extension, encoding="utf-8")
     assert load_openapi_documents(tmp_path, "delivery") == {
         "/openapi.json": BinaryResponse("application/json", b"json"),
         "/openapi.yaml": BinaryResponse("application/yaml", b"yaml"),

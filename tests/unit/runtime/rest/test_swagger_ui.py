@@ -14,7 +14,7 @@ FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 def package(tmp_path: Path) -> Path:
     """Folder of an npm package with the required files."""
     for name in FILES:
-        (tmp_path / name).write_text(name)
+        (tmp_path / name).write_text(name, encoding="utf-8")
     return tmp_path
 
 

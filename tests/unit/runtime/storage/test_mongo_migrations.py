@@ -18,7 +18,7 @@ def upgrade(database):
 
 def write_migration(folder: Path, number: int, *, fails: bool = False) -> Path:
     path = folder / f"{number:04}_step.py"
-    path.write_text(SCRIPT.format(number=number, fails=fails))
+    path.write_text(SCRIPT.format(number=number, fails=fails), encoding="utf-8")
     return path
 
 

@@ -27,4 +27,7 @@ def test_spans_and_metrics_of_a_process_have_one_instance_id() -> None:
 
 
 def test_version_in_a_source_tree_is_that_of_the_project() -> None:
-    assert resource.read_version() == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert (
+        resource.read_version()
+        == tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    )

@@ -130,7 +130,13 @@ tracing.shutdown_tracing(provider)
         "GRPC_VERBOSITY": "ERROR",
     }
     result = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+        encoding="utf-8",
     )
     # The exporter's own timeout would be eight seconds. The limit allows for a slow interpreter exit on a busy machine.
     assert time.monotonic() - float(result.stdout) < 5

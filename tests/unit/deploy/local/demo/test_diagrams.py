@@ -190,7 +190,7 @@ def test_command_writes_a_page_per_scenario(
     monkeypatch.setattr(diagrams, "collect_traces", lambda url, steps: [record(ROOT, step=step) for step in steps])
     assert diagrams.main(MeshConfig({"DELIVERY_STATE": str(tmp_path)}), tmp_path) == 0
     pages = render_diagrams([record(ROOT, step=step) for step in context.steps])
-    assert {path.name: path.read_text() for path in tmp_path.glob("*.md")} == pages
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.md")} == pages
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / name) for name in pages]
 
 

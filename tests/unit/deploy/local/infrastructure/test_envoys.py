@@ -44,7 +44,7 @@ def find_ports(node: Any) -> set[int]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_placeholders_are_filled(config: MeshConfig, name: str) -> None:
-    text = envoys.write_bootstrap(config, name).read_text()
+    text = envoys.write_bootstrap(config, name).read_text(encoding="utf-8")
     assert not string.Template(text).get_identifiers()
     assert parse_yaml(text)["admin"]
 
@@ -52,7 +52,7 @@ def test_all_placeholders_are_filled(config: MeshConfig, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_bootstrap_uses_only_ports_of_the_mesh(config: MeshConfig, name: str) -> None:
     mesh_ports = {number for number, _ in config.ports.values()}
-    bootstrap_ports = find_ports(parse_yaml(envoys.write_bootstrap(config, name).read_text()))
+    bootstrap_ports = find_ports(parse_yaml(envoys.write_bootstrap(config, name).read_text(encoding="utf-8")))
     assert config.get_port(f"{name.upper()}_ADMIN_PORT") in bootstrap_ports
     assert bootstrap_ports <= mesh_ports
 
@@ -75,7 +75,9 @@ def find_origin_patterns(node: Any) -> Iterator[str]:
 )
 def test_only_allowed_origins_match(config: MeshConfig, monkeypatch: pytest.MonkeyPatch, allowed: str) -> None:
     monkeypatch.setenv("ALLOWED_ORIGINS", allowed)
-    patterns = list(find_origin_patterns(parse_yaml(envoys.write_bootstrap(config, "gateway").read_text())))
+    patterns = list(
+        find_origin_patterns(parse_yaml(envoys.write_bootstrap(config, "gateway").read_text(encoding="utf-8")))
+    )
     assert patterns
     for pattern in patterns:
         for origin in allowed.split(","):
@@ -87,7 +89,7 @@ def test_unknown_placeholder_raises_key_error(
     config: MeshConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "development").mkdir()
-    (tmp_path / "development/unknown.yaml").write_text("admin: ${UNKNOWN_SETTING}\n")
+    (tmp_path / "development/unknown.yaml").write_text("admin: ${UNKNOWN_SETTING}\n", encoding="utf-8")
     monkeypatch.setattr(render_bootstrap, "BOOTSTRAPS_DIR", tmp_path)
     with pytest.raises(KeyError, match="UNKNOWN_SETTING"):
         envoys.write_bootstrap(config, "unknown")

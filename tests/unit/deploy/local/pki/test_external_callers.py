@@ -22,9 +22,11 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshConfig:
     listener = {"filter_chains": [{"filters": [{"typed_config": HOSTS}]}]}
     bootstraps = tmp_path / "bootstraps/development"
     bootstraps.mkdir(parents=True)
-    (bootstraps / "kiosk.yaml").write_text(yaml.safe_dump({"static_resources": {"listeners": [listener]}}))
+    (bootstraps / "kiosk.yaml").write_text(
+        yaml.safe_dump({"static_resources": {"listeners": [listener]}}), encoding="utf-8"
+    )
     for name in ("gateway", "ops"):
-        (bootstraps / f"{name}.yaml").write_text("")
+        (bootstraps / f"{name}.yaml").write_text("", encoding="utf-8")
     monkeypatch.setattr(render_bootstrap, "BOOTSTRAPS_DIR", bootstraps.parent)
     return MeshConfig({"DELIVERY_STATE": str(tmp_path / "state")})
 

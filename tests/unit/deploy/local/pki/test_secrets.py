@@ -32,14 +32,14 @@ def test_secrets_are_persistent(config: MeshConfig, secrets: Secrets) -> None:
         secrets.get_password("postgres-orders"),
         secrets.encryption_key,
         secrets.webhook_secret,
-        secrets.signing_key.read_text(),
+        secrets.signing_key.read_text(encoding="utf-8"),
     ]
     reloaded = Secrets(config)
     assert first == [
         reloaded.get_password("postgres-orders"),
         reloaded.encryption_key,
         reloaded.webhook_secret,
-        reloaded.signing_key.read_text(),
+        reloaded.signing_key.read_text(encoding="utf-8"),
     ]
 
 
@@ -80,7 +80,7 @@ def test_signing_key_is_rsa(secrets: Secrets) -> None:
 
 
 def test_service_account_uses_token_endpoint_of_sandbox(config: MeshConfig, secrets: Secrets) -> None:
-    account = json.loads(secrets.service_account.read_text())
+    account = json.loads(secrets.service_account.read_text(encoding="utf-8"))
     assert account["type"] == "service_account"
     assert account["project_id"] == "delivery-local"
     assert account["token_uri"] == f"{config.sandbox_url}/oauth2/token"
@@ -89,10 +89,10 @@ def test_service_account_uses_token_endpoint_of_sandbox(config: MeshConfig, secr
 
 def test_write_private_replaces_world_readable_file(tmp_path: Path) -> None:
     path = tmp_path / "key"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     path.chmod(0o644)
     write_private(path, "new")
-    assert path.read_text() == "new"
+    assert path.read_text(encoding="utf-8") == "new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["key"]
 

@@ -24,7 +24,7 @@ time.sleep(60)
 def process_tree() -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Return a session leader and the pid of its child."""
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, start_new_session=True, encoding="utf-8"
     ) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
