@@ -62,7 +62,14 @@ def test_order_with_note_has_no_discrepancy(doc_run: DocRun, context: ScenarioCo
     )
     command = [sys.executable, "-m", "services.orders", "reconcile"]
     completed = subprocess.run(
-        command, cwd=doc_run.root, env=environment, capture_output=True, text=True, check=False, timeout=60
+        command,
+        cwd=doc_run.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        encoding="utf-8",
     )
     assert completed.returncode == 0, completed.stderr
     assert " 0 discrepancies" in completed.stdout
@@ -82,6 +89,6 @@ def test_added_operation_is_published(doc_run: DocRun, context: ScenarioContext)
     document = context.edge.get("/openapi.json").json()
     assert document["paths"]["/orders/{order_id}/notes"]["post"]["operationId"] == "leaveNote"
     assert "orders.noted" in str(yaml.safe_load(context.edge.get("/asyncapi.yaml").text))
-    reference = (doc_run.root / "generated/docs/reference.md").read_text()
+    reference = (doc_run.root / "generated/docs/reference.md").read_text(encoding="utf-8")
     assert "LeaveNote" in reference
     assert "orders.noted" in reference
