@@ -35,7 +35,7 @@ from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Us
 from services.gateway.settings import ROOT, Settings
 from services.gateway.usecases import accounts, avatars, product_pictures, verification_codes
 from services.gateway.usecases.token_revocations import RevokedTokens
-from services.runtime.concurrency.periodic import run_periodically
+from services.runtime.concurrency.periodic import run_periodically, set_trigger_later
 from services.runtime.config.settings import DemoSettings
 from services.runtime.core.clock import now
 from services.runtime.messaging.connection import Broker
@@ -83,7 +83,7 @@ async def serve(settings: Settings) -> None:
             revoked_tokens,
             now,
             settings.trusted_hops,
-            codes_requested.set,
+            lambda: set_trigger_later(codes_requested, verification_codes.MIN_DELAY_S, verification_codes.MAX_DELAY_S),
         )
         handlers = [
             Users(account_context, notifications),

@@ -87,8 +87,11 @@ class UnitOfWork(Protocol):
     async def get_account(self, user_id: str) -> Account | None:
         """Return the active account."""
 
-    async def add_code(self, code: VerificationCode, now: datetime) -> bool:
-        """Store a code and delete expired ones. Returns False if MAX_VALID_CODES of account and purpose are valid."""
+    async def check_code_limit(self, user_id: str, purpose: CodePurpose, now: datetime) -> bool:
+        """Delete expired codes of the account. Returns False if MAX_VALID_CODES of the purpose are valid."""
+
+    async def add_code(self, code: VerificationCode) -> None:
+        """Store a code."""
 
     async def publish(self, event: GatewayEvent) -> None:
         """Publish the event when the transaction has committed."""

@@ -1,6 +1,7 @@
 """Verification codes by mail.
 
-Requests are answered before the account is queried, so that the response does not reveal whether it exists.
+Requests are answered before the account is queried, so that the response does not reveal whether it exists. The codes
+are sent after a random delay, so that their load does not coincide with the response to the next request.
 """
 
 from generated.proto.delivery.events.v1 import EmailRequested
@@ -12,6 +13,12 @@ from services.runtime.core.clock import Clock
 from services.runtime.core.principal import Principal
 
 BATCH_SIZE = 50
+
+MIN_DELAY_S = 0.3
+"""Minimum delay of the sending of a requested code, in seconds."""
+
+MAX_DELAY_S = 0.9
+"""Maximum delay of the sending of a requested code, in seconds."""
 
 
 async def request_code(repository: Repository, purpose: CodePurpose, email: str, user_id: str | None = None) -> None:
@@ -50,7 +57,9 @@ async def send_requested_codes(repository: Repository, clock: Clock) -> int:
         for request in requests:
             async with unit.process_code_request(request):
                 account = await _find_account(unit, request)
-                if account is not None:
+                # An unknown address takes the same queries, so that the load does not reveal whether it is known.
+                user_id = request.email if account is None else account.id
+                if await unit.check_code_limit(user_id, request.purpose, clock()) and account is not None:
                     await _send_code(unit, clock, request, account)
     return len(requests)
 
@@ -70,13 +79,13 @@ async def _find_account(unit: UnitOfWork, request: CodeRequest) -> Account | Non
 async def _send_code(unit: UnitOfWork, clock: Clock, request: CodeRequest, account: Account) -> None:
     new_email = request.email if request.purpose is CodePurpose.EMAIL_CHANGE else None
     plain_code, code = account_rules.generate_code(request.purpose, account.id, clock(), new_email)
-    if await unit.add_code(code, clock()):
-        await unit.publish(
-            EmailRequested(
-                user_id=account.id,
-                email=request.email,
-                template=MAIL_TEMPLATES[request.purpose],
-                locale=account.locale,
-                values={"code": plain_code},
-            )
+    await unit.add_code(code)
+    await unit.publish(
+        EmailRequested(
+            user_id=account.id,
+            email=request.email,
+            template=MAIL_TEMPLATES[request.purpose],
+            locale=account.locale,
+            values={"code": plain_code},
         )
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -9,6 +10,14 @@ from services.runtime.core import backoff
 from services.runtime.core.errors import ApiError
 
 log = logging.getLogger(__name__)
+
+
+_random = random.SystemRandom()
+
+
+def set_trigger_later(trigger: asyncio.Event, min_delay_s: float, max_delay_s: float) -> None:
+    """Set the trigger of a periodic job after a random delay."""
+    asyncio.get_running_loop().call_later(_random.uniform(min_delay_s, max_delay_s), trigger.set)
 
 
 async def run_periodically(

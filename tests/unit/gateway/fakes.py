@@ -51,6 +51,7 @@ class FakeRepository(FakeTransactions):
         self.codes: dict[bytes, VerificationCode] = {}
         self.code_requests: list[CodeRequest] = []
         self.locked_codes: set[bytes] = set()
+        self.code_counts: list[CodePurpose] = []
         self.revocations: dict[str, datetime] = {}
         self.filters: list[AccountFilter] = []
 
@@ -134,11 +135,12 @@ class FakeRepository(FakeTransactions):
     async def claim_code_requests(self, size: int) -> Sequence[CodeRequest]:
         return self.code_requests[:size]
 
-    async def add_code(self, code: VerificationCode, now: datetime) -> bool:
-        if len(self.codes) >= MAX_VALID_CODES:
-            return False
+    async def check_code_limit(self, user_id: str, purpose: CodePurpose, now: datetime) -> bool:
+        self.code_counts.append(purpose)
+        return len(self.codes) < MAX_VALID_CODES
+
+    async def add_code(self, code: VerificationCode) -> None:
         self.codes[code.digest] = code
-        return True
 
     @asynccontextmanager
     async def process_code_request(self, request: CodeRequest) -> AsyncIterator[None]:

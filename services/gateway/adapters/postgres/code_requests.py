@@ -41,15 +41,14 @@ class PostgresUnitOfWork(UnitOfWork):
         return await self._transaction.fetch_one(statements.GET_ACCOUNT, user_id=user_id)
 
     @override
-    async def add_code(self, code: VerificationCode, now: datetime) -> bool:
-        await self._transaction.execute(statements.DELETE_EXPIRED_CODES, user_id=code.user_id, now=now)
-        row = await self._transaction.fetch_one(
-            statements.COUNT_VALID_CODES, user_id=code.user_id, purpose=code.purpose, now=now
-        )
-        if row is not None and row["valid_codes"] >= MAX_VALID_CODES:
-            return False
+    async def check_code_limit(self, user_id: str, purpose: CodePurpose, now: datetime) -> bool:
+        await self._transaction.execute(statements.DELETE_EXPIRED_CODES, user_id=user_id, now=now)
+        row = await self._transaction.fetch_one(statements.COUNT_VALID_CODES, user_id=user_id, purpose=purpose, now=now)
+        return row is None or row["valid_codes"] < MAX_VALID_CODES
+
+    @override
+    async def add_code(self, code: VerificationCode) -> None:
         await self._transaction.execute(statements.ADD_CODE, **asdict(code))
-        return True
 
     @override
     async def publish(self, event: GatewayEvent) -> None:

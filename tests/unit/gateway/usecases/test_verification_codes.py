@@ -49,6 +49,16 @@ async def test_code_is_mailed_to_matching_account(
         assert code.new_email == (email if purpose is CodePurpose.EMAIL_CHANGE else None)
 
 
+async def test_unknown_address_takes_the_queries_of_a_known_one() -> None:
+    counts = []
+    for email in (ADA.email, "unknown@delivery.test"):
+        repository = FakeRepository(ADA)
+        await verification_codes.request_code(repository, CodePurpose.PASSWORD_RESET, email)
+        await verification_codes.send_requested_codes(repository, repository.clock)
+        counts.append(repository.code_counts)
+    assert counts == [[CodePurpose.PASSWORD_RESET]] * 2
+
+
 async def test_request_does_not_query_account() -> None:
     class WriteOnlyRepository(FakeRepository):
         async def get_account_by_email(self, email: str) -> Account | None:

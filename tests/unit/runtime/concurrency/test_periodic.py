@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from generated.problems import Reason
-from services.runtime.concurrency.periodic import run_periodically
+from services.runtime.concurrency.periodic import run_periodically, set_trigger_later
 from services.runtime.core.errors import ApiError
 
 LONG_INTERVAL_S = 3600.0
@@ -104,3 +104,13 @@ async def test_unexpected_error_is_logged_and_job_continues(caplog: pytest.LogCa
     assert record.getMessage().startswith("periodic job failed: test job: ")
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], ValueError)
+
+
+async def test_later_trigger_is_set_after_its_delay() -> None:
+    trigger, loop = asyncio.Event(), asyncio.get_running_loop()
+    started_at = loop.time()
+    set_trigger_later(trigger, 0.02, 0.03)
+    assert not trigger.is_set()
+    async with asyncio.timeout(5):
+        await trigger.wait()
+    assert loop.time() - started_at >= 0.02
