@@ -161,9 +161,11 @@ def build_forwarding_handlers(
 
 
 async def load_demo_data(settings: Settings, _: DemoSettings) -> None:
-    """Create the demo accounts that do not exist yet."""
+    """Create the demo accounts and the pictures of the demo products that do not exist yet."""
     async with open_account_adapters(settings) as (repository, identity):
         await demo_data.load_demo_data(repository, identity, now)
+    with closing(ObjectStore(settings.storage_bucket, settings.storage_url)) as object_store:
+        await demo_data.save_pictures(object_store.put)
 
 
 async def promote_to_admin(settings: Settings, email: str) -> None:

@@ -52,3 +52,12 @@ def test_picture_upload_by_customer_returns_403(edge: httpx.Client, bearer: Bear
 @pytest.mark.parametrize("path", ["/pictures/..%2fsecret", "/pictures/x", "/pictures/" + "a" * 32 + "." + "0" * 64])
 def test_invalid_picture_path_returns_400_or_404(edge: httpx.Client, path: str) -> None:
     assert edge.get(path).status_code in (400, 404)
+
+
+def test_demo_products_have_pictures(edge: httpx.Client, bearer: Bearer) -> None:
+    partners = edge.get("/catalog", headers=bearer("customer")).json()["items"]
+    demo_products = [product for product in partners[0]["products"] if product["id"] <= 4]
+    assert len(demo_products) == 4
+    for product in demo_products:
+        response = edge.get(product["picture_url"].removeprefix("/api/v1"))
+        assert response.headers["content-type"] == "image/webp", product["title"]

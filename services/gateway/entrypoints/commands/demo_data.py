@@ -1,4 +1,9 @@
-"""Demo accounts: an admin, a customer and an approved deliverer."""
+"""Demo data: an admin, a customer and an approved deliverer, and the pictures of the demo products."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from generated.problems import Reason
 from services.gateway.domain.accounts import Registration
@@ -10,6 +15,9 @@ from services.runtime.core.errors import ApiError
 DEMO_PASSWORD = "delivery-demo-1"  # noqa: S105 (public)
 DEMO_ACCOUNTS = {"admin": ("Grace", "Hopper"), "customer": ("Ada", "Byron"), "deliverer": ("Alan", "Turing")}
 """First and last name by role."""
+
+PICTURES_DIR = Path(__file__).with_name("demo_pictures")
+PICTURE_MEDIA_TYPE = "image/webp"
 
 
 async def load_demo_data(repository: Repository, identity: IdentityProvider, clock: Clock) -> None:
@@ -31,3 +39,17 @@ async def load_demo_data(repository: Repository, identity: IdentityProvider, clo
         else:
             await identity.mark_email_verified(account.id)
             await repository.change_account(account.id, lambda created: created.with_changes(email_verified=True))
+
+
+def iter_pictures() -> Iterator[tuple[str, bytes]]:
+    """Yield object name and content of each picture. The demo data of the partners service refers to these names."""
+    for path in sorted(PICTURES_DIR.glob("*.webp")):
+        content = path.read_bytes()
+        yield f"products/{'demo-' + path.stem:_<32}.{hashlib.sha256(content).hexdigest()}", content
+
+
+async def save_pictures(put: Callable[[str, bytes, str], Awaitable[None]]) -> None:
+    """Store the pictures that do not exist yet. `put` raises FileExistsError for an existing name."""
+    for name, content in iter_pictures():
+        with suppress(FileExistsError):
+            await put(name, content, PICTURE_MEDIA_TYPE)

@@ -22,11 +22,25 @@ PARTNERS: list[dict[str, Any]] = [
         "address": "22 Mill Lane",
     },
 ]
+PICTURE_DIGESTS = {
+    "lemonade": "6f79a3f0b376525645de7a0308a80df0f7110f5a5078dc7181b89b665ac2e5f3",
+    "tomato-soup": "a1fe6b66e04ad39d076253a89fc2e0baa6a76506986531d67aa2333f0cc985a8",
+    "margherita": "c58d28ee28816d72ff9561809d43e30cf9db1e6e6ee484402e765bd9d2c77a56",
+    "apple-pie": "4141f82b8a690522a5d219c208ed165d61b0c482f97cb1f9c7ac89bc7ec14591",
+}
+"""SHA-256 of the pictures, which the demo data of the gateway stores."""
+
+
+def format_picture_url(name: str) -> str:
+    """Return the path of a demo picture in the public API."""
+    return f"/api/v1/pictures/{'demo-' + name:_<32}.{PICTURE_DIGESTS[name]}"
+
+
 PRODUCTS = [
-    Product(1, "Lemonade", "Half a litre, cold.", None),
-    Product(2, "Tomato soup", "With bread.", None),
-    Product(3, "Margherita", "Tomato, mozzarella, basil.", None),
-    Product(4, "Apple pie", "One slice.", None),
+    Product(1, "Lemonade", "Half a litre, cold.", format_picture_url("lemonade")),
+    Product(2, "Tomato soup", "With bread.", format_picture_url("tomato-soup")),
+    Product(3, "Margherita", "Tomato, mozzarella, basil.", format_picture_url("margherita")),
+    Product(4, "Apple pie", "One slice.", format_picture_url("apple-pie")),
 ]
 PRICES = {1: (100, 120), 2: (350, 350), 3: (1500, 1200), 4: (500, 500)}
 """Prices in cents at partners 1 and 2, by product id."""
