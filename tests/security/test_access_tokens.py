@@ -77,11 +77,15 @@ def change_role(ada: User, edge: httpx.Client, admin: dict[str, str]) -> httpx.R
     return edge.put(f"/users/{ada.id}/role", json={"role": "deliverer"}, headers=admin)
 
 
+def disable(ada: User, edge: httpx.Client, admin: dict[str, str]) -> httpx.Response:
+    return edge.put(f"/users/{ada.id}/disabled", json={"disabled": True}, headers=admin)
+
+
 def delete_account(ada: User, edge: httpx.Client, admin: dict[str, str]) -> httpx.Response:
     return ada.request("DELETE", "/users/me")
 
 
-@pytest.mark.parametrize("change", [sign_out, change_password, reset_password, change_role, delete_account])
+@pytest.mark.parametrize("change", [sign_out, change_password, reset_password, change_role, disable, delete_account])
 def test_token_is_revoked_by_change_of_account(
     ada: User,
     edge: httpx.Client,
@@ -99,6 +103,11 @@ def test_token_is_revoked_by_change_of_account(
     if change is change_role:
         assert ada.refresh().is_success
         assert ada.request("GET", "/deliveries").status_code == 200
+    elif change is disable:
+        assert read_problem(ada.refresh()) == (401, "REFRESH_TOKEN_INVALID")
+        assert edge.put(f"/users/{ada.id}/disabled", json={"disabled": False}, headers=admin).status_code == 204
+        assert read_problem(ada.refresh()) == (401, "REFRESH_TOKEN_INVALID")
+        assert ada.sign_in().request("GET", "/users/me").status_code == 200
     elif change is not delete_account:
         ada.password = PASSWORD if change is sign_out else NEW_PASSWORD
         assert ada.sign_in().request("GET", "/users/me").status_code == 200

@@ -160,6 +160,12 @@ class FirebaseIdentityProvider(IdentityProvider):
         )
 
     @override
+    async def set_disabled(self, user_id: str, *, disabled: bool) -> None:
+        await self._update_user(user_id, disabled=disabled)
+        if disabled:
+            await self.revoke_refresh_tokens(user_id)
+
+    @override
     async def revoke_refresh_tokens(self, user_id: str) -> None:
         await self._call_admin_for_user("revoke", lambda: auth.revoke_refresh_tokens(user_id, app=self._app))
 

@@ -5,7 +5,7 @@
 - order_checks: save_check, load_basket
 - passwords: sign_in, refresh_session, sign_out, change_password, reset_password
 - product_pictures: set_product_picture, get_product_picture, delete_orphaned_product_pictures
-- profiles: get_profile, update_profile, list_accounts, set_role
+- profiles: get_profile, update_profile, list_accounts, set_role, set_disabled
 - reauthentication: check_password, require_recent_sign_in
 - token_revocations: RevokedTokens
 - verification_codes: request_code, request_email_change, send_requested_codes

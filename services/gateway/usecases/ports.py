@@ -42,6 +42,9 @@ class IdentityProvider(Protocol):
     async def set_role(self, user_id: str, role: str) -> None:
         """Set the role claim of access tokens issued from now on. Raises ApiError: USER_NOT_FOUND, ACCOUNT_REFUSED."""
 
+    async def set_disabled(self, user_id: str, *, disabled: bool) -> None:
+        """Prevent or permit new sessions. Disabling ends every session. Raises ApiError: USER_NOT_FOUND."""
+
     async def sign_in(self, email: str, password: str) -> SessionTokens:
         """Exchange the credentials for tokens. Raises ApiError: CREDENTIALS_INVALID, also for an unknown address."""
 

@@ -8,6 +8,7 @@ from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import Account, AccountFilter, ProfileChanges
 from services.gateway.usecases.ports import IdentityProvider, Repository
 from services.runtime.core import pagination
+from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal
@@ -71,3 +72,16 @@ async def set_role(repository: Repository, identity: IdentityProvider, user_id: 
     return require_account(
         await repository.change_account(user_id, lambda account: account.with_changes(role=role), revoke_tokens=True)
     )
+
+
+async def set_disabled(
+    repository: Repository, identity: IdentityProvider, clock: Clock, user_id: str, *, disabled: bool
+) -> None:
+    """Disable or enable an account. Disabling ends every session of the account and revokes its access tokens.
+
+    Raises ApiError: USER_NOT_FOUND.
+    """
+    require_account(await repository.get_account(user_id))
+    await identity.set_disabled(user_id, disabled=disabled)
+    if disabled:
+        await repository.revoke_tokens(user_id, clock())

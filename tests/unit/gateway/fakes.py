@@ -186,6 +186,9 @@ class FakeIdentityProvider:
     async def set_role(self, user_id: str, role: str) -> None:
         self._record("set_role", user_id, role)
 
+    async def set_disabled(self, user_id: str, *, disabled: bool) -> None:
+        self._record("set_disabled", user_id, str(disabled))
+
     async def sign_in(self, email: str, password: str) -> SessionTokens:
         self._record("sign_in", email, password)
         return SessionTokens("access", "refresh", 3600, "ada", self.issued_at)

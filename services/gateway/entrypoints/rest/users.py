@@ -18,6 +18,7 @@ from generated.rest.delivery.models import (
     ResetPasswordRequest,
     Role,
     Session,
+    SetUserDisabledRequest,
     SetUserRoleRequest,
     SignInRequest,
     SignUpRequest,
@@ -205,6 +206,12 @@ class Users(ForwardingUsersHandler):
     async def set_user_role(self, *, principal: Principal, user_id: str, body: SetUserRoleRequest) -> User:
         """Assign a role."""
         return _to_user(await profiles.set_role(self._context.repository, self._context.identity, user_id, body.role))
+
+    async def set_user_disabled(self, *, principal: Principal, user_id: str, body: SetUserDisabledRequest) -> None:
+        """Disable or enable an account."""
+        await profiles.set_disabled(
+            self._context.repository, self._context.identity, self._context.clock, user_id, disabled=body.disabled
+        )
 
 
 class Sessions(SessionsHandler):

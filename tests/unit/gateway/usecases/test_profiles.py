@@ -85,3 +85,18 @@ async def test_role_of_unknown_user_raises() -> None:
     with raises_reason(Reason.USER_NOT_FOUND):
         await profiles.set_role(FakeRepository(), identity, "ada", "admin")
     assert identity.calls == []
+
+
+@pytest.mark.parametrize("disabled", [True, False])
+async def test_disabling_revokes_tokens(disabled: bool) -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
+    await profiles.set_disabled(repository, identity, repository.clock, "ada", disabled=disabled)
+    assert identity.calls == [("set_disabled", "ada", str(disabled))]
+    assert repository.revocations == ({"ada": NOW} if disabled else {})
+
+
+async def test_unknown_account_is_not_disabled() -> None:
+    repository, identity = FakeRepository(), FakeIdentityProvider()
+    with raises_reason(Reason.USER_NOT_FOUND):
+        await profiles.set_disabled(repository, identity, repository.clock, "ada", disabled=True)
+    assert (identity.calls, repository.revocations) == ([], {})
