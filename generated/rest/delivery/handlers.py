@@ -60,6 +60,7 @@ from generated.rest.delivery.models import (
     Role,
     Session,
     SetAvailabilityRequest,
+    SetUserDisabledRequest,
     SetUserRoleRequest,
     SignInRequest,
     SignUpRequest,
@@ -183,6 +184,13 @@ class UsersHandler(ABC):
         """Assign a role to an account: PUT /users/{user_id}/role.
 
         Revokes the account's access tokens. Refreshed ones contain the new role.
+        """
+
+    @abstractmethod
+    async def set_user_disabled(self, *, principal: Principal, user_id: str, body: SetUserDisabledRequest) -> None:
+        """Disable or enable an account: PUT /users/{user_id}/disabled.
+
+        A disabled account cannot sign in. Disabling ends every session of the account and revokes its access tokens.
         """
 
     @abstractmethod
@@ -669,6 +677,7 @@ OPERATIONS: dict[str, Operation] = {
     "deleteAvatar": Operation(UsersHandler, "delete_avatar", None, 204, ""),
     "listMyNotifications": Operation(UsersHandler, "list_my_notifications", None, 200, "application/json"),
     "setUserRole": Operation(UsersHandler, "set_user_role", SetUserRoleRequest, 200, "application/json"),
+    "setUserDisabled": Operation(UsersHandler, "set_user_disabled", SetUserDisabledRequest, 204, ""),
     "requestPasswordReset": Operation(UsersHandler, "request_password_reset", EmailOnly, 202, ""),
     "resetPassword": Operation(UsersHandler, "reset_password", ResetPasswordRequest, 204, ""),
     "signIn": Operation(SessionsHandler, "sign_in", SignInRequest, 200, "application/json"),

@@ -230,6 +230,10 @@ class ResetPasswordRequest(Struct, kw_only=True):
     password: Password
 
 
+class SetUserDisabledRequest(Struct, kw_only=True):
+    disabled: Annotated[bool, Meta(description="Whether the account is disabled.")]
+
+
 class SetUserRoleRequest(Struct, kw_only=True):
     role: Role
 
