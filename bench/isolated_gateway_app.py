@@ -34,7 +34,7 @@ for response_cache in response_caches.values():
 app = build_app(
     json.loads((OPENAPI_FOLDER / "delivery.json").read_text(encoding="utf-8")),
     [
-        Users(UNUSED, notifications),
+        Users(UNUSED, notifications, UNUSED),
         Sessions(UNUSED),
         Catalog(orders, partners, UNUSED, UNUSED),
         Orders(orders, partners, order_checks, now),

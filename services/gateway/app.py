@@ -86,7 +86,7 @@ async def serve(settings: Settings) -> None:
             lambda: set_trigger_later(codes_requested, verification_codes.MIN_DELAY_S, verification_codes.MAX_DELAY_S),
         )
         handlers = [
-            Users(account_context, notifications),
+            Users(account_context, notifications, settings.build_page_token_signer()),
             Sessions(account_context),
             Catalog(orders, partners, image_registry, image_store),
             Orders(orders, partners, check_cache, now),

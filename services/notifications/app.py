@@ -92,7 +92,12 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
                 User(OPERATORS_USER_ID, settings.operators_email, None, None, int(time.time())), None
             )
         await serve_with_background_tasks(
-            serve_rpc(settings.service_socket, [NotificationsRpc(agents, history)], grace_s=settings.drain_seconds),
+            serve_rpc(
+                settings.service_socket,
+                [NotificationsRpc(agents, history)],
+                settings.build_page_token_signer(),
+                grace_s=settings.drain_seconds,
+            ),
             stop,
             [
                 Relay("notifications", database, broker).run(),

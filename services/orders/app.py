@@ -81,7 +81,9 @@ async def serve(settings: Settings) -> None:
         payment_system = HttpPaymentSystem(http_client, secret_box, now, settings.bank_timeout_seconds)
         payment_timeout = timedelta(minutes=settings.unpaid_order_timeout_minutes)
         await serve_with_background_tasks(
-            serve_rpc(settings.service_socket, [rpc], grace_s=settings.drain_seconds),
+            serve_rpc(
+                settings.service_socket, [rpc], settings.build_page_token_signer(), grace_s=settings.drain_seconds
+            ),
             wait_for_stop_signal,
             [
                 Relay("orders", database, broker).run(),

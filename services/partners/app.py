@@ -52,7 +52,10 @@ async def serve(settings: Settings) -> None:
         system = PartnerSystemClient(client, secret_box, now, policy.timeout_s)
         await serve_with_background_tasks(
             serve_rpc(
-                settings.service_socket, [PartnersRpc(repository, secret_box, now)], grace_s=settings.drain_seconds
+                settings.service_socket,
+                [PartnersRpc(repository, secret_box, now)],
+                settings.build_page_token_signer(),
+                grace_s=settings.drain_seconds,
             ),
             wait_for_stop_signal,
             [

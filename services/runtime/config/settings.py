@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.config import encryption_keys, production_checks
 from services.runtime.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, Origin
+from services.runtime.core.pagination import PageTokenSigner
 
 QUOTES = ('"', "'")
 
@@ -79,7 +80,10 @@ class ServiceSettings(EnvironmentSettings):
     database_url: DatabaseUrl = Field(description="postgresql://user:password@host:port/database of this service")
     broker_url: BrokerUrl = Field(description="amqp://user:password@host:port/vhost, with the user of this service")
     encryption_key: SecretStr = Field(
-        description="comma-separated Fernet keys of stored secrets: the first encrypts, all decrypt"
+        description=(
+            "comma-separated Fernet keys of stored secrets and page tokens: the first encrypts and signs, "
+            "all decrypt and verify"
+        )
     )
     migrate_at_start: bool | None = Field(
         default=None, description="apply pending migrations at start; without a value in development only"
@@ -107,6 +111,10 @@ class ServiceSettings(EnvironmentSettings):
         if self.migrate_at_start is None:
             return self.environment is Environment.DEVELOPMENT
         return self.migrate_at_start
+
+    def build_page_token_signer(self) -> PageTokenSigner:
+        """Return the signer of page tokens with keys derived from the encryption keys."""
+        return PageTokenSigner(encryption_keys.split_keys(self.encryption_key.get_secret_value()))
 
     def iter_production_errors(self) -> Iterator[str]:
         """Yield the reasons that these settings are not allowed in production."""

@@ -14,6 +14,7 @@ import grpc.aio
 from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from services.runtime.core.pagination import PageTokenSigner
 from services.runtime.rpc import reflection
 from services.runtime.rpc.servicer import Servicer
 from services.runtime.rpc.streams import ServerStreams
@@ -35,9 +36,12 @@ class SocketInUseError(Exception):
 class RpcServer:
     """Server of servicers on one unix socket. Without servicers it serves health, channelz and reflection only."""
 
-    def __init__(self, socket_path: Path, servicers: Sequence[Servicer] = ()) -> None:
+    def __init__(
+        self, socket_path: Path, servicers: Sequence[Servicer] = (), page_tokens: PageTokenSigner | None = None
+    ) -> None:
         self._socket_path = socket_path
         self._servicers = servicers
+        self._page_tokens = page_tokens
         self._streams = ServerStreams()
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=SERVER_OPTIONS)
@@ -49,7 +53,8 @@ class RpcServer:
         """
         names = [servicer.SERVICE for servicer in self._servicers]
         for servicer in self._servicers:
-            self._server.add_registered_method_handlers(servicer.SERVICE, servicer.build_handlers(self._streams))
+            handlers = servicer.build_handlers(self._streams, self._page_tokens)
+            self._server.add_registered_method_handlers(servicer.SERVICE, handlers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         channelz.add_channelz_servicer(self._server)
         reflection.register_reflection(self._server, names)
@@ -102,10 +107,15 @@ def remove_stale_socket(path: Path) -> None:
 
 @asynccontextmanager
 async def serve_rpc(
-    socket_path: Path, servicers: Sequence[Servicer] = (), *, grace_s: float, drain_notice_s: float = DRAIN_NOTICE_S
+    socket_path: Path,
+    servicers: Sequence[Servicer] = (),
+    page_tokens: PageTokenSigner | None = None,
+    *,
+    grace_s: float,
+    drain_notice_s: float = DRAIN_NOTICE_S,
 ) -> AsyncIterator[RpcServer]:
     """Serve while the block runs, then shut down gracefully."""
-    server = RpcServer(socket_path, servicers)
+    server = RpcServer(socket_path, servicers, page_tokens)
     await server.start()
     try:
         yield server

@@ -6,6 +6,7 @@ A servicer's method receives a message and a principal, and rejects a call by ra
 import logging
 from abc import ABC
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import fields
 from typing import Any, ClassVar, NoReturn
 
 import grpc
@@ -14,7 +15,7 @@ from opentelemetry.trace import Span
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
-from services.runtime.core.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from services.runtime.core.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageTokenSigner
 from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_token
 from services.runtime.rpc import error_status
 from services.runtime.rpc.codec import DecodeError, PreEncoded, get_codec
@@ -39,11 +40,32 @@ class Servicer(ABC):
     SERVICE: ClassVar[str]
     METHODS: ClassVar[tuple[Method[Any, Any], ...]]
 
-    def build_handlers(self, streams: ServerStreams) -> dict[str, Handler]:
-        """Return the gRPC handler of each method by its name."""
+    def build_handlers(self, streams: ServerStreams, page_tokens: PageTokenSigner | None = None) -> dict[str, Handler]:
+        """Return the gRPC handler of each method by its name.
+
+        Raises TypeError for a method with page tokens when there is no signer.
+        """
         return {
-            method.name: _build_handler(method, getattr(self, method.attribute), streams) for method in self.METHODS
+            method.name: _build_handler(method, self._sign_page_tokens(method, page_tokens), streams)
+            for method in self.METHODS
         }
+
+    def _sign_page_tokens(self, method: Method[Any, Any], page_tokens: PageTokenSigner | None) -> Callable[..., Any]:
+        """Return the servicer's method, which receives and returns unsigned tokens."""
+        behaviour: Callable[..., Any] = getattr(self, method.attribute)
+        if "page_token" not in {field.name for field in fields(method.request)}:
+            return behaviour
+        if page_tokens is None:
+            raise TypeError(f"{method.path} needs a signer of page tokens")
+
+        async def list_page(request: Any, *principal: Principal) -> Any:
+            request.page_token = page_tokens.verify(method.path, request.page_token)
+            response = await behaviour(request, *principal)
+            if not isinstance(response, PreEncoded) and response.next_page_token is not None:
+                response.next_page_token = page_tokens.sign(method.path, response.next_page_token)
+            return response
+
+        return list_page
 
 
 def _build_handler(method: Method[Any, Any], behaviour: Callable[..., Any], streams: ServerStreams) -> Handler:

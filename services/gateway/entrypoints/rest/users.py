@@ -39,6 +39,7 @@ from services.gateway.usecases import accounts, avatars, passwords, profiles, ve
 from services.gateway.usecases.ports import IdentityProvider, ImageStore, LoginRateLimiter, Repository
 from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.core.clock import Clock
+from services.runtime.core.pagination import PageTokenSigner
 from services.runtime.core.preconditions import check_if_match
 from services.runtime.core.principal import Principal
 from services.runtime.rest.responses import NO_STORE
@@ -78,9 +79,10 @@ class AccountContext:
 class Users(ForwardingUsersHandler):
     """Operations tagged `users`."""
 
-    def __init__(self, context: AccountContext, notifications: NotificationsStub) -> None:
+    def __init__(self, context: AccountContext, notifications: NotificationsStub, page_tokens: PageTokenSigner) -> None:
         super().__init__(notifications)
         self._context = context
+        self._page_tokens = page_tokens
 
     async def sign_up(self, *, body: SignUpRequest) -> Response[User]:
         """Create an account. A deliverer has no role until an admin assigns it."""
@@ -198,10 +200,11 @@ class Users(ForwardingUsersHandler):
         q: str | None = None,
     ) -> UserPage:
         """Return a page of accounts."""
-        page = await profiles.list_accounts(
-            self._context.repository, page_size, page_token or "", AccountFilter(role, approved, q)
-        )
-        return UserPage(items=list(map(_to_user, page.items)), next_page_token=none_to_unset(page.next_page_token))
+        token = self._page_tokens.verify("listUsers", page_token or "")
+        account_filter = AccountFilter(role, approved, q)
+        page = await profiles.list_accounts(self._context.repository, page_size, token, account_filter)
+        next_token = None if page.next_page_token is None else self._page_tokens.sign("listUsers", page.next_page_token)
+        return UserPage(items=list(map(_to_user, page.items)), next_page_token=none_to_unset(next_token))
 
     async def set_user_role(self, *, principal: Principal, user_id: str, body: SetUserRoleRequest) -> User:
         """Assign a role."""

@@ -22,8 +22,9 @@ from generated.proto.delivery.partners.v1 import (
     SetProductPictureResponse,
 )
 from generated.proto.delivery.partners.v1.rpc import LIST_CATALOG, SET_PRODUCT_PICTURE
+from services.runtime.core import pagination
 from services.runtime.core.errors import ApiError
-from services.runtime.core.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from services.runtime.core.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageTokenSigner
 from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_token
 from services.runtime.rpc import error_status
 from services.runtime.rpc.codec import PreEncoded, get_codec
@@ -32,6 +33,7 @@ from services.runtime.rpc.servicer import Servicer
 from services.runtime.rpc.streams import ServerStreams
 
 PAYLOAD = base64.urlsafe_b64encode(json.dumps({"sub": "u1", "exp": 2_000_000_000}).encode()).decode().rstrip("=")
+SIGNER = PageTokenSigner(["key"])
 IDENTITY = {PAYLOAD_HEADER: PAYLOAD, "authorization": "Bearer a.b.c"}
 
 
@@ -97,7 +99,7 @@ class ExampleServicer(Servicer):
 
 
 async def call(servicer: ExampleServicer, name: str, context: FakeContext, data: bytes = b"") -> bytes:
-    handler: Any = servicer.build_handlers(ServerStreams())[name]
+    handler: Any = servicer.build_handlers(ServerStreams(), SIGNER)[name]
     return cast(bytes, await handler.unary_unary(data, context))
 
 
@@ -108,11 +110,36 @@ async def call_and_get_error(servicer: ExampleServicer, name: str, context: Fake
 
 
 async def test_message_is_decoded_and_response_encoded() -> None:
-    servicer = ExampleServicer(response=ListCatalogResponse(next_page_token="t"))
+    servicer = ExampleServicer(response=ListCatalogResponse())
     data = get_codec().encode(ListCatalogRequest(page_size=7, q="soup"))
     response = await call(servicer, "ListCatalog", FakeContext(), data)
     assert servicer.calls == [(ListCatalogRequest(page_size=7, q="soup"),)]
-    assert get_codec().decode(ListCatalogResponse, response) == ListCatalogResponse(next_page_token="t")
+    assert get_codec().decode(ListCatalogResponse, response) == ListCatalogResponse(next_page_token=None)
+
+
+async def test_page_tokens_are_signed_for_callers_and_verified() -> None:
+    servicer = ExampleServicer(response=ListCatalogResponse(next_page_token="dG9rZW4"))
+    response = get_codec().decode(ListCatalogResponse, await call(servicer, "ListCatalog", FakeContext()))
+    assert response.next_page_token == SIGNER.sign(LIST_CATALOG.path, "dG9rZW4")
+    data = get_codec().encode(ListCatalogRequest(page_token=response.next_page_token or ""))
+    await call(servicer, "ListCatalog", FakeContext(), data)
+    assert [request.page_token for (request,) in servicer.calls] == ["", "dG9rZW4"]
+
+
+async def test_page_token_made_by_caller_is_rejected() -> None:
+    servicer = ExampleServicer()
+    forged = pagination.encode_page_token(["0001-01-01T00:00:00+14:00", "x"])
+    other = SIGNER.sign("/delivery.orders.v1.OrdersService/ListOrders", forged)
+    for token in (forged, other, PageTokenSigner(["other key"]).sign(LIST_CATALOG.path, forged)):
+        data = get_codec().encode(ListCatalogRequest(page_token=token))
+        error = await call_and_get_error(servicer, "ListCatalog", FakeContext(), data)
+        assert (error.reason, [each.field for each in error.errors]) == (Reason.INVALID_REQUEST, ["page_token"])
+    assert servicer.calls == []
+
+
+def test_method_with_page_tokens_needs_signer() -> None:
+    with pytest.raises(TypeError, match="ListCatalog needs a signer"):
+        ExampleServicer().build_handlers(ServerStreams())
 
 
 async def test_encoded_response_is_sent_unchanged() -> None:
@@ -212,7 +239,7 @@ async def test_cancellation_is_not_converted_to_an_error() -> None:
 
 
 async def stream(servicer: ExampleServicer, context: FakeContext, streams: ServerStreams) -> AsyncIterator[bytes]:
-    handler: Any = servicer.build_handlers(streams)["WatchOrder"]
+    handler: Any = servicer.build_handlers(streams, SIGNER)["WatchOrder"]
     data = get_codec().encode(WatchOrderRequest(order_id="o1"))
     async for message in handler.unary_stream(data, context):
         yield message
@@ -240,7 +267,7 @@ async def test_shutdown_ends_the_stream_as_unavailable() -> None:
             yield WatchOrderResponse()
             await asyncio.Event().wait()
 
-    handler: Any = HangingServicer().build_handlers(streams)["WatchOrder"]
+    handler: Any = HangingServicer().build_handlers(streams, SIGNER)["WatchOrder"]
     messages = handler.unary_stream(get_codec().encode(WatchOrderRequest(order_id="o1")), context)
     await anext(messages)
     streams.close_all()
@@ -250,7 +277,7 @@ async def test_shutdown_ends_the_stream_as_unavailable() -> None:
 
 
 def test_handlers_are_of_the_kind_of_their_methods() -> None:
-    handlers = ExampleServicer().build_handlers(ServerStreams())
+    handlers = ExampleServicer().build_handlers(ServerStreams(), SIGNER)
     assert {name: handler.response_streaming for name, handler in handlers.items()} == {
         "ListCatalog": False,
         "SetProductPicture": False,

@@ -38,7 +38,7 @@ LIST_MY_NOTIFICATIONS: Method[ListMyNotificationsRequest, ListMyNotificationsRes
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
         "x-implicit-presence": ["page_size", "page_token"],
@@ -61,7 +61,7 @@ LIST_NOTIFICATIONS: Method[ListNotificationsRequest, ListNotificationsResponse] 
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "user_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "agent_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
@@ -145,7 +145,7 @@ LIST_AGENTS: Method[ListAgentsRequest, ListAgentsResponse] = Method(
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
         "x-implicit-presence": ["page_size", "page_token"],

@@ -64,7 +64,7 @@ LIST_BANKS: Method[ListBanksRequest, ListBanksResponse] = Method(
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
         "x-implicit-presence": ["page_size", "page_token"],
@@ -280,7 +280,7 @@ LIST_ORDERS: Method[ListOrdersRequest, ListOrdersResponse] = Method(
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
         "x-implicit-presence": ["page_size", "page_token"],
@@ -303,7 +303,7 @@ LIST_AVAILABLE_DELIVERIES: Method[ListAvailableDeliveriesRequest, ListAvailableD
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
         "x-implicit-presence": ["page_size", "page_token"],
@@ -346,7 +346,7 @@ LIST_PAYMENTS: Method[ListPaymentsRequest, ListPaymentsResponse] = Method(
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
         },
@@ -371,7 +371,7 @@ LIST_REFUNDS: Method[ListRefundsRequest, ListRefundsResponse] = Method(
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "bank_id": {"maxLength": 32, "minLength": 1, "pattern": "^[a-z0-9-]+$", "type": "string"},
         },
@@ -523,7 +523,7 @@ GET_ORDER_HISTORY: Method[GetOrderHistoryRequest, GetOrderHistoryResponse] = Met
         "properties": {
             "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": ["order_id"],
         "x-implicit-presence": ["page_size", "page_token"],

@@ -68,7 +68,7 @@ LIST_CATALOG: Method[ListCatalogRequest, ListCatalogResponse] = Method(
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
             "q": {"maxLength": 100, "minLength": 1, "pattern": "^[^\\x00]*$", "type": "string"},
         },
@@ -156,7 +156,7 @@ LIST_PARTNER_PRODUCTS: Method[ListPartnerProductsRequest, ListPartnerProductsRes
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
         },
         "required": ["partner_id"],
@@ -216,7 +216,7 @@ LIST_PARTNERS: Method[ListPartnersRequest, ListPartnersResponse] = Method(
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
         "x-implicit-presence": ["page_size", "page_token"],
@@ -363,7 +363,7 @@ LIST_PRODUCTS: Method[ListProductsRequest, ListProductsResponse] = Method(
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },
         "required": [],
         "x-implicit-presence": ["page_size", "page_token"],
@@ -501,7 +501,7 @@ LIST_PARTNER_CALLS: Method[ListPartnerCallsRequest, ListPartnerCallsResponse] = 
     constraints={
         "properties": {
             "page_size": {"format": "int32", "maximum": 100, "minimum": 1, "type": "integer"},
-            "page_token": {"maxLength": 200, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "page_token": {"maxLength": 512, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
             "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
             "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
         },

@@ -16,6 +16,7 @@ from services.gateway.domain.images import Image
 from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
 from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.core.errors import ApiError
+from services.runtime.core.pagination import PageTokenSigner
 from services.runtime.core.principal import Principal
 from services.runtime.rest.types import BinaryResponse, Upload, none_to_unset
 from tests.recording_stub import RecordingStub
@@ -68,7 +69,7 @@ class Gateway:
             1,
             lambda: self.notified.append(True),
         )
-        self.users = Users(context, cast(Any, self.notifications))
+        self.users = Users(context, cast(Any, self.notifications), PageTokenSigner(["key"]))
         self.sessions = Sessions(context)
 
 
