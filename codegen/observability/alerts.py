@@ -247,9 +247,9 @@ def iter_third_party_alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "RefundFailed",
-        f'increase({EVENTS_PUBLISHED}{{event="payments.refund_failed"}}[1h]) > 0',
+        "max(delivery_refunds_failed) > 0",
         "0m",
-        "A refund has failed permanently.",
+        "{{ $value }} refunds have failed permanently; retry or settle them.",
         is_critical=True,
     )
     yield Alert(

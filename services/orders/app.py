@@ -87,7 +87,14 @@ async def serve(settings: Settings) -> None:
             wait_for_stop_signal,
             [
                 Relay("orders", database, broker).run(),
-                serve_metrics("orders", settings.environment, settings.service_socket, database, broker),
+                serve_metrics(
+                    "orders",
+                    settings.environment,
+                    settings.service_socket,
+                    database,
+                    broker,
+                    [metrics.build_failed_refunds_refresh(database)],
+                ),
                 consume(broker, HistoryConsumer(history)),
                 consume(broker, PaymentsConsumer(history)),
                 consume(broker, ReadinessConsumer(repository, now)),

@@ -134,7 +134,7 @@ CASES = {
             'delivery_refunds_attempts_total{outcome="failed"}': FROM_TEN,
         }
     ),
-    "RefundFailed": Case({'messaging_client_sent_messages_total{event="payments.refund_failed"}': "0x39 1x20"}),
+    "RefundFailed": Case({'delivery_refunds_failed{job="delivery",service="orders"}': "0x39 1x20"}),
     "ReconciliationDiscrepancyFound": Case(
         {'delivery_reconciliation_discrepancies_total{kind="HISTORY_MISSING",outcome="repaired"}': "0x39 1x20"}
     ),

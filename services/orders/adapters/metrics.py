@@ -2,10 +2,15 @@
 
 from datetime import datetime
 
+from sqlalchemy import func, select
+
+from services.orders.adapters.postgres.tables import refunds
 from services.orders.domain.orders import TRANSITIONS, Order, OrderStatus
 from services.orders.domain.payments import Refund, RefundResponse
 from services.orders.domain.reconciliation import Discrepancy, DiscrepancyKind
 from services.orders.usecases.reconciliation import log_discrepancy
+from services.runtime.process.metrics_endpoint import GaugeRefresh
+from services.runtime.storage.database import Database, Statement
 from services.runtime.telemetry import metrics
 
 NO_STATUS = "none"
@@ -30,6 +35,10 @@ _discrepancies = metrics.METER.create_counter(
     unit="{discrepancy}",
     description="Discrepancies between stores, by kind and outcome (repaired or reported).",
 )
+_failed_refunds = metrics.ObservableGauge(
+    "delivery.refunds.failed", "Failed refunds that are neither retried nor settled.", "{refund}"
+)
+_COUNT_FAILED_REFUNDS = Statement(select(func.count().label("refunds")).where(refunds.c.status == "failed"))
 _last_success = metrics.ObservableGauge(
     "delivery.reconciliation.last_success_timestamp",
     "Time of the last reconciliation of all due orders without an error, as Unix time.",
@@ -60,6 +69,17 @@ def record_refund_attempt(response: RefundResponse) -> None:
 def record_refund(refund: Refund) -> None:
     """Add the amount of a completed refund."""
     _refund_amount.add(refund.amount, {"currency": _CURRENCIES.normalise(refund.currency)})
+
+
+def build_failed_refunds_refresh(database: Database) -> GaugeRefresh:
+    """Return a function that refreshes the number of failed refunds from the database."""
+
+    async def refresh() -> None:
+        _failed_refunds.set({})
+        row = await database.fetch_one(_COUNT_FAILED_REFUNDS)
+        _failed_refunds.set({(): row["refunds"] if row else 0})
+
+    return refresh
 
 
 def record_reconciliation(at: datetime) -> None:

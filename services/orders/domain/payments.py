@@ -119,6 +119,10 @@ class Refund:
     attempts: int = 0
     trace: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Trace context headers of the request that created the refund; set by the repository."""
+    next_at: datetime | None = field(default=None, compare=False)
+    """Time of the next attempt, or end of the lease of the current one; meaningful while the refund is requested."""
+    last_response: str | None = field(default=None, compare=False)
+    """Summary of the bank's last response."""
 
 
 class RefundResponse(NamedTuple):

@@ -3,7 +3,8 @@
 from dataclasses import asdict, fields
 
 from generated.proto.delivery.orders import v1
-from services.orders.domain.orders import Bank, Basket, Item, Order, Partner
+from services.orders.domain.orders import Bank, Basket, Item, Order, Partner, RefundStatus
+from services.orders.usecases.refund_administration import RefundReport
 from services.runtime.outbound import base_url
 from services.runtime.rpc.codec import get_codec
 
@@ -44,6 +45,31 @@ def order_to_proto(order: Order) -> v1.Order:
         "items": [v1.OrderItem(**asdict(item)) for item in order.items],
     }
     return v1.Order(**(unchanged | converted))
+
+
+def refund_to_proto(report: RefundReport) -> v1.Refund:
+    """Convert a refund and the actions on it."""
+    refund = report.refund
+    is_requested = refund.status is RefundStatus.REQUESTED
+    return v1.Refund(
+        id=refund.id,
+        bank_id=refund.bank_id,
+        payment_id=refund.payment_id,
+        order_id=refund.order_id,
+        amount=refund.amount,
+        currency=refund.currency,
+        status=v1.RefundStatus[refund.status.name],
+        attempts=refund.attempts,
+        last_response=refund.last_response,
+        next_attempt_at=refund.next_at if is_requested else None,
+        created_at=refund.created_at,
+        actions=[
+            v1.RefundAction(
+                kind=v1.RefundActionKind[action.kind.name], actor=action.actor, note=action.note, at=action.at
+            )
+            for action in report.actions
+        ],
+    )
 
 
 def encode_created_order(public_url: str, order: Order, bank: Bank) -> bytes:

@@ -3,14 +3,16 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import asdict
+from enum import Enum
 from functools import partial
 
 from generated.problems import Reason
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersServicer
 from services.orders import usecases
-from services.orders.domain.orders import Bank, OrderStatus
+from services.orders.domain.orders import Bank, OrderStatus, RefundStatus
 from services.orders.domain.payments import PaymentFilter
+from services.orders.domain.refund_actions import RefundFilter
 from services.orders.entrypoints.payment_callback import verify_and_decode_payment
 from services.orders.entrypoints.proto_mapping import (
     bank_to_proto,
@@ -18,6 +20,7 @@ from services.orders.entrypoints.proto_mapping import (
     encode_created_bank,
     encode_created_order,
     order_to_proto,
+    refund_to_proto,
 )
 from services.orders.usecases import OrderRequest
 from services.orders.usecases.order_tracking import OrderChangeListener
@@ -128,6 +131,26 @@ class OrdersRpc(OrdersServicer):
         ]
         return v1.ListPaymentsResponse(items=items, next_page_token=page.next_page_token)
 
+    async def list_refunds(self, request: v1.ListRefundsRequest, principal: Principal) -> v1.ListRefundsResponse:
+        """Return a page of refunds."""
+        status = None if request.status is None else _parse_enum(RefundStatus, request.status)
+        refund_filter = RefundFilter(request.order_id, request.bank_id, status)
+        page = await usecases.list_refunds(
+            self._repository, principal, request.page_size, request.page_token, refund_filter
+        )
+        items = [refund_to_proto(report) for report in page.items]
+        return v1.ListRefundsResponse(items=items, next_page_token=page.next_page_token)
+
+    async def retry_refund(self, request: v1.RetryRefundRequest, principal: Principal) -> v1.RetryRefundResponse:
+        """Request a failed refund again, or send a requested one now."""
+        report = await usecases.retry_refund(self._repository, self._clock, principal, request.refund_id)
+        return v1.RetryRefundResponse(refund=refund_to_proto(report))
+
+    async def settle_refund(self, request: v1.SettleRefundRequest, principal: Principal) -> v1.SettleRefundResponse:
+        """Record that the money of a failed refund was returned by other means."""
+        report = await usecases.settle_refund(self._repository, self._clock, principal, request.refund_id, request.note)
+        return v1.SettleRefundResponse(refund=refund_to_proto(report))
+
     async def watch_order(
         self, request: v1.WatchOrderRequest, principal: Principal
     ) -> AsyncIterator[v1.WatchOrderResponse]:
@@ -148,7 +171,7 @@ class OrdersRpc(OrdersServicer):
 
     async def list_orders(self, request: v1.ListOrdersRequest, principal: Principal) -> v1.ListOrdersResponse:
         """Return a page of orders."""
-        status = None if request.status is None else _parse_status(request.status)
+        status = None if request.status is None else _parse_enum(OrderStatus, request.status)
         page = await usecases.list_orders(self._repository, principal, request.page_size, request.page_token, status)
         return v1.ListOrdersResponse(
             items=[order_to_proto(order) for order in page.items], next_page_token=page.next_page_token
@@ -200,12 +223,12 @@ class OrdersRpc(OrdersServicer):
         return v1.GetOrderHistoryResponse(items=items, next_page_token=page.next_page_token)
 
 
-def _parse_status(status: v1.OrderStatus) -> OrderStatus:
+def _parse_enum[E: Enum](enum_type: type[E], value: Enum) -> E:
     """Convert a status filter.
 
     Raises ApiError: INVALID_REQUEST for a number without a name in this version of the contract.
     """
     try:
-        return OrderStatus[status.name or ""]
+        return enum_type[value.name or ""]
     except KeyError as error:
         raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not a known status")]) from error

@@ -8,6 +8,7 @@
 - payment_callbacks: get_callback_secrets, process_payment, list_payments, record_payment
 - reconciliation: alert_stuck_orders, warn_about_outbox_backlog
 - reconciliation_run: reconcile, reconcile_documents
+- refund_administration: list_refunds, retry_refund, settle_refund
 - refunds: send_refund, record_refund_error
 
 `event_factory` converts domain objects to events. `ports` defines the interfaces that the adapters implement.
@@ -40,6 +41,7 @@ from services.orders.usecases.payment_callbacks import (
 )
 from services.orders.usecases.reconciliation import alert_stuck_orders, warn_about_outbox_backlog
 from services.orders.usecases.reconciliation_run import reconcile, reconcile_documents
+from services.orders.usecases.refund_administration import list_refunds, retry_refund, settle_refund
 from services.orders.usecases.refunds import record_refund_error, send_refund
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "list_banks",
     "list_orders",
     "list_payments",
+    "list_refunds",
     "mark_order_ready",
     "process_payment",
     "reconcile",
@@ -69,8 +72,10 @@ __all__ = [
     "record_partner_notified",
     "record_payment",
     "record_refund_error",
+    "retry_refund",
     "rotate_bank_secret",
     "send_refund",
+    "settle_refund",
     "update_bank",
     "warn_about_outbox_backlog",
     "watch_order",

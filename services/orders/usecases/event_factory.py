@@ -26,6 +26,9 @@ from generated.proto.delivery.events.v1 import (
 from services.orders.domain.orders import HistoryEntry, Order, OrderStatus
 from services.orders.domain.payments import Payment, PaymentRecord, Refund
 
+REFUND_FAILED = "REFUND_FAILED"
+"""Reason of the alert about a failed refund."""
+
 _EVENT_ID_NAMESPACE = UUID("6c3f2a51-9a0b-4d0e-8f57-6f2b1c7d9e40")
 
 
@@ -136,12 +139,20 @@ def build_refund_failed(refund: Refund, reason: str, at: datetime) -> RefundFail
     return RefundFailed(**_build_refund_fields(refund), reason=reason, at=at)
 
 
+def format_refund_subject(refund: Refund) -> str:
+    """Return the subject of alerts about a refund."""
+    return f"refund:{refund.id}"
+
+
 def build_refund_alert(refund: Refund, response: str, at: datetime) -> SystemAlert:
     """Return the alert about a failed refund."""
     return SystemAlert(
-        subject=f"refund:{refund.id}",
-        reason="REFUND_FAILED",
-        detail=f"The refund of {refund.amount} {refund.currency} of payment {refund.payment_id} failed: {response}.",
+        subject=format_refund_subject(refund),
+        reason=REFUND_FAILED,
+        detail=(
+            f"The refund {refund.id} of {refund.amount} {refund.currency} to the customer of order {refund.order_id}"
+            f" (payment {refund.payment_id} of bank {refund.bank_id}) failed: {response}."
+        ),
         at=at,
     )
 

@@ -14,6 +14,7 @@ from services.orders.domain.payments import (
     ProcessedCallback,
     Refund,
 )
+from services.orders.domain.refund_actions import RefundAction, RefundFilter
 from services.runtime.core.principal import Principal
 from services.runtime.core.repository import EntityReader, EntityRepository, TimeKey
 from services.runtime.storage.unit_of_work import UnitOfWorkFactory
@@ -92,6 +93,16 @@ class PaymentRepository(Protocol):
         """Insert a report whose payment id belongs to another payment; return False if it was recorded before."""
 
 
+class RefundReader(EntityReader[str, Refund], Protocol):
+    """Read access to refunds."""
+
+    async def list_before(self, before: TimeKey | None, size: int, refund_filter: RefundFilter) -> Sequence[Refund]:
+        """Return refunds created before a key of time and id, newest first."""
+
+    async def list_actions(self, refund_ids: Sequence[str]) -> Sequence[RefundAction]:
+        """Return the actions of admins on some refunds, at most the latest 50 of each, oldest first."""
+
+
 class RefundRepository(Protocol):
     """Refunds in a unit of work."""
 
@@ -103,6 +114,15 @@ class RefundRepository(Protocol):
 
     async def list_by_order(self, order_id: str, bank_id: str) -> Sequence[Refund]:
         """Return all refunds of an order at a bank."""
+
+    async def get_for_update(self, refund_id: str) -> Refund | None:
+        """Return the refund, locked until the transaction ends."""
+
+    async def save(self, refund: Refund) -> None:
+        """Store status, attempts and time of the next attempt of a refund."""
+
+    async def add_action(self, action: RefundAction) -> None:
+        """Record an action of an admin."""
 
 
 class UnitOfWork(Protocol):
@@ -116,6 +136,9 @@ class UnitOfWork(Protocol):
     async def register_alert(self, subject: str, reason: str, at: datetime) -> bool:
         """Register an alert; return False if it was raised before."""
 
+    async def clear_alert(self, subject: str, reason: str) -> None:
+        """Allow an alert to be raised again."""
+
     async def mark_event_processed(self, queue: str, event_id: str) -> bool:
         """Mark an event as processed; return False if it already was."""
 
@@ -124,10 +147,11 @@ class UnitOfWork(Protocol):
 
 
 class Repository(UnitOfWorkFactory[UnitOfWork], Protocol):
-    """Read access to orders and banks, and the units of work that change them."""
+    """Read access to orders, banks and refunds, and the units of work that change them."""
 
     orders: OrderReader
     banks: BankReader
+    refunds: RefundReader
 
 
 class HistoryRepository(Protocol):

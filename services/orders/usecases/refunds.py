@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.orders.domain.orders import Bank, RefundStatus
+from services.orders.domain.orders import Bank, Order, RefundStatus
 from services.orders.domain.payments import Refund, RefundResponse, apply_refunds
 from services.orders.usecases.event_factory import build_refund_alert, build_refund_failed, build_refunded
-from services.orders.usecases.ports import Repository
+from services.orders.usecases.ports import Repository, UnitOfWork
 from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
 
@@ -79,18 +79,25 @@ async def _record_response(
         await queue.reschedule(refund, clock() + timedelta(seconds=delay_s), response.message)
 
 
+async def update_refund_totals(
+    unit: UnitOfWork, order: Order | None, refund: Refund, actor: str, at: datetime
+) -> str | None:
+    """Update the order of a changed refund, if it exists at its bank; return the customer's id."""
+    if order is None or order.bank_id != refund.bank_id:
+        return None
+    after = apply_refunds(order, await unit.refunds.list_by_order(order.id, order.bank_id), at)
+    if after is not order:
+        await unit.orders.update(order, after, actor, f"refund {refund.id} {refund.status}")
+    return order.customer_id
+
+
 async def _complete_refund(repository: Repository, refund: Refund, response: str, at: datetime) -> None:
     async with repository.unit_of_work() as unit:
         # Lock the order first, as every other use case does, to avoid deadlocks.
         order = await unit.orders.get_for_update(refund.order_id)
         if not await unit.refunds.complete(refund, response):
             return
-        customer_id = None
-        if order is not None and order.bank_id == refund.bank_id:
-            customer_id = order.customer_id
-            after = apply_refunds(order, await unit.refunds.list_by_order(order.id, order.bank_id), at)
-            if after is not order:
-                await unit.orders.update(order, after, f"bank:{refund.bank_id}", f"refund {refund.id} {refund.status}")
+        customer_id = await update_refund_totals(unit, order, refund, f"bank:{refund.bank_id}", at)
         if refund.status is RefundStatus.REFUNDED:
             await unit.publish(build_refunded(refund, customer_id, at))
             return

@@ -29,6 +29,7 @@ from services.orders.domain.payments import (
     RefundResponse,
 )
 from services.orders.domain.reconciliation import OrderRecords
+from services.orders.domain.refund_actions import RefundAction, RefundFilter
 from services.orders.usecases.event_factory import derive_event_id
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
@@ -173,6 +174,7 @@ class FakeRefunds(UserDict[str, Refund]):
     def __init__(self, refunds: Mapping[str, Refund] | None = None) -> None:
         super().__init__(refunds)
         self.rescheduled: dict[str, datetime] = {}
+        self.actions: list[RefundAction] = []
 
     async def add(self, refund: Refund) -> None:
         self.data.setdefault(refund.id, refund)
@@ -182,6 +184,26 @@ class FakeRefunds(UserDict[str, Refund]):
             return False
         self.data[refund.id] = refund
         return True
+
+    async def get(self, key: str) -> Refund | None:
+        return self.data.get(key)
+
+    get_for_update = get
+
+    async def save(self, refund: Refund) -> None:
+        self.data[refund.id] = refund
+
+    async def add_action(self, action: RefundAction) -> None:
+        self.actions.append(action)
+
+    async def list_actions(self, refund_ids: Sequence[str]) -> Sequence[RefundAction]:
+        return [action for action in self.actions if action.refund_id in refund_ids]
+
+    async def list_before(self, before: TimeKey | None, size: int, refund_filter: RefundFilter) -> Sequence[Refund]:
+        rows = sorted(self.data.values(), key=lambda refund: (refund.created_at, refund.id), reverse=True)
+        matching = [row for row in rows if before is None or (row.created_at, row.id) < before]
+        expected = [(name, value) for name, value in refund_filter._asdict().items() if value is not None]
+        return [row for row in matching if all(getattr(row, name) == value for name, value in expected)][:size]
 
     async def list_by_order(self, order_id: str, bank_id: str) -> Sequence[Refund]:
         return [refund for refund in self.data.values() if (refund.order_id, refund.bank_id) == (order_id, bank_id)]
@@ -261,6 +283,9 @@ class FakeRepository(FakeTransactions):
         is_new = (subject, reason) not in self.alerts
         self.alerts.add((subject, reason))
         return is_new
+
+    async def clear_alert(self, subject: str, reason: str) -> None:
+        self.alerts.discard((subject, reason))
 
     @asynccontextmanager
     async def try_acquire_leadership(self) -> AsyncIterator[bool]:

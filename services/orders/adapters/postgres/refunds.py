@@ -1,27 +1,34 @@
 """Refunds in PostgreSQL, and the queue of due refunds."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, override
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Text, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.orders.adapters import metrics
-from services.orders.adapters.postgres.tables import refunds
+from services.orders.adapters.postgres.tables import refund_actions, refunds
 from services.orders.domain.orders import RefundStatus
 from services.orders.domain.payments import Refund
-from services.orders.usecases.ports import RefundRepository
+from services.orders.domain.refund_actions import RefundAction, RefundActionKind, RefundFilter
+from services.orders.usecases.ports import RefundReader, RefundRepository
 from services.orders.usecases.refunds import RefundQueue
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.core.repository import TimeKey
+from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
 from services.runtime.storage.job_queue import JobQueue, JobTable
 from services.runtime.telemetry import tracing
+
+MAX_ACTIONS = 50
+"""Actions of a refund that are returned, the latest ones."""
 
 REFUND_COLUMNS = [refunds.c[field.name] for field in fields(Refund)]
 _INSERT_REFUND = Statement(
     postgresql.insert(refunds)
-    .values({column.name: bindparam(column.name) for column in (*REFUND_COLUMNS, refunds.c.next_at)})
+    .values({column.name: bindparam(column.name) for column in REFUND_COLUMNS})
     .on_conflict_do_nothing()
 )
 _COMPLETE_REFUND = Statement(
@@ -33,6 +40,41 @@ _SELECT_REFUNDS = Statement(
     select(*REFUND_COLUMNS)
     .where(refunds.c.order_id == bindparam("order_id"), refunds.c.bank_id == bindparam("bank_id"))
     .order_by(refunds.c.created_at, refunds.c.id)
+)
+_select_refund = select(*REFUND_COLUMNS).where(refunds.c.id == bindparam("refund_id"))
+_SELECT_REFUND = Statement(_select_refund)
+_SELECT_REFUND_FOR_UPDATE = Statement(_select_refund.with_for_update())
+_UPDATE_REFUND = Statement(
+    update(refunds)
+    .where(refunds.c.id == bindparam("refund_id"))
+    .values(status=bindparam("new_status"), attempts=bindparam("new_attempts"), next_at=bindparam("new_next_at"))
+)
+_filters = {name: bindparam(name, type_=Text) for name in RefundFilter._fields}
+_SELECT_REFUNDS_BEFORE = Statement(
+    select(*REFUND_COLUMNS)
+    .where(
+        tuple_(refunds.c.created_at, refunds.c.id)
+        < tuple_(bindparam("before_at", type_=TIMESTAMPTZ), bindparam("before_id", type_=Text)),
+        *(value.is_(None) | (refunds.c[name] == value) for name, value in _filters.items()),
+    )
+    .order_by(refunds.c.created_at.desc(), refunds.c.id.desc())
+    .limit(bindparam("size")),
+    is_replanned=True,
+)
+_ACTION_COLUMNS = [refund_actions.c[field.name] for field in fields(RefundAction)]
+_INSERT_ACTION = Statement(
+    postgresql.insert(refund_actions).values({column.name: bindparam(column.name) for column in _ACTION_COLUMNS})
+)
+_age = func.row_number().over(partition_by=refund_actions.c.refund_id, order_by=refund_actions.c.id.desc())
+_recent_actions = (
+    select(refund_actions, _age.label("age"))
+    .where(refund_actions.c.refund_id == bindparam("ids", type_=ARRAY(Text)).any_())
+    .subquery()
+)
+_SELECT_ACTIONS = Statement(
+    select(*(_recent_actions.c[column.name] for column in _ACTION_COLUMNS))
+    .where(_recent_actions.c.age <= MAX_ACTIONS)
+    .order_by(_recent_actions.c.id)
 )
 _JOBS = JobTable(refunds, lease_end=refunds.c.next_at, attempts=refunds.c.attempts)
 _CLAIM = _JOBS.build_claim(
@@ -59,8 +101,8 @@ class PostgresRefundRepository(RefundRepository):
 
     @override
     async def add(self, refund: Refund) -> None:
-        row = asdict(refund) | {"trace": Jsonb(tracing.get_context_headers())}
-        await self._transaction.execute(_INSERT_REFUND, **row, next_at=refund.created_at)
+        row = asdict(refund) | {"trace": Jsonb(tracing.get_context_headers()), "next_at": refund.created_at}
+        await self._transaction.execute(_INSERT_REFUND, **row)
 
     @override
     async def complete(self, refund: Refund, response: str) -> bool:
@@ -78,6 +120,50 @@ class PostgresRefundRepository(RefundRepository):
             refund_from_row(row)
             for row in await self._transaction.fetch_all(_SELECT_REFUNDS, order_id=order_id, bank_id=bank_id)
         ]
+
+    @override
+    async def get_for_update(self, refund_id: str) -> Refund | None:
+        row = await self._transaction.fetch_one(_SELECT_REFUND_FOR_UPDATE, refund_id=refund_id)
+        return None if row is None else refund_from_row(row)
+
+    @override
+    async def save(self, refund: Refund) -> None:
+        await self._transaction.execute(
+            _UPDATE_REFUND,
+            refund_id=refund.id,
+            new_status=refund.status,
+            new_attempts=refund.attempts,
+            new_next_at=refund.next_at,
+        )
+
+    @override
+    async def add_action(self, action: RefundAction) -> None:
+        await self._transaction.execute(_INSERT_ACTION, **asdict(action))
+
+
+class PostgresRefundReader(RefundReader):
+    """Read access to refunds in PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def get(self, key: str) -> Refund | None:
+        row = await self._database.fetch_one(_SELECT_REFUND, refund_id=key)
+        return None if row is None else refund_from_row(row)
+
+    @override
+    async def list_before(self, before: TimeKey | None, size: int, refund_filter: RefundFilter) -> list[Refund]:
+        before_at, before_id = before or (datetime.max.replace(tzinfo=UTC), "")
+        rows = await self._database.fetch_all(
+            _SELECT_REFUNDS_BEFORE, size=size, before_at=before_at, before_id=before_id, **refund_filter._asdict()
+        )
+        return [refund_from_row(row) for row in rows]
+
+    @override
+    async def list_actions(self, refund_ids: Sequence[str]) -> list[RefundAction]:
+        rows = await self._database.fetch_all(_SELECT_ACTIONS, ids=list(refund_ids))
+        return [RefundAction(**(row | {"kind": RefundActionKind(row["kind"])})) for row in rows]
 
 
 class PostgresRefundQueue(RefundQueue):

@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import override
 
+from sqlalchemy import bindparam, delete
 from sqlalchemy.dialects.postgresql import insert
 
 from generated.events import OrdersEvent
 from services.orders.adapters.postgres.banks import PostgresBankReader, PostgresBankRepository
 from services.orders.adapters.postgres.orders import PostgresOrderReader, PostgresOrderRepository
 from services.orders.adapters.postgres.payments import PostgresPaymentRepository
-from services.orders.adapters.postgres.refunds import PostgresRefundRepository
+from services.orders.adapters.postgres.refunds import PostgresRefundReader, PostgresRefundRepository
 from services.orders.adapters.postgres.tables import alerts
 from services.orders.usecases.event_factory import derive_event_id
 from services.orders.usecases.ports import Repository, UnitOfWork
@@ -18,6 +19,9 @@ from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Statement, Transaction, bind_columns
 from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
 
+_DELETE_ALERT = Statement(
+    delete(alerts).where(alerts.c.subject == bindparam("subject"), alerts.c.reason == bindparam("reason"))
+)
 _INSERT_ALERT = Statement(insert(alerts).values(bind_columns(alerts)).on_conflict_do_nothing())
 
 
@@ -37,6 +41,10 @@ class PostgresUnitOfWork(UnitOfWork):
         return await self._transaction.execute(_INSERT_ALERT, subject=subject, reason=reason, at=at) == 1
 
     @override
+    async def clear_alert(self, subject: str, reason: str) -> None:
+        await self._transaction.execute(_DELETE_ALERT, subject=subject, reason=reason)
+
+    @override
     async def mark_event_processed(self, queue: str, event_id: str) -> bool:
         return await inbox.mark_processed(self._transaction, queue, event_id)
 
@@ -46,9 +54,10 @@ class PostgresUnitOfWork(UnitOfWork):
 
 
 class PostgresRepository(PostgresUnitOfWorkFactory[UnitOfWork], Repository):
-    """Read access to orders and banks in PostgreSQL, and the units of work that change them."""
+    """Read access to orders, banks and refunds in PostgreSQL, and the units of work that change them."""
 
     def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
         super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox))
         self.orders = PostgresOrderReader(database)
         self.banks = PostgresBankReader(database)
+        self.refunds = PostgresRefundReader(database)

@@ -1,6 +1,6 @@
 """Tables of orders. Check constraints enforce the invariants, such as the amount of a paid order."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, Table, func
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Index, MetaData, Table, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import BigInteger, Boolean, Integer, LargeBinary, Text
 
@@ -166,4 +166,17 @@ refunds = Table(
     CheckConstraint("status IN ('requested', 'refunded', 'failed')", name="refunds_status"),
     Index("refunds_by_order", "order_id"),
     Index("refunds_due", "next_at", postgresql_where="status = 'requested'"),
+    Index("refunds_by_created_at", "created_at", "id"),
+    Index("refunds_failed", "created_at", "id", postgresql_where="status = 'failed'"),
+)
+refund_actions = Table(
+    "refund_actions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("refund_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", TIMESTAMPTZ, nullable=False),
+    Column("note", Text),
+    Index("refund_actions_by_refund", "refund_id", "id"),
 )
