@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PARALLEL_GROUPS = {
     "services": ("unit", "contract", "integration"),
-    "mesh": ("docs", "e2e", "browser", "fuzz", "contract_coverage"),
+    "mesh": ("docs", "e2e", "security", "browser", "fuzz", "contract_coverage"),
 }
 """`contract_coverage` reads the traffic of the other parts of its group, so it is the last one there."""
 EXCLUSIVE_GROUPS = {"faults": ("chaos", "performance")}
