@@ -21,8 +21,11 @@ from codegen.envoy.common import (
     build_typed_config,
     strip_headers,
 )
-from codegen.envoy.local_replies import (
-    build_local_replies,
+from codegen.envoy.local_replies import build_local_replies
+from codegen.envoy.response_headers import (
+    CORS_ALLOWED_ORIGINS,
+    CORS_EXPOSED_HEADERS,
+    build_restrictions_filter,
     build_trace_filter,
     build_trace_response_headers,
     set_header,
@@ -37,9 +40,13 @@ STREAM_IDLE_TIMEOUT = "60s"
 """Longer than the interval of the heartbeats, which is 15 seconds."""
 PUBLIC_PATHS = ("/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs")
 PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/")
-CORS_EXPOSED_HEADERS = (
-    "ETag, Location, Retry-After, Idempotency-Replayed, Deprecation, Sunset, traceresponse, x-request-id"
-)
+HTTP1_OPTIONS: Config = {
+    "accept_http_10": True,
+    "default_host_for_http_10": "localhost",
+    # A server may ignore the header (RFC 9110, 7.8); the edge offers no other protocol.
+    "ignore_http_11_upgrade": [{"safe_regex": {"regex": ".*"}}],
+}
+"""Options for HTTP/1: load balancers use HTTP/1.0 for health checks, often without a Host header."""
 CORS_ALLOWED_HEADERS = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id"
 
 
@@ -175,7 +182,7 @@ def build_cors_policy() -> Config:
     """Return the CORS policy for the allowed origins."""
     return build_typed_config(
         "extensions.filters.http.cors.v3.CorsPolicy",
-        allow_origin_string_match=[{"safe_regex": {"regex": "${ALLOWED_ORIGINS}"}}],
+        allow_origin_string_match=[{"safe_regex": {"regex": CORS_ALLOWED_ORIGINS}}],
         allow_methods="GET, HEAD, POST, PUT, PATCH, DELETE",
         allow_headers=CORS_ALLOWED_HEADERS,
         expose_headers=CORS_EXPOSED_HEADERS,
@@ -183,12 +190,13 @@ def build_cors_policy() -> Config:
     )
 
 
-def build_edge_filters(contracts: Contracts, profile: Profile) -> list[Config]:
-    """Return the HTTP filters in order: token, role, body limit."""
+def build_edge_filters(contracts: Contracts, profile: Profile, *, is_tls: bool) -> list[Config]:
+    """Return the HTTP filters in order: response headers, token, role, body limit."""
     limits = sorted({get_max_body_bytes(operation) for operation in iter_operations(contracts, "delivery")})
     message_name = "extensions.filters.http.body_size_limit.v3.BodySizeLimit"
     return [
         build_trace_filter(),
+        build_restrictions_filter(is_tls=is_tls),
         build_extension("cors", "extensions.filters.http.cors.v3.Cors"),
         *build_bearer_scheme_filters(),
         authorization.build_jwt_filter(profile),
@@ -203,25 +211,6 @@ def build_edge_filters(contracts: Contracts, profile: Profile) -> list[Config]:
 
 def build_listeners(contracts: Contracts, profile: Profile) -> list[Config]:
     """Return the plain-text listener and the TLS listener; both have the same routes."""
-    catalogue: dict[str, Any] = contracts.openapi["delivery"]["x-problems"]
-    host = {
-        "name": "api",
-        "domains": ["*"],
-        "typed_per_filter_config": {"cors": build_cors_policy()},
-        "routes": build_edge_routes(contracts),
-    }
-    manager = build_http_connection_manager(
-        "edge",
-        build_edge_filters(contracts, profile),
-        {"virtual_hosts": [host], "response_headers_to_add": build_trace_response_headers()},
-        use_remote_address=True,
-        request_timeout="30s",
-        always_set_request_id_in_response=True,
-        forward_client_cert_details="SANITIZE",
-        early_header_mutation_extensions=strip_headers("traceparent", "tracestate"),
-        tracing=build_tracing_config("gateway", "${TRACE_PERCENT}"),
-        local_reply_config=build_local_replies(catalogue),
-    )
     context = {
         "alpn_protocols": ["h2", "http/1.1"],
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
@@ -230,8 +219,36 @@ def build_listeners(contracts: Contracts, profile: Profile) -> list[Config]:
     message_name = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
     tls = {"name": "tls", "typed_config": build_typed_config(message_name, common_tls_context=context)}
     return [
-        build_listener("edge", build_tcp_address("${BIND}", "${EDGE_PORT}"), manager, traffic_direction="INBOUND"),
         build_listener(
-            "edge_tls", build_tcp_address("${BIND}", "${EDGE_TLS_PORT}"), manager, tls, traffic_direction="INBOUND"
-        ),
+            name,
+            build_tcp_address("${BIND}", port),
+            build_edge_manager(contracts, profile, is_tls=transport_socket is not None),
+            transport_socket,
+            traffic_direction="INBOUND",
+        )
+        for name, port, transport_socket in (("edge", "${EDGE_PORT}", None), ("edge_tls", "${EDGE_TLS_PORT}", tls))
     ]
+
+
+def build_edge_manager(contracts: Contracts, profile: Profile, *, is_tls: bool) -> Config:
+    """Return the HTTP connection manager of a listener."""
+    catalogue: dict[str, Any] = contracts.openapi["delivery"]["x-problems"]
+    host = {
+        "name": "api",
+        "domains": ["*"],
+        "typed_per_filter_config": {"cors": build_cors_policy()},
+        "routes": build_edge_routes(contracts),
+    }
+    return build_http_connection_manager(
+        "edge",
+        build_edge_filters(contracts, profile, is_tls=is_tls),
+        {"virtual_hosts": [host], "response_headers_to_add": build_trace_response_headers()},
+        use_remote_address=True,
+        http_protocol_options=HTTP1_OPTIONS,
+        request_timeout="30s",
+        always_set_request_id_in_response=True,
+        forward_client_cert_details="SANITIZE",
+        early_header_mutation_extensions=strip_headers("traceparent", "tracestate"),
+        tracing=build_tracing_config("gateway", "${TRACE_PERCENT}"),
+        local_reply_config=build_local_replies(catalogue),
+    )

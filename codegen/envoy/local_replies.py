@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from codegen.envoy.common import JWT_FILTER, Config, build_extension
+from codegen.envoy.common import Config, build_extension
+from codegen.envoy.response_headers import build_error_headers, set_header
 
 REASON_BY_STATUS = {
     400: "INVALID_REQUEST",
@@ -11,44 +12,24 @@ REASON_BY_STATUS = {
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
     413: "PAYLOAD_TOO_LARGE",
-    431: "INVALID_REQUEST",
     429: "TOO_MANY_REQUESTS",
     500: "INTERNAL",
+    501: "INVALID_REQUEST",
     502: "UPSTREAM_ERROR",
     503: "UPSTREAM_UNAVAILABLE",
     504: "UPSTREAM_TIMEOUT",
 }
-STATUS_OVERRIDES = {431: 400}
-"""The contract has no 431; oversized headers are an invalid request."""
+OTHER_STATUSES = ((500, "INTERNAL"), (400, "INVALID_REQUEST"))
+"""Lower bounds of the statuses that the contract does not have, with the reason whose status replaces them."""
 RETRY_AFTER_S = {429: "1", 503: "2"}
 """Seconds, for temporary errors."""
-
-SAMPLED_FLAG = "%CEL(request.headers['x-request-id'].matches('^[^-]*-[^-]*-[9ab]') ? '01' : '00')%"
-"""Trace flags. Envoy has no command operator for its sampling decision, but encodes it in the request id."""
 
 START_TIME_NS = "%START_TIME(%s%9f)%"
 """Start of the request in nanoseconds: 19 digits, used as a part of a generated trace id."""
 START_TIME_SUBSECOND_NS = "%START_TIME(%9f)%"
-TRACERESPONSE_FORMAT = f"00-%TRACE_ID%-%SPAN_ID%-{SAMPLED_FLAG}"
 
 
-def build_trace_response_headers() -> list[Config]:
-    """Return the trace headers: W3C `traceresponse`, and the internal `x-trace-id` for the body of local replies."""
-    return [set_header("traceresponse", TRACERESPONSE_FORMAT), set_header("x-trace-id", "%TRACE_ID%")]
-
-
-def build_trace_filter() -> Config:
-    """Return the filter that adds a missing `traceresponse` and removes the internal `x-trace-id`.
-
-    It must be the first filter, because CORS responses match no route.
-    """
-    missing = set_header("traceresponse", TRACERESPONSE_FORMAT, "ADD_IF_ABSENT")
-    message_name = "extensions.filters.http.header_mutation.v3.HeaderMutation"
-    mutations = {"response_mutations": [{"remove": "x-trace-id"}, {"append": missing}]}
-    return build_extension("trace", message_name, mutations=mutations)
-
-
-def _build_early_rejection_headers() -> list[Config]:
+def _build_headers() -> list[Config]:
     """Return the headers for requests that are rejected before the filter chain, which have no trace."""
     return [
         set_header("x-request-id", "%UNIQUE_ID%", "ADD_IF_ABSENT"),
@@ -56,12 +37,8 @@ def _build_early_rejection_headers() -> list[Config]:
         set_header(
             "traceresponse", f"00-{'0' * 13}{START_TIME_NS}-{'0' * 7}{START_TIME_SUBSECOND_NS}-00", "ADD_IF_ABSENT"
         ),
+        *build_error_headers(),
     ]
-
-
-def set_header(name: str, value: str, action: str = "OVERWRITE_IF_EXISTS_OR_ADD") -> Config:
-    """Return a response header; by default it replaces an existing one."""
-    return {"header": {"key": name, "value": value}, "append_action": action}
 
 
 def build_problem_body(reason: str, catalogue: dict[str, Any], status: int | str) -> Config:
@@ -78,41 +55,51 @@ def build_problem_body(reason: str, catalogue: dict[str, Any], status: int | str
     return {"content_type": "application/problem+json", "json_format": fields}
 
 
-def _build_status_filter(status: int) -> Config:
-    comparison = {"op": "EQ", "value": {"default_value": status, "runtime_key": f"local_reply.{status}"}}
-    return {"status_code_filter": {"comparison": comparison}}
+def _build_status_filter(status: int, operator: str = "EQ") -> Config:
+    value = {"default_value": status, "runtime_key": f"local_reply.{status}"}
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
+
+
+def _build_403_filter(filter_name: str) -> Config:
+    """Return a filter for the denials of an HTTP filter, which the details of the response name.
+
+    CONNECT matches no route, so RBAC denies it, although it is never valid.
+    """
+    expression = f"response.code_details.startsWith('{filter_name}') && request.method != 'CONNECT'"
+    message_name = "extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+    details = {"extension_filter": build_extension("details", message_name, expression=expression)}
+    return {"and_filter": {"filters": [_build_status_filter(403), details]}}
 
 
 def build_local_replies(catalogue: dict[str, Any]) -> Config:
-    """Return one mapper per status, and a mapper from 403 of jwt_authn for another audience to the contract's 401."""
-    # Matches requests without a verified token: a missing key counts as a match, and a subject is never empty.
-    unverified = {
-        "matcher": {
-            "filter": "envoy.filters.http.jwt_authn",
-            "path": [{"key": JWT_FILTER}, {"key": "sub"}],
-            "value": {"string_match": {"exact": ""}},
-        },
-        "match_if_key_not_found": True,
-    }
-    audience = {
-        "filter": {"and_filter": {"filters": [_build_status_filter(403), {"metadata_filter": unverified}]}},
-        "status_code": 401,
-        "headers_to_add": [set_header("www-authenticate", 'Bearer error="invalid_token"')],
-        "body_format_override": build_problem_body("UNAUTHENTICATED", catalogue, 401),
-    }
-    mappers = [_build_status_mapper(status, reason, catalogue) for status, reason in REASON_BY_STATUS.items()]
+    """Return one mapper per status; statuses that the contract does not have are replaced.
+
+    A 403 is sent by RBAC, by jwt_authn for a token with another audience, which is a 401 in the contract, and by the
+    HTTP codec for invalid requests, for example for an absolute `https://` URI without TLS.
+    """
+    audience = _build_mapper(_build_403_filter("jwt_authn"), "UNAUTHENTICATED", catalogue)
+    audience["headers_to_add"].append(set_header("www-authenticate", 'Bearer error="invalid_token"'))
+    role = _build_mapper(_build_403_filter("rbac"), "FORBIDDEN", catalogue)
+    by_status = [
+        _build_mapper(_build_status_filter(status), reason, catalogue, RETRY_AFTER_S.get(status))
+        for status, reason in REASON_BY_STATUS.items()
+        if status != role["status_code"]
+    ]
+    others = [_build_mapper(_build_status_filter(bound, "GE"), reason, catalogue) for bound, reason in OTHER_STATUSES]
     return {
-        "mappers": [audience, *mappers],
+        "mappers": [audience, role, *by_status, *others],
         "body_format": build_problem_body("INTERNAL", catalogue, "%RESPONSE_CODE%"),
     }
 
 
-def _build_status_mapper(status: int, reason: str, catalogue: dict[str, Any]) -> Config:
-    response_status = STATUS_OVERRIDES.get(status, status)
-    retry = [set_header("retry-after", RETRY_AFTER_S[status])] if status in RETRY_AFTER_S else []
+def _build_mapper(
+    reply_filter: Config, reason: str, catalogue: dict[str, Any], retry_after: str | None = None
+) -> Config:
+    status: int = catalogue[reason]["status"]
+    retry = [set_header("retry-after", retry_after, "ADD_IF_ABSENT")] if retry_after else []
     return {
-        "filter": _build_status_filter(status),
-        "status_code": response_status,
-        "headers_to_add": [*retry, *_build_early_rejection_headers()],
-        "body_format_override": build_problem_body(reason, catalogue, response_status),
+        "filter": reply_filter,
+        "status_code": status,
+        "headers_to_add": [*retry, *_build_headers()],
+        "body_format_override": build_problem_body(reason, catalogue, status),
     }

@@ -1,11 +1,18 @@
 """Answers of the edge to unusual but valid requests, and to requests that it rejects itself."""
 
-from collections.abc import Iterator
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from http.client import HTTPResponse
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.envoy_test_mesh import MeshClient, create_token, running_test_edge
+from tests.envoy_test_mesh import MeshClient, build_bearer_headers, create_token, running_test_edge
+
+ORIGIN = "http://localhost:5173"
+ORDERS = "/api/v1/orders"
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +40,98 @@ def test_authorization_scheme_is_case_insensitive(edge: httpx.Client, scheme: st
 def test_other_authorization_scheme_returns_401(edge: httpx.Client, scheme: str) -> None:
     response = edge.get("/api/v1/orders", headers={"authorization": scheme + create_token()})
     assert (response.status_code, response.json()["reason"]) == (401, "UNAUTHENTICATED")
+
+
+def send(mesh: MeshClient, request_line: str, headers: Mapping[str, str]) -> tuple[HTTPResponse, Any]:
+    """Send a request unchanged, and return the response with its decoded body."""
+    lines = [request_line, *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    with socket.create_connection(("127.0.0.1", int(mesh.settings["EDGE_PORT"])), timeout=10) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        response = HTTPResponse(connection)
+        response.begin()
+        return response, json.loads(response.read())
+
+
+@pytest.mark.parametrize("host", [{}, {"Host": "edge"}], ids=["without host", "with host"])
+def test_http_1_0_request_is_answered(edge_mesh: MeshClient, host: dict[str, str]) -> None:
+    response, _ = send(edge_mesh, f"GET {ORDERS} HTTP/1.0", host | build_bearer_headers())
+    assert response.status == 200
+    response, document = send(edge_mesh, f"GET {ORDERS} HTTP/1.0", host)
+    assert (response.status, document["reason"]) == (401, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "h2c", "unknown"])
+def test_upgrade_header_is_ignored(edge_mesh: MeshClient, protocol: str) -> None:
+    """RFC 9110, 7.8."""
+    headers = {"Host": "edge", "Connection": "Upgrade", "Upgrade": protocol, **build_bearer_headers()}
+    response, forwarded = send(edge_mesh, f"GET {ORDERS} HTTP/1.1", headers)
+    assert response.status == 200
+    assert "upgrade" not in forwarded
+
+
+REJECTED: dict[str, tuple[str, dict[str, str], int, str]] = {
+    "transfer coding": (
+        "POST /api/v1/sessions HTTP/1.1", {"Transfer-Encoding": "unknown, chunked"}, 400, "INVALID_REQUEST"),
+    "scheme": (f"GET https://edge{ORDERS} HTTP/1.1", build_bearer_headers(), 400, "INVALID_REQUEST"),
+    "connect": ("CONNECT edge:443 HTTP/1.1", build_bearer_headers(), 400, "INVALID_REQUEST"),
+    "asterisk": ("OPTIONS * HTTP/1.1", {}, 404, "NOT_FOUND"),
+    "path": ("GET /nothing HTTP/1.1", {}, 404, "NOT_FOUND"),
+    "method": (f"TRACE {ORDERS} HTTP/1.1", {}, 405, "METHOD_NOT_ALLOWED"),
+    "token": (f"GET {ORDERS} HTTP/1.1", {}, 401, "UNAUTHENTICATED"),
+    "audience": (f"GET {ORDERS} HTTP/1.1", build_bearer_headers(aud="another"), 401, "UNAUTHENTICATED"),
+    "role": ("GET /api/v1/deliveries HTTP/1.1", build_bearer_headers(), 403, "FORBIDDEN"),
+    "size": ("POST /api/v1/sessions HTTP/1.1", {"Content-Length": "65537"}, 413, "PAYLOAD_TOO_LARGE"),
+    "escaped slash": ("GET /api%2Fv1 HTTP/1.1", {}, 400, "INVALID_REQUEST"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "headers", "status", "reason"), REJECTED.values(), ids=REJECTED.keys())
+def test_rejected_request_returns_problem_document_with_trace(
+    edge_mesh: MeshClient, line: str, headers: dict[str, str], status: int, reason: str
+) -> None:
+    response, document = send(edge_mesh, line, {"Host": "edge", "Origin": ORIGIN} | headers)
+    assert (response.status, document["status"], document["reason"]) == (status, status, reason)
+    version, trace_id, span_id, flags = response.headers["traceresponse"].split("-")
+    assert (version, len(trace_id), len(span_id), len(flags)) == ("00", 32, 16, 2)
+    assert document["trace_id"] == trace_id
+    assert response.headers["x-request-id"]
+    assert response.headers["content-type"] == "application/problem+json"
+    assert ("www-authenticate" in response.headers) == (status == 401)
+
+
+WITH_ORIGIN = {name: REJECTED[name] for name in ("path", "method", "token", "role", "size", "connect")}
+
+
+@pytest.mark.parametrize(("line", "headers", "status", "reason"), WITH_ORIGIN.values(), ids=WITH_ORIGIN.keys())
+def test_error_of_the_edge_is_readable_for_allowed_origins_only(
+    edge_mesh: MeshClient, line: str, headers: dict[str, str], status: int, reason: str
+) -> None:
+    for origin, expected in ((ORIGIN, ORIGIN), (f"{ORIGIN}.evil.example", None), (f"x{ORIGIN}", None)):
+        response, _ = send(edge_mesh, line, {"Host": "edge", "Origin": origin} | headers)
+        assert response.headers["access-control-allow-origin"] == expected
+        assert ("retry-after" in response.headers.get("access-control-expose-headers", "").lower()) == bool(expected)
+        assert "origin" in response.headers["vary"].lower()
+        assert response.status == status
+
+
+def test_response_without_caching_headers_is_not_stored(edge: httpx.Client) -> None:
+    requests = {
+        "personal": edge.get(ORDERS, headers=build_bearer_headers()),
+        "session": edge.post("/api/v1/sessions", json={}),
+        "unauthenticated": edge.get(ORDERS),
+        "not found": edge.get("/nothing"),
+        "malformed": edge.get("/a%2Fb"),
+    }
+    for name, response in requests.items():
+        assert response.headers["cache-control"] == "no-store", name
+        assert response.headers["x-content-type-options"] == "nosniff", name
+        assert response.headers["content-security-policy"] == "frame-ancestors 'none'", name
+        assert response.headers["vary"] == "Origin", name
+        assert "strict-transport-security" not in response.headers, name
+
+
+def test_tls_listener_requires_https_from_browsers(edge_mesh: MeshClient) -> None:
+    with httpx.Client(verify=edge_mesh.create_ssl_context(), trust_env=False) as client:
+        for path in (ORDERS, "/nothing", "/docs"):
+            response = client.get(edge_mesh.get_url("EDGE_TLS_PORT", "https") + path)
+            assert response.headers["strict-transport-security"] == f"max-age={edge_mesh.settings['HSTS_MAX_AGE_S']}"

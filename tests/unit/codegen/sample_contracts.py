@@ -15,7 +15,7 @@ type Document = dict[str, Any]
 
 _PROBLEMS = {
     reason: {"status": status, "grpc": "UNKNOWN", "title": f"Title of {reason}", "description": f"100% {reason}."}
-    for status, reason in REASON_BY_STATUS.items()
+    for status, reason in reversed(REASON_BY_STATUS.items())
 }
 _OPENAPI: Document = yaml.safe_load("""
 openapi: 3.1.0

@@ -153,7 +153,7 @@ def test_route_of_a_deprecated_operation_adds_its_headers() -> None:
 
 
 def test_body_limit_of_a_route_enables_an_existing_filter() -> None:
-    filters = {each["name"]: each for each in edge.build_edge_filters(CONTRACTS, PROFILE)}
+    filters = {each["name"]: each for each in edge.build_edge_filters(CONTRACTS, PROFILE, is_tls=False)}
     assert filters["body_1024"]["typed_config"]["max_request_bytes"] == 1024
     assert filters[f"body_{edge.MAX_JSON_BODY_BYTES}"]["disabled"] is True
     for name in OPERATIONS:
@@ -163,8 +163,18 @@ def test_body_limit_of_a_route_enables_an_existing_filter() -> None:
 
 
 def test_filters_authenticate_before_they_authorize() -> None:
-    names = [each["name"] for each in edge.build_edge_filters(CONTRACTS, PROFILE)]
-    assert names == ["trace", "cors", "bearer_scheme", "bearer_header", "jwt", "rbac", "body_1024", "body_65536"]
+    names = [each["name"] for each in edge.build_edge_filters(CONTRACTS, PROFILE, is_tls=False)]
+    assert names == [
+        "trace",
+        "restrictions",
+        "cors",
+        "bearer_scheme",
+        "bearer_header",
+        "jwt",
+        "rbac",
+        "body_1024",
+        "body_65536",
+    ]
 
 
 def test_every_route_configures_authorization() -> None:
@@ -181,7 +191,9 @@ def manager(name: str) -> Config:
 
 
 def test_plain_text_and_tls_listeners_have_the_same_routes() -> None:
-    assert manager("edge") == manager("edge_tls")
+    plain, tls = manager("edge"), manager("edge_tls")
+    assert [each["name"] for each in plain.pop("http_filters")] == [each["name"] for each in tls.pop("http_filters")]
+    assert plain == tls
     assert manager("edge")["route_config"]["virtual_hosts"][0]["routes"] == ROUTES
 
 
@@ -190,6 +202,13 @@ def test_only_the_tls_listener_has_a_certificate() -> None:
     tls = listeners()["edge_tls"]["filter_chains"][0]["transport_socket"]["typed_config"]["common_tls_context"]
     assert tls["tls_params"]["tls_minimum_protocol_version"] == "TLSv1_2"
     assert [each["name"] for each in tls["tls_certificate_sds_secret_configs"]] == ["edge"]
+
+
+def test_http_1_options_accept_old_clients_and_no_upgrade() -> None:
+    options = manager("edge")["http_protocol_options"]
+    assert options["accept_http_10"] is True
+    assert options["default_host_for_http_10"]
+    assert options["ignore_http_11_upgrade"] == [{"safe_regex": {"regex": ".*"}}]
 
 
 def test_edge_uses_the_address_and_ignores_the_headers_of_clients() -> None:

@@ -11,15 +11,22 @@ from codegen.envoy.local_replies import REASON_BY_STATUS, build_problem_body
 from tests.unit.codegen.sample_contracts import create_openapi
 
 CATALOGUE: dict[str, Any] = create_openapi()["x-problems"]
-AUDIENCE, *MAPPERS = local_replies.build_local_replies(CATALOGUE)["mappers"]
+AUDIENCE, ROLE, *OTHERS = local_replies.build_local_replies(CATALOGUE)["mappers"]
+MAPPERS, BOUNDS = OTHERS[:-2], OTHERS[-2:]
+STATUSES = {status: CATALOGUE[reason]["status"] for status, reason in REASON_BY_STATUS.items()}
+
+
+def comparison(mapper: Config) -> Config:
+    config: Config = mapper["filter"]["status_code_filter"]["comparison"]
+    return config
 
 
 def matched_status(mapper: Config) -> int:
-    status: int = mapper["filter"]["status_code_filter"]["comparison"]["value"]["default_value"]
+    status: int = comparison(mapper)["value"]["default_value"]
     return status
 
 
-MAPPERS_BY_STATUS = {matched_status(mapper): mapper for mapper in MAPPERS}
+MAPPERS_BY_STATUS = {matched_status(mapper): mapper for mapper in MAPPERS} | {403: ROLE}
 
 
 def headers(mapper: Config) -> dict[str, str]:
@@ -32,14 +39,15 @@ def body(mapper: Config) -> Config:
 
 
 def test_every_status_has_one_mapper() -> None:
-    assert len(MAPPERS_BY_STATUS) == len(MAPPERS)
+    assert len(MAPPERS_BY_STATUS) == len(MAPPERS) + 1
+    assert {comparison(mapper)["op"] for mapper in MAPPERS} == {"EQ"}
     assert MAPPERS_BY_STATUS.keys() == REASON_BY_STATUS.keys()
 
 
 @pytest.mark.parametrize("status", REASON_BY_STATUS)
 def test_status_of_response_and_body_are_equal(status: int) -> None:
     mapper = MAPPERS_BY_STATUS[status]
-    assert mapper["status_code"] == body(mapper)["status"] == (400 if status == 431 else status)
+    assert mapper["status_code"] == body(mapper)["status"] == STATUSES[status]
     assert body(mapper)["reason"] == REASON_BY_STATUS[status]
 
 
@@ -67,18 +75,25 @@ def test_generated_trace_ids_have_the_length_of_w3c() -> None:
     assert response_trace_id == trace_id
 
 
-def test_403_without_verified_token_becomes_401() -> None:
-    status_filter, metadata_filter = AUDIENCE["filter"]["and_filter"]["filters"]
+@pytest.mark.parametrize(
+    ("mapper", "filter_name", "reason", "status"),
+    [(AUDIENCE, "jwt_authn", "UNAUTHENTICATED", 401), (ROLE, "rbac", "FORBIDDEN", 403)],
+)
+def test_reason_of_a_403_depends_on_its_filter(mapper: Config, filter_name: str, reason: str, status: int) -> None:
+    status_filter, details_filter = mapper["filter"]["and_filter"]["filters"]
     assert matched_status({"filter": status_filter}) == 403
-    assert metadata_filter["metadata_filter"]["match_if_key_not_found"] is True
-    assert AUDIENCE["status_code"] == body(AUDIENCE)["status"] == 401
-    assert body(AUDIENCE)["reason"] == "UNAUTHENTICATED"
-    assert headers(AUDIENCE) == {"www-authenticate": 'Bearer error="invalid_token"'}
+    expression = details_filter["extension_filter"]["typed_config"]["expression"]
+    assert f"response.code_details.startsWith('{filter_name}')" in expression
+    assert mapper["status_code"] == body(mapper)["status"] == status
+    assert body(mapper)["reason"] == reason
+    assert headers(mapper).get("www-authenticate") == ('Bearer error="invalid_token"' if status == 401 else None)
 
 
-def test_other_statuses_are_internal_errors() -> None:
-    fields = local_replies.build_local_replies(CATALOGUE)["body_format"]["json_format"]
-    assert (fields["reason"], fields["status"]) == ("INTERNAL", "%RESPONSE_CODE%")
+def test_statuses_outside_the_contract_are_replaced() -> None:
+    replaced = [(comparison(mapper)["op"], matched_status(mapper), mapper["status_code"]) for mapper in BOUNDS]
+    assert replaced == [("GE", 500, 500), ("GE", 400, 400)]
+    assert [body(mapper)["reason"] for mapper in BOUNDS] == ["INTERNAL", "INVALID_REQUEST"]
+    assert STATUSES[501] == 400
 
 
 def test_body_contains_the_catalogue_entry() -> None:
@@ -98,17 +113,9 @@ def test_body_contains_the_catalogue_entry() -> None:
 def test_reason_of_a_status_has_it_in_the_contract(repository_contracts: Contracts) -> None:
     catalogue = repository_contracts.openapi["delivery"]["x-problems"]
     statuses = {status: catalogue[reason]["status"] for status, reason in REASON_BY_STATUS.items()}
-    assert statuses == {status: 400 if status == 431 else status for status in REASON_BY_STATUS}
+    assert statuses == {status: 400 if status == 501 else status for status in REASON_BY_STATUS}
 
 
 def test_reason_missing_in_the_catalogue_raises_key_error() -> None:
     with pytest.raises(KeyError, match="FORBIDDEN"):
         local_replies.build_local_replies({name: each for name, each in CATALOGUE.items() if name != "FORBIDDEN"})
-
-
-def test_internal_trace_header_is_removed_from_responses() -> None:
-    added = [each["header"]["key"] for each in local_replies.build_trace_response_headers()]
-    assert added == ["traceresponse", "x-trace-id"]
-    remove, append = local_replies.build_trace_filter()["typed_config"]["mutations"]["response_mutations"]
-    assert remove == {"remove": "x-trace-id"}
-    assert (append["append"]["header"]["key"], append["append"]["append_action"]) == ("traceresponse", "ADD_IF_ABSENT")
