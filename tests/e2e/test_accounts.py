@@ -307,6 +307,8 @@ def test_repeated_failed_sign_ins_return_429(edge: httpx.Client, sign_up: SignUp
         assert 0 < int(limited.headers["retry-after"]) <= 900
     body = {"old_password": PASSWORD, "new_password": "another-long-one"}
     assert_problem(ada.request("PUT", "/users/me/password", json=body), 429, "TOO_MANY_REQUESTS")
+    email = {"email": f"new-{ada.email}", "password": PASSWORD}
+    assert_problem(ada.request("POST", "/users/me/email", json=email), 429, "TOO_MANY_REQUESTS")
     assert ada.refresh().status_code == 200  # existing sessions stay valid
     assert ada.request("GET", "/users/me").status_code == 200
 

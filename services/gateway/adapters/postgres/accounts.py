@@ -1,5 +1,6 @@
 """Accounts and verification codes in PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -25,6 +26,9 @@ from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import Database, Transaction
 from services.runtime.telemetry import tracing
 
+MAX_CODES_IN_USE = 3
+"""Maximum number of codes in use at a time. Each holds a connection during a call of the identity provider."""
+
 _FIRST_PAGE_CURSOR = (datetime.max.replace(tzinfo=UTC), "")
 
 
@@ -43,6 +47,7 @@ class PostgresAccountRepository(Repository):
         self._database = database
         self._outbox = outbox
         self._on_tokens_revoked = on_tokens_revoked
+        self._code_slots = asyncio.Semaphore(MAX_CODES_IN_USE)
 
     @override
     async def add_account(self, account: Account) -> None:
@@ -140,7 +145,7 @@ class PostgresAccountRepository(Repository):
     @override
     @asynccontextmanager
     async def use_code(self, code: VerificationCode) -> AsyncIterator[None]:
-        async with self._database.transaction() as transaction:
+        async with self._code_slots, self._database.transaction() as transaction:
             is_locked = await advisory_lock.try_acquire(transaction, AdvisoryLock.VERIFICATION_CODE, code.user_id)
             if not is_locked or await transaction.fetch_one(statements.FIND_CODE, digest=code.digest) is None:
                 raise ApiError(Reason.CODE_INVALID)
