@@ -508,6 +508,13 @@ class OrdersHandler(ABC):
         """
 
     @abstractmethod
+    async def get_order_check(self, *, principal: Principal, check_id: str) -> OrderCheck:
+        """Read an order check: GET /order-checks/{check_id}.
+
+        Visible to its customer until it expires, also after the order is confirmed.
+        """
+
+    @abstractmethod
     async def list_orders(
         self,
         *,
@@ -717,6 +724,7 @@ OPERATIONS: dict[str, Operation] = {
     "putProductPicture": Operation(CatalogHandler, "put_product_picture", Upload, 200, "application/json"),
     "getPicture": Operation(CatalogHandler, "get_picture", None, 200, "image/webp"),
     "checkOrder": Operation(OrdersHandler, "check_order", CheckOrderRequest, 201, "application/json"),
+    "getOrderCheck": Operation(OrdersHandler, "get_order_check", None, 200, "application/json"),
     "listOrders": Operation(OrdersHandler, "list_orders", None, 200, "application/json"),
     "confirmOrder": Operation(OrdersHandler, "confirm_order", ConfirmOrderRequest, 201, "application/json"),
     "getOrder": Operation(OrdersHandler, "get_order", None, 200, "application/json"),

@@ -1,8 +1,9 @@
 """Order checks: baskets priced by a partner, cached until the customer confirms the order."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
+from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import CheckedBasket
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
@@ -25,15 +26,26 @@ class OrderCheckCache(Protocol):
         """Return the check; None if it does not exist or belongs to another user."""
 
 
-async def save_check(cache: OrderCheckCache, clock: Clock, user_id: str, basket: CheckedBasket) -> tuple[str, datetime]:
-    """Store a checked basket. Returns the id of the check and the time when it expires.
+async def save_check(cache: OrderCheckCache, clock: Clock, user_id: str, basket: CheckedBasket) -> str:
+    """Store a checked basket with the time when it expires. Returns the id of the check.
 
     Raises ApiError: UPSTREAM_UNAVAILABLE.
     """
     check_id = generate_id()
-    expires_at = clock() + CHECK_TTL
+    basket.expires_at = clock() + CHECK_TTL
     await cache.put(check_id, user_id, basket)
-    return check_id, expires_at
+    return check_id
+
+
+async def get_basket(cache: OrderCheckCache, check_id: str, user_id: str) -> CheckedBasket:
+    """Return the basket of a check.
+
+    Raises ApiError: CHECK_EXPIRED, also for an unknown check and one of another user, UPSTREAM_UNAVAILABLE.
+    """
+    basket = await cache.get(check_id, user_id)
+    if basket is None:
+        raise ApiError(Reason.CHECK_EXPIRED)
+    return basket
 
 
 async def load_basket(cache: OrderCheckCache, check_id: str, user_id: str) -> tuple[CheckedBasket | None, bool]:

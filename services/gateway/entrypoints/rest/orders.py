@@ -17,6 +17,8 @@ from generated.rest.delivery.models import (
     ConfirmOrderRequest,
     OrderCheck,
     OrderEvent,
+    PartnerSummary,
+    PricedItem,
 )
 from services.gateway.usecases import order_checks
 from services.gateway.usecases.order_checks import OrderCheckCache
@@ -48,18 +50,14 @@ class Orders(ForwardingOrdersHandler):
             currency=body.currency,
         )
         checked = await self._partners.check_products(request)
-        check_id, expires_at = await order_checks.save_check(
-            self._check_cache, self._clock, principal.user_id, _to_basket(body, checked)
-        )
-        check = OrderCheck(
-            check_id=check_id,
-            expires_at=expires_at,
-            total_amount=checked.total_amount,
-            currency=checked.currency,
-            partner=convert.partner_summary(require(checked.partner)),
-            items=[convert.priced_item(item) for item in checked.items],
-        )
-        return Response(check, {"Location": f"/api/v1/order-checks/{check_id}"})
+        basket = _to_basket(body, checked)
+        check_id = await order_checks.save_check(self._check_cache, self._clock, principal.user_id, basket)
+        return Response(_to_order_check(check_id, basket), {"Location": f"/api/v1/order-checks/{check_id}"})
+
+    async def get_order_check(self, *, principal: Principal, check_id: str) -> OrderCheck:
+        """Return an order check that has not expired."""
+        basket = await order_checks.get_basket(self._check_cache, check_id, principal.user_id)
+        return _to_order_check(check_id, basket)
 
     async def confirm_order(
         self, *, principal: Principal, body: ConfirmOrderRequest, idempotency_key: str | None = None
@@ -88,6 +86,21 @@ class Orders(ForwardingOrdersHandler):
             async for change in changes:
                 event = OrderEvent(order_id=order_id, status=convert.ORDER_STATUS[change.status], at=require(change.at))
                 yield Event(str(change.version), event)
+
+
+def _to_order_check(check_id: str, basket: v1.CheckedBasket) -> OrderCheck:
+    partner = require(basket.partner)
+    return OrderCheck(
+        check_id=check_id,
+        expires_at=require(basket.expires_at),
+        total_amount=basket.total_amount,
+        currency=basket.currency,
+        partner=PartnerSummary(id=partner.id, title=partner.title, brand=partner.brand),
+        items=[
+            PricedItem(product_id=item.product_id, title=item.title, quantity=item.quantity, price=item.price)
+            for item in basket.items
+        ],
+    )
 
 
 def _to_basket(body: CheckOrderRequest, checked: CheckProductsResponse) -> v1.CheckedBasket:

@@ -12,15 +12,19 @@ BASKET = CheckedBasket(bank_id="visa", total_amount=200)
 
 async def test_saved_check_is_returned_to_its_customer_only() -> None:
     cache = FakeCheckCache()
-    check_id, expires_at = await order_checks.save_check(cache, lambda: NOW, "ada", BASKET)
-    assert expires_at == NOW + CHECK_TTL
+    check_id = await order_checks.save_check(cache, lambda: NOW, "ada", BASKET)
+    assert BASKET.expires_at == NOW + CHECK_TTL
     assert await order_checks.load_basket(cache, check_id, "ada") == (BASKET, False)
     assert await order_checks.load_basket(cache, check_id, "eve") == (None, False)
+    assert await order_checks.get_basket(cache, check_id, "ada") == BASKET
+    for unknown_id, user_id in ((check_id, "eve"), ("c1", "ada")):
+        with raises_reason(Reason.CHECK_EXPIRED):
+            await order_checks.get_basket(cache, unknown_id, user_id)
 
 
 async def test_each_check_has_its_own_id() -> None:
     cache = FakeCheckCache()
-    ids = {(await order_checks.save_check(cache, lambda: NOW, "ada", BASKET))[0] for _ in range(3)}
+    ids = {await order_checks.save_check(cache, lambda: NOW, "ada", BASKET) for _ in range(3)}
     assert len(ids) == 3
 
 
@@ -28,5 +32,7 @@ async def test_unavailable_cache_is_not_a_miss() -> None:
     cache = FakeCheckCache()
     cache.is_available = False
     assert await order_checks.load_basket(cache, "c1", "ada") == (None, True)
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await order_checks.get_basket(cache, "c1", "ada")
     with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
         await order_checks.save_check(cache, lambda: NOW, "ada", BASKET)

@@ -469,6 +469,16 @@ class CheckedBasket(betterproto2.Message):
     Phone number, E.164.
     """
 
+    expires_at: "datetime.datetime | None" = betterproto2.field(
+        9,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    When the check expires.
+    """
+
 
 default_message_pool.register_message("delivery.orders.v1", "CheckedBasket", CheckedBasket)
 

@@ -1,6 +1,7 @@
 """Handlers of order checks, order confirmation and order events, with stubs of the services."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -89,7 +90,16 @@ async def test_checked_basket_is_returned_and_cached_for_the_customer() -> None:
         partner=models.PartnerSummary(id=1, title="Green Bowl", brand="B"),
         items=[models.PricedItem(product_id=7, title="Soup", quantity=2, price=100)],
     )
-    assert cache.baskets == {(check_id, "ada"): BASKET}
+    assert cache.baskets == {(check_id, "ada"): replace(BASKET, expires_at=NOW + CHECK_TTL)}
+
+
+async def test_location_of_order_check_is_readable_by_its_customer() -> None:
+    orders = make_orders(RecordingStub(check_products=CHECKED))
+    checked = (await orders.check_order(principal=ADA, body=check_request(7))).body
+    assert await orders.get_order_check(principal=ADA, check_id=checked.check_id) == checked
+    with pytest.raises(ApiError) as raised:
+        await orders.get_order_check(principal=replace(ADA, user_id="eve"), check_id=checked.check_id)
+    assert raised.value.reason is Reason.CHECK_EXPIRED
 
 
 async def test_cached_basket_contains_contact_data() -> None:
