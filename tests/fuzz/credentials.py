@@ -15,10 +15,10 @@ import schemathesis
 from standardwebhooks.webhooks import Webhook
 
 TOKENS: dict[str, str] = json.loads(os.environ.get("FUZZ_TOKENS", "{}"))
-"""Access tokens by role, and by the id of operations that delete or lock their own account."""
+"""Access tokens by role, and by the id of operations that revoke their own token."""
 
 PROTECTED = set(json.loads(os.environ.get("FUZZ_PROTECTED", "[]")))
-"""Ids of accounts whose roles other tests need. The fuzzer finds them in lists."""
+"""Ids of accounts whose roles and tokens other requests need. The fuzzer finds them in lists."""
 
 BANKS = ("visa", "km", "paypal")
 PARTNERS = ("1", "2")

@@ -14,7 +14,7 @@ from tests.conftest import ROOT, Mesh
 from tests.users import User
 
 DEMO_ROLES = ("admin", "customer", "deliverer")
-SELF_DESTRUCTIVE = ("deleteProfile", "changePassword")
+SELF_DESTRUCTIVE = ("deleteProfile", "changePassword", "signOut")
 """Operations that delete or lock the account that calls them."""
 
 
@@ -48,13 +48,17 @@ def environment(mesh: Mesh, edge: httpx.Client, sandbox: httpx.Client) -> dict[s
     contract = httpx.get(f"{mesh.edge_url}/openapi.json", trust_env=False).json()
     admin = edge.post("/sessions", json={"email": "admin@delivery.test", "password": "delivery-demo-1"}).json()
     tokens = {"admin": admin["access_token"]}
-    for name in ("customer", *SELF_DESTRUCTIVE):
-        tokens[name] = User(edge, sandbox).sign_in().session["access_token"]
+    users = {name: User(edge, sandbox).sign_in() for name in ("customer", *SELF_DESTRUCTIVE)}
+    tokens |= {name: user.session["access_token"] for name, user in users.items()}
     deliverer = User(edge, sandbox, "deliverer")
     header = {"authorization": f"Bearer {tokens['admin']}"}
     edge.put(f"/users/{deliverer.id}/role", json={"role": "deliverer"}, headers=header)
     tokens["deliverer"] = deliverer.sign_in().session["access_token"]
-    protected = [deliverer.id, *(find_account_id(edge, header, f"{role}@delivery.test") for role in DEMO_ROLES)]
+    protected = [
+        deliverer.id,
+        users["customer"].id,
+        *(find_account_id(edge, header, f"{role}@delivery.test") for role in DEMO_ROLES),
+    ]
     return {
         **os.environ,
         "EDGE": mesh.edge_url,
