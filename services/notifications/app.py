@@ -48,7 +48,7 @@ from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
 from services.runtime.storage import idempotency, mongo
 from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.reencryption import run_reencrypt
+from services.runtime.storage.reencryption import CHECK_INTERVAL_S, check_secrets, run_reencrypt
 
 ENCRYPTED_COLUMNS = (agent_keys.c.ciphertext, delivery_jobs.c.mail)
 """Columns with secrets, which the service encrypts with ENCRYPTION_KEY."""
@@ -117,6 +117,9 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
                 consume(broker, UsersConsumer(users, queue, history)),
                 consume(broker, UrgentRequestsConsumer(enqueuer, request_templates)),
                 AgentChangeListener(broker, agents, agent_cache).run(),
+                run_periodically(
+                    CHECK_INTERVAL_S, "secret check", lambda: check_secrets(database, ENCRYPTED_COLUMNS, secret_box)
+                ),
                 run_periodically(
                     CLEANUP_INTERVAL_S,
                     "notification history cleanup",

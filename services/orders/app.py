@@ -41,7 +41,7 @@ from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
 from services.runtime.storage import idempotency, mongo
 from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.reencryption import run_reencrypt
+from services.runtime.storage.reencryption import CHECK_INTERVAL_S, check_secrets, run_reencrypt
 
 ENCRYPTED_COLUMNS = (banks.c.webhook_secret, banks.c.old_secret, banks.c.older_secrets)
 """Columns with secrets, which the service encrypts with ENCRYPTION_KEY."""
@@ -101,6 +101,9 @@ async def serve(settings: Settings) -> None:
                 consume(broker, PartnersConsumer(repository, now)),
                 consume(broker, UsersConsumer(repository)),
                 change_listener.run(),
+                run_periodically(
+                    CHECK_INTERVAL_S, "secret check", lambda: check_secrets(database, ENCRYPTED_COLUMNS, secret_box)
+                ),
                 run_periodically(
                     CLEANUP_INTERVAL_S, "idempotency key cleanup", lambda: idempotency.delete_expired(database)
                 ),

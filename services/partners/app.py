@@ -28,7 +28,7 @@ from services.runtime.rpc.server import serve_rpc, wait_for_stop_signal
 from services.runtime.storage import idempotency
 from services.runtime.storage.database import Database
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.reencryption import run_reencrypt
+from services.runtime.storage.reencryption import CHECK_INTERVAL_S, check_secrets, run_reencrypt
 
 ENCRYPTED_COLUMNS = (partners.c.webhook_secret, partners.c.old_secret, partners.c.older_secrets)
 """Columns with secrets, which the service encrypts with ENCRYPTION_KEY."""
@@ -67,6 +67,9 @@ async def serve(settings: Settings) -> None:
                     database,
                     broker,
                     [metrics.build_open_breakers_refresh(database)],
+                ),
+                run_periodically(
+                    CHECK_INTERVAL_S, "secret check", lambda: check_secrets(database, ENCRYPTED_COLUMNS, secret_box)
                 ),
                 run_periodically(
                     CLEANUP_INTERVAL_S, "idempotency key cleanup", lambda: idempotency.delete_expired(database)

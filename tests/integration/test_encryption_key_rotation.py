@@ -9,8 +9,10 @@ import pytest
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, Table, Text, insert, select
 
+from generated.problems import Reason
 from services.orders.adapters.postgres.tables import banks
 from services.runtime.core.clock import now
+from services.runtime.core.errors import ApiError
 from services.runtime.storage import reencryption
 from services.runtime.storage.database import Statement
 from services.runtime.storage.encryption import SecretBox
@@ -76,6 +78,20 @@ async def test_command_makes_old_key_removable(servers: Servers, orders: Orders)
     output = await run_orders("reencrypt-secrets", rotated)
     assert output == "banks.webhook_secret: 0 re-encrypted\nbanks.old_secret: 0 re-encrypted\n"
     await run_orders("reencrypt-secrets", settings | {"ENCRYPTION_KEY": f"{old_key},{NEW_KEY}"})
+
+
+async def test_callback_with_other_key_is_temporarily_unavailable(orders: Orders) -> None:
+    order_id, secret_box = await orders.place_order(), orders.secret_box
+    await orders.execute_sql(
+        "UPDATE banks SET webhook_secret = %(secret)s WHERE id = 'visa'",
+        secret=secret_box.encrypt(orders.webhook_secret),
+    )
+    orders.secret_box = SecretBox(NEW_KEY)
+    with pytest.raises(ApiError) as raised:
+        await orders.pay(order_id)
+    assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
+    orders.secret_box = secret_box
+    await orders.pay(order_id)
 
 
 @pytest.mark.usefixtures("secrets_table")

@@ -12,6 +12,7 @@ from services.orders.domain.orders import Bank
 from services.orders.domain.payments import Refund, RefundResponse
 from services.orders.usecases.refunds import PaymentSystem
 from services.runtime.core.clock import Clock
+from services.runtime.core.errors import ApiError
 from services.runtime.outbound import webhook_secrets
 from services.runtime.outbound.signed_client import RequestFailedError, SignedClient, SignedPost
 from services.runtime.storage.encryption import SecretBox
@@ -46,7 +47,10 @@ class HttpPaymentSystem(PaymentSystem):
 
     async def _send(self, bank: Bank, refund: Refund) -> RefundResponse:
         payload = _RefundPayload(refund.id, refund.payment_id, refund.amount, refund.currency)
-        secrets = webhook_secrets.decrypt_active_secrets(bank, self._secret_box.decrypt, self._clock())
+        try:
+            secrets = webhook_secrets.decrypt_active_secrets(bank, self._secret_box.decrypt, self._clock())
+        except ApiError:
+            return _build_retryable("not sent: the secret cannot be decrypted")
         attributes = {
             "service.peer.name": "bank",
             "delivery.bank_id": bank.id,

@@ -13,6 +13,7 @@ from services.partners.domain.call_policy import Call, CallKind, Outcome, Partne
 from services.partners.domain.partners import Partner
 from services.partners.usecases.partner_calls import PartnerSystem
 from services.runtime.core.clock import Clock
+from services.runtime.core.errors import ApiError
 from services.runtime.outbound import webhook_secrets
 from services.runtime.outbound.retry_after import parse_retry_after
 from services.runtime.outbound.signed_client import RequestFailedError, SignedClient, SignedPost
@@ -34,7 +35,10 @@ class PartnerSystemClient(PartnerSystem):
         return response
 
     async def _send(self, partner: Partner, call: Call) -> PartnerResponse:
-        secrets = webhook_secrets.decrypt_active_secrets(partner, self._secret_box.decrypt, self._clock())
+        try:
+            secrets = webhook_secrets.decrypt_active_secrets(partner, self._secret_box.decrypt, self._clock())
+        except ApiError:
+            return PartnerResponse(Outcome.FAILED, "not sent: the secret cannot be decrypted")
         body = msgspec.json.encode(call.payload)
         attributes: dict[str, str | int] = {
             "service.peer.name": "partner system",

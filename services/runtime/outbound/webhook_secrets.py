@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import logging
 import math
 import secrets
 from collections.abc import Callable
@@ -10,9 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
+from cryptography.fernet import InvalidToken
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
+
+log = logging.getLogger(__name__)
 
 ROTATION_OVERLAP = timedelta(hours=24)
 """Time for which a replaced secret stays valid."""
@@ -76,7 +80,8 @@ def generate_secret() -> str:
 def rotate_secret[Holder: SecretHolder](holder: Holder, secret: str, cipher: Cipher, now: datetime) -> Holder:
     """Return the holder with a new secret. Each replaced one stays valid for ROTATION_OVERLAP from its replacement.
 
-    Raises ApiError: TOO_MANY_REQUESTS if MAX_OLD_SECRETS replaced secrets are valid.
+    Raises ApiError: UPSTREAM_UNAVAILABLE if no encryption key fits, or TOO_MANY_REQUESTS if MAX_OLD_SECRETS replaced
+    secrets are valid.
     """
     older_secrets = _decrypt_old_secrets(holder, cipher.decrypt, now)
     if len(older_secrets) >= MAX_OLD_SECRETS:
@@ -92,20 +97,31 @@ def rotate_secret[Holder: SecretHolder](holder: Holder, secret: str, cipher: Cip
 
 
 def decrypt_active_secrets(holder: SecretHolder, decrypt: Callable[[bytes], str], now: datetime) -> list[str]:
-    """Return the secrets that are valid at a time, decrypted, the newest first."""
+    """Return the secrets that are valid at a time, decrypted, the newest first.
+
+    Raises ApiError: UPSTREAM_UNAVAILABLE if no encryption key fits, so that a callback is repeated later.
+    """
     old_secrets = _decrypt_old_secrets(holder, decrypt, now)
-    return [decrypt(holder.webhook_secret), *(each.secret for each in old_secrets)]
+    return [_decrypt(decrypt, holder.webhook_secret), *(each.secret for each in old_secrets)]
 
 
 def _decrypt_old_secrets(holder: SecretHolder, decrypt: Callable[[bytes], str], now: datetime) -> list[_OldSecret]:
     """Return the replaced secrets that are valid at a time, the newest first."""
     old_secrets: list[_OldSecret] = []
     if holder.old_secret is not None and holder.old_secret_until is not None and now < holder.old_secret_until:
-        old_secrets.append(_OldSecret(decrypt(holder.old_secret), holder.old_secret_until))
+        old_secrets.append(_OldSecret(_decrypt(decrypt, holder.old_secret), holder.old_secret_until))
     if holder.older_secrets is not None:
-        older_secrets = _decode_old_secrets(decrypt(holder.older_secrets))
+        older_secrets = _decode_old_secrets(_decrypt(decrypt, holder.older_secrets))
         old_secrets += [each for each in older_secrets if now < each.valid_until]
     return old_secrets
+
+
+def _decrypt(decrypt: Callable[[bytes], str], encrypted: bytes) -> str:
+    try:
+        return decrypt(encrypted)
+    except InvalidToken as error:
+        log.error("webhook secret not decrypted: no key of ENCRYPTION_KEY fits; add the key that encrypted it")
+        raise ApiError(Reason.UPSTREAM_UNAVAILABLE) from error
 
 
 def compute_fingerprint(secret: str) -> bytes:

@@ -22,6 +22,14 @@ class SecretBox:
         """Return the decrypted secret. Raises cryptography.fernet.InvalidToken if no key fits."""
         return self._all.decrypt(bytes(encrypted)).decode()
 
+    def can_decrypt(self, encrypted: bytes) -> bool:
+        """Return whether a key fits."""
+        try:
+            self._all.decrypt(bytes(encrypted))
+        except InvalidToken:
+            return False
+        return True
+
     def reencrypt(self, encrypted: bytes) -> bytes | None:
         """Return the secret encrypted with the first key, or None if it already is.
 

@@ -1,5 +1,6 @@
 """Re-encryption of stored secrets with the current key, so that earlier keys can be removed."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,11 @@ from sqlalchemy import Column, ColumnElement, bindparam, select, tuple_, update
 from services.runtime.config.settings import ServiceSettings
 from services.runtime.storage.database import Database, Statement
 from services.runtime.storage.encryption import SecretBox
+
+log = logging.getLogger(__name__)
+
+CHECK_INTERVAL_S = 86400
+"""Interval between two checks of the stored secrets; the first one is made at the start of the service."""
 
 BATCH_SIZE = 500
 """Maximum number of values that one query reads."""
@@ -19,6 +25,24 @@ async def run_reencrypt(settings: ServiceSettings, columns: Sequence[Column[Any]
     async with Database(settings.database_url.get_secret_value(), max_size=1) as database:
         for column in columns:
             print(f"{column}: {await reencrypt_column(database, column, secret_box)} re-encrypted")
+
+
+async def check_secrets(database: Database, columns: Sequence[Column[Any]], secret_box: SecretBox) -> int:
+    """Log an error for each column with values that no key decrypts, among its first BATCH_SIZE values. Return 0.
+
+    Run at the start of a service, it reports a wrong key before the first callback fails.
+    """
+    for column in columns:
+        first_page, _, _ = _build_statements(column)
+        rows = await database.fetch_all(first_page)
+        if count := sum(not secret_box.can_decrypt(row["encrypted"]) for row in rows):
+            log.error(
+                "%d of %d values of %s cannot be decrypted: no key of ENCRYPTION_KEY fits; add their key",
+                count,
+                len(rows),
+                column,
+            )
+    return 0
 
 
 async def reencrypt_column(database: Database, column: Column[Any], secret_box: SecretBox) -> int:

@@ -40,6 +40,12 @@ async def send_refund(handler: Handler, bank: Bank = BANK, refund: Refund = REFU
         return await HttpPaymentSystem(client, SECRET_BOX, lambda: NOW, 5).refund(bank, refund)
 
 
+async def test_refund_with_undecryptable_secret_is_retried() -> None:
+    bank = replace(BANK, webhook_secret=SecretBox(Fernet.generate_key().decode()).encrypt(NEW_SECRET))
+    response = await send_refund(lambda _: httpx.Response(200), bank)
+    assert response == RefundResponse(False, False, "not sent: the secret cannot be decrypted")
+
+
 async def test_refund_request_is_signed_with_all_active_secrets() -> None:
     def handle(request: httpx.Request) -> httpx.Response:
         assert str(request.url) == "http://bank.test/visa/refunds"

@@ -70,6 +70,12 @@ def signed_request(request: httpx.Request) -> SignedRequest:
     )
 
 
+async def test_call_with_undecryptable_secret_fails() -> None:
+    partner = replace(PARTNER, webhook_secret=SecretBox(Fernet.generate_key().decode()).encrypt(NEW_SECRET))
+    response = await send(lambda _: httpx.Response(204), partner)
+    assert response == PartnerResponse(Outcome.FAILED, "not sent: the secret cannot be decrypted")
+
+
 @pytest.mark.parametrize(
     ("kind", "path"), [(CallKind.ORDER, "/api/orders"), (CallKind.CANCELLATION, "/api/orders/o1/cancellation")]
 )

@@ -1,9 +1,11 @@
 """Webhook secrets: generation, rotation and the overlap of replaced secrets."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from cryptography.fernet import InvalidToken
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,3 +88,16 @@ def test_secret_is_found_by_fingerprint_while_it_is_valid() -> None:
     assert webhook_secrets.find_secret(holder, CIPHER.decrypt, NOW, fingerprint) == "old"
     with raises_reason(Reason.IDEMPOTENCY_KEY_REUSED):
         webhook_secrets.find_secret(holder, CIPHER.decrypt, NOW + timedelta(days=1), fingerprint)
+
+
+@pytest.mark.parametrize("name", ["webhook_secret", "old_secret", "older_secrets"])
+def test_secret_of_unknown_key_is_temporarily_unavailable(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    def decrypt(encrypted: bytes) -> str:
+        if encrypted == b"unknown":
+            raise InvalidToken
+        return CIPHER.decrypt(encrypted)
+
+    holder = Holder("bank", b"a", b"b", NOW + timedelta(hours=1), CIPHER.encrypt("[]"))
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        webhook_secrets.decrypt_active_secrets(replace(holder, **{name: b"unknown"}), decrypt, NOW)
+    assert "no key of ENCRYPTION_KEY fits" in caplog.text

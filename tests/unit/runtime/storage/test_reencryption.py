@@ -1,8 +1,11 @@
-"""Completeness of the columns that `reencrypt-secrets` covers."""
+"""Completeness of the columns that `reencrypt-secrets` covers, and the check of stored secrets."""
 
+import logging
 from types import ModuleType
+from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import LargeBinary, MetaData
 
 from services.notifications import app as notifications
@@ -11,8 +14,15 @@ from services.orders import app as orders
 from services.orders.adapters.postgres import tables as orders_tables
 from services.partners import app as partners
 from services.partners.adapters.postgres import tables as partners_tables
+from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.reencryption import check_secrets
 
-UNENCRYPTED_COLUMNS = {"outbox.payload", "idempotency_keys.fingerprint", "idempotency_keys.response"}
+UNENCRYPTED_COLUMNS = {
+    "callbacks.fingerprint",
+    "outbox.payload",
+    "idempotency_keys.fingerprint",
+    "idempotency_keys.response",
+}
 
 
 @pytest.mark.parametrize(
@@ -32,3 +42,25 @@ def test_every_binary_column_is_reencrypted_or_listed(app: ModuleType, metadata:
         if isinstance(column.type, LargeBinary)
     }
     assert {str(column) for column in app.ENCRYPTED_COLUMNS} == binary_columns - UNENCRYPTED_COLUMNS
+
+
+class FakeDatabase:
+    """Database that returns the same secrets for every column."""
+
+    def __init__(self, *encrypted: bytes) -> None:
+        self.encrypted = encrypted
+
+    async def fetch_all(self, statement: Any) -> list[dict[str, bytes]]:
+        return [{"encrypted": each} for each in self.encrypted]
+
+
+@pytest.mark.parametrize(("has_key", "logged"), [(True, []), (False, ["1 of 2 values of banks.webhook_secret"])])
+async def test_secrets_of_unknown_key_are_logged(
+    has_key: bool, logged: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    old_key, new_key = (Fernet.generate_key().decode() for _ in range(2))
+    database = FakeDatabase(SecretBox(old_key).encrypt("a"), SecretBox(new_key).encrypt("b"))
+    secret_box = SecretBox(f"{new_key},{old_key}" if has_key else new_key)
+    with caplog.at_level(logging.ERROR):
+        assert await check_secrets(database, [orders_tables.banks.c.webhook_secret], secret_box) == 0  # type: ignore[arg-type]
+    assert [message.partition(" cannot")[0] for message in caplog.messages] == logged
