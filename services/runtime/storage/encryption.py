@@ -22,8 +22,8 @@ class SecretBox:
         """Return the decrypted secret. Raises cryptography.fernet.InvalidToken if no key fits."""
         return self._all.decrypt(bytes(encrypted)).decode()
 
-    def can_decrypt(self, encrypted: bytes) -> bool:
-        """Return whether a key fits."""
+    def has_key_for(self, encrypted: bytes) -> bool:
+        """Return whether a key decrypts the value."""
         try:
             self._all.decrypt(bytes(encrypted))
         except InvalidToken:

@@ -35,7 +35,7 @@ async def check_secrets(database: Database, columns: Sequence[Column[Any]], secr
     for column in columns:
         first_page, _, _ = _build_statements(column)
         rows = await database.fetch_all(first_page)
-        if count := sum(not secret_box.can_decrypt(row["encrypted"]) for row in rows):
+        if count := sum(not secret_box.has_key_for(row["encrypted"]) for row in rows):
             log.error(
                 "%d of %d values of %s cannot be decrypted: no key of ENCRYPTION_KEY fits; add their key",
                 count,
