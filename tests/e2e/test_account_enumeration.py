@@ -16,6 +16,15 @@ PAIRS = 9
 MIN_DIFFERENCE_S = 0.015
 """Differences below this are measurement noise."""
 
+ROUNDS = 4
+"""Number of accounts whose successive requests are measured."""
+
+MAX_NOISE_S = 0.005
+"""Maximum noise of the median of many successive requests, in seconds."""
+
+MAX_NOISE_RATIO = 0.3
+"""Maximum noise of this median, as a share of it."""
+
 
 def comparable_parts(response: httpx.Response) -> tuple[Any, ...]:
     """Return status, headers and body without the parts that differ between any two responses."""
@@ -50,3 +59,21 @@ def test_response_does_not_reveal_whether_account_exists(edge: httpx.Client, san
     registered_s = statistics.median(durations_s["registered"])
     unregistered_s = statistics.median(durations_s["unregistered"])
     assert abs(registered_s - unregistered_s) < max(MIN_DIFFERENCE_S, 0.5 * max(registered_s, unregistered_s))
+
+
+def test_successive_password_resets_take_equally_long(edge: httpx.Client, sandbox: httpx.Client) -> None:
+    """The work for a known address must not slow down the next requests of the same client."""
+    durations_s: dict[str, list[float]] = {"registered": [], "unregistered": []}
+    for _ in range(ROUNDS):
+        ada = User(edge, sandbox)
+        ada.wait_for_code()
+        addresses = {"registered": ada.email, "unregistered": f"unregistered-{time.monotonic_ns()}@delivery.test"}
+        for name, email in addresses.items():
+            for _ in range(PAIRS):
+                started = time.perf_counter()
+                assert edge.post("/password-resets", json={"email": email}).status_code == 202
+                durations_s[name].append(time.perf_counter() - started)
+    medians_s = {name: statistics.median(values) for name, values in durations_s.items()}
+    assert abs(medians_s["registered"] - medians_s["unregistered"]) < max(
+        MAX_NOISE_S, MAX_NOISE_RATIO * min(medians_s.values())
+    ), medians_s
