@@ -39,7 +39,7 @@ EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 STREAM_IDLE_TIMEOUT = "60s"
 """Longer than the interval of the heartbeats, which is 15 seconds."""
 PUBLIC_PATHS = ("/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs")
-PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/")
+PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/", "/openapi/")
 HTTP1_OPTIONS: Config = {
     "accept_http_10": True,
     "default_host_for_http_10": "localhost",

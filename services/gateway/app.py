@@ -54,6 +54,9 @@ from services.runtime.storage.database import Database
 from services.runtime.storage.object_storage import ObjectStore
 
 OPENAPI_FOLDER = ROOT / "generated/openapi"
+SYSTEM_CONTRACTS = ("partner-system", "payment-system")
+"""Contracts that partners and banks implement, published with the API."""
+
 ASYNCAPI_FOLDER = ROOT / "generated/asyncapi"
 
 
@@ -97,7 +100,7 @@ async def serve(settings: Settings) -> None:
             json.loads((OPENAPI_FOLDER / "delivery.json").read_text(encoding="utf-8")),
             handlers,
             OPERATIONS,
-            load_openapi_documents(OPENAPI_FOLDER, "delivery")
+            load_openapi_documents(OPENAPI_FOLDER, "delivery", *SYSTEM_CONTRACTS)
             | load_asyncapi_document(ASYNCAPI_FOLDER, "delivery")
             | build_problem_pages()
             | load_swagger_ui(settings.swagger_ui_folder),

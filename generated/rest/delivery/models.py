@@ -363,7 +363,7 @@ type PartnerAddress = Annotated[
 type PartnerUrl = Annotated[
     str,
     Meta(
-        description="Base URL of the partner's system, see `partner-system.yaml`. Without user information, query and fragment.",
+        description="Base URL of the partner's system, see [its contract](/openapi/partner-system.yaml). Without user information, query and fragment.",
         examples=["https://kitchen.example/api"],
         max_length=500,
         min_length=8,

@@ -76,11 +76,13 @@ def _render_page(title: str, body: str) -> BinaryResponse:
     )
 
 
-def load_openapi_documents(directory: Path, name: str) -> dict[str, BinaryResponse]:
-    """Return the documents at `/openapi.json` and `/openapi.yaml`."""
+def load_openapi_documents(directory: Path, name: str, *system_names: str) -> dict[str, BinaryResponse]:
+    """Return the API at `/openapi.json` and `/openapi.yaml`, and contracts of other systems at `/openapi/<name>.…`."""
     media_types = {"json": "application/json", "yaml": "application/yaml"}
+    stems = {"/openapi": name} | {f"/openapi/{system_name}": system_name for system_name in system_names}
     return {
-        f"/openapi.{extension}": BinaryResponse(media_type, (directory / f"{name}.{extension}").read_bytes())
+        f"{path}.{extension}": BinaryResponse(media_type, (directory / f"{stem}.{extension}").read_bytes())
+        for path, stem in stems.items()
         for extension, media_type in media_types.items()
     }
 

@@ -63,6 +63,7 @@ def find_route(name: str) -> Config:
         ("GET", "/notes/1", "not found"),
         ("GET", "/openapi.json", "document: /openapi.json"),
         ("GET", "/problems/NOT_FOUND", "document: /problems/"),
+        ("GET", "/openapi/partner-system.yaml", "document: /openapi/"),
         ("POST", "/docs/x", "not allowed: /docs/"),
         ("OPTIONS", "/api/v1/notes/1", "not allowed: /api/v1/notes/{note_id}"),
     ],

@@ -129,6 +129,11 @@ def test_specifications_are_loaded_from_their_folder(tmp_path: Path) -> None:
         "/openapi.json": BinaryResponse("application/json", b"json"),
         "/openapi.yaml": BinaryResponse("application/yaml", b"yaml"),
     }
+    (tmp_path / "bank.json").write_text("bank", encoding="utf-8")
+    (tmp_path / "bank.yaml").write_text("bank", encoding="utf-8")
+    documents = load_openapi_documents(tmp_path, "delivery", "bank")
+    assert documents["/openapi/bank.yaml"] == BinaryResponse("application/yaml", b"bank")
+    assert documents.keys() == {"/openapi.json", "/openapi.yaml", "/openapi/bank.json", "/openapi/bank.yaml"}
     assert load_asyncapi_document(tmp_path, "delivery") == {
         "/asyncapi.yaml": BinaryResponse("application/yaml", b"yaml")
     }

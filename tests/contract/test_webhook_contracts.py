@@ -1,0 +1,48 @@
+"""Published contracts of partners and banks: links, and test vectors of signatures."""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from deploy.local.mesh_config import ROOT
+from services.gateway.app import OPENAPI_FOLDER, SYSTEM_CONTRACTS
+from services.runtime.outbound.webhooks import sign_message
+from services.runtime.rest.static_documents import load_openapi_documents
+
+DOCUMENTS = load_openapi_documents(OPENAPI_FOLDER, "delivery", *SYSTEM_CONTRACTS)
+
+
+def load_document(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((ROOT / f"generated/openapi/{name}.json").read_text(encoding="utf-8"))
+    return document
+
+
+def parse_vector(description: str) -> dict[str, str]:
+    """Return the test vector, whose lines are `name: value`."""
+    match = re.search(r"```text\n(secret: .*?)```", description, re.DOTALL)
+    assert match is not None
+    return dict(line.split(": ", 1) for line in match[1].splitlines())
+
+
+@pytest.mark.parametrize("name", SYSTEM_CONTRACTS)
+def test_vector_of_contract_is_signed_as_documented(name: str) -> None:
+    vector = parse_vector(load_document(name)["info"]["description"])
+    key = base64.b64decode(vector["secret"].removeprefix("whsec_"))
+    content = f"{vector['webhook-id']}.{vector['webhook-timestamp']}.{vector['body']}"
+    digest = hmac.digest(key, content.encode(), hashlib.sha256)
+    assert vector["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
+    sent_at = datetime.fromtimestamp(int(vector["webhook-timestamp"]), UTC)
+    headers = sign_message(vector["webhook-id"], sent_at, vector["body"].encode(), vector["secret"])
+    assert headers.items() <= vector.items()
+
+
+def test_every_document_that_the_api_links_is_published() -> None:
+    links = set(re.findall(r"\]\((/openapi[^)]*)\)", json.dumps(load_document("delivery"))))
+    assert links == {"/openapi.yaml", "/openapi/partner-system.yaml", "/openapi/payment-system.yaml"}
+    assert links <= DOCUMENTS.keys()
