@@ -287,7 +287,9 @@ async def test_email_registered_before_confirmation_is_rejected(gateway: Gateway
 async def test_concurrent_profile_updates_are_all_applied(gateway: Gateway, email: str) -> None:
     principal = await gateway.sign_up(email)
     patches: list[ProfileChanges] = [{"first_name": "Grace"}, {"last_name": "Hopper"}, {"phone": "+4915112345678"}]
-    updates = [profiles.update_profile(gateway.repository, principal, patch, lambda version: None) for patch in patches]
+    updates = [
+        profiles.update_profile(gateway.repository, now, principal, patch, lambda version: None) for patch in patches
+    ]
     await asyncio.gather(*updates)
     profile = await profiles.get_profile(gateway.repository, principal)
     assert (profile.first_name, profile.last_name, profile.phone, profile.version) == (
@@ -301,7 +303,9 @@ async def test_concurrent_profile_updates_are_all_applied(gateway: Gateway, emai
 async def test_many_concurrent_profile_updates_succeed(gateway: Gateway, email: str) -> None:
     principal = await gateway.sign_up(email)
     updates = [
-        profiles.update_profile(gateway.repository, principal, {"first_name": f"Ada {number}"}, lambda version: None)
+        profiles.update_profile(
+            gateway.repository, now, principal, {"first_name": f"Ada {number}"}, lambda version: None
+        )
         for number in range(30)
     ]
     await asyncio.gather(*updates)

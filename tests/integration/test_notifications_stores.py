@@ -16,6 +16,8 @@ from services.runtime.storage import migrations
 from tests.integration.fixtures.notifications import NotificationsHarness, make_name
 from tests.integration.fixtures.servers import Servers
 
+START_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+
 
 @pytest.fixture
 async def harness(servers: Servers) -> AsyncIterator[NotificationsHarness]:
@@ -121,3 +123,37 @@ async def test_keys_are_encrypted_and_save_requires_next_version(harness: Notifi
     assert not any(b"s3cret" in bytes(row["ciphertext"]) or b"t0p" in bytes(row["ciphertext"]) for row in rows)
     assert await harness.save_agent(replace(agent, version=3), {"fcm": None})
     assert await harness.agents.get_keys(agent.id) == (None, "t0p")
+
+
+async def test_device_belongs_to_user_of_last_registration(harness: NotificationsHarness) -> None:
+    registrations = [("ada", 2, 1), ("ada", 3, 1), ("bob", 1, 2), ("ada", 4, 1)]
+    for order in itertools.permutations(registrations):
+        phone, tablet = make_name(), make_name()
+        users = {name: make_name() for name in ("ada", "bob")}
+        await harness.users.upsert_user(User(users["ada"], "a@b.c", None, None, 1), tablet, START_TIME)
+        for name, version, seconds in order:
+            user = User(users[name], "a@b.c", None, None, version)
+            await harness.users.upsert_user(user, phone, START_TIME + timedelta(seconds=seconds))
+        assert await list_tokens(harness, users["ada"]) == [tablet]
+        assert await list_tokens(harness, users["bob"]) == [phone]
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_unregistered_device_does_not_return_to_earlier_user(
+    harness: NotificationsHarness, *, is_deleted: bool
+) -> None:
+    phone, ada, bob = make_name(), make_name(), make_name()
+    await harness.users.upsert_user(User(ada, "a@b.c", None, None, 1), phone, START_TIME)
+    await harness.users.upsert_user(User(bob, "a@b.c", None, None, 1), phone, START_TIME + timedelta(seconds=1))
+    if is_deleted:
+        await harness.users.delete_user(bob, 2)
+    else:
+        await harness.users.upsert_user(User(bob, "a@b.c", None, None, 2), None)
+    await harness.users.upsert_user(User(ada, "a@b.c", None, None, 2), phone, START_TIME)
+    assert await list_tokens(harness, ada) == await list_tokens(harness, bob) == []
+    await harness.users.upsert_user(User(ada, "a@b.c", None, None, 3), phone, START_TIME + timedelta(seconds=2))
+    assert await list_tokens(harness, ada) == [phone]
+
+
+async def list_tokens(harness: NotificationsHarness, user_id: str) -> list[str]:
+    return [device.token for device in await harness.users.list_devices(user_id)]

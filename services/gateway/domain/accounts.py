@@ -67,9 +67,24 @@ class Registration:
     notif_token: str | None = None
 
 
+class ProfileChanges(TypedDict, total=False):
+    """New values of a profile; absent fields stay unchanged."""
+
+    first_name: str
+    last_name: str
+    phone: str | None
+    birth_date: date | None
+    locale: str | None
+    time_zone: str | None
+    notif_token: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user's profile. Every change increments `version`; `role` mirrors the identity provider's claim."""
+    """A user's profile. Every change increments `version`; `role` mirrors the identity provider's claim.
+
+    `notif_token_at` is the time at which the user registered the device token `notif_token`.
+    """
 
     id: str
     state: AccountState
@@ -86,6 +101,7 @@ class Account:
     avatar: str | None
     version: int
     created_at: datetime
+    notif_token_at: datetime | None = None
 
     def __post_init__(self) -> None:
         """Convert the state, which rows contain as text."""
@@ -94,6 +110,13 @@ class Account:
     def with_changes(self, **changes: object) -> "Account":
         """Return a copy with these changes and the next version number."""
         return replace(self, version=self.version + 1, **changes)  # type: ignore[arg-type]
+
+    def with_profile_changes(self, changes: ProfileChanges, now: datetime) -> "Account":
+        """Return a copy with these changes. A token in them registers the device, also if the token is unchanged."""
+        account = self.with_changes(**changes)
+        if "notif_token" not in changes:
+            return account
+        return replace(account, notif_token_at=None if changes["notif_token"] is None else now)
 
     def anonymise(self) -> "Account":
         """Return the account being deleted: without personal data, with its id and the avatar still to be deleted."""
@@ -108,6 +131,7 @@ class Account:
             locale=None,
             time_zone=None,
             notif_token=None,
+            notif_token_at=None,
             role=None,
         )
 
@@ -118,18 +142,6 @@ class AccountFilter(NamedTuple):
     role: str | None = None
     approved: bool | None = None
     prefix: str | None = None
-
-
-class ProfileChanges(TypedDict, total=False):
-    """New values of a profile; absent fields stay unchanged."""
-
-    first_name: str
-    last_name: str
-    phone: str | None
-    birth_date: date | None
-    locale: str | None
-    time_zone: str | None
-    notif_token: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +217,7 @@ def build_user_registered_event(account: Account) -> UserRegistered:
         time_zone=account.time_zone,
         email=account.email,
         version=account.version,
+        notif_token_at=account.notif_token_at,
     )
 
 
@@ -217,6 +230,7 @@ def build_user_updated_event(account: Account) -> UserUpdated:
         time_zone=account.time_zone,
         email=account.email,
         version=account.version,
+        notif_token_at=account.notif_token_at,
     )
 
 

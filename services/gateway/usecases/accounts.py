@@ -37,6 +37,7 @@ async def sign_up(
     Raises ApiError: TIME_ZONE_UNKNOWN, EMAIL_TAKEN, ACCOUNT_REFUSED.
     """
     account_rules.validate_time_zone(registration.time_zone)
+    created_at = clock()
     account = Account(
         id=generate_id(),
         state=AccountState.CREATING,
@@ -52,7 +53,8 @@ async def sign_up(
         role=registration.role,
         avatar=None,
         version=1,
-        created_at=clock(),
+        created_at=created_at,
+        notif_token_at=None if registration.notif_token is None else created_at,
     )
     await repository.add_account(account)
     try:

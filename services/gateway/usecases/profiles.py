@@ -33,7 +33,11 @@ def require_account(account: Account | None) -> Account:
 
 
 async def update_profile(
-    repository: Repository, principal: Principal, changes: ProfileChanges, check_version: Callable[[int], None]
+    repository: Repository,
+    clock: Clock,
+    principal: Principal,
+    changes: ProfileChanges,
+    check_version: Callable[[int], None],
 ) -> Account:
     """Change the caller's profile. Returns the changed profile.
 
@@ -45,7 +49,7 @@ async def update_profile(
 
     def change(account: Account) -> Account:
         check_version(account.version)
-        return account.with_changes(**changes)
+        return account.with_profile_changes(changes, clock())
 
     return require_account(await repository.change_account(principal.user_id, change))
 

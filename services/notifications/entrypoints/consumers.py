@@ -207,7 +207,7 @@ class UsersConsumer(NotificationsUsersConsumer):
 
     async def _upsert_contact(self, event: UserRegistered | UserUpdated) -> None:
         user = User(event.user_id, event.email, event.locale, event.time_zone, event.version)
-        await contacts.upsert_contact(self._users, user, event.notif_token)
+        await contacts.upsert_contact(self._users, user, event.notif_token, event.notif_token_at)
 
 
 class MailConsumer(NotificationsMailConsumer):

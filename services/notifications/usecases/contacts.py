@@ -1,5 +1,6 @@
 """Contact data of users."""
 
+from datetime import datetime
 from typing import Protocol
 
 from services.notifications.domain.notifications import User
@@ -13,13 +14,13 @@ class PendingJobs(Protocol):
         """Delete the pending notifications of a user."""
 
 
-async def upsert_contact(users: UserRepository, user: User, token: str | None) -> None:
-    """Store a user's contact data and register the device `token`.
+async def upsert_contact(users: UserRepository, user: User, token: str | None, registered_at: datetime | None) -> None:
+    """Store a user's contact data and register the device `token`, which the user registered at `registered_at`.
 
     The newest version is stored regardless of the order of events. A version without a token removes the devices of
     earlier versions.
     """
-    await users.upsert_user(user, token)
+    await users.upsert_user(user, token, registered_at)
 
 
 async def delete_contact(
@@ -29,6 +30,6 @@ async def delete_contact(
 
     A tombstone with the user's id remains, so that a late event of an older version does not restore the data.
     """
-    await users.upsert_user(User(user_id, "", None, None, version), None)
+    await users.delete_user(user_id, version)
     await pending_jobs.discard_for_user(user_id)
     await history.delete_for_user(user_id)

@@ -15,8 +15,14 @@ from services.runtime.storage.unit_of_work import UnitOfWorkFactory
 class UserRepository(Protocol):
     """Repository of users and their devices."""
 
-    async def upsert_user(self, user: User, token: str | None) -> None:
-        """Store a user's contact data unless a newer version is stored; a version without a token removes devices."""
+    async def upsert_user(self, user: User, token: str | None, registered_at: datetime | None = None) -> None:
+        """Store a user's contact data unless a newer version is stored; a version without a token removes devices.
+
+        The device belongs to the user with the latest `registered_at` for its token.
+        """
+
+    async def delete_user(self, user_id: str, version: int) -> None:
+        """Delete a user's contact data and devices except the id and the version."""
 
     async def get_user(self, user_id: str) -> User | None:
         """Return a user's contact data, or None if the user is unknown."""

@@ -82,8 +82,11 @@ class FakeBackend:
     async def delete_device(self, user_id: str, token: str) -> None:
         self.user_devices = [device for device in self.user_devices if device.token != token]
 
-    async def upsert_user(self, user: User, token: str | None) -> None:
+    async def upsert_user(self, user: User, token: str | None, registered_at: datetime | None = None) -> None:
         self.only_user = user
+
+    async def delete_user(self, user_id: str, version: int) -> None:
+        self.only_user = User(user_id, "", None, None, version)
 
     async def get(self, key: str) -> Agent | None:
         return self.only_agent

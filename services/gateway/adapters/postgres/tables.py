@@ -29,6 +29,7 @@ accounts = Table(
     Column("avatar", Text),
     Column("version", BigInteger, nullable=False),
     Column("created_at", TIMESTAMPTZ, nullable=False),
+    Column("notif_token_at", TIMESTAMPTZ),
     CheckConstraint(f"state IN {tuple(map(str, AccountState))}", name="accounts_state"),
 )
 Index("accounts_by_email", accounts.c.email)

@@ -163,7 +163,9 @@ class Users(ForwardingUsersHandler):
 
         changes = cast(ProfileChanges, collect_set_fields(body))
         return _to_profile_response(
-            await profiles.update_profile(self._context.repository, principal, changes, check_version)
+            await profiles.update_profile(
+                self._context.repository, self._context.clock, principal, changes, check_version
+            )
         )
 
     async def delete_profile(self, *, principal: Principal) -> None:

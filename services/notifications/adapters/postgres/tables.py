@@ -59,6 +59,14 @@ devices = Table(
     Column("deleted_version", BigInteger, nullable=False, server_default="-1"),
     PrimaryKeyConstraint("user_id", "token"),
 )
+device_owners = Table(
+    "device_owners",
+    metadata,
+    Column("token", Text, primary_key=True),
+    Column("user_id", Text),  # NULL once the user is deleted
+    Column("registered_at", TIMESTAMPTZ, nullable=False),
+    Index("device_owners_by_user", "user_id"),
+)
 delivery_jobs = Table(
     "delivery_jobs",
     metadata,

@@ -1,16 +1,20 @@
 """PostgreSQL repository of users and their devices."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import override
 
-from sqlalchemy import Text, bindparam, delete, func, null, select, update
+from sqlalchemy import Text, bindparam, delete, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from services.notifications.adapters.postgres.tables import devices, users
+from services.notifications.adapters.postgres.tables import device_owners, devices, users
 from services.notifications.domain.notifications import Device, Provider, User, detect_provider
 from services.notifications.usecases.ports import UserRepository
 from services.runtime.concurrency.micro_batching import MicroBatcher
 from services.runtime.storage.database import Database, Statement
+
+UNKNOWN_REGISTRATION_TIME = datetime.fromtimestamp(0, UTC)
+"""Time of registrations without a time, which the previous release publishes. Any later registration replaces them."""
 
 MAX_DEVICES = 10
 """Maximum number of devices per user; older ones are ignored."""
@@ -39,6 +43,17 @@ _UPSERT_DEVICE = Statement(
         set_={"version": func.greatest(devices.c.version, _insert_device.excluded.version)},
     )
 )
+_insert_owner = insert(device_owners).values({name: bindparam(name) for name in ("token", "user_id", "registered_at")})
+_UPSERT_OWNER = Statement(
+    _insert_owner.on_conflict_do_update(
+        index_elements=["token"],
+        set_={name: _insert_owner.excluded[name] for name in ("user_id", "registered_at")},
+        where=device_owners.c.registered_at <= _insert_owner.excluded.registered_at,
+    )
+)
+_ANONYMISE_OWNER = Statement(
+    update(device_owners).where(device_owners.c.user_id == bindparam("target_user_id")).values(user_id=null())
+)
 _newest_first = (devices.c.version.desc(), devices.c.token)
 _active_devices = (
     select(
@@ -48,10 +63,13 @@ _active_devices = (
         func.row_number().over(partition_by=devices.c.user_id, order_by=_newest_first).label("rank"),
     )
     .join(users, users.c.user_id == devices.c.user_id)
+    .join(device_owners, device_owners.c.token == devices.c.token, isouter=True)
     .where(
         devices.c.user_id == _user_ids_param.any_(),
         devices.c.version > users.c.devices_cleared_version,
         devices.c.version > devices.c.deleted_version,
+        # A device that the previous release has registered has no owner yet.
+        or_(device_owners.c.token.is_(None), device_owners.c.user_id == devices.c.user_id),
     )
     .subquery()
 )
@@ -77,7 +95,7 @@ class PostgresUserRepository(UserRepository):
         self._device_batcher = MicroBatcher(self._load_devices)
 
     @override
-    async def upsert_user(self, user: User, token: str | None) -> None:
+    async def upsert_user(self, user: User, token: str | None, registered_at: datetime | None = None) -> None:
         async with self._database.transaction() as transaction:
             await transaction.execute(
                 _UPSERT_USER,
@@ -95,10 +113,22 @@ class PostgresUserRepository(UserRepository):
                     provider=detect_provider(token),
                     version=user.version,
                 )
+                await transaction.execute(
+                    _UPSERT_OWNER,
+                    token=token,
+                    user_id=user.user_id,
+                    registered_at=registered_at or UNKNOWN_REGISTRATION_TIME,
+                )
                 return
             # Deleting alone is not enough: a late event of an older version may register a device.
             await transaction.execute(_MARK_DEVICES_CLEARED, target_user_id=user.user_id, version=user.version)
             await transaction.execute(_DELETE_OLD_DEVICES, user_id=user.user_id, version=user.version)
+
+    @override
+    async def delete_user(self, user_id: str, version: int) -> None:
+        await self.upsert_user(User(user_id, "", None, None, version), None)
+        # The token stays assigned, so that the device does not return to an earlier user.
+        await self._database.execute(_ANONYMISE_OWNER, target_user_id=user_id)
 
     @override
     async def get_user(self, user_id: str) -> User | None:

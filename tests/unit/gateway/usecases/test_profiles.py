@@ -26,24 +26,40 @@ def reject_version(version: int) -> None:
 
 async def test_update_changes_only_given_fields() -> None:
     repository = FakeRepository(ADA)
-    changed = await profiles.update_profile(repository, PRINCIPAL, {"phone": None, "locale": "fr"}, accept_version)
+    changed = await profiles.update_profile(
+        repository, lambda: NOW, PRINCIPAL, {"phone": None, "locale": "fr"}, accept_version
+    )
     assert changed == replace(ADA, phone=None, locale="fr", version=2) == repository.accounts["ada"]
     (event,) = repository.events
     assert isinstance(event, UserUpdated)
     assert (event.locale, event.version) == ("fr", 2)
 
 
+async def test_update_with_device_token_registers_the_device() -> None:
+    repository = FakeRepository(ADA)
+    for changes, registered_at in (
+        ({"locale": "fr"}, None),
+        ({"notif_token": "token"}, NOW),
+        ({"locale": "de"}, NOW),
+        ({"notif_token": None}, None),
+    ):
+        await profiles.update_profile(repository, lambda: NOW, PRINCIPAL, changes, accept_version)  # type: ignore[arg-type]
+        assert repository.accounts["ada"].notif_token_at == repository.events[-1].notif_token_at == registered_at
+
+
 async def test_update_of_unexpected_version_changes_nothing() -> None:
     repository = FakeRepository(replace(ADA, version=7))
     with raises_reason(Reason.PRECONDITION_FAILED) as raised:
-        await profiles.update_profile(repository, PRINCIPAL, {"locale": "fr"}, reject_version)
+        await profiles.update_profile(repository, lambda: NOW, PRINCIPAL, {"locale": "fr"}, reject_version)
     assert raised.value.detail == "7"
     assert (repository.accounts["ada"].locale, repository.events) == ("de", [])
 
 
 async def test_update_with_unknown_time_zone_raises() -> None:
     with raises_reason(Reason.TIME_ZONE_UNKNOWN):
-        await profiles.update_profile(FakeRepository(ADA), PRINCIPAL, {"time_zone": "Mars/Olympus"}, accept_version)
+        await profiles.update_profile(
+            FakeRepository(ADA), lambda: NOW, PRINCIPAL, {"time_zone": "Mars/Olympus"}, accept_version
+        )
 
 
 async def test_profile_of_unknown_user_raises() -> None:
