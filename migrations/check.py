@@ -8,11 +8,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from services.runtime.storage.migrations import iter_revision_sql
 
 SERVICES = ("gateway", "orders", "partners", "notifications")
 
+SQUAWK = str(Path(sys.executable).with_name("squawk"))
 INITIAL_REVISION_COUNTS = {"gateway": 3, "orders": 5, "partners": 4, "notifications": 3}
 """Number of revisions in the schema of the first release, which ran on empty tables."""
 
@@ -28,7 +30,7 @@ POPULATED_TABLE_RULES = ("constraint-missing-not-valid", "ban-drop-constraint")
 
 def lint_migration(name: str, sql: str, excluded_rules: tuple[str, ...] = ()) -> Iterator[str]:
     """Yield squawk's violations of a migration."""
-    command = ["squawk", "--reporter=json", "--pg-version=18", "--assume-in-transaction", f"--stdin-filepath={name}"]
+    command = [SQUAWK, "--reporter=json", "--pg-version=18", "--assume-in-transaction", f"--stdin-filepath={name}"]
     rules = ",".join((*STYLE_RULES, *TRANSACTIONAL_INDEX_RULES, *excluded_rules))
     result = subprocess.run(
         [*command, f"--exclude={rules}"], input=sql, check=False, capture_output=True, text=True, encoding="utf-8"

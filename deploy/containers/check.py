@@ -14,6 +14,7 @@ import yaml
 
 from deploy.local.mesh_config import ROOT
 
+HADOLINT = str(Path(sys.executable).with_name("hadolint"))
 OWN_IMAGE_PREFIXES = ("delivery/", "envoyproxy/")
 """Images of the services and sidecars. Third-party servers are exempt from the hardening checks."""
 
@@ -27,7 +28,7 @@ ONE_SHOT_SUFFIXES = ("setup", "-demo")
 def check_dockerfile(path: Path) -> Iterator[str]:
     """Yield hadolint's findings, base images without a digest, images that run as root, and a missing health check."""
     result = subprocess.run(
-        ["hadolint", "--no-color", str(path)], check=False, capture_output=True, text=True, encoding="utf-8"
+        [HADOLINT, "--no-color", str(path)], check=False, capture_output=True, text=True, encoding="utf-8"
     )
     yield from (f"Dockerfile: {line.rpartition('/')[2]}" for line in result.stdout.splitlines())
     stages = path.read_text(encoding="utf-8").split("\nFROM ")

@@ -95,7 +95,8 @@ def _start_mesh(config: MeshConfig, scope: str) -> int:
     if state is not None and is_supervisor_alive(state) and (state.scope, scope) == ("servers", "all"):
         _stop_supervisor(config)
     elif state is not None and is_supervisor_alive(state):
-        external_callers.ensure_certificates(config)
+        if state.scope == "all":
+            external_callers.ensure_certificates(config)
         return progress.wait_until_ready(config, state.pid, START_TIMEOUT_S)
     if orphans := stop_orphans(config):
         print(f"stopped {orphans} orphaned processes of a killed supervisor")
