@@ -79,6 +79,7 @@ class Mesh:
         self._environment = {
             **os.environ,
             **PRODUCTION_SETTINGS,
+            "RATE_LIMIT_FACTOR": "10000",
             "DELIVERY_STATE": str(folder),
             "PORT_OFFSET": str(offset),
         }
@@ -89,7 +90,7 @@ class Mesh:
         """Run a command of the local runner. Raises RuntimeError with its output."""
         program = [sys.executable, "-m", "deploy.local", command]
         completed = subprocess.run(
-            program, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
+            program, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False, encoding="utf-8"
         )
         if completed.returncode:
             raise RuntimeError(f"{command}: {completed.stdout}{completed.stderr}")

@@ -26,6 +26,10 @@ PERCENTAGE_PATTERN = re.compile(r"100(\.0+)?|\d{1,2}(\.\d+)?", re.ASCII)
 FORBIDDEN_CHARACTERS_PATTERN = re.compile(r"[\"'`\\\x00-\x1f\x7f]")
 """Characters that the configuration files of Envoy and of the servers would have to quote."""
 
+HOPS_PATTERN = re.compile(r"\d|10", re.ASCII)
+FACTOR_PATTERN = re.compile(r"[1-9]\d{0,4}", re.ASCII)
+PRODUCT_PATTERN = re.compile(r"\$\{RATE_LIMIT_FACTOR\}\*(\d+)")
+
 SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a message name)
 SECRET_FILE_PATTERN = re.compile(r"\$\{RUN_DIR\}/((\w+)-sds\.json)")
 
@@ -71,6 +75,10 @@ def iter_value_errors(environment: Mapping[str, str]) -> Iterator[str]:
             yield f"{name}: is not an IP address"
         elif name.endswith("_PERCENT") and not PERCENTAGE_PATTERN.fullmatch(value):
             yield f"{name}: is not a percentage from 0 to 100"
+        elif name == "TRUSTED_HOPS" and not HOPS_PATTERN.fullmatch(value):
+            yield f"{name}: is not a number from 0 to 10"
+        elif name == "RATE_LIMIT_FACTOR" and not FACTOR_PATTERN.fullmatch(value):
+            yield f"{name}: is not a number from 1 to 99999"
         elif FORBIDDEN_CHARACTERS_PATTERN.search(value):
             yield f"{name}: contains a quote, a backslash or a control character"
 
@@ -92,7 +100,10 @@ def render_bootstrap(name: str, profile: str, environment: Mapping[str, str]) ->
     }
     if origins := values.get("ALLOWED_ORIGINS"):
         values["ALLOWED_ORIGINS"] = "|".join(map(re.escape, origins.split(",")))
-    return string.Template(re.sub(r"^#.*\n", "", _read_template(name, profile))).substitute(values)
+    template = re.sub(r"^#.*\n", "", _read_template(name, profile))
+    factor = int(values["RATE_LIMIT_FACTOR"])
+    products = PRODUCT_PATTERN.sub(lambda match: str(factor * int(match[1])), template)
+    return string.Template(products).substitute(values)
 
 
 def render_secrets(name: str, profile: str, environment: Mapping[str, str]) -> dict[str, str]:

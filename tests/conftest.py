@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PORT_OFFSET = int(os.environ.setdefault("PORT_OFFSET", "2000"))
 os.environ.setdefault("FAILED_ATTEMPTS_PER_ADDRESS", "1000000")  # all tests use one client address
+os.environ.setdefault("RATE_LIMIT_FACTOR", "10000")
 os.environ.pop("MONGODB_URL", None)  # each mesh starts its own MongoDB
 os.environ.setdefault("ACCESS_LOG_PERCENT", "100")  # tests search the logs for personal data
 STATE_DIR = Path(os.environ.setdefault("DELIVERY_STATE", str(ROOT / ".local/test")))
@@ -36,7 +37,7 @@ class Mesh:
 def run_local(*arguments: str) -> None:
     """Run a command of the local runner. Raises AssertionError with its output if it fails."""
     command = [sys.executable, "-m", "deploy.local", *arguments]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, encoding="utf-8")
     assert result.returncode == 0, f"{' '.join(arguments)}:\n{result.stdout}\n{result.stderr}"
 
 

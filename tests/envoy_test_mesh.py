@@ -159,14 +159,26 @@ def is_healthy(client: MeshClient) -> bool:
 
 
 @contextmanager
-def running_test_edge(folder: Path) -> Iterator[MeshClient]:
-    """Run only the gateway's Envoy in front of an echo server, and yield its client."""
+def running_test_edge(folder: Path, **overrides: str) -> Iterator[MeshClient]:
+    """Run only the gateway's Envoy in front of an echo server, with changed settings, and yield its client."""
+    issue_certificates(folder)
+    with ExitStack() as stack:
+        jwks_port = stack.enter_context(running_jwks_server())
+        settings = build_settings(folder, JWKS_PORT=str(jwks_port), FIREBASE_PROJECT_ID=PROJECT_ID, **overrides)
+        stack.enter_context(running_echo_server(Path(settings["RUN_DIR"]) / "gateway.sock"))
+        stack.enter_context(running_envoy(folder, "gateway", settings))
+        yield MeshClient(folder, settings)
+
+
+@contextmanager
+def running_test_ingress(folder: Path) -> Iterator[MeshClient]:
+    """Run only the Envoy of orders in front of an echo server, and yield its client."""
     issue_certificates(folder)
     with ExitStack() as stack:
         jwks_port = stack.enter_context(running_jwks_server())
         settings = build_settings(folder, JWKS_PORT=str(jwks_port), FIREBASE_PROJECT_ID=PROJECT_ID)
-        stack.enter_context(running_echo_server(Path(settings["RUN_DIR"]) / "gateway.sock"))
-        stack.enter_context(running_envoy(folder, "gateway", settings))
+        stack.enter_context(running_rpc_server(Path(settings["RUN_DIR"]) / "orders.sock"))
+        stack.enter_context(running_envoy(folder, "orders", settings))
         yield MeshClient(folder, settings)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from codegen.contracts import Contracts
-from codegen.envoy import authorization
+from codegen.envoy import authorization, rate_limits
 from codegen.envoy.bearer_scheme import build_bearer_scheme_filters
 from codegen.envoy.common import (
     Config,
@@ -32,6 +32,7 @@ from codegen.envoy.response_headers import (
 )
 from codegen.rest.deprecation import parse_deprecation
 from codegen.rest.operations import Operation, iter_operations
+from codegen.rest.rate_limits import RateLimit, list_rate_limits
 
 MAX_JSON_BODY_BYTES = 64 * 1024
 DEFAULT_TIMEOUT = "15s"
@@ -80,8 +81,8 @@ def enable_body_limit(limit: int) -> Config:
     return {format_body_limit_filter_name(limit): build_typed_config("config.route.v3.FilterConfig", config={})}
 
 
-def build_operation_route(base_path: str, operation: Operation) -> Config:
-    """Return the route of an operation: authorization, body limit, timeout, retries and deprecation headers."""
+def build_operation_route(base_path: str, operation: Operation, limits: Iterable[RateLimit] = ()) -> Config:
+    """Return the route of an operation: authorization, rate and body limits, timeout, retries, deprecation headers."""
     methods = {operation.method, "HEAD"} if operation.method == "GET" else {operation.method}
     action: Config = {"cluster": "app", "timeout": operation.raw.get("x-timeout", DEFAULT_TIMEOUT)}
     if EVENT_STREAM_MEDIA_TYPE in operation.content:
@@ -96,7 +97,9 @@ def build_operation_route(base_path: str, operation: Operation) -> Config:
         "match": build_path_matcher(base_path + operation.path) | {"headers": [build_method_matcher(methods)]},
         "route": action,
         **build_span_description(operation.id, base_path + operation.path),
-        "typed_per_filter_config": authorization_config | enable_body_limit(get_max_body_bytes(operation)),
+        "typed_per_filter_config": authorization_config
+        | rate_limits.build_route_limits(limits)
+        | enable_body_limit(get_max_body_bytes(operation)),
     }
     if deprecation := parse_deprecation(operation.raw):
         headers = [set_header(name.lower(), value) for name, value in deprecation.headers.items()]
@@ -149,11 +152,15 @@ def build_edge_routes(contracts: Contracts) -> list[Config]:
     }
     literal = {path: methods for path, methods in by_path.items() if "{" not in path}
     templates = {path: methods for path, methods in by_path.items() if "{" in path}
+    routes = [
+        (operation.path, build_operation_route(base, operation, list_rate_limits(contracts, "delivery", operation)))
+        for operation in sorted_operations
+    ]
     return [
         preflight,
-        *(build_operation_route(base, operation) for operation in sorted_operations if "{" not in operation.path),
+        *(route for path, route in routes if "{" not in path),
         *(build_method_not_allowed_route(path, methods) for path, methods in literal.items()),
-        *(build_operation_route(base, operation) for operation in sorted_operations if "{" in operation.path),
+        *(route for path, route in routes if "{" in path),
         *(build_method_not_allowed_route(path, methods) for path, methods in templates.items()),
         *build_static_document_routes(),
         not_found,
@@ -191,16 +198,23 @@ def build_cors_policy() -> Config:
 
 
 def build_edge_filters(contracts: Contracts, profile: Profile, *, is_tls: bool) -> list[Config]:
-    """Return the HTTP filters in order: response headers, token, role, body limit."""
+    """Return the HTTP filters in order: response headers, token, role, rate limits, body limit.
+
+    The limit per client address precedes the token, so that requests with invalid tokens count.
+    """
     limits = sorted({get_max_body_bytes(operation) for operation in iter_operations(contracts, "delivery")})
     message_name = "extensions.filters.http.body_size_limit.v3.BodySizeLimit"
     return [
         build_trace_filter(),
         build_restrictions_filter(is_tls=is_tls),
         build_extension("cors", "extensions.filters.http.cors.v3.Cors"),
+        rate_limits.build_policy_filter(),
+        *rate_limits.build_filters("address"),
         *build_bearer_scheme_filters(),
         authorization.build_jwt_filter(profile),
         authorization.build_rbac_filter(),
+        *rate_limits.build_filters("subject"),
+        *rate_limits.build_filters("global"),
         *(
             build_extension(format_body_limit_filter_name(limit), message_name, max_request_bytes=limit)
             | {"disabled": True}
@@ -244,6 +258,7 @@ def build_edge_manager(contracts: Contracts, profile: Profile, *, is_tls: bool) 
         build_edge_filters(contracts, profile, is_tls=is_tls),
         {"virtual_hosts": [host], "response_headers_to_add": build_trace_response_headers()},
         use_remote_address=True,
+        xff_num_trusted_hops="${TRUSTED_HOPS}",
         http_protocol_options=HTTP1_OPTIONS,
         request_timeout="30s",
         always_set_request_id_in_response=True,

@@ -7,9 +7,11 @@ from codegen.contracts import ContractError, Contracts
 from codegen.envoy.authorization import is_token_required, list_allowed_roles, list_allowed_spiffe_ids
 from codegen.envoy.common import JWT_FILTER, RBAC_FILTER, REDACTED_SPAN_TAGS, Config
 from codegen.envoy.edge import format_body_limit_filter_name, get_max_body_bytes
+from codegen.envoy.rate_limits import list_expected_limits, list_route_limits
 from codegen.envoy.sidecar import list_service_methods
 from codegen.protobuf import Method
 from codegen.rest.operations import Operation, iter_operations
+from codegen.rest.rate_limits import list_rate_limits
 
 AUTHORIZED_LISTENERS = ("edge", "ingress", "ops")
 """Listeners whose routes must all configure authorization."""
@@ -116,6 +118,9 @@ def _check_operations(contracts: Contracts, listener: str, manager: Config) -> I
             yield f"{listener}: the operation {operation.id} has {len(matching)} routes"
         for route in matching:
             yield from _check_operation(listener, operation, route)
+            expected = list_expected_limits(list_rate_limits(contracts, "delivery", operation))
+            if list_route_limits(route.get("typed_per_filter_config", {})) != expected:
+                yield f"{listener}: the rate limits of {operation.id} differ from the contract"
 
 
 def _check_operation(listener: str, operation: Operation, route: Config) -> Iterator[str]:

@@ -37,6 +37,7 @@ class Mesh:
             "DELIVERY_STATE": str(folder),
             "PORT_OFFSET": str(offset),
             "FAILED_ATTEMPTS_PER_ADDRESS": "1000000",
+            "RATE_LIMIT_FACTOR": "10000",
         }
         self.environment = {**os.environ, **SHORT_TIMEOUTS, **overrides}
         self.config = MeshConfig(self.environment)

@@ -85,6 +85,17 @@ VIOLATIONS: dict[str, tuple[str, Callable[[Node], object], str]] = {
     "operator route without authorization": (
         "ops", lambda b: route(b, "ops", "admins").pop("typed_per_filter_config"), "admins"),
     "operation without route": ("gateway", remove_route, "getOrder"),
+    "operation without rate limit": (
+        "gateway",
+        lambda b: route(b, "edge", "signUp")["typed_per_filter_config"].pop("rate_limit_address"),
+        "rate limits of signUp",
+    ),
+    "operation with another rate limit": (
+        "gateway",
+        lambda b: route(b, "edge_tls", "signUp")["typed_per_filter_config"]["rate_limit_global"]["token_bucket"].update(
+            max_tokens="7"),
+        "rate limits of signUp",
+    ),
     "operation with two routes": ("gateway", duplicate_route, "getOrder"),
     "retry of POST operation": (
         "gateway",

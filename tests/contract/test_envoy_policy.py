@@ -81,6 +81,9 @@ def test_operation_has_one_route_with_its_policy(profile: str, listener: str, op
     assert limits == [f"body_{operation.raw.get('x-max-bytes', 64 * 1024)}"]
     if operation.method != "GET":
         assert "retry_policy" not in route["route"]
+    assert "429" in operation.raw["responses"]
+    assert "rate_limit_address" in route["typed_per_filter_config"]
+    assert ("rate_limit_subject" in route["typed_per_filter_config"]) == (operation.scheme == "bearer")
 
 
 @for_each_edge
@@ -97,6 +100,8 @@ def test_edge_denies_by_default_and_strips_client_headers(profile: str, listener
     filters = {each["name"]: each["typed_config"] for each in manager["http_filters"]}
     order = list(filters)
     assert order.index("jwt") < order.index("rbac") < min(i for i, name in enumerate(order) if name.startswith("body_"))
+    assert order.index("rate_limit_address") < order.index("jwt")
+    assert order.index("rbac") < order.index("rate_limit_subject") < order.index("rate_limit_global")
     assert filters["rbac"]["rules"] == {"action": "ALLOW"}
     (rule,) = filters["jwt"]["rules"]
     assert rule["match"] == {"prefix": "/"}

@@ -234,6 +234,7 @@ def test_edge_is_exposed_by_the_gateway_api_over_tls() -> None:
     (target,) = find(objects, "BackendTLSPolicy", "edge")["spec"]["targetRefs"]
     assert (target["name"], target["sectionName"]) == (backend["name"], "edge-tls")
     assert find(objects, "ConfigMap", "gateway")["data"]["TRUSTED_HOPS"] == "1"
+    assert find(objects, "ConfigMap", "sidecars")["data"]["TRUSTED_HOPS"] == "1"
 
 
 def test_load_balancer_component_exposes_the_edge_without_a_proxy(tmp_path: Path) -> None:
@@ -251,6 +252,7 @@ def test_load_balancer_component_exposes_the_edge_without_a_proxy(tmp_path: Path
     assert service["type"] == "LoadBalancer"
     assert service["ports"] == [{"name": "edge-tls", "port": 443, "targetPort": "edge-tls"}]
     assert "TRUSTED_HOPS" not in find(objects, "ConfigMap", "gateway")["data"]
+    assert "TRUSTED_HOPS" not in find(objects, "ConfigMap", "sidecars")["data"]
     assert list(check.check_objects(objects)) == []
 
 

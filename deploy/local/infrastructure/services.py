@@ -73,6 +73,7 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
             "EGRESS_SOCKET": str(config.socket_dir / "gateway-egress.sock"),
             "HEALTH_SOCKET": str(config.socket_dir / "gateway-health.sock"),
             "VALIDATE_RESPONSES": os.environ.get("VALIDATE_RESPONSES", "true"),
+            "TRUSTED_HOPS": config.get_setting("TRUSTED_HOPS"),
             "CACHE_ADDRESS": f"{config.bind_address}:{config.get_port('MEMCACHED_PORT')}",
             "FIREBASE_PROJECT_ID": config.get_setting("FIREBASE_PROJECT_ID"),
             "FIREBASE_API_KEY": "local",

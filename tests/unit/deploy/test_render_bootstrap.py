@@ -83,3 +83,15 @@ def test_production_rejects_development_values(
     assert not (tmp_path / "envoy.yaml").exists()
     monkeypatch.setenv("ENVIRONMENT", "development")
     render_bootstrap.main()
+
+
+def test_rate_limit_factor_multiplies_every_bucket_and_policy() -> None:
+    texts = {
+        factor: render_bootstrap.render_bootstrap("gateway", "production", SETTINGS | {"RATE_LIMIT_FACTOR": factor})
+        for factor in ("1", "70")
+    }
+    assert 'q=30;w=3600, "global"' in texts["1"]
+    assert 'q=2100;w=3600, "global"' in texts["70"]
+    assert "max_tokens: 30\n" in texts["1"]
+    assert "max_tokens: 2100\n" in texts["70"]
+    assert not any("*30" in text for text in texts.values())
