@@ -2,10 +2,11 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,9 +22,14 @@ SERVER_ERROR_CODE_NAMES = frozenset(code.name for code in SERVER_ERROR_CODES)
 """Names of gRPC status codes that are server errors."""
 
 REQUEST_COUNT_METRICS = ("http_server_request_duration_seconds_count", "rpc_server_call_duration_seconds_count")
-ENVOY_STATS_PATH = r"/stats?filter=^http\.(edge|ingress|ops)\.downstream_rq_(total|5xx)$"
+ENVOY_STATS_PATH = (
+    r"/stats?filter=^(http\.(edge|ingress|ops)\.downstream_rq_(total|5xx)|http\.edge\.jwt_authn\.jwks_fetch_\w+"
+    r"|cluster\.(orders|partners|notifications)\.(membership_(healthy|total)"
+    r"|circuit_breakers\.(default|high)\.(rq|rq_pending)_open)|server\.days_until_first_cert_expiring)$"
+)
 
-_ENVOY_STAT_PATTERN = re.compile(r"^http\.\w+\.downstream_rq_(total|5xx): (\d+)$", re.MULTILINE)
+_ENVOY_STAT_PATTERN = re.compile(r"^([\w.]+): (\d+)$", re.MULTILINE)
+_ENVOY_REQUESTS_PATTERN = re.compile(r"http\.\w+\.downstream_rq_(total|5xx)")
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,15 @@ class OutboxBacklog:
     lag_s: float
 
 
+class MetricSample(NamedTuple):
+    """Value of a metric of a service, or of a statistic of its sidecar."""
+
+    service: str
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
 @dataclass
 class MetricsSnapshot:
     """Metrics at one time, without those of unavailable endpoints. `taken_at` is a value of `time.monotonic()`."""
@@ -51,12 +66,14 @@ class MetricsSnapshot:
     outboxes: dict[str, OutboxBacklog] = field(default_factory=dict)
     queued_messages: dict[str, int] = field(default_factory=dict)
     dead_letters: dict[str, int] = field(default_factory=dict)
+    samples: list[MetricSample] = field(default_factory=list, compare=False)
 
     def add_service_metrics(self, name: str, text: str) -> None:
         """Add the metrics of a service in Prometheus' text format. Raises ValueError if the text is malformed."""
         requests = failed = 0.0
         outbox: dict[str, float] = {}
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        self.samples += [MetricSample(name, each.name, each.labels, each.value) for each in samples]
         for sample in samples:
             if sample.name in REQUEST_COUNT_METRICS:
                 requests += sample.value
@@ -77,7 +94,10 @@ class MetricsSnapshot:
 
     def add_envoy_stats(self, name: str, text: str) -> None:
         """Add the statistics of a sidecar from Envoy's admin interface."""
-        stats = [(kind, int(value)) for kind, value in _ENVOY_STAT_PATTERN.findall(text)]
+        values = [(stat, int(value)) for stat, value in _ENVOY_STAT_PATTERN.findall(text)]
+        self.samples += [MetricSample(name, stat, {}, value) for stat, value in values]
+        matches = ((_ENVOY_REQUESTS_PATTERN.fullmatch(stat), value) for stat, value in values)
+        stats = [(match[1], value) for match, value in matches if match]
         requests, failed = (sum(value for kind, value in stats if kind == each) for each in ("total", "5xx"))
         self.traffic[f"{name}-envoy"] = RequestCounts(requests, failed)
 

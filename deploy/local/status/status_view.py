@@ -15,6 +15,7 @@ from rich.text import Text
 
 from deploy.local.infrastructure.servers import SERVICES
 from deploy.local.mesh_config import MeshConfig
+from deploy.local.status.alert_conditions import list_alert_problems
 from deploy.local.status.metrics_reader import MetricsSnapshot, OutboxBacklog, RequestCounts, read_metrics
 from deploy.local.supervisor.supervisor_state import ProcessState, SupervisorState, read_running_state
 
@@ -203,6 +204,7 @@ def list_problems(supervisor_state: SupervisorState, current: MetricsSnapshot) -
         if number:
             yield f"{number} dead letters of {queue}; make dead-letters"
     if supervisor_state.phase == "ready":
+        yield from map(escape, list_alert_problems(current))
         yield from (f"{name} cannot read its database" for name in SERVICES if _is_outbox_unreadable(name, current))
 
 

@@ -95,6 +95,14 @@ def test_restarted_process_has_no_rate() -> None:
     assert line.split() == ["gateway", "ready", "4"]
 
 
+def test_failed_refund_is_a_problem() -> None:
+    current = create_snapshot()
+    current.add_service_metrics("orders", f"{SERVICE_METRICS}delivery_refunds_failed 2\n")
+    output = " ".join(render(create_state(), current, current).split())
+    assert "! 2 refunds have failed; GET /api/v1/refunds?status=failed" in output
+    assert "no problems found" not in output
+
+
 def test_problems_include_a_command() -> None:
     current = create_snapshot()
     current.dead_letters["orders.history"] = 2
@@ -105,7 +113,9 @@ def test_problems_include_a_command() -> None:
     assert "orders has not published for 45 s; make logs" in output
     assert "partners cannot read its database" in output
     assert "postgres is restarting" in output
-    assert "no problems found" in render(create_state(), create_snapshot(), create_snapshot())
+    healthy = create_snapshot()
+    healthy.queued_messages["orders.history"] = 3
+    assert "no problems found" in render(create_state(), healthy, healthy)
 
 
 def test_process_without_response_is_marked_unhealthy() -> None:
