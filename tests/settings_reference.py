@@ -114,7 +114,11 @@ def sidecars_table() -> str:
 def local_mesh_table() -> str:
     """Return the table of the variables of the local mesh."""
     folders = [
-        ("`DELIVERY_STATE`", "`.local`", "folder of the mesh's data, sockets and logs"),
+        (
+            "`DELIVERY_STATE`",
+            "`.local`",
+            "folder of the mesh's data, sockets and logs; a path without quotes, colons and backslashes",
+        ),
         ("`PORT_OFFSET`", "`0`", "number that is added to every default port"),
         (
             "`MONGODB_URL`",
