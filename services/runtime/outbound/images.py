@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 
 OUTPUT_SIZE_PX = 400
 """Side length of the output in pixels."""
@@ -55,6 +55,11 @@ _TRANSPOSE_BY_ORIENTATION = {
     8: Image.Transpose.ROTATE_90,
 }
 """Transposition that makes an image upright, by its EXIF orientation."""
+
+_SOURCE_MODES = {"1": "L", "L": "L", "LA": "L", "I;16": "L", "CMYK": "CMYK"}
+"""Mode in which the colours of an image match its ICC profile, by mode; of other images, it is the output mode."""
+
+_PROFILE_COLOUR_SPACES = {"L": "GRAY", "CMYK": "CMYK", "RGB": "RGB", "RGBA": "RGB"}
 
 _FORMAT_NAMES = {"PNG": "a PNG", "JPEG": "a JPEG", "WEBP": "a WebP"}
 
@@ -191,8 +196,10 @@ def _encode_webp(image: Image.Image) -> bytes:
 
 
 def _crop_to_square(image: Image.Image) -> Image.Image:
-    """Return the centre square, reduced strip by strip to avoid a second full-size image in memory."""
+    """Return the centre square in sRGB, reduced strip by strip to avoid a second full-size image in memory."""
     mode = "RGBA" if image.has_transparency_data else "RGB"
+    source_mode = _SOURCE_MODES.get(image.mode, mode)
+    transform = _build_srgb_transform(image, source_mode, mode)
     factor = max(1, min(image.size) // (2 * OUTPUT_SIZE_PX))
     side = min(image.size) // factor
     left, top = ((length - side * factor) // 2 for length in image.size)
@@ -200,8 +207,35 @@ def _crop_to_square(image: Image.Image) -> Image.Image:
     for begin in range(0, side, STRIP_HEIGHT_PX):
         end = min(side, begin + STRIP_HEIGHT_PX)
         strip = image.crop((left, top + begin * factor, left + side * factor, top + end * factor))
-        square.paste(_convert_mode(strip, mode).reduce(factor), (0, begin))
+        reduced = _convert_mode(strip, mode).reduce(factor)
+        if transform is not None:
+            colours = reduced if source_mode == mode else _convert_mode(strip, source_mode).reduce(factor)
+            reduced = _to_srgb(colours, transform, reduced)
+        square.paste(reduced, (0, begin))
     return square.resize((OUTPUT_SIZE_PX, OUTPUT_SIZE_PX), Image.Resampling.LANCZOS)
+
+
+def _build_srgb_transform(image: Image.Image, source_mode: str, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform of the embedded ICC profile to sRGB, or None without a usable one."""
+    content = image.info.get("icc_profile")
+    if not content:
+        return None
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
+        if profile.profile.xcolor_space.strip() != _PROFILE_COLOUR_SPACES[source_mode]:
+            return None
+        output_mode = mode if source_mode == mode else "RGB"
+        return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), source_mode, output_mode)
+    except (ImageCms.PyCMSError, OSError):
+        return None
+
+
+def _to_srgb(colours: Image.Image, transform: ImageCms.ImageCmsTransform, reduced: Image.Image) -> Image.Image:
+    """Return the colours in sRGB, with the transparency of the reduced image."""
+    converted = transform.apply(colours)
+    if converted.mode != reduced.mode:
+        converted.putalpha(reduced.getchannel("A"))
+    return converted
 
 
 def _convert_mode(strip: Image.Image, mode: str) -> Image.Image:

@@ -28,6 +28,9 @@ MERGE_PATCH_MEDIA_TYPE = "application/merge-patch+json"
 ACCEPT_PATCH = f"{JSON_MEDIA_TYPE}, {MERGE_PATCH_MEDIA_TYPE}"
 """Value of the header Accept-Patch (RFC 5789) of every resource that can be patched."""
 
+_REGISTERED_MEDIA_TYPES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
+"""Registered media type by the unregistered alias that clients send for it."""
+
 MAX_JSON_BYTES = 64 * 1024
 """Maximum size of a JSON body. The edge proxy has the same limit."""
 
@@ -170,6 +173,7 @@ class MultipartBody:
                 message = "must be a file and the only part"
                 raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError(self._field_name, message)])
             media_type = (file.content_type or "").split(";")[0].strip().lower()
+            media_type = _REGISTERED_MEDIA_TYPES.get(media_type, media_type)
             if self._allowed_media_types and media_type not in self._allowed_media_types:
                 raise create_unsupported_media_type_error(*self._allowed_media_types)
             content = await file.read()

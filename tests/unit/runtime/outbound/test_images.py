@@ -1,11 +1,13 @@
 """Normalisation of images: output, cropping, orientation, metadata, and rejection of invalid files."""
 
 import io
+import struct
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
 from services.runtime.outbound import images
 from services.runtime.outbound.images import (
@@ -194,3 +196,75 @@ def test_damaged_file_is_normalised_or_rejected(data: bytes, changes: list[tuple
     except InvalidImage:
         return
     assert open_image(normalised).size == (OUTPUT_SIZE_PX, OUTPUT_SIZE_PX)
+
+
+DISPLAY_P3_PRIMARIES = {
+    b"rXYZ": (0.51512, 0.24120, -0.00105),
+    b"gXYZ": (0.29198, 0.69225, 0.04189),
+    b"bXYZ": (0.15710, 0.06657, 0.78407),
+}
+"""Primaries adapted to D50, as in Apple's profile."""
+
+
+def create_display_p3_profile() -> bytes:
+    """Return the sRGB profile of Little CMS with the primaries of Display P3, which has the same tone curve."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    (tags,) = struct.unpack_from(">I", profile, 128)
+    for index in range(tags):
+        signature, offset = struct.unpack_from(">4sI", profile, 132 + 12 * index)
+        if signature in DISPLAY_P3_PRIMARIES:
+            values = (round(value * 65536) for value in DISPLAY_P3_PRIMARIES[signature])
+            struct.pack_into(">3i", profile, offset + 8, *values)
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_display_p3_is_converted_to_srgb(image_format: str, mode: str) -> None:
+    red = (234, 51, 35, 128) if mode == "RGBA" and image_format != "JPEG" else (234, 51, 35)
+    image = Image.new("RGBA" if len(red) == 4 else "RGB", (900, 900), red)
+    if mode == "P" and image_format == "PNG":
+        image = image.quantize(2)
+    output = io.BytesIO()
+    image.save(output, image_format, quality=100, icc_profile=create_display_p3_profile())
+    pixel = open_image(normalise_image(output.getvalue())).getpixel((200, 200))
+    assert isinstance(pixel, tuple)
+    assert all(abs(value - wanted) <= 6 for value, wanted in zip(pixel, (255, 0, 0, *red[3:]), strict=True)), pixel
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "CMYK"])
+@pytest.mark.parametrize("profile", ["sRGB", "invalid"])
+def test_profile_of_other_colour_space_is_ignored(mode: str, profile: str) -> None:
+    content = create_display_p3_profile() if profile == "sRGB" else b"invalid" * 30
+    images = []
+    for icc_profile in (content, None):
+        output = io.BytesIO()
+        Image.new(mode, (50, 50), 100 if mode == "L" else tuple(range(100, 100 + len(mode)))).save(
+            output, "JPEG" if mode == "CMYK" else "PNG", icc_profile=icc_profile
+        )
+        images.append(normalise_image(output.getvalue()))
+    assert images[0] == images[1]
+
+
+def create_grey_profile(gamma: float) -> bytes:
+    """Return an ICC profile (version 2) of a grey scale with this gamma."""
+    curve = struct.pack(">4s4xIH2x", b"curv", 1, round(gamma * 256))
+    white = struct.pack(">4s4x3i", b"XYZ ", 63190, 65536, 54061)
+    tags = struct.pack(">I", 2)
+    tags += struct.pack(">4sII", b"wtpt", 156, 20) + struct.pack(">4sII", b"kTRC", 176, 14)
+    header = struct.pack(
+        ">I4xI4s4s4s12x4s28x3i48x", 192, 0x02400000, b"mntr", b"GRAY", b"XYZ ", b"acsp", 63190, 65536, 54061
+    )
+    return header + tags + white + curve
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
+def test_grey_profile_is_converted_to_srgb(mode: str) -> None:
+    value: Any = {"L": 128, "LA": (128, 77), "I;16": 128 * 257}[mode]
+    output = io.BytesIO()
+    Image.new(mode, (900, 900), value).save(output, "PNG", icc_profile=create_grey_profile(1.0))
+    pixel = open_image(normalise_image(output.getvalue())).getpixel((200, 200))
+    assert isinstance(pixel, tuple)
+    # Linear 0.5 is 188 in sRGB.
+    wanted = (188, 188, 188, 77) if mode == "LA" else (188, 188, 188)
+    assert all(abs(value - other) <= 2 for value, other in zip(pixel, wanted, strict=True)), pixel

@@ -263,6 +263,12 @@ def test_file_of_unsupported_type_returns_415_with_accept_header() -> None:
     assert response.headers["accept"] == "image/png, image/jpeg"
 
 
+@pytest.mark.parametrize("media_type", ["image/jpg", "IMAGE/JPG; q=1", "image/pjpeg"])
+def test_file_of_alias_media_type_has_registered_media_type(media_type: str) -> None:
+    assert put_picture(files={"picture": ("cat.jpg", b"\xff\xd8", media_type)}).status_code == 204
+    assert THINGS.calls[0]["body"] == Upload("cat.jpg", "image/jpeg", b"\xff\xd8")
+
+
 def test_form_of_unsupported_media_type_returns_415() -> None:
     assert_rejected(put_picture(json={}), 415, "UNSUPPORTED_MEDIA_TYPE")
 
