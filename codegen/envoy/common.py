@@ -16,6 +16,9 @@ STRIPPED_HEADER_PREFIXES = ("x-jwt-", "x-auth-", "x-envoy-", "x-forwarded-client
 MAX_STREAMS = 2048
 """Maximum number of concurrent response streams per service, which have a circuit breaker of their own."""
 
+APP_HTTP2_OPTIONS = {"hpack_table_size": 0}
+"""Options of the connection to an app: no dynamic table, so that no call depends on the headers of another call."""
+
 ROUTE_METADATA_KEY: Config = {"key": "delivery", "path": [{"key": "route"}]}
 """Key of the path template in the metadata of a route."""
 
@@ -60,11 +63,11 @@ def format_placeholder(service: str, setting_name: str) -> str:
     return f"${{{service.upper()}_{setting_name}}}"
 
 
-def build_http2_options(**protocol: Any) -> Config:
+def build_http2_options(**http2_options: Any) -> Config:
     """Return the options for upstream HTTP/2."""
     message_name = "extensions.upstreams.http.v3.HttpProtocolOptions"
-    keepalive = {"connection_keepalive": {"interval": "30s", "timeout": "5s"}}
-    options = build_typed_config(message_name, explicit_http_config={"http2_protocol_options": keepalive}, **protocol)
+    http2_options["connection_keepalive"] = {"interval": "30s", "timeout": "5s"}
+    options = build_typed_config(message_name, explicit_http_config={"http2_protocol_options": http2_options})
     return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}}
 
 
@@ -96,7 +99,7 @@ def build_circuit_breakers(request_thresholds: Config, **common_thresholds: int)
 
 def build_app_cluster(service: str) -> Config:
     """Return the cluster of the service's app on its unix socket."""
-    protocol = {} if service == "gateway" else build_http2_options()
+    protocol = {} if service == "gateway" else build_http2_options(**APP_HTTP2_OPTIONS)
     return build_cluster(
         "app", build_unix_address(service), **build_circuit_breakers({"max_connections": 256}), **protocol
     )
@@ -214,15 +217,16 @@ def build_access_log_config(name: str) -> list[Config]:
     return [build_extension("stdout", message_name, log_format={"json_format": fields}) | {"filter": log_filter}]
 
 
-def strip_headers(*more: str) -> list[Config]:
+def strip_headers(*more: str, suffixes: Sequence[str] = ()) -> list[Config]:
     """Remove internal headers from client requests before routing, authentication and tracing."""
     removed = [
         {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
         for prefix in STRIPPED_HEADER_PREFIXES
     ]
+    suffixed = [{"remove_on_match": {"key_matcher": {"suffix": suffix, "ignore_case": True}}} for suffix in suffixes]
     named = [{"remove": name} for name in more]
     message_name = "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    return [build_extension("strip", message_name, mutations=[*removed, *named])]
+    return [build_extension("strip", message_name, mutations=[*removed, *suffixed, *named])]
 
 
 def build_http_connection_manager(name: str, filters: list[Config], routes: Config, **more: Any) -> Config:

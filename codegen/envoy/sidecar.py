@@ -6,6 +6,7 @@ from codegen.contracts import Contracts
 from codegen.envoy import authorization
 from codegen.envoy.bearer_scheme import build_bearer_scheme_filters
 from codegen.envoy.common import (
+    APP_HTTP2_OPTIONS,
     HEALTH_CHECK_PATH,
     MAX_STREAMS,
     Config,
@@ -27,13 +28,21 @@ from codegen.envoy.common import (
     build_unix_address,
     format_placeholder,
     format_spiffe_id,
-    strip_headers,
+)
+from codegen.envoy.grpc_requests import (
+    DENIED_TIMEOUT,
+    HEALTH_CHECK_TIMEOUT,
+    MAX_HEADERS_KB,
+    REFLECTION_TIMEOUT,
+    build_malformed_header_routes,
+    limit_duration,
+    strip_call_headers,
 )
 from codegen.protobuf import Method
 
 REFLECTION_PREFIXES = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
 NO_ROUTE_TIMEOUT = {"timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
-"""No additional timeout: the caller's sidecar has already limited the deadline of the call."""
+"""No additional timeout: the sidecar of the called service limits the duration of each call."""
 
 TRACING_DISABLED = {"tracing": {"random_sampling": {"numerator": 0}, "overall_sampling": {"numerator": 0}}}
 
@@ -86,13 +95,16 @@ def build_stream_route_options(method: Method) -> Config:
     return {"idle_timeout": "0s", "priority": "HIGH"} if method.server_streaming else {}
 
 
+def format_timeout(method: Method) -> str:
+    """Return the timeout of a method; 0 seconds, which means none, for a stream of responses."""
+    return f"{method.timeout_s or 0:g}s"
+
+
 def build_egress_route(service: str, method: Method) -> Config:
     """Return the egress route of a method: maximum deadline, and retries if it is idempotent."""
-    timeout = f"{method.timeout_s or 0:g}s"
     action: Config = {
         "cluster": service,
-        "timeout": "0s",
-        "max_stream_duration": {"max_stream_duration": timeout, "grpc_timeout_header_max": timeout},
+        **limit_duration(format_timeout(method)),
         **build_stream_route_options(method),
     }
     if method.attempts > 1:
@@ -144,12 +156,13 @@ def build_ingress_listener(
     operators = ["ops"] if profile.is_development else []
     all_callers = sorted({caller for method in list_service_methods(contracts, service) for caller in method.callers})
     external_callers = [caller for caller in all_callers if caller not in services]
-    to_app = {"cluster": "app", **NO_ROUTE_TIMEOUT}
-    routes: list[Config] = [
+    to_app = {"cluster": "app"}
+    routes: list[Config] = build_malformed_header_routes()
+    routes += [
         {
             "name": method.path.removeprefix("/"),
             "match": {"path": method.path},
-            "route": to_app | build_stream_route_options(method),
+            "route": to_app | limit_duration(format_timeout(method)) | build_stream_route_options(method),
             **build_span_description(method.path.removeprefix("/"), method.path),
             "typed_per_filter_config": authorization.allow_callers(
                 trust_domain, [*method.callers, *operators], actor_required=method.actor_required
@@ -161,7 +174,7 @@ def build_ingress_listener(
         {
             "name": "health",
             "match": {"path": HEALTH_CHECK_PATH},
-            "route": to_app,
+            "route": to_app | limit_duration(HEALTH_CHECK_TIMEOUT),
             "typed_per_filter_config": authorization.allow_callers(
                 trust_domain, [*all_callers, *operators], actor_required=False
             ),
@@ -172,7 +185,7 @@ def build_ingress_listener(
         {
             "name": prefix.strip("/"),
             "match": {"prefix": prefix},
-            "route": to_app,
+            "route": to_app | limit_duration(REFLECTION_TIMEOUT),
             "typed_per_filter_config": authorization.allow_callers(
                 trust_domain, [*external_callers, *operators], actor_required=False
             ),
@@ -180,7 +193,7 @@ def build_ingress_listener(
         for prefix in (REFLECTION_PREFIXES if operators else ())
     ]
     # The filters deny all other requests by default.
-    routes.append({"name": "default_deny", "match": {"prefix": "/"}, "route": to_app})
+    routes.append({"name": "default_deny", "match": {"prefix": "/"}, "route": to_app | limit_duration(DENIED_TIMEOUT)})
     manager = build_http_connection_manager(
         "ingress",
         [
@@ -193,7 +206,8 @@ def build_ingress_listener(
         codec_type="HTTP2",
         forward_client_cert_details="SANITIZE_SET",
         set_current_client_cert_details={"uri": True},
-        early_header_mutation_extensions=strip_headers(),
+        early_header_mutation_extensions=strip_call_headers(),
+        max_request_headers_kb=MAX_HEADERS_KB,
         tracing=build_tracing_config(service, "100"),
     )
     message_name = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
@@ -219,7 +233,7 @@ def build_probe_listener(service: str) -> Config:
     health = {
         "name": "health",
         "match": {"path": HEALTH_CHECK_PATH},
-        "route": {"cluster": "health" if service == "gateway" else "app", "timeout": "5s"},
+        "route": {"cluster": "health" if service == "gateway" else "app", **limit_duration(HEALTH_CHECK_TIMEOUT)},
     }
     is_get = [{"name": ":method", "string_match": {"exact": "GET"}}]
     scraped = [
@@ -231,11 +245,17 @@ def build_probe_listener(service: str) -> Config:
         for cluster, path in (("metrics", "/metrics"), ("admin", "/stats/prometheus"))
     ]
     not_found = {"name": "not found", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
-    routes = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": [health, *scraped, not_found]}]}
+    routes = [*build_malformed_header_routes(is_authorized=False), health, *scraped, not_found]
+    hosts = {"virtual_hosts": [{"name": "probe", "domains": ["*"], "routes": routes}]}
     address = build_tcp_address("${BIND}", format_placeholder(service, "PROBE_PORT"))
-    return build_listener(
-        "probe", address, build_http_connection_manager("probe", [build_draining_health_filter()], routes)
+    manager = build_http_connection_manager(
+        "probe",
+        [build_draining_health_filter()],
+        hosts,
+        early_header_mutation_extensions=strip_call_headers(),
+        max_request_headers_kb=MAX_HEADERS_KB,
     )
+    return build_listener("probe", address, manager)
 
 
 def build_clusters(
@@ -243,7 +263,7 @@ def build_clusters(
 ) -> list[Config]:
     """Return all clusters of a sidecar."""
     health = (
-        [build_cluster("health", build_unix_address("gateway-health"), **build_http2_options())]
+        [build_cluster("health", build_unix_address("gateway-health"), **build_http2_options(**APP_HTTP2_OPTIONS))]
         if service == "gateway"
         else []
     )

@@ -18,6 +18,7 @@ from codegen.envoy.common import (
     build_circuit_breakers,
     build_cluster,
     build_extension,
+    build_http2_options,
     build_http_connection_manager,
     build_listener,
     build_peer_validation_context,
@@ -77,6 +78,13 @@ def test_requests_and_streams_have_separate_thresholds() -> None:
 @pytest.mark.parametrize(("service", "is_http2"), [("gateway", False), ("orders", True)])
 def test_only_rpc_apps_are_called_over_http2(service: str, is_http2: bool) -> None:
     assert ("typed_extension_protocol_options" in build_app_cluster(service)) == is_http2
+
+
+def test_connection_to_an_app_has_no_dynamic_table() -> None:
+    (options,) = build_app_cluster("orders")["typed_extension_protocol_options"].values()
+    assert options["explicit_http_config"]["http2_protocol_options"]["hpack_table_size"] == 0
+    (options,) = build_http2_options()["typed_extension_protocol_options"].values()
+    assert "hpack_table_size" not in options["explicit_http_config"]["http2_protocol_options"]
 
 
 def test_secret_is_delivered_from_a_file_beside_the_sockets() -> None:

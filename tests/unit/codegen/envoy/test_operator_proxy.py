@@ -55,7 +55,14 @@ def test_unknown_authority_reaches_no_rpc() -> None:
 
 
 def test_tokens_are_verified_and_connect_is_translated() -> None:
-    assert [each["name"] for each in manager()["http_filters"]] == ["bearer_scheme", "bearer_header", "jwt", "rbac", "connect", "router"]
+    assert [each["name"] for each in manager()["http_filters"]] == [
+        "bearer_scheme",
+        "bearer_header",
+        "jwt",
+        "rbac",
+        "connect",
+        "router",
+    ]
 
 
 def test_calls_use_the_identity_of_the_proxy() -> None:

@@ -6,6 +6,7 @@ from codegen.contracts import Contracts
 from codegen.envoy import sidecar
 from codegen.envoy.authorization import is_token_required, list_allowed_spiffe_ids
 from codegen.envoy.common import HEALTH_CHECK_PATH, Config, Profile
+from codegen.envoy.grpc_requests import build_malformed_header_routes
 from codegen.protobuf import Method
 from tests.unit.codegen.sample_contracts import create_contracts, create_method, create_service, create_stream
 
@@ -122,7 +123,20 @@ def test_ingress_permits_the_callers_of_a_method(method: Method) -> None:
     route = routes(ingress())[method.path.removeprefix("/")]
     assert callers(route) == set(method.callers)
     assert is_token_required(route["typed_per_filter_config"]) == method.actor_required
-    assert route["route"]["timeout"] == "0s"
+    timeout = f"{method.timeout_s or 0:g}s"
+    assert route["route"]["max_stream_duration"]["max_stream_duration"] == timeout
+    assert (timeout == "0s") == method.server_streaming
+
+
+def test_every_other_ingress_route_has_a_timeout() -> None:
+    for name, route in routes(ingress(DEVELOPMENT)).items():
+        if "route" in route and name != WATCH.path.removeprefix("/"):
+            assert float(route["route"]["max_stream_duration"]["max_stream_duration"].removesuffix("s")) > 0, name
+
+
+def test_ingress_rejects_malformed_headers_first() -> None:
+    malformed = build_malformed_header_routes()
+    assert list(routes(ingress()).values())[: len(malformed)] == malformed
 
 
 def test_operators_have_access_in_development_only() -> None:
@@ -164,12 +178,20 @@ def test_ingress_replaces_the_identity_that_callers_send() -> None:
     config = manager(ingress())
     assert config["forward_client_cert_details"] == "SANITIZE_SET"
     assert config["set_current_client_cert_details"] == {"uri": True}
-    assert [each["name"] for each in config["http_filters"]] == ["bearer_scheme", "bearer_header", "jwt", "rbac", "health_check", "router"]
+    assert [each["name"] for each in config["http_filters"]] == [
+        "bearer_scheme",
+        "bearer_header",
+        "jwt",
+        "rbac",
+        "health_check",
+        "router",
+    ]
 
 
 @pytest.mark.parametrize(("service", "health_cluster"), [("gateway", "health"), ("notes", "app")])
 def test_probe_offers_health_check_and_metrics_only(service: str, health_cluster: str) -> None:
-    health, metrics, statistics, not_found = routes(sidecar.build_probe_listener(service)).values()
+    *malformed, health, metrics, statistics, not_found = routes(sidecar.build_probe_listener(service)).values()
+    assert malformed == build_malformed_header_routes(is_authorized=False)
     assert (health["match"], health["route"]["cluster"]) == ({"path": HEALTH_CHECK_PATH}, health_cluster)
     for route, path, cluster in ((metrics, "/metrics", "metrics"), (statistics, "/stats/prometheus", "admin")):
         assert (route["match"]["path"], route["route"]["cluster"]) == (path, cluster)
