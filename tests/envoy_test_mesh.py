@@ -42,11 +42,12 @@ def build_bearer_headers(*args: Any, **changes: Any) -> dict[str, str]:
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """ASGI application that reads the request and responds with its headers as JSON."""
+    """ASGI application that reads the request and responds with its headers as JSON and with an ETag."""
     while (await receive()).get("more_body"):
         pass
     headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    response_headers = [(b"content-type", b"application/json"), (b"etag", b'"1"')]
+    await send({"type": "http.response.start", "status": 200, "headers": response_headers})
     await send({"type": "http.response.body", "body": json.dumps(headers).encode()})
 
 

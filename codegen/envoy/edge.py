@@ -21,7 +21,8 @@ from codegen.envoy.common import (
     build_typed_config,
     strip_headers,
 )
-from codegen.envoy.local_replies import build_local_replies
+from codegen.envoy.compression import build_compression_filters, enable_compression, is_compressible
+from codegen.envoy.local_replies import REDIRECT_STATUS, build_local_replies
 from codegen.envoy.response_headers import (
     CORS_ALLOWED_ORIGINS,
     CORS_EXPOSED_HEADERS,
@@ -40,6 +41,7 @@ EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 STREAM_IDLE_TIMEOUT = "60s"
 """Longer than the interval of the heartbeats, which is 15 seconds."""
 PUBLIC_PATHS = ("/openapi.json", "/openapi.yaml", "/asyncapi.yaml", "/docs")
+START_PAGE = "/docs"
 PUBLIC_PATH_PREFIXES = ("/problems/", "/docs/", "/openapi/")
 HTTP1_OPTIONS: Config = {
     "accept_http_10": True,
@@ -99,7 +101,8 @@ def build_operation_route(base_path: str, operation: Operation, limits: Iterable
         **build_span_description(operation.id, base_path + operation.path),
         "typed_per_filter_config": authorization_config
         | rate_limits.build_route_limits(limits)
-        | enable_body_limit(get_max_body_bytes(operation)),
+        | enable_body_limit(get_max_body_bytes(operation))
+        | (enable_compression() if is_compressible(operation) else {}),
     }
     if deprecation := parse_deprecation(operation.raw):
         headers = [set_header(name.lower(), value) for name, value in deprecation.headers.items()]
@@ -178,11 +181,19 @@ def build_static_document_routes() -> list[Config]:
             "name": f"document: {path}",
             "match": match | {"headers": [build_method_matcher(methods)]},
             "route": {"cluster": "app", "timeout": DEFAULT_TIMEOUT},
-            "typed_per_filter_config": authorization.allow_public(),
+            "typed_per_filter_config": authorization.allow_public() | enable_compression(),
         }
         for path, match in matches.items()
     ]
-    return [*document_routes, *(build_direct_405_route(path, match, methods) for path, match in matches.items())]
+    start_page = {
+        "name": "start page",
+        "match": {"path": "/", "headers": [build_method_matcher(methods)]},
+        "direct_response": {"status": REDIRECT_STATUS},
+        "response_headers_to_add": [set_header("location", START_PAGE)],
+        "typed_per_filter_config": authorization.allow_public(),
+    }
+    not_allowed = (build_direct_405_route(path, match, methods) for path, match in matches.items())
+    return [start_page, *document_routes, *not_allowed]
 
 
 def build_cors_policy() -> Config:
@@ -208,6 +219,7 @@ def build_edge_filters(contracts: Contracts, profile: Profile, *, is_tls: bool) 
         build_trace_filter(),
         build_restrictions_filter(is_tls=is_tls),
         build_extension("cors", "extensions.filters.http.cors.v3.Cors"),
+        *build_compression_filters(),
         rate_limits.build_policy_filter(),
         *rate_limits.build_filters("address"),
         *build_bearer_scheme_filters(),
