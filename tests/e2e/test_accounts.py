@@ -1,9 +1,11 @@
 """Operations of users and sessions, through the edge."""
 
 import io
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -154,6 +156,28 @@ def test_email_change_requires_confirmation(edge: httpx.Client, sign_up: SignUp)
     profile = ada.request("GET", "/users/me").json()
     assert (profile["email"], profile["email_verified"]) == (new, True)
     assert_problem(edge.post("/sessions", json={"email": old, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
+
+
+def test_unusual_email_address_works_in_every_operation(edge: httpx.Client, sandbox: httpx.Client) -> None:
+    suffix = f"{secrets.token_hex(6)}@delivery.test"
+    old, new = f"O'Brien+a/b?c#{suffix}", f"!$%&*=^_`{{|}}~-.{suffix}"
+    ada = User(edge, sandbox, email=old)
+    ada.email = old
+    ada.sign_in()
+    assert ada.confirm(ada.wait_for_code(1, quote(old, safe=""))).status_code == 204
+    assert ada.request("POST", "/users/me/email", json={"email": new}).status_code == 202
+    assert ada.confirm(ada.wait_for_code(1, quote(new, safe=""))).status_code == 204
+    ada.email = new
+    assert ada.sign_in().request("GET", "/users/me").json()["email"] == new
+
+
+@pytest.mark.parametrize("email", ['"a@b"@x.test', '"a b"@x.test', "a@[127.0.0.1]"])
+def test_unsupported_email_address_is_rejected(edge: httpx.Client, sign_up: SignUp, email: str) -> None:
+    body = {"email": email, "password": PASSWORD, "first_name": "Ada", "last_name": "Byron", "role": "customer"}
+    assert_problem(edge.post("/users", json=body), 422, "ACCOUNT_REFUSED")
+    ada = sign_up().sign_in()
+    assert_problem(ada.request("POST", "/users/me/email", json={"email": email}), 422, "ACCOUNT_REFUSED")
+    assert_problem(edge.post("/sessions", json={"email": email, "password": PASSWORD}), 401, "CREDENTIALS_INVALID")
 
 
 def test_email_change_to_registered_address_sends_no_code(sign_up: SignUp) -> None:

@@ -895,7 +895,7 @@ class CheckOrderRequest(Struct, kw_only=True):
         ),
     ]
     bank_id: BankId
-    delivery_address: Annotated[str, Meta(max_length=200, min_length=6, pattern="^[^\\x00]*$")]
+    delivery_address: Annotated[str, Meta(max_length=200, min_length=1, pattern="^[^\\x00]*$")]
     currency: Currency = "USD"
     customer_name: Annotated[str, Meta(max_length=200, min_length=1, pattern="^[^\\x00]*$")] | UnsetType = UNSET
     customer_phone: Phone | UnsetType = UNSET

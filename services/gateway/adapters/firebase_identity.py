@@ -206,6 +206,8 @@ class FirebaseIdentityProvider(IdentityProvider):
         ) as error:
             log.warning("identity provider call failed: %r", error)
             raise _create_unavailable_error() from error
+        except ValueError as error:  # the SDK validates addresses itself
+            raise ApiError(Reason.ACCOUNT_REFUSED) from error
 
     @override
     async def sign_in(self, email: str, password: str) -> SessionTokens:

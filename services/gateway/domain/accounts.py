@@ -17,7 +17,8 @@ from services.runtime.core.ids import generate_id
 MAX_VALID_CODES = 5
 """Maximum number of unexpired codes per account and purpose; further requests send no mail."""
 
-TIME_ZONES = frozenset(available_timezones())
+TIME_ZONES = frozenset(available_timezones()) - {"localtime", "posixrules", "Factory"}
+"""Names of the IANA database without those of the system's files and of the unset zone."""
 
 
 class AccountState(StrEnum):
@@ -188,6 +189,20 @@ def validate_time_zone(time_zone: str | None) -> None:
     """
     if time_zone is not None and time_zone not in TIME_ZONES:
         raise ApiError(Reason.TIME_ZONE_UNKNOWN)
+
+
+def validate_email(email: str) -> None:
+    """Check that the identity provider and mail servers process an address, which the contract's format allows.
+
+    Quoted local parts, address literals and encoded words are refused.
+
+    Raises ApiError: ACCOUNT_REFUSED.
+    """
+    if email.startswith('"') or email.endswith("]") or "=?" in email:
+        raise ApiError(
+            Reason.ACCOUNT_REFUSED,
+            "This form of e-mail address is not supported. Use an address without quotation marks and brackets.",
+        )
 
 
 def generate_code(

@@ -36,6 +36,7 @@ async def sign_up(
 
     Raises ApiError: TIME_ZONE_UNKNOWN, EMAIL_TAKEN, ACCOUNT_REFUSED.
     """
+    account_rules.validate_email(registration.email)
     account_rules.validate_time_zone(registration.time_zone)
     created_at = clock()
     account = Account(

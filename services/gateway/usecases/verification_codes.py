@@ -40,8 +40,9 @@ async def request_email_change(
 
     Requires the password or a recent sign-in.
 
-    Raises ApiError: USER_NOT_FOUND, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, TOO_MANY_REQUESTS.
+    Raises ApiError: ACCOUNT_REFUSED, USER_NOT_FOUND, REAUTHENTICATION_REQUIRED, PASSWORD_WRONG, TOO_MANY_REQUESTS.
     """
+    account_rules.validate_email(email)
     account = await profiles.get_profile(repository, principal)
     if password is None:
         reauthentication.require_recent_sign_in(clock, principal)

@@ -57,7 +57,7 @@ class Mailbox:
         """Return the routes of the mailbox, as JSON and as a page."""
         return [
             Route("/mailbox", self.show_mailbox_page, methods=["GET"]),
-            Route("/mailbox/{address}", self.list_mails, methods=["GET"]),
+            Route("/mailbox/{address:path}", self.list_mails, methods=["GET"]),
         ]
 
     def deliver(self, address: str, subject: str, text: str, markup: str = "") -> None:

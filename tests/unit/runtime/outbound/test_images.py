@@ -229,7 +229,7 @@ def test_display_p3_is_converted_to_srgb(image_format: str, mode: str) -> None:
     image.save(output, image_format, quality=100, icc_profile=create_display_p3_profile())
     pixel = open_image(normalise_image(output.getvalue())).getpixel((200, 200))
     assert isinstance(pixel, tuple)
-    assert all(abs(value - wanted) <= 6 for value, wanted in zip(pixel, (255, 0, 0, *red[3:]), strict=True)), pixel
+    assert all(abs(value - expected) <= 6 for value, expected in zip(pixel, (255, 0, 0, *red[3:]), strict=True)), pixel
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "CMYK"])
@@ -266,5 +266,5 @@ def test_grey_profile_is_converted_to_srgb(mode: str) -> None:
     pixel = open_image(normalise_image(output.getvalue())).getpixel((200, 200))
     assert isinstance(pixel, tuple)
     # Linear 0.5 is 188 in sRGB.
-    wanted = (188, 188, 188, 77) if mode == "LA" else (188, 188, 188)
-    assert all(abs(value - other) <= 2 for value, other in zip(pixel, wanted, strict=True)), pixel
+    expected = (188, 188, 188, 77) if mode == "LA" else (188, 188, 188)
+    assert all(abs(value - other) <= 2 for value, other in zip(pixel, expected, strict=True)), pixel
