@@ -48,6 +48,7 @@ ENCRYPTED_COLUMNS = (banks.c.webhook_secret, banks.c.old_secret, banks.c.older_s
 
 CLEANUP_INTERVAL_S = 3600
 DOCUMENT_RECONCILIATION_INTERVAL_S = 3600
+BANK_RECONCILIATION_INTERVAL_S = 3600
 
 
 def build_reconciliation_policy(settings: Settings) -> ReconciliationPolicy:
@@ -134,6 +135,13 @@ async def serve(settings: Settings) -> None:
                     "reconciliation of documents",
                     lambda: usecases.reconcile_documents(
                         reconciliation_repository, history, now, reconciliation_policy, metrics.record_discrepancy
+                    ),
+                ),
+                run_periodically(
+                    BANK_RECONCILIATION_INTERVAL_S,
+                    "reconciliation with banks",
+                    lambda: usecases.reconcile_banks(
+                        reconciliation_repository, payment_system, now, reconciliation_policy
                     ),
                 ),
                 run_periodically(

@@ -13,7 +13,12 @@ _SCHEMA = Path(__file__).with_name("schema.sql")
 
 def format_now() -> str:
     """Return the current time in UTC as RFC 3339 with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return format_time(datetime.now(UTC))
+
+
+def format_time(at: datetime) -> str:
+    """Return a time in UTC as RFC 3339 with milliseconds; such texts are ordered like their times."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class SqliteDatabase:

@@ -80,6 +80,13 @@ class PaymentRecord:
         return (self.order_id, self.amount, self.currency) == (payment.order_id, payment.amount, payment.currency)
 
 
+class BankPaymentPage(NamedTuple):
+    """Page of the payments that a bank has captured; `next_page_token` is None on the last page."""
+
+    payments: Sequence[Payment]
+    next_page_token: str | None
+
+
 class PaymentFilter(NamedTuple):
     """Filter of a list of payments; None matches every value."""
 

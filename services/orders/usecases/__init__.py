@@ -1,5 +1,6 @@
 """Use cases of orders, by module.
 
+- bank_reconciliation: reconcile_banks
 - banks: list_banks, create_bank, get_bank, update_bank, rotate_bank_secret
 - order_tracking: watch_order
 - orders: create_order, get_order, list_orders, list_available_deliveries, get_history, cancel_order, mark_order_ready,
@@ -14,6 +15,7 @@
 `event_factory` converts domain objects to events. `ports` defines the interfaces that the adapters implement.
 """
 
+from services.orders.usecases.bank_reconciliation import reconcile_banks
 from services.orders.usecases.banks import create_bank, get_bank, list_banks, rotate_bank_secret, update_bank
 from services.orders.usecases.order_tracking import watch_order
 from services.orders.usecases.orders import (
@@ -67,6 +69,7 @@ __all__ = [
     "mark_order_ready",
     "process_payment",
     "reconcile",
+    "reconcile_banks",
     "reconcile_documents",
     "record_history",
     "record_partner_notified",

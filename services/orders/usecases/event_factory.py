@@ -175,6 +175,19 @@ def build_duplicate_payment_alert(record: PaymentRecord) -> SystemAlert:
     )
 
 
+def build_lost_payment_alert(payment: Payment, at: datetime) -> SystemAlert:
+    """Return the alert about a payment that only the bank has recorded."""
+    return SystemAlert(
+        subject=f"payment:{payment.bank_id}:{payment.payment_id}",
+        reason="PAYMENT_NOT_RECORDED",
+        detail=(
+            f"The bank has captured {payment.amount} {payment.currency} for order {payment.order_id}, but the payment"
+            " is not recorded: its callback was not received, or the database was restored from a backup."
+        ),
+        at=at,
+    )
+
+
 def build_unknown_order_alert(record: PaymentRecord) -> SystemAlert:
     """Return the alert about a payment for an unknown order."""
     return SystemAlert(

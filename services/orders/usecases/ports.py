@@ -7,6 +7,7 @@ from typing import Protocol
 from generated.events import OrdersEvent
 from services.orders.domain.orders import Bank, HistoryEntry, Order, OrderStatus
 from services.orders.domain.payments import (
+    BankPaymentPage,
     Payment,
     PaymentFilter,
     PaymentOutcome,
@@ -91,6 +92,18 @@ class PaymentRepository(Protocol):
 
     async def add_rejected(self, record: PaymentRecord) -> bool:
         """Insert a report whose payment id belongs to another payment; return False if it was recorded before."""
+
+
+class BankPaymentLister(Protocol):
+    """Banks' lists of captured payments."""
+
+    async def list_payments(
+        self, bank: Bank, since: datetime, until: datetime, page_token: str | None
+    ) -> BankPaymentPage | None:
+        """Return a page of the payments of a period, oldest first; None if the bank has no such list.
+
+        Raises ApiError: UPSTREAM_UNAVAILABLE.
+        """
 
 
 class RefundReader(EntityReader[str, Refund], Protocol):

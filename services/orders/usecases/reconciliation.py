@@ -9,7 +9,7 @@ from typing import Protocol
 
 from generated.problems import Reason
 from services.orders.domain.orders import HistoryEntry, Order, OrderStatus, RefundStatus
-from services.orders.domain.payments import PaymentRecord, apply_refunds
+from services.orders.domain.payments import Payment, PaymentRecord, apply_refunds
 from services.orders.domain.reconciliation import (
     REPORTED_KINDS,
     Discrepancy,
@@ -24,7 +24,7 @@ from services.orders.usecases.event_factory import (
     derive_event_id,
     rebuild_event,
 )
-from services.orders.usecases.ports import HistoryRepository, UnitOfWork
+from services.orders.usecases.ports import BankReader, HistoryRepository, UnitOfWork
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.unit_of_work import UnitOfWorkFactory
@@ -79,6 +79,8 @@ class ReconciliationUnitOfWork(UnitOfWork, Protocol):
 class ReconciliationRepository(UnitOfWorkFactory[ReconciliationUnitOfWork], Protocol):
     """Repository of orders for reconciliation."""
 
+    banks: BankReader
+
     def try_acquire_leadership(self) -> AbstractAsyncContextManager[bool]:
         """Try to become the only reconciling process until the block ends; yields whether it succeeded."""
 
@@ -92,6 +94,9 @@ class ReconciliationRepository(UnitOfWorkFactory[ReconciliationUnitOfWork], Prot
 
     async def count_recent_orders(self, changed_since: datetime) -> int:
         """Count the orders that have changed since that time."""
+
+    async def find_unknown_payments(self, payments: Sequence[Payment]) -> Sequence[Payment]:
+        """Return the payments that are not recorded, or are recorded as failed."""
 
     async def load_records(self, order_ids: Sequence[str]) -> Mapping[str, OrderRecords]:
         """Return all rows of some orders."""

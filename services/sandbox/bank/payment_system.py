@@ -1,6 +1,7 @@
 """Emulated banks: checkout page, signed callbacks, refunds and a ledger of captured and refunded amounts."""
 
 import secrets
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlencode
@@ -19,10 +20,11 @@ from services.sandbox.http_helpers import (
     read_json_body,
 )
 from services.sandbox.rendering import PageRenderer
-from services.sandbox.store import SqliteDatabase, format_now
+from services.sandbox.store import SqliteDatabase, format_now, format_time
 from services.sandbox.webhooks import CallbackResponse, SetSecretRequest, WebhookClient
 
 MAX_AMOUNT = 2**53 - 1
+PAYMENTS_PER_PAGE = 100
 
 type Amount = Annotated[int, msgspec.Meta(ge=0, le=MAX_AMOUNT)]
 type Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
@@ -92,6 +94,30 @@ class LedgerEntry(msgspec.Struct, frozen=True):
     currency: str
 
 
+class PaymentListRequest(msgspec.Struct, frozen=True):
+    """Request for the payments of a period; the token is the position of the last payment of the previous page."""
+
+    captured_since: datetime
+    captured_until: datetime
+    page_token: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,18}$")] | None = None
+
+
+class CapturedPayment(msgspec.Struct, frozen=True):
+    """Captured payment; the amount is in minor units."""
+
+    payment_id: str
+    order_id: str
+    amount: int
+    currency: str
+
+
+class PaymentList(msgspec.Struct, frozen=True):
+    """Page of captured payments."""
+
+    payments: list[CapturedPayment]
+    next_page_token: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class Bank:
     """Emulator of all banks, which differ only by id, secret and fault."""
 
@@ -116,6 +142,7 @@ class Bank:
             Route("/checkout/{bank_id}", self.submit_checkout, methods=["POST"]),
             Route("/bank/{bank_id}", self.show_ledger_page, methods=["GET"]),
             Route("/bank/{bank_id}/refunds", self.refund, methods=["POST"]),
+            Route("/bank/{bank_id}/payments/list", self.list_payments, methods=["POST"]),
             Route("/bank/{bank_id}/ledger", self.list_ledger, methods=["GET"]),
             Route("/bank/{bank_id}/secret", self.set_secret, methods=["PUT"]),
             Route("/bank/{bank_id}/fault", self.set_fault, methods=["PUT", "POST"]),
@@ -239,6 +266,27 @@ class Bank:
 
     async def list_ledger(self, request: Request) -> Response:
         """Return all payments of the bank, oldest first."""
+    async def list_payments(self, request: Request) -> Response:
+        """Return a page of the payments that were captured in a period, oldest first."""
+        bank_id = request.path_params["bank_id"]
+        if not self._webhook_client.has_valid_signature(f"bank:{bank_id}", request.headers, await request.body()):
+            raise HttpError(401, "invalid signature")
+        query = await read_json_body(request, PaymentListRequest)
+        rows = self._database.fetch_all(
+            "SELECT id, payment_id, order_id, captured, currency FROM payments"
+            " WHERE bank_id = ? AND id > ? AND captured > 0 AND at >= ? AND at < ? ORDER BY id LIMIT ?",
+            bank_id,
+            int(query.page_token or 0),
+            format_time(query.captured_since),
+            format_time(query.captured_until),
+            PAYMENTS_PER_PAGE,
+        )
+        payments = [
+            CapturedPayment(row["payment_id"], row["order_id"], row["captured"], row["currency"]) for row in rows
+        ]
+        token = str(rows[-1]["id"]) if len(rows) == PAYMENTS_PER_PAGE else msgspec.UNSET
+        return create_json_response(PaymentList(payments, token))
+
         return create_json_response(self._load_ledger(request.path_params["bank_id"]))
 
     async def show_ledger_page(self, request: Request) -> Response:

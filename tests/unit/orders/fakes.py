@@ -300,6 +300,9 @@ class FakeRepository(FakeTransactions):
     async def count_recent_orders(self, changed_since: datetime) -> int:
         return sum(order.updated_at > changed_since for order in self.orders.values())
 
+    async def find_unknown_payments(self, payments: Sequence[Payment]) -> Sequence[Payment]:
+        return [payment for payment in payments if (payment.bank_id, payment.payment_id) not in self.payments]
+
     async def load_records(self, order_ids: Sequence[str]) -> Mapping[str, OrderRecords]:
         return {order_id: self.records.collect(order_id) for order_id in order_ids}
 

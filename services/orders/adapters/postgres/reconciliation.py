@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Text, bindparam, case, exists, func, liter
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from generated.events import OrdersEvent
+from services.orders.adapters.postgres.banks import PostgresBankReader
 from services.orders.adapters.postgres.orders import ORDER_COLUMNS, order_from_row
 from services.orders.adapters.postgres.payments import payment_from_row
 from services.orders.adapters.postgres.refunds import REFUND_COLUMNS, refund_from_row
@@ -25,7 +26,7 @@ from services.orders.adapters.postgres.tables import (
     rejected_payments,
 )
 from services.orders.domain.orders import HistoryEntry, Order, OrderStatus
-from services.orders.domain.payments import PaymentRecord
+from services.orders.domain.payments import Payment, PaymentOutcome, PaymentRecord
 from services.orders.domain.reconciliation import OrderRecords
 from services.orders.usecases.reconciliation import (
     ReconciliationRepository,
@@ -60,6 +61,13 @@ _SELECT_PAYMENTS = Statement(
 )
 _SELECT_REFUNDS = Statement(select(*REFUND_COLUMNS).where(refunds.c.order_id == _ids))
 _SELECT_PENDING_EVENT_IDS = Statement(select(_outbox.c.event_id).where(_outbox.c.subject == bindparam("subject")))
+_SELECT_RECORDED_PAYMENTS = Statement(
+    select(payments.c.bank_id, payments.c.payment_id).where(
+        payments.c.bank_id == bindparam("bank_ids", type_=ARRAY(Text)).any_(),
+        payments.c.payment_id == _ids,
+        payments.c.outcome != str(PaymentOutcome.FAILED),
+    )
+)
 _COUNT_RECENT_ORDERS = Statement(
     select(func.count().label("n")).where(orders.c.updated_at >= bindparam("changed_since"))
 )
@@ -178,6 +186,7 @@ class PostgresReconciliationRepository(PostgresUnitOfWorkFactory[ReconciliationU
 
     def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
         super().__init__(database, lambda transaction: PostgresReconciliationUnitOfWork(transaction, outbox))
+        self.banks = PostgresBankReader(database)
 
     @override
     @asynccontextmanager
@@ -205,6 +214,13 @@ class PostgresReconciliationRepository(PostgresUnitOfWorkFactory[ReconciliationU
     async def count_recent_orders(self, changed_since: datetime) -> int:
         row = await self._database.fetch_one(_COUNT_RECENT_ORDERS, changed_since=changed_since)
         return row["n"] if row else 0
+
+    @override
+    async def find_unknown_payments(self, payments: Sequence[Payment]) -> list[Payment]:
+        ids, bank_ids = [payment.payment_id for payment in payments], [payment.bank_id for payment in payments]
+        rows = await self._database.fetch_all(_SELECT_RECORDED_PAYMENTS, ids=ids, bank_ids=bank_ids)
+        recorded = {(row["bank_id"], row["payment_id"]) for row in rows}
+        return [payment for payment in payments if (payment.bank_id, payment.payment_id) not in recorded]
 
     @override
     async def load_records(self, order_ids: Sequence[str]) -> dict[str, OrderRecords]:

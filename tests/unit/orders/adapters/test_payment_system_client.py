@@ -9,14 +9,16 @@ import msgspec
 import pytest
 from cryptography.fernet import Fernet
 
+from generated.problems import Reason
 from services.orders.adapters.payment_system_client import FINAL_STATUS_CODES, HttpPaymentSystem
 from services.orders.domain.orders import Bank, RefundStatus
-from services.orders.domain.payments import Refund, RefundResponse
+from services.orders.domain.payments import BankPaymentPage, Payment, Refund, RefundResponse
 from services.runtime.outbound import webhooks
 from services.runtime.outbound.signed_client import MAX_RESPONSE_BYTES
 from services.runtime.outbound.webhook_secrets import generate_secret
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.storage.encryption import SecretBox
+from tests.unit.fake_transactions import raises_reason
 
 NOW = datetime.now(UTC)
 SECRET_BOX = SecretBox(Fernet.generate_key().decode())
@@ -117,3 +119,41 @@ async def test_oversized_response_is_aborted() -> None:
     response = await send_refund(lambda request: httpx.Response(200, content=stream_endlessly()))
     assert response == RefundResponse(False, False, f"response larger than {MAX_RESPONSE_BYTES} bytes")
     assert read_bytes <= MAX_RESPONSE_BYTES + 1024
+
+
+async def list_payments(handler: Handler, page_token: str | None = None) -> BankPaymentPage | None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as client:
+        system = HttpPaymentSystem(client, SECRET_BOX, lambda: NOW, 5)
+        return await system.list_payments(BANK, NOW - timedelta(days=7), NOW, page_token)
+
+
+async def test_captured_payments_are_listed_in_pages() -> None:
+    entry = {"payment_id": "pay_1", "order_id": "0b6f", "amount": 200, "currency": "USD", "note": "open"}
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert str(request.url) == "http://bank.test/visa/payments/list"
+        page = {"payments": [entry]}
+        if "page_token" not in msgspec.json.decode(request.content):
+            return stream(200, page | {"next_page_token": "7"})
+        return stream(200, page)
+
+    payment = Payment("visa", "pay_1", "0b6f", 200, "USD", succeeded=True)
+    assert await list_payments(handle) == BankPaymentPage([payment], "7")
+    assert await list_payments(handle, "7") == BankPaymentPage([payment], None)
+
+
+def stream(status: int, body: object) -> httpx.Response:
+    content = msgspec.json.encode(body)
+    headers = {"content-type": "application/json"}
+    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(content))
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_bank_without_list_of_payments_is_skipped(status: int) -> None:
+    assert await list_payments(lambda _: stream(status, {})) is None
+
+
+@pytest.mark.parametrize(("status", "body"), [(503, {}), (200, {}), (200, {"payments": [{"payment_id": "p"}]})])
+async def test_invalid_list_of_payments_is_unavailable(status: int, body: object) -> None:
+    with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
+        await list_payments(lambda _: stream(status, body))

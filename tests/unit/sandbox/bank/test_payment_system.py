@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.sandbox.bank.payment_system import MAX_AMOUNT, Bank
+from services.runtime.outbound.webhooks import sign_checkout
+from services.sandbox.bank import payment_system
 from services.sandbox.fault_injection import BankFaultMode, FaultInjector
 from services.sandbox.rendering import PageRenderer
 from services.sandbox.store import SqliteDatabase
@@ -229,3 +231,34 @@ async def test_ledger_page_shows_newest_payment_first_and_sets_faults(client: ht
     page = (await client.get("/bank/visa")).text
     assert page.index(second) < page.index(first)
     assert "0.05 USD" in page
+
+
+async def test_captured_payments_are_listed_by_period_in_pages(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payment_system, "PAYMENTS_PER_PAGE", 2)
+    paid = [await pay(client, order_id=f"o{number}") for number in range(3)]
+    await pay(client, outcome="fail")
+
+    async def list_page(since: str, until: str, **token: str) -> httpx.Response:
+        content = json.dumps({"captured_since": since, "captured_until": until} | token).encode()
+        return await client.post("/bank/visa/payments/list", content=content, headers=sign(content))
+
+    first = (await list_page("2020-01-01T00:00:00Z", "2999-01-01T00:00:00+02:00")).json()
+    token = first["next_page_token"]
+    last = (await list_page("2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z", page_token=token)).json()
+    assert [each["payment_id"] for each in first["payments"] + last["payments"]] == paid
+    assert first["payments"][0] == {"payment_id": paid[0], "order_id": "o0", "amount": 1000, "currency": "USD"}
+    assert "next_page_token" not in last
+    assert (await list_page("2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z")).json() == {"payments": []}
+    unsigned = await client.post("/bank/visa/payments/list", content=b"{}")
+    assert unsigned.status_code == 401
+
+
+async def test_checkout_page_with_changed_amount_is_refused(client: httpx.AsyncClient) -> None:
+    query = {"order_id": "o1", "amount": "200", "currency": "USD", "callback_url": "https://api.test/callback"}
+    signed = sign_checkout("o1", datetime.now(UTC), 200, "USD", query["callback_url"], [SECRET])
+    assert (await client.get("/checkout/visa", params=query | signed)).status_code == 200
+    changed = await client.get("/checkout/visa", params=query | signed | {"amount": "1"})
+    malformed = await client.get("/checkout/visa", params={"signature": "v1,", "timestamp": "x"})
+    assert (changed.status_code, malformed.status_code) == (401, 401)

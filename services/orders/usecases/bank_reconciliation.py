@@ -1,0 +1,50 @@
+"""Reconciliation with the banks: payments that a bank has captured and that are not recorded here."""
+
+import logging
+from datetime import datetime
+
+from services.orders.domain.orders import Bank
+from services.orders.usecases.event_factory import build_lost_payment_alert
+from services.orders.usecases.ports import BankPaymentLister
+from services.orders.usecases.reconciliation import ReconciliationPolicy, ReconciliationRepository
+from services.runtime.core.clock import Clock
+from services.runtime.core.errors import ApiError
+
+log = logging.getLogger(__name__)
+
+BANKS_PER_PAGE = 100
+
+
+async def reconcile_banks(
+    repository: ReconciliationRepository, lister: BankPaymentLister, clock: Clock, policy: ReconciliationPolicy
+) -> int:
+    """Raise an alert, once, for each payment within the window that only its bank has recorded. Return 0.
+
+    Payments within the quiet period are not compared, since their callbacks may be on their way. A bank that is
+    unavailable, or has no list of payments, does not affect the others.
+    """
+    now, after = clock(), ""
+    while banks := await repository.banks.list_active(after, BANKS_PER_PAGE):
+        for bank in banks:
+            try:
+                await _reconcile_bank(repository, lister, bank, now - policy.window, now - policy.quiet_period)
+            except ApiError as error:
+                log.warning("payments of bank %s not compared: %s; retrying at the next run", bank.id, error)
+        after = banks[-1].id
+    return 0
+
+
+async def _reconcile_bank(
+    repository: ReconciliationRepository, lister: BankPaymentLister, bank: Bank, since: datetime, until: datetime
+) -> None:
+    token: str | None = None
+    while page := await lister.list_payments(bank, since, until, token):
+        for payment in await repository.find_unknown_payments(page.payments):
+            alert = build_lost_payment_alert(payment, until)
+            log.warning("payment %s of bank %s: %s", payment.payment_id, bank.id, alert.reason)
+            async with repository.unit_of_work() as unit:
+                if await unit.register_alert(alert.subject, alert.reason, until):
+                    await unit.publish(alert)
+        if page.next_page_token in (None, token):
+            return
+        token = page.next_page_token

@@ -1,0 +1,55 @@
+"""Reconciliation with banks: payments that only a bank has recorded."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from generated.problems import Reason
+from services.orders.domain.orders import Bank
+from services.orders.domain.payments import BankPaymentPage, Payment
+from services.orders.usecases.bank_reconciliation import reconcile_banks
+from services.orders.usecases.payment_callbacks import process_payment
+from services.runtime.core.errors import ApiError
+from tests.unit.orders.fakes import BANK, FakeRepository, build_order
+from tests.unit.orders.usecases.test_reconciliation import POLICY
+
+PAYMENTS = [Payment("visa", f"p{number}", f"o{number}", 200, "USD", succeeded=True) for number in range(1, 4)]
+
+
+class FakeLister:
+    """Banks that list one payment per page; `km` is unavailable, and other banks have no list."""
+
+    def __init__(self) -> None:
+        self.periods: set[tuple[datetime, datetime]] = set()
+
+    async def list_payments(
+        self, bank: Bank, since: datetime, until: datetime, page_token: str | None
+    ) -> BankPaymentPage | None:
+        self.periods.add((since, until))
+        if bank.id == "km":
+            raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
+        if bank.id != "visa":
+            return None
+        index = int(page_token or 0)
+        token = str(index + 1) if index + 1 < len(PAYMENTS) else None
+        return BankPaymentPage(PAYMENTS[index : index + 1], token)
+
+
+async def test_payment_that_only_bank_has_recorded_raises_one_alert() -> None:
+    banks = [replace(BANK, id=bank_id) for bank_id in ("km", "other", "visa")]
+    repository, lister = FakeRepository(build_order(), banks=banks), FakeLister()
+    await process_payment(repository, repository.clock, PAYMENTS[0], "w1")
+    repository.events.clear()
+    for _ in range(2):
+        assert await reconcile_banks(repository, lister, repository.clock, POLICY) == 0
+    assert [(event.subject, event.reason) for event in repository.events] == [
+        ("payment:visa:p2", "PAYMENT_NOT_RECORDED"),
+        ("payment:visa:p3", "PAYMENT_NOT_RECORDED"),
+    ]
+    assert "order o2" in repository.events[0].detail
+    assert lister.periods == {(repository.now - POLICY.window, repository.now - timedelta(minutes=1))}
+
+
+async def test_inactive_bank_receives_no_request() -> None:
+    repository, lister = FakeRepository(banks=[replace(BANK, active=False)]), FakeLister()
+    await reconcile_banks(repository, lister, repository.clock, POLICY)
+    assert lister.periods == set()
