@@ -264,8 +264,6 @@ class Bank:
         )
         return [LedgerEntry(**row) for row in rows]
 
-    async def list_ledger(self, request: Request) -> Response:
-        """Return all payments of the bank, oldest first."""
     async def list_payments(self, request: Request) -> Response:
         """Return a page of the payments that were captured in a period, oldest first."""
         bank_id = request.path_params["bank_id"]
@@ -287,6 +285,8 @@ class Bank:
         token = str(rows[-1]["id"]) if len(rows) == PAYMENTS_PER_PAGE else msgspec.UNSET
         return create_json_response(PaymentList(payments, token))
 
+    async def list_ledger(self, request: Request) -> Response:
+        """Return all payments of the bank, oldest first."""
         return create_json_response(self._load_ledger(request.path_params["bank_id"]))
 
     async def show_ledger_page(self, request: Request) -> Response:
