@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.envoy import edge, external_callers, lint, operator_proxy, sidecar
+from codegen.envoy import admin, edge, external_callers, lint, operator_proxy, sidecar
 from codegen.envoy.common import Config, Profile, build_bootstrap
 from codegen.yaml_output import dump_yaml
 
@@ -29,8 +29,14 @@ def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Config
     )
     return build_bootstrap(
         name,
-        [*inbound, *sidecar.build_egress_listeners(contracts, name, services), sidecar.build_probe_listener(name)],
+        [
+            *inbound,
+            *sidecar.build_egress_listeners(contracts, name, services),
+            sidecar.build_probe_listener(name),
+            *admin.build_admin_listeners(name, profile),
+        ],
         sidecar.build_clusters(contracts, profile, trust_domain, name, services),
+        admin.build_admin_address(name, profile),
     )
 
 

@@ -58,6 +58,13 @@ def build_unix_address(name: str) -> Config:
     return {"pipe": {"path": f"${{RUN_DIR}}/{name}.sock"}}
 
 
+def build_private_socket(name: str) -> Config:
+    """Return a unix socket that only its owner may access."""
+    address = build_unix_address(name)
+    address["pipe"]["mode"] = 0o600
+    return address
+
+
 def format_placeholder(service: str, setting_name: str) -> str:
     """Return the placeholder of a service's setting: ("orders", "ADMIN_PORT") gives ${ORDERS_ADMIN_PORT}."""
     return f"${{{service.upper()}_{setting_name}}}"
@@ -259,7 +266,7 @@ def build_listener(
     return {"name": name, "address": bind_address, "filter_chains": [chain], **more}
 
 
-def build_bootstrap(service: str, listeners: list[Config], clusters: list[Config]) -> Config:
+def build_bootstrap(service: str, listeners: list[Config], clusters: list[Config], admin_address: Config) -> Config:
     """Return the bootstrap. The admin interface is limited to the paths that operators need."""
     paths = [
         {"exact": "/ready"},
@@ -270,7 +277,7 @@ def build_bootstrap(service: str, listeners: list[Config], clusters: list[Config
         "node": {"id": service, "cluster": "delivery"},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime}]},
         "admin": {
-            "address": build_tcp_address("${ADMIN_BIND}", format_placeholder(service, "ADMIN_PORT")),
+            "address": admin_address,
             "allow_paths": paths,
         },
         "static_resources": {"listeners": listeners, "clusters": clusters},

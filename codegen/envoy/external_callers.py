@@ -11,8 +11,8 @@ from codegen.envoy.common import (
     build_http_connection_manager,
     build_listener,
     build_otlp_cluster,
+    build_private_socket,
     build_tracing_config,
-    build_unix_address,
 )
 from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, build_egress_route, build_upstream_cluster, list_granted_methods
 
@@ -80,13 +80,6 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
     manager = build_http_connection_manager("egress", [], {"virtual_hosts": hosts}, codec_type="HTTP2", tracing=trace)
     egress = build_listener("egress", build_private_socket(f"{name}-egress"), manager, traffic_direction="OUTBOUND")
     clusters = [build_otlp_cluster(), *(build_upstream_cluster(trust_domain, name, service) for service in granted)]
-    config = build_bootstrap(name, [egress | {"drain_type": "MODIFY_ONLY"}], clusters)
-    config["admin"]["address"] = build_private_socket(f"{name}-admin")
-    return config
-
-
-def build_private_socket(name: str) -> Config:
-    """Return a unix socket that only its owner may access."""
-    address = build_unix_address(name)
-    address["pipe"]["mode"] = 0o600
-    return address
+    return build_bootstrap(
+        name, [egress | {"drain_type": "MODIFY_ONLY"}], clusters, build_private_socket(f"{name}-admin")
+    )

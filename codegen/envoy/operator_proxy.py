@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from codegen.contracts import Contracts
-from codegen.envoy import authorization
+from codegen.envoy import admin, authorization
 from codegen.envoy.bearer_scheme import build_bearer_scheme_filters
 from codegen.envoy.common import (
     HEALTH_CHECK_PATH,
@@ -65,8 +65,13 @@ def generate(contracts: Contracts, profile: Profile, trust_domain: str, services
     clusters = [
         build_otlp_cluster(),
         authorization.build_jwks_cluster(profile),
+        admin.build_admin_cluster(SIDECAR_NAME, profile),
         *(build_upstream_cluster(trust_domain, SIDECAR_NAME, service) for service in services),
     ]
+    listener = build_listener(SIDECAR_NAME, build_tcp_address("${BIND}", "${OPS_PORT}"), manager)
     return build_bootstrap(
-        SIDECAR_NAME, [build_listener(SIDECAR_NAME, build_tcp_address("${BIND}", "${OPS_PORT}"), manager)], clusters
+        SIDECAR_NAME,
+        [listener, *admin.build_admin_listeners(SIDECAR_NAME, profile)],
+        clusters,
+        admin.build_admin_address(SIDECAR_NAME, profile),
     )

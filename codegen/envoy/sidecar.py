@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 
 from codegen.contracts import Contracts
 from codegen.envoy import authorization
+from codegen.envoy.admin import build_admin_cluster
 from codegen.envoy.bearer_scheme import build_bearer_scheme_filters
 from codegen.envoy.common import (
     APP_HTTP2_OPTIONS,
@@ -20,6 +21,7 @@ from codegen.envoy.common import (
     build_listener,
     build_otlp_cluster,
     build_peer_validation_context,
+    build_private_socket,
     build_span_description,
     build_tcp_address,
     build_tls_context,
@@ -38,6 +40,7 @@ from codegen.envoy.grpc_requests import (
     limit_duration,
     strip_call_headers,
 )
+from codegen.envoy.request_bodies import build_upload_cluster
 from codegen.protobuf import Method
 
 REFLECTION_PREFIXES = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
@@ -141,8 +144,7 @@ def build_egress_listeners(contracts: Contracts, caller: str, services: Iterable
         http2_protocol_options={"max_concurrent_streams": 2 * MAX_STREAMS},
         tracing=build_tracing_config(caller, "100"),
     )
-    address = build_unix_address(f"{caller}-egress")
-    address["pipe"]["mode"] = 0o600
+    address = build_private_socket(f"{caller}-egress")
     return [build_listener("egress", address, manager, traffic_direction="OUTBOUND", drain_type="MODIFY_ONLY")]
 
 
@@ -269,9 +271,10 @@ def build_clusters(
     )
     return [
         build_app_cluster(service),
+        *([build_upload_cluster()] if service == "gateway" else []),
         *health,
         build_cluster("metrics", build_unix_address(f"{service}-metrics")),
-        build_cluster("admin", build_tcp_address("127.0.0.1", format_placeholder(service, "ADMIN_PORT"))),
+        build_admin_cluster(service, profile),
         build_otlp_cluster(),
         authorization.build_jwks_cluster(profile),
         *(

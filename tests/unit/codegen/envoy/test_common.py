@@ -186,9 +186,10 @@ def test_listener_has_one_filter_chain(transport_socket: Config | None) -> None:
 
 
 def test_admin_interface_permits_operators_paths_only() -> None:
-    config = build_bootstrap("orders", [{"name": "ingress"}], [{"name": "app"}])
+    address = build_unix_address("orders-admin")
+    config = build_bootstrap("orders", [{"name": "ingress"}], [{"name": "app"}], address)
     paths: list[Any] = [next(iter(each.values())) for each in config["admin"]["allow_paths"]]
     assert set(paths) == {"/ready", "/stats", "/clusters", "/config_dump", "/healthcheck/", "/drain_listeners"}
-    assert config["admin"]["address"] == build_tcp_address("${ADMIN_BIND}", "${ORDERS_ADMIN_PORT}")
+    assert config["admin"]["address"] == address
     assert config["static_resources"] == {"listeners": [{"name": "ingress"}], "clusters": [{"name": "app"}]}
     assert config["node"]["id"] == "orders"

@@ -13,7 +13,7 @@ BOOTSTRAP = operator_proxy.generate(create_contracts(), Profile("development"), 
 
 
 def manager() -> Config:
-    (listener,) = BOOTSTRAP["static_resources"]["listeners"]
+    listener, _ = BOOTSTRAP["static_resources"]["listeners"]
     config: Config = listener["filter_chains"][0]["filters"][0]["typed_config"]
     return config
 
@@ -67,7 +67,7 @@ def test_tokens_are_verified_and_connect_is_translated() -> None:
 
 def test_calls_use_the_identity_of_the_proxy() -> None:
     clusters = {each["name"]: each for each in BOOTSTRAP["static_resources"]["clusters"]}
-    assert clusters.keys() == {"otlp", "jwks", *SERVICES}
+    assert clusters.keys() == {"otlp", "jwks", "admin", *SERVICES}
     for service in SERVICES:
         tls = clusters[service]["transport_socket"]["typed_config"]["common_tls_context"]
         assert [each["name"] for each in tls["tls_certificate_sds_secret_configs"]] == ["ops"]
