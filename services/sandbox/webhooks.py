@@ -1,5 +1,6 @@
 """Standard Webhooks client and signature verification of banks and partners."""
 
+import hmac
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -56,6 +57,18 @@ class WebhookClient:
         except (WebhookVerificationError, ValueError):
             return False
         return True
+
+    def has_valid_checkout_signature(self, owner: str, query: Mapping[str, str]) -> bool:
+        """Return whether one of the signatures in the query of a checkout page is valid."""
+        try:
+            sent_at = datetime.fromtimestamp(int(query["timestamp"]), UTC)
+            content = ".".join(query[name] for name in ("amount", "currency", "callback_url"))
+        except (KeyError, ValueError, OverflowError):
+            return False
+        expected = self._create_signer(owner).sign(query.get("order_id", ""), sent_at, content)
+        return any(
+            hmac.compare_digest(expected.encode(), signature.encode()) for signature in query["signature"].split(" ")
+        )
 
     async def send(self, owner: str, url: str, webhook_id: str, content: object) -> CallbackResponse:
         """Sign the content and send it. Never raises for errors of the receiver."""

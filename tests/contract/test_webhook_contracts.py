@@ -12,7 +12,7 @@ import pytest
 
 from deploy.local.mesh_config import ROOT
 from services.gateway.app import OPENAPI_FOLDER, SYSTEM_CONTRACTS
-from services.runtime.outbound.webhooks import sign_message
+from services.runtime.outbound.webhooks import sign_checkout, sign_message
 from services.runtime.rest.static_documents import load_openapi_documents
 
 DOCUMENTS = load_openapi_documents(OPENAPI_FOLDER, "delivery", *SYSTEM_CONTRACTS)
@@ -40,6 +40,15 @@ def test_vector_of_contract_is_signed_as_documented(name: str) -> None:
     sent_at = datetime.fromtimestamp(int(vector["webhook-timestamp"]), UTC)
     headers = sign_message(vector["webhook-id"], sent_at, vector["body"].encode(), vector["secret"])
     assert headers.items() <= vector.items()
+
+
+def test_vector_of_checkout_is_signed_as_documented() -> None:
+    operation = load_document("payment-system")["webhooks"]["checkout"]["get"]
+    vector = parse_vector(operation["description"])
+    order_id, timestamp, amount, currency, callback_url = vector["content"].split(".", 4)
+    created_at = datetime.fromtimestamp(int(timestamp), UTC)
+    signed = sign_checkout(order_id, created_at, int(amount), currency, callback_url, [vector["secret"]])
+    assert signed == {"timestamp": timestamp, "signature": vector["signature"]}
 
 
 def test_every_document_that_the_api_links_is_published() -> None:

@@ -1,11 +1,12 @@
 """Conversion between domain objects and protobuf messages."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 
 from generated.proto.delivery.orders import v1
 from services.orders.domain.orders import Bank, Basket, Item, Order, Partner, RefundStatus
 from services.orders.usecases.refund_administration import RefundReport
-from services.runtime.outbound import base_url
+from services.runtime.outbound import base_url, webhooks
 from services.runtime.rpc.codec import get_codec
 
 
@@ -72,13 +73,12 @@ def refund_to_proto(report: RefundReport) -> v1.Refund:
     )
 
 
-def encode_created_order(public_url: str, order: Order, bank: Bank) -> bytes:
+def encode_created_order(
+    public_url: str, list_secrets: Callable[[Bank], Sequence[str]], order: Order, bank: Bank
+) -> bytes:
     """Encode the response to the creation of an order, with the payment instructions for its customer."""
-    return get_codec().encode(
-        v1.CreateOrderResponse(
-            order=order_to_proto(order), payment=_build_payment_instructions(public_url, order, bank)
-        )
-    )
+    payment = _build_payment_instructions(public_url, order, bank, list_secrets(bank))
+    return get_codec().encode(v1.CreateOrderResponse(order=order_to_proto(order), payment=payment))
 
 
 def encode_created_bank(bank: Bank) -> bytes:
@@ -86,7 +86,9 @@ def encode_created_bank(bank: Bank) -> bytes:
     return get_codec().encode(v1.CreateBankResponse(bank=bank_to_proto(bank), version=bank.version))
 
 
-def _build_payment_instructions(public_url: str, order: Order, bank: Bank) -> v1.PaymentInstructions:
+def _build_payment_instructions(
+    public_url: str, order: Order, bank: Bank, secrets: Sequence[str]
+) -> v1.PaymentInstructions:
     callback_url = f"{public_url}/api/v1/callbacks/payments/{bank.id}"
     parameters: dict[str, str | int] = {
         "order_id": order.id,
@@ -94,5 +96,8 @@ def _build_payment_instructions(public_url: str, order: Order, bank: Bank) -> v1
         "currency": order.currency,
         "callback_url": callback_url,
     }
+    parameters |= webhooks.sign_checkout(
+        order.id, order.created_at, order.total_amount, order.currency, callback_url, secrets
+    )
     webcheckout_url = base_url.add_query(bank.webcheckout_url, parameters)
     return v1.PaymentInstructions(webcheckout_url=webcheckout_url, callback_url=callback_url)

@@ -74,9 +74,12 @@ class OrdersRpc(OrdersServicer):
             principal,
             OrderRequest(request.check_id, basket, request.cache_unavailable),
             build_idempotency_key(principal, "confirmOrder", request.idempotency_key, request.check_id),
-            partial(encode_created_order, self._public_url),
+            partial(encode_created_order, self._public_url, self._list_bank_secrets),
         )
         return get_codec().extend(response.data, v1.CreateOrderResponse(replayed=response.replayed))
+
+    def _list_bank_secrets(self, bank: Bank) -> list[str]:
+        return webhook_secrets.decrypt_active_secrets(bank, self._secret_box.decrypt, self._clock())
 
     async def create_bank(
         self, request: v1.CreateBankRequest, principal: Principal

@@ -58,3 +58,15 @@ def sign_message(message_id: str, sent_at: datetime, body: bytes, secret: str) -
         "webhook-timestamp": str(int(sent_at.timestamp())),
         "webhook-signature": Webhook(secret).sign(message_id, sent_at, body.decode()),
     }
+
+
+def sign_checkout(
+    order_id: str, created_at: datetime, amount: int, currency: str, callback_url: str, secrets: Sequence[str]
+) -> dict[str, str]:
+    """Return the query parameters `timestamp` and `signature` of a checkout URL, with a signature by each secret."""
+    content = f"{amount}.{currency}.{callback_url}".encode()
+    signed = [sign_message(order_id, created_at, content, secret) for secret in secrets]
+    return {
+        "timestamp": signed[0]["webhook-timestamp"],
+        "signature": " ".join(headers["webhook-signature"] for headers in signed),
+    }

@@ -149,9 +149,11 @@ class Bank:
         ]
 
     async def show_checkout(self, request: Request) -> Response:
-        """Show the page of `webcheckout_url`, with fields filled in from the query."""
+        """Show the page of `webcheckout_url`, with fields filled in from the query, which may be unsigned."""
         bank_id = request.path_params["bank_id"]
         query = request.query_params
+        if "signature" in query and not self._webhook_client.has_valid_checkout_signature(f"bank:{bank_id}", query):
+            raise HttpError(401, "invalid signature")
         default_callback = f"{self._public_url}/api/v1/callbacks/payments/{bank_id}"
         order_id = query.get("order_id", "")
         rows = self._database.fetch_all(

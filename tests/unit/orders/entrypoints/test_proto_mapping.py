@@ -1,5 +1,8 @@
 """Conversion between domain objects of orders and protobuf messages."""
 
+import base64
+import hmac
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from urllib.parse import parse_qs, urlsplit
 
@@ -54,13 +57,24 @@ def test_order_message_contains_every_field(status: OrderStatus, refund_status: 
         assert getattr(decoded, name) == getattr(order, name), name
 
 
+SECRET, OLD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+
+def sign_checkout(secret: str, query: Mapping[str, list[str]]) -> str:
+    """Return the signature that the contract of banks defines."""
+    names = ("order_id", "timestamp", "amount", "currency", "callback_url")
+    content = ".".join(query[name][0] for name in names).encode()
+    digest = hmac.digest(base64.b64decode(secret.removeprefix("whsec_")), content, "sha256")
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
 @pytest.mark.parametrize(
     "webcheckout_url", ["https://visa.test/pay", "https://visa.test/pay?shop=1", "https://visa.test/pay?"]
 )
 def test_payment_instructions_contain_order_and_callback(webcheckout_url: str) -> None:
     order = replace(build_order(), items=(Item(1, "L", 1, 200),))
     encoded = proto_mapping.encode_created_order(
-        "https://api.test", order, replace(BANK, webcheckout_url=webcheckout_url)
+        "https://api.test", lambda _: [SECRET, OLD_SECRET], order, replace(BANK, webcheckout_url=webcheckout_url)
     )
     response = get_codec().decode(v1.CreateOrderResponse, encoded)
     payment = response.payment
@@ -74,5 +88,7 @@ def test_payment_instructions_contain_order_and_callback(webcheckout_url: str) -
         "amount": ["200"],
         "currency": ["USD"],
         "callback_url": [payment.callback_url],
+        "timestamp": [str(int(order.created_at.timestamp()))],
+        "signature": [" ".join(sign_checkout(secret, query) for secret in (SECRET, OLD_SECRET))],
     }
     assert response.order == proto_mapping.order_to_proto(order)

@@ -16,7 +16,7 @@ from services.runtime.outbound import webhooks
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage.encryption import SecretBox
 from tests.unit.fake_transactions import NOW, raises_reason
-from tests.unit.orders.fakes import ADA, ADMIN, BOB, FakeChangeListener, FakeHistory, FakeRepository, build_order
+from tests.unit.orders.fakes import ADA, ADMIN, BANK, BOB, FakeChangeListener, FakeHistory, FakeRepository, build_order
 
 SECRET_BOX = SecretBox(Fernet.generate_key().decode())
 BASKET = v1.CheckedBasket(
@@ -92,7 +92,7 @@ async def test_rotated_secret_signs_callbacks() -> None:
 
 
 async def test_created_order_is_returned_with_payment_instructions() -> None:
-    rpc = build_rpc(FakeRepository())
+    rpc = build_rpc(FakeRepository(banks=[replace(BANK, webhook_secret=SECRET_BOX.encrypt("whsec_AAAA"))]))
     request = v1.CreateOrderRequest(check_id="c1", basket=BASKET, idempotency_key="k1")
     first, second = [
         get_codec().decode(v1.CreateOrderResponse, (await rpc.create_order(request, ADA)).data) for _ in range(2)

@@ -1,6 +1,7 @@
 """Emulated banks: checkout outcomes, refunds, ledger and faults."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -8,13 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.runtime.outbound.webhooks import sign_checkout
 from services.sandbox.bank import payment_system
 from services.sandbox.bank.payment_system import MAX_AMOUNT, Bank
 from services.sandbox.fault_injection import BankFaultMode, FaultInjector
 from services.sandbox.rendering import PageRenderer
 from services.sandbox.store import SqliteDatabase
 from services.sandbox.webhooks import WebhookClient
-from tests.unit.sandbox.components import CALLBACK_URL, OTHER_SECRET, CallbackReceiver, create_client, sign
+from tests.unit.sandbox.components import CALLBACK_URL, OTHER_SECRET, SECRET, CallbackReceiver, create_client, sign
 
 CHECKOUT = {"order_id": "o1", "amount": 1000, "currency": "USD", "callback_url": CALLBACK_URL, "outcome": "pay"}
 
@@ -252,3 +254,12 @@ async def test_captured_payments_are_listed_by_period_in_pages(
     assert (await list_page("2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z")).json() == {"payments": []}
     unsigned = await client.post("/bank/visa/payments/list", content=b"{}")
     assert unsigned.status_code == 401
+
+
+async def test_checkout_page_with_changed_amount_is_refused(client: httpx.AsyncClient) -> None:
+    query = {"order_id": "o1", "amount": "200", "currency": "USD", "callback_url": "https://api.test/callback"}
+    signed = sign_checkout("o1", datetime.now(UTC), 200, "USD", query["callback_url"], [SECRET])
+    assert (await client.get("/checkout/visa", params=query | signed)).status_code == 200
+    changed = await client.get("/checkout/visa", params=query | signed | {"amount": "1"})
+    malformed = await client.get("/checkout/visa", params={"signature": "v1,", "timestamp": "x"})
+    assert (changed.status_code, malformed.status_code) == (401, 401)
