@@ -1,0 +1,129 @@
+"""Clients that public generators write from the published contract: they compile, and order through the edge.
+
+Opt-in (`make test-clients`), because the generators and their runtimes are large. Java is generated and not compiled,
+since its libraries are not installed.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from deploy.local.demo.scenarios import DEMO_PASSWORD
+from tests.conftest import ROOT, Mesh
+
+CONTRACT = ROOT / "generated/openapi/delivery.json"
+DRIVERS = Path(__file__).parent / "drivers"
+TOOLS = ROOT / ".local/clients"
+PYTHON, NODE_PACKAGES = TOOLS / "python/bin/python", TOOLS / "node/node_modules"
+TIMEOUT_S = 300
+
+OPENAPI_GENERATOR_OPTIONS = {
+    "go": "enumClassPrefix=true,withGoMod=true",  # otherwise values of two enumerations have one name
+    "java": "library=native",
+    "python": "",
+    "typescript-fetch": "",
+}
+"""Additional properties by generator."""
+
+
+def run(arguments: Sequence[str | Path], folder: Path, **environment: str) -> str:
+    """Run a program in a folder and return its output. A failure fails the test with the output."""
+    path = f"{TOOLS / 'python/bin'}:{NODE_PACKAGES / '.bin'}:{os.environ['PATH']}"
+    result = subprocess.run(
+        list(map(str, arguments)),
+        cwd=folder,
+        env=os.environ | {"PATH": path} | environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    assert result.returncode == 0, f"{arguments}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+def run_openapi_generator(generator: str, folder: Path, **properties: str) -> Path:
+    """Generate a client with OpenAPI Generator and return its folder."""
+    options = ",".join(filter(None, [OPENAPI_GENERATOR_OPTIONS[generator], *map("=".join, properties.items())]))
+    command = ["openapi-generator-cli", "generate", "-i", CONTRACT, "-g", generator, "-o", folder / generator]
+    parts = "apis,models,supportingFiles,apiTests=false,modelTests=false,apiDocs=false,modelDocs=false"
+    run([*command, f"--additional-properties={options}", f"--global-property={parts}"], folder)
+    return folder / generator
+
+
+def compile_typescript(folder: Path, pattern: str, *options: str) -> None:
+    """Compile the TypeScript files of a folder; an error fails the test."""
+    common = {"target": "es2022", "lib": ["es2023", "dom", "dom.iterable"], "strict": True, "types": []}
+    settings = {"compilerOptions": common, "include": [pattern]}
+    (folder / "tsconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    run(["tsc", "-p", folder, *options], folder)
+
+
+@pytest.fixture
+def customer(mesh: Mesh) -> Mapping[str, str]:
+    """Return the environment of a driver: the API and a customer."""
+    email = "customer@delivery.test"
+    return {"BASE_URL": f"{mesh.edge_url}/api/v1", "EMAIL": email, "PASSWORD": DEMO_PASSWORD}
+
+
+def assert_result(output: str) -> None:
+    """Assert that the order was pending, and that its stream ended with its cancellation and then with 204."""
+    result = json.loads(output.splitlines()[-1])
+    assert (result["status"], result["ended"]) == ("pending", 204)
+    assert "cancelled" in result["events"]
+
+
+def test_client_of_openapi_generator_for_python_orders(tmp_path: Path, customer: Mapping[str, str]) -> None:
+    folder = run_openapi_generator("python", tmp_path)
+    driver = shutil.copy(DRIVERS / "openapi_generator_python.py", folder / "driver.py")
+    run([PYTHON, "-m", "mypy", "openapi_client", "driver.py"], folder)
+    assert_result(run([PYTHON, driver], folder, **customer))
+
+
+def test_client_of_openapi_python_client_orders(tmp_path: Path, customer: Mapping[str, str]) -> None:
+    output = tmp_path / "delivery_client"
+    run(["openapi-python-client", "generate", "--path", CONTRACT, "--output-path", output, "--meta=none"], tmp_path)
+    driver = shutil.copy(DRIVERS / "openapi_python_client.py", tmp_path / "driver.py")
+    # Its own HTTP client, client.py, has errors that do not depend on the contract.
+    checked = ["driver.py", "delivery_client/api", "delivery_client/models"]
+    run([PYTHON, "-m", "mypy", "--follow-imports=silent", *checked], tmp_path)
+    assert_result(run([PYTHON, driver], tmp_path, **customer))
+
+
+def test_client_of_openapi_generator_for_go_orders(tmp_path: Path, customer: Mapping[str, str]) -> None:
+    folder = run_openapi_generator("go", tmp_path)
+    module = (folder / "go.mod").read_text(encoding="utf-8")
+    (folder / "go.mod").write_text(module.replace("github.com/GIT_USER_ID/GIT_REPO_ID", "delivery.example/client"))
+    (folder / "cmd").mkdir()
+    shutil.copy(DRIVERS / "main.go", folder / "cmd/main.go")
+    environment = {"GOPROXY": "off", "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local", "GOCACHE": str(TOOLS / "go")}
+    run(["go", "vet", "./..."], folder, **environment)
+    assert_result(run(["go", "run", "./cmd"], folder, **environment, **customer))
+
+
+def test_client_of_hey_api_orders(tmp_path: Path, customer: Mapping[str, str]) -> None:
+    run(["openapi-ts", "-i", CONTRACT, "-o", tmp_path / "hey"], TOOLS / "node")
+    shutil.copy(DRIVERS / "hey_api.ts", tmp_path / "driver.ts")
+    compile_typescript(tmp_path, "driver.ts", "--module", "commonjs", "--outDir", "out")
+    assert_result(run(["node", "out/driver.js"], tmp_path, **customer))
+
+
+def test_client_of_openapi_generator_for_typescript_compiles(tmp_path: Path) -> None:
+    folder = run_openapi_generator("typescript-fetch", tmp_path)
+    compile_typescript(folder, "**/*.ts", "--noEmit", "--module", "esnext", "--moduleResolution", "bundler")
+
+
+def test_client_of_orval_compiles(tmp_path: Path) -> None:
+    run(["orval", "--input", CONTRACT, "--output", tmp_path / "api.ts", "--client", "fetch"], TOOLS / "node")
+    compile_typescript(tmp_path, "api.ts", "--noEmit", "--module", "esnext", "--moduleResolution", "bundler")
+
+
+def test_client_of_openapi_generator_for_java_is_generated(tmp_path: Path) -> None:
+    folder = run_openapi_generator("java", tmp_path)
+    assert list(folder.rglob("OrdersApi.java"))
