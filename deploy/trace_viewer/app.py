@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deploy.trace_viewer import query
 from deploy.trace_viewer.otlp_receiver import HttpReceiver
 from deploy.trace_viewer.store import TraceStore
+from services.runtime.rest.local_requests import LocalRequestsMiddleware
 
 STATIC_DIR = Path(__file__).with_name("static")
 STATIC_MEDIA_TYPES = {"page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}
@@ -158,13 +159,11 @@ def create_viewer_app(store: TraceStore) -> ASGIApp:
         return FileResponse(STATIC_DIR / name, media_type=STATIC_MEDIA_TYPES[name])
 
     pages = [Route(path, show_index) for path in ("/", "/search", "/trace/{trace_id}", "/dependencies")]
-    return SecurityHeadersMiddleware(
-        Starlette(routes=[*pages, Route("/static/{name}", show_static_file), *QueryApi(store).build_routes()])
-    )
+    routes = [*pages, Route("/static/{name}", show_static_file), *QueryApi(store).build_routes()]
+    return SecurityHeadersMiddleware(LocalRequestsMiddleware(Starlette(routes=routes)))
 
 
 def create_collector_app(store: TraceStore) -> ASGIApp:
     """Return the receiver of OTLP over HTTP."""
-    return SecurityHeadersMiddleware(
-        Starlette(routes=[Route("/v1/traces", HttpReceiver(store).receive, methods=["POST"])])
-    )
+    routes = [Route("/v1/traces", HttpReceiver(store).receive, methods=["POST"])]
+    return SecurityHeadersMiddleware(LocalRequestsMiddleware(Starlette(routes=routes)))

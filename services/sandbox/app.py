@@ -15,9 +15,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from services.runtime.rest.local_requests import LocalRequestsMiddleware
 from services.sandbox.bank.payment_system import Bank
 from services.sandbox.fault_injection import FaultInjector
-from services.sandbox.http_helpers import HttpError, RequestGuardMiddleware, render_problem
+from services.sandbox.http_helpers import BodyLimitMiddleware, HttpError, render_problem
 from services.sandbox.identity.accounts import AccountRepository
 from services.sandbox.identity.admin_api import IdentityAdminApi
 from services.sandbox.identity.client_api import IdentityClientApi
@@ -74,7 +75,7 @@ def create_app(settings: SandboxSettings) -> Starlette:
             Route("/healthz", _show_health),
             *(route for component in components for route in component.build_routes()),
         ],
-        middleware=[Middleware(RequestGuardMiddleware)],
+        middleware=[Middleware(LocalRequestsMiddleware), Middleware(BodyLimitMiddleware)],
         exception_handlers={HttpError: render_problem},
         lifespan=lifespan,
     )

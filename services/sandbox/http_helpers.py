@@ -1,4 +1,4 @@
-"""HTTP helpers: request parsing, JSON responses, errors and the request guard."""
+"""HTTP helpers: request parsing, JSON responses, errors and the limit of bodies."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -81,8 +81,8 @@ def convert_form[T](form: Mapping[str, Any], model: type[T]) -> T:
         raise HttpError(400, str(error)) from None
 
 
-class RequestGuardMiddleware:
-    """ASGI middleware that limits the body size and rejects cross-site requests (CSRF)."""
+class BodyLimitMiddleware:
+    """ASGI middleware that limits the body size."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -91,10 +91,6 @@ class RequestGuardMiddleware:
         """Handle an ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        if scope["method"] not in ("GET", "HEAD") and headers.get(b"sec-fetch-site") == b"cross-site":
-            await Response("cross-site requests are forbidden", 403, media_type="text/plain")(scope, receive, send)
             return
         body = bytearray()
         has_more = True

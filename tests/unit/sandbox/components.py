@@ -11,7 +11,8 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from services.sandbox.http_helpers import HttpError, RequestGuardMiddleware, render_problem
+from services.runtime.rest.local_requests import LocalRequestsMiddleware
+from services.sandbox.http_helpers import BodyLimitMiddleware, HttpError, render_problem
 
 SECRET, OTHER_SECRET = (f"whsec_{b64encode(bytes([number]) * 32).decode()}" for number in (1, 2))
 CALLBACK_URL = "https://edge.test/api/v1/callbacks/1"
@@ -28,10 +29,10 @@ def create_client(*components: Component) -> httpx.AsyncClient:
     """Return a client of the components, composed like the sandbox's application."""
     app = Starlette(
         routes=[route for component in components for route in component.build_routes()],
-        middleware=[Middleware(RequestGuardMiddleware)],
+        middleware=[Middleware(LocalRequestsMiddleware), Middleware(BodyLimitMiddleware)],
         exception_handlers={HttpError: render_problem},
     )
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sandbox.test")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sandbox")
 
 
 def sign(content: bytes, webhook_id: str | None = None, secret: str = SECRET) -> dict[str, str]:

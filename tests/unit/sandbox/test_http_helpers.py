@@ -1,4 +1,4 @@
-"""Request parsing, problem documents and the request guard."""
+"""Request parsing, problem documents and the limit of bodies."""
 
 import json
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from services.sandbox.http_helpers import (
     MAX_BODY_BYTES,
+    BodyLimitMiddleware,
     HttpError,
-    RequestGuardMiddleware,
     convert_form,
     create_json_response,
     decode_json,
@@ -161,10 +161,10 @@ async def test_chunked_body_is_limited_and_complete(client: httpx.AsyncClient) -
         ("POST", "same-origin", 200),
         ("POST", "none", 200),
         ("POST", None, 200),
-        ("GET", "cross-site", 200),
+        ("GET", "cross-site", 403),
     ],
 )
-async def test_cross_site_request_may_only_read(
+async def test_cross_site_request_is_denied(
     client: httpx.AsyncClient, method: str, site: str | None, status: int
 ) -> None:
     headers = {} if site is None else {"sec-fetch-site": site}
@@ -183,7 +183,7 @@ async def test_disconnect_during_the_body_ends_the_request() -> None:
     async def record(*arguments: Any) -> None:
         calls.append(arguments)
 
-    await RequestGuardMiddleware(record)({"type": "http", "method": "POST", "headers": []}, receive, record)
+    await BodyLimitMiddleware(record)({"type": "http", "method": "POST", "headers": []}, receive, record)
     assert calls == [], "neither the application nor the client is called"
 
 
@@ -197,7 +197,7 @@ async def test_disconnect_after_the_body_reaches_the_application() -> None:
     async def app(_scope: Any, receive: Any, _send: Any) -> None:
         received.extend([await receive(), await receive()])
 
-    await RequestGuardMiddleware(app)({"type": "http", "method": "POST", "headers": []}, receive, app)
+    await BodyLimitMiddleware(app)({"type": "http", "method": "POST", "headers": []}, receive, app)
     assert received == [{"type": "http.request", "body": b"x", "more_body": False}, {"type": "http.disconnect"}]
 
 
@@ -207,7 +207,7 @@ async def test_lifespan_is_passed_on() -> None:
     async def record(scope: Any, *_: Any) -> None:
         scopes.append(scope)
 
-    await RequestGuardMiddleware(record)({"type": "lifespan"}, record, record)
+    await BodyLimitMiddleware(record)({"type": "lifespan"}, record, record)
     assert scopes == [{"type": "lifespan"}]
 
 

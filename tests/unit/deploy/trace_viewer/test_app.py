@@ -128,3 +128,11 @@ async def test_collector_offers_neither_pages_nor_queries(store: TraceStore) -> 
     async with httpx.AsyncClient(transport=transport, base_url="http://collector") as collector:
         statuses = [(await collector.get(path)).status_code for path in ("/", "/api/services", "/v1/traces")]
     assert statuses == [404, 404, 405]
+
+
+async def test_pages_of_other_sites_read_no_traces(client: httpx.AsyncClient) -> None:
+    for headers in ({"host": "evil.example"}, {"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
+        for path in ("/", "/api/services"):
+            response = await client.get(path, headers=headers)
+            assert response.status_code == 403
+            assert SECURITY_HEADERS.items() <= dict(response.headers).items()
