@@ -80,6 +80,7 @@ class Mesh:
             **os.environ,
             **PRODUCTION_SETTINGS,
             "RATE_LIMIT_FACTOR": "10000",
+            "MAX_EVENT_STREAMS_PER_USER": "10000",
             "DELIVERY_STATE": str(folder),
             "PORT_OFFSET": str(offset),
         }

@@ -17,6 +17,7 @@ from codegen.rest.published_openapi import publish_document
 from services.runtime.core.principal import PAYLOAD_HEADER, Principal
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rest.app import build_app
+from services.runtime.rest.request_limits import RequestLimits
 from services.runtime.rest.static_documents import build_problem_pages
 from services.runtime.rest.token_revocations import TokenRevocations
 from services.runtime.rest.types import BinaryResponse, Event, Operation, Response, Upload
@@ -276,7 +277,11 @@ WEBHOOK_HEADERS = {"webhook-id": "msg_1", "webhook-timestamp": "1700000000", "we
 
 
 def create_app(
-    handler: ThingsHandler, *, validate_responses: bool = True, token_revocations: TokenRevocations | None = None
+    handler: ThingsHandler,
+    *,
+    validate_responses: bool = True,
+    token_revocations: TokenRevocations | None = None,
+    limits: RequestLimits | None = None,
 ) -> ASGIApp:
     """Return the application of the published document, as the gateway builds its own."""
     return build_app(
@@ -287,6 +292,7 @@ def create_app(
         {},
         validate_responses=validate_responses,
         token_revocations=token_revocations,
+        limits=limits,
     )
 
 

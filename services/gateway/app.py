@@ -44,6 +44,7 @@ from services.runtime.messaging.topology import RETRY_QUEUES
 from services.runtime.process.lifecycle import serve_with_background_tasks
 from services.runtime.process.metrics_endpoint import serve_metrics
 from services.runtime.rest.app import build_app
+from services.runtime.rest.request_limits import ByteBudget, ConcurrencyLimit, RequestLimits
 from services.runtime.rest.response_cache import build_caches, run_invalidation
 from services.runtime.rest.server import serve_app
 from services.runtime.rest.static_documents import build_problem_pages, load_asyncapi_document, load_openapi_documents
@@ -107,6 +108,7 @@ async def serve(settings: Settings) -> None:
             response_caches,
             validate_responses=settings.validate_responses,
             token_revocations=revoked_tokens,
+            limits=build_request_limits(settings),
         )
         await serve_with_background_tasks(
             serve_rest_and_health(settings, app),
@@ -187,6 +189,15 @@ async def open_account_adapters(
     async with database, httpx.AsyncClient(trust_env=False) as client:
         with closing(build_firebase(settings, client)) as identity:
             yield repository, identity
+
+
+def build_request_limits(settings: Settings) -> RequestLimits:
+    """Build the limits of the process from the settings."""
+    return RequestLimits(
+        ConcurrencyLimit(settings.max_uploads_per_user),
+        ConcurrencyLimit(settings.max_event_streams_per_user),
+        ByteBudget(settings.upload_memory_mib * 2**20),
+    )
 
 
 def build_rate_limiter(settings: Settings) -> MemcachedLoginRateLimiter:

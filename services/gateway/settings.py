@@ -38,6 +38,11 @@ class Settings(StorageSettings):
     trusted_hops: int = Field(
         default=0, ge=0, le=10, description="trusted proxies in front of the edge that append to X-Forwarded-For"
     )
+    max_event_streams_per_user: int = Field(default=50, ge=1, description="concurrent event streams of one user")
+    max_uploads_per_user: int = Field(default=4, ge=1, description="concurrent uploads of one user")
+    upload_memory_mib: int = Field(
+        default=48, ge=8, description="maximum memory of all bodies of uploads in a process, in MiB"
+    )
     failed_attempts_per_account_and_address: int = Field(
         default=10, ge=1, description="failed attempts per account and client address in a window"
     )

@@ -22,6 +22,7 @@ INHERITED_VARIABLES = (
     "LOG_LEVEL",
     "FAILED_ATTEMPTS_PER_ADDRESS",
     "FAILED_ATTEMPTS_PER_ACCOUNT",
+    "MAX_EVENT_STREAMS_PER_USER",
 )
 """Environment variables that child processes inherit."""
 

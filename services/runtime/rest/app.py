@@ -18,6 +18,7 @@ from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.rest.operation import CompiledOperation
 from services.runtime.rest.problem_details import ProblemDetailsMiddleware
+from services.runtime.rest.request_limits import RequestLimits
 from services.runtime.rest.response_cache import CachesByEvent
 from services.runtime.rest.routing import TableRouter
 from services.runtime.rest.static_documents import StaticDocuments
@@ -67,6 +68,7 @@ class CompiledApi(RoutedAPI[CompiledOperation]):  # type: ignore[misc]
         caches: CachesByEvent,
         validate_responses: bool,
         token_revocations: TokenRevocations | None,
+        limits: RequestLimits,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -75,6 +77,7 @@ class CompiledApi(RoutedAPI[CompiledOperation]):  # type: ignore[misc]
         self._caches = caches
         self._validate_responses = validate_responses
         self._token_revocations = token_revocations
+        self._limits = limits
         self.add_paths()
 
     def make_operation(self, operation: Any) -> CompiledOperation:
@@ -87,6 +90,7 @@ class CompiledApi(RoutedAPI[CompiledOperation]):  # type: ignore[misc]
             self._caches,
             validate_responses=self._validate_responses,
             token_revocations=self._token_revocations,
+            limits=self._limits,
         )
 
 
@@ -124,6 +128,7 @@ def build_app(
     *,
     validate_responses: bool,
     token_revocations: TokenRevocations | None = None,
+    limits: RequestLimits | None = None,
 ) -> ASGIApp:
     """Return the ASGI application of one document. Without `token_revocations`, no token is revoked.
 
@@ -137,6 +142,7 @@ def build_app(
             caches=caches,
             validate_responses=validate_responses,
             token_revocations=token_revocations,
+            limits=limits or RequestLimits(),
         ),
         import_name=__name__,
         lifespan=_lifespan,

@@ -23,6 +23,7 @@ from services.runtime.rest.request_body import (
     MultipartBody,
     read_body,
 )
+from services.runtime.rest.request_limits import RequestLimits
 from services.runtime.rest.response_cache import CachesByEvent
 from services.runtime.rest.response_validation import ResponseValidator
 from services.runtime.rest.responses import (
@@ -87,6 +88,7 @@ class CompiledOperation:
         *,
         validate_responses: bool,
         token_revocations: TokenRevocations | None = None,
+        limits: RequestLimits | None = None,
     ) -> None:
         self._operation_id: str = specification.operation_id
         self._token_revocations = token_revocations
@@ -124,9 +126,18 @@ class CompiledOperation:
         success_headers = specification.response_definition(str(operation.status)).get("headers", {})
         self._is_patchable = "Accept-Patch" in success_headers
         self._response_validator = ResponseValidator(specification, operation) if validate_responses else None
+        limits = limits or RequestLimits()
+        is_upload = isinstance(self._body, MultipartBody)
+        self._byte_budget = limits.upload_bytes if is_upload else None
+        self._concurrency_limit = (
+            limits.uploads if is_upload else limits.streams if self._media_type == MEDIA_TYPE else None
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
+        """Handle one request.
+
+        Raises ApiError: TOO_MANY_REQUESTS, UPSTREAM_UNAVAILABLE beyond the limits of the process.
+        """
         headers: HeaderList = scope["headers"]
         span = trace.get_current_span()
         span.update_name(self._operation_id)
@@ -138,6 +149,22 @@ class CompiledOperation:
             send = add_private_headers(send)
             if self._token_revocations is not None:
                 self._token_revocations.require_valid(principal)
+        with ExitStack() as held:
+            if self._concurrency_limit is not None and principal is not None:
+                held.enter_context(self._concurrency_limit.hold(principal.user_id))
+            reserve = None if self._byte_budget is None else held.enter_context(self._byte_budget.open()).reserve
+            await self._handle(scope, receive, send, principal, reserve)
+
+    async def _handle(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        principal: Principal | None,
+        reserve: Callable[[int], None] | None,
+    ) -> None:
+        headers: HeaderList = scope["headers"]
+        span = trace.get_current_span()
         cache_key, generation = (scope["path"], scope["query_string"]), 0
         if self._cache is not None:
             if (cached_body := self._cache.get(cache_key)) is not None:
@@ -147,7 +174,7 @@ class CompiledOperation:
         principal_argument = {"principal": principal} if self._takes_principal else {}
         raw_body, body_argument = b"", {}
         if self._body is not None:
-            raw_body = await read_body(receive, self._body.max_bytes)
+            raw_body = await read_body(receive, self._body.max_bytes, reserve)
             # Read before the parameters are parsed: an unsupported media type is reported before any invalid value.
             body = await self._body.read(headers, raw_body)
             body_argument = {} if self._requires_signature else {"body": body}

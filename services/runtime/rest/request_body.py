@@ -1,7 +1,7 @@
 """JSON and multipart request bodies. Size is checked first, then the media type, then the schema."""
 
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -38,8 +38,8 @@ MAX_JSON_DEPTH = 64
 """Maximum nesting depth of a JSON body."""
 
 
-async def read_body(receive: Receive, max_bytes: int) -> bytes:
-    """Return the whole body.
+async def read_body(receive: Receive, max_bytes: int, reserve: Callable[[int], None] | None = None) -> bytes:
+    """Return the whole body. `reserve` is called with the size of each part before it is stored, and may raise.
 
     Raises ApiError: PAYLOAD_TOO_LARGE as soon as the limit is exceeded.
     """
@@ -49,7 +49,9 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > max_bytes:
-            raise ApiError(Reason.PAYLOAD_TOO_LARGE, f"The limit is {max_bytes} bytes.")
+            raise ApiError(Reason.PAYLOAD_TOO_LARGE, members={"max_bytes": max_bytes})
+        if reserve is not None:
+            reserve(len(chunk))
         chunks.append(chunk)
         more = message.get("more_body", False)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
