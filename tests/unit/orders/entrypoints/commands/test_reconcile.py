@@ -13,7 +13,8 @@ from services.orders.entrypoints.commands.reconcile import run_reconcile
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW
 from tests.unit.orders.fakes import FakeHistory, FakeRepository, build_order
-from tests.unit.orders.usecases.test_reconciliation import POLICY, SlowHistory
+from tests.unit.orders.usecases.test_reconciliation import POLICY
+from tests.unit.orders.usecases.test_reconciliation_run import SlowHistory
 
 
 class UnavailableHistory(FakeHistory):
