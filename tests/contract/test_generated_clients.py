@@ -56,3 +56,23 @@ def test_schema_names_do_not_collide_in_other_languages(stem: str) -> None:
     assert not names & derived
     counts = Counter(name.lower() for name in names)
     assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_location_of_created_resource_is_a_readable_path() -> None:
+    paths = load_document("delivery")["paths"]
+    readable = {path for path, item in paths.items() if "get" in item}
+    creating = [path for path, item in paths.items() if "Location" in get_created_headers(item)]
+    unreadable = [path for path in creating if not any(is_item_path(path, other) for other in readable)]
+    assert unreadable == ["/users"]  # the Location is /users/me
+    assert "/users/me" in readable
+
+
+def get_created_headers(item: dict[str, Any]) -> dict[str, Any]:
+    headers: dict[str, Any] = item.get("post", {}).get("responses", {}).get("201", {}).get("headers", {})
+    return headers
+
+
+def is_item_path(collection: str, path: str) -> bool:
+    """Return whether a path is that of an item of the collection."""
+    parent, _, name = path.rpartition("/")
+    return parent == collection and name.startswith("{")
