@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from codegen.contracts import Contracts
-from codegen.envoy import authorization, rate_limits
+from codegen.envoy import authorization, rate_limits, request_bodies
 from codegen.envoy.bearer_scheme import build_bearer_scheme_filters
 from codegen.envoy.common import (
     Config,
@@ -35,7 +35,6 @@ from codegen.rest.deprecation import parse_deprecation
 from codegen.rest.operations import Operation, iter_operations
 from codegen.rest.rate_limits import RateLimit, list_rate_limits
 
-MAX_JSON_BODY_BYTES = 64 * 1024
 DEFAULT_TIMEOUT = "15s"
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 STREAM_IDLE_TIMEOUT = "60s"
@@ -67,26 +66,13 @@ def build_method_matcher(methods: Iterable[str]) -> Config:
     return {"name": ":method", "string_match": {"safe_regex": {"regex": regex}}}
 
 
-def get_max_body_bytes(operation: Operation) -> int:
-    """Return the body limit of the operation in bytes."""
-    limit: int = operation.raw.get("x-max-bytes", MAX_JSON_BODY_BYTES)
-    return limit
-
-
-def format_body_limit_filter_name(limit: int) -> str:
-    """Return the name of the filter that enforces a body limit."""
-    return f"body_{limit}"
-
-
-def enable_body_limit(limit: int) -> Config:
-    """Enable the filter of a body limit for a route."""
-    return {format_body_limit_filter_name(limit): build_typed_config("config.route.v3.FilterConfig", config={})}
-
-
 def build_operation_route(base_path: str, operation: Operation, limits: Iterable[RateLimit] = ()) -> Config:
     """Return the route of an operation: authorization, rate and body limits, timeout, retries, deprecation headers."""
     methods = {operation.method, "HEAD"} if operation.method == "GET" else {operation.method}
-    action: Config = {"cluster": "app", "timeout": operation.raw.get("x-timeout", DEFAULT_TIMEOUT)}
+    action: Config = {
+        "cluster": request_bodies.get_cluster(operation),
+        "timeout": operation.raw.get("x-timeout", DEFAULT_TIMEOUT),
+    }
     if EVENT_STREAM_MEDIA_TYPE in operation.content:
         action |= {"timeout": "0s", "idle_timeout": STREAM_IDLE_TIMEOUT, "priority": "HIGH"}
     if operation.method == "GET":
@@ -101,7 +87,7 @@ def build_operation_route(base_path: str, operation: Operation, limits: Iterable
         **build_span_description(operation.id, base_path + operation.path),
         "typed_per_filter_config": authorization_config
         | rate_limits.build_route_limits(limits)
-        | enable_body_limit(get_max_body_bytes(operation))
+        | request_bodies.configure_route(operation)
         | (enable_compression() if is_compressible(operation) else {}),
     }
     if deprecation := parse_deprecation(operation.raw):
@@ -213,8 +199,6 @@ def build_edge_filters(contracts: Contracts, profile: Profile, *, is_tls: bool) 
 
     The limit per client address precedes the token, so that requests with invalid tokens count.
     """
-    limits = sorted({get_max_body_bytes(operation) for operation in iter_operations(contracts, "delivery")})
-    message_name = "extensions.filters.http.body_size_limit.v3.BodySizeLimit"
     return [
         build_trace_filter(),
         build_restrictions_filter(is_tls=is_tls),
@@ -227,11 +211,7 @@ def build_edge_filters(contracts: Contracts, profile: Profile, *, is_tls: bool) 
         authorization.build_rbac_filter(),
         *rate_limits.build_filters("subject"),
         *rate_limits.build_filters("global"),
-        *(
-            build_extension(format_body_limit_filter_name(limit), message_name, max_request_bytes=limit)
-            | {"disabled": True}
-            for limit in limits
-        ),
+        *request_bodies.build_filters(iter_operations(contracts, "delivery")),
     ]
 
 
@@ -251,6 +231,7 @@ def build_listeners(contracts: Contracts, profile: Profile) -> list[Config]:
             build_edge_manager(contracts, profile, is_tls=transport_socket is not None),
             transport_socket,
             traffic_direction="INBOUND",
+            per_connection_buffer_limit_bytes=request_bodies.CONNECTION_BUFFER_BYTES,
         )
         for name, port, transport_socket in (("edge", "${EDGE_PORT}", None), ("edge_tls", "${EDGE_TLS_PORT}", tls))
     ]
@@ -272,6 +253,7 @@ def build_edge_manager(contracts: Contracts, profile: Profile, *, is_tls: bool) 
         use_remote_address=True,
         xff_num_trusted_hops="${TRUSTED_HOPS}",
         http_protocol_options=HTTP1_OPTIONS,
+        http2_protocol_options=request_bodies.HTTP2_OPTIONS,
         request_timeout="30s",
         always_set_request_id_in_response=True,
         forward_client_cert_details="SANITIZE",

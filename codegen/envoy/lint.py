@@ -6,8 +6,8 @@ from typing import Any
 from codegen.contracts import ContractError, Contracts
 from codegen.envoy.authorization import is_token_required, list_allowed_roles, list_allowed_spiffe_ids
 from codegen.envoy.common import JWT_FILTER, RBAC_FILTER, REDACTED_SPAN_TAGS, Config
-from codegen.envoy.edge import format_body_limit_filter_name, get_max_body_bytes
 from codegen.envoy.rate_limits import list_expected_limits, list_route_limits
+from codegen.envoy.request_bodies import BUFFER_FILTER, format_body_limit_filter_name, get_max_body_bytes, is_upload
 from codegen.envoy.sidecar import list_service_methods
 from codegen.protobuf import Method
 from codegen.rest.operations import Operation, iter_operations
@@ -127,6 +127,8 @@ def _check_operation(listener: str, operation: Operation, route: Config) -> Iter
     filter_configs = route.get("typed_per_filter_config", {})
     if format_body_limit_filter_name(get_max_body_bytes(operation)) not in filter_configs:
         yield f"{listener}: the body limit of {operation.id} differs from the contract"
+    if (BUFFER_FILTER in filter_configs) == is_upload(operation):
+        yield f"{listener}: {operation.id} is not an upload and not buffered, or an upload and buffered"
     if not {JWT_FILTER, RBAC_FILTER} <= filter_configs.keys():
         return  # reported by _check_route
     if is_token_required(filter_configs) != (operation.scheme == "bearer"):

@@ -85,6 +85,11 @@ VIOLATIONS: dict[str, tuple[str, Callable[[Node], object], str]] = {
     "operator route without authorization": (
         "ops", lambda b: route(b, "ops", "admins").pop("typed_per_filter_config"), "admins"),
     "operation without route": ("gateway", remove_route, "getOrder"),
+    "operation without buffering": (
+        "gateway",
+        lambda b: route(b, "edge", "signIn")["typed_per_filter_config"].pop("buffer"),
+        "signIn is not an upload and not buffered",
+    ),
     "operation without rate limit": (
         "gateway",
         lambda b: route(b, "edge", "signUp")["typed_per_filter_config"].pop("rate_limit_address"),

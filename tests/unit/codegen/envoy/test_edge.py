@@ -12,6 +12,7 @@ from codegen.contracts import Contracts
 from codegen.envoy import edge
 from codegen.envoy.authorization import allow_public, is_token_required, list_allowed_roles
 from codegen.envoy.common import Config, Profile
+from codegen.envoy.request_bodies import MAX_JSON_BODY_BYTES
 from codegen.rest.operations import Operation, iter_operations
 from tests.unit.codegen.sample_contracts import create_contracts
 
@@ -158,7 +159,7 @@ def test_route_of_a_deprecated_operation_adds_its_headers() -> None:
 def test_body_limit_of_a_route_enables_an_existing_filter() -> None:
     filters = {each["name"]: each for each in edge.build_edge_filters(CONTRACTS, PROFILE, is_tls=False)}
     assert filters["body_1024"]["typed_config"]["max_request_bytes"] == 1024
-    assert filters[f"body_{edge.MAX_JSON_BODY_BYTES}"]["disabled"] is True
+    assert filters[f"body_{MAX_JSON_BODY_BYTES}"]["disabled"] is True
     for name in OPERATIONS:
         (limit,) = (each for each in find_route(name)["typed_per_filter_config"] if each.startswith("body_"))
         assert limit in filters
@@ -186,6 +187,7 @@ def test_filters_authenticate_before_they_authorize() -> None:
         "rate_limit_global",
         "body_1024",
         "body_65536",
+        "buffer",
     ]
 
 
