@@ -66,7 +66,7 @@ def start_call(ingress: MeshClient, path: str) -> tuple[str, float]:
     context.check_hostname = False  # the certificate contains a SPIFFE id instead of a host name
     context.load_cert_chain(ingress.folder / "pki/gateway.pem", ingress.folder / "pki/gateway.key")
     context.set_alpn_protocols(["h2"])
-    connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
     address = ("127.0.0.1", int(ingress.settings["ORDERS_INGRESS_PORT"]))
     started = time.monotonic()
     with context.wrap_socket(socket.create_connection(address, timeout=10)) as channel:
@@ -78,8 +78,8 @@ def start_call(ingress: MeshClient, path: str) -> tuple[str, float]:
             for event in connection.receive_data(data):
                 if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
                     headers = dict(event.headers or [])
-                    if "grpc-status" in headers:
-                        return str(headers["grpc-status"]), time.monotonic() - started
+                    if b"grpc-status" in headers:
+                        return headers[b"grpc-status"].decode(), time.monotonic() - started
     raise AssertionError("the connection was closed without a response")
 
 

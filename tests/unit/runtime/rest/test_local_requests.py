@@ -73,8 +73,9 @@ async def test_foreign_origin_is_denied_without_fetch_metadata() -> None:
 async def test_other_connections_are_passed_on() -> None:
     scopes: list[Any] = []
 
-    async def record(scope: Any, *_: Any) -> None:
+    async def record(scope: Any, _receive: Any, _send: Any) -> None:
         scopes.append(scope)
 
-    await LocalRequestsMiddleware(record)({"type": "lifespan"}, record, record)
+    connection: Any = None
+    await LocalRequestsMiddleware(record)({"type": "lifespan"}, connection, connection)
     assert scopes == [{"type": "lifespan"}]
