@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.envoy import admin, edge, external_callers, lint, operator_proxy, sidecar
+from codegen.envoy import admin, edge, external_callers, lint, operator_proxy, overload, sidecar
 from codegen.envoy.common import Config, Profile, build_bootstrap
 from codegen.yaml_output import dump_yaml
 
@@ -27,7 +27,7 @@ def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Config
         if name == "gateway"
         else [sidecar.build_ingress_listener(contracts, profile, trust_domain, name, mesh["sidecars"])]
     )
-    return build_bootstrap(
+    bootstrap = build_bootstrap(
         name,
         [
             *inbound,
@@ -38,6 +38,7 @@ def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Config
         sidecar.build_clusters(contracts, profile, trust_domain, name, services),
         admin.build_admin_address(name, profile),
     )
+    return bootstrap | ({"overload_manager": overload.build_overload_manager()} if name == "gateway" else {})
 
 
 def generate(contracts: Contracts) -> Files:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from codegen.contracts import Contracts
-from codegen.envoy import authorization, rate_limits, request_bodies
+from codegen.envoy import authorization, overload, rate_limits, request_bodies
 from codegen.envoy.bearer_scheme import build_bearer_scheme_filters
 from codegen.envoy.common import (
     Config,
@@ -70,7 +70,7 @@ def build_operation_route(base_path: str, operation: Operation, limits: Iterable
     """Return the route of an operation: authorization, rate and body limits, timeout, retries, deprecation headers."""
     methods = {operation.method, "HEAD"} if operation.method == "GET" else {operation.method}
     action: Config = {
-        "cluster": request_bodies.get_cluster(operation),
+        "cluster": overload.get_cluster(operation),
         "timeout": operation.raw.get("x-timeout", DEFAULT_TIMEOUT),
     }
     if EVENT_STREAM_MEDIA_TYPE in operation.content:

@@ -17,7 +17,9 @@ from codegen.envoy.common import (
 from codegen.envoy.sidecar import NO_ROUTE_TIMEOUT, build_egress_route, build_upstream_cluster, list_granted_methods
 
 OPTIONS_PROTO = "api-specs/proto/delivery/options/v1/options.proto"
-RESERVED_NAMES = frozenset({"app", "ca", "edge", "health", "jwks", "otlp", operator_proxy.SIDECAR_NAME})
+RESERVED_NAMES = frozenset(
+    {"app", "ca", "callbacks", "edge", "health", "jwks", "otlp", "uploads", operator_proxy.SIDECAR_NAME}
+)
 """Names that certificates, clusters and sockets of the mesh already use."""
 
 

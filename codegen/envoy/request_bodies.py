@@ -2,14 +2,10 @@
 
 from collections.abc import Iterable
 
-from codegen.envoy.common import Config, build_app_cluster, build_extension, build_typed_config
+from codegen.envoy.common import Config, build_extension, build_typed_config
 from codegen.rest.operations import Operation
 
 MAX_JSON_BODY_BYTES = 64 * 1024
-UPLOAD_CLUSTER = "uploads"
-MAX_UPLOADS = 32
-"""Maximum number of concurrent uploads per gateway."""
-
 BUFFER_FILTER = "buffer"
 
 HTTP2_OPTIONS: Config = {
@@ -31,22 +27,6 @@ def get_max_body_bytes(operation: Operation) -> int:
 def is_upload(operation: Operation) -> bool:
     """Return whether bodies are too large to be buffered."""
     return get_max_body_bytes(operation) > MAX_JSON_BODY_BYTES
-
-
-def get_cluster(operation: Operation) -> str:
-    """Return the cluster of the operation. Uploads have connections of their own, which they may occupy."""
-    return UPLOAD_CLUSTER if is_upload(operation) else "app"
-
-
-def build_upload_cluster() -> Config:
-    """Return the cluster of uploads: the gateway's app, with few connections and no queue."""
-    thresholds = {"max_connections": MAX_UPLOADS, "max_requests": MAX_UPLOADS, "max_pending_requests": MAX_UPLOADS}
-    cluster = build_app_cluster("gateway")
-    return cluster | {
-        "name": UPLOAD_CLUSTER,
-        "load_assignment": cluster["load_assignment"] | {"cluster_name": UPLOAD_CLUSTER},
-        "circuit_breakers": {"thresholds": [thresholds]},
-    }
 
 
 def format_body_limit_filter_name(limit: int) -> str:

@@ -40,7 +40,7 @@ from codegen.envoy.grpc_requests import (
     limit_duration,
     strip_call_headers,
 )
-from codegen.envoy.request_bodies import build_upload_cluster
+from codegen.envoy.overload import build_gateway_clusters
 from codegen.protobuf import Method
 
 REFLECTION_PREFIXES = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
@@ -270,8 +270,7 @@ def build_clusters(
         else []
     )
     return [
-        build_app_cluster(service),
-        *([build_upload_cluster()] if service == "gateway" else []),
+        *(build_gateway_clusters() if service == "gateway" else [build_app_cluster(service)]),
         *health,
         build_cluster("metrics", build_unix_address(f"{service}-metrics")),
         build_admin_cluster(service, profile),

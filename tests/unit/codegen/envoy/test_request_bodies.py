@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from codegen.envoy import request_bodies
-from codegen.envoy.common import build_app_cluster
 from codegen.envoy.request_bodies import MAX_JSON_BODY_BYTES
 from codegen.rest.operations import Operation, iter_operations
 from tests.unit.codegen.sample_contracts import create_contracts
@@ -17,12 +16,10 @@ UPLOAD = replace(OPERATIONS["updateNote"], id="putPicture", raw={"x-max-bytes": 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
 def test_small_bodies_are_buffered_before_they_reach_the_app(operation: Operation) -> None:
     assert "buffer" in request_bodies.configure_route(operation)
-    assert request_bodies.get_cluster(operation) == "app"
 
 
-def test_uploads_are_not_buffered_and_have_own_connections() -> None:
+def test_uploads_are_not_buffered() -> None:
     assert list(request_bodies.configure_route(UPLOAD)) == [f"body_{MAX_JSON_BODY_BYTES + 1}"]
-    assert request_bodies.get_cluster(UPLOAD) == "uploads"
 
 
 def test_every_filter_is_enabled_by_routes_only() -> None:
@@ -30,11 +27,3 @@ def test_every_filter_is_enabled_by_routes_only() -> None:
     assert all(each["disabled"] for each in filters.values())
     assert list(filters) == ["body_1024", "body_65536", "body_65537", "buffer"]
     assert filters["buffer"]["typed_config"]["max_request_bytes"] == MAX_JSON_BODY_BYTES
-
-
-def test_uploads_have_fewer_connections_to_the_same_app() -> None:
-    app, uploads = build_app_cluster("gateway"), request_bodies.build_upload_cluster()
-    (limits,) = uploads["circuit_breakers"]["thresholds"]
-    assert limits["max_connections"] < app["circuit_breakers"]["thresholds"][0]["max_connections"]
-    assert uploads["load_assignment"]["endpoints"] == app["load_assignment"]["endpoints"]
-    assert (uploads["name"], uploads["load_assignment"]["cluster_name"]) == ("uploads", "uploads")

@@ -202,7 +202,7 @@ def test_probe_offers_health_check_and_metrics_only(service: str, health_cluster
 @pytest.mark.parametrize(
     ("service", "names"),
     [
-        ("gateway", ["app", "uploads", "health", "metrics", "admin", "otlp", "jwks", "notes"]),
+        ("gateway", ["app", "callbacks", "uploads", "health", "metrics", "admin", "otlp", "jwks", "notes"]),
         ("notes", ["app", "metrics", "admin", "otlp", "jwks", "archive"]),
         ("archive", ["app", "metrics", "admin", "otlp", "jwks", "notes"]),
     ],

@@ -1,0 +1,81 @@
+"""Overload of the gateway: bounded queues in front of the app, priority of callbacks, and limits of the edge's Envoy.
+
+A request that finds its queue full is answered with 503 and `Retry-After` at once, so that the app works only on
+requests whose clients still wait.
+"""
+
+from codegen.envoy.common import Config, build_app_cluster, build_extension
+from codegen.envoy.request_bodies import is_upload
+from codegen.rest.operations import Operation
+
+CALLBACK_CLUSTER, UPLOAD_CLUSTER = "callbacks", "uploads"
+CALLBACK_SCHEME = "webhook"
+"""Security scheme of callbacks from banks and partners."""
+
+LIMITS: dict[str, Config] = {
+    "app": {"max_connections": 96, "max_pending_requests": 64},
+    CALLBACK_CLUSTER: {"max_connections": 64, "max_pending_requests": 192},
+    UPLOAD_CLUSTER: {"max_connections": 32, "max_pending_requests": 8},
+}
+"""Concurrent requests of the app by cluster, and length of the queue in front of it.
+
+Reads have at most 160 requests in the system: 0.6 s at 276 requests per second, the capacity of one gateway.
+"""
+
+MAX_DOWNSTREAM_CONNECTIONS = 8192
+MAX_HEAP_BYTES = 192 * 2**20
+"""The container of the sidecar has 256 MiB."""
+
+_HEAP_MONITOR = "envoy.resource_monitors.fixed_heap"
+_THRESHOLDS = {
+    "envoy.overload_actions.shrink_heap": 0.85,
+    "envoy.overload_actions.disable_http_keepalive": 0.9,
+    "envoy.overload_actions.stop_accepting_requests": 0.95,
+    "envoy.overload_actions.stop_accepting_connections": 0.98,
+}
+"""Share of the heap at which each action begins."""
+
+
+def get_cluster(operation: Operation) -> str:
+    """Return the cluster of an operation. Callbacks and uploads have connections and queues of their own."""
+    if operation.scheme == CALLBACK_SCHEME:
+        return CALLBACK_CLUSTER
+    return UPLOAD_CLUSTER if is_upload(operation) else "app"
+
+
+def build_gateway_clusters() -> list[Config]:
+    """Return the clusters of the gateway's app. Only `app` also has event streams, with priority HIGH."""
+    clusters = []
+    for name, limits in LIMITS.items():
+        cluster = build_app_cluster("gateway")
+        _, *streams = cluster["circuit_breakers"]["thresholds"]
+        thresholds = [{**limits, "max_requests": sum(limits.values())}, *(streams if name == "app" else [])]
+        assignment = cluster["load_assignment"] | {"cluster_name": name}
+        clusters.append(
+            cluster | {"name": name, "load_assignment": assignment, "circuit_breakers": {"thresholds": thresholds}}
+        )
+    return clusters
+
+
+def build_overload_manager() -> Config:
+    """Return the overload manager of the edge: maximum memory and connections, and what happens close to them."""
+    heap, connections = (
+        build_extension(
+            _HEAP_MONITOR,
+            "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+            max_heap_size_bytes=MAX_HEAP_BYTES,
+        ),
+        build_extension(
+            "envoy.resource_monitors.global_downstream_max_connections",
+            "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            max_active_downstream_connections=MAX_DOWNSTREAM_CONNECTIONS,
+        ),
+    )
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [heap, connections],
+        "actions": [
+            {"name": action, "triggers": [{"name": _HEAP_MONITOR, "threshold": {"value": share}}]}
+            for action, share in _THRESHOLDS.items()
+        ],
+    }

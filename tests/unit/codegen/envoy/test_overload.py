@@ -1,0 +1,54 @@
+"""Bounded queues of the gateway's app and limits of the edge's Envoy."""
+
+from dataclasses import replace
+
+import pytest
+
+from codegen.envoy import overload
+from codegen.envoy.request_bodies import MAX_JSON_BODY_BYTES
+from codegen.rest.operations import iter_operations
+from tests.unit.codegen.sample_contracts import create_contracts
+
+OPERATIONS = {operation.id: operation for operation in iter_operations(create_contracts(), "delivery")}
+CLUSTERS = {each["name"]: each for each in overload.build_gateway_clusters()}
+
+
+@pytest.mark.parametrize(
+    ("name", "cluster"), [("getNote", "app"), ("watchNote", "app"), ("receiveCallback", "callbacks")]
+)
+def test_callbacks_have_a_cluster_of_their_own(name: str, cluster: str) -> None:
+    assert overload.get_cluster(OPERATIONS[name]) == cluster
+
+
+def test_uploads_have_a_cluster_of_their_own() -> None:
+    upload = replace(OPERATIONS["updateNote"], raw={"x-max-bytes": MAX_JSON_BODY_BYTES + 1})
+    assert overload.get_cluster(upload) == "uploads"
+
+
+def test_all_clusters_reach_the_same_app() -> None:
+    assert CLUSTERS.keys() == {"app", "callbacks", "uploads"}
+    for name, cluster in CLUSTERS.items():
+        assert cluster["load_assignment"]["cluster_name"] == name
+        assert cluster["load_assignment"]["endpoints"] == CLUSTERS["app"]["load_assignment"]["endpoints"]
+
+
+def test_queue_of_reads_is_shorter_than_a_second_at_capacity() -> None:
+    requests, streams = CLUSTERS["app"]["circuit_breakers"]["thresholds"]
+    assert requests["max_connections"] + requests["max_pending_requests"] == requests["max_requests"] <= 200
+    assert streams["priority"] == "HIGH"
+
+
+def test_streams_of_other_clusters_have_no_limits() -> None:
+    for name in ("callbacks", "uploads"):
+        (requests,) = CLUSTERS[name]["circuit_breakers"]["thresholds"]
+        assert "priority" not in requests
+
+
+def test_overload_actions_begin_before_the_heap_is_full() -> None:
+    manager = overload.build_overload_manager()
+    heap, connections = (each["typed_config"] for each in manager["resource_monitors"])
+    assert heap["max_heap_size_bytes"] < 256 * 2**20
+    assert connections["max_active_downstream_connections"] == overload.MAX_DOWNSTREAM_CONNECTIONS
+    shares = [each["triggers"][0]["threshold"]["value"] for each in manager["actions"]]
+    assert shares == sorted(shares)
+    assert max(shares) < 1
