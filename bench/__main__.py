@@ -15,6 +15,7 @@ from bench import (
     gateway_workers,
     notification_burst,
     outbox_relay,
+    overload,
     partner_latency,
     report,
     results,
@@ -53,6 +54,11 @@ def _measure_workers() -> list[Row]:
         return gateway_workers.run(mesh, repeats=5, seconds=3)
 
 
+def _measure_overload() -> list[Row]:
+    with run_mesh_with_catalog() as mesh:
+        return overload.run(mesh, seconds=15)
+
+
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "messages": _measure_codec,
     "gateway": lambda: compare_isolated_gateways.run(repeats=9, seconds=3),
@@ -60,6 +66,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "workers": _measure_workers,
     "relay": _measure_relay,
     "latency": _measure_partner_latency,
+    "overload": _measure_overload,
     "streams": _measure_streams,
     "volume": lambda: data_volume.run(200),
     "notifications": lambda: notification_burst.run(2),

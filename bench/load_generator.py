@@ -73,11 +73,11 @@ def wait_until_idle(pids: Sequence[int]) -> None:
 
 def run_load(target: Target, connections: int, seconds: int) -> Sample:
     """Warm up, then measure. CPU time of relays and consumers after the last response counts, too. Raises LoadError."""
-    _run_wrk(target, connections, WARMUP_S)
+    run_wrk(target, connections, WARMUP_S)
     pids = [*target.list_pids()]
     wait_until_idle(pids)
     before = measure_cpu_s(pids)
-    result = _run_wrk(target, connections, seconds)
+    result = run_wrk(target, connections, seconds)
     wait_until_idle(pids)
     cpu_s = measure_cpu_s(pids) - before
     if result["failed"] or not result["requests"]:
@@ -87,7 +87,8 @@ def run_load(target: Target, connections: int, seconds: int) -> Sample:
     )
 
 
-def _run_wrk(target: Target, connections: int, seconds: int) -> dict[str, float]:
+def run_wrk(target: Target, connections: int, seconds: int) -> dict[str, float]:
+    """Run wrk and return the summary of bench/wrk.lua. Raises LoadError if wrk is missing."""
     program = shutil.which("wrk")
     if program is None:
         raise LoadError("wrk is missing; `make bench` installs it")

@@ -1,5 +1,6 @@
 -- Requests of wrk, and the summary it prints. PATHS is a file of paths to request in turn. FLOW is a file with a basket, which is
--- checked and confirmed, and its order is requested. wrk runs one thread, so all connections share the queues.
+-- checked and confirmed, and its order is requested. wrk runs one thread, so all connections share the queues. THINK_TIME_MS delays
+-- each request of a connection.
 local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Content-Type"] = "application/json" }
 local extra = os.getenv("HEADER")
 if extra then headers["x-jwt-payload"] = extra end
@@ -37,10 +38,15 @@ if os.getenv("FLOW") and not os.getenv("ONLY_CHECK") then
   end
 end
 
+local think_time_ms = tonumber(os.getenv("THINK_TIME_MS") or "0")
+if think_time_ms > 0 then
+  function delay() return think_time_ms end
+end
+
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '{"requests":%d,"seconds":%f,"p50_ms":%f,"p99_ms":%f,"failed":%d}\n',
-    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1000, latency:percentile(99) / 1000,
+    '{"requests":%d,"seconds":%f,"p50_ms":%f,"p99_ms":%f,"rejected":%d,"failed":%d}\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1000, latency:percentile(99) / 1000, errors.status,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end
