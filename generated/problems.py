@@ -1,5 +1,6 @@
 """Written by `make generate` from api-specs/openapi/delivery.yaml. Do not edit."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -61,12 +62,17 @@ class Reason(StrEnum):
 
 
 class Problem(NamedTuple):
-    """HTTP status, gRPC status code, title and description of a reason."""
+    """HTTP status, gRPC status code, title and description of a reason, and detail for users by language.
+
+    `detail_with_values` has placeholders for members of the problem document.
+    """
 
     status: int
     grpc: str
     title: str
     description: str
+    detail: Mapping[str, str]
+    detail_with_values: Mapping[str, str]
 
 
 PROBLEMS: dict[Reason, Problem] = {
@@ -75,187 +81,515 @@ PROBLEMS: dict[Reason, Problem] = {
         "INVALID_ARGUMENT",
         "Invalid request",
         "A field or a parameter is missing, unknown or out of bounds. `errors` lists each of them.",
+        {"en": "Some of the data is missing or invalid.", "de": "Einige Angaben fehlen oder sind ungültig."},
+        {},
     ),
     Reason.UNAUTHENTICATED: Problem(
-        401, "UNAUTHENTICATED", "Authentication required", "The token is missing, invalid or expired."
+        401,
+        "UNAUTHENTICATED",
+        "Authentication required",
+        "The token is missing, invalid or expired.",
+        {"en": "Please sign in.", "de": "Bitte melden Sie sich an."},
+        {},
     ),
     Reason.TOKEN_REVOKED: Problem(
         401,
         "UNAUTHENTICATED",
         "Token is revoked",
         "The token was issued before a sign-out, or a change of the password, the role or the account. Refresh the session or sign in again.",
+        {
+            "en": "Your session has ended. Please sign in again.",
+            "de": "Ihre Sitzung ist beendet. Bitte melden Sie sich erneut an.",
+        },
+        {},
     ),
     Reason.REAUTHENTICATION_REQUIRED: Problem(
         401,
         "UNAUTHENTICATED",
         "Recent sign-in is required",
         "The session began more than five minutes ago. Sign in again and repeat the request with the new token.",
+        {
+            "en": "For your security, please sign in again.",
+            "de": "Bitte melden Sie sich zu Ihrer Sicherheit erneut an.",
+        },
+        {},
     ),
     Reason.CREDENTIALS_INVALID: Problem(
-        401, "UNAUTHENTICATED", "Wrong e-mail or password", "The response does not reveal which of the two is wrong."
+        401,
+        "UNAUTHENTICATED",
+        "Wrong e-mail or password",
+        "The response does not reveal which of the two is wrong.",
+        {
+            "en": "The e-mail address or the password is wrong.",
+            "de": "Die E-Mail-Adresse oder das Passwort ist falsch.",
+        },
+        {},
     ),
     Reason.REFRESH_TOKEN_INVALID: Problem(
-        401, "UNAUTHENTICATED", "Refresh token is invalid", "The session has ended. Sign in again."
+        401,
+        "UNAUTHENTICATED",
+        "Refresh token is invalid",
+        "The session has ended. Sign in again.",
+        {
+            "en": "Your session has ended. Please sign in again.",
+            "de": "Ihre Sitzung ist beendet. Bitte melden Sie sich erneut an.",
+        },
+        {},
     ),
     Reason.SIGNATURE_INVALID: Problem(
         401,
         "UNAUTHENTICATED",
         "Signature is invalid",
         "The signature is missing, wrong or too old, or the sender is unknown.",
+        {
+            "en": "The signature is missing, wrong or too old, or the sender is unknown.",
+            "de": "Die Signatur fehlt, ist falsch oder zu alt, oder der Absender ist unbekannt.",
+        },
+        {},
     ),
     Reason.FORBIDDEN: Problem(
         403,
         "PERMISSION_DENIED",
         "Role is not permitted",
         "The token is valid, but its role does not permit this operation.",
+        {"en": "You do not have permission to do this.", "de": "Sie haben dafür keine Berechtigung."},
+        {},
     ),
-    Reason.NOT_FOUND: Problem(404, "NOT_FOUND", "Path not found", "The path is not part of the contract."),
+    Reason.NOT_FOUND: Problem(
+        404,
+        "NOT_FOUND",
+        "Path not found",
+        "The path is not part of the contract.",
+        {"en": "This address does not exist.", "de": "Diese Adresse gibt es nicht."},
+        {},
+    ),
     Reason.PARTNER_NOT_FOUND: Problem(
-        404, "NOT_FOUND", "Partner not found", "No partner has this id, or the partner is not available to customers."
+        404,
+        "NOT_FOUND",
+        "Partner not found",
+        "No partner has this id, or the partner is not available to customers.",
+        {
+            "en": "This partner does not exist or is not available.",
+            "de": "Diesen Partner gibt es nicht, oder er ist nicht verfügbar.",
+        },
+        {},
     ),
     Reason.PARTNER_CALL_NOT_FOUND: Problem(
-        404, "NOT_FOUND", "Partner call not found", "No call to a partner has this id."
+        404,
+        "NOT_FOUND",
+        "Partner call not found",
+        "No call to a partner has this id.",
+        {"en": "This call to a partner does not exist.", "de": "Diesen Aufruf eines Partners gibt es nicht."},
+        {},
     ),
-    Reason.PRODUCT_NOT_FOUND: Problem(404, "NOT_FOUND", "Product not found", "No product has this id."),
+    Reason.PRODUCT_NOT_FOUND: Problem(
+        404,
+        "NOT_FOUND",
+        "Product not found",
+        "No product has this id.",
+        {"en": "This product does not exist.", "de": "Dieses Produkt gibt es nicht."},
+        {},
+    ),
     Reason.PICTURE_NOT_FOUND: Problem(
-        404, "NOT_FOUND", "Picture not found", "The picture never existed or has been replaced."
+        404,
+        "NOT_FOUND",
+        "Picture not found",
+        "The picture never existed or has been replaced.",
+        {
+            "en": "This picture does not exist or has been replaced.",
+            "de": "Dieses Bild gibt es nicht, oder es wurde ersetzt.",
+        },
+        {},
     ),
-    Reason.AVATAR_NOT_FOUND: Problem(404, "NOT_FOUND", "Avatar not found", "The account has no avatar."),
-    Reason.USER_NOT_FOUND: Problem(404, "NOT_FOUND", "User not found", "The account has no profile."),
-    Reason.BANK_NOT_FOUND: Problem(404, "NOT_FOUND", "Bank not found", "No bank is registered with this id."),
-    Reason.REFUND_NOT_FOUND: Problem(404, "NOT_FOUND", "Refund not found", "No refund has this id."),
+    Reason.AVATAR_NOT_FOUND: Problem(
+        404,
+        "NOT_FOUND",
+        "Avatar not found",
+        "The account has no avatar.",
+        {"en": "The account has no picture.", "de": "Das Konto hat kein Bild."},
+        {},
+    ),
+    Reason.USER_NOT_FOUND: Problem(
+        404,
+        "NOT_FOUND",
+        "User not found",
+        "The account has no profile.",
+        {"en": "This account does not exist.", "de": "Dieses Konto gibt es nicht."},
+        {},
+    ),
+    Reason.BANK_NOT_FOUND: Problem(
+        404,
+        "NOT_FOUND",
+        "Bank not found",
+        "No bank is registered with this id.",
+        {"en": "This bank is not registered.", "de": "Diese Bank ist nicht registriert."},
+        {},
+    ),
+    Reason.REFUND_NOT_FOUND: Problem(
+        404,
+        "NOT_FOUND",
+        "Refund not found",
+        "No refund has this id.",
+        {"en": "This refund does not exist.", "de": "Diese Erstattung gibt es nicht."},
+        {},
+    ),
     Reason.ORDER_NOT_FOUND: Problem(
-        404, "NOT_FOUND", "Order not found", "The order does not exist or belongs to another user."
+        404,
+        "NOT_FOUND",
+        "Order not found",
+        "The order does not exist or belongs to another user.",
+        {"en": "This order does not exist.", "de": "Diese Bestellung gibt es nicht."},
+        {},
     ),
-    Reason.AGENT_NOT_FOUND: Problem(404, "NOT_FOUND", "Agent not found", "No notification agent has this id."),
+    Reason.AGENT_NOT_FOUND: Problem(
+        404,
+        "NOT_FOUND",
+        "Agent not found",
+        "No notification agent has this id.",
+        {"en": "This notification agent does not exist.", "de": "Diesen Benachrichtigungsdienst gibt es nicht."},
+        {},
+    ),
     Reason.METHOD_NOT_ALLOWED: Problem(
-        405, "UNIMPLEMENTED", "Method not allowed", "The `Allow` header lists the methods of this path."
+        405,
+        "UNIMPLEMENTED",
+        "Method not allowed",
+        "The `Allow` header lists the methods of this path.",
+        {"en": "This operation does not exist.", "de": "Diese Funktion gibt es nicht."},
+        {},
     ),
     Reason.EMAIL_TAKEN: Problem(
-        409, "ALREADY_EXISTS", "E-mail address is already in use", "Sign in, or sign up with another address."
+        409,
+        "ALREADY_EXISTS",
+        "E-mail address is already in use",
+        "Sign in, or sign up with another address.",
+        {
+            "en": "An account with this e-mail address already exists. Sign in, or use another address.",
+            "de": "Es gibt bereits ein Konto mit dieser E-Mail-Adresse. Melden Sie sich an, oder verwenden Sie eine andere Adresse.",
+        },
+        {},
     ),
-    Reason.BANK_EXISTS: Problem(409, "ALREADY_EXISTS", "Bank already exists", "Another bank has this id."),
+    Reason.BANK_EXISTS: Problem(
+        409,
+        "ALREADY_EXISTS",
+        "Bank already exists",
+        "Another bank has this id.",
+        {"en": "A bank with this id already exists.", "de": "Es gibt bereits eine Bank mit dieser Kennung."},
+        {},
+    ),
     Reason.ORDER_STATE_CONFLICT: Problem(
         409,
         "ABORTED",
         "Order state conflict",
         "The state of the order does not permit this operation. Read the order again.",
+        {
+            "en": "The order can no longer be changed in this way.",
+            "de": "Die Bestellung lässt sich so nicht mehr ändern.",
+        },
+        {
+            "en": "The order can no longer be changed in this way. Its status is {order_status}.",
+            "de": "Die Bestellung lässt sich so nicht mehr ändern. Ihr Status ist {order_status}.",
+        },
     ),
     Reason.PAYMENT_CONFLICT: Problem(
         409,
         "ABORTED",
         "Order does not accept a payment",
         "The order is already paid, cancelled or expired. The payment is recorded and refunded.",
+        {
+            "en": "The order is already paid, cancelled or expired. The payment is refunded.",
+            "de": "Die Bestellung ist bereits bezahlt, storniert oder abgelaufen. Die Zahlung wird erstattet.",
+        },
+        {},
     ),
     Reason.REFUND_CONFLICT: Problem(
-        409, "ABORTED", "Refund state conflict", "The status of the refund does not permit this operation."
+        409,
+        "ABORTED",
+        "Refund state conflict",
+        "The status of the refund does not permit this operation.",
+        {
+            "en": "The refund can no longer be changed in this way.",
+            "de": "Die Erstattung lässt sich so nicht mehr ändern.",
+        },
+        {},
     ),
     Reason.PARTNER_CALL_CONFLICT: Problem(
-        409, "ABORTED", "Partner call cannot be repeated", "The order of the call has been cancelled."
+        409,
+        "ABORTED",
+        "Partner call cannot be repeated",
+        "The order of the call has been cancelled.",
+        {
+            "en": "The call cannot be repeated because its order has been cancelled.",
+            "de": "Der Aufruf kann nicht wiederholt werden, weil die Bestellung storniert wurde.",
+        },
+        {},
     ),
     Reason.IDEMPOTENCY_KEY_BUSY: Problem(
         409,
         "ABORTED",
         "First request is in progress",
         "A request with this `Idempotency-Key` has not been answered yet. Try again.",
+        {
+            "en": "The first request is still in progress. Please try again in a moment.",
+            "de": "Die erste Anfrage wird noch bearbeitet. Bitte versuchen Sie es gleich noch einmal.",
+        },
+        {},
     ),
-    Reason.CHECK_EXPIRED: Problem(410, "FAILED_PRECONDITION", "Order check has expired", "Check the basket again."),
+    Reason.CHECK_EXPIRED: Problem(
+        410,
+        "FAILED_PRECONDITION",
+        "Order check has expired",
+        "Check the basket again.",
+        {
+            "en": "The prices were reserved for ten minutes. Please check your basket again.",
+            "de": "Die Preise galten zehn Minuten. Bitte prüfen Sie Ihren Warenkorb erneut.",
+        },
+        {},
+    ),
     Reason.PRECONDITION_FAILED: Problem(
-        412, "ABORTED", "Precondition failed", "The ETag in `If-Match` is outdated. Read the resource again."
+        412,
+        "ABORTED",
+        "Precondition failed",
+        "The ETag in `If-Match` is outdated. Read the resource again.",
+        {
+            "en": "Someone has changed this in the meantime. Please load it again.",
+            "de": "Die Daten wurden inzwischen geändert. Bitte laden Sie sie erneut.",
+        },
+        {},
     ),
     Reason.PAYLOAD_TOO_LARGE: Problem(
-        413, "RESOURCE_EXHAUSTED", "Request body is too large", "The limit is 64 KiB for JSON and 5 MiB for a picture."
+        413,
+        "RESOURCE_EXHAUSTED",
+        "Request body is too large",
+        "The limit is 64 KiB for JSON and 5 MiB for a picture.",
+        {"en": "The request is too large.", "de": "Die Anfrage ist zu groß."},
+        {
+            "en": "The request is too large. The limit is {max_bytes}.",
+            "de": "Die Anfrage ist zu groß. Die Grenze ist {max_bytes}.",
+        },
     ),
     Reason.UNSUPPORTED_MEDIA_TYPE: Problem(
-        415, "INVALID_ARGUMENT", "Unsupported media type", "`detail` lists the supported media types."
+        415,
+        "INVALID_ARGUMENT",
+        "Unsupported media type",
+        "`detail` lists the supported media types.",
+        {
+            "en": "This type of file or data is not supported.",
+            "de": "Diese Art von Datei oder Daten wird nicht unterstützt.",
+        },
+        {},
     ),
     Reason.TOTAL_MISMATCH: Problem(
         422,
         "FAILED_PRECONDITION",
         "Total does not match",
         "The prices have changed. `errors` states the current total.",
+        {
+            "en": "The prices have changed. Please check the total.",
+            "de": "Die Preise haben sich geändert. Bitte prüfen Sie die Summe.",
+        },
+        {
+            "en": "At the partner's current prices, the total is {total_amount}.",
+            "de": "Zu den aktuellen Preisen des Partners beträgt die Summe {total_amount}.",
+        },
     ),
     Reason.CURRENCY_MISMATCH: Problem(
-        422, "FAILED_PRECONDITION", "Currency does not match", "A basket has one currency, the currency of its prices."
+        422,
+        "FAILED_PRECONDITION",
+        "Currency does not match",
+        "A basket has one currency, the currency of its prices.",
+        {
+            "en": "The products are sold in another currency.",
+            "de": "Die Produkte werden in einer anderen Währung verkauft.",
+        },
+        {"en": "The products are sold in {currency}.", "de": "Die Produkte werden in {currency} verkauft."},
     ),
     Reason.PARTNER_UNAVAILABLE: Problem(
         422,
         "FAILED_PRECONDITION",
         "Partner does not accept orders",
         "The partner is unknown, not verified or disabled.",
+        {
+            "en": "This partner does not accept orders at the moment.",
+            "de": "Dieser Partner nimmt zurzeit keine Bestellungen an.",
+        },
+        {},
     ),
     Reason.PRODUCT_UNAVAILABLE: Problem(
-        422, "FAILED_PRECONDITION", "Product is unavailable", "`errors` lists each unavailable product."
+        422,
+        "FAILED_PRECONDITION",
+        "Product is unavailable",
+        "`errors` lists each unavailable product.",
+        {"en": "Some of the products are not available.", "de": "Einige der Produkte sind nicht verfügbar."},
+        {},
     ),
     Reason.BANK_UNAVAILABLE: Problem(
-        422, "FAILED_PRECONDITION", "Bank is unavailable", "The bank is not registered or not active."
+        422,
+        "FAILED_PRECONDITION",
+        "Bank is unavailable",
+        "The bank is not registered or not active.",
+        {
+            "en": "Payment by this bank is not possible at the moment.",
+            "de": "Die Zahlung über diese Bank ist zurzeit nicht möglich.",
+        },
+        {},
     ),
     Reason.PAYMENT_INSUFFICIENT: Problem(
         422,
         "FAILED_PRECONDITION",
         "Payment is insufficient",
         "The amount is below the total of the order, or in another currency. The payment is recorded and refunded.",
+        {
+            "en": "The payment is below the total of the order or in another currency. It is refunded.",
+            "de": "Die Zahlung ist niedriger als die Summe der Bestellung oder in einer anderen Währung. Sie wird erstattet.",
+        },
+        {},
     ),
     Reason.WEBHOOK_ID_REUSED: Problem(
         422,
         "FAILED_PRECONDITION",
         "Webhook id was used for another payment",
         "A `webhook-id` belongs to one payment. This payment is recorded and refunded.",
+        {
+            "en": "This webhook id was used for another payment. This payment is refunded.",
+            "de": "Diese Webhook-Kennung wurde für eine andere Zahlung verwendet. Diese Zahlung wird erstattet.",
+        },
+        {},
     ),
     Reason.PAYMENT_ID_REUSED: Problem(
         422,
         "FAILED_PRECONDITION",
         "Payment id was used for another payment",
         "A payment id belongs to one order and amount. The report is recorded, and nothing is refunded.",
+        {
+            "en": "This payment id was used for another order or amount. Nothing is refunded.",
+            "de": "Diese Zahlungskennung wurde für eine andere Bestellung oder einen anderen Betrag verwendet. Es wird nichts erstattet.",
+        },
+        {},
     ),
     Reason.IDEMPOTENCY_KEY_REUSED: Problem(
         422,
         "FAILED_PRECONDITION",
         "Idempotency key was used for another request",
         "An `Idempotency-Key` belongs to one request for 24 hours.",
+        {
+            "en": "This idempotency key was used for another request.",
+            "de": "Dieser Idempotenzschlüssel wurde für eine andere Anfrage verwendet.",
+        },
+        {},
     ),
     Reason.ACCOUNT_REFUSED: Problem(
         422,
         "FAILED_PRECONDITION",
         "Account data is rejected",
         "The identity provider rejects the e-mail address or the password.",
+        {
+            "en": "This e-mail address or password cannot be used.",
+            "de": "Diese E-Mail-Adresse oder dieses Passwort kann nicht verwendet werden.",
+        },
+        {},
     ),
     Reason.TIME_ZONE_UNKNOWN: Problem(
         422,
         "FAILED_PRECONDITION",
         "Unknown time zone",
         "Valid names are those of the IANA time zone database, for example Europe/Berlin.",
+        {
+            "en": "This time zone does not exist. Choose one such as Europe/Berlin.",
+            "de": "Diese Zeitzone gibt es nicht. Wählen Sie eine wie Europe/Berlin.",
+        },
+        {},
     ),
     Reason.CODE_INVALID: Problem(
-        422, "FAILED_PRECONDITION", "Code is invalid", "The code is wrong, used or expired. Request a new one."
+        422,
+        "FAILED_PRECONDITION",
+        "Code is invalid",
+        "The code is wrong, used or expired. Request a new one.",
+        {
+            "en": "The code is wrong, used or expired. Request a new one.",
+            "de": "Der Code ist falsch, verbraucht oder abgelaufen. Fordern Sie einen neuen an.",
+        },
+        {},
     ),
-    Reason.PASSWORD_WRONG: Problem(422, "FAILED_PRECONDITION", "Old password is wrong", "Nothing is changed."),
-    Reason.PICTURE_REFUSED: Problem(422, "FAILED_PRECONDITION", "Picture is rejected", "`detail` states the reason."),
+    Reason.PASSWORD_WRONG: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "Old password is wrong",
+        "Nothing is changed.",
+        {"en": "The old password is wrong.", "de": "Das bisherige Passwort ist falsch."},
+        {},
+    ),
+    Reason.PICTURE_REFUSED: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "Picture is rejected",
+        "`detail` states the reason.",
+        {"en": "This picture cannot be used.", "de": "Dieses Bild kann nicht verwendet werden."},
+        {},
+    ),
     Reason.AGENT_KEY_INVALID: Problem(
         422,
         "FAILED_PRECONDITION",
         "Provider key is invalid",
         "Signing in to a provider with this key failed. `errors` names the key.",
+        {
+            "en": "Signing in to the provider with this key failed.",
+            "de": "Die Anmeldung beim Anbieter mit diesem Schlüssel ist fehlgeschlagen.",
+        },
+        {},
     ),
     Reason.TOO_MANY_REQUESTS: Problem(
-        429, "RESOURCE_EXHAUSTED", "Too many requests", "Try again after `Retry-After` seconds."
+        429,
+        "RESOURCE_EXHAUSTED",
+        "Too many requests",
+        "Try again after `Retry-After` seconds.",
+        {
+            "en": "Too many attempts. Please try again later.",
+            "de": "Zu viele Versuche. Bitte versuchen Sie es später noch einmal.",
+        },
+        {},
     ),
     Reason.INTERNAL: Problem(
-        500, "INTERNAL", "Internal error", "An unexpected error occurred. Include the trace id when you report it."
+        500,
+        "INTERNAL",
+        "Internal error",
+        "An unexpected error occurred. Include the trace id when you report it.",
+        {
+            "en": "Something went wrong. Please try again later.",
+            "de": "Etwas ist schiefgegangen. Bitte versuchen Sie es später noch einmal.",
+        },
+        {},
     ),
     Reason.UPSTREAM_ERROR: Problem(
         502,
         "INTERNAL",
         "Invalid response from an upstream service",
         "Try again. Include the trace id when you report the error.",
+        {
+            "en": "Something went wrong. Please try again later.",
+            "de": "Etwas ist schiefgegangen. Bitte versuchen Sie es später noch einmal.",
+        },
+        {},
     ),
     Reason.UPSTREAM_UNAVAILABLE: Problem(
-        503, "UNAVAILABLE", "Service unavailable", "Try again after `Retry-After` seconds."
+        503,
+        "UNAVAILABLE",
+        "Service unavailable",
+        "Try again after `Retry-After` seconds.",
+        {
+            "en": "The service is unavailable at the moment. Please try again.",
+            "de": "Der Dienst ist zurzeit nicht verfügbar. Bitte versuchen Sie es noch einmal.",
+        },
+        {},
     ),
     Reason.UPSTREAM_TIMEOUT: Problem(
         504,
         "DEADLINE_EXCEEDED",
         "Upstream timeout",
         "The operation may or may not have been executed. Repeating the request is safe.",
+        {
+            "en": "The response took too long. You can safely try again.",
+            "de": "Die Antwort hat zu lange gedauert. Sie können es gefahrlos noch einmal versuchen.",
+        },
+        {},
     ),
 }

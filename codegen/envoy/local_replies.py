@@ -49,7 +49,7 @@ def build_problem_body(reason: str, catalogue: dict[str, Any], status: int | str
         "type": f"/problems/{reason}",
         "title": problem["title"],
         "status": status,
-        "detail": problem["description"].replace("%", "%%"),
+        "detail": problem["detail"]["en"].replace("%", "%%"),
         "reason": reason,
         "trace_id": "%RESP(X-TRACE-ID)%",
     }

@@ -181,7 +181,10 @@ def test_check_order_with_invalid_body_returns_400(edge: httpx.Client, bearer: B
 def test_check_order_with_wrong_total_returns_422(edge: httpx.Client, bearer: Bearer) -> None:
     body = {**scenarios.BASKET, "total_amount": 1}
     document = assert_problem(edge.post("/order-checks", headers=bearer("customer"), json=body), 422, "TOTAL_MISMATCH")
-    assert "1700" in document["errors"][0]["message"]
+    assert (document["total_amount"], document["currency"]) == (1700, "USD")
+    assert document["detail"] == "At the partner's current prices, the total is $17.00."
+    german = edge.post("/order-checks", headers={**bearer("customer"), "accept-language": "de"}, json=body)
+    assert (german.headers["content-language"], "17,00" in german.json()["detail"]) == ("de", True)
 
 
 def test_requests_outside_contract_are_rejected(edge: httpx.Client, bearer: Bearer) -> None:

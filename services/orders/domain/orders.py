@@ -166,7 +166,7 @@ def transition(order: Order, status: OrderStatus, at: datetime) -> Order:
     Raises ApiError: ORDER_STATE_CONFLICT for a transition that is not in TRANSITIONS.
     """
     if status not in TRANSITIONS[order.status]:
-        raise ApiError(Reason.ORDER_STATE_CONFLICT, f"The order is {order.status} and cannot become {status}.")
+        raise ApiError(Reason.ORDER_STATE_CONFLICT, members={"order_status": order.status.value})
     return replace(order, status=status, version=order.version + 1, updated_at=at)
 
 
@@ -209,7 +209,7 @@ def cancel(order: Order, user_id: str, role: str | None, reason: str | None, at:
         if order.customer_id != user_id:
             raise ApiError(Reason.ORDER_NOT_FOUND)
         if order.status is OrderStatus.READY:
-            raise ApiError(Reason.ORDER_STATE_CONFLICT, "The order is ready; only an admin can cancel it now.")
+            raise ApiError(Reason.ORDER_STATE_CONFLICT, members={"order_status": order.status.value})
     return replace(transition(order, OrderStatus.CANCELLED, at), cancel_reason=reason)
 
 

@@ -126,7 +126,7 @@ def price_basket(
 ) -> list[PricedLine]:
     """Return the basket lines with the partner's prices, in request order.
 
-    Raises ApiError: PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, or TOTAL_MISMATCH, whose errors contain the correct total.
+    Raises ApiError: PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, or TOTAL_MISMATCH, whose members contain the correct total.
     """
     unavailable = [
         FieldError(f"/items/{index}/product_id", "is not available at this partner")
@@ -134,20 +134,26 @@ def price_basket(
         if line.product_id not in offers
     ]
     if unavailable:
-        raise ApiError(Reason.PRODUCT_UNAVAILABLE, errors=unavailable)
+        product_ids = [line.product_id for line in lines if line.product_id not in offers]
+        raise ApiError(Reason.PRODUCT_UNAVAILABLE, errors=unavailable, members={"product_ids": product_ids})
     mismatches = [
         FieldError(f"/items/{index}/product_id", f"is sold in {offers[line.product_id].currency}")
         for index, line in enumerate(lines)
         if offers[line.product_id].currency != currency
     ]
     if mismatches:
-        raise ApiError(Reason.CURRENCY_MISMATCH, errors=mismatches)
+        currencies = {offers[line.product_id].currency for line in lines}
+        members = {"currency": currencies.pop()} if len(currencies) == 1 else {}
+        raise ApiError(Reason.CURRENCY_MISMATCH, errors=mismatches, members=members)
     priced = [
         PricedLine(line.product_id, offers[line.product_id].title, line.quantity, offers[line.product_id].price)
         for line in lines
     ]
     correct_total = sum(line.price * line.quantity for line in priced)
     if correct_total != total:
-        message = f"is {correct_total} {currency} at the partner's prices"
-        raise ApiError(Reason.TOTAL_MISMATCH, f"The total {message}.", errors=[FieldError("/total_amount", message)])
+        raise ApiError(
+            Reason.TOTAL_MISMATCH,
+            errors=[FieldError("/total_amount", "does not match the partner's current prices")],
+            members={"total_amount": correct_total, "currency": currency},
+        )
     return priced

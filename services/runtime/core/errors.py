@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from generated.problems import PROBLEMS, Reason
+from generated.problems import Reason
+from services.runtime.core.localisation import render_detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,9 @@ class FieldError:
 class ApiError(Exception):
     """A failed request, with a reason from the contract's error catalogue.
 
-    `detail` and `errors` are returned to the caller and must not contain secrets. `retry_after` is in seconds.
+    `detail`, `errors` and `members` are returned to the caller and must not contain secrets. `detail` is a sentence for
+    the user; by default it is that of the catalogue. `members` are further members of the problem document, which the
+    contract describes. `retry_after` is in seconds.
     """
 
     reason: Reason
@@ -29,10 +33,11 @@ class ApiError(Exception):
     errors: Sequence[FieldError] = ()
     retry_after: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         Exception.__init__(self, self.reason, self.detail)
-        self.detail = self.detail or PROBLEMS[self.reason].description
+        self.detail = self.detail or render_detail(self.reason, self.members)
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"

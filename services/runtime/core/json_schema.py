@@ -12,6 +12,36 @@ MAX_ERRORS = 20
 """Maximum number of errors in a response; a body can contain thousands."""
 
 
+_MESSAGES_BY_PATTERN = {
+    r"^\+[1-9][0-9]{6,14}$": "must be a phone number with country code such as +4915112345678",
+    "^[A-Z]{3}$": "must be a currency code such as EUR",
+}
+_MESSAGES_BY_FORMAT = {
+    "email": "must be an e-mail address",
+    "date": "must be a date such as 2026-12-31",
+    "date-time": "must be a time such as 2026-12-31T23:59:59Z",
+}
+_TYPE_MESSAGES = {
+    "string": "must be text",
+    "integer": "must be a whole number",
+    "number": "must be a number",
+    "boolean": "must be true or false",
+    "array": "must be a list",
+    "object": "must be an object",
+    "null": "must be empty",
+}
+_LIMIT_MESSAGES = {
+    "minLength": "must have {} or more characters",
+    "maxLength": "must have {} or fewer characters",
+    "minItems": "must have {} or more entries",
+    "maxItems": "must have {} or fewer entries",
+    "minProperties": "must have {} or more entries",
+    "maxProperties": "must have {} or fewer entries",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+}
+_OTHER_MESSAGES = {"uniqueItems": "must not have duplicate entries"}
+
 UNREPRESENTABLE_TIME = "is not a supported date or time"
 """Message for dates and times that a schema allows and Python cannot represent: leap seconds, the year 0."""
 
@@ -33,7 +63,33 @@ def compile_schema(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator
 def collect_field_errors(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[FieldError]:
     """Return at most MAX_ERRORS validation errors, each with a JSON pointer to its location."""
     errors = islice(validator.iter_errors(value), MAX_ERRORS)
-    return [FieldError(to_json_pointer(error.instance_path), error.message[:300]) for error in errors]
+    return [FieldError(to_json_pointer(error.instance_path), _describe_error(error)[:300]) for error in errors]
+
+
+def _describe_error(error: jsonschema_rs.ValidationError) -> str:
+    """Return a plain sentence about a value, without the value, which may be a password."""
+    name, facts = error.kind.name, error.kind.as_dict()
+    match name:
+        case "required":
+            return f'"{facts["property"]}" is missing'
+        case "additionalProperties" | "unevaluatedProperties":
+            return f'"{", ".join(facts["unexpected"])}" is unknown'
+        case "type":
+            return _describe_types(facts["types"])
+        case "enum":
+            return f"must be one of {', '.join(map(str, facts['options']))}"
+        case "pattern":
+            return _MESSAGES_BY_PATTERN.get(facts["pattern"], "has an invalid format")
+        case "format":
+            return _MESSAGES_BY_FORMAT.get(facts["format"], "has an invalid format")
+        case _ if name in _LIMIT_MESSAGES:
+            return _LIMIT_MESSAGES[name].format(facts["limit"])
+    return _OTHER_MESSAGES.get(name, "is invalid")
+
+
+def _describe_types(types: Iterable[str]) -> str:
+    names = [name for name in types if name != "null"]
+    return _TYPE_MESSAGES.get(names[0], "is invalid") if len(names) == 1 else "is invalid"
 
 
 def to_json_pointer(path: Iterable[str | int]) -> str:

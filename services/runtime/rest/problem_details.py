@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from generated.problems import PROBLEMS, Reason
+from services.runtime.core import localisation
 from services.runtime.core.errors import ApiError
 from services.runtime.rest import ProblemException
 from services.runtime.telemetry import http_server, tracing
@@ -23,26 +24,44 @@ log = logging.getLogger(__name__)
 _REASON_BY_STATUS = {400: Reason.INVALID_REQUEST, 404: Reason.NOT_FOUND, 405: Reason.METHOD_NOT_ALLOWED}
 
 
-def build_problem_document(api_error: ApiError, instance: str) -> dict[str, Any]:
-    """Return the problem document of an error."""
+def build_problem_document(
+    api_error: ApiError, instance: str, language: str = localisation.DEFAULT_LANGUAGE
+) -> dict[str, Any]:
+    """Return the problem document of an error, with texts in a language."""
     problem = PROBLEMS[api_error.reason]
     document: dict[str, Any] = {
+        **api_error.members,
         "type": f"/problems/{api_error.reason}",
         "title": problem.title,
         "status": problem.status,
-        "detail": api_error.detail,
+        "detail": _build_detail(api_error, language),
         "reason": api_error.reason,
         "instance": instance,
         "trace_id": tracing.get_current_trace_id(),
     }
     if api_error.errors:
-        document["errors"] = [{"field": error.field, "message": error.message} for error in api_error.errors]
+        document["errors"] = [
+            {
+                "field": error.field,
+                "message": localisation.find_translation(error.message, language) or error.message,
+            }
+            for error in api_error.errors
+        ]
     return document
 
 
-def iter_problem_headers(api_error: ApiError) -> Iterator[tuple[bytes, bytes]]:
+def _build_detail(api_error: ApiError, language: str) -> str:
+    """Return the error's own sentence in the language, or that of the catalogue if its translation is unknown."""
+    return localisation.find_translation(api_error.detail, language) or localisation.render_detail(
+        api_error.reason, api_error.members, language
+    )
+
+
+def iter_problem_headers(api_error: ApiError, language: str) -> Iterator[tuple[bytes, bytes]]:
     """Yield the response headers of a problem document."""
     yield b"content-type", b"application/problem+json"
+    yield b"content-language", language.encode()
+    yield b"vary", b"Accept-Language"
     yield b"cache-control", b"no-store"
     if PROBLEMS[api_error.reason].status == 401 and "WWW-Authenticate" not in api_error.headers:
         yield b"www-authenticate", b"Bearer"
@@ -125,6 +144,10 @@ def _read_headers(scope: Scope) -> tuple[dict[str, str], str]:
     return parent, scheme
 
 
+def _read_accept_language(scope: Scope) -> str:
+    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"accept-language")
+
+
 def to_uri_reference(path: str) -> str:
     """Return a decoded path as a URI reference (RFC 3986)."""
     encoded = quote(path, safe="/:@!$&'()*+,;=~")
@@ -134,8 +157,9 @@ def to_uri_reference(path: str) -> str:
 
 async def send_problem(api_error: ApiError, scope: Scope, send: Send) -> None:
     """Send the problem document of an error."""
-    body = msgspec.json.encode(build_problem_document(api_error, to_uri_reference(scope["path"])))
+    language = localisation.select_language(_read_accept_language(scope))
+    body = msgspec.json.encode(build_problem_document(api_error, to_uri_reference(scope["path"]), language))
     status = PROBLEMS[api_error.reason].status
-    headers = [*iter_problem_headers(api_error), (b"content-length", b"%d" % len(body))]
+    headers = [*iter_problem_headers(api_error, language), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

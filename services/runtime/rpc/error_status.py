@@ -1,13 +1,18 @@
 """Conversion of ApiError to gRPC status and back.
 
-Reason, field errors and headers are sent as google.rpc.Status in the trailing metadata (richer error model of gRPC).
+Reason, field errors, headers and members are sent as google.rpc.Status in the trailing metadata (richer error model of
+gRPC).
 """
+
+import typing
 
 import grpc
 import grpc.aio
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.struct_pb2 import Struct
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
@@ -39,6 +44,10 @@ def build_status(api_error: ApiError) -> grpc.Status:
             BadRequest.FieldViolation(field=error.field, description=error.message) for error in api_error.errors
         ]
         details.append(BadRequest(field_violations=violations))
+    if api_error.members:
+        members = Struct()
+        members.update(dict(api_error.members))
+        details.append(members)
     if api_error.retry_after is not None:
         details.append(RetryInfo(retry_delay=Duration(seconds=api_error.retry_after)))
     code = grpc.StatusCode[PROBLEMS[api_error.reason].grpc]
@@ -59,12 +68,12 @@ def parse_call_error(call_error: grpc.aio.AioRpcError) -> ApiError:
 
 def _parse_status(call_error: grpc.aio.AioRpcError) -> ApiError | None:
     """Return the error in the trailing metadata, or None when it is absent or invalid or has an unknown reason."""
-    info, bad_request, retry = ErrorInfo(), BadRequest(), RetryInfo()
+    info, bad_request, retry, members = ErrorInfo(), BadRequest(), RetryInfo(), Struct()
     try:
         status = rpc_status.from_call(call_error)
         if status is None:
             return None
-        unpacked = [_unpack(detail, (info, bad_request, retry)) for detail in status.details]
+        unpacked = [_unpack(detail, (info, bad_request, retry, members)) for detail in status.details]
     except (DecodeError, ValueError):  # ValueError: the details have another code or message than the call
         return None
     if info.domain != ERROR_DOMAIN or info.reason not in Reason:
@@ -75,7 +84,17 @@ def _parse_status(call_error: grpc.aio.AioRpcError) -> ApiError | None:
         errors=tuple(FieldError(violation.field, violation.description) for violation in bad_request.field_violations),
         retry_after=retry.retry_delay.seconds if retry in unpacked else None,
         headers=dict(info.metadata),
+        members=_convert_integers(MessageToDict(members)),
     )
+
+
+def _convert_integers(value: typing.Any) -> typing.Any:
+    """Return the value with integers, which a Struct contains as floating-point numbers."""
+    if isinstance(value, dict):
+        return {name: _convert_integers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_convert_integers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _unpack(detail: Any, targets: tuple[Message, ...]) -> Message | None:

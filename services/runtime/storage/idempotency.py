@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -92,6 +92,7 @@ class IdempotentResponse:
 class _StoredError(msgspec.Struct):
     detail: str
     errors: list[tuple[str, str]]
+    members: dict[str, Any] = {}
 
 
 _table = build_keys_table(MetaData())
@@ -143,7 +144,12 @@ async def begin_idempotent_transaction(
             await _save(transaction, key, None, response.data)
             return
         errors = [(error.field, error.message) for error in api_error.errors]
-        await _save(transaction, key, api_error.reason, msgspec.json.encode(_StoredError(api_error.detail, errors)))
+        await _save(
+            transaction,
+            key,
+            api_error.reason,
+            msgspec.json.encode(_StoredError(api_error.detail, errors, dict(api_error.members))),
+        )
     raise api_error
 
 
@@ -171,7 +177,9 @@ async def _find(transaction: Transaction, key: IdempotencyKey) -> bytes | None:
     stored_error = msgspec.json.decode(response, type=_StoredError)
     errors = tuple(FieldError(*error) for error in stored_error.errors)
     headers = {"Idempotency-Replayed": "true"}
-    raise ApiError(Reason(row["error_reason"]), stored_error.detail, errors=errors, headers=headers)
+    raise ApiError(
+        Reason(row["error_reason"]), stored_error.detail, errors=errors, headers=headers, members=stored_error.members
+    )
 
 
 async def _save(transaction: Transaction, key: IdempotencyKey, error_reason: str | None, response: bytes) -> None:

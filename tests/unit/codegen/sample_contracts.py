@@ -14,7 +14,13 @@ from codegen.protobuf import Event, Method, ProtoContracts, Service
 type Document = dict[str, Any]
 
 _PROBLEMS = {
-    reason: {"status": status, "grpc": "UNKNOWN", "title": f"Title of {reason}", "description": f"100% {reason}."}
+    reason: {
+        "status": status,
+        "grpc": "UNKNOWN",
+        "title": f"Title of {reason}",
+        "description": f"Description of {reason}.",
+        "detail": {"en": f"100% {reason}."},
+    }
     for status, reason in reversed(REASON_BY_STATUS.items())
 }
 _OPENAPI: Document = yaml.safe_load("""

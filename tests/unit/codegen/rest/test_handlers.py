@@ -389,7 +389,7 @@ def test_problem_catalogue_matches_contract() -> None:
     catalogue = repository_contracts().openapi["delivery"]["x-problems"]
     assert list(catalogue) == list(Reason)
     for reason, entry in catalogue.items():
-        assert PROBLEMS[Reason(reason)]._asdict() == entry
+        assert PROBLEMS[Reason(reason)]._asdict() == {"detail_with_values": {}} | entry
 
 
 @pytest.mark.parametrize(

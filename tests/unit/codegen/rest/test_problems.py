@@ -17,8 +17,17 @@ def generate(catalogue: dict[str, Any]) -> dict[str, Any]:
     return names
 
 
+VALUES = {"en": "None of {count}."}
+
+
 def entry(**changes: Any) -> dict[str, Any]:
-    return {"status": 404, "grpc": "NOT_FOUND", "title": "Not found", "description": "There is none."} | changes
+    return {
+        "status": 404,
+        "grpc": "NOT_FOUND",
+        "title": "Not found",
+        "description": "There is none.",
+        "detail": {"en": "None."},
+    } | changes
 
 
 def test_reasons_are_strings_in_the_order_of_the_contract() -> None:
@@ -27,10 +36,10 @@ def test_reasons_are_strings_in_the_order_of_the_contract() -> None:
 
 
 def test_every_reason_has_a_problem() -> None:
-    names = generate({"NOT_FOUND": entry(), "CONFLICT": entry(status=409, grpc="ABORTED")})
+    names = generate({"NOT_FOUND": entry(), "CONFLICT": entry(status=409, grpc="ABORTED", detail_with_values=VALUES)})
     assert names["PROBLEMS"] == {
-        names["Reason"].NOT_FOUND: (404, "NOT_FOUND", "Not found", "There is none."),
-        names["Reason"].CONFLICT: (409, "ABORTED", "Not found", "There is none."),
+        names["Reason"].NOT_FOUND: (404, "NOT_FOUND", "Not found", "There is none.", {"en": "None."}, {}),
+        names["Reason"].CONFLICT: (409, "ABORTED", "Not found", "There is none.", {"en": "None."}, VALUES),
     }
 
 
@@ -40,7 +49,7 @@ def test_texts_are_preserved(text: str) -> None:
     assert (problem.title, problem.description) == (text, text)
 
 
-@pytest.mark.parametrize("field", ["status", "grpc", "title", "description"])
+@pytest.mark.parametrize("field", ["status", "grpc", "title", "description", "detail"])
 def test_incomplete_entry_raises_key_error(field: str) -> None:
     incomplete = {name: value for name, value in entry().items() if name != field}
     with pytest.raises(KeyError, match=field):

@@ -23,7 +23,8 @@ def test_price_basket_requires_correct_total(quantities: list[int], error: int) 
     with pytest.raises(ApiError) as raised:
         partner_rules.price_basket(lines, OFFERS, correct_total + error, "USD")
     assert raised.value.reason is Reason.TOTAL_MISMATCH
-    assert str(correct_total) in raised.value.errors[0].message
+    assert raised.value.members == {"total_amount": correct_total, "currency": "USD"}
+    assert raised.value.detail == f"At the partner's current prices, the total is ${correct_total / 100:,.2f}."
 
 
 @pytest.mark.parametrize(("product_id", "reason"), [(2, Reason.PRODUCT_UNAVAILABLE), (9, Reason.CURRENCY_MISMATCH)])

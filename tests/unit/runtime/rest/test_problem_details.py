@@ -19,6 +19,7 @@ from deploy.local.mesh_config import ROOT
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.json_schema import compile_schema
+from services.runtime.core.localisation import LANGUAGES
 from services.runtime.core.principal import current_token
 from services.runtime.rest import ProblemException
 from services.runtime.rest.problem_details import build_problem_document, to_uri_reference
@@ -71,7 +72,7 @@ def test_every_reason_is_encoded_as_its_problem(reason: Reason) -> None:
         create_app(failing_handler(ApiError(reason))), "GET", "/things/latest", headers=PARENT_HEADERS
     )
     document = assert_problem(response, PROBLEMS[reason].status, reason)
-    assert (document["title"], document["detail"]) == (PROBLEMS[reason].title, PROBLEMS[reason].description)
+    assert (document["title"], document["detail"]) == (PROBLEMS[reason].title, PROBLEMS[reason].detail["en"])
     assert (document["instance"], document["trace_id"]) == ("/api/v1/things/latest", TRACE_ID)
     assert "errors" not in document
     assert ("www-authenticate" in response.headers) == (response.status_code == 401)
@@ -86,6 +87,48 @@ def test_problem_has_detail_errors_and_headers_of_error() -> None:
     assert document["detail"] == "The total is 300."
     assert document["errors"] == [{"field": "/total_amount", "message": "is 300"}, {"field": "", "message": "ü"}]
     assert (response.headers["retry-after"], response.headers["x-hint"]) == ("7", "retry")
+
+
+@pytest.mark.parametrize(
+    ("accept_language", "amount", "currency", "language", "detail"),
+    [
+        ("", 200, "USD", "en", "At the partner's current prices, the total is $2.00."),
+        ("de-AT, en;q=0.5", 200, "USD", "de", "Zu den aktuellen Preisen des Partners beträgt die Summe 2,00\xa0$."),
+        ("fr, en;q=0.1", 1500, "JPY", "en", "At the partner's current prices, the total is ¥1,500."),
+        ("de", 1234, "KWD", "de", "Zu den aktuellen Preisen des Partners beträgt die Summe 1,234\xa0KWD."),
+    ],
+)
+def test_detail_is_sentence_in_accepted_language(
+    accept_language: str, amount: int, currency: str, language: str, detail: str
+) -> None:
+    errors = (FieldError("/total_amount", "does not match the partner's current prices"),)
+    members = {"total_amount": amount, "currency": currency}
+    error = ApiError(Reason.TOTAL_MISMATCH, errors=errors, members=members)
+    headers = {"accept-language": accept_language} if accept_language else {}
+    response = send_request(create_app(failing_handler(error)), "GET", "/things/latest", headers=headers)
+    document = assert_problem(response, 422, "TOTAL_MISMATCH")
+    assert (document["detail"], response.headers["content-language"]) == (detail, language)
+    assert (document["total_amount"], document["currency"]) == (amount, currency)
+    assert ("entspricht" in document["errors"][0]["message"]) == (language == "de")
+    assert response.headers["vary"] == "Accept-Language"
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_has_plain_sentence_in_every_language(reason: Reason) -> None:
+    for texts in (PROBLEMS[reason].detail, PROBLEMS[reason].detail_with_values or PROBLEMS[reason].detail):
+        assert texts.keys() == set(LANGUAGES)
+        for text in texts.values():
+            assert text[0].isupper()
+            assert text.endswith(".")
+            assert not set(text) & set("`^$_") - ({"_"} if "{" in text else set())
+    assert PROBLEMS[reason].detail["de"] != PROBLEMS[reason].detail["en"]
+
+
+def test_untranslated_detail_falls_back_to_catalogue() -> None:
+    error = ApiError(Reason.PICTURE_REFUSED, "The image is animated; only still images are accepted.")
+    app = create_app(failing_handler(error))
+    response = send_request(app, "GET", "/things/latest", headers={"accept-language": "de"})
+    assert response.json()["detail"] == "Dieses Bild kann nicht verwendet werden."
 
 
 def test_custom_www_authenticate_replaces_default() -> None:

@@ -27,6 +27,8 @@ def create_trailer(status: Status) -> tuple[str, bytes]:
     [
         ApiError(Reason.ORDER_NOT_FOUND),
         ApiError(Reason.INVALID_REQUEST, "Zwölf", errors=[FieldError("page_size", "is too large")]),
+        ApiError(Reason.TOTAL_MISMATCH, members={"total_amount": 2**53 - 1, "currency": "USD"}),
+        ApiError(Reason.PRODUCT_UNAVAILABLE, members={"product_ids": [1, 7]}),
         ApiError(Reason.UPSTREAM_UNAVAILABLE, retry_after=7),
         ApiError(Reason.TOO_MANY_REQUESTS, retry_after=0, headers={"x-limit": "5"}),
     ],
@@ -36,7 +38,12 @@ def test_error_is_unchanged_by_round_trip(sent: ApiError) -> None:
     status = error_status.build_status(sent)
     received = error_status.parse_call_error(create_call_error(status.code, status.details, *status.trailing_metadata))
     assert received == ApiError(
-        sent.reason, sent.detail, errors=tuple(sent.errors), retry_after=sent.retry_after, headers=sent.headers
+        sent.reason,
+        sent.detail,
+        errors=tuple(sent.errors),
+        retry_after=sent.retry_after,
+        headers=sent.headers,
+        members=sent.members,
     )
 
 

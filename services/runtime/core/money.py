@@ -1,0 +1,31 @@
+"""Amounts for people, in major units."""
+
+import copy
+import re
+from decimal import Decimal
+from functools import lru_cache
+
+from babel import Locale
+from babel.numbers import NumberPattern
+
+from services.runtime.core.currencies import MINOR_UNIT_DIGITS
+
+_LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
+"""Position of the space that CLDR puts between a currency code and the amount, and Babel does not."""
+
+
+@lru_cache(maxsize=64)
+def _build_pattern(language: str, digits: int) -> NumberPattern:
+    """Return the currency pattern of a language with the decimal digits of ISO 4217, which CLDR changes for some."""
+    pattern = copy.copy(Locale.parse(language).currency_formats["standard"])
+    pattern.frac_prec = (digits, digits)
+    return pattern
+
+
+def format_amount(minor_units: int, currency: str, language: str = "en") -> str:
+    """Return an amount with its currency: 200 USD is "$2.00" in English and "2,00 $" in German."""
+    digits = MINOR_UNIT_DIGITS.get(currency, 2)
+    pattern = _build_pattern(language, digits)
+    amount = Decimal(minor_units).scaleb(-digits)
+    text = pattern.apply(amount, Locale.parse(language), currency=currency, currency_digits=False)
+    return _LETTER_BEFORE_DIGIT.sub("\N{NO-BREAK SPACE}", text)

@@ -1,0 +1,56 @@
+"""Negotiation of the language, and texts of errors by language."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generated.problems import PROBLEMS, Reason
+from services.runtime.core.localisation import LANGUAGES, find_translation, render_detail, select_language
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "en"),
+        ("de", "de"),
+        ("DE-at, en;q=0.5", "de"),
+        ("en-GB, de;q=0.9", "en"),
+        ("fr, de;q=0.1", "de"),
+        ("fr", "en"),
+        ("*", "en"),
+        ("en;q=0, *", "de"),
+        ("de;q=0", "en"),
+        ("de ; q = 0.9 , en;q=0.8", "de"),
+        ("de;q=9, ,;;", "en"),
+    ],
+)
+def test_preferred_supported_language_is_negotiated(header: str, language: str) -> None:
+    assert select_language(header) == language
+
+
+@given(st.text(st.sampled_from(string.printable), max_size=60))
+def test_any_header_leads_to_supported_language(header: str) -> None:
+    assert select_language(header) in LANGUAGES
+
+
+def test_values_of_members_are_part_of_the_detail() -> None:
+    members = {"order_status": "cancelled"}
+    assert "cancelled" in render_detail(Reason.ORDER_STATE_CONFLICT, members)
+    assert "storniert" in render_detail(Reason.ORDER_STATE_CONFLICT, members, "de")
+    assert "64 KiB" in render_detail(Reason.PAYLOAD_TOO_LARGE, {"max_bytes": 65536})
+    assert "5 MiB" in render_detail(Reason.PAYLOAD_TOO_LARGE, {"max_bytes": 5 * 2**20}, "de")
+
+
+def test_detail_without_members_has_no_placeholders() -> None:
+    for reason in Reason:
+        for language in LANGUAGES:
+            assert render_detail(reason, {}, language) == PROBLEMS[reason].detail[language]
+
+
+def test_message_is_translated_with_its_values() -> None:
+    assert find_translation("must be at most 3", "de") == "darf höchstens 3 sein"
+    assert find_translation('"first_name" is missing', "de") == "„first_name“ fehlt"
+    assert find_translation("must be at most 3", "en") == "must be at most 3"
+    assert find_translation("no such message", "de") is None
