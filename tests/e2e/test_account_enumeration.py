@@ -28,7 +28,7 @@ MAX_NOISE_RATIO = 0.3
 
 def comparable_parts(response: httpx.Response) -> tuple[Any, ...]:
     """Return status, headers and body without the parts that differ between any two responses."""
-    varying_headers = {"date", "x-request-id", "traceresponse", "content-length"}
+    varying_headers = {"date", "x-request-id", "traceresponse", "content-length", "ratelimit"}
     body = response.json() if response.content else {}
     headers = {name: value for name, value in response.headers.items() if name not in varying_headers}
     return response.status_code, headers, {name: value for name, value in body.items() if name != "trace_id"}

@@ -45,7 +45,7 @@ def build_body(operation: Operation) -> dict[str, Any]:
     """Return httpx arguments of a valid body: the example of the contract, or a picture."""
     if operation.body is None:
         return {}
-    ((media_type, content),) = operation.body.items()
+    media_type, content = next(iter(operation.body.items()))
     schema = CONTRACTS.resolve_reference("delivery", content["schema"])
     if media_type == "multipart/form-data":
         (field,) = schema["properties"]
