@@ -118,7 +118,7 @@ class CompiledOperation:
             else:
                 self._body = JsonBody(
                     (media_type, *other_media_types),
-                    specification.body_schema(media_type),
+                    specification.with_definitions(specification.request_body["content"][media_type])["schema"],
                     operation.body,
                     max_bytes,
                     required=specification.request_body.get("required", False),

@@ -135,3 +135,8 @@ def test_unsupported_patch_type_is_answered_with_accept_patch() -> None:
 def test_resource_that_can_be_patched_has_accept_patch() -> None:
     response = send_request(APP, "GET", "/things/a1", headers=IDENTITY_HEADERS)
     assert response.headers["accept-patch"] == "application/json, application/merge-patch+json"
+
+
+def test_app_with_two_media_types_starts_without_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    send_request(create_app(THINGS), "GET", "/things/a1", headers=IDENTITY_HEADERS)
+    assert caplog.records == []
