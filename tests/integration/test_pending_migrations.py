@@ -1,7 +1,9 @@
 """Pending migrations on real databases: PostgreSQL in a schema of the test, and MongoDB."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
@@ -44,6 +46,41 @@ def test_no_revision_is_pending_after_a_later_release(database_url: str) -> None
     migrations.migrate("gateway", database_url)
     set_revision(database_url, "9999")
     assert [*migrations.list_pending("gateway", database_url)] == []
+
+
+@pytest.fixture
+def earlier_release(tmp_path: Path) -> Path:
+    """Folder of migrations without the last two of the gateway."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(migrations.SCRIPTS_DIR, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for script in sorted((folder / "gateway").glob("[0-9]*.py"))[-2:]:
+        script.unlink()
+    return folder
+
+
+def test_earlier_release_starts_on_schema_of_later_release(
+    database_url: str, earlier_release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrations.migrate("gateway", database_url)
+    with closing(psycopg.connect(database_url)) as connection:
+        before = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    monkeypatch.setattr(migrations, "SCRIPTS_DIR", earlier_release)
+    migrations.migrate("gateway", database_url)
+    assert [*migrations.list_pending("gateway", database_url)] == []
+    with closing(psycopg.connect(database_url)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == before
+
+
+def test_schema_of_another_branch_is_refused(
+    database_url: str, earlier_release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "SCRIPTS_DIR", earlier_release)
+        migrations.migrate("gateway", database_url)
+    set_revision(database_url, "branch_0001")
+    for work in (migrations.migrate, migrations.list_pending):
+        with pytest.raises(migrations.UnknownSchemaError, match="unknown revision branch_0001"):
+            work("gateway", database_url)
 
 
 def test_document_migrations_are_pending_until_they_are_applied(servers: Servers) -> None:

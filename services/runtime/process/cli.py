@@ -63,13 +63,20 @@ def main[S: ServiceSettings](
 
 
 def _migrate(service: str, settings: ServiceSettings) -> None:
-    migrations.migrate(service, settings.database_url.get_secret_value())
+    """Migrate the stores. Exits with a sentence if the schema belongs to another version of the project."""
+    try:
+        migrations.migrate(service, settings.database_url.get_secret_value())
+    except migrations.UnknownSchemaError as error:
+        sys.exit(str(error))
     if isinstance(settings, DocumentStoreSettings):
         mongo_migrations.migrate(service, settings.documents_url.get_secret_value())
 
 
 def _list_pending_migrations(service: str, settings: ServiceSettings) -> list[str]:
-    pending = [*migrations.list_pending(service, settings.database_url.get_secret_value())]
+    try:
+        pending = [*migrations.list_pending(service, settings.database_url.get_secret_value())]
+    except migrations.UnknownSchemaError as error:
+        sys.exit(str(error))
     if isinstance(settings, DocumentStoreSettings):
         pending += mongo_migrations.list_pending(service, settings.documents_url.get_secret_value())
     return pending

@@ -21,7 +21,7 @@ ENVIRONMENT = {
     "DATABASE_URL": "postgresql://orders@database.example/orders",
     "DOCUMENTS_URL": "mongodb://orders@documents.example/orders",
     "PUBLIC_URL": "https://api.delivery.example",
-    "BROKER_URL": "amqp://orders@broker.example/delivery",
+    "BROKER_URL": "amqp://orders:broker-secret-1@broker.example:5672/delivery",
     "ENCRYPTION_KEY": "pYj6C1Vt0nWb3zQeXkHsLr8uMf2Dg9aTqO7wNcEiBxU=",
 }
 
@@ -125,4 +125,18 @@ def test_serve_with_pending_migrations_exits_with_their_names(
     monkeypatch.setattr(migrations, "list_pending", lambda service, url: ["0007"])
     monkeypatch.setattr(mongo_migrations, "list_pending", lambda service, url: ["0002_index"])
     with pytest.raises(SystemExit, match="migrations are pending: 0007, 0002_index; run the command migrate first"):
+        run(monkeypatch, "serve")
+
+
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize(("setting", "function"), [("true", "migrate"), ("false", "list_pending")])
+def test_serve_on_schema_of_another_branch_exits_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, setting: str, function: str
+) -> None:
+    def fail(service: str, url: str) -> None:
+        raise migrations.UnknownSchemaError(f"the database of {service} has the unknown revision b_0001")
+
+    monkeypatch.setenv("MIGRATE_AT_START", setting)
+    monkeypatch.setattr(migrations, function, fail)
+    with pytest.raises(SystemExit, match=r"^the database of orders has the unknown revision b_0001$"):
         run(monkeypatch, "serve")
