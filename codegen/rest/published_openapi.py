@@ -7,6 +7,7 @@ from typing import Any
 from codegen.contracts import HTTP_METHODS, Contracts, Files
 from codegen.rest.deprecation import SINCE_EXTENSION, SUNSET_EXTENSION, parse_deprecation
 from codegen.rest.operations import EVENT_STREAM_MEDIA_TYPE
+from codegen.rest.problem_examples import add_problem_examples
 from codegen.yaml_output import dump_yaml
 
 RESPONSE_HEADERS = {
@@ -69,6 +70,7 @@ def publish_document(document: dict[str, Any]) -> dict[str, Any]:
         for response in responses:
             for name in RESPONSE_HEADERS:
                 response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}
+        add_problem_examples(document, published)
         _add_deprecation_headers(document, published)
         reason = published["components"]["schemas"]["Problem"]["properties"]["reason"]
         reason["examples"] = sorted(document["x-problems"])

@@ -101,7 +101,7 @@ def _format_member(name: str, members: Mapping[str, Any], language: str) -> str:
     if name == "max_bytes":
         return f"{value // 2**20} MiB" if value >= 2**20 else f"{value // 2**10} KiB"
     if name == "order_status" and language == "de":
-        return _ORDER_STATUS_NAMES.get(value, value)
+        return _ORDER_STATUS_NAMES.get(str(value), str(value))
     return str(value)
 
 

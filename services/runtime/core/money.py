@@ -17,7 +17,7 @@ _LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 @lru_cache(maxsize=64)
 def _build_pattern(language: str, digits: int) -> NumberPattern:
     """Return the currency pattern of a language with the decimal digits of ISO 4217, which CLDR changes for some."""
-    pattern = copy.copy(Locale.parse(language).currency_formats["standard"])
+    pattern: NumberPattern = copy.copy(Locale.parse(language).currency_formats["standard"])
     pattern.frac_prec = (digits, digits)
     return pattern
 

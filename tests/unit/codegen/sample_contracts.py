@@ -34,6 +34,7 @@ paths:
     parameters: [{$ref: '#/components/parameters/NoteId'}]
     get:
       operationId: getNote
+      x-reasons: [NOT_FOUND]
       tags: [notes]
       security: [{bearer: [customer]}, {bearer: [admin]}]
       responses:

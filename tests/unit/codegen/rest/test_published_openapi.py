@@ -80,9 +80,12 @@ def test_headers_of_an_operation_are_preserved() -> None:
 
 
 def test_reference_to_a_response_has_no_headers() -> None:
-    published = publish_document(create_openapi())
-    response = published["paths"]["/notes/{note_id}"]["get"]["responses"]["404"]
-    assert response == {"$ref": "#/components/responses/NotFound"}
+    document = create_openapi()
+    reference = {"$ref": "#/components/responses/Unavailable"}
+    document["components"]["responses"]["Unavailable"] = {"description": "Unavailable."}
+    document["paths"]["/notes/{note_id}"]["get"]["responses"]["503"] = reference
+    response = publish_document(document)["paths"]["/notes/{note_id}"]["get"]["responses"]["503"]
+    assert response == reference
 
 
 def test_responses_of_a_deprecated_operation_have_its_headers() -> None:

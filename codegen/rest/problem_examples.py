@@ -1,0 +1,122 @@
+"""Reasons and examples of the error responses of each operation in the published OpenAPI document."""
+
+import copy
+import re
+from typing import Any
+
+from codegen.contracts import HTTP_METHODS
+
+REASONS_EXTENSION = "x-reasons"
+"""Extension of an operation: in the contract, the reasons that it does not share; published, all of its reasons."""
+
+SHARED_REASONS = {
+    "400": "INVALID_REQUEST",
+    "403": "FORBIDDEN",
+    "412": "PRECONDITION_FAILED",
+    "413": "PAYLOAD_TOO_LARGE",
+    "415": "UNSUPPORTED_MEDIA_TYPE",
+    "429": "TOO_MANY_REQUESTS",
+    "503": "UPSTREAM_UNAVAILABLE",
+    "504": "UPSTREAM_TIMEOUT",
+}
+"""Reason of every operation with a response of the status."""
+
+TOKEN_REASONS = ("UNAUTHENTICATED", "TOKEN_REVOKED")
+"""Reasons of status 401 of every operation that requires an access token."""
+
+EXAMPLE_TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+EXAMPLE_MEMBERS = {
+    "CURRENCY_MISMATCH": {"currency": "EUR"},
+    "ORDER_STATE_CONFLICT": {"order_status": "cancelled"},
+    "PAYLOAD_TOO_LARGE": {"max_bytes": 65536},
+    "PRODUCT_UNAVAILABLE": {"product_ids": [4]},
+    "TOTAL_MISMATCH": {"total_amount": 1700, "currency": "USD"},
+}
+_FORMATTED_MEMBERS = {"total_amount": "$17.00", "max_bytes": "64 KiB"}
+EXAMPLE_VALUES = {
+    "order_id": "0198e9c5",
+    "check_id": "0198e9c6",
+    "bank_id": "visa",
+    "user_id": "0198e9c7",
+}
+"""Values of path parameters in examples; 1 for others."""
+
+_PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+def list_reasons(operation: dict[str, Any], catalogue: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the reasons of each error status of an operation.
+
+    Raises ValueError for an error status without a reason, and for a reason without a response of its status.
+    """
+    statuses = [status for status in operation["responses"] if status.startswith(("4", "5"))]
+    reasons: dict[str, list[str]] = {status: [] for status in statuses}
+    requires_token = any("bearer" in alternative for alternative in operation.get("security") or ())
+    token_reasons = TOKEN_REASONS if requires_token and "401" in statuses else ()
+    own_reasons = [*token_reasons, *operation.get(REASONS_EXTENSION, ())]
+    for reason in own_reasons:
+        if (status := str(catalogue[reason]["status"])) not in reasons:
+            raise ValueError(f"{operation['operationId']}: {reason} has status {status}, which has no response")
+        reasons[status].append(reason)
+    for status in statuses:
+        if status in SHARED_REASONS:
+            reasons[status].append(SHARED_REASONS[status])
+        if not reasons[status]:
+            raise ValueError(f"{operation['operationId']}: status {status} has no reason in {REASONS_EXTENSION}")
+    return reasons
+
+
+def build_example(reason: str, catalogue: dict[str, Any], path: str | None = None) -> dict[str, Any]:
+    """Return a problem document of a reason, at a path of the contract."""
+    entry = catalogue[reason]
+    members: dict[str, Any] = EXAMPLE_MEMBERS.get(reason, {})
+    instance = {} if path is None else {"instance": f"/api/v1{_fill_path(path)}"}
+    return {
+        "type": f"/problems/{reason}",
+        "title": entry["title"],
+        "status": entry["status"],
+        "detail": entry.get("detail_with_values", entry["detail"])["en"].format_map(members | _FORMATTED_MEMBERS),
+        "reason": reason,
+        **instance,
+        "trace_id": EXAMPLE_TRACE_ID,
+        **members,
+    }
+
+
+def _fill_path(path: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: EXAMPLE_VALUES.get(match[1], "1"), path)
+
+
+def add_problem_examples(document: dict[str, Any], published: dict[str, Any]) -> None:
+    """Add the reasons to each operation of the published document, and examples to its error responses.
+
+    A response with reasons of the operation no longer references the shared one, whose example has the shared reason.
+    """
+    catalogue = document["x-problems"]
+    for path, item in document["paths"].items():
+        for method in item.keys() & set(HTTP_METHODS):
+            reasons = list_reasons(item[method], catalogue)
+            operation = published["paths"][path][method]
+            operation[REASONS_EXTENSION] = [reason for names in reasons.values() for reason in names]
+            for status, names in reasons.items():
+                response = operation["responses"][status]
+                shared_name = response.get("$ref", "").removeprefix("#/components/responses/")
+                shared = published["components"]["responses"].get(shared_name)
+                if names == [SHARED_REASONS.get(status)] and shared is not None:
+                    _add_examples(shared, names, catalogue)
+                    continue
+                if shared is not None:
+                    response = copy.deepcopy(shared)
+                    operation["responses"][status] = response
+                _add_examples(response, names, catalogue, path)
+
+
+def _add_examples(
+    response: dict[str, Any], reasons: list[str], catalogue: dict[str, Any], path: str | None = None
+) -> None:
+    media_type = response.get("content", {}).get(_PROBLEM_MEDIA_TYPE)
+    if media_type is not None:
+        media_type["examples"] = {
+            reason: {"summary": catalogue[reason]["title"], "value": build_example(reason, catalogue, path)}
+            for reason in reasons
+        }
