@@ -1,0 +1,87 @@
+"""Requests with bodies that clients never finish: they occupy neither connections to the app nor the API."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RemoteSettingsChanged
+
+from tests.envoy_test_mesh import MeshClient, running_test_edge
+
+UNFINISHED_REQUESTS = 260
+"""More than the connections of the edge to the app."""
+
+MAX_STREAMS_PER_CONNECTION = 100
+MAX_RESPONSE_S = 1.0
+
+
+@pytest.fixture
+def edge_mesh(tmp_path: Path) -> Iterator[MeshClient]:
+    with running_test_edge(tmp_path, RATE_LIMIT_FACTOR="10000") as client:
+        yield client
+
+
+class UnfinishedRequests:
+    """HTTP/2 connection with requests whose bodies are announced but not sent completely."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self._connection = H2Connection(H2Configuration(client_side=True))
+        self._connection.initiate_connection()
+        self._flush()
+        is_configured = False
+        while not is_configured:
+            events = self._connection.receive_data(self._socket.recv(65536))
+            is_configured = any(isinstance(event, RemoteSettingsChanged) for event in events)
+        self._flush()
+
+    @property
+    def max_streams(self) -> int:
+        """Maximum number of streams that the server permits."""
+        return self._connection.remote_settings.max_concurrent_streams
+
+    def open(self, path: str, count: int) -> None:
+        """Send the headers and the first byte of POST requests."""
+        headers = {":method": "POST", ":scheme": "http", ":authority": "localhost", ":path": path}
+        for _ in range(count):
+            stream_id = self._connection.get_next_available_stream_id()
+            self._connection.send_headers(stream_id, [*headers.items(), ("content-type", "application/json")])
+            self._connection.send_data(stream_id, b"{")
+        self._flush()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _flush(self) -> None:
+        self._socket.sendall(self._connection.data_to_send())
+
+
+def test_unfinished_bodies_do_not_delay_other_requests(edge_mesh: MeshClient) -> None:
+    with ExitStack() as stack:
+        opened = 0
+        while opened < UNFINISHED_REQUESTS:
+            requests = UnfinishedRequests(int(edge_mesh.settings["EDGE_PORT"]))
+            stack.callback(requests.close)
+            count = min(requests.max_streams, UNFINISHED_REQUESTS - opened)
+            requests.open("/api/v1/sessions", count)
+            opened += count
+        started = time.monotonic()
+        response = httpx.post(edge_mesh.get_url("EDGE_PORT") + "/api/v1/sessions", json={}, trust_env=False, timeout=5)
+        assert response.status_code == 200
+        assert time.monotonic() - started < MAX_RESPONSE_S
+        stats = httpx.get(
+            edge_mesh.get_url("GATEWAY_ADMIN_PORT") + "/stats?filter=app.upstream_cx_total", trust_env=False
+        )
+        assert stats.text == "cluster.app.upstream_cx_total: 1\n"
+
+
+def test_connection_has_a_maximum_number_of_streams(edge_mesh: MeshClient) -> None:
+    requests = UnfinishedRequests(int(edge_mesh.settings["EDGE_PORT"]))
+    requests.close()
+    assert requests.max_streams == MAX_STREAMS_PER_CONNECTION
