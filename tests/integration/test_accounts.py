@@ -23,7 +23,7 @@ from services.gateway.adapters.firebase_identity import FirebaseIdentityProvider
 from services.gateway.adapters.image_store import GcsImageStore
 from services.gateway.adapters.login_rate_limiter import FailedAttemptLimits, MemcachedLoginRateLimiter
 from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
-from services.gateway.domain.accounts import CodePurpose, ProfileChanges, Registration
+from services.gateway.domain.accounts import AccountFilter, CodePurpose, ProfileChanges, Registration
 from services.gateway.domain.images import Image
 from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
 from services.gateway.usecases.token_revocations import RevokedTokens
@@ -298,6 +298,16 @@ async def test_concurrent_profile_updates_are_all_applied(gateway: Gateway, emai
         "+4915112345678",
         4,
     )
+
+
+@pytest.mark.parametrize("prefix", ["İbrahim", "İBRA", "ibrahim", "I\u0307brahim", "ÇELİK", "çelik"])
+@pytest.mark.parametrize("first_name", ["İbrahim", "I\u0307brahim"])
+async def test_account_is_found_by_name_in_any_case(gateway: Gateway, email: str, prefix: str, first_name: str) -> None:
+    principal = await gateway.sign_up(email)
+    changes: ProfileChanges = {"first_name": first_name, "last_name": "Çelik"}
+    await profiles.update_profile(gateway.repository, now, principal, changes, lambda version: None)
+    page = await profiles.list_accounts(gateway.repository, 100, "", AccountFilter(prefix=prefix))
+    assert principal.user_id in [account.id for account in page.items]
 
 
 async def test_many_concurrent_profile_updates_succeed(gateway: Gateway, email: str) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from sqlalchemy import Boolean, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Boolean, ColumnElement, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
 
 from services.gateway.adapters.postgres.tables import accounts, code_requests, codes
 from services.gateway.domain.accounts import Account, AccountState, VerificationCode
@@ -11,6 +11,12 @@ from services.runtime.storage.database import TIMESTAMPTZ, Statement
 ACCOUNT_FIELDS = [field.name for field in fields(Account)]
 MUTABLE_FIELDS = [name for name in ACCOUNT_FIELDS if name not in ("id", "created_at")]
 _is_active = accounts.c.state == AccountState.ACTIVE
+
+
+def _normalise_case(text: ColumnElement[str]) -> ColumnElement[str]:
+    """Return the form in which texts are compared. Only the database folds case, so that both sides agree."""
+    return func.lower(func.normalize(text))
+
 
 ADD_ACCOUNT = Statement(insert(accounts).values({name: bindparam(name) for name in ACCOUNT_FIELDS}))
 ACTIVATE_ACCOUNT = Statement(
@@ -43,7 +49,7 @@ LIST_ACCOUNTS = Statement(
         or_(
             _prefix_param.is_(None),
             *(
-                func.starts_with(func.lower(accounts.c[name]), _prefix_param)
+                func.starts_with(_normalise_case(accounts.c[name]), _normalise_case(_prefix_param))
                 for name in ("email", "first_name", "last_name")
             ),
         ),

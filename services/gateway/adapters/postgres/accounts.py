@@ -77,7 +77,6 @@ class PostgresAccountRepository(Repository):
         self, size: int, before: tuple[datetime, str] | None, account_filter: AccountFilter
     ) -> list[Account]:
         before_at, before_id = before or _FIRST_PAGE_CURSOR
-        prefix = None if account_filter.prefix is None else account_filter.prefix.lower()
         return await self._database.fetch_all(
             statements.LIST_ACCOUNTS,
             size=size,
@@ -85,7 +84,7 @@ class PostgresAccountRepository(Repository):
             before_id=before_id,
             role=account_filter.role,
             approved=account_filter.approved,
-            prefix=prefix,
+            prefix=account_filter.prefix,
         )
 
     @override
