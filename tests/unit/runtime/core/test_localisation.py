@@ -1,11 +1,14 @@
 """Negotiation of the language, and texts of errors by language."""
 
+import ast
 import string
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.local.mesh_config import ROOT
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.localisation import LANGUAGES, find_translation, render_detail, select_language
 
@@ -54,3 +57,21 @@ def test_message_is_translated_with_its_values() -> None:
     assert find_translation('"first_name" is missing', "de") == "„first_name“ fehlt"
     assert find_translation("must be at most 3", "en") == "must be at most 3"
     assert find_translation("no such message", "de") is None
+
+
+def iter_field_messages() -> Iterator[str]:
+    """Yield the messages of field errors in the services, with 7 for each value."""
+    for path in (ROOT / "services").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "FieldError"):
+                continue
+            match node.args:
+                case [_, ast.Constant(value=str() as text)]:
+                    yield text
+                case [_, ast.JoinedStr(values=parts)]:
+                    yield "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in parts)
+
+
+@pytest.mark.parametrize("message", sorted(set(iter_field_messages())))
+def test_message_of_every_field_error_has_a_translation(message: str) -> None:
+    assert find_translation(message, "de") not in (None, message)

@@ -125,7 +125,7 @@ def test_every_reason_has_plain_sentence_in_every_language(reason: Reason) -> No
 
 
 def test_untranslated_detail_falls_back_to_catalogue() -> None:
-    error = ApiError(Reason.PICTURE_REFUSED, "The image is animated; only still images are accepted.")
+    error = ApiError(Reason.PICTURE_REFUSED, "No translation of this sentence exists.")
     app = create_app(failing_handler(error))
     response = send_request(app, "GET", "/things/latest", headers={"accept-language": "de"})
     assert response.json()["detail"] == "Dieses Bild kann nicht verwendet werden."
