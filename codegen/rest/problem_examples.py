@@ -25,7 +25,7 @@ TOKEN_REASONS = ("UNAUTHENTICATED", "TOKEN_REVOKED")
 """Reasons of status 401 of every operation that requires an access token."""
 
 EXAMPLE_TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
-EXAMPLE_MEMBERS = {
+EXAMPLE_MEMBERS: dict[str, dict[str, Any]] = {
     "CURRENCY_MISMATCH": {"currency": "EUR"},
     "ORDER_STATE_CONFLICT": {"order_status": "cancelled"},
     "PAYLOAD_TOO_LARGE": {"max_bytes": 65536},
@@ -69,7 +69,7 @@ def list_reasons(operation: dict[str, Any], catalogue: dict[str, Any]) -> dict[s
 def build_example(reason: str, catalogue: dict[str, Any], path: str | None = None) -> dict[str, Any]:
     """Return a problem document of a reason, at a path of the contract."""
     entry = catalogue[reason]
-    members: dict[str, Any] = EXAMPLE_MEMBERS.get(reason, {})
+    members = EXAMPLE_MEMBERS.get(reason, {})
     instance = {} if path is None else {"instance": f"/api/v1{_fill_path(path)}"}
     return {
         "type": f"/problems/{reason}",
