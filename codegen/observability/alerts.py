@@ -171,6 +171,13 @@ def iter_event_alerts() -> Iterator[Alert]:
         is_critical=True,
     )
     yield Alert(
+        "UnroutableEvents",
+        "increase(delivery_outbox_unroutable_events_total[15m]) > 0",
+        "0m",
+        "{{ $labels.event }} of {{ $labels.service }} reached no queue, because its queue was missing.",
+        is_critical=True,
+    )
+    yield Alert(
         "DatabaseUnavailable",
         'up{job="delivery"} == 1 unless on (service) delivery_outbox_pending_events',
         "2m",

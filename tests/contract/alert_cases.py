@@ -91,6 +91,9 @@ CASES = {
     ),
     "RpcMethodHighLatency": Case(slow_requests(CALL, GET_ORDER)),
     "OutboxLag": Case({'delivery_outbox_lag_seconds{service="orders"}': "0x10 40x50"}),
+    "UnroutableEvents": Case(
+        {'delivery_outbox_unroutable_events_total{event="orders.paid",service="orders"}': "0x39 1x20"}
+    ),
     "DatabaseUnavailable": Case(
         {
             'up{job="delivery",service="orders"}': "1x60",

@@ -21,7 +21,7 @@ from services.orders.domain.orders import TRANSITIONS, OrderStatus
 from services.orders.entrypoints.consumers import HistoryConsumer
 from services.runtime.core.clock import now
 from services.runtime.core.ids import generate_id
-from services.runtime.messaging.channel import Message
+from services.runtime.messaging.channel import Message, MessageUnroutable
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.events import Envelope, MessageMetadata
 from tests.conftest import ROOT
@@ -132,6 +132,30 @@ async def test_backlog_is_published_after_broker_restart(orders: Orders, servers
         await wait_until_outbox_is_empty(orders)
         await wait_until_delivered(counter, order_ids)
     assert all(len(event_ids) == 1 for event_ids in counter.event_ids_by_order(order_ids).values())
+
+
+async def test_event_of_deleted_queue_stays_pending_until_redelivery(orders: Orders) -> None:
+    counter = DeliveryCounter(orders)
+    async with run_in_background(orders.create_relay().run()):
+        await wait_until_outbox_is_empty(orders)
+    async with orders.broker.open_channel() as channel:
+        await channel.delete_queue("orders.history")
+        order_id = await orders.place_order()
+        relay = orders.create_relay()
+        with pytest.raises(MessageUnroutable):
+            await relay._publish_pending(channel)
+        assert await orders.count_pending_events() == 1
+        async with run_in_background(orders.broker.run_with_reconnect(relay._publish_loop)):
+            await wait_until_outbox_is_empty(orders)
+    async with run_in_background(consume(orders.broker, counter)):
+        await wait_until_delivered(counter, [order_id])
+
+
+async def test_retry_without_retry_queue_is_not_confirmed(orders: Orders) -> None:
+    message = build_message("o1", "e1", 1, OrderStatus.PENDING)
+    async with orders.broker.open_channel() as channel:
+        with pytest.raises(MessageUnroutable):
+            await channel.republish("", "orders.missing", message, {})
 
 
 EVENT_TYPES = {

@@ -188,6 +188,12 @@ def find_queue_problems(snapshot: MetricsSnapshot) -> Iterator[str]:
             yield f"{count.failed:g} of {count.total:g} deliveries of {queue} have failed; make dead-letters"
 
 
+def find_unroutable_events(snapshot: MetricsSnapshot) -> Iterator[str]:
+    """Find events that reached no queue."""
+    for (event,), number in _add_values(snapshot, "delivery_outbox_unroutable_events_total", "event").items():
+        yield f"{number:g} events {event} reached no queue; make logs NAMES=rabbitmq"
+
+
 def find_system_alerts(snapshot: MetricsSnapshot) -> Iterator[str]:
     """Find conditions that services have reported to the operators."""
     for sample in snapshot.samples:
@@ -258,6 +264,7 @@ CONDITIONS: Mapping[Condition, tuple[str, ...]] = {
     ),
     find_unavailable_brokers: ("BrokerUnavailable",),
     find_queue_problems: ("QueueBacklog", "ConsumerHighRetryRate"),
+    find_unroutable_events: ("UnroutableEvents",),
     find_system_alerts: ("SystemAlert",),
     find_provider_problems: ("ProviderCircuitBreakerOpen", "ProviderHighErrorRate"),
     find_partner_problems: ("PartnerCircuitBreakerOpen", "PartnerHighErrorRate"),

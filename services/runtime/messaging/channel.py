@@ -1,7 +1,7 @@
 """AMQP channel in publisher confirm mode."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Set
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -28,6 +28,10 @@ class _BrokerTimeout(BrokerUnavailable):
     """The broker did not respond within the timeout."""
 
 
+class MessageUnroutable(BrokerUnavailable):
+    """A published message reached no queue. Opening a channel again declares the topology with its queues."""
+
+
 class Message(NamedTuple):
     """A received message; it is acknowledged by its delivery tag."""
 
@@ -46,7 +50,10 @@ class Channel:
         self._loop = asyncio.get_running_loop()
 
     async def enable_confirms(self) -> None:
-        """Enable confirm mode."""
+        """Enable confirm mode; mandatory messages that reach no queue are returned before their confirm."""
+        self._channel.add_on_return_callback(
+            lambda _channel, _method, properties, _body: self._confirms.on_return(properties.message_id)
+        )
         await self._await_reply(
             lambda on_reply: self._channel.confirm_delivery(self._confirms.on_confirm, callback=on_reply)
         )
@@ -120,8 +127,11 @@ class Channel:
             )
         )
 
-    def publish(self, envelopes: Iterable[Envelope]) -> Awaitable[None]:
-        """Publish events; the returned awaitable completes when the broker has confirmed each of them."""
+    def publish(self, envelopes: Iterable[Envelope]) -> Awaitable[Set[str]]:
+        """Publish events; the returned awaitable completes when the broker has confirmed each of them.
+
+        Its result is the ids of the events that reached no queue, although the contract defines queues for their type.
+        """
         batch = ConfirmBatch()
         with ExitStack() as spans:
             started_at = CLOCK()
@@ -158,29 +168,44 @@ class Channel:
             timestamp=int(envelope.occurred_at.timestamp()),
             headers=headers,
         )
-        self._send_basic_publish(EXCHANGE, envelope.type, envelope.payload, properties, batch)
+        is_mandatory = envelope.type in topology.ROUTED_EVENT_TYPES
+        self._send_basic_publish(
+            EXCHANGE, envelope.type, envelope.payload, properties, batch, is_mandatory=is_mandatory
+        )
 
     async def republish(self, exchange: str, routing_key: str, message: Message, headers: dict[str, Any]) -> None:
-        """Publish a received message again with additional headers, and wait for the confirm."""
+        """Publish a received message again with additional headers, and wait for the confirm.
+
+        Raises MessageUnroutable if it reached no queue.
+        """
         properties = message.properties
         properties.headers = strip_broker_headers(properties.headers) | headers
         batch = ConfirmBatch()
-        self._send_basic_publish(exchange, routing_key, message.body, properties, batch)
-        await self._await_confirms(batch, ExitStack())
+        self._send_basic_publish(exchange, routing_key, message.body, properties, batch, is_mandatory=True)
+        if await self._await_confirms(batch, ExitStack()):
+            raise MessageUnroutable(f"message published to {exchange or routing_key} reached no queue")
 
     def _send_basic_publish(
-        self, exchange: str, routing_key: str, body: bytes, properties: BasicProperties, batch: ConfirmBatch
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        properties: BasicProperties,
+        batch: ConfirmBatch,
+        *,
+        is_mandatory: bool,
     ) -> None:
         self._raise_if_closed()
-        self._channel.basic_publish(exchange, routing_key, body, properties)
-        self._confirms.register(batch)
+        self._channel.basic_publish(exchange, routing_key, body, properties, mandatory=is_mandatory)
+        self._confirms.register(batch, properties.message_id)
 
-    async def _await_confirms(self, batch: ConfirmBatch, spans: ExitStack) -> None:
+    async def _await_confirms(self, batch: ConfirmBatch, spans: ExitStack) -> Set[str]:
         with spans:
             while True:
                 confirm_count = self._confirms.confirm_count
                 try:
-                    return await self._race_with_connection_loss(batch.wait(), CONFIRM_TIMEOUT_S)
+                    await self._race_with_connection_loss(batch.wait(), CONFIRM_TIMEOUT_S)
+                    return batch.returned_ids
                 except PublishNacked as error:
                     raise BrokerUnavailable(str(error)) from error
                 except _BrokerTimeout:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, override
@@ -103,16 +105,20 @@ class Broker:
     async def run_with_reconnect(self, work: Callable[[Channel], Awaitable[None]]) -> None:
         """Run `work` on a channel until cancelled; when the channel is lost, reconnect with backoff and restart it.
 
-        The delays have jitter, so that the processes do not all reconnect at the same time after a broker restart.
+        The backoff starts again after a channel that lasted longer than the longest delay, so that work which fails at
+        once does not reconnect in a tight loop. The delays have jitter, so that the processes do not all reconnect at
+        the same time after a broker restart.
         """
         failures = 0
         while True:
+            opened_at = math.inf
             try:
                 async with self.open_channel() as channel:
-                    failures = 0
+                    opened_at = time.monotonic()
                     await work(channel)
             except BrokerUnavailable as error:
-                failures += 1
+                has_lasted = time.monotonic() - opened_at > MAX_RECONNECT_DELAY_S
+                failures = 1 if has_lasted else failures + 1
                 delay_s = backoff.compute_exponential_delay_s(
                     failures, INITIAL_RECONNECT_DELAY_S, MAX_RECONNECT_DELAY_S
                 )

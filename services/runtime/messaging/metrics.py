@@ -13,6 +13,11 @@ CONSUMED = "consumed"
 SENT_MESSAGES = METER.create_counter(
     "messaging.client.sent.messages", unit="{message}", description="Events that the broker has confirmed, by type."
 )
+UNROUTABLE_MESSAGES = METER.create_counter(
+    "delivery.outbox.unroutable_events",
+    unit="{event}",
+    description="Events that reached no queue and remain pending, by type.",
+)
 CONSUMED_MESSAGES = METER.create_counter(
     "messaging.client.consumed.messages", unit="{message}", description="Messages received, by queue and event type."
 )
@@ -83,6 +88,11 @@ def count_sent(event_type: str, count: int) -> None:
     SENT_MESSAGES.add(count, _build_sent_attributes(normalise_event_type(event_type)))
 
 
+def count_unroutable(event_type: str, count: int) -> None:
+    """Count events of a type that reached no queue."""
+    UNROUTABLE_MESSAGES.add(count, {"event": normalise_event_type(event_type)})
+
+
 def record_processed(queue: str, event_type: object, outcome: str, seconds: float) -> None:
     """Count a message, and record the duration of processing it. `event_type` is the value of its header."""
     event = normalise_event_type(event_type)
@@ -92,5 +102,6 @@ def record_processed(queue: str, event_type: object, outcome: str, seconds: floa
 
 def initialise_published_events(service: str) -> None:
     """Initialise the counter of published events for the events that a service produces, before `setup_metrics`."""
-    event_types = (event.type for event in EVENTS.values() if event.producer == service)
+    event_types = [event.type for event in EVENTS.values() if event.producer == service]
     initialise_to_zero(SENT_MESSAGES, (_build_sent_attributes(event_type) for event_type in event_types))
+    initialise_to_zero(UNROUTABLE_MESSAGES, ({"event": event_type} for event_type in event_types))

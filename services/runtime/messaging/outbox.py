@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from services.runtime.core.errors import ApiError
 from services.runtime.messaging import metrics
-from services.runtime.messaging.channel import Channel
+from services.runtime.messaging.channel import Channel, MessageUnroutable
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope, EventType
 from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
@@ -90,6 +90,12 @@ _oldest_rows = (
 )
 _CLAIM = Statement(delete(_table).where(_table.c.id == _oldest_rows.c.id).returning(_table), row_type=_PendingEvent)
 """Deletes the oldest unlocked rows; the transaction commits after the broker has confirmed their events."""
+
+
+def _to_insert_row(row: _PendingEvent) -> Mapping[str, object]:
+    values = row._asdict() | {"trace": Jsonb(row.trace)}
+    del values["id"]
+    return values
 
 
 class Outbox[Event]:
@@ -181,6 +187,7 @@ class Relay:
         """Publish one batch. Return whether it was full.
 
         Rows are claimed and published under the lock, which preserves their order unless a batch fails.
+        Events that reached no queue are inserted again. Raises MessageUnroutable for them after the commit.
         """
         async with self._database.transaction() as transaction:
             async with claim_lock:
@@ -189,7 +196,15 @@ class Relay:
                     Envelope(row.event_id, self._source, row.type, row.subject, row.at, row.trace, row.payload)
                     for row in rows
                 )
-            await confirmed
-        for event_type, count in Counter(row.type for row in rows).items():
+            returned_ids = await confirmed
+            returned = [row for row in rows if row.event_id in returned_ids]
+            if returned:
+                await transaction.execute_many(_INSERT, [_to_insert_row(row) for row in returned])
+        for event_type, count in Counter(row.type for row in rows if row not in returned).items():
             metrics.count_sent(event_type, count)
+        for event_type, count in Counter(row.type for row in returned).items():
+            metrics.count_unroutable(event_type, count)
+            log.error("events unroutable: a queue of %s is missing; declaring the topology again", event_type)
+        if returned:
+            raise MessageUnroutable(f"{len(returned)} events reached no queue")
         return len(rows) == BATCH_SIZE

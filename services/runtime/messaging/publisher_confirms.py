@@ -17,6 +17,8 @@ class ConfirmBatch:
     """Published messages whose confirms are awaited together."""
 
     def __init__(self) -> None:
+        self.returned_ids: set[str] = set()
+        """Ids of messages that the broker returned because they reached no queue; it acks them nevertheless."""
         self._unconfirmed_count = 0
         self._completed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._completed.add_done_callback(mark_exception_retrieved)
@@ -53,13 +55,19 @@ class PublisherConfirms:
         self.confirm_count = 0
         """Number of received confirms; while it increases, the broker is slow but responsive."""
         self._last_delivery_tag = 0
-        self._unconfirmed: dict[int, ConfirmBatch] = {}
+        self._unconfirmed: dict[int, tuple[ConfirmBatch, str]] = {}
 
-    def register(self, batch: ConfirmBatch) -> None:
-        """Assign the next delivery tag to this batch; called after each published message."""
+    def register(self, batch: ConfirmBatch, message_id: str) -> None:
+        """Assign the next delivery tag to this message; called after it was published."""
         self._last_delivery_tag += 1
-        self._unconfirmed[self._last_delivery_tag] = batch
+        self._unconfirmed[self._last_delivery_tag] = batch, message_id
         batch.track_sent()
+
+    def on_return(self, message_id: str) -> None:
+        """Handle a returned mandatory message; the broker returns a message before it acks it."""
+        for batch, unconfirmed_id in self._unconfirmed.values():
+            if unconfirmed_id == message_id:
+                batch.returned_ids.add(message_id)
 
     def on_confirm(self, frame: Any) -> None:
         """Handle an ack or nack frame."""
@@ -70,4 +78,5 @@ class PublisherConfirms:
         else:
             tags = [delivery_tag]
         for tag in tags:
-            self._unconfirmed.pop(tag).track_confirmed(acked=acked)
+            batch, _ = self._unconfirmed.pop(tag)
+            batch.track_confirmed(acked=acked)

@@ -12,6 +12,9 @@ RETRY_DELAYS_S = (1, 5, 30, 120)
 QUEUES = tuple(sorted({queue for event in EVENTS.values() for queue in event.all_queues}))
 """All queues with a consumer."""
 
+ROUTED_EVENT_TYPES = frozenset(event.type for event in EVENTS.values() if event.queues)
+"""Event types with a queue; events of other types are received by broadcast subscriptions, or not at all."""
+
 QUEUES_TO_DELETE = ("notifications.agents",)
 """Queues of earlier releases that no consumer uses."""
 

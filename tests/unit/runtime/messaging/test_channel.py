@@ -21,20 +21,25 @@ class FakePikaChannel:
 
     def __init__(self) -> None:
         self.published: list[str] = []
+        self.mandatory: list[bool] = []
+
+    def add_on_return_callback(self, on_return: Any) -> None:
+        self.on_return = on_return
 
     def confirm_delivery(self, on_confirm: Any, callback: Any) -> None:
         self.on_confirm = on_confirm
         callback(None)
 
-    def basic_publish(self, _exchange: str, _key: str, _body: bytes, properties: Any) -> None:
+    def basic_publish(self, _exchange: str, _key: str, _body: bytes, properties: Any, *, mandatory: bool) -> None:
         self.published.append(properties.message_id)
+        self.mandatory.append(mandatory)
 
     def confirm(self, method: type, tag: int) -> None:
         self.on_confirm(SimpleNamespace(method=method(delivery_tag=tag, multiple=False)))
 
 
-def build_envelope(event_id: str) -> Envelope:
-    return Envelope(event_id, "/test", "test.happened", "test", datetime.now(UTC), {}, b"")
+def build_envelope(event_id: str, event_type: str = "test.happened") -> Envelope:
+    return Envelope(event_id, "/test", event_type, "test", datetime.now(UTC), {}, b"")
 
 
 @pytest.fixture
@@ -81,3 +86,13 @@ async def test_connection_loss_fails_pending_and_later_publish(channel_under_tes
         await confirmed
     with pytest.raises(BrokerUnavailable, match="connection lost"):
         channel.publish([build_envelope("b")])
+
+
+async def test_returned_events_are_the_result_of_publish(channel_under_test: ChannelUnderTest) -> None:
+    pika_channel, channel, _ = channel_under_test
+    confirmed = channel.publish([build_envelope("a", "orders.paid"), build_envelope("b", "partners.catalog_changed")])
+    assert pika_channel.mandatory == [True, False], "an event type without queues is received by subscriptions only"
+    pika_channel.on_return(None, None, SimpleNamespace(message_id="a"), b"")
+    pika_channel.confirm(Basic.Ack, 1)
+    pika_channel.confirm(Basic.Ack, 2)
+    assert await confirmed == {"a"}

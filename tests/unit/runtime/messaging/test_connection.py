@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 
 from services.runtime.core.backoff import JITTER_RATIO
-from services.runtime.messaging.channel import BrokerUnavailable, Channel
+from services.runtime.messaging.channel import BrokerUnavailable, Channel, MessageUnroutable
 from services.runtime.messaging.connection import INITIAL_RECONNECT_DELAY_S, MAX_RECONNECT_DELAY_S, Broker
 
 
@@ -44,3 +45,17 @@ async def test_broker_reconnects_with_backoff_and_jitter(delays: list[float]) ->
     ratios = [delay_s / scheduled_s for delay_s, scheduled_s in zip(delays, schedule, strict=True)]
     assert len(set(ratios)) > 1, "without jitter, all processes would reconnect at the same time"
     assert all(abs(ratio - 1) <= JITTER_RATIO + 1e-9 for ratio in ratios)
+
+
+async def test_work_that_fails_at_once_reconnects_with_backoff(delays: list[float]) -> None:
+    class ConnectedBroker(Broker):
+        @asynccontextmanager
+        async def open_channel(self) -> AsyncIterator[Channel]:
+            yield cast(Channel, None)
+
+    async def work(_: Channel) -> None:
+        raise MessageUnroutable("no queue")
+
+    with pytest.raises(asyncio.CancelledError):
+        await ConnectedBroker("amqp://broker.test", "test").run_with_reconnect(work)
+    assert delays[-1] >= MAX_RECONNECT_DELAY_S * (1 - JITTER_RATIO)

@@ -1,7 +1,7 @@
 """Outbox rows, and batches of the relay with a fake database and a fake channel."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable, Set
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -14,7 +14,7 @@ from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderPaid, OrderSnapshot, UserDeleted
 from services.runtime.core.errors import ApiError
 from services.runtime.messaging import outbox
-from services.runtime.messaging.channel import BrokerUnavailable, Channel
+from services.runtime.messaging.channel import BrokerUnavailable, Channel, MessageUnroutable
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope
 from services.runtime.messaging.outbox import Outbox, Relay
@@ -72,23 +72,27 @@ class FakeTransaction:
 
     async def execute_many(self, _: object, rows: list[Any]) -> None:
         self.inserted += rows
+        if self._table is not None:
+            self._table.row_ids += [int(row["subject"]) for row in rows]
 
 
 class FakeChannel:
-    """Records batches of events, and confirms all except those from the batch number `failing_batch`."""
+    """Records batches of events; returns `returned_ids`, and confirms all except the batch number `failing_batch`."""
 
-    def __init__(self, failing_batch: int | None = None) -> None:
+    def __init__(self, failing_batch: int | None = None, returned_ids: Set[str] = frozenset()) -> None:
         self.batches: list[list[Envelope]] = []
+        self._returned_ids = returned_ids
         self._failing_batch = failing_batch
 
-    def publish(self, envelopes: Iterable[Envelope]) -> Awaitable[None]:
+    def publish(self, envelopes: Iterable[Envelope]) -> Awaitable[Set[str]]:
         self.batches.append([*envelopes])
         return self._confirm(len(self.batches))
 
-    async def _confirm(self, batch: int) -> None:
+    async def _confirm(self, batch: int) -> Set[str]:
         await asyncio.sleep(0)
         if batch == self._failing_batch:
             raise BrokerUnavailable("nacked")
+        return self._returned_ids
 
     @property
     def event_ids(self) -> list[str]:
@@ -185,6 +189,13 @@ async def test_events_of_failed_batch_are_published_again_with_same_ids() -> Non
         await relay._publish_pending(cast(Channel, channel))
     await relay._publish_pending(cast(Channel, channel))
     assert channel.event_ids == ["e1", "e2", "e1", "e2"]
+
+
+async def test_event_without_queue_stays_pending_others_do_not() -> None:
+    table = FakeTable([1, 2, 3])
+    with pytest.raises(MessageUnroutable):
+        await create_relay(table)._publish_pending(cast(Channel, FakeChannel(returned_ids={"e2"})))
+    assert table.row_ids == [2]
 
 
 async def test_unavailable_database_is_raised_to_the_loop() -> None:

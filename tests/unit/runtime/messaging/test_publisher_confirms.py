@@ -14,7 +14,7 @@ def frame(method: type, tag: int, *, multiple: bool = False) -> SimpleNamespace:
 async def test_batch_completes_when_all_its_messages_are_confirmed() -> None:
     confirms, first, second = PublisherConfirms(), ConfirmBatch(), ConfirmBatch()
     for batch in (first, second, first, second):
-        confirms.register(batch)
+        confirms.register(batch, "m")
 
     confirms.on_confirm(frame(Basic.Ack, 2))
     confirms.on_confirm(frame(Basic.Ack, 3, multiple=True))
@@ -31,7 +31,7 @@ async def test_batch_completes_when_all_its_messages_are_confirmed() -> None:
 async def test_nack_fails_only_its_batch() -> None:
     confirms, first, second = PublisherConfirms(), ConfirmBatch(), ConfirmBatch()
     for batch in (first, first, second):
-        confirms.register(batch)
+        confirms.register(batch, "m")
 
     confirms.on_confirm(frame(Basic.Nack, 1))
     confirms.on_confirm(frame(Basic.Ack, 3, multiple=True))
@@ -41,9 +41,21 @@ async def test_nack_fails_only_its_batch() -> None:
     await second.wait()
 
 
+async def test_returned_message_is_reported_only_by_its_batch() -> None:
+    confirms, first, second = PublisherConfirms(), ConfirmBatch(), ConfirmBatch()
+    for batch, message_id in ((first, "a"), (first, "b"), (second, "c")):
+        confirms.register(batch, message_id)
+
+    confirms.on_return("b")
+    confirms.on_confirm(frame(Basic.Ack, 3, multiple=True))
+
+    await asyncio.gather(first.wait(), second.wait())
+    assert (first.returned_ids, second.returned_ids) == ({"b"}, set())
+
+
 async def test_wait_can_be_repeated_after_timeout() -> None:
     confirms, batch = PublisherConfirms(), ConfirmBatch()
-    confirms.register(batch)
+    confirms.register(batch, "m")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(batch.wait(), 0.01)
 

@@ -58,6 +58,7 @@ def test_healthy_mesh_has_no_problem() -> None:
         ('delivery_providers_breakers_open{provider="apns"} 1', "the circuit breaker of apns is open"),
         ('delivery_providers_responses_total{provider="fcm",outcome="busy"} 4', "4 of 4 requests to fcm failed"),
         ('messaging_client_sent_messages_total{event="system.alert"} 3', "orders has reported 3 alerts"),
+        ('delivery_outbox_unroutable_events_total{event="orders.paid"} 2', "2 events orders.paid reached no queue"),
         (
             'delivery_reconciliation_discrepancies_total{kind="ORDER_MISSING",outcome="reported"} 1',
             "1 discrepancies ORDER_MISSING were reported; make reconcile",
