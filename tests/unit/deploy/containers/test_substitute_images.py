@@ -172,13 +172,22 @@ def test_only_missing_or_outdated_images_are_built(
 def test_digest_changes_with_the_sources(root: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
     monkeypatch.setattr(substitute_images, "SCRIPTS_DIR", root / "scripts")
     (root / "scripts").mkdir()
-    before = compute_digest(SubstituteImage("tool:1", "", {}, "USER tool"))
+    copied = {root / "scripts": "/opt/scripts"}
+    before = compute_digest(SubstituteImage("tool:1", "", copied, "USER tool"))
     instructions = "USER other" if changed == "instructions" else "USER tool"
     if changed == "packages":
         (root / "requirements/local.txt").write_text("tool==2", encoding="utf-8")
     if changed == "entry point":
         (root / "scripts/tool.sh").write_text("exec tool", encoding="utf-8")
-    assert compute_digest(SubstituteImage("tool:1", "", {}, instructions)) != before
+    assert compute_digest(SubstituteImage("tool:1", "", copied, instructions)) != before
+
+
+def test_digest_without_entry_points_is_independent_of_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(substitute_images, "SCRIPTS_DIR", root / "scripts")
+    (root / "scripts").mkdir()
+    before = compute_digest(SubstituteImage("tool:1", "", {}))
+    (root / "scripts/tool.sh").write_text("exec tool")
+    assert compute_digest(SubstituteImage("tool:1", "", {})) == before
 
 
 def stub_commands(monkeypatch: pytest.MonkeyPatch, *, debootstrap: int, tar: int) -> None:
