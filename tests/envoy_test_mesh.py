@@ -87,8 +87,8 @@ def running_jwks_server() -> Iterator[int]:
 
 
 @contextmanager
-def running_echo_server(path: Path) -> Iterator[None]:
-    server = uvicorn.Server(uvicorn.Config(echo, uds=str(path), lifespan="off", log_config=None, access_log=False))
+def running_echo_server(path: Path, app: Any = echo) -> Iterator[None]:
+    server = uvicorn.Server(uvicorn.Config(app, uds=str(path), lifespan="off", log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_until(lambda: server.started, TIMEOUT_S, description="echo server started")
@@ -160,13 +160,13 @@ def is_healthy(client: MeshClient) -> bool:
 
 
 @contextmanager
-def running_test_edge(folder: Path, **overrides: str) -> Iterator[MeshClient]:
-    """Run only the gateway's Envoy in front of an echo server, with changed settings, and yield its client."""
+def running_test_edge(folder: Path, app: Any = echo, **overrides: str) -> Iterator[MeshClient]:
+    """Run only the gateway's Envoy in front of an application, with changed settings, and yield its client."""
     issue_certificates(folder)
     with ExitStack() as stack:
         jwks_port = stack.enter_context(running_jwks_server())
         settings = build_settings(folder, JWKS_PORT=str(jwks_port), FIREBASE_PROJECT_ID=PROJECT_ID, **overrides)
-        stack.enter_context(running_echo_server(Path(settings["RUN_DIR"]) / "gateway.sock"))
+        stack.enter_context(running_echo_server(Path(settings["RUN_DIR"]) / "gateway.sock", app))
         stack.enter_context(running_envoy(folder, "gateway", settings))
         yield MeshClient(folder, settings)
 
