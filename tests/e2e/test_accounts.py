@@ -229,7 +229,7 @@ def test_deliverer_requires_approval_by_admin(edge: httpx.Client, bearer: Bearer
     approved = edge.put(f"/users/{dora.id}/role", json={"role": "deliverer"}, headers=bearer("admin"))
     assert approved.json()["role"] == "deliverer"
     assert_problem(dora.request("GET", "/deliveries"), 403, "FORBIDDEN")  # the token contains no role
-    assert_problem(dora.request("GET", "/catalog"), 401, "TOKEN_REVOKED")
+    assert_problem(dora.request("GET", "/banks"), 401, "TOKEN_REVOKED")
     dora.refresh()
     assert dora.request("GET", "/deliveries").status_code == 200
     assert dora.request("GET", "/users/me").json()["role"] == "deliverer"

@@ -52,7 +52,7 @@ def remove_signature(token: str) -> str:
 
 
 def test_request_without_token_returns_401(edge: httpx.Client) -> None:
-    response = edge.get("/catalog")
+    response = edge.get("/banks")
     assert_problem(response, 401, "UNAUTHENTICATED")
     assert response.headers["www-authenticate"].startswith("Bearer")
 
@@ -64,9 +64,7 @@ def test_request_with_forged_token_returns_401(edge: httpx.Client, token: Callab
         token("customer")[:-4] + "AAAA",
         "nonsense",
     ):
-        assert_problem(
-            edge.get("/catalog", headers={"authorization": f"Bearer {invalid_token}"}), 401, "UNAUTHENTICATED"
-        )
+        assert_problem(edge.get("/banks", headers={"authorization": f"Bearer {invalid_token}"}), 401, "UNAUTHENTICATED")
 
 
 def test_request_with_expired_or_foreign_token_returns_401(
@@ -83,7 +81,7 @@ def test_request_with_expired_or_foreign_token_returns_401(
         ({"iss": "https://elsewhere"}, False),
     ):
         signed_token = jwt.encode(valid_claims | claims, key, "RS256", headers=headers)
-        response = edge.get("/catalog", headers={"authorization": f"Bearer {signed_token}"})
+        response = edge.get("/banks", headers={"authorization": f"Bearer {signed_token}"})
         if is_valid:
             assert response.status_code == 200
         else:
@@ -91,7 +89,7 @@ def test_request_with_expired_or_foreign_token_returns_401(
 
 
 def test_token_in_query_is_ignored(edge: httpx.Client, token: Callable[[str], str]) -> None:
-    assert_problem(edge.get("/catalog", params={"access_token": token("customer")}), 401, "UNAUTHENTICATED")
+    assert_problem(edge.get("/banks", params={"access_token": token("customer")}), 401, "UNAUTHENTICATED")
 
 
 @pytest.mark.parametrize(
@@ -192,8 +190,8 @@ def test_requests_outside_contract_are_rejected(edge: httpx.Client, bearer: Bear
     response = edge.delete("/catalog", headers=bearer("customer"))
     assert_problem(response, 405, "METHOD_NOT_ALLOWED")
     assert "GET" in response.headers["allow"]
-    assert_problem(edge.get("/catalog?colour=red", headers=bearer("customer")), 400, "INVALID_REQUEST")
-    assert_problem(edge.get("/catalog?page_token=AAAA", headers=bearer("customer")), 400, "INVALID_REQUEST")
+    assert_problem(edge.get("/catalog?colour=red"), 400, "INVALID_REQUEST")
+    assert_problem(edge.get("/catalog?page_token=AAAA"), 400, "INVALID_REQUEST")
     response = edge.post("/order-checks", headers=bearer("customer"), content=b" " * 70_000)
     assert_problem(response, 413, "PAYLOAD_TOO_LARGE")
     response = edge.post("/order-checks", headers={**bearer("customer"), "content-type": "text/plain"}, content=b"{}")

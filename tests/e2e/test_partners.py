@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.local.demo import scenarios
 from tests.e2e.test_error_responses import assert_problem
 from tests.wait import wait_until
 
@@ -116,6 +117,17 @@ def test_product_is_created_updated_sold_and_deleted(
     assert admin.delete(path).status_code == 204
     assert_problem(admin.get(path), 404, "PRODUCT_NOT_FOUND")
     assert product["id"] not in [entry["id"] for entry in list_all(admin, "/products")]
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer nonsense"}], ids=["absent", "invalid"])
+def test_catalog_is_the_same_without_token(edge: httpx.Client, customer: httpx.Client, headers: dict[str, str]) -> None:
+    for path in ("/catalog?partner_id=1", "/catalog/1/products"):
+        response = edge.get(path, headers=headers)
+        assert (response.status_code, response.json()) == (200, customer.get(path).json())
+        assert response.json()["items"]
+    assert_problem(edge.get("/catalog/9000000/products", headers=headers), 404, "PARTNER_NOT_FOUND")
+    assert_problem(edge.post("/order-checks", json=scenarios.BASKET, headers=headers), 401, "UNAUTHENTICATED")
+    assert_problem(edge.post("/partners", json=PARTNER, headers=headers), 401, "UNAUTHENTICATED")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,12 @@ def test_other_authorization_scheme_returns_401(edge: httpx.Client, scheme: str)
     assert (response.status_code, response.json()["reason"]) == (401, "UNAUTHENTICATED")
 
 
+@pytest.mark.parametrize("path", ["/api/v1/catalog", "/api/v1/catalog/1/products"])
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer nonsense"}], ids=["absent", "invalid"])
+def test_catalog_needs_no_token(edge: httpx.Client, path: str, headers: dict[str, str]) -> None:
+    assert edge.get(path, headers=headers).status_code == 200
+
+
 def send(mesh: MeshClient, request_line: str, headers: Mapping[str, str]) -> tuple[HTTPResponse, Any]:
     """Send a request unchanged, and return the response with its decoded body."""
     lines = [request_line, *(f"{name}: {value}" for name, value in headers.items()), "", ""]

@@ -92,10 +92,10 @@ def test_token_is_revoked_by_change_of_account(
     admin: dict[str, str],
     change: Callable[[User, httpx.Client, dict[str, str]], httpx.Response],
 ) -> None:
-    assert ada.request("GET", "/catalog").status_code == 200
+    assert ada.request("GET", "/banks").status_code == 200
     assert change(ada, edge, admin).is_success
     changed_at = time.monotonic()
-    wait_until(lambda: ada.request("GET", "/catalog").status_code == 401, MAX_DELAY_S, description="token is revoked")
+    wait_until(lambda: ada.request("GET", "/banks").status_code == 401, MAX_DELAY_S, description="token is revoked")
     assert time.monotonic() - changed_at < MAX_DELAY_S
     response = ada.request("POST", "/order-checks", json=scenarios.BASKET)
     assert read_problem(response) == (401, "TOKEN_REVOKED")
@@ -153,7 +153,7 @@ def test_event_stream_ends_with_revocation_of_token(mesh: Mesh) -> None:
     ids="-".join,
 )
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/users/me"), ("GET", "/catalog"), ("GET", "/banks"), ("DELETE", "/sessions")]
+    ("method", "path"), [("GET", "/users/me"), ("GET", "/banks"), ("GET", "/orders"), ("DELETE", "/sessions")]
 )
 def test_token_with_unexpected_claims_is_refused(
     ada: User, edge: httpx.Client, sign_token: SignToken, claims: dict[str, Any], method: str, path: str

@@ -14,12 +14,13 @@ export async function journey({ createDelivery, ProblemError, unwrap, watchOrder
   };
   const delivery = createDelivery({ baseUrl, token: () => session?.access_token, fetch });
 
-  const error = await unwrap(delivery.GET("/catalog")).catch((reason) => reason);
+  const { items } = await unwrap(delivery.GET("/catalog", { params: { query: { partner_id: 1 } } }));
+  const [product] = items[0].products;
+
+  const error = await unwrap(delivery.GET("/banks")).catch((reason) => reason);
   if (!(error instanceof ProblemError) || error.problem.reason !== "UNAUTHENTICATED") throw error;
   session = await unwrap(delivery.POST("/sessions", { body: { email, password } }));
 
-  const { items } = await unwrap(delivery.GET("/catalog", { params: { query: { partner_id: 1 } } }));
-  const [product] = items[0].products;
   const check = await unwrap(
     delivery.POST("/order-checks", {
       body: {

@@ -242,7 +242,7 @@ class CatalogHandler(ABC):
     ) -> CatalogPage:
         """List partners and their products: GET /catalog.
 
-        Verified, enabled partners with available products, ordered by id, with at most 50 products each.
+        Verified, enabled partners with available products, ordered by id, with at most 50 products each. Needs no access token; a token is ignored.
         """
 
     @abstractmethod
@@ -258,7 +258,7 @@ class CatalogHandler(ABC):
     ) -> CatalogProductPage:
         """List a partner's products: GET /catalog/{partner_id}/products.
 
-        Available products of a verified, enabled partner, ordered by id.
+        Available products of a verified, enabled partner, ordered by id. Needs no access token; a token is ignored.
         """
 
     @abstractmethod

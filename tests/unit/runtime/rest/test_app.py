@@ -80,7 +80,7 @@ async def test_public_api_is_compiled_and_served(tmp_path: Path) -> None:
         response = await client.get("http://edge/openapi.json")
         assert response.json() == specification
         assert (await client.get("http://edge/openapi.yaml")).headers["content-type"] == "application/yaml"
-        assert (await client.get("/catalog")).status_code == 401
+        assert (await client.get("/banks")).status_code == 401
 
 
 def test_operation_table_matches_published_document() -> None:

@@ -115,7 +115,8 @@ class CachedApi:
         document = copy.deepcopy(SPECIFICATION)
         document["paths"]["/things/{thing_id}"]["patch"]["security"] = [{"bearer": ["admin"]}]
         operations = OPERATIONS | {
-            "getThing": OPERATIONS["getThing"]._replace(cache_until_event=PARTNER_CATALOG_CHANGED)
+            name: OPERATIONS[name]._replace(cache_until_event=PARTNER_CATALOG_CHANGED)
+            for name in ("getThing", "getLatest")
         }
         self.is_failing = False
         self.things = RecordingThingsHandler(self.respond)
@@ -150,6 +151,15 @@ def test_cache_hit_requires_authentication() -> None:
     api = CachedApi()
     api.get_count()
     assert send_request(api.app, "GET", "/things/a1").status_code == 401
+
+
+def test_public_response_is_cached_without_private_headers() -> None:
+    api = CachedApi()
+    responses = [
+        send_request(api.app, "GET", "/things/latest", headers=headers) for headers in ({}, IDENTITY_HEADERS, {})
+    ]
+    assert [(response.status_code, response.json()["count"]) for response in responses] == [(200, 1)] * 3
+    assert all(not {"cache-control", "vary"} & response.headers.keys() for response in responses)
 
 
 def test_error_is_not_cached() -> None:
