@@ -26,7 +26,7 @@ UNUSED = cast(Any, None)
 tracing.setup_tracing("gateway", "production", 1)
 channel = cast(Any, StubChannel())
 orders, partners, notifications = OrdersStub(channel), PartnersStub(channel), NotificationsStub(channel)
-order_checks = MemcachedOrderCheckCache("127.0.0.1:1")
+order_checks = MemcachedOrderCheckCache("127.0.0.1:1", [b"key"])
 order_checks._memcached._client = cast(Any, StubCache())
 response_caches = build_caches(OPERATIONS.values())
 for response_cache in response_caches.values():

@@ -71,7 +71,7 @@ async def serve(settings: Settings) -> None:
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     notifications = NotificationsStub(channels["notifications"])
     image_registry = RpcProductPictureRegistry(partners)
-    check_cache = MemcachedOrderCheckCache(settings.cache_address)
+    check_cache = MemcachedOrderCheckCache(settings.cache_address, settings.derive_keys("order checks"))
     async with database, httpx.AsyncClient(trust_env=False) as client, AsyncExitStack() as exit_stack:
         identity = build_firebase(settings, client)
         image_store = GcsImageStore(ObjectStore(settings.storage_bucket, settings.storage_url))

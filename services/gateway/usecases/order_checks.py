@@ -37,20 +37,28 @@ async def save_check(cache: OrderCheckCache, clock: Clock, user_id: str, basket:
     return check_id
 
 
-async def get_basket(cache: OrderCheckCache, check_id: str, user_id: str) -> CheckedBasket:
+async def get_basket(cache: OrderCheckCache, clock: Clock, check_id: str, user_id: str) -> CheckedBasket:
     """Return the basket of a check.
 
     Raises ApiError: CHECK_EXPIRED, also for an unknown check and one of another user, UPSTREAM_UNAVAILABLE.
     """
-    basket = await cache.get(check_id, user_id)
+    basket = await _find_basket(cache, clock, check_id, user_id)
     if basket is None:
         raise ApiError(Reason.CHECK_EXPIRED)
     return basket
 
 
-async def load_basket(cache: OrderCheckCache, check_id: str, user_id: str) -> tuple[CheckedBasket | None, bool]:
+async def load_basket(
+    cache: OrderCheckCache, clock: Clock, check_id: str, user_id: str
+) -> tuple[CheckedBasket | None, bool]:
     """Return the basket of a check, None on a miss, and whether the cache is unavailable."""
     try:
-        return await cache.get(check_id, user_id), False
+        return await _find_basket(cache, clock, check_id, user_id), False
     except ApiError:
         return None, True
+
+
+async def _find_basket(cache: OrderCheckCache, clock: Clock, check_id: str, user_id: str) -> CheckedBasket | None:
+    """Return a basket that has not expired: a client that reaches the cache could store an old entry again."""
+    basket = await cache.get(check_id, user_id)
+    return basket if basket is not None and basket.expires_at is not None and clock() < basket.expires_at else None

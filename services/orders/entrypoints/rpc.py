@@ -67,12 +67,13 @@ class OrdersRpc(OrdersServicer):
     ) -> PreEncoded[v1.CreateOrderResponse]:
         """Create the order of a checked basket and return it with payment instructions."""
         basket = None if request.basket is None else basket_from_proto(request.basket)
+        rejection = None if request.rejection is None else Reason(request.rejection)
         response = await usecases.create_order(
             self._repository,
             self._clock,
             self._generate_id,
             principal,
-            OrderRequest(request.check_id, basket, request.cache_unavailable),
+            OrderRequest(request.check_id, basket, request.cache_unavailable, rejection),
             build_idempotency_key(principal, "confirmOrder", request.idempotency_key, request.check_id),
             partial(encode_created_order, self._public_url, self._list_bank_secrets),
         )

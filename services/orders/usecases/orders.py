@@ -31,11 +31,15 @@ BATCH_SIZE = 100
 
 
 class OrderRequest(NamedTuple):
-    """Request to create the order of a check; `basket` is None when the cache does not contain the check."""
+    """Request to create the order of a check.
+
+    `basket` is None when the cache does not contain the check, or when partners gave a reason for its `rejection`.
+    """
 
     check_id: str
     basket: Basket | None
     is_cache_unavailable: bool = False
+    rejection: Reason | None = None
 
 
 async def create_order(
@@ -51,9 +55,9 @@ async def create_order(
 
     `encode` is called with the order and its bank. A check that has already become an order returns that order. If the
     cache is unavailable and no order exists, the error is UPSTREAM_UNAVAILABLE instead of CHECK_EXPIRED, since the
-    check may still be valid.
+    check may still be valid. If the basket was rejected, the error is that of the rejection.
 
-    Raises ApiError: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED,
+    Raises ApiError: the rejection, BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED,
     IDEMPOTENCY_KEY_BUSY.
     """
     async with repository.idempotent_unit_of_work(key) as (unit, response):
@@ -77,6 +81,9 @@ async def _create_or_find_order(
     existing = await unit.orders.find_by_check(request.check_id)
     if existing is None and basket is not None:
         raise ApiError(Reason.BANK_UNAVAILABLE)
+    if existing is None and request.rejection is not None:
+        retry_after = 1 if request.rejection is Reason.UPSTREAM_UNAVAILABLE else None
+        raise ApiError(request.rejection, retry_after=retry_after)
     if existing is None and request.is_cache_unavailable:
         raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "The cache is unavailable.", retry_after=1)
     if existing is None or existing.customer_id != principal.user_id:

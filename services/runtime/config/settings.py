@@ -1,5 +1,6 @@
 """Typed settings from the environment, validated at startup."""
 
+import hmac
 import os
 from collections.abc import Iterator
 from enum import StrEnum
@@ -115,6 +116,11 @@ class ServiceSettings(EnvironmentSettings):
     def build_page_token_signer(self) -> PageTokenSigner:
         """Return the signer of page tokens with keys derived from the encryption keys."""
         return PageTokenSigner(encryption_keys.split_keys(self.encryption_key.get_secret_value()))
+
+    def derive_keys(self, purpose: str) -> list[bytes]:
+        """Return signing keys derived from the encryption keys: the first one signs, all of them verify."""
+        keys = encryption_keys.split_keys(self.encryption_key.get_secret_value())
+        return [hmac.digest(key.encode(), purpose.encode(), "sha256") for key in keys]
 
     def iter_production_errors(self) -> Iterator[str]:
         """Yield the reasons that these settings are not allowed in production."""

@@ -7,7 +7,7 @@ from typing import cast
 from generated.problems import Reason
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
-from generated.proto.delivery.partners.v1 import CheckProductsRequest, CheckProductsResponse
+from generated.proto.delivery.partners.v1 import BasketItem, CheckProductsRequest, CheckProductsResponse
 from generated.proto.delivery.partners.v1.rpc import PartnersStub
 from generated.rest.delivery import convert, requests
 from generated.rest.delivery.forwarding_handlers import ForwardingOrdersHandler
@@ -29,6 +29,10 @@ from services.runtime.rest.types import Event, Response, require, unset_to_none
 
 MAX_VERSION_DIGITS = 19
 """Upper bound, exclusive, of the digits of an order version."""
+
+
+PRICE_CHANGES = frozenset({Reason.TOTAL_MISMATCH, Reason.CURRENCY_MISMATCH})
+"""Reasons of partners that do not end an order check, whose prices are valid until it expires."""
 
 
 class Orders(ForwardingOrdersHandler):
@@ -56,23 +60,44 @@ class Orders(ForwardingOrdersHandler):
 
     async def get_order_check(self, *, principal: Principal, check_id: str) -> OrderCheck:
         """Return an order check that has not expired."""
-        basket = await order_checks.get_basket(self._check_cache, check_id, principal.user_id)
+        basket = await order_checks.get_basket(self._check_cache, self._clock, check_id, principal.user_id)
         return _to_order_check(check_id, basket)
 
     async def confirm_order(
         self, *, principal: Principal, body: ConfirmOrderRequest, idempotency_key: str | None = None
     ) -> Response[ConfirmedOrder]:
-        """Create the order of a check. Without the check, only an order already created from it is returned."""
-        basket, cache_unavailable = await order_checks.load_basket(self._check_cache, body.check_id, principal.user_id)
+        """Create the order of a check at its prices, if the partner and the products are still available.
+
+        Without the check, or after a rejection, only an order already created from it is returned.
+        """
+        basket, cache_unavailable = await order_checks.load_basket(
+            self._check_cache, self._clock, body.check_id, principal.user_id
+        )
+        rejection = None if basket is None else await self._find_rejection(basket)
         request = v1.CreateOrderRequest(
             check_id=body.check_id,
-            basket=basket,
+            basket=basket if rejection is None else None,
             idempotency_key=idempotency_key,
             cache_unavailable=cache_unavailable,
+            rejection=rejection,
         )
         created = await self._orders.create_order(request)
         confirmed = convert.confirmed_order(created)
         return Response(confirmed, {"Location": f"/api/v1/orders/{confirmed.order.id}"}, replayed=created.replayed)
+
+    async def _find_rejection(self, basket: v1.CheckedBasket) -> Reason | None:
+        """Return the reason for which partners does not accept a checked basket; changed prices are no reason."""
+        request = CheckProductsRequest(
+            partner_id=require(basket.partner).id,
+            items=[BasketItem(product_id=item.product_id, quantity=item.quantity) for item in basket.items],
+            total_amount=basket.total_amount,
+            currency=basket.currency,
+        )
+        try:
+            await self._partners.check_products(request)
+        except ApiError as error:
+            return None if error.reason in PRICE_CHANGES else error.reason
+        return None
 
     async def watch_order(
         self, *, principal: Principal, order_id: str, last_event_id: str | None = None

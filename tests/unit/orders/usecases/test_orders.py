@@ -55,7 +55,8 @@ async def test_order_is_created_with_event() -> None:
 async def test_check_becomes_one_order() -> None:
     repository = FakeRepository()
     await create(repository, OrderRequest("c1", BASKET))
-    for request in (OrderRequest("c1", BASKET), OrderRequest("c1", None), OrderRequest("c1", None, True)):
+    rejected = OrderRequest("c1", None, rejection=Reason.PARTNER_UNAVAILABLE)
+    for request in (OrderRequest("c1", BASKET), OrderRequest("c1", None), OrderRequest("c1", None, True), rejected):
         assert (await create(repository, request, generate_id="o2")).data == b"o1 visa"
     assert (list(repository.orders), len(repository.events)) == (["o1"], 1)
 
@@ -74,6 +75,7 @@ async def test_repeated_idempotency_key_replays_response() -> None:
         ([replace(BANK, active=False)], Reason.BANK_UNAVAILABLE, OrderRequest("c1", BASKET)),
         ([BANK], Reason.CHECK_EXPIRED, OrderRequest("c1", None)),
         ([BANK], Reason.UPSTREAM_UNAVAILABLE, OrderRequest("c1", None, is_cache_unavailable=True)),
+        ([BANK], Reason.PARTNER_UNAVAILABLE, OrderRequest("c1", None, rejection=Reason.PARTNER_UNAVAILABLE)),
     ],
 )
 async def test_order_that_cannot_be_created_raises(

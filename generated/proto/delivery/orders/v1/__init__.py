@@ -609,6 +609,12 @@ class CreateOrderRequest(betterproto2.Message):
     Whether the cache was unavailable, so that an absent basket does not mean that the check has expired.
     """
 
+    rejection: "str | None" = betterproto2.field(5, betterproto2.TYPE_STRING, optional=True)
+    """
+    Reason for which the partners service rejected the basket at the confirmation, or for which it did not respond. Then only
+    an existing order is returned.
+    """
+
 
 default_message_pool.register_message("delivery.orders.v1", "CreateOrderRequest", CreateOrderRequest)
 

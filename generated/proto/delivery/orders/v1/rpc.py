@@ -590,7 +590,7 @@ class OrdersServicer(Servicer):
         self, request: CreateOrderRequest, principal: Principal
     ) -> CreateOrderResponse | PreEncoded[CreateOrderResponse]:
         """Creates an order from a checked basket. The same check always returns the same order.
-        Errors: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE.
+        Errors: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE, and the rejection in the request.
         """
 
     @abstractmethod
@@ -701,7 +701,7 @@ class OrdersStub(Stub):
 
     async def create_order(self, request: CreateOrderRequest, *, timeout: float | None = None) -> CreateOrderResponse:
         """Creates an order from a checked basket. The same check always returns the same order.
-        Errors: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE.
+        Errors: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE, and the rejection in the request.
         """
         return await self.call_unary(CREATE_ORDER, request, timeout)
 

@@ -42,6 +42,7 @@ BASKET = v1.CheckedBasket(
     bank_id="visa",
     delivery_address="1 Long Street",
 )
+STORED_BASKET = replace(BASKET, expires_at=NOW + CHECK_TTL)
 CREATED = v1.CreateOrderResponse(
     order=v1.Order(
         id="o1",
@@ -137,22 +138,46 @@ async def test_check_with_unavailable_cache_raises_error() -> None:
 @pytest.mark.parametrize("replayed", [False, True])
 async def test_confirmed_order_is_created_from_cached_basket(replayed: bool) -> None:
     created = v1.CreateOrderResponse(order=CREATED.order, payment=CREATED.payment, replayed=replayed)
-    stub, cache = RecordingStub(create_order=created), FakeCheckCache()
-    cache.baskets["c1", "ada"] = BASKET
+    stub, cache = RecordingStub(create_order=created, check_products=CHECKED), FakeCheckCache()
+    cache.baskets["c1", "ada"] = STORED_BASKET
     response = await make_orders(stub, cache).confirm_order(
         principal=ADA, body=models.ConfirmOrderRequest(check_id="c1"), idempotency_key="k1"
     )
-    assert stub.requests == [v1.CreateOrderRequest(check_id="c1", basket=BASKET, idempotency_key="k1")]
+    assert stub.requests == [
+        CheckProductsRequest(
+            partner_id=1, items=[BasketItem(product_id=7, quantity=2)], total_amount=200, currency="USD"
+        ),
+        v1.CreateOrderRequest(check_id="c1", basket=STORED_BASKET, idempotency_key="k1"),
+    ]
     assert response.headers == {"Location": "/api/v1/orders/o1"}
     assert response.replayed is replayed
     assert response.body.order.id == "o1"
     assert response.body.payment.webcheckout_url == "https://b/pay"
 
 
+@pytest.mark.parametrize(
+    "reason", [Reason.PARTNER_UNAVAILABLE, Reason.PRODUCT_UNAVAILABLE, Reason.UPSTREAM_UNAVAILABLE]
+)
+async def test_basket_rejected_after_the_check_creates_no_order(reason: Reason) -> None:
+    stub, cache = RecordingStub(create_order=CREATED, check_products=ApiError(reason)), FakeCheckCache()
+    cache.baskets["c1", "ada"] = STORED_BASKET
+    body = models.ConfirmOrderRequest(check_id="c1")
+    await make_orders(stub, cache).confirm_order(principal=ADA, body=body, idempotency_key="k1")
+    assert stub.requests[1:] == [v1.CreateOrderRequest(check_id="c1", idempotency_key="k1", rejection=reason.value)]
+
+
+@pytest.mark.parametrize("reason", [Reason.TOTAL_MISMATCH, Reason.CURRENCY_MISMATCH])
+async def test_price_changed_after_the_check_is_not_charged(reason: Reason) -> None:
+    stub, cache = RecordingStub(create_order=CREATED, check_products=ApiError(reason)), FakeCheckCache()
+    cache.baskets["c1", "ada"] = STORED_BASKET
+    await make_orders(stub, cache).confirm_order(principal=ADA, body=models.ConfirmOrderRequest(check_id="c1"))
+    assert stub.requests[1:] == [v1.CreateOrderRequest(check_id="c1", basket=STORED_BASKET)]
+
+
 @pytest.mark.parametrize("is_available", [True, False])
 async def test_confirm_without_basket_reports_cache_state(is_available: bool) -> None:
     stub, cache = RecordingStub(create_order=CREATED), FakeCheckCache(is_available=is_available)
-    cache.baskets["c1", "eve"] = BASKET
+    cache.baskets["c1", "eve"] = STORED_BASKET
     await make_orders(stub, cache).confirm_order(principal=ADA, body=models.ConfirmOrderRequest(check_id="c1"))
     assert stub.requests == [v1.CreateOrderRequest(check_id="c1", cache_unavailable=not is_available)]
 
