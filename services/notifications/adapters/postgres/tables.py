@@ -62,7 +62,7 @@ devices = Table(
 device_owners = Table(
     "device_owners",
     metadata,
-    Column("token", Text, primary_key=True),
+    Column("token_hash", LargeBinary, primary_key=True),  # SHA-256; the row outlives the user's personal data
     Column("user_id", Text),  # NULL once the user is deleted
     Column("registered_at", TIMESTAMPTZ, nullable=False),
     Index("device_owners_by_user", "user_id"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import override
 
-from sqlalchemy import Text, bindparam, delete, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Text, bindparam, delete, func, null, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.notifications.adapters.postgres.tables import device_owners, devices, users
@@ -18,6 +18,11 @@ UNKNOWN_REGISTRATION_TIME = datetime.fromtimestamp(0, UTC)
 
 MAX_DEVICES = 10
 """Maximum number of devices per user; older ones are ignored."""
+
+
+def _hash_token(token: ColumnElement[str]) -> ColumnElement[bytes]:
+    return func.sha256(func.convert_to(token, "UTF8"))
+
 
 _user_columns = (users.c.user_id, users.c.email, users.c.locale, users.c.time_zone, users.c.version)
 _user_ids_param = bindparam("ids", type_=ARRAY(Text))
@@ -43,10 +48,14 @@ _UPSERT_DEVICE = Statement(
         set_={"version": func.greatest(devices.c.version, _insert_device.excluded.version)},
     )
 )
-_insert_owner = insert(device_owners).values({name: bindparam(name) for name in ("token", "user_id", "registered_at")})
+_insert_owner = insert(device_owners).values(
+    token_hash=_hash_token(bindparam("token", type_=Text)),
+    user_id=bindparam("user_id"),
+    registered_at=bindparam("registered_at"),
+)
 _UPSERT_OWNER = Statement(
     _insert_owner.on_conflict_do_update(
-        index_elements=["token"],
+        index_elements=["token_hash"],
         set_={name: _insert_owner.excluded[name] for name in ("user_id", "registered_at")},
         where=device_owners.c.registered_at <= _insert_owner.excluded.registered_at,
     )
@@ -63,13 +72,13 @@ _active_devices = (
         func.row_number().over(partition_by=devices.c.user_id, order_by=_newest_first).label("rank"),
     )
     .join(users, users.c.user_id == devices.c.user_id)
-    .join(device_owners, device_owners.c.token == devices.c.token, isouter=True)
+    .join(device_owners, device_owners.c.token_hash == _hash_token(devices.c.token), isouter=True)
     .where(
         devices.c.user_id == _user_ids_param.any_(),
         devices.c.version > users.c.devices_cleared_version,
         devices.c.version > devices.c.deleted_version,
         # A device that the previous release has registered has no owner yet.
-        or_(device_owners.c.token.is_(None), device_owners.c.user_id == devices.c.user_id),
+        or_(device_owners.c.token_hash.is_(None), device_owners.c.user_id == devices.c.user_id),
     )
     .subquery()
 )
