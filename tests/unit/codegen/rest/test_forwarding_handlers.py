@@ -84,10 +84,11 @@ async def test_result_is_field_of_response_with_etag() -> None:
     assert stub.requests == [orders.UpdateBankRequest(bank_id="north", title="North", versions=[2])]
 
 
-async def test_result_without_headers_is_model() -> None:
-    banks, _ = make_banks(rotate_bank_secret=orders.RotateBankSecretResponse(webhook_secret="whsec_y"))
-    secret = await banks.rotate_bank_secret(principal=ADMIN, bank_id="north")
-    assert secret == models.NewBankSecret(webhook_secret="whsec_y")
+async def test_result_with_idempotency_key_states_whether_it_is_replayed() -> None:
+    banks, stub = make_banks(rotate_bank_secret=orders.RotateBankSecretResponse(webhook_secret="whsec_y"))
+    response = await banks.rotate_bank_secret(principal=ADMIN, bank_id="north", idempotency_key="k2")
+    assert response == Response(models.NewBankSecret(webhook_secret="whsec_y"), {}, replayed=False)
+    assert stub.requests == [orders.RotateBankSecretRequest(bank_id="north", idempotency_key="k2")]
 
 
 async def test_response_without_required_field_raises_error() -> None:

@@ -110,8 +110,10 @@ def test_responses_with_replayed_field_may_be_pre_encoded() -> None:
         "delivery.notifications.v1.CreateAgentResponse",
         "delivery.orders.v1.CreateBankResponse",
         "delivery.orders.v1.CreateOrderResponse",
+        "delivery.orders.v1.RotateBankSecretResponse",
         "delivery.partners.v1.CreatePartnerResponse",
         "delivery.partners.v1.CreateProductResponse",
+        "delivery.partners.v1.RotatePartnerSecretResponse",
     }
     text = str(servicers.generate(repository)["proto/delivery/orders/v1/rpc.py"])
     assert "-> CreateOrderResponse | PreEncoded[CreateOrderResponse]:" in text
