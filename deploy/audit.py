@@ -34,7 +34,8 @@ def parse_pip_audit(output: str) -> AuditReport:
     skipped = [each["name"] for each in dependencies if "skip_reason" in each]
     failure = f"PyPI has no advisories for {len(skipped)} of {len(dependencies)} packages" if skipped else ""
     vulnerabilities = (
-        f"{each['name']} {each['version']}: {vulnerability['id']}, fixed in {_format_versions(vulnerability['fix_versions'])}"
+        f"{each['name']} {each['version']}: {vulnerability['id']}, "
+        f"fixed in {_format_versions(vulnerability['fix_versions'])}"
         for each in dependencies
         for vulnerability in each.get("vulns", ())
     )

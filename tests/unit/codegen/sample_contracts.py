@@ -40,7 +40,10 @@ paths:
       responses:
         '200':
           description: The note.
-          headers: {ETag: {schema: {type: string}}, Accept-Patch: {schema: {type: string}}, x-request-id: {schema: {type: string}}}
+          headers:
+            ETag: {schema: {type: string}}
+            Accept-Patch: {schema: {type: string}}
+            x-request-id: {schema: {type: string}}
           content: {application/json: {schema: {$ref: '#/components/schemas/Note'}}}
         '404': {$ref: '#/components/responses/NotFound'}
     patch:
