@@ -36,6 +36,7 @@ from services.gateway.settings import ROOT, Settings
 from services.gateway.usecases import accounts, avatars, product_pictures, verification_codes
 from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.concurrency.periodic import run_periodically, set_trigger_later
+from services.runtime.concurrency.request_limits import ByteBudget, ConcurrencyLimit, RequestLimits
 from services.runtime.config.settings import DemoSettings
 from services.runtime.core.clock import now
 from services.runtime.messaging.connection import Broker
@@ -44,7 +45,6 @@ from services.runtime.messaging.topology import RETRY_QUEUES
 from services.runtime.process.lifecycle import serve_with_background_tasks
 from services.runtime.process.metrics_endpoint import serve_metrics
 from services.runtime.rest.app import build_app
-from services.runtime.rest.request_limits import ByteBudget, ConcurrencyLimit, RequestLimits
 from services.runtime.rest.response_cache import build_caches, run_invalidation
 from services.runtime.rest.server import serve_app
 from services.runtime.rest.static_documents import build_problem_pages, load_asyncapi_document, load_openapi_documents

@@ -1,1 +1,1 @@
-"""Request coalescing, micro-batching, periodic jobs and circuit breakers."""
+"""Request coalescing, micro-batching, periodic jobs, circuit breakers and limits of concurrent requests."""

@@ -15,14 +15,14 @@ from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValida
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from generated.problems import Reason
+from services.runtime.concurrency.request_limits import RequestLimits
 from services.runtime.core.errors import ApiError
+from services.runtime.core.token_revocations import TokenRevocations
 from services.runtime.rest.operation import CompiledOperation
 from services.runtime.rest.problem_details import ProblemDetailsMiddleware
-from services.runtime.rest.request_limits import RequestLimits
 from services.runtime.rest.response_cache import CachesByEvent
 from services.runtime.rest.routing import TableRouter
 from services.runtime.rest.static_documents import StaticDocuments
-from services.runtime.rest.token_revocations import TokenRevocations
 from services.runtime.rest.types import BinaryResponse, Operation
 
 _VALIDATORS = {"3.0": OpenAPIV30SpecValidator, "3.1": OpenAPIV31SpecValidator}

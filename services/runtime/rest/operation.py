@@ -9,9 +9,11 @@ from opentelemetry import trace
 from starlette.types import Receive, Scope, Send
 
 from generated.problems import Reason
+from services.runtime.concurrency.request_limits import RequestLimits
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_token
+from services.runtime.core.token_revocations import TokenRevocations
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rest.parameters import Parameters
 from services.runtime.rest.request_body import (
@@ -23,7 +25,6 @@ from services.runtime.rest.request_body import (
     MultipartBody,
     read_body,
 )
-from services.runtime.rest.request_limits import RequestLimits
 from services.runtime.rest.response_cache import CachesByEvent
 from services.runtime.rest.response_validation import ResponseValidator
 from services.runtime.rest.responses import (
@@ -34,7 +35,6 @@ from services.runtime.rest.responses import (
     send_response,
 )
 from services.runtime.rest.server_sent_events import MEDIA_TYPE, get_shutdown_event, stream_events
-from services.runtime.rest.token_revocations import TokenRevocations
 from services.runtime.rest.types import Operation, Response
 from services.runtime.rpc.deadline import set_deadline_after
 

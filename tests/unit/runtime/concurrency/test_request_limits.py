@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from generated.problems import Reason
+from services.runtime.concurrency.request_limits import ByteBudget, ConcurrencyLimit, RequestLimits
 from services.runtime.core.errors import ApiError
-from services.runtime.rest.request_limits import ByteBudget, ConcurrencyLimit, RequestLimits
 from tests.sample_rest_app import (
     IDENTITY_HEADERS,
     RecordingThingsHandler,
