@@ -66,7 +66,6 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
         "SANDBOX_URL": config.sandbox_url,
         "DEMO_WEBHOOK_SECRET": secrets.webhook_secret,
         "DRAIN_SECONDS": "5",
-        "GRPC_VERBOSITY": "ERROR",
     }
     common |= build_telemetry_environment(config)
     specific: dict[str, dict[str, str]] = {

@@ -11,7 +11,7 @@ import uvloop
 from services.runtime.config.document_store import DocumentStoreSettings
 from services.runtime.config.settings import DemoSettings, Environment, ServiceSettings, load_settings
 from services.runtime.storage import migrations, mongo_migrations
-from services.runtime.telemetry import logging_setup, tracing
+from services.runtime.telemetry import logging_setup, process_output, tracing
 
 MAX_OPEN_FILES = 65_536
 """Upper bound of the open file limit that a service sets; the hard limit may be lower."""
@@ -39,6 +39,8 @@ def main[S: ServiceSettings](
         commands.add_parser(name).add_argument("argument")
     arguments = parser.parse_args()
     command = arguments.command
+    if command == "serve":
+        process_output.capture(service)
     settings = load_settings(settings_type)
     logging_setup.setup_logging(service, settings.log_level)
     if command == "migrate" or (command == "serve" and settings.is_migrating_at_start()):

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
+from typing import TextIO, override
 
 import msgspec
 from opentelemetry import trace
@@ -50,12 +51,25 @@ class _JsonFormatter(logging.Formatter):
             entry["span_id"] = trace.format_span_id(context.span_id)
         if record.exc_info:
             entry["exception"] = redact(self.formatException(record.exc_info))
-        return msgspec.json.encode(entry).decode()
+        return msgspec.json.encode({name: _replace_surrogates(value) for name, value in entry.items()}).decode()
+
+
+class _JsonHandler(logging.StreamHandler[TextIO]):
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Log a record that cannot be formatted, for example because its arguments do not fit its message."""
+        message = f"invalid log record at {record.pathname}:{record.lineno}: {record.msg!r}"
+        self.emit(logging.LogRecord(record.name, logging.ERROR, record.pathname, record.lineno, message, (), None))
+
+
+def _replace_surrogates(text: str) -> str:
+    """Return the text without lone surrogates, which UTF-8 cannot encode."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def setup_logging(service: str, level: str) -> None:
     """Write all log records to standard output; records of libraries from level WARNING."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _JsonHandler(sys.stdout)
     handler.setFormatter(_JsonFormatter(service))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for library in (
