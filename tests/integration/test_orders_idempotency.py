@@ -16,11 +16,11 @@ from services.orders.entrypoints.rpc import OrdersRpc
 from services.orders.usecases import OrderRequest
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage import idempotency
-from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 from tests.integration.fixtures.orders import ADA, ROOT, Orders
 from tests.integration.fixtures.orders import BASKET as ORDER_BASKET
 

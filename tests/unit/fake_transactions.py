@@ -10,8 +10,8 @@ import pytest
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.principal import Principal
-from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ from services.notifications.usecases import agents, history
 from services.notifications.usecases.agents import AgentPatch
 from services.notifications.usecases.ports import AgentRepository, HistoryRepository
 from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.idempotency import build_idempotency_key
 from services.runtime.core.principal import Principal, require_role
 from services.runtime.rpc.codec import PreEncoded, get_codec
-from services.runtime.storage.idempotency import build_idempotency_key
 
 
 class NotificationsRpc(NotificationsServicer):
@@ -107,6 +107,8 @@ class NotificationsRpc(NotificationsServicer):
 
 def _to_patch(request: v1.UpdateAgentRequest) -> AgentPatch:
     preferences, keys = request.preferences or v1.PreferencesPatch(), request.keys or v1.AgentKeysPatch()
+    check_removed_fields(preferences.remove, OPTIONAL_PREFERENCES)
+    check_removed_fields(keys.remove, OPTIONAL_KEYS)
     values: dict[str, object] = {
         "name": request.name,
         "priority": request.priority,

@@ -15,9 +15,9 @@ from services.notifications.domain.notifications import Provider
 from services.notifications.usecases.ports import AgentRepository
 from services.runtime.core import ids, pagination
 from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.pagination import Page
 from services.runtime.core.preconditions import check_if_match
-from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 MAX_TTL_S = 28 * 86400
 """Maximum time to live of a message at FCM (28 days)."""

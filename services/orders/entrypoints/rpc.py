@@ -27,12 +27,12 @@ from services.orders.usecases.order_tracking import OrderChangeListener
 from services.orders.usecases.ports import HistoryRepository, Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.idempotency import build_idempotency_key
 from services.runtime.core.preconditions import list_expected_versions
 from services.runtime.core.principal import Principal
 from services.runtime.outbound import webhook_secrets
 from services.runtime.rpc.codec import PreEncoded, get_codec
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.idempotency import build_idempotency_key
 
 
 class OrdersRpc(OrdersServicer):

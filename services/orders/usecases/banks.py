@@ -11,12 +11,12 @@ from services.orders.usecases.ports import Repository, UnitOfWork
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.pagination import Page
 from services.runtime.core.preconditions import check_version
 from services.runtime.core.principal import Principal, require_role
 from services.runtime.outbound import base_url, webhook_secrets
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 _ID_PATTERN = re.compile(r"[a-z0-9-]{1,32}")
 _TITLE_PATTERN = re.compile(r"[^\x00-\x1f\x7f]{1,100}")

@@ -22,9 +22,9 @@ from services.orders.usecases.ports import HistoryRepository, Repository, UnitOf
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.pagination import Page
 from services.runtime.core.principal import Principal
-from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 BATCH_SIZE = 100
 """Orders that one transaction expires."""

@@ -18,7 +18,7 @@ from services.orders.domain.payments import (
 from services.orders.domain.refund_actions import RefundAction, RefundFilter
 from services.runtime.core.principal import Principal
 from services.runtime.core.repository import EntityReader, EntityRepository, TimeKey
-from services.runtime.storage.unit_of_work import UnitOfWorkFactory
+from services.runtime.core.unit_of_work import UnitOfWorkFactory
 
 
 class BankReader(EntityReader[str, Bank], Protocol):

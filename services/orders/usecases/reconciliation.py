@@ -27,7 +27,7 @@ from services.orders.usecases.event_factory import (
 from services.orders.usecases.ports import BankReader, HistoryRepository, UnitOfWork
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.unit_of_work import UnitOfWorkFactory
+from services.runtime.core.unit_of_work import UnitOfWorkFactory
 
 log = logging.getLogger(__name__)
 

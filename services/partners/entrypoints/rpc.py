@@ -21,12 +21,12 @@ from services.partners.entrypoints.ready_callback import verify_and_decode_ready
 from services.partners.usecases.ports import Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.idempotency import build_idempotency_key
 from services.runtime.core.preconditions import list_expected_versions
 from services.runtime.core.principal import Principal
 from services.runtime.outbound import webhook_secrets
 from services.runtime.rpc.codec import PreEncoded, get_codec
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.idempotency import build_idempotency_key
 
 PARTNER_FIELDS = ("title", "brand", "phone", "email", "address", "api_url", "verified", "enabled")
 """Fields of a partner that admins set."""
@@ -66,9 +66,9 @@ class PartnersRpc(PartnersServicer):
     async def set_product_picture(
         self, request: v1.SetProductPictureRequest, principal: Principal
     ) -> v1.SetProductPictureResponse:
-        """Set a product's picture. Only the edge checks that the principal is an admin."""
+        """Set a product's picture."""
         product, old_picture_url = await usecases.set_product_picture(
-            self._repository, self._clock, request.product_id, request.picture_url
+            self._repository, self._clock, principal, request.product_id, request.picture_url
         )
         return v1.SetProductPictureResponse(product=product_to_proto(product), old_picture_url=old_picture_url)
 
@@ -186,6 +186,7 @@ class PartnersRpc(PartnersServicer):
     async def update_product(self, request: v1.UpdateProductRequest, principal: Principal) -> v1.UpdateProductResponse:
         """Update the given fields of a product and return it."""
         updates = {name: value for name in PRODUCT_FIELDS if (value := getattr(request, name)) is not None}
+        check_removed_fields(request.remove, OPTIONAL_PRODUCT_FIELDS)
         updates |= dict.fromkeys(request.remove)
         expected = list_expected_versions(request.version, request.versions)
         product = await usecases.update_product(

@@ -9,7 +9,7 @@ from services.partners.domain.call_policy import Call, CallFilter
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, Partner, Product
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.repository import EntityReader, EntityRepository, SortedEntityReader, TimeKey
-from services.runtime.storage.unit_of_work import UnitOfWorkFactory
+from services.runtime.core.unit_of_work import UnitOfWorkFactory
 
 
 class CatalogEntityRepository[Entity](EntityRepository[int, Entity], Protocol):

@@ -11,10 +11,10 @@ from services.partners.usecases.ports import Repository, UnitOfWork
 from services.runtime.core import currencies, pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.pagination import Page
 from services.runtime.core.preconditions import check_version
 from services.runtime.core.principal import Principal, require_role
-from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 
 
 async def create_product(

@@ -7,9 +7,8 @@ both are committed together. While the transaction runs, an advisory lock reject
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -26,7 +25,7 @@ from sqlalchemy import (
 
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError, FieldError
-from services.runtime.core.principal import Principal
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import (
@@ -60,33 +59,6 @@ def build_keys_table(metadata: MetaData) -> Table:
         PrimaryKeyConstraint("actor", "operation", "key"),
         Index("idempotency_keys_by_time", "at"),
     )
-
-
-class IdempotencyKey(NamedTuple):
-    """Idempotency key of a user's request to an operation, such as "confirmOrder".
-
-    `request` is a deterministic encoding of the request.
-    """
-
-    actor: str
-    operation: str
-    key: str
-    request: bytes
-
-
-def build_idempotency_key(
-    principal: Principal, operation: str, key: str | None, request: object
-) -> IdempotencyKey | None:
-    """Return the idempotency key of a request, or None without one. A repeated key requires an equal `request`."""
-    return None if key is None else IdempotencyKey(principal.user_id, operation, key, msgspec.json.encode(request))
-
-
-@dataclass(slots=True)
-class IdempotentResponse:
-    """Encoded response of a request, without secrets. `replayed` is true for that of an earlier request."""
-
-    data: bytes = b""
-    replayed: bool = False
 
 
 class _StoredError(msgspec.Struct):

@@ -1,23 +1,13 @@
-"""Units of work: the transactions that use cases open."""
+"""Units of work in PostgreSQL."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, override
+from contextlib import asynccontextmanager
+from typing import override
 
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
+from services.runtime.core.unit_of_work import UnitOfWorkFactory
 from services.runtime.storage.database import Database, Transaction
-from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse, begin_idempotent_transaction
-
-
-class UnitOfWorkFactory[Unit](Protocol):
-    """Factory of units of work. One is committed at the end of its block, and rolled back if the block raises."""
-
-    def unit_of_work(self) -> AbstractAsyncContextManager[Unit]:
-        """Open a unit of work."""
-
-    def idempotent_unit_of_work(
-        self, key: IdempotencyKey | None
-    ) -> AbstractAsyncContextManager[tuple[Unit, IdempotentResponse]]:
-        """Open a unit of work with the response of an earlier request with the key, or an empty one, to be set."""
+from services.runtime.storage.idempotency import begin_idempotent_transaction
 
 
 class PostgresUnitOfWorkFactory[Unit](UnitOfWorkFactory[Unit]):

@@ -13,7 +13,7 @@ from services.notifications.domain.agents import Agent
 from services.notifications.domain.notifications import Provider
 from services.notifications.usecases import agents
 from services.notifications.usecases.agents import MAX_TTL_S, AgentPatch
-from services.runtime.storage.idempotency import IdempotencyKey
+from services.runtime.core.idempotency import IdempotencyKey
 from tests.unit.fake_transactions import FakeTransactions, raises_reason
 from tests.unit.notifications.fakes import AGENT
 

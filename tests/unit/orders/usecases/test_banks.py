@@ -10,8 +10,8 @@ from generated.problems import Reason
 from services.orders.domain.orders import Bank
 from services.orders.usecases import banks, get_callback_secrets
 from services.runtime.core.errors import ApiError
+from services.runtime.core.idempotency import IdempotencyKey, build_idempotency_key
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.idempotency import IdempotencyKey, build_idempotency_key
 from tests.unit.fake_transactions import raises_reason
 from tests.unit.orders.fakes import ADA, ADMIN, BANK, FakeRepository
 

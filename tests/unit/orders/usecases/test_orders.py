@@ -18,8 +18,8 @@ from generated.proto.delivery.events.v1 import (
 from services.orders.domain.orders import Bank, HistoryEntry, Order, OrderStatus, RefundStatus
 from services.orders.usecases import orders
 from services.orders.usecases.orders import BATCH_SIZE, OrderRequest
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.core.principal import Principal
-from services.runtime.storage.idempotency import IdempotencyKey, IdempotentResponse
 from tests.unit.fake_transactions import NOW, build_principal, raises_reason
 from tests.unit.orders.fakes import ADA, ADMIN, BANK, BASKET, BOB, FakeHistory, FakeRepository, build_order
 

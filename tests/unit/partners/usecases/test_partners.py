@@ -9,8 +9,8 @@ from cryptography.fernet import Fernet
 from generated.problems import Reason
 from services.partners.domain.partners import Partner
 from services.partners.usecases import get_callback_secrets, partners
+from services.runtime.core.idempotency import IdempotencyKey, build_idempotency_key
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.idempotency import IdempotencyKey, build_idempotency_key
 from tests.unit.fake_transactions import raises_reason
 from tests.unit.partners.fakes import ADA, ADMIN, BOWL, FakeRepository
 

@@ -6,7 +6,7 @@ import pytest
 
 from generated.problems import Reason
 from services.partners.usecases import products
-from services.runtime.storage.idempotency import IdempotencyKey
+from services.runtime.core.idempotency import IdempotencyKey
 from tests.unit.fake_transactions import raises_reason
 from tests.unit.partners.fakes import ADA, ADMIN, BOWL, LEMONADE, PRICE, FakeRepository
 

@@ -12,18 +12,11 @@ from sqlalchemy import MetaData
 
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.errors import ApiError, FieldError
-from services.runtime.core.principal import Principal
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
 from services.runtime.storage import advisory_lock, idempotency
 from services.runtime.storage.database import Database
-from services.runtime.storage.idempotency import (
-    TTL,
-    IdempotencyKey,
-    IdempotentResponse,
-    begin_idempotent_transaction,
-    build_idempotency_key,
-)
+from services.runtime.storage.idempotency import TTL, begin_idempotent_transaction
 
-PRINCIPAL = Principal("u1", "admin", "u@delivery.test", True, datetime(2026, 1, 1, tzinfo=UTC))
 KEY = IdempotencyKey("u1", "createBank", "k1", b"request")
 
 
@@ -89,16 +82,6 @@ class FakeDatabase:
 @pytest.fixture
 def database() -> FakeDatabase:
     return FakeDatabase()
-
-
-def test_request_without_key_has_no_idempotency_key() -> None:
-    assert build_idempotency_key(PRINCIPAL, "createBank", None, {}) is None
-
-
-def test_key_contains_user_operation_and_encoded_request() -> None:
-    key = build_idempotency_key(PRINCIPAL, "createBank", "k1", {"id": "visa"})
-    assert key == IdempotencyKey("u1", "createBank", "k1", b'{"id":"visa"}')
-    assert key != build_idempotency_key(PRINCIPAL, "createBank", "k1", {"id": "km"})
 
 
 async def test_repeated_request_returns_the_stored_response(database: FakeDatabase) -> None:

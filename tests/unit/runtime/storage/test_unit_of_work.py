@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
+from services.runtime.core.idempotency import IdempotentResponse
 from services.runtime.storage.database import Database
-from services.runtime.storage.idempotency import IdempotentResponse
 from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
 
 

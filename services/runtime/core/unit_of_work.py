@@ -1,0 +1,28 @@
+"""Ports of units of work: the transactions that use cases open."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
+
+
+class UnitOfWorkFactory[Unit](Protocol):
+    """Factory of units of work. One is committed at the end of its block, and rolled back if the block raises."""
+
+    def unit_of_work(self) -> AbstractAsyncContextManager[Unit]:
+        """Open a unit of work."""
+
+    def idempotent_unit_of_work(
+        self, key: IdempotencyKey | None
+    ) -> AbstractAsyncContextManager[tuple[Unit, IdempotentResponse]]:
+        """Open a unit of work with the response of an earlier request with the key, or an empty one, to be set."""
+
+
+class EventUnitOfWork[Event](Protocol):
+    """One transaction that consumes and publishes events."""
+
+    async def mark_event_processed(self, queue: str, event_id: str) -> bool:
+        """Mark an event as processed by a queue's consumer; return False if it already was."""
+
+    async def publish(self, event: Event) -> None:
+        """Add an event to the outbox; it is published after the transaction has committed."""
