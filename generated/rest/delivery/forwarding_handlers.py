@@ -47,6 +47,7 @@ from generated.rest.delivery.models import (
     PartnerCallStatus,
     PartnerPage,
     PartnerPatch,
+    PaymentInstructions,
     PaymentPage,
     PaymentReceipt,
     Product,
@@ -357,6 +358,11 @@ class ForwardingOrdersHandler(OrdersHandler):
         """getOrder → delivery.orders.v1.OrdersService.GetOrder."""
         response = await self._orders.get_order(requests.get_order(order_id=order_id))
         return convert.order(require(response.order))
+
+    async def get_payment_instructions(self, *, principal: Principal, order_id: str) -> PaymentInstructions:
+        """getPaymentInstructions → delivery.orders.v1.OrdersService.GetPaymentInstructions."""
+        response = await self._orders.get_payment_instructions(requests.get_payment_instructions(order_id=order_id))
+        return convert.payment_instructions(require(response.payment))
 
     async def get_order_history(
         self, *, principal: Principal, order_id: str, page_size: int = 20, page_token: str | None = None

@@ -45,6 +45,7 @@ from generated.rest.delivery.models import (
     PartnerCallStatus,
     PartnerPage,
     PartnerPatch,
+    PaymentInstructions,
     PaymentPage,
     PaymentReceipt,
     Product,
@@ -545,6 +546,13 @@ class OrdersHandler(ABC):
         """
 
     @abstractmethod
+    async def get_payment_instructions(self, *, principal: Principal, order_id: str) -> PaymentInstructions:
+        """Read the payment instructions of a pending order: GET /orders/{order_id}/payment.
+
+        The instructions of `confirmOrder` again, for a customer who has left the checkout page without paying.
+        """
+
+    @abstractmethod
     async def get_order_history(
         self, *, principal: Principal, order_id: str, page_size: int = 20, page_token: str | None = None
     ) -> HistoryPage:
@@ -728,6 +736,7 @@ OPERATIONS: dict[str, Operation] = {
     "listOrders": Operation(OrdersHandler, "list_orders", None, 200, "application/json"),
     "confirmOrder": Operation(OrdersHandler, "confirm_order", ConfirmOrderRequest, 201, "application/json"),
     "getOrder": Operation(OrdersHandler, "get_order", None, 200, "application/json"),
+    "getPaymentInstructions": Operation(OrdersHandler, "get_payment_instructions", None, 200, "application/json"),
     "getOrderHistory": Operation(OrdersHandler, "get_order_history", None, 200, "application/json"),
     "listPayments": Operation(BanksHandler, "list_payments", None, 200, "application/json"),
     "listRefunds": Operation(BanksHandler, "list_refunds", None, 200, "application/json"),

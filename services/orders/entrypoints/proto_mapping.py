@@ -77,7 +77,7 @@ def encode_created_order(
     public_url: str, list_secrets: Callable[[Bank], Sequence[str]], order: Order, bank: Bank
 ) -> bytes:
     """Encode the response to the creation of an order, with the payment instructions for its customer."""
-    payment = _build_payment_instructions(public_url, order, bank, list_secrets(bank))
+    payment = build_payment_instructions(public_url, order, bank, list_secrets(bank))
     return get_codec().encode(v1.CreateOrderResponse(order=order_to_proto(order), payment=payment))
 
 
@@ -86,9 +86,10 @@ def encode_created_bank(bank: Bank) -> bytes:
     return get_codec().encode(v1.CreateBankResponse(bank=bank_to_proto(bank), version=bank.version))
 
 
-def _build_payment_instructions(
+def build_payment_instructions(
     public_url: str, order: Order, bank: Bank, secrets: Sequence[str]
 ) -> v1.PaymentInstructions:
+    """Return the URL of the bank's checkout page, with signed parameters, and the URL of its callback."""
     callback_url = f"{public_url}/api/v1/callbacks/payments/{bank.id}"
     parameters: dict[str, str | int] = {
         "order_id": order.id,

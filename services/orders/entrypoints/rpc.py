@@ -17,6 +17,7 @@ from services.orders.entrypoints.payment_callback import verify_and_decode_payme
 from services.orders.entrypoints.proto_mapping import (
     bank_to_proto,
     basket_from_proto,
+    build_payment_instructions,
     encode_created_bank,
     encode_created_order,
     order_to_proto,
@@ -172,6 +173,16 @@ class OrdersRpc(OrdersServicer):
         """Return an order."""
         order = await usecases.get_order(self._repository, principal, request.order_id)
         return v1.GetOrderResponse(order=order_to_proto(order))
+
+    async def get_payment_instructions(
+        self, request: v1.GetPaymentInstructionsRequest, principal: Principal
+    ) -> v1.GetPaymentInstructionsResponse:
+        """Return the payment instructions of a pending order."""
+        order, bank = await usecases.get_checkout(self._repository, principal, request.order_id)
+        secrets = self._list_bank_secrets(bank)
+        return v1.GetPaymentInstructionsResponse(
+            payment=build_payment_instructions(self._public_url, order, bank, secrets)
+        )
 
     async def list_orders(self, request: v1.ListOrdersRequest, principal: Principal) -> v1.ListOrdersResponse:
         """Return a page of orders."""

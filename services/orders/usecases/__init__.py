@@ -2,6 +2,7 @@
 
 - bank_reconciliation: reconcile_banks
 - banks: list_banks, create_bank, get_bank, update_bank, rotate_bank_secret
+- checkout: get_checkout
 - order_tracking: watch_order
 - orders: create_order, get_order, list_orders, list_available_deliveries, get_history, cancel_order, mark_order_ready,
   record_partner_notified, cancel_order_for_unreachable_partner, assign_order, complete_order, expire_orders,
@@ -17,6 +18,7 @@
 
 from services.orders.usecases.bank_reconciliation import reconcile_banks
 from services.orders.usecases.banks import create_bank, get_bank, list_banks, rotate_bank_secret, update_bank
+from services.orders.usecases.checkout import get_checkout
 from services.orders.usecases.order_tracking import watch_order
 from services.orders.usecases.orders import (
     OrderRequest,
@@ -59,6 +61,7 @@ __all__ = [
     "expire_orders",
     "get_bank",
     "get_callback_secrets",
+    "get_checkout",
     "get_history",
     "get_order",
     "list_available_deliveries",

@@ -103,6 +103,14 @@ async def test_created_order_is_returned_with_payment_instructions() -> None:
     assert first.order == second.order
 
 
+async def test_payment_instructions_equal_those_of_created_order() -> None:
+    rpc = build_rpc(FakeRepository(banks=[replace(BANK, webhook_secret=SECRET_BOX.encrypt("whsec_AAAA"))]))
+    created = await rpc.create_order(v1.CreateOrderRequest(check_id="c1", basket=BASKET), ADA)
+    again = await rpc.get_payment_instructions(v1.GetPaymentInstructionsRequest(order_id="o1"), ADA)
+    assert again.payment == get_codec().decode(v1.CreateOrderResponse, created.data).payment
+    assert "signature=" in (again.payment.webcheckout_url if again.payment else "")
+
+
 async def test_order_without_check_reports_cause() -> None:
     rpc = build_rpc(FakeRepository())
     with raises_reason(Reason.CHECK_EXPIRED):

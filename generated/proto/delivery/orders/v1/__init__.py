@@ -23,6 +23,8 @@ __all__ = (
     "GetOrderHistoryResponse",
     "GetOrderRequest",
     "GetOrderResponse",
+    "GetPaymentInstructionsRequest",
+    "GetPaymentInstructionsResponse",
     "HandlePaymentCallbackRequest",
     "HandlePaymentCallbackResponse",
     "HistoryEntry",
@@ -752,6 +754,42 @@ class GetOrderResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.orders.v1", "GetOrderResponse", GetOrderResponse)
+
+
+@dataclass(eq=False, repr=False)
+class GetPaymentInstructionsRequest(betterproto2.Message):
+    """
+    Request for the payment instructions of an order.
+    """
+
+    order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The order.
+    """
+
+
+default_message_pool.register_message(
+    "delivery.orders.v1", "GetPaymentInstructionsRequest", GetPaymentInstructionsRequest
+)
+
+
+@dataclass(eq=False, repr=False)
+class GetPaymentInstructionsResponse(betterproto2.Message):
+    """
+    Payment instructions of a pending order.
+    """
+
+    payment: "PaymentInstructions | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Payment instructions.
+    """
+
+
+default_message_pool.register_message(
+    "delivery.orders.v1",
+    "GetPaymentInstructionsResponse",
+    GetPaymentInstructionsResponse,
+)
 
 
 @dataclass(eq=False, repr=False)

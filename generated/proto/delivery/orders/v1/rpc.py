@@ -20,6 +20,8 @@ from generated.proto.delivery.orders.v1 import (
     GetOrderHistoryResponse,
     GetOrderRequest,
     GetOrderResponse,
+    GetPaymentInstructionsRequest,
+    GetPaymentInstructionsResponse,
     HandlePaymentCallbackRequest,
     HandlePaymentCallbackResponse,
     ListAvailableDeliveriesRequest,
@@ -251,6 +253,26 @@ GET_ORDER: Method[GetOrderRequest, GetOrderResponse] = Method(
     attribute="get_order",
     request=GetOrderRequest,
     response=GetOrderResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=3,
+    constraints={
+        "properties": {"order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
+        "required": ["order_id"],
+        "x-implicit-presence": [],
+    },
+)
+
+
+GET_PAYMENT_INSTRUCTIONS: Method[GetPaymentInstructionsRequest, GetPaymentInstructionsResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="GetPaymentInstructions",
+    attribute="get_payment_instructions",
+    request=GetPaymentInstructionsRequest,
+    response=GetPaymentInstructionsResponse,
     server_streaming=False,
     idempotency=Idempotency.NO_SIDE_EFFECTS,
     callers=("gateway",),
@@ -543,6 +565,7 @@ class OrdersServicer(Servicer):
         ROTATE_BANK_SECRET,
         CREATE_ORDER,
         GET_ORDER,
+        GET_PAYMENT_INSTRUCTIONS,
         LIST_ORDERS,
         LIST_AVAILABLE_DELIVERIES,
         HANDLE_PAYMENT_CALLBACK,
@@ -596,6 +619,14 @@ class OrdersServicer(Servicer):
     @abstractmethod
     async def get_order(self, request: GetOrderRequest, principal: Principal) -> GetOrderResponse:
         """Returns an order to its customer, its deliverer or an admin. Errors: ORDER_NOT_FOUND."""
+
+    @abstractmethod
+    async def get_payment_instructions(
+        self, request: GetPaymentInstructionsRequest, principal: Principal
+    ) -> GetPaymentInstructionsResponse:
+        """Returns the payment instructions of a pending order to its customer.
+        Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT, BANK_UNAVAILABLE.
+        """
 
     @abstractmethod
     async def list_orders(
@@ -708,6 +739,14 @@ class OrdersStub(Stub):
     async def get_order(self, request: GetOrderRequest, *, timeout: float | None = None) -> GetOrderResponse:
         """Returns an order to its customer, its deliverer or an admin. Errors: ORDER_NOT_FOUND."""
         return await self.call_unary(GET_ORDER, request, timeout)
+
+    async def get_payment_instructions(
+        self, request: GetPaymentInstructionsRequest, *, timeout: float | None = None
+    ) -> GetPaymentInstructionsResponse:
+        """Returns the payment instructions of a pending order to its customer.
+        Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT, BANK_UNAVAILABLE.
+        """
+        return await self.call_unary(GET_PAYMENT_INSTRUCTIONS, request, timeout)
 
     async def list_orders[Page](
         self, request: ListOrdersRequest, read: Callable[[Wire], Page], *, timeout: float | None = None
