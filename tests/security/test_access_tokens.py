@@ -153,7 +153,8 @@ def test_event_stream_ends_with_revocation_of_token(mesh: Mesh) -> None:
     ids="-".join,
 )
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/users/me"), ("GET", "/banks"), ("GET", "/orders"), ("DELETE", "/sessions")]
+    ("method", "path"),
+    [("GET", "/users/me"), ("GET", "/banks"), ("GET", "/users/me/notifications"), ("DELETE", "/sessions")],
 )
 def test_token_with_unexpected_claims_is_refused(
     ada: User, edge: httpx.Client, sign_token: SignToken, claims: dict[str, Any], method: str, path: str
