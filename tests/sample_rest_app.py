@@ -15,8 +15,7 @@ from starlette.types import ASGIApp
 
 from codegen.rest.published_openapi import publish_document
 from services.runtime.concurrency.request_limits import RequestLimits
-from services.runtime.core.principal import PAYLOAD_HEADER, Principal
-from services.runtime.core.token_revocations import TokenRevocations
+from services.runtime.core.principal import PAYLOAD_HEADER, Principal, TokenRevocations
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rest.app import build_app
 from services.runtime.rest.static_documents import build_problem_pages

@@ -1,11 +1,13 @@
-"""Authenticated user of a request, verified by the sidecar."""
+"""Authenticated user of a request, verified by the sidecar, and the check for revoked tokens."""
 
+import asyncio
 import base64
 import binascii
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 
@@ -88,3 +90,13 @@ def require_role(principal: Principal, role: str) -> None:
     """
     if principal.role != role:
         raise ApiError(Reason.FORBIDDEN)
+
+
+class TokenRevocations(Protocol):
+    """Revocations of access tokens, in memory. The sidecar does not know them."""
+
+    def require_valid(self, principal: Principal) -> None:
+        """Raise an error for a revoked token. Raises ApiError: TOKEN_REVOKED, UPSTREAM_UNAVAILABLE."""
+
+    def watch(self, principal: Principal) -> AbstractContextManager[asyncio.Event]:
+        """Return an event that is set when the token is revoked."""

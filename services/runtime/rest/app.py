@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from generated.problems import Reason
 from services.runtime.concurrency.request_limits import RequestLimits
 from services.runtime.core.errors import ApiError
-from services.runtime.core.token_revocations import TokenRevocations
+from services.runtime.core.principal import TokenRevocations
 from services.runtime.rest.operation import CompiledOperation
 from services.runtime.rest.problem_details import ProblemDetailsMiddleware
 from services.runtime.rest.response_cache import CachesByEvent

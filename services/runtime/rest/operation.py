@@ -12,8 +12,7 @@ from generated.problems import Reason
 from services.runtime.concurrency.request_limits import RequestLimits
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
-from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_token
-from services.runtime.core.token_revocations import TokenRevocations
+from services.runtime.core.principal import PAYLOAD_HEADER, Principal, TokenRevocations, current_token
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rest.parameters import Parameters
 from services.runtime.rest.request_body import (
