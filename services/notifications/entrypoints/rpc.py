@@ -14,6 +14,11 @@ from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import build_idempotency_key
 from services.runtime.core.principal import Principal, require_role
 from services.runtime.rpc.codec import PreEncoded, get_codec
+from services.runtime.rpc.request_validation import check_removed_fields
+
+OPTIONAL_PREFERENCES = ("quiet_hours", "collapse")
+OPTIONAL_KEYS = (Provider.FCM, Provider.APNS)
+"""Providers whose key an agent may have."""
 
 
 class NotificationsRpc(NotificationsServicer):

@@ -26,12 +26,14 @@ from services.runtime.core.preconditions import list_expected_versions
 from services.runtime.core.principal import Principal
 from services.runtime.outbound import webhook_secrets
 from services.runtime.rpc.codec import PreEncoded, get_codec
+from services.runtime.rpc.request_validation import check_removed_fields
 from services.runtime.storage.encryption import SecretBox
 
 PARTNER_FIELDS = ("title", "brand", "phone", "email", "address", "api_url", "verified", "enabled")
 """Fields of a partner that admins set."""
 
-PRODUCT_FIELDS = ("title", "description", "picture_url")
+OPTIONAL_PRODUCT_FIELDS = ("picture_url",)
+PRODUCT_FIELDS = ("title", "description", *OPTIONAL_PRODUCT_FIELDS)
 """Fields of a product that admins set."""
 
 

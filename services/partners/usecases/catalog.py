@@ -12,6 +12,7 @@ from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import Page
+from services.runtime.core.principal import Principal, require_role
 
 _PICTURE_PATH_PATTERN = re.compile(r"(/[A-Za-z0-9._-]+)+")
 
@@ -30,12 +31,13 @@ async def list_catalog(
 
 
 async def set_product_picture(
-    repository: Repository, clock: Clock, product_id: int, picture_url: str
+    repository: Repository, clock: Clock, principal: Principal, product_id: int, picture_url: str
 ) -> tuple[Product, str | None]:
     """Set a product's picture. Return the updated product and the previous picture URL.
 
-    Raises ApiError: PRODUCT_NOT_FOUND, or INVALID_REQUEST if the URL is not a path.
+    Raises ApiError: FORBIDDEN, PRODUCT_NOT_FOUND, or INVALID_REQUEST if the URL is not a path.
     """
+    require_role(principal, "admin")
     if not _PICTURE_PATH_PATTERN.fullmatch(picture_url):
         raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("/picture_url", "must be a path of the public API")])
     async with repository.unit_of_work() as unit:

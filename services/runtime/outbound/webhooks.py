@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
@@ -33,7 +33,7 @@ def verify_signature(request: SignedRequest, secrets: Sequence[str]) -> None:
     for secret in secrets:
         try:
             Webhook(secret).verify(request.body, headers, json_parse=False)
-        except (WebhookVerificationError, ValueError):
+        except (WebhookVerificationError, EmptyWebhookSecretError, ValueError):
             continue
         return
     raise ApiError(Reason.SIGNATURE_INVALID)

@@ -1,12 +1,12 @@
 """Validation of RPC requests against the constraints of the public contract."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from betterproto2 import Message
 
 from generated.problems import Reason
-from services.runtime.core.errors import ApiError
+from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.json_schema import collect_field_errors, compile_schema
 
 type RequestValidator = Callable[[Message], None]
@@ -27,6 +27,16 @@ def build_validator(constraints: Mapping[str, Any]) -> RequestValidator:
             raise ApiError(Reason.INVALID_REQUEST, errors=collect_field_errors(validator, fields))
 
     return validate
+
+
+def check_removed_fields(names: Collection[str], removable: Collection[str]) -> None:
+    """Check that an update removes optional fields only.
+
+    Raises ApiError: INVALID_REQUEST.
+    """
+    errors = [FieldError(f"/{name}", "cannot be removed") for name in names if name not in removable]
+    if errors:
+        raise ApiError(Reason.INVALID_REQUEST, errors=errors)
 
 
 def _extract_fields(message: Message, constraints: Mapping[str, Any]) -> dict[str, Any]:

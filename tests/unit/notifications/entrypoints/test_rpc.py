@@ -34,6 +34,27 @@ async def test_agent_is_created_once_and_updated() -> None:
     assert (await rpc.list_agents(v1.ListAgentsRequest(page_size=10), ADMIN)).items == [updated.agent]
 
 
+@pytest.mark.parametrize(
+    "update",
+    [
+        v1.UpdateAgentRequest(preferences=v1.PreferencesPatch(remove=["ttl_s"])),
+        v1.UpdateAgentRequest(preferences=v1.PreferencesPatch(remove=["name"])),
+        v1.UpdateAgentRequest(keys=v1.AgentKeysPatch(remove=["email"])),
+    ],
+)
+async def test_update_that_removes_a_required_field_raises(update: v1.UpdateAgentRequest) -> None:
+    rpc = NotificationsRpc(FakeAgents(), FakeBackend())
+    request = v1.CreateAgentRequest(
+        name="Orders", priority=5, providers=[v1.Provider.FCM], preferences=v1.Preferences(ttl_s=60), enabled=True
+    )
+    created = get_codec().decode(v1.CreateAgentResponse, (await rpc.create_agent(request, ADMIN)).data)
+    update.agent_id = created.agent.id
+    with raises_reason(Reason.INVALID_REQUEST):
+        await rpc.update_agent(update, ADMIN)
+    got = await rpc.get_agent(v1.GetAgentRequest(agent_id=created.agent.id), ADMIN)
+    assert got.agent == created.agent
+
+
 @pytest.mark.parametrize(("start", "end"), [("24:00", "07:00"), ("22:60", "07:00"), ("22:00", "7:00"), ("", "07:00")])
 async def test_invalid_quiet_hours_raise(start: str, end: str) -> None:
     request = v1.CreateAgentRequest(preferences=v1.Preferences(quiet_hours=v1.QuietHours(start=start, end=end)))

@@ -14,7 +14,7 @@ from services.partners.entrypoints.rpc import PartnersRpc
 from services.runtime.outbound import webhooks
 from services.runtime.rpc.codec import get_codec
 from services.runtime.storage.encryption import SecretBox
-from tests.unit.fake_transactions import raises_reason
+from tests.unit.fake_transactions import build_principal, raises_reason
 from tests.unit.partners.fakes import ADMIN, BOWL, CALL, LEMONADE, PRICE, FakeRepository
 
 SECRET_BOX = SecretBox(Fernet.generate_key().decode())
@@ -86,6 +86,23 @@ async def test_product_is_managed_by_admin() -> None:
     assert listed.items == [got.product] == [updated.product]
     await rpc.delete_product(v1.DeleteProductRequest(product_id=1), ADMIN)
     assert repository.products == {}
+
+
+@pytest.mark.parametrize("name", ["title", "unknown", "id"])
+async def test_update_that_removes_a_required_field_raises(name: str) -> None:
+    repository = FakeRepository(products=[LEMONADE])
+    with raises_reason(Reason.INVALID_REQUEST):
+        await build_rpc(repository).update_product(v1.UpdateProductRequest(product_id=7, remove=[name]), ADMIN)
+    assert repository.products == {7: LEMONADE}
+
+
+async def test_picture_is_set_by_admin_only() -> None:
+    repository = FakeRepository(products=[LEMONADE])
+    request = v1.SetProductPictureRequest(product_id=7, picture_url="/a")
+    for role in ("customer", "deliverer"):
+        with raises_reason(Reason.FORBIDDEN):
+            await build_rpc(repository).set_product_picture(request, build_principal(role))
+    assert repository.products == {7: LEMONADE}
 
 
 async def test_picture_is_set_and_listed() -> None:

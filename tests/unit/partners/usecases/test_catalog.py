@@ -8,7 +8,7 @@ from generated.problems import Reason
 from services.partners.domain.partners import BasketLine, Partner
 from services.partners.usecases import catalog
 from tests.unit.fake_transactions import raises_reason
-from tests.unit.partners.fakes import BOWL, LEMONADE, PRICE, FakeRepository
+from tests.unit.partners.fakes import ADMIN, BOWL, LEMONADE, PRICE, FakeRepository
 
 PICTURE_URL = "/api/v1/pictures/a-b_c.d"
 
@@ -62,7 +62,7 @@ async def test_basket_that_contradicts_prices_raises(active: bool, total: int, c
 
 async def test_changed_picture_publishes_one_event() -> None:
     repository = FakeRepository(products=[replace(LEMONADE, picture_url="/old")])
-    results = [await catalog.set_product_picture(repository, repository.clock, 7, PICTURE_URL) for _ in range(2)]
+    results = [await catalog.set_product_picture(repository, repository.clock, ADMIN, 7, PICTURE_URL) for _ in range(2)]
     assert [old_url for _, old_url in results] == ["/old", PICTURE_URL]
     assert [event.subject for event in repository.events] == ["product:7"]
 
@@ -73,14 +73,14 @@ async def test_changed_picture_publishes_one_event() -> None:
 async def test_picture_url_that_is_no_path_raises(url: str) -> None:
     repository = FakeRepository(products=[LEMONADE])
     with raises_reason(Reason.INVALID_REQUEST):
-        await catalog.set_product_picture(repository, repository.clock, 7, url)
+        await catalog.set_product_picture(repository, repository.clock, ADMIN, 7, url)
     assert repository.products == {7: LEMONADE}
 
 
 async def test_picture_of_unknown_product_raises() -> None:
     repository = FakeRepository()
     with raises_reason(Reason.PRODUCT_NOT_FOUND):
-        await catalog.set_product_picture(repository, repository.clock, 7, PICTURE_URL)
+        await catalog.set_product_picture(repository, repository.clock, ADMIN, 7, PICTURE_URL)
 
 
 async def test_pictures_are_listed_in_pages() -> None:

@@ -1,5 +1,6 @@
 """Signatures of webhooks, and decoding of their bodies."""
 
+import hmac
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -125,3 +126,11 @@ def test_invalid_body_is_rejected(body: bytes) -> None:
     with pytest.raises(ApiError) as raised:
         decode_body(body, Payment)
     assert raised.value.reason is Reason.INVALID_REQUEST
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_===="])
+def test_empty_secret_verifies_no_signature(secret: str) -> None:
+    signature = b64encode(hmac.digest(b"", f"msg_1.{int(datetime.now(UTC).timestamp())}.{{}}".encode(), "sha256"))
+    forged = SignedRequest("msg_1", str(int(datetime.now(UTC).timestamp())), f"v1,{signature.decode()}", b"{}")
+    assert not is_valid(forged, secret)
+    assert is_valid(sign(), secret, SECRET)
