@@ -50,7 +50,9 @@ MUTATIONS = (
                 f"        {DELAY_STATEMENT}"
                 "        async with claim_lock:\n            if True:\n                confirmed ="
             ),
-            "            await confirmed": "        await confirmed",
+            "            returned_ids = await confirmed": "        returned_ids = await confirmed",
+            "            returned = [": "        returned = [",
+            "            if returned:\n                await": "        if returned:\n            await",
         },
         "rabbitmq,orders",
     ),

@@ -99,7 +99,8 @@ def test_client_of_openapi_python_client_orders(tmp_path: Path, customer: Mappin
 def test_client_of_openapi_generator_for_go_orders(tmp_path: Path, customer: Mapping[str, str]) -> None:
     folder = run_openapi_generator("go", tmp_path)
     module = (folder / "go.mod").read_text(encoding="utf-8")
-    (folder / "go.mod").write_text(module.replace("github.com/GIT_USER_ID/GIT_REPO_ID", "delivery.example/client"))
+    module = module.replace("github.com/GIT_USER_ID/GIT_REPO_ID", "delivery.example/client")
+    (folder / "go.mod").write_text(module, encoding="utf-8")
     (folder / "cmd").mkdir()
     shutil.copy(DRIVERS / "main.go", folder / "cmd/main.go")
     environment = {"GOPROXY": "off", "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local", "GOCACHE": str(TOOLS / "go")}

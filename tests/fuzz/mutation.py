@@ -41,7 +41,7 @@ MUTATIONS = (
     FuzzMutation(
         "an invalid page token has an undocumented response",
         "services/runtime/core/pagination.py",
-        {"raise ApiError(Reason.INVALID_REQUEST, errors": "raise ApiError(Reason.PRECONDITION_FAILED, errors"},
+        {"return ApiError(Reason.INVALID_REQUEST, errors": "return ApiError(Reason.PRECONDITION_FAILED, errors"},
         FUZZ_TESTS,
     ),
     FuzzMutation(
