@@ -13,13 +13,13 @@ from pymongo.errors import DuplicateKeyError
 
 from services.orders.domain.orders import HistoryEntry, OrderStatus
 from services.orders.domain.payments import PaymentFilter, PaymentOutcome, PaymentRecord
-from services.orders.usecases.ports import HistoryRepository
+from services.orders.usecases.reconciliation import ReconciliationHistory
 from services.runtime.storage.mongo import Document, map_unavailable
 
 log = logging.getLogger(__name__)
 
 
-class MongoHistoryRepository(HistoryRepository):
+class MongoHistoryRepository(ReconciliationHistory):
     """Repository over the collections `history` and `payments`."""
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:

@@ -12,7 +12,7 @@ from generated.problems import Reason
 from services.orders.adapters import metrics
 from services.orders.domain.orders import Bank
 from services.orders.domain.payments import BankPaymentPage, Payment, Refund, RefundResponse
-from services.orders.usecases.ports import BankPaymentLister
+from services.orders.usecases.bank_reconciliation import BankPaymentLister
 from services.orders.usecases.refunds import PaymentSystem
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError

@@ -2,10 +2,11 @@
 
 import logging
 from datetime import datetime
+from typing import Protocol
 
 from services.orders.domain.orders import Bank
+from services.orders.domain.payments import BankPaymentPage
 from services.orders.usecases.event_factory import build_lost_payment_alert
-from services.orders.usecases.ports import BankPaymentLister
 from services.orders.usecases.reconciliation import ReconciliationPolicy, ReconciliationRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
@@ -13,6 +14,18 @@ from services.runtime.core.errors import ApiError
 log = logging.getLogger(__name__)
 
 BANKS_PER_PAGE = 100
+
+
+class BankPaymentLister(Protocol):
+    """Banks' lists of captured payments."""
+
+    async def list_payments(
+        self, bank: Bank, since: datetime, until: datetime, page_token: str | None
+    ) -> BankPaymentPage | None:
+        """Return a page of the payments of a period, oldest first; None if the bank has no such list.
+
+        Raises ApiError: UPSTREAM_UNAVAILABLE.
+        """
 
 
 async def reconcile_banks(

@@ -1,13 +1,12 @@
 """Ports that several use cases share: repositories, and the unit of work that is composed of them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from generated.events import OrdersEvent
 from services.orders.domain.orders import Bank, HistoryEntry, Order, OrderStatus
 from services.orders.domain.payments import (
-    BankPaymentPage,
     Payment,
     PaymentFilter,
     PaymentOutcome,
@@ -18,7 +17,7 @@ from services.orders.domain.payments import (
 from services.orders.domain.refund_actions import RefundAction, RefundFilter
 from services.runtime.core.principal import Principal
 from services.runtime.core.repository import EntityReader, EntityRepository, TimeKey
-from services.runtime.core.unit_of_work import UnitOfWorkFactory
+from services.runtime.core.unit_of_work import EventUnitOfWork, UnitOfWorkFactory
 
 
 class BankReader(EntityReader[str, Bank], Protocol):
@@ -94,18 +93,6 @@ class PaymentRepository(Protocol):
         """Insert a report whose payment id belongs to another payment; return False if it was recorded before."""
 
 
-class BankPaymentLister(Protocol):
-    """Banks' lists of captured payments."""
-
-    async def list_payments(
-        self, bank: Bank, since: datetime, until: datetime, page_token: str | None
-    ) -> BankPaymentPage | None:
-        """Return a page of the payments of a period, oldest first; None if the bank has no such list.
-
-        Raises ApiError: UPSTREAM_UNAVAILABLE.
-        """
-
-
 class RefundReader(EntityReader[str, Refund], Protocol):
     """Read access to refunds."""
 
@@ -116,7 +103,7 @@ class RefundReader(EntityReader[str, Refund], Protocol):
         """Return the actions of admins on some refunds, at most the latest 50 of each, oldest first."""
 
 
-class RefundRepository(Protocol):
+class RefundRepository(EntityRepository[str, Refund], Protocol):
     """Refunds in a unit of work."""
 
     async def add(self, refund: Refund) -> None:
@@ -128,17 +115,11 @@ class RefundRepository(Protocol):
     async def list_by_order(self, order_id: str, bank_id: str) -> Sequence[Refund]:
         """Return all refunds of an order at a bank."""
 
-    async def get_for_update(self, refund_id: str) -> Refund | None:
-        """Return the refund, locked until the transaction ends."""
-
-    async def save(self, refund: Refund) -> None:
-        """Store status, attempts and time of the next attempt of a refund."""
-
     async def add_action(self, action: RefundAction) -> None:
         """Record an action of an admin."""
 
 
-class UnitOfWork(Protocol):
+class UnitOfWork(EventUnitOfWork[OrdersEvent], Protocol):
     """One transaction over orders, payments, refunds and banks."""
 
     orders: OrderRepository
@@ -151,12 +132,6 @@ class UnitOfWork(Protocol):
 
     async def clear_alert(self, subject: str, reason: str) -> None:
         """Allow an alert to be raised again."""
-
-    async def mark_event_processed(self, queue: str, event_id: str) -> bool:
-        """Mark an event as processed; return False if it already was."""
-
-    async def publish(self, event: OrdersEvent) -> None:
-        """Add an event to the outbox; it is published after the transaction has committed."""
 
 
 class Repository(UnitOfWorkFactory[UnitOfWork], Protocol):
@@ -183,12 +158,3 @@ class HistoryRepository(Protocol):
 
     async def list_history(self, order_id: str, size: int, after: int) -> Sequence[HistoryEntry]:
         """Return the entries of an order above a version, oldest first."""
-
-    def iter_order_ids(self, since: datetime, until: datetime, size: int) -> AsyncIterator[Sequence[str]]:
-        """Yield the orders that were created or paid from `since` until `until`, in pages of at most `size`.
-
-        An order may be yielded twice.
-        """
-
-    async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[Sequence[HistoryEntry], Sequence[PaymentRecord]]:
-        """Return all entries and payments of some orders; invalid documents are skipped."""

@@ -1,7 +1,7 @@
 """Reconciliation: comparison of the stores, repair of derived data, and alerts about everything else."""
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -108,6 +108,19 @@ class ReconciliationRepository(UnitOfWorkFactory[ReconciliationUnitOfWork], Prot
         """Count the outbox events that are older than that time."""
 
 
+class ReconciliationHistory(HistoryRepository, Protocol):
+    """Document store of order history and payments for reconciliation."""
+
+    def iter_order_ids(self, since: datetime, until: datetime, size: int) -> AsyncIterator[Sequence[str]]:
+        """Yield the orders that were created or paid from `since` until `until`, in pages of at most `size`.
+
+        An order may be yielded twice.
+        """
+
+    async def find_by_orders(self, order_ids: Sequence[str]) -> tuple[Sequence[HistoryEntry], Sequence[PaymentRecord]]:
+        """Return all entries and payments of some orders; invalid documents are skipped."""
+
+
 type DiscrepancyReporter = Callable[[str, Discrepancy], None]
 
 
@@ -120,7 +133,7 @@ def log_discrepancy(order_id: str, discrepancy: Discrepancy) -> None:
 
 async def reconcile_orders(
     repository: ReconciliationRepository,
-    history: HistoryRepository,
+    history: ReconciliationHistory,
     clock: Clock,
     policy: ReconciliationPolicy,
     order_ids: Sequence[str],
@@ -160,7 +173,7 @@ class _HistoryDocuments:
 
 async def _reconcile_order(
     repository: ReconciliationRepository,
-    history: HistoryRepository,
+    history: ReconciliationHistory,
     clock: Clock,
     policy: ReconciliationPolicy,
     documents: _HistoryDocuments,

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from services.orders.usecases.ports import HistoryRepository
 from services.orders.usecases.reconciliation import (
     BATCH_SIZE,
     DiscrepancyReporter,
+    ReconciliationHistory,
     ReconciliationPolicy,
     ReconciliationRepository,
     log_discrepancy,
@@ -34,7 +34,7 @@ class ReconciliationRun:
     def __init__(
         self,
         repository: ReconciliationRepository,
-        history: HistoryRepository,
+        history: ReconciliationHistory,
         clock: Clock,
         policy: ReconciliationPolicy,
         report: DiscrepancyReporter,
@@ -111,7 +111,7 @@ class ReconciliationRun:
 
 async def reconcile(
     repository: ReconciliationRepository,
-    history: HistoryRepository,
+    history: ReconciliationHistory,
     clock: Clock,
     policy: ReconciliationPolicy,
     report: DiscrepancyReporter = log_discrepancy,
@@ -137,7 +137,7 @@ async def reconcile(
 
 async def reconcile_documents(
     repository: ReconciliationRepository,
-    history: HistoryRepository,
+    history: ReconciliationHistory,
     clock: Clock,
     policy: ReconciliationPolicy,
     report: DiscrepancyReporter = log_discrepancy,

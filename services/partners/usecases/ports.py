@@ -9,7 +9,7 @@ from services.partners.domain.call_policy import Call, CallFilter
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, Partner, Product
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.repository import EntityReader, EntityRepository, SortedEntityReader, TimeKey
-from services.runtime.core.unit_of_work import UnitOfWorkFactory
+from services.runtime.core.unit_of_work import EventUnitOfWork, UnitOfWorkFactory
 
 
 class CatalogEntityRepository[Entity](EntityRepository[int, Entity], Protocol):
@@ -103,7 +103,7 @@ class BreakerRepository(Protocol):
         """Store the circuit breaker of a partner."""
 
 
-class UnitOfWork(Protocol):
+class UnitOfWork(EventUnitOfWork[PartnersEvent], Protocol):
     """One transaction over partners, products, prices and calls."""
 
     partners: CatalogEntityRepository[Partner]
@@ -111,12 +111,6 @@ class UnitOfWork(Protocol):
     availability: AvailabilityRepository
     calls: CallRepository
     breakers: BreakerRepository
-
-    async def mark_event_processed(self, queue: str, event_id: str) -> bool:
-        """Mark an event as processed by a queue's consumer. Return whether it is new."""
-
-    async def publish(self, event: PartnersEvent) -> None:
-        """Add an event to the outbox; it is published after the transaction commits."""
 
 
 class Repository(UnitOfWorkFactory[UnitOfWork], Protocol):

@@ -122,8 +122,8 @@ class PostgresRefundRepository(RefundRepository):
         ]
 
     @override
-    async def get_for_update(self, refund_id: str) -> Refund | None:
-        row = await self._transaction.fetch_one(_SELECT_REFUND_FOR_UPDATE, refund_id=refund_id)
+    async def get_for_update(self, key: str) -> Refund | None:
+        row = await self._transaction.fetch_one(_SELECT_REFUND_FOR_UPDATE, refund_id=key)
         return None if row is None else refund_from_row(row)
 
     @override

@@ -2,15 +2,19 @@
 
 from services.orders import usecases
 from services.orders.domain.reconciliation import Discrepancy
-from services.orders.usecases.ports import HistoryRepository
-from services.orders.usecases.reconciliation import ReconciliationPolicy, ReconciliationRepository, drain
+from services.orders.usecases.reconciliation import (
+    ReconciliationHistory,
+    ReconciliationPolicy,
+    ReconciliationRepository,
+    drain,
+)
 from services.orders.usecases.reconciliation_run import DOCUMENTS_PER_PAGE, ReconciliationRun
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 
 
 async def run_reconcile(
-    repository: ReconciliationRepository, history: HistoryRepository, clock: Clock, policy: ReconciliationPolicy
+    repository: ReconciliationRepository, history: ReconciliationHistory, clock: Clock, policy: ReconciliationPolicy
 ) -> bool:
     """Reconcile every order past its quiet period and print the discrepancies. Safe while the service runs.
 
