@@ -1,6 +1,6 @@
 """Accounts during faults of the identity provider and the object storage.
 
-The adapters implement the ports of services.gateway.usecases.ports.
+The adapters implement the ports of services.gateway.usecases.
 """
 
 import asyncio

@@ -2,12 +2,21 @@
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Protocol
 
+from generated.events import GatewayEvent
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain import accounts as account_rules
-from services.gateway.domain.accounts import MAIL_TEMPLATES, Account, AccountState, CodePurpose, Registration
+from services.gateway.domain.accounts import (
+    MAIL_TEMPLATES,
+    Account,
+    AccountState,
+    CodePurpose,
+    Registration,
+    VerificationCode,
+)
 from services.gateway.usecases import profiles, reauthentication
 from services.gateway.usecases.ports import IdentityProvider, ImageStore, Repository
 from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME
@@ -26,8 +35,33 @@ BATCH_SIZE = 50
 _EMAIL_REFUSED_REASONS = (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED)
 
 
+class AccountRepository(Repository, Protocol):
+    """Repository for creating, confirming and deleting accounts."""
+
+    async def add_account(self, account: Account) -> None:
+        """Store an account that is being created."""
+
+    async def activate_account(self, account: Account, code: VerificationCode, *events: GatewayEvent) -> None:
+        """Make a created account active, store its code and publish the events. Idempotent."""
+
+    async def delete_unfinished_account(self, user_id: str) -> None:
+        """Delete an account that is being created or deleted."""
+
+    async def list_unfinished_accounts(self, before: datetime, size: int) -> list[Account]:
+        """Return accounts created before the given time that are being created or deleted."""
+
+    async def mark_deleting(self, user_id: str, at: datetime) -> Account | None:
+        """Anonymise the active account, publish the deletion and mail its address. Returns the anonymised account.
+
+        Also deletes its codes and revokes its access tokens, including those that are issued in the next hour.
+        """
+
+    async def delete_code(self, code: VerificationCode) -> None:
+        """Delete a code."""
+
+
 async def sign_up(
-    repository: Repository, identity: IdentityProvider, clock: Clock, registration: Registration
+    repository: AccountRepository, identity: IdentityProvider, clock: Clock, registration: Registration
 ) -> Account:
     """Create an account and mail a verification code.
 
@@ -68,7 +102,7 @@ async def sign_up(
     return replace(account, state=AccountState.ACTIVE)
 
 
-async def _activate_account(repository: Repository, clock: Clock, account: Account) -> None:
+async def _activate_account(repository: AccountRepository, clock: Clock, account: Account) -> None:
     plain_code, code = account_rules.generate_code(CodePurpose.EMAIL_VERIFICATION, account.id, clock())
     mail = EmailRequested(
         user_id=account.id,
@@ -80,7 +114,9 @@ async def _activate_account(repository: Repository, clock: Clock, account: Accou
     await repository.activate_account(account, code, account_rules.build_user_registered_event(account), mail)
 
 
-async def confirm_email(repository: Repository, identity: IdentityProvider, clock: Clock, plain_code: str) -> None:
+async def confirm_email(
+    repository: AccountRepository, identity: IdentityProvider, clock: Clock, plain_code: str
+) -> None:
     """Confirm an e-mail address by a mailed code, after sign-up or after a change of the address.
 
     The identity provider is updated while the code is locked. If that fails, the code remains valid.
@@ -105,7 +141,11 @@ async def confirm_email(repository: Repository, identity: IdentityProvider, cloc
 
 
 async def delete_account(
-    repository: Repository, identity: IdentityProvider, image_store: ImageStore, clock: Clock, principal: Principal
+    repository: AccountRepository,
+    identity: IdentityProvider,
+    image_store: ImageStore,
+    clock: Clock,
+    principal: Principal,
 ) -> None:
     """Delete an account and its personal data; the background job retries deletions that fail elsewhere.
 
@@ -120,7 +160,7 @@ async def delete_account(
 
 
 async def finish_interrupted_accounts(
-    repository: Repository, identity: IdentityProvider, image_store: ImageStore, clock: Clock
+    repository: AccountRepository, identity: IdentityProvider, image_store: ImageStore, clock: Clock
 ) -> int:
     """Complete interrupted creations and deletions of accounts. Returns the number of accounts processed.
 
@@ -133,7 +173,7 @@ async def finish_interrupted_accounts(
 
 
 async def _finish_account(
-    repository: Repository, identity: IdentityProvider, image_store: ImageStore, clock: Clock, account: Account
+    repository: AccountRepository, identity: IdentityProvider, image_store: ImageStore, clock: Clock, account: Account
 ) -> None:
     if account.state is AccountState.DELETING:
         # The identity provider may issue tokens until it has deleted the account, which may take several attempts.

@@ -1,6 +1,6 @@
 """Ports of the use cases: protocols that the outbound adapters implement."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -9,8 +9,6 @@ from generated.events import GatewayEvent
 from services.gateway.domain.accounts import (
     Account,
     AccountFilter,
-    CodePurpose,
-    CodeRequest,
     SessionTokens,
     VerificationCode,
 )
@@ -78,54 +76,21 @@ class ImageStore(Protocol):
         """Delete the folder's images that are older than `min_age` and not referenced. Returns their number."""
 
 
-class UnitOfWork(Protocol):
-    """One transaction that processes code requests."""
-
-    async def claim_code_requests(self, size: int) -> Sequence[CodeRequest]:
-        """Return and lock the oldest requests that no other transaction has locked."""
-
-    async def get_account_by_email(self, email: str) -> Account | None:
-        """Return the active account with the address."""
-
-    async def get_account(self, user_id: str) -> Account | None:
-        """Return the active account."""
-
-    async def check_code_limit(self, user_id: str, purpose: CodePurpose, now: datetime) -> bool:
-        """Delete expired codes of the account. Returns False if MAX_VALID_CODES of the purpose are valid."""
-
-    async def add_code(self, code: VerificationCode) -> None:
-        """Store a code."""
-
-    async def publish(self, event: GatewayEvent) -> None:
-        """Publish the event when the transaction has committed."""
-
-    def process_code_request(self, request: CodeRequest) -> AbstractAsyncContextManager[None]:
-        """Delete the request at the end of the block."""
-
-
-class Repository(Protocol):
-    """Accounts, verification codes and code requests. Every method but `unit_of_work` is one transaction."""
-
-    async def add_account(self, account: Account) -> None:
-        """Store an account that is being created."""
-
-    async def activate_account(self, account: Account, code: VerificationCode, *events: GatewayEvent) -> None:
-        """Make a created account active, store its code and publish the events. Idempotent."""
-
-    async def delete_unfinished_account(self, user_id: str) -> None:
-        """Delete an account that is being created or deleted."""
+class AccountReader(Protocol):
+    """Read access to active accounts."""
 
     async def get_account(self, user_id: str) -> Account | None:
         """Return the active account."""
 
     async def get_account_by_email(self, email: str) -> Account | None:
         """Return the active account with the address."""
+
+
+class Repository(AccountReader, Protocol):
+    """Accounts and verification codes. Every method is one transaction."""
 
     async def list_accounts(self, size: int, before: TimeKey | None, account_filter: AccountFilter) -> list[Account]:
         """Return active accounts, newest first, after the key (created_at, id) of the previous page."""
-
-    async def list_unfinished_accounts(self, before: datetime, size: int) -> list[Account]:
-        """Return accounts created before the given time that are being created or deleted."""
 
     async def change_account(
         self, user_id: str, change: Callable[[Account], Account], *, revoke_tokens: bool = False
@@ -133,12 +98,6 @@ class Repository(Protocol):
         """Lock the active account, save what `change` returns and publish the change, unless it returns its argument.
 
         Returns the result of `change`, or None if there is no such account. Nothing is saved if `change` raises.
-        """
-
-    async def mark_deleting(self, user_id: str, at: datetime) -> Account | None:
-        """Anonymise the active account, publish the deletion and mail its address. Returns the anonymised account.
-
-        Also deletes its codes and revokes its access tokens, including those that are issued in the next hour.
         """
 
     async def revoke_tokens(self, user_id: str, revoked_at: datetime, *events: GatewayEvent) -> None:
@@ -155,15 +114,6 @@ class Repository(Protocol):
 
         Raises ApiError: CODE_INVALID before the block if the code was used, or another request uses one of the account.
         """
-
-    async def delete_code(self, code: VerificationCode) -> None:
-        """Delete a code."""
-
-    async def add_code_request(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
-        """Store a code request with the current trace context."""
-
-    def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """Commit at the end of the block, roll back if it raises."""
 
     async def list_avatar_names(self) -> set[str]:
         """Return the object names of all avatars."""

@@ -4,11 +4,17 @@ Requests are answered before the account is queried, so that the response does n
 are sent after a random delay, so that their load does not coincide with the response to the next request.
 """
 
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from generated.events import GatewayEvent
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain import accounts as account_rules
-from services.gateway.domain.accounts import MAIL_TEMPLATES, Account, CodePurpose, CodeRequest
+from services.gateway.domain.accounts import MAIL_TEMPLATES, Account, CodePurpose, CodeRequest, VerificationCode
 from services.gateway.usecases import profiles, reauthentication
-from services.gateway.usecases.ports import IdentityProvider, LoginRateLimiter, Repository, UnitOfWork
+from services.gateway.usecases.ports import AccountReader, IdentityProvider, LoginRateLimiter, Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.principal import Principal
 
@@ -21,13 +27,44 @@ MAX_DELAY_S = 0.9
 """Maximum delay of the sending of a requested code, in seconds."""
 
 
-async def request_code(repository: Repository, purpose: CodePurpose, email: str, user_id: str | None = None) -> None:
+class CodeRequestUnitOfWork(AccountReader, Protocol):
+    """One transaction that processes code requests."""
+
+    async def claim_code_requests(self, size: int) -> Sequence[CodeRequest]:
+        """Return and lock the oldest requests that no other transaction has locked."""
+
+    async def check_code_limit(self, user_id: str, purpose: CodePurpose, now: datetime) -> bool:
+        """Delete expired codes of the account. Returns False if MAX_VALID_CODES of the purpose are valid."""
+
+    async def add_code(self, code: VerificationCode) -> None:
+        """Store a code."""
+
+    async def publish(self, event: GatewayEvent) -> None:
+        """Publish the event when the transaction has committed."""
+
+    def process_code_request(self, request: CodeRequest) -> AbstractAsyncContextManager[None]:
+        """Delete the request at the end of the block."""
+
+
+class CodeRequestRepository(Repository, Protocol):
+    """Accounts, verification codes and code requests."""
+
+    async def add_code_request(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
+        """Store a code request with the current trace context."""
+
+    def unit_of_work(self) -> AbstractAsyncContextManager[CodeRequestUnitOfWork]:
+        """Commit at the end of the block, roll back if it raises."""
+
+
+async def request_code(
+    repository: CodeRequestRepository, purpose: CodePurpose, email: str, user_id: str | None = None
+) -> None:
     """Store a request for `send_requested_codes`. For EMAIL_CHANGE, `user_id` is the account to be changed."""
     await repository.add_code_request(purpose, account_rules.normalise_email(email), user_id)
 
 
 async def request_email_change(
-    repository: Repository,
+    repository: CodeRequestRepository,
     identity: IdentityProvider,
     rate_limiter: LoginRateLimiter,
     clock: Clock,
@@ -51,7 +88,7 @@ async def request_email_change(
     await request_code(repository, CodePurpose.EMAIL_CHANGE, email, account.id)
 
 
-async def send_requested_codes(repository: Repository, clock: Clock) -> int:
+async def send_requested_codes(repository: CodeRequestRepository, clock: Clock) -> int:
     """Mail a code for each request that matches an account. Returns the number of requests processed."""
     async with repository.unit_of_work() as unit:
         requests = await unit.claim_code_requests(BATCH_SIZE)
@@ -65,7 +102,7 @@ async def send_requested_codes(repository: Repository, clock: Clock) -> int:
     return len(requests)
 
 
-async def _find_account(unit: UnitOfWork, request: CodeRequest) -> Account | None:
+async def _find_account(unit: CodeRequestUnitOfWork, request: CodeRequest) -> Account | None:
     """Return the account that the request refers to; None if no code is to be sent."""
     account_of_email = await unit.get_account_by_email(request.email)
     if request.purpose is CodePurpose.EMAIL_CHANGE:
@@ -77,7 +114,7 @@ async def _find_account(unit: UnitOfWork, request: CodeRequest) -> Account | Non
     return account_of_email
 
 
-async def _send_code(unit: UnitOfWork, clock: Clock, request: CodeRequest, account: Account) -> None:
+async def _send_code(unit: CodeRequestUnitOfWork, clock: Clock, request: CodeRequest, account: Account) -> None:
     new_email = request.email if request.purpose is CodePurpose.EMAIL_CHANGE else None
     plain_code, code = account_rules.generate_code(request.purpose, account.id, clock(), new_email)
     await unit.add_code(code)

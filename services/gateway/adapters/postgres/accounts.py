@@ -13,11 +13,12 @@ from generated.events import GatewayEvent
 from generated.problems import Reason
 from services.gateway.adapters.postgres import account_statements as statements
 from services.gateway.adapters.postgres import token_revocations
-from services.gateway.adapters.postgres.code_requests import PostgresUnitOfWork
+from services.gateway.adapters.postgres.code_requests import PostgresCodeRequestUnitOfWork
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import Account, AccountFilter, CodePurpose, VerificationCode
-from services.gateway.usecases.ports import Repository
+from services.gateway.usecases.accounts import AccountRepository
 from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME, TokenRevocation
+from services.gateway.usecases.verification_codes import CodeRequestRepository
 from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.messaging.outbox import Outbox
@@ -32,7 +33,7 @@ MAX_CODES_IN_USE = 3
 _FIRST_PAGE_CURSOR = (datetime.max.replace(tzinfo=UTC), "")
 
 
-class PostgresAccountRepository(Repository):
+class PostgresAccountRepository(AccountRepository, CodeRequestRepository):
     """Accounts, codes and code requests. Every method but `unit_of_work` is one transaction.
 
     `on_tokens_revoked` is called after the commit of a revocation, which the process must not learn later than others.
@@ -178,9 +179,9 @@ class PostgresAccountRepository(Repository):
 
     @override
     @asynccontextmanager
-    async def unit_of_work(self) -> AsyncIterator[PostgresUnitOfWork]:
+    async def unit_of_work(self) -> AsyncIterator[PostgresCodeRequestUnitOfWork]:
         async with self._database.transaction() as transaction:
-            yield PostgresUnitOfWork(transaction, self._outbox)
+            yield PostgresCodeRequestUnitOfWork(transaction, self._outbox)
 
     @override
     async def list_avatar_names(self) -> set[str]:

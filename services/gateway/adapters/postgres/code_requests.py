@@ -11,13 +11,13 @@ from opentelemetry.trace import SpanKind
 from generated.events import GatewayEvent
 from services.gateway.adapters.postgres import account_statements as statements
 from services.gateway.domain.accounts import MAX_VALID_CODES, Account, CodePurpose, CodeRequest, VerificationCode
-from services.gateway.usecases.ports import UnitOfWork
+from services.gateway.usecases.verification_codes import CodeRequestUnitOfWork
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Transaction
 from services.runtime.telemetry import tracing
 
 
-class PostgresUnitOfWork(UnitOfWork):
+class PostgresCodeRequestUnitOfWork(CodeRequestUnitOfWork):
     """One transaction that processes code requests."""
 
     def __init__(self, transaction: Transaction, outbox: Outbox[GatewayEvent]) -> None:

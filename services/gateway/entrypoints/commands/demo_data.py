@@ -8,7 +8,7 @@ from pathlib import Path
 from generated.problems import Reason
 from services.gateway.domain.accounts import Registration
 from services.gateway.usecases import accounts
-from services.gateway.usecases.ports import IdentityProvider, Repository
+from services.gateway.usecases.ports import IdentityProvider
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 
@@ -20,7 +20,7 @@ PICTURES_DIR = Path(__file__).with_name("demo_pictures")
 PICTURE_MEDIA_TYPE = "image/webp"
 
 
-async def load_demo_data(repository: Repository, identity: IdentityProvider, clock: Clock) -> None:
+async def load_demo_data(repository: accounts.AccountRepository, identity: IdentityProvider, clock: Clock) -> None:
     """Create the demo accounts that do not exist yet, with verified e-mail addresses."""
     for role, (first_name, last_name) in DEMO_ACCOUNTS.items():
         registration = Registration(

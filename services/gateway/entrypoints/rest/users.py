@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.rest.delivery.forwarding_handlers import ForwardingUsersHandler
@@ -36,7 +36,7 @@ from services.gateway.domain.accounts import (
 from services.gateway.domain.images import Image
 from services.gateway.entrypoints.rest.client_address import parse_client_address
 from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
-from services.gateway.usecases.ports import IdentityProvider, ImageStore, LoginRateLimiter, Repository
+from services.gateway.usecases.ports import IdentityProvider, ImageStore, LoginRateLimiter
 from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.core.clock import Clock
 from services.runtime.core.pagination import PageTokenSigner
@@ -58,11 +58,15 @@ CACHE_CONTROL_REVALIDATE = "private, no-cache"
 """The path does not change with the image, so a cached copy has to be revalidated by its ETag."""
 
 
+class UsersRepository(accounts.AccountRepository, verification_codes.CodeRequestRepository, Protocol):
+    """Repository of the use cases of users and sessions."""
+
+
 @dataclass(frozen=True)
 class AccountContext:
     """Dependencies of the handlers of users and sessions."""
 
-    repository: Repository
+    repository: UsersRepository
     identity: IdentityProvider
     rate_limiter: LoginRateLimiter
     image_store: ImageStore
