@@ -186,7 +186,7 @@ def test_digest_without_entry_points_is_independent_of_them(root: Path, monkeypa
     monkeypatch.setattr(substitute_images, "SCRIPTS_DIR", root / "scripts")
     (root / "scripts").mkdir()
     before = compute_digest(SubstituteImage("tool:1", "", {}))
-    (root / "scripts/tool.sh").write_text("exec tool")
+    (root / "scripts/tool.sh").write_text("exec tool", encoding="utf-8")
     assert compute_digest(SubstituteImage("tool:1", "", {})) == before
 
 

@@ -36,7 +36,13 @@ def test_each_line_of_a_process_is_one_json_object(output: str) -> None:
     code = PREAMBLE + OUTPUTS[output]
     environment = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
     process = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        env=environment,
+        check=False,
     )
     lines = (process.stdout + process.stderr).splitlines()
     entries = [json.loads(line) for line in lines]
