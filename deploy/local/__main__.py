@@ -183,7 +183,7 @@ def main() -> int:
     arguments = parser.parse_args()
     config = MeshConfig()
     config.validate()
-    config.folder.mkdir(parents=True, exist_ok=True)
+    config.create_folder()
     remove_foreign_variables(config)
     match arguments.command:
         case "up":

@@ -141,10 +141,21 @@ class MeshConfig:
         folder.chmod(0o700)
         return folder
 
+    def create_folder(self) -> None:
+        """Create the mesh's folder if it is missing, so that other users cannot list it.
+
+        That of root can be entered: PostgreSQL runs as another user, who owns its data folder.
+        """
+        self.folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+
     def ensure_subdirectory(self, name: str) -> Path:
-        """Return a subfolder of the mesh's folder, and create it if it is missing."""
+        """Return a subfolder of the mesh's folder with mode 0700, and create it if it is missing.
+
+        Data, logs and mails of the subfolders are personal data.
+        """
         folder = self.folder / name
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
         return folder
 
     @property

@@ -25,7 +25,7 @@ def main() -> int:
     """Run the supervisor until it receives a stop signal."""
     services.INHERITED_VARIABLES += tuple(SHORT_TIMEOUTS)  # type: ignore[assignment]
     config = MeshConfig()
-    config.folder.mkdir(parents=True, exist_ok=True)
+    config.create_folder()
     return asyncio.run(Supervisor(config, "all").run())
 
 

@@ -37,7 +37,6 @@ def define_mongodb(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
     Administration uses a Unix socket, from which MongoDB accepts the first user without a login.
     """
     data, port = config.ensure_subdirectory("documents"), config.get_port("DOCUMENTS_PORT")
-    data.chmod(0o700)
     socket = config.socket_dir / f"mongodb-{port}.sock"
     options = {
         "dbpath": data,

@@ -169,3 +169,26 @@ def test_empty_setting_has_its_default() -> None:
     assert config.folder == ROOT / ".local"
     assert config.edge_url == "http://127.0.0.1:8080"
     assert config.get_setting("TRACE_PERCENT") == "100"
+
+
+def test_subfolders_are_readable_by_their_owner_only(config: MeshConfig) -> None:
+    (config.folder / "logs").mkdir(mode=0o755)
+    for name in ("logs", "sandbox"):
+        assert stat.S_IMODE(config.ensure_subdirectory(name).stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(("uid", "mode"), [(1000, 0o700), (0, 0o711)])
+def test_created_folder_cannot_be_listed_by_others(
+    uid: int, mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DELIVERY_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    config = MeshConfig()
+    config.create_folder()
+    assert stat.S_IMODE(config.folder.stat().st_mode) == mode
+
+
+def test_existing_folder_is_created_without_changing_its_mode(config: MeshConfig) -> None:
+    config.folder.chmod(0o755)
+    config.create_folder()
+    assert stat.S_IMODE(config.folder.stat().st_mode) == 0o755
