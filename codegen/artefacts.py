@@ -1,8 +1,8 @@
 """Build the generated files that are not in git: `python -m codegen.artefacts [FOLDER …]`.
 
-No one reviews these files, and they follow from files in git: published OpenAPI documents, Envoy bootstraps, dashboard
-and TypeScript client. `make setup` and the image build write them without network, from the OpenAPI files and the
-committed descriptor set. A stamp prevents a build from unchanged inputs.
+No one reviews these files, and they follow from files in git: published OpenAPI documents, Envoy bootstraps, dashboard,
+alert rules of Kubernetes and TypeScript client. `make setup` and the image build write them without network, from the
+OpenAPI files and the committed descriptor set. A stamp prevents a build from unchanged inputs.
 """
 
 import argparse
@@ -16,21 +16,37 @@ from pathlib import Path
 
 from codegen import contracts, envoy, observability, typescript
 from codegen.contracts import ContractError, Contracts, Files
+from codegen.kubernetes import manifests
 from codegen.rest import published_openapi
 
 ROOT = Path(__file__).parents[1]
-PATHS = ("envoy/", "observability/dashboard.json", "openapi/", "typescript/")
+PATHS = (
+    "envoy/",
+    "kubernetes/monitoring/prometheus-rule.yaml",
+    "observability/dashboard.json",
+    "openapi/",
+    "typescript/",
+)
 """Files and folders below `generated/` that are not in git; .gitignore lists the same."""
 
 GENERATORS: dict[str, Callable[[Contracts], Files]] = {
     "envoy": envoy.generate,
+    "kubernetes": manifests.generate,
     "observability": observability.generate,
     "openapi": published_openapi.generate,
     "typescript": typescript.generate,
 }
 """Generators of the artefacts, by folder."""
 
-INPUTS = ("api-specs", "codegen", contracts.DESCRIPTORS, "envoy/mesh.yaml", "package.json", "package-lock.json")
+INPUTS = (
+    "api-specs",
+    "codegen",
+    contracts.DESCRIPTORS,
+    "envoy/mesh.yaml",
+    "package.json",
+    "package-lock.json",
+    "pyproject.toml",
+)
 FIX_COMMAND = "make generate"
 STAMP = "generated/.artefacts"
 """File with the checksum of the inputs of the last build, and the files that it has written."""

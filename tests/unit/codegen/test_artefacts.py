@@ -148,6 +148,8 @@ def test_error_of_contracts_is_printed_with_its_fix(
         ("openapi/delivery.json", True),
         ("observability/dashboard.json", True),
         ("observability/alerts.yml", False),
+        ("kubernetes/monitoring/prometheus-rule.yaml", True),
+        ("kubernetes/monitoring/pod-monitor.yaml", False),
         ("asyncapi/delivery.yaml", False),
         ("rest/delivery/models.py", False),
     ],
