@@ -129,12 +129,13 @@ class RecordingChannel(Channel):
         self.batches.append([envelope.id for envelope in batch])
         return self._await_confirmed(super().publish(batch), len(self.batches))
 
-    async def _await_confirmed(self, confirmed: Any, number: int) -> None:
-        await confirmed
+    async def _await_confirmed(self, confirmed: Any, number: int) -> Any:
+        returned_ids = await confirmed
         if number == 2:
             await wait_until(self._is_third_published)
             if self.second_fails:
                 raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "simulated loss of the database")
+        return returned_ids
 
     async def _is_third_published(self) -> bool:
         return len(self.batches) > 2
