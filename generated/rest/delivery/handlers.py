@@ -535,7 +535,7 @@ class OrdersHandler(ABC):
     ) -> Response[ConfirmedOrder]:
         """Confirm a checked basket: POST /orders.
 
-        Creates the order at the prices of the check and returns the payment instructions. A partner or product that is no longer available is refused. Confirming the same check again returns the same order, also after the check has expired.
+        Creates the order at the prices of the check and returns the payment instructions. A partner or product that is no longer available is rejected. Confirming the same check again returns the same order, also after the check has expired.
         """
 
     @abstractmethod
