@@ -68,7 +68,7 @@ class OrdersRpc(OrdersServicer):
     ) -> PreEncoded[v1.CreateOrderResponse]:
         """Create the order of a checked basket and return it with payment instructions."""
         basket = None if request.basket is None else basket_from_proto(request.basket)
-        rejection = None if request.rejection is None else Reason(request.rejection)
+        rejection = None if request.rejection is None else _parse_rejection(request.rejection)
         response = await usecases.create_order(
             self._repository,
             self._clock,
@@ -247,3 +247,14 @@ def _parse_enum[E: Enum](enum_type: type[E], value: Enum) -> E:
         return enum_type[value.name or ""]
     except KeyError as error:
         raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not a known status")]) from error
+
+
+def _parse_rejection(rejection: str) -> Reason:
+    """Parse a reason of the error catalogue.
+
+    Raises ApiError: INVALID_REQUEST.
+    """
+    try:
+        return Reason(rejection)
+    except ValueError as error:
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("rejection", "is not a known reason")]) from error

@@ -70,7 +70,7 @@ async def create_order(
 async def _create_or_find_order(
     unit: UnitOfWork, clock: Clock, generate_id: Callable[[], str], principal: Principal, request: OrderRequest
 ) -> tuple[Order, Bank]:
-    basket = request.basket
+    basket = None if request.rejection else request.basket
     bank = None if basket is None else await unit.banks.get(basket.bank_id)
     if basket is not None and bank is not None and bank.active:
         order = order_rules.create_order(generate_id(), principal.user_id, basket, clock())

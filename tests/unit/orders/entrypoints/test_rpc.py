@@ -119,6 +119,18 @@ async def test_order_without_check_reports_cause() -> None:
         await rpc.create_order(v1.CreateOrderRequest(check_id="c1", cache_unavailable=True), ADA)
 
 
+@pytest.mark.parametrize(
+    ("rejection", "reason"),
+    [("PARTNER_UNAVAILABLE", Reason.PARTNER_UNAVAILABLE), ("", Reason.INVALID_REQUEST), ("x", Reason.INVALID_REQUEST)],
+)
+async def test_rejected_basket_creates_no_order(rejection: str, reason: Reason) -> None:
+    repository = FakeRepository()
+    with raises_reason(reason):
+        request = v1.CreateOrderRequest(check_id="c1", basket=BASKET, rejection=rejection)
+        await build_rpc(repository).create_order(request, ADA)
+    assert repository.orders == {}
+
+
 async def test_order_passes_through_delivery() -> None:
     repository = FakeRepository(build_order(OrderStatus.READY))
     rpc = build_rpc(repository)
