@@ -1,4 +1,4 @@
-"""Language check of identifiers, function names, prose, first words of docstrings, test names and Markdown lines.
+"""Language check of file names, identifiers, function names, prose, starts of docstrings, test names, Markdown lines.
 
     python -m codegen.checks.language [PATH ...]
 
@@ -22,7 +22,16 @@ from typing import Any
 import yaml
 
 from codegen.checks import Finding
-from codegen.checks.function_names import FunctionNameRules
+from codegen.checks.function_names import CHECKED_FOLDERS, FunctionNameRules
+from codegen.checks.python_texts import (
+    Text,
+    is_name,
+    iter_docstrings,
+    iter_identifiers,
+    iter_literals,
+    iter_message_texts,
+    split_words,
+)
 
 ROOT = Path(__file__).parents[2]
 RULES_FILE = Path("codegen/checks/language.yaml")
@@ -31,7 +40,15 @@ MAX_TEST_NAME_LENGTH = 70
 MAX_MARKDOWN_LINE_LENGTH = 100
 MAX_TABLE_CELL_LENGTH = 120
 
-EXCLUDED = ("generated/*", "api-specs/released/*", "requirements/*", "LICENSE", "*lock*", "*.svg", str(RULES_FILE))
+EXCLUDED = (
+    "generated/*",
+    "api-specs/released/*",
+    "requirements/*",
+    "LICENSE",
+    "package-lock.json",
+    "*.svg",
+    str(RULES_FILE),
+)
 PROSE_SUFFIXES = frozenset(
     {
         ".md",
@@ -52,13 +69,10 @@ PROSE_SUFFIXES = frozenset(
     }
 )
 PROSE_NAMES = frozenset({"Makefile", "Dockerfile", "CODEOWNERS"})
-LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
-OUTPUT_FUNCTIONS = frozenset({"print", "exit"})
-"""Functions and methods whose arguments are shown to users of a command."""
-TEXT_KEYWORDS = frozenset({"description", "help", "detail", "title", "reason", "epilog", "message"})
 
 _DOCSTRING_START = re.compile(r"(What|Whether|Who|Whom|Whose|Where|How|Which)\b")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_NAME_IN_TEXT = re.compile(r"\b(?:alert|record): *\w+|\bdelivery[._]\w[\w.]*")
+"""Alerts and recording rules of YAML files, and names of metrics."""
 _INLINE_CODE = re.compile(r"`[^`]*`|\]\([^)]*\)|<[^>]+>|https?://\S+")
 
 
@@ -97,15 +111,15 @@ class Rules:
 
     def find_in_identifier(self, name: str, *, is_test: bool = False) -> Iterator[tuple[str, str]]:
         """Yield each word of an identifier that has a standard term, with that term."""
-        for word in map(str.lower, _WORD.findall(name)):
-            if word in self._identifiers:
-                yield word, self._identifiers[word]
-            elif is_test and word in self._test_names:
-                yield word, self._test_names[word]
+        words = split_words(name)
+        for previous, word in zip(["", *words], words, strict=False):
+            row = self._identifiers.get(word) or (self._test_names.get(word) if is_test else None)
+            if row is not None and previous != row.get("unless_after"):
+                yield word, row["use"]
 
 
-def _index_by_word(rows: list[dict[str, Any]]) -> dict[str, str]:
-    return {word: row["use"] for row in rows for word in row["words"]}
+def _index_by_word(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {word: row for row in rows for word in row["words"]}
 
 
 def check_files(paths: Iterable[Path], rules: Rules, root: Path) -> list[Finding]:
@@ -135,6 +149,7 @@ def _is_accepted(exception: AcceptedFinding, finding: Finding) -> bool:
 
 def _check_file(path: Path, rules: Rules, root: Path) -> Iterator[Finding]:
     name = path.relative_to(root).as_posix()
+    yield from _check_name(name, name, rules, is_test=path.name.startswith("test_"))
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -146,11 +161,23 @@ def _check_file(path: Path, rules: Rules, root: Path) -> Iterator[Finding]:
     elif path.suffix in PROSE_SUFFIXES or path.name in PROSE_NAMES:
         for number, line in enumerate(text.splitlines(), 1):
             yield from _check_prose(name, number, line, rules)
+            for match in _NAME_IN_TEXT.finditer(line):
+                yield from _check_name(f"{name}:{number}", match[0], rules)
+
+
+def _check_name(location: str, identifier: str, rules: Rules, *, is_test: bool = False) -> Iterator[Finding]:
+    for word, term in rules.find_in_identifier(identifier, is_test=is_test):
+        yield Finding(location, f'"{word}" in {identifier} is not a standard term; use: {term}', "names")
 
 
 def _check_prose(name: str, number: int, line: str, rules: Rules) -> Iterator[Finding]:
     for word, term in rules.find_in_prose(_INLINE_CODE.sub(" ", line)):
         yield Finding(f"{name}:{number}", f'"{word}" is not a standard term; write: {term}', "words")
+
+
+def _check_text(name: str, text: Text, rules: Rules) -> Iterator[Finding]:
+    for number, line in enumerate(text.text.splitlines(), text.line):
+        yield from _check_prose(name, number, line, rules)
 
 
 def _check_markdown(name: str, text: str, rules: Rules) -> Iterator[Finding]:
@@ -173,71 +200,30 @@ def _check_markdown(name: str, text: str, rules: Rules) -> Iterator[Finding]:
             yield Finding(f"{name}:{number}", message, "length")
 
 
-def _check_python(name: str, text: str, rules: Rules) -> Iterator[Finding]:
-    tree = ast.parse(text, name)
+def _check_python(name: str, source: str, rules: Rules) -> Iterator[Finding]:
+    tree = ast.parse(source, name)
     for number, word, function in rules.functions.find_noun_names(name, tree):
         message = f'"{word}" in {function} is not a verb; begin with a verb of function_names in {RULES_FILE}'
         yield Finding(f"{name}:{number}", message, "functions")
-    for node in ast.walk(tree):
-        for first_line, docstring in _iter_docstrings(node):
-            if (start := _DOCSTRING_START.match(docstring.lstrip())) is not None:
-                message = f'docstring begins with "{start[1]}"; begin with an imperative or a noun phrase'
-                yield Finding(f"{name}:{first_line}", message, "docstrings")
-            for number, line in enumerate(docstring.splitlines(), first_line):
-                yield from _check_prose(name, number, line, rules)
-        for number, message_text in _iter_message_texts(node):
-            yield from _check_prose(name, number, message_text, rules)
-        for identifier, is_test in _iter_identifiers(node):
-            number = getattr(node, "lineno", 0)
-            if is_test and len(identifier) > MAX_TEST_NAME_LENGTH:
-                message = f"test name of {len(identifier)} characters; at most {MAX_TEST_NAME_LENGTH}: {identifier}"
-                yield Finding(f"{name}:{number}", message, "length")
-            for word, term in rules.find_in_identifier(identifier, is_test=is_test):
-                yield Finding(
-                    f"{name}:{number}", f'"{word}" in {identifier} is not a standard term; use: {term}', "names"
-                )
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for docstring in iter_docstrings(tree):
+        if (start := _DOCSTRING_START.match(docstring.text.lstrip())) is not None:
+            message = f'docstring begins with "{start[1]}"; begin with an imperative or a noun phrase'
+            yield Finding(f"{name}:{docstring.line}", message, "docstrings")
+        yield from _check_text(name, docstring, rules)
+    literals = list(iter_literals(tree)) if name.startswith(CHECKED_FOLDERS) else []
+    for text in sorted({*iter_message_texts(tree), *(each for each in literals if " " in each.text)}):
+        yield from _check_text(name, text, rules)
+    for line, literal in literals:
+        if is_name(literal):
+            yield from _check_name(f"{name}:{line}", literal, rules)
+    for line, identifier, is_test in iter_identifiers(tree):
+        if is_test and len(identifier) > MAX_TEST_NAME_LENGTH:
+            message = f"test name of {len(identifier)} characters; at most {MAX_TEST_NAME_LENGTH}: {identifier}"
+            yield Finding(f"{name}:{line}", message, "length")
+        yield from _check_name(f"{name}:{line}", identifier, rules, is_test=is_test)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield from _check_prose(name, token.start[0], token.string, rules)
-
-
-def _iter_docstrings(node: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield docstrings with their first lines, also those that follow a constant or a field."""
-    body = getattr(node, "body", ())
-    for statement in body if isinstance(body, list) else ():
-        value = statement.value if isinstance(statement, ast.Expr) else None
-        if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            yield value.lineno, value.value
-
-
-def _iter_message_texts(node: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield texts of log calls, output, raised exceptions and keyword arguments for readers, with their lines."""
-    values: list[ast.expr] = []
-    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-        values += node.exc.args
-    if isinstance(node, ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name in OUTPUT_FUNCTIONS or (name in LOG_METHODS and isinstance(node.func, ast.Attribute)):
-            values += node.args
-        values += [keyword.value for keyword in node.keywords if keyword.arg in TEXT_KEYWORDS]
-    for value in values:
-        for part in ast.walk(value):
-            if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                yield part.lineno, part.value
-
-
-def _iter_identifiers(node: ast.AST) -> Iterator[tuple[str, bool]]:
-    """Yield names that the node defines, and whether it is a test function."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        yield node.name, node.name.startswith("test_")
-    elif isinstance(node, ast.ClassDef):
-        yield node.name, False
-    elif isinstance(node, ast.arg):
-        yield node.arg, False
-    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        yield node.id, False
-    elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-        yield node.attr, False
 
 
 def list_files(root: Path) -> list[Path]:

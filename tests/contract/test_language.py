@@ -40,6 +40,36 @@ def findings(tmp_path: Path, name: str, text: str) -> list[str]:
         ("help.py", 'Field(description="who is told")', "words"),
         ("output.py", 'print(f"{name} is gone")', "words"),
         ("exit.py", 'sys.exit("the mesh is away")', "words"),
+        ("services/assigned.py", 'message = "the key is gone"', "words"),
+        ("services/returned_error.py", 'def find(): return ApiError(reason, "the key is gone")', "words"),
+        ("services/field_error.py", 'errors.append(FieldError(path, f"{name} is gone"))', "words"),
+        ("services/class_constant.py", 'class A:\n    text = "the key is gone"', "words"),
+        ("codegen/titles.py", 'TITLES = {reason: "The key is gone"}', "words"),
+        ("deploy/warning.py", 'warnings.warn("the key is gone")', "words"),
+        ("deploy/stderr.py", 'sys.stderr.write("the key is gone")', "words"),
+        ("services/lines.py", 'X = """\nthe key is\nis gone\n"""', "words"),
+        ("services/metric.py", 'gauge = Gauge("delivery.partners_told")', "names"),
+        ("codegen/alert.py", 'yield Alert("CacheGone", expression)', "names"),
+        ("tests/assertion.py", 'assert x, "the key is gone"', "words"),
+        ("services/rejection.py", 'message = "the server refused the request"', "words"),
+        ("services/error_class.py", "class Refuses: ...", "names"),
+        ("services/gate.py", "x = 1", "names"),
+        ("services/letters/queue.py", "x = 1", "names"),
+        ("tests/unit/test_who_may_read.py", "", "names"),
+        ("page_told.md", "", "names"),
+        ("proof.yaml", "", "names"),
+        ("alias.py", "import library as guest", "names"),
+        ("alias_of_name.py", "from library import x as kept", "names"),
+        ("character.py", "letter = 1", "names"),
+        ("alerts.yaml", "- alert: CacheGone", "names"),
+        ("recording.yml", "- record: partners_told", "names"),
+        ("metric.yaml", "expr: delivery_partners_told > 0", "names"),
+        ("breaker.md", "While the gate is shut, nothing is sent.", "words"),
+        ("mail.md", "The letter is sent.", "words"),
+        ("pool.md", "Each lane has a worker.", "words"),
+        ("priority.md", "An express queue.", "words"),
+        ("mtls.md", "The services are connected by mTLS.", "words"),
+        ("connexion.md", "The request is validated by Connexion.", "words"),
         ("script.lua", "-- what is kept", "words"),
         ("long_test_name.py", f"def test_{'a' * 66}(): ...", "length"),
         ("page.md", "The partner is told.", "words"),
@@ -67,6 +97,12 @@ def test_message_names_the_standard_term(tmp_path: Path) -> None:
         ("link.md", f"[{'a' * 30}](https://example.test/{'a' * 100})"),
         ("string.py", 'x = {"told": 1}'),
         ("use.py", "library.tell()"),
+        ("tests/data.py", 'x = "the key is gone"'),
+        ("services/name.py", 'x = {"told": "GONE"}'),
+        ("services/dead_letter.py", 'class DeadLetter: ...\nx = "the dead letters of a queue"'),
+        ("services/connection.py", 'x = "connection refused"'),
+        ("capability.md", "JSON Schema cannot express it."),
+        ("import.py", "import library"),
         ("services/verb.py", "def build_catalog(): ...\ndef on_order_paid(): ...\ndef order_from_row(): ..."),
         ("services/override.py", "class A:\n    @override\n    def items(self): ..."),
         (
@@ -108,7 +144,7 @@ def test_every_exception_has_a_reason() -> None:
 
 def test_generated_and_ignored_files_are_not_checked(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    for name in ("new.py", "ignored.py", ".gitignore", "generated/out.py"):
+    for name in ("new.py", "clock.py", "package-lock.json", "ignored.py", ".gitignore", "generated/out.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("ignored.py\n" if name == ".gitignore" else "", encoding="utf-8")
-    assert sorted(path.name for path in language.list_files(tmp_path)) == [".gitignore", "new.py"]
+    assert sorted(path.name for path in language.list_files(tmp_path)) == [".gitignore", "clock.py", "new.py"]

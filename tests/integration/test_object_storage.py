@@ -172,7 +172,7 @@ async def test_no_background_threads_after_timeout(
     assert background_threads == set()
 
 
-async def test_refused_connection_raises_storage_unavailable() -> None:
+async def test_connection_failure_raises_storage_unavailable() -> None:
     (port,) = find_free_ports(1)
     object_store = create_object_store(port)
     for operation in OPERATIONS.values():

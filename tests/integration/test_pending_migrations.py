@@ -71,7 +71,7 @@ def test_earlier_release_starts_on_schema_of_later_release(
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == before
 
 
-def test_schema_of_another_branch_is_refused(
+def test_schema_of_another_branch_is_rejected(
     database_url: str, earlier_release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:

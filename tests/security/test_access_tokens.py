@@ -18,7 +18,7 @@ from tests.wait import wait_until
 
 NEW_PASSWORD = "another-long-one"
 MAX_DELAY_S = 1.0
-"""Maximum time from the response to a change until every gateway refuses older tokens."""
+"""Maximum time from the response to a change until every gateway rejects older tokens."""
 
 type SignToken = Callable[..., str]
 
@@ -45,7 +45,7 @@ def sign_token(mesh: Mesh) -> SignToken:
     def sign(token: str, **claims: Any) -> str:
         changed = jwt.decode(token, options={"verify_signature": False}) | claims
         present = {name: value for name, value in changed.items() if value is not None}
-        # PyJWT refuses to encode claims of other types, so only the signature is its own.
+        # PyJWT does not encode claims of other types, so only the signature is its own.
         return jwt.api_jws.encode(
             jwt.api_jwt.json.dumps(present).encode(), key, "RS256", {"kid": jwt.get_unverified_header(token)["kid"]}
         )
@@ -156,7 +156,7 @@ def test_event_stream_ends_with_revocation_of_token(mesh: Mesh) -> None:
     ("method", "path"),
     [("GET", "/users/me"), ("GET", "/banks"), ("GET", "/users/me/notifications"), ("DELETE", "/sessions")],
 )
-def test_token_with_unexpected_claims_is_refused(
+def test_token_with_unexpected_claims_is_rejected(
     ada: User, edge: httpx.Client, sign_token: SignToken, claims: dict[str, Any], method: str, path: str
 ) -> None:
     token = sign_token(ada.session["access_token"], **claims)

@@ -46,7 +46,7 @@ def sign_in(edge: httpx.Client) -> Callable[[str], dict[str, str]]:
 
 
 @pytest.mark.parametrize("operation", LISTS, ids=lambda operation: operation.id)
-def test_page_token_made_by_caller_is_refused(
+def test_page_token_made_by_caller_is_rejected(
     edge: httpx.Client, sign_in: Callable[[str], dict[str, str]], operation: Operation
 ) -> None:
     role = "admin" if not operation.roles or "admin" in operation.roles else operation.roles[0]
@@ -57,7 +57,7 @@ def test_page_token_made_by_caller_is_refused(
         assert (response.status_code, response.json()["reason"]) == (400, "INVALID_REQUEST"), (key, response.text)
 
 
-def test_page_token_of_another_list_is_refused(edge: httpx.Client, sign_in: Callable[[str], dict[str, str]]) -> None:
+def test_page_token_of_another_list_is_rejected(edge: httpx.Client, sign_in: Callable[[str], dict[str, str]]) -> None:
     page = {"page_size": 1}
     token = edge.get("/products", params=page, headers=sign_in("admin")).json()["next_page_token"]
     assert edge.get("/products", params={"page_token": token}, headers=sign_in("admin")).status_code == 200

@@ -69,7 +69,7 @@ def run_concurrently(report: Report, calls: list[tuple[Any, ...]]) -> Counter[tu
         return Counter(pool.map(lambda call: report(*call), calls))
 
 
-def test_other_payment_with_used_webhook_id_is_refused_and_refunded(
+def test_other_payment_with_used_webhook_id_is_rejected_and_refunded(
     context: ScenarioContext, edge: httpx.Client, report: Report
 ) -> None:
     (webhook_id,), payment_ids = generate_ids(1), generate_ids(6)
@@ -83,7 +83,7 @@ def test_other_payment_with_used_webhook_id_is_refused_and_refunded(
     assert (order["status"], order["paid_amount"]) == ("paid", 6 * TOTAL)
 
 
-def test_used_payment_id_with_other_amount_is_refused_and_recorded(
+def test_used_payment_id_with_other_amount_is_rejected_and_recorded(
     context: ScenarioContext, edge: httpx.Client, report: Report
 ) -> None:
     first_id, second_id, payment_id = generate_ids(3)

@@ -203,7 +203,7 @@ def find_system_alerts(snapshot: MetricsSnapshot) -> Iterator[str]:
 
 
 def find_provider_problems(snapshot: MetricsSnapshot) -> Iterator[str]:
-    """Find push and mail providers that are unavailable or refuse requests."""
+    """Find push and mail providers that are unavailable or reject requests."""
     for (provider,), _ in _add_values(snapshot, "delivery_providers_breakers_open", "provider").items():
         yield f"the circuit breaker of {provider} is open; make logs NAMES=notifications"
     counts = count_errors(

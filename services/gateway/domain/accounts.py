@@ -194,7 +194,7 @@ def validate_time_zone(time_zone: str | None) -> None:
 def validate_email(email: str) -> None:
     """Check that the identity provider and mail servers process an address, which the contract's format allows.
 
-    Quoted local parts, address literals and encoded words are refused.
+    Quoted local parts, address literals and encoded words are rejected.
 
     Raises ApiError: ACCOUNT_REFUSED.
     """

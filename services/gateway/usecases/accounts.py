@@ -32,7 +32,7 @@ GRACE_PERIOD = timedelta(seconds=60)
 
 BATCH_SIZE = 50
 
-_EMAIL_REFUSED_REASONS = (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED)
+_EMAIL_REJECTION_REASONS = (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED)
 
 
 class AccountRepository(Repository, Protocol):
@@ -134,7 +134,7 @@ async def confirm_email(
             else:
                 await identity.change_email(account.id, code.new_email or "")
     except ApiError as error:
-        if code.purpose is CodePurpose.EMAIL_VERIFICATION or error.reason not in _EMAIL_REFUSED_REASONS:
+        if code.purpose is CodePurpose.EMAIL_VERIFICATION or error.reason not in _EMAIL_REJECTION_REASONS:
             raise
         await repository.delete_code(code)
         raise ApiError(Reason.CODE_INVALID) from error

@@ -1,4 +1,4 @@
-"""Revocation of access tokens: all tokens of a user that were issued until a time are refused until they expire."""
+"""Revocation of access tokens: all tokens of a user that were issued until a time are rejected until they expire."""
 
 import asyncio
 from collections import defaultdict

@@ -10,7 +10,7 @@ from babel.numbers import NumberPattern
 
 from services.runtime.core.currencies import MINOR_UNIT_DIGITS
 
-_LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
+_CODE_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 """Position of the space that CLDR puts between a currency code and the amount, and Babel does not."""
 
 
@@ -28,4 +28,4 @@ def format_amount(minor_units: int, currency: str, language: str = "en") -> str:
     pattern = _build_pattern(language, digits)
     amount = Decimal(minor_units).scaleb(-digits)
     text = pattern.apply(amount, Locale.parse(language), currency=currency, currency_digits=False)
-    return _LETTER_BEFORE_DIGIT.sub("\N{NO-BREAK SPACE}", text)
+    return _CODE_BEFORE_DIGIT.sub("\N{NO-BREAK SPACE}", text)

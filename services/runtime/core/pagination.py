@@ -1,6 +1,6 @@
 """Keyset pagination. A page token is the opaque key of the last row; it only marks a position.
 
-Clients receive signed tokens: a token that this service did not make for the same list is refused before it is decoded.
+Clients receive signed tokens: a token that this service did not make for the same list is rejected without decoding.
 """
 
 import base64

@@ -25,7 +25,7 @@ def normalise_base_url(url: str, *, allows_query: bool = False) -> str:
     authority = urlsplit(url).netloc
     if not separator or not authority or scheme.lower() != parsed.scheme:
         raise ValueError("is not an absolute HTTP URL")
-    # The parser follows browsers, which change these characters instead of refusing them.
+    # The parser follows browsers, which change these characters instead of rejecting them.
     if "\\" in rest or any(character <= " " for character in url):
         raise ValueError("contains a backslash, a space or a control character")
     if "@" in authority:

@@ -38,7 +38,7 @@ async def test_latest_secret_of_the_owner_is_used(
         callback_receiver.verify(secret=SECRET)
     assert webhook_client.has_valid_signature("bank:visa", sign(BODY, secret=OTHER_SECRET), BODY)
     assert not webhook_client.has_valid_signature("bank:visa", sign(BODY), BODY)
-    assert webhook_client.has_valid_signature("bank:km", sign(BODY), BODY), "other owners keep the default secret"
+    assert webhook_client.has_valid_signature("bank:km", sign(BODY), BODY), "other owners have the default secret"
 
 
 def test_secret_survives_a_restart(database: SqliteDatabase, webhook_client: WebhookClient) -> None:

@@ -19,7 +19,7 @@ CONTRACTS = create_contracts(
 )
 
 
-def test_series_have_letters_and_readable_legends() -> None:
+def test_series_have_reference_ids_and_readable_legends() -> None:
     panel = dashboard.build_panel("Duration", "ms", first_half="a", second="b")
     assert [(each["refId"], each["expr"], each["legendFormat"]) for each in panel["targets"]] == [
         ("A", "a", "first half"),

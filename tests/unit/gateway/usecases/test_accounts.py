@@ -45,7 +45,7 @@ async def test_sign_up_with_unknown_time_zone_stores_nothing() -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED])
-async def test_refused_sign_up_leaves_no_account(reason: Reason) -> None:
+async def test_rejected_sign_up_leaves_no_account(reason: Reason) -> None:
     repository = FakeRepository()
     with raises_reason(reason):
         await accounts.sign_up(repository, FakeIdentityProvider(create=reason), repository.clock, REGISTRATION)
@@ -130,7 +130,7 @@ async def test_code_of_deleted_account_is_invalid() -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED])
-async def test_code_of_refused_email_is_deleted(reason: Reason) -> None:
+async def test_code_of_rejected_email_is_deleted(reason: Reason) -> None:
     repository = FakeRepository(ADA)
     plain_code = add_code(repository, CodePurpose.EMAIL_CHANGE, "taken@delivery.test")
     with raises_reason(Reason.CODE_INVALID):

@@ -20,7 +20,7 @@ def test_recent_sign_in_is_accepted(age: timedelta) -> None:
 
 
 @pytest.mark.parametrize("age", [timedelta(minutes=5, seconds=1), timedelta(days=20_000)])
-def test_older_or_unknown_sign_in_is_refused_with_challenge(age: timedelta) -> None:
+def test_older_or_unknown_sign_in_is_rejected_with_challenge(age: timedelta) -> None:
     with raises_reason(Reason.REAUTHENTICATION_REQUIRED) as raised:
         reauthentication.require_recent_sign_in(lambda: NOW, replace(PRINCIPAL, authenticated_at=NOW - age))
     challenge = 'Bearer error="insufficient_user_authentication", max_age=300'

@@ -25,7 +25,7 @@ def load_revocations(*revocations: TokenRevocation) -> RevokedTokens:
 
 
 @pytest.mark.parametrize("issued_at", [NOW - timedelta(minutes=59), NOW - SECOND, NOW])
-def test_token_issued_until_revocation_is_refused(issued_at: datetime) -> None:
+def test_token_issued_until_revocation_is_rejected(issued_at: datetime) -> None:
     revoked_tokens = load_revocations(TokenRevocation("ada", NOW + timedelta(milliseconds=700)))
     with raises_reason(Reason.TOKEN_REVOKED) as raised:
         revoked_tokens.require_valid(build_principal(issued_at))

@@ -121,7 +121,7 @@ async def test_update_without_change_does_not_change_version() -> None:
         ("visa", {1}, {"api_url": "visa.test"}, Reason.INVALID_REQUEST),
     ],
 )
-async def test_refused_update_changes_nothing(
+async def test_rejected_update_changes_nothing(
     bank_id: str, expected: set[int] | None, changes: dict[str, str], reason: Reason
 ) -> None:
     repository = FakeRepository()

@@ -179,7 +179,7 @@ async def test_cancelled_unpaid_order_has_no_refund() -> None:
         ("o1", ADMIN, OrderStatus.DELIVERING, Reason.ORDER_STATE_CONFLICT),
     ],
 )
-async def test_refused_cancellation_changes_nothing(
+async def test_rejected_cancellation_changes_nothing(
     order_id: str, principal: Principal, status: OrderStatus, reason: Reason
 ) -> None:
     repository = FakeRepository(build_order(status))

@@ -24,7 +24,7 @@ from tests.sample_rest_app import (
 FORM = {"picture": ("cat.png", b"\x89PNG" * 50, "image/png")}
 
 
-def test_user_beyond_the_maximum_is_refused_until_a_request_ends() -> None:
+def test_user_beyond_the_maximum_is_rejected_until_a_request_ends() -> None:
     limit = ConcurrencyLimit(2)
     with ExitStack() as stack:
         for _ in range(2):
@@ -90,10 +90,10 @@ def test_event_streams_beyond_the_limit_of_a_user_return_429() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://edge/api/v1") as client:
             path = "/things/a1/events"
             tasks = {asyncio.create_task(client.get(path, headers=IDENTITY_HEADERS)) for _ in range(3)}
-            (refused,), opened = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            (rejected,), opened = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             other = asyncio.create_task(client.get(path, headers=build_identity_headers(sub="bob")))
             release.set()
-            responses = [refused.result(), *[await each for each in [*opened, other]]]
+            responses = [rejected.result(), *[await each for each in [*opened, other]]]
             responses.append(await client.get(path, headers=IDENTITY_HEADERS))
             assert responses[0].headers["retry-after"] == "1"
             return [response.status_code for response in responses]

@@ -123,7 +123,7 @@ async def test_retry_queue_returns_messages_after_its_delay(delay_s: int) -> Non
     arguments = recorder.queues[name]
     assert arguments["x-message-ttl"] == delay_s * 1000
     assert arguments["x-dead-letter-exchange"] == ""
-    assert "x-dead-letter-routing-key" not in arguments, "the message keeps its queue as routing key"
+    assert "x-dead-letter-routing-key" not in arguments, "the routing key of the message remains its queue"
 
 
 async def test_dead_letter_queue_of_earlier_release_is_left_unchanged() -> None:

@@ -35,11 +35,11 @@ class FakeStream(httpcore.AsyncMockStream):
 class FakeNetwork(httpcore.AsyncNetworkBackend):
     """Network backend that records connection attempts; `peer_address` overrides the address of the peer."""
 
-    def __init__(self, peer_address: str | None = None, refused_addresses: Sequence[str] = ()) -> None:
+    def __init__(self, peer_address: str | None = None, closed_addresses: Sequence[str] = ()) -> None:
         self.attempts: list[tuple[str, int]] = []
         self.streams: list[FakeStream] = []
         self._peer_address = peer_address
-        self._refused_addresses = refused_addresses
+        self._closed_addresses = closed_addresses
 
     async def connect_tcp(
         self,
@@ -50,7 +50,7 @@ class FakeNetwork(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         self.attempts.append((host, port))
-        if host in self._refused_addresses:
+        if host in self._closed_addresses:
             raise httpcore.ConnectError("connection refused")
         self.streams.append(FakeStream(self._peer_address or host))
         return self.streams[-1]
@@ -148,8 +148,8 @@ async def test_nothing_is_sent_if_peer_address_is_internal() -> None:
     assert [stream.sent for stream in network.streams] == [b""]
 
 
-async def test_next_address_is_tried_after_refused_connection() -> None:
-    network = FakeNetwork(refused_addresses=[PUBLIC_ADDRESS])
+async def test_next_address_is_tried_after_failed_connection() -> None:
+    network = FakeNetwork(closed_addresses=[PUBLIC_ADDRESS])
     response = await post(
         "http://kitchen.example/orders",
         network,

@@ -70,7 +70,7 @@ def test_every_replaced_secret_is_active_for_one_day() -> None:
     assert decrypt_active(holder, 28 * hour) == ["4"]
 
 
-def test_rotation_with_too_many_replaced_secrets_is_refused() -> None:
+def test_rotation_with_too_many_replaced_secrets_is_rejected() -> None:
     holder = Holder("h", b"0")
     for number in range(1, 1 + webhook_secrets.MAX_OLD_SECRETS):
         holder = webhook_secrets.rotate_secret(holder, str(number), CIPHER, NOW + timedelta(minutes=number))

@@ -87,7 +87,7 @@ class FakeTokenRevocations:
         yield event
 
 
-def test_revoked_token_is_refused_before_the_handler() -> None:
+def test_revoked_token_is_rejected_before_the_handler() -> None:
     things = RecordingThingsHandler()
     app = create_app(things, token_revocations=FakeTokenRevocations(is_revoked_before=True))
     response = send_request(app, "DELETE", "/things/a1", headers=dict(IDENTITY_HEADERS))

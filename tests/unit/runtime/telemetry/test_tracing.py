@@ -105,7 +105,7 @@ def unresponsive() -> Iterator[str]:
 
 @pytest.fixture
 def unavailable() -> str:
-    """Return the endpoint of a collector that refuses connections."""
+    """Return the endpoint of a collector that accepts no connections."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}"

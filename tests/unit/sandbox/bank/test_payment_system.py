@@ -256,7 +256,7 @@ async def test_captured_payments_are_listed_by_period_in_pages(
     assert unsigned.status_code == 401
 
 
-async def test_checkout_page_with_changed_amount_is_refused(client: httpx.AsyncClient) -> None:
+async def test_checkout_page_with_changed_amount_is_rejected(client: httpx.AsyncClient) -> None:
     query = {"order_id": "o1", "amount": "200", "currency": "USD", "callback_url": "https://api.test/callback"}
     signed = sign_checkout("o1", datetime.now(UTC), 200, "USD", query["callback_url"], [SECRET])
     assert (await client.get("/checkout/visa", params=query | signed)).status_code == 200
