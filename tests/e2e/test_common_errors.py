@@ -223,7 +223,7 @@ def test_unknown_parameter_returns_400(edge: httpx.Client, bearer: Bearer, opera
 @for_operations(lambda operation: operation.body)
 def test_oversized_body_returns_413(edge: httpx.Client, bearer: Bearer, operation: Operation) -> None:
     limit = operation.raw.get("x-max-bytes", 64 * 1024)
-    ((media_type, _),) = operation.body.items()  # type: ignore[union-attr]
+    media_type = next(iter(operation.body))  # type: ignore[arg-type]
     headers = build_headers(operation, bearer) | {"content-type": media_type}
     response = edge.request(
         operation.method, build_unknown_path(operation), headers=headers, content=b"x" * (limit + 1)
