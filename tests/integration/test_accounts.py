@@ -1,6 +1,6 @@
 """Accounts during faults of the identity provider and the object storage.
 
-The adapters implement the ports of services.gateway.usecases.
+The adapters implement the ports of services.gateway.usecases.ports and of the use cases.
 """
 
 import asyncio
@@ -22,7 +22,9 @@ from generated.problems import Reason
 from services.gateway.adapters.firebase_identity import FirebaseIdentityProvider
 from services.gateway.adapters.image_store import GcsImageStore
 from services.gateway.adapters.login_rate_limiter import FailedAttemptLimits, MemcachedLoginRateLimiter
+from services.gateway.adapters.postgres import account_statements
 from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
+from services.gateway.adapters.postgres.code_requests import PostgresCodeRequestUnitOfWork
 from services.gateway.domain.accounts import AccountFilter, CodePurpose, ProfileChanges, Registration
 from services.gateway.domain.images import Image
 from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
@@ -239,6 +241,18 @@ async def test_concurrent_code_use_succeeds_once(gateway: Gateway, email: str) -
     attempts = [accounts.confirm_email(gateway.repository, gateway.identity, now, code) for _ in range(8)]
     results = await asyncio.gather(*attempts, return_exceptions=True)
     assert [result for result in results if not isinstance(result, ApiError)] == [None]
+
+
+async def test_concurrent_transactions_claim_different_code_requests(gateway: Gateway, email: str) -> None:
+    request = {"purpose": CodePurpose.PASSWORD_RESET, "email": email, "user_id": None, "trace": None}
+    for _ in range(2):
+        await gateway.database.execute(account_statements.ADD_CODE_REQUEST, **request)
+    outbox = Outbox[GatewayEvent](EVENTS)
+    async with gateway.database.transaction() as first, gateway.database.transaction() as second:
+        units = [PostgresCodeRequestUnitOfWork(transaction, outbox) for transaction in (first, second)]
+        claimed = [await unit.claim_code_requests(1) for unit in units]
+    assert [len(requests) for requests in claimed] == [1, 1]
+    assert claimed[0][0].id != claimed[1][0].id
 
 
 async def test_concurrent_password_resets_apply_one_password(gateway: Gateway, email: str) -> None:
