@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,8 @@ CHANGELOG_HEADER = (
     "Written by `make contracts-release`, which runs the compatibility checks first.\n"
     "Versions follow semantic versioning.\n"
 )
+LINE_LENGTH = 100
+"""Maximum length of a line of the changelog, as the language check requires."""
 VERSION_PATTERN = re.compile(r"^(\d+)\.(\d+)\.(\d+)$")
 
 type VersionNumbers = tuple[int, int, int]
@@ -124,7 +127,10 @@ def _write_release(root: Path, version: str, lines: list[str]) -> None:
     (folder / "VERSION").write_text(f"{version}\n", encoding="utf-8")
     changelog = root / CHANGELOG
     previous = changelog.read_text(encoding="utf-8").removeprefix(CHANGELOG_HEADER) if changelog.exists() else ""
-    entry = "".join(f"- {line}\n" for line in lines)
+    entry = "".join(
+        f"{textwrap.fill(line, LINE_LENGTH, initial_indent='- ', subsequent_indent='  ', break_on_hyphens=False)}\n"
+        for line in lines
+    )
     changelog.write_text(
         f"{CHANGELOG_HEADER}\n## {version} – {datetime.now(UTC):%Y-%m-%d}\n\n{entry}{previous}", encoding="utf-8"
     )

@@ -309,7 +309,7 @@ def test_compatible_change_is_released_as_minor_version(copy: Path) -> None:
     change(copy, extend_openapi)
     extend_protos(copy)
     assert run_checks(BREAKING_CHECKS, copy) == []
-    assert release.create_release(copy, "", "Things.", has_breaking_changes=False) == "1.1.0"
+    assert release.create_release(copy, "", "Things. " * 20, has_breaking_changes=False) == "1.1.0"
     changelog = (copy / release.CHANGELOG).read_text(encoding="utf-8")
     assert (
         changelog.index("## 1.1.0")
@@ -317,6 +317,7 @@ def test_compatible_change_is_released_as_minor_version(copy: Path) -> None:
         < changelog.index("Added the event things.happened")
         < changelog.index("## 1.0.0")
     )
+    assert max(map(len, changelog.splitlines())) <= 100
     assert (copy / "api-specs/released/VERSION").read_text(encoding="utf-8") == "1.1.0\n"
     with pytest.raises(ReleaseError, match="no changes"):
         release.create_release(copy, "", "", has_breaking_changes=False)
