@@ -19,6 +19,7 @@ from services.runtime.storage.reencryption import check_secrets
 
 UNENCRYPTED_COLUMNS = {
     "callbacks.fingerprint",
+    "device_owners.token_hash",
     "outbox.payload",
     "idempotency_keys.fingerprint",
     "idempotency_keys.response",
