@@ -127,7 +127,7 @@ def test_counted_messages_have_attributes_of_the_convention() -> None:
 class FakePikaChannel:
     """Accepts every message without a confirm."""
 
-    def basic_publish(self, *_: object) -> None:
+    def basic_publish(self, *_: object, mandatory: bool) -> None:
         pass
 
 
