@@ -67,7 +67,13 @@ def run_promtool_tests(
 ) -> None:
     """Run promtool tests of a rules file. Raises AssertionError if one fails."""
     path = folder / "tests.yml"
-    rules = {"rule_files": [str(rules_file)], "evaluation_interval": evaluation_interval}
+    groups = yaml.safe_load(rules_file.read_text(encoding="utf-8"))["groups"]
+    rules = {
+        "rule_files": [str(rules_file)],
+        "evaluation_interval": evaluation_interval,
+        # Otherwise an alert may be evaluated before the recording rules that it reads.
+        "group_eval_order": [group["name"] for group in groups],
+    }
     path.write_text(yaml.safe_dump(rules | {"tests": tests}), encoding="utf-8")
     promtool("test", "rules", path)
 

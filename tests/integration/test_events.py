@@ -284,8 +284,8 @@ async def test_concurrent_confirmations_create_one_order(orders: Orders) -> None
 
 async def test_concurrent_duplicate_callbacks_record_one_payment(orders: Orders) -> None:
     order_id = await orders.place_order()
-    webhook_id = generate_id()
-    payment_ids = await asyncio.gather(*(orders.pay(order_id, webhook_id=webhook_id) for _ in range(5)))
+    callback = {"webhook_id": generate_id(), "payment_id": generate_id()}
+    payment_ids = await asyncio.gather(*(orders.pay(order_id, **callback) for _ in range(5)))
     order = await orders.repository.orders.get(order_id)
     assert order is not None
     assert len(set(payment_ids)) == 1
