@@ -6,10 +6,12 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import msgspec
 
 from deploy.local.demo import scenarios
 from deploy.local.demo.scenario_context import ScenarioContext
 from deploy.local.demo.scenarios import BASKET
+from generated.rest.delivery.models import OrderEvent
 
 type Bearer = Callable[[str], dict[str, str]]
 
@@ -56,7 +58,9 @@ def test_cancelled_order_is_streamed_to_its_end_and_refunded(pending: ScenarioCo
             if line.startswith("id: "):
                 ids.append(line.removeprefix("id: "))
             if line.startswith("data: "):
-                events.append(json.loads(line.removeprefix("data: ")))
+                data = line.removeprefix("data: ")
+                msgspec.json.decode(data, type=OrderEvent)
+                events.append(json.loads(data))
                 if events[-1]["status"] == "pending":
                     pay(pending, "more")
                 elif events[-1]["status"] == "paid" and len(events) == 2:
