@@ -5,15 +5,16 @@ faults into a whole mesh run afterwards, alone. Arguments are passed to every py
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT, STATE_DIR
+
 PARALLEL_GROUPS = {
     "services": ("unit", "contract", "integration"),
     "mesh": ("docs", "e2e", "security", "browser", "fuzz", "contract_coverage"),
@@ -84,9 +85,19 @@ def run_groups_in_parallel(groups: dict[str, tuple[str, ...]], arguments: Sequen
     return [results[name] for name in groups]
 
 
+def delete_state() -> None:
+    """Stop the servers of an earlier run and delete their state: tests expect empty stores and logs."""
+    for folder in (STATE_DIR, STATE_DIR.with_name("events")):
+        if folder.exists():
+            environment = os.environ | {"DELIVERY_STATE": str(folder)}
+            subprocess.run([sys.executable, "-m", "deploy.local", "down"], cwd=ROOT, env=environment, check=True)
+            shutil.rmtree(folder)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the whole suite. Returns the exit status: 0 if every group passed."""
     started = time.monotonic()
+    delete_state()
     results = run_groups_in_parallel(PARALLEL_GROUPS, arguments)
     results += [run_group(name, parts, arguments) for name, parts in EXCLUSIVE_GROUPS.items()]
     print(f"\n{'part':<20} {'seconds':>8}")
