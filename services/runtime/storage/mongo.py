@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, override
 
+from bson.codec_options import TypeDecoder, TypeRegistry
+from bson.int64 import Int64
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 from pymongo import AsyncMongoClient
@@ -17,6 +19,16 @@ from services.runtime.telemetry import tracing
 from services.runtime.telemetry.database_operations import DatabaseOperation, Failure
 
 type Document = dict[str, Any]
+
+
+class _IntDecoder(TypeDecoder):
+    """Decoder of 64-bit integers as int. Their own class cannot be encoded as JSON."""
+
+    bson_type = Int64
+
+    @override
+    def transform_bson(self, value: Int64) -> int:
+        return int(value)
 
 
 class _CommandListener(CommandListener):
@@ -79,6 +91,7 @@ def connect(url: str) -> tuple[AsyncMongoClient[Document], AsyncDatabase[Documen
     client: AsyncMongoClient[Document] = AsyncMongoClient(
         url,
         tz_aware=True,
+        type_registry=TypeRegistry([_IntDecoder()]),
         w="majority",
         serverSelectionTimeoutMS=2000,
         connectTimeoutMS=2000,

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import bson
+import msgspec
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -24,6 +26,15 @@ async def test_database_is_path_of_url_with_majority_writes() -> None:
         assert database.name == "orders"
         assert database["history"].write_concern == WriteConcern("majority")
         assert database["history"].codec_options.tz_aware
+
+
+@pytest.mark.parametrize("amount", [1, 2**31, 2**53 - 1])
+async def test_integers_of_documents_can_be_encoded_as_json(amount: int) -> None:
+    client, database = mongo.connect(URL)
+    async with client:
+        document = bson.decode(bson.encode({"a": amount, "b": [amount]}), database["history"].codec_options)
+    assert document == {"a": amount, "b": [amount]}
+    assert msgspec.json.decode(msgspec.json.encode(document)) == document
 
 
 async def test_write_concern_of_url_does_not_weaken_majority() -> None:
