@@ -1,6 +1,5 @@
 """Envoys with generated bootstraps, rendered for the folder, ports and certificates of a test."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from cryptography import x509
 from deploy import render_bootstrap
 from deploy.local.pki.certificates import CertificateAuthority
 from deploy.render_bootstrap import BOOTSTRAPS_DIR, get_default_value, load_placeholders
+from tests.free_ports import find_free_ports
 
 ENVOY_BINARY = Path(sys.executable).with_name("envoy")
 TIMEOUT_S = 10.0
@@ -32,18 +32,6 @@ def load_bootstrap(profile: str, name: str) -> dict[str, Any]:
     text = (BOOTSTRAPS_DIR / profile / f"{name}.yaml").read_text(encoding="utf-8")
     bootstrap: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
     return bootstrap
-
-
-def find_free_ports(count: int) -> list[int]:
-    """Return unused ports of the loopback address."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def build_settings(folder: Path, **overrides: str) -> dict[str, str]:

@@ -18,7 +18,8 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT
-from tests.integration.sandbox.conftest import PROJECT, Sandbox, apple_key, free_port, sandbox, signing_key  # noqa: F401
+from tests.free_ports import find_free_port
+from tests.integration.sandbox.conftest import PROJECT, Sandbox, apple_key, sandbox, signing_key  # noqa: F401
 
 EMULATOR = ROOT / ".local/firebase-tools/node_modules/firebase-tools/lib/bin/firebase.js"
 START_TIMEOUT_S = 60.0
@@ -171,7 +172,7 @@ def run_steps(provider: Provider) -> Iterator[Step]:
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run Google's emulator on free ports. Yields its URL."""
     folder = tmp_path_factory.mktemp("emulator")
-    ports = {name: {"host": "127.0.0.1", "port": free_port()} for name in ("auth", "hub", "logging")}
+    ports = {name: {"host": "127.0.0.1", "port": find_free_port()} for name in ("auth", "hub", "logging")}
     settings = {"emulators": {**ports, "ui": {"enabled": False}, "singleProjectMode": False}}
     (folder / "firebase.json").write_text(json.dumps(settings), encoding="utf-8")
     command = ["node", str(EMULATOR), "emulators:start", "--only", "auth", "--project", PROJECT]

@@ -12,7 +12,7 @@ import yaml
 
 from tests.conftest import PORT_OFFSET, ROOT, Mesh
 from tests.contract.test_observability import PROMTOOL
-from tests.envoys import find_free_ports
+from tests.free_ports import find_free_port
 from tests.poison_message import poison_message
 from tests.wait import wait_until
 
@@ -41,7 +41,7 @@ def prometheus(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Run Prometheus. Yields a client of its API."""
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "prometheus.yml").write_text(yaml.safe_dump(build_config()), encoding="utf-8")
-    (port,) = find_free_ports(1)
+    port = find_free_port()
     options = {
         "config.file": folder / "prometheus.yml",
         "storage.tsdb.path": folder / "data",

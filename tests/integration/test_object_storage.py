@@ -23,8 +23,8 @@ from services.runtime.storage.object_storage import (
     StorageUnavailable,
     delete_orphans,
 )
-from tests.envoys import find_free_ports
 from tests.fault_proxy import Fault, FaultProxy
+from tests.free_ports import find_free_port
 from tests.wait import wait_until
 
 NO_MIN_AGE = timedelta(seconds=-60)
@@ -45,7 +45,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Run the emulator and return its port."""
     folder: Path = tmp_path_factory.mktemp("storage")
     (folder / BUCKET).mkdir()
-    (port,) = find_free_ports(1)
+    port = find_free_port()
     (program,) = OBJECT_STORAGE_BIN_DIR.iterdir()
     options = {"scheme": "http", "host": "127.0.0.1", "port": port, "filesystem-root": folder, "log-level": "error"}
     with subprocess.Popen([str(program), *(f"-{name}={value}" for name, value in options.items())]) as process:
@@ -173,7 +173,7 @@ async def test_no_background_threads_after_timeout(
 
 
 async def test_connection_failure_raises_storage_unavailable() -> None:
-    (port,) = find_free_ports(1)
+    port = find_free_port()
     object_store = create_object_store(port)
     for operation in OPERATIONS.values():
         await assert_unavailable(operation(object_store))

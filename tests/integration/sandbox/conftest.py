@@ -4,7 +4,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,15 +22,10 @@ from standardwebhooks.webhooks import Webhook
 
 from services.runtime.outbound.contract_validation import load_contract
 from services.runtime.outbound.webhook_secrets import generate_secret
+from tests.free_ports import find_free_port
 
 PROJECT = "delivery-local"
 START_TIMEOUT_S = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -40,9 +34,9 @@ class Sandbox:
 
     folder: Path
     secret: str = field(default_factory=generate_secret)
-    port: int = field(default_factory=free_port)
-    smtp_port: int = field(default_factory=free_port)
-    apns_port: int = field(default_factory=free_port)
+    port: int = field(default_factory=find_free_port)
+    smtp_port: int = field(default_factory=find_free_port)
+    apns_port: int = field(default_factory=find_free_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property

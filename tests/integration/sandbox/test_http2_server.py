@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Mount, request_response
 
 from services.sandbox.push import http2
-from tests.integration.sandbox.conftest import Sandbox, free_port
+from tests.free_ports import find_free_port
+from tests.integration.sandbox.conftest import Sandbox
 
 type Handler = Callable[[Request], Awaitable[Response]]
 
@@ -30,7 +31,7 @@ async def respond(_: Request) -> Response:
 
 
 async def test_idle_connection_does_not_delay_shutdown() -> None:
-    port = free_port()
+    port = find_free_port()
     async with create_client(port) as client:
         async with http2.serve(create_app(respond), "127.0.0.1", port):
             response = await client.get("/")
@@ -49,7 +50,7 @@ async def test_running_request_is_finished_at_shutdown() -> None:
         await can_finish.wait()
         return Response("late")
 
-    port = free_port()
+    port = find_free_port()
     async with create_client(port) as client:
         async with http2.serve(create_app(respond_later), "127.0.0.1", port):
             running = asyncio.create_task(client.get("/"))
@@ -67,7 +68,7 @@ async def test_endless_request_is_cancelled_at_shutdown(monkeypatch: pytest.Monk
         await asyncio.Event().wait()
         return Response()
 
-    port = free_port()
+    port = find_free_port()
     async with create_client(port) as client:
         async with http2.serve(create_app(respond_never), "127.0.0.1", port):
             running = asyncio.create_task(client.get("/"))
@@ -78,7 +79,7 @@ async def test_endless_request_is_cancelled_at_shutdown(monkeypatch: pytest.Monk
 
 
 async def test_address_in_use_is_reported_at_start() -> None:
-    port = free_port()
+    port = find_free_port()
     async with http2.serve(create_app(respond), "127.0.0.1", port):
         with pytest.raises(OSError, match="in use"):
             async with http2.serve(create_app(respond), "127.0.0.1", port):

@@ -17,7 +17,8 @@ from services.notifications.adapters.providers.apns import ApnsClient, ApnsKey
 from services.notifications.adapters.providers.fcm import FcmClient
 from services.notifications.adapters.providers.smtp import SmtpClient
 from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Mail, Outcome, Push
-from tests.integration.sandbox.conftest import PROJECT, Sandbox, free_port
+from tests.free_ports import find_free_port
+from tests.integration.sandbox.conftest import PROJECT, Sandbox
 
 type Provider = FcmClient | ApnsClient
 
@@ -168,7 +169,7 @@ async def test_dropped_connection_is_classified_unclear(account: dict[str, str],
         await reader.read(100)
         writer.close()
 
-    port = free_port()
+    port = find_free_port()
     async with await asyncio.start_server(drop_connection, "127.0.0.1", port):
         url = f"http://127.0.0.1:{port}"
         for client in (FcmClient(account, url), ApnsClient(url, key)):
@@ -227,7 +228,7 @@ async def test_concurrent_pushes_share_connection(sandbox: Sandbox, http: httpx.
 async def test_mail_is_delivered_once_server_is_up(sandbox: Sandbox, http: httpx.Client) -> None:
     to = f"{uuid4().hex}@delivery.test"
     mail = Mail("m1", to, "Hällo\nBcc: eve@evil.test", "Your code: abc123\n", "<p>Your code: abc123</p>")
-    down = SmtpClient(f"smtp://127.0.0.1:{free_port()}", "Delivery <no-reply@delivery.test>")
+    down = SmtpClient(f"smtp://127.0.0.1:{find_free_port()}", "Delivery <no-reply@delivery.test>")
     assert await down.send(mail) == replace(ACCEPTED_RESPONSE, outcome=Outcome.BUSY, code="UNREACHABLE")
     up = SmtpClient(f"smtp://127.0.0.1:{sandbox.smtp_port}", "Delivery <no-reply@delivery.test>")
     assert await up.send(mail) == ACCEPTED_RESPONSE
@@ -252,7 +253,7 @@ async def test_smtp_replies_are_classified(reply: str, outcome: Outcome) -> None
                 writer.write(b"250 ok\r\n")
         writer.close()
 
-    port = free_port()
+    port = find_free_port()
     async with await asyncio.start_server(serve, "127.0.0.1", port):
         response = await SmtpClient(f"smtp://127.0.0.1:{port}", "a@b.c").send(Mail("m", "d@e.f", "s", "t", "h"))
         assert response.outcome is outcome
