@@ -1,7 +1,8 @@
 """Settings with invalid values: one line that names the variable, without a part of the value."""
 
+import base64
+
 import pytest
-from cryptography.fernet import Fernet
 
 from services.gateway.settings import Settings as Gateway
 from services.notifications.settings import Settings as Notifications
@@ -15,7 +16,7 @@ ENVIRONMENT = {
     "DATABASE_URL": f"postgresql://app:{SECRET}@database.test:5432/app",
     "BROKER_URL": f"amqp://app:{SECRET}@broker.test:5672/delivery",
     "DOCUMENTS_URL": f"mongodb://app:{SECRET}@documents.test/app",
-    "ENCRYPTION_KEY": Fernet.generate_key().decode(),
+    "ENCRYPTION_KEY": base64.urlsafe_b64encode(bytes(32)).decode(),
     "EGRESS_SOCKET": "/run/delivery/egress.sock",
     "HEALTH_SOCKET": "/run/delivery/health.sock",
     "CACHE_ADDRESS": "cache.test:11211",
