@@ -46,7 +46,11 @@ def build_parser() -> argparse.ArgumentParser:
             "queue", nargs="?" if name == "list" else None, type=_parse_queue_name, help="for example orders.history"
         )
         if name != "list":
-            command.add_argument("id", nargs="?" if name in ("replay", "drop") else None, help="id shown by `list`")
+            command.add_argument(
+                "id",
+                nargs="?" if name in ("replay", "drop") else None,
+                help="id shown by `list`; after -- if it begins with a hyphen",
+            )
         if name in ("replay", "drop"):
             command.add_argument("--all", action="store_true", help="all dead letters of the queue")
         if name == "show":
