@@ -23,7 +23,7 @@ PARALLEL_GROUPS = {
 EXCLUSIVE_GROUPS = {"faults": ("chaos", "performance")}
 DURATION_PREFIX = "duration: "
 """Start of the lines with durations that tests/conftest.py prints."""
-FAILURE_PREFIXES = ("FAILED ", "ERROR ")
+FAILURE_PREFIXES = ("FAILED tests/", "ERROR tests/")
 """Start of the lines with failed tests in pytest's short summary."""
 
 
