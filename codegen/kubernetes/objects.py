@@ -6,6 +6,8 @@ from typing import Any
 from codegen.envoy.common import Config
 
 PART_OF_LABEL = {"app.kubernetes.io/part-of": "delivery"}
+DEPLOYMENT_LABELS = {"app.kubernetes.io/instance": "delivery", "app.kubernetes.io/managed-by": "kustomize"}
+"""Labels of the deployment. An overlay replaces the instance, so that two of them in one cluster differ."""
 
 
 def build_labels(name: str) -> dict[str, str]:
@@ -29,11 +31,8 @@ def build_kustomization(**rest: Any) -> Config:
 
 
 def add_recommended_labels(objects: Iterable[Config], component: str, version: str) -> list[Config]:
-    """Return the objects with the recommended labels that selectors do not match, on their pod templates too.
-
-    Overlays add the labels `instance` and `managed-by`.
-    """
-    labels = {"app.kubernetes.io/component": component, "app.kubernetes.io/version": version}
+    """Return the objects with the recommended labels that selectors do not match, on their pod templates too."""
+    labels = {"app.kubernetes.io/component": component, "app.kubernetes.io/version": version, **DEPLOYMENT_LABELS}
 
     def add_labels(labelled: Config) -> Config:
         metadata = labelled["metadata"]

@@ -143,6 +143,20 @@ def test_custom_resource_without_schema_is_reported() -> None:
     ]
 
 
+@pytest.mark.parametrize("base", ["services", "migrations", "certificates", "monitoring"])
+def test_generated_objects_have_all_recommended_labels(base: str) -> None:
+    objects = check.build_overlay(ROOT / "generated/kubernetes" / base)
+    templates = [each["spec"]["template"] for each in objects if each["kind"] in ("Deployment", "Job")]
+    for each in (*objects, *templates):
+        assert {*check.RECOMMENDED_LABELS} <= each["metadata"]["labels"].keys()
+
+
+@pytest.mark.parametrize("name", check.OVERLAYS)
+def test_overlay_replaces_the_instance_of_the_base(name: str) -> None:
+    instances = {each["metadata"]["labels"]["app.kubernetes.io/instance"] for each in load_overlay(name)}
+    assert instances == {name.partition("/")[0]}
+
+
 def test_labels_and_image_tags_are_the_version_of_the_project(overlay: Any) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     for each in overlay:

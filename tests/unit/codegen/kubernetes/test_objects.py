@@ -3,7 +3,12 @@
 from codegen.kubernetes.objects import add_recommended_labels, build_labels, build_object
 from codegen.kubernetes.workloads import build_deployment
 
-ADDED = {"app.kubernetes.io/component": "service", "app.kubernetes.io/version": "1.2.3"}
+ADDED = {
+    "app.kubernetes.io/component": "service",
+    "app.kubernetes.io/version": "1.2.3",
+    "app.kubernetes.io/instance": "delivery",
+    "app.kubernetes.io/managed-by": "kustomize",
+}
 
 
 def test_recommended_labels_are_added_to_object_and_pod_template() -> None:
