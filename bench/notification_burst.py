@@ -9,10 +9,10 @@ from pathlib import Path
 
 from bench.paths import PORT_OFFSET, STATE_DIR
 from bench.results import Row, create_informational_row, require_at_most
-from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.notification_burst import create_burst, run_service_process
 from tests.integration.fixtures.notifications import build_notification_request
 from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
 
 USER_COUNT, NOTIFICATIONS_PER_USER = 50, 200
 TIMEOUT_S = 400
@@ -33,7 +33,7 @@ async def measure_burst(servers: Servers, folder: Path) -> tuple[float, float]:
         outcome = await service.wait_for_notification(user, event)
         if outcome.sent_at is None:
             raise AssertionError("the urgent notification was not sent")
-        await wait_until(burst.is_finished, TIMEOUT_S, 0.2)
+        await wait_until_async(burst.is_finished, TIMEOUT_S, 0.2)
         duration_s = time.monotonic() - started_at
         await burst.assert_all_delivered()
     return outcome.sent_at.timestamp() - published_at, duration_s

@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 from cryptography import x509
 
@@ -16,6 +14,7 @@ from deploy import render_bootstrap
 from deploy.local.pki.certificates import CertificateAuthority
 from deploy.render_bootstrap import BOOTSTRAPS_DIR, get_default_value, load_placeholders
 from tests.free_ports import find_free_ports
+from tests.wait import wait_until_process_is_ready
 
 ENVOY_BINARY = Path(sys.executable).with_name("envoy")
 TIMEOUT_S = 10.0
@@ -71,22 +70,9 @@ def running_envoy(folder: Path, name: str, values: Mapping[str, str]) -> Iterato
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen([*command, *options], stdout=log, stderr=subprocess.STDOUT)
     try:
-        wait_until_ready(process, int(values[f"{name.upper()}_ADMIN_PORT"]), folder / f"{name}.log")
+        admin_url = f"http://127.0.0.1:{values[f'{name.upper()}_ADMIN_PORT']}"
+        wait_until_process_is_ready(process, f"{admin_url}/ready", TIMEOUT_S, folder / f"{name}.log")
         yield
     finally:
         process.terminate()
         process.wait(TIMEOUT_S)
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], admin_port: int, log_path: Path) -> None:
-    """Wait until the admin interface reports ready. Raises AssertionError with the log."""
-    deadline = time.monotonic() + TIMEOUT_S
-    with closing(httpx.Client(trust_env=False, timeout=1)) as client:
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                if client.get(f"http://127.0.0.1:{admin_port}/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.02)
-    raise AssertionError(f"Envoy is not ready:\n{log_path.read_text(encoding='utf-8')}")

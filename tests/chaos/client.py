@@ -1,7 +1,5 @@
 """HTTP clients of the edge and the sandbox that retry until they receive a final response."""
 
-import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ import msgspec
 from deploy.local.demo.scenarios import DEMO_PASSWORD
 from services.runtime.core.clock import now
 from services.runtime.outbound import webhooks
+from tests.wait import wait_until_async
 
 TIMEOUT_S = 240.0
 """Seconds until a client stops retrying. Longer than a repeatedly killed process is unavailable."""
@@ -90,8 +89,10 @@ class ChaosClient:
     async def _send_with_retry(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
         if body:
             headers = {**headers, "content-type": "application/json"}
-        end = time.monotonic() + TIMEOUT_S
-        while True:
+        outcome = ""
+
+        async def send() -> httpx.Response | None:
+            nonlocal outcome
             try:
                 response = await self._edge.request(method, path, headers=headers, content=body or None)
                 outcome = f"{response.status_code} {_problem_reason(response)}".strip()
@@ -101,9 +102,12 @@ class ChaosClient:
             if response is not None and not is_retryable and "IDEMPOTENCY_KEY_BUSY" not in outcome:
                 return response
             self.retry_counts[outcome] += 1
-            if time.monotonic() > end:
-                raise StuckError(f"{method} {path}: {outcome}")
-            await asyncio.sleep(RETRY_DELAY_S)
+            return None
+
+        try:
+            return await wait_until_async(send, TIMEOUT_S, RETRY_DELAY_S)
+        except TimeoutError:
+            raise StuckError(f"{method} {path}: {outcome}") from None
 
     async def list_all(self, path: str, user: SignedInUser) -> list[Any]:
         """Return all items of a paginated list."""
@@ -136,15 +140,17 @@ class ChaosClient:
     async def _retry_in_sandbox(
         self, send: Callable[[], Awaitable[httpx.Response]], retryable: type[httpx.TransportError]
     ) -> httpx.Response:
-        end = time.monotonic() + TIMEOUT_S
-        while True:
+        async def try_send() -> httpx.Response | None:
             try:
                 return await send()
             except retryable as error:
                 self.retry_counts[f"sandbox {type(error).__name__}"] += 1
-                if time.monotonic() > end:
-                    raise
-            await asyncio.sleep(RETRY_DELAY_S)
+                return None
+
+        try:
+            return await wait_until_async(try_send, TIMEOUT_S, RETRY_DELAY_S)
+        except TimeoutError:
+            raise StuckError("the sandbox is unavailable") from None
 
     async def sign_in(self, email: str, device: str) -> SignedInUser:
         """Sign in to an existing account."""
@@ -169,13 +175,16 @@ class ChaosClient:
             "status": status,
         }
         body = msgspec.json.encode(payment)
-        end = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < end:
+
+        async def get_final_status() -> int | None:
             headers = webhooks.sign_message(f"repeated-{payment_id}", now(), body, self.target.webhook_secret)
             response = await self._send_with_retry("POST", f"/callbacks/payments/{bank_id}", headers, body)
-            if response.status_code in FINAL_CALLBACK_STATUSES:
-                return response.status_code
-        raise StuckError(f"callback of payment {payment_id}: no final response within {TIMEOUT_S:g} s")
+            return response.status_code if response.status_code in FINAL_CALLBACK_STATUSES else None
+
+        try:
+            return await wait_until_async(get_final_status, TIMEOUT_S, RETRY_DELAY_S)
+        except TimeoutError:
+            raise StuckError(f"callback of payment {payment_id}: no final response within {TIMEOUT_S:g} s") from None
 
 
 def _problem_reason(response: httpx.Response) -> str:

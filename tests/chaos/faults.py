@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.chaos.mesh import Mesh
+from tests.wait import wait_until_async
 
 TARGET_WEIGHTS = {
     "gateway": 2,
@@ -28,6 +29,9 @@ TARGET_WEIGHTS = {
 """Relative frequency of faults by process. The sandbox is excluded, because the invariants are checked against it."""
 
 KIND_WEIGHTS = {"kill": 6, "pause": 2, "restart": 2, "fault": 2}
+
+RESTART_TIMEOUT_S = 240.0
+"""Timeout until a killed process runs again, before its next fault."""
 
 SANDBOX_ENDPOINTS = ("/bank/visa", "/bank/km", "/bank/paypal", "/kitchen/1", "/kitchen/2")
 
@@ -114,8 +118,12 @@ class FaultInjector:
 
     async def _signal_when_running(self, fault: Fault, signal_number: int) -> None:
         """Send the signal as soon as the process runs."""
-        while not self.mesh.send_signal(fault.target, signal_number):
-            await asyncio.sleep(0.1)
+        await wait_until_async(
+            lambda: self.mesh.send_signal(fault.target, signal_number),
+            RESTART_TIMEOUT_S,
+            0.1,
+            description=f"{fault.target} is running",
+        )
 
     async def _resume_later(self, fault: Fault) -> None:
         await asyncio.sleep(fault.duration_s)

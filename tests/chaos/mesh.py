@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.process import get_start_time
 from deploy.local.supervisor.supervisor_state import ProcessState, is_supervisor_alive, read_supervisor_state
 from tests.chaos.fast_supervisor import SHORT_TIMEOUTS
+from tests.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,20 +113,18 @@ class Mesh:
                 stderr=log,
                 start_new_session=True,
             )
-        end = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < end:
+
+        def is_ready() -> bool:
             report = read_supervisor_state(self.config)
-            if report is not None and report.pid == supervisor.pid and report.phase == "ready":
-                return
             if supervisor.poll() is not None or (report is not None and report.phase == "failed"):
                 raise MeshStartError(report.error if report and is_supervisor_alive(report) else log.name)
-            try:
-                supervisor.wait(timeout=0.1)
-            except subprocess.TimeoutExpired:
-                continue
-        raise MeshStartError(
-            f"not ready after {START_TIMEOUT_S:.0f} s; logs are in {self.config.ensure_subdirectory('logs')}"
-        )
+            return report is not None and report.pid == supervisor.pid and report.phase == "ready"
+
+        try:
+            wait_until(is_ready, START_TIMEOUT_S, interval_s=0.1)
+        except TimeoutError:
+            logs_path = self.config.ensure_subdirectory("logs")
+            raise MeshStartError(f"not ready after {START_TIMEOUT_S:.0f} s; logs are in {logs_path}") from None
 
 
 @contextmanager

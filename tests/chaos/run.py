@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +21,7 @@ from tests.chaos.invariants import Finding, Observation, check_invariants
 from tests.chaos.mesh import Mesh
 from tests.chaos.observations import count_in_flight, observe
 from tests.chaos.workload import OrderScenario, PartnerInboxes, WorkloadDriver
+from tests.wait import wait_until_async
 
 CUSTOMER_COUNT = 6
 
@@ -138,7 +140,9 @@ async def wait_until_stable(
 ) -> tuple[Sequence[Finding], Counter[str]]:
     """Observe until there are repeatedly no findings, or until they have not decreased for the timeout."""
     stable_checks, best, improved_at = 0, None, time.monotonic()
-    while True:
+
+    async def check() -> tuple[Sequence[Finding], Counter[str]] | None:
+        nonlocal stable_checks, best, improved_at
         observation = await take_observation()
         findings = check_invariants(observation)
         try:
@@ -155,7 +159,9 @@ async def wait_until_stable(
             console.print(f"[dim]{len(findings)} findings, {in_flight} messages in flight[/]", highlight=False)
         if not stable_checks and time.monotonic() - improved_at > timeout_s:
             return findings or [Finding("stuck", "queues", f"{in_flight} messages remain in flight")], statuses
-        await asyncio.sleep(1)
+        return None
+
+    return await wait_until_async(check, math.inf, 1)
 
 
 def print_result(result: Result, console: Console) -> None:

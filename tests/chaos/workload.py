@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from tests.chaos.client import FINAL_CALLBACK_STATUSES, ChaosClient, SignedInUser, StuckError
+from tests.wait import wait_until_async
 
 PRICES = {1: {1: 100, 2: 350, 3: 1500, 4: 500}, 2: {1: 120, 2: 350, 3: 1200, 4: 500}}
 """Prices of the demo data by partner and product."""
@@ -165,8 +166,11 @@ class WorkloadDriver:
 
     async def _complete_order(self, scenario: OrderScenario) -> None:
         """Perform the next step of the order until its status is final."""
-        while (order := await self._get_order(scenario))["status"] not in FINAL_ORDER_STATUSES:
-            match order["status"]:
+
+        async def perform_step() -> bool:
+            match (await self._get_order(scenario))["status"]:
+                case status if status in FINAL_ORDER_STATUSES:
+                    return True
                 case "pending" if "paid" in scenario.reported_statuses:
                     raise StuckError("the callback of the bank was accepted, but the order is pending")
                 case "pending" if scenario.plan != "never pay":
@@ -179,7 +183,9 @@ class WorkloadDriver:
                     await self._advance(scenario, "assignment", "delivering")
                 case "delivering":
                     await self._advance(scenario, "delivery", "delivered")
-            await asyncio.sleep(0.2)
+            return False
+
+        await wait_until_async(perform_step, self.order_timeout_s, 0.2)
 
     async def _get_order(self, scenario: OrderScenario) -> dict[str, Any]:
         response = await self.client.request_with_retry("GET", f"/orders/{scenario.order_id}", scenario.customer)

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +19,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.free_ports import find_free_port
 from tests.integration.sandbox.conftest import PROJECT, Sandbox, apple_key, sandbox, signing_key  # noqa: F401
+from tests.wait import wait_until_process_is_ready
 
 EMULATOR = ROOT / ".local/firebase-tools/node_modules/firebase-tools/lib/bin/firebase.js"
 START_TIMEOUT_S = 60.0
@@ -181,25 +181,12 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     url = f"http://127.0.0.1:{ports['auth']['port']}"
     try:
-        _wait_until_ready(process, url, folder / "log")
+        wait_until_process_is_ready(process, url, START_TIMEOUT_S, folder / "log")
         _protect_addresses(url)
         yield url
     finally:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(30)
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    with httpx.Client(trust_env=False) as client:
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                client.get(url).raise_for_status()
-            except httpx.HTTPError:
-                time.sleep(0.1)
-            else:
-                return
-    raise AssertionError(f"the emulator did not start:\n{log.read_text(encoding='utf-8')}")
 
 
 def _protect_addresses(url: str) -> None:

@@ -12,8 +12,8 @@ from services.runtime.core.errors import ApiError
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import Database
-from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def test_killed_backend_releases_lock(database: Database) -> None:
             await advisory_lock.acquire(transaction, AdvisoryLock.RECONCILIATION)
             async with await psycopg.AsyncConnection.connect(database.url) as other:
                 await other.execute("SELECT pg_terminate_backend(%s)", [transaction.connection.info.backend_pid])
-            await wait_until(is_released)
+            await wait_until_async(is_released)
 
     with pytest.raises(ApiError) as error:
         await lose_connection()
@@ -95,7 +95,7 @@ async def test_acquire_waits_for_end_of_other_transaction(database: Database) ->
     async with database.transaction() as transaction:
         await advisory_lock.acquire(transaction, AdvisoryLock.ORDER_CALLS, "o1")
         waiting = asyncio.create_task(wait_for_lock())
-        await wait_until(is_waiting)
+        await wait_until_async(is_waiting)
         events.append("released")
     await waiting
     assert events == ["released", "acquired"]
@@ -114,7 +114,7 @@ async def test_blocking_connection_uses_same_locks(database: Database) -> None:
     async with database.transaction() as transaction:
         await advisory_lock.acquire(transaction, AdvisoryLock.MIGRATIONS)
         waiting = asyncio.create_task(asyncio.to_thread(acquire))
-        await wait_until(is_waiting)
+        await wait_until_async(is_waiting)
     await waiting
     with engine.begin() as connection:
         advisory_lock.acquire_blocking(connection, AdvisoryLock.MIGRATIONS)

@@ -22,9 +22,10 @@ from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.dead_letters import DeadLetter, connect
 from services.runtime.messaging.events import Envelope, MessageMetadata
-from tests.integration.fixtures.background_tasks import run_in_background, wait_until
+from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.orders import Orders
 from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
 
 QUEUE = "orders.users"
 
@@ -87,7 +88,7 @@ async def publish_until_dead_lettered(broker: Broker, url: str, *envelopes: Enve
         async def are_dead_lettered() -> bool:
             return len(await list_dead_letters(url)) == len(envelopes)
 
-        await wait_until(are_dead_lettered)
+        await wait_until_async(are_dead_lettered)
     return await list_dead_letters(url)
 
 
@@ -164,15 +165,15 @@ async def test_dead_letter_replayed_twice_has_one_effect(orders: Orders, url: st
     async with orders.broker.open_channel() as channel:
         async with run_in_background(consume(orders.broker, FailingReadinessConsumer(orders.repository, now))):
             await channel.publish([envelope])
-            await wait_until(is_dead_lettered)
+            await wait_until_async(is_dead_lettered)
         for _ in range(2):
             assert await run_command("replay", "orders.readiness", envelope.id) == 0
             await channel.publish([envelope])
             async with run_in_background(consume(orders.broker, ReadinessConsumer(orders.repository, now))):
-                await wait_until(is_queue_empty)
+                await wait_until_async(is_queue_empty)
             async with run_in_background(consume(orders.broker, FailingReadinessConsumer(orders.repository, now))):
                 await channel.publish([envelope])
-                await wait_until(is_dead_lettered)
+                await wait_until_async(is_dead_lettered)
     order = await orders.get_order(order_id)
     assert (order.status, order.version) == (OrderStatus.READY, 3)
 
@@ -195,7 +196,7 @@ async def test_replay_resets_attempts(orders: Orders, url: str, capsys: pytest.C
         async def are_both_handled() -> bool:
             return sorted(consumer.handled) == ["ada", "bob"]
 
-        await wait_until(are_both_handled)
+        await wait_until_async(are_both_handled)
     assert await list_dead_letters(url) == []
 
 
@@ -218,7 +219,7 @@ async def test_message_over_delivery_limit_is_dead_lettered_and_replayable(order
         reasons = [dead_letter.reason for dead_letter in await list_dead_letters(url)]
         return reasons == ["dead-lettered by the broker: delivery_limit"]
 
-    await wait_until(is_dead_lettered_by_broker)
+    await wait_until_async(is_dead_lettered_by_broker)
     assert await run_command("replay", QUEUE, "--all") == 0
     failures = [1]
 
@@ -232,7 +233,7 @@ async def test_message_over_delivery_limit_is_dead_lettered_and_replayable(order
         async def is_handled() -> bool:
             return consumer.handled == ["ada"]
 
-        await wait_until(is_handled)
+        await wait_until_async(is_handled)
 
 
 async def test_dead_letter_queue_of_earlier_release_is_left_unchanged(orders: Orders, url: str) -> None:
@@ -261,7 +262,7 @@ async def test_unavailable_dependency_does_not_dead_letter_message(orders: Order
         async def is_handled() -> bool:
             return consumer.handled == ["ada"]
 
-        await wait_until(is_handled)
+        await wait_until_async(is_handled)
     assert await list_dead_letters(url) == []
 
 
@@ -286,12 +287,12 @@ async def test_many_poison_messages_do_not_block_queue(orders: Orders, url: str)
                 async def is_handled() -> bool:
                     return consumer.handled == ["ada"]
 
-                await wait_until(is_handled, 4)
+                await wait_until_async(is_handled, 4)
 
                 async def are_dead_lettered() -> bool:
                     return len(await list_dead_letters(url)) == len(failing)
 
-                await wait_until(are_dead_lettered, 30)
+                await wait_until_async(are_dead_lettered, 30)
     assert {dead_letter.reason for dead_letter in await list_dead_letters(url)} >= {"TimeoutError after 2 attempts: "}
 
 

@@ -29,8 +29,9 @@ from services.runtime.messaging import outbox
 from services.runtime.messaging.channel import Channel
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.events import Envelope, MessageMetadata
-from tests.integration.fixtures.background_tasks import run_in_background, wait_until
+from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.orders import ADA, Orders
+from tests.wait import wait_until_async
 
 
 async def test_order_transitions_are_recorded_in_history(orders: Orders) -> None:
@@ -55,7 +56,7 @@ async def test_order_transitions_are_recorded_in_history(orders: Orders) -> None
             page = await usecases.get_history(orders.repository, orders.history, ADA, order_id, 20, "")
             return [entry.status for entry in page.items] == ["pending", "paid", "ready", "delivering", "delivered"]
 
-        await wait_until(is_history_complete)
+        await wait_until_async(is_history_complete)
 
 
 async def test_concurrent_relays_publish_each_event_once(orders: Orders) -> None:
@@ -74,13 +75,13 @@ async def test_concurrent_relays_publish_each_event_once(orders: Orders) -> None
         async def are_all_received() -> bool:
             return await orders.count_pending_events() == 0 and set(order_ids) <= set(received)
 
-        await wait_until(are_all_received)
+        await wait_until_async(are_all_received)
     assert len([order_id for order_id in received if order_id in order_ids]) == len(order_ids)
 
 
 async def test_crash_between_publish_and_delete_republishes_same_event_id(orders: Orders) -> None:
     async with run_in_background(orders.create_relay().run()):
-        await wait_until(lambda: _equals(orders.count_pending_events(), 0))
+        await wait_until_async(lambda: _equals(orders.count_pending_events(), 0))
     await orders.place_order()
     received: list[str] = []
 
@@ -101,7 +102,7 @@ async def test_crash_between_publish_and_delete_republishes_same_event_id(orders
         channel.__class__ = Channel
         assert await orders.count_pending_events() == 1
         await orders.create_relay()._publish_pending(channel)
-        await wait_until(lambda: _equals(_length(received), 2))
+        await wait_until_async(lambda: len(received) == 2)
     assert len(set(received)) == 1
 
 
@@ -132,7 +133,7 @@ class RecordingChannel(Channel):
     async def _await_confirmed(self, confirmed: Any, number: int) -> Any:
         returned_ids = await confirmed
         if number == 2:
-            await wait_until(self._is_third_published)
+            await wait_until_async(self._is_third_published)
             if self.second_fails:
                 raise ApiError(Reason.UPSTREAM_UNAVAILABLE, "simulated loss of the database")
         return returned_ids
@@ -145,7 +146,7 @@ class RecordingChannel(Channel):
 async def backlog(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Event ids of thirty pending events, oldest first; the batch size is five."""
     async with run_in_background(orders.create_relay().run()):
-        await wait_until(lambda: _equals(orders.count_pending_events(), 0))
+        await wait_until_async(lambda: _equals(orders.count_pending_events(), 0))
     for _ in range(30):
         await orders.place_order()
     monkeypatch.setattr(outbox, "BATCH_SIZE", 5)
@@ -173,10 +174,6 @@ async def test_failed_batch_does_not_affect_other_batches(orders: Orders, backlo
         await orders.create_relay()._publish_pending(second_channel)
         assert second_channel.published == pending
     assert await orders.count_pending_events() == 0
-
-
-async def _length(items: list[str]) -> int:
-    return len(items)
 
 
 async def _equals(value: Any, expected: Any) -> bool:
@@ -239,17 +236,13 @@ async def test_poison_message_is_dead_lettered_without_blocking_others(
         await channel.publish(
             [build_envelope("poison"), build_envelope("malformed", b"\xff\xff\xff"), build_envelope("good")]
         )
-        await wait_until(lambda: _contains(consumer.handled, "good"), 3)
+        await wait_until_async(lambda: "good" in consumer.handled, 3)
 
         async def are_both_dead_lettered() -> bool:
             return await channel.count_messages("orders.history.dead") == count_before + 2
 
-        await wait_until(are_both_dead_lettered)
+        await wait_until_async(are_both_dead_lettered)
     assert consumer.attempts == 2
-
-
-async def _contains(items: list[str], item: str) -> bool:
-    return item in items
 
 
 async def test_concurrent_assignment_has_one_winner(orders: Orders) -> None:

@@ -12,8 +12,9 @@ from services.runtime.concurrency.worker_pool import WorkerPool
 from services.runtime.core.clock import now
 from services.runtime.storage.database import Database
 from services.runtime.storage.job_queue import JobQueue, JobTable, delete_leased
-from tests.integration.fixtures.background_tasks import run_in_background, wait_until
+from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
 
 LEASE = timedelta(minutes=1)
 MAX_ATTEMPTS = 3
@@ -192,7 +193,7 @@ async def test_failing_job_has_limited_attempts_and_does_not_stop_pools(database
         return await jobs.list_rows() == []
 
     async with run_in_background(create_pool().run(), create_pool().run()):
-        await wait_until(is_empty)
+        await wait_until_async(is_empty)
         await jobs.add("c")
-        await wait_until(is_empty)
+        await wait_until_async(is_empty)
     assert sorted(runs) == ["a", "b", "c", *["invalid"] * MAX_ATTEMPTS]

@@ -15,6 +15,7 @@ from services.runtime.core.errors import ApiError
 from services.runtime.storage.memcached import Memcached
 from tests.fault_proxy import Fault, FaultProxy
 from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
 
 TIMEOUT_S = 0.25
 
@@ -51,16 +52,14 @@ async def assert_unavailable(memcached: Memcached) -> None:
 
 async def measure_event_loop_delay(memcached: Memcached) -> float:
     """Return the longest delay of the event loop, in seconds, during a call of the unavailable server."""
-    longest_s, done = 0.0, asyncio.Event()
+    longest_s, iterated_at, done = 0.0, time.monotonic(), asyncio.Event()
 
-    async def measure() -> None:
-        nonlocal longest_s
-        while not done.is_set():
-            started = time.monotonic()
-            await asyncio.sleep(0)
-            longest_s = max(longest_s, time.monotonic() - started)
+    def is_measured() -> bool:
+        nonlocal longest_s, iterated_at
+        longest_s, iterated_at = max(longest_s, time.monotonic() - iterated_at), time.monotonic()
+        return done.is_set()
 
-    measurement = asyncio.create_task(measure())
+    measurement = asyncio.create_task(wait_until_async(is_measured, interval_s=0))
     await asyncio.sleep(0)  # the measurement starts
     await assert_unavailable(memcached)
     done.set()

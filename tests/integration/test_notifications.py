@@ -11,7 +11,6 @@ import pytest
 from generated.proto.delivery.events.v1 import EmailRequested, Refunded, UserDeleted
 from services.notifications.domain.notifications import HistoryFilter, Notification, Provider, Status
 from services.runtime.messaging.events import Envelope
-from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.notifications import (
     NotificationsHarness,
     build_envelope,
@@ -21,6 +20,7 @@ from tests.integration.fixtures.notifications import (
     run_service,
 )
 from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
 
 ALL_PROVIDERS = (Provider.FCM, Provider.APNS, Provider.EMAIL)
 
@@ -201,7 +201,7 @@ async def test_deleted_user_leaves_only_a_tombstone(harness: NotificationsHarnes
         entries = await harness.history.find(HistoryFilter(user_id=user), 10, None, include_mails=True)
         return contact is not None and contact.is_deleted and entries == []
 
-    await wait_until(is_deleted)
+    await wait_until_async(is_deleted)
     assert list(await harness.users.list_devices(user)) == []
 
 
@@ -217,14 +217,14 @@ async def test_urgent_job_is_not_delayed_by_ten_thousand_pending_jobs(harness: N
             cursor = await connection.connection.execute("SELECT 1 FROM delivery_jobs WHERE id = %s", (first,))
             return await cursor.fetchone() is not None
 
-        await wait_until(is_queued)
+        await wait_until_async(is_queued)
         await connection.connection.execute(
             "INSERT INTO delivery_jobs SELECT id || '-' || n, user_id, priority, now(), expires_at, "
             "jsonb_set(notification, '{id}', to_jsonb(id || '-' || n)), mail, NULL, NULL, 0, '{}', false, false, trace "
             "FROM delivery_jobs, generate_series(1, 10000) AS n WHERE id = %s",
             (first,),
         )
-        await wait_until(lambda: has_at_most_pending_jobs(harness, 10_000))
+        await wait_until_async(lambda: has_at_most_pending_jobs(harness, 10_000))
         [event] = await harness.publish(build_notification_request(user, urgent_agent.id, "Now"))
         notification = await harness.wait_for_notification(user, event, 5)
         pending = await count_pending_jobs(harness)

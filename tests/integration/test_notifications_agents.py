@@ -14,9 +14,9 @@ from services.notifications.domain.agents import Agent
 from services.notifications.domain.notifications import Provider
 from services.runtime.messaging.connection import Broker
 from services.runtime.storage import migrations
-from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.notifications import NotificationsHarness, build_notification_request
 from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
 
 URGENT_QUEUE, REQUEST_QUEUE = "notifications.urgent", "notifications.requested"
 
@@ -58,7 +58,7 @@ async def test_agent_change_reaches_every_process(harness: NotificationsHarness)
             cached = [await cache.get(agent.id) for cache in caches]
             return [each.version for each in cached if each] == [version] * 3
 
-        await wait_until(lambda: is_cached_everywhere(1))
+        await wait_until_async(lambda: is_cached_everywhere(1))
         for version in (2, 3, 4):
             changed = replace(agent, version=version, priority=version)
             assert await harness.save_agent(changed, {})
@@ -68,7 +68,7 @@ async def test_agent_change_reaches_every_process(harness: NotificationsHarness)
                 await harness.publish(AgentChanged(agent_id=agent.id, version=version))
                 return await is_cached_everywhere(version)
 
-            await wait_until(is_propagated)
+            await wait_until_async(is_propagated)
 
 
 async def test_requests_are_copied_to_priority_queue_while_agent_is_urgent(
@@ -89,7 +89,7 @@ async def test_requests_are_copied_to_priority_queue_while_agent_is_urgent(
             await harness.publish(build_notification_request("ada", agent.id))
             return await harness.count_messages(URGENT_QUEUE) == before
 
-        await wait_until(is_copied)
+        await wait_until_async(is_copied)
         await change_agent(harness, replace(agent, priority=7, version=2))
-        await wait_until(is_not_copied)
+        await wait_until_async(is_not_copied)
         assert await harness.count_messages(REQUEST_QUEUE) > await harness.count_messages(URGENT_QUEUE)

@@ -22,8 +22,9 @@ from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
 from services.runtime.core.principal import Principal
 from services.runtime.storage.database import Statement
-from tests.integration.fixtures.background_tasks import run_in_background, wait_until
+from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.orders import ADA, ROOT, Orders
+from tests.wait import wait_until_async
 
 
 class FakePaymentSystem:
@@ -251,7 +252,7 @@ async def test_error_of_one_refund_fails_it_after_last_attempt(orders: Orders) -
         return statuses == [RefundStatus.FAILED, RefundStatus.REFUNDED]
 
     async with run_in_background(pool.run()):
-        await wait_until(are_finished)
+        await wait_until_async(are_finished)
     assert Counter(payment_system.requested_ids).most_common(1)[0][1] == 3
     rows = await orders.execute_sql("SELECT * FROM refunds WHERE order_id = %(id)s", id=order_id)
     assert [(row["attempts"], row["last_response"]) for row in rows] == [(3, "internal error")]

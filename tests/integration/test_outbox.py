@@ -25,9 +25,10 @@ from services.runtime.messaging.channel import Message, MessageUnroutable
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.events import Envelope, MessageMetadata
 from tests.conftest import ROOT
-from tests.integration.fixtures.background_tasks import run_in_background, wait_until
+from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.orders import Orders
 from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
 
 
 class DeliveryCounter(HistoryConsumer):
@@ -60,14 +61,14 @@ async def wait_until_outbox_is_empty(orders: Orders) -> None:
     async def is_empty() -> bool:
         return await orders.count_pending_events() == 0
 
-    await wait_until(is_empty, 40)
+    await wait_until_async(is_empty, 40)
 
 
 async def wait_until_delivered(counter: DeliveryCounter, order_ids: list[str]) -> None:
     async def are_delivered() -> bool:
         return all(counter.event_ids_by_order(order_ids).values())
 
-    await wait_until(are_delivered, 40)
+    await wait_until_async(are_delivered, 40)
 
 
 @pytest.mark.parametrize("kill_point", ["claim", "publish"])
@@ -83,7 +84,7 @@ async def test_killed_relay_loses_no_event_and_preserves_event_ids(orders: Order
     async def are_rows_released() -> bool:
         return await orders.count_pending_events() == len(order_ids)
 
-    await wait_until(are_rows_released)
+    await wait_until_async(are_rows_released)
     counter = DeliveryCounter(orders)
     async with run_in_background(consume(orders.broker, counter)), relay_process("never"):
         await wait_until_outbox_is_empty(orders)
@@ -97,7 +98,7 @@ async def test_killed_relay_loses_no_event_and_preserves_event_ids(orders: Order
             ]
             return counts == [publications] * 20
 
-        await wait_until(are_all_publications_delivered)
+        await wait_until_async(are_all_publications_delivered)
 
 
 async def test_relays_share_outbox_when_some_are_killed(orders: Orders) -> None:

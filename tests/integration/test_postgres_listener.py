@@ -10,9 +10,10 @@ import pytest
 from services.runtime.storage import listener as listener_module
 from services.runtime.storage.listener import Listener
 from tests.fault_proxy import Fault, FaultProxy
-from tests.integration.fixtures.background_tasks import run_in_background, wait_until
+from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.orders import Orders
 from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
 
 CHANNEL = "Test channel"
 
@@ -32,13 +33,13 @@ class RecordingListener:
         async def have_occurred() -> bool:
             return self.states == list(states)
 
-        await wait_until(have_occurred)
+        await wait_until_async(have_occurred)
 
     async def wait_for_payloads(self, *payloads: str) -> None:
         async def are_received() -> bool:
             return self.payloads == list(payloads)
 
-        await wait_until(are_received)
+        await wait_until_async(are_received)
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ async def test_listener_is_not_listening_until_server_is_back(
                 proxy.set_fault(fault)
                 await recording.wait_for_states(True, False)
                 caplog.clear()
-                await wait_until(have_attempts_failed)
+                await wait_until_async(have_attempts_failed)
                 assert recording.states == [True, False]
                 proxy.set_fault(Fault.NONE)
                 await recording.wait_for_states(True, False, True)
@@ -126,7 +127,7 @@ async def test_relay_listens_again_after_backend_is_killed(orders: Orders, conne
         return await terminate_listening_backends(connection, "outbox") == 1
 
     async with run_in_background(orders.create_relay().run()):
-        await wait_until(is_backend_killed)
+        await wait_until_async(is_backend_killed)
         await orders.place_order()
-        await wait_until(is_outbox_empty)
-        await wait_until(is_backend_killed)  # there is a new one
+        await wait_until_async(is_outbox_empty)
+        await wait_until_async(is_backend_killed)  # there is a new one

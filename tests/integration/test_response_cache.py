@@ -9,10 +9,11 @@ from services.runtime.core.clock import now
 from services.runtime.messaging.connection import Broker
 from services.runtime.rest.response_cache import ResponseCache, run_invalidation
 from tests.fault_proxy import Fault, FaultProxy
-from tests.integration.fixtures.background_tasks import run_in_background, wait_until
+from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.partners import PartnersFixture
 from tests.integration.fixtures.servers import Servers
 from tests.integration.test_partners_admin import ADMIN, create_product
+from tests.wait import wait_until_async
 
 KEY = ("/api/v1/catalog", b"")
 
@@ -39,16 +40,16 @@ async def test_cache_requires_subscription_and_is_invalidated_by_event(
         )
         assert not await is_cached_after_put()
         async with run_in_background(invalidation, partners.create_relay().run()):
-            await wait_until(is_cached_after_put)
+            await wait_until_async(is_cached_after_put)
             generation = cache.generation
             await rpc.update_product(v1.UpdateProductRequest(product_id=product, title="Another"), ADMIN)
-            await wait_until(is_invalidated)
+            await wait_until_async(is_invalidated)
             assert cache.generation > generation
 
             assert await is_cached_after_put()
             proxy.set_fault(Fault.DOWN)
-            await wait_until(is_invalidated)
+            await wait_until_async(is_invalidated)
             assert not await is_cached_after_put()
             proxy.set_fault(Fault.NONE)
-            await wait_until(is_cached_after_put)
+            await wait_until_async(is_cached_after_put)
         assert not await is_cached_after_put()

@@ -42,6 +42,7 @@ from services.runtime.rpc.server import (
 )
 from services.runtime.telemetry import rpc_spans
 from tests import sample
+from tests.wait import wait_until_async
 
 MESSAGES, MODULE = sample.install()
 from generated.proto.sample.v1 import (  # noqa: E402
@@ -394,9 +395,7 @@ async def test_wait_for_stop_signal_returns_on_signal(number: signal.Signals) ->
 
 async def server_and_client_span(exporter: InMemorySpanExporter) -> tuple[ReadableSpan, ReadableSpan]:
     """Return the server and client span of one call. The server span may end after the client has the response."""
-    async with asyncio.timeout(5):
-        while len(exporter.get_finished_spans()) < 2:
-            await asyncio.sleep(0)
+    await wait_until_async(lambda: len(exporter.get_finished_spans()) >= 2, 5, 0)
     by_kind: dict[trace.SpanKind, ReadableSpan] = {span.kind: span for span in exporter.get_finished_spans()}
     return by_kind[SpanKind.SERVER], by_kind[SpanKind.CLIENT]
 

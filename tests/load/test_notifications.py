@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.notification_burst import create_burst, run_service_process, run_with_kills
 from tests.integration.fixtures.notifications import build_notification_request
 from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
 
 
 @pytest.mark.timeout(600)
@@ -37,7 +37,7 @@ async def test_urgent_request_is_sent_within_a_second_under_load(servers: Server
         [event] = await harness.publish(build_notification_request(user, "alerts", "Now"))
         notification = await harness.wait_for_notification(user, event)
         pending = await harness.count_messages("notifications.requested")
-        await wait_until(burst.is_finished, 300, 0.2)
+        await wait_until_async(burst.is_finished, 300, 0.2)
         await burst.assert_all_delivered()
     assert notification.sent_at is not None
     assert notification.sent_at - published < timedelta(seconds=1)

@@ -11,6 +11,7 @@ import pytest
 
 from codegen.envoy.overload import LIMITS
 from tests.envoy_test_mesh import MeshClient, echo, running_test_edge
+from tests.wait import wait_until_async
 
 REQUESTS = 240
 MAX_ADMITTED = sum(LIMITS["app"].values())
@@ -25,8 +26,8 @@ class StuckApp:
         self.is_released = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        while not self.is_released and scope["path"] != CALLBACK_PATH:
-            await asyncio.sleep(0.01)
+        if scope["path"] != CALLBACK_PATH:
+            await wait_until_async(lambda: self.is_released, 60)
         await echo(scope, receive, send)
 
 

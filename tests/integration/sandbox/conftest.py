@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from standardwebhooks.webhooks import Webhook
 from services.runtime.outbound.contract_validation import load_contract
 from services.runtime.outbound.webhook_secrets import generate_secret
 from tests.free_ports import find_free_port
+from tests.wait import wait_until_process_is_ready
 
 PROJECT = "delivery-local"
 START_TIMEOUT_S = 20.0
@@ -57,16 +57,11 @@ class Sandbox:
             "FIREBASE_PROJECT_ID": PROJECT,
         }
         self.process = subprocess.Popen([sys.executable, "-m", "services.sandbox", "serve"], env=environment)
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                httpx.get(f"{self.url}/healthz").raise_for_status()
-            except httpx.TransportError:
-                time.sleep(0.05)
-            else:
-                return
-        self.stop(signal.SIGKILL)
-        pytest.fail(f"the sandbox did not start within {START_TIMEOUT_S} seconds")
+        try:
+            wait_until_process_is_ready(self.process, f"{self.url}/healthz", START_TIMEOUT_S)
+        except AssertionError:
+            self.stop(signal.SIGKILL)
+            raise
 
     def stop(self, stop_signal: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None

@@ -25,9 +25,9 @@ from services.runtime.core.ids import generate_id
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.events import Envelope
 from services.runtime.outbound import safe_http_client
-from tests.integration.fixtures.background_tasks import wait_until
 from tests.integration.fixtures.partners import PartnersFixture
 from tests.integration.sandbox.conftest import Sandbox
+from tests.wait import wait_until_async
 
 RETRY_DELAYS_S = (0.0, 0.05, 0.05)
 POLICY = CallPolicy(RETRY_DELAYS_S, 5)
@@ -67,7 +67,7 @@ async def wait_until_finished(partners: PartnersFixture, *calls: Call) -> list[C
     async def are_all_finished() -> bool:
         return all([(await partners.get_call(call.id)).state is not CallState.WAITING for call in calls])
 
-    await wait_until(are_all_finished)
+    await wait_until_async(are_all_finished)
     return [await partners.get_call(call.id) for call in calls]
 
 
@@ -134,7 +134,7 @@ async def test_410_disables_partner_and_stops_calls(
         async def is_attempted() -> bool:
             return len((await partners.get_call(first_call.id)).tries) == 1
 
-        await wait_until(is_attempted)
+        await wait_until_async(is_attempted)
         set_fault(http, partner, "gone")
         second_call = await partners.plan_order_call(partner)
         wakeup.set()
@@ -161,7 +161,7 @@ async def test_retry_after_is_honoured(partners: PartnersFixture, sandbox: Sandb
         async def is_attempted() -> bool:
             return len((await partners.get_call(call.id)).tries) == 1
 
-        await wait_until(is_attempted)
+        await wait_until_async(is_attempted)
         assert (await partners.get_call(call.id)).next_at >= before + timedelta(seconds=2)
         [done] = await wait_until_finished(partners, call)
     assert [attempt.answer for attempt in done.tries] == ["503", "204"]
@@ -276,7 +276,7 @@ async def test_circuit_breaker_opens_and_closes_after_probe(partners: PartnersFi
         async def is_attempted() -> bool:
             return all([(await partners.get_call(call.id)).tries for call in calls])
 
-        await wait_until(is_attempted)
+        await wait_until_async(is_attempted)
         # Calls that were running when the fifth failed are made; the circuit breaker blocks the others.
         threshold = CIRCUIT_BREAKER_POLICY.failure_threshold
         assert threshold <= system.calls <= threshold + MAX_PER_PARTNER - 1
@@ -288,7 +288,7 @@ async def test_circuit_breaker_opens_and_closes_after_probe(partners: PartnersFi
             async with partners.repository.unit_of_work() as unit:
                 return await unit.breakers.get_for_update(partner.id) == CircuitBreaker()
 
-        await wait_until(is_breaker_closed)
+        await wait_until_async(is_breaker_closed)
         clock_offset = timedelta(seconds=2000)
         done = await wait_until_finished(partners, *calls)
     assert {call.state for call in done} == {CallState.DELIVERED}
@@ -336,7 +336,7 @@ async def test_cancellation_waits_for_running_attempt(partners: PartnersFixture)
         async def is_running() -> bool:
             return system.running[partner.id] == 1
 
-        await wait_until(is_running)
+        await wait_until_async(is_running)
         cancellation = await partners.plan_cancellation_call(call.order_id)
         at = now()
         assert await partners.due_calls.claim_due_calls(5, MAX_PER_PARTNER, at, at + POLICY.lease) == []
@@ -387,14 +387,14 @@ async def test_order_events_are_sent_as_calls(partners: PartnersFixture, sandbox
             async def is_delivered() -> bool:
                 return await partners.get_call_states(snapshot.order_id) == {"order": "delivered"}
 
-            await wait_until(is_delivered)
+            await wait_until_async(is_delivered)
             body = ORDER_CANCELLED.encode(cancelled)
             await publish(Envelope(cancelled_id, "/orders", ORDER_CANCELLED.type, snapshot.order_id, now(), {}, body))
 
             async def is_cancellation_delivered() -> bool:
                 return (await partners.get_call_states(snapshot.order_id)).get("cancellation") == "delivered"
 
-            await wait_until(is_cancellation_delivered)
+            await wait_until_async(is_cancellation_delivered)
     order_call, cancellation_call = list_received_calls(http, partner)
     assert (order_call["webhook_id"], order_call["times_received"]) == (paid_id, 1)
     assert order_call["body"] == {

@@ -12,6 +12,7 @@ from services.notifications.domain.notifications import Notification, Status
 from services.notifications.entrypoints.delivery_workers import create_delivery_workers
 from services.runtime.concurrency.worker_pool import WorkerPool
 from tests.unit.notifications.fakes import START_TIME
+from tests.wait import wait_until_async
 
 LEASE = timedelta(minutes=1)
 
@@ -42,8 +43,7 @@ class Deliveries:
         self.delivered.append(job.id)
 
     async def wait_for(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            await asyncio.sleep(0)
+        await wait_until_async(condition, interval_s=0)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from services.orders.entrypoints.refund_worker import LEASE, MAX_CONCURRENT, cre
 from services.orders.settings import Settings
 from tests.unit.fake_transactions import NOW
 from tests.unit.orders.fakes import FakePaymentSystem, FakeRepository
+from tests.wait import wait_until_async
 
 SUCCESS = RefundResponse(is_refunded=True, is_final=True, message="200")
 
@@ -46,8 +47,10 @@ async def running_workers(repository: FakeRepository, system: FakePaymentSystem)
 
 
 async def wait_until_refunded(repository: FakeRepository, count: int) -> None:
-    while sum(refund.status is RefundStatus.REFUNDED for refund in repository.refunds.values()) < count:
-        await asyncio.sleep(0)
+    def are_refunded() -> bool:
+        return sum(refund.status is RefundStatus.REFUNDED for refund in repository.refunds.values()) >= count
+
+    await wait_until_async(are_refunded, interval_s=0)
 
 
 def test_lease_is_longer_than_largest_bank_timeout() -> None:

@@ -16,6 +16,7 @@ from services.partners.entrypoints.call_worker import MAX_CONCURRENT, WRITE_MARG
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW
 from tests.unit.partners.fakes import BOWL, CALL, FakePartnerSystem, FakeRepository
+from tests.wait import wait_until_async
 
 POLICY = CallPolicy((10.0, 100.0), 5.0)
 ACCEPTED = PartnerResponse(Outcome.ACCEPTED, "200")
@@ -39,8 +40,10 @@ def build_calls(count: int) -> list[Call]:
 
 
 async def wait_until_delivered(repository: FakeRepository, count: int) -> None:
-    while sum(call.state is CallState.DELIVERED for call in repository.calls.values()) < count:
-        await asyncio.sleep(0)
+    def are_delivered() -> bool:
+        return sum(call.state is CallState.DELIVERED for call in repository.calls.values()) >= count
+
+    await wait_until_async(are_delivered, interval_s=0)
 
 
 def test_lease_is_longer_than_call() -> None:

@@ -4,6 +4,7 @@ import gc
 import pytest
 
 from services.runtime.concurrency.coalescing import RequestCoalescer
+from tests.wait import wait_until_async
 
 
 class Backend:
@@ -23,9 +24,7 @@ class Backend:
 
 
 async def wait_for_calls(backend: Backend, count: int) -> None:
-    async with asyncio.timeout(5):
-        while len(backend.calls) < count:
-            await asyncio.sleep(0)
+    await wait_until_async(lambda: len(backend.calls) >= count, 5, 0)
 
 
 async def test_concurrent_callers_share_one_call() -> None:

@@ -8,6 +8,7 @@ import pytest
 from generated.problems import Reason
 from services.runtime.concurrency.periodic import run_periodically, set_trigger_later
 from services.runtime.core.errors import ApiError
+from tests.wait import wait_until_async
 
 LONG_INTERVAL_S = 3600.0
 
@@ -27,9 +28,7 @@ class Work:
         return result
 
     async def wait_for_calls(self, count: int) -> None:
-        async with asyncio.timeout(5):
-            while self.calls < count:
-                await asyncio.sleep(0)
+        await wait_until_async(lambda: self.calls >= count, 5, 0)
         for _ in range(5):
             await asyncio.sleep(0)
         assert self.calls == count
@@ -56,9 +55,8 @@ async def test_job_repeats_work_until_nothing_is_left() -> None:
 
 async def test_job_is_repeated_after_interval() -> None:
     work = Work()
-    async with running_job(work, interval_s=0.01), asyncio.timeout(5):
-        while work.calls < 3:
-            await asyncio.sleep(0.001)
+    async with running_job(work, interval_s=0.01):
+        await wait_until_async(lambda: work.calls >= 3, 5, 0.001)
 
 
 async def test_trigger_starts_next_run_before_interval() -> None:
@@ -79,9 +77,8 @@ async def test_trigger_during_run_starts_another_run() -> None:
             trigger.set()
         return 0
 
-    async with running_job(work, trigger=trigger), asyncio.timeout(5):
-        while calls < 2:
-            await asyncio.sleep(0)
+    async with running_job(work, trigger=trigger):
+        await wait_until_async(lambda: calls >= 2, 5, 0)
 
 
 async def test_api_error_is_logged_and_job_continues(caplog: pytest.LogCaptureFixture) -> None:

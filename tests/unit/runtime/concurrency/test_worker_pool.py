@@ -14,6 +14,7 @@ from services.runtime.concurrency import worker_pool
 from services.runtime.concurrency.worker_pool import WorkerPool
 from services.runtime.core.errors import ApiError
 from tests.unit.fake_transactions import NOW
+from tests.wait import wait_until_async
 
 LEASE = timedelta(minutes=1)
 LONG_INTERVAL_S = 3600.0
@@ -59,16 +60,13 @@ class Jobs:
         self.failed.append(job.id)
 
     async def wait_for_finished(self, count: int) -> None:
-        while len(self.finished) < count:
-            await asyncio.sleep(0)
+        await wait_until_async(lambda: len(self.finished) >= count, interval_s=0)
 
     async def wait_for_claims(self, count: int) -> None:
-        while len(self.claims) < count:
-            await asyncio.sleep(0)
+        await wait_until_async(lambda: len(self.claims) >= count, interval_s=0)
 
     async def wait_for_running(self, count: int) -> None:
-        while self.running < count:
-            await asyncio.sleep(0)
+        await wait_until_async(lambda: self.running >= count, interval_s=0)
 
 
 @asynccontextmanager

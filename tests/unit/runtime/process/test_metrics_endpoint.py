@@ -14,6 +14,7 @@ from services.runtime.process import metrics_endpoint
 from services.runtime.process.metrics_endpoint import MetricsServer
 from services.runtime.telemetry import http_server
 from services.runtime.telemetry.metrics import ObservableGauge, setup_metrics
+from tests.wait import wait_until_async
 
 GAUGE = ObservableGauge("test.level", "Test gauge.", "s", "queue")
 
@@ -33,8 +34,7 @@ async def metrics_socket(tmp_path: Path) -> AsyncIterator[Path]:
 
     path = tmp_path / "x-metrics.sock"
     task = asyncio.create_task(MetricsServer(setup_metrics("test", "test"), [refresh], cache_ttl_s=0).run(path))
-    while not path.exists():
-        await asyncio.sleep(0)
+    await wait_until_async(path.exists, interval_s=0)
     yield path
     task.cancel()
     await asyncio.wait([task])

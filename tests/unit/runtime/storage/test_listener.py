@@ -8,7 +8,8 @@ import pytest
 from services.runtime.core.backoff import JITTER_RATIO
 from services.runtime.storage import listener as listener_module
 from services.runtime.storage.listener import Listener
-from tests.integration.fixtures.background_tasks import run_in_background, wait_until
+from tests.integration.fixtures.background_tasks import run_in_background
+from tests.wait import wait_until_async
 
 
 async def test_reconnect_delays_are_exponential_with_jitter(
@@ -24,7 +25,7 @@ async def test_reconnect_delays_are_exponential_with_jitter(
         url = f"postgresql://127.0.0.1:{unused.getsockname()[1]}/none"
         listener = Listener(url, "channel", on_notification=lambda _: None, on_state_change=lambda: None)
         async with run_in_background(listener.run()):
-            await wait_until(have_attempts_failed)
+            await wait_until_async(have_attempts_failed)
     delays = [float(record.args[2]) for record in caplog.records[:6] if isinstance(record.args, tuple)]
     expected = (0.01, 0.02, 0.04, 0.08, 0.08, 0.08)
     for delay, base in zip(delays, expected, strict=True):

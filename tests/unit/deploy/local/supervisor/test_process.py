@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import psutil
 import pytest
 
 from deploy.local.supervisor.process import get_start_time, signal_process_group
+from tests.wait import wait_until
 
 PARENT = """
 import subprocess, sys, time
@@ -33,17 +33,12 @@ def process_tree() -> Iterator[tuple[subprocess.Popen[str], int]]:
             os.killpg(parent.pid, signal.SIGKILL)
 
 
-def exits_within(pid: int, timeout_s: float = 5.0) -> bool:
-    """Return whether a process exits or becomes a zombie within a timeout in seconds."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.02)
-    return False
+def has_exited(pid: int) -> bool:
+    """Return whether a process has exited or is a zombie."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_signal_reaches_whole_process_group(process_tree: tuple[subprocess.Popen[str], int]) -> None:
@@ -52,7 +47,7 @@ def test_signal_reaches_whole_process_group(process_tree: tuple[subprocess.Popen
     assert start_time is not None
     assert signal_process_group(parent.pid, start_time, signal.SIGKILL)
     assert parent.wait(5) == -signal.SIGKILL
-    assert exits_within(child)
+    wait_until(lambda: has_exited(child), 5, description="child has exited")
 
 
 def test_reused_pid_is_not_signalled(process_tree: tuple[subprocess.Popen[str], int]) -> None:
