@@ -20,9 +20,21 @@ OPTIONAL_PREFERENCES = ("quiet_hours", "collapse")
 OPTIONAL_KEYS = (Provider.FCM, Provider.APNS)
 """Providers whose key an agent may have."""
 
+FIELD_POINTERS = {
+    "name": "/name",
+    "priority": "/priority",
+    "providers": "/providers",
+    "ttl_s": "/preferences/ttl_s",
+    "keys.fcm": "/keys/fcm",
+    "keys.apns": "/keys/apns",
+}
+"""JSON pointer into the body of a request by field of an agent."""
+
 
 class NotificationsRpc(NotificationsServicer):
     """Implementation of the generated NotificationsService."""
+
+    FIELD_POINTERS = FIELD_POINTERS
 
     def __init__(self, agent_repository: AgentRepository, history_repository: HistoryRepository) -> None:
         self._agents = agent_repository

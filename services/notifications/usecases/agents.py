@@ -97,7 +97,7 @@ def _validate(agent: Agent, keys: Mapping[str, str | None]) -> None:
     if field_errors:
         raise ApiError(Reason.INVALID_REQUEST, errors=field_errors)
     key_errors = [
-        FieldError(f"/keys/{provider}", error)
+        FieldError(f"keys.{provider}", error)
         for provider, key in keys.items()
         if key is not None and (error := find_key_error(Provider(provider), key))
     ]
@@ -108,17 +108,17 @@ def _validate(agent: Agent, keys: Mapping[str, str | None]) -> None:
 def _build_validation_rules(agent: Agent) -> Sequence[tuple[str, bool, str]]:
     return (
         (
-            "/name",
+            "name",
             1 <= len(agent.name) <= 100 and not _CONTROL_CHARACTERS.search(agent.name),
             "must be 1 to 100 characters without control characters",
         ),
-        ("/priority", 1 <= agent.priority <= 10, "must be 1 to 10"),
+        ("priority", 1 <= agent.priority <= 10, "must be 1 to 10"),
         (
-            "/providers",
+            "providers",
             1 <= len(agent.providers) == len(set(agent.providers)),
             "must contain at least one provider and no duplicates",
         ),
-        ("/preferences/ttl_s", 1 <= agent.ttl_s <= MAX_TTL_S, f"must be 1 to {MAX_TTL_S}"),
+        ("ttl_s", 1 <= agent.ttl_s <= MAX_TTL_S, f"must be 1 to {MAX_TTL_S}"),
     )
 
 

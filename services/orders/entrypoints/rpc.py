@@ -15,6 +15,7 @@ from services.orders.domain.payments import PaymentFilter
 from services.orders.domain.refund_actions import RefundFilter
 from services.orders.entrypoints.payment_callback import verify_and_decode_payment
 from services.orders.entrypoints.proto_mapping import (
+    FIELD_POINTERS,
     bank_to_proto,
     basket_from_proto,
     build_payment_instructions,
@@ -38,6 +39,8 @@ from services.runtime.storage.encryption import SecretBox
 
 class OrdersRpc(OrdersServicer):
     """Implementation of the generated `OrdersServicer`."""
+
+    FIELD_POINTERS = FIELD_POINTERS
 
     def __init__(
         self,

@@ -44,12 +44,12 @@ def _normalise_bank(bank: Bank, changed_fields: Collection[str]) -> Bank:
             try:
                 urls[name] = base_url.normalise_base_url(getattr(bank, name), allows_query=allows_query)
             except ValueError as error:
-                errors.append(FieldError(f"/{name}", str(error)))
+                errors.append(FieldError(name, str(error)))
             else:
                 if len(urls[name]) > _MAX_URL_LENGTH:
-                    errors.append(FieldError(f"/{name}", f"is longer than {_MAX_URL_LENGTH} characters"))
-    errors += [FieldError("/id", "is invalid")] if not _ID_PATTERN.fullmatch(bank.id) else []
-    errors += [FieldError("/title", "is invalid")] if not _TITLE_PATTERN.fullmatch(bank.title) else []
+                    errors.append(FieldError(name, f"is longer than {_MAX_URL_LENGTH} characters"))
+    errors += [FieldError("id", "is invalid")] if not _ID_PATTERN.fullmatch(bank.id) else []
+    errors += [FieldError("title", "is invalid")] if not _TITLE_PATTERN.fullmatch(bank.title) else []
     if errors:
         raise ApiError(Reason.INVALID_REQUEST, errors=errors)
     return replace(bank, **urls)

@@ -129,7 +129,7 @@ def price_basket(
     Raises ApiError: PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, or TOTAL_MISMATCH, whose members contain the correct total.
     """
     unavailable = [
-        FieldError(f"/items/{index}/product_id", "is not available at this partner")
+        FieldError(f"lines[{index}].product_id", "is not available at this partner")
         for index, line in enumerate(lines)
         if line.product_id not in offers
     ]
@@ -137,7 +137,7 @@ def price_basket(
         product_ids = [line.product_id for line in lines if line.product_id not in offers]
         raise ApiError(Reason.PRODUCT_UNAVAILABLE, errors=unavailable, members={"product_ids": product_ids})
     mismatches = [
-        FieldError(f"/items/{index}/product_id", f"is sold in {offers[line.product_id].currency}")
+        FieldError(f"lines[{index}].product_id", f"is sold in {offers[line.product_id].currency}")
         for index, line in enumerate(lines)
         if offers[line.product_id].currency != currency
     ]
@@ -153,7 +153,7 @@ def price_basket(
     if correct_total != total:
         raise ApiError(
             Reason.TOTAL_MISMATCH,
-            errors=[FieldError("/total_amount", "does not match the partner's current prices")],
+            errors=[FieldError("total", "does not match the partner's current prices")],
             members={"total_amount": correct_total, "currency": currency},
         )
     return priced

@@ -10,6 +10,15 @@ from services.partners.domain.call_policy import Call, CallState
 from services.partners.domain.partners import Availability, CatalogEntry, Partner, Product
 from services.runtime.rpc.codec import get_codec
 
+FIELD_POINTERS = {
+    "api_url": "/api_url",
+    "currency": "/currency",
+    "picture_url": "/picture_url",
+    "lines[].product_id": "/items/{}/product_id",
+    "total": "/total_amount",
+}
+"""JSON pointer into the body of a request by field of a partner, price, product or basket."""
+
 
 def catalog_partner_to_proto(entry: CatalogEntry) -> dict[str, Any]:
     """Return the fields of a `CatalogPartner`; an object for each of the hundreds of products of a page is too slow."""

@@ -9,6 +9,7 @@ from services.partners import usecases
 from services.partners.domain.call_policy import CallFilter, CallState
 from services.partners.domain.partners import Availability, BasketLine, Partner, Product
 from services.partners.entrypoints.proto_mapping import (
+    FIELD_POINTERS,
     availability_to_proto,
     call_to_proto,
     catalog_partner_to_proto,
@@ -39,6 +40,8 @@ PRODUCT_FIELDS = ("title", "description", *OPTIONAL_PRODUCT_FIELDS)
 
 class PartnersRpc(PartnersServicer):
     """Implementation of the generated servicer."""
+
+    FIELD_POINTERS = FIELD_POINTERS
 
     def __init__(self, repository: Repository, secret_box: SecretBox, clock: Clock) -> None:
         self._repository = repository

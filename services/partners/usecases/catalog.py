@@ -39,7 +39,7 @@ async def set_product_picture(
     """
     require_role(principal, "admin")
     if not _PICTURE_PATH_PATTERN.fullmatch(picture_url):
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("/picture_url", "must be a path of the public API")])
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("picture_url", "must be a path of the public API")])
     async with repository.unit_of_work() as unit:
         before = await unit.products.get_for_update(product_id)
         if before is None:

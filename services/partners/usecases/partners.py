@@ -131,7 +131,7 @@ def _normalise_url(partner: Partner) -> Partner:
     try:
         return replace(partner, api_url=base_url.normalise_base_url(partner.api_url))
     except ValueError as error:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("/api_url", str(error))]) from error
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("api_url", str(error))]) from error
 
 
 async def _save_partner(unit: UnitOfWork, clock: Clock, before: Partner, after: Partner) -> Partner:

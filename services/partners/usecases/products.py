@@ -101,7 +101,7 @@ async def set_availability(
     """
     require_role(principal, "admin")
     if availability.currency not in currencies.MINOR_UNIT_DIGITS:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("/currency", "is not a currency of ISO 4217")])
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("currency", "is not a currency of ISO 4217")])
     async with repository.unit_of_work() as unit:
         await _lock_partner_and_product(unit, partner_id, product_id)
         if await unit.availability.get_for_update(partner_id, product_id) != availability:

@@ -12,7 +12,8 @@ from services.runtime.core.localisation import render_detail
 class FieldError:
     """A validation error of one field.
 
-    `field` is a JSON pointer into the body or the name of a parameter; `message` completes a sentence about it.
+    `field` is a JSON pointer into the body or the name of a parameter. Use cases name a field of an entity, such as
+    `lines[2].product_id`, for which the entry point declares the pointer. `message` completes a sentence about it.
     """
 
     field: str

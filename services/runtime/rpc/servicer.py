@@ -20,6 +20,7 @@ from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_t
 from services.runtime.rpc import error_status
 from services.runtime.rpc.codec import DecodeError, PreEncoded, get_codec
 from services.runtime.rpc.deadline import set_deadline_after
+from services.runtime.rpc.field_pointers import FieldPointers, resolve_pointers
 from services.runtime.rpc.method import Method
 from services.runtime.rpc.request_validation import RequestValidator, build_validator
 from services.runtime.rpc.streams import ServerStreams
@@ -39,6 +40,7 @@ class Servicer(ABC):
 
     SERVICE: ClassVar[str]
     METHODS: ClassVar[tuple[Method[Any, Any], ...]]
+    FIELD_POINTERS: ClassVar[FieldPointers] = {}
 
     def build_handlers(self, streams: ServerStreams, page_tokens: PageTokenSigner | None = None) -> dict[str, Handler]:
         """Return the gRPC handler of each method by its name.
@@ -46,7 +48,9 @@ class Servicer(ABC):
         Raises TypeError for a method with page tokens when there is no signer.
         """
         return {
-            method.name: _build_handler(method, self._sign_page_tokens(method, page_tokens), streams)
+            method.name: _build_handler(
+                method, self._sign_page_tokens(method, page_tokens), streams, self.FIELD_POINTERS
+            )
             for method in self.METHODS
         }
 
@@ -68,7 +72,9 @@ class Servicer(ABC):
         return list_page
 
 
-def _build_handler(method: Method[Any, Any], behaviour: Callable[..., Any], streams: ServerStreams) -> Handler:
+def _build_handler(
+    method: Method[Any, Any], behaviour: Callable[..., Any], streams: ServerStreams, pointers: FieldPointers
+) -> Handler:
     """Return a handler of raw bytes.
 
     It decodes the request itself, as gRPC reports an error of its deserializer as UNKNOWN with the parser's message.
@@ -85,7 +91,7 @@ def _build_handler(method: Method[Any, Any], behaviour: Callable[..., Any], stre
                 response: bytes = result.data if isinstance(result, PreEncoded) else encode(result)
             # Outermost handler: every exception becomes a gRPC status.
             except Exception as error:  # noqa: BLE001
-                await _abort_with_error(method, error, span, timer, context)
+                await _abort_with_error(method, error, pointers, span, timer, context)
             rpc_spans.end_server_span(span, grpc.StatusCode.OK)
             timer.outcome = OK
             return response
@@ -98,7 +104,7 @@ def _build_handler(method: Method[Any, Any], behaviour: Callable[..., Any], stre
                     async for message in behaviour(*_build_arguments(method, validate, data, metadata, context)):
                         yield encode(message)
             except Exception as error:  # noqa: BLE001
-                await _abort_with_error(method, error, span, timer, context)
+                await _abort_with_error(method, error, pointers, span, timer, context)
             rpc_spans.end_server_span(span, grpc.StatusCode.OK)
             timer.outcome = OK
 
@@ -146,11 +152,16 @@ def _parse_principal(metadata: Mapping[str, str]) -> Principal:
 
 
 async def _abort_with_error(
-    method: Method[Any, Any], error: Exception, span: Span, timer: Timer[str], context: Context
+    method: Method[Any, Any],
+    error: Exception,
+    pointers: FieldPointers,
+    span: Span,
+    timer: Timer[str],
+    context: Context,
 ) -> NoReturn:
     """Abort the call with the error's status. An unexpected error is logged and reported as INTERNAL."""
     if isinstance(error, ApiError):
-        api_error = error
+        api_error = resolve_pointers(error, pointers)
     else:
         log.error("RPC failed: %s", method.path, exc_info=error)
         span.record_exception(error)

@@ -77,15 +77,15 @@ async def test_agent_is_created_once_per_idempotency_key() -> None:
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"name": ""}, "/name"),
-        ({"name": "x" * 101}, "/name"),
-        ({"name": "a\nb"}, "/name"),
-        ({"priority": 0}, "/priority"),
-        ({"priority": 11}, "/priority"),
-        ({"providers": ()}, "/providers"),
-        ({"providers": (Provider.FCM, Provider.FCM)}, "/providers"),
-        ({"ttl_s": 0}, "/preferences/ttl_s"),
-        ({"ttl_s": MAX_TTL_S + 1}, "/preferences/ttl_s"),
+        ({"name": ""}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"priority": 0}, "priority"),
+        ({"priority": 11}, "priority"),
+        ({"providers": ()}, "providers"),
+        ({"providers": (Provider.FCM, Provider.FCM)}, "providers"),
+        ({"ttl_s": 0}, "ttl_s"),
+        ({"ttl_s": MAX_TTL_S + 1}, "ttl_s"),
     ],
 )
 async def test_invalid_agent_is_rejected(changes: dict[str, object], field: str) -> None:
@@ -151,6 +151,6 @@ async def test_invalid_key_is_rejected_without_its_content() -> None:
     repository = FakeAgents(AGENT)
     with raises_reason(Reason.AGENT_KEY_INVALID) as raised:
         await agents.update_agent(repository, "orders", AgentPatch({}, {"fcm": "s3cret"}), None)
-    assert [error.field for error in raised.value.errors] == ["/keys/fcm"]
+    assert [error.field for error in raised.value.errors] == ["keys.fcm"]
     assert "s3cret" not in str(raised.value.errors)
     assert repository.keys == {}

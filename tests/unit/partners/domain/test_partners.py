@@ -32,4 +32,4 @@ def test_price_basket_names_invalid_lines(product_id: int, reason: Reason) -> No
     with pytest.raises(ApiError) as raised:
         partner_rules.price_basket([BasketLine(1, 1), BasketLine(product_id, 1)], OFFERS, 100, "USD")
     assert raised.value.reason is reason
-    assert [error.field for error in raised.value.errors] == ["/items/1/product_id"]
+    assert [error.field for error in raised.value.errors] == ["lines[1].product_id"]

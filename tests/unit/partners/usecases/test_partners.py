@@ -142,5 +142,5 @@ async def test_invalid_base_url_is_rejected(url: str) -> None:
     repository = FakeRepository(BOWL)
     with raises_reason(Reason.INVALID_REQUEST) as raised:
         await update(repository, api_url=url)
-    assert [error.field for error in raised.value.errors] == ["/api_url"]
+    assert [error.field for error in raised.value.errors] == ["api_url"]
     assert repository.partners == {1: BOWL}

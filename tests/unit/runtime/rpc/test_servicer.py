@@ -5,7 +5,7 @@ import base64
 import json
 import logging
 from collections.abc import AsyncIterator
-from typing import Any, NoReturn, cast
+from typing import Any, ClassVar, NoReturn, cast
 
 import grpc
 import grpc.aio
@@ -23,7 +23,7 @@ from generated.proto.delivery.partners.v1 import (
 )
 from generated.proto.delivery.partners.v1.rpc import LIST_CATALOG, SET_PRODUCT_PICTURE
 from services.runtime.core import pagination
-from services.runtime.core.errors import ApiError
+from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageTokenSigner
 from services.runtime.core.principal import PAYLOAD_HEADER, Principal, current_token
 from services.runtime.rpc import error_status
@@ -71,6 +71,7 @@ class ExampleServicer(Servicer):
 
     SERVICE = "test.v1.TestService"
     METHODS = (LIST_CATALOG, SET_PRODUCT_PICTURE, WATCH_ORDER)
+    FIELD_POINTERS: ClassVar = {"ttl_s": "/preferences/ttl_s"}
 
     def __init__(self, error: Exception | None = None, response: Any = None) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -172,6 +173,12 @@ async def test_request_that_violates_its_constraints_is_rejected() -> None:
     data = get_codec().encode(ListCatalogRequest(q="x" * 101))
     error = await call_and_get_error(ExampleServicer(), "ListCatalog", FakeContext(), data)
     assert [each.field for each in error.errors] == ["/q"]
+
+
+async def test_error_has_pointer_for_field_of_entity() -> None:
+    servicer = ExampleServicer(ApiError(Reason.INVALID_REQUEST, errors=[FieldError("ttl_s", "is invalid")]))
+    error = await call_and_get_error(servicer, "ListCatalog", FakeContext())
+    assert list(error.errors) == [FieldError("/preferences/ttl_s", "is invalid")]
 
 
 async def test_principal_and_token_are_passed_to_the_method() -> None:

@@ -1,0 +1,65 @@
+"""Rules about the layers of a service that imports do not show: JSON pointers and transactions."""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+SERVICES = ("gateway", "orders", "partners", "notifications")
+RPC_SERVICES = ("orders", "partners", "notifications")
+JSON_POINTER = re.compile(r"(/[a-z0-9_~{}]+)+")
+
+
+def iter_trees(*patterns: str) -> Iterator[tuple[Path, ast.Module]]:
+    for pattern in patterns:
+        for path in sorted((ROOT / "services").glob(pattern)):
+            yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def find_texts(tree: ast.AST) -> list[str]:
+    """Return the texts of a module, with `{}` for each value of an f-string."""
+    texts = [build_text(node) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    return texts + [
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+def build_text(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def find_pointers(tree: ast.AST) -> list[str]:
+    return [text for text in find_texts(tree) if JSON_POINTER.fullmatch(text)]
+
+
+@pytest.mark.parametrize("text", ['"/api_url"', 'f"/{name}"', 'f"/items/{index}/product_id"', '"/preferences/ttl_s"'])
+def test_json_pointer_is_found(text: str) -> None:
+    assert find_pointers(ast.parse(f"error = FieldError({text}, 'is invalid')")) != []
+
+
+def test_domain_and_use_cases_contain_no_json_pointer() -> None:
+    modules = iter_trees("*/domain/**/*.py", "*/usecases/**/*.py")
+    found = {str(path.relative_to(ROOT)): find_pointers(tree) for path, tree in modules}
+    assert len(found) > 40
+    assert {path: pointers for path, pointers in found.items() if pointers} == {}
+
+
+@pytest.mark.parametrize("service", RPC_SERVICES)
+def test_every_field_of_an_error_has_a_pointer(service: str) -> None:
+    """Fields whose name is a variable have tests of their own."""
+    servicer = importlib.import_module(f"services.{service}.entrypoints.rpc")
+    named = {
+        build_text(call.args[0]).replace("{}", "")
+        for _, tree in iter_trees(f"{service}/domain/**/*.py", f"{service}/usecases/**/*.py")
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "FieldError"
+    }
+    fields = {name for name in named if name and not name.endswith(".")}
+    assert fields <= servicer.FIELD_POINTERS.keys()
