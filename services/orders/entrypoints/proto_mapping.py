@@ -1,16 +1,12 @@
-"""Conversion between domain objects and protobuf messages."""
+"""Conversion of domain objects to protobuf messages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, fields
 
 from generated.proto.delivery.orders import v1
-from services.orders.domain.orders import Bank, Basket, Item, Order, Partner, RefundStatus
+from services.orders.domain.orders import Bank, Order, RefundStatus
 from services.orders.usecases.refund_administration import RefundReport
-from services.runtime.outbound import base_url, webhooks
 from services.runtime.rpc.codec import get_codec
-
-FIELD_POINTERS = {name: f"/{name}" for name in ("id", "title", "webcheckout_url", "api_url")}
-"""JSON pointer into the body of a request by field of a bank."""
 
 
 def bank_to_proto(bank: Bank) -> v1.Bank:
@@ -21,21 +17,6 @@ def bank_to_proto(bank: Bank) -> v1.Bank:
         webcheckout_url=bank.webcheckout_url,
         api_url=bank.api_url,
         active=bank.active,
-    )
-
-
-def basket_from_proto(basket: v1.CheckedBasket) -> Basket:
-    """Convert a checked basket."""
-    partner = basket.partner or v1.OrderPartner()
-    return Basket(
-        partner=Partner(partner.id, partner.title, partner.brand),
-        items=tuple(Item(item.product_id, item.title, item.quantity, item.price) for item in basket.items),
-        total_amount=basket.total_amount,
-        currency=basket.currency,
-        bank_id=basket.bank_id,
-        delivery_address=basket.delivery_address,
-        customer_name=basket.customer_name,
-        customer_phone=basket.customer_phone,
     )
 
 
@@ -77,31 +58,13 @@ def refund_to_proto(report: RefundReport) -> v1.Refund:
 
 
 def encode_created_order(
-    public_url: str, list_secrets: Callable[[Bank], Sequence[str]], order: Order, bank: Bank
+    build_payment_instructions: Callable[[Order, Bank], v1.PaymentInstructions], order: Order, bank: Bank
 ) -> bytes:
     """Encode the response to the creation of an order, with the payment instructions for its customer."""
-    payment = build_payment_instructions(public_url, order, bank, list_secrets(bank))
+    payment = build_payment_instructions(order, bank)
     return get_codec().encode(v1.CreateOrderResponse(order=order_to_proto(order), payment=payment))
 
 
 def encode_created_bank(bank: Bank) -> bytes:
     """Encode the response to the creation of a bank, without its webhook secret."""
     return get_codec().encode(v1.CreateBankResponse(bank=bank_to_proto(bank), version=bank.version))
-
-
-def build_payment_instructions(
-    public_url: str, order: Order, bank: Bank, secrets: Sequence[str]
-) -> v1.PaymentInstructions:
-    """Return the URL of the bank's checkout page, with signed parameters, and the URL of its callback."""
-    callback_url = f"{public_url}/api/v1/callbacks/payments/{bank.id}"
-    parameters: dict[str, str | int] = {
-        "order_id": order.id,
-        "amount": order.total_amount,
-        "currency": order.currency,
-        "callback_url": callback_url,
-    }
-    parameters |= webhooks.sign_checkout(
-        order.id, order.created_at, order.total_amount, order.currency, callback_url, secrets
-    )
-    webcheckout_url = base_url.add_query(bank.webcheckout_url, parameters)
-    return v1.PaymentInstructions(webcheckout_url=webcheckout_url, callback_url=callback_url)

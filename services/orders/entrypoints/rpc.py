@@ -3,10 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import asdict
-from enum import Enum
 from functools import partial
 
-from generated.problems import Reason
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersServicer
 from services.orders import usecases
@@ -14,21 +12,18 @@ from services.orders.domain.orders import Bank, OrderStatus, RefundStatus
 from services.orders.domain.payments import PaymentFilter
 from services.orders.domain.refund_actions import RefundFilter
 from services.orders.entrypoints.payment_callback import verify_and_decode_payment
+from services.orders.entrypoints.payment_instructions import PaymentInstructionsBuilder
 from services.orders.entrypoints.proto_mapping import (
-    FIELD_POINTERS,
     bank_to_proto,
-    basket_from_proto,
-    build_payment_instructions,
     encode_created_bank,
     encode_created_order,
     order_to_proto,
     refund_to_proto,
 )
-from services.orders.usecases import OrderRequest
+from services.orders.entrypoints.request_mapping import order_request_from_proto, parse_status
 from services.orders.usecases.order_tracking import OrderChangeListener
 from services.orders.usecases.ports import HistoryRepository, Repository
 from services.runtime.core.clock import Clock
-from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import build_idempotency_key
 from services.runtime.core.preconditions import list_expected_versions
 from services.runtime.core.principal import Principal
@@ -39,8 +34,6 @@ from services.runtime.storage.encryption import SecretBox
 
 class OrdersRpc(OrdersServicer):
     """Implementation of the generated `OrdersServicer`."""
-
-    FIELD_POINTERS = FIELD_POINTERS
 
     def __init__(
         self,
@@ -58,7 +51,7 @@ class OrdersRpc(OrdersServicer):
         self._secret_box = secret_box
         self._clock = clock
         self._generate_id = generate_id
-        self._public_url = public_url
+        self._payment_instructions = PaymentInstructionsBuilder(public_url, secret_box, clock)
 
     async def list_banks(self, request: v1.ListBanksRequest) -> v1.ListBanksResponse:
         """Return a page of active banks."""
@@ -70,21 +63,18 @@ class OrdersRpc(OrdersServicer):
         self, request: v1.CreateOrderRequest, principal: Principal
     ) -> PreEncoded[v1.CreateOrderResponse]:
         """Create the order of a checked basket and return it with payment instructions."""
-        basket = None if request.basket is None else basket_from_proto(request.basket)
-        rejection = None if request.rejection is None else _parse_rejection(request.rejection)
         response = await usecases.create_order(
             self._repository,
             self._clock,
             self._generate_id,
             principal,
-            OrderRequest(request.check_id, basket, request.cache_unavailable, rejection),
+            order_request_from_proto(request),
             build_idempotency_key(principal, "confirmOrder", request.idempotency_key, request.check_id),
-            partial(encode_created_order, self._public_url, self._list_bank_secrets),
+            partial(encode_created_order, self._payment_instructions.build),
         )
-        return get_codec().extend(response.data, v1.CreateOrderResponse(replayed=response.replayed))
-
-    def _list_bank_secrets(self, bank: Bank) -> list[str]:
-        return webhook_secrets.decrypt_active_secrets(bank, self._secret_box.decrypt, self._clock())
+        if response.replayed:
+            return get_codec().extend(response.data, v1.CreateOrderResponse(replayed=True))
+        return PreEncoded(response.data)
 
     async def create_bank(
         self, request: v1.CreateBankRequest, principal: Principal
@@ -141,7 +131,7 @@ class OrdersRpc(OrdersServicer):
 
     async def list_refunds(self, request: v1.ListRefundsRequest, principal: Principal) -> v1.ListRefundsResponse:
         """Return a page of refunds."""
-        status = None if request.status is None else _parse_enum(RefundStatus, request.status)
+        status = parse_status(RefundStatus, request.status)
         refund_filter = RefundFilter(request.order_id, request.bank_id, status)
         page = await usecases.list_refunds(
             self._repository, principal, request.page_size, request.page_token, refund_filter
@@ -182,14 +172,11 @@ class OrdersRpc(OrdersServicer):
     ) -> v1.GetPaymentInstructionsResponse:
         """Return the payment instructions of a pending order."""
         order, bank = await usecases.get_checkout(self._repository, principal, request.order_id)
-        secrets = self._list_bank_secrets(bank)
-        return v1.GetPaymentInstructionsResponse(
-            payment=build_payment_instructions(self._public_url, order, bank, secrets)
-        )
+        return v1.GetPaymentInstructionsResponse(payment=self._payment_instructions.build(order, bank))
 
     async def list_orders(self, request: v1.ListOrdersRequest, principal: Principal) -> v1.ListOrdersResponse:
         """Return a page of orders."""
-        status = None if request.status is None else _parse_enum(OrderStatus, request.status)
+        status = parse_status(OrderStatus, request.status)
         page = await usecases.list_orders(self._repository, principal, request.page_size, request.page_token, status)
         return v1.ListOrdersResponse(
             items=[order_to_proto(order) for order in page.items], next_page_token=page.next_page_token
@@ -239,25 +226,3 @@ class OrdersRpc(OrdersServicer):
             for entry in page.items
         ]
         return v1.GetOrderHistoryResponse(items=items, next_page_token=page.next_page_token)
-
-
-def _parse_enum[E: Enum](enum_type: type[E], value: Enum) -> E:
-    """Convert a status filter.
-
-    Raises ApiError: INVALID_REQUEST for a number without a name in this version of the contract.
-    """
-    try:
-        return enum_type[value.name or ""]
-    except KeyError as error:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not a known status")]) from error
-
-
-def _parse_rejection(rejection: str) -> Reason:
-    """Parse a reason of the error catalogue.
-
-    Raises ApiError: INVALID_REQUEST.
-    """
-    try:
-        return Reason(rejection)
-    except ValueError as error:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("rejection", "is not a known reason")]) from error

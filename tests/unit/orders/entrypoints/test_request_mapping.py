@@ -1,0 +1,50 @@
+"""Conversion of protobuf requests of orders to domain objects."""
+
+import pytest
+
+from generated.problems import Reason
+from generated.proto.delivery.orders import v1
+from services.orders.domain.orders import Basket, OrderStatus, Partner, RefundStatus
+from services.orders.entrypoints.request_mapping import order_request_from_proto, parse_status
+from services.orders.usecases import OrderRequest
+from tests.unit.fake_transactions import raises_reason
+from tests.unit.orders.fakes import BASKET
+
+
+def test_basket_message_becomes_equal_basket() -> None:
+    message = v1.CheckedBasket(
+        partner=v1.OrderPartner(id=1, title="Green Bowl", brand="Bowls"),
+        items=[v1.OrderItem(product_id=1, title="Lemonade", quantity=2, price=100)],
+        total_amount=200,
+        currency="USD",
+        bank_id="visa",
+        delivery_address="1 Long Street",
+    )
+    request = v1.CreateOrderRequest(check_id="c1", basket=message, cache_unavailable=True)
+    assert order_request_from_proto(request) == OrderRequest("c1", BASKET, True)
+
+
+def test_empty_basket_message_is_converted() -> None:
+    basket = order_request_from_proto(v1.CreateOrderRequest(basket=v1.CheckedBasket())).basket
+    assert basket == Basket(Partner(0, "", ""), (), 0, "", "", "", None, None)
+
+
+def test_request_with_rejection_names_its_reason() -> None:
+    request = v1.CreateOrderRequest(check_id="c1", rejection="PARTNER_UNAVAILABLE")
+    assert order_request_from_proto(request) == OrderRequest("c1", None, False, Reason.PARTNER_UNAVAILABLE)
+    with raises_reason(Reason.INVALID_REQUEST) as raised:
+        order_request_from_proto(v1.CreateOrderRequest(check_id="c1", rejection="NO_REASON"))
+    assert [error.field for error in raised.value.errors] == ["rejection"]
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_status_filter_is_parsed_by_name(status: OrderStatus) -> None:
+    assert parse_status(OrderStatus, v1.OrderStatus[status.name]) is status
+
+
+@pytest.mark.parametrize("value", [v1.RefundStatus(99), v1.RefundStatus(0)])
+def test_status_without_name_is_rejected(value: v1.RefundStatus) -> None:
+    assert parse_status(RefundStatus, None) is None
+    with raises_reason(Reason.INVALID_REQUEST) as raised:
+        parse_status(RefundStatus, value)
+    assert [error.field for error in raised.value.errors] == ["status"]
