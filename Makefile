@@ -99,6 +99,8 @@ requirements: setup ## pin the newest compatible versions of all dependencies
 	@$(UV_COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/services.txt
 	@$(UV_COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt
 	@$(UV_COMPILE) --upgrade --group checkov -o requirements/checkov.txt
+pin-images: setup ## pin the images of the Dockerfile, Compose and the local overlay by the digests of their registries
+	@$(PYTHON) -m deploy.containers.pin_images
 
 ## Test
 test: setup ## run all checks and the whole test suite

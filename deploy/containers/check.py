@@ -1,7 +1,7 @@
 """`python -m deploy.containers.check`: security checks of the Dockerfile and docker-compose.yml; one line per finding.
 
-Containers run as a non-root user with a read-only root file system and no capabilities. Images have a version, and
-long-running containers have a health check. hadolint checks the Dockerfile.
+Containers run as a non-root user with a read-only root file system and no capabilities. Images have a version, Docker
+Official Images also a digest, and long-running containers have a health check. hadolint checks the Dockerfile.
 """
 
 import subprocess
@@ -51,8 +51,11 @@ def check_compose(document: Mapping[str, Any]) -> Iterator[str]:
             if not str(port).startswith("127.0.0.1:"):
                 yield f"compose: {name} publishes {port} on a non-loopback address"
         if not image.startswith(OWN_IMAGE_PREFIXES):
-            if image.rpartition(":")[2] in (image, "latest"):
+            reference, _, digest = image.partition("@")
+            if reference.rpartition(":")[2] in (reference, "latest"):
                 yield f"compose: {name} has an image without a version"
+            elif "/" not in reference and not digest:
+                yield f"compose: {name} has a Docker Official Image without a digest"
             continue
         is_envoy = image.startswith(ENVOY_IMAGE_PREFIX)
         if str(service.get("user") or ("root" if is_envoy else "")).split(":")[0] in ("0", "root"):

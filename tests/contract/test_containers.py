@@ -56,6 +56,8 @@ def test_dockerfile_violation_is_reported(tmp_path: Path, old: str, new: str, me
         ("gateway-envoy", {"ports": ["8080:8080"]}, "gateway-envoy publishes 8080:8080 on a non-loopback address"),
         ("postgres", {"image": "postgres"}, "postgres has an image without a version"),
         ("mongo", {"image": "mongo:latest"}, "mongo has an image without a version"),
+        ("mongo", {"image": f"mongo:latest@sha256:{'0' * 64}"}, "mongo has an image without a version"),
+        ("mongo", {"image": "mongo:8.2"}, "mongo has a Docker Official Image without a digest"),
     ],
 )
 def test_compose_violation_is_reported(document: Any, service: str, changes: dict[str, Any], message: str) -> None:
@@ -80,6 +82,29 @@ def test_containers_publish_the_ports_of_mesh_config(
 @pytest.mark.parametrize("image", ["python", "node", "envoyproxy/envoy", "postgres", "rabbitmq", "memcached"])
 def test_substitute_image_has_original_name(image: str) -> None:
     assert find_image_reference(image).startswith(f"{image}:")
+
+
+def test_development_cluster_has_the_images_of_compose(document: Any) -> None:
+    text = (ROOT / "deploy/kubernetes/local/servers/servers.yaml").read_text(encoding="utf-8")
+    deployments = [each for each in yaml.safe_load_all(text) if each["kind"] == "Deployment"]
+    pods = {each["metadata"]["name"]: each["spec"]["template"]["spec"] for each in deployments}
+    images = {name: spec["containers"][0]["image"] for name, spec in pods.items()}
+    compose = {name: service["image"] for name, service in document["services"].items() if name in images}
+    assert images.pop("sandbox") == compose.pop("sandbox").rpartition(":")[0]
+    assert images == compose
+
+
+def test_substitutes_have_the_tags_of_the_pinned_images(document: Any) -> None:
+    pinned = {
+        name: service["image"].partition("@")[0]
+        for name, service in document["services"].items()
+        if "@" in service["image"]
+    }
+    override = yaml.safe_load((ROOT / "compose.local.yml").read_text(encoding="utf-8"))["services"]
+    assert pinned == {name: service["image"] for name, service in override.items() if name in pinned}
+    overlay = yaml.safe_load((ROOT / "deploy/kubernetes/substitutes/kustomization.yaml").read_text(encoding="utf-8"))
+    tags = {f"{image['name']}:{image['newTag']}" for image in overlay["images"]}
+    assert {*pinned.values()} <= tags
 
 
 def test_service_shares_only_its_socket_volume_with_sidecar(document: Any) -> None:
