@@ -9,7 +9,7 @@ from services.notifications.domain.agents import Agent
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import Device, HistoryFilter, Notification, User
 from services.runtime.core.repository import SortedEntityReader, TimeKey
-from services.runtime.core.unit_of_work import UnitOfWorkFactory
+from services.runtime.core.unit_of_work import IdempotentUnitOfWorkFactory
 
 
 class UserRepository(Protocol):
@@ -47,7 +47,7 @@ class AgentUnitOfWork(Protocol):
         """
 
 
-class AgentRepository(SortedEntityReader[str, Agent], UnitOfWorkFactory[AgentUnitOfWork], Protocol):
+class AgentRepository(SortedEntityReader[str, Agent], IdempotentUnitOfWorkFactory[AgentUnitOfWork], Protocol):
     """Repository of notification agents, enabled or not."""
 
 

@@ -17,7 +17,7 @@ from services.orders.domain.payments import (
 from services.orders.domain.refund_actions import RefundAction, RefundFilter
 from services.runtime.core.principal import Principal
 from services.runtime.core.repository import EntityReader, EntityRepository, TimeKey
-from services.runtime.core.unit_of_work import EventUnitOfWork, UnitOfWorkFactory
+from services.runtime.core.unit_of_work import EventUnitOfWork, IdempotentUnitOfWorkFactory
 
 
 class BankReader(EntityReader[str, Bank], Protocol):
@@ -134,7 +134,7 @@ class UnitOfWork(EventUnitOfWork[OrdersEvent], Protocol):
         """Allow an alert to be raised again."""
 
 
-class Repository(UnitOfWorkFactory[UnitOfWork], Protocol):
+class Repository(IdempotentUnitOfWorkFactory[UnitOfWork], Protocol):
     """Read access to orders, banks and refunds, and the units of work that change them."""
 
     orders: OrderReader

@@ -9,7 +9,7 @@ from services.partners.domain.call_policy import Call, CallFilter
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, Partner, Product
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core.repository import EntityReader, EntityRepository, SortedEntityReader, TimeKey
-from services.runtime.core.unit_of_work import EventUnitOfWork, UnitOfWorkFactory
+from services.runtime.core.unit_of_work import EventUnitOfWork, IdempotentUnitOfWorkFactory
 
 
 class CatalogEntityRepository[Entity](EntityRepository[int, Entity], Protocol):
@@ -113,7 +113,7 @@ class UnitOfWork(EventUnitOfWork[PartnersEvent], Protocol):
     breakers: BreakerRepository
 
 
-class Repository(UnitOfWorkFactory[UnitOfWork], Protocol):
+class Repository(IdempotentUnitOfWorkFactory[UnitOfWork], Protocol):
     """Read access to partners, products, catalog and calls, and the units of work that change them."""
 
     partners: SortedEntityReader[int, Partner]

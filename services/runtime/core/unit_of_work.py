@@ -12,17 +12,25 @@ class UnitOfWorkFactory[Unit](Protocol):
     def unit_of_work(self) -> AbstractAsyncContextManager[Unit]:
         """Open a unit of work."""
 
+
+class IdempotentUnitOfWorkFactory[Unit](UnitOfWorkFactory[Unit], Protocol):
+    """Factory of units of work that may store the response of a request with an idempotency key."""
+
     def idempotent_unit_of_work(
         self, key: IdempotencyKey | None
     ) -> AbstractAsyncContextManager[tuple[Unit, IdempotentResponse]]:
         """Open a unit of work with the response of an earlier request with the key, or an empty one, to be set."""
 
 
-class EventUnitOfWork[Event](Protocol):
+class PublishingUnitOfWork[Event](Protocol):
+    """One transaction that publishes events."""
+
+    async def publish(self, event: Event) -> None:
+        """Add an event to the outbox; it is published after the transaction has committed."""
+
+
+class EventUnitOfWork[Event](PublishingUnitOfWork[Event], Protocol):
     """One transaction that consumes and publishes events."""
 
     async def mark_event_processed(self, queue: str, event_id: str) -> bool:
         """Mark an event as processed by a queue's consumer; return False if it already was."""
-
-    async def publish(self, event: Event) -> None:
-        """Add an event to the outbox; it is published after the transaction has committed."""

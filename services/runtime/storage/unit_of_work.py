@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import override
 
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
-from services.runtime.core.unit_of_work import UnitOfWorkFactory
+from services.runtime.core.unit_of_work import IdempotentUnitOfWorkFactory, UnitOfWorkFactory
 from services.runtime.storage.database import Database, Transaction
 from services.runtime.storage.idempotency import begin_idempotent_transaction
 
@@ -22,6 +22,10 @@ class PostgresUnitOfWorkFactory[Unit](UnitOfWorkFactory[Unit]):
     async def unit_of_work(self) -> AsyncIterator[Unit]:
         async with self._database.transaction() as transaction:
             yield self._build_unit(transaction)
+
+
+class PostgresIdempotentUnitOfWorkFactory[Unit](PostgresUnitOfWorkFactory[Unit], IdempotentUnitOfWorkFactory[Unit]):
+    """Factory of units of work in a database with the table `idempotency_keys`."""
 
     @override
     @asynccontextmanager

@@ -15,7 +15,7 @@ from services.notifications.usecases.ports import AgentRepository, AgentUnitOfWo
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Statement, Transaction
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
+from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 _AGENT_COLUMNS = [column.name for column in agents.c]
 _SELECT_AGENT = Statement(select(agents).where(agents.c.id == bindparam("id")))
@@ -77,7 +77,7 @@ class PostgresAgentUnitOfWork(AgentUnitOfWork):
         await self._outbox.add(self._transaction, AgentChanged(agent_id=agent.id, version=agent.version))
 
 
-class PostgresAgentRepository(PostgresUnitOfWorkFactory[AgentUnitOfWork], AgentRepository):
+class PostgresAgentRepository(PostgresIdempotentUnitOfWorkFactory[AgentUnitOfWork], AgentRepository):
     """Repository of agents. Every method is one transaction."""
 
     def __init__(self, database: Database, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:

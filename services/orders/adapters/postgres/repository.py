@@ -17,7 +17,7 @@ from services.orders.usecases.ports import Repository, UnitOfWork
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Statement, Transaction, bind_columns
-from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
+from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 _DELETE_ALERT = Statement(
     delete(alerts).where(alerts.c.subject == bindparam("subject"), alerts.c.reason == bindparam("reason"))
@@ -53,7 +53,7 @@ class PostgresUnitOfWork(UnitOfWork):
         await self._outbox.add(self._transaction, event, derive_event_id(event))
 
 
-class PostgresRepository(PostgresUnitOfWorkFactory[UnitOfWork], Repository):
+class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[UnitOfWork], Repository):
     """Read access to orders, banks and refunds in PostgreSQL, and the units of work that change them."""
 
     def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:

@@ -19,7 +19,7 @@ from services.partners.usecases.ports import Repository, UnitOfWork
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Transaction
-from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
+from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 
 class PostgresUnitOfWork(UnitOfWork):
@@ -43,7 +43,7 @@ class PostgresUnitOfWork(UnitOfWork):
         await self._outbox.add(self._transaction, event)
 
 
-class PostgresRepository(PostgresUnitOfWorkFactory[UnitOfWork], Repository):
+class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[UnitOfWork], Repository):
     """Read access to partners, products, catalog and calls in PostgreSQL, and the units of work that change them."""
 
     def __init__(self, database: Database, outbox: Outbox[PartnersEvent]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from services.runtime.core.idempotency import IdempotentResponse
 from services.runtime.storage.database import Database
-from services.runtime.storage.unit_of_work import PostgresUnitOfWorkFactory
+from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 
 class FakeDatabase:
@@ -29,11 +29,11 @@ class FakeDatabase:
         self.ends[number] = "committed"
 
 
-def create_factory(database: FakeDatabase) -> PostgresUnitOfWorkFactory[str]:
+def create_factory(database: FakeDatabase) -> PostgresIdempotentUnitOfWorkFactory[str]:
     def build_unit(transaction: Any) -> str:
         return f"unit {transaction}"
 
-    return PostgresUnitOfWorkFactory(cast(Database, database), build_unit)
+    return PostgresIdempotentUnitOfWorkFactory(cast(Database, database), build_unit)
 
 
 async def test_each_unit_of_work_is_one_transaction() -> None:
