@@ -8,6 +8,9 @@ from services.orders.domain.orders import Bank, Order, RefundStatus
 from services.orders.usecases.refund_administration import RefundReport
 from services.runtime.rpc.codec import get_codec
 
+FIELD_POINTERS = {name: f"/{name}" for name in ("id", "title", "webcheckout_url", "api_url")}
+"""JSON pointer into the body of a request by field of a bank."""
+
 
 def bank_to_proto(bank: Bank) -> v1.Bank:
     """Convert a bank, without its secrets."""

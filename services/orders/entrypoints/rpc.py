@@ -14,6 +14,7 @@ from services.orders.domain.refund_actions import RefundFilter
 from services.orders.entrypoints.payment_callback import verify_and_decode_payment
 from services.orders.entrypoints.payment_instructions import PaymentInstructionsBuilder
 from services.orders.entrypoints.proto_mapping import (
+    FIELD_POINTERS,
     bank_to_proto,
     encode_created_bank,
     encode_created_order,
@@ -34,6 +35,8 @@ from services.runtime.storage.encryption import SecretBox
 
 class OrdersRpc(OrdersServicer):
     """Implementation of the generated `OrdersServicer`."""
+
+    FIELD_POINTERS = FIELD_POINTERS
 
     def __init__(
         self,
