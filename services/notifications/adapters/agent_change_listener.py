@@ -7,18 +7,21 @@ from generated.events import AGENT_CHANGED, NOTIFICATION_REQUESTED
 from services.notifications.adapters.agent_cache import AgentCache
 from services.notifications.domain.agents import MIN_URGENT_PRIORITY, Agent
 from services.notifications.usecases.ports import AgentRepository
-from services.runtime.core import backoff
+from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.core.errors import ApiError
 from services.runtime.messaging.broadcast import iter_events, subscribe
-from services.runtime.messaging.channel import Channel
+from services.runtime.messaging.channel import BrokerUnavailable, Channel
 from services.runtime.messaging.connection import Broker
 
 log = logging.getLogger(__name__)
 
 PAGE_SIZE = 100
 
-RETRY_DELAY_S = 2.0
-"""Delay before agents are read again after the database was unavailable."""
+REFRESH_INTERVAL_S = 60.0
+"""Seconds between refreshes of all agents, which restore bindings that the broker has lost."""
+
+RETRY_INTERVAL_S = 2.0
+"""Seconds until all agents are refreshed again after the database was unavailable."""
 
 
 class AgentChangeListener:
@@ -28,38 +31,67 @@ class AgentChangeListener:
         self._broker = broker
         self._repository = repository
         self._cache = cache
+        self._channel: Channel | None = None
+        self._refresh = asyncio.Event()
+        self._is_refreshed = False
+        self._lock = asyncio.Lock()
+        """Held from reading agents until their bindings are updated, so that the latest state is bound last."""
 
     async def run(self) -> None:
         """Listen until cancelled, reconnecting after outages of the broker and the database."""
-        await self._broker.run_with_reconnect(self._consume)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._broker.run_with_reconnect(self._consume))
+            tasks.create_task(
+                run_periodically(self._get_interval_s, "refreshing agents", self._refresh_all, self._refresh)
+            )
 
     async def _consume(self, channel: Channel) -> None:
         queue = await subscribe(channel, AGENT_CHANGED)
-        await self._refresh_all(channel)
-        async for event in iter_events(channel, queue, AGENT_CHANGED):
-            self._cache.invalidate(event.agent_id)
-            try:
-                if agent := await self._repository.get(event.agent_id):
-                    await _update_binding(channel, agent)
-            except ApiError as error:
-                log.warning("agent %s not refreshed: %s; refreshing all agents", event.agent_id, error)
-                await self._refresh_all(channel)
+        # Changes without a subscription were missed.
+        self._channel = channel
+        self._refresh.set()
+        try:
+            async for event in iter_events(channel, queue, AGENT_CHANGED):
+                await self._refresh_one(channel, event.agent_id)
+        finally:
+            self._channel = None
 
-    async def _refresh_all(self, channel: Channel) -> None:
-        """Refresh the bindings of all agents, since changes without a subscription were missed."""
-        while True:
-            self._cache.invalidate_all()
-            try:
-                after = ""
-                while agents := await self._repository.list_after(after, PAGE_SIZE):
-                    for agent in agents:
-                        await _update_binding(channel, agent)
-                    after = agents[-1].id
-                return
-            except ApiError as error:
-                delay_s = backoff.apply_jitter(RETRY_DELAY_S)
-                log.warning("agents not refreshed: %s; retrying in %.1f s", error, delay_s)
-                await asyncio.sleep(delay_s)
+    def _get_interval_s(self) -> float:
+        return REFRESH_INTERVAL_S if self._is_refreshed else RETRY_INTERVAL_S
+
+    async def _refresh_one(self, channel: Channel, agent_id: str) -> None:
+        self._cache.invalidate(agent_id)
+        try:
+            async with self._lock:
+                if agent := await self._repository.get(agent_id):
+                    await _update_binding(channel, agent)
+        except ApiError as error:
+            log.warning("agent %s not refreshed: %s; refreshing all agents", agent_id, error)
+            self._refresh.set()
+
+    async def _refresh_all(self) -> int:
+        """Refresh the bindings of all agents. Returns 0 for `run_periodically`, since none is left."""
+        self._is_refreshed = False
+        channel = self._channel
+        if channel is None:
+            return 0
+        self._cache.invalidate_all()
+        after: str | None = ""
+        try:
+            while after is not None:
+                after = await self._refresh_page(channel, after)
+        except BrokerUnavailable:
+            return 0  # the next subscription starts a refresh
+        self._is_refreshed = True
+        return 0
+
+    async def _refresh_page(self, channel: Channel, after: str) -> str | None:
+        """Refresh the bindings of the agents after an id. Return the last id, or None after the last page."""
+        async with self._lock:
+            agents = await self._repository.list_after(after, PAGE_SIZE)
+            for agent in agents:
+                await _update_binding(channel, agent)
+        return agents[-1].id if agents else None
 
 
 async def _update_binding(channel: Channel, agent: Agent) -> None:

@@ -21,12 +21,16 @@ def set_trigger_later(trigger: asyncio.Event, min_delay_s: float, max_delay_s: f
 
 
 async def run_periodically(
-    interval_s: float, name: str, work: Callable[[], Awaitable[int]], trigger: asyncio.Event | None = None
+    interval_s: float | Callable[[], float],
+    name: str,
+    work: Callable[[], Awaitable[int]],
+    trigger: asyncio.Event | None = None,
 ) -> None:
     """Repeat `work` until it returns 0, then again after about `interval_s` seconds, until cancelled.
 
-    `work` returns the number of processed items. Setting `trigger` starts the next run without waiting for the
-    interval. An exception is logged, an unexpected one with its traceback, and the job continues with its next run.
+    `interval_s` may be a function that returns the interval after each run. `work` returns the number of processed
+    items. Setting `trigger` starts the next run without waiting for the interval. An exception is logged, an unexpected
+    one with its traceback, and the job continues with its next run.
     """
     trigger = trigger or asyncio.Event()
     while True:
@@ -40,5 +44,5 @@ async def run_periodically(
         except Exception:
             log.exception("periodic job failed: %s: unexpected error; retrying after the interval", name)
         with suppress(TimeoutError):
-            async with asyncio.timeout(backoff.apply_jitter(interval_s)):
+            async with asyncio.timeout(backoff.apply_jitter(interval_s() if callable(interval_s) else interval_s)):
                 await trigger.wait()

@@ -1,8 +1,6 @@
 """Token revocations in PostgreSQL, with LISTEN/NOTIFY to all processes of the gateway."""
 
 import asyncio
-import logging
-from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -11,12 +9,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.gateway.adapters.postgres.tables import token_revocations
 from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME, RevokedTokens, TokenRevocation
+from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.core.clock import Clock
-from services.runtime.core.errors import ApiError
 from services.runtime.storage.database import Database, Statement, Transaction, build_batch_delete
 from services.runtime.storage.listener import Listener
-
-log = logging.getLogger(__name__)
 
 NOTIFY_CHANNEL = "token_revocations"
 """Channel that the trigger on `token_revocations` notifies, with the row as payload in JSON."""
@@ -25,7 +21,7 @@ RELOAD_INTERVAL_S = 60.0
 """Seconds between reloads while notifications are received."""
 
 POLL_INTERVAL_S = 0.5
-"""Seconds between reloads while no notifications are received."""
+"""Seconds between reloads while no notifications are received, and after a failed reload."""
 
 _insert = insert(token_revocations).values(user_id=bindparam("user_id"), revoked_at=bindparam("revoked_at"))
 _REVOKE = Statement(
@@ -65,39 +61,34 @@ class TokenRevocationListener:
         self._database = database
         self._revoked_tokens = revoked_tokens
         self._clock = clock
-        self._state_changed = asyncio.Event()
+        self._is_loaded = False
+        self._reload = asyncio.Event()
         self._listener = Listener(
             database.url,
             NOTIFY_CHANNEL,
             on_notification=self._add,
-            on_state_change=self._state_changed.set,
+            on_state_change=self._reload.set,
         )
 
     async def run(self) -> None:
         """Load and listen until cancelled. Without a LISTEN connection, reload every POLL_INTERVAL_S seconds."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listener.run())
-            tasks.create_task(self._refresh_repeatedly())
+            tasks.create_task(
+                run_periodically(self._get_interval_s, "loading token revocations", self._load, self._reload)
+            )
 
     def _add(self, payload: str) -> None:
         notification = _decode_notification(payload)
         self._revoked_tokens.add(TokenRevocation(notification.user_id, notification.revoked_at))
 
-    async def _refresh_repeatedly(self) -> None:
-        while True:
-            self._state_changed.clear()
-            is_loaded = await self._refresh()
-            interval_s = RELOAD_INTERVAL_S if is_loaded and self._listener.is_listening else POLL_INTERVAL_S
-            with suppress(TimeoutError):
-                async with asyncio.timeout(interval_s):
-                    await self._state_changed.wait()
+    def _get_interval_s(self) -> float:
+        return RELOAD_INTERVAL_S if self._is_loaded and self._listener.is_listening else POLL_INTERVAL_S
 
-    async def _refresh(self) -> bool:
-        """Load all revocations. Returns False if the database is unavailable."""
+    async def _load(self) -> int:
+        """Load all revocations. Returns 0 for `run_periodically`, since nothing is left to load."""
+        self._is_loaded = False
         since = self._clock() - MAX_TOKEN_LIFETIME
-        try:
-            self._revoked_tokens.load(await self._database.fetch_all(_LIST, since=since))
-        except ApiError as error:
-            log.warning("token revocations not loaded: %s; retrying", error)
-            return False
-        return True
+        self._revoked_tokens.load(await self._database.fetch_all(_LIST, since=since))
+        self._is_loaded = True
+        return 0

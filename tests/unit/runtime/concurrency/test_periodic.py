@@ -36,7 +36,9 @@ class Work:
 
 @asynccontextmanager
 async def running_job(
-    work: Callable[[], Awaitable[int]], interval_s: float = LONG_INTERVAL_S, trigger: asyncio.Event | None = None
+    work: Callable[[], Awaitable[int]],
+    interval_s: float | Callable[[], float] = LONG_INTERVAL_S,
+    trigger: asyncio.Event | None = None,
 ) -> AsyncIterator[None]:
     task = asyncio.create_task(run_periodically(interval_s, "test job", work, trigger))
     try:
@@ -57,6 +59,13 @@ async def test_job_is_repeated_after_interval() -> None:
     work = Work()
     async with running_job(work, interval_s=0.01):
         await wait_until_async(lambda: work.calls >= 3, 5, 0.001)
+
+
+async def test_interval_may_change_after_each_run() -> None:
+    work = Work()
+    intervals = iter((0.01, 0.01, LONG_INTERVAL_S))
+    async with running_job(work, lambda: next(intervals)):
+        await work.wait_for_calls(3)
 
 
 async def test_trigger_starts_next_run_before_interval() -> None:
