@@ -44,6 +44,7 @@ class Reason(StrEnum):
     PARTNER_UNAVAILABLE = "PARTNER_UNAVAILABLE"
     PRODUCT_UNAVAILABLE = "PRODUCT_UNAVAILABLE"
     BANK_UNAVAILABLE = "BANK_UNAVAILABLE"
+    RETURN_URL_NOT_ALLOWED = "RETURN_URL_NOT_ALLOWED"
     PAYMENT_INSUFFICIENT = "PAYMENT_INSUFFICIENT"
     WEBHOOK_ID_REUSED = "WEBHOOK_ID_REUSED"
     PAYMENT_ID_REUSED = "PAYMENT_ID_REUSED"
@@ -430,6 +431,17 @@ PROBLEMS: dict[Reason, Problem] = {
         {
             "en": "Payment by this bank is not possible at the moment.",
             "de": "Die Zahlung über diese Bank ist zurzeit nicht möglich.",
+        },
+        {},
+    ),
+    Reason.RETURN_URL_NOT_ALLOWED: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "Return URL is not allowed",
+        "The origin of `return_url` is not registered with the platform, or the URL is invalid.",
+        {
+            "en": "The app cannot be opened again after the payment. Please contact its support.",
+            "de": "Die App kann nach der Zahlung nicht wieder geöffnet werden. Bitte wenden Sie sich an ihren Kundendienst.",
         },
         {},
     ),

@@ -74,7 +74,16 @@ async def serve(settings: Settings) -> None:
     history = MongoHistoryRepository(mongo_database)
     secret_box = SecretBox(settings.encryption_key.get_secret_value())
     change_listener = PostgresOrderChangeListener(settings.database_url.get_secret_value())
-    rpc = OrdersRpc(repository, history, change_listener, secret_box, now, generate_id, settings.public_url)
+    rpc = OrdersRpc(
+        repository,
+        history,
+        change_listener,
+        secret_box,
+        now,
+        generate_id,
+        settings.public_url,
+        settings.return_url_origins,
+    )
     http_client = safe_http_client.create_client(settings.allowed_targets, timeout_s=settings.bank_timeout_seconds)
     # The alert on a reconciliation without success also covers a process that never succeeds.
     metrics.record_reconciliation(now())

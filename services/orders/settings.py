@@ -1,12 +1,13 @@
 """Settings of the orders service."""
 
-from typing import Annotated, Self
+from collections.abc import Iterator
+from typing import Annotated, Self, override
 
 from pydantic import Field, model_validator
 from pydantic_settings import NoDecode
 
 from services.runtime.config.document_store import DocumentStoreSettings
-from services.runtime.config.production_checks import EMULATED
+from services.runtime.config.production_checks import EMULATED, is_public_url
 from services.runtime.config.settings import Delays, InboxDays, Targets
 
 
@@ -17,6 +18,10 @@ class Settings(DocumentStoreSettings):
         default=(),
         json_schema_extra=EMULATED,
         description="comma-separated origins that may be called although their addresses are private",
+    )
+    return_url_origins: Annotated[Targets, NoDecode] = Field(
+        default=(),
+        description="comma-separated origins of the frontends to which banks may send customers after the checkout",
     )
     bank_timeout_seconds: float = Field(
         default=15, gt=0, le=30, description="timeout of a refund request to a bank, in seconds"
@@ -57,6 +62,12 @@ class Settings(DocumentStoreSettings):
     pickup_timeout_seconds: float = Field(
         default=3600, gt=0, description="time a ready order may wait for a deliverer before an alert, in seconds"
     )
+
+    @override
+    def iter_production_errors(self) -> Iterator[str]:
+        yield from super().iter_production_errors()
+        if not all(map(is_public_url, self.return_url_origins)):
+            yield "RETURN_URL_ORIGINS must contain public https origins only"
 
     @model_validator(mode="after")
     def _check_reconcile_window(self) -> Self:

@@ -2,7 +2,7 @@
 
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import httpx
@@ -58,17 +58,18 @@ class WebhookClient:
             return False
         return True
 
-    def has_valid_checkout_signature(self, owner: str, query: Mapping[str, str]) -> bool:
-        """Return whether one of the signatures in the query of a checkout page is valid."""
+    def has_valid_checkout_signature(
+        self, owner: str, query: Mapping[str, str], signature_name: str, signed_names: Sequence[str]
+    ) -> bool:
+        """Return whether one of the signatures in a parameter of a checkout page is valid for other parameters."""
         try:
             sent_at = datetime.fromtimestamp(int(query["timestamp"]), UTC)
-            content = ".".join(query[name] for name in ("amount", "currency", "callback_url"))
+            content = ".".join(query[name] for name in signed_names)
+            signatures = query[signature_name].split(" ")
         except (KeyError, ValueError, OverflowError):
             return False
         expected = self._create_signer(owner).sign(query.get("order_id", ""), sent_at, content)
-        return any(
-            hmac.compare_digest(expected.encode(), signature.encode()) for signature in query["signature"].split(" ")
-        )
+        return any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in signatures)
 
     async def send(self, owner: str, url: str, webhook_id: str, content: object) -> CallbackResponse:
         """Sign the content and send it. Never raises for errors of the receiver."""

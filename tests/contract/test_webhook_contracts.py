@@ -12,7 +12,7 @@ import pytest
 
 from deploy.local.mesh_config import ROOT
 from services.gateway.app import OPENAPI_FOLDER, SYSTEM_CONTRACTS
-from services.runtime.outbound.webhooks import sign_checkout, sign_message
+from services.runtime.outbound.webhooks import sign_checkout, sign_message, sign_return_url
 from services.runtime.rest.static_documents import load_openapi_documents
 
 DOCUMENTS = load_openapi_documents(OPENAPI_FOLDER, "delivery", *SYSTEM_CONTRACTS)
@@ -23,16 +23,15 @@ def load_document(name: str) -> dict[str, Any]:
     return document
 
 
-def parse_vector(description: str) -> dict[str, str]:
-    """Return the test vector, whose lines are `name: value`."""
-    match = re.search(r"```text\n(secret: .*?)```", description, re.DOTALL)
-    assert match is not None
-    return dict(line.split(": ", 1) for line in match[1].splitlines())
+def parse_vectors(description: str) -> list[dict[str, str]]:
+    """Return the test vectors, whose lines are `name: value`."""
+    blocks = re.findall(r"```text\n(secret: .*?)```", description, re.DOTALL)
+    return [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]
 
 
 @pytest.mark.parametrize("name", SYSTEM_CONTRACTS)
 def test_vector_of_contract_is_signed_as_documented(name: str) -> None:
-    vector = parse_vector(load_document(name)["info"]["description"])
+    [vector] = parse_vectors(load_document(name)["info"]["description"])
     key = base64.b64decode(vector["secret"].removeprefix("whsec_"))
     content = f"{vector['webhook-id']}.{vector['webhook-timestamp']}.{vector['body']}"
     digest = hmac.digest(key, content.encode(), hashlib.sha256)
@@ -42,13 +41,17 @@ def test_vector_of_contract_is_signed_as_documented(name: str) -> None:
     assert headers.items() <= vector.items()
 
 
-def test_vector_of_checkout_is_signed_as_documented() -> None:
+def test_vectors_of_checkout_are_signed_as_documented() -> None:
     operation = load_document("payment-system")["webhooks"]["checkout"]["get"]
-    vector = parse_vector(operation["description"])
+    vector, return_vector = parse_vectors(operation["description"])
     order_id, timestamp, amount, currency, callback_url = vector["content"].split(".", 4)
     created_at = datetime.fromtimestamp(int(timestamp), UTC)
     signed = sign_checkout(order_id, created_at, int(amount), currency, callback_url, [vector["secret"]])
     assert signed == {"timestamp": timestamp, "signature": vector["signature"]}
+    order_id, timestamp, return_url = return_vector["content"].split(".", 2)
+    created_at = datetime.fromtimestamp(int(timestamp), UTC)
+    signed = sign_return_url(order_id, created_at, return_url, [return_vector["secret"]])
+    assert signed == {"return_url": return_url, "return_url_signature": return_vector["signature"]}
 
 
 def test_every_document_that_the_api_links_is_published() -> None:

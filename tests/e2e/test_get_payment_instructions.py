@@ -30,6 +30,27 @@ def test_get_payment_instructions(pending: ScenarioContext) -> None:
     assert (problem["reason"], problem["order_status"]) == ("ORDER_STATE_CONFLICT", "cancelled")
 
 
+def test_customer_returns_to_frontend_after_payment(context: ScenarioContext) -> None:
+    scenarios.register(context)
+    check = context.request("POST", "/order-checks", 201, user="customer", json=scenarios.BASKET)
+    body = {"check_id": check["check_id"], "return_url": "http://localhost:5173/orders"}
+    other_origin = body | {"return_url": "https://evil.example/orders"}
+    problem = context.request("POST", "/orders", 422, user="customer", json=other_origin)
+    assert problem["reason"] == "RETURN_URL_NOT_ALLOWED"
+    confirmed = context.request("POST", "/orders", 201, user="customer", json=body)
+    order_id, checkout_url = confirmed["order"]["id"], httpx.URL(confirmed["payment"]["webcheckout_url"])
+    path = f"/orders/{order_id}/payment"
+    returned = context.request("GET", f"{path}?return_url=http://localhost:3000/", 200, user="customer")
+    assert "return_url=http%3A%2F%2Flocalhost%3A3000%2F%3Forder_id%3D" in returned["webcheckout_url"]
+    problem = context.request("GET", f"{path}?return_url=https://evil.example/", 422, user="customer")
+    assert problem["reason"] == "RETURN_URL_NOT_ALLOWED"
+    form = dict(checkout_url.params) | {"outcome": "pay"}
+    form.pop("signature")
+    paid = httpx.post(checkout_url.copy_with(query=None), data=form, follow_redirects=True)
+    assert paid.headers["refresh"] == f"5; url=http://localhost:5173/orders?order_id={order_id}"
+    assert context.request("GET", f"/orders/{order_id}", 200, user="customer")["status"] == "paid"
+
+
 def test_get_payment_instructions_at_inactive_bank_returns_422(
     context: ScenarioContext, edge: httpx.Client, bearer: Callable[[str], dict[str, str]]
 ) -> None:

@@ -1,6 +1,7 @@
 """Idempotency keys, banks and the list of payments on real servers, through the gRPC servicer."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -37,7 +38,10 @@ BASKET: dict[str, Any] = {
 @pytest.fixture
 def rpc(orders: Orders) -> OrdersRpc:
     listener = PostgresOrderChangeListener(orders.database.url)
-    return OrdersRpc(orders.repository, orders.history, listener, orders.secret_box, now, generate_id, "http://edge")
+    origins = ["https://app.example"]
+    return OrdersRpc(
+        orders.repository, orders.history, listener, orders.secret_box, now, generate_id, "http://edge", origins
+    )
 
 
 def build_order_request(
@@ -108,6 +112,17 @@ async def test_key_is_bound_to_one_request_of_one_user(rpc: OrdersRpc) -> None:
     assert error.reason is Reason.IDEMPOTENCY_KEY_REUSED
     other_user = await create_order(rpc, build_order_request(key), EVE)
     assert not other_user.replayed
+
+
+async def test_key_is_bound_to_return_url(rpc: OrdersRpc) -> None:
+    request = replace(build_order_request(generate_id()), return_url="https://app.example/orders")
+    first, repeated = [await create_order(rpc, request, ADA) for _ in range(2)]
+    assert (repeated.replayed, repeated.payment) == (True, first.payment)
+    assert first.payment is not None
+    assert "return_url=https%3A%2F%2Fapp.example%2Forders%3Forder_id%3D" in first.payment.webcheckout_url
+    for return_url in ("https://app.example/basket", None):
+        error = await get_error(create_order(rpc, replace(request, return_url=return_url), ADA))
+        assert error.reason is Reason.IDEMPOTENCY_KEY_REUSED
 
 
 async def test_concurrent_confirmations_with_same_key_create_one_order(orders: Orders, rpc: OrdersRpc) -> None:

@@ -86,6 +86,7 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
         "orders": {
             "DOCUMENTS_URL": build_documents_url(config, secrets, "orders"),
             "ALLOWED_TARGETS": list_allowed_targets(config),
+            "RETURN_URL_ORIGINS": config.get_setting("ALLOWED_ORIGINS"),
         },
         "partners": {"ALLOWED_TARGETS": list_allowed_targets(config)},
         "notifications": {

@@ -359,9 +359,13 @@ class ForwardingOrdersHandler(OrdersHandler):
         response = await self._orders.get_order(requests.get_order(order_id=order_id))
         return convert.order(require(response.order))
 
-    async def get_payment_instructions(self, *, principal: Principal, order_id: str) -> PaymentInstructions:
+    async def get_payment_instructions(
+        self, *, principal: Principal, order_id: str, return_url: str | None = None
+    ) -> PaymentInstructions:
         """getPaymentInstructions → delivery.orders.v1.OrdersService.GetPaymentInstructions."""
-        response = await self._orders.get_payment_instructions(requests.get_payment_instructions(order_id=order_id))
+        response = await self._orders.get_payment_instructions(
+            requests.get_payment_instructions(order_id=order_id, return_url=return_url)
+        )
         return convert.payment_instructions(require(response.payment))
 
     async def get_order_history(

@@ -546,7 +546,9 @@ class OrdersHandler(ABC):
         """
 
     @abstractmethod
-    async def get_payment_instructions(self, *, principal: Principal, order_id: str) -> PaymentInstructions:
+    async def get_payment_instructions(
+        self, *, principal: Principal, order_id: str, return_url: str | None = None
+    ) -> PaymentInstructions:
         """Read the payment instructions of a pending order: GET /orders/{order_id}/payment.
 
         The instructions of `confirmOrder` again, for a customer who has left the checkout page without paying.

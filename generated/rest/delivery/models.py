@@ -648,8 +648,15 @@ class PricedItem(Struct, kw_only=True):
     price: Annotated[int, Meta(description="Unit price in minor units.", ge=0, le=1000000000)]
 
 
-class ConfirmOrderRequest(Struct, kw_only=True):
-    check_id: Id
+type ReturnUrl = Annotated[
+    str,
+    Meta(
+        description="Page of the frontend to which the bank sends the customer after the checkout, with the query parameter `order_id` added. Its origin must be registered with the platform. The status of the payment is that of the order, not of the return.",
+        max_length=500,
+        min_length=8,
+        pattern="^https?://[\\x21-\\x7e]+$",
+    ),
+]
 
 
 class PaymentInstructions(Struct, kw_only=True):
@@ -908,6 +915,11 @@ class OrderCheck(Struct, kw_only=True):
     currency: str
     partner: PartnerSummary
     items: Annotated[list[PricedItem], Meta(max_length=50)]
+
+
+class ConfirmOrderRequest(Struct, kw_only=True):
+    check_id: Id
+    return_url: ReturnUrl | UnsetType = UNSET
 
 
 class Order(Struct, kw_only=True):

@@ -304,9 +304,11 @@ def get_order(*, order_id: str) -> orders_v1.GetOrderRequest:
     return orders_v1.GetOrderRequest(order_id=order_id)
 
 
-def get_payment_instructions(*, order_id: str) -> orders_v1.GetPaymentInstructionsRequest:
+def get_payment_instructions(
+    *, order_id: str, return_url: str | None = None
+) -> orders_v1.GetPaymentInstructionsRequest:
     """getPaymentInstructions → delivery.orders.v1.GetPaymentInstructionsRequest."""
-    return orders_v1.GetPaymentInstructionsRequest(order_id=order_id)
+    return orders_v1.GetPaymentInstructionsRequest(order_id=order_id, return_url=return_url)
 
 
 def get_order_history(

@@ -17,8 +17,11 @@ class PaymentInstructionsBuilder:
     secret_box: SecretBox
     clock: Clock
 
-    def build(self, order: Order, bank: Bank) -> v1.PaymentInstructions:
-        """Return the instructions to pay the order at its bank."""
+    def build(self, order: Order, bank: Bank, return_url: str | None = None) -> v1.PaymentInstructions:
+        """Return the instructions to pay the order at its bank.
+
+        `return_url` is the page to which the bank sends the customer; the id of the order is added to it.
+        """
         secrets = webhook_secrets.decrypt_active_secrets(bank, self.secret_box.decrypt, self.clock())
         callback_url = f"{self.public_url}/api/v1/callbacks/payments/{bank.id}"
         parameters: dict[str, str | int] = {
@@ -30,5 +33,8 @@ class PaymentInstructionsBuilder:
         parameters |= webhooks.sign_checkout(
             order.id, order.created_at, order.total_amount, order.currency, callback_url, secrets
         )
+        if return_url is not None:
+            return_url = base_url.add_query(return_url, {"order_id": order.id})
+            parameters |= webhooks.sign_return_url(order.id, order.created_at, return_url, secrets)
         webcheckout_url = base_url.add_query(bank.webcheckout_url, parameters)
         return v1.PaymentInstructions(webcheckout_url=webcheckout_url, callback_url=callback_url)

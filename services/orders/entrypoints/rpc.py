@@ -1,6 +1,6 @@
 """gRPC servicer of orders: maps messages to use cases and back."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing
 from dataclasses import asdict
 from functools import partial
@@ -47,6 +47,7 @@ class OrdersRpc(OrdersServicer):
         clock: Clock,
         generate_id: Callable[[], str],
         public_url: str,
+        return_url_origins: Collection[str],
     ) -> None:
         self._repository = repository
         self._history = history
@@ -55,6 +56,7 @@ class OrdersRpc(OrdersServicer):
         self._clock = clock
         self._generate_id = generate_id
         self._payment_instructions = PaymentInstructionsBuilder(public_url, secret_box, clock)
+        self._return_url_origins = return_url_origins
 
     async def list_banks(self, request: v1.ListBanksRequest) -> v1.ListBanksResponse:
         """Return a page of active banks."""
@@ -66,14 +68,17 @@ class OrdersRpc(OrdersServicer):
         self, request: v1.CreateOrderRequest, principal: Principal
     ) -> PreEncoded[v1.CreateOrderResponse]:
         """Create the order of a checked basket and return it with payment instructions."""
+        return_url = usecases.check_return_url(request.return_url, self._return_url_origins)
+        # Without a return URL, the fingerprint equals that of earlier releases, whose keys are still stored.
+        parameters = request.check_id if return_url is None else (request.check_id, return_url)
         response = await usecases.create_order(
             self._repository,
             self._clock,
             self._generate_id,
             principal,
             order_request_from_proto(request),
-            build_idempotency_key(principal, "confirmOrder", request.idempotency_key, request.check_id),
-            partial(encode_created_order, self._payment_instructions.build),
+            build_idempotency_key(principal, "confirmOrder", request.idempotency_key, parameters),
+            partial(encode_created_order, partial(self._payment_instructions.build, return_url=return_url)),
         )
         if response.replayed:
             return get_codec().extend(response.data, v1.CreateOrderResponse(replayed=True))
@@ -174,8 +179,9 @@ class OrdersRpc(OrdersServicer):
         self, request: v1.GetPaymentInstructionsRequest, principal: Principal
     ) -> v1.GetPaymentInstructionsResponse:
         """Return the payment instructions of a pending order."""
+        return_url = usecases.check_return_url(request.return_url, self._return_url_origins)
         order, bank = await usecases.get_checkout(self._repository, principal, request.order_id)
-        return v1.GetPaymentInstructionsResponse(payment=self._payment_instructions.build(order, bank))
+        return v1.GetPaymentInstructionsResponse(payment=self._payment_instructions.build(order, bank, return_url))
 
     async def list_orders(self, request: v1.ListOrdersRequest, principal: Principal) -> v1.ListOrdersResponse:
         """Return a page of orders."""

@@ -2,7 +2,7 @@
 
 - bank_reconciliation: reconcile_banks
 - banks: list_banks, create_bank, get_bank, update_bank, rotate_bank_secret
-- checkout: get_checkout
+- checkout: check_return_url, get_checkout
 - order_tracking: watch_order
 - orders: create_order, get_order, list_orders, list_available_deliveries, get_history, cancel_order, mark_order_ready,
   record_partner_notified, cancel_order_for_unreachable_partner, assign_order, complete_order, expire_orders,
@@ -18,7 +18,7 @@
 
 from services.orders.usecases.bank_reconciliation import reconcile_banks
 from services.orders.usecases.banks import create_bank, get_bank, list_banks, rotate_bank_secret, update_bank
-from services.orders.usecases.checkout import get_checkout
+from services.orders.usecases.checkout import check_return_url, get_checkout
 from services.orders.usecases.order_tracking import watch_order
 from services.orders.usecases.orders import (
     OrderRequest,
@@ -55,6 +55,7 @@ __all__ = [
     "assign_order",
     "cancel_order",
     "cancel_order_for_unreachable_partner",
+    "check_return_url",
     "complete_order",
     "create_bank",
     "create_order",

@@ -1,7 +1,7 @@
-"""Base URLs of third parties: validation at registration, and joining with paths and queries."""
+"""URLs of third parties: validation at registration, comparison of origins, joining with paths and queries."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,6 +17,28 @@ def normalise_base_url(url: str, *, allows_query: bool = False) -> str:
     Raises ValueError, with a message for the person who registers the URL, unless it is an absolute HTTP URL with a
     valid host and port, without user information and fragment, and without a query unless `allows_query`.
     """
+    parsed = _normalise_url(url)
+    if "#" in url:
+        raise ValueError("has a fragment")
+    if "?" in url and not allows_query:
+        raise ValueError("has a query")
+    base, mark, query = parsed.partition("?")
+    return base.rstrip("/") + mark + query
+
+
+def normalise_url_of_origin(url: str, origins: Collection[str]) -> str:
+    """Return the URL in its normalised form, which all parsers, also those of browsers, read as a URL of these origins.
+
+    Raises ValueError for a URL of another origin, an invalid URL, and one with user information.
+    """
+    normalised = _normalise_url(url)
+    # In the normalised form of an origin, a slash follows the host and the port.
+    if not any(normalised.startswith(_normalise_url(origin)) for origin in origins):
+        raise ValueError("is not a URL of a registered origin")
+    return normalised
+
+
+def _normalise_url(url: str) -> str:
     try:
         parsed = _HTTP_URL.validate_python(url)
     except ValidationError as error:
@@ -30,16 +52,11 @@ def normalise_base_url(url: str, *, allows_query: bool = False) -> str:
         raise ValueError("contains a backslash, a space or a control character")
     if "@" in authority:
         raise ValueError("contains user information")
-    if "#" in rest:
-        raise ValueError("has a fragment")
-    if "?" in rest and not allows_query:
-        raise ValueError("has a query")
     if parsed.port == 0:
         raise ValueError("has an invalid port")
     if not _is_valid_host(parsed.host or ""):
         raise ValueError("has an invalid host")
-    base, mark, query = str(parsed).partition("?")
-    return base.rstrip("/") + mark + query
+    return str(parsed)
 
 
 def build_url(base_url: str, path: str) -> httpx.URL:

@@ -1,6 +1,7 @@
 """Emulated banks: checkout page, signed callbacks, refunds and a ledger of captured and refunded amounts."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -45,6 +46,8 @@ class CheckoutOutcome(StrEnum):
     MORE = "more"
 
 
+_RETURN_FIELDS = ("return_url", "timestamp", "return_url_signature")
+_RETURN_DELAY_S = 5
 _AMOUNT_OFFSETS = {CheckoutOutcome.LESS: -1, CheckoutOutcome.MORE: 1}
 
 
@@ -56,6 +59,9 @@ class Checkout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: Currency
     callback_url: Url
     outcome: CheckoutOutcome
+    return_url: Url | None = None
+    timestamp: str | None = None
+    return_url_signature: str | None = None
 
 
 class PaymentCallback(msgspec.Struct, frozen=True):
@@ -149,26 +155,43 @@ class Bank:
         ]
 
     async def show_checkout(self, request: Request) -> Response:
-        """Show the page of `webcheckout_url`, with fields filled in from the query, which may be unsigned."""
+        """Show the page of `webcheckout_url`, with fields filled in from the query, which may be unsigned.
+
+        After a payment, the browser continues at the signed `return_url`.
+        """
         bank_id = request.path_params["bank_id"]
         query = request.query_params
-        if "signature" in query and not self._webhook_client.has_valid_checkout_signature(f"bank:{bank_id}", query):
-            raise HttpError(401, "invalid signature")
+        self._verify_checkout(bank_id, query)
         default_callback = f"{self._public_url}/api/v1/callbacks/payments/{bank_id}"
         order_id = query.get("order_id", "")
         rows = self._database.fetch_all(
             "SELECT * FROM payments WHERE bank_id = ? AND order_id = ? ORDER BY id DESC LIMIT 20", bank_id, order_id
         )
-        return self._renderer.render(
+        return_url = query.get("return_url")
+        page = self._renderer.render(
             "checkout.html",
             bank_id=bank_id,
             order_id=order_id,
             amount=query.get("amount", ""),
             currency=query.get("currency", "USD"),
             callback_url=query.get("callback_url", default_callback),
+            return_url=return_url,
+            return_fields={name: query[name] for name in _RETURN_FIELDS if name in query},
             newest=query.get("payment_id"),
             payments=[{**row, "callbacks": msgspec.json.decode(row["callbacks"])} for row in rows],
         )
+        if return_url is not None and "payment_id" in query:
+            page.headers["refresh"] = f"{_RETURN_DELAY_S}; url={return_url}"
+        return page
+
+    def _verify_checkout(self, bank_id: str, query: Mapping[str, str]) -> None:
+        """Raise HttpError 401 for an invalid signature. Only `return_url` needs one, since the browser follows it."""
+        owner, has_valid_signature = f"bank:{bank_id}", self._webhook_client.has_valid_checkout_signature
+        signed = ("amount", "currency", "callback_url")
+        if "signature" in query and not has_valid_signature(owner, query, "signature", signed):
+            raise HttpError(401, "invalid signature")
+        if "return_url" in query and not has_valid_signature(owner, query, "return_url_signature", ("return_url",)):
+            raise HttpError(401, "invalid signature of return_url")
 
     async def submit_checkout(self, request: Request) -> Response:
         """Process the checkout, send the callback and return its response, as JSON or on the page."""
@@ -178,6 +201,7 @@ class Bank:
         if not is_form_request(request):
             return create_json_response(result)
         query = {name: getattr(checkout, name) for name in ("order_id", "amount", "currency", "callback_url")}
+        query |= {name: value for name in _RETURN_FIELDS if (value := getattr(checkout, name)) is not None}
         query["payment_id"] = result.payment_id
         return RedirectResponse(f"{request.url.path}?{urlencode(query)}", 303)
 

@@ -80,6 +80,7 @@ class Orders(ForwardingOrdersHandler):
             idempotency_key=idempotency_key,
             cache_unavailable=cache_unavailable,
             rejection=rejection,
+            return_url=unset_to_none(body.return_url),
         )
         created = await self._orders.create_order(request)
         confirmed = convert.confirmed_order(created)

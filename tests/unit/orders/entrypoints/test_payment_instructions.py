@@ -26,9 +26,11 @@ BANK_WITH_SECRETS = replace(
 )
 
 
-def sign_checkout(secret: str, query: Mapping[str, list[str]]) -> str:
+def sign_checkout(
+    secret: str, query: Mapping[str, list[str]], signed: tuple[str, ...] = ("amount", "currency", "callback_url")
+) -> str:
     """Return the signature that the contract of banks defines."""
-    names = ("order_id", "timestamp", "amount", "currency", "callback_url")
+    names = ("order_id", "timestamp", *signed)
     content = ".".join(query[name][0] for name in names).encode()
     digest = hmac.digest(base64.b64decode(secret.removeprefix("whsec_")), content, "sha256")
     return f"v1,{base64.b64encode(digest).decode()}"
@@ -53,3 +55,20 @@ def test_payment_instructions_contain_order_and_callback(webcheckout_url: str) -
         "timestamp": [str(int(order.created_at.timestamp()))],
         "signature": [" ".join(sign_checkout(secret, query) for secret in (SECRET, OLD_SECRET))],
     }
+
+
+@pytest.mark.parametrize(
+    ("return_url", "expected"),
+    [
+        ("https://app.test/orders", "https://app.test/orders?order_id=o1"),
+        ("https://app.test/?tab=1&order_id=o2#/orders", "https://app.test/?tab=1&order_id=o1#/orders"),
+    ],
+)
+def test_return_url_contains_order_and_is_signed(return_url: str, expected: str) -> None:
+    without = BUILDER.build(build_order(), BANK_WITH_SECRETS).webcheckout_url
+    url = BUILDER.build(build_order(), BANK_WITH_SECRETS, return_url).webcheckout_url
+    assert url.startswith(f"{without}&return_url=")
+    query = parse_qs(urlsplit(url).query, strict_parsing=True)
+    assert query["return_url"] == [expected]
+    signatures = [sign_checkout(secret, query, ("return_url",)) for secret in (SECRET, OLD_SECRET)]
+    assert query["return_url_signature"] == [" ".join(signatures)]

@@ -38,6 +38,7 @@ def build_rpc(repository: FakeRepository, history: FakeHistory | None = None) ->
         repository.clock,
         lambda: "o1",
         "https://api.test",
+        ["https://app.test"],
     )
 
 
@@ -109,6 +110,23 @@ async def test_payment_instructions_equal_those_of_created_order() -> None:
     again = await rpc.get_payment_instructions(v1.GetPaymentInstructionsRequest(order_id="o1"), ADA)
     assert again.payment == get_codec().decode(v1.CreateOrderResponse, created.data).payment
     assert "signature=" in (again.payment.webcheckout_url if again.payment else "")
+
+
+async def test_return_url_is_part_of_payment_instructions() -> None:
+    repository = FakeRepository(banks=[replace(BANK, webhook_secret=SECRET_BOX.encrypt("whsec_AAAA"))])
+    rpc = build_rpc(repository)
+    request = v1.CreateOrderRequest(check_id="c1", basket=BASKET, return_url="https://evil.test/", idempotency_key="k1")
+    with raises_reason(Reason.RETURN_URL_NOT_ALLOWED):
+        await rpc.create_order(request, ADA)
+    assert repository.orders == {}
+    request = replace(request, return_url="https://app.test/orders")
+    created = await rpc.create_order(request, ADA)
+    payment = get_codec().decode(v1.CreateOrderResponse, created.data).payment
+    assert "&return_url=https%3A%2F%2Fapp.test%2Forders%3Forder_id%3Do1&" in payment.webcheckout_url
+    get_request = v1.GetPaymentInstructionsRequest(order_id="o1", return_url=request.return_url)
+    assert (await rpc.get_payment_instructions(get_request, ADA)).payment == payment
+    with raises_reason(Reason.RETURN_URL_NOT_ALLOWED):
+        await rpc.get_payment_instructions(replace(get_request, return_url="https://evil.test/"), ADA)
 
 
 async def test_order_without_check_reports_cause() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from generated.problems import Reason
 from services.orders.domain.orders import Bank, OrderStatus
-from services.orders.usecases import get_checkout
+from services.orders.usecases import check_return_url, get_checkout
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
 from tests.unit.fake_transactions import build_principal, raises_reason
@@ -45,3 +45,14 @@ async def test_checkout_of_order_that_is_not_pending_raises(status: OrderStatus)
 async def test_checkout_at_unavailable_bank_raises(banks: Sequence[Bank]) -> None:
     with raises_reason(Reason.BANK_UNAVAILABLE):
         await get_checkout(FakeRepository(build_order(), banks=banks), ADA, "o1")
+
+
+def test_return_url_of_allowed_origin_is_normalised() -> None:
+    assert check_return_url(None, ()) is None
+    assert check_return_url("https://APP.test", ["https://app.test"]) == "https://app.test/"
+
+
+@pytest.mark.parametrize("url", ["https://evil.test/", "https://app.test.evil.test/", "javascript:alert(1)"])
+def test_return_url_of_other_origin_raises(url: str) -> None:
+    with raises_reason(Reason.RETURN_URL_NOT_ALLOWED):
+        check_return_url(url, ["https://app.test"])

@@ -58,7 +58,14 @@ REJECTED_BY_SERVICE = {
         "FIREBASE_PROJECT_ID": ["delivery-local"],
         "FIREBASE_API_KEY": ["local"],
     },
-    "orders": {"ALLOWED_TARGETS": ["http://127.0.0.1:8090"]},
+    "orders": {
+        "ALLOWED_TARGETS": ["http://127.0.0.1:8090"],
+        "RETURN_URL_ORIGINS": [
+            "http://localhost:5173",
+            "http://app.example",
+            "https://app.example,https://sandbox:8090",
+        ],
+    },
     "partners": {"ALLOWED_TARGETS": ["http://127.0.0.1:8090"]},
     "notifications": {
         "FCM_URL": ["http://127.0.0.1:8090"],

@@ -89,3 +89,43 @@ def test_path_joined_to_invalid_url_raises(base: str) -> None:
 )
 def test_query_parameters_are_added_to_url(url: str, expected: str) -> None:
     assert base_url.add_query(url, {"order_id": "a+b", "amount": 1}) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "normalised"),
+    [
+        ("https://app.example/orders/?tab=1#/x", "https://app.example/orders/?tab=1#/x"),
+        ("https://APP.example:443", "https://app.example/"),
+        ("http://localhost:3000/orders", "http://localhost:3000/orders"),
+    ],
+)
+def test_url_of_registered_origin_is_normalised(url: str, normalised: str) -> None:
+    assert base_url.normalise_url_of_origin(url, ["https://app.example", "http://localhost:3000"]) == normalised
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://app.example/",
+        "https://app.example:444/",
+        "https://app.example.evil.example/",
+        "https://app.examples/",
+        "https://app.example@evil.example/",
+        "https://evil.example/https://app.example/",
+        "https://evil.example\\@app.example/",
+        "https:/app.example/",
+        "https:evil.example/",
+        "//app.example/",
+        "https://app.example\t.evil.example/",
+        "javascript:alert(1)//https://app.example/",
+        "",
+    ],
+)
+def test_url_of_other_origin_raises(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^(is|has|contains) "):
+        base_url.normalise_url_of_origin(url, ["https://app.example"])
+
+
+def test_url_without_registered_origins_raises() -> None:
+    with pytest.raises(ValueError, match="registered origin"):
+        base_url.normalise_url_of_origin("https://app.example/", ())

@@ -8,8 +8,9 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 
-from services.runtime.outbound.webhooks import sign_checkout
+from services.runtime.outbound.webhooks import sign_checkout, sign_return_url
 from services.sandbox.bank import payment_system
 from services.sandbox.bank.payment_system import MAX_AMOUNT, Bank
 from services.sandbox.fault_injection import BankFaultMode, FaultInjector
@@ -263,3 +264,30 @@ async def test_checkout_page_with_changed_amount_is_rejected(client: httpx.Async
     changed = await client.get("/checkout/visa", params=query | signed | {"amount": "1"})
     malformed = await client.get("/checkout/visa", params={"signature": "v1,", "timestamp": "x"})
     assert (changed.status_code, malformed.status_code) == (401, 401)
+
+
+async def test_customer_returns_to_signed_return_url_after_payment(client: httpx.AsyncClient) -> None:
+    created_at = datetime.now(UTC)
+    query = {"order_id": "o1", "amount": "200", "currency": "USD", "callback_url": CALLBACK_URL}
+    signed = sign_checkout("o1", created_at, 200, "USD", CALLBACK_URL, [SECRET])
+    returned = sign_return_url("o1", created_at, "https://app.test/orders?order_id=o1", [SECRET])
+    page = await client.get("/checkout/visa", params=query | signed | returned)
+    assert (page.status_code, page.headers.get("refresh")) == (200, None)
+    assert '<a href="https://app.test/orders?order_id=o1">' in page.text
+    form = query | returned | {"timestamp": signed["timestamp"], "outcome": "pay"}
+    assert all(f'name="{name}" value="{escape(returned[name])}"' in page.text for name in returned)
+    paid = await client.post("/checkout/visa", data=form, follow_redirects=True)
+    assert (paid.status_code, paid.headers["refresh"]) == (200, "5; url=https://app.test/orders?order_id=o1")
+
+
+@pytest.mark.parametrize("changes", [{"return_url": "https://evil.test/"}, {"return_url_signature": "v1,AAAA"}])
+async def test_checkout_page_with_changed_return_url_is_rejected(
+    client: httpx.AsyncClient, changes: dict[str, str]
+) -> None:
+    created_at = datetime.now(UTC)
+    query = {"order_id": "o1", "timestamp": str(int(created_at.timestamp()))}
+    returned = sign_return_url("o1", created_at, "https://app.test/", [SECRET])
+    assert (await client.get("/checkout/visa", params=query | returned)).status_code == 200
+    assert (await client.get("/checkout/visa", params=query | returned | changes)).status_code == 401
+    unsigned = await client.get("/checkout/visa", params={"order_id": "o1", "return_url": "https://app.test/"})
+    assert unsigned.status_code == 401

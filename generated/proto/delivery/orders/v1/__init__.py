@@ -617,6 +617,11 @@ class CreateOrderRequest(betterproto2.Message):
     an existing order is returned.
     """
 
+    return_url: "str | None" = betterproto2.field(6, betterproto2.TYPE_STRING, optional=True)
+    """
+    Page of the frontend to which the bank sends the customer after the checkout.
+    """
+
 
 default_message_pool.register_message("delivery.orders.v1", "CreateOrderRequest", CreateOrderRequest)
 
@@ -765,6 +770,11 @@ class GetPaymentInstructionsRequest(betterproto2.Message):
     order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
     The order.
+    """
+
+    return_url: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Page of the frontend to which the bank sends the customer after the checkout.
     """
 
 

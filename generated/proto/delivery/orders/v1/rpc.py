@@ -280,7 +280,16 @@ GET_PAYMENT_INSTRUCTIONS: Method[GetPaymentInstructionsRequest, GetPaymentInstru
     timeout_s=5.0,
     max_attempts=3,
     constraints={
-        "properties": {"order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"}},
+        "properties": {
+            "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "return_url": {
+                "format": "uri",
+                "maxLength": 500,
+                "minLength": 8,
+                "pattern": "^https?://[\\x21-\\x7e]+$",
+                "type": "string",
+            },
+        },
         "required": ["order_id"],
         "x-implicit-presence": [],
     },
@@ -613,7 +622,8 @@ class OrdersServicer(Servicer):
         self, request: CreateOrderRequest, principal: Principal
     ) -> CreateOrderResponse | PreEncoded[CreateOrderResponse]:
         """Creates an order from a checked basket. The same check always returns the same order.
-        Errors: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE, and the rejection in the request.
+        Errors: BANK_UNAVAILABLE, CHECK_EXPIRED, RETURN_URL_NOT_ALLOWED, UPSTREAM_UNAVAILABLE, and the rejection in the
+        request.
         """
 
     @abstractmethod
@@ -625,7 +635,7 @@ class OrdersServicer(Servicer):
         self, request: GetPaymentInstructionsRequest, principal: Principal
     ) -> GetPaymentInstructionsResponse:
         """Returns the payment instructions of a pending order to its customer.
-        Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT, BANK_UNAVAILABLE.
+        Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT, BANK_UNAVAILABLE, RETURN_URL_NOT_ALLOWED.
         """
 
     @abstractmethod
@@ -732,7 +742,8 @@ class OrdersStub(Stub):
 
     async def create_order(self, request: CreateOrderRequest, *, timeout: float | None = None) -> CreateOrderResponse:
         """Creates an order from a checked basket. The same check always returns the same order.
-        Errors: BANK_UNAVAILABLE, CHECK_EXPIRED, UPSTREAM_UNAVAILABLE, and the rejection in the request.
+        Errors: BANK_UNAVAILABLE, CHECK_EXPIRED, RETURN_URL_NOT_ALLOWED, UPSTREAM_UNAVAILABLE, and the rejection in the
+        request.
         """
         return await self.call_unary(CREATE_ORDER, request, timeout)
 
@@ -744,7 +755,7 @@ class OrdersStub(Stub):
         self, request: GetPaymentInstructionsRequest, *, timeout: float | None = None
     ) -> GetPaymentInstructionsResponse:
         """Returns the payment instructions of a pending order to its customer.
-        Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT, BANK_UNAVAILABLE.
+        Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT, BANK_UNAVAILABLE, RETURN_URL_NOT_ALLOWED.
         """
         return await self.call_unary(GET_PAYMENT_INSTRUCTIONS, request, timeout)
 

@@ -68,6 +68,11 @@ def test_own_targets_may_be_called_beside_the_sandbox(
         assert environment["ALLOWED_TARGETS"] == f"{shared_config.sandbox_url},http://127.0.0.1:9000"
 
 
+def test_banks_may_send_customers_to_frontends_of_the_edge(shared_config: MeshConfig, shared_secrets: Secrets) -> None:
+    environment = build_service_environment(shared_config, shared_secrets, "orders")
+    assert environment["RETURN_URL_ORIGINS"] == shared_config.get_setting("ALLOWED_ORIGINS")
+
+
 def test_spans_are_exported_to_the_trace_viewer(shared_config: MeshConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     set_environment(monkeypatch, {})
     environment = build_telemetry_environment(shared_config)
