@@ -69,12 +69,14 @@ check: setup ## check format, lint, types, duplicates, language, imports, contra
 	@$(MAKE) --no-print-directory check-dependencies
 	@lint-imports --no-cache >.local/setup/imports.log || { cat .local/setup/imports.log; echo "imports: the rules are [tool.importlinter] in pyproject.toml" >&2; exit 1; }
 	@$(MAKE) --no-print-directory check-generated
-check-dependencies: setup ## compare imports with the declared dependencies of the image, of one machine and of development
+check-dependencies: setup ## compare imports with the declared dependencies of the images, of one machine and of development
 	@check() { deptry --no-ansi "$$@" >.local/setup/dependencies.log 2>&1 || { cat .local/setup/dependencies.log >&2; \
 		echo "dependencies: declare them in pyproject.toml, where [tool.deptry] has the exceptions" >&2; exit 1; }; }; \
 	check services migrations generated deploy -ee 'services/sandbox/|deploy/((containers|kubernetes|local|trace_viewer)/|audit|static_analysis)'; \
-	check services migrations generated deploy -ee 'deploy/(containers|kubernetes)/(check|sbom)\.py|deploy/(audit|static_analysis)\.py' -nddg local; \
-	check services migrations generated deploy bench codegen tests -nddg build,local,dev
+	check services migrations generated deploy -ee 'deploy/(kubernetes|local/(demo|infrastructure|status|supervisor))/' \
+		-ee 'deploy/containers/(check|sbom)\.py|deploy/local/(__main__|dead_letters)\.py|deploy/(audit|static_analysis)\.py' -nddg local; \
+	check services migrations generated deploy -ee 'deploy/(containers|kubernetes)/(check|sbom)\.py|deploy/(audit|static_analysis)\.py' -nddg local,servers; \
+	check services migrations generated deploy bench codegen tests -nddg build,local,servers,dev
 check-duplicates: setup ## find modules that share more than 12 successive lines
 	@find services codegen deploy bench migrations -name '*.py' | sort | xargs symilar --duplicates=12 --ignore-comments --ignore-docstrings \
 		>.local/setup/duplicates.log; grep -q '^TOTAL .* duplicates=0 ' .local/setup/duplicates.log || { cat .local/setup/duplicates.log >&2; \
@@ -94,7 +96,7 @@ contracts-release: setup ## release the present contracts; VERSION=X.Y.Z, NOTE="
 	@$(PYTHON) -m codegen.checks release --version "$(VERSION)" --note "$(NOTE)"
 	@$(PYTHON) -m codegen generate
 requirements: setup ## pin the newest compatible versions of all dependencies
-	@$(UV_COMPILE) --upgrade pyproject.toml --group local --group dev -o requirements/dev.txt
+	@$(UV_COMPILE) --upgrade pyproject.toml --group local --group servers --group dev -o requirements/dev.txt
 	@$(UV_COMPILE) -c requirements/dev.txt pyproject.toml --group local -o requirements/local.txt
 	@$(UV_COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/services.txt
 	@$(UV_COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt

@@ -178,7 +178,7 @@ def is_current(substitute: SubstituteImage, labels: Mapping[str, str] | None) ->
 
 def compute_digest(substitute: SubstituteImage) -> str:
     """Return a digest of the build instructions, the pinned packages and, where copied, the entry points."""
-    files = [ROOT / "requirements/local.txt"]
+    files = [ROOT / "requirements/dev.txt"]
     if SCRIPTS_DIR in substitute.copied_paths:
         files += sorted(path for path in SCRIPTS_DIR.iterdir() if path.is_file())
     targets = [*substitute.copied_paths.values()]

