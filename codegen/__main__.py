@@ -10,7 +10,7 @@ from pathlib import Path
 from codegen import contracts, envoy, observability, reference_docs, typescript
 from codegen.artefacts import FIX_COMMAND, STAMP, list_files
 from codegen.contracts import ContractError, Contracts, Files
-from codegen.events import asyncapi, event_types
+from codegen.events import asyncapi, broker_definitions, event_types
 from codegen.kubernetes import manifests
 from codegen.rest import (
     converters,
@@ -40,6 +40,7 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     forwarding_handlers.generate,
     published_openapi.generate,
     asyncapi.generate,
+    broker_definitions.generate,
     reference_docs.generate,
     envoy.generate,
     manifests.generate,

@@ -79,6 +79,8 @@ class Event:
     queues: tuple[str, ...]
     priority_queue: str
     """Queue for copies of events with an urgent subject; empty for none."""
+    subscribers: tuple[str, ...]
+    """Services whose processes receive the event through exclusive queues."""
     subject: str
     """Dotted path of the field with the CloudEvents subject: "order.order_id"."""
     comment: str
@@ -224,6 +226,7 @@ def _parse_event(package: str, message: DescriptorProto, policy: Any, comment: s
         producer=options.format_caller_name(policy.producer),
         queues=tuple(policy.queues),
         priority_queue=policy.priority_queue,
+        subscribers=tuple(options.format_caller_name(number) for number in policy.subscribers),
         subject=policy.subject,
         comment=comment,
     )

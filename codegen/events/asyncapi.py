@@ -97,7 +97,7 @@ def build_message(contracts: Contracts, event: Event) -> Config:
 
 
 def build_operations(event: Event) -> Config:
-    """Return the send operation of the producer and the receive operation of each queue."""
+    """Return the send operation of the producer, and the receive operations of queues and subscribers."""
     channel_reference = {"$ref": f"#/channels/{event.type}"}
     sends = {
         f"{event.producer}.send.{event.type}": {
@@ -115,7 +115,15 @@ def build_operations(event: Event) -> Config:
         }
         for queue in event.all_queues
     }
-    return sends | receives
+    subscriptions = {
+        f"{service}.receive.{event.type}": {
+            "action": "receive",
+            "channel": channel_reference,
+            "summary": f"Received by every process of {service} from an exclusive queue.",
+        }
+        for service in event.subscribers
+    }
+    return sends | receives | subscriptions
 
 
 def generate(contracts: Contracts) -> Files:

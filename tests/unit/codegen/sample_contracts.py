@@ -140,6 +140,7 @@ def create_event(name: str, **changes: Any) -> Event:
         "producer": "notes",
         "queues": ("archive.history",),
         "priority_queue": "",
+        "subscribers": (),
         "subject": "note_id",
         "comment": f"{name} happened.",
     }

@@ -20,7 +20,8 @@ def generate(*events: Event) -> Any:
     return yaml.safe_load(text)
 
 
-DOCUMENT = generate(ADDED, DELETED)
+CHANGED = create_event("Changed", message="sample.v1.EchoResponse", queues=(), subscribers=("mail",))
+DOCUMENT = generate(ADDED, DELETED, CHANGED)
 
 
 def test_version_is_that_of_the_openapi_document() -> None:
@@ -56,7 +57,7 @@ def test_channel_has_routing_key_exchange_and_message(event: Event) -> None:
     assert DOCUMENT["components"]["messages"][name]["name"] == event.type
 
 
-def test_operations_are_one_send_and_a_receive_per_queue() -> None:
+def test_operations_are_one_send_and_a_receive_per_queue_and_subscriber() -> None:
     operations = {name: each["action"] for name, each in DOCUMENT["operations"].items()}
     assert operations == {
         "notes.send.notes.added": "send",
@@ -64,6 +65,8 @@ def test_operations_are_one_send_and_a_receive_per_queue() -> None:
         "mail.requested.receive.notes.added": "receive",
         "notes.send.notes.deleted": "send",
         "archive.urgent.receive.notes.deleted": "receive",
+        "notes.send.notes.changed": "send",
+        "mail.receive.notes.changed": "receive",
     }
 
 
