@@ -25,7 +25,7 @@ from services.gateway.adapters.firebase_identity import FirebaseIdentityProvider
 from services.gateway.adapters.image_store import GcsImageStore
 from services.gateway.adapters.login_rate_limiter import FailedAttemptLimits, MemcachedLoginRateLimiter
 from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
-from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
+from services.gateway.adapters.postgres.repository import PostgresRepository
 from services.gateway.adapters.postgres.token_revocations import TokenRevocationListener, delete_expired
 from services.gateway.adapters.product_picture_registry import RpcProductPictureRegistry
 from services.gateway.entrypoints.commands import demo_data, make_admin
@@ -41,7 +41,6 @@ from services.runtime.config.settings import DemoSettings
 from services.runtime.core.clock import now
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.outbox import Outbox, Relay
-from services.runtime.messaging.topology import RETRY_QUEUES
 from services.runtime.process.lifecycle import serve_with_background_tasks
 from services.runtime.process.metrics_endpoint import serve_metrics
 from services.runtime.rest.app import build_app
@@ -66,7 +65,7 @@ async def serve(settings: Settings) -> None:
     database = Database(settings.database_url.get_secret_value())
     broker = Broker(settings.broker_url.get_secret_value(), "gateway")
     revoked_tokens = RevokedTokens(now)
-    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS), revoked_tokens.add)
+    repository = PostgresRepository(database, Outbox[GatewayEvent](EVENTS), revoked_tokens.add)
     channels = {name: open_channel(settings.egress_socket, name) for name in ("orders", "partners", "notifications")}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     notifications = NotificationsStub(channels["notifications"])
@@ -115,14 +114,7 @@ async def serve(settings: Settings) -> None:
             wait_for_stop_signal,
             [
                 Relay("gateway", database, broker).run(),
-                serve_metrics(
-                    "gateway",
-                    settings.environment,
-                    settings.service_socket,
-                    database,
-                    broker,
-                    shared_queues=RETRY_QUEUES,
-                ),
+                serve_metrics("gateway", settings.environment, settings.service_socket, database, broker),
                 run_invalidation(broker, response_caches),
                 TokenRevocationListener(database, revoked_tokens, now).run(),
                 run_periodically(600, "deleting expired token revocations", lambda: delete_expired(database, now)),
@@ -176,16 +168,16 @@ async def load_demo_data(settings: Settings, _: DemoSettings) -> None:
 async def promote_to_admin(settings: Settings, email: str) -> None:
     """Assign the admin role to the account with the e-mail address."""
     async with open_account_adapters(settings) as (repository, identity):
-        await make_admin.promote_to_admin(repository, identity, email)
+        await make_admin.promote_to_admin(repository, identity, now, email)
 
 
 @asynccontextmanager
 async def open_account_adapters(
     settings: Settings,
-) -> AsyncIterator[tuple[PostgresAccountRepository, FirebaseIdentityProvider]]:
+) -> AsyncIterator[tuple[PostgresRepository, FirebaseIdentityProvider]]:
     """Open the account repository and the identity provider for a command."""
     database = Database(settings.database_url.get_secret_value(), max_size=1)
-    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
+    repository = PostgresRepository(database, Outbox[GatewayEvent](EVENTS))
     async with database, httpx.AsyncClient(trust_env=False) as client:
         with closing(build_firebase(settings, client)) as identity:
             yield repository, identity

@@ -1,6 +1,7 @@
 """Accounts during faults of the identity provider and the object storage.
 
-The adapters implement the ports of services.gateway.usecases.ports and of the use cases.
+The adapters, among them services.gateway.adapters.postgres.accounts and services.gateway.adapters.postgres.codes,
+implement the ports of services.gateway.usecases.ports and of the use cases.
 """
 
 import asyncio
@@ -23,8 +24,7 @@ from services.gateway.adapters.firebase_identity import FirebaseIdentityProvider
 from services.gateway.adapters.image_store import GcsImageStore
 from services.gateway.adapters.login_rate_limiter import FailedAttemptLimits, MemcachedLoginRateLimiter
 from services.gateway.adapters.postgres import account_statements
-from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
-from services.gateway.adapters.postgres.code_requests import PostgresCodeRequestUnitOfWork
+from services.gateway.adapters.postgres.repository import PostgresRepository
 from services.gateway.domain.accounts import AccountFilter, CodePurpose, ProfileChanges, Registration
 from services.gateway.domain.images import Image
 from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
@@ -53,7 +53,7 @@ class Gateway:
 
     def __init__(self, settings: dict[str, str], identity: FaultProxy, storage: FaultProxy) -> None:
         self.database = Database(settings["DATABASE_URL"])
-        self.repository = PostgresAccountRepository(self.database, Outbox[GatewayEvent](EVENTS))
+        self.repository = PostgresRepository(self.database, Outbox[GatewayEvent](EVENTS))
         self.client = httpx.AsyncClient(trust_env=False)
         self.identity_proxy, self.storage_proxy = identity, storage
         self.identity = FirebaseIdentityProvider(
@@ -157,7 +157,7 @@ async def test_account_missing_at_provider_is_removed(gateway: Gateway, email: s
         await gateway.sign_up(email)
     gateway.identity_proxy.set_fault(Fault.NONE)
     assert await gateway.finish_interrupted_accounts() > 0
-    assert await gateway.repository.get_account_by_email(email) is None
+    assert await gateway.repository.accounts.get_by_email(email) is None
     principal = await gateway.sign_up(email)
     assert (await gateway.sign_in(email)).user_id == principal.user_id
 
@@ -168,9 +168,9 @@ async def test_account_with_lost_provider_response_is_completed(gateway: Gateway
         await gateway.sign_up(email)
     gateway.identity_proxy.set_fault(Fault.NONE)
     assert await get_error_reason(gateway.sign_up(email)) is Reason.EMAIL_TAKEN  # only the background job completes it
-    assert await gateway.repository.get_account_by_email(email) is None
+    assert await gateway.repository.accounts.get_by_email(email) is None
     await gateway.finish_interrupted_accounts()
-    account = await gateway.repository.get_account_by_email(email)
+    account = await gateway.repository.accounts.get_by_email(email)
     assert account is not None
     session = await gateway.sign_in(email)
     assert session.user_id == account.id
@@ -247,10 +247,8 @@ async def test_concurrent_transactions_claim_different_code_requests(gateway: Ga
     request = {"purpose": CodePurpose.PASSWORD_RESET, "email": email, "user_id": None, "trace": None}
     for _ in range(2):
         await gateway.database.execute(account_statements.ADD_CODE_REQUEST, **request)
-    outbox = Outbox[GatewayEvent](EVENTS)
-    async with gateway.database.transaction() as first, gateway.database.transaction() as second:
-        units = [PostgresCodeRequestUnitOfWork(transaction, outbox) for transaction in (first, second)]
-        claimed = [await unit.claim_code_requests(1) for unit in units]
+    async with gateway.repository.unit_of_work() as first, gateway.repository.unit_of_work() as second:
+        claimed = [await unit.code_requests.claim(1) for unit in (first, second)]
     assert [len(requests) for requests in claimed] == [1, 1]
     assert claimed[0][0].id != claimed[1][0].id
 
@@ -367,7 +365,7 @@ async def test_orphaned_avatar_is_deleted_by_clean_up(gateway: Gateway, email: s
     )
     assert second.avatar is not None
     await gateway.image_store.delete_orphans(
-        "avatars", await gateway.repository.list_avatar_names(), timedelta(seconds=-60)
+        "avatars", await gateway.repository.accounts.list_avatar_names(), timedelta(seconds=-60)
     )
     assert await gateway.image_store.get(first.avatar) is None
     assert await gateway.image_store.get(second.avatar) is not None

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from generated.events import EVENTS, GatewayEvent
 from services.gateway.adapters.postgres import token_revocations
-from services.gateway.adapters.postgres.accounts import PostgresAccountRepository
+from services.gateway.adapters.postgres.repository import PostgresRepository
 from services.gateway.adapters.postgres.token_revocations import TokenRevocationListener
 from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME, RevokedTokens
 from services.runtime.core.clock import now
@@ -41,6 +41,11 @@ async def run_gateway(database: Database) -> AsyncIterator[RevokedTokens]:
         await asyncio.wait([task])
 
 
+async def revoke_tokens(repository: PostgresRepository, user_id: str, revoked_at: datetime) -> None:
+    async with repository.unit_of_work() as unit:
+        await unit.revoke_tokens(user_id, revoked_at)
+
+
 async def wait_for_revocation(revoked_tokens: RevokedTokens, user_id: str) -> None:
     """Wait until a token of the user is revoked, for at most a second."""
     principal = Principal(user_id, None, "", True, now() + timedelta(hours=1))
@@ -51,13 +56,13 @@ async def wait_for_revocation(revoked_tokens: RevokedTokens, user_id: str) -> No
 
 async def test_revocation_reaches_every_process_within_a_second(database: Database) -> None:
     local = RevokedTokens(now)
-    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS), local.add)
+    repository = PostgresRepository(database, Outbox[GatewayEvent](EVENTS), local.add)
     async with run_gateway(database) as first, run_gateway(database) as second:
         for user_id in (generate_id(), generate_id()):
             waiting = [asyncio.create_task(wait_for_revocation(each, user_id)) for each in (first, second)]
             await asyncio.sleep(0)
             revoked_at = now()
-            await repository.revoke_tokens(user_id, revoked_at)
+            await revoke_tokens(repository, user_id, revoked_at)
             assert local.find_revocation(user_id, revoked_at) == revoked_at
             await asyncio.gather(*waiting)
             assert first.find_revocation(user_id, revoked_at) == revoked_at
@@ -65,17 +70,17 @@ async def test_revocation_reaches_every_process_within_a_second(database: Databa
 
 async def test_revocation_is_loaded_after_restart(database: Database) -> None:
     user_id = generate_id()
-    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
-    await repository.revoke_tokens(user_id, now())
-    await repository.revoke_tokens(user_id, now() - timedelta(minutes=1))
+    repository = PostgresRepository(database, Outbox[GatewayEvent](EVENTS))
+    await revoke_tokens(repository, user_id, now())
+    await revoke_tokens(repository, user_id, now() - timedelta(minutes=1))
     async with run_gateway(database) as revoked_tokens:
         await wait_for_revocation(revoked_tokens, user_id)
 
 
 async def test_expired_revocation_is_deleted(database: Database) -> None:
-    repository = PostgresAccountRepository(database, Outbox[GatewayEvent](EVENTS))
-    await repository.revoke_tokens(generate_id(), now() - MAX_TOKEN_LIFETIME)
-    await repository.revoke_tokens(user_id := generate_id(), now())
+    repository = PostgresRepository(database, Outbox[GatewayEvent](EVENTS))
+    await revoke_tokens(repository, generate_id(), now() - MAX_TOKEN_LIFETIME)
+    await revoke_tokens(repository, user_id := generate_id(), now())
     assert await token_revocations.delete_expired(database, now) >= 1
     async with run_gateway(database) as revoked_tokens:
         await wait_for_revocation(revoked_tokens, user_id)

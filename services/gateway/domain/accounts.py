@@ -159,6 +159,14 @@ class VerificationCode:
         """Convert the purpose, which rows contain as text."""
         object.__setattr__(self, "purpose", CodePurpose(self.purpose))
 
+    def is_valid(self, now: datetime) -> bool:
+        """Return whether the code has not expired."""
+        return now < self.expires_at
+
+    def apply(self, account: Account) -> Account:
+        """Return the account after the use of the code: its address, or the new one, is verified."""
+        return account.with_changes(email=self.new_email or account.email, email_verified=True)
+
 
 class CodeRequest(NamedTuple):
     """Request for a verification code, for the account with an address or to change an account's address to it."""

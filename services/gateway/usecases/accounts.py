@@ -2,10 +2,8 @@
 
 import logging
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import timedelta
 
-from generated.events import GatewayEvent
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain import accounts as account_rules
@@ -15,11 +13,11 @@ from services.gateway.domain.accounts import (
     AccountState,
     CodePurpose,
     Registration,
-    VerificationCode,
 )
-from services.gateway.usecases import profiles, reauthentication
-from services.gateway.usecases.ports import IdentityProvider, ImageStore, Repository
+from services.gateway.usecases import profiles, reauthentication, verification_codes
+from services.gateway.usecases.ports import IdentityProvider, ImageStore
 from services.gateway.usecases.token_revocations import MAX_TOKEN_LIFETIME
+from services.gateway.usecases.verification_codes import VerificationRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
@@ -35,33 +33,8 @@ BATCH_SIZE = 50
 _EMAIL_REJECTION_REASONS = (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED)
 
 
-class AccountRepository(Repository, Protocol):
-    """Repository for creating, confirming and deleting accounts."""
-
-    async def add_account(self, account: Account) -> None:
-        """Store an account that is being created."""
-
-    async def activate_account(self, account: Account, code: VerificationCode, *events: GatewayEvent) -> None:
-        """Make a created account active, store its code and publish the events. Idempotent."""
-
-    async def delete_unfinished_account(self, user_id: str) -> None:
-        """Delete an account that is being created or deleted."""
-
-    async def list_unfinished_accounts(self, before: datetime, size: int) -> list[Account]:
-        """Return accounts created before the given time that are being created or deleted."""
-
-    async def mark_deleting(self, user_id: str, at: datetime) -> Account | None:
-        """Anonymise the active account, publish the deletion and mail its address. Returns the anonymised account.
-
-        Also deletes its codes and revokes its access tokens, including those that are issued in the next hour.
-        """
-
-    async def delete_code(self, code: VerificationCode) -> None:
-        """Delete a code."""
-
-
 async def sign_up(
-    repository: AccountRepository, identity: IdentityProvider, clock: Clock, registration: Registration
+    repository: VerificationRepository, identity: IdentityProvider, clock: Clock, registration: Registration
 ) -> Account:
     """Create an account and mail a verification code.
 
@@ -91,18 +64,20 @@ async def sign_up(
         created_at=created_at,
         notif_token_at=None if registration.notif_token is None else created_at,
     )
-    await repository.add_account(account)
+    async with repository.unit_of_work() as unit:
+        await unit.accounts.add(account)
     try:
         await identity.create(account.id, account.email, registration.password, registration.role)
     except ApiError as error:
-        if error.reason in (Reason.EMAIL_TAKEN, Reason.ACCOUNT_REFUSED):
-            await repository.delete_unfinished_account(account.id)
+        if error.reason in _EMAIL_REJECTION_REASONS:
+            await _delete_unfinished_account(repository, account)
         raise
     await _activate_account(repository, clock, account)
     return replace(account, state=AccountState.ACTIVE)
 
 
-async def _activate_account(repository: AccountRepository, clock: Clock, account: Account) -> None:
+async def _activate_account(repository: VerificationRepository, clock: Clock, account: Account) -> None:
+    """Make a created account active and mail a verification code, unless another process does."""
     plain_code, code = account_rules.generate_code(CodePurpose.EMAIL_VERIFICATION, account.id, clock())
     mail = EmailRequested(
         user_id=account.id,
@@ -111,11 +86,15 @@ async def _activate_account(repository: AccountRepository, clock: Clock, account
         locale=account.locale,
         values={"code": plain_code},
     )
-    await repository.activate_account(account, code, account_rules.build_user_registered_event(account), mail)
+    async with repository.unit_of_work() as unit:
+        if await unit.accounts.activate(account.id):
+            await unit.codes.add(code)
+            await unit.publish(account_rules.build_user_registered_event(account))
+            await unit.publish(mail)
 
 
 async def confirm_email(
-    repository: AccountRepository, identity: IdentityProvider, clock: Clock, plain_code: str
+    repository: VerificationRepository, identity: IdentityProvider, clock: Clock, plain_code: str
 ) -> None:
     """Confirm an e-mail address by a mailed code, after sign-up or after a change of the address.
 
@@ -123,25 +102,25 @@ async def confirm_email(
 
     Raises ApiError: CODE_INVALID.
     """
-    code = await repository.get_code(account_rules.hash_secret(plain_code), clock())
-    account = None if code is None else await repository.get_account(code.user_id)
-    if code is None or account is None or code.purpose is CodePurpose.PASSWORD_RESET:
+    code = await verification_codes.get_code(repository, clock, plain_code)
+    if code.purpose is CodePurpose.PASSWORD_RESET:
         raise ApiError(Reason.CODE_INVALID)
     try:
-        async with repository.use_code(code):
+        async with verification_codes.use_code(repository, clock, code):
             if code.purpose is CodePurpose.EMAIL_VERIFICATION:
-                await identity.mark_email_verified(account.id)
+                await identity.mark_email_verified(code.user_id)
             else:
-                await identity.change_email(account.id, code.new_email or "")
+                await identity.change_email(code.user_id, code.new_email or "")
     except ApiError as error:
         if code.purpose is CodePurpose.EMAIL_VERIFICATION or error.reason not in _EMAIL_REJECTION_REASONS:
             raise
-        await repository.delete_code(code)
+        async with repository.unit_of_work() as unit:
+            await unit.codes.delete(code)
         raise ApiError(Reason.CODE_INVALID) from error
 
 
 async def delete_account(
-    repository: AccountRepository,
+    repository: VerificationRepository,
     identity: IdentityProvider,
     image_store: ImageStore,
     clock: Clock,
@@ -152,7 +131,15 @@ async def delete_account(
     Raises ApiError: REAUTHENTICATION_REQUIRED, USER_NOT_FOUND.
     """
     reauthentication.require_recent_sign_in(clock, principal)
-    anonymised = profiles.require_account(await repository.mark_deleting(principal.user_id, clock()))
+    async with repository.unit_of_work() as unit:
+        account = await profiles.lock_account(unit, principal.user_id)
+        anonymised, now = account.anonymise(), clock()
+        await unit.codes.delete_all(account.id)
+        await unit.accounts.save(anonymised)
+        await unit.publish(account_rules.build_user_deleted_event(anonymised, now))
+        await unit.publish(account_rules.build_account_deleted_mail(account))
+        # The identity provider may issue tokens until it has deleted the account.
+        await unit.revoke_tokens(account.id, now + MAX_TOKEN_LIFETIME)
     try:
         await _finish_account(repository, identity, image_store, clock, anonymised)
     except ApiError as error:
@@ -160,31 +147,41 @@ async def delete_account(
 
 
 async def finish_interrupted_accounts(
-    repository: AccountRepository, identity: IdentityProvider, image_store: ImageStore, clock: Clock
+    repository: VerificationRepository, identity: IdentityProvider, image_store: ImageStore, clock: Clock
 ) -> int:
     """Complete interrupted creations and deletions of accounts. Returns the number of accounts processed.
 
     Several instances may run it concurrently.
     """
-    unfinished = await repository.list_unfinished_accounts(clock() - GRACE_PERIOD, BATCH_SIZE)
+    unfinished = await repository.accounts.list_unfinished(clock() - GRACE_PERIOD, BATCH_SIZE)
     for account in unfinished:
         await _finish_account(repository, identity, image_store, clock, account)
     return len(unfinished)
 
 
 async def _finish_account(
-    repository: AccountRepository, identity: IdentityProvider, image_store: ImageStore, clock: Clock, account: Account
+    repository: VerificationRepository,
+    identity: IdentityProvider,
+    image_store: ImageStore,
+    clock: Clock,
+    account: Account,
 ) -> None:
     if account.state is AccountState.DELETING:
         # The identity provider may issue tokens until it has deleted the account, which may take several attempts.
-        await repository.revoke_tokens(account.id, clock() + MAX_TOKEN_LIFETIME)
+        async with repository.unit_of_work() as unit:
+            await unit.revoke_tokens(account.id, clock() + MAX_TOKEN_LIFETIME)
         await identity.delete(account.id)
         if account.avatar is not None:
             await image_store.delete(account.avatar)
-        await repository.delete_unfinished_account(account.id)
+        await _delete_unfinished_account(repository, account)
     elif await identity.exists(account.id):
         if account.role is not None:
             await identity.set_role(account.id, account.role)
         await _activate_account(repository, clock, account)
     else:
-        await repository.delete_unfinished_account(account.id)
+        await _delete_unfinished_account(repository, account)
+
+
+async def _delete_unfinished_account(repository: VerificationRepository, account: Account) -> None:
+    async with repository.unit_of_work() as unit:
+        await unit.accounts.delete_unfinished(account.id)

@@ -43,17 +43,14 @@ async def delete_avatar(repository: Repository, image_store: ImageStore, princip
 async def _set_avatar_name(
     repository: Repository, image_store: ImageStore, principal: Principal, name: str | None
 ) -> Account:
-    old_name = None
-
-    def change(account: Account) -> Account:
-        nonlocal old_name
-        old_name = account.avatar
-        return account if account.avatar == name else account.with_changes(avatar=name)
-
-    changed = profiles.require_account(await repository.change_account(principal.user_id, change))
-    if old_name not in (None, name):
+    async with repository.unit_of_work() as unit:
+        before = await profiles.lock_account(unit, principal.user_id)
+        if before.avatar == name:
+            return before
+        changed = await profiles.save_account(unit, before.with_changes(avatar=name))
+    if before.avatar is not None:
         try:
-            await image_store.delete(old_name)
+            await image_store.delete(before.avatar)
         except ApiError as error:
             log.warning("old avatar not deleted: %s; left to the orphan clean-up", error)
     return changed
@@ -73,5 +70,5 @@ async def get_avatar(repository: Repository, image_store: ImageStore, principal:
 
 async def delete_orphaned_avatars(repository: Repository, image_store: ImageStore) -> int:
     """Delete images that no account references. Returns 0, since one run deletes every orphan that is old enough."""
-    await image_store.delete_orphans(FOLDER, await repository.list_avatar_names(), ORPHAN_MIN_AGE)
+    await image_store.delete_orphans(FOLDER, await repository.accounts.list_avatar_names(), ORPHAN_MIN_AGE)
     return 0

@@ -3,9 +3,10 @@
 from generated.problems import Reason
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import CodePurpose, SessionTokens
-from services.gateway.usecases import profiles, reauthentication
+from services.gateway.usecases import profiles, reauthentication, verification_codes
 from services.gateway.usecases.ports import IdentityProvider, LoginRateLimiter, Repository
 from services.gateway.usecases.token_revocations import RevokedTokens
+from services.gateway.usecases.verification_codes import VerificationRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
@@ -49,7 +50,8 @@ async def sign_out(repository: Repository, identity: IdentityProvider, clock: Cl
     except ApiError as error:
         if error.reason is not Reason.USER_NOT_FOUND:
             raise
-    await repository.revoke_tokens(principal.user_id, clock())
+    async with repository.unit_of_work() as unit:
+        await unit.revoke_tokens(principal.user_id, clock())
 
 
 async def change_password(
@@ -69,11 +71,13 @@ async def change_password(
     account = await profiles.get_profile(repository, principal)
     await reauthentication.check_password(identity, rate_limiter, account, old_password, client_address)
     await identity.set_password(account.id, new_password)
-    await repository.revoke_tokens(account.id, clock(), account_rules.build_password_changed_mail(account))
+    async with repository.unit_of_work() as unit:
+        await unit.revoke_tokens(account.id, clock())
+        await unit.publish(account_rules.build_password_changed_mail(account))
 
 
 async def reset_password(
-    repository: Repository,
+    repository: VerificationRepository,
     identity: IdentityProvider,
     rate_limiter: LoginRateLimiter,
     clock: Clock,
@@ -86,9 +90,8 @@ async def reset_password(
     Raises ApiError: CODE_INVALID, TOO_MANY_REQUESTS.
     """
     async with rate_limiter.limit(None, client_address):
-        code = await repository.get_code(account_rules.hash_secret(plain_code), clock())
-        account = None if code is None else await repository.get_account(code.user_id)
-        if code is None or account is None or code.purpose is not CodePurpose.PASSWORD_RESET:
+        code = await verification_codes.get_code(repository, clock, plain_code)
+        if code.purpose is not CodePurpose.PASSWORD_RESET:
             raise ApiError(Reason.CODE_INVALID)
-        async with repository.use_code(code):
-            await identity.set_password(account.id, password)
+        async with verification_codes.use_code(repository, clock, code):
+            await identity.set_password(code.user_id, password)

@@ -1,19 +1,15 @@
 """Ports of the use cases: protocols that the outbound adapters implement."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from generated.events import GatewayEvent
-from services.gateway.domain.accounts import (
-    Account,
-    AccountFilter,
-    SessionTokens,
-    VerificationCode,
-)
+from services.gateway.domain.accounts import Account, AccountFilter, SessionTokens
 from services.gateway.domain.images import Image
-from services.runtime.core.repository import TimeKey
+from services.runtime.core.repository import EntityRepository, TimeSortedEntityReader
+from services.runtime.core.unit_of_work import PublishingUnitOfWork, UnitOfWorkFactory
 
 
 class IdentityProvider(Protocol):
@@ -76,44 +72,42 @@ class ImageStore(Protocol):
         """Delete the folder's images that are older than `min_age` and not referenced. Returns their number."""
 
 
-class AccountReader(Protocol):
+class AccountReader(TimeSortedEntityReader[Account, AccountFilter], Protocol):
     """Read access to active accounts."""
 
-    async def get_account(self, user_id: str) -> Account | None:
-        """Return the active account."""
-
-    async def get_account_by_email(self, email: str) -> Account | None:
+    async def get_by_email(self, email: str) -> Account | None:
         """Return the active account with the address."""
 
-
-class Repository(AccountReader, Protocol):
-    """Accounts and verification codes. Every method is one transaction."""
-
-    async def list_accounts(self, size: int, before: TimeKey | None, account_filter: AccountFilter) -> list[Account]:
-        """Return active accounts, newest first, after the key (created_at, id) of the previous page."""
-
-    async def change_account(
-        self, user_id: str, change: Callable[[Account], Account], *, revoke_tokens: bool = False
-    ) -> Account | None:
-        """Lock the active account, save what `change` returns and publish the change, unless it returns its argument.
-
-        Returns the result of `change`, or None if there is no such account. Nothing is saved if `change` raises.
-        """
-
-    async def revoke_tokens(self, user_id: str, revoked_at: datetime, *events: GatewayEvent) -> None:
-        """Revoke the user's access tokens that were issued until `revoked_at`, and publish the events."""
-
-    async def get_code(self, digest: bytes, now: datetime) -> VerificationCode | None:
-        """Return the unexpired code with the digest."""
-
-    def use_code(self, code: VerificationCode) -> AbstractAsyncContextManager[None]:
-        """Use a code up and mark its address as the account's verified one, both at the end of the block.
-
-        If the block raises, the code remains valid. A change of the address or the password also deletes the account's
-        other codes and mails the old address; that of the password revokes the account's access tokens.
-
-        Raises ApiError: CODE_INVALID before the block if the code was used, or another request uses one of the account.
-        """
+    async def list_unfinished(self, before: datetime, size: int) -> Sequence[Account]:
+        """Return accounts created before the given time that are being created or deleted."""
 
     async def list_avatar_names(self) -> set[str]:
         """Return the object names of all avatars."""
+
+
+class AccountRepository(AccountReader, EntityRepository[str, Account], Protocol):
+    """Active accounts in a unit of work, and those that are being created or deleted."""
+
+    async def add(self, account: Account) -> None:
+        """Insert an account that is being created."""
+
+    async def activate(self, user_id: str) -> bool:
+        """Make an account that is being created active; return False if it is not being created."""
+
+    async def delete_unfinished(self, user_id: str) -> None:
+        """Delete an account that is being created or deleted."""
+
+
+class UnitOfWork(PublishingUnitOfWork[GatewayEvent], Protocol):
+    """One transaction over accounts and token revocations."""
+
+    accounts: AccountRepository
+
+    async def revoke_tokens(self, user_id: str, revoked_at: datetime) -> None:
+        """Revoke the user's access tokens that were issued until `revoked_at`."""
+
+
+class Repository(UnitOfWorkFactory[UnitOfWork], Protocol):
+    """Read access to accounts, and the units of work that change them."""
+
+    accounts: AccountReader

@@ -6,7 +6,7 @@ from datetime import datetime
 from generated.problems import Reason
 from services.gateway.domain import accounts as account_rules
 from services.gateway.domain.accounts import Account, AccountFilter, ProfileChanges
-from services.gateway.usecases.ports import IdentityProvider, Repository
+from services.gateway.usecases.ports import IdentityProvider, Repository, UnitOfWork
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
@@ -19,7 +19,7 @@ async def get_profile(repository: Repository, principal: Principal) -> Account:
 
     Raises ApiError: USER_NOT_FOUND.
     """
-    return require_account(await repository.get_account(principal.user_id))
+    return require_account(await repository.accounts.get(principal.user_id))
 
 
 def require_account(account: Account | None) -> Account:
@@ -29,6 +29,21 @@ def require_account(account: Account | None) -> Account:
     """
     if account is None:
         raise ApiError(Reason.USER_NOT_FOUND)
+    return account
+
+
+async def lock_account(unit: UnitOfWork, user_id: str) -> Account:
+    """Return the active account, locked until the unit of work ends.
+
+    Raises ApiError: USER_NOT_FOUND.
+    """
+    return require_account(await unit.accounts.get_for_update(user_id))
+
+
+async def save_account(unit: UnitOfWork, account: Account) -> Account:
+    """Save and publish the change of an active account, and return it."""
+    await unit.accounts.save(account)
+    await unit.publish(account_rules.build_user_updated_event(account))
     return account
 
 
@@ -46,36 +61,37 @@ async def update_profile(
     Raises ApiError: TIME_ZONE_UNKNOWN, USER_NOT_FOUND.
     """
     account_rules.validate_time_zone(changes.get("time_zone"))
-
-    def change(account: Account) -> Account:
+    async with repository.unit_of_work() as unit:
+        account = await lock_account(unit, principal.user_id)
         check_version(account.version)
-        return account.with_profile_changes(changes, clock())
-
-    return require_account(await repository.change_account(principal.user_id, change))
+        return await save_account(unit, account.with_profile_changes(changes, clock()))
 
 
 async def list_accounts(
     repository: Repository, page_size: int, page_token: str, account_filter: AccountFilter
 ) -> Page[Account]:
     """Return a page of accounts, newest first."""
-    rows = await repository.list_accounts(
-        page_size + 1, pagination.decode_page_token(page_token, tuple[datetime, str]), account_filter
+    rows = await repository.accounts.list_before(
+        pagination.decode_page_token(page_token, tuple[datetime, str]), page_size + 1, account_filter
     )
     return pagination.build_page(rows, page_size, lambda account: (account.created_at.isoformat(), account.id))
 
 
-async def set_role(repository: Repository, identity: IdentityProvider, user_id: str, role: str) -> Account:
+async def set_role(
+    repository: Repository, identity: IdentityProvider, clock: Clock, user_id: str, role: str
+) -> Account:
     """Assign a role and revoke the account's access tokens. Returns the changed account.
 
     The identity provider is updated first, so that repeating an interrupted request makes both stores consistent.
 
     Raises ApiError: USER_NOT_FOUND.
     """
-    require_account(await repository.get_account(user_id))
+    require_account(await repository.accounts.get(user_id))
     await identity.set_role(user_id, role)
-    return require_account(
-        await repository.change_account(user_id, lambda account: account.with_changes(role=role), revoke_tokens=True)
-    )
+    async with repository.unit_of_work() as unit:
+        account = await lock_account(unit, user_id)
+        await unit.revoke_tokens(user_id, clock())
+        return await save_account(unit, account.with_changes(role=role))
 
 
 async def set_disabled(
@@ -85,7 +101,8 @@ async def set_disabled(
 
     Raises ApiError: USER_NOT_FOUND.
     """
-    require_account(await repository.get_account(user_id))
+    require_account(await repository.accounts.get(user_id))
     await identity.set_disabled(user_id, disabled=disabled)
     if disabled:
-        await repository.revoke_tokens(user_id, clock())
+        async with repository.unit_of_work() as unit:
+            await unit.revoke_tokens(user_id, clock())

@@ -4,19 +4,28 @@ Requests are answered before the account is queried, so that the response does n
 are sent after a random delay, so that their load does not coincide with the response to the next request.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Protocol
 
-from generated.events import GatewayEvent
+from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain import accounts as account_rules
-from services.gateway.domain.accounts import MAIL_TEMPLATES, Account, CodePurpose, CodeRequest, VerificationCode
+from services.gateway.domain.accounts import (
+    MAIL_TEMPLATES,
+    MAX_VALID_CODES,
+    Account,
+    CodePurpose,
+    CodeRequest,
+    VerificationCode,
+)
 from services.gateway.usecases import profiles, reauthentication
-from services.gateway.usecases.ports import AccountReader, IdentityProvider, LoginRateLimiter, Repository
+from services.gateway.usecases.ports import IdentityProvider, LoginRateLimiter, Repository, UnitOfWork
 from services.runtime.core.clock import Clock
+from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
+from services.runtime.core.repository import EntityReader
 
 BATCH_SIZE = 50
 
@@ -27,44 +36,109 @@ MAX_DELAY_S = 0.9
 """Maximum delay of the sending of a requested code, in seconds."""
 
 
-class CodeRequestUnitOfWork(AccountReader, Protocol):
-    """One transaction that processes code requests."""
+class CodeRepository(Protocol):
+    """Verification codes in a unit of work."""
 
-    async def claim_code_requests(self, size: int) -> Sequence[CodeRequest]:
+    async def add(self, code: VerificationCode) -> None:
+        """Insert a code."""
+
+    async def try_lock(self, code: VerificationCode) -> bool:
+        """Lock the account's codes; return False if another transaction has locked them, or the code was deleted."""
+
+    async def delete(self, code: VerificationCode) -> None:
+        """Delete a code."""
+
+    async def delete_all(self, user_id: str) -> None:
+        """Delete all codes of the account."""
+
+    async def delete_expired(self, user_id: str, now: datetime) -> None:
+        """Delete the expired codes of the account."""
+
+    async def count_valid(self, user_id: str, purpose: CodePurpose, now: datetime) -> int:
+        """Return the number of unexpired codes of the account with the purpose."""
+
+
+class CodeRequestQueue(Protocol):
+    """Code requests in a unit of work."""
+
+    async def add(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
+        """Store a request with the current trace context."""
+
+    async def claim(self, size: int) -> Sequence[CodeRequest]:
         """Return and lock the oldest requests that no other transaction has locked."""
 
-    async def check_code_limit(self, user_id: str, purpose: CodePurpose, now: datetime) -> bool:
-        """Delete expired codes of the account. Returns False if MAX_VALID_CODES of the purpose are valid."""
-
-    async def add_code(self, code: VerificationCode) -> None:
-        """Store a code."""
-
-    async def publish(self, event: GatewayEvent) -> None:
-        """Publish the event when the transaction has committed."""
-
-    def process_code_request(self, request: CodeRequest) -> AbstractAsyncContextManager[None]:
+    def process(self, request: CodeRequest) -> AbstractAsyncContextManager[None]:
         """Delete the request at the end of the block."""
 
 
-class CodeRequestRepository(Repository, Protocol):
-    """Accounts, verification codes and code requests."""
+class VerificationUnitOfWork(UnitOfWork, Protocol):
+    """One transaction over accounts, verification codes and code requests."""
 
-    async def add_code_request(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
-        """Store a code request with the current trace context."""
+    codes: CodeRepository
+    code_requests: CodeRequestQueue
 
-    def unit_of_work(self) -> AbstractAsyncContextManager[CodeRequestUnitOfWork]:
-        """Commit at the end of the block, roll back if it raises."""
+
+class VerificationRepository(Repository, Protocol):
+    """Read access to accounts and verification codes, and the units of work that change them."""
+
+    codes: EntityReader[bytes, VerificationCode]
+
+    def unit_of_work(self) -> AbstractAsyncContextManager[VerificationUnitOfWork]:
+        """Open a unit of work."""
+
+    def limited_unit_of_work(self) -> AbstractAsyncContextManager[VerificationUnitOfWork]:
+        """Open one of the few units of work that may call another system, which each hold a connection meanwhile."""
+
+
+async def get_code(repository: VerificationRepository, clock: Clock, plain_code: str) -> VerificationCode:
+    """Return an unexpired code of an active account.
+
+    Raises ApiError: CODE_INVALID.
+    """
+    code = await repository.codes.get(account_rules.hash_secret(plain_code))
+    if code is None or not code.is_valid(clock()) or await repository.accounts.get(code.user_id) is None:
+        raise ApiError(Reason.CODE_INVALID)
+    return code
+
+
+@asynccontextmanager
+async def use_code(repository: VerificationRepository, clock: Clock, code: VerificationCode) -> AsyncIterator[None]:
+    """Use a code up and mark its address as the account's verified one, both at the end of the block.
+
+    If the block raises, the code remains valid. A change of the address or the password also deletes the account's
+    other codes and mails the old address; that of the password revokes the account's access tokens.
+
+    Raises ApiError: CODE_INVALID before the block if the code was used, or another request uses one of the account.
+    """
+    async with repository.limited_unit_of_work() as unit:
+        if not await unit.codes.try_lock(code):
+            raise ApiError(Reason.CODE_INVALID)
+        yield
+        before = await unit.accounts.get_for_update(code.user_id)
+        if before is None:
+            raise ApiError(Reason.CODE_INVALID)
+        after = code.apply(before)
+        await unit.accounts.save(after)
+        if code.purpose is CodePurpose.EMAIL_VERIFICATION:
+            await unit.codes.delete(code)
+        else:
+            await unit.codes.delete_all(code.user_id)
+        if code.purpose is CodePurpose.PASSWORD_RESET:
+            await unit.revoke_tokens(code.user_id, clock())
+        for event in account_rules.build_code_used_events(code, before, after):
+            await unit.publish(event)
 
 
 async def request_code(
-    repository: CodeRequestRepository, purpose: CodePurpose, email: str, user_id: str | None = None
+    repository: VerificationRepository, purpose: CodePurpose, email: str, user_id: str | None = None
 ) -> None:
     """Store a request for `send_requested_codes`. For EMAIL_CHANGE, `user_id` is the account to be changed."""
-    await repository.add_code_request(purpose, account_rules.normalise_email(email), user_id)
+    async with repository.unit_of_work() as unit:
+        await unit.code_requests.add(purpose, account_rules.normalise_email(email), user_id)
 
 
 async def request_email_change(
-    repository: CodeRequestRepository,
+    repository: VerificationRepository,
     identity: IdentityProvider,
     rate_limiter: LoginRateLimiter,
     clock: Clock,
@@ -88,25 +162,28 @@ async def request_email_change(
     await request_code(repository, CodePurpose.EMAIL_CHANGE, email, account.id)
 
 
-async def send_requested_codes(repository: CodeRequestRepository, clock: Clock) -> int:
+async def send_requested_codes(repository: VerificationRepository, clock: Clock) -> int:
     """Mail a code for each request that matches an account. Returns the number of requests processed."""
     async with repository.unit_of_work() as unit:
-        requests = await unit.claim_code_requests(BATCH_SIZE)
+        requests = await unit.code_requests.claim(BATCH_SIZE)
         for request in requests:
-            async with unit.process_code_request(request):
+            async with unit.code_requests.process(request):
                 account = await _find_account(unit, request)
                 # An unknown address takes the same queries, so that the load does not reveal whether it is known.
                 user_id = request.email if account is None else account.id
-                if await unit.check_code_limit(user_id, request.purpose, clock()) and account is not None:
+                now = clock()
+                await unit.codes.delete_expired(user_id, now)
+                valid_codes = await unit.codes.count_valid(user_id, request.purpose, now)
+                if account is not None and valid_codes < MAX_VALID_CODES:
                     await _send_code(unit, clock, request, account)
     return len(requests)
 
 
-async def _find_account(unit: CodeRequestUnitOfWork, request: CodeRequest) -> Account | None:
+async def _find_account(unit: VerificationUnitOfWork, request: CodeRequest) -> Account | None:
     """Return the account that the request refers to; None if no code is to be sent."""
-    account_of_email = await unit.get_account_by_email(request.email)
+    account_of_email = await unit.accounts.get_by_email(request.email)
     if request.purpose is CodePurpose.EMAIL_CHANGE:
-        return None if account_of_email is not None else await unit.get_account(request.user_id or "")
+        return None if account_of_email is not None else await unit.accounts.get(request.user_id or "")
     if account_of_email is None:
         return None
     if request.purpose is CodePurpose.EMAIL_VERIFICATION and account_of_email.email_verified:
@@ -114,10 +191,10 @@ async def _find_account(unit: CodeRequestUnitOfWork, request: CodeRequest) -> Ac
     return account_of_email
 
 
-async def _send_code(unit: CodeRequestUnitOfWork, clock: Clock, request: CodeRequest, account: Account) -> None:
+async def _send_code(unit: VerificationUnitOfWork, clock: Clock, request: CodeRequest, account: Account) -> None:
     new_email = request.email if request.purpose is CodePurpose.EMAIL_CHANGE else None
     plain_code, code = account_rules.generate_code(request.purpose, account.id, clock(), new_email)
-    await unit.add_code(code)
+    await unit.codes.add(code)
     await unit.publish(
         EmailRequested(
             user_id=account.id,

@@ -22,6 +22,13 @@ class SortedEntityReader[Key, Entity](EntityReader[Key, Entity], Protocol):
         """Return at most `size` entities whose key is above `after`, by key."""
 
 
+class TimeSortedEntityReader[Entity, Filter](EntityReader[str, Entity], Protocol):
+    """Read access to the entities of one kind, which are listed by the time of their creation."""
+
+    async def list_before(self, before: TimeKey | None, size: int, entity_filter: Filter) -> Sequence[Entity]:
+        """Return at most `size` matching entities created before a key of time and id, newest first."""
+
+
 class EntityRepository[Key, Entity](Protocol):
     """Entities of one kind in a unit of work."""
 

@@ -1,14 +1,15 @@
 """In-memory fakes of the gateway's repository, identity provider, rate limiter, image store and check cache."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections import UserDict, UserList
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import CheckedBasket
 from services.gateway.domain.accounts import (
-    MAX_VALID_CODES,
     Account,
     AccountFilter,
     AccountState,
@@ -16,11 +17,10 @@ from services.gateway.domain.accounts import (
     CodeRequest,
     SessionTokens,
     VerificationCode,
-    build_user_deleted_event,
-    build_user_updated_event,
 )
 from services.gateway.domain.images import Image
 from services.runtime.core.errors import ApiError
+from services.runtime.core.repository import TimeKey
 from tests.unit.fake_transactions import NOW, FakeTransactions
 
 ADA = Account(
@@ -42,113 +42,119 @@ ADA = Account(
 )
 
 
+class FakeAccounts(UserDict[str, Account]):
+    """Accounts by id; the filters of lists are stored in the repository."""
+
+    def __init__(self, repository: "FakeRepository", accounts: Iterable[Account]) -> None:
+        super().__init__()
+        self.data.update({account.id: account for account in accounts})
+        self.repository = repository
+
+    async def get(self, key: str) -> Account | None:
+        account = self.data.get(key)
+        return account if account is not None and account.state is AccountState.ACTIVE else None
+
+    get_for_update = get
+
+    async def get_by_email(self, email: str) -> Account | None:
+        return next((account for account in self.data.values() if account.email == email), None)
+
+    async def list_before(self, before: TimeKey | None, size: int, entity_filter: AccountFilter) -> list[Account]:
+        self.repository.filters.append(entity_filter)
+        rows = sorted(self.data.values(), key=lambda account: (account.created_at, account.id), reverse=True)
+        return [account for account in rows if before is None or (account.created_at, account.id) < before][:size]
+
+    async def list_unfinished(self, before: datetime, size: int) -> list[Account]:
+        unfinished = [account for account in self.data.values() if account.state is not AccountState.ACTIVE]
+        return [account for account in unfinished if account.created_at < before][:size]
+
+    async def list_avatar_names(self) -> set[str]:
+        return {account.avatar for account in self.data.values() if account.avatar is not None}
+
+    async def add(self, account: Account) -> None:
+        self.data[account.id] = account
+
+    async def save(self, entity: Account) -> None:
+        assert entity.version == self.data[entity.id].version + 1
+        self.data[entity.id] = entity
+
+    async def activate(self, user_id: str) -> bool:
+        if self.data[user_id].state is not AccountState.CREATING:
+            return False
+        self.data[user_id] = replace(self.data[user_id], state=AccountState.ACTIVE)
+        return True
+
+    async def delete_unfinished(self, user_id: str) -> None:
+        if self.data[user_id].state is not AccountState.ACTIVE:
+            del self.data[user_id]
+
+
+class FakeCodes(UserDict[bytes, VerificationCode]):
+    """Codes by digest; the purposes of counted codes are stored in the repository."""
+
+    def __init__(self, repository: "FakeRepository") -> None:
+        super().__init__()
+        self.repository = repository
+
+    async def get(self, key: bytes) -> VerificationCode | None:
+        return self.data.get(key)
+
+    async def add(self, code: VerificationCode) -> None:
+        self.data[code.digest] = code
+
+    async def try_lock(self, code: VerificationCode) -> bool:
+        return code.digest in self.data and code.digest not in self.repository.locked_codes
+
+    async def delete(self, code: VerificationCode) -> None:
+        del self.data[code.digest]
+
+    async def delete_all(self, user_id: str) -> None:
+        self.data = {digest: code for digest, code in self.data.items() if code.user_id != user_id}
+
+    async def delete_expired(self, user_id: str, now: datetime) -> None:
+        expired = [code for code in self.data.values() if code.user_id == user_id and not code.is_valid(now)]
+        for code in expired:
+            del self.data[code.digest]
+
+    async def count_valid(self, user_id: str, purpose: CodePurpose, now: datetime) -> int:
+        self.repository.code_counts.append(purpose)
+        codes = [code for code in self.data.values() if (code.user_id, code.purpose) == (user_id, purpose)]
+        return sum(code.is_valid(now) for code in codes)
+
+
+class FakeCodeRequests(UserList[CodeRequest]):
+    """Code requests, oldest first."""
+
+    async def add(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
+        self.data.append(CodeRequest(len(self.data), purpose, email, user_id, {}))
+
+    async def claim(self, size: int) -> Sequence[CodeRequest]:
+        return self.data[:size]
+
+    @asynccontextmanager
+    async def process(self, request: CodeRequest) -> AsyncIterator[None]:
+        yield
+        self.data.remove(request)
+
+
 class FakeRepository(FakeTransactions):
     """Accounts, codes and code requests. A code in `locked_codes` is in use by another request."""
 
     def __init__(self, *accounts: Account) -> None:
         super().__init__()
-        self.accounts = {account.id: account for account in accounts}
-        self.codes: dict[bytes, VerificationCode] = {}
-        self.code_requests: list[CodeRequest] = []
+        self.accounts = FakeAccounts(self, accounts)
+        self.codes = FakeCodes(self)
+        self.code_requests = FakeCodeRequests()
         self.locked_codes: set[bytes] = set()
         self.code_counts: list[CodePurpose] = []
         self.revocations: dict[str, datetime] = {}
         self.filters: list[AccountFilter] = []
 
-    async def add_account(self, account: Account) -> None:
-        self.accounts[account.id] = account
+    def limited_unit_of_work(self) -> AbstractAsyncContextManager[Self]:
+        return self.unit_of_work()
 
-    async def activate_account(self, account: Account, code: VerificationCode, *events: object) -> None:
-        self.accounts[account.id] = replace(account, state=AccountState.ACTIVE)
-        self.codes[code.digest] = code
-        self.events += events
-
-    async def delete_unfinished_account(self, user_id: str) -> None:
-        if self.accounts[user_id].state is not AccountState.ACTIVE:
-            del self.accounts[user_id]
-
-    async def get_account(self, user_id: str) -> Account | None:
-        account = self.accounts.get(user_id)
-        return account if account is not None and account.state is AccountState.ACTIVE else None
-
-    async def get_account_by_email(self, email: str) -> Account | None:
-        return next((account for account in self.accounts.values() if account.email == email), None)
-
-    async def list_accounts(
-        self, size: int, before: tuple[datetime, str] | None, account_filter: AccountFilter
-    ) -> list[Account]:
-        self.filters.append(account_filter)
-        rows = sorted(self.accounts.values(), key=lambda account: (account.created_at, account.id), reverse=True)
-        return [account for account in rows if before is None or (account.created_at, account.id) < before][:size]
-
-    async def list_unfinished_accounts(self, before: datetime, size: int) -> list[Account]:
-        return [
-            account
-            for account in self.accounts.values()
-            if account.state is not AccountState.ACTIVE and account.created_at < before
-        ][:size]
-
-    async def change_account(
-        self, user_id: str, change: Callable[[Account], Account], *, revoke_tokens: bool = False
-    ) -> Account | None:
-        account = await self.get_account(user_id)
-        if account is None:
-            return None
-        changed = change(account)
-        if changed is not account:
-            assert changed.version == account.version + 1
-            self.accounts[user_id] = changed
-            self.events.append(build_user_updated_event(changed))
-        if revoke_tokens:
-            self.revocations[user_id] = self.now
-        return changed
-
-    async def revoke_tokens(self, user_id: str, revoked_at: datetime, *events: object) -> None:
+    async def revoke_tokens(self, user_id: str, revoked_at: datetime) -> None:
         self.revocations[user_id] = revoked_at
-        self.events += events
-
-    async def mark_deleting(self, user_id: str, at: datetime) -> Account | None:
-        account = await self.get_account(user_id)
-        if account is None:
-            return None
-        self.accounts[user_id] = anonymised = account.anonymise()
-        self.events.append(build_user_deleted_event(anonymised, at))
-        return anonymised
-
-    async def get_code(self, digest: bytes, now: datetime) -> VerificationCode | None:
-        code = self.codes.get(digest)
-        return code if code is not None and now < code.expires_at else None
-
-    @asynccontextmanager
-    async def use_code(self, code: VerificationCode) -> AsyncIterator[None]:
-        if code.digest in self.locked_codes or code.digest not in self.codes:
-            raise ApiError(Reason.CODE_INVALID)
-        yield
-        del self.codes[code.digest]
-
-    async def delete_code(self, code: VerificationCode) -> None:
-        del self.codes[code.digest]
-
-    async def add_code_request(self, purpose: CodePurpose, email: str, user_id: str | None) -> None:
-        self.code_requests.append(CodeRequest(len(self.code_requests), purpose, email, user_id, {}))
-
-    async def claim_code_requests(self, size: int) -> Sequence[CodeRequest]:
-        return self.code_requests[:size]
-
-    async def check_code_limit(self, user_id: str, purpose: CodePurpose, now: datetime) -> bool:
-        self.code_counts.append(purpose)
-        return len(self.codes) < MAX_VALID_CODES
-
-    async def add_code(self, code: VerificationCode) -> None:
-        self.codes[code.digest] = code
-
-    @asynccontextmanager
-    async def process_code_request(self, request: CodeRequest) -> AsyncIterator[None]:
-        yield
-        self.code_requests.remove(request)
-
-    async def list_avatar_names(self) -> set[str]:
-        return {account.avatar for account in self.accounts.values() if account.avatar is not None}
 
 
 class FakeIdentityProvider:

@@ -82,10 +82,7 @@ COUNT_VALID_CODES = Statement(
         codes.c.expires_at > bindparam("now"),
     )
 )
-GET_CODE = Statement(
-    select(codes).where(codes.c.digest == bindparam("digest"), codes.c.expires_at > bindparam("now")),
-    row_type=VerificationCode,
-)
+GET_CODE = Statement(select(codes).where(codes.c.digest == bindparam("digest")), row_type=VerificationCode)
 FIND_CODE = Statement(select(codes.c.digest).where(codes.c.digest == bindparam("digest")))
 DELETE_CODE = Statement(delete(codes).where(codes.c.digest == bindparam("digest")))
 ADD_CODE_REQUEST = Statement(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from generated.problems import Reason
 from services.gateway.domain.accounts import Registration
-from services.gateway.usecases import accounts
+from services.gateway.usecases import accounts, profiles
 from services.gateway.usecases.ports import IdentityProvider
+from services.gateway.usecases.verification_codes import VerificationRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 
@@ -20,7 +21,7 @@ PICTURES_DIR = Path(__file__).with_name("demo_pictures")
 PICTURE_MEDIA_TYPE = "image/webp"
 
 
-async def load_demo_data(repository: accounts.AccountRepository, identity: IdentityProvider, clock: Clock) -> None:
+async def load_demo_data(repository: VerificationRepository, identity: IdentityProvider, clock: Clock) -> None:
     """Create the demo accounts that do not exist yet, with verified e-mail addresses."""
     for role, (first_name, last_name) in DEMO_ACCOUNTS.items():
         registration = Registration(
@@ -38,7 +39,9 @@ async def load_demo_data(repository: accounts.AccountRepository, identity: Ident
                 raise
         else:
             await identity.mark_email_verified(account.id)
-            await repository.change_account(account.id, lambda created: created.with_changes(email_verified=True))
+            async with repository.unit_of_work() as unit:
+                created = await profiles.lock_account(unit, account.id)
+                await profiles.save_account(unit, created.with_changes(email_verified=True))
 
 
 def iter_pictures() -> Iterator[tuple[str, bytes]]:

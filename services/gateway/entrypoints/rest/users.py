@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 from generated.proto.delivery.notifications.v1.rpc import NotificationsStub
 from generated.rest.delivery.forwarding_handlers import ForwardingUsersHandler
@@ -38,6 +38,7 @@ from services.gateway.entrypoints.rest.client_address import parse_client_addres
 from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
 from services.gateway.usecases.ports import IdentityProvider, ImageStore, LoginRateLimiter
 from services.gateway.usecases.token_revocations import RevokedTokens
+from services.gateway.usecases.verification_codes import VerificationRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.pagination import PageTokenSigner
 from services.runtime.core.preconditions import check_if_match
@@ -58,15 +59,11 @@ CACHE_CONTROL_REVALIDATE = "private, no-cache"
 """The path does not change with the image, so a cached copy has to be revalidated by its ETag."""
 
 
-class UsersRepository(accounts.AccountRepository, verification_codes.CodeRequestRepository, Protocol):
-    """Repository of the use cases of users and sessions."""
-
-
 @dataclass(frozen=True)
 class AccountContext:
     """Dependencies of the handlers of users and sessions."""
 
-    repository: UsersRepository
+    repository: VerificationRepository
     identity: IdentityProvider
     rate_limiter: LoginRateLimiter
     image_store: ImageStore
@@ -214,7 +211,11 @@ class Users(ForwardingUsersHandler):
 
     async def set_user_role(self, *, principal: Principal, user_id: str, body: SetUserRoleRequest) -> User:
         """Assign a role."""
-        return _to_user(await profiles.set_role(self._context.repository, self._context.identity, user_id, body.role))
+        return _to_user(
+            await profiles.set_role(
+                self._context.repository, self._context.identity, self._context.clock, user_id, body.role
+            )
+        )
 
     async def set_user_disabled(self, *, principal: Principal, user_id: str, body: SetUserDisabledRequest) -> None:
         """Disable or enable an account."""

@@ -78,6 +78,23 @@ async def test_interrupted_sign_up_without_role_sets_no_role() -> None:
     assert repository.accounts["ada"].state is AccountState.ACTIVE
 
 
+async def test_sign_up_completed_by_another_process_mails_one_code() -> None:
+    repository, images = FakeRepository(), FakeImageStore()
+
+    class SlowIdentityProvider(FakeIdentityProvider):
+        """Provider whose response arrives after the background job has completed the account."""
+
+        async def create(self, user_id: str, email: str, password: str, role: str | None) -> None:
+            self.known_ids = {user_id}
+            repository.now += accounts.GRACE_PERIOD + timedelta(microseconds=1)
+            await accounts.finish_interrupted_accounts(repository, self, images, repository.clock)
+
+    account = await accounts.sign_up(repository, SlowIdentityProvider(), repository.clock, REGISTRATION)
+    assert repository.accounts == {account.id: account}
+    assert [type(event) for event in repository.events] == [UserRegistered, EmailRequested]
+    assert len(repository.codes) == 1
+
+
 async def test_changed_email_is_confirmed_once() -> None:
     repository, identity = FakeRepository(ADA), FakeIdentityProvider()
     plain_code = add_code(repository, CodePurpose.EMAIL_CHANGE, "new@delivery.test")
@@ -152,13 +169,16 @@ async def test_code_stays_valid_while_identity_provider_is_unavailable() -> None
 async def test_deleted_account_is_removed_everywhere() -> None:
     repository, identity = FakeRepository(replace(ADA, avatar="avatars/x")), FakeIdentityProvider()
     images = FakeImageStore("avatars/x")
+    add_code(repository, CodePurpose.PASSWORD_RESET)
     await accounts.delete_account(repository, identity, images, repository.clock, PRINCIPAL)
-    assert (repository.accounts, images.images) == ({}, {})
+    assert (repository.accounts, repository.codes, images.images) == ({}, {}, {})
     assert identity.calls == [("delete", "ada")]
     assert repository.revocations == {"ada": NOW + MAX_TOKEN_LIFETIME}
-    (event,) = repository.events
-    assert isinstance(event, UserDeleted)
-    assert event.version == 2
+    deleted, mail = repository.events
+    assert isinstance(deleted, UserDeleted)
+    assert (deleted.version, deleted.at) == (2, NOW)
+    assert isinstance(mail, EmailRequested)
+    assert (mail.email, mail.template) == (ADA.email, "account_deleted")
 
 
 async def test_deletion_without_recent_sign_in_changes_nothing() -> None:
@@ -185,4 +205,4 @@ async def test_interrupted_deletion_is_completed_later() -> None:
     images.delete_fails = False
     assert await accounts.finish_interrupted_accounts(repository, identity, images, repository.clock) == 1
     assert (repository.accounts, images.images) == ({}, {})
-    assert len(repository.events) == 1
+    assert len(repository.events) == 2

@@ -87,10 +87,10 @@ async def test_invalid_page_token_raises(token: str) -> None:
 async def test_role_is_set_at_identity_provider_first() -> None:
     repository, identity = FakeRepository(ADA), FakeIdentityProvider(set_role=Reason.UPSTREAM_UNAVAILABLE)
     with raises_reason(Reason.UPSTREAM_UNAVAILABLE):
-        await profiles.set_role(repository, identity, "ada", "admin")
+        await profiles.set_role(repository, identity, repository.clock, "ada", "admin")
     assert (repository.accounts["ada"], repository.revocations) == (ADA, {})
     identity.errors = {}
-    changed = await profiles.set_role(repository, identity, "ada", "admin")
+    changed = await profiles.set_role(repository, identity, repository.clock, "ada", "admin")
     assert changed == repository.accounts["ada"] == replace(ADA, role="admin", version=2)
     assert identity.calls == [("set_role", "ada", "admin")] * 2
     assert repository.revocations == {"ada": NOW}
@@ -99,7 +99,7 @@ async def test_role_is_set_at_identity_provider_first() -> None:
 async def test_role_of_unknown_user_raises() -> None:
     identity = FakeIdentityProvider()
     with raises_reason(Reason.USER_NOT_FOUND):
-        await profiles.set_role(FakeRepository(), identity, "ada", "admin")
+        await profiles.set_role(FakeRepository(), identity, lambda: NOW, "ada", "admin")
     assert identity.calls == []
 
 

@@ -4,16 +4,20 @@ from dataclasses import replace
 
 import pytest
 
+from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested
 from services.gateway.domain.accounts import (
     MAIL_TEMPLATES,
     MAX_VALID_CODES,
     Account,
     CodePurpose,
+    build_code_used_events,
+    generate_code,
     hash_secret,
 )
 from services.gateway.usecases import verification_codes
 from services.gateway.usecases.verification_codes import BATCH_SIZE
+from tests.unit.fake_transactions import NOW, raises_reason
 from tests.unit.gateway.fakes import ADA, FakeRepository
 
 VERIFIED = replace(ADA, email_verified=True)
@@ -84,3 +88,40 @@ async def test_requests_are_processed_in_batches() -> None:
         await verification_codes.request_code(repository, CodePurpose.PASSWORD_RESET, ADA.email)
     sizes = [await verification_codes.send_requested_codes(repository, repository.clock) for _ in range(3)]
     assert sizes == [BATCH_SIZE, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "new_email", "other_codes", "is_revoked"),
+    [
+        (CodePurpose.EMAIL_VERIFICATION, None, 1, False),
+        (CodePurpose.EMAIL_CHANGE, "new@delivery.test", 0, False),
+        (CodePurpose.PASSWORD_RESET, None, 0, True),
+    ],
+)
+async def test_used_code_verifies_its_address(
+    purpose: CodePurpose, new_email: str | None, other_codes: int, is_revoked: bool
+) -> None:
+    repository = FakeRepository(ADA, BOB)
+    plain_code, code = generate_code(purpose, "ada", NOW, new_email)
+    for each in (code, generate_code(CodePurpose.PASSWORD_RESET, "ada", NOW)[1]):
+        repository.codes[each.digest] = each
+    repository.codes[b"bob"] = replace(code, digest=b"bob", user_id="bob")
+    used = await verification_codes.get_code(repository, repository.clock, plain_code)
+    async with verification_codes.use_code(repository, repository.clock, used):
+        assert repository.accounts["ada"] == ADA
+    after = replace(ADA, email=new_email or ADA.email, email_verified=True, version=2)
+    assert repository.accounts == {"ada": after, "bob": BOB}
+    assert repository.events == build_code_used_events(code, ADA, after)
+    assert code.digest not in repository.codes
+    assert [each.user_id for each in repository.codes.values()] == ["ada"] * other_codes + ["bob"]
+    assert repository.revocations == ({"ada": NOW} if is_revoked else {})
+
+
+async def test_code_of_account_that_is_deleted_meanwhile_is_invalid() -> None:
+    repository = FakeRepository(ADA)
+    _, code = generate_code(CodePurpose.EMAIL_CHANGE, "ada", NOW, "new@delivery.test")
+    repository.codes[code.digest] = code
+    with raises_reason(Reason.CODE_INVALID):
+        async with verification_codes.use_code(repository, repository.clock, code):
+            repository.accounts["ada"] = ADA.anonymise()
+    assert repository.events == []
