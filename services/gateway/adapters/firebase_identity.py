@@ -23,7 +23,7 @@ from generated.problems import Reason
 from services.gateway.domain.accounts import SessionTokens
 from services.gateway.usecases.ports import IdentityProvider
 from services.runtime.core.errors import ApiError
-from services.runtime.telemetry import http_client, tracing
+from services.runtime.telemetry import http_client, requests_sessions, tracing
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ class FirebaseIdentityProvider(IdentityProvider):
             {"projectId": project_id, "httpTimeout": HTTP_TIMEOUT_S},
             name="identity",
         )
+        requests_sessions.measure_requests(auth._get_client(self._app)._user_manager.http_client.session)
         base = emulator_url or "https:/"
         self._identity_toolkit_url = f"{base}/identitytoolkit.googleapis.com/v1"
         self._secure_token_url = f"{base}/securetoken.googleapis.com/v1"
@@ -190,7 +191,8 @@ class FirebaseIdentityProvider(IdentityProvider):
         loop = asyncio.get_running_loop()
         try:
             with tracing.start_peer_span(PEER_SERVICE, operation):
-                return await asyncio.wait_for(loop.run_in_executor(self._executor, call), TOTAL_TIMEOUT_S)
+                bound_call = requests_sessions.bind_context(call)
+                return await asyncio.wait_for(loop.run_in_executor(self._executor, bound_call), TOTAL_TIMEOUT_S)
         except (auth.EmailAlreadyExistsError, auth.UserNotFoundError):
             raise
         except exceptions.InvalidArgumentError as error:
@@ -230,10 +232,15 @@ class FirebaseIdentityProvider(IdentityProvider):
         return _build_session_tokens(session, session.user_id)
 
     async def _post(self, operation: str, url: str, **body: Any) -> httpx.Response:
-        attributes = http_client.build_attributes("POST", httpx.URL(url))
+        parsed_url = httpx.URL(url)
+        attributes = http_client.build_attributes("POST", parsed_url)
         try:
-            with tracing.start_peer_span(PEER_SERVICE, operation, attributes) as span:
+            with (
+                http_client.Measurement("POST", parsed_url) as measurement,
+                tracing.start_peer_span(PEER_SERVICE, operation, attributes) as span,
+            ):
                 response = await self._client.post(url, params=self._api_key_params, timeout=HTTP_TIMEOUT_S, **body)
+                measurement.status = response.status_code
                 tracing.record_http_response(span, response.status_code)
                 return response
         except httpx.HTTPError as error:

@@ -74,7 +74,10 @@ class SignedClient:
         try:
             url = base_url.build_url(request.base_url, path)
             span_attributes = {**http_client.build_attributes("POST", url), **attributes}
-            with tracing.start_span(span_name, SpanKind.CLIENT, None, span_attributes) as span:
+            with (
+                http_client.Measurement("POST", url) as measurement,
+                tracing.start_span(span_name, SpanKind.CLIENT, None, span_attributes) as span,
+            ):
                 async with (
                     asyncio.timeout(self._timeout_s),  # the read timeout of httpx restarts with every chunk
                     self._client.stream(
@@ -84,6 +87,7 @@ class SignedClient:
                         headers=headers | tracing.get_context_headers(),
                     ) as response,
                 ):
+                    measurement.status = response.status_code
                     tracing.record_http_response(span, response.status_code)
                     response_body = await _read_body(response)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:

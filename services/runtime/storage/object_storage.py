@@ -21,7 +21,7 @@ from services.runtime.config.settings import ServiceSettings
 from services.runtime.config.urls import OptionalHttpUrl
 from services.runtime.core.errors import ApiError
 from services.runtime.storage.requests_deadline import AbortableAdapter, AbortableCall
-from services.runtime.telemetry import tracing
+from services.runtime.telemetry import requests_sessions, tracing
 
 SOCKET_TIMEOUT_S = 3.0
 """Timeout to connect, and between two reads of a response, in seconds."""
@@ -83,6 +83,7 @@ class ObjectStore:
         session.trust_env = session.trust_env and not emulator_url
         for scheme in ("http://", "https://"):
             session.mount(scheme, AbortableAdapter(pool_maxsize=MAX_CONCURRENT))
+        requests_sessions.measure_requests(session)
         self._client = client
         self._bucket = client.bucket(bucket)
         self._executor = ThreadPoolExecutor(MAX_CONCURRENT, thread_name_prefix="objects")
@@ -188,7 +189,8 @@ class ObjectStore:
         try:
             with tracing.start_peer_span("storage", operation):
                 return await asyncio.wait_for(
-                    asyncio.get_running_loop().run_in_executor(self._executor, work), TOTAL_TIMEOUT_S
+                    asyncio.get_running_loop().run_in_executor(self._executor, requests_sessions.bind_context(work)),
+                    TOTAL_TIMEOUT_S,
                 )
         except TimeoutError as error:
             raise StorageUnavailable from error

@@ -16,9 +16,10 @@ import httpx
 import pika
 import pika.connection
 import pytest
+import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from firebase_admin import credentials, messaging
+from firebase_admin import auth, credentials, messaging
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -51,7 +52,8 @@ def create_amqp_connection() -> AsyncioConnection:
         loop.close()
 
 
-def create_messaging_service() -> messaging._MessagingService:
+def create_firebase_service[Service](get_service: Callable[[firebase_admin.App], Service]) -> Service:
+    """Return a service of the SDK for an app, which is deleted."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     account = {
         "type": "service_account",
@@ -62,9 +64,13 @@ def create_messaging_service() -> messaging._MessagingService:
     }
     app = firebase_admin.initialize_app(credentials.Certificate(account), name="private-members")
     try:
-        return messaging._get_messaging_service(app)
+        return get_service(app)
     finally:
         firebase_admin.delete_app(app)
+
+
+def create_messaging_service() -> messaging._MessagingService:
+    return create_firebase_service(messaging._get_messaging_service)
 
 
 def create_storage_client() -> storage.Client:
@@ -82,6 +88,7 @@ def mentions(owner: object, text: str) -> bool:
     return text in inspect.getsource(owner)  # type: ignore[arg-type]
 
 
+IDENTITY = "services/gateway/adapters/firebase_identity.py"
 MESSAGING = "services/notifications/adapters/providers/fcm.py"
 STORAGE = "services/runtime/storage/object_storage.py"
 AMQP = "services/runtime/messaging/connection.py"
@@ -104,6 +111,16 @@ PRIVATE_MEMBERS = [
         "httpx",
         "_pool",
         lambda: isinstance(httpx.AsyncHTTPTransport()._pool, httpcore.AsyncConnectionPool),
+    ),
+    PrivateMember(IDENTITY, "firebase-admin", "_get_client", lambda: mentions(auth.create_user, "_get_client(app)")),
+    PrivateMember(
+        IDENTITY,
+        "firebase-admin",
+        "_user_manager",
+        lambda: isinstance(
+            create_firebase_service(lambda app: auth._get_client(app)._user_manager.http_client.session),
+            requests.Session,
+        ),
     ),
     PrivateMember(
         MESSAGING, "firebase-admin", "_get_messaging_service", lambda: callable(messaging._get_messaging_service)

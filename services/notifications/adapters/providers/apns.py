@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx
 import jwt
+from opentelemetry import trace
 
 from services.notifications.adapters.providers.limits import MAX_PAYLOAD_BYTES
 from services.notifications.adapters.providers.tracing import trace_send
@@ -15,6 +16,7 @@ from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outco
 from services.notifications.usecases.deliver import PushClient
 from services.runtime.core.clock import now
 from services.runtime.outbound.retry_after import parse_retry_after
+from services.runtime.telemetry import http_client
 
 TIMEOUT_S = 5.0
 """Timeout for connecting and for each read."""
@@ -55,8 +57,11 @@ class ApnsClient(PushClient):
         payload = build_payload(push)
         if len(payload) > MAX_PAYLOAD_BYTES:
             return ProviderResponse(Outcome.REJECTED, "PAYLOAD_TOO_LARGE")
+        headers = self._build_headers(push)
         try:
-            response = await self._client.post(f"/3/device/{token}", content=payload, headers=self._build_headers(push))
+            with http_client.Measurement("POST", self._client.base_url, trace.get_current_span()) as measurement:
+                response = await self._client.post(f"/3/device/{token}", content=payload, headers=headers)
+                measurement.status = response.status_code
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             return ProviderResponse(Outcome.BUSY, "UNREACHABLE")
         except httpx.TimeoutException:

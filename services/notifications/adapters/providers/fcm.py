@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import override
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from services.notifications.domain.notifications import ACCEPTED_RESPONSE, Outco
 from services.notifications.usecases.deliver import PushClient
 from services.runtime.core.clock import Clock, now
 from services.runtime.outbound.retry_after import parse_retry_after
+from services.runtime.telemetry import requests_sessions
 
 TIMEOUT_S = 5
 """Timeout for connecting and for each read."""
@@ -55,6 +57,7 @@ class FcmClient(PushClient):
         # The SDK's own retries would block for half a minute; the job queue retries, and the history records it.
         for scheme in ("http://", "https://", "https://fcm.googleapis.com"):
             self._client.session.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=MAX_THREADS))
+        requests_sessions.measure_requests(self._client.session)
 
     @override
     @trace_send("fcm")
@@ -62,9 +65,10 @@ class FcmClient(PushClient):
         if compute_payload_size(push) > MAX_PAYLOAD_BYTES:
             return ProviderResponse(Outcome.REJECTED, "PAYLOAD_TOO_LARGE")
         loop = asyncio.get_running_loop()
+        send = requests_sessions.bind_context(partial(self._send, self._build_message(token, push)))
         try:
             async with asyncio.timeout(TOTAL_TIMEOUT_S):
-                return await loop.run_in_executor(self._executor, self._send, self._build_message(token, push))
+                return await loop.run_in_executor(self._executor, send)
         except TimeoutError:
             return ProviderResponse(Outcome.UNCLEAR, "TIMEOUT")
 

@@ -1,6 +1,7 @@
-"""Signed client: signatures, validation by contract, and limits of time and response size."""
+"""Signed client: signatures, validation by contract, limits of time and response size, and durations."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from services.runtime.outbound.signed_client import (
     SignedPost,
     ThirdPartyResponse,
 )
+from services.runtime.telemetry.http_client import DURATION
 
 NOW = datetime.now(UTC)
 SECRETS = [webhook_secrets.generate_secret(), webhook_secrets.generate_secret()]
@@ -136,3 +138,25 @@ async def test_slow_response_hits_total_timeout() -> None:
 
     with pytest.raises(RequestFailedError, match=r"^TimeoutError$"):
         await post(lambda request: httpx.Response(200, content=stalling()), timeout_s=0.05)
+
+
+@pytest.mark.parametrize(
+    ("host", "timeout_s", "outcome"),
+    [
+        ("measured.test", 5, {"http.response.status_code": 503, "error.type": "503"}),
+        ("slow.test", 0.05, {"http.response.status_code": 503, "error.type": "TimeoutError"}),
+    ],
+)
+async def test_request_is_measured_until_the_body_is_read(
+    host: str, timeout_s: float, outcome: dict[str, int | str]
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b" "
+        if host == "slow.test":
+            await asyncio.Event().wait()
+
+    with contextlib.suppress(RequestFailedError):
+        request = replace(REQUEST, base_url=f"http://{host}")
+        await post(lambda _: httpx.Response(503, content=body()), request, timeout_s)
+    server = {"http.request.method": "POST", "server.address": host, "server.port": 80}
+    assert server | outcome in [point.attributes for point in DURATION.to_metric().data.data_points]

@@ -29,15 +29,11 @@ HTTP_SERVER = Convention(
     {http_attributes.HTTP_ROUTE, http_attributes.HTTP_RESPONSE_STATUS_CODE, ERROR},
 )
 HTTP_SERVER_SPAN = Convention(HTTP_SERVER.required | {url_attributes.URL_PATH}, HTTP_SERVER.conditional)
-HTTP_CLIENT = Convention(
-    {
-        http_attributes.HTTP_REQUEST_METHOD,
-        server_attributes.SERVER_ADDRESS,
-        server_attributes.SERVER_PORT,
-        url_attributes.URL_FULL,
-    },
+HTTP_CLIENT_METRIC = Convention(
+    {http_attributes.HTTP_REQUEST_METHOD, server_attributes.SERVER_ADDRESS, server_attributes.SERVER_PORT},
     {http_attributes.HTTP_RESPONSE_STATUS_CODE, ERROR},
 )
+HTTP_CLIENT = Convention(HTTP_CLIENT_METRIC.required | {url_attributes.URL_FULL}, HTTP_CLIENT_METRIC.conditional)
 RPC = Convention(
     {rpc_attributes.RPC_SYSTEM_NAME}, {rpc_attributes.RPC_METHOD, rpc_attributes.RPC_RESPONSE_STATUS_CODE, ERROR}
 )

@@ -41,6 +41,7 @@ PATH = "/delivery.orders.v1.OrdersService/GetOrder"
     ("histogram", "name", "bounds"),
     [
         (http_server.DURATION, http_metrics.HTTP_SERVER_REQUEST_DURATION, BUCKET_BOUNDS_S),
+        (http_client.DURATION, http_metrics.HTTP_CLIENT_REQUEST_DURATION, BUCKET_BOUNDS_S),
         (rpc_metrics.SERVER_DURATION, rpc_metric_names.RPC_SERVER_CALL_DURATION, BUCKET_BOUNDS_S),
         (rpc_metrics.CLIENT_DURATION, rpc_metric_names.RPC_CLIENT_CALL_DURATION, BUCKET_BOUNDS_S),
         (database_operations.DURATION, db_metrics.DB_CLIENT_OPERATION_DURATION, DATABASE_BUCKET_BOUNDS_S),

@@ -1,5 +1,8 @@
 """Classification of APNs responses and renewal of provider tokens."""
 
+import socket
+from datetime import UTC, datetime
+
 import httpx
 import jwt
 import pytest
@@ -7,7 +10,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from services.notifications.adapters.providers.apns import MAX_TOKEN_AGE_S, ApnsClient, ApnsKey, map_response
-from services.notifications.domain.notifications import Outcome
+from services.notifications.domain.notifications import Outcome, Push
+from services.runtime.telemetry.http_client import DURATION
+
+
+def encode_key(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
 
 
 @pytest.mark.parametrize(
@@ -39,9 +49,7 @@ def test_long_reason_is_truncated() -> None:
 
 async def test_provider_token_is_renewed_after_maximum_age() -> None:
     private_key = ec.generate_private_key(ec.SECP256R1())
-    pem = private_key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
+    pem = encode_key(private_key)
     now = 1000.0
     client = ApnsClient("https://apns.test", ApnsKey("KEY", "TEAM", "topic", pem), lambda: now)
     first = client._get_provider_token()
@@ -52,3 +60,21 @@ async def test_provider_token_is_renewed_after_maximum_age() -> None:
     claims = jwt.decode(renewed, private_key.public_key(), algorithms=["ES256"], options={"verify_iat": False})
     assert claims == {"iss": "TEAM", "iat": 1000 + MAX_TOKEN_AGE_S + 1}
     await client.close()
+
+
+async def test_request_is_measured_by_server() -> None:
+    pem = encode_key(ec.generate_private_key(ec.SECP256R1()))
+    with socket.socket() as unused:  # bound and not listening
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        client = ApnsClient(f"http://127.0.0.1:{port}", ApnsKey("KEY", "TEAM", "topic", pem))
+        response = await client.push("device", Push("p1", "title", "body", {}, datetime.now(UTC), is_urgent=False))
+        await client.close()
+    assert response.code == "UNREACHABLE"
+    series = [point.attributes for point in DURATION.to_metric().data.data_points]
+    assert {
+        "http.request.method": "POST",
+        "server.address": "127.0.0.1",
+        "server.port": port,
+        "error.type": "ConnectError",
+    } in series
