@@ -13,6 +13,7 @@ from codegen.contracts import ContractError, Contracts, Files
 from codegen.events import asyncapi, broker_definitions, event_types
 from codegen.kubernetes import manifests
 from codegen.rest import (
+    callbacks,
     converters,
     forwarding_handlers,
     handlers,
@@ -35,6 +36,7 @@ GENERATORS: tuple[Callable[[Contracts], Files], ...] = (
     problems.generate,
     models.generate,
     handlers.generate,
+    callbacks.generate,
     converters.generate,
     request_converters.generate,
     forwarding_handlers.generate,

@@ -19,7 +19,7 @@ SECURITY_ARGUMENTS = {"bearer": "principal: Principal", "webhook": "webhook: Sig
 """Handler argument of each security scheme."""
 
 SIGNED_SCHEME = "webhook"
-"""Security scheme whose argument contains the raw body, for the service that owns the secret to verify and decode."""
+"""Security scheme whose argument contains the raw body, for the service that owns the secret to parse and verify."""
 
 FORM_MEDIA_TYPE = "multipart/form-data"
 PATCH_MEDIA_TYPES = ("application/json", "application/merge-patch+json")

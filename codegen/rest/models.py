@@ -1,7 +1,7 @@
 """Generator of msgspec structs for the schemas that handlers and clients use, with datamodel-code-generator.
 
 Models exist for the schemas that parameters, request bodies and success responses of operations contain. Problem
-documents are written by the runtime, and signed bodies are decoded by the service that has the secret.
+documents are written by the runtime.
 """
 
 import os
@@ -19,7 +19,6 @@ import yaml
 
 from codegen.contracts import HTTP_METHODS, ContractError, Contracts, Files
 from codegen.naming import to_package_name
-from codegen.rest.handlers import SIGNED_SCHEME
 from codegen.tool_cache import get_or_create
 
 UNSET_DEFAULT_PATTERN = re.compile(r"\| UnsetType = .*")
@@ -76,8 +75,7 @@ def list_used_schemas(contracts: Contracts, api: str) -> dict[str, Any]:
         for operation in (item[method] for method in HTTP_METHODS if method in item):
             collect(operation.get("parameters"))
             collect([each for status, each in operation["responses"].items() if status.startswith("2")])
-            if not any(SIGNED_SCHEME in alternative for alternative in operation.get("security", ())):
-                collect(operation.get("requestBody"))
+            collect(operation.get("requestBody"))
     return {name: schema for name, schema in schemas.items() if SCHEMAS_PREFIX + name in references}
 
 

@@ -162,6 +162,26 @@ def test_ready_callback_signed_by_other_partner_is_rejected(pending: ScenarioCon
     assert pending.get_order()["status"] == "paid"
 
 
+@pytest.mark.parametrize("path", ["/callbacks/payments/visa", "/callbacks/partners/1/ready"])
+@pytest.mark.parametrize(
+    ("body", "media_type", "status", "reason"),
+    [
+        (b"no JSON", "application/json", 400, "INVALID_REQUEST"),
+        (b'{"order_id": "", "pickup_address": "", "amount": "1"}', "application/json", 400, "INVALID_REQUEST"),
+        (b"{}", "text/plain", 415, "UNSUPPORTED_MEDIA_TYPE"),
+        (b" " * (64 * 1024 + 1), "application/json", 413, "PAYLOAD_TOO_LARGE"),
+    ],
+)
+def test_unsigned_callback_with_invalid_body_is_not_unauthenticated(
+    edge: httpx.Client, path: str, body: bytes, media_type: str, status: int, reason: str
+) -> None:
+    document = assert_problem(edge.post(path, content=body, headers={"content-type": media_type}), status, reason)
+    if b"order_id" in body:
+        assert {"/order_id", "/amount" if "payments" in path else "/pickup_address"} <= {
+            error["field"] for error in document["errors"]
+        }
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -830,8 +830,34 @@ class AgentPatch(Struct, kw_only=True):
     keys: AgentKeysPatch | UnsetType = UNSET
 
 
+class PaymentStatus(StrEnum):
+    succeeded = "succeeded"
+    failed = "failed"
+
+
+class PaymentCallback(Struct, kw_only=True):
+    """
+    Open, since banks may add fields.
+    """
+
+    payment_id: Annotated[str, Meta(max_length=128, min_length=1, pattern="^[\\x21-\\x7e]+$")]
+    order_id: Annotated[str, Meta(max_length=64, min_length=1, pattern="^[\\x21-\\x7e]+$")]
+    amount: Annotated[int, Meta(description="Minor units.", ge=0, le=9007199254740991)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    status: Annotated[PaymentStatus, Meta(title="PaymentStatus")]
+
+
 class PaymentReceipt(Struct, kw_only=True):
     payment_id: str
+
+
+class ReadyCallback(Struct, kw_only=True):
+    """
+    Open, since partners may add fields.
+    """
+
+    order_id: Annotated[str, Meta(max_length=64, min_length=1, pattern="^[\\x21-\\x7e]+$")]
+    pickup_address: Annotated[str, Meta(max_length=200, min_length=1, pattern="^[^\\x00]*$")]
 
 
 class UserPage(Struct, kw_only=True):

@@ -11,7 +11,7 @@ from services.orders import usecases
 from services.orders.domain.orders import Bank, OrderStatus, RefundStatus
 from services.orders.domain.payments import PaymentFilter
 from services.orders.domain.refund_actions import RefundFilter
-from services.orders.entrypoints.payment_callback import verify_and_decode_payment
+from services.orders.entrypoints.payment_callback import parse_payment
 from services.orders.entrypoints.payment_instructions import PaymentInstructionsBuilder
 from services.orders.entrypoints.proto_mapping import (
     FIELD_POINTERS,
@@ -28,7 +28,7 @@ from services.runtime.core.clock import Clock
 from services.runtime.core.idempotency import build_idempotency_key
 from services.runtime.core.preconditions import list_expected_versions
 from services.runtime.core.principal import Principal
-from services.runtime.outbound import webhook_secrets
+from services.runtime.outbound import webhook_secrets, webhooks
 from services.runtime.rpc.codec import PreEncoded, get_codec
 from services.runtime.storage.encryption import SecretBox
 
@@ -202,10 +202,15 @@ class OrdersRpc(OrdersServicer):
     async def handle_payment_callback(
         self, request: v1.HandlePaymentCallbackRequest
     ) -> v1.HandlePaymentCallbackResponse:
-        """Verify a payment callback and record its payment."""
-        secrets = await usecases.get_callback_secrets(self._repository, self._secret_box, self._clock, request.bank_id)
-        payment = verify_and_decode_payment(request, secrets)
-        payment_id = await usecases.process_payment(self._repository, self._clock, payment, request.webhook_id)
+        """Parse and verify a payment callback, and record its payment."""
+        payment_id = await usecases.handle_payment_callback(
+            self._repository,
+            self._secret_box,
+            self._clock,
+            parse_payment(request),
+            request.webhook_id,
+            webhooks.create_verifier(request),
+        )
         return v1.HandlePaymentCallbackResponse(payment_id=payment_id)
 
     async def cancel_order(self, request: v1.CancelOrderRequest, principal: Principal) -> v1.CancelOrderResponse:

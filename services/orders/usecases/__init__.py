@@ -7,7 +7,7 @@
 - orders: create_order, get_order, list_orders, list_available_deliveries, get_history, cancel_order, mark_order_ready,
   record_partner_notified, cancel_order_for_unreachable_partner, assign_order, complete_order, expire_orders,
   anonymise_customer, record_history
-- payment_callbacks: get_callback_secrets, process_payment, list_payments, record_payment
+- payment_callbacks: handle_payment_callback, list_payments, record_payment
 - reconciliation: alert_stuck_orders, warn_about_outbox_backlog
 - reconciliation_run: reconcile, reconcile_documents
 - refund_administration: list_refunds, retry_refund, settle_refund
@@ -38,9 +38,8 @@ from services.orders.usecases.orders import (
     record_partner_notified,
 )
 from services.orders.usecases.payment_callbacks import (
-    get_callback_secrets,
+    handle_payment_callback,
     list_payments,
-    process_payment,
     record_payment,
 )
 from services.orders.usecases.reconciliation import alert_stuck_orders, warn_about_outbox_backlog
@@ -61,17 +60,16 @@ __all__ = [
     "create_order",
     "expire_orders",
     "get_bank",
-    "get_callback_secrets",
     "get_checkout",
     "get_history",
     "get_order",
+    "handle_payment_callback",
     "list_available_deliveries",
     "list_banks",
     "list_orders",
     "list_payments",
     "list_refunds",
     "mark_order_ready",
-    "process_payment",
     "reconcile",
     "reconcile_banks",
     "reconcile_documents",

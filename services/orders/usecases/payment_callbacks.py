@@ -1,6 +1,6 @@
 """Payments that banks report in callbacks, and the list of recorded payments."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from generated.problems import Reason
@@ -37,6 +37,22 @@ async def get_callback_secrets(
     """Return the secrets with which a bank may sign a callback now, newest first; none for an unknown bank."""
     bank = await repository.banks.get(bank_id)
     return [] if bank is None else webhook_secrets.decrypt_active_secrets(bank, secret_box.decrypt, clock())
+
+
+async def handle_payment_callback(
+    repository: Repository,
+    secret_box: SecretBox,
+    clock: Clock,
+    payment: Payment,
+    webhook_id: str,
+    verify: Callable[[Sequence[str]], None],
+) -> str:
+    """Verify a callback with the secrets of its bank, then process its payment; return the payment's id.
+
+    Raises ApiError: SIGNATURE_INVALID, and those of `process_payment`.
+    """
+    verify(await get_callback_secrets(repository, secret_box, clock, payment.bank_id))
+    return await process_payment(repository, clock, payment, webhook_id)
 
 
 async def process_payment(repository: Repository, clock: Clock, payment: Payment, webhook_id: str) -> str:

@@ -18,14 +18,14 @@ from services.partners.entrypoints.proto_mapping import (
     partner_to_proto,
     product_to_proto,
 )
-from services.partners.entrypoints.ready_callback import verify_and_decode_ready_report
+from services.partners.entrypoints.ready_callback import parse_ready_report
 from services.partners.usecases.ports import Repository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import build_idempotency_key
 from services.runtime.core.preconditions import list_expected_versions
 from services.runtime.core.principal import Principal
-from services.runtime.outbound import webhook_secrets
+from services.runtime.outbound import webhook_secrets, webhooks
 from services.runtime.rpc.codec import PreEncoded, get_codec
 from services.runtime.rpc.request_validation import check_removed_fields
 from services.runtime.storage.encryption import SecretBox
@@ -98,12 +98,15 @@ class PartnersRpc(PartnersServicer):
         )
 
     async def handle_ready_callback(self, request: v1.HandleReadyCallbackRequest) -> v1.HandleReadyCallbackResponse:
-        """Verify a ready callback and publish its report."""
-        secrets = await usecases.get_callback_secrets(
-            self._repository, self._secret_box, self._clock, request.partner_id
+        """Parse and verify a ready callback, and publish its report."""
+        await usecases.handle_ready_callback(
+            self._repository,
+            self._secret_box,
+            self._clock,
+            parse_ready_report(request),
+            request.webhook_id,
+            webhooks.create_verifier(request),
         )
-        report = verify_and_decode_ready_report(request, secrets)
-        await usecases.report_order_ready(self._repository, report, request.webhook_id)
         return v1.HandleReadyCallbackResponse()
 
     async def create_partner(

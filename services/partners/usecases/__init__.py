@@ -5,7 +5,7 @@
 - partners: create_partner, list_partners, get_partner, update_partner, disable_partner, rotate_partner_secret
 - products: create_product, list_products, get_product, update_product, delete_product, set_availability,
   remove_availability, list_partner_products
-- ready_callbacks: get_callback_secrets, report_order_ready
+- ready_callbacks: handle_ready_callback
 - replay_calls: list_partner_calls, replay_partner_call
 
 `catalog_events` builds the events of catalog changes. `ports` defines the interfaces that the adapters implement.
@@ -41,7 +41,7 @@ from services.partners.usecases.products import (
     set_availability,
     update_product,
 )
-from services.partners.usecases.ready_callbacks import get_callback_secrets, report_order_ready
+from services.partners.usecases.ready_callbacks import handle_ready_callback
 from services.partners.usecases.replay_calls import list_partner_calls, replay_partner_call
 
 __all__ = [
@@ -50,9 +50,9 @@ __all__ = [
     "create_product",
     "delete_product",
     "disable_partner",
-    "get_callback_secrets",
     "get_partner",
     "get_product",
+    "handle_ready_callback",
     "list_catalog",
     "list_partner_calls",
     "list_partner_products",
@@ -65,7 +65,6 @@ __all__ = [
     "record_call_error",
     "remove_availability",
     "replay_partner_call",
-    "report_order_ready",
     "rotate_partner_secret",
     "set_availability",
     "set_product_picture",

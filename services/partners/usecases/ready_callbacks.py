@@ -1,6 +1,6 @@
 """Ready reports, which partners send in signed callbacks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderReadyReported
@@ -23,6 +23,22 @@ async def get_callback_secrets(
     if partner is None:
         return []
     return webhook_secrets.decrypt_active_secrets(partner, secret_box.decrypt, clock())
+
+
+async def handle_ready_callback(
+    repository: Repository,
+    secret_box: SecretBox,
+    clock: Clock,
+    report: ReadyReport,
+    webhook_id: str,
+    verify: Callable[[Sequence[str]], None],
+) -> None:
+    """Verify a callback with the secrets of its partner, then publish its report.
+
+    Raises ApiError: SIGNATURE_INVALID, and those of `report_order_ready`.
+    """
+    verify(await get_callback_secrets(repository, secret_box, clock, report.partner_id))
+    await report_order_ready(repository, report, webhook_id)
 
 
 async def report_order_ready(repository: Repository, report: ReadyReport, webhook_id: str) -> None:

@@ -1,15 +1,21 @@
-"""Compiled JSON Schema validators."""
+"""Compiled JSON Schema validators, and the parser of JSON bodies that uses them."""
 
+import re
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 
-from services.runtime.core.errors import FieldError
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError, FieldError
 
 MAX_ERRORS = 20
 """Maximum number of errors in a response; a body can contain thousands."""
+
+MAX_JSON_DEPTH = 64
+"""Maximum nesting depth of a JSON body."""
 
 
 _MESSAGES_BY_PATTERN = {
@@ -95,3 +101,62 @@ def _describe_types(types: Iterable[str]) -> str:
 def to_json_pointer(path: Iterable[str | int]) -> str:
     """Return the path as a JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+class JsonParser[Model]:
+    """Parser of JSON bodies with one schema, whose references are resolved, and its model."""
+
+    def __init__(self, schema: dict[str, Any], model: type[Model]) -> None:
+        self._validator = compile_schema(schema)
+        self._model = model
+
+    def parse(self, raw: bytes) -> Model:
+        """Return a valid body as its model.
+
+        Raises ApiError: INVALID_REQUEST.
+        """
+        if not raw:
+            raise ApiError(
+                Reason.INVALID_REQUEST, "The request body is missing.", errors=[FieldError("", "is missing")]
+            )
+        try:
+            body = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            message = "is not JSON"
+            raise ApiError(Reason.INVALID_REQUEST, f"The body {message}.", errors=[FieldError("", message)]) from error
+        if exceeds_max_depth(body):
+            raise ApiError(
+                Reason.INVALID_REQUEST, errors=[FieldError("", f"is nested deeper than {MAX_JSON_DEPTH} levels")]
+            )
+        if not self._validator.is_valid(body):
+            raise ApiError(Reason.INVALID_REQUEST, errors=collect_field_errors(self._validator, body))
+        try:
+            # JSON Schema accepts 1.0 as an integer, so the conversion is lax. The schema has checked the types.
+            return msgspec.convert(body, self._model, strict=False)
+        except msgspec.ValidationError as error:
+            # The schema accepts dates and times that do not exist or that datetime cannot represent.
+            raise ApiError(
+                Reason.INVALID_REQUEST, errors=[FieldError(extract_error_pointer(str(error)), UNREPRESENTABLE_TIME)]
+            ) from error
+
+
+def extract_error_pointer(message: str) -> str:
+    """Return the JSON pointer of a msgspec error message: `… - at `$.items[0].born`` → /items/0/born."""
+    _, _, path = message.rpartition(" - at `$")
+    return to_json_pointer(name or index for name, index in re.findall(r"\.([^.\[\]`]+)|\[([0-9]+)\]", path))
+
+
+def exceeds_max_depth(body: Any) -> bool:
+    """Return whether values nest deeper than MAX_JSON_DEPTH. No body in the contract is that deep."""
+    level: list[Any] = [body]
+    for _ in range(MAX_JSON_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True

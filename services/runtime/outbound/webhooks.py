@@ -1,10 +1,10 @@
 """Signatures according to Standard Webhooks (https://www.standardwebhooks.com)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol
 
-import msgspec
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
 from generated.problems import Reason
@@ -18,6 +18,21 @@ class SignedRequest(NamedTuple):
     timestamp: str
     signature: str
     body: bytes
+
+
+class SignedMessage(Protocol):
+    """RPC request with the three webhook headers and the raw body."""
+
+    webhook_id: str
+    webhook_timestamp: str
+    webhook_signature: str
+    body: bytes
+
+
+def create_verifier(message: SignedMessage) -> Callable[[Sequence[str]], None]:
+    """Return `verify_signature` for a message."""
+    request = SignedRequest(message.webhook_id, message.webhook_timestamp, message.webhook_signature, message.body)
+    return partial(verify_signature, request)
 
 
 def verify_signature(request: SignedRequest, secrets: Sequence[str]) -> None:
@@ -37,18 +52,6 @@ def verify_signature(request: SignedRequest, secrets: Sequence[str]) -> None:
             continue
         return
     raise ApiError(Reason.SIGNATURE_INVALID)
-
-
-def decode_body[Model](body: bytes, model: type[Model]) -> Model:
-    """Decode the JSON body of a verified request into a msgspec model. Unknown fields are ignored.
-
-    Raises ApiError: INVALID_REQUEST.
-    """
-    try:
-        # Not strict: JSON Schema, which the gateway validates against, accepts 405.0 as an integer.
-        return msgspec.convert(msgspec.json.decode(body), model, strict=False)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ApiError(Reason.INVALID_REQUEST) from error
 
 
 def sign_message(message_id: str, sent_at: datetime, body: bytes, secret: str) -> dict[str, str]:

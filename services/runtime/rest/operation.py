@@ -22,6 +22,7 @@ from services.runtime.rest.request_body import (
     HeaderList,
     JsonBody,
     MultipartBody,
+    SignedBody,
     read_body,
 )
 from services.runtime.rest.response_cache import CachesByEvent
@@ -40,6 +41,8 @@ from services.runtime.rpc.deadline import set_deadline_after
 _PAYLOAD_HEADER = PAYLOAD_HEADER.encode()
 _TIMEOUT_HEADER = b"x-envoy-expected-rq-timeout-ms"
 """Timeout of the sidecar for this request, in milliseconds. It bounds the deadline of outgoing calls."""
+
+MAX_WEBHOOK_HEADER_BYTES = 1024
 
 SPAN_PATH_PARAMETERS = frozenset({"order_id", "partner_id", "product_id", "bank_id"})
 """Path parameters recorded as span attributes, to search traces by. None of them identifies a user."""
@@ -64,15 +67,16 @@ def parse_principal(headers: HeaderList) -> Principal:
 
 
 def parse_signed_request(headers: HeaderList, body: bytes) -> SignedRequest:
-    """Return the webhook headers and the raw body, for the service that owns the secret to verify and decode.
+    """Return the webhook headers and the raw body, for the service that owns the secret to parse and verify.
 
-    Raises ApiError: SIGNATURE_INVALID when a header is missing or malformed.
+    A missing or malformed header is empty, which no signature matches: an invalid body is reported first.
     """
-    values = [get_header(headers, name) for name in (b"webhook-id", b"webhook-timestamp", b"webhook-signature")]
-    texts = [value.decode("latin-1") for value in values if value and len(value) <= 1024 and value.isascii()]
-    if len(texts) != len(values):
-        raise ApiError(Reason.SIGNATURE_INVALID)
-    return SignedRequest(texts[0], texts[1], texts[2], body)
+
+    def get_text(name: bytes) -> str:
+        value = get_header(headers, name) or b""
+        return value.decode() if len(value) <= MAX_WEBHOOK_HEADER_BYTES and value.isascii() else ""
+
+    return SignedRequest(get_text(b"webhook-id"), get_text(b"webhook-timestamp"), get_text(b"webhook-signature"), body)
 
 
 class CompiledOperation:
@@ -106,7 +110,7 @@ class CompiledOperation:
             {"bearer": ["admin"]}
         ]
         self._caches_to_clear = tuple(caches.values()) if is_admin_write else ()
-        self._body: JsonBody | MultipartBody | None = None
+        self._body: JsonBody | SignedBody | MultipartBody | None = None
         if specification.request_body:
             media_type, *other_media_types = specification.request_body["content"]
             if set(other_media_types) - {MERGE_PATCH_MEDIA_TYPE}:
@@ -114,6 +118,8 @@ class CompiledOperation:
             max_bytes = specification._operation.get("x-max-bytes", MAX_JSON_BYTES)
             if media_type == "multipart/form-data":
                 self._body = MultipartBody(specification.request_body["content"][media_type], max_bytes)
+            elif self._requires_signature:
+                self._body = SignedBody((media_type, *other_media_types), max_bytes)
             else:
                 self._body = JsonBody(
                     (media_type, *other_media_types),
@@ -170,21 +176,19 @@ class CompiledOperation:
                 await send_response(send, self._success_status, build_json_headers(cached_body), cached_body)
                 return
             generation = self._cache.generation
-        principal_argument = {"principal": principal} if self._takes_principal else {}
-        raw_body, body_argument = b"", {}
+        arguments: dict[str, Any] = {"principal": principal} if self._takes_principal else {}
         if self._body is not None:
             raw_body = await read_body(receive, self._body.max_bytes, reserve)
             # Read before the parameters are parsed: an unsupported media type is reported before any invalid value.
             body = await self._body.read(headers, raw_body)
-            body_argument = {} if self._requires_signature else {"body": body}
-        parameters = self._parameters.parse(scope["path_params"], scope["query_string"], headers)
-        arguments = parameters | principal_argument | body_argument
+            arguments |= (
+                {"webhook": parse_signed_request(headers, raw_body)} if self._requires_signature else {"body": body}
+            )
+        arguments |= self._parameters.parse(scope["path_params"], scope["query_string"], headers)
         for name in scope["path_params"].keys() & SPAN_PATH_PARAMETERS:
             span.set_attribute(f"delivery.{name}", str(arguments[name]))
         if self._takes_forwarded_for:
             arguments["forwarded_for"] = (get_header(headers, b"x-forwarded-for") or b"").decode("latin-1")
-        if self._requires_signature:
-            arguments["webhook"] = parse_signed_request(headers, raw_body)
         if self._media_type == MEDIA_TYPE:
             await self._stream_events(arguments, scope, receive, send)
             return

@@ -1,22 +1,15 @@
-"""JSON and multipart request bodies. Size is checked first, then the media type, then the schema."""
+"""JSON, signed and multipart request bodies. Size is checked first, then the media type, then the schema."""
 
-import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError, FieldError
-from services.runtime.core.json_schema import (
-    UNREPRESENTABLE_TIME,
-    collect_field_errors,
-    compile_schema,
-    to_json_pointer,
-)
+from services.runtime.core.json_schema import JsonParser
 from services.runtime.rest.types import Upload
 
 type HeaderList = Sequence[tuple[bytes, bytes]]
@@ -33,9 +26,6 @@ _REGISTERED_MEDIA_TYPES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg
 
 MAX_JSON_BYTES = 64 * 1024
 """Maximum size of a JSON body. The edge proxy has the same limit."""
-
-MAX_JSON_DEPTH = 64
-"""Maximum nesting depth of a JSON body."""
 
 
 async def read_body(receive: Receive, max_bytes: int, reserve: Callable[[int], None] | None = None) -> bytes:
@@ -71,7 +61,7 @@ def create_unsupported_media_type_error(*supported: str) -> ApiError:
 
 
 class JsonBody:
-    """Parser of the JSON body of one operation. A missing optional body is read as an empty object."""
+    """Reader of the JSON body of one operation. A missing optional body is read as an empty object."""
 
     def __init__(
         self,
@@ -85,66 +75,41 @@ class JsonBody:
         self.max_bytes = max_bytes
         self._is_required = required
         self._media_types = tuple(media_types)
-        self._validator = compile_schema(schema)
-        self._model = model
+        self._parser = JsonParser[Any](schema, model)
 
     async def read(self, headers: HeaderList, raw: bytes) -> Any:
-        """Validate the body and return it as its model, or None for an operation without a model.
+        """Validate the body and return it as its model.
 
         Raises ApiError: UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST.
         """
-        media_type = parse_media_type(headers)
-        if media_type not in self._media_types and (raw or media_type):
-            raise create_unsupported_media_type_error(*self._media_types)
-        if not raw and not self._is_required:
-            raw = b"{}"
-        if not raw:
-            raise ApiError(
-                Reason.INVALID_REQUEST, "The request body is missing.", errors=[FieldError("", "is missing")]
-            )
-        try:
-            body = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            message = "is not JSON"
-            raise ApiError(Reason.INVALID_REQUEST, f"The body {message}.", errors=[FieldError("", message)]) from error
-        if exceeds_max_depth(body):
-            raise ApiError(
-                Reason.INVALID_REQUEST, errors=[FieldError("", f"is nested deeper than {MAX_JSON_DEPTH} levels")]
-            )
-        if not self._validator.is_valid(body):
-            raise ApiError(Reason.INVALID_REQUEST, errors=collect_field_errors(self._validator, body))
-        if self._model is None:
-            return None
-        try:
-            # JSON Schema accepts 1.0 as an integer, so the conversion is lax. The schema has checked the types.
-            return msgspec.convert(body, self._model, strict=False)
-        except msgspec.ValidationError as error:
-            # The schema accepts dates and times that do not exist or that datetime cannot represent.
-            raise ApiError(
-                Reason.INVALID_REQUEST, errors=[FieldError(extract_error_pointer(str(error)), UNREPRESENTABLE_TIME)]
-            ) from error
+        check_media_type(headers, raw, self._media_types)
+        return self._parser.parse(raw if raw or self._is_required else b"{}")
 
 
-def extract_error_pointer(message: str) -> str:
-    """Return the JSON pointer of a msgspec error message: `… - at `$.items[0].born`` → /items/0/born."""
-    _, _, path = message.rpartition(" - at `$")
-    return to_json_pointer(name or index for name, index in re.findall(r"\.([^.\[\]`]+)|\[([0-9]+)\]", path))
+class SignedBody:
+    """Reader of the signed body of one operation, which the service with the secret parses and verifies."""
+
+    def __init__(self, media_types: Sequence[str], max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._media_types = tuple(media_types)
+
+    async def read(self, headers: HeaderList, raw: bytes) -> bytes:
+        """Return the body as received.
+
+        Raises ApiError: UNSUPPORTED_MEDIA_TYPE.
+        """
+        check_media_type(headers, raw, self._media_types)
+        return raw
 
 
-def exceeds_max_depth(body: Any) -> bool:
-    """Return whether values nest deeper than MAX_JSON_DEPTH. No body in the contract is that deep."""
-    level: list[Any] = [body]
-    for _ in range(MAX_JSON_DEPTH):
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return False
-    return True
+def check_media_type(headers: HeaderList, raw: bytes, media_types: Sequence[str]) -> None:
+    """Check the media type of a body; a missing body needs none.
+
+    Raises ApiError: UNSUPPORTED_MEDIA_TYPE.
+    """
+    media_type = parse_media_type(headers)
+    if media_type not in media_types and (raw or media_type):
+        raise create_unsupported_media_type_error(*media_types)
 
 
 class MultipartBody:

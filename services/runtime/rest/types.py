@@ -50,7 +50,7 @@ class Operation(NamedTuple):
     handler: type
     method: str
     body: Any
-    """Type of the request body; None without a body, and for a signed one, which is passed on as received."""
+    """Type of the request body; None without a body, and for a signed one, which another service parses."""
     status: int
     media_type: str
     """Media type of the success response; empty when it has no body."""

@@ -130,7 +130,7 @@ def test_only_schemas_of_requests_and_successes_have_models() -> None:
     callback = {"application/json": {"schema": {"$ref": "#/components/schemas/Signed"}}}
     openapi["paths"]["/callbacks"]["post"]["requestBody"]["content"] = callback
     used = models.list_used_schemas(create_contracts(openapi=openapi), "delivery")
-    assert list(used) == ["Note", "NotePatch", "Text", "Alias", "Parameter"]
+    assert list(used) == ["Note", "NotePatch", "Text", "Alias", "Signed", "Parameter"]
 
 
 @pytest.fixture

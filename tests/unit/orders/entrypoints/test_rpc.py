@@ -90,6 +90,8 @@ async def test_rotated_secret_signs_callbacks() -> None:
     assert repository.orders["o1"].status is OrderStatus.PAID
     with raises_reason(Reason.SIGNATURE_INVALID):
         await rpc.handle_payment_callback(replace(request, bank_id="unknown"))
+    with raises_reason(Reason.INVALID_REQUEST):  # before the signature
+        await rpc.handle_payment_callback(v1.HandlePaymentCallbackRequest(bank_id="unknown", body=b"{}"))
 
 
 async def test_created_order_is_returned_with_payment_instructions() -> None:

@@ -8,7 +8,8 @@ from cryptography.fernet import Fernet
 
 from generated.problems import Reason
 from services.orders.domain.orders import Bank
-from services.orders.usecases import banks, get_callback_secrets
+from services.orders.usecases import banks
+from services.orders.usecases.payment_callbacks import get_callback_secrets
 from services.runtime.core.errors import ApiError
 from services.runtime.core.idempotency import IdempotencyKey, build_idempotency_key
 from services.runtime.storage.encryption import SecretBox

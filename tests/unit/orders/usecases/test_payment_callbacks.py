@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,10 +13,11 @@ from generated.proto.delivery.events.v1 import OrderPaid, PaymentRecorded, Refun
 from services.orders.domain.orders import OrderStatus, RefundStatus
 from services.orders.domain.payments import Payment, PaymentFilter, PaymentOutcome, PaymentRecord, ProcessedCallback
 from services.orders.usecases import payment_callbacks
-from services.orders.usecases.payment_callbacks import process_payment
+from services.orders.usecases.payment_callbacks import handle_payment_callback, process_payment
 from services.runtime.core.errors import ApiError
+from services.runtime.storage.encryption import SecretBox
 from tests.unit.fake_transactions import NOW, raises_reason
-from tests.unit.orders.fakes import ADA, ADMIN, FakeHistory, FakeRepository, build_order
+from tests.unit.orders.fakes import ADA, ADMIN, BANK, FakeHistory, FakeRepository, build_order
 
 PAYMENT = Payment("visa", "p1", "o1", 200, "USD", succeeded=True)
 FAILED = replace(PAYMENT, succeeded=False)
@@ -195,6 +197,22 @@ async def test_captured_amount_pays_order_or_is_refunded(callbacks: list[tuple[P
 async def test_unknown_bank_has_no_callback_secrets() -> None:
     repository = FakeRepository(banks=())
     assert await payment_callbacks.get_callback_secrets(repository, None, repository.clock, "visa") == []
+
+
+async def test_callback_is_verified_before_its_payment_is_processed() -> None:
+    secret_box = SecretBox(Fernet.generate_key().decode())
+    repository = FakeRepository(build_order(), banks=[replace(BANK, webhook_secret=secret_box.encrypt("secret"))])
+    received: list[list[str]] = []
+
+    def reject(secrets: list[str]) -> None:
+        raise ApiError(Reason.SIGNATURE_INVALID)
+
+    with raises_reason(Reason.SIGNATURE_INVALID):
+        await handle_payment_callback(repository, secret_box, repository.clock, PAYMENT, "w1", reject)
+    assert repository.payments == {}
+    handled = await handle_payment_callback(repository, secret_box, repository.clock, PAYMENT, "w1", received.append)
+    assert (handled, received) == ("p1", [["secret"]])
+    assert repository.orders["o1"].status is OrderStatus.PAID
 
 
 async def test_payments_are_listed_newest_first_and_filtered() -> None:

@@ -64,6 +64,8 @@ async def test_ready_callback_is_verified_before_report() -> None:
     )
     with raises_reason(Reason.SIGNATURE_INVALID):
         await rpc.handle_ready_callback(replace(request, partner_id=2))
+    with raises_reason(Reason.INVALID_REQUEST):  # before the signature
+        await rpc.handle_ready_callback(v1.HandleReadyCallbackRequest(partner_id=2, body=b"{}"))
     assert repository.events == []
     await rpc.handle_ready_callback(request)
     assert [event.pickup_address for event in repository.events] == ["1 Market Square"]

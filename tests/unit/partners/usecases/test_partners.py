@@ -8,7 +8,8 @@ from cryptography.fernet import Fernet
 
 from generated.problems import Reason
 from services.partners.domain.partners import Partner
-from services.partners.usecases import get_callback_secrets, partners
+from services.partners.usecases import partners
+from services.partners.usecases.ready_callbacks import get_callback_secrets
 from services.runtime.core.idempotency import IdempotencyKey, build_idempotency_key
 from services.runtime.storage.encryption import SecretBox
 from tests.unit.fake_transactions import raises_reason

@@ -1,9 +1,15 @@
 """Ready reports of partners: once per webhook id and partner, only about orders of the partner."""
 
+from dataclasses import replace
+
+from cryptography.fernet import Fernet
+
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderReadyReported
 from services.partners.domain.partners import ReadyReport
 from services.partners.usecases import ready_callbacks
+from services.runtime.core.errors import ApiError
+from services.runtime.storage.encryption import SecretBox
 from tests.unit.fake_transactions import raises_reason
 from tests.unit.partners.fakes import BOWL, CALL, FakeRepository
 
@@ -44,3 +50,19 @@ async def test_partners_do_not_share_webhook_ids() -> None:
 async def test_unknown_partner_has_no_callback_secrets() -> None:
     repository = FakeRepository()
     assert await ready_callbacks.get_callback_secrets(repository, None, repository.clock, 1) == []
+
+
+async def test_callback_is_verified_before_its_report_is_published() -> None:
+    secret_box = SecretBox(Fernet.generate_key().decode())
+    repository = FakeRepository(replace(BOWL, webhook_secret=secret_box.encrypt("secret")), calls=[CALL])
+    received: list[list[str]] = []
+
+    def reject(secrets: list[str]) -> None:
+        raise ApiError(Reason.SIGNATURE_INVALID)
+
+    with raises_reason(Reason.SIGNATURE_INVALID):
+        await ready_callbacks.handle_ready_callback(repository, secret_box, repository.clock, REPORT, "w1", reject)
+    assert repository.events == []
+    accept = received.append
+    await ready_callbacks.handle_ready_callback(repository, secret_box, repository.clock, REPORT, "w1", accept)
+    assert (len(repository.events), received) == (1, [["secret"]])

@@ -1,14 +1,26 @@
-"""JSON Schema validators: error locations, masked values, formats and linear patterns."""
+"""JSON Schema validators and the parser of bodies: errors and their locations, masked values, formats, depth."""
 
 import re
 import time
+from datetime import date
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.runtime.core.errors import FieldError
-from services.runtime.core.json_schema import MAX_ERRORS, collect_field_errors, compile_schema, to_json_pointer
+from services.runtime.core.errors import ApiError, FieldError
+from services.runtime.core.json_schema import (
+    MAX_ERRORS,
+    MAX_JSON_DEPTH,
+    JsonParser,
+    collect_field_errors,
+    compile_schema,
+    exceeds_max_depth,
+    extract_error_pointer,
+    to_json_pointer,
+)
 from services.runtime.core.localisation import find_translation
 
 PASSWORD = "correct-horse"
@@ -96,3 +108,78 @@ def test_pattern_is_matched_in_linear_time() -> None:
 def test_pattern_with_backreference_is_rejected() -> None:
     with pytest.raises(ValueError, match="regex"):
         compile_schema({"pattern": r"(a)\1"})
+
+
+class Payment(msgspec.Struct):
+    payment_id: str
+    amount: int
+    day: date | None = None
+
+
+PARSER = JsonParser(
+    {
+        "type": "object",
+        "required": ["payment_id", "amount"],
+        "properties": {
+            "payment_id": {"type": "string", "minLength": 1},
+            "amount": {"type": "integer"},
+            "day": {"type": "string", "format": "date"},
+        },
+    },
+    Payment,
+)
+
+
+@pytest.mark.parametrize("amount", ["405", "405.0"])
+def test_body_is_parsed_and_unknown_fields_ignored(amount: str) -> None:
+    body = f'{{"payment_id": "p1", "amount": {amount}, "new_field": []}}'.encode()
+    assert PARSER.parse(body) == Payment("p1", 405)
+
+
+def build_nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "message"),
+    [
+        (b"", "", "is missing"),
+        (b"{", "", "is not JSON"),
+        (b'"\xff"', "", "is not JSON"),
+        (b"[" * 60_000, "", "is not JSON"),
+        (msgspec.json.encode(build_nested(MAX_JSON_DEPTH + 1)), "", "is nested deeper than 64 levels"),
+        (b"[]", "", "must be an object"),
+        (b"null", "", "must be an object"),
+        (b'{"amount": 1}', "", '"payment_id" is missing'),
+        (b'{"payment_id": "p1", "amount": "1"}', "/amount", "must be a whole number"),
+        (b'{"payment_id": "", "amount": 1}', "/payment_id", "must have 1 or more characters"),
+        (b'{"payment_id": "p1", "amount": 1, "day": "0000-01-01"}', "/day", "is not a supported date or time"),
+    ],
+)
+def test_invalid_body_is_reported_by_json_pointer(body: bytes, field: str, message: str) -> None:
+    with pytest.raises(ApiError, match="INVALID_REQUEST") as raised:
+        PARSER.parse(body)
+    assert [(error.field, error.message) for error in raised.value.errors] == [(field, message)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 3 * MAX_JSON_DEPTH))
+def test_exceeds_max_depth_counts_levels(depth: int) -> None:
+    assert exceeds_max_depth(build_nested(depth)) == (depth > MAX_JSON_DEPTH)
+
+
+@pytest.mark.parametrize(
+    ("message", "pointer"),
+    [
+        ("Invalid RFC3339 encoded date - at `$.born`", "/born"),
+        ("Expected `int`, got `str` - at `$.items[0].rooms[12]`", "/items/0/rooms/12"),
+        ("Expected `object`, got `int`", ""),
+        ("Invalid date - at `$[3]`", "/3"),
+        ("Invalid date - at `$.days[...].at`", "/days/at"),
+    ],
+)
+def test_error_pointer_converts_msgspec_path(message: str, pointer: str) -> None:
+    assert extract_error_pointer(message) == pointer

@@ -1,0 +1,60 @@
+"""Generator of the parsers of signed bodies, which the service that has the secret parses instead of the gateway."""
+
+from typing import Any
+
+from codegen.contracts import ContractError, Contracts, Files
+from codegen.naming import to_snake_case
+from codegen.rest.handlers import API, SIGNED_SCHEME, get_python_type
+from codegen.rest.operations import Operation, iter_operations
+
+OUTPUT_PATH = "rest/delivery/callbacks.py"
+HEADER = f'"""Written by `make generate` from api-specs/openapi/{API}.yaml. Do not edit."""\n\n'
+ANNOTATIONS = frozenset({"description", "examples", "title"})
+"""Keywords that do not constrain a value."""
+
+
+def get_body_schema(operation: Operation) -> dict[str, Any]:
+    """Return the schema of a signed body.
+
+    Raises ContractError unless the body has exactly one media type.
+    """
+    if operation.body is None or len(operation.body) != 1:
+        raise ContractError(f"{API}.yaml: the signed body of {operation.id} must have exactly one media type")
+    (content,) = operation.body.values()
+    schema: dict[str, Any] = content["schema"]
+    return schema
+
+
+def resolve_references(contracts: Contracts, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema without references and annotations."""
+
+    def resolve(node: Any) -> Any:
+        if isinstance(node, dict):
+            return resolve_references(contracts, node)
+        return [resolve(each) for each in node] if isinstance(node, list) else node
+
+    resolved = contracts.resolve_reference(API, schema)
+    return {
+        # Names of properties may be those of annotations.
+        name: {key: resolve(each) for key, each in value.items()} if name == "properties" else resolve(value)
+        for name, value in resolved.items()
+        if name not in ANNOTATIONS
+    }
+
+
+def render_parser(contracts: Contracts, operation: Operation) -> str:
+    """Render the parser of an operation's body."""
+    schema = get_body_schema(operation)
+    arguments = f"{resolve_references(contracts, schema)!r}, {get_python_type(contracts, schema)}"
+    return f"{to_snake_case(operation.id).upper()} = JsonParser({arguments})\n\n"
+
+
+def generate(contracts: Contracts) -> Files:
+    """Generate `rest/delivery/callbacks.py`."""
+    signed = [each for each in iter_operations(contracts, API) if each.scheme == SIGNED_SCHEME]
+    models = sorted({get_python_type(contracts, get_body_schema(operation)) for operation in signed})
+    imports = (
+        f"from generated.rest.delivery.models import {', '.join(models)}\n"
+        "from services.runtime.core.json_schema import JsonParser\n\n"
+    )
+    return {OUTPUT_PATH: HEADER + imports + "".join(render_parser(contracts, each) for each in signed)}
