@@ -3,7 +3,7 @@
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
@@ -64,13 +64,19 @@ def run_steps(terminal: Terminal, steps: list[str]) -> Iterator[Row]:
         yield from (Row(subject, "not tested", detail) for subject, detail in report.NOT_TESTED_PODS.items())
 
 
+def parse_steps(arguments: Sequence[str] | None = None) -> list[str]:
+    """Return the steps of the command line, or all. Exits the process for other arguments."""
+    parser = argparse.ArgumentParser(prog="python -m tests.containers")
+    # Without a default, since argparse compares a default with the choices as a whole.
+    parser.add_argument("steps", nargs="*", choices=STEPS)
+    return parser.parse_args(arguments).steps or [*STEPS]
+
+
 def main() -> int:
     """Run the steps of the command line, or all. Return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.containers")
-    parser.add_argument("steps", nargs="*", choices=STEPS, default=STEPS)
-    console = Console()
+    console, steps = Console(), parse_steps()
     try:
-        rows = [*run_steps(Terminal(console), list(parser.parse_args().steps))]
+        rows = [*run_steps(Terminal(console), steps)]
     except (ContainerTestError, TimeoutError) as error:
         print(error, file=sys.stderr)
         return 1
