@@ -152,6 +152,12 @@ class MarkedClient:
             "delivery_address": markers.make_text("1 Long Street"),
             "customer_name": markers.make_text("name"),
             "customer_phone": markers.phone,
+            "address": {
+                "street": markers.make_text("1 Long Street"),
+                "city": markers.make_text("city"),
+                "country": "US",
+            },
+            "note": markers.make_text("note"),
         }
         checked = self.edge.post("/order-checks", json=BASKET | personal, headers=headers).raise_for_status().json()
         body = {"check_id": checked["check_id"]}

@@ -47,6 +47,33 @@ def test_confirm_order_with_repeated_key_is_idempotent(context: ScenarioContext,
     assert (other.status_code, other.json()["reason"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
+def test_order_with_note_address_and_tip_reaches_partner_and_is_refunded(context: ScenarioContext) -> None:
+    scenarios.register(context)
+    address = {"street": "1 Long Street", "city": "Springfield", "country": "US"}
+    address |= {"coordinates": {"latitude": 39.78, "longitude": -89.65}}
+    details = {"note": "No onions", "address": address, "tip_amount": 50}
+    problem = context.request("POST", "/order-checks", 422, user="customer", json=BASKET | details)
+    assert (problem["reason"], problem["total_amount"]) == ("TOTAL_MISMATCH", BASKET["total_amount"] + 50)
+    basket = BASKET | details | {"total_amount": problem["total_amount"]}
+    checked = context.request("POST", "/order-checks", 201, user="customer", json=basket)
+    assert (checked["total_amount"], checked["tip_amount"]) == (basket["total_amount"], 50)
+    context.check_id = checked["check_id"]
+    scenarios.confirm(context)
+    order = context.get_order()
+    assert {name: order[name] for name in details} == details
+    assert [callback["status"] for callback in pay(context)["callbacks"]] == [200]
+
+    def list_notes() -> list[str | None]:
+        calls = context.get_from_sandbox(f"/kitchen/{BASKET['partner_id']}/orders")
+        return [call["body"].get("note") for call in calls if call["body"]["order_id"] == context.order_id]
+
+    context.wait_until("the kitchen has received the order", list_notes)
+    assert list_notes()[0] == "No onions"
+    context.request("POST", f"/orders/{context.order_id}/cancel", 200, user="customer", json={})
+    context.wait_until("the payment is refunded", lambda: context.get_order()["refund_status"] == "refunded")
+    assert read_ledger(context) == [(basket["total_amount"], basket["total_amount"])]
+
+
 def test_cancelled_order_is_streamed_to_its_end_and_refunded(pending: ScenarioContext, edge: httpx.Client) -> None:
     headers = {"authorization": f"Bearer {pending.tokens['customer']}"}
     path = f"/orders/{pending.order_id}/events"

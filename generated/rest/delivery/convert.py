@@ -183,6 +183,40 @@ def refund(message: orders_v1.Refund) -> models.Refund:
     )
 
 
+def check_order_address(message: orders_v1.Address) -> models.CheckOrderAddress:
+    """delivery.orders.v1.Address → CheckOrderAddress."""
+    return models.CheckOrderAddress(
+        street=message.street,
+        unit=UNSET if message.unit is None else message.unit,
+        postal_code=UNSET if message.postal_code is None else message.postal_code,
+        city=message.city,
+        region=UNSET if message.region is None else message.region,
+        country=message.country,
+        coordinates=UNSET if message.coordinates is None else coordinates(message.coordinates),
+    )
+
+
+def coordinates(message: orders_v1.Coordinates) -> models.Coordinates:
+    """delivery.orders.v1.Coordinates → Coordinates."""
+    return models.Coordinates(
+        latitude=message.latitude,
+        longitude=message.longitude,
+    )
+
+
+def address(message: orders_v1.Address) -> models.Address:
+    """delivery.orders.v1.Address → Address."""
+    return models.Address(
+        street=message.street,
+        unit=UNSET if message.unit is None else message.unit,
+        postal_code=UNSET if message.postal_code is None else message.postal_code,
+        city=message.city,
+        region=UNSET if message.region is None else message.region,
+        country=message.country,
+        coordinates=UNSET if message.coordinates is None else coordinates(message.coordinates),
+    )
+
+
 def basket_item(message: partners_v1.BasketItem) -> models.BasketItem:
     """delivery.partners.v1.BasketItem → BasketItem."""
     return models.BasketItem(
@@ -237,6 +271,7 @@ def order(message: orders_v1.Order) -> models.Order:
         partner=order_partner(require(message.partner)),
         items=[order_item(item) for item in message.items],
         total_amount=message.total_amount,
+        tip_amount=message.tip_amount,
         currency=message.currency,
         paid_amount=message.paid_amount,
         refunded_amount=message.refunded_amount,
@@ -244,6 +279,8 @@ def order(message: orders_v1.Order) -> models.Order:
         bank_id=message.bank_id,
         payment_id=UNSET if message.payment_id is None else message.payment_id,
         delivery_address=message.delivery_address,
+        address=UNSET if message.address is None else address(message.address),
+        note=UNSET if message.note is None else message.note,
         pickup_address=UNSET if message.pickup_address is None else message.pickup_address,
         deliverer_id=UNSET if message.deliverer_id is None else message.deliverer_id,
         cancel_reason=UNSET if message.cancel_reason is None else message.cancel_reason,

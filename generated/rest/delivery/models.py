@@ -630,6 +630,35 @@ class OrderEvent(Struct, kw_only=True):
     at: datetime
 
 
+type Tip = Annotated[
+    int,
+    Meta(
+        description="Tip for the deliverer in minor units, a part of `total_amount`.",
+        ge=0,
+        le=1000000000,
+    ),
+]
+
+
+class Coordinates(Struct, kw_only=True):
+    """
+    Position in degrees (WGS 84).
+    """
+
+    latitude: Annotated[float, Meta(ge=-90.0, le=90.0)]
+    longitude: Annotated[float, Meta(ge=-180.0, le=180.0)]
+
+
+class Address(Struct, kw_only=True):
+    street: Annotated[str, Meta(description="Street and number.")]
+    city: str
+    country: Annotated[str, Meta(description="ISO 3166-1 alpha-2.")]
+    unit: Annotated[str, Meta(description="Flat or floor.")] | UnsetType = UNSET
+    postal_code: str | UnsetType = UNSET
+    region: Annotated[str, Meta(description="State or province.")] | UnsetType = UNSET
+    coordinates: Coordinates | UnsetType = UNSET
+
+
 class BasketItem(Struct, kw_only=True):
     product_id: Annotated[int, Meta(ge=1, le=9007199254740991)]
     quantity: Annotated[int, Meta(ge=1, le=99)]
@@ -913,31 +942,64 @@ class PaymentPage(Struct, kw_only=True):
     next_page_token: str | UnsetType = UNSET
 
 
-class CheckOrderRequest(Struct, kw_only=True):
-    partner_id: Annotated[int, Meta(ge=1, le=9007199254740991)]
-    items: Annotated[
-        list[BasketItem],
-        Meta(description="Each product at most once.", max_length=50, min_length=1),
-    ]
-    total_amount: Annotated[
-        int,
+class CheckOrderAddress(Struct, kw_only=True):
+    """
+    Parts of `delivery_address`, for maps and navigation.
+    """
+
+    street: Annotated[
+        str,
         Meta(
-            description="Total that the customer expects, in minor units.",
-            ge=0,
-            le=9007199254740991,
+            description="Street and number.",
+            max_length=200,
+            min_length=1,
+            pattern="^[^\\x00]*$",
         ),
     ]
-    bank_id: BankId
-    delivery_address: Annotated[str, Meta(max_length=200, min_length=1, pattern="^[^\\x00]*$")]
-    currency: Currency = "USD"
-    customer_name: Annotated[str, Meta(max_length=200, min_length=1, pattern="^[^\\x00]*$")] | UnsetType = UNSET
-    customer_phone: Phone | UnsetType = UNSET
+    city: Annotated[str, Meta(max_length=100, min_length=1, pattern="^[^\\x00]*$")]
+    country: Annotated[
+        str,
+        Meta(
+            description="ISO 3166-1 alpha-2.",
+            examples=["US"],
+            max_length=2,
+            min_length=2,
+            pattern="^[A-Z]{2}$",
+        ),
+    ]
+    unit: (
+        Annotated[
+            str,
+            Meta(
+                description="Flat or floor.",
+                max_length=100,
+                min_length=1,
+                pattern="^[^\\x00]*$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    postal_code: Annotated[str, Meta(max_length=20, min_length=1, pattern="^[^\\x00]*$")] | UnsetType = UNSET
+    region: (
+        Annotated[
+            str,
+            Meta(
+                description="State or province.",
+                max_length=100,
+                min_length=1,
+                pattern="^[^\\x00]*$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    coordinates: Coordinates | UnsetType = UNSET
 
 
 class OrderCheck(Struct, kw_only=True):
     check_id: Id
     expires_at: datetime
-    total_amount: Annotated[int, Meta(description="Minor units.", ge=0, le=9007199254740991)]
+    total_amount: Annotated[int, Meta(description="Minor units, with the tip.", ge=0, le=9007199254740991)]
+    tip_amount: Annotated[int, Meta(description="Minor units.", ge=0, le=1000000000)]
     currency: str
     partner: PartnerSummary
     items: Annotated[list[PricedItem], Meta(max_length=50)]
@@ -954,7 +1016,11 @@ class Order(Struct, kw_only=True):
     customer_id: Id
     partner: OrderPartner
     items: Annotated[list[OrderItem], Meta(max_length=50)]
-    total_amount: Annotated[int, Meta(description="Minor units.", ge=0, le=9007199254740991)]
+    total_amount: Annotated[int, Meta(description="Minor units, with the tip.", ge=0, le=9007199254740991)]
+    tip_amount: Annotated[
+        int,
+        Meta(description="Tip for the deliverer, in minor units.", ge=0, le=1000000000),
+    ]
     currency: str
     paid_amount: Annotated[
         int,
@@ -980,6 +1046,8 @@ class Order(Struct, kw_only=True):
     customer_name: str | UnsetType = UNSET
     customer_phone: str | UnsetType = UNSET
     payment_id: str | UnsetType = UNSET
+    address: Address | UnsetType = UNSET
+    note: Annotated[str, Meta(description="Message of the customer to the partner.")] | UnsetType = UNSET
     pickup_address: str | UnsetType = UNSET
     deliverer_id: str | UnsetType = UNSET
     cancel_reason: str | UnsetType = UNSET
@@ -1054,6 +1122,49 @@ class CatalogPage(Struct, kw_only=True):
 class PartnerCallPage(Struct, kw_only=True):
     items: Annotated[list[PartnerCall], Meta(max_length=100)]
     next_page_token: str | UnsetType = UNSET
+
+
+class CheckOrderRequest(Struct, kw_only=True):
+    partner_id: Annotated[int, Meta(ge=1, le=9007199254740991)]
+    items: Annotated[
+        list[BasketItem],
+        Meta(description="Each product at most once.", max_length=50, min_length=1),
+    ]
+    total_amount: Annotated[
+        int,
+        Meta(
+            description="Total that the customer expects, in minor units, with the tip.",
+            ge=0,
+            le=9007199254740991,
+        ),
+    ]
+    bank_id: BankId
+    delivery_address: Annotated[
+        str,
+        Meta(
+            description="Address as the deliverer reads it.",
+            max_length=200,
+            min_length=1,
+            pattern="^[^\\x00]*$",
+        ),
+    ]
+    currency: Currency = "USD"
+    address: CheckOrderAddress | UnsetType = UNSET
+    customer_name: Annotated[str, Meta(max_length=200, min_length=1, pattern="^[^\\x00]*$")] | UnsetType = UNSET
+    customer_phone: Phone | UnsetType = UNSET
+    note: (
+        Annotated[
+            str,
+            Meta(
+                description="Message to the partner, such as an allergy.",
+                max_length=500,
+                min_length=1,
+                pattern="^[^\\x00]*$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    tip_amount: Tip = 0
 
 
 class ConfirmedOrder(Struct, kw_only=True):

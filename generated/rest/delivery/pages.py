@@ -194,6 +194,40 @@ def refund_page(message: Wire) -> models.RefundPage:
     )
 
 
+def check_order_address(message: Wire) -> models.CheckOrderAddress:
+    """delivery.orders.v1.Address → CheckOrderAddress."""
+    return models.CheckOrderAddress(
+        street=message.street,
+        unit=UNSET if not message.HasField("unit") else message.unit,
+        postal_code=UNSET if not message.HasField("postal_code") else message.postal_code,
+        city=message.city,
+        region=UNSET if not message.HasField("region") else message.region,
+        country=message.country,
+        coordinates=UNSET if not message.HasField("coordinates") else coordinates(message.coordinates),
+    )
+
+
+def coordinates(message: Wire) -> models.Coordinates:
+    """delivery.orders.v1.Coordinates → Coordinates."""
+    return models.Coordinates(
+        latitude=message.latitude,
+        longitude=message.longitude,
+    )
+
+
+def address(message: Wire) -> models.Address:
+    """delivery.orders.v1.Address → Address."""
+    return models.Address(
+        street=message.street,
+        unit=UNSET if not message.HasField("unit") else message.unit,
+        postal_code=UNSET if not message.HasField("postal_code") else message.postal_code,
+        city=message.city,
+        region=UNSET if not message.HasField("region") else message.region,
+        country=message.country,
+        coordinates=UNSET if not message.HasField("coordinates") else coordinates(message.coordinates),
+    )
+
+
 def order(message: Wire) -> models.Order:
     """delivery.orders.v1.Order → Order."""
     return models.Order(
@@ -205,6 +239,7 @@ def order(message: Wire) -> models.Order:
         partner=order_partner(require_field(message, "partner")),
         items=[order_item(item) for item in message.items],
         total_amount=message.total_amount,
+        tip_amount=message.tip_amount,
         currency=message.currency,
         paid_amount=message.paid_amount,
         refunded_amount=message.refunded_amount,
@@ -212,6 +247,8 @@ def order(message: Wire) -> models.Order:
         bank_id=message.bank_id,
         payment_id=UNSET if not message.HasField("payment_id") else message.payment_id,
         delivery_address=message.delivery_address,
+        address=UNSET if not message.HasField("address") else address(message.address),
+        note=UNSET if not message.HasField("note") else message.note,
         pickup_address=UNSET if not message.HasField("pickup_address") else message.pickup_address,
         deliverer_id=UNSET if not message.HasField("deliverer_id") else message.deliverer_id,
         cancel_reason=UNSET if not message.HasField("cancel_reason") else message.cancel_reason,

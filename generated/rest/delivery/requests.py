@@ -13,6 +13,8 @@ from generated.rest.delivery.models import (
     BankPatch,
     BasketItem,
     CancelOrderRequest,
+    CheckOrderAddress,
+    Coordinates,
     CreateAgentPreferences,
     CreateAgentRequest,
     CreateBankRequest,
@@ -80,6 +82,24 @@ def to_agent_keys_patch(model: AgentKeysPatch) -> notifications_v1.AgentKeysPatc
         fcm=unset_to_none(model.fcm),
         apns=None if model.apns is UNSET or model.apns is None else to_apns_key(model.apns),
         remove=list_null_fields(model),
+    )
+
+
+def to_coordinates(model: Coordinates) -> orders_v1.Coordinates:
+    """Coordinates → delivery.orders.v1.Coordinates."""
+    return orders_v1.Coordinates(latitude=model.latitude, longitude=model.longitude)
+
+
+def to_check_order_address(model: CheckOrderAddress) -> orders_v1.Address:
+    """CheckOrderAddress → delivery.orders.v1.Address."""
+    return orders_v1.Address(
+        street=model.street,
+        unit=unset_to_none(model.unit),
+        postal_code=unset_to_none(model.postal_code),
+        city=model.city,
+        region=unset_to_none(model.region),
+        country=model.country,
+        coordinates=None if model.coordinates is UNSET else to_coordinates(model.coordinates),
     )
 
 

@@ -39,3 +39,14 @@ class PartnerOrder(Struct, kw_only=True):
     order_id: OrderId
     items: Annotated[list[PartnerItem], Meta(max_length=50, min_length=1)]
     callback_url: Annotated[str, Meta(description="URL for the ready callback.", max_length=2000)]
+    note: (
+        Annotated[
+            str,
+            Meta(
+                description="Message of the customer to the partner.",
+                max_length=500,
+                min_length=1,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from generated.problems import Reason
+from services.orders.domain.addresses import Address
 from services.runtime.core.errors import ApiError
 
 
@@ -76,11 +77,17 @@ class Basket:
     delivery_address: str
     customer_name: str | None
     customer_phone: str | None
+    address: Address | None = None
+    note: str | None = None
+    tip_amount: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Order. Amounts are in minor units of `currency`; `version` increases by one with every change."""
+    """Order. Amounts are in minor units of `currency`; `version` increases by one with every change.
+
+    `address` contains the parts of `delivery_address`; `note` is a message to the partner. The total contains the tip.
+    """
 
     id: str
     status: OrderStatus
@@ -103,6 +110,9 @@ class Order:
     version: int
     created_at: datetime
     updated_at: datetime
+    address: Address | None = None
+    note: str | None = None
+    tip_amount: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +167,9 @@ def create_order(order_id: str, customer_id: str, basket: Basket, at: datetime) 
         version=1,
         created_at=at,
         updated_at=at,
+        address=basket.address,
+        note=basket.note,
+        tip_amount=basket.tip_amount,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 
 from generated.proto.delivery.orders import v1
+from services.orders.domain.addresses import Address
 from services.orders.domain.orders import Bank, Order, RefundStatus
 from services.orders.usecases.refund_administration import RefundReport
 from services.runtime.rpc.codec import get_codec
@@ -31,8 +32,14 @@ def order_to_proto(order: Order) -> v1.Order:
         "refund_status": v1.RefundStatus[order.refund_status.name],
         "partner": v1.OrderPartner(**asdict(order.partner)),
         "items": [v1.OrderItem(**asdict(item)) for item in order.items],
+        "address": None if order.address is None else _address_to_proto(order.address),
     }
     return v1.Order(**(unchanged | converted))
+
+
+def _address_to_proto(address: Address) -> v1.Address:
+    coordinates = None if address.coordinates is None else v1.Coordinates(**asdict(address.coordinates))
+    return v1.Address(**(asdict(address) | {"coordinates": coordinates}))
 
 
 def refund_to_proto(report: RefundReport) -> v1.Refund:

@@ -4,6 +4,7 @@ from enum import Enum
 
 from generated.problems import Reason
 from generated.proto.delivery.orders import v1
+from services.orders.domain.addresses import Address, Coordinates
 from services.orders.domain.orders import Basket, Item, Partner
 from services.orders.usecases import OrderRequest
 from services.runtime.core.errors import ApiError, FieldError
@@ -30,6 +31,22 @@ def _basket_from_proto(basket: v1.CheckedBasket) -> Basket:
         delivery_address=basket.delivery_address,
         customer_name=basket.customer_name,
         customer_phone=basket.customer_phone,
+        address=None if basket.address is None else _address_from_proto(basket.address),
+        note=basket.note,
+        tip_amount=basket.tip_amount,
+    )
+
+
+def _address_from_proto(address: v1.Address) -> Address:
+    coordinates = address.coordinates
+    return Address(
+        street=address.street,
+        city=address.city,
+        country=address.country,
+        unit=address.unit,
+        postal_code=address.postal_code,
+        region=address.region,
+        coordinates=None if coordinates is None else Coordinates(coordinates.latitude, coordinates.longitude),
     )
 
 

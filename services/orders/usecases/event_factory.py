@@ -73,7 +73,12 @@ def rebuild_event(current: Order, transition: HistoryEntry) -> OrdersEvent:
         case OrderStatus.PENDING:
             return OrderCreated(order=snapshot)
         case OrderStatus.PAID:
-            return OrderPaid(order=snapshot, payment_id=current.payment_id or "", items=_build_order_lines(current))
+            return OrderPaid(
+                order=snapshot,
+                payment_id=current.payment_id or "",
+                items=_build_order_lines(current),
+                note=current.note,
+            )
         case OrderStatus.READY:
             return OrderReady(order=snapshot, pickup_address=current.pickup_address or "")
         case OrderStatus.DELIVERING:
@@ -92,6 +97,7 @@ def build_order_paid(after: Order, payment: Payment) -> OrderPaid:
         order=build_order_snapshot(after, f"bank:{payment.bank_id}"),
         payment_id=payment.payment_id,
         items=_build_order_lines(after),
+        note=after.note,
     )
 
 

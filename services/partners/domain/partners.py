@@ -122,9 +122,9 @@ class ReadyReport:
 
 
 def price_basket(
-    lines: Sequence[BasketLine], offers: Mapping[int, Offer], total: int, currency: str
+    lines: Sequence[BasketLine], offers: Mapping[int, Offer], total: int, currency: str, tip: int = 0
 ) -> list[PricedLine]:
-    """Return the basket lines with the partner's prices, in request order.
+    """Return the basket lines with the partner's prices, in request order. The total contains the tip.
 
     Raises ApiError: PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, or TOTAL_MISMATCH, whose members contain the correct total.
     """
@@ -149,7 +149,7 @@ def price_basket(
         PricedLine(line.product_id, offers[line.product_id].title, line.quantity, offers[line.product_id].price)
         for line in lines
     ]
-    correct_total = sum(line.price * line.quantity for line in priced)
+    correct_total = sum(line.price * line.quantity for line in priced) + tip
     if correct_total != total:
         raise ApiError(
             Reason.TOTAL_MISMATCH,

@@ -45,6 +45,7 @@ class OrderEventsConsumer(PartnersCallsConsumer):
                 for line in event.items
             ],
             callback_url=f"{self._public_url}/api/v1/callbacks/partners/{event.order.partner_id}/ready",
+            note=msgspec.UNSET if event.note is None else event.note,
         )
         now = self._clock()
         call = Call(

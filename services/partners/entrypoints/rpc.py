@@ -88,7 +88,12 @@ class PartnersRpc(PartnersServicer):
         """Return a priced basket."""
         lines = [BasketLine(item.product_id, item.quantity) for item in request.items]
         partner, priced = await usecases.check_products(
-            self._repository, request.partner_id, lines, request.total_amount, request.currency
+            self._repository,
+            request.partner_id,
+            lines,
+            request.total_amount,
+            request.currency,
+            request.tip_amount,
         )
         return v1.CheckProductsResponse(
             partner=v1.PartnerSummary(id=partner.id, title=partner.title, brand=partner.brand),

@@ -61,9 +61,9 @@ async def list_product_pictures(repository: Repository, size: int, token: str) -
 
 
 async def check_products(
-    repository: Repository, partner_id: int, lines: Sequence[BasketLine], total: int, currency: str
+    repository: Repository, partner_id: int, lines: Sequence[BasketLine], total: int, currency: str, tip: int = 0
 ) -> tuple[Partner, list[PricedLine]]:
-    """Return the partner and the priced basket.
+    """Return the partner and the priced basket, whose total contains the tip.
 
     Raises ApiError: PARTNER_UNAVAILABLE, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH.
     """
@@ -71,4 +71,4 @@ async def check_products(
     if partner is None or not partner.is_open:
         raise ApiError(Reason.PARTNER_UNAVAILABLE)
     offers = await repository.catalog.find_offers(partner_id, [line.product_id for line in lines])
-    return partner, price_basket(lines, offers, total, currency)
+    return partner, price_basket(lines, offers, total, currency, tip)

@@ -57,6 +57,7 @@ class PartnerOrder(msgspec.Struct, frozen=True):
     order_id: Identifier
     items: Annotated[list[OrderItem], msgspec.Meta(min_length=1, max_length=50)]
     callback_url: Url
+    note: Annotated[str, msgspec.Meta(max_length=500)] | None = None
 
 
 class ReadyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -199,6 +200,7 @@ class PartnerSystem:
         calls = self._database.fetch_all(
             "SELECT * FROM partner_calls WHERE partner_id = ? ORDER BY id DESC LIMIT 100", partner_id
         )
+        notes = {call["order_id"]: _parse_note(call["body"]) for call in calls if call["kind"] == "order"}
         return self._renderer.render(
             "kitchen.html",
             partner_id=partner_id,
@@ -206,6 +208,7 @@ class PartnerSystem:
                 {
                     **row,
                     "items": msgspec.json.decode(row["items"]),
+                    "note": notes.get(row["order_id"]),
                     "callback_response": row["callback_response"] and msgspec.json.decode(row["callback_response"]),
                 }
                 for row in orders
@@ -228,6 +231,14 @@ class PartnerSystem:
         self._fault_injector.set(f"partner:{partner_id}", fault.mode, fault.count)
         is_form = is_form_request(request)
         return RedirectResponse(f"/kitchen/{partner_id}", 303) if is_form else Response(status_code=204)
+
+
+def _parse_note(body: str) -> str | None:
+    """Return the customer's message in the body of a call, which may be invalid."""
+    try:
+        return decode_json(body.encode(), PartnerOrder).note
+    except HttpError:
+        return None
 
 
 class _OrderIdBody(msgspec.Struct):

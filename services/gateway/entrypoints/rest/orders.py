@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import cast
 
+from msgspec import UNSET
+
 from generated.problems import Reason
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersStub
@@ -52,6 +54,7 @@ class Orders(ForwardingOrdersHandler):
             items=[requests.to_basket_item(item) for item in body.items],
             total_amount=body.total_amount,
             currency=body.currency,
+            tip_amount=body.tip_amount,
         )
         checked = await self._partners.check_products(request)
         basket = _to_basket(body, checked)
@@ -93,6 +96,7 @@ class Orders(ForwardingOrdersHandler):
             items=[BasketItem(product_id=item.product_id, quantity=item.quantity) for item in basket.items],
             total_amount=basket.total_amount,
             currency=basket.currency,
+            tip_amount=basket.tip_amount,
         )
         try:
             await self._partners.check_products(request)
@@ -120,6 +124,7 @@ def _to_order_check(check_id: str, basket: v1.CheckedBasket) -> OrderCheck:
         check_id=check_id,
         expires_at=require(basket.expires_at),
         total_amount=basket.total_amount,
+        tip_amount=basket.tip_amount,
         currency=basket.currency,
         partner=PartnerSummary(id=partner.id, title=partner.title, brand=partner.brand),
         items=[
@@ -144,6 +149,9 @@ def _to_basket(body: CheckOrderRequest, checked: CheckProductsResponse) -> v1.Ch
         delivery_address=body.delivery_address,
         customer_name=unset_to_none(body.customer_name),
         customer_phone=unset_to_none(body.customer_phone),
+        address=None if body.address is UNSET else requests.to_check_order_address(body.address),
+        note=unset_to_none(body.note),
+        tip_amount=body.tip_amount,
     )
 
 

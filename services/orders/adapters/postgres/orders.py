@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql
 from generated.problems import Reason
 from services.orders.adapters import metrics
 from services.orders.adapters.postgres.tables import anonymised_customers, order_transitions, orders
+from services.orders.domain.addresses import Address, Coordinates
 from services.orders.domain.orders import FINAL_STATUSES, HistoryEntry, Item, Order, OrderStatus, Partner, RefundStatus
 from services.orders.usecases.ports import OrderReader, OrderRepository
 from services.runtime.concurrency.coalescing import RequestCoalescer
@@ -43,12 +44,19 @@ def order_from_row(row: dict[str, Any]) -> Order:
     values["refund_status"] = RefundStatus(values["refund_status"])
     values["partner"] = Partner(**values["partner"])
     values["items"] = tuple(Item(**item) for item in values["items"])
+    values["address"] = values["address"] and _address_from_json(values["address"])
     return Order(**values)
+
+
+def _address_from_json(address: dict[str, Any]) -> Address:
+    coordinates = address["coordinates"] and Coordinates(**address["coordinates"])
+    return Address(**(address | {"coordinates": coordinates}))
 
 
 def _order_to_row(order: Order) -> dict[str, Any]:
     values = asdict(order)
     values["partner"], values["items"] = Jsonb(values["partner"]), Jsonb(values["items"])
+    values["address"] = values["address"] and Jsonb(values["address"])
     return values
 
 
@@ -150,7 +158,7 @@ _ANONYMISE_ORDERS = Statement(
         or_(*(orders.c.status == str(status) for status in sorted(FINAL_STATUSES))),
         exists().where(anonymised_customers.c.customer_id == orders.c.customer_id),
     )
-    .values(customer_name=null(), customer_phone=null(), delivery_address="")
+    .values(customer_name=null(), customer_phone=null(), delivery_address="", address=null(), note=null())
 )
 
 _FIRST_KEY = (datetime.min.replace(tzinfo=UTC), "")

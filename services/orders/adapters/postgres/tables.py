@@ -57,6 +57,9 @@ orders = Table(
     Column("ready_at", TIMESTAMPTZ),
     Column("partner_notified_at", TIMESTAMPTZ),
     Column("reconciled_at", TIMESTAMPTZ),
+    Column("address", JSONB(none_as_null=True)),
+    Column("note", Text),
+    Column("tip_amount", BigInteger, nullable=False, server_default="0"),
     CheckConstraint(f"status IN {tuple(map(str, OrderStatus))}", name="orders_status"),
     CheckConstraint(f"refund_status IN {tuple(map(str, RefundStatus))}", name="orders_refund_status"),
     CheckConstraint(
@@ -70,6 +73,7 @@ orders = Table(
     CheckConstraint("status NOT IN ('delivering', 'delivered') OR deliverer_id IS NOT NULL", name="orders_deliverer"),
     CheckConstraint("status <> 'ready' OR (pickup_address IS NOT NULL AND ready_at IS NOT NULL)", name="orders_ready"),
     CheckConstraint("version >= 1", name="orders_version"),
+    CheckConstraint("0 <= tip_amount AND tip_amount <= total_amount", name="orders_tip"),
     CheckConstraint("status NOT IN ('pending', 'expired') OR payment_id IS NULL", name="orders_unpaid"),
     CheckConstraint("cancel_reason IS NULL OR status = 'cancelled'", name="orders_reason"),
     Index("orders_by_customer", "customer_id", "created_at", "id"),

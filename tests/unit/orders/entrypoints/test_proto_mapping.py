@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from generated.proto.delivery.orders import v1
+from services.orders.domain.addresses import Address, Coordinates
 from services.orders.domain.orders import OrderStatus, RefundStatus
 from services.orders.entrypoints import proto_mapping
 from services.runtime.rpc.codec import get_codec
@@ -34,6 +35,16 @@ def test_order_message_contains_every_field(status: OrderStatus, refund_status: 
     converted = {"status", "refund_status", "partner", "items"}
     for name in {field.name for field in fields(order)} - converted:
         assert getattr(decoded, name) == getattr(order, name), name
+
+
+@pytest.mark.parametrize("coordinates", [None, Coordinates(39.78, -89.65)])
+def test_order_message_contains_address(coordinates: Coordinates | None) -> None:
+    address = Address("1 Long Street", "Springfield", "US", coordinates=coordinates)
+    message = proto_mapping.order_to_proto(replace(build_order(), address=address, note="No onions", tip_amount=50))
+    decoded = get_codec().decode(v1.Order, get_codec().encode(message))
+    assert (decoded.note, decoded.tip_amount) == ("No onions", 50)
+    position = coordinates and v1.Coordinates(latitude=coordinates.latitude, longitude=coordinates.longitude)
+    assert decoded.address == v1.Address(street="1 Long Street", city="Springfield", country="US", coordinates=position)
 
 
 def test_created_order_is_encoded_with_payment_instructions() -> None:

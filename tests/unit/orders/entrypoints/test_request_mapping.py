@@ -1,9 +1,12 @@
 """Conversion of protobuf requests of orders to domain objects."""
 
+from dataclasses import replace
+
 import pytest
 
 from generated.problems import Reason
 from generated.proto.delivery.orders import v1
+from services.orders.domain.addresses import Address, Coordinates
 from services.orders.domain.orders import Basket, OrderStatus, Partner, RefundStatus
 from services.orders.entrypoints.request_mapping import order_request_from_proto, parse_status
 from services.orders.usecases import OrderRequest
@@ -22,6 +25,19 @@ def test_basket_message_becomes_equal_basket() -> None:
     )
     request = v1.CreateOrderRequest(check_id="c1", basket=message, cache_unavailable=True)
     assert order_request_from_proto(request) == OrderRequest("c1", BASKET, True)
+
+
+def test_address_note_and_tip_become_part_of_basket() -> None:
+    address = v1.Address(street="1 Long Street", unit="2 B", postal_code="62701", city="Springfield", country="US")
+    message = v1.CheckedBasket(address=address, note="No onions", tip_amount=50)
+    basket = order_request_from_proto(v1.CreateOrderRequest(basket=message)).basket
+    expected = Address("1 Long Street", "Springfield", "US", "2 B", "62701")
+    assert basket is not None
+    assert (basket.address, basket.note, basket.tip_amount) == (expected, "No onions", 50)
+    address.coordinates = v1.Coordinates(latitude=39.78, longitude=-89.65)
+    basket = order_request_from_proto(v1.CreateOrderRequest(basket=message)).basket
+    assert basket is not None
+    assert basket.address == replace(expected, coordinates=Coordinates(39.78, -89.65))
 
 
 def test_empty_basket_message_is_converted() -> None:

@@ -13,15 +13,20 @@ PARTNER = Partner(1, "Green Bowl", "B", "+1", "b@delivery.test", "1 Market Squar
 OFFERS = {1: Offer(1, "Lemonade", 100, "USD"), 3: Offer(3, "Margherita", 1500, "USD"), 9: Offer(9, "Tee", 200, "EUR")}
 
 
-@given(quantities=st.lists(st.integers(1, 99), min_size=2, max_size=2), error=st.integers(-3, 3))
-def test_price_basket_requires_correct_total(quantities: list[int], error: int) -> None:
+@given(
+    quantities=st.lists(st.integers(1, 99), min_size=2, max_size=2),
+    tip=st.integers(0, 1000),
+    error=st.integers(-3, 3),
+)
+def test_price_basket_requires_correct_total(quantities: list[int], tip: int, error: int) -> None:
     lines = [BasketLine(1, quantities[0]), BasketLine(3, quantities[1])]
-    correct_total = 100 * quantities[0] + 1500 * quantities[1]
+    correct_total = 100 * quantities[0] + 1500 * quantities[1] + tip
     if error == 0:
-        assert [line.price for line in partner_rules.price_basket(lines, OFFERS, correct_total, "USD")] == [100, 1500]
+        priced = partner_rules.price_basket(lines, OFFERS, correct_total, "USD", tip)
+        assert [line.price for line in priced] == [100, 1500]
         return
     with pytest.raises(ApiError) as raised:
-        partner_rules.price_basket(lines, OFFERS, correct_total + error, "USD")
+        partner_rules.price_basket(lines, OFFERS, correct_total + error, "USD", tip)
     assert raised.value.reason is Reason.TOTAL_MISMATCH
     assert raised.value.members == {"total_amount": correct_total, "currency": "USD"}
     assert raised.value.detail == f"At the partner's current prices, the total is ${correct_total / 100:,.2f}."

@@ -1,6 +1,7 @@
 """Event consumer of partners: planned calls and the wake-up of the worker."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -36,6 +37,12 @@ async def test_paid_order_is_called_with_event_id_as_webhook_id() -> None:
         "callback_url": "https://api.test/api/v1/callbacks/partners/1/ready",
     }
     assert wakeup.is_set()
+
+
+async def test_note_of_customer_is_part_of_the_call() -> None:
+    repository, wakeup = FakeRepository(BOWL), asyncio.Event()
+    await build_consumer(repository, wakeup).on_order_paid(replace(PAID, note="No onions"), build_delivery())
+    assert repository.calls["e1"].payload["note"] == "No onions"
 
 
 async def test_repeated_event_does_not_wake_worker() -> None:

@@ -169,9 +169,11 @@ async def test_new_secret_of_the_partner_is_used(client: httpx.AsyncClient) -> N
 async def test_kitchen_page_shows_orders_and_accepts_forms(
     client: httpx.AsyncClient, callback_receiver: CallbackReceiver
 ) -> None:
-    await send(client, json.dumps(ORDER | {"items": [ORDER["items"][0] | {"title": "<b>Soup</b>"}]}).encode())
+    items = [ORDER["items"][0] | {"title": "<b>Soup</b>"}]
+    await send(client, json.dumps(ORDER | {"items": items, "note": "No <onions>"}).encode())
     page = (await client.get("/kitchen/1")).text
     assert "2 × &lt;b&gt;Soup&lt;/b&gt;" in page
+    assert "Note: No &lt;onions&gt;" in page
     response = await client.post("/kitchen/1/orders/o1/ready", data={"pickup_address": "5 Market Square"})
     assert (response.status_code, response.headers["location"]) == (303, "/kitchen/1")
     assert (await client.post("/kitchen/1/fault", data={"mode": "gone"})).status_code == 303

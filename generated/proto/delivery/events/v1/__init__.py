@@ -417,6 +417,11 @@ class OrderPaid(betterproto2.Message):
     Items to prepare.
     """
 
+    note: "str | None" = betterproto2.field(4, betterproto2.TYPE_STRING, optional=True)
+    """
+    Message of the customer to the partner.
+    """
+
 
 default_message_pool.register_message("delivery.events.v1", "OrderPaid", OrderPaid)
 

@@ -4,6 +4,7 @@
 # This file has been @generated
 
 __all__ = (
+    "Address",
     "AssignOrderRequest",
     "AssignOrderResponse",
     "Bank",
@@ -13,6 +14,7 @@ __all__ = (
     "CheckedBasket",
     "CompleteOrderRequest",
     "CompleteOrderResponse",
+    "Coordinates",
     "CreateBankRequest",
     "CreateBankResponse",
     "CreateOrderRequest",
@@ -306,6 +308,51 @@ class RefundStatus(betterproto2.Enum):
 
 
 @dataclass(eq=False, repr=False)
+class Address(betterproto2.Message):
+    """
+    Parts of an address.
+    """
+
+    street: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Street and number.
+    """
+
+    unit: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Flat or floor.
+    """
+
+    postal_code: "str | None" = betterproto2.field(3, betterproto2.TYPE_STRING, optional=True)
+    """
+    Postal code.
+    """
+
+    city: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    City.
+    """
+
+    region: "str | None" = betterproto2.field(5, betterproto2.TYPE_STRING, optional=True)
+    """
+    State or province.
+    """
+
+    country: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    """
+    ISO 3166-1 alpha-2 code of the country.
+    """
+
+    coordinates: "Coordinates | None" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Position.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "Address", Address)
+
+
+@dataclass(eq=False, repr=False)
 class AssignOrderRequest(betterproto2.Message):
     """
     Request to assign an order to the caller.
@@ -481,6 +528,21 @@ class CheckedBasket(betterproto2.Message):
     When the check expires.
     """
 
+    address: "Address | None" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Parts of the delivery address.
+    """
+
+    note: "str | None" = betterproto2.field(11, betterproto2.TYPE_STRING, optional=True)
+    """
+    Message of the customer to the partner.
+    """
+
+    tip_amount: "int" = betterproto2.field(12, betterproto2.TYPE_INT64)
+    """
+    Tip for the deliverer, in minor units; a part of the amount.
+    """
+
 
 default_message_pool.register_message("delivery.orders.v1", "CheckedBasket", CheckedBasket)
 
@@ -513,6 +575,26 @@ class CompleteOrderResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.orders.v1", "CompleteOrderResponse", CompleteOrderResponse)
+
+
+@dataclass(eq=False, repr=False)
+class Coordinates(betterproto2.Message):
+    """
+    Position in degrees (WGS 84).
+    """
+
+    latitude: "float" = betterproto2.field(1, betterproto2.TYPE_DOUBLE)
+    """
+    Latitude, -90 to 90.
+    """
+
+    longitude: "float" = betterproto2.field(2, betterproto2.TYPE_DOUBLE)
+    """
+    Longitude, -180 to 180.
+    """
+
+
+default_message_pool.register_message("delivery.orders.v1", "Coordinates", Coordinates)
 
 
 @dataclass(eq=False, repr=False)
@@ -1250,6 +1332,21 @@ class Order(betterproto2.Message):
     )
     """
     Time of the last change.
+    """
+
+    address: "Address | None" = betterproto2.field(22, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Parts of the delivery address.
+    """
+
+    note: "str | None" = betterproto2.field(23, betterproto2.TYPE_STRING, optional=True)
+    """
+    Message of the customer to the partner.
+    """
+
+    tip_amount: "int" = betterproto2.field(24, betterproto2.TYPE_INT64)
+    """
+    Tip for the deliverer, in minor units; a part of the total.
     """
 
 

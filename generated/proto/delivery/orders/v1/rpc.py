@@ -236,6 +236,31 @@ CREATE_ORDER: Method[CreateOrderRequest, CreateOrderResponse] = Method(
                             "x-implicit-presence": [],
                         }
                     },
+                    "address": {
+                        "properties": {
+                            "street": {"type": "string"},
+                            "unit": {"type": "string"},
+                            "postal_code": {"type": "string"},
+                            "city": {"type": "string"},
+                            "region": {"type": "string"},
+                            "country": {"type": "string"},
+                            "coordinates": {
+                                "properties": {
+                                    "latitude": {"format": "double", "maximum": 90, "minimum": -90, "type": "number"},
+                                    "longitude": {
+                                        "format": "double",
+                                        "maximum": 180,
+                                        "minimum": -180,
+                                        "type": "number",
+                                    },
+                                },
+                                "required": ["latitude", "longitude"],
+                                "x-implicit-presence": [],
+                            },
+                        },
+                        "required": ["city", "country", "street"],
+                        "x-implicit-presence": [],
+                    },
                 },
                 "required": [],
                 "x-implicit-presence": ["items"],

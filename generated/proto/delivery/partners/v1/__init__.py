@@ -310,6 +310,11 @@ class CheckProductsRequest(betterproto2.Message):
     ISO 4217 code.
     """
 
+    tip_amount: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
+    """
+    Tip that the total contains, in minor units.
+    """
+
 
 default_message_pool.register_message("delivery.partners.v1", "CheckProductsRequest", CheckProductsRequest)
 

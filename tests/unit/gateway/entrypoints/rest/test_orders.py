@@ -88,6 +88,7 @@ async def test_checked_basket_is_returned_and_cached_for_the_customer() -> None:
         check_id=check_id,
         expires_at=NOW + CHECK_TTL,
         total_amount=200,
+        tip_amount=0,
         currency="USD",
         partner=models.PartnerSummary(id=1, title="Green Bowl", brand="B"),
         items=[models.PricedItem(product_id=7, title="Soup", quantity=2, price=100)],
@@ -110,6 +111,27 @@ async def test_cached_basket_contains_contact_data() -> None:
     await make_orders(stub, cache).check_order(principal=ADA, body=body)
     (basket,) = cache.baskets.values()
     assert (basket.customer_name, basket.customer_phone) == ("Ada", "+12025550101")
+
+
+async def test_cached_basket_contains_address_note_and_tip() -> None:
+    stub, cache = RecordingStub(check_products=CHECKED), FakeCheckCache()
+    address = models.CheckOrderAddress(
+        street="1 Long Street",
+        city="Springfield",
+        country="US",
+        coordinates=models.Coordinates(latitude=39.78, longitude=-89.65),
+    )
+    body = check_request(7, address=address, note="No onions", tip_amount=50)
+    response = await make_orders(stub, cache).check_order(principal=ADA, body=body)
+    assert (stub.requests[0].tip_amount, response.body.tip_amount) == (50, 50)
+    (basket,) = cache.baskets.values()
+    assert (basket.note, basket.tip_amount) == ("No onions", 50)
+    assert basket.address == v1.Address(
+        street="1 Long Street",
+        city="Springfield",
+        country="US",
+        coordinates=v1.Coordinates(latitude=39.78, longitude=-89.65),
+    )
 
 
 async def test_repeated_product_is_rejected_before_any_call() -> None:
