@@ -25,15 +25,16 @@ from services.gateway.adapters.firebase_identity import FirebaseIdentityProvider
 from services.gateway.adapters.image_store import GcsImageStore
 from services.gateway.adapters.login_rate_limiter import FailedAttemptLimits, MemcachedLoginRateLimiter
 from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
+from services.gateway.adapters.picture_registries import RpcPartnerPictureRegistry, RpcProductPictureRegistry
 from services.gateway.adapters.postgres.repository import PostgresRepository
 from services.gateway.adapters.postgres.token_revocations import TokenRevocationListener, delete_expired
-from services.gateway.adapters.product_picture_registry import RpcProductPictureRegistry
 from services.gateway.entrypoints.commands import demo_data, make_admin
 from services.gateway.entrypoints.rest.catalog import Catalog
 from services.gateway.entrypoints.rest.orders import Orders
 from services.gateway.entrypoints.rest.users import AccountContext, Sessions, Users
 from services.gateway.settings import ROOT, Settings
-from services.gateway.usecases import accounts, avatars, product_pictures, verification_codes
+from services.gateway.usecases import accounts, avatars, catalog_pictures, verification_codes
+from services.gateway.usecases.catalog_pictures import PictureRegistries
 from services.gateway.usecases.token_revocations import RevokedTokens
 from services.runtime.concurrency.periodic import run_periodically, set_trigger_later
 from services.runtime.concurrency.request_limits import ByteBudget, ConcurrencyLimit, RequestLimits
@@ -69,7 +70,7 @@ async def serve(settings: Settings) -> None:
     channels = {name: open_channel(settings.egress_socket, name) for name in ("orders", "partners", "notifications")}
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     notifications = NotificationsStub(channels["notifications"])
-    image_registry = RpcProductPictureRegistry(partners)
+    registries = PictureRegistries(RpcPartnerPictureRegistry(partners), RpcProductPictureRegistry(partners))
     check_cache = MemcachedOrderCheckCache(settings.cache_address, settings.derive_keys("order checks"))
     async with database, httpx.AsyncClient(trust_env=False) as client, AsyncExitStack() as exit_stack:
         identity = build_firebase(settings, client)
@@ -91,7 +92,7 @@ async def serve(settings: Settings) -> None:
         handlers = [
             Users(account_context, notifications, settings.build_page_token_signer()),
             Sessions(account_context),
-            Catalog(orders, partners, image_registry, image_store),
+            Catalog(orders, partners, registries, image_store),
             Orders(orders, partners, check_cache, now),
             *build_forwarding_handlers(orders, partners, notifications),
         ]
@@ -134,8 +135,8 @@ async def serve(settings: Settings) -> None:
                 ),
                 run_periodically(
                     600,
-                    "deleting orphaned product images",
-                    lambda: product_pictures.delete_orphaned_product_pictures(image_registry, image_store),
+                    "deleting orphaned pictures",
+                    lambda: catalog_pictures.delete_orphaned_pictures(registries, image_store),
                 ),
             ],
         )

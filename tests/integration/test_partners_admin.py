@@ -113,6 +113,7 @@ async def test_admin_methods_require_admin(rpc: PartnersRpc) -> None:
         rpc.update_partner(v1.UpdatePartnerRequest(partner_id=1, title="x"), ADA),
         rpc.disable_partner(v1.DisablePartnerRequest(partner_id=1), ADA),
         rpc.rotate_partner_secret(v1.RotatePartnerSecretRequest(partner_id=1), ADA),
+        rpc.set_partner_picture(v1.SetPartnerPictureRequest(partner_id=1, picture_url="/x"), ADA),
         rpc.create_product(v1.CreateProductRequest(title="x"), ADA),
         rpc.list_products(v1.ListProductsRequest(page_size=1), ADA),
         rpc.get_product(v1.GetProductRequest(product_id=1), ADA),
@@ -412,3 +413,24 @@ async def test_picture_change_publishes_event_once(partners: PartnersFixture, rp
         await rpc.set_product_picture(request, ADMIN)
     assert await partners.list_pending_event_types(f"product:{product}") == CATALOG_CHANGED
     assert (await rpc.get_product(v1.GetProductRequest(product_id=product), ADMIN)).version == 2
+
+
+async def test_partner_picture_is_stored_and_listed_in_catalog(partners: PartnersFixture, rpc: PartnersRpc) -> None:
+    partner_id = await create_partner(rpc)
+    await rpc.set_availability(availability_request(partner_id, await create_product(rpc)), ADMIN)
+    await drain_events(partners, f"partner:{partner_id}")
+    url = f"/api/v1/partner-pictures/{partner_id}"
+    for _ in range(2):
+        await rpc.set_partner_picture(v1.SetPartnerPictureRequest(partner_id=partner_id, picture_url=url), ADMIN)
+    assert await partners.list_pending_event_types(f"partner:{partner_id}") == CATALOG_CHANGED
+    assert (await rpc.get_partner(v1.GetPartnerRequest(partner_id=partner_id), ADMIN)).version == 2
+    encoded = await rpc.list_catalog(v1.ListCatalogRequest(page_size=1, partner_id=partner_id))
+    (entry,) = get_codec().decode(v1.ListCatalogResponse, encoded.data).items
+    assert entry.picture_url == url
+    token: str | None = ""
+    urls: list[str] = []
+    while token is not None:
+        page = await rpc.list_partner_pictures(v1.ListPartnerPicturesRequest(page_size=1, page_token=token))
+        urls += page.picture_urls
+        token = page.next_page_token
+    assert url in urls

@@ -88,6 +88,7 @@ def partner(message: partners_v1.Partner) -> models.Partner:
         api_url=message.api_url,
         verified=message.verified,
         enabled=message.enabled,
+        picture_url=UNSET if message.picture_url is None else message.picture_url,
     )
 
 
@@ -104,6 +105,7 @@ def created_partner(message: partners_v1.CreatePartnerResponse) -> models.Create
         api_url=partner.api_url,
         verified=partner.verified,
         enabled=partner.enabled,
+        picture_url=UNSET if partner.picture_url is None else partner.picture_url,
         webhook_secret=UNSET if message.webhook_secret is None else message.webhook_secret,
     )
 

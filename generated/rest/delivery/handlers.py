@@ -263,6 +263,13 @@ class CatalogHandler(ABC):
         """
 
     @abstractmethod
+    async def put_partner_picture(self, *, principal: Principal, partner_id: int, body: Upload) -> Partner:
+        """Set a partner's picture: PUT /partners/{partner_id}/picture.
+
+        PNG, JPEG or WebP of at most 5 MiB and 25 megapixels. The picture is cropped to a square and scaled to 400×400; its metadata is removed.
+        """
+
+    @abstractmethod
     async def put_product_picture(self, *, principal: Principal, product_id: int, body: Upload) -> Product:
         """Set a product's picture: PUT /products/{product_id}/picture.
 
@@ -272,6 +279,13 @@ class CatalogHandler(ABC):
     @abstractmethod
     async def get_picture(self, *, picture: str) -> Response[BinaryResponse]:
         """Read a product's picture: GET /pictures/{picture}.
+
+        A picture is immutable; a new picture has a new URL.
+        """
+
+    @abstractmethod
+    async def get_partner_picture(self, *, picture: str) -> Response[BinaryResponse]:
+        """Read a partner's picture: GET /partner-pictures/{picture}.
 
         A picture is immutable; a new picture has a new URL.
         """
@@ -722,6 +736,7 @@ OPERATIONS: dict[str, Operation] = {
     "disablePartner": Operation(PartnersHandler, "disable_partner", None, 204, ""),
     "updatePartner": Operation(PartnersHandler, "update_partner", PartnerPatch, 200, "application/json"),
     "rotatePartnerSecret": Operation(PartnersHandler, "rotate_partner_secret", None, 200, "application/json"),
+    "putPartnerPicture": Operation(CatalogHandler, "put_partner_picture", Upload, 200, "application/json"),
     "setAvailability": Operation(PartnersHandler, "set_availability", SetAvailabilityRequest, 200, "application/json"),
     "removeAvailability": Operation(PartnersHandler, "remove_availability", None, 204, ""),
     "listPartnerCalls": Operation(PartnersHandler, "list_partner_calls", None, 200, "application/json"),
@@ -733,6 +748,7 @@ OPERATIONS: dict[str, Operation] = {
     "updateProduct": Operation(ProductsHandler, "update_product", ProductPatch, 200, "application/json"),
     "putProductPicture": Operation(CatalogHandler, "put_product_picture", Upload, 200, "application/json"),
     "getPicture": Operation(CatalogHandler, "get_picture", None, 200, "image/webp"),
+    "getPartnerPicture": Operation(CatalogHandler, "get_partner_picture", None, 200, "image/webp"),
     "checkOrder": Operation(OrdersHandler, "check_order", CheckOrderRequest, 201, "application/json"),
     "getOrderCheck": Operation(OrdersHandler, "get_order_check", None, 200, "application/json"),
     "listOrders": Operation(OrdersHandler, "list_orders", None, 200, "application/json"),

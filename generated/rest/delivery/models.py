@@ -381,6 +381,17 @@ class CreatePartnerRequest(Struct, kw_only=True):
     api_url: PartnerUrl
     verified: bool = False
     enabled: bool = True
+    picture_url: (
+        Annotated[
+            str,
+            Meta(
+                description="External picture. `putPartnerPicture` uploads a picture instead.",
+                max_length=500,
+                pattern="^https://[\\x21-\\x7e]+$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class PartnerPatch(Struct, kw_only=True):
@@ -392,6 +403,14 @@ class PartnerPatch(Struct, kw_only=True):
     api_url: PartnerUrl | UnsetType = UNSET
     verified: bool | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
+    picture_url: (
+        Annotated[
+            str,
+            Meta(description="External picture.", max_length=500, pattern="^https://[\\x21-\\x7e]+$"),
+        ]
+        | None
+        | UnsetType
+    ) = UNSET
 
 
 class Partner(Struct, kw_only=True):
@@ -404,6 +423,7 @@ class Partner(Struct, kw_only=True):
     api_url: Annotated[str, Meta(description="Base URL of the partner's system.")]
     verified: Annotated[bool, Meta(description="Whether an admin has verified the partner.")]
     enabled: Annotated[bool, Meta(description="Whether a verified partner accepts orders.")]
+    picture_url: str | UnsetType = UNSET
 
 
 class PartnerPage(Struct, kw_only=True):
@@ -421,6 +441,7 @@ class CreatedPartner(Struct, kw_only=True):
     api_url: str
     verified: bool
     enabled: bool
+    picture_url: str | UnsetType = UNSET
     webhook_secret: (
         Annotated[
             str,
@@ -901,6 +922,7 @@ class CatalogPartner(Struct, kw_only=True):
     address: str
     products: Annotated[list[CatalogProduct], Meta(max_length=50)]
     products_truncated: Annotated[bool, Meta(description="Whether the partner has more products.")]
+    picture_url: str | UnsetType = UNSET
 
 
 class PartnerCall(Struct, kw_only=True):

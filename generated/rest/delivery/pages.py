@@ -21,6 +21,7 @@ def catalog_partner(message: Wire) -> models.CatalogPartner:
         title=message.title,
         brand=message.brand,
         address=message.address,
+        picture_url=UNSET if not message.HasField("picture_url") else message.picture_url,
         products=[catalog_product(item) for item in message.products],
         products_truncated=message.products_truncated,
     )
@@ -76,6 +77,7 @@ def partner(message: Wire) -> models.Partner:
         api_url=message.api_url,
         verified=message.verified,
         enabled=message.enabled,
+        picture_url=UNSET if not message.HasField("picture_url") else message.picture_url,
     )
 
 

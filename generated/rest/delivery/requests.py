@@ -190,6 +190,7 @@ def create_partner(
         api_url=body.api_url,
         verified=body.verified,
         enabled=body.enabled,
+        picture_url=unset_to_none(body.picture_url),
     )
 
 
@@ -217,8 +218,10 @@ def update_partner(
         api_url=unset_to_none(body.api_url),
         verified=unset_to_none(body.verified),
         enabled=unset_to_none(body.enabled),
+        picture_url=unset_to_none(body.picture_url),
         version=None,
         versions=[*(parse_if_match_versions(if_match) or ())],
+        remove=list_null_fields(body),
     )
 
 

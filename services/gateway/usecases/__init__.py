@@ -2,9 +2,9 @@
 
 - accounts: sign_up, confirm_email, delete_account, finish_interrupted_accounts
 - avatars: set_avatar, get_avatar, delete_avatar, delete_orphaned_avatars
+- catalog_pictures: set_picture, get_picture, delete_orphaned_pictures
 - order_checks: save_check, get_basket, load_basket
 - passwords: sign_in, refresh_session, sign_out, change_password, reset_password
-- product_pictures: set_product_picture, get_product_picture, delete_orphaned_product_pictures
 - profiles: get_profile, update_profile, list_accounts, set_role, set_disabled
 - reauthentication: check_password, require_recent_sign_in
 - token_revocations: RevokedTokens

@@ -29,6 +29,7 @@ class Partner:
     """Set when its system responds with 410. It is not called again until an admin enables the partner."""
     version: int = 1
     older_secrets: bytes | None = None
+    picture_url: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -36,7 +37,7 @@ class Partner:
         return self.verified and self.enabled
 
 
-CATALOG_FIELDS = ("title", "brand", "address", "verified", "enabled")
+CATALOG_FIELDS = ("title", "brand", "address", "verified", "enabled", "picture_url")
 """Fields of a partner that affect its catalog entry."""
 
 
@@ -86,6 +87,7 @@ class CatalogEntry:
     title: str
     brand: str
     address: str
+    picture_url: str | None
     products: Sequence[Mapping[str, Any]]
     products_truncated: bool
 

@@ -27,6 +27,7 @@ def catalog_partner_to_proto(entry: CatalogEntry) -> dict[str, Any]:
         "title": entry.title,
         "brand": entry.brand,
         "address": entry.address,
+        "picture_url": entry.picture_url,
         "products": entry.products,
         "products_truncated": entry.products_truncated,
     }
@@ -51,6 +52,7 @@ def partner_to_proto(partner: Partner) -> v1.Partner:
         api_url=partner.api_url,
         verified=partner.verified,
         enabled=partner.enabled,
+        picture_url=partner.picture_url,
     )
 
 

@@ -30,7 +30,11 @@ from services.runtime.rpc.codec import PreEncoded, get_codec
 from services.runtime.rpc.request_validation import check_removed_fields
 from services.runtime.storage.encryption import SecretBox
 
-PARTNER_FIELDS = ("title", "brand", "phone", "email", "address", "api_url", "verified", "enabled")
+OPTIONAL_PARTNER_FIELDS = ("picture_url",)
+PARTNER_FIELDS = (
+    *("title", "brand", "phone", "email", "address", "api_url", "verified", "enabled"),
+    *OPTIONAL_PARTNER_FIELDS,
+)
 """Fields of a partner that admins set."""
 
 OPTIONAL_PRODUCT_FIELDS = ("picture_url",)
@@ -68,6 +72,15 @@ class PartnersRpc(PartnersServicer):
             items=[v1.CatalogProduct(**asdict(offer)) for offer in page.items], next_page_token=page.next_page_token
         )
 
+    async def set_partner_picture(
+        self, request: v1.SetPartnerPictureRequest, principal: Principal
+    ) -> v1.SetPartnerPictureResponse:
+        """Set a partner's picture."""
+        partner, old_picture_url = await usecases.set_partner_picture(
+            self._repository, self._clock, principal, request.partner_id, request.picture_url
+        )
+        return v1.SetPartnerPictureResponse(partner=partner_to_proto(partner), old_picture_url=old_picture_url)
+
     async def set_product_picture(
         self, request: v1.SetProductPictureRequest, principal: Principal
     ) -> v1.SetProductPictureResponse:
@@ -76,6 +89,13 @@ class PartnersRpc(PartnersServicer):
             self._repository, self._clock, principal, request.product_id, request.picture_url
         )
         return v1.SetProductPictureResponse(product=product_to_proto(product), old_picture_url=old_picture_url)
+
+    async def list_partner_pictures(self, request: v1.ListPartnerPicturesRequest) -> v1.ListPartnerPicturesResponse:
+        """Return a page of picture URLs."""
+        page = await usecases.list_partner_pictures(self._repository, request.page_size, request.page_token)
+        return v1.ListPartnerPicturesResponse(
+            picture_urls=[url for _, url in page.items], next_page_token=page.next_page_token
+        )
 
     async def list_product_pictures(self, request: v1.ListProductPicturesRequest) -> v1.ListProductPicturesResponse:
         """Return a page of picture URLs."""
@@ -118,7 +138,8 @@ class PartnersRpc(PartnersServicer):
         self, request: v1.CreatePartnerRequest, principal: Principal
     ) -> PreEncoded[v1.CreatePartnerResponse]:
         """Create a partner. Return it with its webhook secret, which a replayed response does not contain."""
-        values = {name: getattr(request, name) for name in PARTNER_FIELDS}
+        # Without absent fields, so that new ones do not change the fingerprint of an idempotent request.
+        values = {name: value for name in PARTNER_FIELDS if (value := getattr(request, name)) is not None}
         secret = webhook_secrets.generate_secret()
         response = await usecases.create_partner(
             self._repository,
@@ -147,6 +168,8 @@ class PartnersRpc(PartnersServicer):
     async def update_partner(self, request: v1.UpdatePartnerRequest, principal: Principal) -> v1.UpdatePartnerResponse:
         """Update the given fields of a partner and return it."""
         updates = {name: value for name in PARTNER_FIELDS if (value := getattr(request, name)) is not None}
+        check_removed_fields(request.remove, OPTIONAL_PARTNER_FIELDS)
+        updates |= dict.fromkeys(request.remove)
         expected = list_expected_versions(request.version, request.versions)
         partner = await usecases.update_partner(
             self._repository, self._clock, principal, request.partner_id, expected, updates

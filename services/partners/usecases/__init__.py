@@ -1,8 +1,9 @@
 """Use cases of partners, by module.
 
-- catalog: list_catalog, set_product_picture, list_product_pictures, check_products
+- catalog: list_catalog, check_products
 - partner_calls: plan_order_call, plan_cancellation_call, make_call, record_call_error
 - partners: create_partner, list_partners, get_partner, update_partner, disable_partner, rotate_partner_secret
+- pictures: set_partner_picture, set_product_picture, list_partner_pictures, list_product_pictures
 - products: create_product, list_products, get_product, update_product, delete_product, set_availability,
   remove_availability, list_partner_products
 - ready_callbacks: handle_ready_callback
@@ -11,12 +12,7 @@
 `catalog_events` builds the events of catalog changes. `ports` defines the interfaces that the adapters implement.
 """
 
-from services.partners.usecases.catalog import (
-    check_products,
-    list_catalog,
-    list_product_pictures,
-    set_product_picture,
-)
+from services.partners.usecases.catalog import check_products, list_catalog
 from services.partners.usecases.partner_calls import (
     make_call,
     plan_cancellation_call,
@@ -30,6 +26,12 @@ from services.partners.usecases.partners import (
     list_partners,
     rotate_partner_secret,
     update_partner,
+)
+from services.partners.usecases.pictures import (
+    list_partner_pictures,
+    list_product_pictures,
+    set_partner_picture,
+    set_product_picture,
 )
 from services.partners.usecases.products import (
     create_product,
@@ -55,6 +57,7 @@ __all__ = [
     "handle_ready_callback",
     "list_catalog",
     "list_partner_calls",
+    "list_partner_pictures",
     "list_partner_products",
     "list_partners",
     "list_product_pictures",
@@ -67,6 +70,7 @@ __all__ = [
     "replay_partner_call",
     "rotate_partner_secret",
     "set_availability",
+    "set_partner_picture",
     "set_product_picture",
     "update_partner",
     "update_product",

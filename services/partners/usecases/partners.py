@@ -75,7 +75,7 @@ async def update_partner(
         check_version(expected, partner.version)
         after = replace(partner, **updates)
         # A URL that an earlier release accepted does not prevent the change of another field.
-        return await _save_partner(unit, clock, partner, _normalise_url(after) if "api_url" in updates else after)
+        return await save_partner(unit, clock, partner, _normalise_url(after) if "api_url" in updates else after)
 
 
 async def disable_partner(repository: Repository, clock: Clock, principal: Principal, partner_id: int) -> None:
@@ -86,7 +86,7 @@ async def disable_partner(repository: Repository, clock: Clock, principal: Princ
     require_role(principal, "admin")
     async with repository.unit_of_work() as unit:
         partner = await lock_partner(unit, partner_id)
-        await _save_partner(unit, clock, partner, replace(partner, enabled=False))
+        await save_partner(unit, clock, partner, replace(partner, enabled=False))
 
 
 async def rotate_partner_secret(
@@ -123,18 +123,8 @@ async def lock_partner(unit: UnitOfWork, partner_id: int) -> Partner:
     return partner
 
 
-def _normalise_url(partner: Partner) -> Partner:
-    """Return the partner with a base URL to which paths can be appended.
-
-    Raises ApiError: INVALID_REQUEST for an invalid URL.
-    """
-    try:
-        return replace(partner, api_url=base_url.normalise_base_url(partner.api_url))
-    except ValueError as error:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("api_url", str(error))]) from error
-
-
-async def _save_partner(unit: UnitOfWork, clock: Clock, before: Partner, after: Partner) -> Partner:
+async def save_partner(unit: UnitOfWork, clock: Clock, before: Partner, after: Partner) -> Partner:
+    """Save the changes of a partner and publish those of its catalog entry. Return it with its new version."""
     # Enabling a partner clears the mark that its system responded with 410.
     after = replace(after, gone=before.gone and not after.enabled)
     if after == before:
@@ -145,3 +135,14 @@ async def _save_partner(unit: UnitOfWork, clock: Clock, before: Partner, after: 
     if affects_catalog and (before.is_open or after.is_open):
         await unit.publish(catalog_events.build_partner_changed_event(after.id, clock()))
     return after
+
+
+def _normalise_url(partner: Partner) -> Partner:
+    """Return the partner with a base URL to which paths can be appended.
+
+    Raises ApiError: INVALID_REQUEST for an invalid URL.
+    """
+    try:
+        return replace(partner, api_url=base_url.normalise_base_url(partner.api_url))
+    except ValueError as error:
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("api_url", str(error))]) from error

@@ -12,6 +12,13 @@ from services.runtime.core.repository import EntityReader, EntityRepository, Sor
 from services.runtime.core.unit_of_work import EventUnitOfWork, IdempotentUnitOfWorkFactory
 
 
+class CatalogEntityReader[Entity](SortedEntityReader[int, Entity], Protocol):
+    """Read access to partners or products."""
+
+    async def list_pictures(self, after: int, size: int) -> Sequence[tuple[int, str]]:
+        """Return id and picture URL of at most `size` entities with a picture whose id is above `after`, by id."""
+
+
 class CatalogEntityRepository[Entity](EntityRepository[int, Entity], Protocol):
     """Partners or products in a unit of work."""
 
@@ -20,13 +27,6 @@ class CatalogEntityRepository[Entity](EntityRepository[int, Entity], Protocol):
 
     async def add(self, entity: Entity) -> Entity:
         """Insert an entity and return it with its new id."""
-
-
-class ProductReader(SortedEntityReader[int, Product], Protocol):
-    """Read access to products."""
-
-    async def list_pictures(self, after: int, size: int) -> Sequence[tuple[int, str]]:
-        """Return id and picture URL of at most `size` products with a picture whose id is above `after`, by id."""
 
 
 class ProductRepository(CatalogEntityRepository[Product], Protocol):
@@ -116,7 +116,7 @@ class UnitOfWork(EventUnitOfWork[PartnersEvent], Protocol):
 class Repository(IdempotentUnitOfWorkFactory[UnitOfWork], Protocol):
     """Read access to partners, products, catalog and calls, and the units of work that change them."""
 
-    partners: SortedEntityReader[int, Partner]
-    products: ProductReader
+    partners: CatalogEntityReader[Partner]
+    products: CatalogEntityReader[Product]
     catalog: CatalogReader
     calls: CallReader

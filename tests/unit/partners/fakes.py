@@ -55,6 +55,10 @@ class FakeEntities[Entity: (Partner, Product)](UserDict[int, Entity]):
     async def list_after(self, after: int, size: int) -> list[Entity]:
         return [entity for key, entity in sorted(self.data.items()) if key > after][:size]
 
+    async def list_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
+        rows = [(entity.id, entity.picture_url) for entity in self.data.values() if entity.picture_url]
+        return [row for row in sorted(rows) if row[0] > after][:size]
+
     async def add(self, entity: Entity) -> Entity:
         added = replace(entity, id=len(self.data) + 1)
         self.data[added.id] = added
@@ -75,10 +79,6 @@ class FakeProducts(FakeEntities[Product]):
         del self.data[product_id]
         for key in [key for key in self.repository.prices if key[1] == product_id]:
             del self.repository.prices[key]
-
-    async def list_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
-        rows = [(product.id, product.picture_url) for product in self.data.values() if product.picture_url]
-        return [row for row in sorted(rows) if row[0] > after][:size]
 
 
 class FakePrices(UserDict[tuple[int, int], Availability]):
@@ -123,7 +123,15 @@ class FakeCatalog:
 
     async def list_entries(self, after: int, size: int, partner_id: int | None, q: str | None) -> list[CatalogEntry]:
         return [
-            CatalogEntry(partner.id, partner.title, partner.brand, partner.address, [], products_truncated=False)
+            CatalogEntry(
+                partner.id,
+                partner.title,
+                partner.brand,
+                partner.address,
+                partner.picture_url,
+                products=[],
+                products_truncated=False,
+            )
             for partner in sorted(self.repository.partners.values(), key=lambda partner: partner.id)
             if partner.id > after and partner.is_open and partner_id in (None, partner.id)
         ][:size]

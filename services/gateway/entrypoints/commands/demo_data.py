@@ -1,4 +1,4 @@
-"""Demo data: an admin, a customer and an approved deliverer, and the pictures of the demo products."""
+"""Demo data: an admin, a customer and an approved deliverer, and the pictures of the demo partners and products."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator
@@ -46,9 +46,9 @@ async def load_demo_data(repository: VerificationRepository, identity: IdentityP
 
 def iter_pictures() -> Iterator[tuple[str, bytes]]:
     """Yield object name and content of each picture. The demo data of the partners service refers to these names."""
-    for path in sorted(PICTURES_DIR.glob("*.webp")):
+    for path in sorted(PICTURES_DIR.glob("*/*.webp")):
         content = path.read_bytes()
-        yield f"products/{'demo-' + path.stem:_<32}.{hashlib.sha256(content).hexdigest()}", content
+        yield f"{path.parent.name}/{'demo-' + path.stem:_<32}.{hashlib.sha256(content).hexdigest()}", content
 
 
 async def save_pictures(put: Callable[[str, bytes, str], Awaitable[None]]) -> None:

@@ -21,9 +21,11 @@ class _CatalogRow(NamedTuple):
     title: str
     brand: str
     address: str
+    picture_url: str | None
     products: list[dict[str, Any]]  # one more than the maximum if the entry is truncated
 
 
+_PARTNER_COLUMNS = [partners.c[name] for name in ("id", "title", "brand", "address", "picture_url")]
 _CATALOG_COLUMNS = [products.c[name] for name in ("id", "title", "description", "picture_url")]
 
 
@@ -54,7 +56,7 @@ def _build_catalog_statement(
     entry_products = select(func.json_agg(offers.table_valued()).label("products")).select_from(offers).lateral()
     partner_id = bindparam("partner_id", type_=BigInteger)
     return Statement(
-        select(partners.c.id, partners.c.title, partners.c.brand, partners.c.address, entry_products.c.products)
+        select(*_PARTNER_COLUMNS, entry_products.c.products)
         .join_from(partners, entry_products, true())
         .where(
             partners.c.verified,
@@ -128,6 +130,7 @@ class PostgresCatalogReader(CatalogReader):
                 title=row.title,
                 brand=row.brand,
                 address=row.address,
+                picture_url=row.picture_url,
                 products=row.products[:MAX_PRODUCTS_PER_ENTRY],
                 products_truncated=len(row.products) > MAX_PRODUCTS_PER_ENTRY,
             )

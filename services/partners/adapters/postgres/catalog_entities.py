@@ -7,8 +7,7 @@ from sqlalchemy import Table, bindparam, insert, select, update
 
 from services.partners.adapters.postgres.tables import partners, products
 from services.partners.domain.partners import Partner, Product
-from services.partners.usecases.ports import CatalogEntityRepository
-from services.runtime.core.repository import SortedEntityReader
+from services.partners.usecases.ports import CatalogEntityReader, CatalogEntityRepository
 from services.runtime.storage.database import Database, Statement, Transaction
 
 
@@ -23,6 +22,12 @@ class CatalogEntityStatements[Entity: Partner | Product]:
         self.list_after = Statement(
             entities.where(table.c.id > bindparam("after")).order_by(table.c.id).limit(bindparam("size")),
             row_type=entity_type,
+        )
+        self.list_pictures = Statement(
+            select(table.c.id, table.c.picture_url)
+            .where(table.c.id > bindparam("after"), table.c.picture_url.is_not(None))
+            .order_by(table.c.id)
+            .limit(bindparam("size"))
         )
         self.get_for_update = Statement(entities.where(with_id).with_for_update(), row_type=entity_type)
         self.lock_for_share = Statement(select(table.c.id).where(with_id).with_for_update(read=True, key_share=True))
@@ -40,7 +45,7 @@ PARTNERS = CatalogEntityStatements(partners, Partner)
 PRODUCTS = CatalogEntityStatements(products, Product)
 
 
-class PostgresCatalogEntityReader[Entity: Partner | Product](SortedEntityReader[int, Entity]):
+class PostgresCatalogEntityReader[Entity: Partner | Product](CatalogEntityReader[Entity]):
     """Read access to partners or products in PostgreSQL."""
 
     def __init__(self, database: Database, statements: CatalogEntityStatements[Entity]) -> None:
@@ -54,6 +59,11 @@ class PostgresCatalogEntityReader[Entity: Partner | Product](SortedEntityReader[
     @override
     async def list_after(self, after: int, size: int) -> list[Entity]:
         return await self._database.fetch_all(self._statements.list_after, after=after, size=size)
+
+    @override
+    async def list_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
+        rows = await self._database.fetch_all(self._statements.list_pictures, after=after, size=size)
+        return [(row["id"], row["picture_url"]) for row in rows]
 
 
 class PostgresCatalogEntityRepository[Entity: Partner | Product](CatalogEntityRepository[Entity]):

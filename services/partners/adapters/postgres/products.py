@@ -2,38 +2,16 @@
 
 from typing import override
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete
 
-from services.partners.adapters.postgres.catalog_entities import (
-    PRODUCTS,
-    PostgresCatalogEntityReader,
-    PostgresCatalogEntityRepository,
-)
+from services.partners.adapters.postgres.catalog_entities import PRODUCTS, PostgresCatalogEntityRepository
 from services.partners.adapters.postgres.tables import availability, products
 from services.partners.domain.partners import Product
-from services.partners.usecases.ports import ProductReader, ProductRepository
-from services.runtime.storage.database import Database, Statement, Transaction
+from services.partners.usecases.ports import ProductRepository
+from services.runtime.storage.database import Statement, Transaction
 
-_PRODUCT_PICTURES = Statement(
-    select(products.c.id, products.c.picture_url)
-    .where(products.c.id > bindparam("after"), products.c.picture_url.is_not(None))
-    .order_by(products.c.id)
-    .limit(bindparam("size"))
-)
 _DELETE_OFFERS = Statement(delete(availability).where(availability.c.product_id == bindparam("product_id")))
 _DELETE_PRODUCT = Statement(delete(products).where(products.c.id == bindparam("product_id")))
-
-
-class PostgresProductReader(PostgresCatalogEntityReader[Product], ProductReader):
-    """Read access to products in PostgreSQL."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, PRODUCTS)
-
-    @override
-    async def list_pictures(self, after: int, size: int) -> list[tuple[int, str]]:
-        rows = await self._database.fetch_all(_PRODUCT_PICTURES, after=after, size=size)
-        return [(row["id"], row["picture_url"]) for row in rows]
 
 
 class PostgresProductRepository(PostgresCatalogEntityRepository[Product], ProductRepository):

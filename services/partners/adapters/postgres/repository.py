@@ -6,6 +6,7 @@ from generated.events import PartnersEvent
 from services.partners.adapters.postgres.catalog import PostgresAvailabilityRepository, PostgresCatalogReader
 from services.partners.adapters.postgres.catalog_entities import (
     PARTNERS,
+    PRODUCTS,
     PostgresCatalogEntityReader,
     PostgresCatalogEntityRepository,
 )
@@ -14,7 +15,7 @@ from services.partners.adapters.postgres.partner_calls import (
     PostgresCallReader,
     PostgresCallRepository,
 )
-from services.partners.adapters.postgres.products import PostgresProductReader, PostgresProductRepository
+from services.partners.adapters.postgres.products import PostgresProductRepository
 from services.partners.usecases.ports import Repository, UnitOfWork
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
@@ -49,6 +50,6 @@ class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[UnitOfWork], Reposi
     def __init__(self, database: Database, outbox: Outbox[PartnersEvent]) -> None:
         super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox))
         self.partners = PostgresCatalogEntityReader(database, PARTNERS)
-        self.products = PostgresProductReader(database)
+        self.products = PostgresCatalogEntityReader(database, PRODUCTS)
         self.catalog = PostgresCatalogReader(database)
         self.calls = PostgresCallReader(database)

@@ -59,7 +59,7 @@ def test_catalog_entry_is_encoded_without_message_objects() -> None:
         "price": 100,
         "currency": "USD",
     }
-    entry = CatalogEntry(1, "Green Bowl", "Bowls", "1 Market Square", [product], products_truncated=True)
+    entry = CatalogEntry(1, "Green Bowl", "Bowls", "1 Market Square", "/p", [product], products_truncated=True)
     encoded = get_codec().encode_fields(
         v1.ListCatalogResponse, items=[proto_mapping.catalog_partner_to_proto(entry)], next_page_token=None
     )

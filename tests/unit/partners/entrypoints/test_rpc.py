@@ -115,6 +115,20 @@ async def test_picture_is_set_and_listed() -> None:
     assert listed.picture_urls == ["/a"]
 
 
+async def test_partner_picture_is_set_listed_and_removed() -> None:
+    rpc = build_rpc(FakeRepository(BOWL))
+    response = await rpc.set_partner_picture(v1.SetPartnerPictureRequest(partner_id=1, picture_url="/a"), ADMIN)
+    assert response.partner is not None
+    assert (response.partner.picture_url, response.old_picture_url) == ("/a", None)
+    listed = await rpc.list_partner_pictures(v1.ListPartnerPicturesRequest(page_size=10))
+    assert listed.picture_urls == ["/a"]
+    updated = await rpc.update_partner(v1.UpdatePartnerRequest(partner_id=1, remove=["picture_url"]), ADMIN)
+    assert updated.partner is not None
+    assert updated.partner.picture_url is None
+    with raises_reason(Reason.INVALID_REQUEST):
+        await rpc.update_partner(v1.UpdatePartnerRequest(partner_id=1, remove=["title"]), ADMIN)
+
+
 async def test_price_is_set_checked_and_removed() -> None:
     repository = FakeRepository(BOWL, products=[LEMONADE])
     rpc = build_rpc(repository)

@@ -1,4 +1,4 @@
-"""Catalog, product pictures and basket prices."""
+"""Catalog and basket prices."""
 
 from dataclasses import replace
 
@@ -8,9 +8,7 @@ from generated.problems import Reason
 from services.partners.domain.partners import BasketLine, Partner
 from services.partners.usecases import catalog
 from tests.unit.fake_transactions import raises_reason
-from tests.unit.partners.fakes import ADMIN, BOWL, LEMONADE, PRICE, FakeRepository
-
-PICTURE_URL = "/api/v1/pictures/a-b_c.d"
+from tests.unit.partners.fakes import BOWL, LEMONADE, PRICE, FakeRepository
 
 
 async def test_open_partners_are_listed_in_pages() -> None:
@@ -58,35 +56,3 @@ async def test_basket_that_contradicts_prices_raises(active: bool, total: int, c
     repository.prices[1, 7] = replace(PRICE, active=active)
     with raises_reason(reason):
         await catalog.check_products(repository, 1, [BasketLine(7, 1)], total, currency)
-
-
-async def test_changed_picture_publishes_one_event() -> None:
-    repository = FakeRepository(products=[replace(LEMONADE, picture_url="/old")])
-    results = [await catalog.set_product_picture(repository, repository.clock, ADMIN, 7, PICTURE_URL) for _ in range(2)]
-    assert [old_url for _, old_url in results] == ["/old", PICTURE_URL]
-    assert [event.subject for event in repository.events] == ["product:7"]
-
-
-@pytest.mark.parametrize(
-    "url", ["", "x", "https://evil.test/x", "//evil.test/x", "/a/", "/a b", "/a?b", "/a\n", "javascript:alert(1)"]
-)
-async def test_picture_url_that_is_no_path_raises(url: str) -> None:
-    repository = FakeRepository(products=[LEMONADE])
-    with raises_reason(Reason.INVALID_REQUEST):
-        await catalog.set_product_picture(repository, repository.clock, ADMIN, 7, url)
-    assert repository.products == {7: LEMONADE}
-
-
-async def test_picture_of_unknown_product_raises() -> None:
-    repository = FakeRepository()
-    with raises_reason(Reason.PRODUCT_NOT_FOUND):
-        await catalog.set_product_picture(repository, repository.clock, ADMIN, 7, PICTURE_URL)
-
-
-async def test_pictures_are_listed_in_pages() -> None:
-    products = [replace(LEMONADE, id=index, picture_url=f"/{index}" if index != 2 else None) for index in range(1, 5)]
-    repository = FakeRepository(products=products)
-    first = await catalog.list_product_pictures(repository, 2, "")
-    last = await catalog.list_product_pictures(repository, 2, first.next_page_token or "")
-    assert [*first.items, *last.items] == [(1, "/1"), (3, "/3"), (4, "/4")]
-    assert last.next_page_token is None

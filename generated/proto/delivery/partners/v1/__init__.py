@@ -28,6 +28,8 @@ __all__ = (
     "ListCatalogResponse",
     "ListPartnerCallsRequest",
     "ListPartnerCallsResponse",
+    "ListPartnerPicturesRequest",
+    "ListPartnerPicturesResponse",
     "ListPartnerProductsRequest",
     "ListPartnerProductsResponse",
     "ListPartnersRequest",
@@ -52,6 +54,8 @@ __all__ = (
     "RotatePartnerSecretResponse",
     "SetAvailabilityRequest",
     "SetAvailabilityResponse",
+    "SetPartnerPictureRequest",
+    "SetPartnerPictureResponse",
     "SetProductPictureRequest",
     "SetProductPictureResponse",
     "UpdatePartnerRequest",
@@ -240,6 +244,11 @@ class CatalogPartner(betterproto2.Message):
     Whether there are more products than listed.
     """
 
+    picture_url: "str | None" = betterproto2.field(7, betterproto2.TYPE_STRING, optional=True)
+    """
+    URL of the picture.
+    """
+
 
 default_message_pool.register_message("delivery.partners.v1", "CatalogPartner", CatalogPartner)
 
@@ -398,6 +407,11 @@ class CreatePartnerRequest(betterproto2.Message):
     idempotency_key: "str | None" = betterproto2.field(9, betterproto2.TYPE_STRING, optional=True)
     """
     Value of the client's Idempotency-Key header.
+    """
+
+    picture_url: "str | None" = betterproto2.field(10, betterproto2.TYPE_STRING, optional=True)
+    """
+    URL of the picture.
     """
 
 
@@ -768,6 +782,48 @@ default_message_pool.register_message("delivery.partners.v1", "ListPartnerCallsR
 
 
 @dataclass(eq=False, repr=False)
+class ListPartnerPicturesRequest(betterproto2.Message):
+    """
+    Request for a page of pictures.
+    """
+
+    page_size: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    Maximum number of items, 1 to 100.
+    """
+
+    page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The next_page_token of the previous page; empty for the first page.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "ListPartnerPicturesRequest", ListPartnerPicturesRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ListPartnerPicturesResponse(betterproto2.Message):
+    """
+    A page of pictures.
+    """
+
+    picture_urls: "list[str]" = betterproto2.field(1, betterproto2.TYPE_STRING, repeated=True)
+    """
+    URLs of the pictures.
+    """
+
+    next_page_token: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    Token of the next page; absent on the last page.
+    """
+
+
+default_message_pool.register_message(
+    "delivery.partners.v1", "ListPartnerPicturesResponse", ListPartnerPicturesResponse
+)
+
+
+@dataclass(eq=False, repr=False)
 class ListPartnerProductsRequest(betterproto2.Message):
     """
     Request for a page of the products on sale at a partner.
@@ -985,6 +1041,11 @@ class Partner(betterproto2.Message):
     enabled: "bool" = betterproto2.field(9, betterproto2.TYPE_BOOL)
     """
     Whether the partner takes orders, provided that it is verified.
+    """
+
+    picture_url: "str | None" = betterproto2.field(10, betterproto2.TYPE_STRING, optional=True)
+    """
+    URL of the picture.
     """
 
 
@@ -1330,6 +1391,46 @@ default_message_pool.register_message("delivery.partners.v1", "SetAvailabilityRe
 
 
 @dataclass(eq=False, repr=False)
+class SetPartnerPictureRequest(betterproto2.Message):
+    """
+    Request to set the picture of a partner.
+    """
+
+    partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The partner.
+    """
+
+    picture_url: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    URL of the picture: a path of the public API.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "SetPartnerPictureRequest", SetPartnerPictureRequest)
+
+
+@dataclass(eq=False, repr=False)
+class SetPartnerPictureResponse(betterproto2.Message):
+    """
+    The updated partner.
+    """
+
+    partner: "Partner | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The partner.
+    """
+
+    old_picture_url: "str | None" = betterproto2.field(2, betterproto2.TYPE_STRING, optional=True)
+    """
+    URL of the previous picture.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "SetPartnerPictureResponse", SetPartnerPictureResponse)
+
+
+@dataclass(eq=False, repr=False)
 class SetProductPictureRequest(betterproto2.Message):
     """
     Request to set the picture of a product.
@@ -1428,6 +1529,16 @@ class UpdatePartnerRequest(betterproto2.Message):
     versions: "list[int]" = betterproto2.field(11, betterproto2.TYPE_INT64, repeated=True)
     """
     Expected versions in addition to `version`, of which the partner must have one. Any version if both are empty.
+    """
+
+    picture_url: "str | None" = betterproto2.field(12, betterproto2.TYPE_STRING, optional=True)
+    """
+    URL of the picture.
+    """
+
+    remove: "list[str]" = betterproto2.field(13, betterproto2.TYPE_STRING, repeated=True)
+    """
+    Fields to remove: "picture_url".
     """
 
 

@@ -24,6 +24,8 @@ from generated.proto.delivery.partners.v1 import (
     ListCatalogResponse,
     ListPartnerCallsRequest,
     ListPartnerCallsResponse,
+    ListPartnerPicturesRequest,
+    ListPartnerPicturesResponse,
     ListPartnerProductsRequest,
     ListPartnerProductsResponse,
     ListPartnersRequest,
@@ -40,6 +42,8 @@ from generated.proto.delivery.partners.v1 import (
     RotatePartnerSecretResponse,
     SetAvailabilityRequest,
     SetAvailabilityResponse,
+    SetPartnerPictureRequest,
+    SetPartnerPictureResponse,
     SetProductPictureRequest,
     SetProductPictureResponse,
     UpdatePartnerRequest,
@@ -141,6 +145,38 @@ LIST_PRODUCT_PICTURES: Method[ListProductPicturesRequest, ListProductPicturesRes
 )
 
 
+SET_PARTNER_PICTURE: Method[SetPartnerPictureRequest, SetPartnerPictureResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="SetPartnerPicture",
+    attribute="set_partner_picture",
+    request=SetPartnerPictureRequest,
+    response=SetPartnerPictureResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENT,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=3,
+    constraints={},
+)
+
+
+LIST_PARTNER_PICTURES: Method[ListPartnerPicturesRequest, ListPartnerPicturesResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="ListPartnerPictures",
+    attribute="list_partner_pictures",
+    request=ListPartnerPicturesRequest,
+    response=ListPartnerPicturesResponse,
+    server_streaming=False,
+    idempotency=Idempotency.NO_SIDE_EFFECTS,
+    callers=("gateway",),
+    actor_required=False,
+    timeout_s=5.0,
+    max_attempts=3,
+    constraints={},
+)
+
+
 LIST_PARTNER_PRODUCTS: Method[ListPartnerProductsRequest, ListPartnerProductsResponse] = Method(
     service="delivery.partners.v1.PartnersService",
     name="ListPartnerProducts",
@@ -194,6 +230,7 @@ CREATE_PARTNER: Method[CreatePartnerRequest, CreatePartnerResponse] = Method(
             "verified": {"type": "boolean"},
             "enabled": {"type": "boolean"},
             "idempotency_key": {"pattern": "^[\\x21-\\x7e]{1,64}$", "type": "string"},
+            "picture_url": {"format": "uri", "maxLength": 500, "pattern": "^https://[\\x21-\\x7e]+$", "type": "string"},
         },
         "required": ["address", "api_url", "brand", "email", "enabled", "phone", "title", "verified"],
         "x-implicit-presence": [],
@@ -273,9 +310,11 @@ UPDATE_PARTNER: Method[UpdatePartnerRequest, UpdatePartnerResponse] = Method(
             },
             "verified": {"type": "boolean"},
             "enabled": {"type": "boolean"},
+            "picture_url": {"format": "uri", "maxLength": 500, "pattern": "^https://[\\x21-\\x7e]+$", "type": "string"},
+            "remove": {"items": {"enum": ["picture_url"]}},
         },
         "required": ["partner_id"],
-        "x-implicit-presence": [],
+        "x-implicit-presence": ["remove"],
     },
 )
 
@@ -560,6 +599,8 @@ class PartnersServicer(Servicer):
         CHECK_PRODUCTS,
         SET_PRODUCT_PICTURE,
         LIST_PRODUCT_PICTURES,
+        SET_PARTNER_PICTURE,
+        LIST_PARTNER_PICTURES,
         LIST_PARTNER_PRODUCTS,
         CREATE_PARTNER,
         LIST_PARTNERS,
@@ -598,6 +639,16 @@ class PartnersServicer(Servicer):
     @abstractmethod
     async def list_product_pictures(self, request: ListProductPicturesRequest) -> ListProductPicturesResponse:
         """Lists the pictures of all products, by product id."""
+
+    @abstractmethod
+    async def set_partner_picture(
+        self, request: SetPartnerPictureRequest, principal: Principal
+    ) -> SetPartnerPictureResponse:
+        """Sets the picture of a partner. Errors: PARTNER_NOT_FOUND, INVALID_REQUEST."""
+
+    @abstractmethod
+    async def list_partner_pictures(self, request: ListPartnerPicturesRequest) -> ListPartnerPicturesResponse:
+        """Lists the pictures of all partners, by partner id."""
 
     @abstractmethod
     async def list_partner_products(
@@ -723,6 +774,18 @@ class PartnersStub(Stub):
     ) -> ListProductPicturesResponse:
         """Lists the pictures of all products, by product id."""
         return await self.call_unary(LIST_PRODUCT_PICTURES, request, timeout)
+
+    async def set_partner_picture(
+        self, request: SetPartnerPictureRequest, *, timeout: float | None = None
+    ) -> SetPartnerPictureResponse:
+        """Sets the picture of a partner. Errors: PARTNER_NOT_FOUND, INVALID_REQUEST."""
+        return await self.call_unary(SET_PARTNER_PICTURE, request, timeout)
+
+    async def list_partner_pictures(
+        self, request: ListPartnerPicturesRequest, *, timeout: float | None = None
+    ) -> ListPartnerPicturesResponse:
+        """Lists the pictures of all partners, by partner id."""
+        return await self.call_unary(LIST_PARTNER_PICTURES, request, timeout)
 
     async def list_partner_products[Page](
         self, request: ListPartnerProductsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None

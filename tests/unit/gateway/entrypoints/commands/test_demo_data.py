@@ -1,18 +1,18 @@
-"""Pictures of the demo products, to which the demo data of the partners service refers."""
+"""Pictures of the demo partners and products, to which the demo data of the partners service refers."""
 
 import hashlib
 import re
 
 from services.gateway.entrypoints.commands import demo_data
-from services.gateway.usecases.product_pictures import FOLDER, PUBLIC_PATH_PREFIX
-from services.partners.entrypoints.commands.demo_data import PRODUCTS
+from services.gateway.usecases import catalog_pictures
+from services.partners.entrypoints.commands.demo_data import PARTNERS, PRODUCTS
 from services.runtime.outbound.images import OUTPUT_MEDIA_TYPE, OUTPUT_SIZE_PX, ImageNormaliser
 
 PICTURE_PATTERN = r"[A-Za-z0-9_-]{32}[.][0-9a-f]{64}"
 """Pattern of the path parameter in the contract."""
 
 
-async def test_stored_pictures_are_those_of_the_demo_products() -> None:
+async def test_stored_pictures_are_those_of_the_demo_catalog() -> None:
     stored: dict[str, bytes] = {}
 
     async def put(name: str, content: bytes, media_type: str) -> None:
@@ -23,10 +23,11 @@ async def test_stored_pictures_are_those_of_the_demo_products() -> None:
 
     for _ in range(2):
         await demo_data.save_pictures(put)
-    names = {f"{FOLDER}/{str(product.picture_url).removeprefix(PUBLIC_PATH_PREFIX)}" for product in PRODUCTS}
-    assert names == stored.keys()
+    product_names = {catalog_pictures.PRODUCTS.get_object_name(str(product.picture_url)) for product in PRODUCTS}
+    partner_names = {catalog_pictures.PARTNERS.get_object_name(partner["picture_url"]) for partner in PARTNERS}
+    assert product_names | partner_names == stored.keys()
     for name, content in stored.items():
-        assert re.fullmatch(f"{FOLDER}/{PICTURE_PATTERN}", name)
+        assert re.fullmatch(f"(partners|products)/{PICTURE_PATTERN}", name)
         assert name.endswith(hashlib.sha256(content).hexdigest())
 
 

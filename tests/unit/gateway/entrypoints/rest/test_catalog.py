@@ -1,51 +1,56 @@
-"""Handlers of product pictures, and forwarding of the catalog."""
+"""Handlers of pictures of partners and products, and forwarding of the catalog."""
 
 from datetime import timedelta
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import pytest
 
 from generated.problems import Reason
 from generated.proto.delivery.orders.v1 import BankSummary, ListBanksRequest, ListBanksResponse
-from generated.proto.delivery.partners.v1 import Product
+from generated.proto.delivery.partners.v1 import Partner, Product
 from generated.rest.delivery import models
 from services.gateway.domain.images import Image
 from services.gateway.entrypoints.rest.catalog import Catalog
+from services.gateway.usecases.catalog_pictures import PictureRegistries, PictureUpdate
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
 from services.runtime.rest.types import BinaryResponse, Upload
 from tests.recording_stub import RecordingStub
-from tests.unit.fake_transactions import NOW
+from tests.unit.fake_transactions import NOW, raises_reason
 from tests.unit.gateway.fakes import FakeImageStore
 
 ADMIN = Principal("root", "admin", "root@delivery.test", True, NOW + timedelta(hours=1))
 NAME = f"x.{'a' * 64}"
 
 
-class Update(NamedTuple):
-    """Result of `set_picture_url`."""
-
-    product: Product | None
-    old_picture_url: str | None
-
-
-class FakeRegistry:
+class FakeProducts:
     """Registry with the product 1."""
 
     def __init__(self) -> None:
         self.old_url: str | None = None
 
-    async def set_picture_url(self, product_id: int, picture_url: str) -> Update:
+    async def set_picture_url(self, entity_id: int, picture_url: str) -> PictureUpdate[Product]:
         """Set the picture of the product."""
-        if product_id != 1:
+        if entity_id != 1:
             raise ApiError(Reason.PRODUCT_NOT_FOUND)
         old_url, self.old_url = self.old_url, picture_url
-        return Update(Product(id=1, title="Soup", description="Warm.", picture_url=picture_url), old_url)
+        return PictureUpdate(Product(id=1, title="Soup", description="Warm.", picture_url=picture_url), old_url)
+
+
+class FakePartners:
+    """Registry with the partner 1."""
+
+    async def set_picture_url(self, entity_id: int, picture_url: str) -> PictureUpdate[Partner]:
+        """Set the picture of the partner."""
+        if entity_id != 1:
+            raise ApiError(Reason.PARTNER_NOT_FOUND)
+        return PictureUpdate(Partner(id=1, title="Green Bowl", picture_url=picture_url), None)
 
 
 def make_catalog(store: FakeImageStore, stub: RecordingStub | None = None) -> Catalog:
     services = cast(Any, stub or RecordingStub())
-    return Catalog(services, services, cast(Any, FakeRegistry()), cast(Any, store))
+    registries = PictureRegistries(cast(Any, FakePartners()), cast(Any, FakeProducts()))
+    return Catalog(services, services, registries, cast(Any, store))
 
 
 async def test_uploaded_picture_is_stored_and_referenced() -> None:
@@ -67,16 +72,34 @@ async def test_picture_of_unknown_product_is_deleted() -> None:
     assert store.images == {}
 
 
+async def test_partner_picture_is_stored_apart_and_referenced() -> None:
+    store = FakeImageStore()
+    upload = Upload("a.png", "image/png", b"png")
+    partner = await make_catalog(store).put_partner_picture(principal=ADMIN, partner_id=1, body=upload)
+    (name,) = store.images
+    assert name.startswith("partners/")
+    assert partner.picture_url == f"/api/v1/partner-pictures/{name.removeprefix('partners/')}"
+
+
+async def test_picture_of_unknown_partner_is_deleted() -> None:
+    store = FakeImageStore()
+    with raises_reason(Reason.PARTNER_NOT_FOUND):
+        await make_catalog(store).put_partner_picture(principal=ADMIN, partner_id=2, body=Upload("a", "image/png", b""))
+    assert store.images == {}
+
+
 async def test_picture_is_cacheable_indefinitely() -> None:
-    response = await make_catalog(FakeImageStore(f"products/{NAME}")).get_picture(picture=NAME)
-    assert response.body == BinaryResponse("image/webp", b"old")
-    assert response.headers == {"ETag": f'"{"a" * 32}"', "Cache-Control": "public, max-age=31536000, immutable"}
+    catalog = make_catalog(FakeImageStore(f"products/{NAME}", f"partners/{NAME}"))
+    for response in (await catalog.get_picture(picture=NAME), await catalog.get_partner_picture(picture=NAME)):
+        assert response.body == BinaryResponse("image/webp", b"old")
+        assert response.headers == {"ETag": f'"{"a" * 32}"', "Cache-Control": "public, max-age=31536000, immutable"}
 
 
 async def test_unknown_picture_raises_error() -> None:
-    with pytest.raises(ApiError) as raised:
-        await make_catalog(FakeImageStore()).get_picture(picture=NAME)
-    assert raised.value.reason is Reason.PICTURE_NOT_FOUND
+    with raises_reason(Reason.PICTURE_NOT_FOUND):
+        await make_catalog(FakeImageStore(f"partners/{NAME}")).get_picture(picture=NAME)
+    with raises_reason(Reason.PICTURE_NOT_FOUND):
+        await make_catalog(FakeImageStore(f"products/{NAME}")).get_partner_picture(picture=NAME)
 
 
 async def test_banks_are_forwarded_to_orders() -> None:
