@@ -13,7 +13,7 @@ from bench.mesh import Mesh, generate_partners, generate_products
 from bench.paths import FIRST_BASELINE_PORT, STATE_DIR
 from bench.processes import ProcessGroup
 from deploy.local.infrastructure.mongodb import build_documents_url
-from deploy.local.infrastructure.servers import build_broker_url
+from deploy.local.infrastructure.servers import BROKER_ADMIN, build_broker_url
 from tests.wait import wait_until
 
 UVICORN_COMMAND = (
@@ -85,7 +85,7 @@ def run_baselines(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
     insert_catalog(mesh)
     environment = {
         "BASELINE_DATABASE_URL": mesh.build_database_url("baselines"),
-        "BASELINE_BROKER_URL": build_broker_url(mesh.config, mesh.secrets, "orders"),
+        "BASELINE_BROKER_URL": build_broker_url(mesh.config, mesh.secrets, BROKER_ADMIN),
         "BASELINE_MONGO_URL": build_documents_url(mesh.config, mesh.secrets, "orders"),
         "BASELINE_CACHE_ADDRESS": f"127.0.0.1:{mesh.config.get_port('MEMCACHED_PORT')}",
         "BASELINE_JWKS_URL": f"{mesh.config.sandbox_url}/jwks.json",

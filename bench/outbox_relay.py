@@ -17,15 +17,17 @@ from bench.mesh import Mesh
 from bench.paths import STATE_DIR
 from bench.processes import ProcessGroup
 from bench.results import Row, create_informational_row, require_at_least
-from deploy.local.infrastructure.servers import build_broker_url
+from deploy.local.infrastructure.servers import BROKER_ADMIN, build_broker_url
 from services.runtime.messaging.connection import Broker
-from services.runtime.messaging.events import EXCHANGE
 from services.runtime.messaging.outbox import Relay
 from services.runtime.storage.database import Database
 from services.runtime.telemetry import tracing
 
 EVENT_COUNT = 20_000
 EVENT_TYPE = "bench.counted"
+EXCHANGE = "bench.events"
+"""Exchange of the relay's service, `bench`."""
+
 FILL_OUTBOX = (
     "INSERT INTO outbox (event_id, type, subject, payload, trace, at)"
     " SELECT 'event-' || n, %s, 'order-' || n, convert_to(repeat('x', 400), 'UTF8'), jsonb_build_object('traceparent',"
@@ -79,11 +81,12 @@ def run(mesh: Mesh, repeats: int) -> list[Row]:
         ).fetchone()
         if column_count != (7,):
             raise AssertionError("the columns of the outbox have changed; adapt this benchmark")
-    broker = build_broker_url(mesh.config, mesh.secrets, "orders")
+    broker = build_broker_url(mesh.config, mesh.secrets, BROKER_ADMIN)
     connection = pika.BlockingConnection(pika.URLParameters(broker))
     channel = connection.channel()
     queue = "bench.outbox_relay"
     channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+    channel.exchange_declare(EXCHANGE, "topic", auto_delete=True)
     channel.queue_bind(queue, EXCHANGE, EVENT_TYPE)
     url = mesh.build_database_url("outbox")
 

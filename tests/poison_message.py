@@ -5,10 +5,11 @@ from contextlib import contextmanager
 
 import pika
 
-from deploy.local.infrastructure.servers import build_broker_url
+from deploy.local.infrastructure.servers import BROKER_OPERATOR, build_broker_url
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
 from services.runtime.messaging.dead_letters import connect
+from services.runtime.messaging.topology import get_queue_exchange
 from tests.wait import wait_until
 
 QUEUE = "orders.history"
@@ -17,7 +18,7 @@ QUEUE = "orders.history"
 @contextmanager
 def poison_message(event_id: str, event_type: str, payload: bytes = b"\xff", **headers: str) -> Iterator[None]:
     """Publish a malformed message, wait until it is dead-lettered, and drop the dead letter after the block."""
-    url = build_broker_url(MeshConfig(), Secrets(MeshConfig()), "orders")
+    url = build_broker_url(MeshConfig(), Secrets(MeshConfig()), BROKER_OPERATOR)
     attributes = {
         "cloudEvents:id": event_id,
         "cloudEvents:type": event_type,
@@ -27,7 +28,8 @@ def poison_message(event_id: str, event_type: str, payload: bytes = b"\xff", **h
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
     channel.confirm_delivery()
-    channel.basic_publish("", QUEUE, payload, pika.BasicProperties(headers=attributes), mandatory=True)
+    properties = pika.BasicProperties(headers=attributes)
+    channel.basic_publish(get_queue_exchange(QUEUE), QUEUE, payload, properties, mandatory=True)
     connection.close()
     try:
         with connect(url) as dead_letters:

@@ -193,7 +193,7 @@ def iter_event_alerts() -> Iterator[Alert]:
     )
     yield Alert(
         "QueueBacklog",
-        'delivery_queue_messages{queue!~"delivery[.]retry[.].*"} > 1000',
+        'delivery_queue_messages{queue!~"[a-z]+[.]retry[.].*"} > 1000',
         "5m",
         "The queue {{ $labels.queue }} has a backlog of {{ $value }} messages.",
     )

@@ -37,7 +37,7 @@ def build_secrets(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
             name,
             {
                 "DATABASE_URL": f"postgresql://{name}:local@postgres/{name}",
-                "BROKER_URL": "amqp://app:local@rabbitmq/delivery",
+                "BROKER_URL": f"amqp://{name}:local@rabbitmq/delivery",
                 "DOCUMENTS_URL": f"mongodb://{name}:local@mongo/{name}",
                 "ENCRYPTION_KEY": secrets.encryption_key,
                 "DEMO_WEBHOOK_SECRET": secrets.webhook_secret,

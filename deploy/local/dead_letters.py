@@ -4,7 +4,7 @@ import os
 import sys
 
 from deploy.local.environment import remove_foreign_variables
-from deploy.local.infrastructure.servers import build_broker_url
+from deploy.local.infrastructure.servers import BROKER_OPERATOR, build_broker_url
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
 from services.runtime.messaging import dead_letters_cli
@@ -15,7 +15,7 @@ def main() -> int:
     config = MeshConfig()
     config.validate()
     remove_foreign_variables(config)
-    os.environ["BROKER_URL"] = build_broker_url(config, Secrets(config), "gateway")
+    os.environ["BROKER_URL"] = build_broker_url(config, Secrets(config), BROKER_OPERATOR)
     return dead_letters_cli.main()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.local.infrastructure.servers import build_broker_url
+from deploy.local.infrastructure.servers import BROKER_OPERATOR, build_broker_url
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.process import get_start_time
@@ -62,7 +62,7 @@ class Mesh:
     @property
     def broker_url(self) -> str:
         """AMQP URL of the broker, for checks of dead letters."""
-        return build_broker_url(self.config, self.secrets, "gateway")
+        return build_broker_url(self.config, self.secrets, BROKER_OPERATOR)
 
     def read_process_states(self) -> dict[str, ProcessState]:
         """Return the state of each process as the supervisor reports it."""

@@ -10,7 +10,7 @@ import pika
 
 from generated.events import ORDER_CANCELLED
 from services.runtime.messaging.dead_letters import DeadLetter, connect
-from services.runtime.messaging.topology import QUEUES, RETRY_DELAYS_S, get_retry_exchange
+from services.runtime.messaging.topology import QUEUES, RETRY_QUEUES
 from tests.chaos.client import ChaosClient, SignedInUser
 from tests.chaos.invariants import Observation, OrderObservation
 from tests.chaos.workload import BANKS, PRICES, OrderScenario
@@ -95,5 +95,4 @@ def count_in_flight(broker: str) -> int:
     """Return the number of messages in the queues of the services and in the retry queues."""
     with pika.BlockingConnection(pika.URLParameters(broker)) as connection:
         channel = connection.channel()
-        names = [*QUEUES, *map(get_retry_exchange, RETRY_DELAYS_S)]
-        return sum(channel.queue_declare(name, passive=True).method.message_count for name in names)
+        return sum(channel.queue_declare(name, passive=True).method.message_count for name in (*QUEUES, *RETRY_QUEUES))

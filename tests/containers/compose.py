@@ -72,10 +72,10 @@ class ComposeSystem:
 
     @property
     def broker_url(self) -> str:
-        """AMQP URL at the present address of the broker's container, since its port is not published."""
+        """AMQP URL of the operator at the present address of the broker's container, whose port is not published."""
         container = run_docker("compose", "ps", "--quiet", "rabbitmq")
         template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        return f"amqp://app:local@{run_docker('inspect', '--format', template, container)}/delivery"
+        return f"amqp://operator:local@{run_docker('inspect', '--format', template, container)}/delivery"
 
     @property
     def webhook_secret(self) -> str:

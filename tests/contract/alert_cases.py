@@ -158,6 +158,6 @@ INACTIVE_SERIES = {
     },
     "EdgeAvailabilityFastBurn": fail_at_the_edge("0+1x60", "0x49 2x11"),
     "EdgeLatencyFastBurn": slow_down_requests(CONSTANT_RATE, "0x60", operation="watchOrder"),
-    "QueueBacklog": {'delivery_queue_messages{queue="delivery.retry.5s",service="gateway"}': "5000x60"},
+    "QueueBacklog": {'delivery_queue_messages{queue="orders.retry.5s",service="orders"}': "5000x60"},
 }
 """Series that raise no alert: long streams, client errors, few server errors, messages in a retry queue."""

@@ -32,7 +32,7 @@ def test_status_shows_every_process_queue_and_outbox(mesh: Mesh, edge: httpx.Cli
     for child in report.children:
         assert lines[child.name][1] == "ready"
     assert float(lines["gateway-envoy"][-1].replace(",", "")) >= 1
-    for name in ("orders.history", "partners.calls", "notifications.requested", "delivery.retry.1s", "outboxes"):
+    for name in ("orders.history", "partners.calls", "notifications.requested", "orders.retry.1s", "outboxes"):
         assert name in result.stdout
 
 

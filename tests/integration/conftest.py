@@ -32,7 +32,7 @@ async def orders(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     migrations.migrate("orders", settings["DATABASE_URL"])
     mongo_migrations.migrate("orders", settings["DOCUMENTS_URL"])
     await load_demo_data(ServiceSettings(), DemoSettings())  # type: ignore[call-arg]
-    orders = Orders(settings)
+    orders = Orders(settings, servers.admin_broker_url)
     async with orders.database, orders.client:
         yield orders
 
@@ -42,7 +42,7 @@ async def partners(servers: Servers) -> AsyncIterator[PartnersFixture]:
     """The partners service without pending calls."""
     settings = servers.settings("partners")
     migrations.migrate("partners", settings["DATABASE_URL"])
-    partners = PartnersFixture(settings)
+    partners = PartnersFixture(settings, servers.admin_broker_url)
     async with partners.database:
         await partners.execute_sql("DELETE FROM partner_calls")
         await partners.execute_sql("DELETE FROM partner_breakers")

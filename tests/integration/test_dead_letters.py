@@ -18,7 +18,6 @@ from services.runtime.core.clock import now
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
 from services.runtime.messaging import dead_letters_cli
-from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.dead_letters import DeadLetter, connect
 from services.runtime.messaging.events import Envelope, MessageMetadata
@@ -32,13 +31,13 @@ QUEUE = "orders.users"
 
 @pytest.fixture
 async def url(servers: Servers, orders: Orders, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
-    """URL of the broker, with its queues declared and empty."""
-    url = servers.settings("orders")["BROKER_URL"]
+    """Operator's URL of the broker, with its queues declared and empty."""
+    url = servers.operator_broker_url
     monkeypatch.setenv("BROKER_URL", url)
     async with orders.broker.open_channel():
-        await asyncio.to_thread(_purge_queues, url)
+        await asyncio.to_thread(_purge_queues, servers.admin_broker_url)
     yield url
-    await asyncio.to_thread(_purge_queues, url)
+    await asyncio.to_thread(_purge_queues, servers.admin_broker_url)
 
 
 def _purge_queues(url: str) -> None:
@@ -50,7 +49,7 @@ def _purge_queues(url: str) -> None:
 
 def build_user_deleted(user_id: str) -> Envelope:
     payload = USER_DELETED.encode(UserDeleted(user_id=user_id))
-    return Envelope(generate_id(), "/test", USER_DELETED.type, user_id, now(), {}, payload)
+    return Envelope(generate_id(), "/gateway", USER_DELETED.type, user_id, now(), {}, payload)
 
 
 class FakeUsersConsumer(OrdersUsersConsumer):
@@ -80,9 +79,12 @@ async def list_dead_letters(url: str, queue: str = QUEUE) -> list[DeadLetter]:
     return await asyncio.to_thread(list_all)
 
 
-async def publish_until_dead_lettered(broker: Broker, url: str, *envelopes: Envelope) -> list[DeadLetter]:
+async def publish_until_dead_lettered(orders: Orders, url: str, *envelopes: Envelope) -> list[DeadLetter]:
     """Publish messages with a failing consumer until all of them are dead-lettered."""
-    async with broker.open_channel() as channel, run_in_background(consume(broker, FakeUsersConsumer(fail))):
+    async with (
+        orders.admin_broker.open_channel() as channel,
+        run_in_background(consume(orders.broker, FakeUsersConsumer(fail))),
+    ):
         await channel.publish(envelopes)
 
         async def are_dead_lettered() -> bool:
@@ -105,7 +107,7 @@ async def test_exhausted_message_is_dead_lettered_and_listing_is_read_only(
     orders: Orders, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     envelope = build_user_deleted("ada")
-    (dead_letter,) = await publish_until_dead_lettered(orders.broker, url, envelope)
+    (dead_letter,) = await publish_until_dead_lettered(orders, url, envelope)
     assert (dead_letter.id, dead_letter.type, dead_letter.subject) == (envelope.id, "users.deleted", "ada")
     assert dead_letter.reason == "ValueError after 2 attempts: ada cannot be deleted"
     assert dead_letter.attempts == 2
@@ -120,7 +122,7 @@ async def test_exhausted_message_is_dead_lettered_and_listing_is_read_only(
     assert await run_command("show", QUEUE, envelope.id, "--payload", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert result["payload"] == {"userId": "ada"}
-    assert result["headers"]["cloudEvents:source"] == "/test"
+    assert result["headers"]["cloudEvents:source"] == "/gateway"
     assert await run_command("show", QUEUE, envelope.id) == 0
     output = capsys.readouterr().out
     assert "cloudEvents:source" in output
@@ -132,7 +134,7 @@ async def test_drop_removes_only_given_dead_letter(
     orders: Orders, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     envelopes = [build_user_deleted(name) for name in ("ada", "bob", "cyd")]
-    await publish_until_dead_lettered(orders.broker, url, *envelopes)
+    await publish_until_dead_lettered(orders, url, *envelopes)
     assert await run_command("drop", QUEUE, envelopes[1].id) == 0
     assert capsys.readouterr().out == f"1 dropped from {QUEUE}.dead\n"
     assert {dead_letter.subject for dead_letter in await list_dead_letters(url)} == {"ada", "cyd"}
@@ -149,7 +151,7 @@ async def test_dead_letter_replayed_twice_has_one_effect(orders: Orders, url: st
     payload = ORDER_READY_REPORTED.encode(
         OrderReadyReported(order_id=order_id, partner_id=1, pickup_address="1 Market Square")
     )
-    envelope = Envelope(generate_id(), "/test", ORDER_READY_REPORTED.type, order_id, now(), {}, payload)
+    envelope = Envelope(generate_id(), "/partners", ORDER_READY_REPORTED.type, order_id, now(), {}, payload)
 
     class FailingReadinessConsumer(ReadinessConsumer):
         async def on_order_ready_reported(self, event: OrderReadyReported, delivery: MessageMetadata) -> None:
@@ -162,7 +164,7 @@ async def test_dead_letter_replayed_twice_has_one_effect(orders: Orders, url: st
     async def is_queue_empty() -> bool:
         return await count_messages(url, "orders.readiness") == 0
 
-    async with orders.broker.open_channel() as channel:
+    async with orders.admin_broker.open_channel() as channel:
         async with run_in_background(consume(orders.broker, FailingReadinessConsumer(orders.repository, now))):
             await channel.publish([envelope])
             await wait_until_async(is_dead_lettered)
@@ -187,7 +189,7 @@ async def count_messages(url: str, queue: str) -> int:
 
 
 async def test_replay_resets_attempts(orders: Orders, url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    await publish_until_dead_lettered(orders.broker, url, build_user_deleted("ada"), build_user_deleted("bob"))
+    await publish_until_dead_lettered(orders, url, build_user_deleted("ada"), build_user_deleted("bob"))
     consumer = FakeUsersConsumer(succeed)
     async with run_in_background(consume(orders.broker, consumer)):
         assert await run_command("replay", QUEUE, "--all") == 0
@@ -210,10 +212,12 @@ def _requeue_message(url: str, count: int) -> None:
             channel.basic_nack(get_ok.delivery_tag)
 
 
-async def test_message_over_delivery_limit_is_dead_lettered_and_replayable(orders: Orders, url: str) -> None:
-    async with orders.broker.open_channel() as channel:
+async def test_message_over_delivery_limit_is_dead_lettered_and_replayable(
+    orders: Orders, servers: Servers, url: str
+) -> None:
+    async with orders.admin_broker.open_channel() as channel:
         await channel.publish([build_user_deleted("ada")])
-    await asyncio.to_thread(_requeue_message, url, 21)
+    await asyncio.to_thread(_requeue_message, servers.admin_broker_url, 21)
 
     async def is_dead_lettered_by_broker() -> bool:
         reasons = [dead_letter.reason for dead_letter in await list_dead_letters(url)]
@@ -236,15 +240,17 @@ async def test_message_over_delivery_limit_is_dead_lettered_and_replayable(order
         await wait_until_async(is_handled)
 
 
-async def test_dead_letter_queue_of_earlier_release_is_left_unchanged(orders: Orders, url: str) -> None:
+async def test_dead_letter_queue_of_earlier_release_is_left_unchanged(
+    orders: Orders, servers: Servers, url: str
+) -> None:
     def declare_as_earlier_release() -> None:
-        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        with pika.BlockingConnection(pika.URLParameters(servers.admin_broker_url)) as connection:
             channel = connection.channel()
             channel.queue_delete(f"{QUEUE}.dead")
             channel.queue_declare(f"{QUEUE}.dead", durable=True, arguments={"x-queue-type": "quorum"})
 
     await asyncio.to_thread(declare_as_earlier_release)
-    assert len(await publish_until_dead_lettered(orders.broker, url, build_user_deleted("ada"))) == 1
+    assert len(await publish_until_dead_lettered(orders, url, build_user_deleted("ada"))) == 1
 
 
 async def test_unavailable_dependency_does_not_dead_letter_message(orders: Orders, url: str) -> None:
@@ -256,7 +262,7 @@ async def test_unavailable_dependency_does_not_dead_letter_message(orders: Order
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
 
     consumer = FakeUsersConsumer(fail_as_unavailable)
-    async with orders.broker.open_channel() as channel, run_in_background(consume(orders.broker, consumer)):
+    async with orders.admin_broker.open_channel() as channel, run_in_background(consume(orders.broker, consumer)):
         await channel.publish([build_user_deleted("ada")])
 
         async def is_handled() -> bool:
@@ -278,7 +284,7 @@ async def test_many_poison_messages_do_not_block_queue(orders: Orders, url: str)
     failing = [build_user_deleted("poison") for _ in range(4 * prefetch)] + [
         build_user_deleted("hanging") for _ in range(prefetch - 1)
     ]
-    async with orders.broker.open_channel() as channel:
+    async with orders.admin_broker.open_channel() as channel:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("services.runtime.messaging.consumer.HANDLER_TIMEOUT_S", 5)
             async with run_in_background(consume(orders.broker, consumer)):
@@ -315,7 +321,7 @@ async def test_unknown_queue_or_dead_letter_is_reported(
     ("change", "message"),
     [
         (lambda url: re.sub(r":\d+/", ":1/", url), "broker unavailable at 127.0.0.1:1"),
-        (lambda url: re.sub(r"//orders:[^@]+@", "//orders:hunter2@", url), "invalid user or password"),
+        (lambda url: re.sub(r"//operator:[^@]+@", "//operator:hunter2@", url), "invalid user or password"),
         (lambda url: re.sub(r"/delivery$", "/elsewhere", url), "no permission for virtual host /elsewhere"),
     ],
 )

@@ -223,7 +223,7 @@ class SelectivelyFailingConsumer(OrdersHistoryConsumer):
 def build_envelope(order_id: str, payload: bytes | None = None) -> Envelope:
     event = OrderCreated(order=OrderSnapshot(order_id=order_id, version=1))
     body = ORDER_CREATED.encode(event) if payload is None else payload
-    return Envelope(generate_id(), "/test", ORDER_CREATED.type, order_id, now(), {}, body)
+    return Envelope(generate_id(), "/orders", ORDER_CREATED.type, order_id, now(), {}, body)
 
 
 async def test_poison_message_is_dead_lettered_without_blocking_others(

@@ -27,11 +27,13 @@ import pytest
 from pymemcache.client.base import Client as Memcached
 
 from deploy.local.infrastructure import services
-from deploy.local.infrastructure.servers import SERVICES
+from deploy.local.infrastructure.servers import BROKER_ADMIN, SERVICES, build_broker_url
 from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki.secrets import Secrets
 from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor_state import ProcessState, read_running_state, read_supervisor_state
+from generated.events import EVENTS
+from services.runtime.messaging.events import EXCHANGE
 from tests.conftest import PORT_OFFSET, STATE_DIR
 from tests.wait import wait_until
 
@@ -45,6 +47,11 @@ class Servers:
     config: MeshConfig
     secrets: Secrets
     environment: dict[str, str]
+
+    @property
+    def admin_broker_url(self) -> str:
+        """AMQP URL of the user with all permissions."""
+        return build_broker_url(self.config, self.secrets, BROKER_ADMIN)
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the local runner with additional environment variables."""
@@ -183,16 +190,20 @@ def test_database_rejects_wrong_password(servers: Servers) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_service_publishes_with_confirms(servers: Servers, service: str) -> None:
-    queue = f"{service}.{uuid.uuid4().hex}"
+    event = next(event for event in EVENTS.values() if event.producer == service)
+    receiver = pika.BlockingConnection(pika.URLParameters(servers.admin_broker_url))
+    receiving_channel = receiver.channel()
+    queue = receiving_channel.queue_declare("", exclusive=True).method.queue
+    receiving_channel.queue_bind(queue, EXCHANGE, event.type)
     connection = pika.BlockingConnection(pika.URLParameters(servers.service_settings(service)["BROKER_URL"]))
     channel = connection.channel()
     channel.confirm_delivery()
-    channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
-    channel.basic_publish("", queue, b"event", mandatory=True)
-    _, _, body = channel.basic_get(queue, auto_ack=True)
+    properties = pika.BasicProperties(expiration="5000")
+    channel.basic_publish(f"{service}.events", event.type, b"event", properties, mandatory=True)
+    _, _, body = receiving_channel.basic_get(queue, auto_ack=True)
     assert body == b"event"
-    channel.queue_delete(queue)
     connection.close()
+    receiver.close()
 
 
 @pytest.mark.parametrize(
@@ -349,7 +360,7 @@ def test_down_is_idempotent(stopped: Servers) -> None:
 
 def test_data_survives_restart_of_servers(servers: Servers) -> None:
     queue = "persisted"
-    url = servers.service_settings("orders")["BROKER_URL"]
+    url = servers.admin_broker_url
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
     channel.confirm_delivery()

@@ -93,7 +93,7 @@ async def test_duplicate_event_notifies_once(harness: NotificationsHarness) -> N
     phone = make_android_token()
     user = await harness.create_user(phone)
     envelope = build_envelope(build_order_paid(user))
-    async with harness.broker.open_channel() as channel:
+    async with harness.admin_broker.open_channel() as channel:
         await channel.publish([envelope, envelope])
         await harness.wait_for_notification(user, envelope.id)
         await channel.publish([envelope])
@@ -161,17 +161,17 @@ async def test_refund_notifies_customer_of_order_if_any(harness: NotificationsHa
 async def test_malformed_events_do_not_block_the_queue(harness: NotificationsHarness) -> None:
     user = await harness.create_user(make_android_token())
     now = datetime.now(UTC)
-    malformed_payload = Envelope(make_name(), "/test", "notifications.requested", "x", now, {}, b"\xff\xff\xff")
+    malformed_payload = Envelope(make_name(), "/gateway", "notifications.requested", "x", now, {}, b"\xff\xff\xff")
     malformed_id = Envelope(
         "invalid / id",
-        "/test",
+        "/gateway",
         "notifications.requested",
         "x",
         now,
         {},
         bytes(build_envelope(build_notification_request(user, "news")).payload),
     )
-    async with harness.broker.open_channel() as channel:
+    async with harness.admin_broker.open_channel() as channel:
         await channel.publish([malformed_payload, malformed_id])
     [event] = await harness.publish(build_notification_request(user, "news"))
     assert (await harness.wait_for_notification(user, event)).status is Status.SENT

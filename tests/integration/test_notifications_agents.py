@@ -34,7 +34,7 @@ async def harness(servers: Servers) -> AsyncIterator[NotificationsHarness]:
 async def run_listeners(harness: NotificationsHarness, count: int) -> AsyncIterator[list[AgentCache]]:
     """Run agent change listeners and yield their caches, whose entries never expire by age."""
     caches = [AgentCache(harness.agents, lambda: 0.0) for _ in range(count)]
-    broker = Broker(harness.broker_url, "test")
+    broker = Broker(harness.broker_url, "notifications")
     tasks = [asyncio.create_task(AgentChangeListener(broker, harness.agents, cache).run()) for cache in caches]
     try:
         yield caches

@@ -36,7 +36,7 @@ async def test_cache_requires_subscription_and_is_invalidated_by_event(
     broker = urlsplit(url)
     with FaultProxy(str(broker.hostname), int(broker.port or 0)) as proxy:
         invalidation = run_invalidation(
-            Broker(url.replace(f":{broker.port}", f":{proxy.port}"), "test"), {PARTNER_CATALOG_CHANGED: cache}
+            Broker(url.replace(f":{broker.port}", f":{proxy.port}"), "gateway"), {PARTNER_CATALOG_CHANGED: cache}
         )
         assert not await is_cached_after_put()
         async with run_in_background(invalidation, partners.create_relay().run()):

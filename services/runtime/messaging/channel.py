@@ -29,7 +29,7 @@ class _BrokerTimeout(BrokerUnavailable):
 
 
 class MessageUnroutable(BrokerUnavailable):
-    """A published message reached no queue. Opening a channel again declares the topology with its queues."""
+    """A published message reached no queue. The service that owns a queue declares it again."""
 
 
 class Message(NamedTuple):
@@ -58,18 +58,10 @@ class Channel:
             lambda on_reply: self._channel.confirm_delivery(self._confirms.on_confirm, callback=on_reply)
         )
 
-    async def declare_exchange(self, name: str, exchange_type: str) -> None:
-        """Declare a durable exchange."""
-        await self._await_reply(
-            lambda on_reply: self._channel.exchange_declare(name, exchange_type, durable=True, callback=on_reply)
-        )
-
     async def declare_queue(self, name: str, arguments: Mapping[str, Any]) -> None:
-        """Declare a durable quorum queue. Raises QueueArgumentMismatch if it exists with other arguments."""
+        """Declare a durable queue. Raises QueueArgumentMismatch if it exists with other arguments."""
         await self._await_reply(
-            lambda on_reply: self._channel.queue_declare(
-                name, durable=True, arguments={"x-queue-type": "quorum", **arguments}, callback=on_reply
-            )
+            lambda on_reply: self._channel.queue_declare(name, durable=True, arguments=arguments, callback=on_reply)
         )
 
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
@@ -92,12 +84,6 @@ class Channel:
         await self._await_reply(declare)
         return counts[0]
 
-    async def bind_exchange(self, destination: str, source: str, routing_key: str) -> None:
-        """Bind an exchange to another exchange by routing key."""
-        await self._await_reply(
-            lambda on_reply: self._channel.exchange_bind(destination, source, routing_key, callback=on_reply)
-        )
-
     async def delete_queue(self, name: str) -> None:
         """Delete a queue and its messages, if the queue exists."""
         await self._await_reply(lambda on_reply: self._channel.queue_delete(name, callback=on_reply))
@@ -111,19 +97,19 @@ class Channel:
 
     async def bind_priority_subject(self, priority_queue: str, subject: str) -> None:
         """Start routing copies of events with this subject to the priority queue."""
+        exchange = topology.get_priority_exchange(priority_queue)
         arguments = {"x-match": "all", topology.SUBJECT_HEADER: subject}
         await self._await_reply(
-            lambda on_reply: self._channel.queue_bind(
-                priority_queue, priority_queue, arguments=arguments, callback=on_reply
-            )
+            lambda on_reply: self._channel.queue_bind(priority_queue, exchange, arguments=arguments, callback=on_reply)
         )
 
     async def unbind_priority_subject(self, priority_queue: str, subject: str) -> None:
         """Stop routing copies of events with this subject to the priority queue."""
+        exchange = topology.get_priority_exchange(priority_queue)
         arguments = {"x-match": "all", topology.SUBJECT_HEADER: subject}
         await self._await_reply(
             lambda on_reply: self._channel.queue_unbind(
-                priority_queue, priority_queue, arguments=arguments, callback=on_reply
+                priority_queue, exchange, arguments=arguments, callback=on_reply
             )
         )
 
@@ -170,7 +156,7 @@ class Channel:
         )
         is_mandatory = envelope.type in topology.ROUTED_EVENT_TYPES
         self._send_basic_publish(
-            EXCHANGE, envelope.type, envelope.payload, properties, batch, is_mandatory=is_mandatory
+            envelope.exchange, envelope.type, envelope.payload, properties, batch, is_mandatory=is_mandatory
         )
 
     async def republish(self, exchange: str, routing_key: str, message: Message, headers: dict[str, Any]) -> None:

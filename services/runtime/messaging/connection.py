@@ -1,4 +1,4 @@
-"""Connection to RabbitMQ through pika's asyncio adapter; it declares the topology of the contract."""
+"""Connection to RabbitMQ through pika's asyncio adapter; it declares the queues of its service."""
 
 import asyncio
 import logging
@@ -52,18 +52,19 @@ class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika has 
 
 
 class Broker:
-    """Connection factory for one broker and user."""
+    """Connection factory for one broker and one service, after which its connections are named."""
 
-    def __init__(self, url: str, connection_name: str) -> None:
+    def __init__(self, url: str, service: str) -> None:
+        self._service = service
         self._parameters = pika.URLParameters(url)
-        self._parameters.client_properties = {"connection_name": connection_name}
+        self._parameters.client_properties = {"connection_name": service}
         self._parameters.heartbeat = 30
         self._parameters.blocked_connection_timeout = 30
         self._parameters.socket_timeout = 5
 
     @asynccontextmanager
     async def open_channel(self) -> AsyncIterator[Channel]:
-        """Open a connection, declare the topology and yield a channel in confirm mode. Raises BrokerUnavailable."""
+        """Open a connection, declare the queues and yield a channel in confirm mode. Raises BrokerUnavailable."""
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[AsyncioConnection] = loop.create_future()
         pending: list[asyncio.Future[Any]] = [opened]
@@ -89,7 +90,7 @@ class Broker:
         try:
             async with asyncio.timeout(10):
                 await opened
-                await topology.declare(lambda: _open_channel(connection, pending))
+                await topology.declare(self._service, lambda: _open_channel(connection, pending))
                 channel = await _open_channel(connection, pending)
                 await channel.enable_confirms()
             yield channel

@@ -22,7 +22,12 @@ from services.runtime.messaging.events import (
     build_span_attributes,
     parse_metadata,
 )
-from services.runtime.messaging.topology import RETRY_DELAYS_S, get_dead_letter_queue, get_retry_exchange
+from services.runtime.messaging.topology import (
+    RETRY_DELAYS_S,
+    get_dead_letter_queue,
+    get_queue_exchange,
+    get_retry_exchange,
+)
 from services.runtime.rpc.codec import DecodeError
 from services.runtime.telemetry import tracing
 from services.runtime.telemetry.histograms import CLOCK
@@ -151,7 +156,7 @@ async def _handle_with_retry(channel: Channel, consumer: Consumer, message: Mess
             await _move_to_dead_letter_queue(channel, consumer.QUEUE, message, reason[:MAX_REASON_LENGTH])
             return Outcome.DEAD
         await channel.republish(
-            get_retry_exchange(RETRY_DELAYS_S[min(attempts, len(RETRY_DELAYS_S)) - 1]),
+            get_retry_exchange(consumer.QUEUE, RETRY_DELAYS_S[min(attempts, len(RETRY_DELAYS_S)) - 1]),
             consumer.QUEUE,
             message,
             {ATTEMPT_HEADER: attempt, UNAVAILABLE_ATTEMPTS_HEADER: unavailable_attempts},
@@ -174,5 +179,8 @@ def parse_int_header(headers: Mapping[str, Any], name: str, default: int) -> int
 async def _move_to_dead_letter_queue(channel: Channel, queue: str, message: Message, reason: str) -> None:
     log.error("message of %s dead-lettered: %s", queue, reason)
     await channel.republish(
-        "", get_dead_letter_queue(queue), message, {DEAD_REASON_HEADER: reason, DEAD_AT_HEADER: now().isoformat()}
+        get_queue_exchange(queue),
+        get_dead_letter_queue(queue),
+        message,
+        {DEAD_REASON_HEADER: reason, DEAD_AT_HEADER: now().isoformat()},
     )

@@ -36,7 +36,7 @@ from services.runtime.messaging.consumer import (
     UNAVAILABLE_ATTEMPTS_HEADER,
     parse_int_header,
 )
-from services.runtime.messaging.topology import QUEUES, get_dead_letter_queue
+from services.runtime.messaging.topology import QUEUES, get_dead_letter_queue, get_queue_exchange
 from services.runtime.rpc.codec import DecodeError
 
 REPLAYS_HEADER = "delivery-replays"
@@ -133,8 +133,9 @@ class DeadLetters:
             if name not in _RETRY_STATE_HEADERS
         }
         properties.headers = headers | {REPLAYS_HEADER: dead_letter.replays + 1}
+        exchange = get_queue_exchange(dead_letter.queue)
         try:
-            self._channel.basic_publish("", dead_letter.queue, dead_letter.payload, properties, mandatory=True)
+            self._channel.basic_publish(exchange, dead_letter.queue, dead_letter.payload, properties, mandatory=True)
         except (UnroutableError, NackError) as error:
             raise DeadLettersError(
                 f"{dead_letter.queue} does not accept {dead_letter.id}; it remains a dead letter"

@@ -12,7 +12,7 @@ from services.runtime.rpc.codec import get_codec
 type MessageClass[E] = type[E]
 
 EXCHANGE = "delivery.events"
-"""Topic exchange of all events; the routing key is the event type."""
+"""Topic exchange of all events, to which queues are bound; the routing key is the event type."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Envelope(NamedTuple):
     occurred_at: datetime
     trace_context: Mapping[str, str]
     payload: bytes
+
+    @property
+    def exchange(self) -> str:
+        """Return the exchange of the producing service, from which its events reach the exchange of all events."""
+        return f"{self.source.removeprefix('/')}.events"
 
     def get_span_attributes(self) -> dict[str, str]:
         """Return the event's span attributes."""

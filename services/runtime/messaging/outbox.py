@@ -204,7 +204,10 @@ class Relay:
             metrics.count_sent(event_type, count)
         for event_type, count in Counter(row.type for row in returned).items():
             metrics.count_unroutable(event_type, count)
-            log.error("events unroutable: a queue of %s is missing; declaring the topology again", event_type)
+            log.error(
+                "events unroutable: the queues of %s are missing; publishing again until their services declare them",
+                event_type,
+            )
         if returned:
             raise MessageUnroutable(f"{len(returned)} events reached no queue")
         return len(rows) == BATCH_SIZE

@@ -1,16 +1,50 @@
-"""Exchanges and queues of the contract. Every service declares all of them before it publishes or consumes."""
+"""Exchanges and queues of the contract, from the definitions that the broker loads at its start.
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+The definitions create the whole topology, so that the queues of an event exist before it is published. A service
+declares its own queues with their bindings again, for which alone its user has permissions.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
-from generated.events import EVENTS
-from services.runtime.messaging.events import EXCHANGE
+import msgspec
 
-RETRY_DELAYS_S = (1, 5, 30, 120)
-"""Seconds before the second, third … attempt at a message."""
+from generated.events import EVENTS
+
+DEFINITIONS_PATH = Path(__file__).parents[3] / "generated/rabbitmq/definitions.json"
+
+
+class _Queue(msgspec.Struct):
+    name: str
+    arguments: dict[str, str | int]
+
+
+class _Binding(msgspec.Struct):
+    source: str
+    destination: str
+    routing_key: str
+
+
+class _Definitions(msgspec.Struct):
+    queues: list[_Queue]
+    bindings: list[_Binding]
+
+
+_DEFINITIONS = msgspec.json.decode(DEFINITIONS_PATH.read_bytes(), type=_Definitions)
 
 QUEUES = tuple(sorted({queue for event in EVENTS.values() for queue in event.all_queues}))
 """All queues with a consumer."""
+
+RETRY_QUEUES = tuple(queue.name for queue in _DEFINITIONS.queues if "x-message-ttl" in queue.arguments)
+"""Queues in which messages wait for their next attempt."""
+
+RETRY_DELAYS_S = tuple(
+    sorted(
+        {int(queue.arguments["x-message-ttl"]) // 1000 for queue in _DEFINITIONS.queues if queue.name in RETRY_QUEUES}
+    )
+)
+"""Seconds before the second, third … attempt at a message."""
 
 ROUTED_EVENT_TYPES = frozenset(event.type for event in EVENTS.values() if event.queues)
 """Event types with a queue; events of other types are received by broadcast subscriptions, or not at all."""
@@ -21,8 +55,6 @@ QUEUES_TO_DELETE = ("notifications.agents",)
 SUBJECT_HEADER = "cloudEvents:subject"
 """Header that selects events for a priority queue."""
 
-_AT_LEAST_ONCE_DEAD_LETTERING = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
-
 
 class QueueArgumentMismatch(Exception):
     """The queue exists with other arguments. The broker has closed the channel; the connection is open."""
@@ -31,17 +63,11 @@ class QueueArgumentMismatch(Exception):
 class TopologyChannel(Protocol):
     """The channel methods that declare the topology."""
 
-    async def declare_exchange(self, name: str, exchange_type: str) -> None:
-        """Declare a durable exchange."""
-
     async def declare_queue(self, name: str, arguments: Mapping[str, object]) -> None:
-        """Declare a durable quorum queue. Raises QueueArgumentMismatch if it exists with other arguments."""
+        """Declare a durable queue. Raises QueueArgumentMismatch if it exists with other arguments."""
 
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
         """Bind a queue to an exchange by routing key."""
-
-    async def bind_exchange(self, destination: str, source: str, routing_key: str) -> None:
-        """Bind an exchange to another exchange by routing key."""
 
     async def delete_queue(self, name: str) -> None:
         """Delete a queue and its messages, if the queue exists."""
@@ -50,13 +76,27 @@ class TopologyChannel(Protocol):
         """Close the channel."""
 
 
-def get_retry_exchange(delay_s: int) -> str:
-    """Return the name of the exchange and queue in which a message waits `delay_s` seconds before its next attempt."""
-    return f"delivery.retry.{delay_s}s"
+def get_owner(queue: str) -> str:
+    """Return the service that owns a queue: the part of its name before the first dot."""
+    return queue.partition(".")[0]
 
 
-RETRY_QUEUES = tuple(map(get_retry_exchange, RETRY_DELAYS_S))
-"""Queues in which messages of all services wait for their next attempt."""
+def get_queue_exchange(queue: str) -> str:
+    """Return the exchange that routes to the queues of the queue's service by their names."""
+    return f"{get_owner(queue)}.queues"
+
+
+def get_retry_exchange(queue: str, delay_s: int) -> str:
+    """Return the exchange by which a message waits `delay_s` seconds before it returns to the queue.
+
+    It is also the name of the retry queue; the routing key is the name of the queue.
+    """
+    return f"{get_owner(queue)}.retry.{delay_s}s"
+
+
+def get_priority_exchange(priority_queue: str) -> str:
+    """Return the exchange with copies of the events among which a priority queue selects subjects."""
+    return f"{priority_queue}.subjects"
 
 
 def get_dead_letter_queue(queue: str) -> str:
@@ -64,49 +104,28 @@ def get_dead_letter_queue(queue: str) -> str:
     return f"{queue}.dead"
 
 
-async def declare(open_channel: Callable[[], Awaitable[TopologyChannel]]) -> None:
-    """Declare the topology of the whole contract, so that the queues of an event exist before it is published."""
-    await _declare_dead_letter_queues(open_channel, map(get_dead_letter_queue, QUEUES))
-    channel = await open_channel()
-    await channel.declare_exchange(EXCHANGE, "topic")
-    for delay_s in RETRY_DELAYS_S:
-        await _declare_retry_queue(channel, delay_s)
-    for queue in QUEUES:
-        dead_lettering = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": get_dead_letter_queue(queue)}
-        await channel.declare_queue(queue, {"x-delivery-limit": 20, **dead_lettering, **_AT_LEAST_ONCE_DEAD_LETTERING})
-    for event in EVENTS.values():
-        for queue in event.queues:
-            await channel.bind(queue, EXCHANGE, event.type)
-        if event.priority_queue:
-            await channel.declare_exchange(event.priority_queue, "headers")
-            await channel.bind_exchange(event.priority_queue, EXCHANGE, event.type)
-    for queue in QUEUES_TO_DELETE:
-        await channel.delete_queue(queue)
-    channel.close()
+async def declare(service: str, open_channel: Callable[[], Awaitable[TopologyChannel]]) -> None:
+    """Declare the queues of a service with their bindings, and delete those of earlier releases.
 
-
-async def _declare_retry_queue(channel: TopologyChannel, delay_s: int) -> None:
-    """Declare a queue whose messages expire after `delay_s` seconds and return to the queue in their routing key."""
-    name = get_retry_exchange(delay_s)
-    await channel.declare_exchange(name, "fanout")
-    await channel.declare_queue(
-        name, {"x-message-ttl": delay_s * 1000, "x-dead-letter-exchange": "", **_AT_LEAST_ONCE_DEAD_LETTERING}
-    )
-    await channel.bind(name, name, "")
-
-
-async def _declare_dead_letter_queues(
-    open_channel: Callable[[], Awaitable[TopologyChannel]], names: Iterable[str]
-) -> None:
-    """Declare dead-letter queues with a practically unlimited number of deliveries.
-
-    Listing a dead letter counts as a delivery, and some brokers drop a message after 20 of them by default. A queue
-    that was declared without this limit is left unchanged, since the arguments of a queue cannot be changed.
+    The number of deliveries of dead letters is unlimited. A dead-letter queue that was declared without this argument
+    is left unchanged, since the arguments of a queue cannot be changed.
     """
+    queues = {queue.name: queue.arguments for queue in _DEFINITIONS.queues if get_owner(queue.name) == service}
+    if not queues:
+        return
+    dead_letter_queues = {get_dead_letter_queue(queue) for queue in QUEUES} & queues.keys()
     channel = await open_channel()
-    for name in names:
+    for name in sorted(dead_letter_queues):
         try:
-            await channel.declare_queue(name, {"x-delivery-limit": 1_000_000_000})
+            await channel.declare_queue(name, queues[name])
         except QueueArgumentMismatch:
             channel = await open_channel()
+    for name in queues.keys() - dead_letter_queues:
+        await channel.declare_queue(name, queues[name])
+    for binding in _DEFINITIONS.bindings:
+        if binding.destination in queues:
+            await channel.bind(binding.destination, binding.source, binding.routing_key)
+    for name in QUEUES_TO_DELETE:
+        if get_owner(name) == service:
+            await channel.delete_queue(name)
     channel.close()

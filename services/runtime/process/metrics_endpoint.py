@@ -10,7 +10,7 @@ from services.runtime.core.errors import ApiError
 from services.runtime.messaging.channel import BrokerUnavailable
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.metrics import initialise_published_events
-from services.runtime.messaging.topology import QUEUES
+from services.runtime.messaging.topology import QUEUES, RETRY_QUEUES, get_owner
 from services.runtime.process.queue_depths import QueueDepthGauges, build_outbox_refresh
 from services.runtime.rpc.server import remove_stale_socket
 from services.runtime.storage.database import Database
@@ -96,15 +96,13 @@ async def serve_metrics(
     database: Database,
     broker: Broker,
     extra_refreshers: Sequence[GaugeRefresh] = (),
-    shared_queues: Sequence[str] = (),
 ) -> None:
     """Serve the metrics of this process, its outbox and its queues until cancelled.
 
-    The endpoint is the socket `<service>-metrics.sock` in the folder of `service_socket`. `shared_queues` belong to no
-    single service and are reported by one of the services.
+    The endpoint is the socket `<service>-metrics.sock` in the folder of `service_socket`.
     """
-    queues = [name for name in QUEUES if name.startswith(f"{service}.")]
-    depths = QueueDepthGauges(broker, queues, shared_queues)
+    queues, retry_queues = ([name for name in names if get_owner(name) == service] for names in (QUEUES, RETRY_QUEUES))
+    depths = QueueDepthGauges(broker, queues, retry_queues)
     initialise_published_events(service)
     refreshers = [build_outbox_refresh(database), depths.refresh, *extra_refreshers]
     server = MetricsServer(setup_metrics(service, environment), refreshers)

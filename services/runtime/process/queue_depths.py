@@ -44,13 +44,13 @@ def build_outbox_refresh(database: Database) -> Callable[[], Awaitable[None]]:
 class QueueDepthGauges:
     """Gauges of the depth of some queues, read on a dedicated channel.
 
-    Dead letters are counted for `queues` only; `shared_queues` have no dead-letter queue.
+    Dead letters are counted for `queues` only; `retry_queues` have no dead-letter queue.
     """
 
-    def __init__(self, broker: Broker, queues: Sequence[str], shared_queues: Sequence[str]) -> None:
+    def __init__(self, broker: Broker, queues: Sequence[str], retry_queues: Sequence[str]) -> None:
         self._broker = broker
         self._queues = queues
-        self._shared_queues = shared_queues
+        self._retry_queues = retry_queues
         self._channel: Channel | None = None
 
     async def run(self) -> None:
@@ -71,7 +71,7 @@ class QueueDepthGauges:
         if self._channel is None:
             raise BrokerUnavailable("not connected")
         QUEUE_MESSAGES.set(
-            {(name,): await self._channel.count_messages(name) for name in (*self._queues, *self._shared_queues)}
+            {(name,): await self._channel.count_messages(name) for name in (*self._queues, *self._retry_queues)}
         )
         QUEUE_DEAD_LETTERS.set(
             {(name,): await self._channel.count_messages(get_dead_letter_queue(name)) for name in self._queues}

@@ -374,7 +374,7 @@ async def test_order_events_are_sent_as_calls(partners: PartnersFixture, sandbox
     paid_id, cancelled_id = generate_id(), generate_id()
 
     async def publish(*envelopes: Envelope) -> None:
-        async with partners.broker.open_channel() as channel:
+        async with partners.admin_broker.open_channel() as channel:
             await channel.publish(envelopes)
 
     async with run_worker_on_sandbox(partners, sandbox) as wakeup:

@@ -7,6 +7,8 @@ from typing import Any
 from pika.exceptions import ChannelClosedByBroker
 from pika.spec import BasicProperties
 
+from services.runtime.messaging.topology import get_queue_exchange
+
 type QueuedMessage = tuple[BasicProperties, bytes]
 
 
@@ -62,7 +64,7 @@ class FakeBlockingChannel:
     def basic_publish(
         self, exchange: str, routing_key: str, body: bytes, properties: BasicProperties, *, mandatory: bool
     ) -> None:
-        assert (exchange, mandatory) == ("", True), "an unroutable message would be lost"
+        assert (exchange, mandatory) == (get_queue_exchange(routing_key), True), "an unroutable message would be lost"
         if self.publish_error is not None:
             raise self.publish_error
         self.queues.setdefault(routing_key, []).append((properties, body))

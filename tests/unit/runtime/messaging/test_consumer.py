@@ -45,7 +45,7 @@ class FakeChannel:
         self._connection_lost = connection_lost
 
     async def republish(self, exchange: str, routing_key: str, message: Message, headers: dict[str, Any]) -> None:
-        self.republished.append(exchange or routing_key)
+        self.republished.append(routing_key if exchange == "notifications.queues" else exchange)
 
     def acknowledge(self, message: Message) -> None:
         if self._connection_lost:
@@ -89,10 +89,10 @@ HANDLER_ERROR = ValueError("wrong")
     ("error", "headers", "outcome", "republished"),
     [
         (None, {}, "consumed", []),
-        (HANDLER_ERROR, {}, "retried", ["delivery.retry.1s"]),
-        (HANDLER_ERROR, {ATTEMPT_HEADER: len(RETRY_DELAYS_S)}, "retried", ["delivery.retry.120s"]),
+        (HANDLER_ERROR, {}, "retried", ["notifications.retry.1s"]),
+        (HANDLER_ERROR, {ATTEMPT_HEADER: len(RETRY_DELAYS_S)}, "retried", ["notifications.retry.120s"]),
         (HANDLER_ERROR, {ATTEMPT_HEADER: len(RETRY_DELAYS_S) + 1}, "dead", ["notifications.alerts.dead"]),
-        (UNAVAILABLE, {}, "waiting", ["delivery.retry.1s"]),
+        (UNAVAILABLE, {}, "waiting", ["notifications.retry.1s"]),
         (UNAVAILABLE, {UNAVAILABLE_ATTEMPTS_HEADER: MAX_UNAVAILABLE_ATTEMPTS}, "dead", ["notifications.alerts.dead"]),
     ],
 )

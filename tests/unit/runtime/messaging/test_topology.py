@@ -1,4 +1,4 @@
-"""Declaration of exchanges and queues, recorded by a fake channel."""
+"""Declaration of the queues of each service, recorded by a fake channel."""
 
 from collections.abc import Mapping
 
@@ -14,8 +14,12 @@ from services.runtime.messaging.topology import (
     RETRY_QUEUES,
     QueueArgumentMismatch,
     get_dead_letter_queue,
+    get_owner,
+    get_queue_exchange,
     get_retry_exchange,
 )
+
+SERVICES = ("gateway", "orders", "partners", "notifications")
 
 
 class Recorder:
@@ -23,7 +27,6 @@ class Recorder:
 
     def __init__(self, *mismatched: str) -> None:
         self.mismatched = mismatched
-        self.exchanges: dict[str, str] = {}
         self.queues: dict[str, Mapping[str, object]] = {}
         self.bindings: set[tuple[str, str, str]] = set()
         self.deleted: list[str] = []
@@ -37,15 +40,11 @@ class Recorder:
 
 
 class RecordingChannel:
-    """Channel of a recorder. Bindings need declared exchanges and queues, as at a broker."""
+    """Channel of a recorder. Bindings need declared queues, as at a broker, unless they exist with other arguments."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._is_open = True
-
-    async def declare_exchange(self, name: str, exchange_type: str) -> None:
-        self._require_open()
-        self._recorder.exchanges[name] = exchange_type
 
     async def declare_queue(self, name: str, arguments: Mapping[str, object]) -> None:
         self._require_open()
@@ -56,14 +55,8 @@ class RecordingChannel:
 
     async def bind(self, queue: str, exchange: str, routing_key: str) -> None:
         self._require_open()
-        assert queue in self._recorder.queues
-        assert exchange in self._recorder.exchanges
+        assert queue in (*self._recorder.queues, *self._recorder.mismatched)
         self._recorder.bindings.add((queue, exchange, routing_key))
-
-    async def bind_exchange(self, destination: str, source: str, routing_key: str) -> None:
-        self._require_open()
-        assert {destination, source} <= self._recorder.exchanges.keys()
-        self._recorder.bindings.add((destination, source, routing_key))
 
     async def delete_queue(self, name: str) -> None:
         self._require_open()
@@ -78,74 +71,94 @@ class RecordingChannel:
         assert self._is_open, "channel is closed"
 
 
-async def declare(*mismatched: str) -> Recorder:
+async def declare(service: str, *mismatched: str) -> Recorder:
     recorder = Recorder(*mismatched)
-    await topology.declare(recorder.open_channel)
+    await topology.declare(service, recorder.open_channel)
     assert recorder.open_channels == 0, "a channel is left open"
     return recorder
 
 
+async def declare_all() -> Recorder:
+    """Return the declarations of all services."""
+    recorder = Recorder()
+    for service in SERVICES:
+        await topology.declare(service, recorder.open_channel)
+    return recorder
+
+
 async def test_every_event_is_routed_to_its_queues() -> None:
-    recorder = await declare()
-    assert recorder.exchanges[EXCHANGE] == "topic"
+    recorder = await declare_all()
     for event in EVENTS.values():
         assert {queue for queue, exchange, key in recorder.bindings if (exchange, key) == (EXCHANGE, event.type)} == {
-            *event.all_queues
+            *event.queues
         }
 
 
-async def test_priority_queue_selects_events_by_headers() -> None:
-    recorder = await declare()
-    priority_queues = {event.priority_queue for event in EVENTS.values() if event.priority_queue}
-    assert priority_queues
-    assert {name for name, exchange_type in recorder.exchanges.items() if exchange_type == "headers"} == priority_queues
-    assert priority_queues <= recorder.queues.keys()
+@pytest.mark.parametrize("service", SERVICES)
+async def test_service_declares_its_own_queues_only(service: str) -> None:
+    recorder = await declare(service)
+    own = {name for name in (*QUEUES, *RETRY_QUEUES) if get_owner(name) == service}
+    assert {name for name in recorder.queues if not name.endswith(".dead")} == own
+    assert {*map(get_owner, recorder.queues)} <= {service}
+
+
+async def test_service_without_queues_opens_no_channel() -> None:
+    assert (await declare("gateway")).opened == 0
+
+
+async def test_all_queues_of_the_contract_are_declared() -> None:
+    declared = (await declare_all()).queues
+    assert declared.keys() == {*QUEUES, *RETRY_QUEUES, *map(get_dead_letter_queue, QUEUES)}
+    assert {each["x-queue-type"] for each in declared.values()} == {"quorum"}
 
 
 @pytest.mark.parametrize("queue", QUEUES)
 async def test_queue_dead_letters_to_a_declared_queue_without_loss(queue: str) -> None:
-    recorder = await declare()
-    arguments = recorder.queues[queue]
-    assert arguments["x-dead-letter-exchange"] == ""
-    assert arguments["x-dead-letter-routing-key"] == get_dead_letter_queue(queue) == f"{queue}.dead"
+    recorder = await declare(get_owner(queue))
+    arguments, dead_letter_queue = recorder.queues[queue], get_dead_letter_queue(queue)
+    assert arguments["x-dead-letter-exchange"] == get_queue_exchange(queue)
+    assert arguments["x-dead-letter-routing-key"] == dead_letter_queue == f"{queue}.dead"
+    assert (dead_letter_queue, get_queue_exchange(queue), dead_letter_queue) in recorder.bindings
     assert arguments["x-dead-letter-strategy"] == "at-least-once"
     assert arguments["x-overflow"] == "reject-publish", "at-least-once dead-lettering requires it"
     assert arguments["x-delivery-limit"] == 20
-    assert recorder.queues[get_dead_letter_queue(queue)] == {"x-delivery-limit": 1_000_000_000}
+    assert recorder.queues[dead_letter_queue]["x-delivery-limit"] == 1_000_000_000
 
 
 @pytest.mark.parametrize("delay_s", RETRY_DELAYS_S)
-async def test_retry_queue_returns_messages_after_its_delay(delay_s: int) -> None:
-    recorder = await declare()
-    name = get_retry_exchange(delay_s)
-    assert recorder.exchanges[name] == "fanout"
-    assert (name, name, "") in recorder.bindings
+@pytest.mark.parametrize("queue", QUEUES)
+async def test_retry_queue_returns_messages_after_its_delay(queue: str, delay_s: int) -> None:
+    recorder = await declare(get_owner(queue))
+    name = get_retry_exchange(queue, delay_s)
+    assert (name, name, "#") in recorder.bindings
     arguments = recorder.queues[name]
     assert arguments["x-message-ttl"] == delay_s * 1000
-    assert arguments["x-dead-letter-exchange"] == ""
+    assert arguments["x-dead-letter-exchange"] == get_queue_exchange(queue)
     assert "x-dead-letter-routing-key" not in arguments, "the routing key of the message remains its queue"
+    assert (queue, get_queue_exchange(queue), queue) in recorder.bindings
 
 
 async def test_dead_letter_queue_of_earlier_release_is_left_unchanged() -> None:
-    mismatched = (get_dead_letter_queue(QUEUES[0]), get_dead_letter_queue(QUEUES[-1]))
-    recorder = await declare(*mismatched)
-    assert recorder.opened == 2 + len(mismatched), "the broker closes the channel of a failed declaration"
-    assert {get_dead_letter_queue(queue) for queue in QUEUES} - recorder.queues.keys() == {*mismatched}
-    assert recorder.queues.keys() >= {*QUEUES, *RETRY_QUEUES}
+    queues = [queue for queue in QUEUES if get_owner(queue) == "notifications"]
+    mismatched = (get_dead_letter_queue(queues[0]), get_dead_letter_queue(queues[-1]))
+    recorder = await declare("notifications", *mismatched)
+    assert recorder.opened == 1 + len(mismatched), "the broker closes the channel of a failed declaration"
+    assert {*map(get_dead_letter_queue, queues)} - recorder.queues.keys() == {*mismatched}
+    assert recorder.queues.keys() >= {*queues}
 
 
 async def test_other_queue_with_other_arguments_fails() -> None:
     recorder = Recorder(QUEUES[0])
     with pytest.raises(QueueArgumentMismatch):
-        await topology.declare(recorder.open_channel)
+        await topology.declare(get_owner(QUEUES[0]), recorder.open_channel)
 
 
-async def test_unused_queues_are_deleted() -> None:
-    recorder = await declare()
-    assert tuple(recorder.deleted) == QUEUES_TO_DELETE
+async def test_unused_queues_are_deleted_by_their_service() -> None:
+    assert tuple((await declare("notifications")).deleted) == QUEUES_TO_DELETE
+    assert (await declare("orders")).deleted == []
     assert not {*QUEUES_TO_DELETE} & {*QUEUES, *RETRY_QUEUES}
 
 
 def test_retry_delays_increase() -> None:
-    assert list(RETRY_DELAYS_S) == sorted({*RETRY_DELAYS_S})
-    assert tuple(f"delivery.retry.{delay_s}s" for delay_s in RETRY_DELAYS_S) == RETRY_QUEUES
+    assert RETRY_DELAYS_S == (1, 5, 30, 120)
+    assert {get_retry_exchange(queue, delay_s) for queue in QUEUES for delay_s in RETRY_DELAYS_S} == {*RETRY_QUEUES}

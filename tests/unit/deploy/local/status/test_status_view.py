@@ -37,7 +37,7 @@ def create_snapshot(at: float = 0.0, requests: int = 10, failed: int = 0) -> Met
     for name in NAMES[1:]:
         snapshot.traffic[name] = RequestCounts(requests, failed)
     snapshot.outboxes = {name: OutboxBacklog(0, 0.0) for name in NAMES[1:5]}
-    snapshot.queued_messages = {"notifications.requested": 0, "delivery.retry.120s": 0, "orders.history": 123456}
+    snapshot.queued_messages = {"notifications.requested": 0, "orders.retry.120s": 0, "orders.history": 123456}
     snapshot.dead_letters = {"notifications.requested": 0, "orders.history": 0}
     return snapshot
 
@@ -79,7 +79,7 @@ def test_output_is_not_truncated(width: int) -> None:
     output = render(create_state(), create_snapshot(), create_snapshot(2.0, 123_456, 1234), width)
     assert max(map(len, output.splitlines())) <= width
     assert "…" not in output
-    for name in (*NAMES, "orders.history", "123456", "delivery.retry.120s", "oldest", "1,234"):
+    for name in (*NAMES, "orders.history", "123456", "orders.retry.120s", "oldest", "1,234"):
         assert name in output
 
 
