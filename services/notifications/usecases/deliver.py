@@ -32,7 +32,7 @@ from services.notifications.domain.notifications import (
     Push,
     Status,
 )
-from services.notifications.usecases import enqueue
+from services.notifications.domain.rendering import render_mail
 from services.notifications.usecases.ports import DeliveryQueue, HistoryRepository, UserRepository
 from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
@@ -162,7 +162,7 @@ async def _send_to(context: DeliveryContext, job: DeliveryJob, send: Send, addre
     notification = job.notification
     values = {"title": notification.title, "body": notification.body}
     locale = send.user.locale if send.user else None
-    mail = enqueue.render_mail(context.fallback_mail_templates, notification.id, address, locale, values)
+    mail = render_mail(context.fallback_mail_templates, notification.id, address, locale, values)
     return await context.providers.mail_client.send(mail)
 
 

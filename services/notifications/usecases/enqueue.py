@@ -1,6 +1,5 @@
 """Creation and queueing of notifications and mails."""
 
-import html
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,6 @@ from typing import NamedTuple
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import (
-    DEFAULT_LOCALE,
     Mail,
     MailTemplate,
     Notification,
@@ -18,6 +16,7 @@ from services.notifications.domain.notifications import (
     Status,
     select_localised,
 )
+from services.notifications.domain.rendering import render, render_mail
 from services.notifications.usecases.ports import DeliveryQueue, HistoryRepository, UserRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
@@ -135,29 +134,6 @@ async def enqueue_mail(
         return
     title = select_localised(templates or {}, locale).subject
     await enqueuer.enqueue(source, replace(notification, title=title), mail)
-
-
-def render_mail(
-    templates: Mapping[str, MailTemplate], mail_id: str, to: str, locale: str | None, values: Mapping[str, str]
-) -> Mail:
-    """Render a mail in the language closest to the locale. Raises KeyError if a value is missing."""
-    template = select_localised(templates, locale or DEFAULT_LOCALE)
-    escaped_values = {name: html.escape(value) for name, value in values.items()}
-    return Mail(
-        id=mail_id,
-        to=to,
-        subject=render(template.subject, values),
-        text=render(template.text, values),
-        html=render(template.html, escaped_values),
-    )
-
-
-def render(template: str, values: Mapping[str, object]) -> str:
-    """Fill in a template. Raises KeyError if a value is missing.
-
-    NUL characters are removed, because neither the databases nor the devices accept them.
-    """
-    return template.format_map(values).replace("\x00", "")
 
 
 def _create_notification(

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
 
 from generated.events import OrdersEvent
 from generated.proto.delivery.events.v1 import (
@@ -28,25 +27,6 @@ from services.orders.domain.payments import Payment, PaymentRecord, Refund
 
 REFUND_FAILED = "REFUND_FAILED"
 """Reason of the alert about a failed refund."""
-
-_EVENT_ID_NAMESPACE = UUID("6c3f2a51-9a0b-4d0e-8f57-6f2b1c7d9e40")
-
-
-def derive_event_id(event: OrdersEvent) -> str | None:
-    """Derive the event's id from its content, so that consumers deduplicate a republished event.
-
-    None for events that are never republished.
-    """
-    match event:
-        case RefundRequested() | Refunded() | RefundFailed():
-            key = event.refund_id
-        case PaymentRecorded() | SystemAlert():
-            return None
-        case _:
-            if event.order is None:
-                return None
-            key = f"{event.order.order_id}:{event.order.version}"
-    return str(uuid5(_EVENT_ID_NAMESPACE, f"{type(event).__name__}:{key}"))
 
 
 def build_order_snapshot(order: Order, actor: str) -> OrderSnapshot:

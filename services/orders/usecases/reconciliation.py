@@ -21,9 +21,9 @@ from services.orders.domain.reconciliation import (
 from services.orders.usecases.event_factory import (
     build_order_alert,
     build_refund_requested,
-    derive_event_id,
     rebuild_event,
 )
+from services.orders.usecases.event_ids import derive_event_id
 from services.orders.usecases.ports import BankReader, HistoryRepository, UnitOfWork
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError

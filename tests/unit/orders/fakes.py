@@ -30,7 +30,7 @@ from services.orders.domain.payments import (
 )
 from services.orders.domain.reconciliation import OrderRecords
 from services.orders.domain.refund_actions import RefundAction, RefundFilter
-from services.orders.usecases.event_factory import derive_event_id
+from services.orders.usecases.event_ids import derive_event_id
 from services.runtime.core.errors import ApiError
 from services.runtime.core.principal import Principal
 from services.runtime.core.repository import TimeKey

@@ -12,7 +12,7 @@ from services.orders.adapters.postgres.orders import PostgresOrderReader, Postgr
 from services.orders.adapters.postgres.payments import PostgresPaymentRepository
 from services.orders.adapters.postgres.refunds import PostgresRefundReader, PostgresRefundRepository
 from services.orders.adapters.postgres.tables import alerts
-from services.orders.usecases.event_factory import derive_event_id
+from services.orders.usecases.event_ids import derive_event_id
 from services.orders.usecases.ports import Repository, UnitOfWork
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox

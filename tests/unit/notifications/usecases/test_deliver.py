@@ -22,6 +22,7 @@ from services.notifications.domain.notifications import (
     User,
     detect_provider,
 )
+from services.notifications.domain.rendering import render
 from services.notifications.usecases import contacts, enqueue
 from services.notifications.usecases.enqueue import UnknownUserError
 from tests.unit.notifications.fakes import ADA, AGENT, START_TIME, FakeBackend
@@ -320,7 +321,7 @@ def test_delivery_terminates_and_sent_requires_accepted_attempt(
 def test_every_template_renders_without_placeholders(event: str) -> None:
     values = VALUES | {"reason": "R", "subject": "s", "detail": "d"}
     for template in template_loader.load_rules()[event].templates.values():
-        assert "{" not in enqueue.render(template.title, values) + enqueue.render(template.body, values)
+        assert "{" not in render(template.title, values) + render(template.body, values)
 
 
 time_zones = st.sampled_from(

@@ -7,6 +7,7 @@ import pytest
 
 from generated.problems import Reason
 from services.notifications.domain.notifications import MailTemplate, NotificationTemplate, Status
+from services.notifications.domain.rendering import render, render_mail
 from services.notifications.usecases import enqueue
 from services.notifications.usecases.enqueue import DEFAULT_PRIORITY, DEFAULT_TTL_S, UnknownUserError
 from services.runtime.core.errors import ApiError
@@ -86,9 +87,9 @@ async def test_mail_that_cannot_be_rendered_fails(templates, reason: str) -> Non
 
 
 def test_mail_values_are_escaped_in_html_only() -> None:
-    mail = enqueue.render_mail(MAILS, "m1", "a@b.c", "fr", {"code": "<script>"})
+    mail = render_mail(MAILS, "m1", "a@b.c", "fr", {"code": "<script>"})
     assert (mail.id, mail.to, mail.text, mail.html) == ("m1", "a@b.c", "Code: <script>", "<b>&lt;script&gt;</b>")
 
 
 def test_rendered_text_has_no_nul_characters() -> None:
-    assert enqueue.render("{a}b\x00", {"a": "\x00x"}) == "xb"
+    assert render("{a}b\x00", {"a": "\x00x"}) == "xb"

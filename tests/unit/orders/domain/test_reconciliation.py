@@ -32,7 +32,8 @@ from services.orders.domain.reconciliation import (
     find_discrepancies,
     select_status_changes,
 )
-from services.orders.usecases.event_factory import build_order_paid, derive_event_id, rebuild_event
+from services.orders.usecases.event_factory import build_order_paid, rebuild_event
+from services.orders.usecases.event_ids import derive_event_id
 from services.runtime.core.errors import ApiError
 
 AT = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)

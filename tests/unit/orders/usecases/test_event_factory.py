@@ -19,6 +19,7 @@ from services.orders.domain import payments
 from services.orders.domain.orders import HistoryEntry, OrderStatus, RefundStatus
 from services.orders.domain.payments import PaymentRecord, Refund
 from services.orders.usecases import event_factory
+from services.orders.usecases.event_ids import derive_event_id
 from tests.unit.fake_transactions import NOW
 from tests.unit.orders.fakes import build_order
 
@@ -62,7 +63,7 @@ def test_rebuilt_paid_event_equals_original(note: str | None) -> None:
     current = replace(ORDER, note=note)
     rebuilt = event_factory.rebuild_event(current, HistoryEntry("o1", 2, OrderStatus.PAID, NOW, "bank:visa"))
     assert (rebuilt, original.note) == (original, note)
-    assert event_factory.derive_event_id(rebuilt) == event_factory.derive_event_id(original)
+    assert derive_event_id(rebuilt) == derive_event_id(original)
     assert [(line.product_id, line.title, line.quantity) for line in original.items] == [(1, "Lemonade", 2)]
 
 
@@ -72,7 +73,7 @@ def test_event_ids_differ_by_type_and_version() -> None:
         for version in (1, 2, 12)
         for status in OrderStatus
     ]
-    assert len({event_factory.derive_event_id(event) for event in events}) == len(events)
+    assert len({derive_event_id(event) for event in events}) == len(events)
 
 
 def test_refund_event_ids_differ_by_type_and_refund() -> None:
@@ -85,15 +86,15 @@ def test_refund_event_ids_differ_by_type_and_refund() -> None:
             lambda refund: event_factory.build_refund_failed(refund, "no", NOW),
         )
     ]
-    assert len({event_factory.derive_event_id(event) for event in events}) == 6
+    assert len({derive_event_id(event) for event in events}) == 6
     repeated = event_factory.build_refunded(REFUND, None, NOW + timedelta(days=1))
-    assert event_factory.derive_event_id(repeated) == event_factory.derive_event_id(events[1])
+    assert derive_event_id(repeated) == derive_event_id(events[1])
 
 
 def test_never_republished_events_have_no_derived_id() -> None:
-    assert event_factory.derive_event_id(event_factory.build_payment_recorded(RECORD)) is None
-    assert event_factory.derive_event_id(event_factory.build_unknown_order_alert(RECORD)) is None
-    assert event_factory.derive_event_id(OrderCreated()) is None
+    assert derive_event_id(event_factory.build_payment_recorded(RECORD)) is None
+    assert derive_event_id(event_factory.build_unknown_order_alert(RECORD)) is None
+    assert derive_event_id(OrderCreated()) is None
 
 
 @pytest.mark.parametrize("outcome", payments.PaymentOutcome)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from services.notifications.adapters import template_loader
 from services.notifications.adapters.providers.smtp import AddressError, build_message
 from services.notifications.domain.notifications import Mail
-from services.notifications.usecases.enqueue import render_mail
+from services.notifications.domain.rendering import render_mail
 
 SENDER = "Delivery <no-reply@delivery.test>"
 
