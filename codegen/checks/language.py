@@ -2,7 +2,8 @@
 
     python -m codegen.checks.language [PATH ...]
 
-Without paths it checks every file that git knows, except generated files, licences and lock files.
+A path is a file or a folder. Without paths, and in folders, it checks every file that git knows, except generated
+files, licences and lock files.
 """
 
 import argparse
@@ -71,8 +72,9 @@ PROSE_SUFFIXES = frozenset(
 PROSE_NAMES = frozenset({"Makefile", "Dockerfile", "CODEOWNERS"})
 
 _DOCSTRING_START = re.compile(r"(What|Whether|Who|Whom|Whose|Where|How|Which)\b")
-_NAME_IN_TEXT = re.compile(r"\b(?:alert|record): *\w+|\bdelivery[._]\w[\w.]*")
-"""Alerts and recording rules of YAML files, and names of metrics."""
+_NAME_IN_TEXT = re.compile(r"\b(?:alert|record|operationId): *\w+|\bdelivery[._]\w[\w.]*")
+"""Alerts, recording rules and operations of YAML files, and names of metrics."""
+_ENVIRONMENT_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 _INLINE_CODE = re.compile(r"`[^`]*`|\]\([^)]*\)|<[^>]+>|https?://\S+")
 
 
@@ -161,8 +163,16 @@ def _check_file(path: Path, rules: Rules, root: Path) -> Iterator[Finding]:
     elif path.suffix in PROSE_SUFFIXES or path.name in PROSE_NAMES:
         for number, line in enumerate(text.splitlines(), 1):
             yield from _check_prose(name, number, line, rules)
-            for match in _NAME_IN_TEXT.finditer(line):
+            for match in _iter_names(name, line):
                 yield from _check_name(f"{name}:{number}", match[0], rules)
+
+
+def _iter_names(path: str, line: str) -> Iterator[re.Match[str]]:
+    """Yield the names in a line of a specification, a configuration or a script."""
+    yield from _NAME_IN_TEXT.finditer(line)
+    # The contracts define no environment variables, but reasons of problems, which clients depend on.
+    if not path.startswith("api-specs/"):
+        yield from _ENVIRONMENT_VARIABLE.finditer(line)
 
 
 def _check_name(location: str, identifier: str, rules: Rules, *, is_test: bool = False) -> Iterator[Finding]:
@@ -233,6 +243,15 @@ def list_files(root: Path) -> list[Path]:
     return [root / name for name in names if name and (root / name).is_file() and not is_excluded(name)]
 
 
+def iter_files(paths: Iterable[Path], root: Path) -> Iterator[Path]:
+    """Yield the given files, and the files that git knows in the given folders, without the excluded ones."""
+    for path in paths:
+        if path.is_dir():
+            yield from (each for each in list_files(root) if each.is_relative_to(path))
+        elif not is_excluded(path.relative_to(root).as_posix()):
+            yield path
+
+
 def is_excluded(name: str) -> bool:
     """Return whether a path below the root is never checked."""
     return any(fnmatch.fnmatch(name, pattern) for pattern in EXCLUDED)
@@ -246,16 +265,14 @@ def load_rules(root: Path = ROOT) -> Rules:
 def main(arguments: list[str] | None = None) -> int:
     """Print findings, one a line. Exit status 1 if there are any."""
     parser = argparse.ArgumentParser(prog="codegen.checks.language", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("paths", nargs="*", type=Path, help="files to check; by default every file of the repository")
+    parser.add_argument("paths", nargs="*", type=Path, help="files and folders to check; by default the repository")
     given: list[Path] = parser.parse_args(arguments).paths
     rules = load_rules()
     if given:
         absolute = [path.resolve() for path in given]
-        if outside := [str(path) for path in absolute if not path.is_relative_to(ROOT)]:
-            parser.error(f"not in the repository: {', '.join(outside)}")
-        findings = check_files(
-            [path for path in absolute if not is_excluded(path.relative_to(ROOT).as_posix())], rules, ROOT
-        )
+        if invalid := [str(path) for path in absolute if not path.is_relative_to(ROOT) or not path.exists()]:
+            parser.error(f"not in the repository: {', '.join(invalid)}")
+        findings = check_files(iter_files(absolute, ROOT), rules, ROOT)
     else:
         every = [finding for path in list_files(ROOT) for finding in _check_file(path, rules, ROOT)]
         accepted = [each for each in every if any(_is_accepted(exception, each) for exception in rules.exceptions)]

@@ -64,6 +64,13 @@ def findings(tmp_path: Path, name: str, text: str) -> list[str]:
         ("alerts.yaml", "- alert: CacheGone", "names"),
         ("recording.yml", "- record: partners_told", "names"),
         ("metric.yaml", "expr: delivery_partners_told > 0", "names"),
+        ("contract.yaml", "operationId: tellPartner", "names"),
+        ("services/settings.py", "class Settings(BaseSettings):\n    partner_told: str = Field()", "names"),
+        ("services/alias.py", 'token: str = Field(validation_alias="PARTNER_TOLD")', "names"),
+        ("compose.yaml", "PARTNER_TOLD: ${X:-1}", "names"),
+        ("run.sh", "exec run --token $PARTNER_TOLD", "names"),
+        ("example.env", "PARTNER_TOLD=1", "names"),
+        ("Dockerfile", "ENV PARTNER_TOLD=1", "names"),
         ("breaker.md", "While the gate is shut, nothing is sent.", "words"),
         ("mail.md", "The letter is sent.", "words"),
         ("pool.md", "Each lane has a worker.", "words"),
@@ -110,6 +117,7 @@ def test_message_names_the_standard_term(tmp_path: Path) -> None:
             "class A:\n    @cached_property\n    def items(self): ...\n    def __len__(self): ...",
         ),
         ("tests/fixture.py", "def catalog(): ..."),
+        ("api-specs/openapi/orders.yaml", "enum: [PICTURE_REFUSED]"),
         ("plain.py", '"""Return the cached response."""\n\ndef test_cache_when_unavailable_returns_503(): ...'),
     ],
 )
@@ -148,3 +156,17 @@ def test_generated_and_ignored_files_are_not_checked(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("ignored.py\n" if name == ".gitignore" else "", encoding="utf-8")
     assert sorted(path.name for path in language.list_files(tmp_path)) == [".gitignore", "clock.py", "new.py"]
+
+
+def test_folder_is_checked_with_its_files() -> None:
+    folder = language.ROOT / "codegen/checks"
+    files = [*language.iter_files([folder, language.ROOT / "README.md"], language.ROOT)]
+    assert {folder / "language.py", folder / "__init__.py", language.ROOT / "README.md"} <= {*files}
+    assert folder / "language.yaml" not in files, "excluded files are not checked"
+    assert language.main([str(folder)]) == 0
+
+
+def test_missing_path_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        language.main([str(language.ROOT / "missing")])
+    assert "not in the repository: " in capsys.readouterr().err
