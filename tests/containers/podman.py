@@ -3,10 +3,10 @@
 import os
 import resource
 import subprocess
-import sys
 from collections.abc import Sequence
 
 from tests.conftest import ROOT
+from tests.containers.terminal import CommandError, format_failure
 
 STATE_DIR = ROOT / ".local/containers"
 
@@ -42,7 +42,7 @@ def configure_podman() -> None:
 
 
 def run_podman(*arguments: str, check: bool = True, stdin_text: str | None = None) -> str:
-    """Run podman and return its output. Raises CalledProcessError, after printing the output."""
+    """Run podman and return its standard output. Raises CommandError."""
     result = subprocess.run(
         ["podman", *arguments],
         cwd=ROOT,
@@ -53,8 +53,7 @@ def run_podman(*arguments: str, check: bool = True, stdin_text: str | None = Non
         encoding="utf-8",
     )
     if check and result.returncode:
-        print(result.stdout[-2000:], result.stderr[-4000:], sep="\n", file=sys.stderr)
-        result.check_returncode()
+        raise CommandError(format_failure(("podman", *arguments), (result.stdout + result.stderr).splitlines()))
     return result.stdout.strip()
 
 
@@ -67,8 +66,11 @@ def read_logs(name: str, lines: int = 15) -> str:
 
 
 def load_images(images: Sequence[str]) -> None:
-    """Copy images from Docker. Raises CalledProcessError."""
+    """Copy images from Docker. Raises CommandError."""
     with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saved:
-        subprocess.run(["podman", "load", "--quiet"], stdin=saved.stdout, stdout=subprocess.DEVNULL, check=True)
-    if saved.returncode:
-        raise subprocess.CalledProcessError(saved.returncode, "docker save")
+        command = ("podman", "load", "--quiet")
+        loaded = subprocess.run(
+            command, stdin=saved.stdout, capture_output=True, text=True, check=False, encoding="utf-8"
+        )
+    if saved.returncode or loaded.returncode:
+        raise CommandError(format_failure(("docker", "save", *images, "|", *command), loaded.stderr.splitlines()))

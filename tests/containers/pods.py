@@ -107,7 +107,7 @@ class PodmanCluster:
         )
 
     def run_module(self, name: str, *module: str) -> None:
-        """Run a module in the first container of a Deployment's newest pod. Raises CalledProcessError."""
+        """Run a module in the first container of a Deployment's newest pod. Raises CommandError."""
         run_podman("exec", f"{self._pods[name]}-{name}", "python", "-m", *module)
 
     def replace_pod(self, name: str, instance: str) -> None:
