@@ -162,7 +162,7 @@ def iter_burn_rate_alerts() -> Iterator[Alert]:
 
 
 def iter_event_alerts() -> Iterator[Alert]:
-    """Alerts on the outbox, the database, the broker, and queues."""
+    """Alerts on the outbox, the database, the broker, and queues of events and jobs."""
     yield Alert(
         "OutboxLag",
         "delivery_outbox_lag_seconds > 30",
@@ -208,6 +208,13 @@ def iter_event_alerts() -> Iterator[Alert]:
         "delivery_queue_dead_letters > 0",
         "0m",
         "The queue {{ $labels.queue }} has {{ $value }} dead letters.",
+        is_critical=True,
+    )
+    yield Alert(
+        "UndecodableJobs",
+        "increase(delivery_jobs_undecodable_total[15m]) > 0",
+        "0m",
+        "A job of {{ $labels.service }} ({{ $labels.kind }}) cannot be decoded; it was {{ $labels.outcome }}.",
         is_critical=True,
     )
     yield Alert(

@@ -65,11 +65,8 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
     mongo_client, mongo_database = mongo.connect(settings.documents_url.get_secret_value())
     outbox, secret_box = Outbox[NotificationsEvent](EVENTS), SecretBox(settings.encryption_key.get_secret_value())
     users, agents = PostgresUserRepository(database), PostgresAgentRepository(database, outbox, secret_box)
-    queue, history, agent_cache = (
-        PostgresDeliveryQueue(database, outbox, secret_box),
-        MongoHistoryRepository(mongo_database),
-        AgentCache(agents),
-    )
+    history, agent_cache = MongoHistoryRepository(mongo_database), AgentCache(agents)
+    queue = PostgresDeliveryQueue(database, outbox, secret_box, history, now)
     providers = build_provider_registry(settings, agents)
     retry_policy = RetryPolicy(fallback_after_s=settings.fallback_seconds)
     rules = template_loader.load_rules()

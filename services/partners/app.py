@@ -42,7 +42,7 @@ async def serve(settings: Settings) -> None:
     broker = Broker(settings.broker_url.get_secret_value(), "partners")
     secret_box = SecretBox(settings.encryption_key.get_secret_value())
     repository = PostgresRepository(database, Outbox[PartnersEvent](EVENTS))
-    due_calls = PostgresDueCallsQueue(database)
+    due_calls = PostgresDueCallsQueue(database, len(settings.partner_retry_delays_seconds))
     policy = CallPolicy(settings.partner_retry_delays_seconds, settings.partner_timeout_seconds)
     wakeup = asyncio.Event()
     async with (

@@ -115,6 +115,9 @@ CASES = {
         )
     ),
     "DeadLetters": Case({'delivery_queue_dead_letters{queue="orders.history",service="orders"}': "0x10 1x50"}),
+    "UndecodableJobs": Case(
+        {'delivery_jobs_undecodable_total{kind="refund",outcome="failed",service="orders"}': "0x39 1x20"}
+    ),
     "SystemAlert": Case({'messaging_client_sent_messages_total{event="system.alert",service="orders"}': "0x39 1x20"}),
     "ProviderCircuitBreakerOpen": Case({'delivery_providers_breakers_open{provider="fcm"}': "0x10 1x50"}),
     "ProviderHighErrorRate": Case(

@@ -11,7 +11,7 @@ from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text, bindpar
 from services.runtime.concurrency.worker_pool import WorkerPool
 from services.runtime.core.clock import now
 from services.runtime.storage.database import Database
-from services.runtime.storage.job_queue import JobQueue, JobTable, delete_leased
+from services.runtime.storage.job_queue import JobQueue, JobTable, Row, delete_leased
 from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async
@@ -31,10 +31,8 @@ UNCOUNTED = JobTable(_table, lease_end=_table.c.due_at)
 JOB_TABLES = pytest.mark.parametrize("job_table", [COUNTED, UNCOUNTED], ids=["counted", "uncounted"])
 
 
-class TestJob(NamedTuple):
+class LeasedJob(NamedTuple):
     """Job and the token of its lease."""
-
-    __test__ = False
 
     id: str
     attempts: int
@@ -48,10 +46,17 @@ class Jobs:
         self.database = database
         due_ids = select(_table.c.id).where(_table.c.due_at <= bindparam("now")).order_by(_table.c.due_at)
         token = "attempts" if job_table is COUNTED else "due_at"
+
+        def decode(row: Row) -> LeasedJob:
+            return LeasedJob(row["id"], row["attempts"], row[token])
+
         self.queue = JobQueue(
+            "test job",
             database,
             job_table.build_claim(due_ids, returning=list(_table.c)),
-            lambda row: TestJob(row["id"], row["attempts"], row[token]),
+            decode,
+            is_exhausted=lambda _row, _now: False,
+            fail=lambda row: self.complete(decode(row)),
         )
         self.reschedule_statement = job_table.build_leased_update({"due_at": bindparam("not_before")})
         self.delete_statement = job_table.build_leased_delete()
@@ -66,11 +71,11 @@ class Jobs:
             due_at = now() - timedelta(minutes=len(job_ids) - index)
             await self.execute_sql("INSERT INTO integration_test_jobs VALUES (%s, 0, %s)", job_id, due_at)
 
-    async def claim(self, size: int = 10, delay: timedelta = timedelta(0)) -> list[TestJob]:
+    async def claim(self, size: int = 10, delay: timedelta = timedelta(0)) -> list[LeasedJob]:
         at = now() + delay
         return await self.queue.claim(size, at, at + LEASE)
 
-    async def reschedule(self, job: TestJob, delay: timedelta) -> bool:
+    async def reschedule(self, job: LeasedJob, delay: timedelta) -> bool:
         not_before = now() + delay
         return (
             await self.database.execute(
@@ -79,7 +84,7 @@ class Jobs:
             == 1
         )
 
-    async def complete(self, *jobs: TestJob) -> set[str]:
+    async def complete(self, *jobs: LeasedJob) -> set[str]:
         async with self.database.transaction() as transaction:
             leases = [(job.id, job.lease_token) for job in jobs]
             return {job_id for job_id, _ in await delete_leased(transaction, self.delete_statement, leases)}
@@ -165,19 +170,19 @@ async def test_failing_job_has_limited_attempts_and_does_not_stop_pools(database
     jobs, runs = Jobs(database), []
     await jobs.add("invalid", "a", "b")
 
-    async def run(job: TestJob) -> None:
+    async def run(job: LeasedJob) -> None:
         runs.append(job.id)
         if job.id == "invalid":
             raise ValueError("invalid URL")
         await jobs.complete(job)
 
-    async def record_failure(job: TestJob) -> None:
+    async def record_failure(job: LeasedJob) -> None:
         if job.attempts < MAX_ATTEMPTS:
             await jobs.reschedule(job, timedelta(0))
         else:
             await jobs.complete(job)
 
-    def create_pool() -> WorkerPool[TestJob]:
+    def create_pool() -> WorkerPool[LeasedJob]:
         return WorkerPool(
             name="test job",
             claim=jobs.queue.claim,

@@ -195,6 +195,13 @@ def find_unroutable_events(snapshot: MetricsSnapshot) -> Iterator[str]:
         yield f"{number:g} events {event} reached no queue; make logs NAMES=rabbitmq"
 
 
+def find_undecodable_jobs(snapshot: MetricsSnapshot) -> Iterator[str]:
+    """Find jobs that cannot be decoded."""
+    jobs = _add_values(snapshot, "delivery_jobs_undecodable_total", "kind", "outcome")
+    for (kind, outcome), number in jobs.items():
+        yield f"{number:g} jobs ({kind}) were not decoded and {outcome}; make logs"
+
+
 def find_system_alerts(snapshot: MetricsSnapshot) -> Iterator[str]:
     """Find conditions that services have reported to the operators."""
     for sample in snapshot.samples:
@@ -266,6 +273,7 @@ CONDITIONS: Mapping[Condition, tuple[str, ...]] = {
     find_unavailable_brokers: ("BrokerUnavailable",),
     find_queue_problems: ("QueueBacklog", "ConsumerHighRetryRate"),
     find_unroutable_events: ("UnroutableEvents",),
+    find_undecodable_jobs: ("UndecodableJobs",),
     find_system_alerts: ("SystemAlert",),
     find_provider_problems: ("ProviderCircuitBreakerOpen", "ProviderHighErrorRate"),
     find_partner_problems: ("PartnerCircuitBreakerOpen", "PartnerHighErrorRate"),

@@ -62,6 +62,13 @@ class MongoHistoryRepository(HistoryRepository):
         return [None] * len(notifications)
 
     @override
+    async def set_failed(self, notification_id: str, reason: str) -> None:
+        with map_unavailable():
+            await self._notifications.update_one(
+                {"_id": notification_id, "status": Status.QUEUED}, {"$set": {"status": Status.FAILED, "reason": reason}}
+            )
+
+    @override
     async def delete_for_user(self, user_id: str) -> None:
         with map_unavailable():
             await self._notifications.delete_many({"user_id": user_id})

@@ -78,6 +78,9 @@ class HistoryRepository(Protocol):
     async def upsert(self, notification: Notification) -> None:
         """Insert or replace a notification."""
 
+    async def set_failed(self, notification_id: str, reason: str) -> None:
+        """Set the status of a queued notification to failed."""
+
     async def delete_for_user(self, user_id: str) -> None:
         """Delete the notifications of a user."""
 

@@ -1,10 +1,12 @@
 """Job queues in PostgreSQL: jobs are claimed under leases, and a job is changed only while its lease is held.
 
 Every service has a job table of its own. If a worker dies, another one claims its job after the lease has expired.
+A job that cannot be decoded is retried in the same way, since another release or encryption key may decode it, and
+fails when its attempts are exhausted.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,9 +14,19 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Select, Table, Text, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from services.runtime.core.errors import ApiError
 from services.runtime.storage.database import Database, Statement, Transaction
+from services.runtime.telemetry.metrics import METER, initialise_to_zero
 
 log = logging.getLogger(__name__)
+
+UNDECODABLE_JOBS = METER.create_counter(
+    "delivery.jobs.undecodable",
+    unit="{job}",
+    description="Claimed jobs that could not be decoded, by kind and outcome (retried or failed).",
+)
+
+type Row = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,17 +85,34 @@ async def delete_leased(
 
 
 class JobQueue[Job]:
-    """Queue whose due jobs the statement of `JobTable.build_claim` leases; `decode` converts a row to a job."""
+    """Queue whose due jobs the statement of `JobTable.build_claim` leases; `decode` converts a row to a job.
 
-    def __init__(self, database: Database, claim: Statement, decode: Callable[[dict[str, Any]], Job]) -> None:
+    `is_exhausted` returns whether the attempts at an undecodable job are exhausted, given its row and the current time;
+    `fail` then stores its failure. `name` is the noun for a job in log lines and metrics.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        database: Database,
+        claim: Statement,
+        decode: Callable[[Row], Job],
+        *,
+        is_exhausted: Callable[[Row, datetime], bool],
+        fail: Callable[[Row], Awaitable[object]],
+    ) -> None:
+        self._name = name
         self._database = database
         self._claim = claim
         self._decode = decode
+        self._is_exhausted = is_exhausted
+        self._fail = fail
+        initialise_to_zero(UNDECODABLE_JOBS, ({"kind": name, "outcome": outcome} for outcome in ("retried", "failed")))
 
     async def claim(self, size: int, now: datetime, lease_until: datetime, **values: object) -> list[Job]:
         """Lease at most `size` due jobs until `lease_until`, in any order.
 
-        A job that cannot be decoded is logged and omitted, so that it does not block the others.
+        A job that cannot be decoded is logged, counted and omitted, so that it does not block the others.
         """
         rows = await self._database.fetch_all(self._claim, size=size, now=now, lease_until=lease_until, **values)
         jobs = []
@@ -92,5 +121,18 @@ class JobQueue[Job]:
                 jobs.append(self._decode(row))
             # Boundary of one job: any row of the batch may be invalid.
             except Exception:
-                log.exception("job %s not decoded; retrying when its lease expires", row["id"])
+                consequence = await self._retry_or_fail(row, now)
+                log.exception("%s %s not decoded; %s", self._name, row["id"], consequence)
         return jobs
+
+    async def _retry_or_fail(self, row: Row, now: datetime) -> str:
+        """Store the failure of an undecodable job if its attempts are exhausted. Return the consequence."""
+        outcome, consequence = "retried", "retrying when its lease expires"
+        if self._is_exhausted(row, now):
+            try:
+                await self._fail(row)
+            except ApiError as error:
+                return f"its failure was not stored: {error}"
+            outcome, consequence = "failed", "attempts exhausted"
+        UNDECODABLE_JOBS.add(1, {"kind": self._name, "outcome": outcome})
+        return consequence

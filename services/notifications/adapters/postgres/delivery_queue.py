@@ -9,11 +9,13 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import bindparam, delete, insert, select
 
 from generated.events import NotificationsEvent
+from generated.proto.delivery.events.v1 import NotificationFailed
 from services.notifications.adapters.postgres.tables import delivery_jobs
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import Mail, Notification, Provider
-from services.notifications.usecases.ports import DeliveryQueue
+from services.notifications.usecases.ports import DeliveryQueue, HistoryRepository
 from services.runtime.concurrency.micro_batching import MicroBatcher
+from services.runtime.core.clock import Clock
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Statement
@@ -35,6 +37,9 @@ _DELETE_FOR_USER = Statement(
     delete(delivery_jobs).where(delivery_jobs.c.user_id == bindparam("user_id"), delivery_jobs.c.mail.is_(None))
 )
 
+_UNDECODABLE_REASON = "INTERNAL_ERROR"
+"""Reason of a failed notification whose job could not be decoded."""
+
 
 type _PendingInsert = tuple[str, str, Mapping[str, object]]
 """Source queue and id of the event, and the row of its job."""
@@ -44,13 +49,32 @@ type _PendingCompletion = tuple[DeliveryJob, Mapping[str, object] | None]
 
 
 class PostgresDeliveryQueue(DeliveryQueue):
-    """Job queue of deliveries. Every method is one transaction; concurrent `add` and `complete` calls share one."""
+    """Job queue of deliveries. Every method is one transaction; concurrent `add` and `complete` calls share one.
 
-    def __init__(self, database: Database, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
+    A job that cannot be decoded fails when it expires.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox[NotificationsEvent],
+        secret_box: SecretBox,
+        history: HistoryRepository,
+        clock: Clock,
+    ) -> None:
         self._database = database
         self._outbox = outbox
         self._secret_box = secret_box
-        self._jobs = JobQueue(database, _CLAIM, self._to_job)
+        self._history = history
+        self._clock = clock
+        self._jobs = JobQueue(
+            "notification",
+            database,
+            _CLAIM,
+            self._to_job,
+            is_exhausted=lambda row, now: row["expires_at"] <= now,
+            fail=self._fail,
+        )
         self._insert_batcher = MicroBatcher(self._insert_all)
         self._completion_batcher = MicroBatcher(self._complete_all)
 
@@ -102,6 +126,17 @@ class PostgresDeliveryQueue(DeliveryQueue):
     async def discard_for_user(self, user_id: str) -> None:
         """Delete a user's pending notifications, but not account mails, which include the confirmation of deletion."""
         await self._database.execute(_DELETE_FOR_USER, user_id=user_id)
+
+    async def _fail(self, row: Mapping[str, Any]) -> None:
+        """Store the failure in the history, then delete the job and publish its result event."""
+        job_id, lease = row["id"], (row["id"], row["due_at"])
+        await self._history.set_failed(job_id, _UNDECODABLE_REASON)
+        event = NotificationFailed(
+            notification_id=job_id, user_id=row["user_id"], reason=_UNDECODABLE_REASON, at=self._clock()
+        )
+        async with self._database.transaction() as transaction:
+            if await delete_leased(transaction, _DELETE_COMPLETED, [lease]):
+                await self._outbox.add(transaction, event)
 
     def _to_job(self, row: Mapping[str, Any]) -> DeliveryJob:
         mail = row["mail"]

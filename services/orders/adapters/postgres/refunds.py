@@ -19,7 +19,7 @@ from services.orders.usecases.ports import RefundReader, RefundRepository
 from services.orders.usecases.refunds import RefundQueue
 from services.runtime.core.repository import TimeKey
 from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
-from services.runtime.storage.job_queue import JobQueue, JobTable
+from services.runtime.storage.job_queue import JobQueue, JobTable, Row
 from services.runtime.telemetry import tracing
 
 MAX_ACTIONS = 50
@@ -85,6 +85,9 @@ _CLAIM = _JOBS.build_claim(
 )
 _RESCHEDULE = _JOBS.build_leased_update(
     {"next_at": bindparam("not_before"), "last_response": bindparam("response")}, refunds.c.status == "requested"
+)
+_FAIL = _JOBS.build_leased_update(
+    {"status": str(RefundStatus.FAILED), "last_response": "not decodable"}, refunds.c.status == "requested"
 )
 
 
@@ -167,15 +170,26 @@ class PostgresRefundReader(RefundReader):
 
 
 class PostgresRefundQueue(RefundQueue):
-    """Queue of due refunds in PostgreSQL."""
+    """Queue of due refunds in PostgreSQL. A refund that cannot be decoded fails after `max_attempts` attempts."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, max_attempts: int) -> None:
         self._database = database
-        self._jobs = JobQueue(database, _CLAIM, refund_from_row)
+        self._jobs = JobQueue(
+            "refund",
+            database,
+            _CLAIM,
+            refund_from_row,
+            is_exhausted=lambda row, _: row["attempts"] >= max_attempts,
+            fail=self.fail_undecodable,
+        )
 
     @override
     async def claim_due(self, size: int, now: datetime, lease_until: datetime) -> list[Refund]:
         return await self._jobs.claim(size, now, lease_until)
+
+    async def fail_undecodable(self, row: Row) -> None:
+        """Store the failure of a leased refund, given its id and attempts, unless the lease is lost."""
+        await self._database.execute(_FAIL, job_id=row["id"], lease_token=row["attempts"])
 
     @override
     async def reschedule(self, refund: Refund, not_before: datetime, response: str) -> None:

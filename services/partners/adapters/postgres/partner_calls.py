@@ -6,7 +6,7 @@ from typing import Any, override
 
 import msgspec
 from psycopg.types.json import Jsonb
-from sqlalchemy import BigInteger, ScalarSelect, Text, bindparam, delete, exists, func, select, tuple_, update
+from sqlalchemy import BigInteger, ScalarSelect, Text, bindparam, delete, exists, func, null, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.partners.adapters.postgres.tables import breakers, calls, cancelled_orders
@@ -121,12 +121,17 @@ _ranked = (
     )
     .subquery("ranked")
 )
-_CLAIM_DUE_CALLS = JobTable(calls, lease_end=calls.c.leased_until, attempts=calls.c.attempts).build_claim(
+_JOBS = JobTable(calls, lease_end=calls.c.leased_until, attempts=calls.c.attempts)
+_CLAIM_DUE_CALLS = _JOBS.build_claim(
     select(calls.c.id)
     .join(_ranked, _ranked.c.id == calls.c.id)
     .where(*_is_due, _ranked.c.rank + _ranked.c.in_progress <= bindparam("max_per_partner"))
     .order_by(calls.c.next_at),
     returning=CALL_COLUMNS,
+)
+_FAIL = _JOBS.build_leased_update(
+    {"state": str(CallState.FAILED), "response": "not decodable", "leased_until": null()},
+    calls.c.state == str(CallState.WAITING),
 )
 _DELETE_OLD_CALLS = build_batch_delete(
     calls, calls.c.state != str(CallState.WAITING), calls.c.created_at < bindparam("before")
@@ -240,11 +245,21 @@ class PostgresBreakerRepository(BreakerRepository):
 
 
 class PostgresDueCallsQueue(DueCallsQueue):
-    """Queue of due calls in PostgreSQL, and deletion of old calls."""
+    """Queue of due calls in PostgreSQL, and deletion of old calls.
 
-    def __init__(self, database: Database) -> None:
+    A call that cannot be decoded fails after `max_attempts` attempts.
+    """
+
+    def __init__(self, database: Database, max_attempts: int) -> None:
         self._database = database
-        self._jobs = JobQueue(database, _CLAIM_DUE_CALLS, call_from_row)
+        self._jobs = JobQueue(
+            "partner_call",
+            database,
+            _CLAIM_DUE_CALLS,
+            call_from_row,
+            is_exhausted=lambda row, _: row["attempts"] >= max_attempts,
+            fail=lambda row: database.execute(_FAIL, job_id=row["id"], lease_token=row["attempts"]),
+        )
 
     @override
     async def claim_due_calls(

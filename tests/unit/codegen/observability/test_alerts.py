@@ -39,7 +39,7 @@ def test_alerts_on_lost_requests_events_or_money_are_critical() -> None:
         *("EdgeHighErrorRate", "OperationHighErrorRate"),
         *("EdgeAvailabilityFastBurn", "EdgeLatencyFastBurn"),
         *("OutboxLag", "DatabaseUnavailable", "BrokerUnavailable"),
-        *("DeadLetters", "SystemAlert", "RefundFailed"),
+        *("DeadLetters", "UndecodableJobs", "SystemAlert", "RefundFailed"),
     }
 
 

@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text, bindparam, select
 
+from generated.problems import Reason
+from services.runtime.core.errors import ApiError
 from services.runtime.storage.database import Database, Statement
-from services.runtime.storage.job_queue import JobQueue, JobTable
+from services.runtime.storage.job_queue import JobQueue, JobTable, Row
+from tests.metric_values import read_metric
 from tests.unit.fake_transactions import NOW
 
 COUNTED = Table(
@@ -52,19 +55,73 @@ def test_changes_of_leased_jobs_require_lease_token(jobs: JobTable, token: str) 
     assert f"(counted_jobs.id, counted_jobs.{token}) IN (SELECT unnest(" in to_sql(jobs.build_leased_delete())
 
 
-async def test_job_that_cannot_be_decoded_is_logged_and_omitted(
+def read_count(outcome: str) -> float:
+    return read_metric("delivery_jobs_undecodable_total", kind="job", outcome=outcome)
+
+
+class FakeQueue:
+    """Queue with three rows, of which one is undecodable. Its attempts are exhausted after the third."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, attempts: int, error: ApiError | None = None) -> None:
+        self.rows: list[Row] = [{"id": "1"}, {"id": "invalid", "attempts": attempts}, {"id": "3"}]
+        self.values: dict[str, Any] = {}
+        self.failed: list[str] = []
+        self.error = error
+        monkeypatch.setattr(Database, "fetch_all", self.fetch_all)
+        self.queue = JobQueue(
+            "job",
+            Database("postgresql://unused.test"),
+            build_claim(COUNTED_JOBS),
+            lambda row: int(row["id"]),
+            is_exhausted=lambda row, _: row["attempts"] >= 3,
+            fail=self.fail,
+        )
+
+    async def fetch_all(self, statement: Statement, **parameters: Any) -> list[dict[str, Any]]:
+        self.values.update(parameters)
+        return self.rows
+
+    async def fail(self, row: Row) -> None:
+        if self.error is not None:
+            raise self.error
+        self.failed.append(row["id"])
+
+    async def claim(self) -> list[int]:
+        return await self.queue.claim(5, NOW, NOW, min_priority=8)
+
+
+async def test_undecodable_job_is_omitted_and_retried(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    values: dict[str, Any] = {}
-
-    async def fetch_all(_: Database, statement: Statement, **parameters: Any) -> list[dict[str, Any]]:
-        values.update(parameters)
-        return [{"id": "1"}, {"id": "invalid"}, {"id": "3"}]
-
-    monkeypatch.setattr(Database, "fetch_all", fetch_all)
-    queue = JobQueue(Database("postgresql://unused.test"), build_claim(COUNTED_JOBS), lambda row: int(row["id"]))
-    assert await queue.claim(5, NOW, NOW, min_priority=8) == [1, 3]
-    assert values == {"size": 5, "now": NOW, "lease_until": NOW, "min_priority": 8}
+    fake = FakeQueue(monkeypatch, attempts=2)
+    assert await fake.claim() == [1, 3]
+    assert fake.values == {"size": 5, "now": NOW, "lease_until": NOW, "min_priority": 8}
+    assert fake.failed == []
     (record,) = caplog.records
-    assert record.getMessage().startswith("job invalid not decoded")
+    assert record.getMessage() == "job invalid not decoded; retrying when its lease expires"
     assert record.exc_info is not None
+
+
+async def test_undecodable_job_fails_when_attempts_are_exhausted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeQueue(monkeypatch, attempts=3)
+    assert await fake.claim() == [1, 3]
+    assert fake.failed == ["invalid"]
+    (record,) = caplog.records
+    assert record.getMessage() == "job invalid not decoded; attempts exhausted"
+
+
+async def test_undecodable_job_is_counted_by_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {outcome: read_count(outcome) for outcome in ("retried", "failed")}
+    await FakeQueue(monkeypatch, attempts=2).claim()
+    await FakeQueue(monkeypatch, attempts=3).claim()
+    assert {outcome: read_count(outcome) - count for outcome, count in before.items()} == {"retried": 1, "failed": 1}
+
+
+async def test_other_jobs_are_claimed_while_failure_cannot_be_stored(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeQueue(monkeypatch, attempts=3, error=ApiError(Reason.UPSTREAM_UNAVAILABLE, "database unavailable"))
+    assert await fake.claim() == [1, 3]
+    assert "job invalid not decoded; its failure was not stored: " in caplog.text

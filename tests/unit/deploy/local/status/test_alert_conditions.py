@@ -60,6 +60,10 @@ def test_healthy_mesh_has_no_problem() -> None:
         ('messaging_client_sent_messages_total{event="system.alert"} 3', "orders has reported 3 alerts"),
         ('delivery_outbox_unroutable_events_total{event="orders.paid"} 2', "2 events orders.paid reached no queue"),
         (
+            'delivery_jobs_undecodable_total{kind="refund",outcome="failed"} 1',
+            "1 jobs (refund) were not decoded and failed",
+        ),
+        (
             'delivery_reconciliation_discrepancies_total{kind="ORDER_MISSING",outcome="reported"} 1',
             "1 discrepancies ORDER_MISSING were reported; make reconcile",
         ),
