@@ -39,6 +39,12 @@ class SensitiveMarkers:
         """Return an e-mail address with the marker."""
         return f"{role}-{self._marker}@delivery.test"
 
+    def make_coordinates(self) -> dict[str, float]:
+        """Return a unique position."""
+        latitude, longitude = (secrets.randbelow(8 * 10**9) / 10**8 + 10 for _ in range(2))
+        self.add_secrets(str(latitude), str(longitude))
+        return {"latitude": latitude, "longitude": longitude}
+
     def add_secrets(self, *secret_values: str | None) -> None:
         """Add secrets from other sources: tokens, codes and webhook secrets."""
         self._other_secrets.update(value for value in secret_values if value and len(value) > 5)

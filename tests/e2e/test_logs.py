@@ -187,6 +187,9 @@ class MarkedClient:
 
         wait_until(lambda: get_order(delivered)["status"] == "ready", description="order is ready")
         self.edge.post(f"/orders/{delivered}/assignment", headers=deliverer).raise_for_status()
+        position = self.markers.make_coordinates()
+        path = f"/orders/{delivered}/deliverer-position"
+        self.edge.put(path, json=position, headers=deliverer).raise_for_status()
         self.edge.post(f"/orders/{delivered}/delivery", headers=deliverer).raise_for_status()
         reason = {"reason": self.markers.make_text("reason")}
         self.edge.post(f"/orders/{cancelled}/cancel", json=reason, headers=customer).raise_for_status()

@@ -10,6 +10,7 @@ import pytest
 from generated.problems import Reason
 from services.orders import usecases
 from services.orders.adapters.order_change_listener import PostgresOrderChangeListener
+from services.orders.domain.addresses import Coordinates
 from services.orders.domain.orders import OrderStatus
 from services.orders.usecases import order_tracking
 from services.runtime.core.clock import now
@@ -35,12 +36,16 @@ async def run_listener(orders: Orders) -> AsyncIterator[PostgresOrderChangeListe
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def deliver_order(orders: Orders, order_id: str) -> None:
+async def assign_order(orders: Orders, order_id: str) -> None:
     await orders.pay(order_id)
     await usecases.mark_order_ready(
         orders.repository, now, "orders.readiness", generate_id(), order_id, 1, "1 Market Square"
     )
     await usecases.assign_order(orders.repository, now, BOB, order_id)
+
+
+async def deliver_order(orders: Orders, order_id: str) -> None:
+    await assign_order(orders, order_id)
     await usecases.complete_order(orders.repository, now, BOB, order_id)
 
 
@@ -100,3 +105,27 @@ async def test_watch_without_notifications_falls_back_to_polling(
         await anext(entries)
         await orders.pay(order_id)
         assert (await anext(entries)).status is OrderStatus.PAID
+
+
+async def test_watch_streams_positions_until_delivery(orders: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_tracking, "POLL_INTERVAL_S", 3600)
+    order_id = await orders.place_order()
+    await assign_order(orders, order_id)
+    async with run_listener(orders) as listener, asyncio.timeout(10):
+        updates = usecases.watch_order(orders.repository, listener, now, ADA, order_id, None)
+        assert (await anext(updates)).status is OrderStatus.DELIVERING
+        for latitude in (39.78, -0.5):
+            coordinates = Coordinates(latitude, -89.65)
+            await usecases.report_deliverer_position(orders.repository, now, BOB, order_id, coordinates)
+            update = await anext(updates)
+            assert (update.version, update.status) == (4, OrderStatus.DELIVERING)
+            assert update.position is not None
+            assert (update.position.latitude, update.position.longitude) == (latitude, -89.65)
+        await usecases.complete_order(orders.repository, now, BOB, order_id)
+        assert [(update.version, update.position) async for update in updates] == [(5, None)]
+    assert await orders.execute_sql("SELECT * FROM deliverer_positions") == []
+
+
+async def test_positions_are_not_in_the_write_ahead_log(orders: Orders) -> None:
+    [table] = await orders.execute_sql("SELECT relpersistence FROM pg_class WHERE relname = 'deliverer_positions'")
+    assert table["relpersistence"] == "u"

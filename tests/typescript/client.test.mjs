@@ -64,6 +64,12 @@ const watchAll = (fetch, options = {}) =>
   collect(watchOrder(createDelivery({ baseUrl: "http://api.test", fetch }), { order_id: "o" }, { retryDelayMs: 1, ...options }));
 const ids = (watchEvents) => watchEvents.map(({ id }) => id);
 
+test("positions with the id of the last change are no duplicates", async () => {
+  const position = `event: deliverer_position\n${eventText(1, "delivering")}`;
+  const { fetch } = stubServer(stream(eventText(1, "delivering"), position, position, eventText(1, "delivering"), eventText(2, "delivered")));
+  assert.deepEqual(ids(await watchAll(fetch)), ["1", "1", "1", "2"]);
+});
+
 test("lost connection is resumed without gaps or duplicates", async () => {
   const { requests, fetch } = stubServer(
     stream(eventText(1, "pending"), "id: 2\nda"),

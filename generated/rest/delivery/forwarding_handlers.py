@@ -26,6 +26,7 @@ from generated.rest.delivery.models import (
     CancelOrderRequest,
     CatalogPage,
     CatalogProductPage,
+    Coordinates,
     CreateAgentRequest,
     CreateBankRequest,
     CreatedBank,
@@ -401,6 +402,10 @@ class ForwardingDeliveriesHandler(DeliveriesHandler):
         """assignOrder → delivery.orders.v1.OrdersService.AssignOrder."""
         response = await self._orders.assign_order(requests.assign_order(order_id=order_id))
         return convert.order(require(response.order))
+
+    async def report_deliverer_position(self, *, principal: Principal, order_id: str, body: Coordinates) -> None:
+        """reportDelivererPosition → delivery.orders.v1.OrdersService.ReportDelivererPosition."""
+        await self._orders.report_deliverer_position(requests.report_deliverer_position(order_id=order_id, body=body))
 
     async def complete_delivery(self, *, principal: Principal, order_id: str) -> Order:
         """completeDelivery → delivery.orders.v1.OrdersService.CompleteOrder."""

@@ -21,6 +21,7 @@ from generated.rest.delivery.models import (
     ConfirmedOrder,
     ConfirmOrderRequest,
     ConfirmSignUpRequest,
+    Coordinates,
     CreateAgentRequest,
     CreateBankRequest,
     CreatedBank,
@@ -583,7 +584,7 @@ class OrdersHandler(ABC):
     ) -> AsyncIterator[Event[OrderEvent]]:
         """Watch an order: GET /orders/{order_id}/events.
 
-        Server-sent events: the current status of the order, then every change; `id` is the order's version. A client that reconnects with `Last-Event-ID` receives every change since that version. The stream ends after a final status or when the token expires. A client that has received the final status gets 204 and does not reconnect.
+        Server-sent events: the current status of the order, then every change; `id` is the order's version. A client that reconnects with `Last-Event-ID` receives every change since that version. The stream ends after a final status or when the token expires. A client that has received the final status gets 204 and does not reconnect. While the order is being delivered, its customer also receives events named `deliverer_position`, which contain the unchanged status and the position of the deliverer.
         """
 
     @abstractmethod
@@ -611,6 +612,13 @@ class DeliveriesHandler(ABC):
         """Assign an order to the caller: POST /orders/{order_id}/assignment.
 
         Exactly one deliverer gets the order; that deliverer may repeat the request.
+        """
+
+    @abstractmethod
+    async def report_deliverer_position(self, *, principal: Principal, order_id: str, body: Coordinates) -> None:
+        """Report the position of the deliverer: PUT /orders/{order_id}/deliverer-position.
+
+        Only the assigned deliverer may report a position, while the order is being delivered. The customer receives it as an event of `watchOrder`. Only the latest position is stored, until the order is delivered.
         """
 
     @abstractmethod
@@ -764,6 +772,7 @@ OPERATIONS: dict[str, Operation] = {
     "cancelOrder": Operation(OrdersHandler, "cancel_order", CancelOrderRequest, 200, "application/json"),
     "listAvailableDeliveries": Operation(DeliveriesHandler, "list_available_deliveries", None, 200, "application/json"),
     "assignOrder": Operation(DeliveriesHandler, "assign_order", None, 200, "application/json"),
+    "reportDelivererPosition": Operation(DeliveriesHandler, "report_deliverer_position", Coordinates, 204, ""),
     "completeDelivery": Operation(DeliveriesHandler, "complete_delivery", None, 200, "application/json"),
     "listNotifications": Operation(NotificationsHandler, "list_notifications", None, 200, "application/json"),
     "listAgents": Operation(NotificationsHandler, "list_agents", None, 200, "application/json"),

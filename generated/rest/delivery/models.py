@@ -645,12 +645,6 @@ class RefundSettlement(Struct, kw_only=True):
     ]
 
 
-class OrderEvent(Struct, kw_only=True):
-    order_id: Id
-    status: OrderStatus
-    at: datetime
-
-
 type Tip = Annotated[
     int,
     Meta(
@@ -962,6 +956,13 @@ class BankPage(Struct, kw_only=True):
 class PaymentPage(Struct, kw_only=True):
     items: Annotated[list[Payment], Meta(max_length=100)]
     next_page_token: str | UnsetType = UNSET
+
+
+class OrderEvent(Struct, kw_only=True):
+    order_id: Id
+    status: OrderStatus
+    at: Annotated[datetime, Meta(description="Time of the change or of the position.")]
+    deliverer_position: Coordinates | UnsetType = UNSET
 
 
 class CheckOrderAddress(Struct, kw_only=True):

@@ -395,6 +395,11 @@ def assign_order(*, order_id: str) -> orders_v1.AssignOrderRequest:
     return orders_v1.AssignOrderRequest(order_id=order_id)
 
 
+def report_deliverer_position(*, order_id: str, body: Coordinates) -> orders_v1.ReportDelivererPositionRequest:
+    """reportDelivererPosition → delivery.orders.v1.ReportDelivererPositionRequest."""
+    return orders_v1.ReportDelivererPositionRequest(order_id=order_id, latitude=body.latitude, longitude=body.longitude)
+
+
 def complete_delivery(*, order_id: str) -> orders_v1.CompleteOrderRequest:
     """completeDelivery → delivery.orders.v1.CompleteOrderRequest."""
     return orders_v1.CompleteOrderRequest(order_id=order_id)

@@ -10,7 +10,7 @@ from services.orders.usecases.order_tracking import OrderChangeListener
 from services.runtime.storage.listener import Listener
 
 NOTIFY_CHANNEL = "orders"
-"""Channel that the trigger on `order_transitions` notifies, with the order's id as payload."""
+"""Channel that the triggers on `order_transitions` and `deliverer_positions` notify, with the order's id as payload."""
 
 
 class PostgresOrderChangeListener(OrderChangeListener):

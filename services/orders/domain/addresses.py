@@ -1,6 +1,7 @@
 """Delivery addresses and positions."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +23,13 @@ class Address:
     postal_code: str | None = None
     region: str | None = None
     coordinates: Coordinates | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DelivererPosition:
+    """Latest position of the deliverer of an order, in degrees (WGS 84)."""
+
+    order_id: str
+    latitude: float
+    longitude: float
+    at: datetime

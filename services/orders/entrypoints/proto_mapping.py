@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 from generated.proto.delivery.orders import v1
 from services.orders.domain.addresses import Address
 from services.orders.domain.orders import Bank, Order, RefundStatus
+from services.orders.usecases.order_tracking import OrderUpdate
 from services.orders.usecases.refund_administration import RefundReport
 from services.runtime.rpc.codec import get_codec
 
@@ -40,6 +41,19 @@ def order_to_proto(order: Order) -> v1.Order:
 def _address_to_proto(address: Address) -> v1.Address:
     coordinates = None if address.coordinates is None else v1.Coordinates(**asdict(address.coordinates))
     return v1.Address(**(asdict(address) | {"coordinates": coordinates}))
+
+
+def order_update_to_proto(update: OrderUpdate) -> v1.WatchOrderResponse:
+    """Convert an update of a watched order."""
+    position = update.position
+    return v1.WatchOrderResponse(
+        version=update.version,
+        status=v1.OrderStatus[update.status.name],
+        at=update.at,
+        deliverer_position=None
+        if position is None
+        else v1.Coordinates(latitude=position.latitude, longitude=position.longitude),
+    )
 
 
 def refund_to_proto(report: RefundReport) -> v1.Refund:

@@ -8,6 +8,7 @@ from functools import partial
 from generated.proto.delivery.orders import v1
 from generated.proto.delivery.orders.v1.rpc import OrdersServicer
 from services.orders import usecases
+from services.orders.domain.addresses import Coordinates
 from services.orders.domain.orders import Bank, OrderStatus, RefundStatus
 from services.orders.domain.payments import PaymentFilter
 from services.orders.domain.refund_actions import RefundFilter
@@ -19,6 +20,7 @@ from services.orders.entrypoints.proto_mapping import (
     encode_created_bank,
     encode_created_order,
     order_to_proto,
+    order_update_to_proto,
     refund_to_proto,
 )
 from services.orders.entrypoints.request_mapping import order_request_from_proto, parse_status
@@ -160,15 +162,13 @@ class OrdersRpc(OrdersServicer):
     async def watch_order(
         self, request: v1.WatchOrderRequest, principal: Principal
     ) -> AsyncIterator[v1.WatchOrderResponse]:
-        """Stream the order's status and every later change."""
-        entries = usecases.watch_order(
+        """Stream the order's status, every later change, and positions of the deliverer."""
+        updates = usecases.watch_order(
             self._repository, self._change_listener, self._clock, principal, request.order_id, request.after_version
         )
-        async with aclosing(entries):
-            async for entry in entries:
-                yield v1.WatchOrderResponse(
-                    version=entry.version, status=v1.OrderStatus[entry.status.name], at=entry.at
-                )
+        async with aclosing(updates):
+            async for update in updates:
+                yield order_update_to_proto(update)
 
     async def get_order(self, request: v1.GetOrderRequest, principal: Principal) -> v1.GetOrderResponse:
         """Return an order."""
@@ -222,6 +222,16 @@ class OrdersRpc(OrdersServicer):
         """Assign a ready order to the calling deliverer."""
         order = await usecases.assign_order(self._repository, self._clock, principal, request.order_id)
         return v1.AssignOrderResponse(order=order_to_proto(order))
+
+    async def report_deliverer_position(
+        self, request: v1.ReportDelivererPositionRequest, principal: Principal
+    ) -> v1.ReportDelivererPositionResponse:
+        """Replace the position of the deliverer."""
+        coordinates = Coordinates(request.latitude, request.longitude)
+        await usecases.report_deliverer_position(
+            self._repository, self._clock, principal, request.order_id, coordinates
+        )
+        return v1.ReportDelivererPositionResponse()
 
     async def complete_order(self, request: v1.CompleteOrderRequest, principal: Principal) -> v1.CompleteOrderResponse:
         """Mark an order as delivered."""

@@ -3,6 +3,7 @@
 - bank_reconciliation: reconcile_banks
 - banks: list_banks, create_bank, get_bank, update_bank, rotate_bank_secret
 - checkout: check_return_url, get_checkout
+- deliverer_positions: report_deliverer_position
 - order_tracking: watch_order
 - orders: create_order, get_order, list_orders, list_available_deliveries, get_history, cancel_order, mark_order_ready,
   record_partner_notified, cancel_order_for_unreachable_partner, assign_order, complete_order, expire_orders,
@@ -20,6 +21,7 @@ the adapters implement.
 from services.orders.usecases.bank_reconciliation import reconcile_banks
 from services.orders.usecases.banks import create_bank, get_bank, list_banks, rotate_bank_secret, update_bank
 from services.orders.usecases.checkout import check_return_url, get_checkout
+from services.orders.usecases.deliverer_positions import report_deliverer_position
 from services.orders.usecases.order_tracking import watch_order
 from services.orders.usecases.orders import (
     OrderRequest,
@@ -78,6 +80,7 @@ __all__ = [
     "record_partner_notified",
     "record_payment",
     "record_refund_error",
+    "report_deliverer_position",
     "retry_refund",
     "rotate_bank_secret",
     "send_refund",

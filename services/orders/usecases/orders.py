@@ -256,6 +256,7 @@ async def complete_order(repository: Repository, clock: Clock, principal: Princi
         if after is not order:
             actor = f"deliverer:{principal.user_id}"
             await unit.orders.update(order, after, actor)
+            await unit.positions.delete(order_id)
             await unit.publish(OrderDelivered(order=build_order_snapshot(after, actor), deliverer_id=principal.user_id))
         return after
 

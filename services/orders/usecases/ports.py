@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from generated.events import OrdersEvent
+from services.orders.domain.addresses import DelivererPosition
 from services.orders.domain.orders import Bank, HistoryEntry, Order, OrderStatus
 from services.orders.domain.payments import (
     Payment,
@@ -119,10 +120,21 @@ class RefundRepository(EntityRepository[str, Refund], Protocol):
         """Record an action of an admin."""
 
 
+class DelivererPositionRepository(Protocol):
+    """Positions of deliverers in a unit of work, at most one for each order."""
+
+    async def save(self, position: DelivererPosition) -> None:
+        """Insert or overwrite the position, and notify those who watch the order."""
+
+    async def delete(self, order_id: str) -> None:
+        """Delete the position, if there is one."""
+
+
 class UnitOfWork(EventUnitOfWork[OrdersEvent], Protocol):
     """One transaction over orders, payments, refunds and banks."""
 
     orders: OrderRepository
+    positions: DelivererPositionRepository
     payments: PaymentRepository
     refunds: RefundRepository
     banks: BankRepository
@@ -138,6 +150,7 @@ class Repository(IdempotentUnitOfWorkFactory[UnitOfWork], Protocol):
     """Read access to orders, banks and refunds, and the units of work that change them."""
 
     orders: OrderReader
+    positions: EntityReader[str, DelivererPosition]
     banks: BankReader
     refunds: RefundReader
 

@@ -59,7 +59,8 @@ def encode_event(event: Event[Any], validate: Callable[[bytes], None] | None = N
     data = _encode_json(event.data)  # one line: JSON escapes line breaks
     if validate is not None:
         validate(data)
-    return b"id: %b\ndata: %b\n\n" % (event.id.encode(), data)
+    name = b"event: %b\n" % event.name.encode() if event.name else b""
+    return b"%bid: %b\ndata: %b\n\n" % (name, event.id.encode(), data)
 
 
 class EventStreamWriter:

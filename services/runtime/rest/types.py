@@ -29,10 +29,14 @@ class BinaryResponse:
 
 @dataclass(frozen=True, slots=True)
 class Event[Body]:
-    """Server-sent event. `id` is one line; a client that reconnects sends the last one it received."""
+    """Server-sent event. `id` is one line; a client that reconnects sends the last one it received.
+
+    `name` is the type of the event; an event without a name has the type `message`.
+    """
 
     id: str
     data: Body
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

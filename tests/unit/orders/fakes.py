@@ -9,6 +9,7 @@ from datetime import datetime
 
 from generated.problems import Reason
 from services.orders.domain import orders as order_rules
+from services.orders.domain.addresses import DelivererPosition
 from services.orders.domain.orders import (
     Bank,
     Basket,
@@ -140,6 +141,19 @@ class FakeOrders(UserDict[str, Order]):
         self.repository.anonymised_ids.append(customer_id)
 
 
+class FakePositions(UserDict[str, DelivererPosition]):
+    """Positions of deliverers by order."""
+
+    async def get(self, key: str) -> DelivererPosition | None:
+        return self.data.get(key)
+
+    async def save(self, position: DelivererPosition) -> None:
+        self.data[position.order_id] = position
+
+    async def delete(self, order_id: str) -> None:
+        self.data.pop(order_id, None)
+
+
 class FakePayments(UserDict[tuple[str, str], PaymentRecord]):
     """Payments by bank and payment id; callbacks are stored in the repository."""
 
@@ -262,6 +276,7 @@ class FakeRepository(FakeTransactions):
     def __init__(self, *orders: Order, banks: Sequence[Bank] = (BANK,)) -> None:
         super().__init__()
         self.orders = FakeOrders(self, orders)
+        self.positions = FakePositions()
         self.transitions = [
             HistoryEntry(order.id, order.version, order.status, order.updated_at, "test") for order in orders
         ]

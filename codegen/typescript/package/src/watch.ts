@@ -56,7 +56,8 @@ export async function* watch<T>(
         onActivity: () => connection.resetTimeout(),
       };
       for await (const event of events(response.body, callbacks)) {
-        if (event.id !== "" && event.id === lastId) continue;
+        // Named events do not change the id.
+        if (event.event === "message" && event.id !== "" && event.id === lastId) continue;
         lastId = event.id;
         failures = 0;
         const data = JSON.parse(event.data) as T;

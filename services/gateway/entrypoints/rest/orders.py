@@ -33,6 +33,9 @@ MAX_VERSION_DIGITS = 19
 """Upper bound, exclusive, of the digits of an order version."""
 
 
+POSITION_EVENT = "deliverer_position"
+"""Name of the events with a position, which clients that do not know it ignore. Status changes have no name."""
+
 PRICE_CHANGES = frozenset({Reason.TOTAL_MISMATCH, Reason.CURRENCY_MISMATCH})
 """Reasons of partners that do not end an order check, whose prices are valid until it expires."""
 
@@ -107,7 +110,10 @@ class Orders(ForwardingOrdersHandler):
     async def watch_order(
         self, *, principal: Principal, order_id: str, last_event_id: str | None = None
     ) -> AsyncIterator[Event[OrderEvent]]:
-        """Stream the status changes of an order. An event id that is not a version is ignored."""
+        """Stream the status changes of an order and the positions of its deliverer.
+
+        An event id that is not a version is ignored.
+        """
         event_id = last_event_id or ""
         is_version = event_id.isascii() and event_id.isdigit() and len(event_id) < MAX_VERSION_DIGITS
         request = v1.WatchOrderRequest(order_id=order_id, after_version=int(event_id) if is_version else None)
@@ -115,7 +121,11 @@ class Orders(ForwardingOrdersHandler):
         async with aclosing(changes):
             async for change in changes:
                 event = OrderEvent(order_id=order_id, status=convert.ORDER_STATUS[change.status], at=require(change.at))
-                yield Event(str(change.version), event)
+                if change.deliverer_position is None:
+                    yield Event(str(change.version), event)
+                else:
+                    event.deliverer_position = convert.coordinates(change.deliverer_position)
+                    yield Event(str(change.version), event, POSITION_EVENT)
 
 
 def _to_order_check(check_id: str, basket: v1.CheckedBasket) -> OrderCheck:

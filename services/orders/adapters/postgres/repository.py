@@ -8,6 +8,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from generated.events import OrdersEvent
 from services.orders.adapters.postgres.banks import PostgresBankReader, PostgresBankRepository
+from services.orders.adapters.postgres.deliverer_positions import (
+    PostgresDelivererPositionReader,
+    PostgresDelivererPositionRepository,
+)
 from services.orders.adapters.postgres.orders import PostgresOrderReader, PostgresOrderRepository
 from services.orders.adapters.postgres.payments import PostgresPaymentRepository
 from services.orders.adapters.postgres.refunds import PostgresRefundReader, PostgresRefundRepository
@@ -32,6 +36,7 @@ class PostgresUnitOfWork(UnitOfWork):
         self._transaction = transaction
         self._outbox = outbox
         self.orders = PostgresOrderRepository(transaction)
+        self.positions = PostgresDelivererPositionRepository(transaction)
         self.payments = PostgresPaymentRepository(transaction)
         self.refunds = PostgresRefundRepository(transaction)
         self.banks = PostgresBankRepository(transaction)
@@ -59,5 +64,6 @@ class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[UnitOfWork], Reposi
     def __init__(self, database: Database, outbox: Outbox[OrdersEvent]) -> None:
         super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox))
         self.orders = PostgresOrderReader(database)
+        self.positions = PostgresDelivererPositionReader(database)
         self.banks = PostgresBankReader(database)
         self.refunds = PostgresRefundReader(database)

@@ -2,7 +2,7 @@
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Index, MetaData, Table, func
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import BigInteger, Boolean, Integer, LargeBinary, Text
+from sqlalchemy.types import BigInteger, Boolean, Double, Integer, LargeBinary, Text
 
 from services.orders.domain.orders import OrderStatus, RefundStatus
 from services.runtime.messaging.inbox import define_inbox_table
@@ -95,6 +95,15 @@ order_transitions = Table(
     Column("at", TIMESTAMPTZ, nullable=False),
     Column("actor", Text, nullable=False),
     Column("note", Text),
+)
+deliverer_positions = Table(
+    "deliverer_positions",
+    metadata,
+    Column("order_id", Text, ForeignKey("orders.id"), primary_key=True),
+    Column("latitude", Double, nullable=False),
+    Column("longitude", Double, nullable=False),
+    Column("at", TIMESTAMPTZ, nullable=False),
+    prefixes=["UNLOGGED"],
 )
 alerts = Table(
     "alerts",

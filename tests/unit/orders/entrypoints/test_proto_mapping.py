@@ -5,10 +5,12 @@ from dataclasses import fields, replace
 import pytest
 
 from generated.proto.delivery.orders import v1
-from services.orders.domain.addresses import Address, Coordinates
+from services.orders.domain.addresses import Address, Coordinates, DelivererPosition
 from services.orders.domain.orders import OrderStatus, RefundStatus
 from services.orders.entrypoints import proto_mapping
+from services.orders.usecases.order_tracking import OrderUpdate
 from services.runtime.rpc.codec import get_codec
+from tests.unit.fake_transactions import NOW
 from tests.unit.orders.fakes import BANK, build_order
 
 
@@ -52,3 +54,13 @@ def test_created_order_is_encoded_with_payment_instructions() -> None:
     encoded = proto_mapping.encode_created_order(lambda order, bank: payment, order, BANK)
     response = get_codec().decode(v1.CreateOrderResponse, encoded)
     assert response == v1.CreateOrderResponse(order=proto_mapping.order_to_proto(order), payment=payment)
+
+
+def test_update_message_contains_position_of_deliverer() -> None:
+    update = OrderUpdate(4, OrderStatus.DELIVERING, NOW)
+    message = v1.WatchOrderResponse(version=4, status=v1.OrderStatus.DELIVERING, at=NOW)
+    assert proto_mapping.order_update_to_proto(update) == message
+    update = update._replace(position=DelivererPosition("o1", 0, -89.65, NOW))
+    message.deliverer_position = v1.Coordinates(latitude=0, longitude=-89.65)
+    encoded = get_codec().encode(proto_mapping.order_update_to_proto(update))
+    assert get_codec().decode(v1.WatchOrderResponse, encoded) == message

@@ -365,6 +365,10 @@ def test_encoded_event_has_two_lines_for_any_data(event_id: str, data: str) -> N
     assert "\r" not in lines[1]
 
 
+def test_encoded_event_with_name_begins_with_it() -> None:
+    assert encode_event(Event("7", {}, "moved")) == b"event: moved\nid: 7\ndata: {}\n\n"
+
+
 @pytest.mark.parametrize(
     "schema",
     [

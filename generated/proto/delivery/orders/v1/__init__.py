@@ -51,6 +51,8 @@ __all__ = (
     "RefundAction",
     "RefundActionKind",
     "RefundStatus",
+    "ReportDelivererPositionRequest",
+    "ReportDelivererPositionResponse",
     "RetryRefundRequest",
     "RetryRefundResponse",
     "RotateBankSecretRequest",
@@ -1601,6 +1603,51 @@ default_message_pool.register_message("delivery.orders.v1", "RefundAction", Refu
 
 
 @dataclass(eq=False, repr=False)
+class ReportDelivererPositionRequest(betterproto2.Message):
+    """
+    Request to replace the position of the deliverer.
+    """
+
+    order_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The order.
+    """
+
+    latitude: "float" = betterproto2.field(2, betterproto2.TYPE_DOUBLE)
+    """
+    Latitude, -90 to 90.
+    """
+
+    longitude: "float" = betterproto2.field(3, betterproto2.TYPE_DOUBLE)
+    """
+    Longitude, -180 to 180.
+    """
+
+
+default_message_pool.register_message(
+    "delivery.orders.v1",
+    "ReportDelivererPositionRequest",
+    ReportDelivererPositionRequest,
+)
+
+
+@dataclass(eq=False, repr=False)
+class ReportDelivererPositionResponse(betterproto2.Message):
+    """
+    Response to ReportDelivererPosition.
+    """
+
+    pass
+
+
+default_message_pool.register_message(
+    "delivery.orders.v1",
+    "ReportDelivererPositionResponse",
+    ReportDelivererPositionResponse,
+)
+
+
+@dataclass(eq=False, repr=False)
 class RetryRefundRequest(betterproto2.Message):
     """
     Request to retry a refund.
@@ -1793,7 +1840,7 @@ default_message_pool.register_message("delivery.orders.v1", "WatchOrderRequest",
 @dataclass(eq=False, repr=False)
 class WatchOrderResponse(betterproto2.Message):
     """
-    Status of an order as of a version.
+    Status of an order as of a version, or a position of its deliverer.
     """
 
     version: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
@@ -1813,7 +1860,12 @@ class WatchOrderResponse(betterproto2.Message):
         optional=True,
     )
     """
-    Time of the change.
+    Time of the change or of the position.
+    """
+
+    deliverer_position: "Coordinates | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Position of the deliverer; absent for changes.
     """
 
 

@@ -34,6 +34,8 @@ from generated.proto.delivery.orders.v1 import (
     ListPaymentsResponse,
     ListRefundsRequest,
     ListRefundsResponse,
+    ReportDelivererPositionRequest,
+    ReportDelivererPositionResponse,
     RetryRefundRequest,
     RetryRefundResponse,
     RotateBankSecretRequest,
@@ -543,6 +545,30 @@ ASSIGN_ORDER: Method[AssignOrderRequest, AssignOrderResponse] = Method(
 )
 
 
+REPORT_DELIVERER_POSITION: Method[ReportDelivererPositionRequest, ReportDelivererPositionResponse] = Method(
+    service="delivery.orders.v1.OrdersService",
+    name="ReportDelivererPosition",
+    attribute="report_deliverer_position",
+    request=ReportDelivererPositionRequest,
+    response=ReportDelivererPositionResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=1,
+    constraints={
+        "properties": {
+            "order_id": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$", "type": "string"},
+            "latitude": {"format": "double", "maximum": 90, "minimum": -90, "type": "number"},
+            "longitude": {"format": "double", "maximum": 180, "minimum": -180, "type": "number"},
+        },
+        "required": ["latitude", "longitude", "order_id"],
+        "x-implicit-presence": [],
+    },
+)
+
+
 COMPLETE_ORDER: Method[CompleteOrderRequest, CompleteOrderResponse] = Method(
     service="delivery.orders.v1.OrdersService",
     name="CompleteOrder",
@@ -610,6 +636,7 @@ class OrdersServicer(Servicer):
         WATCH_ORDER,
         CANCEL_ORDER,
         ASSIGN_ORDER,
+        REPORT_DELIVERER_POSITION,
         COMPLETE_ORDER,
         GET_ORDER_HISTORY,
     )
@@ -718,6 +745,14 @@ class OrdersServicer(Servicer):
     @abstractmethod
     async def assign_order(self, request: AssignOrderRequest, principal: Principal) -> AssignOrderResponse:
         """Assigns a ready order to the calling deliverer. Only the first caller succeeds.
+        Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
+        """
+
+    @abstractmethod
+    async def report_deliverer_position(
+        self, request: ReportDelivererPositionRequest, principal: Principal
+    ) -> ReportDelivererPositionResponse:
+        """Replaces the position of the deliverer of an order that is being delivered, for the customer who watches it.
         Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
         """
 
@@ -847,6 +882,14 @@ class OrdersStub(Stub):
         Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
         """
         return await self.call_unary(ASSIGN_ORDER, request, timeout)
+
+    async def report_deliverer_position(
+        self, request: ReportDelivererPositionRequest, *, timeout: float | None = None
+    ) -> ReportDelivererPositionResponse:
+        """Replaces the position of the deliverer of an order that is being delivered, for the customer who watches it.
+        Errors: ORDER_NOT_FOUND, ORDER_STATE_CONFLICT.
+        """
+        return await self.call_unary(REPORT_DELIVERER_POSITION, request, timeout)
 
     async def complete_order(
         self, request: CompleteOrderRequest, *, timeout: float | None = None

@@ -222,6 +222,19 @@ async def test_stream_contains_status_changes() -> None:
     assert [event async for event in events] == [Event("3", expected)]
 
 
+async def test_stream_contains_positions_as_named_events() -> None:
+    position = v1.Coordinates(latitude=39.78, longitude=-89.65)
+    changes = [v1.WatchOrderResponse(version=4, status=v1.OrderStatus.DELIVERING, at=NOW, deliverer_position=position)]
+    events = make_orders(RecordingStub(watch_order=changes)).watch_order(principal=ADA, order_id="o1")
+    expected = models.OrderEvent(
+        order_id="o1",
+        status=models.OrderStatus.delivering,
+        at=NOW,
+        deliverer_position=models.Coordinates(latitude=39.78, longitude=-89.65),
+    )
+    assert [event async for event in events] == [Event("4", expected, "deliverer_position")]
+
+
 async def test_closed_stream_closes_the_call() -> None:
     closed = []
 
