@@ -12,6 +12,7 @@ from bench.load_generator import list_process_tree
 from bench.mesh import Mesh, generate_partners, generate_products
 from bench.paths import FIRST_BASELINE_PORT, STATE_DIR
 from bench.processes import ProcessGroup
+from deploy.local.infrastructure.memcached import build_memcached_server
 from deploy.local.infrastructure.mongodb import build_documents_url
 from deploy.local.infrastructure.servers import BROKER_ADMIN, build_broker_url
 from tests.wait import wait_until
@@ -87,7 +88,7 @@ def run_baselines(mesh: Mesh) -> Iterator[dict[str, tuple[str, list[int]]]]:
         "BASELINE_DATABASE_URL": mesh.build_database_url("baselines"),
         "BASELINE_BROKER_URL": build_broker_url(mesh.config, mesh.secrets, BROKER_ADMIN),
         "BASELINE_MONGO_URL": build_documents_url(mesh.config, mesh.secrets, "orders"),
-        "BASELINE_CACHE_ADDRESS": f"127.0.0.1:{mesh.config.get_port('MEMCACHED_PORT')}",
+        "BASELINE_CACHE": " ".join(build_memcached_server(mesh.config, mesh.secrets)),
         "BASELINE_JWKS_URL": f"{mesh.config.sandbox_url}/jwks.json",
     }
     running = {}

@@ -20,13 +20,14 @@ from services.gateway.entrypoints.rest.users import Sessions, Users
 from services.runtime.core.clock import now
 from services.runtime.rest.app import build_app
 from services.runtime.rest.response_cache import build_caches
+from services.runtime.storage.memcached import MemcachedServer
 from services.runtime.telemetry import tracing
 
 UNUSED = cast(Any, None)
 tracing.setup_tracing("gateway", "production", 1)
 channel = cast(Any, StubChannel())
 orders, partners, notifications = OrdersStub(channel), PartnersStub(channel), NotificationsStub(channel)
-order_checks = MemcachedOrderCheckCache("127.0.0.1:1", [b"key"])
+order_checks = MemcachedOrderCheckCache(MemcachedServer("127.0.0.1:1", "gateway", "password"), [b"key"])
 order_checks._memcached._client = cast(Any, StubCache())
 response_caches = build_caches(OPERATIONS.values())
 for response_cache in response_caches.values():

@@ -15,15 +15,16 @@ import grpc
 import jwt
 import msgspec
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
-from pymemcache.client.base import PooledClient
 from starlette.concurrency import run_in_threadpool
 
 from bench.baselines import order_rules
 from bench.baselines.messages import get_message_types, get_rpc_path
 from bench.baselines.models import CatalogPage, CheckOrder, ConfirmedOrder, ConfirmOrder, Order, OrderCheck
 from bench.baselines.store import Repository, Row, create_repository
+from services.runtime.storage.memcached import MemcachedServer, create_client
 
 CHECK_LIFETIME_S = 600
+CACHE_TIMEOUT_S = 1.0
 
 
 class Backend(Protocol):
@@ -216,8 +217,8 @@ async def connect() -> None:
         repository = create_repository(backend, os.environ["BASELINE_DATABASE_URL"])
         await repository.open()
         app.state.backend = DatabaseBackend(repository)
-    host, _, port = os.environ["BASELINE_CACHE_ADDRESS"].partition(":")
-    app.state.cache = PooledClient((host, int(port)), max_pool_size=64, default_noreply=False, no_delay=True)
+    server = MemcachedServer(*os.environ["BASELINE_CACHE"].split())
+    app.state.cache = create_client(server, timeout_s=CACHE_TIMEOUT_S, max_connections=64)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import os
 
 os.environ |= {
     "BASELINE_BACKEND": "127.0.0.1:1",
-    "BASELINE_CACHE_ADDRESS": "127.0.0.1:1",
+    "BASELINE_CACHE": "127.0.0.1:1 gateway password",
     "BASELINE_JWKS_URL": "http://127.0.0.1:1",
 }
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from codegen.contracts import ContractError, Contracts, Files
 from codegen.events.asyncapi import EXCHANGE
+from codegen.kubernetes.manifests import read_version
 from codegen.kubernetes.objects import add_recommended_labels, build_kustomization, build_object
 from codegen.protobuf import Event
 from codegen.yaml_output import dump_yaml
@@ -244,8 +245,9 @@ def build_definitions(services: Sequence[str], events: Sequence[Event]) -> dict[
 
 def generate(contracts: Contracts) -> Files:
     """Generate `rabbitmq/definitions.json`, and a kustomization that wraps it in a ConfigMap."""
-    version = contracts.openapi["delivery"]["info"]["version"]
-    (labelled,) = add_recommended_labels([build_object("v1", "ConfigMap", NAME, "rabbitmq")], "settings", version)
+    (labelled,) = add_recommended_labels(
+        [build_object("v1", "ConfigMap", NAME, "rabbitmq")], "settings", read_version()
+    )
     options = {"labels": labelled["metadata"]["labels"]}
     generator = {"name": NAME, "files": ["definitions.json"], "options": options}
     definitions = build_definitions(contracts.protos.callers, contracts.protos.events)

@@ -41,6 +41,7 @@ def build_secrets(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 "DOCUMENTS_URL": f"mongodb://{name}:local@mongo/{name}",
                 "ENCRYPTION_KEY": secrets.encryption_key,
                 "DEMO_WEBHOOK_SECRET": secrets.webhook_secret,
+                **({"CACHE_PASSWORD": "local"} if name == "gateway" else {}),
             },
         )
     yield "gateway-edge", read_certificate(authority.folder, "edge")

@@ -71,7 +71,7 @@ async def serve(settings: Settings) -> None:
     orders, partners = OrdersStub(channels["orders"]), PartnersStub(channels["partners"])
     notifications = NotificationsStub(channels["notifications"])
     registries = PictureRegistries(RpcPartnerPictureRegistry(partners), RpcProductPictureRegistry(partners))
-    check_cache = MemcachedOrderCheckCache(settings.cache_address, settings.derive_keys("order checks"))
+    check_cache = MemcachedOrderCheckCache(settings.build_cache_server(), settings.derive_keys("order checks"))
     async with database, httpx.AsyncClient(trust_env=False) as client, AsyncExitStack() as exit_stack:
         identity = build_firebase(settings, client)
         image_store = GcsImageStore(ObjectStore(settings.storage_bucket, settings.storage_url))
@@ -201,7 +201,7 @@ def build_rate_limiter(settings: Settings) -> MemcachedLoginRateLimiter:
         settings.failed_attempts_per_address,
         settings.failed_attempts_window_seconds,
     )
-    return MemcachedLoginRateLimiter(settings.cache_address, limits)
+    return MemcachedLoginRateLimiter(settings.build_cache_server(), limits)
 
 
 def build_firebase(settings: Settings, client: httpx.AsyncClient) -> FirebaseIdentityProvider:

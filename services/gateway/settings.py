@@ -1,11 +1,13 @@
 """Settings of the gateway."""
 
+import re
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from services.runtime.config.production_checks import EMULATED
 from services.runtime.config.urls import OptionalHttpUrl
+from services.runtime.storage.memcached import MemcachedServer
 from services.runtime.storage.object_storage import StorageSettings
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +22,8 @@ class Settings(StorageSettings):
         pattern=r"^[^\s:]+:([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$",
         description="host:port of Memcached",
     )
+    cache_username: str = Field(pattern=r"^[^\s:]+$", description="user of Memcached")
+    cache_password: SecretStr = Field(min_length=1, description="password of the user of Memcached")
     firebase_project_id: str = Field(description="the Firebase project of the accounts")
     firebase_api_key: SecretStr = Field(description="the project's web API key")
     google_application_credentials: str = Field(description="path of the service account's key file")
@@ -51,3 +55,14 @@ class Settings(StorageSettings):
         default=300, ge=1, description="failed attempts per client address in a window"
     )
     failed_attempts_window_seconds: int = Field(default=900, ge=1, description="length of the window in seconds")
+
+    @field_validator("cache_password")
+    @classmethod
+    def _validate_cache_password(cls, password: SecretStr) -> SecretStr:
+        if re.search(r"\s", password.get_secret_value()):
+            raise ValueError("contains whitespace, which Memcached's authentication does not support")
+        return password
+
+    def build_cache_server(self) -> MemcachedServer:
+        """Return the address and the credentials of Memcached."""
+        return MemcachedServer(self.cache_address, self.cache_username, self.cache_password.get_secret_value())

@@ -21,7 +21,15 @@ from tests.conftest import ROOT
 from tests.unit.runtime.config.test_production_checks import SERVICES, VALID_SETTINGS
 
 OVERLAYS = ROOT / "deploy/kubernetes"
-SECRET_NAMES = ("DATABASE_URL", "BROKER_URL", "DOCUMENTS_URL", "ENCRYPTION_KEY", "FIREBASE_API_KEY", "SMTP_URL")
+SECRET_NAMES = (
+    "DATABASE_URL",
+    "BROKER_URL",
+    "DOCUMENTS_URL",
+    "ENCRYPTION_KEY",
+    "CACHE_PASSWORD",
+    "FIREBASE_API_KEY",
+    "SMTP_URL",
+)
 """Settings in Secrets in production, see docs/kubernetes.md."""
 
 

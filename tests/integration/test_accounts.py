@@ -36,6 +36,7 @@ from services.runtime.core.principal import Principal
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage import migrations
 from services.runtime.storage.database import Database, Statement
+from services.runtime.storage.memcached import MemcachedServer
 from services.runtime.storage.object_storage import ObjectStore
 from tests.fault_proxy import Fault, FaultProxy
 from tests.integration.fixtures.servers import Servers
@@ -64,8 +65,8 @@ class Gateway:
             self.client,
         )
         self.image_store = GcsImageStore(ObjectStore(settings["STORAGE_BUCKET"], f"http://127.0.0.1:{storage.port}"))
-        self.cache_address = settings["CACHE_ADDRESS"]
-        self.rate_limiter = MemcachedLoginRateLimiter(self.cache_address, FailedAttemptLimits())
+        self.cache = MemcachedServer(*(settings[f"CACHE_{name}"] for name in ("ADDRESS", "USERNAME", "PASSWORD")))
+        self.rate_limiter = MemcachedLoginRateLimiter(self.cache, FailedAttemptLimits())
 
     async def sign_up(self, email: str, role: str | None = "customer") -> Principal:
         registration = Registration(email, PASSWORD, "Ada", "Byron", role)
@@ -390,7 +391,7 @@ async def test_account_limit_applies_across_client_addresses(gateway: Gateway) -
     account, reasons = f"{generate_id()}@delivery.test", []
     with closing(
         MemcachedLoginRateLimiter(
-            gateway.cache_address,
+            gateway.cache,
             FailedAttemptLimits(per_account_and_address=10, per_account=20, per_address=300),
         )
     ) as rate_limiter:
@@ -402,7 +403,8 @@ async def test_account_limit_applies_across_client_addresses(gateway: Gateway) -
     assert reasons == [Reason.CREDENTIALS_INVALID] * 20 + [Reason.TOO_MANY_REQUESTS] * 5
 
 
-async def test_attempts_are_rejected_when_cache_is_unavailable() -> None:
-    with closing(MemcachedLoginRateLimiter("127.0.0.1:1", FailedAttemptLimits())) as rate_limiter:
+@pytest.mark.parametrize("changes", [{"address": "127.0.0.1:1"}, {"password": "wrong"}], ids=["down", "password"])
+async def test_attempts_are_rejected_when_cache_is_unavailable(gateway: Gateway, changes: dict[str, str]) -> None:
+    with closing(MemcachedLoginRateLimiter(gateway.cache._replace(**changes), FailedAttemptLimits())) as rate_limiter:
         async with ExpectUnavailable(), rate_limiter.limit("ada@delivery.test", "192.0.2.1"):
             pass

@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import httpx
@@ -24,9 +25,9 @@ import psycopg
 import pymongo
 import pymongo.errors
 import pytest
-from pymemcache.client.base import Client as Memcached
 
 from deploy.local.infrastructure import services
+from deploy.local.infrastructure.memcached import build_memcached_server
 from deploy.local.infrastructure.servers import BROKER_ADMIN, SERVICES, build_broker_url
 from deploy.local.mesh_config import ROOT, MeshConfig
 from deploy.local.pki.secrets import Secrets
@@ -34,6 +35,7 @@ from deploy.local.supervisor.stages import define_stages
 from deploy.local.supervisor.supervisor_state import ProcessState, read_running_state, read_supervisor_state
 from generated.events import EVENTS
 from services.runtime.messaging.events import EXCHANGE
+from services.runtime.storage.memcached import create_client
 from tests.conftest import PORT_OFFSET, STATE_DIR
 from tests.wait import wait_until
 
@@ -216,12 +218,15 @@ def test_broker_rejects_unknown_users_and_wrong_passwords(servers: Servers, user
 
 
 def test_memcached_set_get_and_delete(servers: Servers) -> None:
-    host, port = servers.service_settings("gateway")["CACHE_ADDRESS"].split(":")
-    cache = Memcached((host, int(port)), default_noreply=False, timeout=2)
-    cache.set("check", b"value", expire=60)
-    assert cache.get("check") == b"value"
-    assert cache.delete("check")
-    cache.close()
+    server = build_memcached_server(servers.config, servers.secrets)
+    with closing(create_client(server, timeout_s=2, max_connections=1)) as cache:
+        cache.set("check", b"value", expire=60)
+        assert cache.get("check") == b"value"
+        assert cache.delete("check")
+
+
+def test_file_of_memcached_users_is_private(servers: Servers) -> None:
+    assert stat.S_IMODE((servers.config.folder / "memcached.users").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("service", ["orders", "notifications"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pymemcache.client.base import PooledClient
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.memcached import Memcached
+from services.runtime.storage.memcached import Memcached, MemcachedServer
 from tests.fault_proxy import Fault, FaultProxy
 from tests.integration.fixtures.servers import Servers
 from tests.wait import wait_until_async
@@ -22,18 +23,19 @@ TIMEOUT_S = 0.25
 
 @pytest.fixture
 def proxy(servers: Servers) -> Iterator[FaultProxy]:
-    host, _, port = servers.settings("gateway")["CACHE_ADDRESS"].rpartition(":")
+    host, _, port = servers.memcached.address.rpartition(":")
     with FaultProxy(host, int(port)) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def memcached(proxy: FaultProxy) -> Iterator[Memcached]:
-    client = Memcached(
-        f"127.0.0.1:{proxy.port}", collection="test", description="test cache", timeout_s=TIMEOUT_S, max_connections=4
-    )
-    with closing(client):
+def memcached(servers: Servers, proxy: FaultProxy) -> Iterator[Memcached]:
+    with closing(connect(servers.memcached._replace(address=f"127.0.0.1:{proxy.port}"))) as client:
         yield client
+
+
+def connect(server: MemcachedServer) -> Memcached:
+    return Memcached(server, collection="test", description="test cache", timeout_s=TIMEOUT_S, max_connections=4)
 
 
 async def put(memcached: Memcached, key: str = "one") -> bool:
@@ -111,3 +113,41 @@ async def test_fast_command_runs_on_event_loop(memcached: Memcached) -> None:
     while threading.main_thread() not in threads:
         assert len(threads) < 100, "no command was fast"
         assert await memcached.execute("get", get) == b"value"
+
+
+def send(servers: Servers, *commands: bytes) -> list[bytes]:
+    """Send commands on one connection, and return the first line of each response."""
+    host, _, port = servers.memcached.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=2) as connection, connection.makefile("rwb") as file:
+        responses = []
+        for command in commands:
+            file.write(command)
+            file.flush()
+            responses.append(file.readline())
+        return responses
+
+
+def test_connection_without_credentials_is_denied(servers: Servers) -> None:
+    commands = (b"get one\r\n", b"set one 0 0 1\r\nx\r\n", b"flush_all\r\n", b"stats\r\n", b"version\r\n")
+    assert all(response.startswith(b"CLIENT_ERROR") for response in send(servers, *commands))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"password": "wrong"}, {"username": "orders"}, {"password": ""}], ids=["password", "user", "empty"]
+)
+async def test_wrong_credentials_are_logged_and_reported_as_unavailable(
+    servers: Servers, changes: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(connect(servers.memcached._replace(**changes))) as memcached:
+        for _ in range(2):
+            await assert_unavailable(memcached)
+    assert "authentication at Memcached failed: wrong user or password" in caplog.text
+    assert servers.memcached.password not in caplog.text
+
+
+async def test_every_connection_is_authenticated(memcached: Memcached, proxy: FaultProxy) -> None:
+    assert await put(memcached)
+    proxy.set_fault(Fault.DOWN)
+    await assert_unavailable(memcached)
+    proxy.set_fault(Fault.NONE)
+    assert all(await asyncio.gather(*(put(memcached, f"key-{number}") for number in range(4))))

@@ -21,9 +21,9 @@ async def assert_unavailable(cache: MemcachedOrderCheckCache) -> None:
 
 
 async def test_check_is_owner_only_and_outage_is_not_a_miss(servers: Servers) -> None:
-    host, _, port = servers.settings("gateway")["CACHE_ADDRESS"].rpartition(":")
+    host, _, port = servers.memcached.address.rpartition(":")
     with FaultProxy(host, int(port)) as proxy:
-        cache = MemcachedOrderCheckCache(f"127.0.0.1:{proxy.port}", [b"key"])
+        cache = MemcachedOrderCheckCache(servers.memcached._replace(address=f"127.0.0.1:{proxy.port}"), [b"key"])
         check_id = secrets.token_urlsafe()
         await cache.put(check_id, "ada", BASKET)
         assert await cache.get(check_id, "ada") == BASKET

@@ -24,6 +24,7 @@ from services.runtime.core.ids import generate_id
 from services.runtime.messaging.channel import Message, MessageUnroutable
 from services.runtime.messaging.consumer import consume
 from services.runtime.messaging.events import Envelope, MessageMetadata
+from services.runtime.messaging.topology import RETRY_DELAYS_S, get_retry_exchange
 from tests.conftest import ROOT
 from tests.integration.fixtures.background_tasks import run_in_background
 from tests.integration.fixtures.orders import Orders
@@ -154,9 +155,11 @@ async def test_event_of_deleted_queue_stays_pending_until_redelivery(orders: Ord
 
 async def test_retry_without_retry_queue_is_not_confirmed(orders: Orders) -> None:
     message = build_message("o1", "e1", 1, OrderStatus.PENDING)
+    retry_queue = get_retry_exchange("orders.history", RETRY_DELAYS_S[0])
     async with orders.broker.open_channel() as channel:
+        await channel.delete_queue(retry_queue)
         with pytest.raises(MessageUnroutable):
-            await channel.republish("", "orders.missing", message, {})
+            await channel.republish(retry_queue, "orders.history", message, {})
 
 
 EVENT_TYPES = {

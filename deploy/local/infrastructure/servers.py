@@ -7,7 +7,6 @@ import os
 import secrets as random
 import shutil
 import signal
-import socket
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -53,7 +52,7 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
     PostgreSQL does not run as root, so root starts it as another user.
     """
     data, port = config.folder / "postgres", config.get_port("POSTGRES_PORT")
-    prefix, user = _choose_unprivileged_user(config.folder)
+    prefix, user = choose_unprivileged_user(config.folder)
 
     def prepare() -> None:
         if (data / "PG_VERSION").exists():
@@ -142,7 +141,7 @@ def define_postgres(config: MeshConfig, secrets: Secrets) -> ProcessSpec:
     )
 
 
-def _choose_unprivileged_user(folder: Path) -> tuple[list[str], int | None]:
+def choose_unprivileged_user(folder: Path) -> tuple[list[str], int | None]:
     """Return a command prefix and a user id for a server that does not run as root.
 
     Root starts it as user `nobody`, or in a user namespace if that user cannot access the folders.
@@ -240,25 +239,6 @@ def build_broker_url(config: MeshConfig, secrets: Secrets, user: str) -> str:
     """Return the AMQP URL of a service, of the operator or of the administrator, with the user's password."""
     password = secrets.get_password(f"rabbitmq-{user}")
     return f"amqp://{user}:{password}@{config.bind_address}:{config.get_port('RABBITMQ_PORT')}/delivery"
-
-
-def define_memcached(config: MeshConfig) -> ProcessSpec:
-    """Define Memcached."""
-    port = config.get_port("MEMCACHED_PORT")
-    user = ["-u", "nobody"] if os.geteuid() == 0 else []
-
-    def is_ready() -> bool:
-        with socket.create_connection((config.bind_address, port), timeout=1) as connection:
-            connection.sendall(b"version\r\n")
-            return connection.recv(64).startswith(b"VERSION")
-
-    return ProcessSpec(
-        name="memcached",
-        command=["memcached", "-l", config.bind_address, "-p", str(port), "-m", "64", *user],
-        environment={},
-        is_ready=is_ready,
-        port_variables=["MEMCACHED_PORT"],
-    )
 
 
 def define_object_storage(config: MeshConfig) -> ProcessSpec:

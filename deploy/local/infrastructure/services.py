@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import httpx
 
 from deploy.local.environment import build_own_environment
+from deploy.local.infrastructure.memcached import build_memcached_server
 from deploy.local.infrastructure.mongodb import build_documents_url
 from deploy.local.infrastructure.servers import BUCKET, build_broker_url
 from deploy.local.mesh_config import ROOT, MeshConfig
@@ -68,13 +69,16 @@ def build_service_environment(config: MeshConfig, secrets: Secrets, service: str
         "DRAIN_SECONDS": "5",
     }
     common |= build_telemetry_environment(config)
+    cache = build_memcached_server(config, secrets)
     specific: dict[str, dict[str, str]] = {
         "gateway": {
             "EGRESS_SOCKET": str(config.socket_dir / "gateway-egress.sock"),
             "HEALTH_SOCKET": str(config.socket_dir / "gateway-health.sock"),
             "VALIDATE_RESPONSES": os.environ.get("VALIDATE_RESPONSES", "true"),
             "TRUSTED_HOPS": config.get_setting("TRUSTED_HOPS"),
-            "CACHE_ADDRESS": f"{config.bind_address}:{config.get_port('MEMCACHED_PORT')}",
+            "CACHE_ADDRESS": cache.address,
+            "CACHE_USERNAME": cache.username,
+            "CACHE_PASSWORD": cache.password,
             "FIREBASE_PROJECT_ID": config.get_setting("FIREBASE_PROJECT_ID"),
             "FIREBASE_API_KEY": "local",
             "FIREBASE_AUTH_EMULATOR_HOST": config.sandbox_url.removeprefix("http://"),

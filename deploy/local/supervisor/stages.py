@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from deploy.local.infrastructure import envoys, mongodb, servers, services
+from deploy.local.infrastructure import envoys, memcached, mongodb, servers, services
 from deploy.local.infrastructure.trace_viewer import define_trace_viewer
 from deploy.local.mesh_config import MeshConfig
 from deploy.local.pki import external_callers
@@ -16,7 +16,7 @@ def define_stages(config: MeshConfig, secrets: Secrets, scope: str) -> Sequence[
     dependencies = [
         servers.define_rabbitmq(config, secrets),
         servers.define_postgres(config, secrets),
-        servers.define_memcached(config),
+        memcached.define_memcached(config, secrets),
         *([mongodb.define_mongodb(config, secrets)] if config.mongodb_url is None else []),
         servers.define_object_storage(config),
         services.define_sandbox(config, secrets),

@@ -11,7 +11,7 @@ from pymemcache.client.base import PooledClient
 from generated.problems import Reason
 from services.gateway.usecases.ports import LoginRateLimiter
 from services.runtime.core.errors import ApiError
-from services.runtime.storage.memcached import Memcached
+from services.runtime.storage.memcached import Memcached, MemcachedServer
 
 TIMEOUT_S = 0.5
 MAX_CONNECTIONS = 16
@@ -35,9 +35,9 @@ class MemcachedLoginRateLimiter(LoginRateLimiter):
     Fails closed: without Memcached the number of attempts would be unlimited, so `limit` raises UPSTREAM_UNAVAILABLE.
     """
 
-    def __init__(self, address: str, limits: FailedAttemptLimits) -> None:
+    def __init__(self, server: MemcachedServer, limits: FailedAttemptLimits) -> None:
         self._memcached = Memcached(
-            address,
+            server,
             collection="failed_attempts",
             description="rate limiter",
             timeout_s=TIMEOUT_S,

@@ -1,7 +1,7 @@
 """Order check cache in Memcached; a check is readable only by the customer that made it.
 
-Entries are signed with HMAC-SHA256 over the id and the content of the check, since a client that reaches Memcached can
-write entries of its own.
+Entries are signed with HMAC-SHA256 over the id and the content of the check, since every client of Memcached with
+credentials can write entries of its own.
 """
 
 import hmac
@@ -14,7 +14,7 @@ import msgspec
 from generated.proto.delivery.orders.v1 import CheckedBasket
 from services.gateway.usecases.order_checks import CHECK_TTL, OrderCheckCache
 from services.runtime.rpc.codec import get_codec
-from services.runtime.storage.memcached import Memcached
+from services.runtime.storage.memcached import Memcached, MemcachedServer
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,10 @@ MAX_CONNECTIONS = 64
 class MemcachedOrderCheckCache(OrderCheckCache):
     """Cache of order checks for CHECK_TTL. The first key signs, all of them verify."""
 
-    def __init__(self, address: str, keys: Sequence[bytes]) -> None:
+    def __init__(self, server: MemcachedServer, keys: Sequence[bytes]) -> None:
         self._keys = keys
         self._memcached = Memcached(
-            address,
+            server,
             collection="check",
             description="order check cache",
             timeout_s=TIMEOUT_S,

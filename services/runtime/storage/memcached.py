@@ -1,19 +1,59 @@
-"""Memcached client: connection pool, timeouts, spans and error mapping around the blocking client pymemcache."""
+"""Memcached client: authentication, connection pool, timeouts, spans and error mapping around pymemcache."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple, override
 
-from pymemcache.client.base import PooledClient
-from pymemcache.exceptions import MemcacheError
+from pymemcache.client.base import Client, PooledClient
+from pymemcache.exceptions import MemcacheClientError, MemcacheError
 
 from generated.problems import Reason
 from services.runtime.core.errors import ApiError
 from services.runtime.telemetry.database_operations import DatabaseOperation
 
+log = logging.getLogger(__name__)
+
 OFFLOAD_THRESHOLD_S = 0.005
 """Duration of a command above which the next commands run in a thread, so that they do not block the event loop."""
+
+
+class MemcachedServer(NamedTuple):
+    """Address (host:port) of a server that requires authentication, and the credentials of a user."""
+
+    address: str
+    username: str
+    password: str
+
+
+def create_client(server: MemcachedServer, *, timeout_s: float, max_connections: int) -> PooledClient:
+    """Create a connection pool. `timeout_s` applies to each connection attempt, read and write."""
+    host, _, port = server.address.rpartition(":")
+
+    class AuthenticatingClient(Client):  # type: ignore[misc]  # pymemcache has no types
+        """Client that authenticates each connection: the first command stores "<user> <password>" under any key."""
+
+        @override
+        def _connect(self) -> None:
+            super()._connect()
+            try:
+                self.set("auth", f"{server.username} {server.password}".encode())
+            except MemcacheClientError as error:
+                log.error("authentication at Memcached failed: wrong user or password; treating it as unavailable")
+                raise MemcacheClientError("authentication failed") from error
+
+    client = PooledClient(
+        (host, int(port)),
+        max_pool_size=max_connections,
+        connect_timeout=timeout_s,
+        timeout=timeout_s,
+        no_delay=True,
+        default_noreply=False,
+    )
+    client.client_class = AuthenticatingClient
+    return client
 
 
 class Memcached:
@@ -24,17 +64,9 @@ class Memcached:
     """
 
     def __init__(
-        self, address: str, *, collection: str, description: str, timeout_s: float, max_connections: int
+        self, server: MemcachedServer, *, collection: str, description: str, timeout_s: float, max_connections: int
     ) -> None:
-        host, _, port = address.rpartition(":")
-        self._client = PooledClient(
-            (host, int(port)),
-            max_pool_size=max_connections,
-            connect_timeout=timeout_s,
-            timeout=timeout_s,
-            no_delay=True,
-            default_noreply=False,
-        )
+        self._client = create_client(server, timeout_s=timeout_s, max_connections=max_connections)
         self._collection = collection
         self._description = description
         self._operations: dict[str, DatabaseOperation] = {}

@@ -25,6 +25,7 @@ from google.cloud import storage
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics.export import MetricReader
 from pika.adapters.asyncio_connection import AsyncioConnection
+from pymemcache.client import base as memcached
 
 from generated.proto.delivery.orders.v1 import Order
 from services.runtime import rest
@@ -165,6 +166,16 @@ PRIVATE_MEMBERS = [
         "connexion",
         "_operation",
         lambda: mentions(load_connexion("operations").AbstractOperation, "self._operation = operation"),
+    ),
+    PrivateMember(
+        "services/runtime/storage/memcached.py",
+        "pymemcache",
+        "_connect",
+        lambda: (
+            mentions(memcached.Client._store_cmd, "self._connect()")
+            and mentions(memcached.Client._fetch_cmd, "self._connect()")
+            and mentions(memcached.PooledClient, "self.client_class(")
+        ),
     ),
     PrivateMember(CODEC, "betterproto2", "_betterproto", lambda: hasattr(Order._betterproto, "meta_by_field_name")),
     PrivateMember(CONVERTERS, "betterproto2", "_unknown_fields", lambda: vars(Order())["_unknown_fields"] == b""),

@@ -8,7 +8,7 @@ import pytest
 
 from generated.proto.delivery.orders.v1 import CheckedBasket
 from services.gateway.adapters.order_check_cache import MemcachedOrderCheckCache
-from services.runtime.storage.memcached import Memcached
+from services.runtime.storage.memcached import Memcached, MemcachedServer
 
 BASKET = CheckedBasket(total_amount=1500, currency="USD", bank_id="visa")
 OLD_KEY, KEY = b"old" * 12, b"new" * 12
@@ -33,7 +33,7 @@ class FakeMemcached:
 
 
 def create_cache(memcached: FakeMemcached, *keys: bytes) -> MemcachedOrderCheckCache:
-    cache = MemcachedOrderCheckCache("127.0.0.1:1", keys)
+    cache = MemcachedOrderCheckCache(MemcachedServer("127.0.0.1:1", "gateway", "password"), keys)
     cache._memcached = cast(Memcached, memcached)
     return cache
 

@@ -26,6 +26,8 @@ VALID_SETTINGS = {
     "EGRESS_SOCKET": "/run/delivery/egress.sock",
     "HEALTH_SOCKET": "/run/delivery/health.sock",
     "CACHE_ADDRESS": "cache.example:11211",
+    "CACHE_USERNAME": "gateway",
+    "CACHE_PASSWORD": SECRET,
     "FIREBASE_PROJECT_ID": "delivery",
     "FIREBASE_API_KEY": "AIza-a-key-of-the-project",
     "GOOGLE_APPLICATION_CREDENTIALS": "/run/secrets/account.json",
@@ -57,6 +59,7 @@ REJECTED_BY_SERVICE = {
         "STORAGE_URL": ["http://127.0.0.1:24443"],
         "FIREBASE_PROJECT_ID": ["delivery-local"],
         "FIREBASE_API_KEY": ["local"],
+        "CACHE_PASSWORD": ["local"],
     },
     "orders": {
         "ALLOWED_TARGETS": ["http://127.0.0.1:8090"],
