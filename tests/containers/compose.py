@@ -49,6 +49,8 @@ VERSION_COMMANDS = {
 }
 """Command that prints the version of a container's program."""
 
+HEALTH_LOG_TEMPLATE = "{{range .State.Health.Log}}{{.Start}} exit code {{.ExitCode}} {{.Output}}\n{{end}}"
+
 VERSION_PATTERN = re.compile(r"\d+\.\d+(?:\.\d+)?")
 
 
@@ -189,12 +191,14 @@ async def restart_under_load(
 
 
 def print_diagnostics(terminal: Terminal) -> None:
-    """Print the containers and the last log lines of those that failed, and write all logs to LOG_PATH."""
+    """Print the containers, the last log lines and health checks of those that failed; write all logs to LOG_PATH."""
     LOG_PATH.write_text(run_docker("compose", "logs", "--no-color", "--timestamps"), encoding="utf-8")
     terminal.print(run_docker("compose", "ps", "--all", "--format", "{{.Service}}  {{.Status}}"))
     containers = list_containers(run_docker("compose", "ps", "--all", "--format", "json"))
     for service in filter(lambda name: has_failed(containers[name]), containers):
         terminal.print(run_docker("compose", "logs", "--no-color", "--tail", "15", service))
+        if containers[service].get("Health"):
+            terminal.print(run_docker("inspect", "--format", HEALTH_LOG_TEMPLATE, containers[service]["ID"]))
     terminal.print(f"logs of all containers: {LOG_PATH}")
 
 

@@ -10,6 +10,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 TIMEOUT_S = 2.0
+COMMAND_TIMEOUT_S = 8.0
+"""Timeout of the command. Container engines end it after 10 s; a service that is slow under load is not unhealthy."""
 
 
 def is_serving(target: str, timeout: float = TIMEOUT_S) -> bool:
@@ -33,7 +35,7 @@ def main() -> int:
     if socket is None:
         print("no socket: pass SOCKET or set HEALTH_SOCKET or SERVICE_SOCKET", file=sys.stderr)
         return 2
-    return 0 if is_serving(f"unix:{socket}") else 1
+    return 0 if is_serving(f"unix:{socket}", COMMAND_TIMEOUT_S) else 1
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the checked targets; only `unix:/healthy` is serving."""
     checked: list[str] = []
 
-    def is_serving(target: str) -> bool:
+    def is_serving(target: str, timeout: float) -> bool:
+        assert timeout == health_check.COMMAND_TIMEOUT_S
         checked.append(target)
         return target == "unix:/healthy"
 
