@@ -11,10 +11,10 @@ from services.notifications.adapters import template_loader
 from services.notifications.adapters.agent_cache import AgentCache
 from services.notifications.adapters.agent_change_listener import AgentChangeListener
 from services.notifications.adapters.history_repository import MongoHistoryRepository
-from services.notifications.adapters.postgres.agents import PostgresAgentRepository
-from services.notifications.adapters.postgres.delivery_queue import PostgresDeliveryQueue
+from services.notifications.adapters.postgres.agents import PostgresAgentReader
+from services.notifications.adapters.postgres.delivery_queue import PostgresDueJobsQueue
+from services.notifications.adapters.postgres.repository import PostgresRepository
 from services.notifications.adapters.postgres.tables import agent_keys, delivery_jobs
-from services.notifications.adapters.postgres.users import PostgresUserRepository
 from services.notifications.adapters.providers.apns import ApnsKey
 from services.notifications.adapters.providers.metrics import make_open_breakers_refresh
 from services.notifications.adapters.providers.registry import ProviderClientRegistry
@@ -34,7 +34,9 @@ from services.notifications.entrypoints.consumers import (
 from services.notifications.entrypoints.delivery_workers import create_delivery_workers
 from services.notifications.entrypoints.rpc import NotificationsRpc
 from services.notifications.settings import Settings
-from services.notifications.usecases.deliver import DeliveryContext, deliver
+from services.notifications.usecases import contacts
+from services.notifications.usecases.deliver import DeliveryContext, deliver, fail_undecodable_job
+from services.notifications.usecases.delivery_jobs import DeliveryJobs
 from services.notifications.usecases.enqueue import FALLBACK_MAIL_TEMPLATE, NotificationEnqueuer
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.core.clock import get_time_days_ago, now
@@ -64,16 +66,18 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
     broker = Broker(settings.broker_url.get_secret_value(), "notifications")
     mongo_client, mongo_database = mongo.connect(settings.documents_url.get_secret_value())
     outbox, secret_box = Outbox[NotificationsEvent](EVENTS), SecretBox(settings.encryption_key.get_secret_value())
-    users, agents = PostgresUserRepository(database), PostgresAgentRepository(database, outbox, secret_box)
+    agents = PostgresAgentReader(database, secret_box)
+    repository = PostgresRepository(database, outbox, secret_box, agents)
     history, agent_cache = MongoHistoryRepository(mongo_database), AgentCache(agents)
-    queue = PostgresDeliveryQueue(database, outbox, secret_box, history, now)
+    jobs = DeliveryJobs(repository)
+    queue = PostgresDueJobsQueue(database, secret_box, partial(fail_undecodable_job, jobs, history, now))
     providers = build_provider_registry(settings, agents)
     retry_policy = RetryPolicy(fallback_after_s=settings.fallback_seconds)
     rules = template_loader.load_rules()
     request_templates = template_loader.load_request_templates()
     mail_templates = template_loader.load_mail_templates()
     delivery_context = DeliveryContext(
-        users, agent_cache, providers, queue, history, mail_templates[FALLBACK_MAIL_TEMPLATE], retry_policy, now
+        repository, agent_cache, providers, jobs, history, mail_templates[FALLBACK_MAIL_TEMPLATE], retry_policy, now
     )
     lease = timedelta(seconds=settings.lease_seconds)
     worker_pools = [
@@ -82,16 +86,16 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
         )
         for min_priority, workers in ((1, settings.workers), (MIN_URGENT_PRIORITY, settings.urgent_workers))
     ]
-    enqueuer = NotificationEnqueuer(users, agent_cache, queue, history, now, [pool.wakeup.set for pool in worker_pools])
+    notifiers = [pool.wakeup.set for pool in worker_pools]
+    enqueuer = NotificationEnqueuer(repository.users, agent_cache, jobs, history, now, notifiers)
     async with database, mongo_client:
         if settings.operators_email:
-            await users.upsert_user(
-                User(OPERATORS_USER_ID, settings.operators_email, None, None, int(time.time())), None
-            )
+            operators = User(OPERATORS_USER_ID, settings.operators_email, None, None, int(time.time()))
+            await contacts.upsert_contact(repository, operators, None)
         await serve_with_background_tasks(
             serve_rpc(
                 settings.service_socket,
-                [NotificationsRpc(agents, history)],
+                [NotificationsRpc(repository, history)],
                 settings.build_page_token_signer(),
                 grace_s=settings.drain_seconds,
             ),
@@ -111,7 +115,7 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
                 consume(broker, AlertsConsumer(enqueuer, rules)),
                 consume(broker, RequestsConsumer(enqueuer, request_templates)),
                 consume(broker, MailConsumer(enqueuer, mail_templates)),
-                consume(broker, UsersConsumer(users, queue, history)),
+                consume(broker, UsersConsumer(repository, history)),
                 consume(broker, UrgentRequestsConsumer(enqueuer, request_templates)),
                 AgentChangeListener(broker, agents, agent_cache).run(),
                 run_periodically(
@@ -135,13 +139,11 @@ async def serve(settings: Settings, stop: Callable[[], Awaitable[None]] = wait_f
     await providers.close()
 
 
-def build_provider_registry(settings: Settings, agent_repository: PostgresAgentRepository) -> ProviderClientRegistry:
+def build_provider_registry(settings: Settings, agents: PostgresAgentReader) -> ProviderClientRegistry:
     """Create the provider clients from the settings."""
     service_account = json.loads(settings.google_application_credentials.read_text(encoding="utf-8"))
     smtp_client = SmtpClient(settings.smtp_url.get_secret_value(), settings.mail_from)
-    providers = ProviderClientRegistry(
-        agent_repository, smtp_client, service_account, settings.fcm_url, settings.apns_url
-    )
+    providers = ProviderClientRegistry(agents, smtp_client, service_account, settings.fcm_url, settings.apns_url)
     if settings.apns_key_file is not None:
         private_key = settings.apns_key_file.read_text(encoding="utf-8")
         providers.register_apns(ApnsKey(settings.apns_key_id, settings.apns_team_id, settings.apns_topic, private_key))

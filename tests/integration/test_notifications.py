@@ -197,7 +197,7 @@ async def test_deleted_user_leaves_only_a_tombstone(harness: NotificationsHarnes
     await harness.publish(UserDeleted(user_id=user, version=9))
 
     async def is_deleted() -> bool:
-        contact = await harness.users.get_user(user)
+        contact = await harness.users.get(user)
         entries = await harness.history.find(HistoryFilter(user_id=user), 10, None, include_mails=True)
         return contact is not None and contact.is_deleted and entries == []
 

@@ -12,6 +12,7 @@ import pytest
 from generated.proto.delivery.events.v1 import NotificationSent
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import Mail, Notification, Provider, Status, User
+from services.notifications.usecases import contacts
 from services.runtime.storage import migrations
 from tests.integration.fixtures.notifications import NotificationsHarness, make_name
 from tests.integration.fixtures.servers import Servers
@@ -34,11 +35,15 @@ def make_job(priority: int = 3, mail: Mail | None = None) -> DeliveryJob:
     )
 
 
+def build_sent_event(job: DeliveryJob) -> NotificationSent:
+    return NotificationSent(notification_id=job.id, user_id="ada", at=datetime.now(UTC))
+
+
 async def test_concurrent_claims_are_exclusive(harness: NotificationsHarness) -> None:
     jobs = [make_job(priority) for priority in (1, 9, 5) for _ in range(30)]
     for job in jobs:
-        assert await harness.queue.add("q", job.id, job)
-    assert not await harness.queue.add("q", jobs[0].id, jobs[0])
+        assert await harness.jobs.add("q", job.id, job)
+    assert not await harness.jobs.add("q", jobs[0].id, jobs[0])
     now = datetime.now(UTC)
     lease_expires_at = now + timedelta(minutes=1)
     claims = await asyncio.gather(*(harness.queue.claim(1, 10, now, lease_expires_at) for _ in range(12)))
@@ -46,28 +51,27 @@ async def test_concurrent_claims_are_exclusive(harness: NotificationsHarness) ->
     assert sorted(claimed_ids) == sorted(job.id for job in jobs)
     for claim in claims:
         for job in claim:
-            assert await harness.queue.complete(job, None)
+            assert await harness.jobs.complete(job.lease, build_sent_event(job))
 
 
 async def test_claim_respects_minimum_priority(harness: NotificationsHarness) -> None:
     low, high = make_job(2), make_job(9)
     for job in (low, high):
-        await harness.queue.add("q", job.id, job)
+        await harness.jobs.add("q", job.id, job)
     now = datetime.now(UTC)
     assert [job.id for job in await harness.queue.claim(8, 10, now, now + timedelta(minutes=1))] == [high.id]
     for job in await harness.queue.claim(1, 10, now + timedelta(minutes=2), now + timedelta(minutes=3)):
-        await harness.queue.complete(job, None)
+        await harness.jobs.complete(job.lease, build_sent_event(job))
 
 
 async def test_expired_lease_is_lost_to_next_claim(harness: NotificationsHarness) -> None:
     added = make_job(mail=Mail("m", "a@b.c", "s", "the code is s3cret", "h"))
-    await harness.queue.add("q", added.id, added)
+    await harness.jobs.add("q", added.id, added)
     now = datetime.now(UTC)
     [expired] = await harness.queue.claim(1, 1, now, now + timedelta(seconds=1))
     [current] = await harness.queue.claim(1, 1, now + timedelta(seconds=2), now + timedelta(minutes=1))
-    event = NotificationSent(notification_id=added.id, user_id="ada", at=now)
-    assert not await harness.queue.reschedule(expired, now)
-    assert not await harness.queue.complete(expired, event)
+    assert not await harness.jobs.reschedule(expired, now)
+    assert not await harness.jobs.complete(expired.lease, build_sent_event(expired))
     updated = replace(
         current,
         provider=Provider.FCM,
@@ -77,7 +81,7 @@ async def test_expired_lease_is_lost_to_next_claim(harness: NotificationsHarness
         is_accepted=True,
         has_unclear_response=True,
     )
-    assert await harness.queue.reschedule(updated, now)
+    assert await harness.jobs.reschedule(updated, now)
     async with harness.database.connection() as connection:
         cursor = await connection.connection.execute("SELECT mail FROM delivery_jobs WHERE id = %s", (added.id,))
         row = await cursor.fetchone()
@@ -85,7 +89,7 @@ async def test_expired_lease_is_lost_to_next_claim(harness: NotificationsHarness
     assert b"s3cret" not in bytes(row["mail"])
     [reclaimed] = await harness.queue.claim(1, 1, now + timedelta(minutes=2), now + timedelta(minutes=3))
     assert replace(reclaimed, lease_expires_at=None) == replace(updated, lease_expires_at=None)
-    assert await harness.queue.complete(reclaimed, None)
+    assert await harness.jobs.complete(reclaimed.lease, build_sent_event(reclaimed))
 
 
 async def test_devices_do_not_depend_on_order_of_events(harness: NotificationsHarness) -> None:
@@ -94,18 +98,19 @@ async def test_devices_do_not_depend_on_order_of_events(harness: NotificationsHa
     for order in itertools.islice(itertools.permutations(registrations), 0, 720, 29):
         user = make_name()
         for version, token in order:
-            await harness.users.upsert_user(User(user, "a@b.c", None, None, version), token)
+            await contacts.upsert_contact(harness.repository, User(user, "a@b.c", None, None, version), token)
         results.add(tuple(device.token for device in await harness.users.list_devices(user)))
     assert results == {("d", "c")}
 
 
 async def test_deleted_device_returns_only_with_newer_version(harness: NotificationsHarness) -> None:
     user, apple = make_name(), secrets.token_hex(32)
-    await harness.users.upsert_user(User(user, "a@b.c", None, None, 2), apple)
+    await contacts.upsert_contact(harness.repository, User(user, "a@b.c", None, None, 2), apple)
     assert [device.provider for device in await harness.users.list_devices(user)] == [Provider.APNS]
-    await harness.users.delete_device(user, apple)
+    async with harness.repository.unit_of_work() as unit:
+        await unit.users.delete_device(user, apple)
     for version, devices in ((1, 0), (2, 0), (3, 1)):
-        await harness.users.upsert_user(User(user, "a@b.c", None, None, version), apple)
+        await contacts.upsert_contact(harness.repository, User(user, "a@b.c", None, None, version), apple)
         assert len(await harness.users.list_devices(user)) == devices
 
 
@@ -130,10 +135,12 @@ async def test_device_belongs_to_user_of_last_registration(harness: Notification
     for order in itertools.permutations(registrations):
         phone, tablet = make_name(), make_name()
         users = {name: make_name() for name in ("ada", "bob")}
-        await harness.users.upsert_user(User(users["ada"], "a@b.c", None, None, 1), tablet, START_TIME)
+        await contacts.upsert_contact(
+            harness.repository, User(users["ada"], "a@b.c", None, None, 1), tablet, START_TIME
+        )
         for name, version, seconds in order:
             user = User(users[name], "a@b.c", None, None, version)
-            await harness.users.upsert_user(user, phone, START_TIME + timedelta(seconds=seconds))
+            await contacts.upsert_contact(harness.repository, user, phone, START_TIME + timedelta(seconds=seconds))
         assert await list_tokens(harness, users["ada"]) == [tablet]
         assert await list_tokens(harness, users["bob"]) == [phone]
 
@@ -143,15 +150,19 @@ async def test_unregistered_device_does_not_return_to_earlier_user(
     harness: NotificationsHarness, *, is_deleted: bool
 ) -> None:
     phone, ada, bob = make_name(), make_name(), make_name()
-    await harness.users.upsert_user(User(ada, "a@b.c", None, None, 1), phone, START_TIME)
-    await harness.users.upsert_user(User(bob, "a@b.c", None, None, 1), phone, START_TIME + timedelta(seconds=1))
+    await contacts.upsert_contact(harness.repository, User(ada, "a@b.c", None, None, 1), phone, START_TIME)
+    await contacts.upsert_contact(
+        harness.repository, User(bob, "a@b.c", None, None, 1), phone, START_TIME + timedelta(seconds=1)
+    )
     if is_deleted:
-        await harness.users.delete_user(bob, 2)
+        await contacts.delete_contact(harness.repository, harness.history, bob, 2)
     else:
-        await harness.users.upsert_user(User(bob, "a@b.c", None, None, 2), None)
-    await harness.users.upsert_user(User(ada, "a@b.c", None, None, 2), phone, START_TIME)
+        await contacts.upsert_contact(harness.repository, User(bob, "a@b.c", None, None, 2), None)
+    await contacts.upsert_contact(harness.repository, User(ada, "a@b.c", None, None, 2), phone, START_TIME)
     assert await list_tokens(harness, ada) == await list_tokens(harness, bob) == []
-    await harness.users.upsert_user(User(ada, "a@b.c", None, None, 3), phone, START_TIME + timedelta(seconds=2))
+    await contacts.upsert_contact(
+        harness.repository, User(ada, "a@b.c", None, None, 3), phone, START_TIME + timedelta(seconds=2)
+    )
     assert await list_tokens(harness, ada) == [phone]
 
 

@@ -7,10 +7,11 @@ import pytest
 from cryptography.fernet import Fernet
 
 from generated.events import EVENTS, NotificationsEvent
-from services.notifications.adapters.postgres.delivery_queue import PostgresDeliveryQueue
+from services.notifications.adapters.postgres.repository import PostgresRepository
 from services.notifications.domain.agents import MIN_URGENT_PRIORITY
 from services.notifications.domain.delivery_state import DeliveryJob
 from services.notifications.domain.notifications import HistoryFilter, Mail, Notification, Status
+from services.notifications.usecases.delivery_jobs import DeliveryJobs
 from services.orders.domain.orders import RefundStatus
 from services.partners.domain.call_policy import CallState
 from services.runtime.core.clock import now
@@ -63,15 +64,13 @@ async def test_undecodable_notification_fails_when_it_expires(notifications: Not
     at, job_id, user_id = now(), generate_id(), generate_id()
     notification = Notification(job_id, user_id, "emails.requested", None, "mails", "", "", Status.QUEUED, at)
     mail = Mail(job_id, "ada@delivery.test", "Code", "1234", "1234")
-    queue = PostgresDeliveryQueue(
-        notifications.database,
-        Outbox[NotificationsEvent](EVENTS),
-        SecretBox(Fernet.generate_key().decode()),  # a key that is no longer configured
-        notifications.history,
-        now,
+    former_secret_box = SecretBox(Fernet.generate_key().decode())  # of a key that is no longer configured
+    former_repository = PostgresRepository(
+        notifications.database, Outbox[NotificationsEvent](EVENTS), former_secret_box, notifications.agents
     )
+    job = DeliveryJob(notification, MIN_URGENT_PRIORITY, at + 2 * LEASE, mail)
     await notifications.history.upsert(notification)
-    await queue.add("test", job_id, DeliveryJob(notification, MIN_URGENT_PRIORITY, at + 2 * LEASE, mail))
+    await DeliveryJobs(former_repository).add("test", job_id, job)
     statuses = []
     for _ in range(3):
         await notifications.queue.claim(1, 1000, at, at + LEASE)

@@ -6,9 +6,9 @@ import logging
 from generated.events import AGENT_CHANGED, NOTIFICATION_REQUESTED
 from services.notifications.adapters.agent_cache import AgentCache
 from services.notifications.domain.agents import MIN_URGENT_PRIORITY, Agent
-from services.notifications.usecases.ports import AgentRepository
 from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.core.errors import ApiError
+from services.runtime.core.repository import SortedEntityReader
 from services.runtime.messaging.broadcast import iter_events, subscribe
 from services.runtime.messaging.channel import BrokerUnavailable, Channel
 from services.runtime.messaging.connection import Broker
@@ -27,7 +27,7 @@ RETRY_INTERVAL_S = 2.0
 class AgentChangeListener:
     """Subscribes to agent changes. Every process updates the bindings, which is idempotent."""
 
-    def __init__(self, broker: Broker, repository: AgentRepository, cache: AgentCache) -> None:
+    def __init__(self, broker: Broker, repository: SortedEntityReader[str, Agent], cache: AgentCache) -> None:
         self._broker = broker
         self._repository = repository
         self._cache = cache

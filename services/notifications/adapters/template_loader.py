@@ -16,7 +16,7 @@ TEMPLATE_DIR = Path(__file__).with_name("templates")
 
 
 def _load_yaml(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((TEMPLATE_DIR / name).read_text(encoding="utf-8"))
+    content: dict[str, Any] = yaml.load((TEMPLATE_DIR / name).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     return content
 
 

@@ -41,14 +41,18 @@ class RetryPolicy:
     max_rounds: int = 40
 
 
+type Lease = tuple[str, datetime | None]
+"""Lease of a worker on a job: the job's id and the end of the lease, which identifies it."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryJob:
     """Notification in delivery.
 
     `provider` is the current provider, used since `provider_started_at` for `rounds` rounds. `final_addresses` are its
     addresses with a final response. `has_unclear_response` is set once one of its responses was UNCLEAR.
-    `is_accepted` is set once any provider has accepted the notification. `lease_expires_at` identifies the worker's
-    lease on the job.
+    `is_accepted` is set once any provider has accepted the notification. `lease_expires_at` is the end of the
+    worker's lease on the job.
     """
 
     notification: Notification
@@ -68,6 +72,11 @@ class DeliveryJob:
     def id(self) -> str:
         """Return the id of the notification."""
         return self.notification.id
+
+    @property
+    def lease(self) -> Lease:
+        """Return the worker's lease."""
+        return self.id, self.lease_expires_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,8 @@ from services.notifications.domain.notifications import (
     User,
 )
 from services.notifications.usecases import contacts, enqueue
-from services.notifications.usecases.contacts import PendingJobs
 from services.notifications.usecases.enqueue import FALLBACK_MAIL_TEMPLATE, NotificationEnqueuer, SourceEvent
-from services.notifications.usecases.ports import HistoryRepository, UserRepository
+from services.notifications.usecases.ports import HistoryRepository, Repository
 from services.runtime.messaging.events import MalformedEvent, MessageMetadata
 from services.runtime.telemetry import tracing
 
@@ -188,9 +187,8 @@ class UrgentRequestsConsumer(_RequestConsumer, NotificationsUrgentConsumer):
 class UsersConsumer(NotificationsUsersConsumer):
     """Stores and deletes the contact data of users."""
 
-    def __init__(self, user_repository: UserRepository, pending_jobs: PendingJobs, history: HistoryRepository) -> None:
-        self._users = user_repository
-        self._pending_jobs = pending_jobs
+    def __init__(self, repository: Repository, history: HistoryRepository) -> None:
+        self._repository = repository
         self._history = history
 
     async def on_user_registered(self, event: UserRegistered, delivery: MessageMetadata) -> None:
@@ -203,11 +201,11 @@ class UsersConsumer(NotificationsUsersConsumer):
 
     async def on_user_deleted(self, event: UserDeleted, delivery: MessageMetadata) -> None:
         """Delete the user's contact data, pending notifications and history."""
-        await contacts.delete_contact(self._users, self._pending_jobs, self._history, event.user_id, event.version)
+        await contacts.delete_contact(self._repository, self._history, event.user_id, event.version)
 
     async def _upsert_contact(self, event: UserRegistered | UserUpdated) -> None:
         user = User(event.user_id, event.email, event.locale, event.time_zone, event.version)
-        await contacts.upsert_contact(self._users, user, event.notif_token, event.notif_token_at)
+        await contacts.upsert_contact(self._repository, user, event.notif_token, event.notif_token_at)
 
 
 class MailConsumer(NotificationsMailConsumer):

@@ -8,7 +8,7 @@ from functools import partial
 from opentelemetry.trace import Span, SpanKind
 
 from services.notifications.domain.delivery_state import DeliveryJob
-from services.notifications.usecases.ports import DeliveryQueue
+from services.notifications.usecases.delivery_jobs import DueJobsQueue
 from services.runtime.concurrency.worker_pool import WorkerPool
 from services.runtime.core.clock import Clock
 from services.runtime.telemetry import tracing
@@ -18,7 +18,7 @@ POLL_INTERVAL_S = 0.25
 
 
 def create_delivery_workers(
-    queue: DeliveryQueue,
+    queue: DueJobsQueue,
     deliver: Callable[[DeliveryJob], Awaitable[None]],
     clock: Clock,
     *,

@@ -9,7 +9,7 @@ from services.notifications.domain.agents import Agent, QuietHours
 from services.notifications.domain.notifications import HistoryFilter, Notification, Provider, Status
 from services.notifications.usecases import agents, history
 from services.notifications.usecases.agents import AgentPatch
-from services.notifications.usecases.ports import AgentRepository, HistoryRepository
+from services.notifications.usecases.ports import HistoryRepository, Repository
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import build_idempotency_key
 from services.runtime.core.principal import Principal, require_role
@@ -36,8 +36,8 @@ class NotificationsRpc(NotificationsServicer):
 
     FIELD_POINTERS = FIELD_POINTERS
 
-    def __init__(self, agent_repository: AgentRepository, history_repository: HistoryRepository) -> None:
-        self._agents = agent_repository
+    def __init__(self, repository: Repository, history_repository: HistoryRepository) -> None:
+        self._repository = repository
         self._history = history_repository
 
     async def list_my_notifications(
@@ -89,7 +89,7 @@ class NotificationsRpc(NotificationsServicer):
             collapse=preferences.collapse,
         )
         key = build_idempotency_key(principal, "createAgent", request.idempotency_key, (new_agent, provider_keys))
-        response = await agents.create_agent(self._agents, new_agent, provider_keys, key, _encode_created_agent)
+        response = await agents.create_agent(self._repository, new_agent, provider_keys, key, _encode_created_agent)
         return get_codec().extend(response.data, v1.CreateAgentResponse(replayed=response.replayed))
 
     async def list_agents(self, request: v1.ListAgentsRequest, principal: Principal) -> v1.ListAgentsResponse:
@@ -98,7 +98,7 @@ class NotificationsRpc(NotificationsServicer):
         Raises ApiError: FORBIDDEN, INVALID_REQUEST.
         """
         require_role(principal, "admin")
-        page = await agents.list_agents(self._agents, request.page_size, request.page_token)
+        page = await agents.list_agents(self._repository, request.page_size, request.page_token)
         return v1.ListAgentsResponse(
             items=[_to_agent_message(agent) for agent in page.items], next_page_token=page.next_page_token
         )
@@ -109,7 +109,7 @@ class NotificationsRpc(NotificationsServicer):
         Raises ApiError: FORBIDDEN, AGENT_NOT_FOUND.
         """
         require_role(principal, "admin")
-        agent = await agents.get_agent(self._agents, request.agent_id)
+        agent = await agents.get_agent(self._repository, request.agent_id)
         return v1.GetAgentResponse(agent=_to_agent_message(agent), etag=agent.etag)
 
     async def update_agent(self, request: v1.UpdateAgentRequest, principal: Principal) -> v1.UpdateAgentResponse:
@@ -118,7 +118,7 @@ class NotificationsRpc(NotificationsServicer):
         Raises ApiError: FORBIDDEN, INVALID_REQUEST, AGENT_NOT_FOUND, AGENT_KEY_INVALID, PRECONDITION_FAILED.
         """
         require_role(principal, "admin")
-        agent = await agents.update_agent(self._agents, request.agent_id, _to_patch(request), request.if_match)
+        agent = await agents.update_agent(self._repository, request.agent_id, _to_patch(request), request.if_match)
         return v1.UpdateAgentResponse(agent=_to_agent_message(agent), etag=agent.etag)
 
 

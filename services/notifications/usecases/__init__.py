@@ -2,7 +2,8 @@
 
 - agents: create_agent, list_agents, get_agent, update_agent
 - contacts: upsert_contact, delete_contact
-- deliver: deliver
+- deliver: deliver, fail_undecodable_job
+- delivery_jobs: DeliveryJobs
 - enqueue: enqueue_notification, enqueue_mail
 - history: list_for_user, list_all
 

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from generated.problems import Reason
+from generated.proto.delivery.events.v1 import AgentChanged
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.notifications import Provider
-from services.notifications.usecases.ports import AgentRepository
+from services.notifications.usecases.ports import Repository
 from services.runtime.core import ids, pagination
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import IdempotencyKey, IdempotentResponse
@@ -34,7 +35,7 @@ class AgentPatch:
 
 
 async def create_agent(
-    repository: AgentRepository,
+    repository: Repository,
     agent: Agent,
     provider_keys: Mapping[str, str],
     key: IdempotencyKey | None,
@@ -50,30 +51,31 @@ async def create_agent(
         if not response.replayed:
             new_agent = replace(agent, id=ids.generate_id(), version=1)
             _validate(new_agent, provider_keys)
-            await unit.add_agent(new_agent, provider_keys)
+            await unit.agents.add(new_agent, provider_keys)
+            await unit.publish(AgentChanged(agent_id=new_agent.id, version=new_agent.version))
             response.data = encode(new_agent)
     return response
 
 
-async def list_agents(repository: AgentRepository, size: int, page_token: str) -> Page[Agent]:
+async def list_agents(repository: Repository, size: int, page_token: str) -> Page[Agent]:
     """Return a page of agents in the order of their ids."""
     last_key = pagination.decode_page_token(page_token, tuple[str])
-    rows = await repository.list_after(last_key[0] if last_key else "", size + 1)
+    rows = await repository.agents.list_after(last_key[0] if last_key else "", size + 1)
     return pagination.build_page(rows, size, lambda agent: (agent.id,))
 
 
-async def get_agent(repository: AgentRepository, agent_id: str) -> Agent:
+async def get_agent(repository: Repository, agent_id: str) -> Agent:
     """Return the agent.
 
     Raises ApiError: AGENT_NOT_FOUND.
     """
-    agent = await repository.get(agent_id)
+    agent = await repository.agents.get(agent_id)
     if agent is None:
         raise ApiError(Reason.AGENT_NOT_FOUND)
     return agent
 
 
-async def update_agent(repository: AgentRepository, agent_id: str, patch: AgentPatch, if_match: str | None) -> Agent:
+async def update_agent(repository: Repository, agent_id: str, patch: AgentPatch, if_match: str | None) -> Agent:
     """Apply a patch to an agent; `if_match` lists the expected entity tags.
 
     Raises ApiError: AGENT_NOT_FOUND, PRECONDITION_FAILED, INVALID_REQUEST, AGENT_KEY_INVALID.
@@ -83,8 +85,9 @@ async def update_agent(repository: AgentRepository, agent_id: str, patch: AgentP
     after = replace(before, version=before.version + 1, **patch.values)  # type: ignore[arg-type]
     _validate(after, patch.keys)
     async with repository.unit_of_work() as unit:
-        if not await unit.save_agent(after, patch.keys):
+        if not await unit.agents.save(after, patch.keys):
             raise ApiError(Reason.PRECONDITION_FAILED)
+        await unit.publish(AgentChanged(agent_id=after.id, version=after.version))
     return after
 
 

@@ -1,35 +1,39 @@
 """Contact data of users."""
 
-from datetime import datetime
-from typing import Protocol
+from datetime import UTC, datetime
 
 from services.notifications.domain.notifications import User
-from services.notifications.usecases.ports import HistoryRepository, UserRepository
+from services.notifications.usecases.ports import HistoryRepository, Repository
+
+UNKNOWN_REGISTRATION_TIME = datetime.fromtimestamp(0, UTC)
+"""Time of registrations without a time, which the previous release publishes. Any later registration replaces them."""
 
 
-class PendingJobs(Protocol):
-    """Delivery jobs that are not finished."""
-
-    async def discard_for_user(self, user_id: str) -> None:
-        """Delete the pending notifications of a user."""
-
-
-async def upsert_contact(users: UserRepository, user: User, token: str | None, registered_at: datetime | None) -> None:
+async def upsert_contact(
+    repository: Repository, user: User, token: str | None, registered_at: datetime | None = None
+) -> None:
     """Store a user's contact data and register the device `token`, which the user registered at `registered_at`.
 
     The newest version is stored regardless of the order of events. A version without a token removes the devices of
     earlier versions.
     """
-    await users.upsert_user(user, token, registered_at)
+    async with repository.unit_of_work() as unit:
+        await unit.users.save(user)
+        if token is None:
+            await unit.users.delete_devices(user)
+        else:
+            await unit.users.register_device(user, token, registered_at or UNKNOWN_REGISTRATION_TIME)
 
 
-async def delete_contact(
-    users: UserRepository, pending_jobs: PendingJobs, history: HistoryRepository, user_id: str, version: int
-) -> None:
-    """Delete a user's contact data, pending notifications and history.
+async def delete_contact(repository: Repository, history: HistoryRepository, user_id: str, version: int) -> None:
+    """Delete a user's contact data, pending notifications and history, but not pending account mails.
 
     A tombstone with the user's id remains, so that a late event of an older version does not restore the data.
     """
-    await users.delete_user(user_id, version)
-    await pending_jobs.discard_for_user(user_id)
+    tombstone = User(user_id, "", None, None, version)
+    async with repository.unit_of_work() as unit:
+        await unit.users.save(tombstone)
+        await unit.users.delete_devices(tombstone)
+        await unit.users.anonymise_registrations(user_id)
+        await unit.jobs.delete_for_user(user_id)
     await history.delete_for_user(user_id)

@@ -15,6 +15,7 @@ from services.notifications.domain.delivery_state import (
     DeliveryJob,
     DeliveryState,
     Finish,
+    Lease,
     LoadRecipient,
     ProviderResponses,
     Recipient,
@@ -33,7 +34,8 @@ from services.notifications.domain.notifications import (
     Status,
 )
 from services.notifications.domain.rendering import render_mail
-from services.notifications.usecases.ports import DeliveryQueue, HistoryRepository, UserRepository
+from services.notifications.usecases.delivery_jobs import DeliveryJobs
+from services.notifications.usecases.ports import HistoryRepository, Repository
 from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
@@ -43,6 +45,9 @@ log = logging.getLogger(__name__)
 
 HISTORY_RETRY_DELAY = timedelta(seconds=5)
 """Delay before a finished job is completed again after the history was unavailable."""
+
+UNDECODABLE_REASON = "INTERNAL_ERROR"
+"""Reason of a failed notification whose job could not be decoded."""
 
 
 class PushClient(Protocol):
@@ -88,10 +93,10 @@ class DeliveryContext:
     `fallback_mail_templates` by locale render a notification that is delivered by mail.
     """
 
-    users: UserRepository
+    repository: Repository
     agents: EntityReader[str, Agent]
     providers: ProviderRegistry
-    queue: DeliveryQueue
+    jobs: DeliveryJobs
     history: HistoryRepository
     fallback_mail_templates: Mapping[str, MailTemplate]
     retry_policy: RetryPolicy
@@ -118,13 +123,13 @@ async def deliver(context: DeliveryContext, job: DeliveryJob) -> None:
 async def _load_recipient(context: DeliveryContext, job: DeliveryJob) -> Recipient:
     """Load the recipient, without addresses if nothing may be sent to them."""
     agent = await context.agents.get(job.notification.agent_id)
-    user = await context.users.get_user(job.notification.user_id)
+    user = await context.repository.users.get(job.notification.user_id)
     if job.mail is not None:
         return Recipient(agent, user, {Provider.EMAIL: [job.mail.to]})
     if agent is None or not agent.enabled or user is None or user.is_deleted:
         return Recipient(agent, user, {})
     addresses: dict[Provider, list[str]] = {provider: [] for provider in agent.providers}
-    for device in await context.users.list_devices(user.user_id):
+    for device in await context.repository.users.list_devices(user.user_id):
         if device.provider in addresses:
             addresses[device.provider].append(device.token)
     if Provider.EMAIL in addresses:
@@ -147,7 +152,8 @@ async def _send(context: DeliveryContext, job: DeliveryJob, send: Send) -> Provi
     for address, response in zip(send.addresses, responses, strict=True):
         breaker.record(response)
         if response.is_unregistered:
-            await context.users.delete_device(job.notification.user_id, address)
+            async with context.repository.unit_of_work() as unit:
+                await unit.users.delete_device(job.notification.user_id, address)
     return ProviderResponses(dict(zip(send.addresses, responses, strict=True)), backoff.draw_jitter())
 
 
@@ -187,7 +193,7 @@ async def _reschedule(context: DeliveryContext, job: DeliveryJob, due_at: dateti
         await context.history.upsert(job.notification)
     except ApiError as error:
         log.warning("history of %s not updated: %s; the next delivery step will update it", job.id, error)
-    await context.queue.reschedule(job, due_at)
+    await context.jobs.reschedule(job, due_at)
 
 
 async def _complete(context: DeliveryContext, job: DeliveryJob) -> None:
@@ -200,12 +206,22 @@ async def _complete(context: DeliveryContext, job: DeliveryJob) -> None:
         await context.history.upsert(notification)
     except ApiError as error:
         log.warning("history of %s not updated: %s; job rescheduled", job.id, error)
-        await context.queue.reschedule(job, context.clock() + HISTORY_RETRY_DELAY)
+        await context.jobs.reschedule(job, context.clock() + HISTORY_RETRY_DELAY)
         return
-    if not await context.queue.complete(job, _build_result_event(notification, context.clock())):
-        user = await context.users.get_user(notification.user_id)
+    if not await context.jobs.complete(job.lease, _build_result_event(notification, context.clock())):
+        user = await context.repository.users.get(notification.user_id)
         if user is not None and user.is_deleted:
             await context.history.delete_for_user(notification.user_id)
+
+
+async def fail_undecodable_job(
+    jobs: DeliveryJobs, history: HistoryRepository, clock: Clock, lease: Lease, user_id: str
+) -> None:
+    """Store the failure of a job that cannot be decoded in the history, then complete the job."""
+    job_id, _ = lease
+    await history.set_failed(job_id, UNDECODABLE_REASON)
+    failed = NotificationFailed(notification_id=job_id, user_id=user_id, reason=UNDECODABLE_REASON, at=clock())
+    await jobs.complete(lease, failed)
 
 
 def _build_result_event(notification: Notification, at: datetime) -> NotificationsEvent:

@@ -17,7 +17,8 @@ from services.notifications.domain.notifications import (
     select_localised,
 )
 from services.notifications.domain.rendering import render, render_mail
-from services.notifications.usecases.ports import DeliveryQueue, HistoryRepository, UserRepository
+from services.notifications.usecases.delivery_jobs import DeliveryJobs
+from services.notifications.usecases.ports import HistoryRepository, UserReader
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.core.repository import EntityReader
@@ -51,9 +52,9 @@ class SourceEvent(NamedTuple):
 class NotificationEnqueuer:
     """Adds notifications to the job queue. `worker_notifiers` notify the worker pools of a new job."""
 
-    users: UserRepository
+    users: UserReader
     agents: EntityReader[str, Agent]
-    queue: DeliveryQueue
+    jobs: DeliveryJobs
     history: HistoryRepository
     clock: Clock
     worker_notifiers: Sequence[Callable[[], None]]
@@ -68,7 +69,7 @@ class NotificationEnqueuer:
             mail=mail,
             trace_context=tuple(source.trace_context.items()),
         )
-        if not await self.queue.add(source.queue, source.event_id, job):
+        if not await self.jobs.add(source.queue, source.event_id, job):
             return
         for notify_workers in self.worker_notifiers:
             notify_workers()
@@ -94,7 +95,7 @@ async def enqueue_notification(
     A missing template or template value is recorded as a failed notification. With `retry_unknown_user`, raises
     UnknownUserError for an unknown user.
     """
-    user = await enqueuer.users.get_user(user_id)
+    user = await enqueuer.users.get(user_id)
     if user is None and retry_unknown_user:
         raise UnknownUserError(f"user {user_id} is unknown")
     notification = _create_notification(source, user_id, agent_id, order_id, enqueuer.clock())

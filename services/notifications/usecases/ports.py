@@ -6,67 +6,89 @@ from typing import Protocol
 
 from generated.events import NotificationsEvent
 from services.notifications.domain.agents import Agent
-from services.notifications.domain.delivery_state import DeliveryJob
+from services.notifications.domain.delivery_state import DeliveryJob, Lease
 from services.notifications.domain.notifications import Device, HistoryFilter, Notification, User
-from services.runtime.core.repository import SortedEntityReader, TimeKey
-from services.runtime.core.unit_of_work import IdempotentUnitOfWorkFactory
+from services.runtime.core.repository import EntityReader, SortedEntityReader, TimeKey
+from services.runtime.core.unit_of_work import IdempotentUnitOfWorkFactory, PublishingUnitOfWork
+
+type PreparedEvent = Mapping[str, object]
+"""Event with its trace context."""
 
 
-class UserRepository(Protocol):
-    """Repository of users and their devices."""
-
-    async def upsert_user(self, user: User, token: str | None, registered_at: datetime | None = None) -> None:
-        """Store a user's contact data unless a newer version is stored; a version without a token removes devices.
-
-        The device belongs to the user with the latest `registered_at` for its token.
-        """
-
-    async def delete_user(self, user_id: str, version: int) -> None:
-        """Delete a user's contact data and devices except the id and the version."""
-
-    async def get_user(self, user_id: str) -> User | None:
-        """Return a user's contact data, or None if the user is unknown."""
+class UserReader(EntityReader[str, User], Protocol):
+    """Read access to users and their devices."""
 
     async def list_devices(self, user_id: str) -> Sequence[Device]:
         """Return a user's devices, newest first."""
+
+
+class UserRepository(Protocol):
+    """Users and their devices in a unit of work."""
+
+    async def save(self, user: User) -> None:
+        """Store a user's contact data unless a newer version is stored."""
+
+    async def register_device(self, user: User, token: str, registered_at: datetime) -> None:
+        """Store a device of a version of the user. It belongs to the user with the latest registration of its token."""
+
+    async def delete_devices(self, user: User) -> None:
+        """Delete the devices of this version of the user and of earlier ones, also if these are stored later."""
+
+    async def anonymise_registrations(self, user_id: str) -> None:
+        """Remove the user from the registrations of tokens, which do not return to their previous users."""
 
     async def delete_device(self, user_id: str, token: str) -> None:
         """Delete a device until a newer version of the user registers it again."""
 
 
-class AgentUnitOfWork(Protocol):
-    """Transaction that creates or updates agents and publishes their changes."""
+class AgentRepository(Protocol):
+    """Agents and their provider keys in a unit of work."""
 
-    async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
+    async def add(self, agent: Agent, keys: Mapping[str, str]) -> None:
         """Insert a new agent and its keys."""
 
-    async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
-        """Update an agent to its next version; a key of None is deleted.
-
-        Returns False if the stored version is not the preceding one.
-        """
+    async def save(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
+        """Update an agent to its next version; return False if another one is stored. A key of None is deleted."""
 
 
-class AgentRepository(SortedEntityReader[str, Agent], IdempotentUnitOfWorkFactory[AgentUnitOfWork], Protocol):
-    """Repository of notification agents, enabled or not."""
+class JobRepository(Protocol):
+    """Delivery jobs in a unit of work."""
 
-
-class DeliveryQueue(Protocol):
-    """Queue of delivery jobs."""
-
-    async def add(self, source_queue: str, event_id: str, job: DeliveryJob) -> bool:
-        """Add a job; return False if the event has been processed before."""
-
-    async def claim(
-        self, min_priority: int, limit: int, now: datetime, lease_expires_at: datetime
-    ) -> Sequence[DeliveryJob]:
-        """Lease due jobs of at least `min_priority` until `lease_expires_at`, most urgent first."""
+    async def add_all(self, jobs: Sequence[DeliveryJob]) -> None:
+        """Insert jobs that are due."""
 
     async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
         """Store the job's state and release it until `due_at`; return False if the lease is lost."""
 
-    async def complete(self, job: DeliveryJob, event: NotificationsEvent | None) -> bool:
-        """Delete the job and add the event to the outbox; return False if the lease is lost."""
+    async def delete_leased(self, leases: Sequence[Lease]) -> set[Lease]:
+        """Delete jobs; return the leases of those that were deleted, while the leases of the others are lost."""
+
+    async def delete_for_user(self, user_id: str) -> None:
+        """Delete the user's jobs, but not account mails, which include the confirmation of deletion."""
+
+
+class UnitOfWork(PublishingUnitOfWork[NotificationsEvent], Protocol):
+    """One transaction over users, agents and delivery jobs."""
+
+    users: UserRepository
+    agents: AgentRepository
+    jobs: JobRepository
+
+    async def mark_events_processed(self, events: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Mark events, given by queue and id, as processed; return those that were not processed before."""
+
+    async def publish_all(self, events: Sequence[PreparedEvent]) -> None:
+        """Add prepared events, which may belong to different traces, to the outbox."""
+
+
+class Repository(IdempotentUnitOfWorkFactory[UnitOfWork], Protocol):
+    """Read access to users and agents, and the units of work that change them."""
+
+    users: UserReader
+    agents: SortedEntityReader[str, Agent]
+
+    def prepare_event(self, event: NotificationsEvent) -> PreparedEvent:
+        """Return the event with the current trace context."""
 
 
 class HistoryRepository(Protocol):

@@ -75,9 +75,9 @@ class JobTable:
         return self.lease_end if self.attempts is None else self.attempts
 
 
-async def delete_leased(
-    transaction: Transaction, statement: Statement, leases: Sequence[tuple[str, object]]
-) -> set[tuple[str, object]]:
+async def delete_leased[Token](
+    transaction: Transaction, statement: Statement, leases: Sequence[tuple[str, Token]]
+) -> set[tuple[str, Token]]:
     """Delete jobs given by id and lease token. Return those that were deleted; the leases of the others are lost."""
     job_ids, lease_tokens = [job_id for job_id, _ in leases], [token for _, token in leases]
     rows = await transaction.fetch_all(statement, job_ids=job_ids, lease_tokens=lease_tokens)

@@ -1,12 +1,13 @@
 """In-memory fakes of the repositories, providers and clock of notifications."""
 
-from collections.abc import Sequence
+from collections import UserDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from services.notifications.adapters import template_loader
 from services.notifications.domain.agents import Agent
-from services.notifications.domain.delivery_state import DeliveryJob, RetryPolicy
+from services.notifications.domain.delivery_state import DeliveryJob, Lease, RetryPolicy
 from services.notifications.domain.notifications import (
     ACCEPTED_RESPONSE,
     Device,
@@ -15,13 +16,17 @@ from services.notifications.domain.notifications import (
     Provider,
     ProviderResponse,
     Push,
+    Status,
     User,
+    detect_provider,
 )
 from services.notifications.usecases.deliver import DeliveryContext, deliver
+from services.notifications.usecases.delivery_jobs import DeliveryJobs
 from services.notifications.usecases.enqueue import FALLBACK_MAIL_TEMPLATE, NotificationEnqueuer, SourceEvent
 from services.runtime.core.errors import ApiError, Reason
+from tests.unit.fake_transactions import NOW, FakeTransactions
 
-START_TIME = datetime(2026, 1, 1, 12, tzinfo=UTC)
+START_TIME = NOW
 ALL_PROVIDERS = (Provider.FCM, Provider.APNS, Provider.EMAIL)
 AGENT = Agent("orders", "Orders", 5, ALL_PROVIDERS, 3600, enabled=True)
 ADA = User("ada", "ada@b.c", "de-AT", None, 1)
@@ -56,77 +61,129 @@ class FakeCircuitBreaker:
         """Ignore the response."""
 
 
-class FakeBackend:
-    """All repositories, providers and the clock in one object."""
+class FakeUsers:
+    """Users and devices, stored in the backend, which has one user."""
+
+    def __init__(self, backend: "FakeBackend") -> None:
+        self.backend = backend
+
+    async def get(self, key: str) -> User | None:
+        return self.backend.only_user
+
+    async def list_devices(self, user_id: str) -> Sequence[Device]:
+        return self.backend.user_devices
+
+    async def save(self, user: User) -> None:
+        self.backend.only_user = user
+
+    async def register_device(self, user: User, token: str, registered_at: datetime) -> None:
+        self.backend.user_devices = [*self.backend.user_devices, Device(detect_provider(token), token)]
+        self.backend.registered_at = registered_at
+
+    async def delete_devices(self, user: User) -> None:
+        self.backend.user_devices = []
+
+    async def anonymise_registrations(self, user_id: str) -> None:
+        self.backend.registered_at = None
+
+    async def delete_device(self, user_id: str, token: str) -> None:
+        self.backend.user_devices = [device for device in self.backend.user_devices if device.token != token]
+
+
+class FakeAgents(UserDict[str, Agent]):
+    """Agents by id, and their keys."""
+
+    def __init__(self, *agents: Agent) -> None:
+        super().__init__()
+        self.data.update({agent.id: agent for agent in agents})
+        self.keys_by_agent: dict[str, Mapping[str, str | None]] = {}
+
+    async def get(self, key: str) -> Agent | None:
+        return self.data.get(key)
+
+    async def list_after(self, after: str, size: int) -> Sequence[Agent]:
+        return [agent for agent_id, agent in sorted(self.data.items()) if agent_id > after][:size]
+
+    async def add(self, agent: Agent, keys: Mapping[str, str]) -> None:
+        self.data[agent.id], self.keys_by_agent[agent.id] = agent, keys
+
+    async def save(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
+        if self.data[agent.id].version != agent.version - 1:
+            return False
+        self.data[agent.id], self.keys_by_agent[agent.id] = agent, keys
+        return True
+
+
+@dataclass
+class OnlyAgent:
+    """Cache that returns one agent for every id."""
+
+    agent: Agent | None
+
+    async def get(self, key: str) -> Agent | None:
+        return self.agent
+
+
+class FakeJobs(UserDict[str, tuple[DeliveryJob, datetime]]):
+    """Jobs by id, with their due times. No lease is lost while its job exists."""
+
+    async def add_all(self, jobs: Sequence[DeliveryJob]) -> None:
+        self.data.update({job.id: (job, job.notification.created_at) for job in jobs})
+
+    async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
+        self.data[job.id] = (job, due_at)
+        return True
+
+    async def delete_leased(self, leases: Sequence[Lease]) -> set[Lease]:
+        return {lease for lease in leases if self.data.pop(lease[0], None) is not None}
+
+    async def delete_for_user(self, user_id: str) -> None:
+        self.data = {job_id: entry for job_id, entry in self.data.items() if entry[0].mail is not None}
+
+    async def claim(
+        self, min_priority: int, limit: int, now: datetime, lease_expires_at: datetime
+    ) -> Sequence[DeliveryJob]:
+        due_jobs = sorted(
+            (job for job, due_at in self.data.values() if due_at <= now and job.priority >= min_priority),
+            key=lambda job: -job.priority,
+        )[:limit]
+        for job in due_jobs:
+            self.data[job.id] = (job, lease_expires_at)
+        return [replace(job, lease_expires_at=lease_expires_at) for job in due_jobs]
+
+
+class FakeBackend(FakeTransactions):
+    """Repository, history and providers."""
 
     def __init__(self, *devices: Device, user: User | None = ADA, agent: Agent | None = AGENT) -> None:
-        self.now = START_TIME
-        self.user_devices = list(devices)
+        super().__init__()
+        self.user_devices: Sequence[Device] = devices
         self.only_user = user
-        self.only_agent = agent
+        self.registered_at: datetime | None = None
+        self.users = FakeUsers(self)
+        self.agents = FakeAgents(*([] if agent is None else [agent]))
+        self.agent_cache = OnlyAgent(agent)
+        self.jobs = FakeJobs()
         self.clients = {provider: FakeProviderClient() for provider in ALL_PROVIDERS}
         self.mail_client = self.clients[Provider.EMAIL]
         self.only_breaker = FakeCircuitBreaker()
-        self.jobs: dict[str, tuple[DeliveryJob, datetime]] = {}
-        self.processed_events: set[tuple[str, str]] = set()
         self.stored_notifications: dict[str, Notification] = {}
-        self.published_events: list[object] = []
         self.history_unavailable = False
 
-    async def get_user(self, user_id: str) -> User | None:
-        return self.only_user
+    async def mark_events_processed(self, events: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        return {event for event in events if await self.mark_event_processed(*event)}
 
-    async def list_devices(self, user_id: str) -> Sequence[Device]:
-        return self.user_devices
+    def prepare_event(self, event: object) -> object:
+        return event
 
-    async def delete_device(self, user_id: str, token: str) -> None:
-        self.user_devices = [device for device in self.user_devices if device.token != token]
-
-    async def upsert_user(self, user: User, token: str | None, registered_at: datetime | None = None) -> None:
-        self.only_user = user
-
-    async def delete_user(self, user_id: str, version: int) -> None:
-        self.only_user = User(user_id, "", None, None, version)
-
-    async def get(self, key: str) -> Agent | None:
-        return self.only_agent
+    async def publish_all(self, events: Sequence[object]) -> None:
+        self.events += events
 
     async def get_push_client(self, agent: Agent, provider: Provider) -> FakeProviderClient | None:
         return self.clients.get(provider)
 
     def get_breaker(self, agent: Agent, provider: Provider) -> FakeCircuitBreaker:
         return self.only_breaker
-
-    async def add(self, source_queue: str, event_id: str, job: DeliveryJob) -> bool:
-        if (source_queue, event_id) in self.processed_events:
-            return False
-        self.processed_events.add((source_queue, event_id))
-        self.jobs[job.id] = (job, self.now)
-        return True
-
-    async def claim(
-        self, min_priority: int, limit: int, now: datetime, lease_expires_at: datetime
-    ) -> Sequence[DeliveryJob]:
-        due_jobs = sorted(
-            (job for job, due_at in self.jobs.values() if due_at <= now and job.priority >= min_priority),
-            key=lambda job: -job.priority,
-        )[:limit]
-        for job in due_jobs:
-            self.jobs[job.id] = (job, lease_expires_at)
-        return [replace(job, lease_expires_at=lease_expires_at) for job in due_jobs]
-
-    async def reschedule(self, job: DeliveryJob, due_at: datetime) -> bool:
-        self.jobs[job.id] = (job, due_at)
-        return True
-
-    async def complete(self, job: DeliveryJob, event: object) -> bool:
-        if self.jobs.pop(job.id, None) is None:
-            return False
-        self.published_events.append(event)
-        return True
-
-    async def discard_for_user(self, user_id: str) -> None:
-        self.jobs = {job_id: entry for job_id, entry in self.jobs.items() if entry[0].mail is not None}
 
     async def insert_if_absent(self, notification: Notification) -> None:
         self.stored_notifications.setdefault(notification.id, notification)
@@ -136,6 +193,10 @@ class FakeBackend:
             raise ApiError(Reason.UPSTREAM_UNAVAILABLE)
         self.stored_notifications[notification.id] = notification
 
+    async def set_failed(self, notification_id: str, reason: str) -> None:
+        notification = self.stored_notifications[notification_id]
+        self.stored_notifications[notification_id] = replace(notification, status=Status.FAILED, reason=reason)
+
     async def delete_for_user(self, user_id: str) -> None:
         self.stored_notifications.clear()
 
@@ -144,12 +205,9 @@ class FakeBackend:
     ) -> Sequence[Notification]:
         return list(self.stored_notifications.values())
 
-    def clock(self) -> datetime:
-        return self.now
-
     @property
     def enqueuer(self) -> NotificationEnqueuer:
-        return NotificationEnqueuer(self, self, self, self, self.clock, [])
+        return NotificationEnqueuer(self.users, self.agent_cache, DeliveryJobs(self), self, self.clock, [])
 
     def make_source_event(self, event_id: str = "e1", event_type: str = "orders.paid") -> SourceEvent:
         return SourceEvent("q", event_id, event_type, {})
@@ -157,8 +215,9 @@ class FakeBackend:
     async def step(self, retry_policy: RetryPolicy = RETRY_POLICY) -> bool:
         """Run one step of every due job; return whether a job is left."""
         templates = template_loader.load_mail_templates()[FALLBACK_MAIL_TEMPLATE]
-        context = DeliveryContext(self, self, self, self, self, templates, retry_policy, self.clock)
-        for job in await self.claim(1, 100, self.now, self.now + timedelta(minutes=1)):
+        jobs = DeliveryJobs(self)
+        context = DeliveryContext(self, self.agent_cache, self, jobs, self, templates, retry_policy, self.clock)
+        for job in await self.jobs.claim(1, 100, self.now, self.now + timedelta(minutes=1)):
             await deliver(context, job)
         return bool(self.jobs)
 

@@ -1,4 +1,4 @@
-"""PostgreSQL repository of notification agents and their provider keys."""
+"""Notification agents and their provider keys in PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, override
@@ -6,16 +6,13 @@ from typing import Any, override
 from sqlalchemy import and_, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from generated.events import NotificationsEvent
-from generated.proto.delivery.events.v1 import AgentChanged
 from services.notifications.adapters.postgres.tables import agent_keys, agents
 from services.notifications.domain.agents import Agent, ProviderKeys, QuietHours
 from services.notifications.domain.notifications import Provider
-from services.notifications.usecases.ports import AgentRepository, AgentUnitOfWork
-from services.runtime.messaging.outbox import Outbox
+from services.notifications.usecases.ports import AgentRepository
+from services.runtime.core.repository import SortedEntityReader
 from services.runtime.storage.database import Database, Statement, Transaction
 from services.runtime.storage.encryption import SecretBox
-from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 _AGENT_COLUMNS = [column.name for column in agents.c]
 _SELECT_AGENT = Statement(select(agents).where(agents.c.id == bindparam("id")))
@@ -42,46 +39,11 @@ _DELETE_KEY = Statement(
 )
 
 
-class PostgresAgentUnitOfWork(AgentUnitOfWork):
-    """Transaction that creates or updates agents and publishes their changes."""
+class PostgresAgentReader(SortedEntityReader[str, Agent]):
+    """Read access to agents and their keys in PostgreSQL."""
 
-    def __init__(self, transaction: Transaction, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
-        self._transaction = transaction
-        self._outbox = outbox
-        self._secret_box = secret_box
-
-    @override
-    async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
-        await self._transaction.execute(_INSERT_AGENT, id=agent.id, **_to_columns(agent))
-        await self._save_keys_and_publish(agent, keys)
-
-    @override
-    async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
-        updated_rows = await self._transaction.execute(
-            _UPDATE_AGENT, agent_id=agent.id, previous_version=agent.version - 1, **_to_columns(agent)
-        )
-        if updated_rows != 1:
-            return False
-        await self._save_keys_and_publish(agent, keys)
-        return True
-
-    async def _save_keys_and_publish(self, agent: Agent, keys: Mapping[str, str | None]) -> None:
-        for provider, key in keys.items():
-            if key is None:
-                await self._transaction.execute(_DELETE_KEY, agent_id=agent.id, provider=provider)
-            else:
-                ciphertext = self._secret_box.encrypt(key)
-                await self._transaction.execute(
-                    _UPSERT_KEY, agent_id=agent.id, provider=provider, ciphertext=ciphertext
-                )
-        await self._outbox.add(self._transaction, AgentChanged(agent_id=agent.id, version=agent.version))
-
-
-class PostgresAgentRepository(PostgresIdempotentUnitOfWorkFactory[AgentUnitOfWork], AgentRepository):
-    """Repository of agents. Every method is one transaction."""
-
-    def __init__(self, database: Database, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
-        super().__init__(database, lambda transaction: PostgresAgentUnitOfWork(transaction, outbox, secret_box))
+    def __init__(self, database: Database, secret_box: SecretBox) -> None:
+        self._database = database
         self._secret_box = secret_box
 
     @override
@@ -98,6 +60,39 @@ class PostgresAgentRepository(PostgresIdempotentUnitOfWorkFactory[AgentUnitOfWor
         """Return the agent's own provider credentials."""
         rows = await self._database.fetch_all(_SELECT_KEYS, agent_id=agent_id)
         return ProviderKeys(**{row["provider"]: self._secret_box.decrypt(row["ciphertext"]) for row in rows})
+
+
+class PostgresAgentRepository(AgentRepository):
+    """Agents and their keys of one transaction in PostgreSQL."""
+
+    def __init__(self, transaction: Transaction, secret_box: SecretBox) -> None:
+        self._transaction = transaction
+        self._secret_box = secret_box
+
+    @override
+    async def add(self, agent: Agent, keys: Mapping[str, str]) -> None:
+        await self._transaction.execute(_INSERT_AGENT, id=agent.id, **_to_columns(agent))
+        await self._save_keys(agent, keys)
+
+    @override
+    async def save(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
+        updated_rows = await self._transaction.execute(
+            _UPDATE_AGENT, agent_id=agent.id, previous_version=agent.version - 1, **_to_columns(agent)
+        )
+        if updated_rows != 1:
+            return False
+        await self._save_keys(agent, keys)
+        return True
+
+    async def _save_keys(self, agent: Agent, keys: Mapping[str, str | None]) -> None:
+        for provider, key in keys.items():
+            if key is None:
+                await self._transaction.execute(_DELETE_KEY, agent_id=agent.id, provider=provider)
+            else:
+                ciphertext = self._secret_box.encrypt(key)
+                await self._transaction.execute(
+                    _UPSERT_KEY, agent_id=agent.id, provider=provider, ciphertext=ciphertext
+                )
 
 
 def _to_columns(agent: Agent) -> dict[str, object]:

@@ -1,7 +1,8 @@
-"""PostgreSQL repository of users and their devices."""
+"""Users and their devices in PostgreSQL."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import datetime
 from typing import override
 
 from sqlalchemy import ColumnElement, Text, bindparam, delete, func, null, or_, select, update
@@ -9,12 +10,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.notifications.adapters.postgres.tables import device_owners, devices, users
 from services.notifications.domain.notifications import Device, Provider, User, detect_provider
-from services.notifications.usecases.ports import UserRepository
+from services.notifications.usecases.ports import UserReader, UserRepository
 from services.runtime.concurrency.micro_batching import MicroBatcher
-from services.runtime.storage.database import Database, Statement
-
-UNKNOWN_REGISTRATION_TIME = datetime.fromtimestamp(0, UTC)
-"""Time of registrations without a time, which the previous release publishes. Any later registration replaces them."""
+from services.runtime.storage.database import Database, Statement, Transaction
 
 MAX_DEVICES = 10
 """Maximum number of devices per user; older ones are ignored."""
@@ -95,8 +93,8 @@ _DELETE_OLD_DEVICES = Statement(
 )
 
 
-class PostgresUserRepository(UserRepository):
-    """Repository of users and devices. Every method is one transaction; concurrent reads share a query."""
+class PostgresUserReader(UserReader):
+    """Read access to users and devices in PostgreSQL; concurrent reads share a query."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -104,44 +102,8 @@ class PostgresUserRepository(UserRepository):
         self._device_batcher = MicroBatcher(self._load_devices)
 
     @override
-    async def upsert_user(self, user: User, token: str | None, registered_at: datetime | None = None) -> None:
-        async with self._database.transaction() as transaction:
-            await transaction.execute(
-                _UPSERT_USER,
-                user_id=user.user_id,
-                email=user.email,
-                locale=user.locale,
-                time_zone=user.time_zone,
-                version=user.version,
-            )
-            if token is not None:
-                await transaction.execute(
-                    _UPSERT_DEVICE,
-                    user_id=user.user_id,
-                    token=token,
-                    provider=detect_provider(token),
-                    version=user.version,
-                )
-                await transaction.execute(
-                    _UPSERT_OWNER,
-                    token=token,
-                    user_id=user.user_id,
-                    registered_at=registered_at or UNKNOWN_REGISTRATION_TIME,
-                )
-                return
-            # Deleting alone is not enough: a late event of an older version may register a device.
-            await transaction.execute(_MARK_DEVICES_CLEARED, target_user_id=user.user_id, version=user.version)
-            await transaction.execute(_DELETE_OLD_DEVICES, user_id=user.user_id, version=user.version)
-
-    @override
-    async def delete_user(self, user_id: str, version: int) -> None:
-        await self.upsert_user(User(user_id, "", None, None, version), None)
-        # The token stays assigned, so that the device does not return to an earlier user.
-        await self._database.execute(_ANONYMISE_OWNER, target_user_id=user_id)
-
-    @override
-    async def get_user(self, user_id: str) -> User | None:
-        return await self._user_batcher.submit(user_id)
+    async def get(self, key: str) -> User | None:
+        return await self._user_batcher.submit(key)
 
     async def _load_users(self, user_ids: Sequence[str]) -> Sequence[User | None]:
         rows = await self._database.fetch_all(_SELECT_USERS, ids=list(set(user_ids)))
@@ -158,6 +120,38 @@ class PostgresUserRepository(UserRepository):
             devices_by_user[row["user_id"]].append(Device(Provider(row["provider"]), row["token"]))
         return [devices_by_user[user_id] for user_id in user_ids]
 
+
+class PostgresUserRepository(UserRepository):
+    """Users and devices of one transaction in PostgreSQL."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    @override
+    async def save(self, user: User) -> None:
+        await self._transaction.execute(_UPSERT_USER, **asdict(user))
+
+    @override
+    async def register_device(self, user: User, token: str, registered_at: datetime) -> None:
+        await self._transaction.execute(
+            _UPSERT_DEVICE,
+            user_id=user.user_id,
+            token=token,
+            provider=detect_provider(token),
+            version=user.version,
+        )
+        await self._transaction.execute(_UPSERT_OWNER, token=token, user_id=user.user_id, registered_at=registered_at)
+
+    @override
+    async def delete_devices(self, user: User) -> None:
+        # Deleting alone is not enough: a late event of an older version may register a device.
+        await self._transaction.execute(_MARK_DEVICES_CLEARED, target_user_id=user.user_id, version=user.version)
+        await self._transaction.execute(_DELETE_OLD_DEVICES, user_id=user.user_id, version=user.version)
+
+    @override
+    async def anonymise_registrations(self, user_id: str) -> None:
+        await self._transaction.execute(_ANONYMISE_OWNER, target_user_id=user_id)
+
     @override
     async def delete_device(self, user_id: str, token: str) -> None:
-        await self._database.execute(_MARK_DEVICE_DELETED, target_user_id=user_id, target_token=token)
+        await self._transaction.execute(_MARK_DEVICE_DELETED, target_user_id=user_id, target_token=token)

@@ -94,7 +94,7 @@ async def test_urgent_copy_of_request_is_processed_once() -> None:
 
 async def test_contact_data_is_stored_and_deleted() -> None:
     backend = FakeBackend(user=None)
-    consumer = UsersConsumer(backend, backend, backend)
+    consumer = UsersConsumer(backend, backend)
     delivery = build_delivery("users.registered")
     await consumer.on_user_registered(v1.UserRegistered(user_id="ada", email="a@b.c", version=1), delivery)
     assert backend.only_user == User("ada", "a@b.c", None, None, 1)

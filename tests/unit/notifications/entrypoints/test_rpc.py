@@ -7,14 +7,17 @@ from generated.proto.delivery.notifications import v1
 from services.notifications.entrypoints.rpc import NotificationsRpc
 from services.runtime.rpc.codec import get_codec
 from tests.unit.fake_transactions import build_principal, raises_reason
-from tests.unit.notifications.fakes import AGENT, FakeBackend
-from tests.unit.notifications.usecases.test_agents import FakeAgents
+from tests.unit.notifications.fakes import FakeBackend
 
 ADMIN, ADA = build_principal("admin", "root"), build_principal("customer")
 
 
+def build_rpc(backend: FakeBackend) -> NotificationsRpc:
+    return NotificationsRpc(backend, backend)
+
+
 async def test_agent_is_created_once_and_updated() -> None:
-    rpc = NotificationsRpc(FakeAgents(), FakeBackend())
+    rpc = build_rpc(FakeBackend(agent=None))
     request = v1.CreateAgentRequest(
         name="Orders",
         priority=5,
@@ -43,7 +46,7 @@ async def test_agent_is_created_once_and_updated() -> None:
     ],
 )
 async def test_update_that_removes_a_required_field_raises(update: v1.UpdateAgentRequest) -> None:
-    rpc = NotificationsRpc(FakeAgents(), FakeBackend())
+    rpc = build_rpc(FakeBackend(agent=None))
     request = v1.CreateAgentRequest(
         name="Orders", priority=5, providers=[v1.Provider.FCM], preferences=v1.Preferences(ttl_s=60), enabled=True
     )
@@ -59,7 +62,7 @@ async def test_update_that_removes_a_required_field_raises(update: v1.UpdateAgen
 async def test_invalid_quiet_hours_raise(start: str, end: str) -> None:
     request = v1.CreateAgentRequest(preferences=v1.Preferences(quiet_hours=v1.QuietHours(start=start, end=end)))
     with raises_reason(Reason.INVALID_REQUEST) as raised:
-        await NotificationsRpc(FakeAgents(), FakeBackend()).create_agent(request, ADMIN)
+        await build_rpc(FakeBackend(agent=None)).create_agent(request, ADMIN)
     assert [error.message for error in raised.value.errors] == ["must be a time HH:MM"]
 
 
@@ -67,12 +70,12 @@ async def test_invalid_quiet_hours_raise(start: str, end: str) -> None:
 async def test_unknown_provider_raises(provider: int) -> None:
     request = v1.CreateAgentRequest(name="x", priority=1, providers=[v1.Provider(provider)])
     with raises_reason(Reason.INVALID_REQUEST) as raised:
-        await NotificationsRpc(FakeAgents(), FakeBackend()).create_agent(request, ADMIN)
+        await build_rpc(FakeBackend(agent=None)).create_agent(request, ADMIN)
     assert raised.value.detail == f"Provider has no value {provider}."
 
 
 async def test_administration_requires_admin_role() -> None:
-    rpc = NotificationsRpc(FakeAgents(AGENT), FakeBackend())
+    rpc = build_rpc(FakeBackend())
     for operation in (
         rpc.create_agent(v1.CreateAgentRequest(), ADA),
         rpc.get_agent(v1.GetAgentRequest(agent_id="orders"), ADA),
@@ -88,4 +91,4 @@ async def test_administration_requires_admin_role() -> None:
 async def test_unknown_status_filter_raises(status: int) -> None:
     request = v1.ListNotificationsRequest(page_size=10, status=v1.NotificationStatus(status))
     with raises_reason(Reason.INVALID_REQUEST):
-        await NotificationsRpc(FakeAgents(), FakeBackend()).list_notifications(request, ADMIN)
+        await build_rpc(FakeBackend(agent=None)).list_notifications(request, ADMIN)

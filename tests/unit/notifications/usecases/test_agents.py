@@ -1,7 +1,7 @@
 """Management of notification agents: validation, versions, keys and idempotency."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -9,13 +9,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from generated.problems import Reason
+from generated.proto.delivery.events.v1 import AgentChanged
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.notifications import Provider
 from services.notifications.usecases import agents
 from services.notifications.usecases.agents import MAX_TTL_S, AgentPatch
 from services.runtime.core.idempotency import IdempotencyKey
-from tests.unit.fake_transactions import FakeTransactions, raises_reason
-from tests.unit.notifications.fakes import AGENT
+from tests.unit.fake_transactions import raises_reason
+from tests.unit.notifications.fakes import AGENT, FakeAgents, FakeBackend
 
 KEY = IdempotencyKey("root", "createAgent", "k1", b"")
 
@@ -37,37 +38,14 @@ ACCOUNT = {
 }
 
 
-class FakeAgents(FakeTransactions):
-    """Agents and their keys by id."""
-
-    def __init__(self, *stored: Agent) -> None:
-        super().__init__()
-        self.agents = {agent.id: agent for agent in stored}
-        self.keys: dict[str, Mapping[str, str | None]] = {}
-
-    async def get(self, key: str) -> Agent | None:
-        return self.agents.get(key)
-
-    async def list_after(self, after: str, size: int) -> Sequence[Agent]:
-        return [agent for agent_id, agent in sorted(self.agents.items()) if agent_id > after][:size]
-
-    async def add_agent(self, agent: Agent, keys: Mapping[str, str]) -> None:
-        self.agents[agent.id], self.keys[agent.id] = agent, keys
-
-    async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
-        if self.agents[agent.id].version != agent.version - 1:
-            return False
-        self.agents[agent.id], self.keys[agent.id] = agent, keys
-        return True
-
-
 async def test_agent_is_created_once_per_idempotency_key() -> None:
-    repository = FakeAgents()
+    repository = FakeBackend(agent=None)
     responses = [
         await agents.create_agent(repository, AGENT, {}, KEY, lambda agent: agent.id.encode()) for _ in range(2)
     ]
     (agent,) = repository.agents.values()
     assert agent == replace(AGENT, id=agent.id) != AGENT
+    assert repository.events == [AgentChanged(agent_id=agent.id, version=1)]
     assert [(response.data, response.replayed) for response in responses] == [
         (agent.id.encode(), False),
         (agent.id.encode(), True),
@@ -89,7 +67,7 @@ async def test_agent_is_created_once_per_idempotency_key() -> None:
     ],
 )
 async def test_invalid_agent_is_rejected(changes: dict[str, object], field: str) -> None:
-    repository = FakeAgents(AGENT)
+    repository = FakeBackend()
     with raises_reason(Reason.INVALID_REQUEST) as raised:
         await agents.update_agent(repository, "orders", AgentPatch(changes), None)
     assert [error.field for error in raised.value.errors] == [field]
@@ -98,30 +76,34 @@ async def test_invalid_agent_is_rejected(changes: dict[str, object], field: str)
 
 @pytest.mark.parametrize("if_match", [None, "*", '"1"', '"zzz", "1"'])
 async def test_update_increments_version(if_match: str | None) -> None:
-    repository = FakeAgents(AGENT)
+    repository = FakeBackend()
     after = await agents.update_agent(repository, "orders", AgentPatch({"priority": 10}, {"fcm": None}), if_match)
     assert after == repository.agents["orders"] == replace(AGENT, priority=10, version=2)
-    assert repository.keys == {"orders": {"fcm": None}}
+    assert repository.agents.keys_by_agent == {"orders": {"fcm": None}}
+    assert repository.events == [AgentChanged(agent_id="orders", version=2)]
 
 
 async def test_conflicting_update_changes_nothing() -> None:
     class RacingAgents(FakeAgents):
-        async def save_agent(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
+        async def save(self, agent: Agent, keys: Mapping[str, str | None]) -> bool:
             return False
 
-    for repository, if_match in ((FakeAgents(AGENT), '"2", W/"1"'), (RacingAgents(AGENT), '"1"')):
+    for stored, if_match in ((FakeAgents(AGENT), '"2", W/"1"'), (RacingAgents(AGENT), '"1"')):
+        repository = FakeBackend()
+        repository.agents = stored
         with raises_reason(Reason.PRECONDITION_FAILED):
             await agents.update_agent(repository, "orders", AgentPatch({"priority": 10}), if_match)
-        assert repository.agents == {"orders": AGENT}
+        assert (repository.agents, repository.events) == ({"orders": AGENT}, [])
 
 
 async def test_unknown_agent_raises() -> None:
     with raises_reason(Reason.AGENT_NOT_FOUND):
-        await agents.update_agent(FakeAgents(), "orders", AgentPatch(), None)
+        await agents.update_agent(FakeBackend(agent=None), "orders", AgentPatch(), None)
 
 
 async def test_agents_are_listed_in_pages() -> None:
-    repository = FakeAgents(*(replace(AGENT, id=agent_id) for agent_id in "cab"))
+    repository = FakeBackend()
+    repository.agents = FakeAgents(*(replace(AGENT, id=agent_id) for agent_id in "cab"))
     first = await agents.list_agents(repository, 2, "")
     last = await agents.list_agents(repository, 2, first.next_page_token or "")
     assert [agent.id for agent in [*first.items, *last.items]] == ["a", "b", "c"]
@@ -148,9 +130,9 @@ def test_provider_key_is_checked(provider: Provider, key: object, error: str | N
 
 
 async def test_invalid_key_is_rejected_without_its_content() -> None:
-    repository = FakeAgents(AGENT)
+    repository = FakeBackend()
     with raises_reason(Reason.AGENT_KEY_INVALID) as raised:
         await agents.update_agent(repository, "orders", AgentPatch({}, {"fcm": "s3cret"}), None)
     assert [error.field for error in raised.value.errors] == ["keys.fcm"]
     assert "s3cret" not in str(raised.value.errors)
-    assert repository.keys == {}
+    assert repository.agents.keys_by_agent == {}

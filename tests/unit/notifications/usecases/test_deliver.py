@@ -24,6 +24,8 @@ from services.notifications.domain.notifications import (
 )
 from services.notifications.domain.rendering import render
 from services.notifications.usecases import contacts, enqueue
+from services.notifications.usecases.deliver import fail_undecodable_job
+from services.notifications.usecases.delivery_jobs import DeliveryJobs
 from services.notifications.usecases.enqueue import UnknownUserError
 from tests.unit.notifications.fakes import ADA, AGENT, START_TIME, FakeBackend
 
@@ -60,7 +62,7 @@ async def test_notification_is_localised_and_recorded_as_sent() -> None:
     notification = await backend.run()
     assert notification.status is Status.SENT
     assert "Green Bowl ist bezahlt" in notification.body
-    assert isinstance(backend.published_events[0], NotificationSent)
+    assert isinstance(backend.events[0], NotificationSent)
 
 
 async def test_duplicate_event_creates_one_notification() -> None:
@@ -152,7 +154,7 @@ async def test_unregistered_device_is_deleted_and_others_remain() -> None:
     backend.clients[Provider.FCM].responses = [UNREGISTERED, ACCEPTED_RESPONSE]
     await enqueue_order_paid(backend)
     assert (await backend.run()).status is Status.SENT
-    assert backend.user_devices == [TABLET]
+    assert list(backend.user_devices) == [TABLET]
 
 
 async def test_retry_skips_device_with_accepted_push() -> None:
@@ -178,7 +180,7 @@ async def test_undeliverable_notification_fails_with_reason(backend: FakeBackend
     await enqueue_order_paid(backend)
     notification = await backend.run()
     assert (notification.status, notification.reason, notification.attempts) == (status, reason, ())
-    assert isinstance(backend.published_events[0], NotificationFailed)
+    assert isinstance(backend.events[0], NotificationFailed)
 
 
 async def test_expired_notification_is_not_sent() -> None:
@@ -190,6 +192,20 @@ async def test_expired_notification_is_not_sent() -> None:
     notification = await backend.run()
     assert (notification.status, notification.reason) == (Status.EXPIRED, "EXPIRED")
     assert len(backend.clients[Provider.FCM].sent) == 1
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_undecodable_job_fails_while_its_lease_is_held(*, is_lost: bool) -> None:
+    backend = FakeBackend()
+    await enqueue_order_paid(backend)
+    [job] = await backend.jobs.claim(1, 1, START_TIME, START_TIME)
+    if is_lost:
+        backend.jobs.clear()
+    await fail_undecodable_job(DeliveryJobs(backend), backend, backend.clock, job.lease, "ada")
+    notification = backend.stored_notifications["e1"]
+    assert (notification.status, notification.reason) == (Status.FAILED, "INTERNAL_ERROR")
+    failed = NotificationFailed(notification_id="e1", user_id="ada", reason="INTERNAL_ERROR", at=START_TIME)
+    assert (backend.jobs, backend.events) == ({}, [] if is_lost else [failed])
 
 
 async def test_template_error_is_recorded_as_failure() -> None:
@@ -249,7 +265,7 @@ async def test_history_outage_neither_loses_nor_repeats_delivery() -> None:
     await enqueue_order_paid(backend)
     backend.history_unavailable = True
     assert await backend.step() is True
-    assert backend.published_events == []
+    assert backend.events == []
     backend.history_unavailable = False
     assert (await backend.run()).status is Status.SENT
     assert len(backend.clients[Provider.FCM].sent) == 1
@@ -267,7 +283,7 @@ async def test_deleted_user_receives_only_account_mail() -> None:
         "de",
         {},
     )
-    await contacts.delete_contact(backend, backend, backend, "ada", 9)
+    await contacts.delete_contact(backend, backend, "ada", 9)
     await backend.step()
     assert backend.clients[Provider.FCM].sent == []
     assert [to for to, _ in backend.mail_client.sent] == ["a@b.c"]

@@ -1,0 +1,54 @@
+"""Repository and unit of work of notifications in PostgreSQL."""
+
+from collections.abc import Sequence
+from typing import override
+
+from generated.events import NotificationsEvent
+from services.notifications.adapters.postgres.agents import PostgresAgentReader, PostgresAgentRepository
+from services.notifications.adapters.postgres.delivery_queue import PostgresJobRepository
+from services.notifications.adapters.postgres.users import PostgresUserReader, PostgresUserRepository
+from services.notifications.usecases.ports import PreparedEvent, Repository, UnitOfWork
+from services.runtime.messaging import inbox
+from services.runtime.messaging.outbox import Outbox
+from services.runtime.storage.database import Database, Transaction
+from services.runtime.storage.encryption import SecretBox
+from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
+
+
+class PostgresUnitOfWork(UnitOfWork):
+    """One transaction over users, agents and delivery jobs in PostgreSQL."""
+
+    def __init__(self, transaction: Transaction, outbox: Outbox[NotificationsEvent], secret_box: SecretBox) -> None:
+        self._transaction = transaction
+        self._outbox = outbox
+        self.users = PostgresUserRepository(transaction)
+        self.agents = PostgresAgentRepository(transaction, secret_box)
+        self.jobs = PostgresJobRepository(transaction, secret_box)
+
+    @override
+    async def mark_events_processed(self, events: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        return await inbox.mark_processed_many(self._transaction, events)
+
+    @override
+    async def publish(self, event: NotificationsEvent) -> None:
+        await self._outbox.add(self._transaction, event)
+
+    @override
+    async def publish_all(self, events: Sequence[PreparedEvent]) -> None:
+        await self._outbox.add_many(self._transaction, events)
+
+
+class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[UnitOfWork], Repository):
+    """Read access to users and agents in PostgreSQL, and the units of work that change them."""
+
+    def __init__(
+        self, database: Database, outbox: Outbox[NotificationsEvent], secret_box: SecretBox, agents: PostgresAgentReader
+    ) -> None:
+        super().__init__(database, lambda transaction: PostgresUnitOfWork(transaction, outbox, secret_box))
+        self._outbox = outbox
+        self.users = PostgresUserReader(database)
+        self.agents = agents
+
+    @override
+    def prepare_event(self, event: NotificationsEvent) -> PreparedEvent:
+        return self._outbox.to_row(event)
