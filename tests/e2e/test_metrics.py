@@ -33,6 +33,9 @@ OBSERVABILITY = ROOT / "generated/observability"
 CODE_NAMES = ("db_operation_name", "db_collection_name", "error_type")
 """Labels with names that are defined in code: commands, tables, collections, exception types and status codes."""
 
+BOUNDED_LABELS = ("currency", "server_address", "server_port")
+"""Labels with values that no contract lists; the number of their values is limited."""
+
 
 @pytest.fixture(scope="module")
 def dead_letter(mesh: Mesh) -> Iterator[None]:
@@ -137,9 +140,10 @@ def test_labels_are_names_of_contracts(scraped: dict[str, Scrape]) -> None:
         for sample in scrape:
             if sample.name == "target_info":
                 continue
-            assert sample.labels.keys() <= {*allowed_values, *CODE_NAMES, "le", "currency"}, sample
+            assert sample.labels.keys() <= {*allowed_values, *CODE_NAMES, *BOUNDED_LABELS, "le"}, sample
             assert all(re.fullmatch(r"\w*", sample.labels.get(label, "")) for label in CODE_NAMES), sample
             assert re.fullmatch("[A-Z]{3}|other", sample.labels.get("currency", "USD")), sample
+            assert re.fullmatch(r"\d{0,5}", sample.labels.get("server_port", "")), sample
             for label, value in sample.labels.items():
                 assert value in allowed_values.get(label, {value}), sample
 
