@@ -28,6 +28,7 @@ class Reason(StrEnum):
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
     AGENT_NOT_FOUND = "AGENT_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
     EMAIL_TAKEN = "EMAIL_TAKEN"
     BANK_EXISTS = "BANK_EXISTS"
     ORDER_STATE_CONFLICT = "ORDER_STATE_CONFLICT"
@@ -256,6 +257,17 @@ PROBLEMS: dict[Reason, Problem] = {
         "Method not allowed",
         "The `Allow` header lists the methods of this path.",
         {"en": "This operation does not exist.", "de": "Diese Funktion gibt es nicht."},
+        {},
+    ),
+    Reason.REQUEST_TIMEOUT: Problem(
+        408,
+        "DEADLINE_EXCEEDED",
+        "Request timeout",
+        "The request was not received completely within 30 seconds. Send it again on a new connection.",
+        {
+            "en": "The request took too long to arrive. Please try again.",
+            "de": "Die Übertragung der Anfrage hat zu lange gedauert. Bitte versuchen Sie es noch einmal.",
+        },
         {},
     ),
     Reason.EMAIL_TAKEN: Problem(

@@ -4,7 +4,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -160,14 +160,19 @@ def is_healthy(client: MeshClient) -> bool:
 
 
 @contextmanager
-def running_test_edge(folder: Path, app: Any = echo, **overrides: str) -> Iterator[MeshClient]:
-    """Run only the gateway's Envoy in front of an application, with changed settings, and yield its client."""
+def running_test_edge(
+    folder: Path, app: Any = echo, replacements: Mapping[str, str] | None = None, **overrides: str
+) -> Iterator[MeshClient]:
+    """Run only the gateway's Envoy in front of an application, and yield its client.
+
+    `overrides` are changed settings, and `replacements` those of texts of the bootstrap.
+    """
     issue_certificates(folder)
     with ExitStack() as stack:
         jwks_port = stack.enter_context(running_jwks_server())
         settings = build_settings(folder, JWKS_PORT=str(jwks_port), FIREBASE_PROJECT_ID=PROJECT_ID, **overrides)
         stack.enter_context(running_echo_server(Path(settings["RUN_DIR"]) / "gateway.sock", app))
-        stack.enter_context(running_envoy(folder, "gateway", settings))
+        stack.enter_context(running_envoy(folder, "gateway", settings, replacements))
         yield MeshClient(folder, settings)
 
 

@@ -63,9 +63,20 @@ def issue_certificates(folder: Path, **additional_ids: str) -> CertificateAuthor
 
 
 @contextmanager
-def running_envoy(folder: Path, name: str, values: Mapping[str, str]) -> Iterator[None]:
-    """Run an Envoy of the development profile. Raises AssertionError with its log if it does not become ready."""
-    command = [str(ENVOY_BINARY), "-c", str(write_bootstrap(folder, "development", name, values))]
+def running_envoy(
+    folder: Path, name: str, values: Mapping[str, str], replacements: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """Run an Envoy of the development profile. Raises AssertionError with its log if it does not become ready.
+
+    `replacements` replaces texts of the bootstrap.
+    """
+    bootstrap = write_bootstrap(folder, "development", name, values)
+    text = bootstrap.read_text(encoding="utf-8")
+    for old, new in (replacements or {}).items():
+        assert old in text, f"{old} is not in the bootstrap"
+        text = text.replace(old, new)
+    bootstrap.write_text(text, encoding="utf-8")
+    command = [str(ENVOY_BINARY), "-c", str(bootstrap)]
     options = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--drain-time-s", "1"]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen([*command, *options], stdout=log, stderr=subprocess.STDOUT)

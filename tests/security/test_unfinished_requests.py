@@ -1,9 +1,11 @@
 """Requests with bodies that clients never finish: they occupy neither connections to the app nor the API."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx
@@ -85,3 +87,20 @@ def test_connection_has_a_maximum_number_of_streams(edge_mesh: MeshClient) -> No
     requests = UnfinishedRequests(int(edge_mesh.settings["EDGE_PORT"]))
     requests.close()
     assert requests.max_streams == MAX_STREAMS_PER_CONNECTION
+
+
+def test_unfinished_request_is_answered_after_timeout(tmp_path: Path) -> None:
+    headers = "Host: edge\r\nOrigin: http://localhost:5173\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
+    with (
+        running_test_edge(tmp_path, replacements={"request_timeout: 30s": "request_timeout: 0.2s"}) as client,
+        socket.create_connection(("127.0.0.1", int(client.settings["EDGE_PORT"])), timeout=10) as connection,
+    ):
+        connection.sendall(f"POST /api/v1/sessions HTTP/1.1\r\n{headers}\r\n{{".encode())
+        response = HTTPResponse(connection)
+        response.begin()
+        problem = json.loads(response.read())
+    assert (response.status, problem["status"], problem["reason"]) == (408, 408, "REQUEST_TIMEOUT")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["connection"] == "close"
+    assert response.headers["access-control-allow-origin"] == "http://localhost:5173"
+    assert response.headers["traceresponse"].split("-")[1] == problem["trace_id"]
