@@ -63,3 +63,43 @@ def test_every_field_of_an_error_has_a_pointer(service: str) -> None:
     }
     fields = {name for name in named if name and not name.endswith(".")}
     assert fields <= servicer.FIELD_POINTERS.keys()
+
+
+PERMITTED_TRANSACTIONS = {
+    "services/orders/adapters/postgres/reconciliation.py": ["try_acquire_leadership"],
+}
+"""Functions of adapters that open a transaction, which only holds a lock and changes nothing."""
+
+
+def find_transactions(tree: ast.AST) -> list[str]:
+    """Return the functions that open a transaction of the database."""
+    return [
+        function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("transaction", "unit_of_work", "idempotent_unit_of_work")
+        and not function.name.endswith("unit_of_work")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "functions"),
+    [
+        ("async def save(self):\n    async with self._database.transaction() as t:\n        pass", ["save"]),
+        ("async def save(self):\n    async with self.unit_of_work() as unit:\n        pass", ["save"]),
+        ("async def limited_unit_of_work(self):\n    async with self.unit_of_work() as unit:\n        yield unit", []),
+        ("async def get(self):\n    return await self._database.fetch_one(STATEMENT)", []),
+    ],
+)
+def test_transaction_of_a_function_is_found(source: str, functions: list[str]) -> None:
+    assert find_transactions(ast.parse(source)) == functions
+
+
+def test_use_cases_open_all_transactions() -> None:
+    patterns = (f"{service}/{package}/**/*.py" for service in SERVICES for package in ("adapters", "entrypoints"))
+    found = {str(path.relative_to(ROOT)): find_transactions(tree) for path, tree in iter_trees(*patterns)}
+    assert len(found) > 60
+    assert {path: functions for path, functions in found.items() if functions} == PERMITTED_TRANSACTIONS

@@ -94,6 +94,17 @@ async def set_role(
         return await save_account(unit, account.with_changes(role=role))
 
 
+async def verify_email(repository: Repository, identity: IdentityProvider, user_id: str) -> None:
+    """Mark the e-mail address of an account as verified, without a code.
+
+    Raises ApiError: USER_NOT_FOUND.
+    """
+    await identity.mark_email_verified(user_id)
+    async with repository.unit_of_work() as unit:
+        account = await lock_account(unit, user_id)
+        await save_account(unit, account.with_changes(email_verified=True))
+
+
 async def set_disabled(
     repository: Repository, identity: IdentityProvider, clock: Clock, user_id: str, *, disabled: bool
 ) -> None:

@@ -1,7 +1,7 @@
 """Use cases of orders, by module.
 
 - bank_reconciliation: reconcile_banks
-- banks: list_banks, create_bank, get_bank, update_bank, rotate_bank_secret
+- banks: list_banks, create_bank, upsert_banks, get_bank, update_bank, rotate_bank_secret
 - checkout: check_return_url, get_checkout
 - deliverer_positions: report_deliverer_position
 - order_tracking: watch_order
@@ -19,7 +19,14 @@ the adapters implement.
 """
 
 from services.orders.usecases.bank_reconciliation import reconcile_banks
-from services.orders.usecases.banks import create_bank, get_bank, list_banks, rotate_bank_secret, update_bank
+from services.orders.usecases.banks import (
+    create_bank,
+    get_bank,
+    list_banks,
+    rotate_bank_secret,
+    update_bank,
+    upsert_banks,
+)
 from services.orders.usecases.checkout import check_return_url, get_checkout
 from services.orders.usecases.deliverer_positions import report_deliverer_position
 from services.orders.usecases.order_tracking import watch_order
@@ -86,6 +93,7 @@ __all__ = [
     "send_refund",
     "settle_refund",
     "update_bank",
+    "upsert_banks",
     "warn_about_outbox_backlog",
     "watch_order",
 ]

@@ -1,7 +1,7 @@
 """Bank administration, and the list of banks that customers can pay at."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -76,6 +76,14 @@ async def create_bank(
                 raise ApiError(Reason.BANK_EXISTS)
             response.data = encode(bank)
     return response
+
+
+async def upsert_banks(repository: Repository, banks: Iterable[Bank]) -> None:
+    """Create or overwrite banks, whose webhook secrets are already encrypted."""
+    async with repository.unit_of_work() as unit:
+        for bank in banks:
+            if not await unit.banks.add(bank):
+                await unit.banks.save(bank)
 
 
 async def get_bank(repository: Repository, principal: Principal, bank_id: str) -> Bank:

@@ -17,7 +17,7 @@ from services.orders.domain.payments import (
 )
 from services.orders.domain.refund_actions import RefundAction, RefundFilter
 from services.runtime.core.principal import Principal
-from services.runtime.core.repository import EntityReader, EntityRepository, TimeKey
+from services.runtime.core.repository import EntityReader, EntityRepository, TimeKey, TimeSortedEntityReader
 from services.runtime.core.unit_of_work import EventUnitOfWork, IdempotentUnitOfWorkFactory
 
 
@@ -94,11 +94,8 @@ class PaymentRepository(Protocol):
         """Insert a report whose payment id belongs to another payment; return False if it was recorded before."""
 
 
-class RefundReader(EntityReader[str, Refund], Protocol):
+class RefundReader(TimeSortedEntityReader[Refund, RefundFilter], Protocol):
     """Read access to refunds."""
-
-    async def list_before(self, before: TimeKey | None, size: int, refund_filter: RefundFilter) -> Sequence[Refund]:
-        """Return refunds created before a key of time and id, newest first."""
 
     async def list_actions(self, refund_ids: Sequence[str]) -> Sequence[RefundAction]:
         """Return the actions of admins on some refunds, at most the latest 50 of each, oldest first."""

@@ -11,8 +11,7 @@ from opentelemetry.trace import Span, SpanKind
 
 from services.partners import usecases
 from services.partners.domain.call_policy import Call
-from services.partners.usecases.partner_calls import DueCallsQueue, PartnerSystem
-from services.partners.usecases.ports import Repository
+from services.partners.usecases.partner_calls import DueCallsQueue, PartnerCallsRepository, PartnerSystem
 from services.runtime.concurrency.worker_pool import WorkerPool
 from services.runtime.core.clock import Clock
 from services.runtime.telemetry import tracing
@@ -47,7 +46,7 @@ class CallPolicy(NamedTuple):
 
 def create_call_workers(
     queue: DueCallsQueue,
-    repository: Repository,
+    repository: PartnerCallsRepository,
     system: PartnerSystem,
     clock: Clock,
     policy: CallPolicy,

@@ -10,7 +10,7 @@ from generated.proto.delivery.events.v1 import OrderCancelled, OrderPaid
 from generated.rest.partner_system.models import PartnerItem, PartnerOrder
 from services.partners import usecases
 from services.partners.domain.call_policy import Call, CallKind, CallState
-from services.partners.usecases.ports import Repository
+from services.partners.usecases.partner_calls import PartnerCallsRepository
 from services.runtime.core.clock import Clock
 from services.runtime.messaging.events import MalformedEvent, MessageMetadata
 from services.runtime.telemetry import tracing
@@ -23,7 +23,12 @@ class OrderEventsConsumer(PartnersCallsConsumer):
     """Plans calls to partner systems and sets `wakeup`, so that the worker makes them without delay."""
 
     def __init__(
-        self, repository: Repository, clock: Clock, public_url: str, initial_delay_s: float, wakeup: asyncio.Event
+        self,
+        repository: PartnerCallsRepository,
+        clock: Clock,
+        public_url: str,
+        initial_delay_s: float,
+        wakeup: asyncio.Event,
     ) -> None:
         self._repository = repository
         self._clock = clock

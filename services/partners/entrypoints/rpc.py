@@ -19,7 +19,7 @@ from services.partners.entrypoints.proto_mapping import (
     product_to_proto,
 )
 from services.partners.entrypoints.ready_callback import parse_ready_report
-from services.partners.usecases.ports import Repository
+from services.partners.usecases.partner_calls import PartnerCallsRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import build_idempotency_key
@@ -47,7 +47,7 @@ class PartnersRpc(PartnersServicer):
 
     FIELD_POINTERS = FIELD_POINTERS
 
-    def __init__(self, repository: Repository, secret_box: SecretBox, clock: Clock) -> None:
+    def __init__(self, repository: PartnerCallsRepository, secret_box: SecretBox, clock: Clock) -> None:
         self._repository = repository
         self._secret_box = secret_box
         self._clock = clock

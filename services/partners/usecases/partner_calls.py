@@ -1,18 +1,21 @@
 """Calls to partner systems: planning after an order is paid or cancelled, and attempts."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from generated.proto.delivery.events.v1 import PartnerNotified, PartnerUnreachable
 from services.partners.domain import call_policy
-from services.partners.domain.call_policy import Call, CallKind, CallState, Outcome, PartnerResponse
+from services.partners.domain.call_policy import Call, CallFilter, CallKind, CallState, Outcome, PartnerResponse
 from services.partners.domain.partners import Partner
 from services.partners.usecases import catalog_events
 from services.partners.usecases.ports import Repository, UnitOfWork
+from services.runtime.concurrency.circuit_breaker import CircuitBreaker
 from services.runtime.core import backoff
 from services.runtime.core.clock import Clock
+from services.runtime.core.repository import EntityRepository, TimeSortedEntityReader
 
 
 class DueCallsQueue(Protocol):
@@ -35,7 +38,55 @@ class PartnerSystem(Protocol):
         """Make one attempt at the call. Never raises for errors of the partner system or the network."""
 
 
-async def plan_order_call(repository: Repository, queue: str, event_id: str, call: Call) -> bool:
+class CallRepository(EntityRepository[str, Call], Protocol):
+    """Calls to partner systems in a unit of work."""
+
+    async def add(self, call: Call) -> None:
+        """Insert a call, unless the order already has one of this kind."""
+
+    async def get_order_call_for_update(self, order_id: str) -> Call | None:
+        """Return the call of kind `order` for an order, locked."""
+
+    async def make_due(self, partner_id: int, now: datetime) -> None:
+        """Make every waiting call to a partner due, except leased ones."""
+
+    async def lock_order(self, order_id: str) -> None:
+        """Lock the order until the transaction ends, so that calls about it are planned one at a time."""
+
+    async def is_cancelled(self, order_id: str) -> bool:
+        """Return whether the order is marked as cancelled."""
+
+    async def mark_cancelled(self, order_id: str, at: datetime) -> None:
+        """Mark an order as cancelled, whether or not a call about it exists."""
+
+
+class BreakerRepository(Protocol):
+    """Circuit breakers of partners in a unit of work."""
+
+    async def get_for_update(self, partner_id: int) -> CircuitBreaker:
+        """Return the circuit breaker of a partner, locked."""
+
+    async def save(self, partner_id: int, breaker: CircuitBreaker) -> None:
+        """Store the circuit breaker of a partner."""
+
+
+class CallUnitOfWork(UnitOfWork, Protocol):
+    """One transaction over partners, products, prices, calls and circuit breakers."""
+
+    calls: CallRepository
+    breakers: BreakerRepository
+
+
+class PartnerCallsRepository(Repository, Protocol):
+    """Read access to partners, products, catalog and calls, and the units of work that change them."""
+
+    calls: TimeSortedEntityReader[Call, CallFilter]
+
+    def unit_of_work(self) -> AbstractAsyncContextManager[CallUnitOfWork]:
+        """Open a unit of work."""
+
+
+async def plan_order_call(repository: PartnerCallsRepository, queue: str, event_id: str, call: Call) -> bool:
     """Plan the call about a paid order. Return False for a repeated event or a cancelled order."""
     async with repository.unit_of_work() as unit:
         if not await unit.mark_event_processed(queue, event_id):
@@ -48,7 +99,7 @@ async def plan_order_call(repository: Repository, queue: str, event_id: str, cal
 
 
 async def plan_cancellation_call(
-    repository: Repository,
+    repository: PartnerCallsRepository,
     queue: str,
     event_id: str,
     order_id: str,
@@ -92,7 +143,7 @@ async def plan_cancellation_call(
 
 
 async def make_call(
-    repository: Repository,
+    repository: PartnerCallsRepository,
     system: PartnerSystem,
     clock: Clock,
     retry_delays_s: Sequence[float],
@@ -111,14 +162,16 @@ async def make_call(
     await _record_response(repository, now, now - started_at, retry_delays_s, call, response)
 
 
-async def record_call_error(repository: Repository, clock: Clock, retry_delays_s: Sequence[float], call: Call) -> None:
+async def record_call_error(
+    repository: PartnerCallsRepository, clock: Clock, retry_delays_s: Sequence[float], call: Call
+) -> None:
     """Record an attempt that ended in an unexpected error as a failed one."""
     response = PartnerResponse(Outcome.FAILED, "internal error")
     await _record_response(repository, clock(), timedelta(0), retry_delays_s, call, response)
 
 
 async def _record_response(
-    repository: Repository,
+    repository: PartnerCallsRepository,
     now: datetime,
     duration: timedelta,
     retry_delays_s: Sequence[float],
@@ -150,7 +203,7 @@ async def _record_response(
 
 
 async def _send(
-    repository: Repository,
+    repository: PartnerCallsRepository,
     system: PartnerSystem,
     now: datetime,
     retry_delays_s: Sequence[float],
@@ -176,7 +229,7 @@ async def _send(
     return await system.send(partner, call)
 
 
-async def _disable_partner(unit: UnitOfWork, partner_id: int, now: datetime) -> None:
+async def _disable_partner(unit: CallUnitOfWork, partner_id: int, now: datetime) -> None:
     partner = await unit.partners.get_for_update(partner_id)
     if partner is None or partner.gone:
         return

@@ -1,14 +1,11 @@
 """Ports that several use cases share: repositories, and the unit of work that is composed of them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Protocol
 
 from generated.events import PartnersEvent
-from services.partners.domain.call_policy import Call, CallFilter
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer, Partner, Product
-from services.runtime.concurrency.circuit_breaker import CircuitBreaker
-from services.runtime.core.repository import EntityReader, EntityRepository, SortedEntityReader, TimeKey
+from services.runtime.core.repository import EntityRepository, SortedEntityReader
 from services.runtime.core.unit_of_work import EventUnitOfWork, IdempotentUnitOfWorkFactory
 
 
@@ -64,59 +61,17 @@ class AvailabilityRepository(Protocol):
         """Delete the availability of a product at a partner. Return whether there was one."""
 
 
-class CallReader(EntityReader[str, Call], Protocol):
-    """Read access to calls to partner systems."""
-
-    async def list_before(self, before: TimeKey | None, size: int, call_filter: CallFilter) -> Sequence[Call]:
-        """Return at most `size` calls created before a key, newest first."""
-
-
-class CallRepository(EntityRepository[str, Call], Protocol):
-    """Calls to partner systems in a unit of work."""
-
-    async def add(self, call: Call) -> None:
-        """Insert a call, unless the order already has one of this kind."""
-
-    async def get_order_call_for_update(self, order_id: str) -> Call | None:
-        """Return the call of kind `order` for an order, locked."""
-
-    async def make_due(self, partner_id: int, now: datetime) -> None:
-        """Make every waiting call to a partner due, except leased ones."""
-
-    async def lock_order(self, order_id: str) -> None:
-        """Lock the order until the transaction ends, so that calls about it are planned one at a time."""
-
-    async def is_cancelled(self, order_id: str) -> bool:
-        """Return whether the order is marked as cancelled."""
-
-    async def mark_cancelled(self, order_id: str, at: datetime) -> None:
-        """Mark an order as cancelled, whether or not a call about it exists."""
-
-
-class BreakerRepository(Protocol):
-    """Circuit breakers of partners in a unit of work."""
-
-    async def get_for_update(self, partner_id: int) -> CircuitBreaker:
-        """Return the circuit breaker of a partner, locked."""
-
-    async def save(self, partner_id: int, breaker: CircuitBreaker) -> None:
-        """Store the circuit breaker of a partner."""
-
-
 class UnitOfWork(EventUnitOfWork[PartnersEvent], Protocol):
-    """One transaction over partners, products, prices and calls."""
+    """One transaction over partners, products and prices."""
 
     partners: CatalogEntityRepository[Partner]
     products: ProductRepository
     availability: AvailabilityRepository
-    calls: CallRepository
-    breakers: BreakerRepository
 
 
 class Repository(IdempotentUnitOfWorkFactory[UnitOfWork], Protocol):
-    """Read access to partners, products, catalog and calls, and the units of work that change them."""
+    """Read access to partners, products and catalog, and the units of work that change them."""
 
     partners: CatalogEntityReader[Partner]
     products: CatalogEntityReader[Product]
     catalog: CatalogReader
-    calls: CallReader

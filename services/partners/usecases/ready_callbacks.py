@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderReadyReported
 from services.partners.domain.partners import ReadyReport
-from services.partners.usecases.ports import Repository
+from services.partners.usecases.partner_calls import PartnerCallsRepository
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
 from services.runtime.outbound import webhook_secrets
@@ -16,7 +16,7 @@ INBOX_NAME = "ready_callbacks"
 
 
 async def get_callback_secrets(
-    repository: Repository, secret_box: SecretBox, clock: Clock, partner_id: int
+    repository: PartnerCallsRepository, secret_box: SecretBox, clock: Clock, partner_id: int
 ) -> Sequence[str]:
     """Return the secrets with which a partner may sign a callback now, newest first; none for an unknown partner."""
     partner = await repository.partners.get(partner_id)
@@ -26,7 +26,7 @@ async def get_callback_secrets(
 
 
 async def handle_ready_callback(
-    repository: Repository,
+    repository: PartnerCallsRepository,
     secret_box: SecretBox,
     clock: Clock,
     report: ReadyReport,
@@ -41,7 +41,7 @@ async def handle_ready_callback(
     await report_order_ready(repository, report, webhook_id)
 
 
-async def report_order_ready(repository: Repository, report: ReadyReport, webhook_id: str) -> None:
+async def report_order_ready(repository: PartnerCallsRepository, report: ReadyReport, webhook_id: str) -> None:
     """Publish a partner's report that an order is ready, once per webhook id.
 
     The orders service decides whether the order becomes ready; a report about a cancelled order has no effect there.

@@ -5,7 +5,7 @@ from datetime import datetime
 from generated.problems import Reason
 from services.partners.domain import call_policy
 from services.partners.domain.call_policy import Call, CallFilter, CallKind
-from services.partners.usecases.ports import Repository
+from services.partners.usecases.partner_calls import PartnerCallsRepository
 from services.runtime.core import pagination
 from services.runtime.core.clock import Clock
 from services.runtime.core.errors import ApiError
@@ -14,7 +14,7 @@ from services.runtime.core.principal import Principal, require_role
 
 
 async def list_partner_calls(
-    repository: Repository, principal: Principal, size: int, token: str, call_filter: CallFilter
+    repository: PartnerCallsRepository, principal: Principal, size: int, token: str, call_filter: CallFilter
 ) -> Page[Call]:
     """Return a page of calls, newest first."""
     require_role(principal, "admin")
@@ -23,7 +23,9 @@ async def list_partner_calls(
     return pagination.build_page(rows, size, lambda call: (call.created_at.isoformat(), call.id))
 
 
-async def replay_partner_call(repository: Repository, clock: Clock, principal: Principal, call_id: str) -> None:
+async def replay_partner_call(
+    repository: PartnerCallsRepository, clock: Clock, principal: Principal, call_id: str
+) -> None:
     """Make a call due now and restart its retry schedule; its webhook id stays the same.
 
     Raises ApiError: PARTNER_CALL_NOT_FOUND, or PARTNER_CALL_CONFLICT if the order has been cancelled.

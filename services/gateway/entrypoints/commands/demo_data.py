@@ -38,10 +38,7 @@ async def load_demo_data(repository: VerificationRepository, identity: IdentityP
             if error.reason is not Reason.EMAIL_TAKEN:
                 raise
         else:
-            await identity.mark_email_verified(account.id)
-            async with repository.unit_of_work() as unit:
-                created = await profiles.lock_account(unit, account.id)
-                await profiles.save_account(unit, created.with_changes(email_verified=True))
+            await profiles.verify_email(repository, identity, account.id)
 
 
 def iter_pictures() -> Iterator[tuple[str, bytes]]:

@@ -156,10 +156,10 @@ class PostgresRefundReader(RefundReader):
         return None if row is None else refund_from_row(row)
 
     @override
-    async def list_before(self, before: TimeKey | None, size: int, refund_filter: RefundFilter) -> list[Refund]:
+    async def list_before(self, before: TimeKey | None, size: int, entity_filter: RefundFilter) -> list[Refund]:
         before_at, before_id = before or (datetime.max.replace(tzinfo=UTC), "")
         rows = await self._database.fetch_all(
-            _SELECT_REFUNDS_BEFORE, size=size, before_at=before_at, before_id=before_id, **refund_filter._asdict()
+            _SELECT_REFUNDS_BEFORE, size=size, before_at=before_at, before_id=before_id, **entity_filter._asdict()
         )
         return [refund_from_row(row) for row in rows]
 

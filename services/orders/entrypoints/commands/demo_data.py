@@ -1,5 +1,6 @@
 """Demo data: three banks."""
 
+from services.orders import usecases
 from services.orders.domain.orders import Bank
 from services.orders.usecases.ports import Repository
 
@@ -8,15 +9,15 @@ BANKS = {"visa": "Visa", "km": "KM Bank", "paypal": "PayPal"}
 
 async def load_demo_banks(repository: Repository, encrypted_secret: bytes, sandbox_url: str) -> None:
     """Create or overwrite the demo banks, which the sandbox serves."""
-    async with repository.unit_of_work() as unit:
-        for bank_id, title in BANKS.items():
-            bank = Bank(
-                id=bank_id,
-                title=title,
-                webcheckout_url=f"{sandbox_url}/checkout/{bank_id}",
-                api_url=f"{sandbox_url}/bank/{bank_id}",
-                active=True,
-                webhook_secret=encrypted_secret,
-            )
-            if not await unit.banks.add(bank):
-                await unit.banks.save(bank)
+    banks = [
+        Bank(
+            id=bank_id,
+            title=title,
+            webcheckout_url=f"{sandbox_url}/checkout/{bank_id}",
+            api_url=f"{sandbox_url}/bank/{bank_id}",
+            active=True,
+            webhook_secret=encrypted_secret,
+        )
+        for bank_id, title in BANKS.items()
+    ]
+    await usecases.upsert_banks(repository, banks)

@@ -11,10 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.partners.adapters.postgres.tables import breakers, calls, cancelled_orders
 from services.partners.domain.call_policy import Attempt, Call, CallFilter, CallKind, CallState
-from services.partners.usecases.partner_calls import DueCallsQueue
-from services.partners.usecases.ports import BreakerRepository, CallReader, CallRepository
+from services.partners.usecases.partner_calls import BreakerRepository, CallRepository, DueCallsQueue
 from services.runtime.concurrency.circuit_breaker import CircuitBreaker
-from services.runtime.core.repository import TimeKey
+from services.runtime.core.repository import TimeKey, TimeSortedEntityReader
 from services.runtime.storage import advisory_lock
 from services.runtime.storage.advisory_lock import AdvisoryLock
 from services.runtime.storage.database import (
@@ -155,7 +154,7 @@ def _call_to_row(call: Call) -> dict[str, Any]:
     }
 
 
-class PostgresCallReader(CallReader):
+class PostgresCallReader(TimeSortedEntityReader[Call, CallFilter]):
     """Read access to calls in PostgreSQL."""
 
     def __init__(self, database: Database) -> None:
@@ -167,16 +166,16 @@ class PostgresCallReader(CallReader):
         return None if row is None else call_from_row(row)
 
     @override
-    async def list_before(self, before: TimeKey | None, size: int, call_filter: CallFilter) -> list[Call]:
+    async def list_before(self, before: TimeKey | None, size: int, entity_filter: CallFilter) -> list[Call]:
         before_at, before_id = before or (datetime.max.replace(tzinfo=UTC), "")
         rows = await self._database.fetch_all(
             _CALLS,
             size=size,
             before_at=before_at,
             before_id=before_id,
-            partner=call_filter.partner_id,
-            order=call_filter.order_id,
-            state=call_filter.state,
+            partner=entity_filter.partner_id,
+            order=entity_filter.order_id,
+            state=entity_filter.state,
         )
         return [call_from_row(row) for row in rows]
 

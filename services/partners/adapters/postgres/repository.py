@@ -16,14 +16,14 @@ from services.partners.adapters.postgres.partner_calls import (
     PostgresCallRepository,
 )
 from services.partners.adapters.postgres.products import PostgresProductRepository
-from services.partners.usecases.ports import Repository, UnitOfWork
+from services.partners.usecases.partner_calls import CallUnitOfWork, PartnerCallsRepository
 from services.runtime.messaging import inbox
 from services.runtime.messaging.outbox import Outbox
 from services.runtime.storage.database import Database, Transaction
 from services.runtime.storage.unit_of_work import PostgresIdempotentUnitOfWorkFactory
 
 
-class PostgresUnitOfWork(UnitOfWork):
+class PostgresUnitOfWork(CallUnitOfWork):
     """One transaction over partners, products, prices and calls in PostgreSQL."""
 
     def __init__(self, transaction: Transaction, outbox: Outbox[PartnersEvent]) -> None:
@@ -44,7 +44,7 @@ class PostgresUnitOfWork(UnitOfWork):
         await self._outbox.add(self._transaction, event)
 
 
-class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[UnitOfWork], Repository):
+class PostgresRepository(PostgresIdempotentUnitOfWorkFactory[CallUnitOfWork], PartnerCallsRepository):
     """Read access to partners, products, catalog and calls in PostgreSQL, and the units of work that change them."""
 
     def __init__(self, database: Database, outbox: Outbox[PartnersEvent]) -> None:

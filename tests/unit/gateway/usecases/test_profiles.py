@@ -103,6 +103,14 @@ async def test_role_of_unknown_user_raises() -> None:
     assert identity.calls == []
 
 
+async def test_email_is_verified_without_code() -> None:
+    repository, identity = FakeRepository(ADA), FakeIdentityProvider()
+    await profiles.verify_email(repository, identity, "ada")
+    assert identity.calls == [("mark_email_verified", "ada")]
+    assert repository.accounts["ada"] == replace(ADA, email_verified=True, version=2)
+    assert [type(event) for event in repository.events] == [UserUpdated]
+
+
 @pytest.mark.parametrize("disabled", [True, False])
 async def test_disabling_revokes_tokens(disabled: bool) -> None:
     repository, identity = FakeRepository(ADA), FakeIdentityProvider()

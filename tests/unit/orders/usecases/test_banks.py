@@ -30,6 +30,13 @@ async def test_bank_is_created_once_per_idempotency_key() -> None:
     assert repository.banks == {"visa": BANK}
 
 
+async def test_upserted_banks_are_created_or_overwritten() -> None:
+    repository = FakeRepository()
+    changed, new = replace(BANK, title="Other"), replace(BANK, id="new")
+    await banks.upsert_banks(repository, [changed, new])
+    assert repository.banks == {"visa": changed, "new": new}
+
+
 async def test_bank_with_used_id_raises() -> None:
     repository = FakeRepository()
     with raises_reason(Reason.BANK_EXISTS):
