@@ -33,7 +33,10 @@ SERVER = {
     "variables": {"host": {"default": "rabbitmq:5672", "description": "Host and port, as in `BROKER_URL`."}},
     "security": [{"$ref": "#/components/securitySchemes/user"}],
 }
-SECURITY_SCHEME = {"type": "userPassword", "description": "Every service has its own user."}
+SECURITY_SCHEME = {
+    "type": "userPassword",
+    "description": "Every service has its own user, whose permissions are those of its operations.",
+}
 
 
 def build_info(openapi_info: Config) -> Config:
@@ -44,6 +47,7 @@ def build_info(openapi_info: Config) -> Config:
         "version": openapi_info["version"],
         "description": (
             "Events are published at least once by transactional outboxes, in any order; inboxes deduplicate them. "
+            "A service publishes to its exchange `<service>.events`, which forwards its events to `delivery.events`. "
             "Queues are durable quorum queues with dead-lettering to `<queue>.dead`."
         ),
         "contact": openapi_info["contact"],
