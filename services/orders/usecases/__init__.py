@@ -14,8 +14,8 @@
 - refund_administration: list_refunds, retry_refund, settle_refund
 - refunds: send_refund, record_refund_error
 
-`event_factory` converts domain objects to events, and `event_ids` derives their ids. `ports` defines the interfaces that
-the adapters implement.
+`event_factory` converts domain objects to events, and `event_ids` derives their ids. `ports` defines the interfaces
+that the adapters implement.
 """
 
 from services.orders.usecases.bank_reconciliation import reconcile_banks

@@ -123,6 +123,23 @@ class ReadyReport:
     pickup_address: str
 
 
+def check_basket(
+    partner: Partner,
+    lines: Sequence[BasketLine],
+    offers: Mapping[int, Offer],
+    total: int,
+    currency: str,
+    tip: int = 0,
+) -> list[PricedLine]:
+    """Return the basket lines with the prices of a partner that takes orders.
+
+    Raises ApiError: PARTNER_UNAVAILABLE, and those of `price_basket`.
+    """
+    if not partner.is_open:
+        raise ApiError(Reason.PARTNER_UNAVAILABLE)
+    return price_basket(lines, offers, total, currency, tip)
+
+
 def price_basket(
     lines: Sequence[BasketLine], offers: Mapping[int, Offer], total: int, currency: str, tip: int = 0
 ) -> list[PricedLine]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from generated.problems import Reason
-from services.partners.domain.partners import BasketLine, CatalogEntry, Partner, PricedLine, price_basket
+from services.partners.domain.partners import BasketLine, CatalogEntry, Partner, PricedLine, check_basket
 from services.partners.usecases.ports import Repository
 from services.runtime.core import pagination
 from services.runtime.core.errors import ApiError
@@ -31,7 +31,7 @@ async def check_products(
     Raises ApiError: PARTNER_UNAVAILABLE, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH.
     """
     partner = await repository.partners.get(partner_id)
-    if partner is None or not partner.is_open:
+    if partner is None:
         raise ApiError(Reason.PARTNER_UNAVAILABLE)
     offers = await repository.catalog.find_offers(partner_id, [line.product_id for line in lines])
-    return partner, price_basket(lines, offers, total, currency, tip)
+    return partner, check_basket(partner, lines, offers, total, currency, tip)
