@@ -37,7 +37,7 @@ def start_second_worker(mesh: Mesh, processes: ProcessGroup, name: str) -> int:
     health = sockets.get("HEALTH_SOCKET", sockets["SERVICE_SOCKET"])
     wait_until(lambda: is_serving(f"unix:{health}"), 60, description=f"second process of {name} serves")
     path = mesh.config.ensure_subdirectory("envoy") / f"{name}.yaml"
-    bootstrap = yaml.safe_load(path.read_text(encoding="utf-8"))
+    bootstrap = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     for cluster in bootstrap["static_resources"]["clusters"]:
         if cluster["name"] == "app":
             endpoint = {"endpoint": {"address": {"pipe": {"path": sockets["SERVICE_SOCKET"]}}}}

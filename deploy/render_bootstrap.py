@@ -36,9 +36,9 @@ SECRET_FILE_PATTERN = re.compile(r"\$\{RUN_DIR\}/((\w+)-sds\.json)")
 
 def load_placeholders() -> dict[str, dict[str, Any]]:
     """Return the placeholders of the bootstraps from envoy/mesh.yaml, by name."""
-    settings: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text(encoding="utf-8"))[
-        "settings"
-    ]
+    settings: dict[str, dict[str, Any]] = yaml.load(
+        (ROOT / "envoy/mesh.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )["settings"]
     return settings
 
 

@@ -14,8 +14,8 @@ from tests.conftest import ROOT, shift_port
 SERVICES = ("gateway", "orders", "partners", "notifications")
 PROBE_PORTS = {name: shift_port(15021 + index) for index, name in enumerate(SERVICES)}
 ADMIN_PORTS = {name: shift_port(9901 + index) for index, name in enumerate(SERVICES)}
-EXPECTED_METRICS: dict[str, Any] = yaml.safe_load(
-    (ROOT / "tests/e2e/expected_metrics.yaml").read_text(encoding="utf-8")
+EXPECTED_METRICS: dict[str, Any] = yaml.load(
+    (ROOT / "tests/e2e/expected_metrics.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
 )
 
 type Scrape = list[Sample]

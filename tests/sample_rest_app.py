@@ -21,7 +21,8 @@ from services.runtime.rest.app import build_app
 from services.runtime.rest.static_documents import build_problem_pages
 from services.runtime.rest.types import BinaryResponse, Event, Operation, Response, Upload
 
-SPECIFICATION: dict[str, Any] = yaml.safe_load(r"""
+SPECIFICATION: dict[str, Any] = yaml.load(
+    r"""
 openapi: 3.1.0
 info: {title: Sample, version: 1.0.0}
 servers: [{url: /api/v1}]
@@ -152,7 +153,9 @@ components:
         colour: {$ref: '#/components/schemas/Colour'}
     Colour: {type: string, default: red}
     Open: {type: object, required: [id], properties: {id: {type: string}}}
-""")
+""",
+    Loader=yaml.CSafeLoader,
+)
 
 
 class Kind(StrEnum):

@@ -94,9 +94,9 @@ def settings_table(fields: Mapping[str, FieldInfo]) -> str:
 
 def sidecars_table() -> str:
     """Return the table of the placeholders in envoy/mesh.yaml."""
-    placeholders: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text(encoding="utf-8"))[
-        "settings"
-    ]
+    placeholders: dict[str, dict[str, Any]] = yaml.load(
+        (ROOT / "envoy/mesh.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )["settings"]
     return _table(
         ("variable", "default", "default in development", "description"),
         (

@@ -259,7 +259,7 @@ def is_excluded(name: str) -> bool:
 
 def load_rules(root: Path = ROOT) -> Rules:
     """Read the word lists."""
-    return Rules(yaml.safe_load((root / RULES_FILE).read_text(encoding="utf-8")))
+    return Rules(yaml.load((root / RULES_FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
 
 
 def main(arguments: list[str] | None = None) -> int:

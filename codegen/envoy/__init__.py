@@ -43,7 +43,7 @@ def build_service_bootstrap(contracts: Contracts, profile: Profile, mesh: Config
 
 def generate(contracts: Contracts) -> Files:
     """Generate `envoy/<profile>/<sidecar>.yaml`; the operator proxy exists in development only."""
-    mesh: Config = yaml.safe_load(MESH_FILE.read_text(encoding="utf-8"))
+    mesh: Config = yaml.load(MESH_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     services = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
     files: Files = {}
     for profile in PROFILES:

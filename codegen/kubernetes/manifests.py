@@ -66,7 +66,7 @@ def build_service_objects(
 
 def generate(contracts: Contracts) -> Files:
     """Generate `kubernetes/{services,migrations,certificates,monitoring}/`, each with a kustomization."""
-    mesh: Config = yaml.safe_load(MESH_FILE.read_text(encoding="utf-8"))
+    mesh: Config = yaml.load(MESH_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     services = [name for name in mesh["sidecars"] if name != operator_proxy.SIDECAR_NAME]
     ports = {name: list_sidecar_ports(mesh, name) for name in services}
     callers = {

@@ -70,7 +70,7 @@ def load_specification(path: Path = SPECIFICATION) -> Specification:
 
     Raises ContractError if the runbook's URL is relative or a target is no percentage.
     """
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     objectives = content["objectives"]
     for name, objective in objectives.items():
         if not 0 < objective["target"] < 100:

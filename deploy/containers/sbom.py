@@ -93,11 +93,12 @@ def list_debian_packages(image: str) -> str:
 
 def build_sbom(root: Path, image: str | None) -> str:
     """Return the SBOM as JSON. Raises SbomError, also if the SBOM violates the schema of CycloneDX."""
+    debian_packages = list_debian_packages(image) if image else None
     bom = read_python_packages(root)
     bom.components.update(iter_node_packages(root / "package-lock.json"))
     bom.components.update(iter_base_images(root / "deploy/containers/Dockerfile"))
-    if image:
-        bom.components.update(parse_debian_packages(list_debian_packages(image)))
+    if debian_packages:
+        bom.components.update(parse_debian_packages(debian_packages))
     if bom.metadata.component:
         bom.register_dependency(bom.metadata.component, bom.components)
     bom.metadata.properties.add(Property(name=OS_PACKAGES_PROPERTY, value="included" if image else "missing"))

@@ -18,7 +18,7 @@ DOCKERFILE = ROOT / "deploy/containers/Dockerfile"
 
 @pytest.fixture
 def document() -> Any:
-    return yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    return yaml.load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
 def test_repository_has_no_violations(document: Any) -> None:
@@ -99,7 +99,7 @@ def test_substitute_image_has_original_name(image: str) -> None:
 
 def test_development_cluster_has_the_images_of_compose(document: Any) -> None:
     text = (ROOT / "deploy/kubernetes/local/servers/servers.yaml").read_text(encoding="utf-8")
-    deployments = [each for each in yaml.safe_load_all(text) if each["kind"] == "Deployment"]
+    deployments = [each for each in yaml.load_all(text, Loader=yaml.CSafeLoader) if each["kind"] == "Deployment"]
     pods = {each["metadata"]["name"]: each["spec"]["template"]["spec"] for each in deployments}
     images = {name: spec["containers"][0]["image"] for name, spec in pods.items()}
     compose = {name: service["image"] for name, service in document["services"].items() if name in images}
@@ -113,9 +113,11 @@ def test_substitutes_have_the_tags_of_the_pinned_images(document: Any) -> None:
         for name, service in document["services"].items()
         if "@" in service["image"]
     }
-    override = yaml.safe_load((ROOT / "compose.local.yml").read_text(encoding="utf-8"))["services"]
+    override = yaml.load((ROOT / "compose.local.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["services"]
     assert pinned == {name: service["image"] for name, service in override.items() if name in pinned}
-    overlay = yaml.safe_load((ROOT / "deploy/kubernetes/substitutes/kustomization.yaml").read_text(encoding="utf-8"))
+    overlay = yaml.load(
+        (ROOT / "deploy/kubernetes/substitutes/kustomization.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )
     tags = {f"{image['name']}:{image['newTag']}" for image in overlay["images"]}
     assert {*pinned.values()} <= tags
 

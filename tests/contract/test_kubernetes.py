@@ -261,7 +261,9 @@ def test_edge_is_exposed_by_the_gateway_api_over_tls() -> None:
 
 def test_load_balancer_component_exposes_the_edge_without_a_proxy(tmp_path: Path) -> None:
     production = Path(os.path.relpath(OVERLAYS / "production", tmp_path))
-    overlay = yaml.safe_load((OVERLAYS / "production/kustomization.yaml").read_text(encoding="utf-8"))
+    overlay = yaml.load(
+        (OVERLAYS / "production/kustomization.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )
     components = [name if name != "gateway-api" else "load-balancer" for name in overlay["components"]]
     resources = [name if not name.endswith(".yaml") else None for name in overlay["resources"]]
     overlay |= {
@@ -279,7 +281,9 @@ def test_load_balancer_component_exposes_the_edge_without_a_proxy(tmp_path: Path
 
 
 def test_images_pinned_by_digest_pass_the_checks(tmp_path: Path) -> None:
-    release = yaml.safe_load((OVERLAYS / "production/release/kustomization.yaml").read_text(encoding="utf-8"))
+    release = yaml.load(
+        (OVERLAYS / "production/release/kustomization.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )
     for image in release["images"]:
         image |= {"digest": f"sha256:{'0' * 64}"}
         del image["newTag"]

@@ -33,7 +33,9 @@ class Entry(NamedTuple):
 
 def load_entries(root: Path) -> list[Entry]:
     """Return the entries of the list."""
-    return [Entry(**item) for item in yaml.safe_load((root / ENTRIES_FILE).read_text(encoding="utf-8"))]
+    return [
+        Entry(**item) for item in yaml.load((root / ENTRIES_FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    ]
 
 
 def list_modules(root: Path) -> list[str]:

@@ -157,7 +157,9 @@ def test_metrics_of_alerts_and_dashboard_exist(scraped: dict[str, Scrape]) -> No
         labels.setdefault(sample.name, set()).update(sample.labels)
     rules = [
         rule
-        for group in yaml.safe_load((OBSERVABILITY / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+        for group in yaml.load((OBSERVABILITY / "alerts.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)[
+            "groups"
+        ]
         for rule in group["rules"]
     ]
     for rule in rules:

@@ -27,7 +27,9 @@ def shift_target(target: str) -> str:
 
 def build_config() -> dict[str, Any]:
     """Return the generated configuration with targets of the tests' mesh, scraped every second."""
-    config: dict[str, Any] = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text(encoding="utf-8"))
+    config: dict[str, Any] = yaml.load(
+        (OBSERVABILITY / "prometheus.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(OBSERVABILITY / "alerts.yml")]
     for job in config["scrape_configs"]:

@@ -24,7 +24,9 @@ from deploy.local.demo.trace_recorder import (
 from tests.conftest import ROOT, Mesh, shift_port
 from tests.recorded_traces import RecordedRun, get_traces_url, record_run
 
-EXPECTED_SPANS = yaml.safe_load(Path(__file__).with_name("expected_spans.yaml").read_text(encoding="utf-8"))
+EXPECTED_SPANS = yaml.load(
+    Path(__file__).with_name("expected_spans.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+)
 
 
 def list_expected_spans() -> Iterator[tuple[str, str, str, str, str]]:

@@ -37,7 +37,7 @@ class CertificateAuthority:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        mesh = yaml.safe_load((ROOT / "envoy/mesh.yaml").read_text(encoding="utf-8"))
+        mesh = yaml.load((ROOT / "envoy/mesh.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         self.trust_domain: str = mesh["trust_domain"]
         self.sidecars: list[str] = mesh["sidecars"]
         if not _is_valid_long_enough(folder / "ca.pem") or not _has_key_identifier(folder / "ca.pem"):

@@ -43,8 +43,9 @@ def ensure_certificates(config: MeshConfig) -> None:
 
 def list_granted_methods(name: str) -> list[str]:
     """Return the methods that the contract grants, such as "delivery.partners.v1.PartnersService/ListCatalog"."""
-    bootstrap = yaml.safe_load(
-        (render_bootstrap.BOOTSTRAPS_DIR / envoys.PROFILE / f"{name}.yaml").read_text(encoding="utf-8")
+    bootstrap = yaml.load(
+        (render_bootstrap.BOOTSTRAPS_DIR / envoys.PROFILE / f"{name}.yaml").read_text(encoding="utf-8"),
+        Loader=yaml.CSafeLoader,
     )
     (egress,) = bootstrap["static_resources"]["listeners"]
     hosts = egress["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]

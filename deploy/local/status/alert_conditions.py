@@ -156,7 +156,7 @@ def _count_slow(snapshot: MetricsSnapshot, metric: str, labels: Mapping[str, str
 @cache
 def load_timeouts_s(label: str) -> Mapping[str, float]:
     """Return the timeouts of operations or RPC methods from the generated rules, in seconds."""
-    groups = yaml.safe_load(ALERTS_FILE.read_text(encoding="utf-8"))["groups"]
+    groups = yaml.load(ALERTS_FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["groups"]
     rules = next(group["rules"] for group in groups if group["name"] == "timeouts")
     return {
         rule["labels"][label]: float(rule["expr"].removeprefix("vector(").removesuffix(")"))

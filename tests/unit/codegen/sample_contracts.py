@@ -23,7 +23,8 @@ _PROBLEMS = {
     }
     for status, reason in reversed(REASON_BY_STATUS.items())
 }
-_OPENAPI: Document = yaml.safe_load("""
+_OPENAPI: Document = yaml.load(
+    """
 openapi: 3.1.0
 info: {title: Sample, version: 1.2.3, contact: {name: Team}, license: {name: Apache-2.0, identifier: Apache-2.0}}
 servers: [{url: /api/v1}]
@@ -93,7 +94,9 @@ components:
       properties: {id: {$ref: '#/components/schemas/NoteId'}, text: {type: string, maxLength: 100}}
     NotePatch: {type: object, properties: {text: {type: string}}}
     Problem: {type: object, properties: {reason: {type: string}}}
-""")
+""",
+    Loader=yaml.CSafeLoader,
+)
 _OPENAPI["x-problems"] = _PROBLEMS
 
 

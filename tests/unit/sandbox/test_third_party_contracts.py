@@ -13,7 +13,7 @@ DOCUMENTATION_KEYS = ("description", "title", "examples")
 
 
 def load_spec(name: str) -> dict[str, Any]:
-    spec: dict[str, Any] = yaml.safe_load((SPECS / f"{name}.yaml").read_text(encoding="utf-8"))
+    spec: dict[str, Any] = yaml.load((SPECS / f"{name}.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     return spec
 
 

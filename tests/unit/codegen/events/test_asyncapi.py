@@ -17,7 +17,7 @@ DELETED = create_event("Deleted", message="sample.v1.CountResponse", queues=(), 
 
 def generate(*events: Event) -> Any:
     text = asyncapi.generate(create_contracts(events=events, pool=POOL))["asyncapi/delivery.yaml"]
-    return yaml.safe_load(text)
+    return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 CHANGED = create_event("Changed", message="sample.v1.EchoResponse", queues=(), subscribers=("mail",))

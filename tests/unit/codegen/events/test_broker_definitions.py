@@ -139,5 +139,5 @@ def test_queue_of_an_unknown_service_is_rejected() -> None:
 
 def test_definitions_are_wrapped_in_a_config_map() -> None:
     files = broker_definitions.generate(create_contracts(events=(ADDED,)))
-    (generator,) = yaml.safe_load(str(files["rabbitmq/kustomization.yaml"]))["configMapGenerator"]
+    (generator,) = yaml.load(str(files["rabbitmq/kustomization.yaml"]), Loader=yaml.CSafeLoader)["configMapGenerator"]
     assert (generator["name"], generator["files"]) == ("broker-definitions", ["definitions.json"])

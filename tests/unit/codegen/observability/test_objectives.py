@@ -16,7 +16,7 @@ from codegen.observability.objectives import (
 from tests.unit.codegen.sample_contracts import create_contracts
 
 RULES = {(rule["record"], rule["labels"]["slo"]): rule["expr"] for rule in iter_recording_rules(create_contracts())}
-CONTENT = yaml.safe_load(SPECIFICATION.read_text(encoding="utf-8"))
+CONTENT = yaml.load(SPECIFICATION.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
 def write_specification(folder: Path, **changes: object) -> Path:

@@ -18,7 +18,8 @@ from deploy.local.mesh_config import ROOT
 from generated.problems import PROBLEMS, Reason
 from generated.rest.delivery import handlers as generated_handlers
 
-DOCUMENT = yaml.safe_load("""
+DOCUMENT = yaml.load(
+    """
 openapi: 3.1.0
 tags: [{name: things, description: All things.}]
 paths:
@@ -88,7 +89,9 @@ components:
   schemas:
     Id: {type: string}
     Thing: {type: object, properties: {id: {$ref: '#/components/schemas/Id'}}}
-""")
+""",
+    Loader=yaml.CSafeLoader,
+)
 
 
 @cache

@@ -21,7 +21,7 @@ from tests.containers.compose import (
 from tests.containers.report import SERVERS
 from tests.containers.terminal import ContainerTestError, Terminal
 
-SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+SERVICES = yaml.load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["services"]
 
 
 def test_containers_are_listed_by_service() -> None:
