@@ -43,6 +43,7 @@ class Reason(StrEnum):
     TOTAL_MISMATCH = "TOTAL_MISMATCH"
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
     PARTNER_UNAVAILABLE = "PARTNER_UNAVAILABLE"
+    PARTNER_CLOSED = "PARTNER_CLOSED"
     PRODUCT_UNAVAILABLE = "PRODUCT_UNAVAILABLE"
     BANK_UNAVAILABLE = "BANK_UNAVAILABLE"
     RETURN_URL_NOT_ALLOWED = "RETURN_URL_NOT_ALLOWED"
@@ -426,6 +427,17 @@ PROBLEMS: dict[Reason, Problem] = {
             "de": "Dieser Partner nimmt zurzeit keine Bestellungen an.",
         },
         {},
+    ),
+    Reason.PARTNER_CLOSED: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "Partner is closed",
+        "The time is outside the opening hours of the partner. `opens_at` states the next opening.",
+        {"en": "This partner is closed at the moment.", "de": "Dieser Partner hat zurzeit geschlossen."},
+        {
+            "en": "This partner is closed at the moment. It opens on {opens_at}.",
+            "de": "Dieser Partner hat zurzeit geschlossen. Er öffnet am {opens_at}.",
+        },
     ),
     Reason.PRODUCT_UNAVAILABLE: Problem(
         422,

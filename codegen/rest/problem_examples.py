@@ -29,11 +29,16 @@ EXAMPLE_TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 EXAMPLE_MEMBERS: dict[str, dict[str, Any]] = {
     "CURRENCY_MISMATCH": {"currency": "EUR"},
     "ORDER_STATE_CONFLICT": {"order_status": "cancelled"},
+    "PARTNER_CLOSED": {"opens_at": "2026-11-30T10:00:00Z", "time_zone": "Europe/Berlin"},
     "PAYLOAD_TOO_LARGE": {"max_bytes": 65536},
     "PRODUCT_UNAVAILABLE": {"product_ids": [4]},
     "TOTAL_MISMATCH": {"total_amount": 1700, "currency": "USD"},
 }
-_FORMATTED_MEMBERS = {"total_amount": "$17.00", "max_bytes": "64 KiB"}
+_FORMATTED_MEMBERS = {
+    "opens_at": "Monday, 30 November, at 11:00 (Europe/Berlin)",
+    "total_amount": "$17.00",
+    "max_bytes": "64 KiB",
+}
 EXAMPLE_VALUES = {
     "order_id": "0198e9c5",
     "check_id": "0198e9c6",

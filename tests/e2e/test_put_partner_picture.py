@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +9,7 @@ from PIL import Image
 
 from tests.e2e.test_error_responses import assert_problem
 from tests.users import create_image
+from tests.wait import wait_until
 
 type Bearer = Callable[[str], dict[str, str]]
 
@@ -27,10 +27,14 @@ def put_picture(edge: httpx.Client, bearer: Bearer, path: str, content: bytes) -
     return edge.put(f"{path}/picture", files={"picture": ("front.png", content, "image/png")}, headers=bearer("admin"))
 
 
-def get_catalog_partner(edge: httpx.Client) -> Any:
-    """Return partner 2 from the visitors' catalogue."""
-    (partner,) = edge.get("/catalog", params={"partner_id": 2}).json()["items"]
-    return partner
+def wait_for_catalog_picture(edge: httpx.Client, url: str) -> None:
+    """Wait until the visitors' catalogue contains the picture of partner 2."""
+
+    def is_in_catalog() -> bool:
+        (partner,) = edge.get("/catalog", params={"partner_id": 2}).json()["items"]
+        return partner.get("picture_url") == url
+
+    wait_until(is_in_catalog, description="the catalog contains the picture")
 
 
 def test_put_partner_picture_without_token_returns_401(edge: httpx.Client) -> None:
@@ -46,11 +50,12 @@ def test_partner_picture_is_uploaded_served_and_replaced(edge: httpx.Client, bea
     first = put_picture(edge, bearer, "/partners/2", create_image())
     assert first.status_code == 200, first.text
     url = first.json()["picture_url"]
-    assert get_catalog_partner(edge)["picture_url"] == url
+    wait_for_catalog_picture(edge, url)
     image = edge.get(url.removeprefix("/api/v1"))
     assert Image.open(io.BytesIO(image.content)).size == (400, 400)
     second = put_picture(edge, bearer, "/partners/2", create_image(colour="blue")).json()["picture_url"]
-    assert get_catalog_partner(edge)["picture_url"] == second != url
+    assert second != url
+    wait_for_catalog_picture(edge, second)
     assert_problem(edge.get(url.removeprefix("/api/v1")), 404, "PICTURE_NOT_FOUND")
 
 

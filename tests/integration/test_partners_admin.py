@@ -113,6 +113,8 @@ async def test_admin_methods_require_admin(rpc: PartnersRpc) -> None:
         rpc.update_partner(v1.UpdatePartnerRequest(partner_id=1, title="x"), ADA),
         rpc.disable_partner(v1.DisablePartnerRequest(partner_id=1), ADA),
         rpc.rotate_partner_secret(v1.RotatePartnerSecretRequest(partner_id=1), ADA),
+        rpc.set_opening_hours(v1.SetOpeningHoursRequest(partner_id=1, time_zone="UTC"), ADA),
+        rpc.remove_opening_hours(v1.RemoveOpeningHoursRequest(partner_id=1), ADA),
         rpc.set_partner_picture(v1.SetPartnerPictureRequest(partner_id=1, picture_url="/x"), ADA),
         rpc.create_product(v1.CreateProductRequest(title="x"), ADA),
         rpc.list_products(v1.ListProductsRequest(page_size=1), ADA),
@@ -220,7 +222,7 @@ async def test_disabled_partner_sells_nothing_until_enabled(partners: PartnersFi
     listing = v1.ListPartnerProductsRequest(partner_id=partner_id, page_size=5)
     assert await get_error_reason(rpc.list_partner_products(listing)) is Reason.PARTNER_NOT_FOUND
     assert (
-        await get_error_reason(usecases.check_products(partners.repository, partner_id, [], 0, "USD"))
+        await get_error_reason(usecases.check_products(partners.repository, now, partner_id, [], 0, "USD"))
         is Reason.PARTNER_UNAVAILABLE
     )
     await partners.execute_sql("UPDATE partners SET gone = true WHERE id = %(id)s", id=partner_id)
@@ -434,3 +436,33 @@ async def test_partner_picture_is_stored_and_listed_in_catalog(partners: Partner
         urls += page.picture_urls
         token = page.next_page_token
     assert url in urls
+
+
+async def test_opening_hours_are_stored_and_published(partners: PartnersFixture, rpc: PartnersRpc) -> None:
+    partner_id = await create_partner(rpc)
+    await rpc.set_availability(availability_request(partner_id, product := await create_product(rpc)), ADMIN)
+    await drain_events(partners, f"partner:{partner_id}")
+    opens = now() + timedelta(hours=30)
+    period = v1.OpeningPeriod(day=v1.Weekday(opens.isoweekday()), opens=f"{opens:%H:%M}", closes=f"{opens:%H:%M}")
+    hours = v1.OpeningHours(time_zone="UTC", periods=[period])
+    request = v1.SetOpeningHoursRequest(partner_id=partner_id, time_zone="UTC", periods=[period])
+    for _ in range(2):
+        await rpc.set_opening_hours(request, ADMIN)
+    assert await drain_events(partners, f"partner:{partner_id}") == CATALOG_CHANGED
+    read = await rpc.get_partner(v1.GetPartnerRequest(partner_id=partner_id), ADMIN)
+    assert read.partner is not None
+    assert (read.partner.opening_hours, read.version) == (hours, 2)
+    encoded = await rpc.list_catalog(v1.ListCatalogRequest(page_size=1, partner_id=partner_id))
+    (entry,) = get_codec().decode(v1.ListCatalogResponse, encoded.data).items
+    assert (entry.is_open, entry.opens_at) == (False, opens.replace(second=0, microsecond=0))
+    assert entry.opening_hours == hours
+    basket = v1.CheckProductsRequest(
+        partner_id=partner_id,
+        items=[v1.BasketItem(product_id=product, quantity=1)],
+        total_amount=350,
+        currency="USD",
+    )
+    assert await get_error_reason(rpc.check_products(basket)) is Reason.PARTNER_CLOSED
+    await rpc.remove_opening_hours(v1.RemoveOpeningHoursRequest(partner_id=partner_id), ADMIN)
+    assert await drain_events(partners, f"partner:{partner_id}") == CATALOG_CHANGED
+    assert (await rpc.check_products(basket)).total_amount == 350

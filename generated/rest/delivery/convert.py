@@ -65,6 +65,16 @@ REFUND_STATUS = {
     orders_v1.RefundStatus.FAILED: models.RefundStatus.failed,
 }
 
+WEEKDAY = {
+    partners_v1.Weekday.MONDAY: models.Weekday.monday,
+    partners_v1.Weekday.TUESDAY: models.Weekday.tuesday,
+    partners_v1.Weekday.WEDNESDAY: models.Weekday.wednesday,
+    partners_v1.Weekday.THURSDAY: models.Weekday.thursday,
+    partners_v1.Weekday.FRIDAY: models.Weekday.friday,
+    partners_v1.Weekday.SATURDAY: models.Weekday.saturday,
+    partners_v1.Weekday.SUNDAY: models.Weekday.sunday,
+}
+
 
 def product(message: partners_v1.Product) -> models.Product:
     """delivery.partners.v1.Product → Product."""
@@ -89,6 +99,7 @@ def partner(message: partners_v1.Partner) -> models.Partner:
         verified=message.verified,
         enabled=message.enabled,
         picture_url=UNSET if message.picture_url is None else message.picture_url,
+        opening_hours=UNSET if message.opening_hours is None else opening_hours(message.opening_hours),
     )
 
 
@@ -106,6 +117,7 @@ def created_partner(message: partners_v1.CreatePartnerResponse) -> models.Create
         verified=partner.verified,
         enabled=partner.enabled,
         picture_url=UNSET if partner.picture_url is None else partner.picture_url,
+        opening_hours=UNSET if partner.opening_hours is None else opening_hours(partner.opening_hours),
         webhook_secret=UNSET if message.webhook_secret is None else message.webhook_secret,
     )
 
@@ -114,6 +126,23 @@ def new_partner_secret(message: partners_v1.RotatePartnerSecretResponse) -> mode
     """delivery.partners.v1.RotatePartnerSecretResponse → NewPartnerSecret."""
     return models.NewPartnerSecret(
         webhook_secret=message.webhook_secret,
+    )
+
+
+def opening_period(message: partners_v1.OpeningPeriod) -> models.OpeningPeriod:
+    """delivery.partners.v1.OpeningPeriod → OpeningPeriod."""
+    return models.OpeningPeriod(
+        day=WEEKDAY[message.day],
+        opens=message.opens,
+        closes=message.closes,
+    )
+
+
+def opening_hours(message: partners_v1.OpeningHours) -> models.OpeningHours:
+    """delivery.partners.v1.OpeningHours → OpeningHours."""
+    return models.OpeningHours(
+        time_zone=message.time_zone,
+        periods=[opening_period(item) for item in message.periods],
     )
 
 

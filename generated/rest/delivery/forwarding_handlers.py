@@ -40,6 +40,7 @@ from generated.rest.delivery.models import (
     NotificationPage,
     NotificationRecordPage,
     NotificationStatus,
+    OpeningHours,
     Order,
     OrderPage,
     OrderStatus,
@@ -250,6 +251,19 @@ class ForwardingPartnersHandler(PartnersHandler):
             requests.rotate_partner_secret(partner_id=partner_id, idempotency_key=idempotency_key)
         )
         return Response(convert.new_partner_secret(response), {}, replayed=response.replayed)
+
+    async def set_opening_hours(
+        self, *, principal: Principal, partner_id: int, body: OpeningHours, if_match: str | None = None
+    ) -> Response[Partner]:
+        """setOpeningHours → delivery.partners.v1.PartnersService.SetOpeningHours."""
+        response = await self._partners.set_opening_hours(
+            requests.set_opening_hours(partner_id=partner_id, body=body, if_match=if_match)
+        )
+        return Response(convert.partner(require(response.partner)), {"ETag": format_etag(response.version)})
+
+    async def remove_opening_hours(self, *, principal: Principal, partner_id: int) -> None:
+        """removeOpeningHours → delivery.partners.v1.PartnersService.RemoveOpeningHours."""
+        await self._partners.remove_opening_hours(requests.remove_opening_hours(partner_id=partner_id))
 
     async def set_availability(
         self, *, principal: Principal, partner_id: int, product_id: int, body: SetAvailabilityRequest

@@ -36,6 +36,7 @@ from generated.rest.delivery.models import (
     NotificationPage,
     NotificationRecordPage,
     NotificationStatus,
+    OpeningHours,
     Order,
     OrderCheck,
     OrderEvent,
@@ -429,6 +430,22 @@ class PartnersHandler(ABC):
         """
 
     @abstractmethod
+    async def set_opening_hours(
+        self, *, principal: Principal, partner_id: int, body: OpeningHours, if_match: str | None = None
+    ) -> Response[Partner]:
+        """Set a partner's opening hours: PUT /partners/{partner_id}/opening-hours.
+
+        Replaces the weekly schedule. While the partner is closed, the catalog contains it, and order checks are rejected.
+        """
+
+    @abstractmethod
+    async def remove_opening_hours(self, *, principal: Principal, partner_id: int) -> None:
+        """Remove a partner's opening hours: DELETE /partners/{partner_id}/opening-hours.
+
+        A partner without opening hours is always open.
+        """
+
+    @abstractmethod
     async def set_availability(
         self, *, principal: Principal, partner_id: int, product_id: int, body: SetAvailabilityRequest
     ) -> Availability:
@@ -745,6 +762,8 @@ OPERATIONS: dict[str, Operation] = {
     "updatePartner": Operation(PartnersHandler, "update_partner", PartnerPatch, 200, "application/json"),
     "rotatePartnerSecret": Operation(PartnersHandler, "rotate_partner_secret", None, 200, "application/json"),
     "putPartnerPicture": Operation(CatalogHandler, "put_partner_picture", Upload, 200, "application/json"),
+    "setOpeningHours": Operation(PartnersHandler, "set_opening_hours", OpeningHours, 200, "application/json"),
+    "removeOpeningHours": Operation(PartnersHandler, "remove_opening_hours", None, 204, ""),
     "setAvailability": Operation(PartnersHandler, "set_availability", SetAvailabilityRequest, 200, "application/json"),
     "removeAvailability": Operation(PartnersHandler, "remove_availability", None, 204, ""),
     "listPartnerCalls": Operation(PartnersHandler, "list_partner_calls", None, 200, "application/json"),

@@ -413,46 +413,18 @@ class PartnerPatch(Struct, kw_only=True):
     ) = UNSET
 
 
-class Partner(Struct, kw_only=True):
-    id: Number
-    title: str
-    brand: str
-    phone: str
-    email: str
-    address: str
-    api_url: Annotated[str, Meta(description="Base URL of the partner's system.")]
-    verified: Annotated[bool, Meta(description="Whether an admin has verified the partner.")]
-    enabled: Annotated[bool, Meta(description="Whether a verified partner accepts orders.")]
-    picture_url: str | UnsetType = UNSET
-
-
-class PartnerPage(Struct, kw_only=True):
-    items: Annotated[list[Partner], Meta(max_length=100)]
-    next_page_token: str | UnsetType = UNSET
-
-
-class CreatedPartner(Struct, kw_only=True):
-    id: Number
-    title: str
-    brand: str
-    phone: str
-    email: str
-    address: str
-    api_url: str
-    verified: bool
-    enabled: bool
-    picture_url: str | UnsetType = UNSET
-    webhook_secret: (
-        Annotated[
-            str,
-            Meta(description="Returned only in this response, absent in a replayed response."),
-        ]
-        | UnsetType
-    ) = UNSET
-
-
 class NewPartnerSecret(Struct, kw_only=True):
     webhook_secret: Annotated[str, Meta(description="Returned only in this response.")]
+
+
+class Weekday(StrEnum):
+    monday = "monday"
+    tuesday = "tuesday"
+    wednesday = "wednesday"
+    thursday = "thursday"
+    friday = "friday"
+    saturday = "saturday"
+    sunday = "sunday"
 
 
 class SetAvailabilityRequest(Struct, kw_only=True):
@@ -909,14 +881,43 @@ class UserPage(Struct, kw_only=True):
     next_page_token: str | UnsetType = UNSET
 
 
-class CatalogPartner(Struct, kw_only=True):
-    id: Annotated[int, Meta(ge=1, le=9007199254740991)]
-    title: str
-    brand: str
-    address: str
-    products: Annotated[list[CatalogProduct], Meta(max_length=50)]
-    products_truncated: Annotated[bool, Meta(description="Whether the partner has more products.")]
-    picture_url: str | UnsetType = UNSET
+class OpeningPeriod(Struct, kw_only=True):
+    day: Weekday
+    opens: LocalTime
+    closes: Annotated[
+        str,
+        Meta(
+            description="On the following day if it is not later than `opens`.",
+            examples=["22:00"],
+            max_length=5,
+            pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        ),
+    ]
+
+
+class OpeningHours(Struct, kw_only=True):
+    """
+    Weekly schedule in local time. Without it, a partner is always open.
+    """
+
+    time_zone: Annotated[
+        str,
+        Meta(
+            description="Name in the IANA time zone database.",
+            examples=["Europe/Berlin"],
+            max_length=64,
+            min_length=1,
+            pattern="^[A-Za-z0-9_+/-]+$",
+        ),
+    ]
+    periods: Annotated[
+        list[OpeningPeriod],
+        Meta(
+            description="The partner is open during each of them.",
+            max_length=28,
+            min_length=1,
+        ),
+    ]
 
 
 class PartnerCall(Struct, kw_only=True):
@@ -1137,9 +1138,65 @@ class Preferences(Struct, kw_only=True):
     ) = UNSET
 
 
-class CatalogPage(Struct, kw_only=True):
-    items: Annotated[list[CatalogPartner], Meta(max_length=100)]
+class CatalogPartner(Struct, kw_only=True):
+    id: Annotated[int, Meta(ge=1, le=9007199254740991)]
+    title: str
+    brand: str
+    address: str
+    products: Annotated[list[CatalogProduct], Meta(max_length=50)]
+    products_truncated: Annotated[bool, Meta(description="Whether the partner has more products.")]
+    picture_url: str | UnsetType = UNSET
+    is_open: (
+        Annotated[
+            bool,
+            Meta(description="False while the partner is closed and rejects order checks. Up to 10 seconds old."),
+        ]
+        | UnsetType
+    ) = UNSET
+    opens_at: Annotated[datetime, Meta(description="Of a closed partner: time of the next opening.")] | UnsetType = (
+        UNSET
+    )
+    opening_hours: OpeningHours | UnsetType = UNSET
+
+
+class Partner(Struct, kw_only=True):
+    id: Number
+    title: str
+    brand: str
+    phone: str
+    email: str
+    address: str
+    api_url: Annotated[str, Meta(description="Base URL of the partner's system.")]
+    verified: Annotated[bool, Meta(description="Whether an admin has verified the partner.")]
+    enabled: Annotated[bool, Meta(description="Whether a verified partner accepts orders.")]
+    picture_url: str | UnsetType = UNSET
+    opening_hours: OpeningHours | UnsetType = UNSET
+
+
+class PartnerPage(Struct, kw_only=True):
+    items: Annotated[list[Partner], Meta(max_length=100)]
     next_page_token: str | UnsetType = UNSET
+
+
+class CreatedPartner(Struct, kw_only=True):
+    id: Number
+    title: str
+    brand: str
+    phone: str
+    email: str
+    address: str
+    api_url: str
+    verified: bool
+    enabled: bool
+    picture_url: str | UnsetType = UNSET
+    opening_hours: OpeningHours | UnsetType = UNSET
+    webhook_secret: (
+        Annotated[
+            str,
+            Meta(description="Returned only in this response, absent in a replayed response."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class PartnerCallPage(Struct, kw_only=True):
@@ -1211,4 +1268,9 @@ class Agent(Struct, kw_only=True):
 
 class AgentPage(Struct, kw_only=True):
     items: Annotated[list[Agent], Meta(max_length=100)]
+    next_page_token: str | UnsetType = UNSET
+
+
+class CatalogPage(Struct, kw_only=True):
+    items: Annotated[list[CatalogPartner], Meta(max_length=100)]
     next_page_token: str | UnsetType = UNSET

@@ -24,6 +24,9 @@ def catalog_partner(message: Wire) -> models.CatalogPartner:
         picture_url=UNSET if not message.HasField("picture_url") else message.picture_url,
         products=[catalog_product(item) for item in message.products],
         products_truncated=message.products_truncated,
+        is_open=UNSET if not message.HasField("is_open") else message.is_open,
+        opens_at=UNSET if not message.HasField("opens_at") else parse_timestamp(message.opens_at),
+        opening_hours=UNSET if not message.HasField("opening_hours") else opening_hours(message.opening_hours),
     )
 
 
@@ -78,6 +81,7 @@ def partner(message: Wire) -> models.Partner:
         verified=message.verified,
         enabled=message.enabled,
         picture_url=UNSET if not message.HasField("picture_url") else message.picture_url,
+        opening_hours=UNSET if not message.HasField("opening_hours") else opening_hours(message.opening_hours),
     )
 
 
@@ -86,6 +90,23 @@ def partner_page(message: Wire) -> models.PartnerPage:
     return models.PartnerPage(
         items=[partner(item) for item in message.items],
         next_page_token=UNSET if not message.HasField("next_page_token") else message.next_page_token,
+    )
+
+
+def opening_period(message: Wire) -> models.OpeningPeriod:
+    """delivery.partners.v1.OpeningPeriod → OpeningPeriod."""
+    return models.OpeningPeriod(
+        day=convert.WEEKDAY[message.day],
+        opens=message.opens,
+        closes=message.closes,
+    )
+
+
+def opening_hours(message: Wire) -> models.OpeningHours:
+    """delivery.partners.v1.OpeningHours → OpeningHours."""
+    return models.OpeningHours(
+        time_zone=message.time_zone,
+        periods=[opening_period(item) for item in message.periods],
     )
 
 

@@ -21,6 +21,8 @@ from generated.rest.delivery.models import (
     CreatePartnerRequest,
     CreateProductRequest,
     NotificationStatus,
+    OpeningHours,
+    OpeningPeriod,
     OrderStatus,
     PartnerCallStatus,
     PartnerPatch,
@@ -34,6 +36,13 @@ from generated.rest.delivery.models import (
 from services.runtime.core.preconditions import parse_if_match_versions
 from services.runtime.outbound.webhooks import SignedRequest
 from services.runtime.rest.types import list_null_fields, unset_to_none
+
+
+def to_opening_period(model: OpeningPeriod) -> partners_v1.OpeningPeriod:
+    """OpeningPeriod → delivery.partners.v1.OpeningPeriod."""
+    return partners_v1.OpeningPeriod(
+        day=partners_v1.Weekday[model.day.name.upper()], opens=model.opens, closes=model.closes
+    )
 
 
 def to_quiet_hours(model: QuietHours) -> notifications_v1.QuietHours:
@@ -82,6 +91,13 @@ def to_agent_keys_patch(model: AgentKeysPatch) -> notifications_v1.AgentKeysPatc
         fcm=unset_to_none(model.fcm),
         apns=None if model.apns is UNSET or model.apns is None else to_apns_key(model.apns),
         remove=list_null_fields(model),
+    )
+
+
+def to_opening_hours(model: OpeningHours) -> partners_v1.OpeningHours:
+    """OpeningHours → delivery.partners.v1.OpeningHours."""
+    return partners_v1.OpeningHours(
+        time_zone=model.time_zone, periods=[to_opening_period(item) for item in model.periods]
     )
 
 
@@ -230,6 +246,24 @@ def rotate_partner_secret(
 ) -> partners_v1.RotatePartnerSecretRequest:
     """rotatePartnerSecret → delivery.partners.v1.RotatePartnerSecretRequest."""
     return partners_v1.RotatePartnerSecretRequest(partner_id=partner_id, idempotency_key=idempotency_key)
+
+
+def set_opening_hours(
+    *, partner_id: int, body: OpeningHours, if_match: str | None = None
+) -> partners_v1.SetOpeningHoursRequest:
+    """setOpeningHours → delivery.partners.v1.SetOpeningHoursRequest."""
+    return partners_v1.SetOpeningHoursRequest(
+        partner_id=partner_id,
+        time_zone=body.time_zone,
+        periods=[to_opening_period(item) for item in body.periods],
+        version=None,
+        versions=[*(parse_if_match_versions(if_match) or ())],
+    )
+
+
+def remove_opening_hours(*, partner_id: int) -> partners_v1.RemoveOpeningHoursRequest:
+    """removeOpeningHours → delivery.partners.v1.RemoveOpeningHoursRequest."""
+    return partners_v1.RemoveOpeningHoursRequest(partner_id=partner_id)
 
 
 def set_availability(

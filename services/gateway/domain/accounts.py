@@ -7,18 +7,15 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, TypedDict
-from zoneinfo import available_timezones
 
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import EmailRequested, UserDeleted, UserRegistered, UserUpdated
 from services.runtime.core.errors import ApiError
 from services.runtime.core.ids import generate_id
+from services.runtime.core.time_zones import TIME_ZONES
 
 MAX_VALID_CODES = 5
 """Maximum number of unexpired codes per account and purpose; further requests send no mail."""
-
-TIME_ZONES = frozenset(available_timezones()) - {"localtime", "posixrules", "Factory"}
-"""Names of the IANA database without those of the system's files and of the unset zone."""
 
 
 class AccountState(StrEnum):

@@ -1,13 +1,11 @@
 """Notification agents and quiet hours."""
 
-import math
-from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.notifications.domain.notifications import Provider
+from services.runtime.core.time_zones import find_offset_change, resolve_time_zone
 
 MIN_URGENT_PRIORITY = 8
 """Agents of this priority or higher have a worker pool of their own, which less urgent jobs cannot occupy."""
@@ -51,14 +49,6 @@ class ProviderKeys(NamedTuple):
     apns: str | None = None
 
 
-def resolve_time_zone(name: str | None) -> ZoneInfo:
-    """Return the IANA time zone, or UTC if the name is missing or unknown."""
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
-
-
 def find_quiet_hours_end(quiet_hours: QuietHours | None, time_zone: str | None, now: datetime) -> datetime | None:
     """Return the end of the current quiet hours, later than `now`, or None outside quiet hours.
 
@@ -73,26 +63,10 @@ def find_quiet_hours_end(quiet_hours: QuietHours | None, time_zone: str | None, 
     while _is_within(start, end, local := moment.astimezone(zone)):
         until_end = datetime.combine(local, end) - local.replace(tzinfo=None)
         candidate = moment + until_end % timedelta(days=1)
-        moment = _find_offset_change(moment, candidate, zone) or candidate
+        moment = find_offset_change(moment, candidate, zone) or candidate
     return moment if moment > now else None
 
 
 def _is_within(start: time, end: time, local: datetime) -> bool:
     local_time = local.time()
     return start <= local_time < end if start <= end else local_time >= start or local_time < end
-
-
-def _find_offset_change(after: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return the moment, in (`after`, `until`], at which the zone's offset changes; None if both offsets are equal.
-
-    Offsets change at full seconds, and at most once a day.
-    """
-    offset = after.astimezone(zone).utcoffset()
-    if until.astimezone(zone).utcoffset() == offset:
-        return None
-    first = after.replace(microsecond=0)
-    seconds = range(1, math.ceil((until - first).total_seconds()) + 1)
-    index = bisect_left(
-        seconds, True, key=lambda second: (first + timedelta(seconds=second)).astimezone(zone).utcoffset() != offset
-    )
-    return first + timedelta(seconds=seconds[index])

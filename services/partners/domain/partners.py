@@ -1,11 +1,12 @@
 """Partners, products and prices: entities and basket prices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from generated.problems import Reason
+from services.partners.domain.opening_hours import OpeningHours
 from services.runtime.core.errors import ApiError, FieldError
 
 
@@ -30,14 +31,15 @@ class Partner:
     version: int = 1
     older_secrets: bytes | None = None
     picture_url: str | None = None
+    opening_hours: OpeningHours | None = None
 
     @property
-    def is_open(self) -> bool:
-        """Return whether the partner is in the catalog and takes orders."""
+    def is_available(self) -> bool:
+        """Return whether the partner is in the catalog and, while it is open, takes orders."""
         return self.verified and self.enabled
 
 
-CATALOG_FIELDS = ("title", "brand", "address", "verified", "enabled", "picture_url")
+CATALOG_FIELDS = ("title", "brand", "address", "verified", "enabled", "picture_url", "opening_hours")
 """Fields of a partner that affect its catalog entry."""
 
 
@@ -81,7 +83,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """A partner with its products, by id; each has id, title, description, picture_url, price and currency."""
+    """A partner with its products, by id; each has id, title, description, picture_url, price and currency.
+
+    `opens_at` is the time of the next opening of a closed partner.
+    """
 
     id: int
     title: str
@@ -90,6 +95,15 @@ class CatalogEntry:
     picture_url: str | None
     products: Sequence[Mapping[str, Any]]
     products_truncated: bool
+    opening_hours: OpeningHours | None = None
+    is_open: bool = True
+    opens_at: datetime | None = None
+
+    def with_opening_at(self, moment: datetime) -> "CatalogEntry":
+        """Return the entry with the state of its opening hours at a moment."""
+        if self.opening_hours is None or self.opening_hours.is_open(moment):
+            return replace(self, is_open=True, opens_at=None)
+        return replace(self, is_open=False, opens_at=self.opening_hours.find_opening(moment))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +139,34 @@ class ReadyReport:
 
 def check_basket(
     partner: Partner,
+    at: datetime,
     lines: Sequence[BasketLine],
     offers: Mapping[int, Offer],
     total: int,
     currency: str,
     tip: int = 0,
 ) -> list[PricedLine]:
-    """Return the basket lines with the prices of a partner that takes orders.
+    """Return the basket lines with the prices of a partner that takes orders at a moment.
 
-    Raises ApiError: PARTNER_UNAVAILABLE, and those of `price_basket`.
+    Raises ApiError: PARTNER_UNAVAILABLE, PARTNER_CLOSED, and those of `price_basket`.
     """
-    if not partner.is_open:
+    if not partner.is_available:
         raise ApiError(Reason.PARTNER_UNAVAILABLE)
+    check_is_open(partner, at)
     return price_basket(lines, offers, total, currency, tip)
+
+
+def check_is_open(partner: Partner, at: datetime) -> None:
+    """Check that a partner is within its opening hours.
+
+    Raises ApiError: PARTNER_CLOSED, whose members contain the next opening.
+    """
+    hours = partner.opening_hours
+    if hours is None or hours.is_open(at):
+        return
+    opens_at = hours.find_opening(at)
+    members = {} if opens_at is None else {"opens_at": f"{opens_at:%Y-%m-%dT%H:%M:%SZ}", "time_zone": hours.time_zone}
+    raise ApiError(Reason.PARTNER_CLOSED, members=members)
 
 
 def price_basket(

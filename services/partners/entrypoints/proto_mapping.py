@@ -1,16 +1,26 @@
 """Mapping between domain objects and protobuf messages."""
 
+import re
 from dataclasses import asdict
+from datetime import time
 from typing import Any
 
 import msgspec
 
+from generated.problems import Reason
 from generated.proto.delivery.partners import v1
 from services.partners.domain.call_policy import Call, CallState
+from services.partners.domain.opening_hours import OpeningHours, OpeningPeriod, Weekday
 from services.partners.domain.partners import Availability, CatalogEntry, Partner, Product
+from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.rpc.codec import get_codec
 
+_LOCAL_TIME_PATTERN = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+
 FIELD_POINTERS = {
+    "periods[].day": "/periods/{}/day",
+    "periods[].opens": "/periods/{}/opens",
+    "periods[].closes": "/periods/{}/closes",
     "api_url": "/api_url",
     "currency": "/currency",
     "picture_url": "/picture_url",
@@ -30,6 +40,9 @@ def catalog_partner_to_proto(entry: CatalogEntry) -> dict[str, Any]:
         "picture_url": entry.picture_url,
         "products": entry.products,
         "products_truncated": entry.products_truncated,
+        "is_open": entry.is_open,
+        "opens_at": None if entry.opens_at is None else {"seconds": int(entry.opens_at.timestamp())},
+        "opening_hours": None if entry.opening_hours is None else _list_opening_hours_fields(entry.opening_hours),
     }
 
 
@@ -53,7 +66,42 @@ def partner_to_proto(partner: Partner) -> v1.Partner:
         verified=partner.verified,
         enabled=partner.enabled,
         picture_url=partner.picture_url,
+        opening_hours=None if partner.opening_hours is None else opening_hours_to_proto(partner.opening_hours),
     )
+
+
+def opening_hours_to_proto(opening_hours: OpeningHours) -> v1.OpeningHours:
+    """Return the opening hours of a partner."""
+    fields = _list_opening_hours_fields(opening_hours)
+    periods = [v1.OpeningPeriod(**(period | {"day": v1.Weekday(period["day"])})) for period in fields["periods"]]
+    return v1.OpeningHours(time_zone=opening_hours.time_zone, periods=periods)
+
+
+def opening_hours_from_proto(request: v1.SetOpeningHoursRequest) -> OpeningHours:
+    """Return the opening hours of a request. Raises ApiError: INVALID_REQUEST."""
+    return OpeningHours(request.time_zone, tuple(map(_period_from_proto, range(len(request.periods)), request.periods)))
+
+
+def _period_from_proto(index: int, period: v1.OpeningPeriod) -> OpeningPeriod:
+    if period.day not in Weekday:
+        error = FieldError(f"periods[{index}].day", "is not a day of the week")
+        raise ApiError(Reason.INVALID_REQUEST, errors=[error])
+    opens = _parse_local_time(f"periods[{index}].opens", period.opens)
+    return OpeningPeriod(Weekday(period.day), opens, _parse_local_time(f"periods[{index}].closes", period.closes))
+
+
+def _parse_local_time(field: str, text: str) -> time:
+    if not _LOCAL_TIME_PATTERN.fullmatch(text):
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError(field, "must be a time HH:MM")])
+    return time.fromisoformat(text)
+
+
+def _list_opening_hours_fields(opening_hours: OpeningHours) -> dict[str, Any]:
+    periods = [
+        {"day": int(period.day), "opens": f"{period.opens:%H:%M}", "closes": f"{period.closes:%H:%M}"}
+        for period in opening_hours.periods
+    ]
+    return {"time_zone": opening_hours.time_zone, "periods": periods}
 
 
 def encode_created_partner(partner: Partner) -> bytes:
@@ -85,3 +133,11 @@ def call_to_proto(call: Call) -> v1.PartnerCall:
         next_at=call.next_at if call.state is CallState.WAITING else None,
         created_at=call.created_at,
     )
+
+
+def call_state_from_proto(status: v1.PartnerCallStatus) -> CallState:
+    """Return the call state. Raises ApiError: INVALID_REQUEST for an unknown enum number."""
+    try:
+        return CallState[status.name or ""]
+    except KeyError as error:
+        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not a known status")]) from error

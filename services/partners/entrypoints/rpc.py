@@ -2,26 +2,26 @@
 
 from dataclasses import asdict
 
-from generated.problems import Reason
 from generated.proto.delivery.partners import v1
 from generated.proto.delivery.partners.v1.rpc import PartnersServicer
 from services.partners import usecases
-from services.partners.domain.call_policy import CallFilter, CallState
+from services.partners.domain.call_policy import CallFilter
 from services.partners.domain.partners import Availability, BasketLine, Partner, Product
 from services.partners.entrypoints.proto_mapping import (
     FIELD_POINTERS,
     availability_to_proto,
+    call_state_from_proto,
     call_to_proto,
     catalog_partner_to_proto,
     encode_created_partner,
     encode_created_product,
+    opening_hours_from_proto,
     partner_to_proto,
     product_to_proto,
 )
 from services.partners.entrypoints.ready_callback import parse_ready_report
 from services.partners.usecases.partner_calls import PartnerCallsRepository
 from services.runtime.core.clock import Clock
-from services.runtime.core.errors import ApiError, FieldError
 from services.runtime.core.idempotency import build_idempotency_key
 from services.runtime.core.preconditions import list_expected_versions
 from services.runtime.core.principal import Principal
@@ -55,7 +55,7 @@ class PartnersRpc(PartnersServicer):
     async def list_catalog(self, request: v1.ListCatalogRequest) -> PreEncoded[v1.ListCatalogResponse]:
         """Return a page of the catalog. It is the largest response, so its rows are encoded without message objects."""
         page = await usecases.list_catalog(
-            self._repository, request.page_size, request.page_token, request.partner_id, request.q
+            self._repository, self._clock, request.page_size, request.page_token, request.partner_id, request.q
         )
         return get_codec().encode_fields(
             v1.ListCatalogResponse,
@@ -109,6 +109,7 @@ class PartnersRpc(PartnersServicer):
         lines = [BasketLine(item.product_id, item.quantity) for item in request.items]
         partner, priced = await usecases.check_products(
             self._repository,
+            self._clock,
             request.partner_id,
             lines,
             request.total_amount,
@@ -175,6 +176,24 @@ class PartnersRpc(PartnersServicer):
             self._repository, self._clock, principal, request.partner_id, expected, updates
         )
         return v1.UpdatePartnerResponse(partner=partner_to_proto(partner), version=partner.version)
+
+    async def set_opening_hours(
+        self, request: v1.SetOpeningHoursRequest, principal: Principal
+    ) -> v1.SetOpeningHoursResponse:
+        """Set the opening hours of a partner and return it."""
+        expected = list_expected_versions(request.version, request.versions)
+        hours = opening_hours_from_proto(request)
+        partner = await usecases.set_opening_hours(
+            self._repository, self._clock, principal, request.partner_id, expected, hours
+        )
+        return v1.SetOpeningHoursResponse(partner=partner_to_proto(partner), version=partner.version)
+
+    async def remove_opening_hours(
+        self, request: v1.RemoveOpeningHoursRequest, principal: Principal
+    ) -> v1.RemoveOpeningHoursResponse:
+        """Remove the opening hours of a partner."""
+        await usecases.remove_opening_hours(self._repository, self._clock, principal, request.partner_id)
+        return v1.RemoveOpeningHoursResponse()
 
     async def disable_partner(
         self, request: v1.DisablePartnerRequest, principal: Principal
@@ -262,7 +281,7 @@ class PartnersRpc(PartnersServicer):
         self, request: v1.ListPartnerCallsRequest, principal: Principal
     ) -> v1.ListPartnerCallsResponse:
         """Return a page of calls to partner systems."""
-        state = None if request.status is None else _call_state_from_proto(request.status)
+        state = None if request.status is None else call_state_from_proto(request.status)
         call_filter = CallFilter(request.partner_id, request.order_id, state)
         page = await usecases.list_partner_calls(
             self._repository, principal, request.page_size, request.page_token, call_filter
@@ -276,11 +295,3 @@ class PartnersRpc(PartnersServicer):
         """Make a call due now."""
         await usecases.replay_partner_call(self._repository, self._clock, principal, request.call_id)
         return v1.ReplayPartnerCallResponse()
-
-
-def _call_state_from_proto(status: v1.PartnerCallStatus) -> CallState:
-    """Return the call state. Raises ApiError: INVALID_REQUEST for an unknown enum number."""
-    try:
-        return CallState[status.name or ""]
-    except KeyError as error:
-        raise ApiError(Reason.INVALID_REQUEST, errors=[FieldError("status", "is not a known status")]) from error

@@ -1,6 +1,7 @@
 """Use cases of partners, by module.
 
 - catalog: list_catalog, check_products
+- opening_hours: set_opening_hours, remove_opening_hours
 - partner_calls: plan_order_call, plan_cancellation_call, make_call, record_call_error
 - partners: create_partner, list_partners, get_partner, update_partner, disable_partner, rotate_partner_secret
 - pictures: set_partner_picture, set_product_picture, list_partner_pictures, list_product_pictures
@@ -13,6 +14,7 @@
 """
 
 from services.partners.usecases.catalog import check_products, list_catalog
+from services.partners.usecases.opening_hours import remove_opening_hours, set_opening_hours
 from services.partners.usecases.partner_calls import (
     make_call,
     plan_cancellation_call,
@@ -67,9 +69,11 @@ __all__ = [
     "plan_order_call",
     "record_call_error",
     "remove_availability",
+    "remove_opening_hours",
     "replay_partner_call",
     "rotate_partner_secret",
     "set_availability",
+    "set_opening_hours",
     "set_partner_picture",
     "set_product_picture",
     "update_partner",

@@ -235,5 +235,5 @@ async def _disable_partner(unit: CallUnitOfWork, partner_id: int, now: datetime)
         return
     await unit.partners.save(replace(partner, gone=True, enabled=False, version=partner.version + 1))
     await unit.calls.make_due(partner_id, now)
-    if partner.is_open:
+    if partner.is_available:
         await unit.publish(catalog_events.build_partner_changed_event(partner_id, now))

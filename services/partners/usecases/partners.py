@@ -132,7 +132,7 @@ async def save_partner(unit: UnitOfWork, clock: Clock, before: Partner, after: P
     after = replace(after, version=before.version + 1)
     await unit.partners.save(after)
     affects_catalog = any(getattr(before, name) != getattr(after, name) for name in CATALOG_FIELDS)
-    if affects_catalog and (before.is_open or after.is_open):
+    if affects_catalog and (before.is_available or after.is_available):
         await unit.publish(catalog_events.build_partner_changed_event(after.id, clock()))
     return after
 

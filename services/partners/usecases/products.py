@@ -126,12 +126,12 @@ async def remove_availability(
 
 
 async def list_partner_products(repository: Repository, partner_id: int, size: int, token: str) -> Page[CatalogOffer]:
-    """Return a page of the products on sale at an open partner, by id.
+    """Return a page of the products on sale at an available partner, by id.
 
     Raises ApiError: PARTNER_NOT_FOUND.
     """
     partner = await repository.partners.get(partner_id)
-    if partner is None or not partner.is_open:
+    if partner is None or not partner.is_available:
         raise ApiError(Reason.PARTNER_NOT_FOUND)
     after = pagination.decode_page_token(token, tuple[int]) or (0,)
     rows = await repository.catalog.list_offers(partner_id, after[0], size + 1)

@@ -37,6 +37,7 @@ GERMAN_MESSAGES = {
     "is not a currency of ISO 4217": "ist keine Währung nach ISO 4217",
     "is not a valid page token": "ist kein gültiges Seitentoken",
     "is not a known status": "ist kein bekannter Status",
+    "is not a day of the week": "ist kein Wochentag",
     "is not a known reason": "ist kein bekannter Grund",
     "cannot be removed": "kann nicht entfernt werden",
     "is a duplicate product": "kommt mehrfach vor",

@@ -2,16 +2,22 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+
+from babel.dates import format_datetime
 
 from generated.problems import PROBLEMS, Reason
 from services.runtime.core.german_messages import GERMAN_MESSAGES
 from services.runtime.core.money import format_amount
+from services.runtime.core.time_zones import resolve_time_zone
 
 DEFAULT_LANGUAGE = "en"
 LANGUAGES = ("en", "de")
 
 _LANGUAGE_RANGE = re.compile(r"\s*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9-]+)?\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*)?")
+
+_LOCAL_TIME_PATTERNS = {"en": "EEEE, d MMMM, 'at' HH:mm", "de": "EEEE, d. MMMM, 'um' HH:mm 'Uhr'"}
 
 _ORDER_STATUS_NAMES = {
     "pending": "offen",
@@ -58,11 +64,19 @@ def _format_member(name: str, members: Mapping[str, Any], language: str) -> str:
     value = members[name]
     if name == "total_amount":
         return format_amount(value, members["currency"], language)
+    if name == "opens_at":
+        return _format_local_time(value, members["time_zone"], language)
     if name == "max_bytes":
         return f"{value // 2**20} MiB" if value >= 2**20 else f"{value // 2**10} KiB"
     if name == "order_status" and language == "de":
         return _ORDER_STATUS_NAMES.get(str(value), str(value))
     return str(value)
+
+
+def _format_local_time(timestamp: str, time_zone: str, language: str) -> str:
+    moment = datetime.fromisoformat(timestamp)
+    local_time = format_datetime(moment, _LOCAL_TIME_PATTERNS[language], resolve_time_zone(time_zone), language)
+    return f"{local_time} ({time_zone})"
 
 
 def find_translation(message: str, language: str) -> str | None:

@@ -131,9 +131,10 @@ class FakeCatalog:
                 partner.picture_url,
                 products=[],
                 products_truncated=False,
+                opening_hours=partner.opening_hours,
             )
             for partner in sorted(self.repository.partners.values(), key=lambda partner: partner.id)
-            if partner.id > after and partner.is_open and partner_id in (None, partner.id)
+            if partner.id > after and partner.is_available and partner_id in (None, partner.id)
         ][:size]
 
 

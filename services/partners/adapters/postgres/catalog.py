@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple, override
 
+import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, delete, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.partners.adapters.postgres.tables import availability, partners, products
+from services.partners.domain.opening_hours import OpeningHours
 from services.partners.domain.partners import Availability, CatalogEntry, CatalogOffer, Offer
 from services.partners.usecases.ports import AvailabilityRepository, CatalogReader
 from services.runtime.storage.database import Database, Statement, Transaction, build_upsert
@@ -22,10 +24,11 @@ class _CatalogRow(NamedTuple):
     brand: str
     address: str
     picture_url: str | None
+    opening_hours: dict[str, Any] | None
     products: list[dict[str, Any]]  # one more than the maximum if the entry is truncated
 
 
-_PARTNER_COLUMNS = [partners.c[name] for name in ("id", "title", "brand", "address", "picture_url")]
+_PARTNER_COLUMNS = [partners.c[name] for name in ("id", "title", "brand", "address", "picture_url", "opening_hours")]
 _CATALOG_COLUMNS = [products.c[name] for name in ("id", "title", "description", "picture_url")]
 
 
@@ -42,7 +45,7 @@ _title_matches = func.lower(products.c.title).like(func.lower(bindparam("pattern
 def _build_catalog_statement(
     product_filter: ColumnElement[bool], *partner_filters: ColumnElement[bool], is_replanned: bool = False
 ) -> Statement[_CatalogRow]:
-    """Return the statement for open partners with products on sale, both restricted by the given conditions."""
+    """Return the statement for available partners with products on sale, both restricted by the given conditions."""
     offers = (
         select(*_CATALOG_COLUMNS, availability.c.price, availability.c.currency)
         .join_from(availability, products, availability.c.product_id == products.c.id)
@@ -133,6 +136,7 @@ class PostgresCatalogReader(CatalogReader):
                 picture_url=row.picture_url,
                 products=row.products[:MAX_PRODUCTS_PER_ENTRY],
                 products_truncated=len(row.products) > MAX_PRODUCTS_PER_ENTRY,
+                opening_hours=msgspec.convert(row.opening_hours, OpeningHours | None),
             )
             for row in rows
         ]

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from services.partners.adapters.postgres import tables
+from services.partners.adapters.postgres.catalog_entities import PARTNERS
 from services.partners.domain.partners import Availability, Partner, Product
 from services.runtime.storage.database import Transaction, build_upsert
 
@@ -15,7 +16,8 @@ class PostgresDemoDataWriter:
 
     async def upsert_partner(self, partner: Partner) -> None:
         """Insert or overwrite a partner."""
-        await self._transaction.execute(build_upsert(tables.partners), **asdict(partner))
+        row = PARTNERS.build_row(partner)
+        await self._transaction.execute(build_upsert(tables.partners), id=partner.id, **row)
 
     async def upsert_product(self, product: Product) -> None:
         """Insert or overwrite a product."""

@@ -32,6 +32,7 @@ partners = Table(
     Column("old_secret_until", TIMESTAMPTZ),
     Column("older_secrets", LargeBinary),
     Column("picture_url", Text),
+    Column("opening_hours", JSONB(none_as_null=True)),
     Column("gone", Boolean, nullable=False, server_default="false"),
     Column("version", BigInteger, nullable=False, server_default="1"),
     CheckConstraint("NOT (gone AND enabled)", name="partners_gone"),

@@ -8,14 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.notifications.domain.agents import QuietHours, find_quiet_hours_end, resolve_time_zone
+from services.notifications.domain.agents import QuietHours, find_quiet_hours_end
 
 NIGHT = QuietHours("22:00", "07:00")
-
-
-@pytest.mark.parametrize("name", [None, "", "Mars/Olympus", "../etc/passwd", "\x00"])
-def test_unknown_time_zone_is_utc(name: str | None) -> None:
-    assert resolve_time_zone(name).key == "UTC"
 
 
 @pytest.mark.parametrize(

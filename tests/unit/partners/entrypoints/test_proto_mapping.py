@@ -2,15 +2,18 @@
 
 import json
 from dataclasses import replace
+from datetime import time
 
 import pytest
 
+from generated.problems import Reason
 from generated.proto.delivery.partners import v1
 from services.partners.domain.call_policy import Attempt, CallKind, CallState
+from services.partners.domain.opening_hours import OpeningPeriod, Weekday
 from services.partners.domain.partners import Availability, CatalogEntry
 from services.partners.entrypoints import proto_mapping
 from services.runtime.rpc.codec import get_codec
-from tests.unit.fake_transactions import NOW
+from tests.unit.fake_transactions import NOW, raises_reason
 from tests.unit.partners.fakes import BOWL, CALL, LEMONADE, PRICE
 
 
@@ -66,3 +69,59 @@ def test_catalog_entry_is_encoded_without_message_objects() -> None:
     (partner,) = get_codec().decode(v1.ListCatalogResponse, encoded.data).items
     assert (partner.id, partner.title, partner.products_truncated) == (1, "Green Bowl", True)
     assert [(each.id, each.price, each.currency) for each in partner.products] == [(7, 100, "USD")]
+
+
+def build_hours_request(*periods: tuple[int, str, str]) -> v1.SetOpeningHoursRequest:
+    return v1.SetOpeningHoursRequest(
+        partner_id=1,
+        time_zone="Europe/Berlin",
+        periods=[v1.OpeningPeriod(day=v1.Weekday(day), opens=opens, closes=closes) for day, opens, closes in periods],
+    )
+
+
+def test_opening_hours_are_converted_both_ways() -> None:
+    request = build_hours_request((1, "10:00", "22:00"), (7, "18:30", "02:00"))
+    hours = proto_mapping.opening_hours_from_proto(request)
+    assert hours.periods[1] == OpeningPeriod(Weekday.SUNDAY, time(18, 30), time(2))
+    message = proto_mapping.opening_hours_to_proto(hours)
+    assert message == v1.OpeningHours(time_zone="Europe/Berlin", periods=request.periods)
+    assert proto_mapping.partner_to_proto(replace(BOWL, opening_hours=hours)).opening_hours == message
+
+
+@pytest.mark.parametrize(
+    ("period", "field"),
+    [
+        ((0, "10:00", "22:00"), "periods[1].day"),
+        ((8, "10:00", "22:00"), "periods[1].day"),
+        ((1, "24:00", "22:00"), "periods[1].opens"),
+        ((1, "10:00:30", "22:00"), "periods[1].opens"),
+        ((1, "10:00", ""), "periods[1].closes"),
+        ((1, "10:00", "2:00"), "periods[1].closes"),
+    ],
+)
+def test_invalid_opening_period_is_rejected(period: tuple[int, str, str], field: str) -> None:
+    with raises_reason(Reason.INVALID_REQUEST) as raised:
+        proto_mapping.opening_hours_from_proto(build_hours_request((1, "10:00", "22:00"), period))
+    assert [error.field for error in raised.value.errors] == [field]
+
+
+def test_opening_is_encoded_in_catalog_entry() -> None:
+    hours = proto_mapping.opening_hours_from_proto(build_hours_request((1, "10:00", "22:00")))
+    entry = CatalogEntry(
+        1,
+        "Green Bowl",
+        "Bowls",
+        "1 Market Square",
+        None,
+        [],
+        products_truncated=False,
+        opening_hours=hours,
+        is_open=False,
+        opens_at=NOW,
+    )
+    encoded = get_codec().encode_fields(
+        v1.ListCatalogResponse, items=[proto_mapping.catalog_partner_to_proto(entry)], next_page_token=None
+    )
+    (partner,) = get_codec().decode(v1.ListCatalogResponse, encoded.data).items
+    assert (partner.is_open, partner.opens_at) == (False, NOW)
+    assert partner.opening_hours == proto_mapping.opening_hours_to_proto(hours)

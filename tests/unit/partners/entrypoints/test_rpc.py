@@ -115,6 +115,22 @@ async def test_picture_is_set_and_listed() -> None:
     assert listed.picture_urls == ["/a"]
 
 
+async def test_opening_hours_are_set_and_removed() -> None:
+    rpc = build_rpc(FakeRepository(BOWL))
+    period = v1.OpeningPeriod(day=v1.Weekday.MONDAY, opens="10:00", closes="22:00")
+    request = v1.SetOpeningHoursRequest(partner_id=1, time_zone="Europe/Berlin", periods=[period], versions=[1, 7])
+    response = await rpc.set_opening_hours(request, ADMIN)
+    assert response.partner is not None
+    assert response.partner.opening_hours == v1.OpeningHours(time_zone="Europe/Berlin", periods=[period])
+    assert response.version == 2
+    with raises_reason(Reason.PRECONDITION_FAILED):
+        await rpc.set_opening_hours(request, ADMIN)
+    await rpc.remove_opening_hours(v1.RemoveOpeningHoursRequest(partner_id=1), ADMIN)
+    read = await rpc.get_partner(v1.GetPartnerRequest(partner_id=1), ADMIN)
+    assert read.partner is not None
+    assert (read.partner.opening_hours, read.version) == (None, 3)
+
+
 async def test_partner_picture_is_set_listed_and_removed() -> None:
     rpc = build_rpc(FakeRepository(BOWL))
     response = await rpc.set_partner_picture(v1.SetPartnerPictureRequest(partner_id=1, picture_url="/a"), ADMIN)

@@ -44,6 +44,11 @@ def test_values_of_members_are_part_of_the_detail() -> None:
     assert "storniert" in render_detail(Reason.ORDER_STATE_CONFLICT, members, "de")
     assert "64 KiB" in render_detail(Reason.PAYLOAD_TOO_LARGE, {"max_bytes": 65536})
     assert "5 MiB" in render_detail(Reason.PAYLOAD_TOO_LARGE, {"max_bytes": 5 * 2**20}, "de")
+    opening = {"opens_at": "2026-11-30T10:00:00Z", "time_zone": "Europe/Berlin"}
+    detail = render_detail(Reason.PARTNER_CLOSED, opening)
+    assert detail.endswith("It opens on Monday, 30 November, at 11:00 (Europe/Berlin).")
+    detail = render_detail(Reason.PARTNER_CLOSED, opening, "de")
+    assert detail.endswith("Er öffnet am Montag, 30. November, um 11:00 Uhr (Europe/Berlin).")
 
 
 def test_detail_without_members_has_no_placeholders() -> None:

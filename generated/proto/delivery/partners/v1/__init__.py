@@ -38,6 +38,8 @@ __all__ = (
     "ListProductPicturesResponse",
     "ListProductsRequest",
     "ListProductsResponse",
+    "OpeningHours",
+    "OpeningPeriod",
     "Partner",
     "PartnerCall",
     "PartnerCallKind",
@@ -48,12 +50,16 @@ __all__ = (
     "Product",
     "RemoveAvailabilityRequest",
     "RemoveAvailabilityResponse",
+    "RemoveOpeningHoursRequest",
+    "RemoveOpeningHoursResponse",
     "ReplayPartnerCallRequest",
     "ReplayPartnerCallResponse",
     "RotatePartnerSecretRequest",
     "RotatePartnerSecretResponse",
     "SetAvailabilityRequest",
     "SetAvailabilityResponse",
+    "SetOpeningHoursRequest",
+    "SetOpeningHoursResponse",
     "SetPartnerPictureRequest",
     "SetPartnerPictureResponse",
     "SetProductPictureRequest",
@@ -62,6 +68,7 @@ __all__ = (
     "UpdatePartnerResponse",
     "UpdateProductRequest",
     "UpdateProductResponse",
+    "Weekday",
 )
 
 import datetime
@@ -163,6 +170,78 @@ class PartnerCallStatus(betterproto2.Enum):
         }
 
 
+class Weekday(betterproto2.Enum):
+    """
+    Day of the week.
+    """
+
+    UNSPECIFIED = 0
+    """
+    Unused default.
+    """
+
+    MONDAY = 1
+    """
+    Monday.
+    """
+
+    TUESDAY = 2
+    """
+    Tuesday.
+    """
+
+    WEDNESDAY = 3
+    """
+    Wednesday.
+    """
+
+    THURSDAY = 4
+    """
+    Thursday.
+    """
+
+    FRIDAY = 5
+    """
+    Friday.
+    """
+
+    SATURDAY = 6
+    """
+    Saturday.
+    """
+
+    SUNDAY = 7
+    """
+    Sunday.
+    """
+
+    @classmethod
+    def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
+        return {
+            0: "WEEKDAY_UNSPECIFIED",
+            1: "WEEKDAY_MONDAY",
+            2: "WEEKDAY_TUESDAY",
+            3: "WEEKDAY_WEDNESDAY",
+            4: "WEEKDAY_THURSDAY",
+            5: "WEEKDAY_FRIDAY",
+            6: "WEEKDAY_SATURDAY",
+            7: "WEEKDAY_SUNDAY",
+        }
+
+    @classmethod
+    def betterproto_renamed_proto_names_to_value(cls) -> dict[str, int]:
+        return {
+            "WEEKDAY_UNSPECIFIED": 0,
+            "WEEKDAY_MONDAY": 1,
+            "WEEKDAY_TUESDAY": 2,
+            "WEEKDAY_WEDNESDAY": 3,
+            "WEEKDAY_THURSDAY": 4,
+            "WEEKDAY_FRIDAY": 5,
+            "WEEKDAY_SATURDAY": 6,
+            "WEEKDAY_SUNDAY": 7,
+        }
+
+
 @dataclass(eq=False, repr=False)
 class Availability(betterproto2.Message):
     """
@@ -247,6 +326,26 @@ class CatalogPartner(betterproto2.Message):
     picture_url: "str | None" = betterproto2.field(7, betterproto2.TYPE_STRING, optional=True)
     """
     URL of the picture.
+    """
+
+    is_open: "bool | None" = betterproto2.field(8, betterproto2.TYPE_BOOL, optional=True)
+    """
+    False while the partner is closed. Has presence, because earlier releases do not set it.
+    """
+
+    opens_at: "datetime.datetime | None" = betterproto2.field(
+        9,
+        betterproto2.TYPE_MESSAGE,
+        unwrap=lambda: ___google__protobuf__.Timestamp,
+        optional=True,
+    )
+    """
+    Time of the next opening of a closed partner.
+    """
+
+    opening_hours: "OpeningHours | None" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Opening hours; a partner without them is always open.
     """
 
 
@@ -993,6 +1092,51 @@ default_message_pool.register_message("delivery.partners.v1", "ListProductsRespo
 
 
 @dataclass(eq=False, repr=False)
+class OpeningHours(betterproto2.Message):
+    """
+    Weekly schedule of a partner in local time.
+    """
+
+    time_zone: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Name in the IANA time zone database.
+    """
+
+    periods: "list[OpeningPeriod]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Periods in which the partner is open, 1 to 28.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "OpeningHours", OpeningHours)
+
+
+@dataclass(eq=False, repr=False)
+class OpeningPeriod(betterproto2.Message):
+    """
+    Time in which a partner is open, on one day of the week.
+    """
+
+    day: "Weekday" = betterproto2.field(1, betterproto2.TYPE_ENUM, default_factory=lambda: Weekday(0))
+    """
+    Day of the opening.
+    """
+
+    opens: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Time of the opening, "HH:MM".
+    """
+
+    closes: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Time of the closing, "HH:MM"; on the following day if it is not later than `opens`.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "OpeningPeriod", OpeningPeriod)
+
+
+@dataclass(eq=False, repr=False)
 class Partner(betterproto2.Message):
     """
     A partner, as shown to admins.
@@ -1046,6 +1190,11 @@ class Partner(betterproto2.Message):
     picture_url: "str | None" = betterproto2.field(10, betterproto2.TYPE_STRING, optional=True)
     """
     URL of the picture.
+    """
+
+    opening_hours: "OpeningHours | None" = betterproto2.field(11, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Opening hours; a partner without them is always open.
     """
 
 
@@ -1272,6 +1421,33 @@ default_message_pool.register_message("delivery.partners.v1", "RemoveAvailabilit
 
 
 @dataclass(eq=False, repr=False)
+class RemoveOpeningHoursRequest(betterproto2.Message):
+    """
+    Request to remove the opening hours of a partner.
+    """
+
+    partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The partner.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "RemoveOpeningHoursRequest", RemoveOpeningHoursRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RemoveOpeningHoursResponse(betterproto2.Message):
+    """
+    The partner is always open.
+    """
+
+    pass
+
+
+default_message_pool.register_message("delivery.partners.v1", "RemoveOpeningHoursResponse", RemoveOpeningHoursResponse)
+
+
+@dataclass(eq=False, repr=False)
 class ReplayPartnerCallRequest(betterproto2.Message):
     """
     Request to replay a call.
@@ -1388,6 +1564,61 @@ class SetAvailabilityResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("delivery.partners.v1", "SetAvailabilityResponse", SetAvailabilityResponse)
+
+
+@dataclass(eq=False, repr=False)
+class SetOpeningHoursRequest(betterproto2.Message):
+    """
+    Request to set the opening hours of a partner.
+    """
+
+    partner_id: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    The partner.
+    """
+
+    time_zone: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Name in the IANA time zone database.
+    """
+
+    periods: "list[OpeningPeriod]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Periods in which the partner is open, 1 to 28.
+    """
+
+    version: "int | None" = betterproto2.field(4, betterproto2.TYPE_INT64, optional=True)
+    """
+    Expected version.
+    """
+
+    versions: "list[int]" = betterproto2.field(5, betterproto2.TYPE_INT64, repeated=True)
+    """
+    Expected versions in addition to `version`, of which the partner must have one. Any version if both are empty.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "SetOpeningHoursRequest", SetOpeningHoursRequest)
+
+
+@dataclass(eq=False, repr=False)
+class SetOpeningHoursResponse(betterproto2.Message):
+    """
+    The updated partner.
+    """
+
+    partner: "Partner | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The partner.
+    """
+
+    version: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    Version; increases by one with every change.
+    """
+
+
+default_message_pool.register_message("delivery.partners.v1", "SetOpeningHoursResponse", SetOpeningHoursResponse)
 
 
 @dataclass(eq=False, repr=False)

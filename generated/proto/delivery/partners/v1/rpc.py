@@ -36,12 +36,16 @@ from generated.proto.delivery.partners.v1 import (
     ListProductsResponse,
     RemoveAvailabilityRequest,
     RemoveAvailabilityResponse,
+    RemoveOpeningHoursRequest,
+    RemoveOpeningHoursResponse,
     ReplayPartnerCallRequest,
     ReplayPartnerCallResponse,
     RotatePartnerSecretRequest,
     RotatePartnerSecretResponse,
     SetAvailabilityRequest,
     SetAvailabilityResponse,
+    SetOpeningHoursRequest,
+    SetOpeningHoursResponse,
     SetPartnerPictureRequest,
     SetPartnerPictureResponse,
     SetProductPictureRequest,
@@ -174,6 +178,61 @@ LIST_PARTNER_PICTURES: Method[ListPartnerPicturesRequest, ListPartnerPicturesRes
     timeout_s=5.0,
     max_attempts=3,
     constraints={},
+)
+
+
+SET_OPENING_HOURS: Method[SetOpeningHoursRequest, SetOpeningHoursResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="SetOpeningHours",
+    attribute="set_opening_hours",
+    request=SetOpeningHoursRequest,
+    response=SetOpeningHoursResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENCY_UNKNOWN,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=1,
+    constraints={
+        "properties": {
+            "partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"},
+            "time_zone": {"maxLength": 64, "minLength": 1, "pattern": "^[A-Za-z0-9_+/-]+$", "type": "string"},
+            "periods": {
+                "minItems": 1,
+                "maxItems": 28,
+                "items": {
+                    "properties": {
+                        "opens": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
+                        "closes": {"maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "type": "string"},
+                    },
+                    "required": ["closes", "opens"],
+                    "x-implicit-presence": [],
+                },
+            },
+        },
+        "required": ["partner_id", "periods", "time_zone"],
+        "x-implicit-presence": [],
+    },
+)
+
+
+REMOVE_OPENING_HOURS: Method[RemoveOpeningHoursRequest, RemoveOpeningHoursResponse] = Method(
+    service="delivery.partners.v1.PartnersService",
+    name="RemoveOpeningHours",
+    attribute="remove_opening_hours",
+    request=RemoveOpeningHoursRequest,
+    response=RemoveOpeningHoursResponse,
+    server_streaming=False,
+    idempotency=Idempotency.IDEMPOTENT,
+    callers=("gateway",),
+    actor_required=True,
+    timeout_s=5.0,
+    max_attempts=3,
+    constraints={
+        "properties": {"partner_id": {"format": "int64", "maximum": 9007199254740991, "minimum": 1, "type": "integer"}},
+        "required": ["partner_id"],
+        "x-implicit-presence": [],
+    },
 )
 
 
@@ -601,6 +660,8 @@ class PartnersServicer(Servicer):
         LIST_PRODUCT_PICTURES,
         SET_PARTNER_PICTURE,
         LIST_PARTNER_PICTURES,
+        SET_OPENING_HOURS,
+        REMOVE_OPENING_HOURS,
         LIST_PARTNER_PRODUCTS,
         CREATE_PARTNER,
         LIST_PARTNERS,
@@ -627,7 +688,7 @@ class PartnersServicer(Servicer):
     @abstractmethod
     async def check_products(self, request: CheckProductsRequest) -> CheckProductsResponse:
         """Prices a basket at one partner.
-        Errors: PARTNER_UNAVAILABLE, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH.
+        Errors: PARTNER_UNAVAILABLE, PARTNER_CLOSED, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH.
         """
 
     @abstractmethod
@@ -649,6 +710,16 @@ class PartnersServicer(Servicer):
     @abstractmethod
     async def list_partner_pictures(self, request: ListPartnerPicturesRequest) -> ListPartnerPicturesResponse:
         """Lists the pictures of all partners, by partner id."""
+
+    @abstractmethod
+    async def set_opening_hours(self, request: SetOpeningHoursRequest, principal: Principal) -> SetOpeningHoursResponse:
+        """Sets the opening hours of a partner. Errors: PARTNER_NOT_FOUND, TIME_ZONE_UNKNOWN, PRECONDITION_FAILED."""
+
+    @abstractmethod
+    async def remove_opening_hours(
+        self, request: RemoveOpeningHoursRequest, principal: Principal
+    ) -> RemoveOpeningHoursResponse:
+        """Removes the opening hours of a partner, which is then always open. Errors: PARTNER_NOT_FOUND."""
 
     @abstractmethod
     async def list_partner_products(
@@ -759,7 +830,7 @@ class PartnersStub(Stub):
         self, request: CheckProductsRequest, *, timeout: float | None = None
     ) -> CheckProductsResponse:
         """Prices a basket at one partner.
-        Errors: PARTNER_UNAVAILABLE, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH.
+        Errors: PARTNER_UNAVAILABLE, PARTNER_CLOSED, PRODUCT_UNAVAILABLE, CURRENCY_MISMATCH, TOTAL_MISMATCH.
         """
         return await self.call_unary(CHECK_PRODUCTS, request, timeout)
 
@@ -786,6 +857,18 @@ class PartnersStub(Stub):
     ) -> ListPartnerPicturesResponse:
         """Lists the pictures of all partners, by partner id."""
         return await self.call_unary(LIST_PARTNER_PICTURES, request, timeout)
+
+    async def set_opening_hours(
+        self, request: SetOpeningHoursRequest, *, timeout: float | None = None
+    ) -> SetOpeningHoursResponse:
+        """Sets the opening hours of a partner. Errors: PARTNER_NOT_FOUND, TIME_ZONE_UNKNOWN, PRECONDITION_FAILED."""
+        return await self.call_unary(SET_OPENING_HOURS, request, timeout)
+
+    async def remove_opening_hours(
+        self, request: RemoveOpeningHoursRequest, *, timeout: float | None = None
+    ) -> RemoveOpeningHoursResponse:
+        """Removes the opening hours of a partner, which is then always open. Errors: PARTNER_NOT_FOUND."""
+        return await self.call_unary(REMOVE_OPENING_HOURS, request, timeout)
 
     async def list_partner_products[Page](
         self, request: ListPartnerProductsRequest, read: Callable[[Wire], Page], *, timeout: float | None = None

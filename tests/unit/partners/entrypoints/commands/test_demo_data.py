@@ -33,5 +33,5 @@ async def test_demo_data_is_complete_and_repeatable() -> None:
         "http://sandbox.test/partner/1",
         "http://sandbox.test/partner/2",
     ]
-    assert all(partner.is_open and partner.webhook_secret == b"encrypted" for partner in writer.partners.values())
+    assert all(partner.is_available and partner.webhook_secret == b"encrypted" for partner in writer.partners.values())
     assert all(price.active and price.price > 0 for price in writer.prices.values())
