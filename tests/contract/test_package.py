@@ -14,7 +14,14 @@ import pytest
 
 from tests.conftest import ROOT
 
-PACKAGED_FOLDERS = ("generated/asyncapi", "generated/envoy", "generated/openapi", "migrations", "services")
+PACKAGED_FOLDERS = (
+    "generated/asyncapi",
+    "generated/envoy",
+    "generated/openapi",
+    "generated/rabbitmq",
+    "migrations",
+    "services",
+)
 
 LIST_PACKAGES = """
 import sys
