@@ -2,9 +2,11 @@
 
 import ast
 import importlib
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +65,33 @@ def test_every_field_of_an_error_has_a_pointer(service: str) -> None:
     }
     fields = {name for name in named if name and not name.endswith(".")}
     assert fields <= servicer.FIELD_POINTERS.keys()
+
+
+def iter_pointers(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the pointers to the properties of a schema, with `{}` for the index of a list."""
+    if "$ref" in schema:
+        yield from iter_pointers(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    for part in schema.get("allOf", ()):
+        yield from iter_pointers(document, part)
+    for name, property_schema in schema.get("properties", {}).items():
+        yield from (f"/{name}{pointer}" for pointer in ("", *iter_pointers(document, property_schema)))
+    if "items" in schema:
+        yield from ("/{}" + pointer for pointer in iter_pointers(document, schema["items"]))
+
+
+@pytest.mark.parametrize("service", RPC_SERVICES)
+def test_every_pointer_is_in_the_body_of_a_public_request(service: str) -> None:
+    document = json.loads((ROOT / "generated/openapi/delivery.json").read_text(encoding="utf-8"))
+    pointers = {
+        pointer
+        for path in document["paths"].values()
+        for operation in path.values()
+        if isinstance(operation, dict) and "requestBody" in operation
+        for content in operation["requestBody"]["content"].values()
+        for pointer in iter_pointers(document, content.get("schema", {}))
+    }
+    servicer = importlib.import_module(f"services.{service}.entrypoints.rpc")
+    assert set(servicer.FIELD_POINTERS.values()) <= pointers
 
 
 PERMITTED_TRANSACTIONS = {

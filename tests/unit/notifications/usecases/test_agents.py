@@ -12,6 +12,7 @@ from generated.problems import Reason
 from generated.proto.delivery.events.v1 import AgentChanged
 from services.notifications.domain.agents import Agent
 from services.notifications.domain.notifications import Provider
+from services.notifications.entrypoints.rpc import FIELD_POINTERS, OPTIONAL_KEYS
 from services.notifications.usecases import agents
 from services.notifications.usecases.agents import MAX_TTL_S, AgentPatch
 from services.runtime.core.idempotency import IdempotencyKey
@@ -71,6 +72,7 @@ async def test_invalid_agent_is_rejected(changes: dict[str, object], field: str)
     with raises_reason(Reason.INVALID_REQUEST) as raised:
         await agents.update_agent(repository, "orders", AgentPatch(changes), None)
     assert [error.field for error in raised.value.errors] == [field]
+    assert field in FIELD_POINTERS
     assert repository.agents == {"orders": AGENT}
 
 
@@ -134,5 +136,6 @@ async def test_invalid_key_is_rejected_without_its_content() -> None:
     with raises_reason(Reason.AGENT_KEY_INVALID) as raised:
         await agents.update_agent(repository, "orders", AgentPatch({}, {"fcm": "s3cret"}), None)
     assert [error.field for error in raised.value.errors] == ["keys.fcm"]
+    assert {f"keys.{provider}" for provider in OPTIONAL_KEYS} < FIELD_POINTERS.keys()
     assert "s3cret" not in str(raised.value.errors)
     assert repository.agents.keys_by_agent == {}

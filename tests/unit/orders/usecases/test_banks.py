@@ -8,6 +8,7 @@ from cryptography.fernet import Fernet
 
 from generated.problems import Reason
 from services.orders.domain.orders import Bank
+from services.orders.entrypoints.proto_mapping import FIELD_POINTERS
 from services.orders.usecases import banks
 from services.orders.usecases.payment_callbacks import get_callback_secrets
 from services.runtime.core.errors import ApiError
@@ -71,6 +72,7 @@ async def test_invalid_bank_is_rejected(field: str, value: str) -> None:
     with raises_reason(Reason.INVALID_REQUEST) as raised:
         await banks.create_bank(repository, ADMIN, replace(BANK, **{field: value}), None, encode)
     assert [error.field for error in raised.value.errors] == [field]
+    assert field in FIELD_POINTERS
     assert repository.banks == {}
 
 
