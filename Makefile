@@ -110,7 +110,7 @@ test: setup ## run all checks and the whole test suite
 	@$(MAKE) --no-print-directory check
 	@trap '$(TEST) $(PYTHON) -m deploy.local down' EXIT; $(TEST) $(PYTHON) -m tests.suite $(ARGS)
 test-unit: setup ## run the unit tests; no server is started
-	@$(PYTHON) -m pytest tests/unit -n 2 $(ARGS)
+	@$(PYTHON) -m tests.suite unit $(ARGS)
 test-integration: setup ## run contract and integration tests on real servers
 	@deploy/local/setup.sh prometheus
 	@$(PYTEST) tests/contract tests/integration $(ARGS)

@@ -1,7 +1,7 @@
-"""`make test`: runs the parts of the test suite side by side and prints the duration of each part.
+"""Runs the parts of the test suite side by side and prints the duration of each part.
 
-Each group is one pytest process with servers, ports and a state folder of its own. Parts that measure ratios or inject
-faults into a whole mesh run afterwards, alone. Arguments are passed to every pytest process.
+`python -m tests.suite` is `make test`, `python -m tests.suite unit` is `make test-unit`. Each group is one pytest
+process with servers, ports and a state folder of its own. Further arguments are passed to every pytest process.
 """
 
 import os
@@ -12,19 +12,40 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 from tests.conftest import ROOT, STATE_DIR
 
-PARALLEL_GROUPS = {
-    "services": ("unit", "contract", "integration"),
-    "mesh": ("docs", "e2e", "security", "browser", "fuzz", "contract_coverage"),
-}
-"""`contract_coverage` reads the traffic of the other parts of its group, so it is the last one there."""
-EXCLUSIVE_GROUPS = {"faults": ("chaos", "performance")}
+TESTS = ROOT / "tests"
+LARGEST_UNITS = ("runtime", "partners")
+"""Packages whose unit tests take as long as those of all others."""
 DURATION_PREFIX = "duration: "
 """Start of the lines with durations that tests/conftest.py prints."""
 FAILURE_PREFIXES = ("FAILED tests/", "ERROR tests/")
 """Start of the lines with failed tests in pytest's short summary."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Name of a group and its folders in tests/, in the order in which they run."""
+
+    name: str
+    folders: Sequence[str]
+
+
+type Series = Sequence[Group]
+"""Groups that run one after another."""
+
+SUITE: Sequence[Series] = (
+    (Group("unit", ["unit"]), Group("docs", ["docs"]), Group("chaos", ["chaos"])),
+    (Group("services", ["contract", "integration"]),),
+    # The contract coverage reads the traffic of the other parts of its group, so it is the last one there.
+    (Group("mesh", ["e2e", "security", "browser", "fuzz", "contract_coverage"]),),
+)
+MEASUREMENTS: Series = (Group("performance", ["performance"]),)
+"""Measures ratios, so it runs alone, after the others."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +60,19 @@ class GroupResult:
     summary: str
 
 
-def run_group(name: str, parts: Sequence[str], arguments: Sequence[str]) -> GroupResult:
-    """Run the parts in one pytest process and print its output line by line, prefixed with the group."""
-    paths = [f"tests/{part}" for part in parts]
+def list_unit_series(unit_tests: Path) -> Sequence[Series]:
+    """Return two series of about the same duration that contain all folders of unit tests."""
+    folders = sorted(path.name for path in unit_tests.iterdir() if path.is_dir() and path.name != "__pycache__")
+    others = [name for name in folders if name not in LARGEST_UNITS]
+    halves = {"unit 1": LARGEST_UNITS, "unit 2": others}
+    return [[Group(name, [f"unit/{folder}" for folder in half])] for name, half in halves.items()]
+
+
+def run_group(group: Group, arguments: Sequence[str]) -> GroupResult:
+    """Run the folders in one pytest process and print its output line by line, prefixed with the group."""
     started = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *paths, *arguments],
+        [sys.executable, "-m", "pytest", *(f"tests/{folder}" for folder in group.folders), *arguments],
         cwd=ROOT,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -66,23 +94,25 @@ def run_group(name: str, parts: Sequence[str], arguments: Sequence[str]) -> Grou
             failures.append(text)
         if text.startswith("=") and " in " in text:
             summary = text.strip("= ")
-        print(f"[{name}] {text}", flush=True)
-    return GroupResult(name, process.wait(), time.monotonic() - started, tuple(durations), tuple(failures), summary)
+        print(f"[{group.name}] {text}", flush=True)
+    status = process.wait()
+    return GroupResult(group.name, status, time.monotonic() - started, tuple(durations), tuple(failures), summary)
 
 
-def run_groups_in_parallel(groups: dict[str, tuple[str, ...]], arguments: Sequence[str]) -> list[GroupResult]:
-    """Run each group in a thread of its own and return the results in the order of the groups."""
+def run_in_parallel(series: Sequence[Series], arguments: Sequence[str]) -> list[GroupResult]:
+    """Run each series in a thread of its own and return the results in the order given."""
     results: dict[str, GroupResult] = {}
 
-    def run(name: str, parts: tuple[str, ...]) -> None:
-        results[name] = run_group(name, parts, arguments)
+    def run_series(groups: Series) -> None:
+        for group in groups:
+            results[group.name] = run_group(group, arguments)
 
-    threads = [threading.Thread(target=run, args=group) for group in groups.items()]
+    threads = [threading.Thread(target=run_series, args=(each,)) for each in series]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return [results[name] for name in groups]
+    return [results[group.name] for each in series for group in each]
 
 
 def delete_state() -> None:
@@ -94,12 +124,8 @@ def delete_state() -> None:
             shutil.rmtree(folder)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the whole suite. Returns the exit status: 0 if every group passed."""
-    started = time.monotonic()
-    delete_state()
-    results = run_groups_in_parallel(PARALLEL_GROUPS, arguments)
-    results += [run_group(name, parts, arguments) for name, parts in EXCLUSIVE_GROUPS.items()]
+def report_results(results: Sequence[GroupResult]) -> int:
+    """Print durations, summaries and failed tests. Return the exit status: 0 if all selected tests passed."""
     print(f"\n{'part':<20} {'seconds':>8}")
     for result in results:
         for duration in result.durations:
@@ -109,8 +135,23 @@ def main(arguments: Sequence[str]) -> int:
         print(f"group {result.name}: {result.summary or f'exit status {result.status}'}")
         for failure in result.failures:
             print(f"  {failure}")
-    print(f"whole suite: {time.monotonic() - started:.0f} s")
-    return max(result.status for result in results)
+    # A selection such as `-k` may leave a group without tests.
+    statuses = {result.status for result in results} - {int(pytest.ExitCode.NO_TESTS_COLLECTED)}
+    return max(statuses, default=int(pytest.ExitCode.NO_TESTS_COLLECTED))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the whole suite or the unit tests. Return the exit status."""
+    started = time.monotonic()
+    if arguments[:1] == ["unit"]:
+        results = run_in_parallel(list_unit_series(TESTS / "unit"), arguments[1:])
+    else:
+        delete_state()
+        results = run_in_parallel(SUITE, arguments)
+        results += run_in_parallel([MEASUREMENTS], arguments)
+    status = report_results(results)
+    print(f"all groups: {time.monotonic() - started:.0f} s")
+    return status
 
 
 if __name__ == "__main__":
