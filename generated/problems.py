@@ -13,6 +13,7 @@ class Reason(StrEnum):
     TOKEN_REVOKED = "TOKEN_REVOKED"
     REAUTHENTICATION_REQUIRED = "REAUTHENTICATION_REQUIRED"
     CREDENTIALS_INVALID = "CREDENTIALS_INVALID"
+    PROVIDER_TOKEN_INVALID = "PROVIDER_TOKEN_INVALID"
     REFRESH_TOKEN_INVALID = "REFRESH_TOKEN_INVALID"
     SIGNATURE_INVALID = "SIGNATURE_INVALID"
     FORBIDDEN = "FORBIDDEN"
@@ -53,6 +54,7 @@ class Reason(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     ACCOUNT_REFUSED = "ACCOUNT_REFUSED"
     TIME_ZONE_UNKNOWN = "TIME_ZONE_UNKNOWN"
+    PROVIDER_EMAIL_UNVERIFIED = "PROVIDER_EMAIL_UNVERIFIED"
     CODE_INVALID = "CODE_INVALID"
     PASSWORD_WRONG = "PASSWORD_WRONG"
     PICTURE_REFUSED = "PICTURE_REFUSED"
@@ -125,6 +127,17 @@ PROBLEMS: dict[Reason, Problem] = {
         {
             "en": "The e-mail address or the password is wrong.",
             "de": "Die E-Mail-Adresse oder das Passwort ist falsch.",
+        },
+        {},
+    ),
+    Reason.PROVIDER_TOKEN_INVALID: Problem(
+        401,
+        "UNAUTHENTICATED",
+        "Id token of the provider is invalid",
+        "The token is malformed, expired or not for this platform, or the account is disabled. Sign in at the provider again.",
+        {
+            "en": "The sign-in has failed. Please try again.",
+            "de": "Die Anmeldung ist fehlgeschlagen. Bitte versuchen Sie es erneut.",
         },
         {},
     ),
@@ -532,6 +545,17 @@ PROBLEMS: dict[Reason, Problem] = {
         {
             "en": "This time zone does not exist. Choose one such as Europe/Berlin.",
             "de": "Diese Zeitzone gibt es nicht. Wählen Sie eine wie Europe/Berlin.",
+        },
+        {},
+    ),
+    Reason.PROVIDER_EMAIL_UNVERIFIED: Problem(
+        422,
+        "FAILED_PRECONDITION",
+        "E-mail address is not verified by the provider",
+        "The id token contains no e-mail address that the provider has verified.",
+        {
+            "en": "Your e-mail address is not confirmed there. Confirm it, or sign in with a password.",
+            "de": "Ihre E-Mail-Adresse ist dort nicht bestätigt. Bestätigen Sie sie, oder melden Sie sich mit einem Passwort an.",
         },
         {},
     ),

@@ -23,6 +23,7 @@ from services.sandbox.identity.accounts import AccountRepository
 from services.sandbox.identity.admin_api import IdentityAdminApi
 from services.sandbox.identity.client_api import IdentityClientApi
 from services.sandbox.identity.out_of_band_codes import OobCodeSender
+from services.sandbox.identity.providers import IdentityProviders
 from services.sandbox.identity.tokens import TokenIssuer
 from services.sandbox.mail.mailbox import MAX_MAIL_BYTES, Mailbox
 from services.sandbox.partner.partner_system import PartnerSystem
@@ -64,6 +65,7 @@ def create_app(settings: SandboxSettings) -> Starlette:
         renderer,
         IdentityClientApi(accounts, token_issuer, oob_codes, project),
         IdentityAdminApi(accounts, token_issuer, oob_codes, project),
+        IdentityProviders(database, accounts, token_issuer),
         Bank(database, webhook_client, fault_injector, renderer, settings.public_url),
         PartnerSystem(database, webhook_client, fault_injector, renderer),
         devices,

@@ -15,6 +15,9 @@ CREATE TABLE IF NOT EXISTS codes (
     expires_at INTEGER NOT NULL);
 CREATE TRIGGER IF NOT EXISTS codes_bound AFTER INSERT ON codes BEGIN DELETE FROM codes WHERE id <= NEW.id - 10000; END;
 
+CREATE TABLE IF NOT EXISTS provider_identities (
+    provider TEXT NOT NULL, subject TEXT NOT NULL, local_id TEXT NOT NULL, PRIMARY KEY (provider, subject));
+
 CREATE TABLE IF NOT EXISTS secrets (owner TEXT PRIMARY KEY, secret TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS faults (target TEXT PRIMARY KEY, mode TEXT NOT NULL, remaining INTEGER);
 

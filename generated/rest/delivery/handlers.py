@@ -54,6 +54,7 @@ from generated.rest.delivery.models import (
     ProductPage,
     ProductPatch,
     ProfilePatch,
+    ProviderSignInRequest,
     RefreshSessionRequest,
     Refund,
     RefundPage,
@@ -226,6 +227,13 @@ class SessionsHandler(ABC):
         """Sign out everywhere: DELETE /sessions.
 
         Revokes every refresh token and every access token of the account, and ends its event streams.
+        """
+
+    @abstractmethod
+    async def sign_in_with_provider(self, *, body: ProviderSignInRequest) -> Session:
+        """Sign in with Google or Apple: POST /sessions/provider.
+
+        Exchanges the id token of the provider's SDK for a session. The first sign-in creates the account of a customer, with the names and settings of the request. The provider must have verified the e-mail address. If an account with this address exists, the session is one of that account; if its address was not verified before, its password, sessions and devices are removed.
         """
 
     @abstractmethod
@@ -738,6 +746,9 @@ OPERATIONS: dict[str, Operation] = {
     "resetPassword": Operation(UsersHandler, "reset_password", ResetPasswordRequest, 204, ""),
     "signIn": Operation(SessionsHandler, "sign_in", SignInRequest, 200, "application/json"),
     "signOut": Operation(SessionsHandler, "sign_out", None, 204, ""),
+    "signInWithProvider": Operation(
+        SessionsHandler, "sign_in_with_provider", ProviderSignInRequest, 200, "application/json"
+    ),
     "refreshSession": Operation(SessionsHandler, "refresh_session", RefreshSessionRequest, 200, "application/json"),
     "listCatalog": Operation(
         CatalogHandler, "list_catalog", None, 200, "application/json", cache_until_event=PARTNER_CATALOG_CHANGED

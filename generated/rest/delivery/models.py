@@ -243,6 +243,11 @@ class SignInRequest(Struct, kw_only=True):
     password: Annotated[str, Meta(max_length=128, min_length=1, pattern="^[^\\x00]+$")]
 
 
+class SignInProvider(StrEnum):
+    google = "google"
+    apple = "apple"
+
+
 class RefreshSessionRequest(Struct, kw_only=True):
     refresh_token: Annotated[str, Meta(max_length=4096, min_length=1, pattern="^[\\x21-\\x7e]+$")]
 
@@ -879,6 +884,69 @@ class ReadyCallback(Struct, kw_only=True):
 class UserPage(Struct, kw_only=True):
     items: Annotated[list[User], Meta(max_length=100)]
     next_page_token: str | UnsetType = UNSET
+
+
+class ProviderSignInRequest(Struct, kw_only=True):
+    provider: SignInProvider
+    id_token: Annotated[
+        str,
+        Meta(
+            description="Id token of the provider (OpenID Connect).",
+            max_length=8192,
+            min_length=1,
+            pattern="^[A-Za-z0-9_.-]+$",
+        ),
+    ]
+    nonce: (
+        Annotated[
+            str,
+            Meta(
+                description="Nonce before hashing, if the token contains one.",
+                max_length=256,
+                min_length=1,
+                pattern="^[\\x21-\\x7e]+$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    first_name: PersonName | UnsetType = UNSET
+    last_name: PersonName | UnsetType = UNSET
+    locale: (
+        Annotated[
+            str,
+            Meta(
+                description="BCP 47.",
+                examples=["en-GB"],
+                max_length=35,
+                pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    time_zone: (
+        Annotated[
+            str,
+            Meta(
+                description="IANA.",
+                examples=["Europe/Berlin"],
+                max_length=64,
+                pattern="^[A-Za-z0-9_+/-]+$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    notif_token: (
+        Annotated[
+            str,
+            Meta(
+                description="Device token for push notifications.",
+                max_length=512,
+                min_length=1,
+                pattern="^[\\x21-\\x7e]+$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class OpeningPeriod(Struct, kw_only=True):

@@ -6,74 +6,39 @@ not affect authentication, since the sidecar and not this process verifies token
 
 import asyncio
 import logging
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any, override
 
 import firebase_admin
 import httpx
-import msgspec
 import requests
 from firebase_admin import auth, credentials, exceptions
 from google.auth.exceptions import GoogleAuthError
 
 from generated.problems import Reason
+from services.gateway.adapters.identity_toolkit import (
+    HTTP_TIMEOUT_S,
+    PEER_SERVICE,
+    IdentityToolkitClient,
+    create_unavailable_error,
+)
 from services.gateway.domain.accounts import SessionTokens
+from services.gateway.domain.provider_sign_in import ProviderSession, ProviderSignIn
 from services.gateway.usecases.ports import IdentityProvider
 from services.runtime.core.errors import ApiError
-from services.runtime.telemetry import http_client, requests_sessions, tracing
+from services.runtime.telemetry import requests_sessions, tracing
 
 log = logging.getLogger(__name__)
 
 EMULATOR_HOST_VARIABLE = "FIREBASE_AUTH_EMULATOR_HOST"
 """Environment variable with the host to which the SDK connects instead of Google."""
 
-HTTP_TIMEOUT_S = 4.0
-"""Timeout of one HTTP request to the provider."""
-
 TOTAL_TIMEOUT_S = 6.0
 """Timeout of an SDK call, including the SDK's own retries."""
 
-PEER_SERVICE = "identity"
-"""Peer name in spans."""
-
 MAX_THREADS = 16
 """Maximum number of concurrent SDK calls; further calls wait, for at most TOTAL_TIMEOUT_S."""
-
-_INVALID_CREDENTIALS_CODES = frozenset(
-    {"EMAIL_NOT_FOUND", "INVALID_PASSWORD", "INVALID_LOGIN_CREDENTIALS", "USER_DISABLED", "INVALID_EMAIL"}
-)
-_INVALID_TOKEN_CODES = frozenset(
-    {"TOKEN_EXPIRED", "INVALID_REFRESH_TOKEN", "USER_NOT_FOUND", "USER_DISABLED", "INVALID_GRANT_TYPE"}
-)
-
-
-class _SignInResponse(msgspec.Struct, rename="camel"):
-    id_token: str
-    refresh_token: str
-    expires_in: str
-    local_id: str
-
-
-class _RefreshResponse(msgspec.Struct):
-    id_token: str
-    refresh_token: str
-    expires_in: str
-    user_id: str
-
-
-class _TokenClaims(msgspec.Struct):
-    iat: int
-
-
-class _ErrorDetail(msgspec.Struct):
-    message: str
-
-
-class _ErrorResponse(msgspec.Struct):
-    error: _ErrorDetail
 
 
 class FirebaseIdentityProvider(IdentityProvider):
@@ -91,11 +56,7 @@ class FirebaseIdentityProvider(IdentityProvider):
             name="identity",
         )
         requests_sessions.measure_requests(auth._get_client(self._app)._user_manager.http_client.session)
-        base = emulator_url or "https:/"
-        self._identity_toolkit_url = f"{base}/identitytoolkit.googleapis.com/v1"
-        self._secure_token_url = f"{base}/securetoken.googleapis.com/v1"
-        self._api_key_params = {"key": api_key}
-        self._client = client
+        self._toolkit = IdentityToolkitClient(api_key, emulator_url, client)
         self._executor = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="identity")
 
     def close(self) -> None:
@@ -207,82 +168,18 @@ class FirebaseIdentityProvider(IdentityProvider):
             TimeoutError,
         ) as error:
             log.warning("identity provider call failed: %r", error)
-            raise _create_unavailable_error() from error
+            raise create_unavailable_error() from error
         except ValueError as error:  # the SDK validates addresses itself
             raise ApiError(Reason.ACCOUNT_REFUSED) from error
 
     @override
     async def sign_in(self, email: str, password: str) -> SessionTokens:
-        response = await self._post(
-            "sign in",
-            f"{self._identity_toolkit_url}/accounts:signInWithPassword",
-            json={"email": email, "password": password, "returnSecureToken": True},
-        )
-        session = _decode_response(response, _SignInResponse, _INVALID_CREDENTIALS_CODES, Reason.CREDENTIALS_INVALID)
-        return _build_session_tokens(session, session.local_id)
+        return await self._toolkit.sign_in(email, password)
+
+    @override
+    async def sign_in_with_provider(self, request: ProviderSignIn) -> ProviderSession:
+        return await self._toolkit.sign_in_with_provider(request)
 
     @override
     async def refresh_session(self, refresh_token: str) -> SessionTokens:
-        response = await self._post(
-            "refresh",
-            f"{self._secure_token_url}/token",
-            data={"grant_type": "refresh_token", "refresh_token": refresh_token},
-        )
-        session = _decode_response(response, _RefreshResponse, _INVALID_TOKEN_CODES, Reason.REFRESH_TOKEN_INVALID)
-        return _build_session_tokens(session, session.user_id)
-
-    async def _post(self, operation: str, url: str, **body: Any) -> httpx.Response:
-        parsed_url = httpx.URL(url)
-        attributes = http_client.build_attributes("POST", parsed_url)
-        try:
-            with (
-                http_client.Measurement("POST", parsed_url) as measurement,
-                tracing.start_peer_span(PEER_SERVICE, operation, attributes) as span,
-            ):
-                response = await self._client.post(url, params=self._api_key_params, timeout=HTTP_TIMEOUT_S, **body)
-                measurement.status = response.status_code
-                tracing.record_http_response(span, response.status_code)
-                return response
-        except httpx.HTTPError as error:
-            raise _create_unavailable_error() from error
-
-
-def _decode_response[T](
-    response: httpx.Response, response_type: type[T], expected_codes: frozenset[str], reason: Reason
-) -> T:
-    """Decode a successful response.
-
-    Raises ApiError: `reason` for an expected error code, UPSTREAM_UNAVAILABLE for an invalid response or other errors.
-    """
-    try:
-        if response.is_success:
-            return msgspec.json.decode(response.content, type=response_type)
-        code = msgspec.json.decode(response.content, type=_ErrorResponse).error.message.split(" ")[0]
-    except msgspec.MsgspecError as error:
-        raise _create_unavailable_error() from error
-    if code in expected_codes:
-        raise ApiError(reason, headers={"WWW-Authenticate": "Bearer"})
-    raise _create_unavailable_error()
-
-
-def _build_session_tokens(response: _SignInResponse | _RefreshResponse, user_id: str) -> SessionTokens:
-    """Return the tokens of a response, with the time of issue from the access token, which the sidecar verifies.
-
-    Raises ApiError: UPSTREAM_UNAVAILABLE for an invalid response.
-    """
-    try:
-        payload = response.id_token.split(".")[1].encode()
-        claims = msgspec.json.decode(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)), type=_TokenClaims)
-        return SessionTokens(
-            response.id_token,
-            response.refresh_token,
-            int(response.expires_in),
-            user_id,
-            datetime.fromtimestamp(claims.iat, UTC),
-        )
-    except (IndexError, ValueError, OverflowError) as error:
-        raise _create_unavailable_error() from error
-
-
-def _create_unavailable_error() -> ApiError:
-    return ApiError(Reason.UPSTREAM_UNAVAILABLE, "The identity provider is unavailable.", retry_after=2)
+        return await self._toolkit.refresh_session(refresh_token)

@@ -5,6 +5,7 @@
 - catalog_pictures: set_picture, get_picture, delete_orphaned_pictures
 - order_checks: save_check, get_basket, load_basket
 - passwords: sign_in, refresh_session, sign_out, change_password, reset_password
+- provider_sign_in: sign_in_with_provider
 - profiles: get_profile, update_profile, list_accounts, set_role, verify_email, set_disabled
 - reauthentication: check_password, require_recent_sign_in
 - token_revocations: RevokedTokens

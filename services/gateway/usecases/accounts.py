@@ -72,12 +72,12 @@ async def sign_up(
         if error.reason in _EMAIL_REJECTION_REASONS:
             await _delete_unfinished_account(repository, account)
         raise
-    await _activate_account(repository, clock, account)
+    await activate_account(repository, clock, account)
     return replace(account, state=AccountState.ACTIVE)
 
 
-async def _activate_account(repository: VerificationRepository, clock: Clock, account: Account) -> None:
-    """Make a created account active and mail a verification code, unless another process does."""
+async def activate_account(repository: VerificationRepository, clock: Clock, account: Account) -> None:
+    """Make a created account active and mail a code to an unverified address, unless another process does."""
     plain_code, code = account_rules.generate_code(CodePurpose.EMAIL_VERIFICATION, account.id, clock())
     mail = EmailRequested(
         user_id=account.id,
@@ -88,9 +88,10 @@ async def _activate_account(repository: VerificationRepository, clock: Clock, ac
     )
     async with repository.unit_of_work() as unit:
         if await unit.accounts.activate(account.id):
-            await unit.codes.add(code)
             await unit.publish(account_rules.build_user_registered_event(account))
-            await unit.publish(mail)
+            if not account.email_verified:
+                await unit.codes.add(code)
+                await unit.publish(mail)
 
 
 async def confirm_email(
@@ -177,7 +178,7 @@ async def _finish_account(
     elif await identity.exists(account.id):
         if account.role is not None:
             await identity.set_role(account.id, account.role)
-        await _activate_account(repository, clock, account)
+        await activate_account(repository, clock, account)
     else:
         await _delete_unfinished_account(repository, account)
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from generated.events import GatewayEvent
 from services.gateway.domain.accounts import Account, AccountFilter, SessionTokens
 from services.gateway.domain.images import Image
+from services.gateway.domain.provider_sign_in import ProviderSession, ProviderSignIn
 from services.runtime.core.repository import EntityRepository, TimeSortedEntityReader
 from services.runtime.core.unit_of_work import PublishingUnitOfWork, UnitOfWorkFactory
 
@@ -41,6 +42,12 @@ class IdentityProvider(Protocol):
 
     async def sign_in(self, email: str, password: str) -> SessionTokens:
         """Exchange the credentials for tokens. Raises ApiError: CREDENTIALS_INVALID, also for an unknown address."""
+
+    async def sign_in_with_provider(self, request: ProviderSignIn) -> ProviderSession:
+        """Exchange a provider's id token for tokens, creating the account of its address if it does not exist.
+
+        Raises ApiError: PROVIDER_TOKEN_INVALID, EMAIL_TAKEN if the provider may not be used for an existing account.
+        """
 
     async def refresh_session(self, refresh_token: str) -> SessionTokens:
         """Exchange a refresh token for new tokens. Raises ApiError: REFRESH_TOKEN_INVALID."""
@@ -89,7 +96,7 @@ class AccountRepository(AccountReader, EntityRepository[str, Account], Protocol)
     """Active accounts in a unit of work, and those that are being created or deleted."""
 
     async def add(self, account: Account) -> None:
-        """Insert an account that is being created."""
+        """Insert an account that is being created, unless its id exists."""
 
     async def activate(self, user_id: str) -> bool:
         """Make an account that is being created active; return False if it is not being created."""

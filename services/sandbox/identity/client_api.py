@@ -57,12 +57,12 @@ class IdentityClientApi:
         }
         return [
             *(
-                Route(base + name, handle_identity_errors(_require_api_key(handler)), methods=["POST"])
+                Route(base + name, handle_identity_errors(require_api_key(handler)), methods=["POST"])
                 for name, handler in operations.items()
             ),
             Route(
                 "/securetoken.googleapis.com/v1/token",
-                handle_identity_errors(_require_api_key(self.refresh)),
+                handle_identity_errors(require_api_key(self.refresh)),
                 methods=["POST"],
             ),
             Route("/oauth2/token", self.exchange_assertion, methods=["POST"]),
@@ -106,13 +106,7 @@ class IdentityClientApi:
         )
 
     def _create_session(self, account: Account) -> dict[str, object]:
-        refresh_token, auth_time = self._accounts.create_session(account)
-        id_token = self._token_issuer.create_id_token(account, auth_time)
-        return {
-            "idToken": id_token,
-            "refreshToken": refresh_token,
-            "expiresIn": str(self._token_issuer.id_token_lifetime_s),
-        }
+        return create_session(self._accounts, self._token_issuer, account)
 
     def _authenticate(self, id_token: str) -> Account:
         local_id, auth_time = self._token_issuer.verify_id_token(id_token)
@@ -246,7 +240,19 @@ def _get_form_field(form: FormData, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _require_api_key(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def create_session(accounts: AccountRepository, token_issuer: TokenIssuer, account: Account) -> dict[str, object]:
+    """Create a session and return the fields of a response with its tokens."""
+    refresh_token, auth_time = accounts.create_session(account)
+    return {
+        "idToken": token_issuer.create_id_token(account, auth_time),
+        "refreshToken": refresh_token,
+        "expiresIn": str(token_issuer.id_token_lifetime_s),
+    }
+
+
+def require_api_key(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Wrap a handler: reject requests without an API key."""
+
     async def handle_with_api_key(request: Request) -> Response:
         if not request.query_params.get("key"):
             raise IdentityError("The request is missing a valid API key.", 403)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import time
 from pathlib import Path
+from typing import Annotated
 
 import jwt
 import msgspec
@@ -11,11 +12,28 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from jwt.algorithms import RSAAlgorithm
 
+from services.sandbox.http_helpers import HttpError
 from services.sandbox.identity.accounts import Account, IdentityError
 
 _ACCESS_TOKEN_ISSUER = "https://accounts.google.com"  # noqa: S105
 _ACCESS_TOKEN_AUDIENCE = "https://www.googleapis.com/"  # noqa: S105
 ACCESS_TOKEN_LIFETIME_S = 3600
+
+
+_PROVIDER_ISSUERS = {"google.com": "https://accounts.google.com", "apple.com": "https://appleid.apple.com"}
+_PROVIDER_AUDIENCE = "sandbox-app"
+
+
+class ProviderClaims(msgspec.Struct, frozen=True):
+    """Claims of an id token of Google or Apple."""
+
+    sub: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    email: Annotated[str, msgspec.Meta(max_length=254)]
+    email_verified: bool = True
+    given_name: str = ""
+    family_name: str = ""
+    nonce: str = ""
+    """SHA-256 of the nonce in hexadecimal, or empty."""
 
 
 class TokenIssuer:
@@ -78,6 +96,36 @@ class TokenIssuer:
         except jwt.InvalidTokenError:
             raise IdentityError("INVALID_ID_TOKEN") from None
         return str(claims["sub"]), int(claims["auth_time"])
+
+    def create_provider_token(self, provider: str, claims: ProviderClaims) -> str:
+        """Return an id token of a provider. Raises HttpError 404 for an unknown provider."""
+        if provider not in _PROVIDER_ISSUERS:
+            raise HttpError(404, "unknown provider")
+        now = int(time.time())
+        times = {"iat": now, "exp": now + ACCESS_TOKEN_LIFETIME_S}
+        return self._sign(
+            {"iss": _PROVIDER_ISSUERS[provider], "aud": _PROVIDER_AUDIENCE} | times | msgspec.structs.asdict(claims)
+        )
+
+    def verify_provider_token(self, provider: str, token: str, nonce: str) -> ProviderClaims:
+        """Return the claims of an id token. Raises IdentityError INVALID_IDP_RESPONSE, MISSING_OR_INVALID_NONCE."""
+        if provider not in _PROVIDER_ISSUERS:
+            raise IdentityError("INVALID_PROVIDER_ID")
+        try:
+            payload = jwt.decode(
+                token,
+                self._public_key,
+                ["RS256"],
+                audience=_PROVIDER_AUDIENCE,
+                issuer=_PROVIDER_ISSUERS[provider],
+                options={"require": ["exp"]},
+            )
+        except jwt.InvalidTokenError as error:
+            raise IdentityError(f"INVALID_IDP_RESPONSE : {error}") from None
+        claims = msgspec.convert(payload, ProviderClaims)
+        if claims.nonce and claims.nonce != hashlib.sha256(nonce.encode()).hexdigest():
+            raise IdentityError("MISSING_OR_INVALID_NONCE : The nonce does not match.")
+        return claims
 
     def create_access_token(self, service_account: str) -> str:
         """Return an access token for the admin APIs."""

@@ -19,6 +19,7 @@ from services.gateway.domain.accounts import (
     VerificationCode,
 )
 from services.gateway.domain.images import Image
+from services.gateway.domain.provider_sign_in import ProviderSession, ProviderSignIn
 from services.runtime.core.errors import ApiError
 from services.runtime.core.repository import TimeKey
 from tests.unit.fake_transactions import NOW, FakeTransactions
@@ -72,7 +73,7 @@ class FakeAccounts(UserDict[str, Account]):
         return {account.avatar for account in self.data.values() if account.avatar is not None}
 
     async def add(self, account: Account) -> None:
-        self.data[account.id] = account
+        self.data.setdefault(account.id, account)
 
     async def save(self, entity: Account) -> None:
         assert entity.version == self.data[entity.id].version + 1
@@ -198,6 +199,11 @@ class FakeIdentityProvider:
     async def sign_in(self, email: str, password: str) -> SessionTokens:
         self._record("sign_in", email, password)
         return SessionTokens("access", "refresh", 3600, "ada", self.issued_at)
+
+    async def sign_in_with_provider(self, request: ProviderSignIn) -> ProviderSession:
+        self._record("sign_in_with_provider", request.provider, request.id_token)
+        tokens = SessionTokens("access", "refresh", 3600, "ada", self.issued_at)
+        return ProviderSession(tokens, "Ada", "Lovelace")
 
     async def refresh_session(self, refresh_token: str) -> SessionTokens:
         self._record("refresh_session", refresh_token)

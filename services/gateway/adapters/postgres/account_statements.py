@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 from sqlalchemy import Boolean, ColumnElement, Text, bindparam, cast, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql
 
 from services.gateway.adapters.postgres.tables import accounts, code_requests, codes
 from services.gateway.domain.accounts import Account, AccountState, VerificationCode
@@ -18,7 +19,11 @@ def _normalise_case(text: ColumnElement[str]) -> ColumnElement[str]:
     return func.lower(func.normalize(text))
 
 
-ADD_ACCOUNT = Statement(insert(accounts).values({name: bindparam(name) for name in ACCOUNT_FIELDS}))
+ADD_ACCOUNT = Statement(
+    postgresql.insert(accounts)
+    .values({name: bindparam(name) for name in ACCOUNT_FIELDS})
+    .on_conflict_do_nothing(index_elements=["id"])
+)
 ACTIVATE_ACCOUNT = Statement(
     update(accounts)
     .where(accounts.c.id == bindparam("user_id"), accounts.c.state == AccountState.CREATING)

@@ -14,6 +14,7 @@ from generated.rest.delivery.models import (
     ConfirmSignUpRequest,
     EmailOnly,
     ProfilePatch,
+    ProviderSignInRequest,
     RefreshSessionRequest,
     ResetPasswordRequest,
     Role,
@@ -34,8 +35,9 @@ from services.gateway.domain.accounts import (
     Registration,
 )
 from services.gateway.domain.images import Image
+from services.gateway.domain.provider_sign_in import ProviderSignIn, SignInProvider
 from services.gateway.entrypoints.rest.client_address import parse_client_address
-from services.gateway.usecases import accounts, avatars, passwords, profiles, verification_codes
+from services.gateway.usecases import accounts, avatars, passwords, profiles, provider_sign_in, verification_codes
 from services.gateway.usecases.ports import IdentityProvider, ImageStore, LoginRateLimiter
 from services.gateway.usecases.token_revocations import RevokedTokens
 from services.gateway.usecases.verification_codes import VerificationRepository
@@ -239,6 +241,17 @@ class Sessions(SessionsHandler):
             body.email,
             body.password,
             self._context.get_client_address(forwarded_for),
+        )
+        return build_model(Session, tokens)
+
+    async def sign_in_with_provider(self, *, body: ProviderSignInRequest) -> Session:
+        """Exchange the id token of a provider for tokens."""
+        tokens = await provider_sign_in.sign_in_with_provider(
+            self._context.repository,
+            self._context.identity,
+            self._context.revoked_tokens,
+            self._context.clock,
+            ProviderSignIn(**collect_set_fields(body) | {"provider": SignInProvider(body.provider)}),
         )
         return build_model(Session, tokens)
 
