@@ -30,6 +30,9 @@ INVALID_KEYS = ("", "a" * 65, "a b", " ", "\t", "\x7f", "\x00", "é", 1, None)
 """Samples for the rule of idempotency keys: 1 to 64 visible ASCII characters."""
 
 CACHE_UNTIL_EVENT_EXTENSION = "x-cache-until-event"
+GATEWAY = "gateway"
+"""The service that implements the API."""
+
 RUNTIME_PARAMETERS = frozenset({"If-None-Match"})
 """Parameters that the runtime handles for all operations."""
 
@@ -179,6 +182,8 @@ def cache_until_event(contracts: Contracts, operation: Operation) -> str:
     event = next((each for each in contracts.protos.events if each.type == event_type), None)
     if event is None:
         raise ContractError(f"{API}.yaml: {operation.id} is cached until {event_type}, which is not an event")
+    if GATEWAY not in event.subscribers:
+        raise ContractError(f"{API}.yaml: {operation.id} is cached until {event_type}, to which gateway must subscribe")
     if operation.method != "GET" or set(operation.content) != {"application/json"} or operation.headers:
         raise ContractError(
             f"{API}.yaml: the cached operation {operation.id} must be a GET for JSON without additional headers"

@@ -178,6 +178,10 @@ def test_cached_operation_has_no_principal_and_names_event() -> None:
             {"get": cached_operation(**{"x-cache-until-event": "partners.eaten"})},
             "cachedThing is cached until partners.eaten, which is not",
         ),
+        (
+            {"get": cached_operation(**{"x-cache-until-event": "orders.paid"})},
+            "cachedThing is cached until orders.paid, to which gateway must subscribe",
+        ),
         ({"post": cached_operation()}, "the cached operation cachedThing must be a GET for JSON"),
         ({"get": cached_operation(responses={"204": {"description": "."}})}, "cachedThing must be a GET for JSON"),
         (
@@ -192,7 +196,7 @@ def test_cached_operation_has_no_principal_and_names_event() -> None:
             "without additional headers",
         ),
     ],
-    ids=["unknown event", "method", "content", "headers"],
+    ids=["unknown event", "no subscription", "method", "content", "headers"],
 )
 def test_uncacheable_operation_is_rejected(item: dict[str, Any], message: str) -> None:
     with pytest.raises(ContractError, match=message):
