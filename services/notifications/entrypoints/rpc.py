@@ -90,7 +90,7 @@ class NotificationsRpc(NotificationsServicer):
         )
         key = build_idempotency_key(principal, "createAgent", request.idempotency_key, (new_agent, provider_keys))
         response = await agents.create_agent(self._repository, new_agent, provider_keys, key, _encode_created_agent)
-        return get_codec().extend(response.data, v1.CreateAgentResponse(replayed=response.replayed))
+        return get_codec().extend(response.data, v1.CreateAgentResponse(replayed=True) if response.replayed else None)
 
     async def list_agents(self, request: v1.ListAgentsRequest, principal: Principal) -> v1.ListAgentsResponse:
         """Return a page of agents.

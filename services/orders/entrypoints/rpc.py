@@ -82,9 +82,7 @@ class OrdersRpc(OrdersServicer):
             build_idempotency_key(principal, "confirmOrder", request.idempotency_key, parameters),
             partial(encode_created_order, partial(self._payment_instructions.build, return_url=return_url)),
         )
-        if response.replayed:
-            return get_codec().extend(response.data, v1.CreateOrderResponse(replayed=True))
-        return PreEncoded(response.data)
+        return get_codec().extend(response.data, v1.CreateOrderResponse(replayed=True) if response.replayed else None)
 
     async def create_bank(
         self, request: v1.CreateBankRequest, principal: Principal

@@ -224,7 +224,7 @@ class PartnersRpc(PartnersServicer):
             build_idempotency_key(principal, "createProduct", request.idempotency_key, values),
             encode_created_product,
         )
-        return get_codec().extend(response.data, v1.CreateProductResponse(replayed=response.replayed))
+        return get_codec().extend(response.data, v1.CreateProductResponse(replayed=True) if response.replayed else None)
 
     async def list_products(self, request: v1.ListProductsRequest, principal: Principal) -> v1.ListProductsResponse:
         """Return a page of products."""

@@ -91,12 +91,12 @@ class Codec:
         converters = self._converters_by_class.get(cls) or self._build_converters(cls)
         return PreEncoded(converters.wire_class(**fields).SerializeToString())
 
-    def extend[M: betterproto2.Message](self, data: bytes, message: M) -> PreEncoded[M]:
-        """Return an encoded message with the fields that `message`, of the same class, sets.
+    def extend[M: betterproto2.Message](self, data: bytes, message: M | None) -> PreEncoded[M]:
+        """Return an encoded message with the fields that `message`, of the same class, sets; None sets no field.
 
         Concatenated messages are merged by protobuf: https://protobuf.dev/programming-guides/encoding/#last-one-wins.
         """
-        return PreEncoded(data + self.encode(message))
+        return PreEncoded(data if message is None else data + self.encode(message))
 
     def decode[M: betterproto2.Message](self, cls: type[M], data: bytes) -> M:
         """Decode a message.

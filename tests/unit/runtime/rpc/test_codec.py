@@ -214,6 +214,7 @@ def test_extend_sets_fields_of_encoded_message() -> None:
     extended = get_codec().extend(encoded, AllFields(text="second", u32=2))
     assert get_codec().decode(AllFields, extended.data) == AllFields(i32=1, text="second", u32=2)
     assert get_codec().extend(encoded, AllFields()).data == encoded
+    assert get_codec().extend(encoded, None).data == encoded
 
 
 @pytest.mark.parametrize("fields", [{"i32": 2**31}, {"u32": -1}, {"text": 1}, {"mood": "GOOD"}])
