@@ -1,9 +1,11 @@
 """Checks of the Dockerfile and of Compose, with injected violations."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -132,3 +134,20 @@ def test_service_shares_only_its_socket_volume_with_sidecar(document: Any) -> No
         }
         assert users - {f"{name}-demo"} == {name, f"{name}-envoy", "setup"}
         assert "ports" not in services[name]
+
+
+def test_every_user_of_the_broker_definitions_exists_in_compose(document: Any) -> None:
+    users = json.loads((ROOT / "deploy/containers/rabbitmq/users.json").read_text(encoding="utf-8"))["users"]
+    definitions = json.loads((ROOT / "generated/rabbitmq/definitions.json").read_text(encoding="utf-8"))
+    assert {user["name"] for user in users} == {each["user"] for each in definitions["permissions"]}
+    assert not any(user["tags"] for user in users)
+    for name in ("gateway", "orders", "partners", "notifications"):
+        assert urlsplit(document["services"][name]["environment"]["BROKER_URL"]).username == name
+
+
+def test_user_of_the_cache_exists_in_compose(document: Any) -> None:
+    environment = document["services"]["gateway"]["environment"]
+    credentials = f"{environment['CACHE_USERNAME']}:{environment['CACHE_PASSWORD']}"
+    users = (ROOT / "deploy/containers/memcached.users").read_text(encoding="utf-8").splitlines()
+    assert users == [credentials]
+    assert "-Y" in document["services"]["memcached"]["command"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from generated.events import EVENTS, NOTIFICATION_REQUESTED, USER_DELETED
 from generated.proto.delivery.events.v1 import NotificationRequested, UserDeleted
-from services.runtime.messaging.events import Envelope, MalformedEvent, MessageMetadata, parse_metadata
+from services.runtime.messaging.events import Envelope, EventType, MalformedEvent, MessageMetadata, parse_metadata
 
 TIMES = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC))
 HEADERS = {"cloudEvents:id": "e1", "cloudEvents:type": "users.deleted", "cloudEvents:time": "2026-01-01T00:00:00Z"}
@@ -23,6 +23,13 @@ def test_metadata_is_that_of_envelope(event_id: str, event_type: str, subject: s
     assert parse_metadata("q", headers, 3) == MessageMetadata(
         "q", event_id, event_type, subject, occurred_at, 3, headers
     )
+
+
+@pytest.mark.parametrize("event_type", EVENTS.values(), ids=lambda event_type: event_type.type)
+def test_event_is_published_to_an_exchange_of_its_producer(event_type: EventType[Any]) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    envelope = Envelope("e1", f"/{event_type.producer}", event_type.type, "s1", now, {}, b"")
+    assert envelope.exchange == f"{event_type.producer}.events"
 
 
 def test_headers_contain_source_version_and_trace_context() -> None:
