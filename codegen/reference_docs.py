@@ -54,7 +54,7 @@ def generate(contracts: Contracts) -> Files:
         "The proto files define the policies as options.\n",
         *(line for service in protos.services for line in render_service_section(service)),
         "## Events\n",
-        "Queues are bound to the topic exchange `delivery.events`; the routing key is the type.\n",
+        "A service publishes to the topic exchange `<service>.events`; the routing key is the type.\n",
         "| type | message | producer | queues | description |",
         "| --- | --- | --- | --- | --- |",
         *map(render_event_row, protos.events),

@@ -47,7 +47,7 @@ def build_info(openapi_info: Config) -> Config:
         "version": openapi_info["version"],
         "description": (
             "Events are published at least once by transactional outboxes, in any order; inboxes deduplicate them. "
-            "A service publishes to its exchange `<service>.events`, which forwards its events to `delivery.events`. "
+            "A service publishes to its exchange `<service>.events`, and all events reach `delivery.events`. "
             "Queues are durable quorum queues with dead-lettering to `<queue>.dead`."
         ),
         "contact": openapi_info["contact"],

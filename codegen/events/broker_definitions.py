@@ -3,13 +3,14 @@
 The broker loads the file at its start, and services declare their own queues again. It contains no users, since each
 deployment has its own passwords. A user has the name of its service, and its permissions follow from the contract.
 
-- A service publishes to its exchange `<service>.events`, from which only the events of the service reach the exchange
-  `delivery.events` of all events. Queues are bound to the latter.
+- A service publishes to its topic exchange `<service>.events`. Queues are bound to the exchanges of the producers.
 - A service publishes to its queues through `<service>.queues`, and to its retry queues, to no others. It has no
   permission for the default exchange, which routes to every queue.
+- The exchange `delivery.events` receives all events, for consumers other than the services.
 
-The arguments of a queue may name an exchange of dead letters and their routing key, for which RabbitMQ checks no topic
-permission. Therefore no exchange that a service may write leads to queues or events of another service.
+A message may have several routing keys, in the headers CC and BCC, and is dead-lettered with all of them to an
+exchange that the arguments of a queue name. Permissions by routing key do not cover all of these cases. Therefore an
+exchange that a service may write leads to queues of other services with the service's own events only.
 Permissions by operation: https://www.rabbitmq.com/docs/access-control#authorisation
 """
 
@@ -73,15 +74,17 @@ class ServiceTopology:
         """Exchanges by priority queue. The service may write the queue but not the exchange, since a headers exchange
         has no permissions by routing key; therefore their names differ."""
         self.published = [event.type for event in events if event.producer == service]
-        self.received = [
-            event.type for event in events if service in {*event.subscribers, *map(get_owner, event.all_queues)}
-        ]
+        self.received: dict[str, list[str]] = {}
+        """Types of the received events by the exchange of their producer."""
+        for event in events:
+            if service in {*event.subscribers, *map(get_owner, event.all_queues)}:
+                self.received.setdefault(get_event_exchange(event.producer), []).append(event.type)
         self.is_subscriber = any(service in event.subscribers for event in events)
 
     @property
     def event_exchange(self) -> str:
         """Return the exchange to which the service publishes its events."""
-        return f"{self.service}.events"
+        return get_event_exchange(self.service)
 
     @property
     def queue_exchange(self) -> str:
@@ -125,10 +128,12 @@ class ServiceTopology:
         ]
         for event in events:
             bindings += [
-                Binding(EXCHANGE, queue, "queue", event.type) for queue in event.queues if queue in self.queues
+                Binding(get_event_exchange(event.producer), queue, "queue", event.type)
+                for queue in event.queues
+                if queue in self.queues
             ]
             if exchange := self.priority_exchanges.get(event.priority_queue):
-                bindings.append(Binding(EXCHANGE, exchange, "exchange", event.type))
+                bindings.append(Binding(get_event_exchange(event.producer), exchange, "exchange", event.type))
         return bindings
 
     def build_permissions(self) -> dict[str, str]:
@@ -142,7 +147,7 @@ class ServiceTopology:
         obsolete_queues = [queue for queue in OBSOLETE_QUEUES if get_owner(queue) == self.service]
         written_exchanges = self.build_exchanges().keys() - {*self.priority_exchanges.values()}
         read_exchanges = [
-            *([EXCHANGE] if self.received else []),
+            *self.received,
             *([self.queue_exchange] if self.queues else []),
             *self.priority_exchanges.values(),
         ]
@@ -155,16 +160,21 @@ class ServiceTopology:
     def build_topic_permissions(self) -> dict[str, dict[str, str]]:
         """Return by topic exchange the patterns of the routing keys of publishing and binding."""
         patterns = {
-            EXCHANGE: ([], self.received),
-            self.event_exchange: (self.published, []),
+            **{exchange: ([], received) for exchange, received in self.received.items()},
+            self.event_exchange: (self.published, self.received.get(self.event_exchange, [])),
             self.queue_exchange: (self.dead_letter_queues, [*self.queues, *self.dead_letter_queues]),
             **dict.fromkeys(self.retry_delays_s, (self.queues, ["#"])),
         }
         return {
             exchange: {"write": build_pattern(published), "read": build_pattern(bound)}
             for exchange, (published, bound) in patterns.items()
-            if exchange in (EXCHANGE, *self.build_exchanges())
+            if exchange in (*self.received, *self.build_exchanges())
         }
+
+
+def get_event_exchange(service: str) -> str:
+    """Return the exchange to which a service publishes its events."""
+    return f"{service}.events"
 
 
 def get_owner(name: str) -> str:

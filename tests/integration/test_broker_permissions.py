@@ -9,15 +9,16 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 
-from generated.events import EVENTS
+from generated.events import AGENT_CHANGED, EVENTS, PARTNER_CATALOG_CHANGED
 from services.runtime.messaging import topology
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import EXCHANGE
 from services.runtime.messaging.topology import QUEUES, RETRY_DELAYS_S, get_dead_letter_queue, get_owner
 from tests.integration.fixtures.servers import Servers
+from tests.wait import wait_until_async
 
 SERVICES = ("gateway", "orders", "partners", "notifications")
-SUBSCRIPTIONS = {"gateway": "partners.catalog_changed", "notifications": "notifications.agent_changed"}
+SUBSCRIPTIONS = {"gateway": PARTNER_CATALOG_CHANGED, "notifications": AGENT_CHANGED}
 ACCESS_DENIED = 403
 """AMQP reply code of an operation without permission."""
 
@@ -58,11 +59,15 @@ def list_denied_operations(service: str) -> Iterator[tuple[str, Operation]]:
         yield f"purge {queue}", lambda channel, queue=queue: channel.queue_purge(queue)
         yield f"delete {queue}", lambda channel, queue=queue: channel.queue_delete(queue)
         yield f"declare {queue}", lambda channel, queue=queue: channel.queue_declare(queue, durable=True)
-        yield f"unbind {queue}", lambda channel, queue=queue: channel.queue_unbind(queue, EXCHANGE, "orders.paid")
+        yield (
+            f"unbind {queue}",
+            lambda channel, queue=queue: channel.queue_unbind(queue, "orders.events", "orders.paid"),
+        )
     for queue in list_own_queues(service):
         dead = get_dead_letter_queue(queue)
         yield f"get from {dead}", lambda channel, dead=dead: channel.basic_get(dead)
-        yield f"bind {queue} to all events", lambda channel, queue=queue: channel.queue_bind(queue, EXCHANGE, "#")
+        for exchange in (EXCHANGE, *(f"{name}.events" for name in SERVICES)):
+            yield f"bind {queue} to all of {exchange}", bind(queue, exchange)
     yield "declare a queue", lambda channel: channel.queue_declare(f"{service}.more", durable=True)
     yield "declare an exchange", lambda channel: channel.exchange_declare(f"{service}.more", "fanout")
     for exchange in (EXCHANGE, f"{service}.events", "amq.topic"):
@@ -78,6 +83,10 @@ def publish(exchange: str, routing_key: str) -> Operation:
         channel.basic_publish(exchange, routing_key, b"forged", pika.BasicProperties(expiration="1"))
 
     return operation
+
+
+def bind(queue: str, exchange: str) -> Operation:
+    return lambda channel: channel.queue_bind(queue, exchange, "#")
 
 
 def declare_dead_lettering_queue(exchange: str) -> Operation:
@@ -150,14 +159,61 @@ def test_retried_message_returns_to_its_queue_and_is_dead_lettered(servers: Serv
         channel.basic_publish(topology.get_queue_exchange(queue), queue, b"", pika.BasicProperties(expiration="0"))
 
 
+FORGED = pika.BasicProperties(headers={"CC": ["users.deleted"]}, expiration="1")
+"""Properties with a second routing key, which is an event of another service."""
+
+
+def count_events(servers: Servers, queue: str) -> int:
+    """Return the number of messages that the queue and its dead-letter queue have received and not lost."""
+    with connect(servers.admin_broker_url) as connection:
+        names = (queue, get_dead_letter_queue(queue))
+        return sum(connection.channel().queue_declare(name, passive=True).method.message_count for name in names)
+
+
+def test_second_routing_key_forges_no_event_of_another_service(servers: Servers) -> None:
+    count = count_events(servers, "notifications.users")
+    with connect(servers.settings("orders")["BROKER_URL"]) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        try:
+            channel.basic_publish("orders.events", "orders.created", b"forged", FORGED, mandatory=True)
+        except ChannelClosedByBroker as error:  # RabbitMQ 4.0.3 and later
+            assert error.reply_code == ACCESS_DENIED  # noqa: PT017 (depends on the version)
+    assert count_events(servers, "notifications.users") == count
+
+
+async def test_dead_lettering_forges_no_event_of_another_service(servers: Servers) -> None:
+    """The service replaces a queue of its own by one that dead-letters to its exchange of events."""
+    queue, url = "orders.users", servers.settings("orders")["BROKER_URL"]
+    count, own_count = (count_events(servers, name) for name in ("notifications.users", "orders.history"))
+    with connect(url) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_delete(queue)
+        arguments = {"x-dead-letter-exchange": "orders.events", "x-message-ttl": 0}
+        channel.queue_declare(queue, durable=True, arguments=arguments)
+        channel.exchange_declare(queue, "fanout")
+        channel.queue_bind(queue, queue)
+        properties = pika.BasicProperties(headers={"CC": ["orders.created"]})
+        channel.basic_publish(queue, "users.deleted", b"forged", properties, mandatory=True)
+        await wait_until_async(lambda: count_events(servers, "orders.history") == own_count + 1)
+        channel.exchange_delete(queue)
+        channel.queue_delete(queue)
+    async with Broker(url, "orders").open_channel():
+        assert count_events(servers, "notifications.users") == count
+    with connect(servers.admin_broker_url) as connection:
+        connection.channel().queue_purge("orders.history")
+
+
 @pytest.mark.parametrize("service", SUBSCRIPTIONS)
 def test_subscriber_receives_its_event_only(servers: Servers, service: str) -> None:
     with connect(servers.settings(service)["BROKER_URL"]) as connection:
         channel = connection.channel()
         queue = channel.queue_declare("", exclusive=True).method.queue
-        channel.queue_bind(queue, EXCHANGE, SUBSCRIPTIONS[service])
+        event_type = SUBSCRIPTIONS[service]
+        channel.queue_bind(queue, event_type.exchange, event_type.type)
         with pytest.raises(ChannelClosedByBroker, match="ACCESS_REFUSED"):
-            channel.queue_bind(queue, EXCHANGE, "payments.recorded")
+            channel.queue_bind(queue, event_type.exchange, "partners.notified")
 
 
 def test_operator_neither_publishes_events_nor_reads_queues(servers: Servers) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import betterproto2
 
 from services.runtime.messaging.channel import Channel
-from services.runtime.messaging.events import EXCHANGE, EventType
+from services.runtime.messaging.events import EventType
 from services.runtime.rpc.codec import DecodeError
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ PREFETCH = 100
 async def subscribe[E: betterproto2.Message](channel: Channel, event_type: EventType[E]) -> str:
     """Declare an exclusive queue bound to the event type, and return its name."""
     queue = await channel.declare_exclusive_queue()
-    await channel.bind(queue, EXCHANGE, event_type.type)
+    await channel.bind(queue, event_type.exchange, event_type.type)
     return queue
 
 

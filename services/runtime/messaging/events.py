@@ -12,7 +12,12 @@ from services.runtime.rpc.codec import get_codec
 type MessageClass[E] = type[E]
 
 EXCHANGE = "delivery.events"
-"""Topic exchange of all events, to which queues are bound; the routing key is the event type."""
+"""Topic exchange of all events, the destination of published events in telemetry; the routing key is the event type."""
+
+
+def get_event_exchange(service: str) -> str:
+    """Return the topic exchange to which a service publishes its events."""
+    return f"{service}.events"
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,11 @@ class EventType[E: betterproto2.Message]:
     def all_queues(self) -> tuple[str, ...]:
         """All queues of this event type, including the priority queue."""
         return (*self.queues, self.priority_queue) if self.priority_queue else self.queues
+
+    @property
+    def exchange(self) -> str:
+        """Return the exchange of the producer, to which queues are bound."""
+        return get_event_exchange(self.producer)
 
     def encode(self, event: E) -> bytes:
         """Encode the payload as protobuf."""
@@ -66,8 +76,8 @@ class Envelope(NamedTuple):
 
     @property
     def exchange(self) -> str:
-        """Return the exchange of the producing service, from which its events reach the exchange of all events."""
-        return f"{self.source.removeprefix('/')}.events"
+        """Return the exchange of the producing service."""
+        return get_event_exchange(self.source.removeprefix("/"))
 
     def get_span_attributes(self) -> dict[str, str]:
         """Return the event's span attributes."""

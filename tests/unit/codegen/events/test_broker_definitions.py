@@ -36,12 +36,16 @@ def get_allowed(pattern: str, names: set[str]) -> set[str]:
     return {name for name in names if re.search(pattern, name)}
 
 
-def test_events_reach_queues_through_the_exchange_of_their_producer() -> None:
-    assert ("notes.events", "delivery.events", "notes.added") in BINDINGS
-    assert {queue for source, queue, key in BINDINGS if (source, key) == ("delivery.events", "notes.added")} == {
+def test_events_reach_queues_from_the_exchange_of_their_producer() -> None:
+    assert {queue for source, queue, key in BINDINGS if (source, key) == ("notes.events", "notes.added")} == {
         "archive.history",
         "notes.index",
+        "delivery.events",
     }
+
+
+def test_exchange_of_all_events_leads_to_no_queue_of_a_service() -> None:
+    assert "delivery.events" not in {source for source, _, _ in BINDINGS}
 
 
 def test_exchange_of_a_producer_leads_to_its_own_events_only() -> None:
@@ -57,7 +61,7 @@ def test_exchange_of_queues_leads_to_queues_of_its_service_only(service: str) ->
 
 def test_priority_queue_is_fed_by_a_headers_exchange() -> None:
     assert EXCHANGES["archive.urgent.subjects"] == "headers"
-    assert ("delivery.events", "archive.urgent.subjects", "notes.deleted") in BINDINGS
+    assert ("notes.events", "archive.urgent.subjects", "notes.deleted") in BINDINGS
 
 
 def test_queue_dead_letters_to_its_dead_letter_queue() -> None:
@@ -82,12 +86,9 @@ def test_service_configures_no_exchange_and_its_own_queues_only(service: str) ->
 @pytest.mark.parametrize("permission", ["configure", "write", "read"])
 def test_permissions_contain_no_name_of_another_service(service: str, permission: str) -> None:
     names = {*QUEUES, *EXCHANGES, "amq.default", "amq.topic"}
-    foreign = {name for name in names if not name.startswith(f"{service}.")} - {"delivery.events"}
-    assert get_allowed(PERMISSIONS[service][permission], foreign) == set()
-
-
-def test_no_user_writes_the_exchange_of_all_events() -> None:
-    assert not any(re.search(each["write"], "delivery.events") for each in PERMISSIONS.values())
+    foreign = {name for name in names if not name.startswith(f"{service}.")}
+    produced = {"gateway": {"archive.events"}, "notes": set(), "archive": {"notes.events"}}[service]
+    assert get_allowed(PERMISSIONS[service][permission], foreign) == (produced if permission == "read" else set())
 
 
 def test_every_written_exchange_has_permissions_by_routing_key() -> None:
@@ -100,8 +101,8 @@ def test_every_written_exchange_has_permissions_by_routing_key() -> None:
 def test_routing_keys_are_those_of_published_and_received_events() -> None:
     types = {"notes.added", "notes.deleted", "archive.changed"}
     assert get_allowed(TOPIC_PERMISSIONS["notes", "notes.events"]["write"], types) == {"notes.added", "notes.deleted"}
-    assert get_allowed(TOPIC_PERMISSIONS["notes", "delivery.events"]["read"], types) == {"notes.added"}
-    assert get_allowed(TOPIC_PERMISSIONS["archive", "delivery.events"]["read"], types) == {
+    assert get_allowed(TOPIC_PERMISSIONS["notes", "notes.events"]["read"], types) == {"notes.added"}
+    assert get_allowed(TOPIC_PERMISSIONS["archive", "notes.events"]["read"], types) == {
         "notes.added",
         "notes.deleted",
     }
@@ -111,7 +112,7 @@ def test_routing_keys_are_those_of_published_and_received_events() -> None:
 def test_only_subscribers_declare_exclusive_queues() -> None:
     declaring = {user for user, each in PERMISSIONS.items() if re.search(each["configure"], "amq.gen-x")}
     assert declaring == {"gateway"}
-    assert get_allowed(TOPIC_PERMISSIONS["gateway", "delivery.events"]["read"], {"archive.changed", "notes.added"}) == {
+    assert get_allowed(TOPIC_PERMISSIONS["gateway", "archive.events"]["read"], {"archive.changed", "notes.added"}) == {
         "archive.changed"
     }
 

@@ -29,7 +29,7 @@ def test_metadata_is_that_of_envelope(event_id: str, event_type: str, subject: s
 def test_event_is_published_to_an_exchange_of_its_producer(event_type: EventType[Any]) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     envelope = Envelope("e1", f"/{event_type.producer}", event_type.type, "s1", now, {}, b"")
-    assert envelope.exchange == f"{event_type.producer}.events"
+    assert envelope.exchange == event_type.exchange == f"{event_type.producer}.events"
 
 
 def test_headers_contain_source_version_and_trace_context() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from generated.events import EVENTS
 from services.runtime.messaging import topology
-from services.runtime.messaging.events import EXCHANGE
 from services.runtime.messaging.topology import (
     QUEUES,
     QUEUES_TO_DELETE,
@@ -89,9 +88,9 @@ async def declare_all() -> Recorder:
 async def test_every_event_is_routed_to_its_queues() -> None:
     recorder = await declare_all()
     for event in EVENTS.values():
-        assert {queue for queue, exchange, key in recorder.bindings if (exchange, key) == (EXCHANGE, event.type)} == {
-            *event.queues
-        }
+        assert {
+            queue for queue, exchange, key in recorder.bindings if (exchange, key) == (event.exchange, event.type)
+        } == {*event.queues}
 
 
 @pytest.mark.parametrize("service", SERVICES)
