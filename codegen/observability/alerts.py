@@ -174,7 +174,14 @@ def iter_event_alerts() -> Iterator[Alert]:
         "UnroutableEvents",
         "increase(delivery_outbox_unroutable_events_total[15m]) > 0",
         "0m",
-        "{{ $labels.event }} of {{ $labels.service }} reached no queue, because its queue was missing.",
+        "{{ $labels.event }} of {{ $labels.service }} did not reach each of its queues, because one was missing.",
+        is_critical=True,
+    )
+    yield Alert(
+        "QueueMissing",
+        "increase(delivery_queues_missing_total[15m]) > 0",
+        "0m",
+        "The queue {{ $labels.queue }} of {{ $labels.service }} was missing; its messages are lost.",
         is_critical=True,
     )
     yield Alert(

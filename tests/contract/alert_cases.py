@@ -115,6 +115,7 @@ CASES = {
         )
     ),
     "DeadLetters": Case({'delivery_queue_dead_letters{queue="orders.history",service="orders"}': "0x10 1x50"}),
+    "QueueMissing": Case({'delivery_queues_missing_total{queue="orders.history",service="orders"}': "0x39 1x20"}),
     "UndecodableJobs": Case(
         {'delivery_jobs_undecodable_total{kind="refund",outcome="failed",service="orders"}': "0x39 1x20"}
     ),

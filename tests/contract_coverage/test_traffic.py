@@ -22,7 +22,7 @@ RATE_LIMITED = 429
 """Status that no test of the mesh causes, because its limits are raised; tests/security/test_rate_limits.py does."""
 
 REQUEST_TIMEOUT = 408
-"""Status of the edge after 30 seconds, which no test awaits; tests/security/test_unfinished_requests.py shortens them."""
+"""Status of the edge after 30 seconds, which no test awaits; tests/security/test_unfinished_requests.py does."""
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pytest
 
 from services.orders.app import load_demo_data
 from services.runtime.config.settings import DemoSettings, ServiceSettings
+from services.runtime.messaging import routing_check, topology
 from services.runtime.storage import migrations, mongo_migrations
 from tests.conftest import STATE_DIR
 from tests.integration.fixtures.orders import Orders
@@ -21,6 +22,13 @@ def servers() -> Iterator[Servers]:
     assert result.returncode == 0, result.stdout + result.stderr
     yield servers
     servers.run("down")
+
+
+@pytest.fixture(autouse=True)
+def _short_restore_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the delay after which a missing queue is declared, and the interval of the checks for missing queues."""
+    monkeypatch.setattr(topology, "RESTORE_DELAY_S", 0.5)
+    monkeypatch.setattr(routing_check, "CHECK_INTERVAL_S", 0.1)
 
 
 @pytest.fixture

@@ -189,10 +189,12 @@ def find_queue_problems(snapshot: MetricsSnapshot) -> Iterator[str]:
             yield f"{count.failed:g} of {count.total:g} deliveries of {queue} have failed; make dead-letters"
 
 
-def find_unroutable_events(snapshot: MetricsSnapshot) -> Iterator[str]:
-    """Find events that reached no queue."""
+def find_missing_queues(snapshot: MetricsSnapshot) -> Iterator[str]:
+    """Find queues that were missing, and events that did not reach each of their queues."""
+    for (queue,) in _add_values(snapshot, "delivery_queues_missing_total", "queue"):
+        yield f"the queue {queue} was missing; make logs NAMES=rabbitmq, then make reconcile"
     for (event,), number in _add_values(snapshot, "delivery_outbox_unroutable_events_total", "event").items():
-        yield f"{number:g} events {event} reached no queue; make logs NAMES=rabbitmq"
+        yield f"{number:g} events {event} did not reach each of their queues; make logs NAMES=rabbitmq"
 
 
 def find_undecodable_jobs(snapshot: MetricsSnapshot) -> Iterator[str]:
@@ -272,7 +274,7 @@ CONDITIONS: Mapping[Condition, tuple[str, ...]] = {
     ),
     find_unavailable_brokers: ("BrokerUnavailable",),
     find_queue_problems: ("QueueBacklog", "ConsumerHighRetryRate"),
-    find_unroutable_events: ("UnroutableEvents",),
+    find_missing_queues: ("QueueMissing", "UnroutableEvents"),
     find_undecodable_jobs: ("UndecodableJobs",),
     find_system_alerts: ("SystemAlert",),
     find_provider_problems: ("ProviderCircuitBreakerOpen", "ProviderHighErrorRate"),

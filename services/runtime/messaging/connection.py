@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, override
 
@@ -20,8 +20,8 @@ from services.runtime.messaging.channel import BrokerUnavailable, Channel
 
 log = logging.getLogger(__name__)
 
-_PRECONDITION_FAILED = 406
-"""AMQP reply code PRECONDITION_FAILED."""
+_NOT_FOUND, _PRECONDITION_FAILED = 404, 406
+"""AMQP reply codes."""
 
 INITIAL_RECONNECT_DELAY_S = 0.2
 MAX_RECONNECT_DELAY_S = 5.0
@@ -29,6 +29,16 @@ MAX_RECONNECT_DELAY_S = 5.0
 
 class _QueueArgumentMismatch(BrokerUnavailable, topology.QueueArgumentMismatch):
     """A BrokerUnavailable as well, since the broker has closed the channel of the failed declaration."""
+
+
+class _QueueMissing(BrokerUnavailable, topology.QueueMissing):
+    """A BrokerUnavailable as well, since the broker has closed the channel."""
+
+
+_ERROR_BY_REPLY_CODE: Mapping[int | None, type[BrokerUnavailable]] = {
+    _NOT_FOUND: _QueueMissing,
+    _PRECONDITION_FAILED: _QueueArgumentMismatch,
+}
 
 
 class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika has no types
@@ -88,7 +98,7 @@ class Broker:
             custom_ioloop=loop,
         )
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(10 + topology.RESTORE_DELAY_S):
                 await opened
                 await topology.declare(self._service, lambda: _open_channel(connection, pending))
                 channel = await _open_channel(connection, pending)
@@ -102,6 +112,15 @@ class Broker:
             # `closed` and not the loss of the channel: a channel closes first, while the socket is still open.
             with suppress(TimeoutError):
                 await asyncio.wait_for(closed.wait(), timeout=2)
+
+    async def declare_topology(self) -> int:
+        """Declare missing queues and bindings of the service. Returns 0 for `run_periodically`, since none is left."""
+        try:
+            async with self.open_channel():
+                pass
+        except BrokerUnavailable as error:
+            log.warning("topology not declared: broker unavailable: %s; retrying after the interval", error)
+        return 0
 
     async def run_with_reconnect(self, work: Callable[[Channel], Awaitable[None]]) -> None:
         """Run `work` on a channel until cancelled; when the channel is lost, reconnect with backoff and restart it.
@@ -148,11 +167,8 @@ async def _open_channel(connection: AsyncioConnection, pending: list[asyncio.Fut
 
 
 def _fail_pending(futures: Iterable[asyncio.Future[Any]], error: BaseException | str) -> None:
-    error_type = (
-        _QueueArgumentMismatch
-        if isinstance(error, ChannelClosedByBroker) and error.reply_code == _PRECONDITION_FAILED
-        else BrokerUnavailable
-    )
+    reply_code: int | None = error.reply_code if isinstance(error, ChannelClosedByBroker) else None
+    error_type = _ERROR_BY_REPLY_CODE.get(reply_code, BrokerUnavailable)
     for future in futures:
         if not future.done():
             future.set_exception(error_type(str(error) or type(error).__name__))

@@ -1,5 +1,6 @@
 """Metrics of published and processed events, according to OpenTelemetry's semantic conventions for messaging."""
 
+from collections.abc import Iterable
 from functools import cache
 
 from generated.events import EVENTS
@@ -16,7 +17,10 @@ SENT_MESSAGES = METER.create_counter(
 UNROUTABLE_MESSAGES = METER.create_counter(
     "delivery.outbox.unroutable_events",
     unit="{event}",
-    description="Events that reached no queue and remain pending, by type.",
+    description="Events that did not reach each of their queues and are pending again, by type.",
+)
+MISSING_QUEUES = METER.create_counter(
+    "delivery.queues.missing", unit="{queue}", description="Missing queues that were declared again, by queue."
 )
 CONSUMED_MESSAGES = METER.create_counter(
     "messaging.client.consumed.messages", unit="{message}", description="Messages received, by queue and event type."
@@ -89,8 +93,13 @@ def count_sent(event_type: str, count: int) -> None:
 
 
 def count_unroutable(event_type: str, count: int) -> None:
-    """Count events of a type that reached no queue."""
+    """Count events of a type that did not reach each of their queues."""
     UNROUTABLE_MESSAGES.add(count, {"event": normalise_event_type(event_type)})
+
+
+def count_missing_queue(queue: str) -> None:
+    """Count a missing queue."""
+    MISSING_QUEUES.add(1, {"queue": queue})
 
 
 def record_processed(queue: str, event_type: object, outcome: str, seconds: float) -> None:
@@ -105,3 +114,8 @@ def initialise_published_events(service: str) -> None:
     event_types = [event.type for event in EVENTS.values() if event.producer == service]
     initialise_to_zero(SENT_MESSAGES, (_build_sent_attributes(event_type) for event_type in event_types))
     initialise_to_zero(UNROUTABLE_MESSAGES, ({"event": event_type} for event_type in event_types))
+
+
+def initialise_missing_queues(queues: Iterable[str]) -> None:
+    """Initialise the counter of missing queues for the queues of a service, before `setup_metrics`."""
+    initialise_to_zero(MISSING_QUEUES, ({"queue": queue} for queue in queues))

@@ -7,7 +7,7 @@ again, with the same id.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -28,11 +28,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.runtime.concurrency.periodic import run_periodically
 from services.runtime.core.errors import ApiError
 from services.runtime.messaging import metrics
 from services.runtime.messaging.channel import Channel, MessageUnroutable
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope, EventType
+from services.runtime.messaging.routing_check import RoutingCheck
 from services.runtime.storage.database import TIMESTAMPTZ, Database, Statement, Transaction
 from services.runtime.storage.listener import Listener
 from services.runtime.telemetry import tracing
@@ -47,6 +49,9 @@ MAX_IN_FLIGHT_BATCHES = 2
 
 POLL_INTERVAL_S = 5.0
 """Seconds between polls without a notification, for rows that another relay has released."""
+
+DECLARE_INTERVAL_S = 30.0
+"""Seconds between declarations of the service's queues and bindings, which restore those that were deleted."""
 
 FALLBACK_POLL_INTERVAL_S = 1.0
 """Seconds between polls while the relay is not listening for notifications."""
@@ -135,6 +140,7 @@ class Relay:
         self._source = f"/{service}"
         self._database = database
         self._broker = broker
+        self._routing_check = RoutingCheck[_PendingEvent]()
         self._notified = asyncio.Event()
         self._listener = Listener(
             database.url,
@@ -144,24 +150,55 @@ class Relay:
         )
 
     async def run(self) -> None:
-        """Publish events until cancelled; retry while the database or the broker is unavailable."""
+        """Publish events until cancelled; retry while the database or the broker is unavailable.
+
+        The queues of the service are declared periodically, since events of other services are published to them.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listener.run(), name="outbox-listen")
             tasks.create_task(self._broker.run_with_reconnect(self._publish_loop), name="outbox-relay")
+            tasks.create_task(
+                run_periodically(DECLARE_INTERVAL_S, "declaring queues", self._broker.declare_topology), name="topology"
+            )
 
     async def _publish_loop(self, channel: Channel) -> None:
+        await self._check_routing(channel)
         while True:
+            if self._routing_check.is_due:
+                await self._check_routing(channel)
             self._notified.clear()
             try:
                 await self._publish_pending(channel)
             except ApiError:
                 log.warning("reading the outbox failed: database unavailable; retrying")
+            if self._routing_check.is_due:
+                continue
             poll_interval_s = POLL_INTERVAL_S if self._listener.is_listening else FALLBACK_POLL_INTERVAL_S
             try:
-                async with asyncio.timeout(poll_interval_s):
+                async with asyncio.timeout(min(poll_interval_s, self._routing_check.seconds_until_due)):
                     await channel.wait_while_connected(self._notified)
             except TimeoutError:
                 continue
+
+    async def _check_routing(self, channel: Channel) -> None:
+        """Insert events again that did not reach each of their queues. Raises MessageUnroutable if one is missing."""
+        missing = await self._routing_check.find_missing_queue(channel)
+        await self._insert_unrouted()
+        if missing is not None:
+            raise MessageUnroutable(f"queue {missing} is missing")
+
+    async def _insert_unrouted(self) -> None:
+        unrouted = self._routing_check.unrouted
+        if not (rows := tuple(unrouted)):
+            return
+        try:
+            async with self._database.transaction() as transaction:
+                await transaction.execute_many(_INSERT, [_to_insert_row(row) for row in rows])
+        except ApiError as error:
+            log.warning("unrouted events not inserted again: %s; retrying", error)
+            return
+        del unrouted[: len(rows)]
+        _report_unroutable(rows)
 
     async def _publish_pending(self, channel: Channel) -> None:
         claim_lock = asyncio.Lock()
@@ -172,7 +209,7 @@ class Relay:
         async def publish_batches() -> None:
             nonlocal finished
             try:
-                while not finished and await self._publish_batch(channel, claim_lock):
+                while not (finished or self._routing_check.is_due) and await self._publish_batch(channel, claim_lock):
                     pass
             finally:
                 finished = True
@@ -200,14 +237,17 @@ class Relay:
             returned = [row for row in rows if row.event_id in returned_ids]
             if returned:
                 await transaction.execute_many(_INSERT, [_to_insert_row(row) for row in returned])
-        for event_type, count in Counter(row.type for row in rows if row not in returned).items():
+        published = [row for row in rows if row not in returned]
+        self._routing_check.add(published)
+        for event_type, count in Counter(row.type for row in published).items():
             metrics.count_sent(event_type, count)
-        for event_type, count in Counter(row.type for row in returned).items():
-            metrics.count_unroutable(event_type, count)
-            log.error(
-                "events unroutable: the queues of %s are missing; publishing again until their services declare them",
-                event_type,
-            )
         if returned:
+            _report_unroutable(returned)
             raise MessageUnroutable(f"{len(returned)} events reached no queue")
         return len(rows) == BATCH_SIZE
+
+
+def _report_unroutable(rows: Iterable[_PendingEvent]) -> None:
+    for event_type, count in Counter(row.type for row in rows).items():
+        metrics.count_unroutable(event_type, count)
+        log.error("%d events %s unroutable: a queue is missing; publishing again when it exists", count, event_type)

@@ -4,13 +4,18 @@ The definitions create the whole topology, so that the queues of an event exist 
 declares its own queues with their bindings again, for which alone its user has permissions.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from generated.events import EVENTS
+from services.runtime.messaging import metrics
+
+log = logging.getLogger(__name__)
 
 DEFINITIONS_PATH = Path(__file__).parents[3] / "generated/rabbitmq/definitions.json"
 
@@ -52,6 +57,12 @@ ROUTED_EVENT_TYPES = frozenset(event.type for event in EVENTS.values() if event.
 QUEUES_TO_DELETE = ("notifications.agents",)
 """Queues of earlier releases that no consumer uses."""
 
+RESTORE_DELAY_S = 5.0
+"""Seconds before a service declares a missing queue, in which the relays of other services find it missing.
+
+Otherwise events that were published without the queue would be lost, see `routing_check`.
+"""
+
 SUBJECT_HEADER = "cloudEvents:subject"
 """Header that selects events for a priority queue."""
 
@@ -60,8 +71,15 @@ class QueueArgumentMismatch(Exception):
     """The queue exists with other arguments. The broker has closed the channel; the connection is open."""
 
 
+class QueueMissing(Exception):
+    """The queue does not exist. The broker has closed the channel; the connection is open."""
+
+
 class TopologyChannel(Protocol):
     """The channel methods that declare the topology."""
+
+    async def count_messages(self, queue: str) -> int:
+        """Return the number of messages in a queue. Raises QueueMissing, and closes the channel."""
 
     async def declare_queue(self, name: str, arguments: Mapping[str, object]) -> None:
         """Declare a durable queue. Raises QueueArgumentMismatch if it exists with other arguments."""
@@ -107,12 +125,18 @@ def get_dead_letter_queue(queue: str) -> str:
 async def declare(service: str, open_channel: Callable[[], Awaitable[TopologyChannel]]) -> None:
     """Declare the queues of a service with their bindings, and delete those of earlier releases.
 
-    The number of deliveries of dead letters is unlimited. A dead-letter queue that was declared without this argument
-    is left unchanged, since the arguments of a queue cannot be changed.
+    A missing queue is declared after RESTORE_DELAY_S. The number of deliveries of dead letters is unlimited. A
+    dead-letter queue that was declared without this argument is left unchanged, since the arguments of a queue cannot
+    be changed.
     """
     queues = {queue.name: queue.arguments for queue in _DEFINITIONS.queues if get_owner(queue.name) == service}
     if not queues:
         return
+    if missing := await _find_missing_queues(open_channel, sorted(queues)):
+        for name in missing:
+            metrics.count_missing_queue(name)
+        log.error("queues %s are missing; declaring them in %.1f s", ", ".join(missing), RESTORE_DELAY_S)
+        await asyncio.sleep(RESTORE_DELAY_S)
     dead_letter_queues = {get_dead_letter_queue(queue) for queue in QUEUES} & queues.keys()
     channel = await open_channel()
     for name in sorted(dead_letter_queues):
@@ -129,3 +153,18 @@ async def declare(service: str, open_channel: Callable[[], Awaitable[TopologyCha
         if get_owner(name) == service:
             await channel.delete_queue(name)
     channel.close()
+
+
+async def _find_missing_queues(
+    open_channel: Callable[[], Awaitable[TopologyChannel]], names: Iterable[str]
+) -> list[str]:
+    missing = []
+    channel = await open_channel()
+    for name in names:
+        try:
+            await channel.count_messages(name)
+        except QueueMissing:
+            missing.append(name)
+            channel = await open_channel()
+    channel.close()
+    return missing

@@ -9,8 +9,8 @@ from pathlib import Path
 from services.runtime.core.errors import ApiError
 from services.runtime.messaging.channel import BrokerUnavailable
 from services.runtime.messaging.connection import Broker
-from services.runtime.messaging.metrics import initialise_published_events
-from services.runtime.messaging.topology import QUEUES, RETRY_QUEUES, get_owner
+from services.runtime.messaging.metrics import initialise_missing_queues, initialise_published_events
+from services.runtime.messaging.topology import QUEUES, RETRY_QUEUES, get_dead_letter_queue, get_owner
 from services.runtime.process.queue_depths import QueueDepthGauges, build_outbox_refresh
 from services.runtime.rpc.server import remove_stale_socket
 from services.runtime.storage.database import Database
@@ -104,6 +104,7 @@ async def serve_metrics(
     queues, retry_queues = ([name for name in names if get_owner(name) == service] for names in (QUEUES, RETRY_QUEUES))
     depths = QueueDepthGauges(broker, queues, retry_queues)
     initialise_published_events(service)
+    initialise_missing_queues([*queues, *map(get_dead_letter_queue, queues), *retry_queues])
     refreshers = [build_outbox_refresh(database), depths.refresh, *extra_refreshers]
     server = MetricsServer(setup_metrics(service, environment), refreshers)
     async with asyncio.TaskGroup() as tasks:

@@ -35,7 +35,7 @@ def test_alert_is_not_critical_by_default() -> None:
 
 def test_alerts_on_lost_requests_events_or_money_are_critical() -> None:
     assert {alert.name for alert in ALERTS if alert.is_critical} == {
-        *("ServiceDown", "SidecarDown", "UpstreamUnhealthy", "UnroutableEvents"),
+        *("ServiceDown", "SidecarDown", "UpstreamUnhealthy", "UnroutableEvents", "QueueMissing"),
         *("EdgeHighErrorRate", "OperationHighErrorRate"),
         *("EdgeAvailabilityFastBurn", "EdgeLatencyFastBurn"),
         *("OutboxLag", "DatabaseUnavailable", "BrokerUnavailable"),

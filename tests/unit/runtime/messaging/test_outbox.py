@@ -13,11 +13,12 @@ from generated.events import EVENTS, USER_DELETED
 from generated.problems import Reason
 from generated.proto.delivery.events.v1 import OrderPaid, OrderSnapshot, UserDeleted
 from services.runtime.core.errors import ApiError
-from services.runtime.messaging import outbox
+from services.runtime.messaging import outbox, routing_check
 from services.runtime.messaging.channel import BrokerUnavailable, Channel, MessageUnroutable
 from services.runtime.messaging.connection import Broker
 from services.runtime.messaging.events import Envelope
 from services.runtime.messaging.outbox import Outbox, Relay
+from services.runtime.messaging.topology import QueueMissing
 from services.runtime.storage.database import Database, Transaction
 from services.runtime.telemetry import tracing
 
@@ -77,16 +78,27 @@ class FakeTransaction:
 
 
 class FakeChannel:
-    """Records batches of events; returns `returned_ids`, and confirms all except the batch number `failing_batch`."""
+    """Records batches of events; returns `returned_ids`, and confirms all except the batch number `failing_batch`.
 
-    def __init__(self, failing_batch: int | None = None, returned_ids: Set[str] = frozenset()) -> None:
+    `missing_queue` does not exist.
+    """
+
+    def __init__(
+        self, failing_batch: int | None = None, returned_ids: Set[str] = frozenset(), missing_queue: str = ""
+    ) -> None:
         self.batches: list[list[Envelope]] = []
+        self.missing_queue = missing_queue
         self._returned_ids = returned_ids
         self._failing_batch = failing_batch
 
     def publish(self, envelopes: Iterable[Envelope]) -> Awaitable[Set[str]]:
         self.batches.append([*envelopes])
         return self._confirm(len(self.batches))
+
+    async def count_messages(self, queue: str) -> int:
+        if queue == self.missing_queue:
+            raise QueueMissing(queue)
+        return 0
 
     async def _confirm(self, batch: int) -> Set[str]:
         await asyncio.sleep(0)
@@ -196,6 +208,40 @@ async def test_event_without_queue_stays_pending_others_do_not() -> None:
     with pytest.raises(MessageUnroutable):
         await create_relay(table)._publish_pending(cast(Channel, FakeChannel(returned_ids={"e2"})))
     assert table.row_ids == [2]
+
+
+async def test_events_are_pending_again_when_one_of_their_queues_is_missing() -> None:
+    table, channel = FakeTable([1, 2]), FakeChannel(missing_queue=USER_DELETED.queues[0])
+    relay = create_relay(table)
+    await relay._publish_pending(cast(Channel, channel))
+    assert table.row_ids == []
+    with pytest.raises(MessageUnroutable):
+        await relay._check_routing(cast(Channel, channel))
+    assert table.row_ids == [1, 2]
+    channel.missing_queue = ""
+    await relay._check_routing(cast(Channel, channel))
+    await relay._publish_pending(cast(Channel, channel))
+    assert channel.event_ids == ["e1", "e2", "e1", "e2"]
+
+
+async def test_unrouted_events_are_inserted_when_the_database_is_available_again() -> None:
+    table, channel = FakeTable([1]), FakeChannel(missing_queue=USER_DELETED.queues[0])
+    relay = create_relay(table)
+    await relay._publish_pending(cast(Channel, channel))
+    table.error, channel.missing_queue = ApiError(Reason.UPSTREAM_UNAVAILABLE), USER_DELETED.queues[0]
+    with pytest.raises(MessageUnroutable):
+        await relay._check_routing(cast(Channel, channel))
+    assert table.row_ids == []
+    table.error, channel.missing_queue = None, ""
+    await relay._check_routing(cast(Channel, channel))
+    assert table.row_ids == [1]
+
+
+async def test_due_check_interrupts_a_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing_check, "CHECK_INTERVAL_S", 0)
+    table, channel = FakeTable(range(1, 4 * BATCH_SIZE)), FakeChannel()
+    await create_relay(table)._publish_pending(cast(Channel, channel))
+    assert len(channel.batches) == 1
 
 
 async def test_unavailable_database_is_raised_to_the_loop() -> None:

@@ -1,6 +1,7 @@
 """Declaration of the queues of each service, recorded by a fake channel."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Collection, Mapping
 
 import pytest
 
@@ -12,20 +13,26 @@ from services.runtime.messaging.topology import (
     RETRY_DELAYS_S,
     RETRY_QUEUES,
     QueueArgumentMismatch,
+    QueueMissing,
     get_dead_letter_queue,
     get_owner,
     get_queue_exchange,
     get_retry_exchange,
 )
+from tests.metric_values import read_metric
 
 SERVICES = ("gateway", "orders", "partners", "notifications")
 
 
 class Recorder:
-    """Records declarations in order; the declaration of a queue in `mismatched` fails and closes its channel."""
+    """Records declarations in order; the declaration of a queue in `mismatched` fails and closes its channel.
 
-    def __init__(self, *mismatched: str) -> None:
+    All queues exist, except those in `missing` until they are declared.
+    """
+
+    def __init__(self, *mismatched: str, missing: Collection[str] = ()) -> None:
         self.mismatched = mismatched
+        self.missing = missing
         self.queues: dict[str, Mapping[str, object]] = {}
         self.bindings: set[tuple[str, str, str]] = set()
         self.deleted: list[str] = []
@@ -44,6 +51,13 @@ class RecordingChannel:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._is_open = True
+
+    async def count_messages(self, queue: str) -> int:
+        self._require_open()
+        if queue in self._recorder.missing and queue not in self._recorder.queues:
+            self.close()
+            raise QueueMissing(queue)
+        return 0
 
     async def declare_queue(self, name: str, arguments: Mapping[str, object]) -> None:
         self._require_open()
@@ -141,7 +155,7 @@ async def test_dead_letter_queue_of_earlier_release_is_left_unchanged() -> None:
     queues = [queue for queue in QUEUES if get_owner(queue) == "notifications"]
     mismatched = (get_dead_letter_queue(queues[0]), get_dead_letter_queue(queues[-1]))
     recorder = await declare("notifications", *mismatched)
-    assert recorder.opened == 1 + len(mismatched), "the broker closes the channel of a failed declaration"
+    assert recorder.opened == 2 + len(mismatched), "the broker closes the channel of a failed declaration"
     assert {*map(get_dead_letter_queue, queues)} - recorder.queues.keys() == {*mismatched}
     assert recorder.queues.keys() >= {*queues}
 
@@ -150,6 +164,28 @@ async def test_other_queue_with_other_arguments_fails() -> None:
     recorder = Recorder(QUEUES[0])
     with pytest.raises(QueueArgumentMismatch):
         await topology.declare(get_owner(QUEUES[0]), recorder.open_channel)
+
+
+async def test_missing_queues_are_counted_and_declared_after_delay(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = ("orders.history", get_dead_letter_queue("orders.history"))
+    before = [read_metric("delivery_queues_missing_total", queue=queue) for queue in missing]
+    recorder = Recorder(missing=missing)
+    declared_before_delay: list[str] = []
+
+    async def sleep(delay_s: float) -> None:
+        assert delay_s == topology.RESTORE_DELAY_S
+        declared_before_delay.extend(recorder.queues)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await topology.declare("orders", recorder.open_channel)
+    assert declared_before_delay == []
+    assert recorder.queues.keys() >= {*missing}
+    assert recorder.open_channels == 0
+    after = [read_metric("delivery_queues_missing_total", queue=queue) for queue in missing]
+    assert after == [count + 1 for count in before]
+    assert "queues orders.history, orders.history.dead are missing; declaring them in 5.0 s" in caplog.text
 
 
 async def test_unused_queues_are_deleted_by_their_service() -> None:

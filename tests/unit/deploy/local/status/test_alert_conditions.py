@@ -58,7 +58,11 @@ def test_healthy_mesh_has_no_problem() -> None:
         ('delivery_providers_breakers_open{provider="apns"} 1', "the circuit breaker of apns is open"),
         ('delivery_providers_responses_total{provider="fcm",outcome="busy"} 4', "4 of 4 requests to fcm failed"),
         ('messaging_client_sent_messages_total{event="system.alert"} 3', "orders has reported 3 alerts"),
-        ('delivery_outbox_unroutable_events_total{event="orders.paid"} 2', "2 events orders.paid reached no queue"),
+        (
+            'delivery_outbox_unroutable_events_total{event="orders.paid"} 2',
+            "2 events orders.paid did not reach",
+        ),
+        ('delivery_queues_missing_total{queue="orders.history"} 1', "the queue orders.history was missing"),
         (
             'delivery_jobs_undecodable_total{kind="refund",outcome="failed"} 1',
             "1 jobs (refund) were not decoded and failed",

@@ -1,0 +1,133 @@
+"""Queues deleted at a real broker: they are declared again, and no event that was published meanwhile is lost."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker, UnroutableError
+
+from generated.events import ORDER_CREATED, ORDER_PAID
+from services.orders.entrypoints.consumers import HistoryConsumer
+from services.runtime.messaging import outbox
+from services.runtime.messaging.connection import Broker
+from services.runtime.messaging.consumer import consume
+from services.runtime.messaging.events import EXCHANGE
+from services.runtime.messaging.topology import get_dead_letter_queue
+from tests.integration.fixtures.background_tasks import run_in_background
+from tests.integration.fixtures.orders import Orders
+from tests.integration.fixtures.servers import Servers
+from tests.metric_values import read_metric
+from tests.wait import wait_until_async
+
+HISTORY_QUEUE, PARTNER_QUEUE = "orders.history", "partners.calls"
+
+
+@contextmanager
+def open_admin_channel(servers: Servers) -> Iterator[BlockingChannel]:
+    with pika.BlockingConnection(pika.URLParameters(servers.admin_broker_url)) as connection:
+        yield connection.channel()
+
+
+def exists(servers: Servers, queue: str) -> bool:
+    with open_admin_channel(servers) as channel:
+        try:
+            channel.queue_declare(queue, passive=True)
+        except ChannelClosedByBroker:
+            return False
+    return True
+
+
+def count_messages_about(channel: BlockingChannel, queue: str, subject: str) -> int:
+    """Consume the ready messages of a queue, and return how many are about the subject."""
+    count = 0
+    for method, properties, _ in channel.consume(queue, auto_ack=True, inactivity_timeout=0.5):
+        if method is None:
+            break
+        count += properties.headers["cloudEvents:subject"] == subject
+    channel.cancel()
+    return count
+
+
+@pytest.fixture
+async def partners_broker(servers: Servers) -> AsyncIterator[Broker]:
+    broker = Broker(servers.settings("partners")["BROKER_URL"], "partners")
+    await broker.declare_topology()
+    yield broker
+    await broker.declare_topology()
+
+
+async def wait_until_outbox_is_empty(orders: Orders) -> None:
+    async def is_empty() -> bool:
+        return await orders.count_pending_events() == 0
+
+    await wait_until_async(is_empty)
+
+
+async def test_event_without_one_of_its_queues_waits_for_the_owner(
+    orders: Orders, servers: Servers, partners_broker: Broker
+) -> None:
+    assert {HISTORY_QUEUE, PARTNER_QUEUE} < {*ORDER_PAID.queues}
+    order_id = await orders.place_order()
+    unroutable_before = read_metric("delivery_outbox_unroutable_events_total", event=ORDER_PAID.type)
+    async with run_in_background(orders.create_relay().run()):
+        await wait_until_outbox_is_empty(orders)
+        with open_admin_channel(servers) as channel:
+            channel.queue_delete(PARTNER_QUEUE)
+            channel.queue_purge(HISTORY_QUEUE)
+        await orders.pay(order_id)
+        await wait_until_async(
+            lambda: read_metric("delivery_outbox_unroutable_events_total", event=ORDER_PAID.type) > unroutable_before
+        )
+        assert await orders.count_pending_events() > 0, "the event would be lost"
+        await partners_broker.declare_topology()
+        await wait_until_outbox_is_empty(orders)
+    with open_admin_channel(servers) as channel:
+        assert count_messages_about(channel, PARTNER_QUEUE, order_id) == 1
+        assert count_messages_about(channel, HISTORY_QUEUE, order_id) == 2, "consumers ignore the repeated event"
+
+
+async def test_queue_of_running_consumer_is_restored_without_loss(
+    orders: Orders, servers: Servers, partners_broker: Broker
+) -> None:
+    async def is_history_complete() -> bool:
+        entries = [await orders.history.list_history(order_id, 10, 0) for order_id in order_ids]
+        return all([each.status for each in history] == ["pending", "paid"] for history in entries)
+
+    order_ids = [await orders.place_order() for _ in range(8)]
+    missing_before = read_metric("delivery_queues_missing_total", queue=HISTORY_QUEUE)
+    async with run_in_background(orders.create_relay().run(), consume(orders.broker, HistoryConsumer(orders.history))):
+        await wait_until_outbox_is_empty(orders)
+        with open_admin_channel(servers) as channel:
+            channel.queue_delete(HISTORY_QUEUE)
+        for order_id in order_ids:
+            await orders.pay(order_id)
+        await wait_until_async(is_history_complete)
+    assert read_metric("delivery_queues_missing_total", queue=HISTORY_QUEUE) > missing_before
+
+
+async def test_queue_without_consumer_and_binding_are_restored_periodically(
+    orders: Orders, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_bound() -> bool:
+        with open_admin_channel(servers) as channel:
+            channel.confirm_delivery()
+            expired = pika.BasicProperties(expiration="0")
+            try:
+                channel.basic_publish(EXCHANGE, ORDER_CREATED.type, b"", expired, mandatory=True)
+            except UnroutableError:
+                return False
+        return True
+
+    monkeypatch.setattr(outbox, "DECLARE_INTERVAL_S", 0.2)
+    dead_letter_queue = get_dead_letter_queue(HISTORY_QUEUE)
+    with open_admin_channel(servers) as channel:
+        channel.queue_delete(dead_letter_queue)
+        channel.queue_unbind(HISTORY_QUEUE, EXCHANGE, ORDER_CREATED.type)
+    assert not is_bound()
+    async with run_in_background(orders.create_relay().run()):
+        await wait_until_async(lambda: exists(servers, dead_letter_queue), interval_s=0.2)
+        await wait_until_async(is_bound, interval_s=0.2)
+    with open_admin_channel(servers) as channel:
+        channel.queue_purge(dead_letter_queue)
