@@ -25,6 +25,13 @@ COMPOSE_PROJECT = "delivery-test"
 """Different from the name in docker-compose.yml, so that `down -v` never deletes the volumes of a user."""
 
 
+VARIABLES = (
+    *("COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "RATE_LIMIT_FACTOR"),
+    *("DOCKER_HOST", "DOCKER_BUILDKIT", "DOCKER_CONFIG"),
+)
+"""Variables that are set while the engine is used. Podman reads DOCKER_CONFIG too, and fails without a file in it."""
+
+
 class DockerError(ContainerTestError):
     """Docker Engine is missing or did not start."""
 
@@ -40,15 +47,17 @@ def is_engine_running() -> bool:
 
 
 class DockerEngine:
-    """Docker Engine during the block. Sets DOCKER_HOST and the variables of Compose for child processes."""
+    """Docker Engine during the block, with VARIABLES for child processes."""
 
     def __init__(self) -> None:
         self._process: psutil.Process | None = None
         self._firewall: Firewall | None = None
         self._pid_file = EXEC_ROOT / "docker.pid"
+        self._environment: dict[str, str | None] = {}
         self.is_own = False
 
     def __enter__(self) -> Self:
+        self._environment = {name: os.environ.get(name) for name in VARIABLES}
         os.environ |= {"COMPOSE_FILE": ":".join(COMPOSE_FILES), "COMPOSE_PROJECT_NAME": COMPOSE_PROJECT}
         os.environ.setdefault("RATE_LIMIT_FACTOR", "10000")
         if shutil.which("docker") is None or not is_engine_running():
@@ -60,6 +69,10 @@ class DockerEngine:
     def __exit__(self, *_: object) -> None:
         if self.is_own:
             self._stop()
+        for name, value in self._environment.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
     def describe(self) -> str:
         """Return the versions of engine and Compose."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.containers import docker
 from tests.containers.docker import DockerEngine, DockerError, find_mounts, install_compose_plugin
 
 MOUNTINFO = """22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -42,3 +43,23 @@ def test_missing_engine_raises_docker_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(DockerError, match=r"docker\.io"), DockerEngine():
         pytest.fail("engine started")
+
+
+def test_environment_is_restored_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running engine whose docker has no plugin for Compose."""
+    for name, script in (("docker", 'test "$1" != compose'), ("docker-compose", "true")):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(docker, "STATE_DIR", tmp_path / "state")
+    for name in docker.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/engine.sock")
+    with DockerEngine() as engine:
+        assert not engine.is_own
+        assert os.environ["DOCKER_CONFIG"] == str(tmp_path / "state/config")
+        assert os.environ["COMPOSE_PROJECT_NAME"] == docker.COMPOSE_PROJECT
+    assert {name: os.environ[name] for name in docker.VARIABLES if name in os.environ} == {
+        "DOCKER_HOST": "unix:///run/engine.sock"
+    }
