@@ -1,11 +1,12 @@
 """Properties of the delivery state machine, checked on simulated deliveries."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from services.notifications.domain.agents import find_quiet_hours_end
 from services.notifications.domain.delivery_state import (
@@ -33,11 +34,15 @@ from tests.unit.notifications.delivery_simulation import (
     AGENT,
     START_TIME,
     Case,
+    Delivery,
     cases,
     make_job,
     make_recipient,
     simulate,
 )
+
+type Invariant = Callable[[Case, Delivery], None]
+"""Raises AssertionError if a simulated delivery violates it."""
 
 BUSY = ProviderResponse(Outcome.BUSY, "UNAVAILABLE")
 UNCLEAR = ProviderResponse(Outcome.UNCLEAR, "TIMEOUT")
@@ -54,24 +59,18 @@ def get_provider(state: DeliveryState) -> Provider:
     return step.provider
 
 
-@given(cases(changing=True))
-def test_every_delivery_terminates_in_final_status(case: Case) -> None:
-    delivery = simulate(case)
+def assert_terminates_in_final_status(_: Case, delivery: Delivery) -> None:
     assert delivery.get_result().status is not Status.QUEUED
     assert (delivery.get_result().reason is None) == (delivery.get_result().status is Status.SENT)
 
 
-@given(cases(changing=True))
-def test_sent_requires_accepted_attempt_and_reverse(case: Case) -> None:
-    delivery = simulate(case)
+def assert_sent_means_accepted_attempt(_: Case, delivery: Delivery) -> None:
     accepted = [response for *_, response in delivery.list_responses() if response.outcome is Outcome.ACCEPTED]
     assert (delivery.get_result().status is Status.SENT) == bool(accepted)
     assert (delivery.get_result().sent_at is not None) == bool(accepted)
 
 
-@given(cases(changing=True))
-def test_attempts_record_every_response_in_order(case: Case) -> None:
-    delivery = simulate(case)
+def assert_attempts_record_every_response_in_order(_: Case, delivery: Delivery) -> None:
     expected = [
         (sent.send.provider, sent.completed_at, response.code)
         for sent in delivery.rounds
@@ -80,60 +79,43 @@ def test_attempts_record_every_response_in_order(case: Case) -> None:
     assert [(each.provider, each.at, each.outcome) for each in delivery.get_result().attempts] == expected
 
 
-def test_only_the_most_recent_attempts_are_stored() -> None:
-    state = start_sending(RetryPolicy())
-    for index in range(MAX_STORED_ATTEMPTS + 1):
-        responses = ProviderResponses({"phone": ProviderResponse(Outcome.BUSY, str(index))}, 0.0)
-        state = start_sending(RetryPolicy(), replace(state.job, rounds=0)).apply(responses, START_TIME)
-    outcomes = [attempt.outcome for attempt in state.job.notification.attempts]
-    assert outcomes == [str(index) for index in range(1, MAX_STORED_ATTEMPTS + 1)]
-
-
-@given(cases())
-def test_rounds_at_each_provider_are_bounded(case: Case) -> None:
-    delivery = simulate(case)
+def assert_rounds_at_each_provider_are_bounded(case: Case, delivery: Delivery) -> None:
     sent_providers = [sent.send.provider for sent in delivery.rounds if sent.list_responses()]
     assert all(sent_providers.count(provider) <= case.policy.max_rounds for provider in Provider)
 
 
-@given(cases(changing=True))
-def test_nothing_is_sent_after_expiry(case: Case) -> None:
-    delivery, expires_at = simulate(case), case.job.expires_at
+def assert_nothing_is_sent_after_expiry(case: Case, delivery: Delivery) -> None:
+    expires_at = case.job.expires_at
     assert all(sent.at < expires_at for sent in delivery.rounds)
     assert all(due_at <= expires_at for due_at in delivery.due_times)
     if delivery.get_result().status is Status.EXPIRED:
         assert delivery.finished_at >= expires_at
 
 
-@given(cases(changing=True))
-def test_no_notification_is_sent_during_quiet_hours(case: Case) -> None:
-    for sent in simulate(case).rounds:
+def assert_nothing_is_sent_during_quiet_hours(case: Case, delivery: Delivery) -> None:
+    for sent in delivery.rounds:
         user = sent.send.user
         if case.job.mail is None:
             assert user is not None
             assert find_quiet_hours_end(sent.send.agent.quiet_hours, user.time_zone, sent.loaded_at) is None
 
 
-@given(cases(changing=True))
-def test_nothing_is_sent_for_disabled_agent_or_deleted_user(case: Case) -> None:
-    for sent in simulate(case).rounds:
+def assert_nothing_is_sent_for_disabled_agent_or_deleted_user(case: Case, delivery: Delivery) -> None:
+    for sent in delivery.rounds:
         assert sent.send.agent.enabled
         if case.job.mail is None:
             assert sent.send.user is not None
             assert not sent.send.user.is_deleted
 
 
-@given(cases())
-def test_providers_are_used_in_order_of_agent(case: Case) -> None:
+def assert_providers_are_used_in_order_of_agent(case: Case, delivery: Delivery) -> None:
     order = list(case.recipients[0].addresses)
-    positions = [order.index(sent.send.provider) for sent in simulate(case).rounds]
+    positions = [order.index(sent.send.provider) for sent in delivery.rounds]
     assert positions == sorted(positions)
     assert set(positions) == set(range(len(set(positions)))), "provider skipped"
 
 
-@given(cases())
-def test_fallback_requires_that_no_address_may_have_received(case: Case) -> None:
-    delivery = simulate(case)
+def assert_fallback_requires_that_no_address_may_have_received(_: Case, delivery: Delivery) -> None:
     for before, after in pairwise(delivery.rounds):
         if before.send.provider is after.send.provider:
             continue
@@ -147,26 +129,22 @@ def test_fallback_requires_that_no_address_may_have_received(case: Case) -> None
         assert {address for address, outcome in received if outcome is Outcome.UNCLEAR} <= rejected
 
 
-@given(cases(changing=True))
-def test_at_most_one_provider_accepts(case: Case) -> None:
-    responses = simulate(case).list_responses()
+def assert_at_most_one_provider_accepts(_: Case, delivery: Delivery) -> None:
+    responses = delivery.list_responses()
     accepting = {provider for provider, _, response in responses if response.outcome is Outcome.ACCEPTED}
     assert len(accepting) <= 1
 
 
-@given(cases())
-def test_address_with_final_response_is_not_sent_to_again(case: Case) -> None:
+def assert_final_address_is_not_sent_to_again(_: Case, delivery: Delivery) -> None:
     final = [
         (provider, address)
-        for provider, address, response in simulate(case).list_responses()
+        for provider, address, response in delivery.list_responses()
         if response.outcome in FINAL_OUTCOMES
     ]
     assert len(final) == len(set(final))
 
 
-@given(cases())
-def test_retry_waits_for_retry_after_and_circuit_breaker(case: Case) -> None:
-    delivery = simulate(case)
+def assert_retry_waits_for_retry_after_and_circuit_breaker(_: Case, delivery: Delivery) -> None:
     for before, after in pairwise(delivery.rounds):
         if before.send.provider is not after.send.provider:
             continue
@@ -175,6 +153,50 @@ def test_retry_waits_for_retry_after_and_circuit_breaker(case: Case) -> None:
             assert delay >= before.result.delay
         for _, response in before.list_responses():
             assert delay >= (response.retry_after or timedelta(0))
+
+
+INVARIANTS: Sequence[Invariant] = (
+    assert_terminates_in_final_status,
+    assert_sent_means_accepted_attempt,
+    assert_attempts_record_every_response_in_order,
+    assert_nothing_is_sent_after_expiry,
+    assert_nothing_is_sent_during_quiet_hours,
+    assert_nothing_is_sent_for_disabled_agent_or_deleted_user,
+    assert_at_most_one_provider_accepts,
+)
+
+INVARIANTS_OF_UNCHANGED_RECIPIENTS: Sequence[Invariant] = (
+    assert_rounds_at_each_provider_are_bounded,
+    assert_providers_are_used_in_order_of_agent,
+    assert_fallback_requires_that_no_address_may_have_received,
+    assert_final_address_is_not_sent_to_again,
+    assert_retry_waits_for_retry_after_and_circuit_breaker,
+)
+
+
+@settings(max_examples=200)
+@given(cases(changing=True))
+def test_delivery_satisfies_invariants(case: Case) -> None:
+    delivery = simulate(case)
+    for assert_invariant in INVARIANTS:
+        assert_invariant(case, delivery)
+
+
+@settings(max_examples=200)
+@given(cases())
+def test_delivery_to_unchanged_recipient_satisfies_invariants(case: Case) -> None:
+    delivery = simulate(case)
+    for assert_invariant in INVARIANTS_OF_UNCHANGED_RECIPIENTS:
+        assert_invariant(case, delivery)
+
+
+def test_only_the_most_recent_attempts_are_stored() -> None:
+    state = start_sending(RetryPolicy())
+    for index in range(MAX_STORED_ATTEMPTS + 1):
+        responses = ProviderResponses({"phone": ProviderResponse(Outcome.BUSY, str(index))}, 0.0)
+        state = start_sending(RetryPolicy(), replace(state.job, rounds=0)).apply(responses, START_TIME)
+    outcomes = [attempt.outcome for attempt in state.job.notification.attempts]
+    assert outcomes == [str(index) for index in range(1, MAX_STORED_ATTEMPTS + 1)]
 
 
 @pytest.mark.parametrize(
