@@ -33,10 +33,11 @@ def open_image(data: bytes) -> Image.Image:
 @pytest.mark.parametrize("image_format", FORMATS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (640, 480), (4000, 3000)])
 def test_output_is_square_webp_and_deterministic(image_format: str, size: tuple[int, int]) -> None:
-    normalised = normalise_image(create_image(image_format, size))
+    data = create_image(image_format, size)
+    normalised = normalise_image(data)
     image = open_image(normalised)
     assert (image.format, image.size) == ("WEBP", (OUTPUT_SIZE_PX, OUTPUT_SIZE_PX))
-    assert normalised == normalise_image(create_image(image_format, size))
+    assert normalised == normalise_image(data)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"])
