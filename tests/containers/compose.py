@@ -27,7 +27,7 @@ ORDER_COUNT, CUSTOMER_COUNT = 100, 6
 EXCLUDED_PLANS = ("never pay",)
 """Scenarios of orders that take longer than the test: an unpaid order expires after half an hour."""
 
-HEALTH_TIMEOUT_S, ORDER_TIMEOUT_S = 120.0, 900.0
+HEALTH_TIMEOUT_S, ORDER_TIMEOUT_S = 240.0, 900.0
 STABILISATION_TIMEOUT_S = 330.0
 """Longer than the fourth delay between attempts at a partner or a bank."""
 
