@@ -177,8 +177,13 @@ def is_current(substitute: SubstituteImage, labels: Mapping[str, str] | None) ->
 
 
 def compute_digest(substitute: SubstituteImage) -> str:
-    """Return a digest of the build instructions, the pinned packages and, where copied, the entry points."""
-    files = [ROOT / "requirements/dev.txt"]
+    """Return a digest of the build instructions and, where copied, the pinned packages and the entry points.
+
+    The base image of Python contains no package, so an update of one rebuilds no layer on top of it.
+    """
+    files = []
+    if any(path.is_relative_to(SITE_PACKAGES_DIR) for path in substitute.copied_paths):
+        files.append(ROOT / "requirements/dev.txt")
     if SCRIPTS_DIR in substitute.copied_paths:
         files += sorted(path for path in SCRIPTS_DIR.iterdir() if path.is_file())
     targets = [*substitute.copied_paths.values()]

@@ -13,6 +13,7 @@ from deploy.containers.substitute_images import (
     BASE_IMAGE,
     DIGEST_LABEL,
     SCRIPTS_DIR,
+    SITE_PACKAGES_DIR,
     SOURCE_LABEL,
     SubstituteImage,
     build_base_image,
@@ -172,7 +173,7 @@ def test_only_missing_or_outdated_images_are_built(
 def test_digest_changes_with_the_sources(root: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
     monkeypatch.setattr(substitute_images, "SCRIPTS_DIR", root / "scripts")
     (root / "scripts").mkdir()
-    copied = {root / "scripts": "/opt/scripts"}
+    copied = {root / "scripts": "/opt/scripts", SITE_PACKAGES_DIR / "tool": "/opt/tool"}
     before = compute_digest(SubstituteImage("tool:1", "", copied, "USER tool"))
     instructions = "USER other" if changed == "instructions" else "USER tool"
     if changed == "packages":
@@ -182,10 +183,11 @@ def test_digest_changes_with_the_sources(root: Path, monkeypatch: pytest.MonkeyP
     assert compute_digest(SubstituteImage("tool:1", "", copied, instructions)) != before
 
 
-def test_digest_without_entry_points_is_independent_of_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digest_without_packages_and_scripts_ignores_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(substitute_images, "SCRIPTS_DIR", root / "scripts")
     (root / "scripts").mkdir()
     before = compute_digest(SubstituteImage("tool:1", "", {}))
+    (root / "requirements/dev.txt").write_text("tool==2", encoding="utf-8")
     (root / "scripts/tool.sh").write_text("exec tool", encoding="utf-8")
     assert compute_digest(SubstituteImage("tool:1", "", {})) == before
 
